@@ -119,6 +119,10 @@ class TargetUnavailableError(TargetError):
     reason = Reason.REFUSED
 
 
+class TargetMissingError(TargetUnavailableError):
+    """There is no such file."""
+
+
 class ServerUnavailableError(TargetUnavailableError):
     """Its server does not answer as it should just now: what is under way waits for it."""
 

@@ -54,7 +54,7 @@ async def test_a_vacuum_outlives_its_console(
         with console(all_processes.environment(), *arguments) as first:
             await first.shows("optimize")
             first.press(b"r")
-            await first.shows("run exactly this")
+            await first.shows("run this plan")
             first.press(b"\r")
             await first.shows("1 running")
             die(first)

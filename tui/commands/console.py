@@ -77,12 +77,12 @@ def open_console(
         raise UsageError("console", "this terminal cannot show it (TERM=dumb)", "use dbtend run, plan, history instead")
     gc.disable()  # it would look again and again at what an import makes, which stays
     from tui.console.app import DbtendApp
-    from tui.console.settings import take_on
+    from tui.console.settings import apply_console_settings
 
     gc.freeze()
     gc.set_threshold(10_000)  # a screen is made of thousands of small things that stay: usually it looks at each 700
     gc.enable()
-    take_on(config, settings.config_path)
+    apply_console_settings(config, settings.config_path)
 
     async def run() -> None:
         async with AsyncExitStack() as stack:

@@ -89,9 +89,9 @@ def _config(settings: Settings) -> tuple[Config, Check]:
     try:
         config = settings.config()
         if config.console.theme is not None or config.console.keys:
-            from tui.console.settings import take_on  # with what only a console needs
+            from tui.console.settings import apply_console_settings  # with what only a console needs
 
-            take_on(config.console, settings.config_path)
+            apply_console_settings(config.console, settings.config_path)
     except ConfigError as error:
         return Config(), Check(Level.PROBLEM, "config", f"{error.what}: {error.why}", error.hint)
     if not settings.config_path.exists():

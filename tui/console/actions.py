@@ -1,6 +1,6 @@
-"""Every action of the console, once: bindings, footer, help and the list of commands are made from this table.
+"""Every action of the console, once: bindings, footer, help and the command list are made from this table.
 
-Which keys an action has in the end, the config file may say: tui/console/keymap.py.
+The config file may give an action other keys: tui/console/keymap.py.
 """
 
 from __future__ import annotations
@@ -14,126 +14,157 @@ from engine.domain.frozen import frozen
 
 
 class Place(StrEnum):
-    """Where an action can be taken, in the words of the help."""
+    """Where an action works: a heading of the help."""
 
     MAIN = "On the main screen"
     TARGETS = "On a target"
     OPERATIONS = "On an operation"
     JOBS = "On a job"
     ROWS = "In a list of jobs"
-    TREE = "In the tree of jobs"
+    TREE = "In the job tree"
     HISTORY = "In the history"
-    PAGE = "In a page"
+    PAGE = "On a page"
     PLAN = "In a plan"
-    FORM = "In the form of a target"
-    PALETTE = "In the list of commands"
-    QUESTION = "Asked whether to"
-    TYPED = "Asked to type which one"
-    ENTRY = "Typing what to look for"
-    LIST = "In every list and page"
+    FORM = "In the target form"
+    PALETTE = "In the command list"
+    QUESTION = "In a yes/no question"
+    TYPED = "In a question with typed confirmation"
+    ENTRY = "While typing a filter or search text"
+    LIST = "In every list and on every page"
     EVERYWHERE = "Everywhere"
 
 
 @frozen
 class Action:
-    """Something a person can do. `id` is its name for good; `call` is the Textual action that does it."""
+    """Something a user can do. `id` never changes, config files name it; `call` is the Textual action."""
 
     id: str
     place: Place
     keys: str
     call: str
     label: str
-    """For the footer; empty where the footer never names it."""
+    """For the footer; empty: the footer never names it."""
     help: str
     same_key_as: str = ""
-    """The action whose key this one has, where a key does the one thing or the other as things are."""
+    """The action that shares its key with this one: one key does one or the other."""
 
     @property
     def writes(self) -> bool:
-        """Whether it changes something: a console that is read-only does not do it."""
+        """Whether it changes something: a read-only console refuses it."""
         return self.id in _WRITES
 
 
-_WRITES: Final = frozenset({"run", "submit", "cancel", "retry", "pin", "unpin", "pause", "resume"}) | {
-    *("add", "sample", "edit", "remove")
+_WRITES: Final = {
+    "run": "running jobs",
+    "submit": "running jobs",
+    "cancel": "cancelling jobs",
+    "retry": "running jobs",
+    "pin": "pinning jobs",
+    "unpin": "removing pins",
+    "pause": "pausing",
+    "resume": "resuming",
+    "add": "adding targets",
+    "sample": "building a sample",
+    "edit": "editing targets",
+    "remove": "removing targets",
 }
+"""Actions that change something, and what a read-only console says is off."""
 
 
 ACTIONS: Final = (
-    Action("run", Place.MAIN, "r", "run", "run", "The plan of the chosen operations; enter there runs it"),
-    Action("plan", Place.MAIN, "p", "plan", "plan", "Show exactly what the chosen operations would do"),
-    Action("look", Place.MAIN, "a", "look", "look", "Look again at the target, or at all that are marked"),
-    Action("examine", Place.MAIN, "x", "examine", "look at all", "Look at all of it, however long; again: stop that"),
-    Action("search", Place.MAIN, "slash", "app.history(True)", "", "Look for jobs in the history"),
-    Action("zoom", Place.MAIN, "plus", "zoom", "zoom", "The focused pane over the whole screen, and back"),
-    Action("pane-1", Place.MAIN, "1", "pane('targets')", "", "To the targets; the one under the cursor is current"),
-    Action("pane-2", Place.MAIN, "2", "pane('operations')", "", "To the operations"),
-    Action("pane-3", Place.MAIN, "3", "pane('jobs')", "", "To the jobs"),
-    Action("pane-4", Place.MAIN, "4", "pane('detail')", "", "To the detail"),
-    Action("next-pane", Place.MAIN, "tab", "next_pane(1)", "", "To the next pane"),
-    Action("previous-pane", Place.MAIN, "shift+tab", "next_pane(-1)", "", "To the pane before"),
-    Action("add", Place.TARGETS, "A", "add", "add", "Add a database; it is kept in the config file"),
-    Action("sample", Place.TARGETS, "d", "sample", "sample", "Without any: build a sample, for this session only"),
-    Action("mark-target", Place.TARGETS, "space", "screen.mark", "mark", "Mark it: run and plan are for all marked"),
-    Action("edit", Place.TARGETS, "e", "screen.edit", "edit", "Change it in the config file, or save it there"),
-    Action("remove", Place.TARGETS, "D", "screen.remove", "remove", "Take it out of the config file (asks first)"),
-    Action("test", Place.TARGETS, "T", "screen.test", "test", "Test the connection: version, size, writable or not"),
-    Action("choose", Place.OPERATIONS, "space", "screen.choose", "choose", "Take the operation in or out"),
-    Action("open", Place.ROWS, "enter", "open", "open", "Every step with its SQL, the errors and the log"),
-    Action("mark", Place.ROWS, "space", "mark", "mark", "Mark it: the next action is for all that are marked"),
-    Action("cancel", Place.JOBS, "c", "cancel", "cancel", "Cancel it, or the operation under the cursor (asks first)"),
-    Action("retry", Place.JOBS, "t", "retry", "retry", "Run a request that is over once more (asks first)"),
-    Action("pin", Place.JOBS, "m", "pin", "pin", "Pin the job: it stays when old history is removed"),
-    Action("unpin", Place.JOBS, "m", "pin", "unpin", "Unpin it: it goes with old history again", same_key_as="pin"),
+    Action("run", Place.MAIN, "r", "run", "run", "Show the plan of the chosen operations; enter there runs it"),
+    Action("plan", Place.MAIN, "p", "plan", "plan", "Show the plan of the chosen operations"),
+    Action("look", Place.MAIN, "a", "look", "inspect", "Inspect the target again, or all marked targets"),
+    Action("examine", Place.MAIN, "x", "examine", "full inspection", "Full inspection (slow); press again to stop"),
+    Action("search", Place.MAIN, "slash", "app.history(True)", "", "Search the history"),
+    Action("zoom", Place.MAIN, "plus", "zoom", "zoom", "Zoom the focused pane to the whole screen, and back"),
+    Action("pane-1", Place.MAIN, "1", "pane('targets')", "", "Go to the targets"),
+    Action("pane-2", Place.MAIN, "2", "pane('operations')", "", "Go to the operations"),
+    Action("pane-3", Place.MAIN, "3", "pane('jobs')", "", "Go to the jobs"),
+    Action("pane-4", Place.MAIN, "4", "pane('detail')", "", "Go to the detail"),
+    Action("next-pane", Place.MAIN, "tab", "next_pane(1)", "", "Next pane"),
+    Action("previous-pane", Place.MAIN, "shift+tab", "next_pane(-1)", "", "Previous pane"),
+    Action("add", Place.TARGETS, "A", "add", "add", "Add a database to the config file"),
+    Action("sample", Place.TARGETS, "d", "sample", "sample", "Build a sample database for this session"),
+    Action(
+        "mark-target",
+        Place.TARGETS,
+        "space",
+        "screen.mark",
+        "mark",
+        "Mark or unmark: plan and run use all marked",
+    ),
+    Action("edit", Place.TARGETS, "e", "screen.edit", "edit", "Edit the target in the config file, or save it there"),
+    Action("remove", Place.TARGETS, "D", "screen.remove", "remove", "Remove it from the config file (asks first)"),
+    Action("test", Place.TARGETS, "T", "screen.test", "test", "Test the connection: version, size, writable?"),
+    Action("choose", Place.OPERATIONS, "space", "screen.choose", "choose", "Select or deselect the operation"),
+    Action("open", Place.ROWS, "enter", "open", "open", "Open the job: steps with their SQL, errors, log"),
+    Action("mark", Place.ROWS, "space", "mark", "mark", "Mark or unmark: the next action is for all marked jobs"),
+    Action("cancel", Place.JOBS, "c", "cancel", "cancel", "Cancel the job or operation under the cursor (asks first)"),
+    Action("retry", Place.JOBS, "t", "retry", "retry", "Run this job again (asks first)"),
+    Action("pin", Place.JOBS, "m", "pin", "pin", "Pin the job: retention never removes it"),
+    Action("unpin", Place.JOBS, "m", "pin", "unpin", "Remove the pin: retention applies again", same_key_as="pin"),
     Action("fold", Place.TREE, "z", "fold", "fold", "Show or hide the operations of the job"),
     Action("unfold", Place.TREE, "right,l", "fold(False)", "", "Show the operations of the job"),
-    Action("fold-away", Place.TREE, "left", "fold(True)", "", "Hide them again"),
-    Action("filter", Place.HISTORY, "slash", "filter", "filter", "Only some: by target, status, op, date or text"),
-    Action("find", Place.PAGE, "slash", "find", "find", "Find a text on the page"),
-    Action("find-next", Place.PAGE, "n", "find_next(1)", "next", "To the next place where it stands"),
-    Action("find-previous", Place.PAGE, "N", "find_next(-1)", "previous", "To the one before"),
-    Action("submit", Place.PLAN, "enter", "submit", "run exactly this", "Run exactly what is shown"),
-    Action("look-again", Place.PLAN, "a", "look", "look again", "Plan it anew, as things are now"),
-    Action("save", Place.FORM, "enter", "save", "save", "Save what is filled in"),
-    Action("tick", Place.FORM, "space", "screen.tick", "choose", "Take the operation under the cursor in or out"),
-    Action("test-form", Place.FORM, "ctrl+t,T", "test", "test", "Test the connection, before anything is saved"),
-    Action("next-field", Place.FORM, "down", "app.focus_next", "", "To the next field, as with tab"),
-    Action("previous-field", Place.FORM, "up", "app.focus_previous", "", "To the field before, as with shift+tab"),
-    Action("next-command", Place.PALETTE, "down,ctrl+n", "screen.move(1)", "", "To the next one"),
-    Action("previous-command", Place.PALETTE, "up,ctrl+p", "screen.move(-1)", "", "To the one before"),
-    Action("do-command", Place.PALETTE, "enter", "do", "do it", "Do what is under the cursor"),
-    Action("close-commands", Place.PALETTE, "escape", "close", "back", "Back, and nothing is done"),
-    Action("yes", Place.QUESTION, "y", "yes", "yes", "Do it"),
-    Action("no", Place.QUESTION, "enter,n,escape,q", "no", "no", "Leave it as it is"),
-    Action("confirm", Place.TYPED, "enter", "confirm", "do it", "Do it, if what was asked for has been typed"),
-    Action("leave", Place.TYPED, "escape", "leave", "leave it", "Leave it as it is"),
-    Action("keep", Place.ENTRY, "enter", "submit", "keep", "Keep it, and go on to what was found"),
-    Action("clear", Place.ENTRY, "escape", "screen.back", "clear", "Leave it, and show everything again"),
+    Action("fold-away", Place.TREE, "left", "fold(True)", "", "Hide the operations of the job"),
+    Action("filter", Place.HISTORY, "slash", "filter", "filter", "Filter by target, status, op, date or error text"),
+    Action("find", Place.PAGE, "slash", "find", "find", "Find text on the page"),
+    Action("find-next", Place.PAGE, "n", "find_next(1)", "next", "Next match"),
+    Action("find-previous", Place.PAGE, "N", "find_next(-1)", "previous", "Previous match"),
+    Action("submit", Place.PLAN, "enter", "submit", "run this plan", "Run this plan"),
+    Action("look-again", Place.PLAN, "a", "look", "plan again", "Make the plan again from the current state"),
+    Action("save", Place.FORM, "enter", "save", "save", "Save the target"),
+    Action("tick", Place.FORM, "space", "screen.tick", "choose", "Select or deselect the operation under the cursor"),
+    Action("test-form", Place.FORM, "ctrl+t,T", "test", "test", "Test the connection before saving"),
+    Action("next-field", Place.FORM, "down", "app.focus_next", "", "Next field (also tab)"),
+    Action("previous-field", Place.FORM, "up", "app.focus_previous", "", "Previous field (also shift+tab)"),
+    Action("next-command", Place.PALETTE, "down,ctrl+n", "screen.move(1)", "", "Next command"),
+    Action("previous-command", Place.PALETTE, "up,ctrl+p", "screen.move(-1)", "", "Previous command"),
+    Action("do-command", Place.PALETTE, "enter", "do", "run", "Run the command under the cursor"),
+    Action("close-commands", Place.PALETTE, "escape", "close", "back", "Close the list"),
+    Action("yes", Place.QUESTION, "y", "yes", "yes", "Yes"),
+    Action("no", Place.QUESTION, "enter,n,escape,q", "no", "no", "No, change nothing"),
+    Action("confirm", Place.TYPED, "enter", "confirm", "confirm", "Confirm, if the text matches"),
+    Action("leave", Place.TYPED, "escape", "leave", "back", "Close without a change"),
+    Action("keep", Place.ENTRY, "enter", "submit", "keep", "Keep the text and go to the results"),
+    Action("clear", Place.ENTRY, "escape", "screen.back", "clear", "Clear the text and show everything"),
     Action("down", Place.LIST, "down,j", "move(1)", "", "Down"),
     Action("up", Place.LIST, "up,k", "move(-1)", "", "Up"),
-    Action("page-down", Place.LIST, "pagedown,ctrl+f", "page(1)", "", "A page down"),
-    Action("page-up", Place.LIST, "pageup,ctrl+u", "page(-1)", "", "A page up"),
-    Action("first", Place.LIST, "g,home", "first", "", "To the beginning"),
-    Action("last", Place.LIST, "G,end", "last", "", "To the end"),
-    Action("palette", Place.EVERYWHERE, "colon", "app.palette", "command", "Every command that works here, by name"),
-    Action("history", Place.EVERYWHERE, "h", "app.history", "history", "Every job that ever was"),
-    Action("workers", Place.EVERYWHERE, "w", "app.workers", "workers", "The processes that carry out jobs"),
-    Action("pause", Place.EVERYWHERE, "P", "app.pause", "pause", "Let nothing new start, in any process (asks first)"),
-    Action("resume", Place.EVERYWHERE, "P", "app.pause", "resume", "Let jobs start again", same_key_as="pause"),
-    Action("doctor", Place.EVERYWHERE, "i", "app.doctor", "doctor", "Versions, paths, limits; what is wrong"),
+    Action("page-down", Place.LIST, "pagedown,ctrl+f", "page(1)", "", "Page down"),
+    Action("page-up", Place.LIST, "pageup,ctrl+u", "page(-1)", "", "Page up"),
+    Action("first", Place.LIST, "g,home", "first", "", "First line"),
+    Action("last", Place.LIST, "G,end", "last", "", "Last line"),
+    Action("palette", Place.EVERYWHERE, "colon", "app.palette", "command", "List every command that works here"),
+    Action("history", Place.EVERYWHERE, "h", "app.history", "history", "Open the history: all jobs"),
+    Action("workers", Place.EVERYWHERE, "w", "app.workers", "workers", "Show the worker processes"),
+    Action("pause", Place.EVERYWHERE, "P", "app.pause", "pause", "Pause: no process starts operations (asks first)"),
+    Action("resume", Place.EVERYWHERE, "P", "app.pause", "resume", "Resume: jobs start again", same_key_as="pause"),
+    Action(
+        "doctor",
+        Place.EVERYWHERE,
+        "i",
+        "app.doctor",
+        "doctor",
+        "Check versions, paths, limits; show fixes",
+    ),
     Action("copy", Place.EVERYWHERE, "y", "copy", "copy", "Copy the row, the error or the SQL to the clipboard"),
-    Action("theme", Place.EVERYWHERE, "C", "app.palette('theme ')", "", "Choose other colours"),
-    Action("faster", Place.EVERYWHERE, "greater_than_sign", "app.refresh_by(0.5)", "", "Look twice as often"),
-    Action("slower", Place.EVERYWHERE, "less_than_sign", "app.refresh_by(2)", "", "Look half as often"),
-    Action("help", Place.EVERYWHERE, "question_mark,f1", "app.help", "help", "This page"),
-    Action("suspend", Place.EVERYWHERE, "ctrl+z", "app.suspend_process", "", "To the shell; fg comes back"),
+    Action("theme", Place.EVERYWHERE, "C", "app.palette('theme ')", "", "Choose a colour theme"),
+    Action(
+        "faster",
+        Place.EVERYWHERE,
+        "greater_than_sign",
+        "app.refresh_by(0.5)",
+        "",
+        "Refresh twice as often",
+    ),
+    Action("slower", Place.EVERYWHERE, "less_than_sign", "app.refresh_by(2)", "", "Refresh half as often"),
+    Action("help", Place.EVERYWHERE, "question_mark,f1", "app.help", "help", "Show this help"),
+    Action("suspend", Place.EVERYWHERE, "ctrl+z", "app.suspend_process", "", "Suspend to the shell; fg returns"),
     Action("back", Place.EVERYWHERE, "escape", "back", "back", "Back"),
-    Action("quit", Place.EVERYWHERE, "q", "quit", "quit", "Back, and from the main screen out; jobs go on"),
-    Action("leave-console", Place.EVERYWHERE, "ctrl+c", "app.leave", "", "Out of the console; jobs go on"),
+    Action("quit", Place.EVERYWHERE, "q", "quit", "quit", "Back; on the main screen: quit. Jobs go on"),
+    Action("leave-console", Place.EVERYWHERE, "ctrl+c", "app.leave", "", "Quit the console. Jobs go on"),
 )
 
-VERBS: Final = {"submit": "run", "run": "run anything"}
-"""What an action does, where its label would not say it in a sentence."""
 BY_ID: Final = {action.id: action for action in ACTIONS}
 
 _ALWAYS: Final = frozenset({Place.LIST, Place.EVERYWHERE})
@@ -150,16 +181,16 @@ _SITUATIONS: Final = (
     frozenset({Place.TYPED}),
     frozenset({Place.ENTRY}),
 )
-"""Where one can be: actions of which places can be taken at the same moment."""
+"""Sets of places whose actions can be available at the same moment."""
 
 
 def may_meet(one: Place, other: Place) -> bool:
-    """Whether actions of both places can be taken at the same moment, so that each must have keys of its own."""
+    """Whether actions of both places can be available at the same moment, and so need different keys."""
     return any({one, other} <= situation for situation in _SITUATIONS)
 
 
 _NEVER_TYPED: Final = frozenset({"leave-console", "suspend"})
-"""What works even where keys are text."""
+"""Actions whose keys work even while text is typed."""
 
 
 def bindings(*ids: str) -> list[BindingType]:
@@ -171,7 +202,6 @@ def bindings(*ids: str) -> list[BindingType]:
 
 
 def barred(action_id: str) -> str:
-    """Why a console that is read-only does not do it, in a sentence that names keys in braces."""
-    instead = " {plan} shows what it would do." if action_id == "run" else ""
-    verb = VERBS.get(action_id, BY_ID[action_id].label)
-    return f"This console is read-only: it looks at everything and does not {verb}.{instead}"
+    """Why a read-only console refuses an action; names keys in braces."""
+    instead = " {plan} shows the plan." if action_id == "run" else ""
+    return f"Read-only: {_WRITES[action_id]} is off.{instead}"

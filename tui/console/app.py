@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import events, on
 from textual.binding import BindingType
 from textual.screen import Screen
 
@@ -15,22 +16,26 @@ from engine.config.model import ConsoleConfig, TargetEntry
 from engine.domain.errors import DbtendError
 from engine.system.clock import now
 from tui.console.actions import bindings
+from tui.console.console_screen import ConsoleScreen
 from tui.console.context import ConsoleContext
+from tui.console.key_queue import KeyHandled, KeyQueue
 from tui.console.saved_targets import SavedTargets
-from tui.console.screens.base import ConsoleScreen
 from tui.console.screens.factory import ScreenFactory
 from tui.console.screens.main import MainScreen
-from tui.console.small_window_guard import SmallWindowGuard
+from tui.console.small_window_guard import HORIZONTAL_BREAKPOINTS, VERTICAL_BREAKPOINTS, SmallWindowGuard
+from tui.console.themed_app import ThemedApp
 from tui.console.views.line import Role
 
 if TYPE_CHECKING:
     from tui.presentation.health_check import Check
 
 
-class DbtendApp(SmallWindowGuard):
-    """What `dbtend` opens."""
+class DbtendApp(ThemedApp[None]):
+    """The console that `dbtend` opens."""
 
     TITLE = "dbtend"
+    HORIZONTAL_BREAKPOINTS = HORIZONTAL_BREAKPOINTS
+    VERTICAL_BREAKPOINTS = VERTICAL_BREAKPOINTS
     # Textual does not load the style sheet of a default screen itself.
     CSS_PATH: ClassVar = ["styles/app.tcss", "styles/main.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -54,19 +59,20 @@ class DbtendApp(SmallWindowGuard):
     ) -> None:
         """
         Args:
-            engine: open, and open for as long as the app runs.
+            engine: open while the app runs.
             targets: the databases to show.
-            ensure_worker: is called after each submit, and sees to it that a worker process is there.
-            worker_lacks: what it takes to connect to this URL that the worker process that takes on the next job does
-                not have, in words; "" for nothing.
-            saved: the targets of the config file; None where nothing is to be kept.
+            ensure_worker: called after each submit; starts a worker process if none is up.
+            worker_lacks: what the worker process that is up lacks to connect to this URL; "": nothing.
+            saved: the targets of the config file; None: nothing is saved.
             clock: microseconds since the epoch, UTC.
-            person: who sits here, for others to know; None: `user@host`.
-            examine: what the doctor looks at.
-            copies: the file for what is copied where no clipboard is in reach, or where it is too long for one.
+            person: the user, as others see it; None: `user@host`.
+            examine: runs the checks of the doctor.
+            copies: the file for text that no clipboard can take.
         """
         config = config or ConsoleConfig()
         super().__init__(config.theme)
+        self._small_window = SmallWindowGuard(self, self.action_leave)
+        self.keys = KeyQueue(self, self._small_window.accepts, super().on_event)
         self._person = person
         self._examine = examine
         self.context = ConsoleContext(
@@ -86,10 +92,23 @@ class DbtendApp(SmallWindowGuard):
     def get_default_screen(self) -> Screen[None]:
         return MainScreen(self.context)
 
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            await self.keys.put(event)
+        else:
+            await super().on_event(event)
+
+    @on(KeyHandled)
+    async def _key_handled(self, message: KeyHandled) -> None:
+        await self.keys.key_handled(message)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._small_window.resized(event.size)
+
     def on_app_focus(self) -> None:
         main = self.screen_stack[0] if self.screen_stack else None
         if isinstance(main, MainScreen):
-            main.glance_if_due()
+            main.inspector.check_presence_if_due()
 
     def action_help(self) -> None:
         self._go_to(self._screens.help())
@@ -105,7 +124,7 @@ class DbtendApp(SmallWindowGuard):
             self._go_to(self._screens.doctor(self._examine))
 
     def _go_to(self, screen: Screen[None]) -> None:
-        """Show this screen; where one of its kind is open already go back to that."""
+        """Show this screen, or go back to an open one of its kind."""
         if not isinstance(self.screen, ConsoleScreen):
             return
         kinds = [type(opened) for opened in self.screen_stack]
@@ -117,36 +136,36 @@ class DbtendApp(SmallWindowGuard):
 
     def action_palette(self, typed: str = "") -> None:
         if isinstance(self.screen, ConsoleScreen):
-            from tui.console.command_palette import offer  # few sessions need it, and all start up
+            from tui.console.command_palette import offer  # imported when needed: start-up stays fast
 
-            offer(self, self.screen, typed, choose_theme=self.choose_theme, look_every=self.look_every)
+            offer(self, self.screen, typed, choose_theme=self.choose_theme, refresh_every=self.refresh_every)
 
     async def choose_theme(self, name: str) -> None:
-        """Take on other colours, and keep them in the config file where anything is kept."""
+        """Change the colours, and save them in the config file if there is one."""
         self.ansi_color = None
         self.theme = name
         if self.context.saved is None or self.context.engine.read_only:
-            keeps = f'theme = "{name}" below [console] in the config file keeps them'
-            self.context.tell(f"Colours of {name}, for this session; {keeps}.")
+            keep = f'theme = "{name}" below [console] in the config file'
+            self.context.tell(f"Theme {name}, for this session. To keep it: {keep}.")
             return
         try:
             await self.context.saved.put_theme(name)
         except DbtendError as error:
-            self.context.tell(f"Colours of {name}, for this session: {self.context.in_words(error)}", Role.WARNING)
+            self.context.tell(f"Theme {name}, for this session: {self.context.format_error(error)}", Role.WARNING)
         else:
-            self.context.tell(f"Colours of {name}, saved in {self.context.saved.path}.")
+            self.context.tell(f"Theme {name}, saved in {self.context.saved.path}.")
 
     def action_refresh_by(self, factor: float) -> None:
         from tui.console.views.palette import REFRESH_RATES
 
-        self.look_every(min(max(self.context.feed.refresh * factor, REFRESH_RATES[0]), REFRESH_RATES[-1]))
+        self.refresh_every(min(max(self.context.feed.refresh * factor, REFRESH_RATES[0]), REFRESH_RATES[-1]))
 
-    def look_every(self, seconds: float) -> None:
+    def refresh_every(self, seconds: float) -> None:
         self.context.feed.refresh = seconds
-        self.context.tell(f"Looks at running jobs every {seconds:g} s.")
+        self.context.tell(f"Running jobs are refreshed every {seconds:g} s.")
 
     def action_pause(self) -> None:
-        """Ask before nothing starts any more; let jobs start again at once."""
+        """Pause after a question; resume at once."""
         if isinstance(self.screen, ConsoleScreen) and self.screen.refuses(
             "resume" if self.context.feed.pause else "pause"
         ):
@@ -161,7 +180,7 @@ class DbtendApp(SmallWindowGuard):
 
                 self.context.write(partial(self.context.engine.pause, by=self._person or user_at_host()))
 
-        consequence = "Nothing new starts, in any process, until somebody resumes. What runs goes on."
+        consequence = "No process starts another operation until you resume. Running operations go on."
         self.push_screen(self._screens.confirm("Pause all work on this store?", consequence), decided)
 
     def action_leave(self) -> None:

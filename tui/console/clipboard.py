@@ -1,4 +1,4 @@
-"""The user's clipboard, which is at the other end of the SSH line: reached through the terminal, or not at all."""
+"""The user's clipboard at the other end of the SSH connection, reached through the terminal."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ _WITHOUT: Final = frozenset({"linux", "dumb", "vt100", "vt220"})
 async def copy(
     what: str, text: str, send: Callable[[str], object], file: Path | None, environ: Mapping[str, str]
 ) -> str:
-    """Bring `text` to the clipboard, or else into a file; what became of it, in a sentence.
+    """Copy `text` to the clipboard or else into a file; returns a message with the result.
 
     Args:
-        what: it is, in words.
-        send: takes what the terminal is to obey.
-        file: for what is too long, or where no clipboard is in reach.
+        what: names the text in the message.
+        send: writes to the terminal.
+        file: takes the text that no clipboard can take.
     """
-    text = plain_lines(text)  # whoever pastes it pastes it into a terminal
+    text = plain_lines(text)  # it may be pasted into a terminal
     its_size = size(len(text.encode(errors="replace")))
     sequence = osc52(text)
     if sequence is not None and is_reachable(environ):
         if not await through_tmux(text, environ):
             send(sequence)
         return f"Copied {what} ({its_size})."
-    why = "no clipboard can be reached from here" if sequence is not None else "it is too long for a clipboard"
+    why = "this terminal has no clipboard" if sequence is not None else "it is too long for a clipboard"
     if file is None:
-        return f"Not copied: {what} ({its_size}), as {why}."
+        return f"Not copied: {what} ({its_size}): {why}."
     try:
         into_file(file, text)
     except OSError as error:
-        return f"Not copied, as {file} cannot be written: {error.strerror}."
-    return f"Written to {file}, as {why}: {what} ({its_size})."
+        return f"Not copied: {file} cannot be written: {error.strerror}."
+    return f"Written to {file}: {what} ({its_size}). Reason: {why}."
 
 
 def osc52(text: str) -> str | None:
-    """The sequence that asks a terminal to take `text` into the clipboard; None where it is too long for that."""
+    """The escape sequence that copies `text` to the clipboard; None: too long."""
     encoded = base64.b64encode(text.encode(errors="replace")).decode()
     sequence = f"\x1b]52;c;{encoded}\a"
     return sequence if len(sequence) <= MOST else None
@@ -60,7 +60,7 @@ def is_reachable(environ: Mapping[str, str]) -> bool:
 
 
 async def through_tmux(text: str, environ: Mapping[str, str]) -> bool:
-    """Let tmux pass it on: by default it does not take the sequence from a program, but knows how to send its own."""
+    """Copy through tmux, which by default ignores the sequence of a program but sends its own."""
     if not environ.get("TMUX"):
         return False
     try:

@@ -1,4 +1,4 @@
-"""The list of commands: what is offered on a screen, and what is done once something of it is chosen."""
+"""The command list: which commands a screen offers, and how the chosen one is run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from textual.app import App
 from engine import JobId
 from engine.domain.errors import DbtendError, JobNotFoundError
 from tui.console.actions import BY_ID
-from tui.console.screens.base import ConsoleScreen
+from tui.console.console_screen import ConsoleScreen
 from tui.console.theme import offered_themes
 from tui.console.views.line import Role
 from tui.console.views.palette import Command, Kind, commands
@@ -27,9 +27,9 @@ def offer(
     typed: str,
     *,
     choose_theme: Callable[[str], Awaitable[None]],
-    look_every: Callable[[float], None],
+    refresh_every: Callable[[float], None],
 ) -> None:
-    """Offer everything that can be done here and now, or what of it is called as `typed`."""
+    """Open the list of all commands that work now, filtered by `typed`."""
     context = screen.context
     bound = {b.binding.id: (b.node, b.binding.action) for b in screen.active_bindings.values() if b.binding.id}
     known = [
@@ -42,7 +42,7 @@ def offer(
             refresh=context.feed.refresh,
             is_barred=context.is_barred,
         )
-        if not (typed and command.value == "theme")  # which has led here
+        if not (typed and command.value == "theme")  # this list was opened by it
     ]
 
     async def do(command: Command | None) -> None:
@@ -55,7 +55,7 @@ def offer(
             case Kind.THEME:
                 await choose_theme(command.value)
             case Kind.REFRESH:
-                look_every(float(command.value))
+                refresh_every(float(command.value))
             case Kind.JOB:
                 await _open_job(app, context, JobId.parse(command.value))
 
@@ -74,4 +74,4 @@ async def _open_job(app: App[Any], context: ConsoleContext, job: JobId) -> None:
     if is_there:
         app.push_screen(context.screens.job(job))
     else:
-        context.tell(f"There is no job {job}.", Role.WARNING)
+        context.tell(f"There is no job #{job}.", Role.WARNING)

@@ -1,4 +1,4 @@
-"""A test of the connection to a target: what it says, within a time that a person waits."""
+"""A test of the connection to a target, with a time limit."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from tui.console.views.header import format_facts
 PATIENCE = 10.0
 """Seconds to wait for an answer."""
 
-_left_behind: set[asyncio.Task[TargetInfo]] = set()
-"""Those that nobody waits for any more: what hangs on a disk cannot be interrupted."""
+_timed_out: set[asyncio.Task[TargetInfo]] = set()
+"""Tests that have timed out: a task that hangs on a disk cannot be interrupted."""
 
 
-async def answer_of(engine: Engine, target: str, *, patience: float | None = None) -> TargetInfo:
-    """A look at the target. Raises TargetError, also where it takes too long."""
+async def check_connection(engine: Engine, target: str, *, patience: float | None = None) -> TargetInfo:
+    """Inspect the target. Raises TargetError, also after a timeout."""
     seconds = PATIENCE if patience is None else patience
     asking = asyncio.ensure_future(engine.inspect(target))
     try:
         done, _ = await asyncio.wait({asking}, timeout=seconds)
     finally:
         if not asking.done():
-            _left_behind.add(asking)
-            asking.add_done_callback(_left_behind.discard)
+            _timed_out.add(asking)
+            asking.add_done_callback(_timed_out.discard)
             asking.cancel()
     if not done:
         raise TargetUnavailableError(target, f"no answer in {seconds:g} s", "is its disk still there?")
     return asking.result()
 
 
-def in_words(info: TargetInfo) -> str:
+def format_result(info: TargetInfo) -> str:
     """`sqlite 3.46.0, 528 kB, journal delete, 29% empty, writable`."""
-    writable = f"only to be read: {info.read_only}" if info.read_only else "writable"
+    writable = f"read-only: {info.read_only}" if info.read_only else "writable"
     return ", ".join([f"{info.engine.value} {info.version}", *format_facts(info.facts), writable, *info.remarks])

@@ -1,4 +1,4 @@
-"""What screens may use: the engine, what is known of jobs and targets, and how something is changed or said."""
+"""The services of the console for its screens: engine, jobs, names, writes, messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tui.console.saved_targets import SavedTargets
 from tui.console.store_writes import StoreWrites
 from tui.console.views.hints import go_on_question
 from tui.console.views.line import Role
-from tui.console.views.standing import StatusBanner
+from tui.console.views.status_banner import StatusBanner
 from tui.console.worker_supervisor import WorkerSupervisor
 from tui.presentation.canonical_urls import CanonicalUrls
 from tui.presentation.target_names import TargetName, TargetNames
@@ -70,7 +70,7 @@ class MessageLine(Protocol):
 
 
 class ConsoleContext:
-    """One per console; every screen is given it."""
+    """One per console; every screen has it."""
 
     def __init__(
         self,
@@ -96,30 +96,30 @@ class ConsoleContext:
         self.screens = screens(self)
         self.news: Signal[News] = Signal(app, "news")
         self.trouble: Signal[DbtendError] = Signal(app, "trouble")
-        self.standing_changed: Signal[StatusBanner] = Signal(app, "standing")
-        self.feed = JobFeed(engine, self._tell_news, lambda error: self._tell_standing(), refresh=config.refresh)
+        self.banner_changed: Signal[StatusBanner] = Signal(app, "banner")
+        self.feed = JobFeed(engine, self._tell_news, lambda error: self._publish_banner(), refresh=config.refresh)
         self.supervisor = WorkerSupervisor(
             engine,
             self.feed,
-            self._tell_standing,
+            self._publish_banner,
             ensure_worker=ensure_worker,
             worker_lacks=worker_lacks,
         )
         self._writing = StoreWrites(engine, self.tell, self.untell, self.trouble.publish)
         urls, kept = (saved.urls, saved.entries) if saved is not None else (CanonicalUrls(), ())
         self.names = TargetNames(urls, kept, targets)
-        self.looked_at: dict[str, TargetInfo] = {}
-        """What was last seen of databases, by their URLs."""
+        self.inspected: dict[str, TargetInfo] = {}
+        """The last inspection of each database, by URL."""
 
     # Jobs
 
     def follow_jobs(self) -> None:
-        """Start to tell the screens of what happens to jobs, and see to it that those that are open go on."""
+        """Start to publish news of jobs, and ask about open jobs from earlier."""
         self._app.run_worker(self.feed.run(), name="feed")
         self._app.run_worker(self._resume(), name="resume")
 
     async def _resume(self) -> None:
-        """Ask whether jobs from earlier go on."""
+        """Ask whether to start a worker for open jobs from earlier."""
         try:
             left = await self.supervisor.left_from_earlier()
         except DbtendError as error:
@@ -129,38 +129,38 @@ class ConsoleContext:
             self._app.push_screen(self.screens.confirm(*go_on_question(left)), self.supervisor.decide)
 
     def write(self, do: Callable[[], Awaitable[None]]) -> None:
-        """Change something in the store, also where the screen that wants it is left meanwhile."""
+        """Write to the store, even if the screen is closed before it is done."""
         self._app.run_worker(self._writing.write(do), name="write")
 
     def is_barred(self, action_id: str) -> bool:
-        """Whether this console is read-only, and an action is not."""
+        """Whether this console is read-only and the action changes something."""
         return self.engine.read_only and BY_ID[action_id].writes
 
     def leave(self) -> None:
-        """End the console; jobs go on, and it says so on stderr when the screen is gone."""
-        going_on = len(self.feed.open)
-        verb = "goes" if going_on == 1 else "go"
-        self._app.exit(message=f"{counted(going_on, 'job')} {verb} on: dbtend history" if going_on else None)
+        """Quit the console. Jobs go on; a message on stderr says so."""
+        open_jobs = len(self.feed.open)
+        verb = "goes" if open_jobs == 1 else "go"
+        self._app.exit(message=f"{counted(open_jobs, 'job')} {verb} on: dbtend history" if open_jobs else None)
 
     # Names
 
     def name_of(self, url: str) -> TargetName:
-        """What the user calls the target with this URL, with its label."""
+        """The name of the target with this URL, with its label."""
         return self.names.of(url)
 
     def targets_called(self, part: str) -> frozenset[str]:
-        """The URLs of the targets that the user calls by a name with this part."""
+        """The URLs of the targets whose name contains this part."""
         return self.names.called(part)
 
-    def in_words(self, error: DbtendError) -> str:
-        """An error, with the target named as the user calls it."""
+    def format_error(self, error: DbtendError) -> str:
+        """An error as text, with the name of the target instead of its URL."""
         return str(error).replace(error.what, self.names.given(error.what) or error.what, 1)
 
-    # What is said
+    # Messages
 
     @property
-    def standing(self) -> StatusBanner:
-        """What is to be said for as long as it is so."""
+    def banner(self) -> StatusBanner:
+        """The current state of the status banner."""
         feed, lost = self.feed, self.engine.lost
         return StatusBanner(
             lost=lost,
@@ -172,32 +172,32 @@ class ConsoleContext:
         )
 
     def tell(self, sentence: str, role: Role = Role.TEXT) -> None:
-        """Say it on the uppermost screen that can: below a question it is read once that is answered."""
+        """Show a message on the top screen that has a message line; a question above it stays open."""
         for screen in reversed(self._app.screen_stack):
             if isinstance(screen, MessageLine):
                 screen.say(sentence, role)
                 return
 
     def untell(self, sentence: str) -> None:
-        """Take it away wherever it is said: it is so no longer."""
+        """Remove a message that is no longer true, on every screen."""
         for screen in self._app.screen_stack:
             if isinstance(screen, MessageLine):
                 screen.unsay(sentence)
 
     def tell_error(self, error: DbtendError) -> None:
-        self.tell(self.in_words(error), Role.FAILED)
+        self.tell(self.format_error(error), Role.FAILED)
 
     def _tell_news(self, news: News) -> None:
-        self.supervisor.heed_news()
+        self.supervisor.update()
         self.news.publish(news)
-        self._tell_standing()
+        self._publish_banner()
 
-    def _tell_standing(self) -> None:
-        self.standing_changed.publish(self.standing)
+    def _publish_banner(self) -> None:
+        self.banner_changed.publish(self.banner)
 
     async def copy(self, what: str, text: str) -> str:
-        """Bring `text` to the user's clipboard, or else into a file; what became of it, in a sentence."""
-        from tui.console import clipboard  # few sessions need it, and all start up
+        """Copy `text` to the user's clipboard or else into a file; returns a message with the result."""
+        from tui.console import clipboard  # imported when needed: start-up stays fast
 
         driver = self._app._driver
         send = driver.write if driver is not None else lambda _: None

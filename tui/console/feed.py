@@ -1,4 +1,4 @@
-"""What the console knows of jobs, kept in step with the store."""
+"""The jobs that the console shows, read from the store."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from engine.domain.errors import DbtendError, StoreLostError
 from engine.domain.frozen import frozen
 
 RECENT = 50
-"""How many of the newest parents are shown beside those that are open."""
-SETTLE = 0.05
-"""Seconds between two readings, at least."""
+"""Newest parents that are shown beside the open ones."""
+SHORTEST = 0.05
+"""Seconds between two reads, at least."""
 SLOWEST = 2.0
-"""Seconds between two looks at running jobs, at most, unless the user wants more: what is not in view costs little."""
+"""Seconds between two reads of running jobs, at most, unless the user has chosen more."""
 WORKERS_EVERY = 2.0
-"""Seconds between two looks at the workers while a job is open: of one that comes or stalls no change tells."""
+"""Seconds between two reads of the workers while a job is open: no change announces them."""
 RETRY_AFTER = 2.0
-"""Seconds to the next try where the store cannot be read."""
+"""Seconds to the next try after a failed read."""
 
 
 @frozen
 class News:
-    """Parents that are new or changed; what there is besides, the feed knows itself."""
+    """Parents that are new or changed."""
 
     parents: tuple[ParentJob, ...]
     changed: frozenset[int]
-    """Parents whose status, or a child's, changed; of the others only the progress moved."""
+    """Parents whose status, or a child's, has changed; the others have only made progress."""
 
 
 class JobFeed:
-    """Reads jobs when something happens to them, and those that run also at a steady pace, for their progress.
+    """Reads jobs when they change, and running jobs also at intervals for their progress.
 
-    While nothing is open there is no timer at all: it sleeps until the store says that something happened.
+    While no job is open there is no timer: it sleeps until the store reports a change.
     """
 
     def __init__(
@@ -47,40 +47,40 @@ class JobFeed:
     ) -> None:
         """
         Args:
-            publish: is told what is new.
-            failed: is told that the store could not be read; another try follows.
-            refresh: seconds between two looks at the progress of running jobs.
+            publish: called with news.
+            failed: called when a read of the store has failed; it is retried.
+            refresh: seconds between two reads of running jobs.
         """
         self._engine = engine
         self._publish = publish
         self._failed = failed
         self.refresh = refresh
-        """Seconds between two looks at the progress of running jobs."""
+        """Seconds between two reads of running jobs."""
         self._dirty: set[int] = set()
         self._pause_is_known = False
         self._wake = asyncio.Event()
         self.open: dict[int, ParentJob] = {}
-        """The parents that are not over, as last read."""
+        """The open parents, as last read."""
         self.workers: tuple[WorkerProcess, ...] = ()
-        """The processes that execute children; looked at only while a job is open."""
+        """The worker processes; read only while a job is open."""
         self.trouble: DbtendError | None = None
-        """Why the store could not be read the last time; None where it could."""
+        """Why the last read failed; None: it succeeded."""
         self.pause: Pause | None = None
-        """Since when nothing starts; None where jobs do start."""
+        """The pause in force; None: jobs start."""
 
-    def look_at(self, parent_id: int) -> None:
-        """Read and publish a parent once more: something was done to it that no change tells of."""
+    def reload(self, parent_id: int) -> None:
+        """Read and publish a parent again, after an edit that the store does not announce."""
         self._dirty.add(parent_id)
         self._wake.set()
 
     @property
     def ticking(self) -> bool:
-        """Whether it looks at the store at a steady pace."""
+        """Whether it reads the store at intervals."""
         return bool(self.open)
 
     @property
     def _pace(self) -> float | None:
-        """Seconds to the next look; the more jobs run, the more: a slow line has to carry their rows."""
+        """Seconds to the next read; longer with more running jobs: a slow line has to carry their rows."""
         running = len(self._running)
         if running:
             return max(self.refresh, min(self.refresh * running * 0.75, SLOWEST))
@@ -91,7 +91,7 @@ class JobFeed:
         return {parent.id for parent in self.open.values() if parent.status is Status.RUNNING}
 
     async def run(self) -> None:
-        """Publish what there is, then everything that is new, for as long as the store is there."""
+        """Publish all jobs, then every change, until the store is lost."""
         while True:
             try:
                 await self._follow()
@@ -104,7 +104,7 @@ class JobFeed:
 
     async def _follow(self) -> None:
         changes = self._engine.changes()
-        # After a try that failed nobody knows what has changed since the last one that did not.
+        # After a failed read anything may have changed.
         await self._load(changed=() if self.trouble is None else None)
         listening = asyncio.create_task(self._listen(changes))
         reading = asyncio.create_task(self._read())
@@ -118,11 +118,11 @@ class JobFeed:
             await asyncio.gather(listening, reading, return_exceptions=True)
 
     async def _load(self, changed: Iterable[int] | None = None) -> None:
-        """Read what is shown; all of it counts as changed where nothing else is said."""
+        """Read all jobs that are shown; `changed`: which of them count as changed; None: all."""
         self._pause_is_known = False
         parents = {parent.id: parent for parent in await self._engine.history(limit=RECENT)}
         parents |= {parent.id: parent for parent in await self._engine.open_jobs()}
-        # Those that were open when they were last read may be over, or gone, by now.
+        # Jobs that were open at the last read may have ended, or been deleted.
         known = await self._engine.jobs(self.open.keys() - parents.keys())
         parents |= {parent.id: parent for parent in known}
         for gone in self.open.keys() - parents.keys():
@@ -152,8 +152,8 @@ class JobFeed:
                 self._dirty |= changed
                 self._wake.set()
                 raise
-            # What happens in quick succession is read together.
-            await asyncio.sleep(SETTLE)
+            # Changes in quick succession are read together.
+            await asyncio.sleep(SHORTEST)
 
     async def _tell(self, parents: Iterable[ParentJob], changed: Iterable[int]) -> None:
         news = tuple(parents)

@@ -1,4 +1,4 @@
-"""Which keys each action has: those of the table of actions, or what the config file says instead.
+"""The keys of each action: those of the action table, or those of the config file.
 
 One process is one console, so there is one keymap, chosen before the first screen is drawn.
 """
@@ -32,7 +32,7 @@ SHOWN: Final = {
     "left": "←",
     "right": "→",
 }
-"""How keys are printed whose name is another one."""
+"""Keys that are printed differently from their name."""
 _NAMES: Final = {shown: name for name, shown in SHOWN.items()}
 _KNOWN: Final = frozenset(key.value for key in Keys) | {"escape", "tab", "enter", "space"}
 _EATEN: Final = {
@@ -44,47 +44,47 @@ _EATEN: Final = {
     "ctrl+h": "is backspace to many terminals",
     "ctrl+c": "always leaves the console",
 }
-"""Keys that do not reach the console, or not as themselves."""
+"""Keys that the terminal keeps, or sends as another key."""
 
-FieldMessage = Mapping[str, str]
-"""From the id of an action to its keys, with commas between: `{"retry": "R", "help": "?,f1"}`."""
+KeySettings = Mapping[str, str]
+"""From the id of an action to its keys, comma-separated: `{"retry": "R", "help": "?,f1"}`."""
 
-_said: dict[str, tuple[str, ...]] = {}
+_custom: dict[str, tuple[str, ...]] = {}
 
 
-def use(said: FieldMessage) -> None:
-    """From now on these actions have these keys; all others those of the table.
+def use(settings: KeySettings) -> None:
+    """Give these actions these keys, and all others those of the table.
 
-    Raises UsageError for an action or a key that is not known, and for a key that would mean two things at once.
+    Raises UsageError for an unknown action or key, and for a key with two meanings.
     """
-    remapped = {name: tuple(_keys(name, words)) for name, words in said.items()}
+    remapped = {name: tuple(_keys(name, words)) for name, words in settings.items()}
     _refuse_conflicts(remapped)
-    _said.clear()
-    _said.update(remapped)
+    _custom.clear()
+    _custom.update(remapped)
 
 
 def remapped() -> dict[str, str]:
-    """What differs from the table, as Textual takes it."""
-    return {name: ",".join(keys) for name, keys in _said.items()}
+    """The differences from the table, in Textual's format."""
+    return {name: ",".join(keys) for name, keys in _custom.items()}
 
 
 def keys_of(action_id: str) -> tuple[str, ...]:
-    """All keys of an action, in Textual's names."""
-    return _keys_by(BY_ID[action_id], _said)
+    """All keys of an action, by Textual's names."""
+    return _keys_by(BY_ID[action_id], _custom)
 
 
 def shown_keys(action_id: str) -> list[str]:
-    """The same as they are printed: `esc`, `?`, `↓`."""
+    """All keys of an action, as printed: `esc`, `?`, `↓`."""
     return [SHOWN.get(key, key) for key in keys_of(action_id)]
 
 
 def key_of(action_id: str) -> str:
-    """The first key of an action, as it is printed."""
+    """The first key of an action, as printed."""
     return shown_keys(action_id)[0]
 
 
 def with_keys(sentence: str) -> str:
-    """A sentence that names actions in braces, with their keys instead: `Press {retry} to try again.`"""
+    """Replaces action ids in braces by their keys: `Press {retry} to try again.`"""
     return sentence.format_map(_Shown())
 
 
@@ -93,8 +93,8 @@ class _Shown(dict[str, str]):
         return key_of(action_id)
 
 
-def _keys_by(action: Action, said: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    return said.get(action.same_key_as or action.id, tuple(action.keys.split(",")))
+def _keys_by(action: Action, custom: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    return custom.get(action.same_key_as or action.id, tuple(action.keys.split(",")))
 
 
 def _keys(action_id: str, words: str) -> Iterator[str]:
@@ -102,18 +102,18 @@ def _keys(action_id: str, words: str) -> Iterator[str]:
     action = BY_ID.get(action_id)
     if action is None:
         close = get_close_matches(action_id, BY_ID, 1)
-        hint = f"did you mean {close[0]}?" if close else "the help page of a wide terminal names them all"
-        raise UsageError(what, "is no action of the console", hint)
+        hint = f"did you mean {close[0]}?" if close else "the help of a wide terminal lists them all"
+        raise UsageError(what, "no such action", hint)
     if action.same_key_as:
-        raise UsageError(what, f"has the key of {action.same_key_as}", f"give {action.same_key_as} another key")
+        raise UsageError(what, f"shares the key of {action.same_key_as}", f"give {action.same_key_as} another key")
     if action_id == "leave-console":
-        raise UsageError(what, "cannot have another key", "ctrl+c must always lead out")
+        raise UsageError(what, "cannot have another key", "ctrl+c always quits the console")
     for word in words.split(",") if words != "," else [words]:
         yield _key(what, word.strip())
 
 
 def _key(what: str, word: str) -> str:
-    """A key as a person writes it (`R`, `?`, `ctrl+r`, `esc`, `f5`), in Textual's name. Raises UsageError."""
+    """The Textual name of a key like `R`, `?`, `ctrl+r`, `esc`, `f5`. Raises UsageError."""
     *modifiers, last = word.split("+") if word not in {"+", ""} else [word]
     key = _NAMES.get(last, last)
     if len(last) == 1 and last.isprintable() and not last.isalnum() and last not in _NAMES:
@@ -124,20 +124,20 @@ def _key(what: str, word: str) -> str:
         raise UsageError(what, f"{word} {_EATEN[whole]}", "choose another key")
     is_one_character = len(last) == 1 and last.isprintable() and not last.isspace()
     if not (whole in _KNOWN or (not modifiers and is_one_character)):
-        raise UsageError(what, f"{word!r} is no key", "such as R, ?, f5, space, esc or ctrl+r")
+        raise UsageError(what, f"unknown key {word!r}", "use a key such as R, ?, f5, space, esc or ctrl+r")
     return whole
 
 
-def _refuse_conflicts(said: Mapping[str, tuple[str, ...]]) -> None:
+def _refuse_conflicts(custom: Mapping[str, tuple[str, ...]]) -> None:
     for one, other in combinations([action for action in ACTIONS if not action.same_key_as], 2):
-        if not (one.id in said or other.id in said) or not may_meet(one.place, other.place):
+        if not (one.id in custom or other.id in custom) or not may_meet(one.place, other.place):
             continue
-        shared = set(_keys_by(one, said)) & set(_keys_by(other, said))
+        shared = set(_keys_by(one, custom)) & set(_keys_by(other, custom))
         if shared:
             key = min(shared)
-            mine, others = (one, other) if one.id in said else (other, one)
+            mine, others = (one, other) if one.id in custom else (other, one)
             raise UsageError(
                 f"console.keys.{mine.id}",
                 f"{SHOWN.get(key, key)} is also the key of {others.id} ({others.help.lower()})",
-                f"choose another key, or give {others.id} another one, too",
+                f"choose another key, or give {others.id} another key, too",
             )

@@ -1,4 +1,4 @@
-"""The targets of the config file, as they were when it was last read or written here; and what else is saved there."""
+"""The targets of the config file, as last read or written; saves targets and the theme."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tui.presentation.canonical_urls import CanonicalUrls
 
 
 class SavedTargets:
-    """Reads and writes off the event loop: a home directory may be on a disk that is slow."""
+    """Reads and writes off the event loop: the disk may be slow."""
 
     def __init__(self, file: ConfigFile, config: Config, *, reserved: Collection[str] = ()) -> None:
-        """Not to be made on an event loop: it follows links.
+        """Do not construct on an event loop: it follows links.
 
         Args:
-            config: what the file says now.
-            reserved: names that no new target may have.
+            config: the content of the file.
+            reserved: names that a new target must not have.
         """
         self.reserved = reserved
         self._file = file
         self.urls = CanonicalUrls()
-        self._config = self._followed(config)
+        self._config = self._resolved(config)
 
     @property
     def path(self) -> Path:
@@ -33,26 +33,26 @@ class SavedTargets:
 
     @property
     def entries(self) -> tuple[TargetEntry, ...]:
-        """As they stand there, without what is said for all of them."""
+        """The targets of the file, without its defaults."""
         return self._config.targets
 
     def whole(self, entry: TargetEntry) -> TargetEntry:
-        """With what the file says for all targets."""
+        """This entry with the defaults of the file."""
         return entry.with_defaults(self._config.defaults)
 
     def entry_of(self, entry: TargetEntry) -> TargetEntry | None:
-        """The entry for the same database, whatever it is called; None where the file has none."""
+        """The entry of the file for the same database, under any name; None: there is none."""
         url = self.urls.of(entry.url)
         same = [saved for saved in self.entries if self.urls.of(saved.url) == url]
         return next((saved for saved in same if saved.name == entry.name), same[0] if same else None)
 
     async def read(self) -> None:
-        """Look at the file again. Raises ConfigError."""
-        self._config = await asyncio.to_thread(lambda: self._followed(self._file.load()))
+        """Read the file again. Raises ConfigError."""
+        self._config = await asyncio.to_thread(lambda: self._resolved(self._file.load()))
 
     async def put(self, entry: TargetEntry, *, was: TargetEntry | None) -> TargetEntry:
-        """Save a target, a new one or in place of one that it `was`; what is saved. Raises ConfigError."""
-        from engine.config.editor import with_target  # it takes a while to import, and few sessions change anything
+        """Save a new target, or replace the entry `was`; returns the saved entry. Raises ConfigError."""
+        from engine.config.editor import with_target  # imported when needed: start-up stays fast
 
         await self._change(partial(with_target, entry=entry, was=was, file=str(self.path)))
         return next(saved for saved in self.entries if saved.name == entry.name)
@@ -64,15 +64,15 @@ class SavedTargets:
         await self._change(partial(without_target, was=was, file=str(self.path)))
 
     async def put_theme(self, name: str) -> None:
-        """Save the colours of the console. Raises ConfigError."""
+        """Save the theme. Raises ConfigError."""
         from engine.config.editor import with_theme
 
         await self._change(partial(with_theme, theme=name, file=str(self.path)))
 
     async def _change(self, edit: Callable[[str], str]) -> None:
-        self._config = await asyncio.to_thread(lambda: self._followed(self._file.change(edit)))
+        self._config = await asyncio.to_thread(lambda: self._resolved(self._file.change(edit)))
 
-    def _followed(self, config: Config) -> Config:
-        """The same, when it is known what its URLs come to."""
+    def _resolved(self, config: Config) -> Config:
+        """The same config, after resolving the URLs of its targets."""
         self.urls.learn(entry.url for entry in config.targets)
         return config

@@ -1,4 +1,4 @@
-"""What the config file says of the console, beyond what the engine knows of it: themes and keys."""
+"""Checks and applies the theme and keys of the config file."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tui.console import keymap
 from tui.console.theme import suitable_theme
 
 
-def take_on(config: ConsoleConfig, file: Path) -> None:
-    """Use its keys from now on. Raises ConfigError for a theme or keys that cannot be."""
+def apply_console_settings(config: ConsoleConfig, file: Path) -> None:
+    """Apply the keys. Raises ConfigError for an unknown theme or invalid keys."""
     try:
         keymap.use(config.keys)
         suitable_theme(config.theme, os.environ)
     except UsageError as error:
-        from engine.config.table import place_of  # which reads TOML: here it is certain that there is some
+        from engine.config.table import place_of  # imported when needed: it reads TOML
 
         place = place_of(file, *error.what.split("."))
         raise ConfigError(place, f"{error.what} {error.why}", error.hint) from None

@@ -1,55 +1,57 @@
-"""Keys in a window that is too small to show anything: what nobody sees is not to be acted on."""
+"""A window that is too small to show anything: keys must not act on what the user cannot see."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from textual import events
+from textual.app import App
+from textual.geometry import Size
 from textual.widget import Widget
 from textual.widgets import Input
 
-from tui.console.key_queue import KeyQueue
 from tui.console.keymap import keys_of
 
 SMALLEST: Final = (60, 15)
-"""Columns and rows from which on the console shows anything but that its window is too small."""
+"""Columns and rows of the smallest window that the console works in."""
+HORIZONTAL_BREAKPOINTS: Final = [(0, "-tiny"), (SMALLEST[0], "-narrow"), (100, "-wide")]
+VERTICAL_BREAKPOINTS: Final = [(0, "-flat"), (SMALLEST[1], "-low"), (30, "-high")]
 
 
-class SmallWindowGuard(KeyQueue):
-    """An app that below SMALLEST only hides, is suspended, or ends."""
+class SmallWindowGuard:
+    """Lets no key through in a window below SMALLEST but those that leave or suspend, and restores the focus."""
 
-    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (SMALLEST[0], "-narrow"), (100, "-wide")]  # noqa: RUF012 - declared by Textual
-    VERTICAL_BREAKPOINTS = [(0, "-flat"), (SMALLEST[1], "-low"), (30, "-high")]  # noqa: RUF012
+    def __init__(self, app: App[Any], leave: Callable[[], None]) -> None:
+        """`leave`: ends the console."""
+        self._app, self._leave = app, leave
+        self._focused_before: Widget | None = None
+        """What had the focus when the window became too small: hiding it takes the focus away."""
 
-    _focused_before: Widget | None = None
-    """What had the focus when the window became too small, which hides it and so takes that away."""
-
-    def action_leave(self) -> None:
-        raise NotImplementedError
-
-    def on_resize(self, event: events.Resize) -> None:
-        if _is_too_small(*event.size):
-            self._focused_before = self.focused or self._focused_before
+    def resized(self, size: Size) -> None:
+        if _is_too_small(size):
+            self._focused_before = self._app.focused or self._focused_before
         else:
-            self.call_after_refresh(self._give_focus_back)
+            self._app.call_after_refresh(self._restore_focus)
 
-    def _give_focus_back(self) -> None:
+    def _restore_focus(self) -> None:
         widget, self._focused_before = self._focused_before, None
-        screen = self.screen
-        if screen.focused is not None or _is_too_small(*self.size):
+        screen = self._app.screen
+        if screen.focused is not None or _is_too_small(self._app.size):
             return
-        if widget is None or widget.screen is not screen:  # this screen was opened meanwhile
+        if widget is None or widget.screen is not screen:  # the screen was opened in the small window
             widget = next(iter(screen.query(screen.AUTO_FOCUS or "*")), None)
         if widget is not None:
             screen.set_focus(widget, scroll_visible=False)
 
-    async def takes(self, event: events.Key) -> bool:
-        if not _is_too_small(*self.size) or event.key in {*keys_of("leave-console"), *keys_of("suspend")}:
+    def accepts(self, key: events.Key) -> bool:
+        """Whether a key may be handled; the key that quits leaves the console."""
+        if not _is_too_small(self._app.size) or key.key in {*keys_of("leave-console"), *keys_of("suspend")}:
             return True
-        if event.key in keys_of("quit") and not self.screen.query(Input):  # in which it may be a letter
-            self.action_leave()
+        if key.key in keys_of("quit") and not self._app.screen.query(Input):  # in an input it is a letter
+            self._leave()
         return False
 
 
-def _is_too_small(width: int, height: int) -> bool:
-    return width < SMALLEST[0] or height < SMALLEST[1]
+def _is_too_small(size: Size) -> bool:
+    return size.width < SMALLEST[0] or size.height < SMALLEST[1]

@@ -1,4 +1,4 @@
-"""Changes to the store: one thing at a time, and a store that others keep locked is waited for in sight."""
+"""Writes to the store: one at a time; while another process locks the store, a message says so."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ from typing import Final, Protocol
 from engine import Engine
 from engine.domain.errors import DbtendError, StoreBusyError
 from tui.console.views.line import Role
-from tui.console.views.standing import not_stored, waiting_for_the_store
+from tui.console.views.status_banner import not_stored, waiting_for_the_store
 
-SAY_EVERY = 1.0
-"""Seconds between two words on a store that is locked."""
-LEFT_OUT: Final = 3
-"""How many of these words are left out after another one, so that it can be read."""
+MESSAGE_EVERY = 1.0
+"""Seconds between two messages about a locked store."""
+SKIPPED: Final = 3
+"""Messages about the lock that are skipped after another message, so that it can be read."""
 
 
 class Say(Protocol):
-    """Says a sentence to whoever sits there."""
+    """Shows a message to the user."""
 
     def __call__(self, sentence: str, role: Role = ...) -> None: ...
 
 
 class StoreWrites:
-    """What the console stores."""
+    """Runs one write at a time."""
 
     def __init__(
         self, engine: Engine, say: Say, unsay: Callable[[str], None], failed: Callable[[DbtendError], None]
     ) -> None:
         """
         Args:
-            unsay: takes a sentence away that is so no longer.
-            failed: is told what could not be done, unless the store was locked: that is said.
+            unsay: removes a message that is no longer true.
+            failed: called with the error of a write, unless the store was locked: a message says that.
         """
         self._engine, self._say, self._unsay, self._failed = engine, say, unsay, failed
         self._is_under_way = False
-        self._silent_for = 0
+        self._messages_to_skip = 0
 
     async def write(self, do: Callable[[], Awaitable[None]]) -> None:
-        """Do it, or in vain; what is asked for while something else is being stored is not done, and that is said."""
+        """Run a write; refuse it, with a message, while another one runs."""
         if self._is_under_way:
-            self._say("A moment: what was asked for before is not stored yet. This was not done.", Role.WARNING)
-            self._silent_for = LEFT_OUT
+            self._say("Not done: the previous change is still being stored. Try again in a moment.", Role.WARNING)
+            self._messages_to_skip = SKIPPED
             return
         self._is_under_way = True
         writing = asyncio.ensure_future(do())
         waited, busy = 0, ""
         try:
-            while not (await asyncio.wait({writing}, timeout=SAY_EVERY))[0]:
+            while not (await asyncio.wait({writing}, timeout=MESSAGE_EVERY))[0]:
                 waited += 1
-                left = max(round(Engine.STORE_BUSY_TIMEOUT - waited * SAY_EVERY), 1)
-                if self._silent_for:
-                    self._silent_for -= 1
+                left = max(round(Engine.STORE_BUSY_TIMEOUT - waited * MESSAGE_EVERY), 1)
+                if self._messages_to_skip:
+                    self._messages_to_skip -= 1
                 elif locked_by := await self._engine.store_locked_by():
                     busy = waiting_for_the_store(locked_by, left)
                     self._say(busy, Role.WARNING)

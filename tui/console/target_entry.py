@@ -1,4 +1,4 @@
-"""What is filled in for a target: whether it can be saved like this, and what is saved then."""
+"""The values of the target form: validation, and the entry that is saved."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tui.presentation.text import cells, plain
 
 @frozen(kw_only=True)
 class FormValues:
-    """The fields as they were typed."""
+    """The typed text of the fields."""
 
     url: str = ""
     name: str = ""
-    """What it is called; nothing: as `proposed_name` has it."""
+    """Empty: `proposed_name`."""
     label: str = ""
     operations: frozenset[Operation] = frozenset()
 
@@ -37,21 +37,21 @@ class FormValues:
 
 @frozen
 class FieldMessage:
-    """What is said below a field."""
+    """The text below a field."""
 
     text: str = ""
     is_wrong: bool = False
     is_unfinished: bool = False
-    """Wrong, but not worth a word while it is being typed."""
+    """Wrong, but not shown while it is being typed."""
     is_doubtful: bool = False
-    """It can be, but hardly is what was meant."""
+    """Valid, but probably a mistake."""
 
 
 FINE: Final = FieldMessage()
 
 
 def url_as_saved(text: str, directory: Path) -> str:
-    """A path that is meant from `directory` on is saved whole: the config file is read from anywhere."""
+    """Makes a relative path absolute: the config file is used from any directory."""
     text = text.strip()
     if "://" in text:
         return text
@@ -62,7 +62,7 @@ def url_as_saved(text: str, directory: Path) -> str:
 
 
 def _names_a_server(text: str) -> bool:
-    """Whether it is no path, such as `host=db1 dbname=shop`."""
+    """Whether it names a server, such as `host=db1 dbname=shop`."""
     try:
         return inspector.engine_of(text) is not EngineName.SQLITE
     except DbtendError:
@@ -70,31 +70,31 @@ def _names_a_server(text: str) -> bool:
 
 
 def about_url(text: str, url: str) -> FieldMessage:
-    """What can be said without looking at any disk. `url`: what is saved of the text."""
+    """Checks that need no disk. `url`: the text as it would be saved."""
     if not text.strip():
-        return FieldMessage("name a file, such as ~/data/sales.db", is_wrong=True, is_unfinished=True)
+        return FieldMessage("enter a path, such as ~/data/sales.db", is_wrong=True, is_unfinished=True)
     try:
         inspector.engine_of(expanded(url))
     except DbtendError as error:
         return FieldMessage(f"{error.why} ({error.hint})" if error.hint else error.why, is_wrong=True)
     except RuntimeError:
-        return FieldMessage(f"{url.partition('/')[0]} is no home: give the whole path", is_wrong=True)
+        return FieldMessage(f"{url.partition('/')[0]} is no home directory: enter the absolute path", is_wrong=True)
     return FINE if url == text.strip() else FieldMessage(f"saved as {url}")
 
 
 @frozen
 class Place:
-    """What is where a URL leads to."""
+    """What was found at a URL."""
 
     url: str = ""
     same_as: str = ""
-    """The name of another target that is the same database."""
+    """The name of another target with the same database."""
     trouble: str = ""
-    """Why there is no database that could be read."""
+    """Why no database can be read there."""
 
 
 def place_of(url: str, others: Collection[TargetEntry], urls: CanonicalUrls) -> Place:
-    """A look at the disk; not to be taken on the event loop. `others`: the other targets of the config file."""
+    """Reads the disk: do not call on the event loop. `others`: the other targets of the config file."""
     same_as = ""
     try:
         meant = inspector.canonical_url(expanded(url))
@@ -103,26 +103,26 @@ def place_of(url: str, others: Collection[TargetEntry], urls: CanonicalUrls) -> 
     except TargetError as error:
         return Place(url, same_as, error.why)
     except (DbtendError, RuntimeError):
-        return Place(url)  # no place at all, as `about_url` says
+        return Place(url)  # `about_url` says what is wrong
     return Place(url, same_as)
 
 
-def about_place(said: FieldMessage, place: Place, *, is_typed: bool) -> FieldMessage:
-    """What is said of a URL that is not wrong, now that its place has been looked at.
+def about_place(message: FieldMessage, place: Place, *, is_typed: bool) -> FieldMessage:
+    """Adds the result of `place_of` to the message of a valid URL.
 
-    `is_typed`: it is still being typed; the beginning of a path leads nowhere.
+    `is_typed`: it is still being typed: the start of a path exists rarely.
     """
-    if said.is_wrong:
-        return said
+    if message.is_wrong:
+        return message
     if place.same_as:
         return FieldMessage(f"the same database as {place.same_as}")
     if place.trouble and not is_typed:
-        return FieldMessage("; ".join(filter(None, (said.text, place.trouble))), is_doubtful=True)
-    return said
+        return FieldMessage("; ".join(filter(None, (message.text, place.trouble))), is_doubtful=True)
+    return message
 
 
 def proposed_name(url: str) -> str:
-    """The file's name without what every such file ends with."""
+    """The name of the file without its extension."""
     name = plain(unquote(url.strip().rstrip("/").rpartition("/")[2]).removeprefix("sqlite:"))
     return name.removesuffix(".db").removesuffix(".sqlite").removesuffix(".sqlite3") or name
 
@@ -130,29 +130,29 @@ def proposed_name(url: str) -> str:
 def about_name(name: str, url: str, others: Collection[TargetEntry], reserved: Collection[str] = ()) -> FieldMessage:
     meant = name.strip() or proposed_name(url)
     if not meant:
-        return FieldMessage("give it a name, such as sales", is_wrong=True, is_unfinished=True)
+        return FieldMessage("enter a name, such as sales", is_wrong=True, is_unfinished=True)
     if plain(meant) != meant:
-        return FieldMessage("has a character that a terminal does not show", is_wrong=True)
+        return FieldMessage("has a character that a terminal cannot show", is_wrong=True)
     if meant.startswith("-"):
-        return FieldMessage("begins like an option: dbtend could not be given it", is_wrong=True)
+        return FieldMessage("starts with -: dbtend would take it for an option", is_wrong=True)
     if meant in reserved:
-        return FieldMessage(f"is a command of dbtend: dbtend {meant} would not open it", is_wrong=True)
+        return FieldMessage("is a command of dbtend: choose another name", is_wrong=True)
     if any(other.name == meant for other in others):
         return FieldMessage(f"{meant} is the name of another target", is_wrong=True)
-    return FINE if name.strip() else FieldMessage(f"nothing typed: {meant}")
+    return FINE if name.strip() else FieldMessage(f"default: {meant}")
 
 
 def about_label(label: str) -> FieldMessage:
     label = label.strip()
     if plain(label) != label:
-        return FieldMessage("has a character that a terminal does not show", is_wrong=True)
+        return FieldMessage("has a character that a terminal cannot show", is_wrong=True)
     if cells(label) > LABEL_WIDTH:
-        return FieldMessage(f"is cut to {LABEL_WIDTH} cells where it is shown")
-    return FINE if label else FieldMessage("such as PROD: shown wherever the target is named")
+        return FieldMessage(f"longer than {LABEL_WIDTH} characters: will be cut on screens")
+    return FINE if label else FieldMessage("optional, such as PROD: shown beside the name")
 
 
 def entry_of(filled: FormValues, url: str, was: TargetEntry | None) -> TargetEntry:
-    """What is saved. The operations keep the order that they had; new ones come in the engine's."""
+    """The entry to save. Operations keep their order; new ones follow in the order of the engine."""
     before = (was.operations if was else None) or ()
     kept = [operation for operation in before if operation in filled.operations]
     new = [operation for operation in offered(url, before) if operation in filled.operations - set(kept)]
@@ -165,7 +165,7 @@ def entry_of(filled: FormValues, url: str, was: TargetEntry | None) -> TargetEnt
 
 
 def _as_text(url: str) -> str:
-    """A file's name may hold bytes that are no text: a URL can say them."""
+    """A URL for a file name whose bytes are not UTF-8."""
     try:
         url.encode()
     except UnicodeEncodeError:
@@ -174,7 +174,7 @@ def _as_text(url: str) -> str:
 
 
 def offered(url: str, besides: Collection[Operation] = ()) -> tuple[Operation, ...]:
-    """The operations to choose from, in the engine's order: those of SQLite where the URL does not say yet."""
+    """The operations to choose from, in the order of the engine; those of SQLite for an unfinished URL."""
     try:
         of_engine = inspector.operations(expanded(url))
     except (DbtendError, RuntimeError):

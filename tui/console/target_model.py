@@ -1,4 +1,4 @@
-"""What the main screen knows of its targets: how they are, which one is current, which are marked, what is chosen."""
+"""The targets of the main screen: their state, which one is current, which are marked, which operations are chosen."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tui.console.views.lists import TargetState
 
 
 class TargetModel:
-    """What is needed starts out chosen, or what the config file names for a target; then what the user says.
+    """Chosen at first: what the config file names for a target, else what it needs; then what the user chooses.
 
-    A target keeps its number for as long as it is here; what comes to be known of one that has gone is let go.
+    A target keeps its number while it is listed. News of a target that was removed is ignored.
     """
 
     def __init__(self, entries: Iterable[TargetEntry]) -> None:
@@ -24,14 +24,14 @@ class TargetModel:
         self._next = 0
         self.current = 0
         self._marked: set[int] = set()
-        self._said: dict[int, frozenset[Operation]] = {}
-        self._check_said: set[int] = set()
-        """The targets on which the user has said whether there is to be a check."""
-        self._unsettled: set[int] = set()
+        self._chosen_by_user: dict[int, frozenset[Operation]] = {}
+        self._check_chosen: set[int] = set()
+        """The targets for which the user has chosen or deselected the check."""
+        self._to_retry: set[int] = set()
         for entry in entries:
             self.add(entry)
 
-    # Which targets there are
+    # Targets
 
     @property
     def states(self) -> Mapping[int, TargetState]:
@@ -44,7 +44,7 @@ class TargetModel:
         return self._states.get(self.current)
 
     def add(self, entry: TargetEntry, *, saved: bool = True) -> int:
-        """Put a target at the end; its number. `saved`: whether the config file has it."""
+        """Add a target at the end; returns its number. `saved`: whether the config file has it."""
         number, self._next = self._next, self._next + 1
         self._states[number] = TargetState(entry, saved=saved)
         if len(self._states) == 1:
@@ -52,7 +52,7 @@ class TargetModel:
         return number
 
     def change(self, number: int, entry: TargetEntry) -> int:
-        """It is saved as this; its number, which is another where it is another database."""
+        """The config file has this entry now; returns its number, a new one for another database."""
         old = self._states[number]
         if old.entry.url == entry.url:
             self._states[number] = replace(old, entry=entry, saved=True)
@@ -65,7 +65,7 @@ class TargetModel:
         return new
 
     def remove(self, number: int) -> None:
-        """It is gone; if it was the current one, the one below is, or the last."""
+        """Remove a target; if it was the current one, the next below becomes current, or the last."""
         numbers = list(self._states)
         at = numbers.index(number)
         del self._states[number]
@@ -75,8 +75,8 @@ class TargetModel:
 
     def _forget(self, number: int) -> None:
         self._marked.discard(number)
-        self._unsettled.discard(number)
-        self.forget_choice([number])
+        self._to_retry.discard(number)
+        self.reset_choice([number])
 
     # Marks
 
@@ -86,64 +86,64 @@ class TargetModel:
         return [number for number in self._states if number in self._marked]
 
     @property
-    def at_hand(self) -> list[int]:
-        """What an action is for: the marked targets, or the current one where none is marked."""
+    def selected(self) -> list[int]:
+        """The targets that an action is for: the marked ones, or else the current one."""
         return self.marked or [number for number in (self.current,) if number in self._states]
 
     def mark(self) -> None:
-        """Mark the current target, or take its mark away."""
+        """Mark or unmark the current target."""
         if self.current in self._states:
             self._marked ^= {self.current}
 
     def unmark(self) -> None:
         self._marked.clear()
 
-    # What is known of them
+    # State
 
     @property
-    def unsettled(self) -> list[int]:
-        """The targets that could not be looked at the last time, or were busy: they may be well the next time."""
-        return sorted(self._unsettled)
+    def to_retry(self) -> list[int]:
+        """The targets that were unavailable or busy at the last inspection."""
+        return sorted(self._to_retry)
 
     @property
-    def is_being_looked_at(self) -> bool:
-        """Whether what is chosen on the current target is still open, as nobody knows yet what it needs."""
-        if self.state is None or self.state.error is not None or self.chosen or self.current in self._said:
+    def is_pending(self) -> bool:
+        """Whether the choice on the current target still waits for its inspection or advice."""
+        if self.state is None or self.state.error is not None or self.chosen or self.current in self._chosen_by_user:
             return False
         return self.state.info is None or self.state.advice is None
 
-    def look(self, numbers: Iterable[int]) -> None:
-        """Somebody wants these to be looked at anew."""
+    def set_inspecting(self, numbers: Iterable[int]) -> None:
+        """The user asked to inspect these again."""
         for number in numbers:
-            self._learn(number, is_looked_at=True)
+            self._update(number, is_inspecting=True)
 
-    def learn(self, number: int, info: TargetInfo) -> None:
-        """A target was looked at."""
-        self._learn(number, info=info, error=None)
+    def set_info(self, number: int, info: TargetInfo) -> None:
+        """A target was inspected."""
+        self._update(number, info=info, error=None)
 
-    def heed(self, number: int, advice: tuple[Advice, ...]) -> None:
-        """It is known what a target needs; no advice: it cannot be known."""
-        self._learn(number, advice=advice, is_looked_at=False)
-        self._unsettled.discard(number)
+    def set_advice(self, number: int, advice: tuple[Advice, ...]) -> None:
+        """What a target needs; empty: unknown."""
+        self._update(number, advice=advice, is_inspecting=False)
+        self._to_retry.discard(number)
 
-    def leave_unadvised(self, number: int, *, is_busy: bool) -> None:
-        """What a target needs cannot be found out just now; what the last look said stands, if there was one."""
+    def set_advice_failed(self, number: int, *, is_busy: bool) -> None:
+        """The advice could not be read; the advice of the last inspection stays."""
         if number in self._states:
-            self.heed(number, self._states[number].advice or ())
-            self._unsettled |= {number} if is_busy else set()
+            self.set_advice(number, self._states[number].advice or ())
+            self._to_retry |= {number} if is_busy else set()
 
-    def give_up(self, number: int, error: DbtendError) -> None:
+    def set_error(self, number: int, error: DbtendError) -> None:
         """A target cannot be opened."""
         if number in self._states:
-            was_there = self._states[number].was_there or self._states[number].info is not None
-            self._learn(number, info=None, error=error, advice=None, is_looked_at=False, was_there=was_there)
-            self._unsettled.add(number)
+            was_available = self._states[number].was_available or self._states[number].info is not None
+            self._update(number, info=None, error=error, advice=None, is_inspecting=False, was_available=was_available)
+            self._to_retry.add(number)
 
-    def _learn(self, number: int, **news: object) -> None:
+    def _update(self, number: int, **news: object) -> None:
         if number in self._states:
             self._states[number] = replace(self._states[number], **news)  # type: ignore[arg-type]
 
-    # What is chosen on them
+    # Chosen operations
 
     @property
     def chosen(self) -> frozenset[Operation]:
@@ -152,41 +152,41 @@ class TargetModel:
 
     @property
     def check_level(self) -> CheckLevel | None:
-        """How thorough a check of the current target is: as it is advised, as long as it is chosen by the advice."""
+        """How thorough a check of the current target is: as advised, while the check is chosen by the advice."""
         if self.state is None:
             return None
         options = self.state.entry.options
         return options.check or self._advised_check(self.current) or options.check_level
 
     def toggle(self, operation: Operation) -> None:
-        """Take an operation in or out, on the current target and on all that are marked."""
+        """Select or deselect an operation, on the current target and on all marked ones."""
         wanted = self.chosen ^ {operation}
         for number in {self.current, *self._marked} & self._states.keys():
-            is_check_said = operation is Operation.CHECK or number in self._check_said
-            self.forget_choice([number])
-            is_known = self._states[number].advice is not None and not is_check_said
+            is_check_chosen = operation is Operation.CHECK or number in self._check_chosen
+            self.reset_choice([number])
+            is_known = self._states[number].advice is not None and not is_check_chosen
             if is_known and self._chosen_on(number) == wanted:
-                continue  # as it was before anything was said
-            self._said[number] = wanted
-            self._check_said |= {number} if is_check_said else set()
+                continue  # back to the choice by advice
+            self._chosen_by_user[number] = wanted
+            self._check_chosen |= {number} if is_check_chosen else set()
 
-    def forget_choice(self, numbers: Collection[int]) -> None:
-        """What was chosen on these is under way: from now on what is needed is chosen again."""
+    def reset_choice(self, numbers: Collection[int]) -> None:
+        """The choice on these targets was submitted: choose by advice again."""
         for number in numbers:
-            self._said.pop(number, None)
-            self._check_said.discard(number)
+            self._chosen_by_user.pop(number, None)
+            self._check_chosen.discard(number)
 
     def request(self, number: int | None = None) -> Request | None:
-        """What is chosen, in the engine's order, or as it is advised; None where nothing is chosen or can be.
+        """A request for the chosen operations, in the engine's order or as advised; None: nothing is chosen.
 
-        `number`: of which target; None: of the current one.
+        `number`: the target; None: the current one.
         """
         number = self.current if number is None else number
         chosen = self._chosen_on(number)
         if not chosen:
             return None
         entry = self._states[number].entry
-        if number not in self._said and not entry.operations:
+        if number not in self._chosen_by_user and not entry.operations:
             return self._needed_by(number)
         operations = tuple(operation for operation in self._offered_by(number) if operation in chosen)
         options = self._advised_options(number, operations)
@@ -196,7 +196,7 @@ class TargetModel:
         return inspector.applicable(checked_first(request, self._states[number].advice or ()))
 
     def _advised_options(self, number: int, operations: tuple[Operation, ...]) -> Options:
-        """With the tables and indexes that these operations are advised for."""
+        """Options with the tables and indexes that the advice names for these operations."""
         entry, advice = self._states[number].entry, self._states[number].advice
         request = Request(target=entry.url, operations=operations, options=entry.options)
         advised = None if entry.operations else needed(request, advice or ())
@@ -210,7 +210,7 @@ class TargetModel:
         return replace(entry.options, objects=objects, rebuild=rebuild, leave_out=advised.options.leave_out)
 
     def request_of(self, operation: Operation) -> Request | None:
-        """This operation alone on the current target, as it would be asked for; None where there is no target."""
+        """A request for this operation alone on the current target; None: there is no target."""
         if self.state is None:
             return None
         whole = self.request()
@@ -226,8 +226,8 @@ class TargetModel:
         state, offered = self._states.get(number), frozenset(self._offered_by(number))
         if state is None or not offered:
             return frozenset()
-        if number in self._said:
-            return self._said[number] & offered
+        if number in self._chosen_by_user:
+            return self._chosen_by_user[number] & offered
         if state.entry.operations:
             return frozenset(state.entry.operations) & offered
         request = self._needed_by(number)
@@ -238,14 +238,14 @@ class TargetModel:
         return tuple(offer.operation for offer in state.info.operations) if state and state.info else ()
 
     def _advised_check(self, number: int) -> CheckLevel | None:
-        """How thorough a check is advised; None where there is to be none, or the user or the config asked for one."""
-        if self._states[number].entry.operations or number in self._check_said:
+        """How thorough a check is advised; None: no check is advised, or the user or the config decides."""
+        if self._states[number].entry.operations or number in self._check_chosen:
             return None
         request = self._needed_by(number)
         return request.options.check if request is not None and Operation.CHECK in request.operations else None
 
     def _needed_by(self, number: int) -> Request | None:
-        """All that the advice calls for on a target; what is usual where it cannot be advised on."""
+        """All that the advice calls for on a target; without advice the default operations."""
         entry, advice, offered = self._states[number].entry, self._states[number].advice, self._offered_by(number)
         if advice is None:
             return None

@@ -1,4 +1,4 @@
-"""The terminal that the console is drawn on, and what happens when it goes away."""
+"""The terminal of the console: signals and hang-up end the app."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from textual.drivers.linux_driver import LinuxDriver
 
 
 def end_on_signals(app: App[Any]) -> None:
-    """End an app in good order on those signals on which Textual would die and leave the terminal as it is."""
+    """Exit the app on SIGHUP and SIGTERM, on which Textual would die without restoring the terminal."""
     for number in (signal.SIGHUP, signal.SIGTERM):
         with suppress(NotImplementedError, RuntimeError, ValueError):
             asyncio.get_running_loop().add_signal_handler(number, app.exit)
@@ -23,7 +23,7 @@ class Terminal(LinuxDriver):
     """Textual's driver, but the app ends when its terminal is gone.
 
     The signal that usually tells of that does not reach every process. Without it Textual would read the end of its
-    input for ever, and wait for ever for room to write.
+    input endlessly, and block on writing.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""How the console is coloured."""
+"""The colours of the console."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ ANSI_LIGHT: Final = BUILTIN_THEMES["ansi-light"]
 
 THEMES: Final = {theme.name: theme for theme in (DBTEND, LIGHT, HIGH_CONTRAST, ANSI_DARK, ANSI_LIGHT)}
 ANSI_THEMES: Final = (ANSI_DARK.name, ANSI_LIGHT.name)
-"""Those that take their colours, sixteen at most, from the terminal."""
+"""Themes with the sixteen colours of the terminal."""
 
 ANSI_VARIABLES: Final = {
     "dim": "ansi_default",
@@ -112,22 +112,22 @@ _ROLES: Final = {
     Role.CANCELLED: ("warning", False),
     Role.SKIPPED: ("secondary", False),
 }
-"""For each role the variable of its colour, and whether it is bold."""
+"""The colour variable of each role, and whether it is bold."""
 
 
 @frozen
 class Appearance:
-    """How roles and the cursor look. Component classes would say the same, at a quarter of the start-up time."""
+    """The styles of roles and cursor. Textual's component classes would cost a quarter of the start-up time."""
 
     roles: Mapping[Role, Style]
     cursor: Style
-    """On the line under the cursor of the focused list."""
+    """The cursor line of the focused list."""
     cursor_blurred: Style
-    """The same where the list is not focused."""
+    """The cursor line of other lists."""
 
 
-def looks(variables: Mapping[str, str], *, ansi: bool) -> Appearance:
-    """`ansi`: colours come from the terminal, so the cursor must be seen without any."""
+def appearance(variables: Mapping[str, str], *, ansi: bool) -> Appearance:
+    """`ansi`: colours come from the terminal, so the cursor is shown without any."""
     roles = {
         role: Style(color=Color.parse(variables[name]).rich_color, bold=bold or None)
         for role, (name, bold) in _ROLES.items()
@@ -138,29 +138,29 @@ def looks(variables: Mapping[str, str], *, ansi: bool) -> Appearance:
     return Appearance(roles, cursor, blurred)
 
 
-_LOOKS: Final[dict[str, Appearance]] = {}
+_APPEARANCES: Final[dict[str, Appearance]] = {}
 
 
-def looks_of(app: App[Any]) -> Appearance:
-    """The looks of the app's theme; not by `theme_variables`, which are still the old ones just after a change."""
-    if app.theme not in _LOOKS:
-        _LOOKS[app.theme] = looks(app.get_css_variables(), ansi=app.current_theme.ansi)
-    return _LOOKS[app.theme]
+def appearance_of(app: App[Any]) -> Appearance:
+    """The appearance of the current theme; `theme_variables` would be outdated right after a change."""
+    if app.theme not in _APPEARANCES:
+        _APPEARANCES[app.theme] = appearance(app.get_css_variables(), ansi=app.current_theme.ansi)
+    return _APPEARANCES[app.theme]
 
 
 def offered_themes(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """What can be chosen: without colours only what the terminal draws itself, as Textual greys the others."""
+    """The themes to choose from: with NO_COLOR only those of the terminal, as Textual greys the others."""
     return ANSI_THEMES if "NO_COLOR" in environ else tuple(THEMES)
 
 
 def suitable_theme(wanted: str | None, environ: Mapping[str, str]) -> str:
-    """What the user wants, where it can be had; else our own where the terminal shows all colours.
+    """The wanted theme if the terminal supports it, else `dbtend` on a terminal with all colours.
 
-    The terminal's own sixteen always fit. Raises UsageError where no theme is called like that.
+    Otherwise the theme of the terminal's sixteen colours. Raises UsageError for an unknown theme.
     """
     if wanted is not None and wanted not in THEMES:
-        hint = f"there are {', '.join(THEMES)}"
-        raise UsageError("console.theme", f"{wanted!r} is no theme", hint)
+        hint = f"use one of {', '.join(THEMES)}"
+        raise UsageError("console.theme", f"unknown theme {wanted!r}", hint)
     if wanted in offered_themes(environ):
         return str(wanted)
     shows_all = environ.get("COLORTERM", "").lower() in {"truecolor", "24bit"}

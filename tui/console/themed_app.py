@@ -1,4 +1,4 @@
-"""What the console and its waiting room share as programs on a terminal: colours, keys, coming back, and their end."""
+"""The base of both apps: colours, keys, suspend, and exit on signals."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from tui.console.theme import ANSI_THEMES, ANSI_VARIABLES, THEMES, suitable_them
 
 
 class ThemedApp(App[ReturnType]):
-    """An app in the colours that the user wants, on a terminal that may go away."""
+    """An app in the wanted colours, on a terminal that may go away."""
 
     ENABLE_COMMAND_PALETTE = False
 
     def __init__(self, wanted_theme: str | None) -> None:
-        """Raises UsageError where no theme is called like that."""
+        """Raises UsageError for an unknown theme."""
         theme = suitable_theme(wanted_theme, os.environ)
-        # Chosen only afterwards, it would have the style sheet parsed once more.
+        # Set later, it would parse the style sheet again.
         self.set_reactive(App.theme, theme)
         # Textual decides here whether NO_COLOR takes colours out or greys them.
         super().__init__(ansi_color=True if theme in ANSI_THEMES else None)
         self.animation_level = "none"
-        # What there is to say has its lines on the screen; the widgets for these would be mounted all the same.
+        # Messages have their own lines; disabled, the widgets for these are not mounted.
         self._disable_notifications = self._disable_tooltips = True
         self.set_keymap(keymap.remapped())
 
     def on_mount(self) -> None:
-        # Suspended and brought back in a window of the same size, Textual would draw nothing anew.
+        # Resumed in a window of the same size, Textual would redraw nothing.
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True), immediate=True)
         end_on_signals(self)
 

@@ -1,4 +1,4 @@
-"""What is opened in place of the console while others keep the store locked: it says so, and tries again."""
+"""The app in place of the console while other processes lock the store: says so and retries."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ SECOND = 1.0
 
 
 class WaitingApp(ThemedApp[Engine]):
-    """Ends with the engine once the store could be opened, or with nothing where somebody has had enough.
+    """Returns the engine when the store could be opened, or None when the user quits.
 
-    An error other than that it is locked ends it, too, and is `error` then.
+    Any error but a lock ends it and is kept in `error`.
     """
 
     TITLE = "dbtend"
@@ -37,7 +37,7 @@ class WaitingApp(ThemedApp[Engine]):
     ]
 
     def __init__(self, store: Path, attempt: Callable[[], Awaitable[Engine]], *, theme: str | None = None) -> None:
-        """`attempt`: tries to open the store; raises StoreBusyError while that is in vain."""
+        """`attempt`: opens the store; raises StoreBusyError while it is locked."""
         super().__init__(theme)
         self._store, self._attempt = store, attempt
         self.error: Exception | None = None
@@ -63,7 +63,7 @@ class WaitingApp(ThemedApp[Engine]):
                 engine = await self._attempt()
             except StoreBusyError:
                 self._tries += 1
-            except Exception as error:  # whoever opened this tells it, once the screen is gone
+            except Exception as error:  # the caller reports it when the screen is gone
                 self.error = error
                 self.exit()
                 return

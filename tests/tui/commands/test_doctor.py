@@ -93,7 +93,8 @@ def test_targets_come_from_the_config(dbtend: CommandLine, sales: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "found"), [('theme = "pink"', "'pink' is no theme"), ('keys = { retry = "c" }', "also the key of cancel")]
+    ("said", "found"),
+    [('theme = "pink"', "unknown theme 'pink'"), ('keys = { retry = "c" }', "also the key of cancel")],
 )
 def test_what_the_console_would_refuse_is_found(dbtend: CommandLine, said: str, found: str) -> None:
     dbtend.configure(f"[console]\n{said}")

@@ -16,18 +16,18 @@ from engine.store.sqlite.store import SqliteStore
 from engine.targets.sqlite.planning import planner
 from engine.targets.sqlite.system import space
 from tests.tui.console.harness import Clock, worker_process
-from tui.console.screens import targets
+from tui.console.parts import target_inspector
 
 
 @pytest.fixture(autouse=True)
 def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A place, a time zone, a machine and a version of SQLite that every frame can show; no glance unasked."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(targets, "GLANCE_EVERY", 3600.0)
+    monkeypatch.setattr(target_inspector, "PRESENCE_EVERY", 3600.0)
     monkeypatch.setattr(planner, "available_memory", lambda: 8_000_000_000)
     monkeypatch.setattr(planner, "processors", lambda: 2)
     # A loaded machine has as much time for advice as another one.
-    monkeypatch.setattr(targets, "ADVICE_BUDGET", 60.0)
+    monkeypatch.setattr(target_inspector, "ADVICE_BUDGET", 60.0)
     monkeypatch.setattr(space, "free_bytes", lambda _: 20_000_000_000)
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setattr(sqlite3, "sqlite_version", "3.46.0")
@@ -76,7 +76,7 @@ async def seeded(tmp_path: Path, clock: Clock) -> AsyncIterator[Seeded]:
 
 @pytest.fixture
 def looks_right(snapshot: SnapshotAssertion) -> Callable[[App[None]], bool]:
-    """Whether the screen is as the stored picture of this test; `--snapshot-update` stores it anew."""
+    """Whether the screen equals the snapshot of this test; `--snapshot-update` replaces the snapshot."""
     pictures = snapshot.use_extension(SVGImageExtension)
 
     def compare(app: App[None]) -> bool:

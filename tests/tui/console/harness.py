@@ -1,4 +1,4 @@
-"""The console on a real store, driven by keys, with a clock that stands still unless it is told to go on."""
+"""The console on a real store, driven by keys, with a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -29,15 +29,13 @@ from tui.console.widgets.one_line import OneLine
 
 SECOND = 1_000_000
 PATIENCE = 20.0
-"""Seconds after which a condition that does not come about fails a test."""
-SETTLED_AFTER = 120.0
-"""Seconds after which what does not end fails a test."""
-AGAIN_AND_AGAIN = frozenset({"feed", "workers"})
-"""What is done for as long as the console, or the page of the workers, is open."""
+"""Seconds until an unmet condition fails a test."""
+ENDLESS = frozenset({"feed", "workers"})
+"""Workers of the app that never end by themselves."""
 
 
 class Clock:
-    """Microseconds that pass only when a test says so."""
+    """Microseconds that pass only in `forward`."""
 
     def __init__(self) -> None:
         self.now = 1_795_000_000 * SECOND
@@ -60,57 +58,56 @@ class Console:
     async def press(self, *keys: str) -> None:
         for key in keys:
             await self.pilot.press(key)
-            if key in {"r", "enter"}:  # the next key is for the plan, or the job, that is there then
+            if key in {"r", "enter"}:  # the next key is for the screen that this one opens
                 await self.settle()
         await self.settle()
 
     async def settle(self) -> None:
-        """Until everything that was begun by the last key is done, or the console has ended."""
+        """Wait until everything that the last key started is done."""
         await self.pilot.pause()
-        async with asyncio.timeout(SETTLED_AFTER):
-            while self.app.return_code is None and ((begun := self._begun) or self.app._is_handling_a_key):
-                # One that a newer one has made superfluous ends as cancelled.
-                with suppress(WorkerCancelled):
-                    await asyncio.gather(*(worker.wait() for worker in begun))
-                await self.pilot.pause()
+        while (begun := self._begun) or self.app.keys.is_busy:
+            # A worker that was replaced by a newer one ends as cancelled.
+            with suppress(WorkerCancelled):
+                await asyncio.gather(*(worker.wait() for worker in begun))
+            await self.pilot.pause()
 
     @property
     def _begun(self) -> list[Worker[Any]]:
-        return [w for w in self.app.workers if w.name not in AGAIN_AND_AGAIN and not w.is_finished]
+        return [w for w in self.app.workers if w.name not in ENDLESS and not w.is_finished]
 
     async def until(self, condition: Callable[[], object], *, settled: bool = True) -> None:
-        """Until something is so; fails after PATIENCE with what the screen says.
+        """Wait for a condition; fails after PATIENCE with the text of the screen.
 
-        `settled`: and everything that was begun is done.
+        `settled`: also wait until everything that was started is done.
         """
         try:
             async with asyncio.timeout(PATIENCE):
                 while not condition():
                     await self.pilot.pause(0.01)
         except TimeoutError:
-            raise AssertionError("\n".join(["never so:", *self.lines("*")])) from None
+            raise AssertionError("\n".join(["never true:", *self.lines("*")])) from None
         if settled:
             await self.settle()
 
     def lines(self, selector: str = "#jobs") -> list[str]:
-        """What a list or a page says, whether it is in view or not."""
-        found = list(self.app.screen.query(selector).results(LineView))  # none on a screen that is not drawn yet
+        """The lines of a list or page, in view or not."""
+        found = list(self.app.screen.query(selector).results(LineView))  # none before the first drawing
         return [view.line_at(number).text.rstrip() for view in found for number in range(view.line_count)]
 
     def text(self, selector: str) -> str:
-        """What the header or the footer says."""
+        """The text of the header or the footer."""
         widget = self.app.screen.query_one(selector, OneLine)
         return widget.render_line(0).text.strip()
 
     @property
     def message(self) -> str:
-        """What is said above the footer."""
+        """The message line."""
         return " ".join(line.strip() for line in self.lines("#message"))
 
     @property
-    def standing(self) -> str:
-        """What is said above that for as long as it is so."""
-        return " ".join(line.strip() for line in self.lines("#standing"))
+    def banner(self) -> str:
+        """The status banner."""
+        return " ".join(line.strip() for line in self.lines("#banner"))
 
     @property
     def tree(self) -> JobTree:
@@ -139,7 +136,7 @@ async def open_console(
     saved: SavedTargets | None = None,
     settled: bool = True,
 ) -> AsyncIterator[Console]:
-    """`settled`: everything has been looked at."""
+    """`settled`: wait for the inspection of all targets."""
     async with Engine.open(store, workers=workers, clock=clock, read_only=read_only) as engine:
         app = DbtendApp(
             engine,
@@ -160,16 +157,16 @@ async def open_console(
 
 
 def entry(name: str = "sales.db", **more: object) -> TargetEntry:
-    """A file in the current directory, so that no frame shows where the tests run."""
+    """A target in the current directory, so that no snapshot shows an absolute path."""
     return TargetEntry(name=name, url=name, **more)  # type: ignore[arg-type]
 
 
 def chosen(console: Console) -> list[str]:
-    """The operations that are chosen on the current target."""
+    """The operations that are selected on the current target."""
     return [line.split()[1] for line in console.lines("#operations") if line.startswith("[x]")]
 
 
-# Processes that the test itself is, as the store sees them.
+# Worker processes, played by the test itself.
 
 FAR_AWAY = 4_000_000_000 * SECOND
 """Later than any test."""
@@ -179,7 +176,7 @@ FAR_AWAY = 4_000_000_000 * SECOND
 async def worker_process(
     store: SqliteStore, clock: Clock, *, pid: int, host: str = "db1", serves_all: bool = True, last_beat: int = FAR_AWAY
 ) -> AsyncIterator[str]:
-    """A process that carries out jobs, named by its owner id; on the way out it dies as by SIGKILL."""
+    """A worker process; yields its owner id. It ends as if killed by SIGKILL."""
     owner = f"process-{pid}"
     with liveness.proof_of_life(store.path, owner):
         os.utime(store.path.with_name(store.path.name + ".d") / f"{owner}.lock", (last_beat // SECOND,) * 2)
@@ -187,18 +184,18 @@ async def worker_process(
         yield owner
 
 
-# Jobs that are written straight into the store: every duration and size is fixed.
+# Jobs written directly into the store, with fixed durations and sizes.
 
 MB = 1_000_000
 
 
-def _step(number: int, table: str, command: str, clock: Clock, *, error: str | None = None) -> Step:
+def _step(number: int, table: str, command: str, clock: Clock, kind: Operation, *, error: str | None = None) -> Step:
     began = clock.now
     clock.forward(0.4)
     status = Status.FAILED if error else Status.COMPLETED
     return Step(
         number=number, attempt=1, object=table, command=command, status=status,
-        started_at=began, finished_at=clock.now, error=error,
+        started_at=began, finished_at=clock.now, error=error, operation=kind,
     )  # fmt: skip
 
 
@@ -215,7 +212,7 @@ async def add_completed_job(store: SqliteStore, owner: str, clock: Clock, target
     after = {"size": 14.3 * MB, "free_pages": 0}
     while claim := await store.claim(owner, [parent_id]):
         table, command = commands[claim.operation]
-        step = _step(1, table, command, clock)
+        step = _step(1, table, command, clock, Operation(claim.operation))
         outcome = Outcome(
             status=Status.COMPLETED,
             before=before if claim.operation == "vacuum" else after,
@@ -235,8 +232,8 @@ async def add_failed_job(store: SqliteStore, owner: str, clock: Clock, target: s
     assert claim is not None
     error = "UNIQUE constraint failed: item.note"
     steps = (
-        _step(1, "order", 'REINDEX main."order"', clock),
-        _step(2, "broken", 'REINDEX main."broken"', clock, error=error),
+        _step(1, "order", 'REINDEX main."order"', clock, Operation.REINDEX),
+        _step(2, "broken", 'REINDEX main."broken"', clock, Operation.REINDEX, error=error),
     )
     outcome = Outcome(
         status=Status.FAILED, reason=Reason.OPERATION_ERROR, error=f"1 of 2 steps failed: broken: {error}"
@@ -252,13 +249,13 @@ async def add_running_job(store: SqliteStore, owner: str, clock: Clock, target: 
     (parent_id,) = await store.submit([new_job(target)], OnDuplicate.REFUSE)
     claim = await store.claim(owner, [parent_id])
     assert claim is not None
-    vacuum = _step(1, "main", "VACUUM", clock)
+    vacuum = _step(1, "main", "VACUUM", clock, Operation.VACUUM)
     facts = {"size": 24.1 * MB}, {"size": 14.3 * MB}
     claim = await store.finish_and_claim(
         claim, Outcome(status=Status.COMPLETED, before=facts[0], after=facts[1]), Report(steps=(vacuum,)), [parent_id]
     )
     assert claim is not None
-    done = tuple(_step(n, f"table {n}", f'ANALYZE main."table {n}"', clock) for n in (1, 2))
+    done = tuple(_step(n, f"table {n}", f'ANALYZE main."table {n}"', clock, Operation.ANALYZE) for n in (1, 2))
     now = Step(
         number=3, attempt=1, object="orders", command='ANALYZE main."orders"', status=Status.RUNNING,
         started_at=clock.now,

@@ -1,4 +1,4 @@
-"""What the console says of what is needed, and what it proposes to run."""
+"""Advice in the console: what a target needs, and which operations are selected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine import Advice, CheckLevel, Engine, Level, Operation
 from engine.inspection import inspector
 from tests.sqlite_files import transaction
 from tests.tui.console.harness import Clock, Console, chosen, entry, open_console
-from tui.console.screens import targets
+from tui.console.parts import target_inspector
 from tui.console.screens.main import MainScreen
 from tui.console.target_model import TargetModel
 from tui.console.views.hints import examined
@@ -27,7 +27,7 @@ STORE = Path("jobs.db")
 
 @pytest.fixture
 def may_advise(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Before it is set, nobody gets to know what a database needs."""
+    """Until it is set, advice waits."""
     advise, event = Engine.advise, asyncio.Event()
 
     async def when_it_may(self: Engine, target: str, **more: Any) -> object:
@@ -105,7 +105,7 @@ async def test_what_the_user_says_stands_until_it_is_under_way(sales: Path, cloc
         await console.press("r", "enter")
         (done,) = await console.engine.wait([1])
         assert done.request.operations == (Operation.CHECK, Operation.VACUUM)
-        assert done.request.options.check is CheckLevel.QUICK  # nobody asked for more than is advised
+        assert done.request.options.check is CheckLevel.QUICK  # as advised
         await console.until(lambda: check_row(console) == "[x] check (full)")
         assert chosen(console) == ["analyze", "check"]
 
@@ -194,12 +194,12 @@ async def test_where_nothing_can_be_known_what_is_usual_is_chosen(
 async def test_what_there_was_no_time_for_is_looked_at_where_somebody_wants_to_know(
     sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(targets, "ADVICE_BUDGET", 0.0)
+    monkeypatch.setattr(target_inspector, "ADVICE_BUDGET", 0.0)
     async with open_console(STORE, entry(), clock=clock) as console:
         assert levels(console)["analyze"] == "unknown"
         await console.press("x")
         assert levels(console)["analyze"] == "soon"
-        assert console.message == "Everything was looked at."
+        assert console.message == "Full inspection finished."
 
 
 async def test_where_one_of_several_cannot_be_looked_at_it_is_not_said_that_all_were(
@@ -211,7 +211,7 @@ async def test_where_one_of_several_cannot_be_looked_at_it_is_not_said_that_all_
         await console.press("1", "space", "down", "space")
         other.unlink()
         await console.press("x")
-        assert console.message == "Not everything could be looked at. app.db: there is no such file."
+        assert console.message == "Full inspection incomplete. app.db: there is no such file."
 
 
 async def test_what_is_locked_or_cannot_be_told_is_named_with_the_reason(
@@ -221,16 +221,16 @@ async def test_what_is_locked_or_cannot_be_told_is_named_with_the_reason(
         monkeypatch.setattr(inspector, "LOCK_TIMEOUT", 0.01)
         with transaction(sales, "EXCLUSIVE"):
             await console.press("x")
-            assert console.message.startswith("Not everything could be looked at. sales.db: ")
+            assert console.message.startswith("Full inspection incomplete. sales.db: ")
             assert "lock" in console.message
         await console.press("x")
-        assert console.message == "Everything was looked at."
+        assert console.message == "Full inspection finished."
 
 
 UNSEEN = Advice(
     operation=Operation.VACUUM,
     level=Level.UNKNOWN,
-    reason="no page is free; partly filled pages were not measured (this SQLite has no dbstat)",
+    reason="no page is free; half filled ones were not looked at (this SQLite cannot)",
 )
 
 
@@ -238,12 +238,11 @@ def test_what_stays_unknown_is_no_look_at_everything() -> None:
     known = replace(UNSEEN, level=Level.NONE, reason="no page is free")
     states = [TargetState(entry(f"{name}.db"), advice=(UNSEEN, UNSEEN, known)) for name in "abcd"]
     assert examined((state, None) for state in states[:1]) == (
-        "Not everything could be looked at."
-        " a.db: no page is free; partly filled pages were not measured (this SQLite has no dbstat)."
+        "Full inspection incomplete. a.db: no page is free; half filled ones were not looked at (this SQLite cannot)."
     )
     assert examined((state, None) for state in states).endswith(". And 2 more.")
     for seen in (known, replace(UNSEEN, inspection_can_tell=False)):
-        assert examined([(replace(states[0], advice=(seen,)), None)]) == "Everything was looked at."
+        assert examined([(replace(states[0], advice=(seen,)), None)]) == "Full inspection finished."
 
 
 async def test_a_look_at_everything_can_be_ended(sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,8 +259,8 @@ async def test_a_look_at_everything_can_be_ended(sales: Path, clock: Clock, monk
     monkeypatch.setattr(Engine, "advise", for_ever)
     async with open_console(STORE, entry(), clock=clock) as console:
         await console.pilot.press("x")
-        assert console.message.startswith("Looking at all of sales.db, however long that takes; x again ends it.")
-        assert "looking" in console.lines("#targets")[0]
+        assert console.message.startswith("Full inspection of sales.db; x again stops it.")
+        assert "inspecting" in console.lines("#targets")[0]
         await console.press("x")
         assert ended.is_set()
         assert console.lines("#targets")[0].split()[-1] == "soon"
@@ -278,24 +277,24 @@ async def test_the_plan_gives_the_reason_that_stood_beside_the_operation(sales: 
 async def test_a_plan_that_is_asked_for_too_early_comes_when_it_can(
     goes_to: str, sales: Path, clock: Clock, may_advise: asyncio.Event
 ) -> None:
-    """But not over another screen, to which somebody has gone meanwhile."""
+    """But not over another screen that was opened in between."""
     async with open_console(STORE, entry(), clock=clock, settled=False) as console:
         while not console.lines("#operations")[0].startswith("["):
             await console.pilot.pause(0.01)
         assert chosen(console) == []
         await console.pilot.press("r")
         assert console.screen_name == "MainScreen"
-        assert console.message == "A moment: it is being looked at."
+        assert console.message == "Inspecting the target; the plan opens when that is done."
         if goes_to:
             await console.pilot.press("h")
         main = console.app.screen_stack[0]
         assert isinstance(main, MainScreen)
         may_advise.set()
-        await console.until(lambda: not main._board.is_being_looked_at)
+        await console.until(lambda: not main.model.is_pending)
         assert console.screen_name == (goes_to or "PlanScreen")
 
 
-def test_a_board_without_targets() -> None:
-    board = TargetModel([])
-    assert (board.state, board.chosen, board.request()) == (None, frozenset(), None)
-    assert not board.is_being_looked_at
+def test_a_model_without_targets() -> None:
+    model = TargetModel([])
+    assert (model.state, model.chosen, model.request()) == (None, frozenset(), None)
+    assert not model.is_pending

@@ -32,7 +32,8 @@ from tests.tui.console.harness import (
 )
 from tests.tui.jobs import child, parent
 from tui.console.actions import ACTIONS
-from tui.console.screens import main, targets
+from tui.console.parts import target_inspector
+from tui.console.screens import main
 from tui.console.screens.main import MainScreen
 from tui.console.widgets import job_tree
 from tui.console.widgets.history_list import HistoryList
@@ -110,7 +111,7 @@ async def test_a_plan_that_cannot_be_made_is_a_sentence(sales: Path, clock: Cloc
         assert "there is no such file" in " ".join(console.lines("#page"))
         await console.press("enter")
         assert console.screen_name == "PlanScreen"
-        assert "run exactly this" not in console.text("#footer")
+        assert "run this plan" not in console.text("#footer")
 
 
 async def test_the_same_request_twice_leads_to_the_job_that_is_there(sales: Path, clock: Clock) -> None:
@@ -200,7 +201,7 @@ async def test_a_parent_unfolds_when_it_starts_and_folds_by_hand(sales: Path, se
 
 
 async def test_a_job_that_is_over_folds_itself_when_another_starts(sales: Path, seeded: Seeded, clock: Clock) -> None:
-    """Not where the user has folded or unfolded it, and not under the cursor, which stays where it is."""
+    """Except parents that the user folded or unfolded, and the one under the cursor. The cursor does not move."""
     async with open_console(seeded.path, entry(), clock=clock) as console:
         await console.press("3")
         for parent_id in (1, 2, 3):
@@ -484,7 +485,7 @@ async def test_a_plan_that_is_asked_for_right_after_a_choice_goes_by_it(sales: P
 
 
 def type_at_once(console: Console, *keys: str) -> None:
-    """As a terminal sends what was typed ahead: nothing is done between two of the keys."""
+    """Like typed-ahead keys from a terminal: nothing happens between two keys."""
     for key in keys:
         console.app.post_message(events.Key(key, key if len(key) == 1 else None))
 
@@ -492,7 +493,7 @@ def type_at_once(console: Console, *keys: str) -> None:
 async def test_a_target_that_was_locked_is_looked_at_again(
     sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(targets, "LOOK_AGAIN", 0.2)
+    monkeypatch.setattr(target_inspector, "RETRY_AFTER", 0.2)
     with closing(sqlite3.connect(sales, isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
         async with open_console(STORE, entry(), clock=clock, settled=False) as console:
@@ -504,7 +505,7 @@ async def test_a_target_that_was_locked_is_looked_at_again(
             await console.settle()
             assert console.lines("#targets")[0].split() == [">", "sales.db", "soon"]
             assert isinstance(console.app.screen, main.MainScreen)
-            assert not console.app.screen.looks_again
+            assert not console.app.screen.inspector.will_retry
 
 
 async def test_the_footer_is_made_once_for_all_that_happens_together(

@@ -1,4 +1,4 @@
-"""What goes to the clipboard, and by which way."""
+"""What goes to the clipboard, and how."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def test_of_a_job_that_was_cancelled_what_the_cancel_left(
         sent = written(console, monkeypatch)
         await console.press("3", "y")
         assert copied(sent) == left
-        assert console.message == f"Copied what the cancel left ({len(left)} B)."
+        assert console.message == f"Copied the effect of the cancel ({len(left)} B)."
 
 
 async def test_what_is_too_long_goes_into_a_file_for_its_user_only(
@@ -136,12 +136,12 @@ async def test_what_is_too_long_goes_into_a_file_for_its_user_only(
         file = tmp_path / "copied.txt"
         console.app.context._copies = file
         said = await console.app.context.copy("this page", "long " * 20_000)
-        assert said == f"Written to {file}, as it is too long for a clipboard: this page (100 kB)."
+        assert said == f"Written to {file}: this page (100 kB). Reason: it is too long for a clipboard."
         assert file.read_text() == "long " * 20_000
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert not [data for data in sent if "\x1b]52" in data]
         monkeypatch.setenv("TERM", "linux")
-        assert "no clipboard can be reached" in await console.app.context.copy("this row", "x")
+        assert "this terminal has no clipboard" in await console.app.context.copy("this row", "x")
         assert file.read_text() == "x"
         console.app.context._copies = tmp_path / "nowhere" / "copied.txt"
         assert "cannot be written" in await console.app.context.copy("this row", "x")

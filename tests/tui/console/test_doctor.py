@@ -36,7 +36,7 @@ def test_every_line_fits(width: int) -> None:
 
 
 def test_where_nothing_is_wrong_that_is_said() -> None:
-    assert doctor_document(CHECKS[:2], 76)[0].text == "Nothing is wrong."
+    assert doctor_document(CHECKS[:2], 76)[0].text == "No problems found."
 
 
 @both_sizes

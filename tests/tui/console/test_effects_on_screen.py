@@ -32,7 +32,7 @@ CHECKED = Outcome(
 
 
 async def add_job_of_all_kinds(store: SqliteStore, owner: str, clock: Clock) -> int:
-    """A check that found something, then operations that each did what can be told of them; the last still runs."""
+    """A check with a finding, then one operation per kind of effect; the last still runs."""
     operations = (
         Operation.CHECK, Operation.REINDEX, Operation.INCREMENTAL_VACUUM, Operation.FTS_OPTIMIZE, Operation.CHECKPOINT,
         Operation.BACKUP, Operation.VACUUM,

@@ -1,4 +1,4 @@
-"""Every key reaches its action where that can be taken; and every screen has its picture without colours."""
+"""Every key reaches its action; every screen has a snapshot without colours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the console knows of jobs, where the store cannot be read for a while, or more happened than is told."""
+"""The job feed while the store cannot be read, and after more changes than are reported."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Following:
                 self._more.clear()
 
     def changed_to(self, status: Status) -> set[int]:
-        """The parents that were told to have changed, and to be like this now."""
+        """The published parents that have changed and have these statuses."""
         return {
             parent.id
             for news in self.told
@@ -82,7 +82,7 @@ def cancel(c: sqlite3.Connection, parent_id: int) -> None:
 
 
 def cancel_and_hide(c: sqlite3.Connection, parent_id: int) -> None:
-    """A change that is told, of a job that cannot be read."""
+    """A change of a job that cannot be read."""
     cancel(c, parent_id)
     c.execute("ALTER TABLE child_job RENAME TO hidden")
 

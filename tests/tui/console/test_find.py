@@ -74,7 +74,7 @@ def border(console: Console) -> str:
 
 
 def marked(console: Console) -> list[str]:
-    """What is marked on the screen, the current one in capitals."""
+    """The marked matches, the current one in capitals."""
     view = page(console)
     segments = [segment for y in range(view.size.height) for segment in view.render_line(y)]
     return [

@@ -75,7 +75,7 @@ async def test_what_hangs_is_ended_and_then_looked_after(
             claim = await store.claim(owner)
             assert claim is not None
             assert claim.forced
-            await console.until(lambda: "being checked" in console.tree.line_at(1).text)
+            await console.until(lambda: "crash recovery" in console.tree.line_at(1).text)
             assert "the database is checked for damage" in " ".join(console.lines("#detail"))
             await store.finish(claim, CANCELLED, Report())
 
@@ -89,7 +89,7 @@ async def test_everything_but_the_id_leaves_it_as_it_is(
         await console.press("c")
         assert isinstance(console.app.screen, TypedConfirmScreen)
         await console.press(*("enter" if key == "\n" else key for key in typed))
-        assert console.lines("#said") == ["That is not 1.1; nothing was done." if typed.strip() else ""]
+        assert console.lines("#error") == ["That is not 1.1. Nothing was done." if typed.strip() else ""]
         await console.press("escape")
         assert console.screen_name == "MainScreen"
         assert (await store.job(1)).children[0].force_requested_at is None
@@ -123,7 +123,7 @@ async def test_what_waits_to_be_looked_after_need_not_wait(
         hung.kill()
         await console.until(lambda: "worker died" in console.tree.line_at(1).text)
         await console.press("c")
-        assert console.lines("#text")[0] == "End #1.1 without a look at its database?"
+        assert console.lines("#text")[0] == "End #1.1 without cleanup of its database?"
         await console.press("enter")
         assert (await store.job(1)).children[0].status is Status.PENDING
         await console.press("c", "y")
@@ -139,8 +139,8 @@ async def test_what_runs_elsewhere_is_not_ended_from_here(sales: Path, store: Sq
             await ask_to_stop(console)
             await console.press("c")
             assert console.message == (
-                "#1.1 was asked to stop already: it ends as soon as that is safe for the data."
-                " It cannot be ended by force from here: job 1.1 is run by this very process (end it from another one)."
+                "Cancel of #1.1 was already requested: it ends as soon as that is safe for the data."
+                " No force kill from here: job 1.1 is run by this very process (end it from another one)."
             )
             await store.finish(claim, CANCELLED, Report())
 
@@ -164,8 +164,8 @@ async def test_of_what_can_neither_stop_nor_be_ended_from_here_it_is_said_how_it
             await store.report(claim, Report(progress=Progress(fraction=0.75, steps_total=1, phase=phase)))
             await console.until(lambda: "left" in " ".join(console.lines("#detail")))
             await console.press("c")
-            assert console.message.startswith(f"#1.1 was asked to stop already: {words}")
-            assert " It cannot be ended by force from here: " in console.message
+            assert console.message.startswith(f"Cancel of #1.1 was already requested: {words}")
+            assert " No force kill from here: " in console.message
             await store.finish(claim, CANCELLED, Report())
 
 

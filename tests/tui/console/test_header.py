@@ -99,9 +99,7 @@ def test_nothing_at_the_left_moves_as_jobs_begin_and_end(width: int) -> None:
 
 def test_how_much_is_wasted_is_said_in_place_of_what_is_free_once_all_was_looked_at() -> None:
     facts: Facts = {"size": 1000, "free_bytes": 110, "unused": 300, "reclaimable_bytes": 390}
-    vacuum = Advice(
-        operation=Operation.VACUUM, level=Level.SOON, reason="about 39% of the file is reclaimable", facts=facts
-    )
+    vacuum = Advice(operation=Operation.VACUUM, level=Level.SOON, reason="about 39% of the file is wasted", facts=facts)
 
     def shown(advice: Advice) -> str:
         return header_line(replace(state(), advice=(advice,)), work([], [], None), 120).text

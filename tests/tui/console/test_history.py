@@ -184,7 +184,7 @@ async def test_nothing_found_says_what_to_do(seeded: Seeded, clock: Clock) -> No
         await type_filter(console, "reindex Prod")
         await console.until(lambda: "No job matches reindex Prod" in view_of(console).render_line(0).text)
         said = view_of(console).render_line(1).text.strip()
-        assert said == "Words alone are looked for in errors. Did you mean op:reindex target:Prod?"
+        assert said == "Plain words search error texts. Did you mean op:reindex target:Prod?"
 
 
 async def test_a_label_finds_what_has_it(seeded: Seeded, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""What can be done to a job, from every screen that has one at hand."""
+"""Actions on jobs, from every screen that shows jobs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_a_job_is_cancelled(screen: str, sales: Path, seeded: Seeded, cloc
         assert statuses(await console.engine.job(1)) == ["completed", "running", "cancelled", "cancelled"]
         await console.until(lambda: "cancelling" in console.tree.line_at(2).text)
         await console.press("c")
-        assert console.message.startswith("#1 was asked to stop already")
+        assert console.message.startswith("Cancel of #1 was already requested")
 
 
 @every_screen
@@ -58,7 +58,7 @@ async def test_a_cancel_of_what_is_over_says_so(screen: str, sales: Path, seeded
         await go_to_the_job(console, screen)
         assert "c cancel" not in console.text("#footer")
         await console.press("c")
-        assert console.message == "Nothing to cancel: #1 is over, failed."
+        assert console.message == "Nothing to cancel: #1 has ended (failed)."
 
 
 @every_screen
@@ -69,7 +69,7 @@ async def test_a_cancel_that_comes_too_late_says_so(screen: str, sales: Path, se
         await console.press("c")
         await finish_job(seeded.store, seeded.owner, clock, 1)
         await console.press("y")
-        assert console.message == "#1 was over before: completed."
+        assert console.message == "#1 had already ended: completed."
         assert (await console.engine.job(1)).status is Status.COMPLETED
 
 
@@ -93,7 +93,7 @@ async def test_a_job_is_run_once_more(screen: str, sales: Path, seeded: Seeded, 
             await console.until(lambda: console.lines("#page")[0].startswith("#2 sales.db"))
             assert console.app.screen.query_one("#page").border_title == "Job #2"
         else:
-            assert console.message == "Runs once more as #2."
+            assert console.message == "Runs again as #2."
             assert console.lines("#history")[0].startswith("#2")
 
 
@@ -104,7 +104,7 @@ async def test_the_question_before_a_retry_on_production_says_whom_it_blocks(sal
         await console.until(lambda: "cancelled" in console.lines()[0])
         await console.press("3", "t")
         asked = " ".join(console.lines("#text"))
-        assert "Run #1 on sales.db [PROD] once more?" in asked.replace("\N{NO-BREAK SPACE}", " ")
+        assert "Run #1 on sales.db [PROD] again?" in asked.replace("\N{NO-BREAK SPACE}", " ")
         assert "sales.db is labelled PROD. While it runs, vacuum blocks everyone." in asked
 
 
@@ -146,7 +146,7 @@ async def test_a_job_is_pinned_and_unpinned(screen: str, sales: Path, seeded: Se
         assert ("m pin" in console.text("#footer")) == has_room
         await console.press("m")
         assert (await console.engine.job(1)).pinned
-        assert console.message == "#1 is pinned: it stays, however old it gets."
+        assert console.message == "#1 is pinned: retention never removes it."
         await console.until(lambda: word in " ".join(console.lines(shown)))
         assert ("m unpin" in console.text("#footer")) == has_room
         await console.press("m")
@@ -176,8 +176,8 @@ async def test_where_there_is_no_job_nothing_is_done(screen: str, sales: Path, c
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        (("m",), "#1 is pinned: it stays, however old it gets."),
-        (("t", "y"), "Runs once more as #2."),
+        (("m",), "#1 is pinned: retention never removes it."),
+        (("t", "y"), "Runs again as #2."),
     ],
     ids=["pin", "retry"],
 )

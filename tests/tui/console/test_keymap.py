@@ -93,7 +93,7 @@ def test_keys_are_written_as_people_write_them(typed: str, name: str) -> None:
 
 
 def _made_free(key: str) -> dict[str, str]:
-    """Other keys for what has this one."""
+    """Other keys for the actions that have this key."""
     owners = [a.id for a in ACTIONS if key in a.keys.split(",") and a.id != "zoom" and may_meet(a.place, Place.MAIN)]
     return dict.fromkeys(owners, "f11")
 
@@ -101,10 +101,10 @@ def _made_free(key: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        ({"retri": "R"}, "is no action"),
-        ({"unpin": "M"}, "has the key of pin"),
-        ({"retry": "meta"}, "is no key"),
-        ({"retry": ""}, "is no key"),
+        ({"retri": "R"}, "no such action"),
+        ({"unpin": "M"}, "shares the key of pin"),
+        ({"retry": "meta"}, "unknown key"),
+        ({"retry": ""}, "unknown key"),
         ({"retry": "ctrl+s"}, "stops the output"),
         ({"retry": "ctrl+c"}, "always leaves"),
         ({"leave-console": "x"}, "cannot have another key"),

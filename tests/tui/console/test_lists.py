@@ -8,7 +8,7 @@ import pytest
 
 from engine import Advice, CheckLevel, EngineName, Level, Lock, LockImpact, Operation, OperationInfo, TargetInfo
 from engine.config.model import TargetEntry
-from engine.domain.errors import TargetBusyError, TargetUnavailableError
+from engine.domain.errors import TargetBusyError, TargetMissingError, TargetUnavailableError
 from tests.building import SQLITE_OPERATIONS
 from tui.console.views.hints import why_nothing
 from tui.console.views.line import Role
@@ -50,7 +50,7 @@ def test_how_urgent_each_operation_is() -> None:
     assert "[x] vacuum                  soon" in shown
     assert "[ ] reindex                  now" in shown
     assert "[ ] analyze                   ok" in shown
-    assert "[ ] checkpoint" in shown  # of which nothing is known
+    assert "[ ] checkpoint" in shown  # no advice
 
 
 def test_damage_is_worse_than_any_level() -> None:
@@ -96,33 +96,34 @@ def test_a_narrow_list_keeps_the_level() -> None:
 
 def test_what_nobody_looked_at_is_not_said_to_be_well() -> None:
     advice = (
-        Advice(operation=Operation.VACUUM, level=Level.UNKNOWN, reason="no page is free; partly filled pages were not"),
+        Advice(operation=Operation.VACUUM, level=Level.UNKNOWN, reason="no page is free; half filled ones were not"),
         Advice(operation=Operation.ANALYZE, level=Level.NONE, reason=""),
     )
     rows = [row.text.rstrip() for row in operation_rows(OFFERED, advice, (), Operation.VACUUM, width=90, height=100)]
     assert rows[0].split() == ["[", "]", "vacuum", "unknown"]
-    assert rows[1] == "    no page is free; partly filled pages were not; x looks at everything"
+    assert rows[1] == "    no page is free; half filled ones were not; press x for a full inspection"
     blind = [replace(advice[0], inspection_can_tell=False)]
     assert operation_rows(OFFERED, blind, (), Operation.VACUUM, width=90, height=100)[1].text.rstrip() == (
-        "    no page is free; partly filled pages were not"
+        "    no page is free; half filled ones were not"
     )
     state = TargetState(TargetEntry(name="sales.db", url="sales.db"), INFO, advice=advice)
     assert word_of(state) == ("unknown", Role.TEXT)
-    assert why_nothing(state) == "nothing is known to be needed, and nothing was chosen"
+    assert why_nothing(state) == "nothing is known to be needed, and no operation is chosen"
 
 
 def test_what_is_to_be_put_right_by_hand_says_why_and_is_not_said_to_be_well() -> None:
     advice = (
         Advice(
-            operation=Operation.ANALYZE, level=Level.SOON, reason="found 3 orphans: repair them", needs_manual_fix=True
+            operation=Operation.ANALYZE, level=Level.SOON, reason="found 3 orphans: mend them", needs_manual_fix=True
         ),
     )
     height = 2 * len(OFFERED) + 1
     rows = [row.text.strip() for row in operation_rows(OFFERED, advice, (), Operation.VACUUM, width=90, height=height)]
-    assert "found 3 orphans: repair them" in rows
+    assert "found 3 orphans: mend them" in rows
     state = TargetState(TargetEntry(name="sales.db", url="sales.db"), INFO, advice=advice)
     assert word_of(state) == ("soon", Role.WARNING)
-    assert why_nothing(state) == "nothing is needed before what analyze found is put right, and nothing was chosen"
+    wanted = "nothing is needed until you have repaired what analyze found, and no operation is chosen"
+    assert why_nothing(state) == wanted
 
 
 def test_how_urgent_a_target_is() -> None:
@@ -136,14 +137,16 @@ def test_how_urgent_a_target_is() -> None:
 
 
 def test_a_target_that_cannot_be_opened_says_why() -> None:
-    error = TargetUnavailableError("sales.db", "there is no such file", "check the path")
-    first, second = target_rows({0: TargetState(TargetEntry(name="sales.db", url="sales.db"), error=error)}, 0, 30)
-    assert first.text.endswith("no access")
-    assert second.text.strip() == "there is no such file"
+    missing = TargetMissingError("sales.db", "there is no such file", "check the path")
+    locked_up = TargetUnavailableError("sales.db", "no permission to read it", "chmod it")
+    for error, word in ((missing, "× missing"), (locked_up, "× no access")):
+        first, second = target_rows({0: TargetState(TargetEntry(name="sales.db", url="sales.db"), error=error)}, 0, 30)
+        assert first.text.endswith(word)
+        assert second.text.strip() == error.why
 
 
 def test_a_target_that_is_busy_is_locked_rather_than_out_of_reach() -> None:
-    error = TargetBusyError("sales.db", "no lock within 1 s")
+    error = TargetBusyError("sales.db", "the lock could not be had in 1 s")
     first, _ = target_rows({0: TargetState(TargetEntry(name="sales.db", url="sales.db"), error=error)}, 0, 30)
     assert first.spans[-1] == (" locked", Role.WARNING)
 

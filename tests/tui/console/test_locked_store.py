@@ -45,7 +45,7 @@ async def test_it_says_who_and_goes_on_when_the_store_is_free(
                     await pilot.pause(0.01)
                 said = " ".join(app._page.line_at(n).text.strip() for n in range(app._page.line_count))
                 assert f"process {pid} (python" in said
-                assert "after" in said
+                assert "failed" in said
             while app.return_value is None:
                 await pilot.pause(0.01)
         assert await app.return_value.history() == []
@@ -101,9 +101,9 @@ async def test_how_it_looks(
 def test_the_words() -> None:
     lines = locked_store_document(Path("/srv/jobs\x1b.db"), "process 7 (cp) reads it", 4, 3, 100)
     assert [line.text for line in lines] == [
-        "The store of jobs is locked.",
+        "The job store is locked.",
         "/srv/jobs\\x1b.db: process 7 (cp) reads it.",
         "",
-        "Next try in 4 s, after 3 in vain. The console opens as soon as the store is free.",
+        "Next try in 4 s (3 tries failed). The console opens as soon as the store is free.",
     ]
     assert [pause_before(tries) for tries in range(1, 8)] == [1, 2, 4, 8, 10, 10, 10]

@@ -15,8 +15,8 @@ from engine.domain.claims import Report
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, _claim_of_running, add_running_job, entry, open_console
 from tests.tui.jobs import SECOND, child, parent
+from tui.console.console_screen import steps_every
 from tui.console.feed import News
-from tui.console.screens.base import steps_every
 from tui.console.screens.job import JobScreen
 from tui.console.views.line import wrapped
 from tui.presentation.text import plain

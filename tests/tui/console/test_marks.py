@@ -70,7 +70,7 @@ async def test_all_that_are_marked_are_cancelled(sales: Path, seeded: Seeded, cl
             "analyze ends as soon as that is safe for the data.",
             "Leaves: the tables done so far have new statistics,",
         ]
-        assert "1 of 3 marked are over already." in console.lines("#text")
+        assert "1 of 3 marked have already ended." in console.lines("#text")
         await console.press("n")
         assert marked(console.tree) == ["#3", "#2", "#1"]
         await console.press("c", "y")
@@ -89,18 +89,18 @@ async def test_all_that_are_marked_are_run_once_more(sales: Path, seeded: Seeded
         Path("gone.db").unlink()
         await console.until(lambda: len(console.lines()) == 3)
         await console.press("3", "g", "space", "space", "space", "c")
-        assert console.message == "Nothing to cancel: all 3 marked are over."
+        assert console.message == "Nothing to cancel: all 3 marked jobs have ended."
         await console.press("t")
         assert console.lines("#text")[:5] == [
-            "Run 3 marked jobs once more?",
+            "Run 3 marked jobs again?",
             "#3 vacuum on gone.db",
             "#2 vacuum on app.db",
             "#1 vacuum on sales.db",
-            "Each as a new job.",
+            "Each becomes a new job.",
         ]
         await console.press("y")
         assert [(job.id, job.retry_of) for job in await console.engine.history()][:2] == [(5, 2), (4, 1)]
-        assert console.message.startswith("1 of 3 not: ")
+        assert console.message.startswith("1 of 3 not started: ")
         assert "gone.db" in console.message
         assert marked(console.tree) == []
 

@@ -33,9 +33,9 @@ def test_what_cannot_be_done_is_not_offered() -> None:
 @pytest.mark.parametrize(
     ("typed", "why"),
     [
-        ("cancel", "cancel works on a job that is not over."),
-        ("canc", "cancel works on a job that is not over."),
-        ("submit", "submit works in a plan of which something can run."),
+        ("cancel", "cancel works on a waiting or running job."),
+        ("canc", "cancel works on a waiting or running job."),
+        ("submit", "submit works in a plan in which something can run."),
         ("filter", "filter works in the history."),
     ],
 )
@@ -49,12 +49,12 @@ def test_of_what_can_be_done_only_elsewhere_that_is_said(typed: str, why: str) -
 def test_of_what_a_console_that_is_read_only_does_not_do_that_is_said() -> None:
     known = commands(BOUND, lambda _: False, themes=(), theme="", refresh=1, is_barred=lambda name: name == "retry")
     (row,) = palette_rows(matching(known, "retry"), 100)
-    assert row.text == "This console is read-only: it looks at everything and does not retry."
+    assert row.text == "Read-only: running jobs is off."
 
 
 def test_names_come_before_explanations() -> None:
     assert names("the")[:3] == ["theme", "theme dbtend", "theme ansi-dark"]
-    assert names("old history") == ["pin", "unpin"]
+    assert names("retention") == ["pin", "unpin"]
     assert names("ansi") == ["theme ansi-dark"]
     assert names("nothing like it") == []
 
@@ -84,7 +84,7 @@ async def test_a_command_is_done_where_it_was_asked_for(sales: Path, seeded: See
         await console.press("3", "colon", *"zoo", "enter")
         assert console.app.screen.has_class("-zoomed")
         await console.press("plus", "colon", *"ret", "enter")
-        assert console.lines("#text")[0] == "Run #1 on app.db once more?"
+        assert console.lines("#text")[0] == "Run #1 on app.db again?"
         await console.press("n", "colon", *"fold", "enter")
         assert len(console.lines()) == 2
 
@@ -105,7 +105,7 @@ async def test_a_job_is_opened_by_its_number(sales: Path, seeded: Seeded, clock:
     async with open_console(seeded.path, entry(), clock=clock) as console:
         await console.press("colon", *"1.2", "enter")
         assert console.screen_name == "JobScreen"
-        assert console.app.screen.job_at_hand[1] == JobId(1)  # type: ignore[attr-defined]
+        assert console.app.screen.selected_job[1] == JobId(1)  # type: ignore[attr-defined]
         await console.press("escape", "colon", *"1.1", "enter")
         assert console.screen_name == "JobScreen"
 
@@ -116,21 +116,21 @@ async def test_a_job_that_is_not_there_is_not_opened(job: str, sales: Path, seed
     async with open_console(seeded.path, entry(), clock=clock) as console:
         await console.press("colon", *job, "enter")
         assert console.screen_name == "MainScreen"
-        assert console.message == f"There is no job {job}."
+        assert console.message == f"There is no job #{job}."
 
 
 async def test_what_cannot_be_done_here_is_not_done(sales: Path, seeded: Seeded, clock: Clock) -> None:
     async with open_console(seeded.path, entry(), clock=clock) as console:
         await console.press("colon", *"retry", "enter")
         assert console.screen_name == "PaletteScreen"
-        assert console.lines("#commands") == ["retry works on a job that is over."]
+        assert console.lines("#commands") == ["retry works on a job that has ended."]
 
 
 async def test_the_pace_of_looks(sales: Path, seeded: Seeded, clock: Clock) -> None:
     async with open_console(seeded.path, entry(), clock=clock) as console:
         await console.press("less_than_sign")
         assert console.app.context.feed.refresh == 0.5
-        assert console.message == "Looks at running jobs every 0.5 s."
+        assert console.message == "Running jobs are refreshed every 0.5 s."
         await console.press("greater_than_sign", "greater_than_sign")
         assert console.app.context.feed.refresh == 0.25
         await console.press("colon", *"refresh 5", "enter")

@@ -1,4 +1,4 @@
-"""A password that a server asks for is typed where nobody can read it."""
+"""The password of a server is typed hidden."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_it_can_be_typed_in_the_form_of_a_target(guarded: Database, tmp_pa
         await console.press("1", "e", "ctrl+t")
         await console.until(lambda: console.screen_name == "PasswordScreen")
         await console.press(*SECRET, "enter")
-        await console.until(lambda: "It answers: postgresql" in shown(console))
+        await console.until(lambda: "Connected: postgresql" in shown(console))
     assert SECRET not in path.read_text()
 
 
@@ -88,7 +88,7 @@ async def test_nothing_is_run_where_the_worker_that_is_up_cannot_know_it(
     ) as console:
         await console.until(lambda: any("[x]" in line for line in console.lines("#operations")))
         await console.press("r", "enter")
-        why = "shop: its password was typed here, and the worker process that is up is not told it"
+        why = "shop: its password was typed here, and the running worker process does not have it"
         await console.until(lambda: why in console.message)
         assert await console.engine.history() == []
 

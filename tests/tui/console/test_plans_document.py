@@ -44,9 +44,9 @@ def test_the_top_says_what_all_of_it_comes_to() -> None:
 
 def test_the_worst_is_told() -> None:
     warned = looked("a", operation(warnings=("odd",)))
-    assert texts(warned)[1] == "with warnings, which are said below"
-    assert texts(warned, looked("b", REFUSED))[1] == "some of it would be refused: why is said below"
-    assert texts(warned, looked("b", REFUSED))[0].startswith("1 target, 1 operation, needs next to no disk space")
+    assert texts(warned)[1] == "with warnings, see below"
+    assert texts(warned, looked("b", REFUSED))[1] == "some operations would be refused, see below"
+    assert texts(warned, looked("b", REFUSED))[0].startswith("1 target, 1 operation, needs almost no disk space")
 
 
 def test_what_cannot_be_planned_says_why_and_the_rest_is_there() -> None:
@@ -56,9 +56,9 @@ def test_what_cannot_be_planned_says_why_and_the_rest_is_there() -> None:
     well = PlannedTarget(PlanRequest(TargetName("c"), None, "nothing is needed"))
     shown = plans_document([looked("a", operation()), gone, well], 120)
     said = [line.text for line in shown]
-    assert said[2:6] == ["b [PROD]  left out", "  b: there is no such file", "c  left out", "  nothing is needed"]
+    assert said[2:6] == ["b [PROD]  skipped", "  b: there is no such file", "c  skipped", "  nothing is needed"]
     assert (" [PROD]", Role.LABEL) in shown[2].spans
-    assert said[6] == "Press a to look again."
+    assert said[6] == "Press a to plan again."
     assert "a" in said[9].split()
     assert "warnings" not in " ".join(texts(gone, well))
 
@@ -66,4 +66,4 @@ def test_what_cannot_be_planned_says_why_and_the_rest_is_there() -> None:
 def test_what_is_still_looked_at_says_so() -> None:
     waiting = PlannedTarget(PlanRequest(TargetName("b"), REQUEST))
     assert waiting.is_open
-    assert texts(looked("a", operation()), waiting)[-1] == "Looking at b ..."
+    assert texts(looked("a", operation()), waiting)[-1] == "Planning b ..."

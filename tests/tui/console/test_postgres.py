@@ -30,7 +30,7 @@ async def test_what_locks_everybody_out_is_asked_for_by_name(database: Database,
     shop = TargetEntry(name="shop", url=database.url)
     async with open_console(tmp_path / "jobs.db", shop, clock=clock, size=(120, 40), workers=1) as console:
         await console.until(lambda: any("vacuum-full" in line for line in console.lines("#operations")))
-        await console.until(lambda: not any("looking" in line for line in console.lines("#operations")))
+        await console.until(lambda: not any("Inspecting" in line for line in console.lines("#operations")))
         await console.press("2", "G", "k")
         while "[x] vacuum-full" not in "\n".join(console.lines("#operations")):
             await console.press("space")
@@ -42,7 +42,7 @@ async def test_what_locks_everybody_out_is_asked_for_by_name(database: Database,
         assert console.screen_name == "TypedConfirmScreen"
         await console.press("n", "o", "enter", "escape")
         assert console.screen_name == "PlanScreen"
-        assert console.message == "Nothing was done."
+        assert console.message == "Not run."
         await console.press("enter", *"shop", "enter")
         await console.until(lambda: any("1 table rewritten" in line for line in console.lines("#jobs")))
         await console.press("3", "t")

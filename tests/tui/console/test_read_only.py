@@ -54,9 +54,9 @@ async def test_each_key_that_would_change_something_says_why_it_does_not(
             await console.press("3", key)
             assert console.screen_name == "MainScreen"
             said[key] = console.message
-        assert said["c"] == "This console is read-only: it looks at everything and does not cancel."
-        assert said["r"].endswith("does not run anything. p shows what it would do.")
-        assert all(sentence.startswith("This console is read-only") for sentence in said.values())
+        assert said["c"] == "Read-only: cancelling jobs is off."
+        assert said["r"].endswith("running jobs is off. p shows the plan.")
+        assert all(sentence.startswith("Read-only") for sentence in said.values())
         writing = {action.label for action in ACTIONS if action.writes}
         for keys in (["3"], ["h"], ["enter"], ["escape", "escape", "w"], ["escape", "p"]):
             await console.press(*keys)
@@ -65,7 +65,7 @@ async def test_each_key_that_would_change_something_says_why_it_does_not(
         assert console.screen_name == "PlanScreen"
         await console.press("enter")
         assert console.screen_name == "PlanScreen"
-        assert console.message == "This console is read-only: it looks at everything and does not run."
+        assert console.message == "Read-only: running jobs is off."
     assert seeded.store.last_change() == last
 
 

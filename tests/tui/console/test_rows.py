@@ -536,7 +536,7 @@ def test_operations_that_do_not_fit_are_counted() -> None:
     ]  # fmt: skip
 
 
-# Where it is narrow, and where one waits
+# A narrow row, and a waiting one
 
 
 def test_where_there_is_no_room_beside_a_status_percent_and_rest_take_its_place() -> None:

@@ -29,7 +29,7 @@ Size = tuple[int, int]
 
 @pytest.fixture
 def _speaks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_writes, "SAY_EVERY", 0.3)
+    monkeypatch.setattr(store_writes, "MESSAGE_EVERY", 0.3)
 
 
 @pytest.mark.usefixtures("_speaks_at_once")
@@ -40,16 +40,16 @@ async def test_a_job_is_stored_once_when_the_store_is_free_again(
         with another_process(sales.with_name("jobs.db"), "BEGIN EXCLUSIVE") as pid:
             await console.press("r")
             await console.pilot.press("enter")
-            await console.until(lambda: "Trying again" in console.message, settled=False)
+            await console.until(lambda: "Retrying" in console.message, settled=False)
             assert f"process {pid} (python" in console.message
             assert "is writing it" in console.message
-            monkeypatch.setattr(store_writes, "SAY_EVERY", 60)  # so that the next word stands until it was read
+            monkeypatch.setattr(store_writes, "MESSAGE_EVERY", 60)  # so that the next word stands until it was read
             await console.pilot.press("r")
             await console.until(
                 lambda: console.screen_name == "PlanScreen" and "run" in console.text("#footer"), settled=False
             )
             await console.pilot.press("enter")
-            await console.until(lambda: "This was not done." in console.message, settled=False)
+            await console.until(lambda: "Not done:" in console.message, settled=False)
         await console.until(lambda: "#1" in console.lines()[0], settled=False)
         await console.settle()
         assert [job.id for job in await console.engine.history()] == [1]
@@ -61,7 +61,7 @@ async def test_once_it_is_stored_nothing_says_that_the_store_is_busy(sales: Path
         with another_process(sales.with_name("jobs.db"), "BEGIN EXCLUSIVE"):
             await console.press("r")
             await console.pilot.press("enter")
-            await console.until(lambda: "Trying again" in console.message, settled=False)
+            await console.until(lambda: "Retrying" in console.message, settled=False)
         await console.until(lambda: "#1" in console.lines()[0], settled=False)
         await console.settle()
         assert console.message == ""
@@ -91,10 +91,10 @@ async def test_a_store_that_is_taken_away(
     await add_failed_job(seeded.store, seeded.owner, clock)
     async with open_console(Path("jobs.db"), entry(), clock=clock, size=size) as console:
         seeded.path.unlink()
-        await console.until(lambda: "was removed while it was in use" in console.standing)
-        assert "What is shown is as it was last read." in console.standing
+        await console.until(lambda: "was removed while it was in use" in console.banner)
+        assert "The screen shows the last state that was read." in console.banner
         await console.press("down", "h", "escape")
-        assert "was removed" in console.standing
+        assert "was removed" in console.banner
         await console.press("2", "r", "enter")
         assert "was removed" in " ".join(console.lines("#page"))
         await console.press("escape")
@@ -109,7 +109,7 @@ def hide_the_path(console: Console, path: Path) -> None:
     lost = console.engine.lost
     assert lost is not None
     lost.args = (str(lost).replace(str(path.parent), "/srv"),)
-    console.app.context.standing_changed.publish(console.app.context.standing)
+    console.app.context.banner_changed.publish(console.app.context.banner)
 
 
 async def test_a_store_that_is_replaced(sales: Path, seeded: Seeded, clock: Clock) -> None:
@@ -118,7 +118,7 @@ async def test_a_store_that_is_replaced(sales: Path, seeded: Seeded, clock: Cloc
         async with SqliteStore.open(other):
             pass
         other.replace(seeded.path)
-        await console.until(lambda: "was replaced by another file" in console.standing)
+        await console.until(lambda: "was replaced by another file" in console.banner)
         with pytest.raises(StoreLostError):
             await console.engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])
     async with SqliteStore.open(seeded.path) as store:
@@ -134,16 +134,16 @@ async def test_jobs_wait_and_nobody_was_asked_to_do_them(
     async with open_console(Path("jobs.db"), entry(), clock=clock, size=size) as console:
         await console.until(lambda: console.screen_name == "ConfirmScreen")
         await console.press("n")
-        assert console.standing.startswith("2 jobs wait, and no worker is up: dbtend worker starts one")
+        assert console.banner.startswith("2 jobs wait, no worker is up. Start one with: dbtend worker")
         assert looks_right(console.app)
 
 
 @pytest.fixture
-def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+def _appearance_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "WORKERS_EVERY", 0.02)
 
 
-@pytest.mark.usefixtures("_looks_often")
+@pytest.mark.usefixtures("_appearance_often")
 @pytest.mark.parametrize("cause", ["no python", "no log", "no directory"])
 async def test_a_worker_that_cannot_be_started(
     cause: str, sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
@@ -163,23 +163,23 @@ async def test_a_worker_that_cannot_be_started(
     worker = DetachedWorker(store)
     async with open_console(store, entry(), clock=clock, ensure_worker=worker.ensure) as console:
         await console.press("r", "enter")
-        await console.until(lambda: console.standing)
-        assert console.standing.startswith("No worker: ")
-        assert said.replace(" ", "") in console.standing.replace(" ", "")
+        await console.until(lambda: console.banner)
+        assert console.banner.startswith("No worker: ")
+        assert said.replace(" ", "") in console.banner.replace(" ", "")
         await console.press("down")
-        assert console.standing.startswith("No worker: ")
+        assert console.banner.startswith("No worker: ")
 
 
 async def test_nothing_is_said_while_all_is_well(sales: Path, seeded: Seeded, clock: Clock) -> None:
     await add_running_job(seeded.store, seeded.owner, clock)
     async with open_console(seeded.path, entry(), clock=clock) as console:
-        assert (console.standing, console.message) == ("", "")
+        assert (console.banner, console.message) == ("", "")
 
 
 async def test_a_message_does_not_show_in_a_window_that_is_too_small(sales: Path, seeded: Seeded, clock: Clock) -> None:
     async with open_console(seeded.path, entry(), clock=clock) as console:
         seeded.path.unlink()
-        await console.until(lambda: console.standing)
+        await console.until(lambda: console.banner)
         await console.press("c")
         await console.pilot.resize_terminal(58, 12)
         await console.until(lambda: console.text("#too-small") == "Too small: 58 x 12. Needs 60 x 15. q leaves.")
@@ -246,6 +246,6 @@ async def test_a_target_that_is_locked(sales: Path, clock: Clock) -> None:
         async with open_console(Path("jobs.db"), entry(), clock=clock) as console:
             said = " ".join(line.strip() for line in console.lines("#operations"))
             assert f"process {pid} (python" in said
-            assert said.endswith("It is looked at again by itself.")
+            assert said.endswith("Retried automatically.")
             await console.press("r")
-            assert console.message == "sales.db is locked: it is looked at again by itself, until it is free."
+            assert console.message == "sales.db is locked by another process; retried automatically."

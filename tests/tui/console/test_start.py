@@ -1,4 +1,4 @@
-"""What the console does without until somebody asks for it. How long it takes, benchmarks/console.py tells."""
+"""What the start of the console does not import or do. Its duration: benchmarks/console.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from benchmarks.terminal import Terminal
 from engine import Engine, ParentJob
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, add_completed_job, entry, open_console
-from tui.console.screens import base, targets
+from tui.console import console_screen
+from tui.console.screens import main
 from tui.console.views.header import header_line
 from tui.console.views.keys import footer_line
 from tui.console.views.line import Line, Span
@@ -23,18 +24,18 @@ ROOT = Path(__file__).parents[3]
 IMPORTED = re.compile(rb"import time: +\d+ \| +\d+ \| +([\w.]+)")
 
 NOT_AT_THE_START = {
-    "carrying out jobs": (
+    "running jobs": (
         "engine.execution.worker_runtime",
         "engine.execution.processor",
         "engine.execution.worker",
         "engine.execution.recovery",
         "engine.execution.reporter",
     ),
-    "what passes between the store and who carries out jobs": ("engine.domain.claims",),
+    "what passes between the store and workers": ("engine.domain.claims",),
     "planning": ("engine.targets.protocol", "engine.targets.sqlite.session", "engine.targets.sqlite.planning.planner"),
     "running steps": ("engine.targets.sqlite.running", "engine.targets.sqlite.system.copying"),
     "database servers": ("engine.targets.postgres", "psycopg"),
-    "ending by force": ("engine.execution.force_kill",),
+    "force kill": ("engine.execution.force_kill",),
     "changing the config file": ("engine.config.editor", "tomlkit"),
     "reading a config file, where there is none": ("engine.config.parser", "engine.config.table", "tomllib"),
     "JSON of the command line": ("tui.presentation.json_format", "tui.presentation.plan_summary"),
@@ -52,16 +53,16 @@ NOT_AT_THE_START = {
             *("plan", "plans", "submitting", "target_form", "typed_confirm", "workers"),
         )
     ),
-    "what other screens say": (
+    "text of other screens": (
         "tui.console.views.job_document",
         "tui.console.views.plan_document",
         "tui.presentation.trend_plot",
         "tui.commands.diagnostics",
     ),
     "finding in the history": ("tui.presentation.history_filter",),
-    "the list of commands": ("tui.console.command_palette", "tui.console.views.palette"),
+    "the command list": ("tui.console.command_palette", "tui.console.views.palette"),
     "copying, and who pauses": ("tui.console.clipboard", "tui.presentation.current_user"),
-    "what of Textual is large": ("markdown_it", "pygments", "textual.widgets._markdown", "textual.widgets._text_area"),
+    "large parts of Textual": ("markdown_it", "pygments", "textual.widgets._markdown", "textual.widgets._text_area"),
 }
 """Why something has no place in the first frame, and the modules that must not be imported for it."""
 
@@ -78,7 +79,7 @@ def test_what_the_first_frame_does_not_need_is_not_imported_for_it(sales: Path) 
 
 
 def _among(names: Iterable[str], imported: Iterable[str]) -> list[str]:
-    """What is imported of these modules and of what is in them."""
+    """The imported ones of these modules and packages."""
     return sorted(name for name in imported for wanted in names if f"{name}.".startswith(f"{wanted}."))
 
 
@@ -95,13 +96,13 @@ async def test_a_start_makes_the_header_and_the_footer_only_for_what_has_happene
         footers.append(width)
         return footer_line(ids, width, typing=typing)
 
-    monkeypatch.setattr(targets, "header_line", noted_header)
-    monkeypatch.setattr(base, "footer_line", noted_footer)
+    monkeypatch.setattr(main, "header_line", noted_header)
+    monkeypatch.setattr(console_screen, "footer_line", noted_footer)
     await add_completed_job(seeded.store, seeded.owner, clock)
     async with open_console(seeded.path, entry(), clock=clock) as console:
         await console.until(lambda: console.lines("#detail"))
         await console.until(lambda: "soon" in console.lines("#targets")[0])
-    # The layout, a look, the jobs, the steps of one, and advice: each asks once, and paints once what is another line.
+    # Layout, inspection, jobs, steps and advice: each makes the line once, and repaints a changed line once.
     assert set(headers) == set(footers) == {80}
     assert len(headers) <= 10
     assert len(footers) <= 10

@@ -33,12 +33,12 @@ async def test_what_blocks_everyone_in_production_is_run_once_its_name_was_typed
         assert console.lines("#text")[0] == "Run this on sales.db [PROD]?"
         assert "is labelled PROD. While it runs, vacuum blocks everyone." in " ".join(console.lines("#text"))
         await console.press(*"app.db", "enter")
-        assert console.lines("#said") == ["That is not sales.db; nothing was done."]
+        assert console.lines("#error") == ["That is not sales.db. Nothing was done."]
         await console.press("s")
-        assert console.lines("#said") == [""]
+        assert console.lines("#error") == [""]
         await console.press("escape")
         assert console.screen_name == "PlanScreen"
-        assert console.message == "Nothing was done."
+        assert console.message == "Not run."
         assert await jobs(console) == []
         await console.press("enter", *"sales.db", "enter")
         assert console.screen_name == "MainScreen"
@@ -128,15 +128,15 @@ async def test_a_plan_that_a_lock_kept_away_is_looked_for_again(sales: Path, see
         with transaction(sales, "EXCLUSIVE"):
             await console.press("r")
             said = " ".join(map(str.strip, console.lines("#page")))
-            assert "no lock" in said
-            assert "Press a to look again." in said
+            assert "the lock could not be had" in said
+            assert "Press a to plan again." in said
             assert "lock_timeout in the config file, of the target or in [defaults]" in said
-            assert "a look again" in console.text("#footer")
+            assert "a plan again" in console.text("#footer")
             await console.press("a")
-            assert "no lock" in " ".join(map(str.strip, console.lines("#page")))
+            assert "the lock could not be had" in " ".join(map(str.strip, console.lines("#page")))
         await console.press("a")
         assert any("VACUUM" in line for line in console.lines("#page"))
-        assert not any("look again" in line for line in console.lines("#page"))
+        assert not any("plan again" in line for line in console.lines("#page"))
         await console.press("enter")
         assert await jobs(console) == ["sales.db"]
 
@@ -149,8 +149,8 @@ async def test_the_plans_of_several_targets_are_looked_for_again(sales: Path, se
         with transaction(sales, "EXCLUSIVE"):
             await console.press("p")
             await console.until(lambda: console.app.screen.can("submit"))  # type: ignore[attr-defined]
-            assert any("left out" in line for line in console.lines("#page"))
-            assert any("Press a to look again." in line for line in console.lines("#page"))
+            assert any("skipped" in line for line in console.lines("#page"))
+            assert any("Press a to plan again." in line for line in console.lines("#page"))
         await console.press("a")
         await console.until(lambda: console.app.screen.can("submit"))  # type: ignore[attr-defined]
-        assert not any("left out" in line for line in console.lines("#page"))
+        assert not any("skipped" in line for line in console.lines("#page"))

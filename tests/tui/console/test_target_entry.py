@@ -1,4 +1,4 @@
-"""What is filled in for a target: pure functions."""
+"""Validation of the target form: pure functions."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_password_is_refused_at_once_and_not_repeated(secret: str) -> None:
         ("mariadb://db1/shop", "MariaDB targets are not available yet"),
         ("oracle://db1", "this kind of database is unknown"),
         ("sqlite://sales.db", "a SQLite URL has three slashes"),
-        ("~nobody-at-all/sales.db", "~nobody-at-all is no home: give the whole path"),
+        ("~nobody-at-all/sales.db", "~nobody-at-all is no home directory: enter the absolute path"),
     ],
 )
 def test_what_names_no_database_is_said(typed: str, text: str) -> None:
@@ -104,10 +104,10 @@ def test_a_database_that_is_there_twice_is_told_but_may_be(tmp_path: Path) -> No
 
 def test_what_is_not_there_is_told_once_it_is_typed(tmp_path: Path) -> None:
     place = place_of(str(tmp_path / "gone.db"), [], CanonicalUrls())
-    saved = FieldMessage("saved as it is")
+    saved = FieldMessage("saved as typed")
     assert about_place(saved, place, is_typed=True) == saved
     assert about_place(saved, place, is_typed=False) == FieldMessage(
-        "saved as it is; there is no such file", is_doubtful=True
+        "saved as typed; there is no such file", is_doubtful=True
     )
     assert about_place(FINE, place, is_typed=False) == FieldMessage("there is no such file", is_doubtful=True)
     wrong = FieldMessage("no", is_wrong=True)
@@ -125,7 +125,7 @@ def test_what_is_no_file_has_no_place_on_a_disk(url: str) -> None:
 )
 def test_a_name_is_proposed(url: str, name: str) -> None:
     assert proposed_name(url) == name
-    assert about_name("", url, []) == FieldMessage(f"nothing typed: {name}")
+    assert about_name("", url, []) == FieldMessage(f"default: {name}")
 
 
 @pytest.mark.parametrize("name", ["run", "doctor", "-x", "a\x07b", "sales"])
@@ -141,7 +141,7 @@ def test_any_other_name_is_fine(name: str) -> None:
 def test_a_label_is_what_a_terminal_can_show() -> None:
     assert about_label("PROD") == FINE
     assert about_label("PROD\x1b[2J").is_wrong
-    assert about_label("a label that is far too long").text.startswith("is cut to 16 cells")
+    assert about_label("a label that is far too long").text.startswith("longer than 16 characters")
 
 
 def test_operations_keep_their_order() -> None:

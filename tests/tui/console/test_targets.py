@@ -22,9 +22,10 @@ from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_completed_job, chosen, entry, open_console
 from tests.tui.console.test_snapshots import LooksRight, Size, both_sizes
 from tui.console import connection_test
+from tui.console.parts import target_actions, target_inspector
+from tui.console.parts.target_actions import NOT_KEPT
 from tui.console.saved_targets import SavedTargets
-from tui.console.screens import target_actions, targets
-from tui.console.screens.target_actions import NOT_KEPT
+from tui.console.screens.main import MainScreen
 
 STORE = Path("jobs.db")
 CONFIG = Path("config.toml")
@@ -35,7 +36,7 @@ def saved(text: str = "") -> SavedTargets:
     if text:
         CONFIG.write_text(text)
     file = ConfigFile(CONFIG)
-    return SavedTargets(file, file.load())
+    return SavedTargets(file, file.load(), reserved={"run"})
 
 
 def in_config() -> dict[str, TargetEntry]:
@@ -49,8 +50,8 @@ async def fill_in(console: Console, **fields: str) -> None:
 
 
 def said(console: Console, field: str) -> str:
-    """What is said below a field; a long path may be broken anywhere."""
-    lines = [line.strip() for line in console.lines(f"#{field}-said")]
+    """The message below a field; a long path may be wrapped anywhere."""
+    lines = [line.strip() for line in console.lines(f"#{field}-message")]
     return ("" if "saved as" in lines[0] else " ").join(lines)
 
 
@@ -88,7 +89,7 @@ async def test_a_target_is_added_by_keys_alone(sales: Path, clock: Clock) -> Non
 async def test_a_name_that_is_not_typed_is_the_files(sales: Path, clock: Clock) -> None:
     async with open_console(STORE, clock=clock, saved=saved()) as console:
         await console.press("A", *"sales.db")
-        assert said(console, "name") == "nothing typed: sales"
+        assert said(console, "name") == "default: sales"
         await console.press("enter")
         assert list(in_config()) == ["sales"]
 
@@ -104,7 +105,7 @@ async def test_a_name_is_proposed_while_the_path_is_typed_and_never_in_place_of_
             await console.press(key)
             seen.append(field.placeholder)
         assert seen == ["", "s", "sr", "srv", "srv", "s", "sa", "sal"]
-        assert (field.value, said(console, "name")) == ("", "nothing typed: sal")
+        assert (field.value, said(console, "name")) == ("", "default: sal")
         await console.press("tab", *"shop", "shift+tab", *"es.db")
         assert (field.value, field.placeholder) == ("shop", "sales")
         await fill_in(console, url="postgresql://dba:secret@db1")
@@ -136,7 +137,7 @@ async def test_what_is_wrong_is_said_at_its_field(sales: Path, clock: Clock) -> 
         await console.press("A")
         assert said(console, "url") == ""
         await console.press("enter")
-        assert said(console, "url") == "name a file, such as ~/data/sales.db"
+        assert said(console, "url") == "enter a path, such as ~/data/sales.db"
         assert console.app.focused is console.app.screen.query_one("#url")
 
         await fill_in(console, url="postgresql://dba:secret@db1/shop")
@@ -146,7 +147,7 @@ async def test_what_is_wrong_is_said_at_its_field(sales: Path, clock: Clock) -> 
         await console.press("enter")
         assert console.app.focused is console.app.screen.query_one("#name")
         await fill_in(console, name="run")
-        assert said(console, "name") == "is a command of dbtend: dbtend run would not open it"
+        assert said(console, "name") == "is a command of dbtend: choose another name"
         await fill_in(console, url="sales.db")
         assert said(console, "url") == "the same database as sales"
         await console.press("escape")
@@ -161,7 +162,7 @@ async def test_a_file_that_is_not_there_is_saved_once_somebody_says_so(sales: Pa
         await console.press("tab")
         assert said(console, "url").replace(" ", "").endswith("sale.db;thereisnosuchfile")
         await console.press("enter")
-        assert console.lines("#text")[0] == "Save what cannot be read?"
+        assert console.lines("#text")[0] == "Save a target that cannot be read?"
         assert "sale.db: there is no such file." in " ".join(console.lines("#text"))
         await console.press("enter")
         assert not CONFIG.exists()
@@ -192,7 +193,7 @@ async def test_a_name_is_no_markup(sales: Path, clock: Clock) -> None:
         assert title is not None
         assert title.plain == "Change [red]x[/nonsense]"
         await console.press("escape", "D")
-        assert console.lines("#text")[0] == "Remove [red]x[/nonsense] [PROD]?"
+        assert console.lines("#text")[0].startswith("Remove [red]x[/nonsense] [PROD] from")
 
 
 async def test_another_place_for_a_target_is_looked_at(sales: Path, clock: Clock, tmp_path: Path) -> None:
@@ -204,7 +205,7 @@ async def test_another_place_for_a_target_is_looked_at(sales: Path, clock: Clock
         await console.press("enter")
         assert in_config()["sales"].url == str(tmp_path / "other.db")
         assert "sales [PROD]" in console.text("#header")
-        assert "no access" not in console.lines("#targets")[0]
+        assert "missing" not in console.lines("#targets")[0]
 
 
 async def test_what_was_given_on_the_command_line_is_saved_with_e(sales: Path, clock: Clock) -> None:
@@ -237,17 +238,17 @@ async def test_remove_asks_and_no_is_the_default(sales: Path, seeded: Seeded, cl
     file = saved(SALES + '\n[targets.app]\nurl = "app.db"\n')
     async with open_console(seeded.path, *file.entries, clock=clock, saved=file) as console:
         await console.press("1", "D")
-        assert console.lines("#text")[0] == "Remove sales [PROD]?"
-        assert "Its history stays" in " ".join(console.lines("#text"))
+        assert console.lines("#text")[0] == "Remove sales [PROD] from the config file config.toml?"
+        assert "Its history and the database itself stay" in " ".join(console.lines("#text"))
         await console.press("enter")
         assert list(in_config()) == ["sales", "app"]
         await console.press("D", "y")
         assert list(in_config()) == ["app"]
         assert row(console)[:2] == [">", "app"]
-        assert console.message == "sales [PROD] is removed. Its history is still there."
+        assert console.message == "sales [PROD] removed. Its history is kept."
         assert len(await console.engine.history()) == 1
         await console.press("D", "y")
-        assert console.lines("#targets") == ["None yet."]
+        assert console.lines("#targets") == ["No targets yet."]
 
 
 async def test_a_config_that_is_wrong_is_shown_and_not_touched(sales: Path, clock: Clock) -> None:
@@ -281,11 +282,11 @@ async def test_what_somebody_else_changed_does_not_keep_a_target(now: str, sales
         CONFIG.write_text(now)
         await console.press("1", "D")
         where = "the config file" if "sales" in now else "this session"
-        assert f"It goes from {where}" in " ".join(console.lines("#text"))
+        assert f"from {where}" in " ".join(console.lines("#text"))
         await console.press("y")
-        assert console.message.startswith("sales [PROD] is removed.")
+        assert console.message.startswith("sales [PROD] removed.")
         assert in_config() == {}
-        assert console.lines("#targets") == ["None yet."]
+        assert console.lines("#targets") == ["No targets yet."]
 
 
 async def test_esc_while_it_is_saved_leaves_nothing_half_done(sales: Path, clock: Clock) -> None:
@@ -296,8 +297,8 @@ async def test_esc_while_it_is_saved_leaves_nothing_half_done(sales: Path, clock
             await console.pilot.press("escape")
             await console.pilot.pause()
             assert console.screen_name == "MainScreen"
-            assert console.message == "It is still being saved; that is told here."
-        await console.until(lambda: "None yet." not in console.lines("#targets"))
+            assert console.message == "Saving goes on; the result is shown here."
+        await console.until(lambda: "No targets yet." not in console.lines("#targets"))
         assert console.message == "Saved in config.toml."
         assert list(in_config()) == ["sales"]
         assert row(console)[:2] == [">", "sales"]
@@ -330,7 +331,7 @@ async def test_a_save_that_fails_after_its_form_was_left_is_told(sales: Path, cl
             CONFIG.write_text("[targets\n")
         await console.settle()
         assert console.message.startswith("config.toml, line 1: Expected ']'")
-        assert console.lines("#targets") == ["None yet."]
+        assert console.lines("#targets") == ["No targets yet."]
 
 
 @contextmanager
@@ -354,14 +355,14 @@ async def test_the_connection_is_tested_from_the_list_and_from_the_form(sales: P
         await console.press("1", "T")
         assert console.message == "sales.db: sqlite 3.46.0, 516 kB, journal delete, 29% empty, writable."
         await console.press("A", *"sales.db", "ctrl+t")
-        assert console.lines("#tested") == ["It answers: sqlite 3.46.0, 516 kB, journal delete, 29% empty, writable."]
+        assert console.lines("#tested") == ["Connected: sqlite 3.46.0, 516 kB, journal delete, 29% empty, writable."]
         await fill_in(console, url="gone.db")
         await console.press("tab", "tab", "tab", "T")
         assert console.lines("#tested")[0].startswith("No connection: there is no such file (check the path")
         sales.chmod(0o444)
         await fill_in(console, url="sales.db")
         await console.press("T")
-        assert "only to be read: the file is read-only" in " ".join(map(str.strip, console.lines("#tested")))
+        assert "read-only: the file is read-only" in " ".join(map(str.strip, console.lines("#tested")))
         assert not CONFIG.exists()
 
 
@@ -391,7 +392,7 @@ async def test_a_looks_again_and_says_so(sales: Path, clock: Clock, monkeypatch:
         monkeypatch.setattr(Engine, "inspect", when_it_may)
         await console.pilot.press("1", "a")
         await console.pilot.pause()
-        assert row(console)[2:] == ["looking", "…"]
+        assert row(console)[2:] == ["inspecting", "…"]
         may_answer.set()
         await console.settle()
         assert row(console)[2:] == ["soon"]
@@ -403,8 +404,8 @@ async def test_a_looks_again_and_says_so(sales: Path, clock: Clock, monkeypatch:
 async def glance(console: Console) -> None:
     """What the timer does every few seconds."""
     screen = console.app.screen_stack[0]
-    assert isinstance(screen, targets.Targets)
-    await screen.watch_presence()
+    assert isinstance(screen, MainScreen)
+    await screen.inspector.check_presence()
     await console.settle()
 
 
@@ -415,10 +416,10 @@ async def test_a_database_that_goes_is_told_and_found_again(sales: Path, clock: 
         await glance(console)
         sales.rename(elsewhere)
         await glance(console)
-        assert row(console)[2:] == ["×", "no", "access"]
+        assert row(console)[2:] == ["×", "missing"]
         shown = " ".join(console.lines("#operations"))
         assert shown.startswith("sales.db: there is no such file Check the path")
-        assert "It was there before: was it moved, or its disk unmounted?" in shown
+        assert "It was available before: was it moved, or its disk unmounted?" in shown
         sales.mkdir()
         await glance(console)
         await console.press("1", "a")
@@ -445,7 +446,7 @@ async def test_databases_are_glanced_at_when_somebody_is_here_or_a_job_moves(
         if sign == "screen":
             await console.press("question_mark")
         sales.unlink()
-        monkeypatch.setattr(targets, "GLANCE_EVERY", 0.0)
+        monkeypatch.setattr(target_inspector, "PRESENCE_EVERY", 0.0)
         match sign:
             case "key":
                 await console.press("down")
@@ -455,13 +456,13 @@ async def test_databases_are_glanced_at_when_somebody_is_here_or_a_job_moves(
                 await console.press("escape")
             case _:
                 await add_completed_job(seeded.store, seeded.owner, clock, "other")
-        await console.until(lambda: "no access" in console.lines("#targets")[0])
+        await console.until(lambda: "missing" in console.lines("#targets")[0])
 
 
 async def test_one_database_that_does_not_answer_keeps_no_other_waiting(
     sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither as it is looked at, nor as it is seen whether it is still there."""
+    """Neither its inspection nor its presence check delays others."""
     inspect, fingerprint, answers = Engine.inspect, Engine.fingerprint, asyncio.Event()
 
     async def inspect_when_it_may(self: Engine, target: str) -> TargetInfo:
@@ -480,19 +481,19 @@ async def test_one_database_that_does_not_answer_keeps_no_other_waiting(
         monkeypatch.setattr(Engine, "inspect", inspect_when_it_may)
         monkeypatch.setattr(Engine, "fingerprint", presence_when_it_may)
         screen = console.app.screen
-        assert isinstance(screen, targets.Targets)
-        screen.look_anew([0, 1])
-        assert [row(console, number)[-2:] for number in (0, 1)] == [["looking", "…"]] * 2
+        assert isinstance(screen, MainScreen)
+        screen.inspector.inspect_again([0, 1])
+        assert [row(console, number)[-2:] for number in (0, 1)] == [["inspecting", "…"]] * 2
         async with asyncio.timeout(20):
             while row(console, 1)[-1] != "soon":
                 await console.pilot.pause(0.01)
             sales.unlink()
-            screen._last_glance = 0
-            monkeypatch.setattr(targets, "GLANCE_EVERY", 0.0)
-            screen.glance_if_due()
-            while "no access" not in console.lines("#targets")[1]:
+            screen.inspector._last_presence_check = 0
+            monkeypatch.setattr(target_inspector, "PRESENCE_EVERY", 0.0)
+            screen.inspector.check_presence_if_due()
+            while "missing" not in console.lines("#targets")[1]:
                 await console.pilot.pause(0.01)
-        assert row(console, 0)[-2:] == ["looking", "…"]
+        assert row(console, 0)[-2:] == ["inspecting", "…"]
         answers.set()
         await console.settle()
 
@@ -512,16 +513,16 @@ async def test_a_console_where_nothing_changes_writes_nothing(
     """Also where a database is gone; and looks at it less and less often."""
     async with open_console(STORE, entry(), entry("gone.db"), clock=clock) as console:
         screen = console.app.screen
-        assert isinstance(screen, targets.Targets)
+        assert isinstance(screen, MainScreen)
         await glance(console)
         painted = []
         monkeypatch.setattr(console.app, "_display", lambda _, what: painted.append(what))
         waits = []
         for _ in range(6):
-            assert screen._another_look is not None
-            waits.append(screen._another_look._interval)
-            screen._another_look.stop()
-            screen._look_again()
+            assert screen.inspector._retry_timer is not None
+            waits.append(screen.inspector._retry_timer._interval)
+            screen.inspector._retry_timer.stop()
+            screen.inspector._retry()
             await console.settle()
             await glance(console)
         assert waits == [3.0, 6.0, 12.0, 24.0, 48.0, 60.0]
@@ -549,7 +550,7 @@ async def test_marked_targets_are_run_in_one_go(three: list[TargetEntry], clock:
         assert console.screen_name == "PlansScreen"
         page = console.lines("#page")
         assert page[0].startswith("2 targets, ")
-        assert "gone.db  left out" in page
+        assert "gone.db  skipped" in page
         assert "  there is no such file (check the path; dbtend never creates a database)" in page
         await console.press("enter")
         assert console.screen_name == "TypedConfirmScreen"
@@ -626,7 +627,10 @@ async def test_no_place_for_a_sample_is_a_sentence(clock: Clock, monkeypatch: py
     monkeypatch.setattr("tempfile.tempdir", "/nowhere/at/all")
     async with open_console(STORE, clock=clock, saved=saved()) as console:
         await console.press("d")
-        assert console.message == "sample: no place for it: No such file or directory (set TMPDIR to another)"
+        assert (
+            console.message
+            == "sample: no temporary directory: No such file or directory (set TMPDIR to another directory)"
+        )
 
 
 # What it looks like
@@ -697,7 +701,7 @@ async def test_where_there_is_no_job_the_pane_to_begin_in_is_named_once_there_is
     async with open_console(STORE, clock=clock, saved=saved()) as console:
         assert console.lines() == ["No job yet."]
         await console.press("A", *"sales.db", "enter")
-        hint = "Choose in Operations (2), then press r to see what they would do."
+        hint = "Select operations in pane 2, then press r to see the plan."
         assert " ".join(console.lines()) == f"No job yet. {hint}"
         await console.press("1", "D", "y")
         assert console.lines() == ["No job yet."]
@@ -713,7 +717,7 @@ async def test_the_list_of_targets_has_a_row_for_each_and_none_that_is_empty(
         assert targets_list.size.height == (1 if size == (60, 15) else 2)  # the second one says why it cannot be opened
         lost.rename(sales)
         await console.press("1", "a")
-        await console.until(lambda: "no access" not in console.lines("#targets")[0])
+        await console.until(lambda: "missing" not in console.lines("#targets")[0])
         assert targets_list.size.height == 1
 
 

@@ -67,7 +67,7 @@ def terminal(sales: Path) -> Iterator[Terminal]:
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_a_signal_leaves_the_terminal_as_it_was(number: signal.Signals, terminal: Terminal) -> None:
-    """The alternate screen is left, the cursor shown, the mouse let go, and what is typed is echoed again."""
+    """The alternate screen is left; cursor, mouse and echo are restored."""
     assert termios.tcgetattr(terminal.inside) != terminal.before
     terminal.process.send_signal(number)
     for restores in (b"\x1b[?2004l", b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1003l"):
@@ -77,14 +77,14 @@ def test_a_signal_leaves_the_terminal_as_it_was(number: signal.Signals, terminal
 
 
 def test_without_its_terminal_the_console_ends(terminal: Terminal) -> None:
-    """No signal says so, and reading never blocks any more: it must not read the end of its input for ever."""
+    """No signal comes, and reading no longer blocks: it must not read the end of its input in a loop."""
     terminal.close()
     assert terminal.process.wait(PATIENCE) == 0
 
 
 def test_a_console_that_waits_for_its_terminal_ends_with_it(terminal: Terminal) -> None:
     """A line that stalls lets nothing through; the console waits for it to take what it writes, until it is gone."""
-    for _ in range(150):  # each key repaints the screen, and nobody reads
+    for _ in range(150):  # each key repaints the screen, and nothing reads the output
         os.write(terminal.outside, b"+")
     used = -1
     while used != (used := cpu_ticks(terminal.process.pid)):

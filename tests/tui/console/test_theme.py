@@ -15,7 +15,7 @@ from engine.domain.errors import UsageError
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, add_failed_job, entry, open_console
 from tui.console.saved_targets import SavedTargets
-from tui.console.theme import ANSI_THEMES, THEMES, looks_of, offered_themes, suitable_theme
+from tui.console.theme import ANSI_THEMES, THEMES, appearance_of, offered_themes, suitable_theme
 from tui.console.views.line import Role
 
 TRUECOLOR = {"COLORTERM": "truecolor"}
@@ -40,20 +40,20 @@ def test_the_theme_that_suits(wanted: str | None, environ: Mapping[str, str], th
 def test_a_theme_that_is_none_is_refused_by_name() -> None:
     with pytest.raises(UsageError) as refused:
         suitable_theme("solarized", {})
-    assert refused.value.why == "'solarized' is no theme"
+    assert refused.value.why == "unknown theme 'solarized'"
     assert all(name in refused.value.hint for name in THEMES)
 
 
 @pytest.mark.parametrize("name", [name for name in THEMES if name not in ANSI_THEMES])
 async def test_everything_can_be_read(name: str, sales: Path, seeded: Seeded, clock: Clock) -> None:
-    """Contrast as WCAG counts it: 4.5 on the background, 3 under the cursor; 7 and 4.5 where it is to be high."""
+    """WCAG contrast: 4.5 on the background, 3 under the cursor; 7 and 4.5 for high-contrast."""
     async with open_console(seeded.path, entry(), clock=clock, theme=name) as console:
-        looks = looks_of(console.app)
+        appearance = appearance_of(console.app)
         background = Color.parse(console.app.theme_variables["background"])
-        cursor = looks.cursor.bgcolor
+        cursor = appearance.cursor.bgcolor
         assert cursor is not None
         for role in Role:
-            text = Color.from_rich_color(looks.roles[role].color)
+            text = Color.from_rich_color(appearance.roles[role].color)
             least = 7 if name == "high-contrast" else 4.5
             assert contrast(text, background) >= least, role
             assert contrast(text, Color.from_rich_color(cursor)) >= (4.5 if name == "high-contrast" else 3), role
@@ -76,7 +76,7 @@ def luminance(color: Color) -> float:
 async def test_theme(
     name: str, sales: Path, seeded: Seeded, clock: Clock, looks_right: Callable[[App[None]], bool]
 ) -> None:
-    """Chosen while the console is open, so that everything must be drawn anew."""
+    """Chosen while the console is open: everything is repainted."""
     await add_failed_job(seeded.store, seeded.owner, clock)
     async with open_console(seeded.path, entry(label="PROD"), clock=clock) as console:
         await console.press("3", "l", "down", "colon", *f"theme {name}", "enter", "down")
@@ -102,7 +102,7 @@ async def test_what_is_chosen_is_kept_in_the_config_file(text: str, after: str, 
     async with open_console(Path("jobs.db"), entry(), clock=clock, saved=saved) as console:
         await console.press("C", *"high", "enter")
         assert console.app.theme == "high-contrast"
-        assert console.message == "Colours of high-contrast, saved in config.toml."
+        assert console.message == "Theme high-contrast, saved in config.toml."
         assert path.read_text() == after
 
 
@@ -113,7 +113,7 @@ async def test_where_it_cannot_be_kept_that_is_said(sales: Path, clock: Clock) -
         file.path.write_text("[console")
         await console.press("C", *"high", "enter")
         assert console.app.theme == "high-contrast"
-        assert console.message.startswith("Colours of high-contrast, for this session: config.toml")
+        assert console.message.startswith("Theme high-contrast, for this session: config.toml")
 
 
 async def test_a_console_that_is_read_only_keeps_nothing(sales: Path, seeded: Seeded, clock: Clock) -> None:
@@ -122,8 +122,8 @@ async def test_a_console_that_is_read_only_keeps_nothing(sales: Path, seeded: Se
     async with open_console(seeded.path, entry(), clock=clock, saved=saved, read_only=True) as console:
         await console.press("C", *"high", "enter")
         assert console.message == (
-            'Colours of high-contrast, for this session; theme = "high-contrast" below [console] in the config file '
-            "keeps them."
+            "Theme high-contrast, for this session. "
+            'To keep it: theme = "high-contrast" below [console] in the config file.'
         )
         assert not file.path.exists()
 

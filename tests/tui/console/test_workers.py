@@ -1,4 +1,4 @@
-"""The processes that carry out jobs, and the pause of a store, as the console shows them."""
+"""The page of the worker processes, and the pause of a store."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ STORE = Path("jobs.db")
 
 
 @pytest.fixture
-def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+def _appearance_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "WORKERS_EVERY", 0.02)
     monkeypatch.setattr("tui.console.screens.workers.WORKERS_EVERY", 0.02)
 
 
-@pytest.mark.usefixtures("_looks_often")
+@pytest.mark.usefixtures("_appearance_often")
 async def test_the_header_says_that_a_worker_has_stalled(sales: Path, seeded: Seeded, clock: Clock) -> None:
     """No change tells of it, not even while jobs only wait."""
     async with worker_process(seeded.store, clock, pid=4712, last_beat=0):
@@ -60,7 +60,7 @@ async def test_workers_are_looked_at_only_while_a_job_is_open(sales: Path, seede
         assert not console.app.context.feed.ticking
 
 
-@pytest.mark.usefixtures("_looks_often")
+@pytest.mark.usefixtures("_appearance_often")
 async def test_the_page_of_workers_is_live(sales: Path, seeded: Seeded, clock: Clock) -> None:
     """Also while no job is open: a process that comes or goes is no news of a job."""
     async with open_console(seeded.path, entry(), clock=clock) as console:
@@ -87,7 +87,7 @@ async def test_what_is_read_for_a_page_that_was_left_meanwhile_does_no_harm(cloc
         await left._load()
 
 
-@pytest.mark.usefixtures("_looks_often")
+@pytest.mark.usefixtures("_appearance_often")
 async def test_what_to_do_about_a_process_that_has_stalled(sales: Path, seeded: Seeded, clock: Clock) -> None:
     async with worker_process(seeded.store, clock, pid=4712, last_beat=0) as owner:
         parent_id = await add_running_job(seeded.store, owner, clock)

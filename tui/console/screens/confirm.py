@@ -1,4 +1,4 @@
-"""A question that is answered with yes or no; no unless yes is said."""
+"""A yes/no question; every key but yes means no."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ConfirmScreen(ModalScreen[bool]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("yes", "no")
 
     def __init__(self, question: str, consequence: str, *, tags: frozenset[str] = frozenset()) -> None:
-        """`tags`: the labels of targets that the question may name."""
+        """`tags`: labels of targets in the question, to be coloured."""
         super().__init__()
         self._tags = tags
         self._lines = [

@@ -1,4 +1,4 @@
-"""The doctor: versions, paths, limits; what is wrong, and the fix."""
+"""The doctor: checks versions, paths and limits; shows problems and fixes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class DoctorScreen(PageScreen[None]):
         self._checks: list[Check] | None = None
 
     def on_mount(self) -> None:
-        self.run_worker(self._look())
+        self.run_worker(self._run_checks())
 
-    async def _look(self) -> None:
+    async def _run_checks(self) -> None:
         self._checks = await self._examine()
         self.refresh_page()
 
     def document(self, width: int) -> list[Line]:
         if self._checks is None:
-            return wrapped("Looking ...", width, Role.DIM)
+            return wrapped("Checking ...", width, Role.DIM)
         return doctor_document(self._checks, width)

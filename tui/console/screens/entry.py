@@ -1,4 +1,4 @@
-"""What screens share that one can look for something on: a line to type it in, and the way back out of it."""
+"""The base of screens with a filter or a search: a line to type it in, and esc to clear it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import ClassVar, Final
 
 from textual.widget import Widget
 
-from tui.console.screens.base import ConsoleScreen, Result
+from tui.console.console_screen import ConsoleScreen, Result
 from tui.console.widgets.entry_line import EntryLine
 
 TYPING: Final = ("keep", "clear")
-"""What a footer names while something is typed; nothing else can be done then."""
+"""Actions of the footer while text is typed."""
 
 
 class EntryScreen(ConsoleScreen[Result]):
-    """A screen where esc first takes back what is looked for, and only then goes back."""
+    """A screen where esc first clears the search, and then goes back."""
 
     PLACEHOLDER: ClassVar[str] = ""
     _typed_from: Widget | None = None
@@ -28,7 +28,7 @@ class EntryScreen(ConsoleScreen[Result]):
             self._typed_from = self.focused
             self.add_class("-typing")
             await self.mount(EntryLine(value, self.PLACEHOLDER), before="#message")
-            # At once: what is typed next is for this line already.
+            # At once: the next key that is typed is for this line.
             self.set_focus(self.query_one("#typed"), scroll_visible=False)
             self.refresh_footer()
 
@@ -42,8 +42,8 @@ class EntryScreen(ConsoleScreen[Result]):
     def can(self, action_id: str) -> bool:
         return (action_id in {"keep", "clear"}) == self.is_typing and super().can(action_id)
 
-    def take_back(self) -> bool:
-        """Look for nothing any more; False where nothing is looked for."""
+    def clear_search(self) -> bool:
+        """Clear the search; returns whether there was one."""
         raise NotImplementedError
 
     def leave(self) -> None:
@@ -54,7 +54,7 @@ class EntryScreen(ConsoleScreen[Result]):
         if typing:
             self.call_later(self.close_entry)
             self.say("")
-        if not self.take_back() and not typing:
+        if not self.clear_search() and not typing:
             self.leave()
 
     def action_quit(self) -> None:

@@ -1,4 +1,4 @@
-"""The history: every job that ever was, or those that a filter asks for, newest first."""
+"""The history: all jobs, or those that match a filter, newest first."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from engine import HistoryFilter, JobId, ParentJob
 from engine.domain.errors import DbtendError, UsageError
 from tui.console.actions import bindings
 from tui.console.context import ConsoleContext
+from tui.console.parts.job_actions import JobActions
 from tui.console.screens.entry import TYPING, EntryScreen
-from tui.console.screens.job_actions import JobActions
 from tui.console.views.copied import copied_job
 from tui.console.views.hints import no_history
 from tui.console.views.history import format_found
 from tui.console.views.line import Role
-from tui.console.views.many_jobs import Jobs, runs_once_more
+from tui.console.views.many_jobs import retry_message
 from tui.console.widgets.history_list import HistoryList
 from tui.presentation.history_filter import history_filter, rather, unfinished, words_of
 
@@ -32,34 +32,36 @@ if TYPE_CHECKING:
     from tui.console.feed import News
 
 READ_AT_ONCE: Final = 64
-"""Jobs that are read before the first of them are shown: a screen of them has no gaps."""
+"""Jobs that are read before the first rows are shown: enough to fill a screen."""
 
 
-class HistoryScreen(EntryScreen[None], JobActions[None]):
-    BINDINGS: ClassVar[list[BindingType]] = bindings("filter")
-    PLACEHOLDER = "target: status: op: since: until: or words of an error"
+class HistoryScreen(EntryScreen[None]):
+    BINDINGS: ClassVar[list[BindingType]] = bindings("filter", "cancel", "retry", "pin")
+    PLACEHOLDER = "target: status: op: since: until: or error text"
     FOOTER = (*TYPING, "open", "filter", "mark", "cancel", "retry", "pin", "unpin", "back", "palette", "help")
 
     def __init__(self, context: ConsoleContext, *, filtering: bool = False) -> None:
-        """`filtering`: begin with the line of the filter."""
+        """`filtering`: open with the filter line."""
         super().__init__(context)
         self._begins_filtering = filtering
         self._list = HistoryList(context.clock, context.name_of, id="history").titled("History")
+        self._actions = JobActions(self, self._list, self._show_new_job)
+        self.parts = (self._actions,)
         self._words = ""
-        """The filter in force, as it was typed."""
+        """The current filter, as typed."""
         self._where = HistoryFilter()
         self._total: int | None = None
         self._newest = 0
         self._searching = False
-        self._heard: dict[int, ParentJob] = {}
-        """What changed while a search went on: it may have read what was before."""
+        self._changed_meanwhile: dict[int, ParentJob] = {}
+        """Jobs that changed during a search, which may have read older versions."""
 
     def compose_body(self) -> Iterator[Widget]:
         yield self._list
 
     @on(events.Mount)
     async def _open(self) -> None:
-        self._look_for("", HistoryFilter())
+        self._start_search("", HistoryFilter())
         if self._begins_filtering:
             await self.action_filter()
 
@@ -76,7 +78,7 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
             self.say(hint, Role.DIM)
 
     def _filter_by(self, line: str) -> bool:
-        """Look for what a line asks for; where that is an error, say so and leave what was found as it is."""
+        """Apply a filter line; for an invalid one show the error and keep the list."""
         now = datetime.fromtimestamp(self.context.clock() / 1e6).astimezone()
         try:
             where = history_filter(words_of(line), called=self.context.targets_called, now=now)
@@ -86,7 +88,7 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
         self.say("")
         words = line.strip()
         if words != self._words:
-            self._look_for(words, where)
+            self._start_search(words, where)
         return True
 
     @on(Input.Submitted, "#typed")
@@ -94,25 +96,25 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
         if self._filter_by(message.value):
             await self.close_entry()
 
-    def take_back(self) -> bool:
-        if self.marked_jobs and not self.is_typing:
-            self.clear_marks()
+    def clear_search(self) -> bool:
+        if self._list.marked_jobs and not self.is_typing:
+            self._list.clear_marks()
             return True
         if not self._words:
             return False
-        self._look_for("", HistoryFilter())
+        self._start_search("", HistoryFilter())
         return True
 
     # The search.
 
-    def _look_for(self, words: str, where: HistoryFilter) -> None:
+    def _start_search(self, words: str, where: HistoryFilter) -> None:
         self._words, self._where = words, where
         self._searching = True
-        self._heard.clear()
+        self._changed_meanwhile.clear()
         _: Worker[None] = self.run_worker(partial(self._search, words, where), group="search", exclusive=True)
 
     async def _search(self, words: str, where: HistoryFilter) -> None:
-        """Show the first that match at once; the others follow."""
+        """Show the first matches at once; the others follow."""
         begun = False
         meant = rather(words_of(words), self.context.targets_called)
         hint = partial(no_history, words, rather=meant, read_only=self.context.engine.read_only)
@@ -131,17 +133,17 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
             self._list.end()
             self._total = await self.context.engine.count()
         except DbtendError as error:
-            if not begun:  # what was found before does not match what is asked for now
+            if not begun:  # the old list does not match the new filter
                 self._list.begin(array("q"), [], hint)
             self._list.end()
             self.say_error(error)
         self._searching = False
-        heard, self._heard = self._heard, {}
-        self._sort_in(heard.values())
+        changed, self._changed_meanwhile = self._changed_meanwhile, {}
+        self._update_list(changed.values())
 
     def _count(self) -> None:
         found = format_found(self._list.line_count, self._total, self._words, complete=self._list.complete)
-        marks = f"{len(self.marked_jobs)} marked, " if self.marked_jobs else ""
+        marks = f"{len(self._list.marked_jobs)} marked, " if self._list.marked_jobs else ""
         self._list.subtitled(marks + found)
         self.refresh_footer()
 
@@ -153,21 +155,21 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
         try:
             found = await self.context.engine.jobs(ids)
         except DbtendError as error:
-            self._list.give_up(ids)
+            self._list.read_failed(ids)
             self.say_error(error)
         else:
             gone = self._list.forget(set(ids) - {parent.id for parent in found})
             if self._total is not None:
                 self._total -= gone
-            self._sort_in(found)
+            self._update_list(found)
 
     def hear(self, news: News) -> None:
         if self._searching:
-            self._heard |= {parent.id: parent for parent in news.parents}
-        self._sort_in(news.parents)
+            self._changed_meanwhile |= {parent.id: parent for parent in news.parents}
+        self._update_list(news.parents)
 
-    def _sort_in(self, parents: Iterable[ParentJob]) -> None:
-        """Jobs as they are now: those that match are in the list, the others are not."""
+    def _update_list(self, parents: Iterable[ParentJob]) -> None:
+        """Put current versions of jobs into the list, or remove those that no longer match."""
         for parent in parents:
             if parent.id > self._newest:
                 self._newest = parent.id
@@ -184,30 +186,27 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
     def _job_chosen(self) -> None:
         self._count()
 
-    @property
-    def job_at_hand(self) -> tuple[ParentJob, JobId] | None:
-        parent = self._list.parent_job
-        return (parent, JobId(parent.id)) if parent is not None else None
-
-    @property
-    def marked_jobs(self) -> Jobs:
-        return self._list.marked_jobs
-
-    def clear_marks(self) -> None:
-        self._list.clear_marks()
-
     def copied(self) -> tuple[str, str] | None:
         parent = self._list.parent_job
         if parent is None:
             return None
         return copied_job(parent, JobId(parent.id), self._list.line_at(self._list.cursor).text.rstrip())
 
-    def job_made(self, parent: ParentJob) -> None:
-        self._sort_in([parent])
-        self.say(runs_once_more(parent))
+    def _show_new_job(self, parent: ParentJob) -> None:
+        self._update_list([parent])
+        self.say(retry_message(parent))
 
     def can(self, action_id: str) -> bool:
         return super().can(action_id) and (action_id not in {"open", "mark"} or bool(self._list.line_count))
+
+    async def action_cancel(self) -> None:
+        await self._actions.cancel()
+
+    def action_retry(self) -> None:
+        self._actions.retry()
+
+    def action_pin(self) -> None:
+        self._actions.pin()
 
     @on(HistoryList.Opened)
     def _open_job(self, message: HistoryList.Opened) -> None:

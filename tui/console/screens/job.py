@@ -1,47 +1,53 @@
-"""A job from beginning to end: children, steps with their SQL, errors, log. Live while it runs."""
+"""The page of a job: operations, steps with their SQL, errors, log. Updated while it runs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from textual.binding import BindingType
 from textual.worker import Worker
 
 from engine import JobId, ParentJob, Trend
 from engine.domain.errors import DbtendError
+from tui.console.actions import bindings
+from tui.console.console_screen import steps_every
 from tui.console.context import ConsoleContext
-from tui.console.screens.base import steps_every
+from tui.console.parts.job_actions import JobActions
 from tui.console.screens.entry import TYPING
-from tui.console.screens.job_actions import JobActions
 from tui.console.screens.page import ON_A_PAGE, PageScreen
 from tui.console.views.job_document import child_start, job_document
 from tui.console.views.line import Line, Role, wrapped
+from tui.console.views.many_jobs import Jobs
 
 if TYPE_CHECKING:
     from tui.console.feed import News
 
 
-class JobScreen(PageScreen[None], JobActions[None]):
-    """Opens at the child where `job` names one; what is done here is done to the whole job."""
+class JobScreen(PageScreen[None]):
+    """Scrolls to the child that `job` names, if any; actions are for the whole job."""
 
+    BINDINGS: ClassVar[list[BindingType]] = bindings("cancel", "retry", "pin")
     FOOTER = (*TYPING, "cancel", "retry", "pin", "unpin", *ON_A_PAGE)
 
     def __init__(self, context: ConsoleContext, job: JobId) -> None:
         super().__init__(context)
+        self._actions = JobActions(self, self, lambda made: self._show(JobId(made.id)))
+        self.parts = (self._actions,)
         self._job = job
         self._whole: ParentJob | None = None
         self._trends: tuple[Trend, ...] = ()
         self._trends_of: tuple[int, int] | None = None
-        """Of which job, and of how many of its operations that are over, the trends were read."""
+        """The job, and its number of ended operations, when the trends were read."""
         self._read_at = 0
-        self._goes_to: int | None = None
-        """The operation to scroll to as soon as it has been read."""
+        self._scroll_to_child: int | None = None
+        """The operation to scroll to after the next read."""
         self._error: DbtendError | None = None
 
     def on_mount(self) -> None:
         self._show(self._job)
 
     def _show(self, job: JobId) -> None:
-        self._job, self._goes_to = job, job.ordinal
+        self._job, self._scroll_to_child = job, job.ordinal
         self._whole, self._error, self._trends, self._trends_of = None, None, (), None
         self.page.border_title = f"Job #{job.parent}"
         self.page.start_at(0)
@@ -67,21 +73,34 @@ class JobScreen(PageScreen[None], JobActions[None]):
             self._error = error
             self.say_error(error)
         self.refresh_page()
-        if self._whole is not None and self._goes_to is not None:
-            self.page.start_at(child_start(self.document(self.page.columns), self._goes_to))
-            self._goes_to = None
+        if self._whole is not None and self._scroll_to_child is not None:
+            self.page.start_at(child_start(self.document(self.page.columns), self._scroll_to_child))
+            self._scroll_to_child = None
 
     async def _read_trends(self, job: ParentJob) -> None:
-        """Once, and again when another operation is over."""
+        """Once, and again after each operation."""
         if self._trends_of != (job.id, job.done):
             self._trends_of, self._trends = (job.id, job.done), await self.context.engine.trend(job)
 
     @property
-    def job_at_hand(self) -> tuple[ParentJob, JobId] | None:
+    def selected_job(self) -> tuple[ParentJob, JobId] | None:
         return (self._whole, JobId(self._whole.id)) if self._whole is not None else None
 
-    def job_made(self, parent: ParentJob) -> None:
-        self._show(JobId(parent.id))
+    @property
+    def marked_jobs(self) -> Jobs:
+        return ()
+
+    def clear_marks(self) -> None:
+        """A page has no marks."""
+
+    async def action_cancel(self) -> None:
+        await self._actions.cancel()
+
+    def action_retry(self) -> None:
+        self._actions.retry()
+
+    def action_pin(self) -> None:
+        self._actions.pin()
 
     def document(self, width: int) -> list[Line]:
         context = self.context

@@ -5,42 +5,49 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
-from textual.worker import Worker
 
-from engine import JobId, Operation, ParentJob, Request
-from engine.domain.errors import DbtendError, DuplicateRequestError, PasswordNeededError
+from engine import Operation, ParentJob
+from engine.domain.errors import DbtendError
 from tui.console.actions import bindings
-from tui.console.screens.base import steps_every
-from tui.console.screens.target_actions import TargetActions
+from tui.console.console_screen import ConsoleScreen
+from tui.console.parts.job_actions import JobActions
+from tui.console.parts.job_detail import JobDetail
+from tui.console.parts.run_actions import RunActions
+from tui.console.parts.target_actions import TargetActions
+from tui.console.parts.target_inspector import TargetInspector
+from tui.console.target_model import TargetModel
 from tui.console.views.copied import copied_job, copied_operation
-from tui.console.views.hints import nothing_to_run, why_nothing
-from tui.console.views.line import Role
-from tui.console.views.many_jobs import Jobs
+from tui.console.views.header import STORE_GONE, STORE_UNREADABLE, header_line, work
+from tui.console.views.line import Line
+from tui.console.views.status_banner import StatusBanner
 from tui.console.widgets.detail_pane import DetailPane
 from tui.console.widgets.item_list import ItemList
 from tui.console.widgets.job_tree import JobTree
-from tui.presentation.target_names import TargetName
+from tui.console.widgets.one_line import OneLine
+from tui.console.widgets.operation_list import OperationList
+from tui.console.widgets.target_list import TargetList
 
 if TYPE_CHECKING:
     from tui.console.context import ConsoleContext
     from tui.console.feed import News
-    from tui.console.views.plans_document import PlanRequest
 
-FIRST_LOOK = 0.1
-"""Seconds that the first frame waits for the first look at the targets, at most."""
+FIRST_INSPECTION = 0.1
+"""Seconds that the first frame waits for the first inspection of the targets, at most."""
 PANES = ("targets", "operations", "jobs", "detail")
 
 
-class MainScreen(TargetActions):
+class MainScreen(ConsoleScreen[None]):
+    """Four panes over one model. Its parts find out about targets and carry out the actions."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("run", "plan", "search", "zoom"),
+        *bindings("cancel", "retry", "pin", "add", "sample", "look", "examine", "run", "plan", "search", "zoom"),
         *bindings("pane-1", "pane-2", "pane-3", "pane-4", "next-pane", "previous-pane"),
     ]
     FOOTER = (
@@ -52,12 +59,29 @@ class MainScreen(TargetActions):
 
     def __init__(self, context: ConsoleContext) -> None:
         super().__init__(context)
+        self.model = _model_of(context)
+        self._header = OneLine(self._header_line, id="header")
+        self._targets = TargetList(self.model, id="targets").titled("1 Targets")
+        self._operations = OperationList(self.model, id="operations").titled("2 Operations")
+        self._operations.add_class("-front", update=False)
         self._jobs = JobTree(context.clock, context.name_of, read_only=context.engine.read_only, id="jobs")
         self._detail = DetailPane(context.clock, context.name_of, id="detail")
-        self._operations.add_class("-front", update=False)
-        self._steps_read_at = 0
-        self._plan_awaited: int | None = None
-        """The target whose plan is wanted as soon as it is known what it needs."""
+        self._job_detail = JobDetail(self, self._jobs, self._detail)
+        self.inspector = TargetInspector(self, self.model, changed=self._show_model, advised=self._advised)
+        self._job_actions = JobActions(self, self._jobs, self._show_new_job)
+        self._target_actions = TargetActions(
+            self, self._targets, self._operations, self.inspector, changed=self._show_model
+        )
+        self._run_actions = RunActions(
+            self,
+            self._targets,
+            self._operations,
+            self._jobs,
+            self._target_actions,
+            changed=self._show_model,
+            submitted=self._show_new_job,
+        )
+        self.parts = (self._job_actions, self._target_actions, self._run_actions)
 
     def compose_body(self) -> Iterator[Widget]:
         yield self._header
@@ -71,189 +95,174 @@ class MainScreen(TargetActions):
 
     @on(events.Mount)
     async def _begin(self) -> None:
-        self._show_targets()
-        looking = self.run_worker(self._look_at(list(self._board.states)), group="targets")
-        # A moment's wait makes the first frame a useful one; what takes longer comes when it comes.
-        await asyncio.wait({asyncio.ensure_future(looking.wait())}, timeout=FIRST_LOOK)
+        self._show_model()
+        inspection = self.inspector.inspect(self.model.states)
+        # A short wait makes the first frame a useful one.
+        await asyncio.wait({asyncio.ensure_future(inspection.wait())}, timeout=FIRST_INSPECTION)
         self.call_next(self.context.follow_jobs)
+
+    # Targets and operations
+
+    @on(ItemList.Resized, "#targets, #operations")
+    def _show_model(self) -> None:
+        self._targets.show_model()
+        self._show_operations()
+
+    @on(ItemList.CursorMoved, "#operations")
+    def _show_operations(self) -> None:
+        self._jobs.set_has_target(self.model.state is not None)
+        self._operations.show_model()
+        self._header.renew()
+        self.refresh_footer()
+
+    @on(ItemList.CursorMoved, "#targets")
+    def _select_target(self) -> None:
+        self._target_actions.select()
+
+    def _advised(self, number: int, failure: DbtendError | None) -> None:
+        if failure is None and number == self.model.current:
+            self._operations.go_to_most_urgent()
+        self._run_actions.plan_if_wanted(number)
+
+    @on(events.Key)
+    def _keep_cursor(self) -> None:
+        self._operations.keeps_cursor = True
+
+    @on(events.Key)
+    @on(events.ScreenResume)
+    def _user_is_active(self) -> None:
+        self.inspector.check_presence_if_due()
+
+    def show_banner(self, banner: StatusBanner) -> None:
+        super().show_banner(banner)
+        self._header.renew()
+
+    def _header_line(self, width: int) -> Line:
+        feed, banner = self.context.feed, self.context.banner
+        jobs = work(feed.open.values(), feed.workers, feed.pause)
+        if banner.lost and banner.has_store:
+            jobs = STORE_GONE
+        elif banner.unread:
+            jobs = STORE_UNREADABLE
+        return header_line(self.model.state, jobs, width, read_only=self.context.engine.read_only)
 
     # Jobs
 
     def hear(self, news: News) -> None:
         self.context.supervisor.replace_worker()
-        self.glance_if_due()
+        self.inspector.check_presence_if_due()
         shown = self._jobs.parent_job
         self._jobs.put(news.parents)
         self._header.renew()
         self.refresh_footer()
-        if shown is not None and any(parent.id == shown.id for parent in news.parents):
-            due = self.context.clock() - self._steps_read_at >= steps_every(shown)
-            self._show_detail(read_steps=due or shown.id in news.changed)
-        over = {parent.target for parent in news.parents if parent.id in news.changed and parent.status.is_final}
-        stale = [n for n, state in self._board.states.items() if state.info and state.info.url in over]
+        if shown is not None:
+            self._job_detail.update(news, shown.id)
+        ended = {parent.target for parent in news.parents if parent.id in news.changed and parent.status.is_final}
+        stale = [n for n, state in self.model.states.items() if state.info and state.info.url in ended]
         if stale:
-            self.run_worker(self._look_at(stale), group="targets")
+            self.inspector.inspect(stale)
 
     @on(JobTree.CursorMoved, "#jobs")
     def _job_chosen(self) -> None:
-        self._show_detail(read_steps=True)
+        self._job_detail.show()
 
-    def _show_detail(self, *, read_steps: bool) -> None:
-        self._detail.put(self._jobs.parent_job, self._jobs.job)
-        self.refresh_footer()
-        if read_steps and self._jobs.parent_job is not None:
-            self._steps_read_at = self.context.clock()
-            shown = self._jobs.parent_job.id
-            # Not a coroutine yet: one that another takes the place of before it begins, would never be awaited.
-            _: Worker[None] = self.run_worker(partial(self._read_steps, shown), group="detail", exclusive=True)
-
-    async def _read_steps(self, parent_id: int) -> None:
-        try:
-            whole = await self.context.engine.job(parent_id)
-        except DbtendError as error:
-            self.say_error(error)
-            return
-        if self._jobs.job is not None and self._jobs.job.parent == parent_id:
-            self._detail.put(whole, self._jobs.job)
-
-    @property
-    def job_at_hand(self) -> tuple[ParentJob, JobId] | None:
-        parent, job = self._jobs.parent_job, self._jobs.job
-        return (parent, job) if parent is not None and job is not None else None
-
-    @property
-    def marked_jobs(self) -> Jobs:
-        return self._jobs.marked_jobs
-
-    def clear_marks(self) -> None:
-        self._jobs.clear_marks()
-
-    def copied(self) -> tuple[str, str] | None:
-        row = self.focused.row if isinstance(self.focused, ItemList) else ""
-        if self.focused is self._targets and self._board.state is not None:
-            return "where this database is", self._board.state.entry.url
-        if self.focused in {self._jobs, self._detail} and self._detail.job is not None:
-            return copied_job(*self._detail.job, row)
-        return ("this row", row) if row else None
-
-    async def action_copy(self) -> None:
-        operation = self._operations.key
-        if self.focused is self._operations and isinstance(operation, Operation):
-            # What would run has to be looked up, which may take as long as a lock is waited for.
-            self.say("Looking up what would run ...")
-            self.run_worker(self._copy_operation(operation), group="copy", exclusive=True)
-        else:
-            await super().action_copy()
-
-    async def _copy_operation(self, operation: Operation) -> None:
-        self._choose_target()
-        state, request = self._board.state, self._board.request_of(operation)
-        if state is None or request is None:
-            return
-        advice, plan = state.advice or (), None
-        with suppress(DbtendError):  # its name can be copied all the same
-            plan = await self.context.engine.plan(request, advice=advice)
-        self.say(await self.context.copy(*copied_operation(operation, plan, advice)))
-
-    def job_made(self, parent: ParentJob) -> None:
+    def _show_new_job(self, parent: ParentJob) -> None:
         self._jobs.unfold(parent.id)
         self._jobs.put([parent])
         self._jobs.go_to_parent(parent.id)
         self._jobs.focus()
 
-    # Actions
-
-    def can(self, action_id: str) -> bool:
-        if self.context.is_barred(action_id):
-            return False
-        if action_id in {"run", "plan"}:
-            return len(self._board.marked) > 1 or any(map(self._board.request, self._board.at_hand))
-        if action_id == "choose":
-            return self.focused is self._operations and self._operations.key is not None
-        if action_id in {"open", "mark", "fold"}:
-            return self.job_at_hand is not None and self.focused is self._jobs
-        return super().can(action_id)
-
-    def action_run(self) -> None:
-        if not self.refuses("run"):
-            self.action_plan()
-
-    def plan_if_awaited(self, number: int) -> None:
-        if number == self._plan_awaited == self._board.current and self.is_active:
-            self.say("")
-            self.action_plan()
-
-    def say_whether_there_is_a_target(self) -> None:
-        self._jobs.say_whether_there_is_a_target(self._board.state is not None)
-
-    def action_plan(self) -> None:
-        self._choose_target()
-        self._plan_awaited = None
-        if len(self._board.marked) > 1:
-            self.app.push_screen(self.context.screens.plans(self._wanted()), self._run_if_any)
-            return
-        (number,) = self._board.at_hand or (None,)
-        request = self._board.request(number)
-        if number is None or request is None:
-            if self._board.is_being_looked_at:
-                self._plan_awaited = self._board.current
-                self.say("A moment: it is being looked at.")
-                return
-            state = self._board.state
-            if state is not None and isinstance(state.error, PasswordNeededError):
-                self.ask_for_password_of(state.entry, state.error)
-            else:
-                self.say(nothing_to_run(state, is_being_built=bool(self._being_built)), Role.WARNING)
-            return
-
-        state = self._board.states[number]
-        name = TargetName.of(state.entry)
-        self.app.push_screen(self.context.screens.plan(request, name, state.advice or ()), self._run_if_any)
-
-    def _wanted(self) -> list[PlanRequest]:
-        """What is to run on each of the marked targets."""
-        from tui.console.views.plans_document import PlanRequest
-
-        states = self._board.states
-        return [
-            PlanRequest(
-                TargetName.of(states[n].entry), self._board.request(n), why_nothing(states[n]), states[n].advice or ()
-            )
-            for n in self._board.marked
-        ]
-
-    def _run_if_any(self, requests: list[Request] | None) -> None:
-        if requests:
-            self.context.write(partial(self._submit, requests))
-
-    async def _submit(self, requests: list[Request]) -> None:
-        self.context.supervisor.refuse_what_no_worker_can_open(request.target for request in requests)
-        try:
-            first, *_ = made = await self.context.engine.submit(requests)
-        except DuplicateRequestError as error:
-            self._jobs.go_to_parent(error.parent_id)
-            self.context.tell_error(error)
-        else:
-            urls = {request.target for request in requests}
-            self._board.forget_choice([n for n, state in self._board.states.items() if state.entry.url in urls])
-            self._board.unmark()
-            self._jobs.put(made)
-            self.job_made(first)
-            self._show_targets()
-            self.context.supervisor.see_to_a_worker()
-
     @on(JobTree.Opened)
     def _open_job(self, message: JobTree.Opened) -> None:
         self.app.push_screen(self.context.screens.job(message.job))
+
+    # Copy
+
+    def copied(self) -> tuple[str, str] | None:
+        row = self.focused.row if isinstance(self.focused, ItemList) else ""
+        if self.focused is self._targets and self.model.state is not None:
+            return "the URL of this database", self.model.state.entry.url
+        if self.focused in {self._jobs, self._detail} and self._detail.job is not None:
+            return copied_job(*self._detail.job, row)
+        return ("this row", row) if row else None
+
+    async def action_copy(self) -> None:
+        operation = self._operations.operation
+        if self.focused is self._operations and operation is not None:
+            # The plan may take as long as a lock is waited for.
+            self.say("Reading the plan ...")
+            self.run_worker(self._copy_operation(operation), group="copy", exclusive=True)
+        else:
+            await super().action_copy()
+
+    async def _copy_operation(self, operation: Operation) -> None:
+        self._target_actions.select()
+        state, request = self.model.state, self.model.request_of(operation)
+        if state is None or request is None:
+            return
+        advice, plan = state.advice or (), None
+        with suppress(DbtendError):  # without a plan the name is copied
+            plan = await self.context.engine.plan(request, advice=advice)
+        self.say(await self.context.copy(*copied_operation(operation, plan, advice)))
+
+    # Actions
+
+    def can(self, action_id: str) -> bool:
+        if action_id in {"open", "mark", "fold"}:
+            return self._jobs.selected_job is not None and self.focused is self._jobs
+        return super().can(action_id)
+
+    async def action_cancel(self) -> None:
+        await self._job_actions.cancel()
+
+    def action_retry(self) -> None:
+        self._job_actions.retry()
+
+    def action_pin(self) -> None:
+        self._job_actions.pin()
+
+    async def action_add(self) -> None:
+        await self._target_actions.add()
+
+    async def action_edit(self) -> None:
+        await self._target_actions.edit()
+
+    async def action_remove(self) -> None:
+        await self._target_actions.remove()
+
+    def action_test(self) -> None:
+        self._target_actions.test()
+
+    def action_look(self) -> None:
+        self._target_actions.inspect()
+
+    def action_examine(self) -> None:
+        self._target_actions.inspect_fully()
+
+    def action_mark(self) -> None:
+        self._target_actions.mark()
+
+    def action_sample(self) -> None:
+        self._target_actions.build_sample()
+
+    def action_choose(self) -> None:
+        self._run_actions.choose()
+
+    def action_run(self) -> None:
+        self._run_actions.run()
+
+    def action_plan(self) -> None:
+        self._run_actions.plan()
 
     def action_quit(self) -> None:
         self.context.leave()
 
     def action_back(self) -> None:
         if self._jobs.marks:
-            self.clear_marks()
-        elif self._board.marked:
-            super().action_back()
+            self._jobs.clear_marks()
+        elif self.model.marked:
+            self.model.unmark()
+            self._show_model()
         elif self.has_class("-zoomed"):
             self.action_zoom()
 
@@ -262,7 +271,7 @@ class MainScreen(TargetActions):
     def action_pane(self, name: str) -> None:
         pane = self.query_one(f"#{name}")
         self._bring_to_front(pane)
-        # At once: a key that was typed right after this one is for the new pane already.
+        # At once: the next key may have been typed already, for the new pane.
         self.set_focus(pane, scroll_visible=False)
 
     def action_next_pane(self, by: int) -> None:
@@ -283,3 +292,13 @@ class MainScreen(TargetActions):
             self.query_one(f"#{name}").set_class(pane.id == name, "-front")
         for side in ("#left", "#right"):
             self.query_one(side).set_class(pane in self.query(f"{side} *"), "-front")
+
+
+def _model_of(context: ConsoleContext) -> TargetModel:
+    """The targets of this console, with the labels that the config file has for them."""
+    model, saved = TargetModel([]), context.saved
+    for entry in context.targets:
+        known = saved.entry_of(entry) if saved is not None else None
+        labelled = entry if entry.label or known is None else replace(entry, label=known.label)
+        model.add(labelled, saved=saved is None or known is not None)
+    return model

@@ -1,4 +1,4 @@
-"""A screen that is one page to read, and to find something in."""
+"""A screen with one page of text that can be searched."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from tui.console.actions import bindings
+from tui.console.console_screen import Result
 from tui.console.context import ConsoleContext
-from tui.console.screens.base import Result
 from tui.console.screens.entry import TYPING, EntryScreen
 from tui.console.views.find import format_found
 from tui.console.views.line import Line
@@ -22,11 +22,11 @@ from tui.presentation.text import plain
 
 FIND: Final = ("find", "find-next", "find-previous")
 ON_A_PAGE: Final = (*FIND, "copy", "back", "palette", "help")
-"""What the footer of every page names, behind what is its own."""
+"""The last actions of every page's footer."""
 
 
 class PageScreen(EntryScreen[Result]):
-    """Shows what `document` says, and says it anew for another width."""
+    """Shows `document`, laid out again for each width."""
 
     PAGE_TITLE = ""
     FOOTER: ClassVar[tuple[str, ...]] = (*TYPING, *ON_A_PAGE)
@@ -36,7 +36,7 @@ class PageScreen(EntryScreen[Result]):
         super().__init__(context)
         self.page = Page(id="page").titled(self.PAGE_TITLE)
         self._text = ""
-        """What is looked for."""
+        """The search text."""
 
     def compose_body(self) -> Iterator[Widget]:
         yield self.page
@@ -50,8 +50,8 @@ class PageScreen(EntryScreen[Result]):
 
     def refresh_page(self) -> None:
         self.page.show(self.document(self.page.columns))
-        self._tell()
-        self.refresh_footer()  # what there is to copy, or to run, is on the page
+        self._show_match_count()
+        self.refresh_footer()  # the page decides what can be copied or run
 
     @on(ItemList.Resized, "#page")
     def _lay_out(self) -> None:
@@ -70,12 +70,12 @@ class PageScreen(EntryScreen[Result]):
 
     def action_find_next(self, by: int) -> None:
         self.page.find_next(by)
-        self._tell()
+        self._show_match_count()
 
-    def take_back(self) -> bool:
-        looked_for = bool(self._text)
+    def clear_search(self) -> bool:
+        was_searching = bool(self._text)
         self._find("")
-        return looked_for
+        return was_searching
 
     def can(self, action_id: str) -> bool:
         finding = action_id not in {"find-next", "find-previous"} or bool(self.page.found)
@@ -84,10 +84,10 @@ class PageScreen(EntryScreen[Result]):
     def _find(self, text: str) -> None:
         self._text = text
         self.page.find(text)
-        self._tell()
+        self._show_match_count()
         self.refresh_footer()
 
-    def _tell(self) -> None:
-        """Say how many there are, in the border of the page."""
-        said = format_found(len(self.page.found), self.page.found_at, plain(self._text)) if self._text else ""
-        self.page.subtitled(said)
+    def _show_match_count(self) -> None:
+        """Show the number of matches in the border of the page."""
+        count = format_found(len(self.page.found), self.page.found_at, plain(self._text)) if self._text else ""
+        self.page.subtitled(count)

@@ -1,4 +1,4 @@
-"""A password that a server asks for: typed without being shown, and kept in the memory of this process only."""
+"""Asks for the password of a server; the typed text is hidden and kept in memory only."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from tui.console.screens.typed_confirm import unfocused_page
 from tui.console.views.keys import footer_line
 from tui.console.views.line import Line, with_labels, wrapped
 
-KEPT: Final = "It is kept in memory only, here and in a worker process that is started from here."
+KEPT: Final = "Kept in memory only: here and in worker processes started from here."
 
 
 class PasswordScreen(ModalScreen[str]):
-    """Ends with what was typed, nothing where it is left."""
+    """Returns the typed password, or "" if the user leaves."""
 
     CSS_PATH = "../styles/confirm.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("leave")
     AUTO_FOCUS = "#typed"
 
     def __init__(self, question: str, *, tags: frozenset[str] = frozenset()) -> None:
-        """`tags`: the labels of targets that the question may name."""
+        """`tags`: labels of targets in the question, to be coloured."""
         super().__init__()
         self._tags = tags
         self._lines = [*wrapped(question, WIDTH), *wrapped(KEPT, WIDTH), Line(), *wrapped("Password:", WIDTH)]
@@ -44,7 +44,7 @@ class PasswordScreen(ModalScreen[str]):
 
     @on(Input.Submitted)
     def _decide(self, message: Input.Submitted) -> None:
-        """Nothing typed is no answer yet."""
+        """Ignores an empty answer."""
         if message.value:
             self.dismiss(message.value)
 

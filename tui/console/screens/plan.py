@@ -1,4 +1,4 @@
-"""The plan of a request: exactly what would run. Enter runs it."""
+"""The plan of a request. Enter runs it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PlanScreen(SubmittingScreen):
     def __init__(
         self, context: ConsoleContext, request: Request, name: TargetName, advice: Sequence[Advice] = ()
     ) -> None:
-        """`name`: what the user calls the target; `advice`: what is known of what it needs."""
+        """`name`: of the target; `advice`: its advice, if known."""
         super().__init__(context)
         self._request = request
         self._target_name = name
@@ -31,7 +31,7 @@ class PlanScreen(SubmittingScreen):
         self._plan: Plan | None = None
         self._error: DbtendError | None = None
 
-    def plan(self) -> None:
+    def make_plan(self) -> None:
         self._plan = self._error = None
         _: Worker[None] = self.run_worker(self._load, exclusive=True)
 
@@ -46,7 +46,7 @@ class PlanScreen(SubmittingScreen):
         if self._error is not None:
             return [*wrapped(str(self._error), width, Role.FAILED), *what_to_do([self._error], width)]
         if self._plan is None:
-            return wrapped(f"Looking at {self._target_name} ...", width, Role.DIM)
+            return wrapped(f"Planning {self._target_name} ...", width, Role.DIM)
         return plan_document(self._plan, self._target_name, width)
 
     @property

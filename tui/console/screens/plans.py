@@ -1,4 +1,4 @@
-"""The plans of several targets. Enter runs all that can run."""
+"""The plans of several targets. Enter runs them."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from tui.console.views.plans_document import PlannedTarget, PlanRequest, plans_d
 
 
 class PlansScreen(SubmittingScreen):
-    """The plans of several requests; those of which nothing runs are left out."""
+    """The plans of several requests; requests with an empty plan are skipped."""
 
     PAGE_TITLE = "Plans"
 
     def __init__(self, context: ConsoleContext, wanted: Sequence[PlanRequest]) -> None:
         super().__init__(context)
         self._wanted = wanted
-        self._looked: list[PlannedTarget] = []
+        self._planned: list[PlannedTarget] = []
 
-    def plan(self) -> None:
-        self._looked = [PlannedTarget(one) for one in self._wanted]
+    def make_plan(self) -> None:
+        self._planned = [PlannedTarget(one) for one in self._wanted]
         _: Worker[None] = self.run_worker(self._load, exclusive=True)
 
     async def _load(self) -> None:
-        for number, one in enumerate(self._looked):
+        for number, one in enumerate(self._planned):
             if one.wanted.request is None:
                 continue
             wanted = one.wanted
             try:
                 plan = await self.context.engine.plan(one.wanted.request, advice=wanted.advice)
-                self._looked[number] = replace(one, plan=plan)
+                self._planned[number] = replace(one, plan=plan)
             except DbtendError as error:
-                self._looked[number] = replace(one, error=error)
+                self._planned[number] = replace(one, error=error)
             self.refresh_page()
 
     def document(self, width: int) -> list[Line]:
-        return plans_document(self._looked, width)
+        return plans_document(self._planned, width)
 
     @property
     def ready(self) -> Sequence[Ready]:
-        if any(one.is_open for one in self._looked):
+        if any(one.is_open for one in self._planned):
             return []
         return [
             Ready(one.wanted.name, one.wanted.request, one.plan)
-            for one in self._looked
+            for one in self._planned
             if one.plan is not None and one.wanted.request is not None and one.runs
         ]

@@ -1,4 +1,4 @@
-"""What the pages of plans share: enter runs what is shown, and y copies it as a script."""
+"""The base of the plan pages: enter runs the plans, y copies them as a script."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tui.presentation.text import counted
 
 @frozen
 class Ready:
-    """A request of which something would run, and the plan of that."""
+    """A request and its plan, which has steps."""
 
     name: TargetName
     request: Request
@@ -29,35 +29,35 @@ class Ready:
 
     @property
     def confirmed(self) -> Request:
-        """The same, with the yes that some of its operations need."""
+        """The request with the confirmation that some operations need."""
         if not any(operation.needs_confirmation for operation in self.plan.operations):
             return self.request
         return replace(self.request, options=replace(self.request.options, confirmed=True))
 
 
 class SubmittingScreen(PageScreen[list[Request]]):
-    """Ends with the requests that are to run, none where it is left.
+    """Returns the requests to run, none if the user leaves.
 
-    Where the risk asks for it, enter is not enough: what is to be maintained must be typed.
+    Risky plans ask for typed confirmation.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("submit", "look-again")
     FOOTER = (*TYPING, "submit", "look-again", *ON_A_PAGE)
 
     def on_mount(self) -> None:
-        self.plan()
+        self.make_plan()
 
-    def plan(self) -> None:
-        """Find out what would run, and show it."""
+    def make_plan(self) -> None:
+        """Make the plan and show it."""
         raise NotImplementedError
 
     def action_look(self) -> None:
-        self.plan()
+        self.make_plan()
         self.refresh_page()
 
     @property
     def ready(self) -> Sequence[Ready]:
-        """What enter would run; nothing where nothing can, or not all is known yet."""
+        """What enter would run; empty while plans are being made, or if nothing can run."""
         raise NotImplementedError
 
     def can(self, action_id: str) -> bool:
@@ -69,12 +69,12 @@ class SubmittingScreen(PageScreen[list[Request]]):
     def action_submit(self) -> None:
         if self.refuses("submit") or not self.can("submit"):
             return
-        risky = {one.name: said for one in self.ready if (said := risks(one.plan, one.name.name, one.name.label))}
+        risky = {one.name: reasons for one in self.ready if (reasons := risks(one.plan, one.name.name, one.name.label))}
         if not risky:
             self.dismiss([one.request for one in self.ready])
             return
         what = str(self.ready[0].name) if len(self.ready) == 1 else counted(len(self.ready), "target")
-        why = [sentence for said in risky.values() for sentence in said]
+        why = [sentence for reasons in risky.values() for sentence in reasons]
         word = word_to_type([name.name for name in risky], next((name.label for name in risky if name.label), None))
         asking = self.context.screens.typed_confirm(f"Run this on {what}?", " ".join(dict.fromkeys(why)), word)
         self.app.push_screen(asking, self._decided)
@@ -83,7 +83,7 @@ class SubmittingScreen(PageScreen[list[Request]]):
         if yes:
             self.dismiss([one.confirmed for one in self.ready])
         else:
-            self.say("Nothing was done.")
+            self.say("Not run.")
 
     def leave(self) -> None:
         self.dismiss([])

@@ -1,4 +1,4 @@
-"""The form of a target in the config file: a new one, or one that is changed."""
+"""The form of a target: adds one to the config file, or changes one."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from engine.config.model import TargetEntry, expanded
 from engine.domain.errors import DbtendError, PasswordNeededError
 from tui.console import connection_test
 from tui.console.actions import bindings
+from tui.console.console_screen import ConsoleScreen
 from tui.console.context import ConsoleContext
 from tui.console.saved_targets import SavedTargets
-from tui.console.screens.base import ConsoleScreen
 from tui.console.target_entry import (
     FieldMessage,
     FormValues,
@@ -37,7 +37,7 @@ from tui.console.target_entry import (
     url_as_saved,
 )
 from tui.console.views.line import Role, line, wrapped
-from tui.console.views.target_form import choice_rows, said_line
+from tui.console.views.target_form import choice_rows, message_lines
 from tui.console.widgets.item_list import ItemList
 from tui.console.widgets.one_line import OneLine
 from tui.console.widgets.page import Page
@@ -46,22 +46,22 @@ from tui.presentation.text import plain
 FIELDS: Final = {"url": "Path or URL", "name": "Name", "label": "Label"}
 
 PATIENCE: Final = 5.0
-"""Seconds that a disk may take to tell what is there."""
+"""Seconds that a disk may take to answer."""
 
 
 class Choice(ItemList):
-    """The operations that are chosen when the target is looked at."""
+    """The operations that are selected when the target is opened."""
 
     BINDINGS = bindings("tick")
 
 
 class TargetFormScreen(ConsoleScreen[None]):
-    """Closes when what was filled in is in the file. Left before, what is being saved is saved all the same."""
+    """Closes when the entry is saved. A save goes on if the screen is closed before."""
 
     CSS_PATH = "../styles/target_form.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("save", "test-form", "next-field", "previous-field"),
-        # At once: what was typed right after them, as over a slow line, is for the next field already.
+        # Priority: the keys right after it, as on a slow line, are for the next field already.
         Binding("tab", "app.focus_next", show=False, priority=True),
         Binding("shift+tab", "app.focus_previous", show=False, priority=True),
     ]
@@ -79,24 +79,24 @@ class TargetFormScreen(ConsoleScreen[None]):
     ) -> None:
         """
         Args:
-            entry: what the fields begin with.
-            was: the entry of the file that is to be changed; None: a new one comes of it.
-            kept: is told what is in the file now.
+            entry: the initial values of the fields.
+            was: the entry of the file to change; None: add a new one.
+            kept: called with the saved entry.
         """
         super().__init__(context)
         self._kept = kept
         self._place = Place()
-        self._is_looking = self._is_saving = self._is_saved = False
+        self._is_reading_place = self._is_saving = self._is_saved = False
         self._saved, self._was = saved, was
         self._filled = FormValues.of(entry)
         self._operations = self._filled.operations
         self._others = tuple(other for other in saved.entries if other != was)
         self._directory = Path.cwd()
         self._submitted = False
-        self._choice = Choice(id="choice").titled("Chosen when it is opened (none: what it needs)")
+        self._choice = Choice(id="choice").titled("Selected when opened (none: what it needs)")
         self._tested = _text("tested")
         self._inputs = {name: _input(name, getattr(self._filled, name)) for name in FIELDS}
-        self._below = {name: _text(f"{name}-said") for name in FIELDS}
+        self._below = {name: _text(f"{name}-message") for name in FIELDS}
 
     def compose_body(self) -> Iterator[Widget]:
         form = Vertical(id="form")
@@ -122,26 +122,26 @@ class TargetFormScreen(ConsoleScreen[None]):
     @on(events.DescendantBlur)
     def _check(self) -> None:
         self._filled = FormValues(**{name: i.value for name, i in self._inputs.items()}, operations=self._operations)
-        said_of = self._said()
-        self._inputs["name"].placeholder = "" if said_of["url"].is_wrong else proposed_name(self._filled.url)
-        for name, said in said_of.items():
+        messages = self._messages()
+        self._inputs["name"].placeholder = "" if messages["url"].is_wrong else proposed_name(self._filled.url)
+        for name, message in messages.items():
             page = self._below[name]
-            page.show(said_line(said, page.columns, submitted=self._submitted))
+            page.show(message_lines(message, page.columns, submitted=self._submitted))
             page.styles.height = min(page.line_count, 3)
         width = max(self._choice.columns, 20)
         self._choice.show(choice_rows(self._offered, self._operations, width))
         self.refresh_footer()
-        if self._place.url != self._url and not self._is_looking:
-            self._is_looking = True
-            self.run_worker(self._look_at_the_place(), group="place")
+        if self._place.url != self._url and not self._is_reading_place:
+            self._is_reading_place = True
+            self.run_worker(self._read_place(), group="place")
 
-    async def _look_at_the_place(self) -> None:
-        """One look at a time, however fast somebody types: on a disk that hangs each would keep a thread."""
+    async def _read_place(self) -> None:
+        """One look-up at a time: on a disk that hangs each would keep a thread."""
         try:
             while self._place.url != (url := self._url):
                 self._place = await self._place_of(url)
         finally:
-            self._is_looking = False
+            self._is_reading_place = False
         self._check()
 
     async def _place_of(self, url: str) -> Place:
@@ -151,7 +151,7 @@ class TargetFormScreen(ConsoleScreen[None]):
         except TimeoutError:
             return Place(url, trouble="its disk does not answer")
 
-    def _said(self) -> dict[str, FieldMessage]:
+    def _messages(self) -> dict[str, FieldMessage]:
         url, name = self._filled.url, self._filled.name
         place = self._place if self._place.url == self._url else Place()
         is_typed = self.focused is self._inputs["url"] and not self._submitted
@@ -163,7 +163,7 @@ class TargetFormScreen(ConsoleScreen[None]):
 
     @property
     def _url(self) -> str:
-        """What is saved of the path or URL: where nothing was typed, what there was."""
+        """The path or URL to save; unchanged text keeps the saved one."""
         typed = self._filled.url
         return typed if self._was is not None and typed == self._was.url else url_as_saved(typed, self._directory)
 
@@ -190,7 +190,7 @@ class TargetFormScreen(ConsoleScreen[None]):
             return
         self._submitted = True
         self._check()
-        wrong = next((name for name, said in self._said().items() if said.is_wrong), None)
+        wrong = next((name for name, message in self._messages().items() if message.is_wrong), None)
         if wrong is not None:
             self._inputs[wrong].focus()
             return
@@ -210,12 +210,12 @@ class TargetFormScreen(ConsoleScreen[None]):
             else:
                 self._inputs["url"].focus()
 
-        consequence = f"{url}: {place.trouble}. Saved all the same, it is looked at again by itself."
-        self.app.push_screen(self.context.screens.confirm("Save what cannot be read?", consequence), decided)
+        consequence = f"{url}: {place.trouble}. You can save it; it is retried automatically."
+        self.app.push_screen(self.context.screens.confirm("Save a target that cannot be read?", consequence), decided)
 
     def _keep(self) -> None:
         self._is_saving = True
-        # Of the app: it goes on where this screen is left meanwhile.
+        # A worker of the app: it goes on after this screen is closed.
         self.app.run_worker(self._save(entry_of(self._filled, self._url, self._was)), name="save")
 
     async def _save(self, entry: TargetEntry) -> None:
@@ -233,17 +233,16 @@ class TargetFormScreen(ConsoleScreen[None]):
     @on(events.ScreenResume)
     def _close_if_saved(self) -> None:
         if self._is_saved and self.is_active:
-            self._is_saved = False  # a screen may be told twice that it is shown again
+            self._is_saved = False  # a screen may be resumed twice
             self.dismiss()
 
     def action_back(self) -> None:
         super().action_back()
         if self._is_saving:
-            self.context.tell("It is still being saved; that is told here.")
+            self.context.tell("Saving goes on; the result is shown here.")
 
     def action_test(self) -> None:
-        said = self._said()["url"]
-        if said.is_wrong:
+        if self._messages()["url"].is_wrong:
             self._submitted = True
             self._check()
             return
@@ -252,14 +251,14 @@ class TargetFormScreen(ConsoleScreen[None]):
     async def _test(self, url: str) -> None:
         self._tell_test("Testing the connection ...", Role.DIM)
         try:
-            info = await connection_test.answer_of(self.context.engine, url)
+            info = await connection_test.check_connection(self.context.engine, url)
         except PasswordNeededError as error:
-            self.ask_for_password("It", url, error, self.action_test)
+            self.ask_for_password("This target", url, error, self.action_test)
             self._tell_test(f"No connection: {error.why}", Role.FAILED)
         except DbtendError as error:
             self._tell_test(f"No connection: {error.why}" + (f" ({error.hint})" if error.hint else ""), Role.FAILED)
         else:
-            self._tell_test(f"It answers: {connection_test.in_words(info)}.", Role.COMPLETED)
+            self._tell_test(f"Connected: {connection_test.format_result(info)}.", Role.COMPLETED)
 
     def _tell_test(self, sentence: str, role: Role) -> None:
         lines = wrapped(sentence, self._tested.columns, role)

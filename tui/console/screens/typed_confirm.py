@@ -1,4 +1,4 @@
-"""A question that is answered with yes by typing what it is about; everything else is no answer."""
+"""A question that is confirmed by typing a given word."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from tui.presentation.text import plain
 
 
 class TypedConfirmScreen(ModalScreen[bool]):
-    """Asks; only `word` is a yes."""
+    """Asks; only typing `word` confirms."""
 
     CSS_PATH = "../styles/confirm.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("leave")
     AUTO_FOCUS = "#typed"
 
     def __init__(self, question: str, consequence: str, word: str, *, tags: frozenset[str] = frozenset()) -> None:
-        """`tags`: the labels of targets that the question may name."""
+        """`tags`: labels of targets in the question, to be coloured."""
         super().__init__()
         self._tags = tags
-        self._word = word = plain(word).strip()  # what is shown is what must be typed
+        self._word = word = plain(word).strip()  # the word as it is shown
         self._lines = [
             *wrapped(question, WIDTH),
             *wrapped(consequence, WIDTH),
             Line(),
-            *wrapped(f"Type {word} to do it:", WIDTH),
+            *wrapped(f"Type {word} to confirm:", WIDTH),
         ]
 
     def compose(self) -> Iterator[Widget]:
@@ -45,18 +45,18 @@ class TypedConfirmScreen(ModalScreen[bool]):
             typed = Input(id="typed", compact=True)
             typed.cursor_blink = False
             yield typed
-            yield unfocused_page("said", [Line()])
+            yield unfocused_page("error", [Line()])
             yield unfocused_page("keys", [footer_line(["confirm", "leave"], WIDTH)])
 
     @on(Input.Submitted)
     def _decide(self, message: Input.Submitted) -> None:
-        """Nothing typed is no answer yet, and something else is none: what is typed next is for this line still."""
+        """Ignores an empty answer; after a wrong one the line is cleared for the next try."""
         typed = message.value.strip()
         if typed in {self._word, f"#{self._word}"}:
             self.dismiss(True)
         elif typed:
             message.input.clear()
-            self._say(wrapped(f"That is not {self._word}; nothing was done.", WIDTH, Role.WARNING))
+            self._say(wrapped(f"That is not {self._word}. Nothing was done.", WIDTH, Role.WARNING))
 
     @on(Input.Changed)
     def _begin_anew(self, message: Input.Changed) -> None:
@@ -64,16 +64,16 @@ class TypedConfirmScreen(ModalScreen[bool]):
             self._say([Line()])
 
     def _say(self, lines: list[Line]) -> None:
-        said = self.query_one("#said", Page)
-        said.styles.height = len(lines)
-        said.show(lines)
+        page = self.query_one("#error", Page)
+        page.styles.height = len(lines)
+        page.show(lines)
 
     def action_leave(self) -> None:
         self.dismiss(False)
 
 
 def unfocused_page(name: str, lines: list[Line]) -> Page:
-    """A few lines in a question, which are only to be read."""
+    """A few lines of text in a question."""
     page = Page(id=name)
     page.can_focus = False
     page.show(lines)

@@ -1,4 +1,4 @@
-"""The processes that carry out jobs."""
+"""The page of the worker processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class WorkersScreen(PageScreen[None]):
-    """Looks at them itself, for as long as it is open: that one comes, goes or stalls is no news of a job."""
+    """Reads them at intervals while it is open: no change announces that a worker comes, ends or stalls."""
 
     PAGE_TITLE = "Workers"
     FOOTER = (*TYPING, "pause", "resume", *ON_A_PAGE)
@@ -29,14 +29,14 @@ class WorkersScreen(PageScreen[None]):
         self._error: DbtendError | None = None
 
     def on_mount(self) -> None:
-        self._look()
-        self.set_interval(WORKERS_EVERY, self._look)
+        self._reload()
+        self.set_interval(WORKERS_EVERY, self._reload)
 
     def hear(self, news: News) -> None:
-        self._look()
+        self._reload()
         self.refresh_footer()
 
-    def _look(self) -> None:
+    def _reload(self) -> None:
         self.run_worker(self._load(), name="workers")
 
     async def _load(self) -> None:

@@ -1,4 +1,4 @@
-"""What of a job goes to the clipboard: what one wants to paste into a ticket or a shell, and no decoration."""
+"""Texts for the clipboard: errors and SQL without decoration."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from tui.console.views.status import child_of
 if TYPE_CHECKING:
     from engine import Advice, Plan
 
-_WHAT_WAS_SAID: Final = {
+_NAMES_OF_ERRORS: Final = {
     Status.FAILED: ("the error", "the errors"),
-    Status.CANCELLED: ("what the cancel left", "what the cancels left"),
-    Status.SKIPPED: ("why it was skipped", "why they were skipped"),
+    Status.CANCELLED: ("the effect of the cancel", "the effects of the cancels"),
+    Status.SKIPPED: ("the reason of the skip", "the reasons of the skips"),
 }
-"""What the text of an operation that has ended so is, of one and of several: what weighs most comes first."""
+"""Names of the text of one operation or several, by status; the most important first."""
 
 
 def copied_job(parent: ParentJob, job: JobId, row: str) -> tuple[str, str]:
-    """What it is, and its text: the errors, or what else its end left to say, else the SQL, else the row."""
+    """A name for the text, and the text: the errors or reasons, else the SQL, else the row."""
     child = child_of(parent, job)
     children = [child] if child else parent.children
     if texts := [child.error for child in children if child.error and child.is_partly_completed]:
-        return "what is left", "\n".join(texts)
-    for status, (one, several) in _WHAT_WAS_SAID.items():
+        return "the remaining findings", "\n".join(texts)
+    for status, (one, several) in _NAMES_OF_ERRORS.items():
         if texts := [child.error for child in children if child.error and child.status is status]:
             return one if len(texts) == 1 else several, "\n".join(texts)
     if child is not None and (sql := _sql(child)):
@@ -35,14 +35,14 @@ def copied_job(parent: ParentJob, job: JobId, row: str) -> tuple[str, str]:
 
 
 def _sql(child: ChildJob) -> str:
-    """What it has executed in its last attempt; of steps that are not known, nothing."""
+    """The SQL of its last attempt; empty while its steps are unknown."""
     if current_step(child) is None:
         return ""
     return statements(step.command for step in child.steps if step.attempt == child.attempt)
 
 
 def copied_operation(operation: Operation, plan: Plan | None, advice: Iterable[Advice]) -> tuple[str, str]:
-    """What it would execute, where that is known; else its name, and why it is needed or cannot run."""
+    """The SQL that it would run, if known; else its name, with the reason why it is needed or refused."""
     name = operation.value
     planned = next((one for one in plan.operations if one.operation is operation), None) if plan else None
     if planned is not None and planned.steps:
@@ -53,7 +53,7 @@ def copied_operation(operation: Operation, plan: Plan | None, advice: Iterable[A
 
 
 def copied_plan(plans: Iterable[Plan]) -> str:
-    """All commands of plans as a script, with what they are for as comments."""
+    """All commands of plans as a script, with targets and operations as comments."""
     lines = []
     for plan in plans:
         lines.append(f"-- {_comment(plan.target)}")
@@ -74,5 +74,5 @@ def _ended(command: str) -> str:
 
 
 def _comment(text: str) -> str:
-    """One line, whatever a file name holds: what follows a line break would be no comment."""
+    """One line: a file name may contain line breaks."""
     return " ".join(text.split())

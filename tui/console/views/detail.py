@@ -1,4 +1,4 @@
-"""The detail pane: the job under the cursor in a few lines, the most telling first."""
+"""The detail pane: the job under the cursor in a few lines, the most important first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tui.presentation.text import plain
 
 
 def detail_lines(parent: ParentJob, job: JobId, name: str, *, now: int, width: int) -> list[Line]:
-    """About a parent, or about one of its children; `parent` may come with steps and logs or without."""
+    """The lines for a parent or one of its children; `parent` may have steps and logs or not."""
     child = child_of(parent, job)
     return _about_parent(parent, name, now, width) if child is None else _about_child(parent, child, now, width)
 
@@ -35,12 +35,12 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
         status_beside(child),
     ]
     room = width - sum(cell_len(text) for text, _ in head)
-    said = _in_short(child, now, room)
+    parts = _summary(child, now, room)
     beside = 1
-    while beside < len(said) and cell_len("  ".join(said[: beside + 1])) <= room:
+    while beside < len(parts) and cell_len("  ".join(parts[: beside + 1])) <= room:
         beside += 1
-    lines = [line(*head, fit("  ".join(said[:beside]), room)), *remarks(parent, child, width)]
-    lines += wrapped("  ".join(said[beside:]), width) if said[beside:] else []
+    lines = [line(*head, fit("  ".join(parts[:beside]), room)), *remarks(parent, child, width)]
+    lines += wrapped("  ".join(parts[beside:]), width) if parts[beside:] else []
     if child.reason is Reason.OPERATION_ERROR:
         lines += wrapped(advice_to_open(child, instructions()), width)
     if again := earlier_attempt(child, now):
@@ -60,18 +60,18 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
     return [*lines, *before_and_after(child, width)]
 
 
-def _in_short(child: ChildJob, now: int, width: int) -> list[str]:
-    """How long it took, and how far it is or what it did."""
+def _summary(child: ChildJob, now: int, width: int) -> list[str]:
+    """Duration, and progress or effect."""
     took = time_taken(child, now)
     if child.status.is_final:
-        said = [effect(child, width - len(took) - 2) or steps_taken(child), warnings_text(child)]
+        parts = [effect(child, width - len(took) - 2) or steps_taken(child), warnings_text(child)]
     else:
-        said = progress_parts(child, now) if child.status is Status.RUNNING else []
-    return [part for part in (took, *said) if part]
+        parts = progress_parts(child, now) if child.status is Status.RUNNING else []
+    return [part for part in (took, *parts) if part]
 
 
 def current_step(child: ChildJob) -> Step | None:
-    """The step that runs, else the one that failed last, else the last one."""
+    """The running step, else the last failed one, else the last one."""
     of_attempt = [step for step in child.steps if step.attempt == child.attempt] or list(child.steps)
     for wanted in (Status.RUNNING, Status.FAILED):
         found = [step for step in of_attempt if step.status is wanted]
@@ -82,7 +82,7 @@ def current_step(child: ChildJob) -> Step | None:
 
 
 def before_and_after(child: ChildJob, width: int) -> list[Line]:
-    """What the operation has changed, a fact in each line, as far as the rounded figures differ."""
+    """The facts that the operation has changed, one per line, if the rounded figures differ."""
     return [part for row in table(changes(child.before, child.after)) for part in wrapped(row, width, Role.DIM)]
 
 

@@ -9,7 +9,7 @@ from tui.console.views.line import Line, Role, line, wrapped
 from tui.presentation.health_check import Check, Level
 from tui.presentation.text import counted
 
-_LOOKS: Final = {
+_LEVELS: Final = {
     Level.OK: ("✓ ok", Role.COMPLETED),
     Level.WARN: ("! warn", Role.WARNING),
     Level.PROBLEM: ("× problem", Role.FAILED),
@@ -19,15 +19,15 @@ _WHAT_WIDTH: Final = 14
 
 
 def doctor_document(checks: Sequence[Check], width: int) -> list[Line]:
-    """How things are in a line, then each thing that was looked at, with the fix below where one is needed."""
+    """A summary line, then each check with its fix, if one is needed."""
     wrong = sum(check.level is Level.PROBLEM for check in checks)
     odd = sum(check.level is Level.WARN for check in checks)
     counts = [counted(wrong, "problem") if wrong else "", counted(odd, "warning") if odd else ""]
-    said = ", ".join(filter(None, counts)) or "Nothing is wrong."
+    summary = ", ".join(filter(None, counts)) or "No problems found."
     role = Role.FAILED if wrong else Role.WARNING if odd else Role.COMPLETED
-    lines = [line((said, role)), line()]
+    lines = [line((summary, role)), line()]
     for check in checks:
-        word, level_role = _LOOKS[check.level]
+        word, level_role = _LEVELS[check.level]
         indent = _LEVEL_WIDTH + _WHAT_WIDTH
         first, *more = wrapped(check.found, width - indent)
         what = wrapped(check.what, width)[0].text

@@ -1,4 +1,4 @@
-"""Finding a text in the lines of a page: pure functions."""
+"""Search in the lines of a page: pure functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui.console.views.line import Line, Role, Span
 
 @dataclass(frozen=True, slots=True, order=True)
 class Match:
-    """Where a text stands: the number of the line, and from which character to which."""
+    """A match: number of the line, first character, and the one after the last."""
 
     line: int
     start: int
@@ -20,7 +20,7 @@ class Match:
 
 
 def matches(lines: Sequence[Line], text: str) -> list[Match]:
-    """Every place where a text stands, in whatever case; none for an empty text."""
+    """All matches, ignoring case; none for an empty text."""
     if not text:
         return []
     pattern = re.compile(re.escape(text), re.IGNORECASE)
@@ -30,7 +30,7 @@ def matches(lines: Sequence[Line], text: str) -> list[Match]:
 
 
 def of_line(found: Sequence[Match], number: int) -> Sequence[Match]:
-    """Those in one line."""
+    """The matches in one line."""
     return found[bisect_left(found, Match(number, 0, 0)) : bisect_left(found, Match(number + 1, 0, 0))]
 
 
@@ -41,7 +41,7 @@ def first_from(found: Sequence[Match], number: int) -> int:
 
 
 def cut(spans: Sequence[Span], found: Sequence[Match]) -> Iterator[tuple[str, Role, Match | None]]:
-    """The spans of a line cut where a match begins or ends; each piece with the match that it belongs to."""
+    """The spans of a line, cut at the ends of matches; each piece with its match."""
     begins = 0
     for text, role in spans:
         ends = begins + len(text)
@@ -59,5 +59,5 @@ def cut(spans: Sequence[Span], found: Sequence[Match]) -> Iterator[tuple[str, Ro
 
 
 def format_found(found: int, at: int, text: str) -> str:
-    """`3 of 17  orders`; `at`: which of them, counted from 0."""
+    """`3 of 17  orders`; `at`: the current match, from 0."""
     return f"{at + 1:,} of {found:,}  {text}" if found else f"not found: {text}"

@@ -17,34 +17,35 @@ from tui.presentation.text import plain, size
 
 def header_line(
     state: TargetState | None,
-    said: Span,
+    jobs: Span,
     width: int,
     *,
     read_only: bool = False,
 ) -> Line:
-    """`said`: see `work`. Where it gets narrow, whole parts give way, the least telling first; the name is cut last.
+    """`jobs`: see `work`. On a narrow line whole parts are left out, the least important first; the name is cut last.
 
-    What gives way goes by the room that jobs may come to need, so that nothing moves as they begin and end.
+    The room for jobs is constant, so nothing moves when jobs start and end.
     """
     right_end: tuple[Span, ...] = (
         ("  ", Role.TEXT),
         *((READ_ONLY, ("  ", Role.TEXT)) * read_only),
-        said,
+        jobs,
         (" ", Role.TEXT),
     )
     room = width - _length(right_end)
-    stays_free = max(RESERVED - cell_len(said[0]), 0)
+    reserved = max(RESERVED - cell_len(jobs[0]), 0)
     dropped = 0
-    while _length(left := _about_target(state, dropped, room)) > room - stays_free and dropped < len(_LEAST_TELLING):
+    while _length(left := _about_target(state, dropped, room)) > room - reserved and dropped < len(_DROPPED_FIRST):
         dropped += 1
     return both_ends(left, right_end, width)
 
 
 READ_ONLY: Final[Span] = ("read-only", Role.WARNING)
-OUT_OF_STEP: Final[Span] = ("out of step", Role.FAILED)
-"""In place of `work`, where nobody can know."""
+STORE_GONE: Final[Span] = ("STORE GONE", Role.FAILED)
+STORE_UNREADABLE: Final[Span] = ("store unreadable", Role.FAILED)
+"""Both in place of `work`, which is unknown then."""
 RESERVED: Final = len("worker up, 2 running, 9 waiting")
-_LEAST_TELLING = ("engine", "journal", "free", "size", "dbtend")
+_DROPPED_FIRST = ("engine", "journal", "free", "size", "dbtend")
 
 
 def _about_target(state: TargetState | None, dropped: int, room: int) -> tuple[Span, ...]:
@@ -56,7 +57,7 @@ def _about_target(state: TargetState | None, dropped: int, room: int) -> tuple[S
             known = {"engine": f"{state.info.engine.value} {state.info.version}", **_facts(state.info.facts)}
             known |= _wasted(state.advice or ())
             spans |= {part: (f"  {plain(words)}", Role.DIM) for part, words in known.items()}
-    return tuple(span for part, span in spans.items() if part not in _LEAST_TELLING[:dropped])
+    return tuple(span for part, span in spans.items() if part not in _DROPPED_FIRST[:dropped])
 
 
 def _length(spans: tuple[Span, ...]) -> int:
@@ -64,24 +65,24 @@ def _length(spans: tuple[Span, ...]) -> int:
 
 
 def format_facts(facts: Facts) -> list[str]:
-    """Size, journal mode and free share of a database, as far as they are known."""
+    """Size, journal mode and free share of a database, if known."""
     return list(_facts(facts).values())
 
 
 def _facts(facts: Facts) -> dict[str, str]:
-    said = {}
+    parts = {}
     if (total := number(facts, "size")) is not None:
-        said["size"] = size(total)
+        parts["size"] = size(total)
     if mode := text(facts, "journal_mode"):
-        said["journal"] = mode if mode == "wal" else f"journal {mode}"
+        parts["journal"] = mode if mode == "wal" else f"journal {mode}"
     free, pages = number(facts, "free_pages"), number(facts, "pages")
     if free is not None and pages:
-        said["free"] = f"{free / pages:.0%} empty"  # "free" would be read as of the disk
-    return said
+        parts["free"] = f"{free / pages:.0%} empty"  # "free" would be read as of the disk
+    return parts
 
 
 def _wasted(advice: Iterable[Advice]) -> dict[str, str]:
-    """In place of what is free, once it is known what there is besides: as the reasons of the operations say it."""
+    """Replaces the free share after a full inspection, in the words of the advice."""
     facts = next((one.facts for one in advice if one.operation is Operation.VACUUM), {})
     total, wasted = number(facts, "size"), number(facts, "reclaimable_bytes")
     if not total or wasted is None or number(facts, "unused") is None:
@@ -90,7 +91,7 @@ def _wasted(advice: Iterable[Advice]) -> dict[str, str]:
 
 
 def work(jobs: Collection[ParentJob], workers: Collection[WorkerProcess], pause: Pause | None) -> Span:
-    """Whether jobs start, who works, and on how much: the workers are worth a word only while a job is open."""
+    """`worker up, 2 running`: workers are named only while a job is open."""
     open_jobs = [job for job in jobs if not job.status.is_final]
     if not open_jobs:
         return ("paused", Role.WARNING) if pause else ("nothing running", Role.DIM)

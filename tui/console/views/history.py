@@ -1,4 +1,4 @@
-"""A row of the history: one parent job that ever was."""
+"""A row of the history."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tui.presentation.text import counted, local_time, plain
 NUMBER_LEAST: Final = 5
 NAME_LEAST: Final = 12
 NAME_MOST: Final = ((130, 40), (100, 24), (0, 16))
-"""Cells that names of targets have at most, by the width from which on."""
+"""Cells of target names, at most, for each least width of the list."""
 OPERATIONS_MOST: Final = 32
-"""Cells of the four that are usual."""
+"""Cells of the four usual operations."""
 PIN: Final = "*"
-"""The same where there is no room for the word."""
+"""The mark of a pinned job, if the word does not fit."""
 GAP: Final = 2
 
 
 @frozen
 class Columns:
-    """Cells of each column; 0: there is none."""
+    """Cells of each column; 0: no column."""
 
     number: int
     name: int
@@ -36,13 +36,13 @@ class Columns:
 
 
 def columns(number: int, names: int, width: int) -> Columns:
-    """What there is room for: number, name and status; then operations, time, duration and effect, in that order.
+    """The columns that fit: number, name and status; then operations, time, duration and effect, in that order.
 
-    What is left over goes to the names, then to the operations and to the effect.
+    Spare cells go to the names, then to the operations and to the effect.
 
     Args:
-        number: cells that the longest number needs.
-        names: cells that the longest name needs.
+        number: cells of the longest number.
+        names: cells of the longest name.
     """
     number = max(number, NUMBER_LEAST)
     name = min(max(names, 6), NAME_LEAST)
@@ -64,7 +64,7 @@ def columns(number: int, names: int, width: int) -> Columns:
 
 
 def history_row(parent: ParentJob, name: str, has: Columns, *, now: int) -> Line:
-    """Number, time, target, operations, status, duration and effect, as far as there are columns for them."""
+    """Number, time, target, operations, status, duration and effect, as far as there are columns."""
     pin = PIN if parent.pinned and not has.effect else ""
     spans: list[Span] = [(fit(f"#{parent.id}", has.number), Role.DIM), (fit(pin, GAP), Role.STRONG)]
     if has.when:
@@ -86,7 +86,7 @@ _GAP: Final[Span] = (" " * GAP, Role.TEXT)
 
 
 def _effect(parent: ParentJob, width: int) -> str:
-    """What it did, or what went wrong; of several operations of which not all were done, how many were."""
+    """The effect or the error; for several operations also how many are done, if not all."""
     if len(parent.children) == 1:
         (child,) = parent.children
         return outcome(child, parent.target, width)
@@ -100,7 +100,7 @@ def _when_width(width: int) -> int:
 
 
 def _when(at: int, now: int, width: int) -> str:
-    """`2026-11-24 12:02:03`; where it is narrow `11-24 12:02` of this year, `2025-11-24` of another."""
+    """`2026-11-24 12:02:03`; in a narrow column `11-24 12:02`, or `2025-11-24` for another year."""
     when = local_time(at)
     if width >= 16:
         return when[:width]
@@ -108,12 +108,12 @@ def _when(at: int, now: int, width: int) -> str:
 
 
 def placeholder_row(job_id: int) -> Line:
-    """What stands in for a row that has not been read yet."""
+    """The row of a job that has not been read yet."""
     return Line(((f"#{job_id} …", Role.DIM),), JobId(job_id))
 
 
 def format_found(found: int, total: int | None, words: str, *, complete: bool) -> str:
-    """`1,204 of 1,000,000 jobs  status:failed`; `words`: the filter in force."""
+    """`1,204 of 1,000,000 jobs  status:failed`; `words`: the current filter."""
     so_far = "" if complete else " so far"
     if not words:
         return counted(found, "job") + so_far

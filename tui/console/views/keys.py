@@ -13,9 +13,9 @@ _STAY: Final = frozenset({"back", "help", "quit"})
 
 
 def footer_line(ids: Sequence[str], width: int, *, typing: bool = False) -> Line:
-    """The keys of these actions. Where they do not fit, they give way from the right, but the way out and help stay.
+    """The keys of these actions. Those that do not fit are dropped from the right; back, help and quit stay.
 
-    `typing`: a key that is a character is text then, and another one is named or none.
+    `typing`: only keys that are no characters are named.
     """
     keys = {name: next((key for key in shown_keys(name) if not typing or len(key) > 1), "") for name in ids}
     actions = [BY_ID[name] for name in ids if keys[name]]
@@ -31,7 +31,7 @@ def footer_line(ids: Sequence[str], width: int, *, typing: bool = False) -> Line
 
 
 _ID_FROM: Final = 100
-"""The width from which on the help also names the ids of actions, which the config file takes."""
+"""From this width on the help also names the ids of actions, for the config file."""
 
 
 def help_document(width: int) -> list[Line]:
@@ -53,10 +53,10 @@ def help_document(width: int) -> list[Line]:
     return lines + [
         text
         for sentence in (
-            "Jobs are done by a worker process of their own: leaving the console, or losing the line, stops nothing.",
-            "A job is written #42, its second operation #42.2.",
-            'Other keys: in the config file, below [console.keys], such as retry = "R". '
-            f"{key_of('palette')} names what can be given another key.",
+            "Jobs run in worker processes: they go on when you quit the console or lose the connection.",
+            "#42 is a job, #42.2 its second operation.",
+            'To change keys, add lines like retry = "R" below [console.keys] in the config file. '
+            f"Press {key_of('palette')} to list the names of all actions.",
         )
         for text in wrapped(sentence, width, Role.DIM)
     ]

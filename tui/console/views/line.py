@@ -1,4 +1,4 @@
-"""A line of text with roles instead of colours: what every view is made of."""
+"""Lines of text with roles instead of colours: the output of every view."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tui.presentation.text import plain, shortened
 
 
 class Role(StrEnum):
-    """What a piece of text is; the style sheet says how that looks. Statuses are named as `Status` is."""
+    """The meaning of a piece of text; the theme decides its style. Statuses have the names of `Status`."""
 
     TEXT = "text"
     DIM = "dim"
@@ -79,15 +79,15 @@ def right(text: str, width: int) -> str:
 
 
 def wrapped(text: str, width: int, role: Role = Role.TEXT, *, indent: int = 0, key: Hashable = None) -> list[Line]:
-    """Untrusted text over as many lines as it needs, each indented; its own line breaks are kept."""
+    """Wraps untrusted text into indented lines; its line breaks are kept."""
     pieces = _pieces(text, max(width - indent, 8))
     return [Line(((" " * indent, Role.TEXT), (piece, role)), key) for piece in pieces]
 
 
-@lru_cache(maxsize=512)  # a screen is laid out again and again, and most of its sentences are the same
+@lru_cache(maxsize=512)  # most sentences of a screen are the same at each layout
 def _pieces(text: str, width: int) -> tuple[str, ...]:
     if 0 < len(text) <= width and text.isprintable() and text == text.strip():
-        return (text,)  # as most are, of which a page may have thousands
+        return (text,)  # the usual case, fast: a page may have thousands
     return tuple(
         piece
         for paragraph in text.splitlines() or [""]
@@ -96,7 +96,7 @@ def _pieces(text: str, width: int) -> tuple[str, ...]:
 
 
 def both_ends(left: tuple[Span, ...], right_end: tuple[Span, ...], width: int) -> Line:
-    """Spans at the left and at the right end of a line; the left gives way."""
+    """Spans at both ends of a line; the left end is cut."""
     room = width - sum(cell_len(text) for text, _ in right_end)
     spans: list[Span] = []
     for text, role in left:
@@ -108,7 +108,7 @@ def both_ends(left: tuple[Span, ...], right_end: tuple[Span, ...], width: int) -
 
 
 def named(name: str, most: int | None = None, role: Role = Role.STRONG) -> tuple[Span, ...]:
-    """What a target is called, and its label; in at most so many cells, of which the label gets its own first."""
+    """The name and label of a target, in at most `most` cells; the name is cut first."""
     bare, tag = (name.name, f" {name.tag}") if isinstance(name, TargetName) and name.tag else (name, "")
     bare = plain(bare)
     if most is not None and most - cell_len(tag) < 2:
@@ -119,7 +119,7 @@ def named(name: str, most: int | None = None, role: Role = Role.STRONG) -> tuple
 
 
 def named_column(name: str, width: int) -> tuple[Span, ...]:
-    """The same in exactly `width` cells."""
+    """`named`, in exactly `width` cells."""
     spans = named(name, width)
     text, role = spans[-1]
     room = width - sum(cell_len(text) for text, _ in spans[:-1])
@@ -127,7 +127,7 @@ def named_column(name: str, width: int) -> tuple[Span, ...]:
 
 
 def with_labels(lines: Iterable[Line], tags: Collection[str]) -> list[Line]:
-    """Sentences with the labels in them shown as such."""
+    """Lines with the labels of targets in them coloured."""
     if not tags:
         return list(lines)
     any_tag = re.compile("|".join(map(re.escape, sorted(tags, key=len, reverse=True))).join("()"))

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from engine import Advice, CheckLevel, Level, Operation, OperationInfo, Status, TargetInfo
 from engine.config.model import TargetEntry
 from engine.domain.advice import worst
-from engine.domain.errors import DbtendError, TargetBusyError
+from engine.domain.errors import DbtendError, TargetBusyError, TargetMissingError
 from engine.domain.frozen import frozen
 from tui.console.keymap import key_of
 from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named, wrapped
@@ -22,19 +22,19 @@ from tui.presentation.text import GLYPH, plain, size
 
 @frozen
 class TargetState:
-    """A target and what is known of it: nothing yet, a look at it, or why it cannot be opened."""
+    """A target and its last inspection: none yet, what was found, or why it cannot be opened."""
 
     entry: TargetEntry
     info: TargetInfo | None = None
     error: DbtendError | None = None
     advice: tuple[Advice, ...] | None = None
-    """What it needs; None while that is not known yet, nothing where it cannot be known."""
-    is_looked_at: bool = False
-    """Whether somebody wants it to be looked at anew, and that is not done yet."""
-    was_there: bool = False
-    """Whether it could be looked at before."""
+    """What it needs; None: not known yet; empty: cannot be known."""
+    is_inspecting: bool = False
+    """Whether an inspection that the user asked for is going on."""
+    was_available: bool = False
+    """Whether an inspection has succeeded before."""
     saved: bool = True
-    """Whether it is in the config file, or need not be."""
+    """Whether it is in the config file, or nothing is saved in this session."""
 
 
 _UNSAVED: Final = " unsaved"
@@ -50,7 +50,7 @@ _ROLES: Final = {
 def target_rows(
     states: Mapping[int, TargetState], current: int, width: int, marked: Collection[int] = ()
 ) -> list[Line]:
-    """A line for each target, with a star where it is marked; for one that cannot be opened a second line says why."""
+    """A line for each target, with a dot if it is marked; a second line says why a target cannot be opened."""
     rows: list[Line] = []
     for at, state in states.items():
         here = at == current
@@ -69,12 +69,12 @@ def target_rows(
 
 
 def _target_word(state: TargetState) -> tuple[Span, ...]:
-    if state.is_looked_at:
-        return ((" looking …", Role.DIM),)
+    if state.is_inspecting:
+        return ((" inspecting …", Role.DIM),)
     if isinstance(state.error, TargetBusyError):
         return ((" locked", Role.WARNING),)
     if state.error is not None:
-        return ((f" {GLYPH[Status.FAILED]} no access", Role.FAILED),)
+        return ((f" {GLYPH[Status.FAILED]} {_unavailable(state.error)}", Role.FAILED),)
     if state.info is None:
         return ((" …", Role.DIM),)
     if not state.advice:
@@ -83,12 +83,16 @@ def _target_word(state: TargetState) -> tuple[Span, ...]:
     return next(filter(None, map(_critical, state.advice)), ((f" {_WORDS[level]}", _ROLES[level]),))
 
 
+def _unavailable(error: DbtendError) -> str:
+    return "missing" if isinstance(error, TargetMissingError) else "no access"
+
+
 def _verdict(advice: Advice) -> tuple[Span, ...]:
     return _critical(advice) or ((f" {_WORDS[advice.level]}", _ROLES[advice.level]),)
 
 
 def _critical(advice: Advice) -> tuple[Span, ...]:
-    """That data are damaged, which is worse than any level; nothing where they are not."""
+    """`damaged`, which is worse than any level; empty without damage."""
     return ((f" {advice.urgency}", Role.FAILED),) if advice.urgency != advice.level else ()
 
 
@@ -102,10 +106,10 @@ def operation_rows(
     height: int,
     check: CheckLevel | None = None,
 ) -> list[Line]:
-    """A checkbox for each operation, with how urgent it is, why, what it does and whom it blocks.
+    """A checkbox for each operation, with how urgent it is, why, what it does and what it blocks.
 
-    Where that is higher than `height`, only those that are needed say why, and the one under the cursor is
-    described below them; where that is too high as well, that one says why, too, and what has no room gives way.
+    If that is higher than `height`, only the needed ones say why, and the one under the cursor is described below
+    them. If that is still too high, the reason of that one comes first, and the rest is cut.
 
     Args:
         check: how thorough a check is.
@@ -135,17 +139,17 @@ def operation_rows(
 
 
 def _in_room(why: list[Line], described: list[Line], room: int) -> list[Line]:
-    """As much as there is room for below a list: first why, then the blank line above it, then what it does."""
-    for said in ([Line(), *why, *described], [Line(), *why] if why else [Line(), *described], why or described):
-        if len(said) <= room:
-            return said
+    """What fits below a list: first the reason, then a blank line above it, then the description."""
+    for choice in ([Line(), *why, *described], [Line(), *why] if why else [Line(), *described], why or described):
+        if len(choice) <= room:
+            return choice
     return why or described
 
 
 def _checkbox(
     name: Operation, check: CheckLevel | None, advice: Advice | None, chosen: Collection[Operation], width: int
 ) -> Line:
-    # That no backup is advised does not say that there is one.
+    # No advice for a backup does not mean that there is one.
     silent = advice is None or (name is Operation.BACKUP and not advice.is_needed)
     verdict = () if silent or advice is None else _verdict(advice)
     box = "[x] " if name in chosen else "[ ] "
@@ -153,14 +157,14 @@ def _checkbox(
     phrasings = [name.value]
     if name is Operation.CHECK and check is not None:
         phrasings = [f"{name} ({check})", f"{name} {check}", name.value]
-    words = next((said for said in phrasings if len(said) <= room), phrasings[-1])
+    words = next((phrase for phrase in phrasings if len(phrase) <= room), phrasings[-1])
     return Line(both_ends(((box, Role.KEY), (words, Role.STRONG)), verdict, width).spans, name)
 
 
 def _why(advice: Advice, width: int, *, indent: int) -> list[Line]:
     text = f"{advice.reason} ({advice.gain})" if advice.gain else advice.reason
     if advice.level is Level.UNKNOWN and advice.inspection_can_tell:
-        text += f"; {key_of('examine')} looks at everything"
+        text += f"; press {key_of('examine')} for a full inspection"
     return wrapped(text, width, Role.TEXT, indent=indent, key=advice.operation)
 
 
@@ -173,5 +177,5 @@ def _described(info: OperationInfo, width: int, *, indent: int) -> list[Line]:
 
 
 def _keyless(line: Line) -> Line:
-    """Text that the cursor does not stop at."""
+    """Text that the cursor skips."""
     return Line(line.spans)

@@ -1,4 +1,4 @@
-"""The list of commands: what can be done here and now, by name."""
+"""The command list: what can be done now, by name."""
 
 from __future__ import annotations
 
@@ -24,41 +24,43 @@ class Kind(StrEnum):
     REFRESH = "refresh"
     JOB = "job"
     ELSEWHERE = "elsewhere"
-    """Nothing: it cannot be done here and now, and the help says why."""
+    """Nothing: it cannot be done now; its help says why."""
 
 
 @frozen
 class Command:
-    """Something that can be chosen; `value` is an action's id, a theme, seconds, or a job."""
+    """A command; `value` is the id of an action, a theme, seconds, or a job."""
 
     kind: Kind
     value: str
     name: str
     help: str
     keys: str = ""
+    alias: str = ""
+    """Another name that it is found by."""
 
 
 REFRESH_RATES: Final = (0.25, 0.5, 1.0, 2.0, 5.0)
-"""Seconds between two looks at running jobs."""
+"""Seconds between two reads of running jobs."""
 _UNNAMED: Final = frozenset({Place.LIST, Place.PALETTE, Place.QUESTION, Place.TYPED})
-"""Where keys only move, or only answer."""
+"""Places whose keys only move or answer."""
 _WORKS: Final = {
-    "run": "once an operation is chosen on a target that can be opened",
-    "plan": "once an operation is chosen on a target that can be opened",
+    "run": "when an operation is selected on a target that can be opened",
+    "plan": "when an operation is selected on a target that can be opened",
     "examine": "on a target or an operation",
     "sample": "while there is no target",
-    "cancel": "on a job that is not over",
-    "retry": "on a job that is over",
+    "cancel": "on a waiting or running job",
+    "retry": "on a job that has ended",
     "pin": "on a job that is not pinned",
     "unpin": "on a job that is pinned",
-    "find-next": "in a page in which a text was found",
-    "find-previous": "in a page in which a text was found",
-    "submit": "in a plan of which something can run",
+    "find-next": "on a page with matches",
+    "find-previous": "on a page with matches",
+    "submit": "in a plan in which something can run",
     "pause": "while work is not paused",
     "resume": "while work is paused",
-    "copy": "where there is something to copy",
+    "copy": "if there is something to copy",
 }
-"""Where or when an action can be taken, as far as its place does not tell."""
+"""When an action works, if its place does not say so."""
 
 
 def commands(
@@ -70,18 +72,25 @@ def commands(
     refresh: float,
     is_barred: Callable[[str], bool] = lambda _: False,
 ) -> list[Command]:
-    """All that can be done now, what the footer names first, in the order of the help; and what only elsewhere.
+    """All commands that work now, those of the footer first, in the order of the help; then the others.
 
     Args:
-        bound: the ids of the actions that have a key here.
-        can: whether one of them can be taken as things are.
-        theme: the one in force; `refresh` likewise, in seconds.
-        is_barred: whether the console does not do it, whatever it is on.
+        bound: the ids of the actions with a key on this screen.
+        can: whether an action works now.
+        theme: the current one; `refresh` likewise, in seconds.
+        is_barred: whether the console is read-only and the action is not.
     """
     named = [action for action in ACTIONS if action.place not in _UNNAMED and action.id != "palette"]
     here = {action.id for action in named if (action.same_key_as or action.id) in bound and can(action.id)}
     actions = [
-        Command(Kind.ACTION, action.id, action.id, action.help, " ".join(shown_keys(action.id)))
+        Command(
+            Kind.ACTION,
+            action.id,
+            action.id,
+            action.help,
+            " ".join(shown_keys(action.id)),
+            _ALIASES.get(action.id, ""),
+        )
         for action in named
         if action.id in here
     ]
@@ -90,19 +99,26 @@ def commands(
         for action in named
         if action.id not in here and action.place is not Place.ENTRY
     ]
-    looks = [Command(Kind.THEME, name, f"theme {name}", _in_force(name == theme)) for name in themes]
+    theme_commands = [Command(Kind.THEME, name, f"theme {name}", _in_force(name == theme)) for name in themes]
     rates = [
         Command(Kind.REFRESH, str(rate), f"refresh {rate:g} s", _in_force(rate == refresh) or _EVERY.format(rate))
         for rate in REFRESH_RATES
     ]
-    return [*sorted(actions, key=lambda command: not BY_ID[command.value].label), *looks, *rates, *elsewhere]
+    return [*sorted(actions, key=lambda command: not BY_ID[command.value].label), *theme_commands, *rates, *elsewhere]
 
 
-_EVERY: Final = "Look at running jobs every {:g} s"
+_ALIASES: Final = {
+    "pane-1": "targets",
+    "pane-2": "operations",
+    "pane-3": "jobs",
+    "pane-4": "detail",
+    "suspend": "shell",
+}
+_EVERY: Final = "Refresh running jobs every {:g} s"
 
 
 def _in_force(is_so: bool) -> str:
-    return "in force" if is_so else ""
+    return "current" if is_so else ""
 
 
 def _why_not(action: Action, *, is_barred: bool) -> str:
@@ -113,10 +129,9 @@ def _why_not(action: Action, *, is_barred: bool) -> str:
 
 
 def matching(known: Sequence[Command], typed: str) -> list[Command]:
-    """Those whose name holds every word that was typed, or else name and explanation; a job by its number.
+    """Commands whose name contains every typed word, or else name and help; a job by its number.
 
-    What can be done only elsewhere is found by its name alone, and only where nothing else has such a name: who types
-    a name means no other command.
+    A command that does not work now is found by its name only, and only if no other command matches by name.
     """
     words = typed.lower().split()
     ranked = [(rank, command) for command in known if (rank := _rank(command, words)) is not None]
@@ -133,13 +148,13 @@ _BY_HELP: Final = 2
 
 
 def _rank(command: Command, words: Sequence[str]) -> int | None:
-    """0 where the name, or that of a pane, begins so, 1 where the name holds all words, 2 with the help; else None."""
-    name, said = command.name.lower(), f"{command.name} {command.help}".lower()
-    if name.startswith(" ".join(words)) or command.help.lower().startswith(" ".join(["to the", *words])):
+    """0: name or alias begins with the words; 1: the name contains them; 2: name and help do; None: no match."""
+    name, text, typed = command.name.lower(), f"{command.name} {command.help}".lower(), " ".join(words)
+    if name.startswith(typed) or (command.alias and command.alias.startswith(typed)):
         return 0
     if all(word in name for word in words):
         return 1
-    return _BY_HELP if all(word in said for word in words) else None
+    return _BY_HELP if all(word in text for word in words) else None
 
 
 def _job(typed: str) -> JobId | None:

@@ -12,17 +12,17 @@ from tui.console.views.line import Line, Role, Span, line, named, wrapped
 from tui.presentation.plan_summary import StepNotes, extent, options, step_notes, verdict, whole_extent
 from tui.presentation.text import cells, plain
 
-_LONGER = (
-    "How long it waits for a lock is lock_timeout in the config file, of the target or in [defaults]: "
-    "a longer one holds from the next start on."
+_LOCK_TIMEOUT_HINT = (
+    "To wait longer for locks, raise lock_timeout in the config file, of the target or in [defaults], "
+    "and start dbtend again."
 )
 _ROLES = {Verdict.OK: Role.COMPLETED, Verdict.WARN: Role.WARNING, Verdict.REFUSE: Role.FAILED}
 
 
 def plan_document(plan: Plan, name: str, width: int, *, is_alone: bool = True) -> list[Line]:
-    """Every command that would run, in order, with why, whom it blocks, what it needs and what a cancel leaves.
+    """Every command that would run, in order, with reason, locks, disk space, and what a cancel leaves.
 
-    `is_alone`: there are no other plans on the page.
+    `is_alone`: no other plan is on the page.
     """
     lines = [
         line(*_name_and_facts(plan, name, width)),
@@ -37,22 +37,22 @@ def plan_document(plan: Plan, name: str, width: int, *, is_alone: bool = True) -
 
 
 def _name_and_facts(plan: Plan, name: str, width: int) -> list[Span]:
-    """As many facts as there is room for, each whole."""
+    """As many whole facts as fit."""
     spans: list[Span] = [*named(name, width)]
     room = width - sum(cells(text) for text, _ in spans)
     for fact in format_facts(plan.before):
-        said = f"  {plain(fact)}"
-        if (room := room - cells(said)) < 0:
+        piece = f"  {plain(fact)}"
+        if (room := room - cells(piece)) < 0:
             break
-        spans.append((said, Role.DIM))
+        spans.append((piece, Role.DIM))
     return spans
 
 
 def what_to_do(errors: Sequence[DbtendError], width: int) -> list[Line]:
-    """Where there are no plans because of these."""
-    again = "Press {look-again} to look again." if errors else ""
+    """What to do about errors that prevented a plan."""
+    again = "Press {look-again} to plan again." if errors else ""
     if any(isinstance(error, TargetBusyError) for error in errors):
-        again += f" {_LONGER}"
+        again += f" {_LOCK_TIMEOUT_HINT}"
     return wrapped(with_keys(again), width) if again else []
 
 
@@ -70,7 +70,7 @@ def _planned_operation(number: int, operation: OperationPlan, width: int) -> lis
     for warning in operation.warnings:
         lines += wrapped(warning, width, Role.WARNING, indent=2)
     if operation.needs_confirmation:
-        lines += wrapped(f"{operation.needs_confirmation}: you are asked once more", width, Role.WARNING, indent=2)
+        lines += wrapped(f"{operation.needs_confirmation}: asks for confirmation", width, Role.WARNING, indent=2)
     if operation.settings:
         lines += wrapped("; ".join(operation.settings), width, Role.SQL, indent=2)
     if operation.settings_reason:

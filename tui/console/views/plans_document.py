@@ -1,4 +1,4 @@
-"""The page of the plans of several targets: what all of it comes to, then one plan after another."""
+"""The page of the plans of several targets: a summary, then each plan."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from tui.presentation.text import counted, size
 
 _WORDS = {
     Verdict.OK: ("no warnings", Role.COMPLETED),
-    Verdict.WARN: ("with warnings, which are said below", Role.WARNING),
-    Verdict.REFUSE: ("some of it would be refused: why is said below", Role.FAILED),
+    Verdict.WARN: ("with warnings, see below", Role.WARNING),
+    Verdict.REFUSE: ("some operations would be refused, see below", Role.FAILED),
 }
 
 
 @frozen
 class PlanRequest:
-    """What is to run on a target."""
+    """A request for one of several targets."""
 
     name: TargetName
     request: Request | None
-    """None: nothing."""
+    """None: nothing runs on it."""
     why_nothing: str = ""
     advice: Sequence[Advice] = ()
-    """What is known of what it needs."""
+    """Its advice, if known."""
 
 
 @frozen
 class PlannedTarget:
-    """A target and what would run on it: None while that is being found out."""
+    """A target and its plan, None while it is made."""
 
     wanted: PlanRequest
     plan: Plan | None = None
@@ -53,18 +53,18 @@ class PlannedTarget:
         return str(self.error) if self.error is not None else self.wanted.why_nothing
 
 
-def plans_document(looked: Sequence[PlannedTarget], width: int) -> list[Line]:
-    """Targets of which nothing runs say why, above the plans of those of which something does."""
-    lines = _summary(looked, width)
-    for one in looked:
+def plans_document(planned: Sequence[PlannedTarget], width: int) -> list[Line]:
+    """Targets on which nothing runs, with the reason; then the plans of the others."""
+    lines = _summary(planned, width)
+    for one in planned:
         if not one.is_open and one.plan is None:
             (name, *label) = named(one.wanted.name)
-            lines += [line(name, *label, ("  left out", Role.WARNING))]
+            lines += [line(name, *label, ("  skipped", Role.WARNING))]
             lines += wrapped(one.why_not, width, Role.FAILED if one.error else Role.DIM, indent=2)
-    lines += what_to_do([one.error for one in looked if one.error is not None], width)
-    for one in looked:
+    lines += what_to_do([one.error for one in planned if one.error is not None], width)
+    for one in planned:
         if one.is_open:
-            lines += [line(), *wrapped(f"Looking at {one.wanted.name} ...", width, Role.DIM)]
+            lines += [line(), *wrapped(f"Planning {one.wanted.name} ...", width, Role.DIM)]
         elif one.plan is not None:
             lines += [
                 line(),
@@ -74,16 +74,16 @@ def plans_document(looked: Sequence[PlannedTarget], width: int) -> list[Line]:
     return lines
 
 
-def _summary(looked: Sequence[PlannedTarget], width: int) -> list[Line]:
-    plans = [one.plan for one in looked if one.plan is not None and one.runs]
+def _summary(planned: Sequence[PlannedTarget], width: int) -> list[Line]:
+    plans = [one.plan for one in planned if one.plan is not None and one.runs]
     operations = [operation for plan in plans for operation in plan.operations if operation.steps]
-    refused = any(o.verdict is Verdict.REFUSE for one in looked if one.plan for o in one.plan.operations)
+    refused = any(o.verdict is Verdict.REFUSE for one in planned if one.plan for o in one.plan.operations)
     warned = any(o.verdict is Verdict.WARN for o in operations) or any(plan.warnings for plan in plans)
     worst = Verdict.REFUSE if refused else Verdict.WARN if warned else Verdict.OK
     needs = sum(disk_needed(plan) for plan in plans)
     counts = (
         f"{counted(len(plans), 'target')}, {counted(len(operations), 'operation')}",
-        f"needs {size(needs)} of disk space" if needs else "needs next to no disk space",
+        f"needs {size(needs)} of disk space" if needs else "needs almost no disk space",
         duration_in_all(operations),
     )
     words, role = _WORDS[worst]
@@ -94,5 +94,5 @@ def _summary(looked: Sequence[PlannedTarget], width: int) -> list[Line]:
 
 
 def disk_needed(plan: Plan) -> int:
-    """Bytes that are needed at once: the steps on one database come one after another."""
+    """Bytes of disk space needed at once: steps on one database run one after the other."""
     return max((step.disk_needed or 0 for operation in plan.operations for step in operation.steps), default=0)

@@ -25,21 +25,21 @@ from tui.presentation.job_status import format_status, is_waiting, outcome, warn
 from tui.presentation.text import GLYPH, percent, plain, time_left
 
 MANY = 8
-"""With more children than this, only those that run or failed are shown at first."""
+"""With more children than this, only running and failed ones are shown at first."""
 ELAPSED_WIDTH = 7
 DONE_WIDTH = 4
 NAME_LEAST = 12
-"""Cells of a target's name that come before how many of its operations are done, and how long they took."""
+"""Cells that a target name has at least, before operations done and duration get any."""
 NAME_MOST = 20
-"""Cells of a name that come before the operations, where these have room all the same."""
+"""Cells of a name, at most, while operations are shown beside it."""
 PERCENT_LEAST = 3
 PERCENT_WIDTH = 5
 NUMBER_WIDTH = 4
 """Cells of ` .2 `."""
 WAITS_BESIDE = 55
-"""Cells from which on a row says both how far it is and what it waits for."""
+"""From this width on a row shows both progress and what it waits for."""
 PHRASE_LEAST = 8
-"""Cells from which on the beginning of a phrase says something."""
+"""Cells that the start of a phrase needs to be useful."""
 AT_WIDTH = 14
 """Cells of `  writing back`."""
 LEFT_WIDTH = 11
@@ -48,7 +48,7 @@ LEFT_WIDTH = 11
 
 @frozen
 class FoldedKey:
-    """The key of the line that counts the children which are not shown."""
+    """The key of the line that counts the hidden children."""
 
     parent_id: int
 
@@ -66,9 +66,9 @@ def tree_rows(
     """A parent's row and, when it is expanded, those of its children.
 
     Args:
-        name: what the user calls the target.
+        name: of the target.
         show_all: show every child, even if there are many.
-        now: microseconds, for the time that running jobs have taken.
+        now: microseconds, for the duration of running jobs.
         marks: the jobs that are marked.
     """
     rows = [parent_row(parent, name, expanded=expanded, now=now, width=width)]
@@ -87,21 +87,18 @@ def _with_mark(row: Line) -> Line:
 
 
 def summary(parents: Iterable[ParentJob], width: int) -> str:
-    """How many jobs there are of each status, those that need an eye first: `2 running, 1 failed, 12 completed`.
-
-    What has no room is left out.
-    """
+    """Jobs by status: `2 running, 1 failed, 12 completed`; cut from the right to fit."""
     seen = Counter(format_status(parent)[0] for parent in parents)
     order = (Status.RUNNING, Status.PENDING, Status.FAILED, Status.CANCELLED, Status.SKIPPED, Status.COMPLETED)
     words = {Status.PENDING: "waiting"}
-    said = [f"{seen[status]} {words.get(status, status.value)}" for status in order if seen[status]]
-    while said and len(", ".join(said)) > width:
-        said.pop()
-    return ", ".join(said)
+    counts = [f"{seen[status]} {words.get(status, status.value)}" for status in order if seen[status]]
+    while counts and len(", ".join(counts)) > width:
+        counts.pop()
+    return ", ".join(counts)
 
 
 def children_to_show(parent: ParentJob) -> tuple[ChildJob, ...]:
-    """All children of a small parent, in order; of a big one those that run, then those that failed."""
+    """All children of a small parent; of a big one the running, then the failed ones."""
     if len(parent.children) <= MANY:
         return parent.children
     by_status = {Status.RUNNING: 0, Status.FAILED: 1}
@@ -116,7 +113,7 @@ def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width:
     whole_name = sum(cell_len(text) for text, _ in named(name))
     done: Span = (right(done_of(parent), DONE_WIDTH) + " done" * is_wide, Role.TEXT)
     elapsed: Span = (" " + right(time_taken(parent, now), ELAPSED_WIDTH), Role.DIM)
-    # Where it is narrow, all the others give way to which target it is, whole: half a duration would be another one.
+    # In a narrow row the name comes first; a cut duration would be wrong, so it is whole or absent.
     tails = ((done, elapsed), (elapsed,), ())
     rooms = [width - len(number) - 1 - STATUS_WIDTH - sum(len(text) for text, _ in tail) for tail in tails]
     room, tail = next(((r, t) for r, t in zip(rooms, tails, strict=True) if r >= NAME_LEAST), (rooms[-1], ()))
@@ -126,7 +123,7 @@ def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width:
     caveat = f"  {failed} failed" if failed and not parent.status.is_final and room >= 40 else ""
     pinned = f"  {PINNED}" if parent.pinned and room >= 40 else ""
     room -= len(caveat) + len(pinned)
-    # Operations begin below each other, unless a name needs their place and they need not all of it.
+    # Operations are aligned, unless a long name needs their place.
     if room < 30:
         spans: tuple[Span, ...] = named_column(name, room)
     else:
@@ -148,47 +145,47 @@ def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width:
 
 
 def child_row(child: ChildJob, target: str, *, now: int, width: int, names: int = 9) -> Line:
-    """`names`: cells for the operation, so that the rows of one parent stand below each other."""
+    """`names`: cells of the operation column, the same for all rows of a parent."""
     name: Span = (right(f".{child.ordinal} ", NUMBER_WIDTH) + fit(child.operation.value, names - 1) + " ", Role.TEXT)
     beside = width - NUMBER_WIDTH - names
     room = beside - STATUS_WIDTH - 2 - ELAPSED_WIDTH
     if room < PERCENT_WIDTH:
-        return Line((name, *_at_a_glance(child, now, beside)), child.id)
+        return Line((name, *_narrow_row(child, now, beside)), child.id)
     elapsed = right(time_taken(child, now), ELAPSED_WIDTH)
     status = status_span(child, STATUS_WIDTH + 1)
     return Line((name, status, *_middle(child, target, now, room), (" " + elapsed, Role.DIM)), child.id)
 
 
-def _at_a_glance(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
-    """`✓ completed  0.41 s`, or `►  53%  0:36 left`: where there is room for little beside the operation."""
+def _narrow_row(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
+    """`✓ completed  0.41 s`, or `►  53%  0:36 left`: for narrow rows."""
     status, role = status_span(child)
-    said, end = status.rstrip(), time_taken(child, now)
+    main, end = status.rstrip(), time_taken(child, now)
     more = _mark(child)
     if is_waiting(child) and not is_cancelling(child):
-        said, role = f"{GLYPH[child.status]} waits", Role.WARNING
+        main, role = f"{GLYPH[child.status]} waits", Role.WARNING
     elif child.status is Status.RUNNING and not is_cancelling(child) and not child.recovering:
         if child.progress.fraction is None:
             more = more or f" {_steps(child.progress)}".rstrip()
         else:
-            said = f"{GLYPH[child.status]} {percent(child.progress.fraction):>4}"
+            main = f"{GLYPH[child.status]} {percent(child.progress.fraction):>4}"
             left = time_left(remaining(child, now))
-            end = left if left and cell_len(f"{said} {left}") <= room else end
-    if cell_len(f"{said} {end}") > room:
-        return ((fit(said, room), role),)
-    if cell_len(f"{said}{more} {end}") > room:
+            end = left if left and cell_len(f"{main} {left}") <= room else end
+    if cell_len(f"{main} {end}") > room:
+        return ((fit(main, room), role),)
+    if cell_len(f"{main}{more} {end}") > room:
         more = ""
-    rest = room - cell_len(said + more)
-    return ((said, role), (more, Role.WARNING if child.warnings else Role.TEXT), (right(end, rest), Role.DIM))
+    rest = room - cell_len(main + more)
+    return ((main, role), (more, Role.WARNING if child.warnings else Role.TEXT), (right(end, rest), Role.DIM))
 
 
 def names_width(parent: ParentJob, width: int) -> int:
-    """Cells for the names of a parent's operations: all of the longest, but not where it is narrow."""
+    """Cells of the operation column: the longest name, less in narrow rows."""
     longest = max((len(child.operation) for child in parent.children), default=0) + 1
     return max(min(longest, 19 if width >= 70 else 13 if width >= 40 else 12), 9)
 
 
 def _middle(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...]:
-    """What a child is doing or did, in exactly `room` cells."""
+    """Progress or effect of a child, in exactly `room` cells."""
     if room <= 0:
         return ()
     caveat = warnings_text(child)
@@ -200,76 +197,76 @@ def _middle(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ..
 
 
 def _mark(child: ChildJob) -> str:
-    """That there are warnings, where there is no room for the word."""
+    """The number of warnings, if the word does not fit."""
     return f" !{len(child.warnings)}" if child.warnings else ""
 
 
-def _said(text: str, room: int) -> str:
-    """A phrase of which there must be more than a few letters, or nothing."""
+def _phrase(text: str, room: int) -> str:
+    """A phrase, or blanks if only a few letters would fit."""
     return fit(text if cell_len(text) <= room or room >= PHRASE_LEAST else "", room)
 
 
 def _doing(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...]:
     if child.status is not Status.RUNNING:
         role = Role.FAILED if child.status is Status.FAILED else Role.TEXT
-        return ((_said(outcome(child, target, room), room), role),)
+        return ((_phrase(outcome(child, target, room), room), role),)
     progress = child.progress
     if is_cancelling(child) and progress.phase in UNINTERRUPTIBLE_PHASES:
         return _finishing(child, now, room)
     if child.recovering:
-        return ((_said("looks for damage" if room >= 16 else "being checked", room), Role.CANCELLED),)
+        return ((_phrase("crash recovery" if room >= 14 else "recovering", room), Role.CANCELLED),)
     if is_cancelling(child):
         return _stopping(child, room)
     if is_waiting(child) and room < WAITS_BESIDE:
-        return ((_said(_waits_for(progress, room), room), Role.WARNING),)
+        return ((_phrase(_waits_for(progress, room), room), Role.WARNING),)
     again = f"  attempt {child.attempt}" if child.attempt > 1 else ""
-    if again and room - len(again) >= _least_room(progress):
-        return (*_how_far(child, now, room - len(again)), (again, Role.DIM))
-    return _how_far(child, now, room)
+    if again and room - len(again) >= _least_width(progress):
+        return (*_progress(child, now, room - len(again)), (again, Role.DIM))
+    return _progress(child, now, room)
 
 
 def _waits_for(progress: Progress, room: int) -> str:
-    """Who is in the way matters more than how far it is; where there is no room for that, that somebody is."""
-    said = progress.phase or ""
-    short, is_for_a_lock = said.partition(":")[0], progress.waits_for is WaitsFor.LOCK
+    """What holds the lock; in a narrow row only that it waits."""
+    phase = progress.phase or ""
+    short, is_for_a_lock = phase.partition(":")[0], progress.waits_for is WaitsFor.LOCK
     if room >= len(short) or not is_for_a_lock:
-        return said if room >= len(short) else short
+        return phase if room >= len(short) else short
     return "waits for lock" if room >= len("waits for lock") else "waits"
 
 
 def _finishing(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
-    """That it cannot be interrupted, as far as there is room for it beside how long it goes on; a word at least."""
-    only_how_far = replace(child, progress=replace(child.progress, phase=None, object=None), cancel_requested_at=None)
-    least = _least_room(child.progress)
-    for said in (f"({FINISHING})  ", "(finishing)  "):
-        if len(said) + least <= room:
-            return ((said, Role.CANCELLED), *_how_far(only_how_far, now, room - len(said)))
+    """That it cannot be interrupted, beside its progress; in a narrow row a word."""
+    without_phase = replace(child, progress=replace(child.progress, phase=None, object=None), cancel_requested_at=None)
+    least = _least_width(child.progress)
+    for note in (f"({FINISHING})  ", "(finishing)  "):
+        if len(note) + least <= room:
+            return ((note, Role.CANCELLED), *_progress(without_phase, now, room - len(note)))
     if child.progress.fraction is not None and least <= room:
-        return _how_far(only_how_far, now, room)
-    return ((_said("(finishing)" if room >= len("(finishing)") else "finishing", room), Role.CANCELLED),)
+        return _progress(without_phase, now, room)
+    return ((_phrase("(finishing)" if room >= len("(finishing)") else "finishing", room), Role.CANCELLED),)
 
 
 def _stopping(child: ChildJob, room: int) -> tuple[Span, ...]:
-    """That it was asked to stop, and how far it is: beside the words, or behind the beginning of them."""
-    said = "asked to stop"
+    """That a cancel was requested, and the progress."""
+    note = "asked to stop"
     if room >= 30:
-        rest = room - len(said) - 2
-        return ((f"{said}  ", Role.CANCELLED), *_measured(child, rest))
+        rest = room - len(note) - 2
+        return ((f"{note}  ", Role.CANCELLED), *_measured(child, rest))
     share = f" {percent(child.progress.fraction)}" if child.progress.fraction is not None else ""
-    if len(said) + len(share) > room:
-        said = "stopping"
-    if len(said) + len(share) > room:
+    if len(note) + len(share) > room:
+        note = "stopping"
+    if len(note) + len(share) > room:
         share = ""
-    return ((_said(said, room - len(share)), Role.CANCELLED), (share, Role.DIM))
+    return ((_phrase(note, room - len(share)), Role.CANCELLED), (share, Role.DIM))
 
 
-def _least_room(progress: Progress) -> int:
-    """Cells that a percentage with what is left, or else a count of steps, needs."""
+def _least_width(progress: Progress) -> int:
+    """Cells of a percentage with the time left, or of a count of steps."""
     return PERCENT_LEAST + LEFT_WIDTH if progress.fraction is not None else len(_steps(progress))
 
 
-def _how_far(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
-    """How far it is and how long it will go on: from the first percentage on that has its place, known or not."""
+def _progress(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
+    """Progress and time left; with a percentage the time left always has its place."""
     progress = child.progress
     if progress.fraction is None and not progress.steps_total:
         return ((_at(progress, room), Role.TEXT),)
@@ -283,7 +280,7 @@ def _how_far(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
 
 
 def _measured(child: ChildJob, room: int) -> tuple[Span, ...]:
-    """Bar and percent where the fraction is known, else `3/9`; then what it is at, if there is room for it."""
+    """Bar and percent if the fraction is known, else `3/9`; then phase and object, if they fit."""
     progress = child.progress
     if progress.fraction is None:
         steps = _steps(progress)
@@ -299,7 +296,7 @@ def _measured(child: ChildJob, room: int) -> tuple[Span, ...]:
 
 
 def _bar_length(room: int) -> int:
-    """What it is at matters more than a long bar, but where there is no room for that the bar can have it."""
+    """The phase comes before a long bar; if the phase does not fit, the bar gets its room."""
     if room < 4:
         return 0
     longest = 20 if room >= 55 else 12
@@ -307,7 +304,7 @@ def _bar_length(room: int) -> int:
 
 
 def _at(progress: Progress, room: int) -> str:
-    """What goes on, and on which object; the beginning of a name says nothing beside what goes on."""
+    """Phase and object; only the phase if both do not fit."""
     name = plain(object_name(progress.object))
     both = "  ".join(filter(None, (progress.phase, name)))
     return fit(both if cell_len(both) <= room else progress.phase or name, room)

@@ -1,4 +1,4 @@
-"""The parts of a target's form that are lines of text."""
+"""The text parts of the target form."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tui.console.target_entry import FieldMessage
 from tui.console.views.line import Line, Role, line, wrapped
 
 
-def said_line(said: FieldMessage, width: int, *, submitted: bool) -> list[Line]:
-    """What is said below a field. `submitted`: somebody meant it to be complete."""
-    if said.is_unfinished and not submitted:
+def message_lines(message: FieldMessage, width: int, *, submitted: bool) -> list[Line]:
+    """The message below a field. `submitted`: the user has tried to save."""
+    if message.is_unfinished and not submitted:
         return [Line()]
-    role = Role.FAILED if said.is_wrong else Role.WARNING if said.is_doubtful else Role.DIM
-    return wrapped(said.text, width, role) if said.text else [Line()]
+    role = Role.FAILED if message.is_wrong else Role.WARNING if message.is_doubtful else Role.DIM
+    return wrapped(message.text, width, role) if message.text else [Line()]
 
 
 def choice_rows(offered: Sequence[Operation], chosen: Collection[Operation], columns: int) -> list[Line]:

@@ -1,4 +1,4 @@
-"""The page of the processes that carry out jobs."""
+"""The page of the worker processes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tui.presentation.text import plain
 
 HEADING = ("pid", "host", "since", "takes")
 HOST_WIDTH = 24
-"""Cells that a host's name fills at most."""
+"""Cells of a host name, at most."""
 
 
 @frozen
 class Surroundings:
-    """What else is known: the parents that are open, how targets are called, what time it is."""
+    """Open parents, names of targets, and the time: what the page needs beside the workers."""
 
     open_jobs: Mapping[int, ParentJob]
     name_of: Callable[[str], str]
@@ -31,11 +31,11 @@ class Surroundings:
 def workers_document(
     workers: Sequence[WorkerProcess], pause: Pause | None, about: Surroundings, width: int
 ) -> list[Line]:
-    """A line for each process that lives, and what to do about one that does not move."""
+    """A line for each live process, and what to do about a stalled one."""
     alive = [worker for worker in workers if worker.alive]
     lines = _paused(pause, about.now, width)
     if not alive:
-        return lines + _nobody(width)
+        return lines + _no_worker(width)
     table = [HEADING, *(_cells(worker, about.now) for worker in alive)]
     widths = [max(map(cell_len, column)) + 2 for column in zip(*table, strict=True)]
     lines.append(line((_columns(HEADING, widths) + "runs", Role.DIM)))
@@ -47,12 +47,12 @@ def workers_document(
 def _paused(pause: Pause | None, now: int, width: int) -> list[Line]:
     if pause is None:
         return []
-    said = f"Paused since {moment(pause.at, now)} by {pause.by}: nothing new starts. {key_of('resume')} resumes."
-    return [*wrapped(said, width, Role.WARNING), line()]
+    message = f"Paused since {moment(pause.at, now)} by {pause.by}: no operation starts. {key_of('resume')} resumes."
+    return [*wrapped(message, width, Role.WARNING), line()]
 
 
-def _nobody(width: int) -> list[Line]:
-    when = "The console starts one as soon as a job is run here; it leaves when it has been idle for a minute."
+def _no_worker(width: int) -> list[Line]:
+    when = "The console starts one when you run a job. It ends after a minute without jobs."
     return [*wrapped("No worker is up.", width), *wrapped(when, width, Role.DIM)]
 
 
@@ -63,7 +63,7 @@ def _cells(worker: WorkerProcess, now: int) -> tuple[str, ...]:
         str(worker.pid),
         host if cell_len(host) <= HOST_WIDTH else fit(host, HOST_WIDTH),
         since,
-        "every job" if worker.serves_all else "its own jobs",
+        "all jobs" if worker.serves_all else "its own jobs",
     )
 
 
@@ -97,14 +97,14 @@ def _child(job: JobId, about: Surroundings) -> ChildJob | None:
 def _what_to_do(worker: WorkerProcess, about: Surroundings, width: int) -> list[Line]:
     pid = worker.pid
     return [
-        line(("  stalled", Role.WARNING), ": it lives and has something to do, but it does not move."),
-        *wrapped(f"Was it stopped (kill -STOP {pid})? Then kill -CONT {pid} lets it go on.", width, indent=4),
-        *wrapped(f"Does it hang? kill -9 {pid} is safe: {_after_a_kill(worker, about)}.", width, indent=4),
+        line(("  stalled", Role.WARNING), ": the process is alive and has work, but makes no progress."),
+        *wrapped(f"If it was stopped (kill -STOP {pid}), kill -CONT {pid} resumes it.", width, indent=4),
+        *wrapped(f"If it hangs, kill -9 {pid} is safe: {_after_a_kill(worker, about)}.", width, indent=4),
     ]
 
 
 def _after_a_kill(worker: WorkerProcess, about: Surroundings) -> str:
-    """What becomes of the jobs of a process that is killed; one that was tried before may not be tried again."""
+    """What happens to the jobs of a killed process; a second attempt may be the last."""
     if not worker.running:
         return "it runs nothing"
     job, does = ("its job", "is") if len(worker.running) == 1 else ("its jobs", "are")
@@ -112,5 +112,5 @@ def _after_a_kill(worker: WorkerProcess, about: Surroundings) -> str:
     if any(child is not None and child.cancel_requested_at is not None for child in children):
         return f"{job} {does} cancelled, as asked"
     if any(child is not None and child.attempt > 1 for child in children):
-        return f"no data is lost, but {job} may not be tried once more"
+        return f"no data is lost, but {job} may not be retried"
     return f"{job} {does} run again"

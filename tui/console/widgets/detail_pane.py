@@ -13,7 +13,7 @@ from tui.console.widgets.page import Page
 
 
 class DetailPane(Page):
-    """Shows what is known of a job: at once without its steps, and with them when they have been read."""
+    """Shows a job at once without its steps, and again when they have been read."""
 
     KEEPS_HEIGHT = True
 
@@ -26,11 +26,11 @@ class DetailPane(Page):
 
     @property
     def job(self) -> tuple[ParentJob, JobId] | None:
-        """What it shows, with the steps that are known."""
+        """The job that is shown, with the steps read so far."""
         return (self._whole, self._job) if self._whole is not None and self._job is not None else None
 
     def put(self, parent: ParentJob | None, job: JobId | None) -> None:
-        """Show this job; a parent that comes without steps keeps those that were shown before."""
+        """Show this job; a parent without steps keeps those that were shown before."""
         if parent is not None and self._whole is not None and parent.id == self._whole.id:
             parent = with_known_steps(parent, self._whole)
         if job != self._job:

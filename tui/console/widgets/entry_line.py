@@ -1,4 +1,4 @@
-"""The line at the bottom in which a filter, or a text to find, is typed."""
+"""The line at the bottom for a filter or a search text."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tui.console.widgets.one_line import OneLine
 
 
 class Entry(Input):
-    """Tells of every change (`Input.Changed`) and of enter (`Input.Submitted`); esc is the screen's way back."""
+    """Posts `Input.Changed` and, on enter, `Input.Submitted`; the screen handles esc."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("keep", "clear")
 
 
 class EntryLine(Horizontal):
-    """A sign that something is looked for, and what is typed."""
+    """The prompt `/` and the input."""
 
     def __init__(self, value: str, placeholder: str) -> None:
         super().__init__(id="entry")
         self._typed = Entry(value, placeholder=placeholder, id="typed", compact=True, select_on_focus=False)
-        self._typed.cursor_blink = False  # it would send 2 kB/s over a line that has nothing else to carry
+        self._typed.cursor_blink = False  # blinking would send 2 kB/s over an idle line
 
     def compose(self) -> Iterator[Widget]:
         yield OneLine(lambda width: line((" /", Role.KEY)))

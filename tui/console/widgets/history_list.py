@@ -1,4 +1,4 @@
-"""The history: every parent job that matches, of which only those that are looked at are ever read."""
+"""The history list: holds the ids of all matching jobs, and reads only the jobs in view."""
 
 from __future__ import annotations
 
@@ -24,20 +24,19 @@ KEPT_JOBS: Final = 4 * PAGE
 
 
 class HistoryList(LineView):
-    """Holds the ids of all jobs that were found, 8 bytes each, and asks for the jobs of a page when one of its lines is
-    drawn."""
+    """Holds ids, 8 bytes each; asks for the jobs of a page when one of its lines is drawn."""
 
     BINDINGS = bindings("open", "mark")
 
     @dataclass
     class PageNeeded(Message):
-        """These jobs are to be seen and not known."""
+        """These jobs are in view and not read yet."""
 
         ids: list[int]
 
     @dataclass
     class Opened(Message):
-        """The user wants to see everything about a job."""
+        """The user opens a job."""
 
         parent_id: int
 
@@ -49,13 +48,13 @@ class HistoryList(LineView):
         self._jobs: LRUCache[int, ParentJob] = LRUCache(KEPT_JOBS)
         self._asked: set[int] = set()
         self._names = 0
-        """Cells of the longest name that was seen so far."""
+        """Cells of the longest name so far."""
         self._marked: dict[int, ParentJob] = {}
         self._hint: Callable[[int], list[Line]] = lambda width: []
         self._to_the_end = False
-        """Whether the end was asked for before all was there."""
+        """Whether the user went to the end before the search was complete."""
         self.complete = False
-        """Whether all that match are there; more may follow at the end."""
+        """Whether the search is complete."""
 
     @property
     def line_count(self) -> int:
@@ -68,7 +67,7 @@ class HistoryList(LineView):
 
     @property
     def parent_job(self) -> ParentJob | None:
-        """The same, as far as it has been read."""
+        """The job under the cursor, if it has been read."""
         return self._jobs.get(self.parent_id) if self.parent_id is not None else None
 
     def line_at(self, index: int) -> Line:
@@ -77,7 +76,7 @@ class HistoryList(LineView):
         if parent is None:
             self._ask_for_page_of(index)
             return placeholder_row(parent_id)
-        number = len(f"#{self._ids[0]} ")  # the newest has the longest; and there is a place for a mark
+        number = len(f"#{self._ids[0]} ")  # the newest is the longest; one cell for a mark
         has = columns(number, self._names, self.columns)
         row = history_row(parent, self._name_of(parent.target), has, now=self._clock())
         return marked(row, has.number - 1) if parent_id in self._marked else row
@@ -94,9 +93,9 @@ class HistoryList(LineView):
             self.post_message(self.PageNeeded(ids))
 
     def begin(self, ids: array[int], parents: Iterable[ParentJob], hint: Callable[[int], list[Line]]) -> None:
-        """Show these jobs instead, newest first, of which some are known; more may follow.
+        """Replace the list by these jobs, newest first; more may follow.
 
-        `hint`: what to say where in the end there is none.
+        `parents`: those that have been read. `hint`: shown if the complete list is empty.
         """
         self._ids, self._hint, self.complete = array("q", ids), hint, False
         for parent in parents:
@@ -108,13 +107,13 @@ class HistoryList(LineView):
         self.refresh()
 
     def extend(self, ids: Iterable[int]) -> None:
-        """These older ones match as well. They are counted on the screen when they are twice as many as before."""
+        """Add older matches. The screen is updated when the list has doubled."""
         self._ids.extend(ids)
         if len(self._ids) >= 2 * self.virtual_size.height:
             self._show_more()
 
     def end(self) -> None:
-        """No more match."""
+        """The search is complete."""
         self.complete = True
         self._show_more()
         if self._to_the_end:
@@ -128,9 +127,9 @@ class HistoryList(LineView):
             self.refresh_line(index)
 
     def put(self, parents: Iterable[ParentJob]) -> None:
-        """These jobs, which match, were read or have changed; new ones are put in, the cursor stays on its job.
+        """Update or insert matching jobs; the cursor stays on its job.
 
-        What is older than all that has been found so far is yet to be found.
+        Jobs older than all found so far are ignored: the search will find them.
         """
         for parent in parents:
             index = self._place_of(parent.id)
@@ -142,9 +141,9 @@ class HistoryList(LineView):
                 self._insert(index, parent.id)
 
     def forget(self, ids: Iterable[int]) -> int:
-        """These match no longer, or are not kept: the cursor stays on its job, or comes to the next older one.
+        """Remove jobs; the cursor stays on its job or moves to the next older one.
 
-        How many of them were there.
+        Returns how many were in the list.
         """
         removed = 0
         for parent_id in ids:
@@ -162,20 +161,26 @@ class HistoryList(LineView):
             self.refresh()
         return removed
 
-    def give_up(self, ids: Iterable[int]) -> None:
-        """These could not be read; they are asked for again when they are drawn again."""
+    def read_failed(self, ids: Iterable[int]) -> None:
+        """The read of these jobs failed: ask again when they are drawn again."""
         self._asked.difference_update(ids)
 
     def _place_of(self, parent_id: int) -> int:
         return bisect_left(self._ids, -parent_id, key=neg)
 
     @property
+    def selected_job(self) -> tuple[ParentJob, JobId] | None:
+        """The job under the cursor; None where it has not been read yet."""
+        parent = self.parent_job
+        return (parent, JobId(parent.id)) if parent is not None else None
+
+    @property
     def marked_jobs(self) -> list[tuple[ParentJob, JobId]]:
-        """The jobs that the next action is for, newest first; also those that the filter does not show."""
+        """The marked jobs, newest first, including those that the filter hides."""
         return [(self._marked[number], JobId(number)) for number in sorted(self._marked, reverse=True)]
 
     def action_mark(self) -> None:
-        """Mark the job under the cursor, or take its mark away, and go on to the next one."""
+        """Mark or unmark the job under the cursor and move to the next one."""
         parent = self.parent_job
         if parent is None:
             return
@@ -193,7 +198,7 @@ class HistoryList(LineView):
     def _keep(self, parent: ParentJob) -> None:
         if parent.id in self._marked:
             self._marked[parent.id] = parent
-        self._jobs.discard(parent.id)  # the cache keeps the first value of a key that it has
+        self._jobs.discard(parent.id)  # the cache never replaces a value
         self._jobs[parent.id] = parent
         self._asked.discard(parent.id)
         name = sum(cell_len(text) for text, _ in named(self._name_of(parent.target)))

@@ -1,4 +1,4 @@
-"""A list of items, each one line or several, with a cursor that stays on its item while lines come and go."""
+"""A list of items of one or several lines; the cursor stays on its item when lines change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ItemList(LineView):
 
     @dataclass
     class Resized(Message):
-        """It has another width or height: its lines are to be laid out anew."""
+        """Its size has changed: lay out its lines again."""
 
         view: ItemList
 
@@ -41,7 +41,7 @@ class ItemList(LineView):
 
     @property
     def key(self) -> Hashable:
-        """The key of the item under the cursor, None where there is none."""
+        """The key of the item under the cursor; None: no item."""
         return self._lines[self.cursor].key if self.cursor < len(self._lines) else None
 
     @property
@@ -54,12 +54,12 @@ class ItemList(LineView):
         return self.HAS_CURSOR and key is not None and key == self.key
 
     def show(self, lines: Sequence[Line]) -> None:
-        """Show these lines instead, repainting only what differs."""
+        """Show these lines; repaint only changed ones."""
         old, key = self._lines, self.key
         before = self.cursor
         self._lines = lines
         if len(old) != len(lines):
-            self.count_changed()  # for which all of it is painted
+            self.count_changed()  # repaints everything
         else:
             for number, (was, now) in enumerate(zip(old, lines, strict=True)):
                 if was != now:

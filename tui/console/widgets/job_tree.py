@@ -1,4 +1,4 @@
-"""The job tree: parents, newest first, and under those that are unfolded their children."""
+"""The job tree: parents, newest first, and the children of unfolded ones."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tui.console.views.rows import FoldedKey, summary, tree_rows
 from tui.console.widgets.item_list import ItemList
 
 KEPT = RECENT
-"""Parents that are shown, at most, beside those that are open, are marked or have the cursor."""
+"""Parents that are kept, at most, beside open and marked ones and the one under the cursor."""
 
 
 class JobTree(ItemList):
-    """A parent unfolds by itself when it starts, and when it is over folds as the next one starts.
+    """A parent unfolds when it starts; an ended one folds when the next one starts.
 
-    Not the one the cursor is on; and whatever the user folds or unfolds, stays so.
+    The parent under the cursor, and parents that the user folded or unfolded, stay as they are.
     """
 
     BINDINGS = bindings("open", "mark", "fold", "unfold", "fold-away")
@@ -31,7 +31,7 @@ class JobTree(ItemList):
 
     @dataclass
     class Opened(Message):
-        """The user wants to see everything about a job."""
+        """The user opens a job."""
 
         job: JobId
 
@@ -45,9 +45,9 @@ class JobTree(ItemList):
     ) -> None:
         """
         Args:
-            clock: microseconds, for the time that running jobs have taken.
-            name_of: what the user calls the target with this URL.
-            read_only: no job can be made here.
+            clock: microseconds, for the duration of running jobs.
+            name_of: name of the target with this URL.
+            read_only: no job can be run here.
         """
         super().__init__(id=id)
         self._clock = clock
@@ -56,16 +56,16 @@ class JobTree(ItemList):
         self._has_target = True
         self._parents: dict[int, ParentJob] = {}
         self._expanded: dict[int, bool] = {}
-        self._unfolded_by_itself: set[int] = set()
-        self._everything: set[int] = set()
+        self._auto_unfolded: set[int] = set()
+        self._showing_all: set[int] = set()
         self._rows: dict[int, list[Line]] = {}
         self._loaded = False
         self.marks: frozenset[JobId] = frozenset()
-        """The jobs that the next action is for."""
+        """The marked jobs."""
 
     @property
     def job(self) -> JobId | None:
-        """The job under the cursor; the parent where the cursor is on its folded children."""
+        """The job under the cursor; on the line of hidden children the parent."""
         key = self.key
         return JobId(key.parent_id) if isinstance(key, FoldedKey) else key if isinstance(key, JobId) else None
 
@@ -73,15 +73,21 @@ class JobTree(ItemList):
     def parent_job(self) -> ParentJob | None:
         return self._parents.get(self.job.parent) if self.job else None
 
+    @property
+    def selected_job(self) -> tuple[ParentJob, JobId] | None:
+        """The parent under the cursor, and the job that is meant: itself or one of its children."""
+        parent, job = self.parent_job, self.job
+        return (parent, job) if parent is not None and job is not None else None
+
     def put(self, parents: Iterable[ParentJob]) -> None:
-        """Show these parents as they are now, beside the newest of those that were there before."""
+        """Update these parents, and drop the oldest ended ones."""
         news = list(parents)
         started = [parent.id for parent in news if parent.status is Status.RUNNING and not self._runs(parent.id)]
         self._parents |= {parent.id: parent for parent in news}
         for parent_id in started:
             self.unfold(parent_id)
         if started:
-            self._fold_what_is_over()
+            self._fold_ended()
         for parent in news:
             self._make_rows(parent)
         self._loaded = True
@@ -91,38 +97,38 @@ class JobTree(ItemList):
     def _runs(self, parent_id: int) -> bool:
         return parent_id in self._parents and self._parents[parent_id].status is Status.RUNNING
 
-    def say_whether_there_is_a_target(self, has_target: bool) -> None:
-        """On which depends what is said where there is no job."""
+    def set_has_target(self, has_target: bool) -> None:
+        """Decides the hint of an empty tree."""
         if self._has_target != has_target:
             self._has_target = has_target
             self._show_rows()
 
     def unfold(self, parent_id: int) -> None:
-        """Show a parent's children, as soon as it is there, unless the user has hidden them."""
+        """Show the children of a parent, unless the user has folded it."""
         if parent_id not in self._expanded:
             self._expanded[parent_id] = True
-            self._unfolded_by_itself.add(parent_id)
+            self._auto_unfolded.add(parent_id)
 
-    def _fold_what_is_over(self) -> None:
-        for parent_id in list(self._unfolded_by_itself):
+    def _fold_ended(self) -> None:
+        for parent_id in list(self._auto_unfolded):
             parent = self._parents.get(parent_id)
             if parent is not None and parent.status.is_final and parent is not self.parent_job:
-                self._unfolded_by_itself.remove(parent_id)
+                self._auto_unfolded.remove(parent_id)
                 del self._expanded[parent_id]
                 self._make_rows(parent)
 
     def _forget_the_old(self) -> None:
-        """A console may be open for weeks."""
-        at_hand = {job.parent for job in (*self.marks, self.job) if job is not None}
+        """Bounds the memory of a console that is open for weeks."""
+        in_use = {job.parent for job in (*self.marks, self.job) if job is not None}
         for parent_id in sorted(self._parents, reverse=True)[KEPT:]:
-            if self._parents[parent_id].status.is_final and parent_id not in at_hand:
+            if self._parents[parent_id].status.is_final and parent_id not in in_use:
                 del self._parents[parent_id], self._rows[parent_id]
                 self._expanded.pop(parent_id, None)
-                self._unfolded_by_itself.discard(parent_id)
-                self._everything.discard(parent_id)
+                self._auto_unfolded.discard(parent_id)
+                self._showing_all.discard(parent_id)
 
     def go_to_parent(self, parent_id: int) -> None:
-        """Put the cursor on a parent, if it is shown."""
+        """Move the cursor to a parent, if it is shown."""
         self.go_to(JobId(parent_id))
 
     def _make_rows(self, parent: ParentJob) -> None:
@@ -130,7 +136,7 @@ class JobTree(ItemList):
             parent,
             self._name_of(parent.target),
             expanded=self._expanded.get(parent.id, False),
-            show_all=parent.id in self._everything,
+            show_all=parent.id in self._showing_all,
             now=self._clock(),
             width=self.columns,
             marks=self.marks,
@@ -145,7 +151,7 @@ class JobTree(ItemList):
 
     @property
     def marked_jobs(self) -> list[tuple[ParentJob, JobId]]:
-        """What is marked, the newest first; of a job that is marked as a whole not its operations besides."""
+        """The marked jobs, newest first; without the operations of a job that is marked itself."""
         jobs = [job for job in self.marks if job.ordinal is None or JobId(job.parent) not in self.marks]
         return [
             (self._parents[job.parent], job)
@@ -154,7 +160,7 @@ class JobTree(ItemList):
         ]
 
     def action_mark(self) -> None:
-        """Mark the job under the cursor, or take its mark away, and go on to the next one."""
+        """Mark or unmark the job under the cursor and move to the next one."""
         if self.job is None:
             return
         self._mark(self.marks ^ {self.job})
@@ -178,17 +184,17 @@ class JobTree(ItemList):
             self.post_message(self.Opened(self.job))
 
     def action_fold(self, fold: bool | None = None) -> None:
-        """Fold or unfold the parent under the cursor, or whose child is; None: whichever it is not."""
+        """Fold or unfold the parent of the job under the cursor; None: toggle."""
         if self.parent_job is None:
             return
         parent_id = self.parent_job.id
-        self._unfolded_by_itself.discard(parent_id)
+        self._auto_unfolded.discard(parent_id)
         if isinstance(self.key, FoldedKey) and not fold:
-            self._everything.add(parent_id)
+            self._showing_all.add(parent_id)
         else:
             self._expanded[parent_id] = not self._expanded.get(parent_id, False) if fold is None else not fold
         if not self._expanded[parent_id]:
-            self._everything.discard(parent_id)
+            self._showing_all.discard(parent_id)
             self.go_to(JobId(parent_id))
         self._make_rows(self.parent_job)
         self._show_rows()

@@ -18,7 +18,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.console.actions import bindings
-from tui.console.theme import looks_of
+from tui.console.theme import appearance_of
 from tui.console.views.line import Line, Span
 
 
@@ -31,7 +31,7 @@ class LineView(ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = bindings("down", "up", "page-down", "page-up", "first", "last")
     HAS_CURSOR: ClassVar[bool] = True
     KEEPS_HEIGHT: ClassVar[bool] = False
-    """Whether it is as high as before when it has more lines or fewer."""
+    """Whether its height does not depend on its number of lines."""
 
     cursor: reactive[int] = reactive(0, repaint=False, init=False)
     """The line the cursor is on."""
@@ -41,7 +41,7 @@ class LineView(ScrollView, can_focus=True):
 
     @dataclass
     class CursorMoved(Message):
-        """The cursor came to another line."""
+        """The cursor has moved."""
 
         view: LineView
 
@@ -57,7 +57,7 @@ class LineView(ScrollView, can_focus=True):
         raise NotImplementedError
 
     def line_below(self, index: int) -> Line:
-        """What stands at a place below the last line."""
+        """The line at an index below the last line."""
         return Line()
 
     def is_under_cursor(self, index: int) -> bool:
@@ -69,10 +69,10 @@ class LineView(ScrollView, can_focus=True):
         return max(self.scrollable_content_region.width, 0)
 
     def count_changed(self) -> None:
-        """To be called when `line_count` is another one."""
+        """Call this when `line_count` has changed."""
         self.virtual_size = Size(0, self.line_count)
         if self.KEEPS_HEIGHT and self.container_size:
-            # Textual would find out only as it lays out, whether there is a scroll bar now, and lay out once more.
+            # Textual would notice the scroll bar only during layout, and lay out again.
             self.show_vertical_scrollbar = self.line_count > self.container_size.height
             self.scroll_y = self.validate_scroll_y(self.scroll_y)
 
@@ -80,21 +80,21 @@ class LineView(ScrollView, can_focus=True):
         index = y + self.scroll_offset.y
         base = self.rich_style
         width = self.size.width
-        looks = looks_of(self.app)
+        appearance = appearance_of(self.app)
         over = Style.null()
         if index >= self.line_count:
             shown = self.line_below(index)
         else:
             shown = self.line_at(index)
             if self.is_under_cursor(index):
-                over = looks.cursor if self.has_focus else looks.cursor_blurred
-        # Textual drops pieces without text from some lines that it draws, and not from others: one line, one picture.
+                over = appearance.cursor if self.has_focus else appearance.cursor_blurred
+        # Textual drops empty pieces from some lines only: drop them always, so that equal lines look equal.
         segments = [Segment(text, base + style + over) for text, style in self.styled(index, shown.spans) if text]
         return Strip(segments).simplify().adjust_cell_length(width, base + over)
 
     def styled(self, index: int, spans: Sequence[Span]) -> Iterator[tuple[str, Style]]:
-        """The spans of a line with how they look."""
-        roles = looks_of(self.app).roles
+        """The spans of a line with their styles."""
+        roles = appearance_of(self.app).roles
         return ((text, roles[role]) for text, role in spans)
 
     def validate_cursor(self, cursor: int) -> int:
@@ -107,7 +107,7 @@ class LineView(ScrollView, can_focus=True):
         self.post_message(self.CursorMoved(self))
 
     def show_cursor(self) -> None:
-        """Have what the cursor is on in view."""
+        """Scroll to the cursor."""
         if self.HAS_CURSOR:
             self.show_line(self.cursor)
 
@@ -150,7 +150,7 @@ class LineView(ScrollView, can_focus=True):
         self._focus_when_shown = self.has_focus
 
     def on_show(self, event: events.Show) -> None:
-        # A window that was too small for a while had hidden it, and so taken its focus.
+        # A window that was too small has hidden it and taken its focus.
         if self._focus_when_shown and self.screen.focused is None:
             self.focus()
 
@@ -159,18 +159,18 @@ class LineView(ScrollView, can_focus=True):
             self.cursor = at.y + self.scroll_offset.y
 
     def titled(self, title: str, subtitle: str = "") -> Self:
-        """The same view with a title in its border, which is painted anew only for other words."""
+        """Set the title in the border; returns the view. Repaints only for another title."""
         if title != self.border_title:
             self.border_title = title
         return self.subtitled(subtitle)
 
     @property
     def subtitle_room(self) -> int:
-        """Cells that the lower border has for a text, between its corners and the blanks that Textual puts there."""
+        """Cells for text in the lower border, between its corners and Textual's blanks."""
         return max(self.outer_size.width - 6, 0)
 
     def subtitled(self, text: str) -> Self:
-        """The same view with this text, which may be untrusted, in the lower border."""
+        """Set the text in the lower border; returns the view. The text may be untrusted."""
         if text != self._subtitle:
             self._subtitle = text
             self.border_subtitle = Content(text)  # no markup

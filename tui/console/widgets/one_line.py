@@ -8,23 +8,23 @@ from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.console.theme import looks_of
+from tui.console.theme import appearance_of
 from tui.console.views.line import Line
 
 
 class OneLine(Widget):
-    """Draws one line, and anew only when it is another one than before."""
+    """Draws one line, and again only when it has changed."""
 
     def __init__(self, make: Callable[[int], Line], *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
-        """`make`: what to show, for the width there is."""
+        """`make`: makes the line for a width."""
         super().__init__(id=id)
         self._make = make
         self._line = Line()
         self._is_due = False
 
     def renew(self) -> None:
-        """See whether it is another line now: once for all that happens until what is here has been dealt with."""
-        if self.size and not self._is_due:  # what has not been drawn yet is made when it is
+        """Check whether the line has changed, once for all pending events."""
+        if self.size and not self._is_due:  # before the first drawing nothing is to check
             self._is_due = self.call_later(self._renew)
 
     def _renew(self) -> None:
@@ -34,6 +34,6 @@ class OneLine(Widget):
 
     def render_line(self, y: int) -> Strip:
         self._line = self._make(self.size.width)
-        base, roles = self.rich_style, looks_of(self.app).roles
+        base, roles = self.rich_style, appearance_of(self.app).roles
         segments = [Segment(text, base + roles[role]) for text, role in self._line.spans if text]
         return Strip(segments).adjust_cell_length(self.size.width, base)

@@ -1,4 +1,4 @@
-"""A page of text that is read and scrolled: a plan, a job, the help, the detail pane."""
+"""A page of text to scroll and search: a plan, a job, the help, the detail pane."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from rich.style import Style
 
-from tui.console.theme import looks_of
+from tui.console.theme import appearance_of
 from tui.console.views.find import Match, cut, first_from, matches, of_line
 from tui.console.views.line import Line, Span
 from tui.console.widgets.item_list import ItemList
@@ -17,7 +17,7 @@ FOUND_HERE: Final = Style(reverse=True)
 
 
 class Page(ItemList):
-    """Lines without a cursor, in which a text can be found."""
+    """Lines without a cursor, with a search."""
 
     HAS_CURSOR: ClassVar[bool] = False
 
@@ -25,15 +25,15 @@ class Page(ItemList):
         super().__init__(id=id)
         self._text = ""
         self.found: list[Match] = []
-        """Where the text stands that is looked for."""
+        """Matches of the search text."""
         self.found_at = 0
-        """Which of them is the current one."""
+        """Index of the current match."""
 
     def action_move(self, by: int) -> None:
         self.start_at(self.scroll_offset.y + by)
 
     def start_at(self, index: int) -> None:
-        """Scroll so that a line is the first that is seen."""
+        """Scroll a line to the top."""
         self._scroll_at_once(index)
 
     def show(self, lines: Sequence[Line]) -> None:
@@ -44,7 +44,7 @@ class Page(ItemList):
             self.refresh()
 
     def find(self, text: str) -> None:
-        """Mark every place where a text stands, and go to the first from here; mark none for an empty text."""
+        """Mark all matches and go to the next one from here; an empty text marks none."""
         if text == self._text:
             return
         here = self.found[self.found_at].line if self.found else self.scroll_offset.y
@@ -53,7 +53,7 @@ class Page(ItemList):
         self._show_match()
 
     def find_next(self, by: int) -> None:
-        """Go on to another match; after the last comes the first."""
+        """Go to another match, in a circle."""
         if self.found:
             self.found_at = (self.found_at + by) % len(self.found)
             self._show_match()
@@ -70,7 +70,7 @@ class Page(ItemList):
         if not found:
             yield from super().styled(index, spans)
             return
-        roles, here = looks_of(self.app).roles, self.found[self.found_at]
+        roles, here = appearance_of(self.app).roles, self.found[self.found_at]
         for text, role, match in cut(spans, found):
             mark = Style.null() if match is None else FOUND_HERE if match == here else FOUND
             yield text, roles[role] + mark

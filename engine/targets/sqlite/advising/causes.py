@@ -1,4 +1,4 @@
-"""The causes of advice."""
+"""Why an operation is called for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """All causes. Running the operation removes its cause, or the advice explains why not."""
+    """All there is; each has to go away when what is called for has run, or to be explained."""
 
     DAMAGED_INDEXES = "damaged indexes"
     WASTED_SPACE = "wasted space"

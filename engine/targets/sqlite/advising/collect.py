@@ -1,4 +1,4 @@
-"""Collects the condition of a database: cheap facts always, expensive ones within a budget of time."""
+"""Finding out the condition of a database: what is cheap to know at once, what is dear within a budget."""
 
 from __future__ import annotations
 
@@ -25,15 +25,13 @@ if TYPE_CHECKING:
     from engine.targets.sqlite.advising.kept_measurements import KeptMeasurements
     from engine.targets.sqlite.reading.catalog import Table
 
-NO_DBSTAT: Final = "this SQLite has no dbstat"
-
 Read = Callable[[str], Awaitable[list[Any]]]
 
 LEAVES: Final = """
 SELECT count(*), sum(ncell), sum(unused), max(mx_payload) FROM temp.dbstat('main') WHERE pagetype = 'leaf' GROUP BY name
 """
 BYTES_A_SECOND: Final = 8_000_000_000
-"""The fastest rate of reading pages on any machine: a budget too short at this rate is not even tried."""
+"""No machine looks into the pages of a database faster than that: where the budget is shorter, nobody begins."""
 
 
 async def survey(
@@ -49,13 +47,13 @@ async def survey(
     """The condition of the database at `path`.
 
     Args:
-        budget: seconds for expensive queries: counting rows, and reading all pages; None for no limit.
-        lock_timeout: seconds to wait for a lock.
-        waiting: called at each wait for a lock.
-        tables: the tables of the database, if they are known already.
-        kept: the measurements of an earlier full inspection, if nothing was written since.
+        budget: seconds for what is dear to get: counting rows, and looking into pages; None for all it takes.
+        lock_timeout: seconds to wait for a lock, where one is in the way,
+        waiting: and what is called each time;
+        tables: those of the database, where they were read already;
+        kept: what an earlier look found out, since which nobody has written: that is not looked for again.
 
-    Raises sqlite3.Error where the cheap facts cannot be read.
+    Raises sqlite3.Error where not even the cheap facts can be had.
     """
 
     async def read(sql: str) -> list[Any]:
@@ -70,11 +68,11 @@ async def survey(
         statistics, leaves, unseen = kept.statistics_of(tables), None, ""
     else:
         known, has_dbstat = await _known_indexes(read), bool(await read(catalog.HAS_DBSTAT))
-        queries = QueryBudget(connection, budget)
-        async with _read_ahead(queries, path, pages * page_size):
-            statistics = await _statistics(queries, connection, tables, known)
+        dear = QueryBudget(connection, budget)
+        async with _read_ahead(dear, path, pages * page_size):
+            statistics = await _statistics(dear, connection, tables, known)
             leaves, unseen = (
-                await _leaves(queries, pages * page_size, lock_timeout) if has_dbstat else (None, NO_DBSTAT)
+                await _leaves(dear, pages * page_size, lock_timeout) if has_dbstat else (None, "this SQLite cannot")
             )
     wal_size, of_file, *changed = await asyncio.to_thread(
         lambda: (file_size(path + "-wal"), file_size(path), changed_at(path), log_changed_at(path))
@@ -99,7 +97,7 @@ async def survey(
 
 
 class QueryBudget:
-    """Runs expensive queries until their time is up: half of it for counting rows, the rest for pages."""
+    """Queries that may take long, until their time is over: half of it is for rows, all of it for pages."""
 
     def __init__(self, connection: aiosqlite.Connection, budget: float | None) -> None:
         self._connection = connection
@@ -107,21 +105,21 @@ class QueryBudget:
         self._clock = asyncio.get_running_loop().time
         self._begin = self._clock()
 
-    def remaining(self, share: float = 1.0) -> float | None:
-        """The seconds left; None for no limit."""
+    def left(self, share: float = 1.0) -> float | None:
+        """Seconds; None for ever."""
         return None if self.budget is None else self._begin + share * self.budget - self._clock()
 
     def is_enough_for(self, size: int) -> bool:
-        """Whether `size` bytes of pages can possibly be read in time."""
-        remaining = self.remaining()
-        return remaining is None or size <= remaining * BYTES_A_SECOND
+        """Whether so many bytes of pages can be looked into in time, for all that is known."""
+        left = self.left()
+        return left is None or size <= left * BYTES_A_SECOND
 
     async def rows(self, sql: str, share: float = 1.0) -> list[Any] | None:
-        """The rows; None where the time is up. Raises sqlite3.Error."""
-        remaining = self.remaining(share)
-        if remaining is not None and remaining <= 0:
+        """None where the time is over before. Raises sqlite3.Error."""
+        left = self.left(share)
+        if left is not None and left <= 0:
             return None
-        with set_after(remaining) as out_of_time:
+        with set_after(left) as out_of_time:
             try:
                 return await statement.fetch_all(self._connection, sql, out_of_time)
             except sqlite3.OperationalError as error:
@@ -131,21 +129,21 @@ class QueryBudget:
 
 
 async def _statistics(
-    queries: QueryBudget, connection: aiosqlite.Connection, tables: Sequence[Table], known: set[tuple[str, str]]
+    dear: QueryBudget, connection: aiosqlite.Connection, tables: Sequence[Table], known: set[tuple[str, str]]
 ) -> list[Statistics]:
-    """The statistics of each table where they matter."""
+    """None of a table whose statistics do not matter."""
     tables = [table for table in tables if table.indexes or table.known_rows is not None]
-    with set_after(queries.remaining(0.5)) as no_time:
+    with set_after(dear.left(0.5)) as no_time:
         few = await few_rows(connection, tables, ROWS_THAT_MATTER, no_time)
-    found = [await _statistics_of(queries, table, rows, known) for table, rows in zip(tables, few, strict=True)]
+    found = [await _statistics_of(dear, table, rows, known) for table, rows in zip(tables, few, strict=True)]
     return [statistics for statistics in found if statistics is not None]
 
 
 async def _statistics_of(
-    queries: QueryBudget, table: Table, few: int | None, known: set[tuple[str, str]]
+    dear: QueryBudget, table: Table, few: int | None, known: set[tuple[str, str]]
 ) -> Statistics | None:
-    """`few`: its number of rows, counted up to ROWS_THAT_MATTER; None if not in time. Returns None for a table that
-    cannot be read: a check says why."""
+    """`few`: its rows, up to those that matter, where they could be counted in time. None of a table that cannot be
+    read: a check tells why."""
     if few is not None and few < ROWS_THAT_MATTER:
         return Statistics(table=table.name, known_rows=table.known_rows, rows=None if table.known_rows is None else few)
     unknown = tuple(
@@ -158,11 +156,11 @@ async def _statistics_of(
     name, unseen = f"main.{quote(table.name)}", False
     try:
         if unknown and few is None:
-            some = await queries.rows(f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT {ROWS_THAT_MATTER})", 0.5)
+            some = await dear.rows(f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT {ROWS_THAT_MATTER})", 0.5)
             unseen = some is None
             if some is None or some[0][0] < ROWS_THAT_MATTER:
                 unknown = ()
-        counted = None if table.known_rows is None else await queries.rows(f"SELECT count(*) FROM {name}", 0.5)
+        counted = None if table.known_rows is None else await dear.rows(f"SELECT count(*) FROM {name}", 0.5)
     except sqlite3.Error:
         return None
     rows = None if counted is None else int(counted[0][0])
@@ -177,33 +175,33 @@ async def _known_indexes(read: Read) -> set[tuple[str, str]]:
     return {(folded(str(table)), folded(str(index))) for table, index, _ in rows if index is not None}
 
 
-async def _leaves(queries: QueryBudget, size: int, lock_timeout: float) -> tuple[tuple[Leaves, ...] | None, str]:
-    """The leaf pages of every table and index, or why they were not read. `size`: of the database; 0 while another
-    process creates the file."""
+async def _leaves(dear: QueryBudget, size: int, lock_timeout: float) -> tuple[tuple[Leaves, ...] | None, str]:
+    """The leaf pages of everything, or why nobody looked. `size`: that of the database; where it is 0 others may be
+    about to write the file anew."""
     if not size:
         return (), ""
-    if not queries.is_enough_for(size):
-        return None, "it would take too long"
+    if not dear.is_enough_for(size):
+        return None, "that takes too long"
     try:
-        rows = await queries.rows(LEAVES)
+        rows = await dear.rows(LEAVES)
     except sqlite3.Error as error:
         return None, explain(error, lock_timeout)
     if rows is None:
-        return None, f"over the {queries.budget:g} s budget"
+        return None, f"not done within {dear.budget:g} s"
     return tuple(
         Leaves(pages=pages, cells=cells, unused=unused, largest=largest) for pages, cells, unused, largest in rows
     ), ""
 
 
 @contextlib.asynccontextmanager
-async def _read_ahead(queries: QueryBudget, path: str, size: int) -> AsyncIterator[None]:
-    """Read the file into the page cache in order while inside, if it is not there yet: random reads are far slower.
+async def _read_ahead(dear: QueryBudget, path: str, size: int) -> AsyncIterator[None]:
+    """Let the file be read in order meanwhile, where it is not in memory yet: pages here and there take far longer.
 
-    Never map it: writing another file over it would kill this process.
+    It is never mapped: somebody who writes another file over it would end this process.
     """
     ahead = Readahead(path)
     try:
-        if queries.is_enough_for(size):
+        if dear.is_enough_for(size):
             await ahead.begin()
         yield
     finally:

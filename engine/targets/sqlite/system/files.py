@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from engine.domain.errors import TargetRefusedError, TargetUnavailableError
+from engine.domain.errors import TargetMissingError, TargetRefusedError, TargetUnavailableError
 from engine.domain.jobs import Micros
 
 T = TypeVar("T")
@@ -34,7 +34,8 @@ def _told_of(path: str, ask: Callable[[str], T]) -> T:
         return ask(path)
     except OSError as error:
         why, hint = _STAT_ERRORS.get(error.errno or 0, (error.strerror or str(error), "check the path"))
-        raise TargetUnavailableError(path, why, hint) from None
+        kind = TargetMissingError if error.errno == errno.ENOENT else TargetUnavailableError
+        raise kind(path, why, hint) from None
 
 
 def check_readable(path: str) -> None:

@@ -1,4 +1,4 @@
-"""What is said for as long as it is so, as plain functions."""
+"""The status banner and messages about the store: pure functions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from engine.domain.errors import StoreBusyError, StoreError, StoreLostError
 from tui.console.actions import ACTIONS, barred
 from tui.console.views.line import Role
-from tui.console.views.standing import StatusBanner, not_stored, standing_lines, waiting_for_the_store
+from tui.console.views.status_banner import StatusBanner, banner_lines, not_stored, waiting_for_the_store
 
 LOST = StoreLostError("/srv/jobs.db", "was removed while it was in use", "put it back")
 UNREAD = StoreError("/srv/jobs.db", "is damaged", "restore it")
@@ -19,13 +19,14 @@ NO_WORKER = StoreError("worker", "it ended as soon as it was started", "see /srv
     [
         (
             StatusBanner(lost=LOST, unread=UNREAD, no_worker=NO_WORKER),
-            "/srv/jobs.db: was removed while it was in use (put it back). What is shown is as it was last read.",
+            "/srv/jobs.db: was removed while it was in use (put it back). "
+            "The screen shows the last state that was read.",
             Role.FAILED,
         ),
         (StatusBanner(lost=LOST, has_store=False), f"{LOST}.", Role.WARNING),
         (
             StatusBanner(unread=UNREAD, waiting=1),
-            "/srv/jobs.db: is damaged (restore it). What is shown is as it was last read; trying again.",
+            "/srv/jobs.db: is damaged (restore it). The screen shows the last state that was read; retrying.",
             Role.FAILED,
         ),
         (
@@ -35,34 +36,34 @@ NO_WORKER = StoreError("worker", "it ended as soon as it was started", "see /srv
         ),
         (
             StatusBanner(waiting=1),
-            "1 job waits, and no worker is up: dbtend worker starts one, and so does the next job that is run here.",
+            "1 job waits, no worker is up. Start one with: dbtend worker, or run another job here.",
             Role.WARNING,
         ),
         (
             StatusBanner(waiting=2, read_only=True),
-            "2 jobs wait, and no worker is up: dbtend worker starts one.",
+            "2 jobs wait, no worker is up. Start one with: dbtend worker.",
             Role.WARNING,
         ),
         (
             StatusBanner(has_store=False, read_only=True),
-            "There is no store of jobs yet: nothing has run, and a look makes none.",
+            "No job store yet: nothing has run. A read-only console creates none.",
             Role.DIM,
         ),
     ],
 )
 def test_what_weighs_most_is_said(about: StatusBanner, said: str, role: Role) -> None:
-    (line,) = standing_lines(about, 200)
+    (line,) = banner_lines(about, 200)
     assert line.text.strip() == said
     assert {span_role for text, span_role in line.spans if text.strip()} == {role}
 
 
 def test_nothing_is_said_where_all_is_well() -> None:
-    assert standing_lines(StatusBanner(), 80) == []
+    assert banner_lines(StatusBanner(), 80) == []
 
 
 def test_words_on_a_store_that_is_locked() -> None:
     assert waiting_for_the_store("", 3) == (
-        "The store of jobs is busy: another process has locked it. Trying again, for 3 s more."
+        "The job store is busy: another process has locked it. Retrying for 3 s more."
     )
     error = StoreBusyError("the store", "another process has kept it locked for 10 s", "end that process, or try again")
     assert not_stored(error, "") == (
@@ -74,4 +75,4 @@ def test_words_on_a_store_that_is_locked() -> None:
 def test_every_action_that_is_barred_has_a_sentence() -> None:
     for action in ACTIONS:
         if action.writes:
-            assert barred(action.id).startswith("This console is read-only: it looks at everything and does not ")
+            assert barred(action.id).startswith("Read-only: ")

@@ -10,7 +10,7 @@ from engine import ChildJob, JobId, Operation, Progress, Status
 from engine.domain.jobs import FINISHING
 from tests.tui.jobs import parent
 from tui.commands.report import cancel_lines
-from tui.console.views.after_a_cancel import after_a_cancel
+from tui.console.views.cancel_question import cancel_consequences
 
 NOW = 60_000_000
 TARGET = "sqlite:///sales.db"
@@ -24,10 +24,10 @@ WRITING = ChildJob(
 )
 COPYING = replace(WRITING, progress=replace(WRITING.progress, phase="copying"))
 WAITS = ChildJob(parent_id=7, ordinal=2, operation=Operation.ANALYZE, status=Status.PENDING)
-GOES_ON = "is writing back, which cannot be interrupted: it will complete, about 0:10 left. c again ends it by force."
+GOES_ON = "is writing back, which cannot be interrupted: it will complete, about 0:10 left. c again kills its process."
 STOPS = (
     "ends as soon as that is safe for the data. "
-    "Leaves: nothing changed while it copies; once it writes back, it cannot stop."
+    "Leaves: nothing changed, while it copies; once it writes back it can only finish."
 )
 
 
@@ -35,25 +35,25 @@ STOPS = (
     ("children", "said"),
     [
         ([WRITING], f"It {GOES_ON}"),
-        ([WRITING, WAITS], f"vacuum {GOES_ON} What waits does not start."),
+        ([WRITING, WAITS], f"vacuum {GOES_ON} Pending operations do not start."),
         ([COPYING], f"It {STOPS}"),
-        ([COPYING, WAITS], f"vacuum {STOPS} What waits does not start."),
+        ([COPYING, WAITS], f"vacuum {STOPS} Pending operations do not start."),
         ([COPYING, replace(COPYING, parent_id=8)], f"vacuum {STOPS}"),
-        ([WAITS], "It has not begun, and does not start."),
+        ([WAITS], "It has not started yet, and will not."),
         ([WRITING, replace(COPYING, ordinal=2)], f"vacuum {GOES_ON} vacuum {STOPS}"),
         (
             [replace(WRITING, progress=Progress(phase=FINISHING))],
-            "It is finishing, which cannot be interrupted: it will probably complete. c again ends it by force.",
+            "It is finishing, which cannot be interrupted: it will probably complete. c again kills its process.",
         ),
     ],
 )
 def test_what_follows_from_a_cancel(children: list[ChildJob], said: str) -> None:
-    assert after_a_cancel([(child, TARGET) for child in children], NOW) == said
+    assert cancel_consequences([(child, TARGET) for child in children], NOW) == said
 
 
 def test_it_is_said_in_the_words_of_the_command_line() -> None:
     job = parent(COPYING)
     lines = list(cancel_lines(job, job, JobId(job.id), NOW))
     assert [line.strip().lower() for line in lines[1:3]] == [
-        sentence.lower().rstrip(".") for sentence in after_a_cancel([(COPYING, TARGET)], NOW).split(". ")
+        sentence.lower().rstrip(".") for sentence in cancel_consequences([(COPYING, TARGET)], NOW).split(". ")
     ]

@@ -1,4 +1,4 @@
-"""A window that is too small shows nothing but that, and nothing that nobody sees is acted on."""
+"""A window that is too small shows only that, and its keys change nothing."""
 
 from __future__ import annotations
 

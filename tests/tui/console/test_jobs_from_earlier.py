@@ -1,4 +1,4 @@
-"""Jobs that were left from earlier: to open a console starts nothing that nobody asked for."""
+"""Open jobs from earlier: opening a console starts nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[SqliteStore]:
 
 
 @pytest.fixture(autouse=True)
-def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+def _appearance_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "WORKERS_EVERY", 0.02)
 
 
@@ -47,7 +47,7 @@ async def test_only_yes_goes_on_with_what_was_left(
     async with open_console(store.path, entry(), clock=clock, ensure_worker=starts) as console:
         await console.until(lambda: console.screen_name == "ConfirmScreen")
         asked = " ".join(line.strip() for line in console.lines("#text"))
-        assert "2 jobs are left from earlier and no worker is up. Go on with them now?" in asked
+        assert "2 jobs from earlier are open and no worker is up. Start a worker for them now?" in asked
         assert "No leaves them waiting" in asked
         assert not starts.times
         await console.press("y")
@@ -61,7 +61,7 @@ async def test_no_leaves_them_waiting_until_a_job_is_run_here(
     await store.submit([new_job("app")], OnDuplicate.REFUSE)
     async with open_console(store.path, entry(), clock=clock, ensure_worker=starts) as console:
         await console.until(lambda: console.screen_name == "ConfirmScreen")
-        assert "1 job is left" in console.lines("#text")[0]
+        assert "1 job from earlier is open" in console.lines("#text")[0]
         await console.press(key)
         await store.submit([new_job("other")], OnDuplicate.REFUSE)
         await console.until(lambda: len(console.app.context.feed.open) == 2)

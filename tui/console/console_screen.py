@@ -1,9 +1,9 @@
-"""What all screens share: a message line, a footer, the way back, and how they come by news."""
+"""The base of all screens: message line, status banner, footer, news."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar
 
 from textual import events
 from textual.binding import BindingType
@@ -16,7 +16,7 @@ from tui.console.actions import barred, bindings
 from tui.console.keymap import with_keys
 from tui.console.views.keys import footer_line
 from tui.console.views.line import Line, Role, line, with_labels, wrapped
-from tui.console.views.standing import StatusBanner, standing_lines
+from tui.console.views.status_banner import StatusBanner, banner_lines
 from tui.console.widgets.one_line import OneLine
 from tui.console.widgets.page import Page
 from tui.presentation.canonical_urls import canonical
@@ -28,12 +28,23 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+
+class ScreenPart(Protocol):
+    """A part of a screen that carries out some of its actions."""
+
+    @property
+    def actions(self) -> frozenset[str]: ...
+
+    def can(self, action_id: str) -> bool:
+        """Whether one of `actions` can be taken now."""
+
+
 _STEPS_EVERY: Final = 1_000_000
 _STEPS_A_SECOND: Final = 1_500
 
 
 def steps_every(parent: ParentJob) -> int:
-    """Microseconds between two readings of all the steps of a job that runs, at least: there may be thousands."""
+    """Microseconds between two reads of all steps of a running job, at least: there may be thousands."""
     steps = sum(child.progress.steps_total for child in parent.children)
     return max(_STEPS_EVERY, steps * 1_000_000 // _STEPS_A_SECOND)
 
@@ -43,21 +54,23 @@ class ConsoleScreen(Screen[Result]):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("copy", "back", "quit")
     FOOTER: ClassVar[tuple[str, ...]] = ("back", "palette", "help")
-    """Which actions the footer names, in order, as far as they can be taken now."""
+    """Actions that the footer names, in order, if they work now."""
 
     def __init__(self, context: ConsoleContext) -> None:
         super().__init__()
         self.context = context
+        self.parts: Sequence[ScreenPart] = ()
+        """Carry out those actions that the screen does not carry out itself."""
         self._message = Page(id="message")
         self._message.can_focus = False
-        self._last_word = ("", Role.TEXT)
-        self._standing = Page(id="standing")
-        self._standing.can_focus = False
+        self._last_message = ("", Role.TEXT)
+        self._banner = Page(id="banner")
+        self._banner.can_focus = False
         self._footer = OneLine(self._footer_line, id="footer")
         self._too_small = OneLine(self._too_small_line, id="too-small")
 
     def compose(self) -> Iterator[Widget]:
-        # What the first resize would set anyway: so nothing is styled and laid out twice at the start.
+        # The classes that the first resize would set: so nothing is styled and laid out twice at the start.
         app = self.app
         width, height = app.size
         classes = (
@@ -66,7 +79,7 @@ class ConsoleScreen(Screen[Result]):
         )
         self.add_class(*classes, update=False)
         yield from self.compose_body()
-        yield self._standing
+        yield self._banner
         yield self._message
         yield self._footer
         yield self._too_small
@@ -78,29 +91,29 @@ class ConsoleScreen(Screen[Result]):
         context = self.context
         context.news.subscribe(self, self.hear)
         context.trouble.subscribe(self, self.say_error)
-        context.standing_changed.subscribe(self, self.show_standing)
-        self.show_standing(context.standing)
+        context.banner_changed.subscribe(self, self.show_banner)
+        self.show_banner(context.banner)
 
     def hear(self, news: News) -> None:
-        """Something happened to jobs, or one that runs has come further."""
+        """Jobs have changed, or a running job has made progress."""
 
     def can(self, action_id: str) -> bool:
-        """Whether an action of the footer can be taken now."""
+        """Whether an action works now."""
         if self.context.is_barred(action_id):
             return False
         if action_id in {"pause", "resume"}:
             return (action_id == "resume") == (self.context.feed.pause is not None)
         if action_id == "copy":
             return self.copied() is not None
-        return True
+        return next((part.can(action_id) for part in self.parts if action_id in part.actions), True)
 
     @property
     def takes_text(self) -> bool:
-        """Whether keys that are characters are text now."""
+        """Whether character keys are text now."""
         return False
 
     def refuses(self, action_id: str) -> bool:
-        """Whether this console does not do it, whatever it is on; then it says why."""
+        """Whether this console is read-only and the action is not; says so."""
         if self.context.is_barred(action_id):
             self.say(with_keys(barred(action_id)), Role.WARNING)
             return True
@@ -116,34 +129,34 @@ class ConsoleScreen(Screen[Result]):
     def _too_small_line(self, room: int) -> Line:
         width, height = self.size
         how = "Needs 60 x 15. {quit} leaves."
-        said = [" " + with_keys(words) for words in (f"Too small: {width} x {height}. {how}", how)]
-        return line(next((words for words in said if len(words) <= room), said[-1]))
+        texts = [" " + with_keys(words) for words in (f"Too small: {width} x {height}. {how}", how)]
+        return line(next((words for words in texts if len(words) <= room), texts[-1]))
 
     def say(self, sentence: str, role: Role = Role.TEXT) -> None:
-        """Show a sentence above the footer, over what is there, until the next key; else only `unsay` takes it away."""
-        self._last_word = (sentence, role)
+        """Show a message above the footer until the next key or `unsay`."""
+        self._last_message = (sentence, role)
         lines = wrapped(sentence, self.size.width, role, indent=1) if sentence else []
         _show_lines(self._message, with_labels(lines, self.context.names.tags))
 
     def unsay(self, sentence: str) -> None:
-        """Take it away, if it is still what is said: it is so no longer."""
-        if self._last_word[0] == sentence:
+        """Remove this message if it is still shown."""
+        if self._last_message[0] == sentence:
             self.say("")
 
-    def show_standing(self, standing: StatusBanner) -> None:
-        """Show what is so for longer than a moment."""
-        _show_lines(self._standing, standing_lines(standing, self.size.width))
+    def show_banner(self, banner: StatusBanner) -> None:
+        """Show the status banner."""
+        _show_lines(self._banner, banner_lines(banner, self.size.width))
 
     def on_resize(self, event: events.Resize) -> None:
         self._too_small.renew()
-        self.say(*self._last_word)
-        self.show_standing(self.context.standing)
+        self.say(*self._last_message)
+        self.show_banner(self.context.banner)
 
     def say_error(self, error: DbtendError) -> None:
-        self.say(self.context.in_words(error), Role.FAILED)
+        self.say(self.context.format_error(error), Role.FAILED)
 
     def ask_for_password(self, name: str, url: str, problem: PasswordNeededError, then: Callable[[], object]) -> None:
-        """Ask for what `problem` says is missing for this target, and go on with `then` once something was typed."""
+        """Ask for the password that `problem` says is missing; call `then` when one was typed."""
 
         def typed(password: str | None) -> None:
             if password:
@@ -155,7 +168,7 @@ class ConsoleScreen(Screen[Result]):
         self.app.push_screen(self.context.screens.password(f"{name}: {problem.why}."), typed)
 
     def copied(self) -> tuple[str, str] | None:
-        """What there is to copy: what it is, in words, and the text of it; None where there is nothing."""
+        """A name for the text that can be copied, and the text; None: nothing."""
         return None
 
     async def action_copy(self) -> None:
@@ -173,7 +186,7 @@ class ConsoleScreen(Screen[Result]):
 
 
 def _show_lines(page: Page, lines: list[Line]) -> None:
-    """As many rows of the screen as there are lines."""
+    """Show lines in a page of exactly their height."""
     page.set_class(bool(lines), "-shown")
     page.styles.height = len(lines)
     page.show(lines)

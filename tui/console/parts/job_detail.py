@@ -1,0 +1,52 @@
+"""Keeps the detail pane on the job under the cursor of the tree, with its steps."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from textual.worker import Worker
+
+from engine.domain.errors import DbtendError
+from tui.console.console_screen import ConsoleScreen, steps_every
+from tui.console.widgets.detail_pane import DetailPane
+from tui.console.widgets.job_tree import JobTree
+
+if TYPE_CHECKING:
+    from tui.console.feed import News
+
+
+class JobDetail:
+    """Shows a job at once as the tree has it, and its steps when they have been read."""
+
+    def __init__(self, screen: ConsoleScreen[Any], jobs: JobTree, pane: DetailPane) -> None:
+        self._screen, self._context = screen, screen.context
+        self._jobs, self._pane = jobs, pane
+        self._steps_read_at = 0
+
+    def update(self, news: News, shown: int) -> None:
+        """Show news of the parent `shown`; its steps are read on changes, and else at intervals."""
+        parent = next((parent for parent in news.parents if parent.id == shown), None)
+        if parent is not None:
+            is_due = self._context.clock() - self._steps_read_at >= steps_every(parent)
+            self.show(read_steps=is_due or shown in news.changed)
+
+    def show(self, *, read_steps: bool = True) -> None:
+        """Show the job under the cursor."""
+        parent = self._jobs.parent_job
+        self._pane.put(parent, self._jobs.job)
+        self._screen.refresh_footer()
+        if read_steps and parent is not None:
+            self._steps_read_at = self._context.clock()
+            # A partial, not a coroutine: one that is replaced before it starts would never be awaited.
+            read = partial(self._read_steps, parent.id)
+            _: Worker[None] = self._screen.run_worker(read, group="detail", exclusive=True)
+
+    async def _read_steps(self, parent_id: int) -> None:
+        try:
+            whole = await self._context.engine.job(parent_id)
+        except DbtendError as error:
+            self._screen.say_error(error)
+            return
+        if self._jobs.job is not None and self._jobs.job.parent == parent_id:
+            self._pane.put(whole, self._jobs.job)

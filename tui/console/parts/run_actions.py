@@ -1,0 +1,131 @@
+"""Actions on operations: choose them, show their plan, submit what the user accepts there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from engine import ParentJob, Request
+from engine.domain.errors import DuplicateRequestError, PasswordNeededError
+from tui.console.console_screen import ConsoleScreen
+from tui.console.parts.target_actions import TargetActions
+from tui.console.views.hints import nothing_to_run, why_nothing
+from tui.console.views.line import Role
+from tui.console.widgets.job_tree import JobTree
+from tui.console.widgets.operation_list import OperationList
+from tui.console.widgets.target_list import TargetList
+from tui.presentation.target_names import TargetName
+
+if TYPE_CHECKING:
+    from tui.console.views.plans_document import PlanRequest
+
+
+class RunActions:
+    """What the keys for choosing, planning and running do."""
+
+    actions = frozenset({"run", "plan", "choose"})
+
+    def __init__(
+        self,
+        screen: ConsoleScreen[Any],
+        targets: TargetList,
+        operations: OperationList,
+        jobs: JobTree,
+        target_actions: TargetActions,
+        *,
+        changed: Callable[[], None],
+        submitted: Callable[[ParentJob], None],
+    ) -> None:
+        """
+        Args:
+            changed: called when the model has changed.
+            submitted: called with the first of the jobs that were submitted.
+        """
+        self._screen, self._context = screen, screen.context
+        self._operations, self._jobs, self._model = operations, jobs, targets.model
+        self._target_actions = target_actions
+        self._changed, self._submitted = changed, submitted
+        self._plan_wanted_for: int | None = None
+        """The target whose plan the user asked for before its advice was known."""
+
+    def can(self, action_id: str) -> bool:
+        if action_id == "choose":
+            return self._screen.focused is self._operations and self._operations.key is not None
+        return len(self._model.marked) > 1 or any(map(self._model.request, self._model.selected))
+
+    def choose(self) -> None:
+        # On the target under the cursor, at once: the next key, which runs it, may have been typed already.
+        self._target_actions.select()
+        if self._operations.operation is not None:
+            self._model.toggle(self._operations.operation)
+            self._changed()
+
+    def run(self) -> None:
+        if not self._screen.refuses("run"):
+            self.plan()
+
+    def plan(self) -> None:
+        """Show the plan of the chosen operations, or say why there is none."""
+        self._target_actions.select()
+        self._plan_wanted_for = None
+        if len(self._model.marked) > 1:
+            self._screen.app.push_screen(self._context.screens.plans(self._plan_requests()), self._submit_accepted)
+            return
+        (number,) = self._model.selected or (None,)
+        request = self._model.request(number)
+        if number is None or request is None:
+            self._explain_no_plan()
+            return
+        state = self._model.states[number]
+        plan = self._context.screens.plan(request, TargetName.of(state.entry), state.advice or ())
+        self._screen.app.push_screen(plan, self._submit_accepted)
+
+    def _explain_no_plan(self) -> None:
+        state = self._model.state
+        if self._model.is_pending:
+            self._plan_wanted_for = self._model.current
+            self._screen.say("Inspecting the target; the plan opens when that is done.")
+        elif state is not None and isinstance(state.error, PasswordNeededError):
+            self._target_actions.ask_for_password(state.entry, state.error)
+        else:
+            self._screen.say(nothing_to_run(state, is_being_built=bool(self._operations.sample_path)), Role.WARNING)
+
+    def plan_if_wanted(self, number: int) -> None:
+        """Open the plan that was asked for before this target's advice was known."""
+        if number == self._plan_wanted_for == self._model.current and self._screen.is_active:
+            self._screen.say("")
+            self.plan()
+
+    def _plan_requests(self) -> list[PlanRequest]:
+        """A request for each marked target."""
+        from tui.console.views.plans_document import PlanRequest
+
+        states = self._model.states
+        return [
+            PlanRequest(
+                TargetName.of(states[n].entry), self._model.request(n), why_nothing(states[n]), states[n].advice or ()
+            )
+            for n in self._model.marked
+        ]
+
+    def _submit_accepted(self, requests: list[Request] | None) -> None:
+        if requests:
+            self._context.write(partial(self._submit, requests))
+
+    async def _submit(self, requests: list[Request]) -> None:
+        supervisor = self._context.supervisor
+        supervisor.check_worker_can_connect(request.target for request in requests)
+        try:
+            first, *_ = made = await self._context.engine.submit(requests)
+        except DuplicateRequestError as error:
+            self._jobs.go_to_parent(error.parent_id)
+            self._context.tell_error(error)
+        else:
+            urls = {request.target for request in requests}
+            self._model.reset_choice([n for n, state in self._model.states.items() if state.entry.url in urls])
+            self._model.unmark()
+            self._jobs.put(made)
+            self._submitted(first)
+            self._changed()
+            supervisor.start_worker()

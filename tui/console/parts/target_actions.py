@@ -1,0 +1,225 @@
+"""Actions on targets: add, edit, remove, test, inspect, mark, build a sample."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from engine.config.model import TargetEntry
+from engine.domain.errors import DbtendError, PasswordNeededError, UsageError
+from engine.inspection.demo_database import DATABASE, build_demo_database
+from tui.console.console_screen import ConsoleScreen
+from tui.console.keymap import key_of
+from tui.console.parts.target_inspector import TargetInspector
+from tui.console.saved_targets import SavedTargets
+from tui.console.views.hints import examining
+from tui.console.views.line import Role
+from tui.console.widgets.operation_list import OperationList
+from tui.console.widgets.target_list import TargetList
+from tui.presentation.target_names import TargetName
+
+NOT_KEPT: Final = "A sample session saves nothing: leave it, and start dbtend to add your own databases."
+
+
+class TargetActions:
+    """What the keys of the target list do."""
+
+    actions = frozenset({"mark-target", "look", "edit", "remove", "test", "examine", "add", "sample"})
+
+    def __init__(
+        self,
+        screen: ConsoleScreen[Any],
+        targets: TargetList,
+        operations: OperationList,
+        inspector: TargetInspector,
+        changed: Callable[[], None],
+    ) -> None:
+        """`changed`: called when the model has changed."""
+        self._screen, self._context = screen, screen.context
+        self._targets, self._operations, self._model = targets, operations, targets.model
+        self._inspector, self._changed = inspector, changed
+
+    def can(self, action_id: str) -> bool:
+        focused = self._screen.focused
+        here, some = focused is self._targets, self._model.state is not None
+        if action_id == "examine":
+            return some and (here or focused is self._operations)
+        if action_id == "add":
+            return here or not some
+        if action_id == "sample":
+            return not some and not self._operations.sample_path
+        return here and some
+
+    def select(self) -> None:
+        """Make the target under the cursor the current one. At once: the next key may have been typed already."""
+        if self._targets.select_at_cursor():
+            self._changed()
+
+    # In the config file
+
+    async def add(self) -> None:
+        # Awaited, not a worker: the next key that is typed is for the form.
+        if not self._screen.refuses("add"):
+            await self._open_form(None)
+
+    async def edit(self) -> None:
+        if self._screen.refuses("edit"):
+            return
+        self.select()
+        if self._model.state is not None:
+            await self._open_form(self._model.current)
+
+    async def _open_form(self, number: int | None) -> None:
+        """Open the form for a new target, or for one of the list, as the config file has it now."""
+        saved = self._context.saved
+        if saved is None:
+            self._screen.say(NOT_KEPT, Role.WARNING)
+            return
+        if not await self._read_config(saved):
+            return
+        entry = self._model.states[number].entry if number is not None else None
+        was = saved.entry_of(entry) if entry is not None else None
+
+        def kept(new: TargetEntry) -> None:
+            whole = saved.whole(new)
+            if entry is not None:
+                self._context.names.forget(entry)
+            self._context.names.learn(whole)
+            at = self._model.add(whole) if number is None else self._model.change(number, whole)
+            self._changed()
+            self._targets.go_to(at)
+            self.select()
+            self._inspector.inspect_again([at])
+            self._screen.say(f"Saved in {saved.path}.")
+
+        self._screen.app.push_screen(self._context.screens.target_form(saved, was or entry, was=was, kept=kept))
+
+    async def _read_config(self, saved: SavedTargets | None) -> bool:
+        """Read the config file again; False after an error, which is shown."""
+        try:
+            if saved is not None:
+                await saved.read()
+        except DbtendError as error:
+            self._screen.say_error(error)
+            return False
+        return True
+
+    async def remove(self) -> None:
+        if self._screen.refuses("remove"):
+            return
+        self.select()
+        state, number, saved = self._model.state, self._model.current, self._context.saved
+        if state is None or not await self._read_config(saved):
+            return
+        was = saved.entry_of(state.entry) if saved is not None else None
+        name = TargetName.of(state.entry)
+        where = f"the config file {saved.path}" if saved is not None and was is not None else "this session"
+
+        async def decided(yes: bool | None) -> None:
+            if not yes:
+                return
+            if saved is not None and was is not None:
+                try:
+                    await saved.remove(was)
+                except DbtendError as error:
+                    self._screen.say_error(error)
+                    return
+            self._context.names.forget(state.entry)
+            self._model.remove(number)
+            self._changed()
+            self._targets.go_to(self._model.current)
+            self._screen.say(f"{name} removed. Its history is kept.")
+
+        consequence = "Its history and the database itself stay. Jobs on it go on."
+        self._screen.app.push_screen(
+            self._context.screens.confirm(f"Remove {name} from {where}?", consequence), decided
+        )
+
+    # Connection and inspection
+
+    def test(self) -> None:
+        self.select()
+        if self._model.state is not None:
+            self._begin_test(self._model.state.entry)
+
+    def _begin_test(self, entry: TargetEntry) -> None:
+        self._screen.run_worker(self._test(entry), group="test", exclusive=True)
+
+    async def _test(self, entry: TargetEntry) -> None:
+        from tui.console import connection_test
+
+        name = TargetName.of(entry)
+        self._screen.say(f"Testing the connection to {name} ...")
+        try:
+            info = await connection_test.check_connection(self._context.engine, entry.url)
+        except PasswordNeededError as error:
+            self.ask_for_password(entry, error)
+        except DbtendError as error:
+            self._screen.say_error(error)
+        else:
+            self._screen.say(f"{name}: {connection_test.format_result(info)}.")
+            states = self._model.states.items()
+            failed = [n for n, state in states if state.entry.url == entry.url and state.error is not None]
+            self._inspector.inspect_again(failed)
+
+    def ask_for_password(self, entry: TargetEntry, problem: PasswordNeededError) -> None:
+        """Ask, and then test the connection with the answer."""
+        self._screen.ask_for_password(TargetName.of(entry), entry.url, problem, lambda: self._begin_test(entry))
+
+    def inspect(self) -> None:
+        self.select()
+        self._inspector.inspect_again(self._model.selected)
+
+    def inspect_fully(self) -> None:
+        """Start a full inspection, or stop the one that runs."""
+        if not self.can("examine"):
+            return
+        self.select()
+        if self._inspector.stop_full_inspection():
+            self._inspector.inspect_again(self._model.selected)
+            self._screen.say("Full inspection stopped.")
+            return
+        numbers = [number for number in self._model.selected if self._model.states[number].info is not None]
+        if numbers:
+            self._screen.say(examining(self._model.states[numbers[0]], len(numbers)))
+            self._inspector.inspect_fully(numbers)
+
+    def mark(self) -> None:
+        self.select()
+        self._model.mark()
+        self._changed()
+
+    # Without any target
+
+    def build_sample(self) -> None:
+        if self._screen.refuses("sample") or not self.can("sample"):
+            return
+        try:
+            path = Path(tempfile.mkdtemp(prefix="dbtend-demo-")) / DATABASE
+        except OSError as error:
+            why = f"no temporary directory: {error.strerror}"
+            self._screen.say_error(UsageError("sample", why, "set TMPDIR to another directory"))
+            return
+        self._show_building(str(path))
+        self._screen.run_worker(self._build_sample(path), group="sample")
+
+    async def _build_sample(self, path: Path) -> None:
+        try:
+            await asyncio.to_thread(build_demo_database, path)
+        except DbtendError as error:
+            self._screen.say_error(error)
+        else:
+            at = self._model.add(TargetEntry(name=DATABASE, url=str(path)), saved=False)
+            self._inspector.inspect_again([at])
+            self._targets.go_to(at)
+            runs = f"{key_of('run')} shows what would run"
+            self._screen.say(f"Sample database {path} is ready: {runs}. The file stays until you remove it.")
+        finally:
+            self._show_building("")
+
+    def _show_building(self, path: str) -> None:
+        self._operations.sample_path = path
+        self._changed()

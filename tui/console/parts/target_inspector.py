@@ -1,0 +1,202 @@
+"""Inspects the targets of the main screen: when they are opened, when a job ends, when asked, and after a failure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import Any, Final
+
+from textual.timer import Timer
+from textual.worker import Worker
+
+from engine.domain.errors import DbtendError, TargetBusyError
+from engine.inspection import inspector
+from tui.console.console_screen import ConsoleScreen
+from tui.console.target_model import TargetModel
+from tui.console.views.hints import examined
+
+ADVICE_BUDGET: Final = 0.2
+"""Seconds per target that an ordinary inspection may spend on expensive facts."""
+FILES_INSPECTED_AT_ONCE: Final = 8
+"""Inspections of files mostly wait for the disk."""
+FILES_ADVISED_AT_ONCE: Final = 2
+"""Advice on a file is work for this machine."""
+SERVERS_AT_ONCE: Final = 16
+"""Inspections and advice on servers are work for the server."""
+PRESENCE_CHECKS_AT_ONCE: Final = 3
+"""Each uses a thread, and keeps it while a disk hangs."""
+RETRY_AFTER = 3.0
+"""Seconds to the next inspection of targets that were locked or unavailable; doubled after each failure."""
+RETRY_AFTER_AT_MOST: Final = 60.0
+PRESENCE_EVERY = 5.0
+"""Seconds between two presence checks, at least."""
+
+
+class TargetInspector:
+    """Writes what it finds into the model. Inspection and advice of one target never wait for another target."""
+
+    def __init__(
+        self,
+        screen: ConsoleScreen[Any],
+        model: TargetModel,
+        *,
+        changed: Callable[[], None],
+        advised: Callable[[int, DbtendError | None], None],
+    ) -> None:
+        """
+        Args:
+            screen: runs the workers and timers, and shows the result of a full inspection.
+            changed: called when the model has changed.
+            advised: called with the number of a target when its advice is known, or with why it is not.
+        """
+        self._screen, self._model = screen, model
+        self._changed, self._advised = changed, advised
+        self._engine = screen.context.engine
+        self._retry_timer: Timer | None = None
+        self._retry_in = RETRY_AFTER
+        self._full_inspection: Worker[None] | None = None
+        self._fingerprints: dict[int, str | None] = {}
+        """Fingerprint of the database at the last presence check; None: no readable database."""
+        self._presence_checks: set[int] = set()
+        """Targets whose presence check has not answered yet."""
+        self._last_presence_check = monotonic()
+        self._file_inspections = asyncio.Semaphore(FILES_INSPECTED_AT_ONCE)
+        self._file_advice = asyncio.Semaphore(FILES_ADVISED_AT_ONCE)
+        self._servers = asyncio.Semaphore(SERVERS_AT_ONCE)
+        self._presence_slots = asyncio.Semaphore(PRESENCE_CHECKS_AT_ONCE)
+
+    # Inspection and advice
+
+    def inspect(self, numbers: Iterable[int]) -> Worker[None]:
+        """Inspect these targets, and then advise on them."""
+        return self._screen.run_worker(self._inspect_all(list(numbers)), group="targets")
+
+    def inspect_again(self, numbers: Iterable[int]) -> None:
+        """The same because the user asked: the list shows that it is going on."""
+        self._model.set_inspecting(numbers)
+        self._retry_in = RETRY_AFTER
+        self._changed()
+        self.inspect(numbers)
+
+    async def _inspect_all(self, numbers: Iterable[int]) -> None:
+        await asyncio.gather(*map(self._inspect_one, numbers))
+
+    async def _inspect_one(self, number: int) -> None:
+        async with self._slot(number, self._file_inspections):
+            state = self._model.states.get(number)
+            if state is None:
+                return
+            try:
+                info = await self._engine.inspect(state.entry.url)
+            except DbtendError as error:
+                self._model.set_error(number, error)
+            else:
+                self._model.set_info(number, info)
+                self._screen.context.inspected[info.url] = info
+        self._changed()
+        self._screen.run_worker(self._advise_in_slot(number), group="advice")
+
+    async def _advise_in_slot(self, number: int) -> None:
+        async with self._slot(number, self._file_advice):
+            await self._advise(number, ADVICE_BUDGET)
+
+    def _slot(self, number: int, of_files: asyncio.Semaphore) -> asyncio.Semaphore:
+        state = self._model.states.get(number)
+        return self._servers if state is not None and inspector.is_on_server(state.entry.url) else of_files
+
+    async def _advise(self, number: int, budget: float | None) -> DbtendError | None:
+        """Find out what a target needs; returns why that failed."""
+        state, failure = self._model.states.get(number), None
+        if state is not None and state.info is not None:
+            try:
+                advice = await self._engine.advise(state.entry.url, budget=budget)
+            except DbtendError as error:
+                self._model.set_advice_failed(number, is_busy=isinstance(error, TargetBusyError))
+                failure = error
+            else:
+                self._model.set_advice(number, advice)
+            self._changed()
+            self._advised(number, failure)
+        self._schedule_retry()
+        return failure
+
+    # Retry
+
+    @property
+    def will_retry(self) -> bool:
+        """Whether another inspection is scheduled: there is no timer otherwise."""
+        return self._retry_timer is not None
+
+    def _schedule_retry(self) -> None:
+        if not self._model.to_retry:
+            self._retry_in = RETRY_AFTER
+        elif self._retry_timer is None:
+            self._retry_timer = self._screen.set_timer(self._retry_in, self._retry)
+            self._retry_in = min(self._retry_in * 2, RETRY_AFTER_AT_MOST)
+
+    def _retry(self) -> None:
+        self._retry_timer = None
+        self.inspect(self._model.to_retry)
+
+    # Full inspection
+
+    def inspect_fully(self, numbers: Iterable[int]) -> None:
+        """Advise on these targets without a budget, one after the other."""
+        self._model.set_inspecting(numbers)
+        self._changed()
+        self._full_inspection = self._screen.run_worker(self._advise_fully(numbers), group="examination")
+
+    async def _advise_fully(self, numbers: Iterable[int]) -> None:
+        failures = {number: await self._advise(number, budget=None) for number in numbers}
+        states = self._model.states
+        self._screen.say(examined([(states[number], why) for number, why in failures.items() if number in states]))
+
+    def stop_full_inspection(self) -> bool:
+        """Stop it; returns whether one was running."""
+        running, self._full_inspection = self._full_inspection, None
+        if running is None or running.is_finished:
+            return False
+        running.cancel()
+        return True
+
+    # Presence
+
+    def check_presence_if_due(self) -> None:
+        """Check which databases are there, without opening any.
+
+        Called on keys and news instead of by a timer: a timer would keep idle disks awake.
+        """
+        if monotonic() - self._last_presence_check >= PRESENCE_EVERY:
+            self._last_presence_check = monotonic()
+            self._screen.run_worker(self.check_presence(), group="watch")
+
+    async def check_presence(self) -> None:
+        """Inspect the targets that are gone, back, or replaced by another database."""
+        asked = [number for number in self._model.states if number not in self._presence_checks]
+        self._presence_checks.update(asked)
+        await asyncio.gather(*map(self._check_presence_of, asked))
+
+    async def _check_presence_of(self, number: int) -> None:
+        try:
+            async with self._presence_slots:
+                fingerprint = await self._read_fingerprint(number)
+        finally:
+            self._presence_checks.discard(number)
+        state = self._model.states.get(number)
+        if state is None:
+            return
+        if number in self._fingerprints:
+            has_changed = fingerprint != self._fingerprints[number]
+        else:
+            has_changed = (fingerprint is None) != (state.info is None)
+        self._fingerprints[number] = fingerprint
+        if has_changed:
+            await self._inspect_one(number)
+
+    async def _read_fingerprint(self, number: int) -> str | None:
+        state = self._model.states.get(number)
+        try:
+            return await self._engine.fingerprint(state.entry.url) if state is not None else None
+        except DbtendError:
+            return None

@@ -1,0 +1,69 @@
+"""The status banner: a lasting problem that keeps jobs from running or from being shown."""
+
+from __future__ import annotations
+
+from engine.domain.errors import DbtendError
+from engine.domain.frozen import frozen
+from tui.console.views.line import Line, Role, wrapped
+from tui.presentation.text import counted
+
+
+@frozen
+class StatusBanner:
+    """The state that the banner is made from."""
+
+    lost: DbtendError | None = None
+    """Why the store is no longer read, for good."""
+    unread: DbtendError | None = None
+    """Why the last read of the store failed; it is retried."""
+    no_worker: DbtendError | None = None
+    """Why no worker could be started."""
+    waiting: int = 0
+    """Open jobs for which no worker was requested."""
+    has_store: bool = True
+    read_only: bool = False
+
+
+def banner_lines(about: StatusBanner, width: int) -> list[Line]:
+    """The most important problem; empty: all is well."""
+    for sentence, role in _sentences(about):
+        return wrapped(sentence, width, role, indent=1)
+    return []
+
+
+def _sentences(about: StatusBanner) -> list[tuple[str, Role]]:
+    sentences: list[tuple[str, Role]] = []
+    if about.lost and not about.has_store:
+        sentences.append((f"{about.lost}.", Role.WARNING))
+    elif about.lost:
+        sentences.append((f"{about.lost}. The screen shows the last state that was read.", Role.FAILED))
+    if about.unread:
+        sentences.append((f"{about.unread}. The screen shows the last state that was read; retrying.", Role.FAILED))
+    if about.no_worker:
+        sentences.append((f"No worker: {_without_worker(about.no_worker)}.", Role.FAILED))
+    if about.waiting:
+        wait = "waits" if about.waiting == 1 else "wait"
+        or_else = "" if about.read_only else ", or run another job here"
+        how = f"Start one with: dbtend worker{or_else}"
+        sentences.append((f"{counted(about.waiting, 'job')} {wait}, no worker is up. {how}.", Role.WARNING))
+    if not about.has_store:
+        sentences.append(("No job store yet: nothing has run. A read-only console creates none.", Role.DIM))
+    return sentences
+
+
+def _without_worker(error: DbtendError) -> str:
+    """The error as text; the banner says already that it is about the worker."""
+    hint = f" ({error.hint})" if error.hint else ""
+    return f"{error.why}{hint}" if error.what == "worker" else str(error)
+
+
+def waiting_for_the_store(locked_by: str, seconds_left: int) -> str:
+    """Said while a write waits; `locked_by`: which process holds the lock, "" if unknown."""
+    who = locked_by or "another process has locked it"
+    return f"The job store is busy: {who}. Retrying for {seconds_left} s more."
+
+
+def not_stored(error: DbtendError, locked_by: str) -> str:
+    """Said when the write has failed."""
+    who = f"; {locked_by}" if locked_by else ""
+    return f"Nothing was stored: {error.why}{who} ({error.hint})."
