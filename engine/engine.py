@@ -1,4 +1,4 @@
-"""The engine as its users see it, and the one place where its parts are wired together."""
+"""The public face of the engine, and the one place where its parts are wired together."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from engine.history import estimates, stale_journal, trends
 from engine.history.retention import prune, pruning
 from engine.history.target_history import past_step_seconds, target_history
 from engine.inspection import inspector
-from engine.store.sqlite.connections import PATIENCE
+from engine.store.sqlite.connections import OPEN_TIMEOUT
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.writer import BUSY_TIMEOUT
 from engine.submission.manager import DatabaseMaintenanceManager
@@ -87,7 +87,7 @@ class Engine:
         run: str | None = None,
         retention: Retention | None = None,
         read_only: bool = False,
-        patience: float = PATIENCE,
+        timeout: float = OPEN_TIMEOUT,
         clock: Callable[[], Micros] = now,
     ) -> AsyncIterator[Self]:
         """Open the store, creating it where there is none, and start `workers` workers.
@@ -95,31 +95,30 @@ class Engine:
         Args:
             store_path: the SQLite file that holds the jobs.
             workers: how many targets this engine works on at once.
-            own_jobs: execute only these parents, and what is submitted through this engine; None: every job.
-            max_running: run nothing while as many operations run on this store and host, in whatever process; None: do.
-            identity: as which this process was started, by one that tells how it ends.
-            run: reserve what is submitted here for worker processes that have this name in their identity.
-            retention: remove old history by these rules, now and every hour; None leaves that to others.
-            read_only: look at everything, and change nothing: what would write to the store or cause a job raises
-                ReadOnlyError, and no store is created, upgraded or tended. Where there is none it is as an empty one.
-            patience: seconds to wait for a store that another process keeps locked.
+            own_jobs: execute only these parents and those submitted through this engine; None: every job.
+            max_running: the most operations running at once on this store and host, in all processes; None: no limit.
+            identity: the identity under which a supervising process started this one.
+            run: reserve jobs submitted here for worker processes whose identity has this name.
+            retention: prune the history by these rules, now and every hour; None: do not prune.
+            read_only: change nothing. Calls that would write to the store or start a job raise ReadOnlyError; no store
+                is created, upgraded or supervised. A missing store reads as an empty one.
+            timeout: seconds to wait for a store that another process locks.
             clock: microseconds since the epoch, UTC.
 
         Raises:
-            StoreError: the store cannot be opened, or comes from a newer version; StoreBusyError, which is one, where
-                others keep it locked.
-            ReadOnlyError: it would have to be upgraded first, or workers or retention are asked for all the same.
+            StoreError: the store cannot be opened, or is of a newer version; StoreBusyError if others lock it.
+            ReadOnlyError: `read_only`, and the store needs an upgrade, or workers or retention are requested.
 
-        On the way out, running operations are asked to stop safely and are handed back to the store; to let
-        them end first, `drain`.
+        On exit, running operations are cancelled safely and handed back to the store; call `drain` first to let them
+        end.
         """
         async with AsyncExitStack() as stack:
             if read_only:
                 if workers or retention is not None:
-                    raise ReadOnlyError("engine", "cannot carry out jobs or prune where it only looks", _WITHOUT)
-                looking = SqliteStore.look(store_path, clock=clock, patience=patience)
+                    raise ReadOnlyError("engine", "cannot run jobs or prune while read-only", _WITHOUT)
+                looking = SqliteStore.open_read_only(store_path, clock=clock, timeout=timeout)
             else:
-                looking = SqliteStore.open(store_path, clock=clock, patience=patience)
+                looking = SqliteStore.open(store_path, clock=clock, timeout=timeout)
             store = await stack.enter_async_context(looking)
             if not read_only:
                 await stack.enter_async_context(supervising(store))
@@ -148,20 +147,20 @@ class Engine:
 
     @property
     def has_store(self) -> bool:
-        """Whether there is a store at all; one that only looks makes none."""
+        """Whether the store exists: a read-only engine creates none."""
         return self._store.is_there
 
     @property
     def lost(self) -> StoreError | None:
-        """Why what is known of jobs is no longer kept in step, for good; None as long as it is."""
+        """Why the store is gone for good: it was removed or replaced. None while it is there."""
         return self._store.lost
 
     async def store_locked_by(self) -> str:
-        """Which other processes keep the store from being written now, in words; "" where that cannot be told."""
+        """The processes that lock the store against writing, as text; "" if none, or if unknown."""
         return await self._store.locked_by()
 
     def _must_write(self, what: str) -> None:
-        """To be asked before anything is touched. Raises ReadOnlyError."""
+        """Raises ReadOnlyError."""
         if self.read_only:
             raise ReadOnlyError(what, "would change something, and this is read-only", _WITHOUT)
 
@@ -177,7 +176,7 @@ class Engine:
             DuplicateRequestError: an open parent already does the same, and `on_duplicate` is REFUSE;
                 with MERGE that parent is returned instead of a new one.
 
-        Cancelled before anything is stored, it stores nothing; later it returns all the same.
+        A cancel before the commit stores nothing; a later one has no effect.
         """
         self._must_write("submit")
         ids = await self._manager.submit(requests, on_duplicate)
@@ -187,11 +186,10 @@ class Engine:
     async def plan(self, request: Request, *, advice: Sequence[Advice] = ()) -> Plan:
         """The exact steps `request` would execute now. Changes nothing. Raises as `submit` does.
 
-        How long they take is estimated from how long they took before, where they did. It is warned of indexes that
-        are known to be damaged. `advice`: see `look.plan`.
+        Estimates come from earlier runs. Known damaged indexes give warnings. `advice`: see `inspector.plan`.
         """
-        url = await asyncio.to_thread(inspector.canonical_url, request.target)  # links are on disks, which may be slow
-        await stale_journal.refuse(self._store, url)
+        url = await asyncio.to_thread(inspector.canonical_url, request.target)  # resolving links may be slow
+        await stale_journal.refuse_stale_journal(self._store, url)
         past = await self._past_of(url)
         plan = await inspector.plan(request, past, advice=advice, read_only=self.read_only)
         jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.MAX_JOBS_READ)
@@ -204,33 +202,33 @@ class Engine:
         return estimates.with_estimates(plan, jobs, request.options, past_steps)
 
     async def inspect(self, target: str) -> TargetInfo:
-        """What a database is and what can be done with it. Raises TargetError."""
-        await stale_journal.refuse(self._store, await asyncio.to_thread(inspector.canonical_url, target))
+        """Facts of a database and the operations it offers. Raises TargetError."""
+        await stale_journal.refuse_stale_journal(self._store, await asyncio.to_thread(inspector.canonical_url, target))
         return await inspector.inspect(target, read_only=self.read_only)
 
     async def fingerprint(self, target: str) -> str:
-        """The same for as long as the same database is there and may be read. Raises TargetError where it is not."""
-        return await asyncio.to_thread(inspector.fingerprint, target)  # a disk that does not answer stops nobody else
+        """A fingerprint of the database file. Raises TargetError if it is missing or unreadable."""
+        return await asyncio.to_thread(inspector.fingerprint, target)  # a disk may hang
 
     async def advise(self, target: str, *, budget: float | None = 0.5) -> tuple[Advice, ...]:
-        """What a database needs and why: one for each operation, in the order in which they are best run.
+        """One advice per operation, in the recommended order.
 
-        `budget`: seconds that facts which are dear to get may take; None takes the time it needs. See `needed` in
-        engine.domain.advice for what of a request this calls for. Raises TargetError.
+        `budget`: seconds for expensive measurements; None: no limit. `engine.domain.advice.needed` reduces a request to
+        what the advice calls for. Raises TargetError.
         """
         url = await asyncio.to_thread(inspector.canonical_url, target)
-        await stale_journal.refuse(self._store, url)
+        await stale_journal.refuse_stale_journal(self._store, url)
         past = await self._past_of(url)
-        advice, measured = await inspector.survey(target, past, budget=budget, read_only=self.read_only)
+        advice, measured = await inspector.advise_and_measure(target, past, budget=budget, read_only=self.read_only)
         if measured is not None and not self.read_only:
-            with suppress(StoreError):  # then it is looked for once more
+            with suppress(StoreError):  # then the next call measures again
                 await self._store.save_measurement(url, measured)
         return advice
 
     async def damaged_indexes(self, target: str) -> tuple[str, ...]:
-        """Those that the last check on record found damaged and nothing has rebuilt since; some may be gone by now.
+        """Indexes that the last check on record found damaged and that were not rebuilt since.
 
-        The database is not opened. Raises UsageError.
+        The database is not opened: some may be dropped by now. Raises UsageError.
         """
         url = await asyncio.to_thread(inspector.canonical_url, target)
         return (await self._past_of(url)).damaged_indexes
@@ -238,42 +236,42 @@ class Engine:
     async def _past_of(self, url: str) -> TargetHistory:
         try:
             file = await self.fingerprint(url)
-        except TargetError:  # the look that follows says why
+        except TargetError:  # the inspection that follows reports it
             file = None
         return await target_history(self._store, url, self._clock(), file)
 
     async def cancel(self, job: JobId, *, force: bool = False, reason: Reason = Reason.CANCELLED_BY_USER) -> ParentJob:
-        """Ask for the end of a child, or of all open children of a parent.
+        """Cancel a child, or all open children of a parent.
 
-        A pending child is cancelled at once. A running one is asked to stop and ends as what really
-        happened: a VACUUM that could not be interrupted any more ends completed. What is over stays as it is.
+        A pending child is cancelled at once. A running one is asked to stop, and may still complete: a VACUUM in its
+        last phase cannot be interrupted. A finished one stays as it is.
 
-        `force`: also kill the process that runs it (see `preview_force_cancel`). The child ends cancelled once another
-        process has undone what was left half done and has looked for damage.
+        `force`: also kill the process that runs it (see `preview_force_cancel`). The child ends cancelled after another
+        process has recovered the database.
 
-        Raises JobNotFoundError; with `force` also UsageError: nothing runs, or not where it could be killed from here.
+        Raises JobNotFoundError; with `force` also UsageError: nothing runs, or it cannot be killed from here.
         """
         self._must_write("cancel")
         if force:
             from engine.execution import force_kill
 
-            await force_kill.end(self._store, job, reason)
+            await force_kill.cancel_by_force(self._store, job, reason)
         else:
             await self._store.request_cancel(job, reason)
         return await self.job(job.parent)
 
     async def preview_force_cancel(self, job: JobId) -> ForceCancel:
-        """What `cancel` with `force` would come to now. Raises as that does."""
-        from engine.execution import force_kill  # a rare thing, with much to decide
+        """The effect of `cancel` with `force`. Raises as that does."""
+        from engine.execution import force_kill  # rarely needed
 
-        return await force_kill.look(self._store, job)
+        return await force_kill.preview(self._store, job)
 
     async def retry(self, parent_id: int, *, only_incomplete: bool = False, confirmed: bool = False) -> ParentJob:
-        """Submit the request of a parent that is over once more, as a new parent with `retry_of`.
+        """Submit the request of a finished parent again, as a new parent with `retry_of`.
 
-        `only_incomplete`: only the operations that did not complete. `confirmed`: somebody says yes to those that
-        need it, which a yes before does not cover. Raises JobNotFoundError, UsageError (it is still open, or nothing is
-        left to repeat), and what `submit` raises.
+        `only_incomplete`: only the operations that did not complete. `confirmed`: the user confirms operations that
+        need it; the confirmation of the first run does not count. Raises JobNotFoundError, UsageError (it is open, or
+        nothing is left to repeat), and what `submit` raises.
         """
         self._must_write("retry")
         parent = await self.job(parent_id)
@@ -286,12 +284,12 @@ class Engine:
             self._processor.adopt(parent_ids)
 
     async def drain(self, seconds: float | None = None) -> None:
-        """Start nothing more here, and wait until nothing runs here, for so many seconds at most; None for ever."""
+        """Claim no more jobs here, and wait until the running ones end, at most `seconds`; None: without limit."""
         if self._processor is not None:
             await self._processor.drain(seconds)
 
     async def pause(self, by: str) -> None:
-        """Let no job start, in any process, until `resume`; what runs goes on. `by` tells who wants it."""
+        """Start no job in any process until `resume`; running ones go on. `by`: who asked for it."""
         self._must_write("pause")
         await self._store.pause(by)
 
@@ -301,19 +299,19 @@ class Engine:
         await self._store.resume()
 
     async def paused(self) -> Pause | None:
-        """Since when, and at whose word, nothing starts; None where jobs do start."""
+        """Since when and on whose request no job starts; None if not paused."""
         return await self._store.paused()
 
     async def pin(self, parent_id: int, *, pinned: bool = True) -> ParentJob:
-        """Keep a job from retention, or with `pinned=False` no longer. Raises JobNotFoundError."""
+        """Exempt a job from retention, or with `pinned=False` no longer. Raises JobNotFoundError."""
         self._must_write("pin" if pinned else "unpin")
         await self._store.pin(parent_id, pinned)
         return await self.job(parent_id)
 
     async def prune(self, retention: Retention, *, dry_run: bool = False) -> Mapping[Status, int]:
-        """Remove the history that need not be kept, little by little; how many parents of each status.
+        """Remove old history in small transactions; returns the number of parents by status.
 
-        `dry_run`: remove nothing, only count.
+        `dry_run`: only count.
         """
         if not dry_run:
             self._must_write("prune")
@@ -328,7 +326,7 @@ class Engine:
         return await self._store.jobs(ids)
 
     async def open_jobs(self) -> list[ParentJob]:
-        """All parents that are not over, oldest first, without steps and logs."""
+        """All open parents, oldest first, without steps and logs."""
         return await self._store.open_jobs()
 
     async def history(
@@ -338,15 +336,15 @@ class Engine:
         return await self._store.history(where or HistoryFilter(), before=before, limit=limit)
 
     def search(self, where: HistoryFilter | None = None) -> AsyncIterator[array[int]]:
-        """The ids of all matching parents, newest first, bit by bit: for a screen that pages by itself.
+        """The ids of all matching parents, newest first, in batches: for a screen that pages by itself.
 
-        The first come at once, however many there are; a bit in which nothing matches is empty. Jobs that are made or
-        change meanwhile are told by `changes`, and belong there if `HistoryFilter.matches`.
+        The first batch comes at once; a batch may be empty. `changes` reports jobs that appear or change during the
+        search; `HistoryFilter.matches` tells whether they belong to the result.
         """
         return self._store.search(where or HistoryFilter())
 
     async def trend(self, job: ParentJob) -> tuple[Trend, ...]:
-        """For each operation of a job how it went on this database before, up to and with this job."""
+        """For each operation of a job: its runs on this database up to and including this job."""
         operations = dict.fromkeys(child.operation for child in job.children)
         return tuple([await self._trend(job, operation) for operation in operations])
 
@@ -357,19 +355,19 @@ class Engine:
         return trends.trend_of(operation, job.request.options, runs)
 
     async def count(self) -> int:
-        """How many parents there are."""
+        """The number of parents."""
         return await self._store.count()
 
     def changes(self, after: int | None = None) -> AsyncIterator[Change | Lagged]:
-        """Everything that happens to jobs from now on, in commit order and without a gap.
+        """All changes of jobs from now on, in commit order and without a gap, from all processes that share the store.
 
-        `after`: the `seq` of the last change that was seen; None starts with what comes next. Changes come
-        from all processes that share the store. The iterator never ends; break out of it, or close it.
+        `after`: the `seq` of the last change already seen; None: from now on. The iterator never ends; break out of
+        it, or close it.
         """
         return self._orchestrator.changes(after)
 
     async def wait(self, parent_ids: Collection[int]) -> list[ParentJob]:
-        """Wait until all these parents are over, and return them with steps and logs."""
+        """Wait until all these parents have ended, and return them with steps and logs."""
         return await self._orchestrator.wait(parent_ids)
 
     async def workers(self) -> list[WorkerProcess]:

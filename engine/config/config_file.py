@@ -1,4 +1,4 @@
-"""The config file as a thing that is read and changed: whole or not at all, and never over what somebody else wrote."""
+"""Reads and changes the config file: atomically, and never over the change of another program."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from engine.domain.errors import ConfigError
 from engine.system.private_files import make_directories
 
 ATTEMPTS: Final = 5
-"""How often a change is made to the newest text, where the file is written again and again meanwhile."""
+"""Attempts to apply a change while other programs keep writing the file."""
 
 
 class ConfigFile:
-    """The config file at `path`, which does not have to exist yet."""
+    """The config file at `path`, which may not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self.path: Final = path
 
     def load(self) -> Config:
-        """What it says; everything at its default where it does not exist. Raises ConfigError."""
+        """Its content; all defaults if it does not exist. Raises ConfigError."""
         return load_config(self.path, required=False)
 
     def change(self, edit: Callable[[str], str]) -> Config:
-        """Give it the text that `edit` makes of the newest one; what it says then.
+        """Replace its text by `edit` of the current text; returns the new content.
 
-        `edit` may be called more than once. Raises ConfigError, also what `edit` raises: then the file is as it was.
+        `edit` may be called more than once. Raises ConfigError, and what `edit` raises; then the file is unchanged.
         """
         from engine.config.parser import parse_config  # few sessions change anything
 
         real = Path(os.path.realpath(self.path))
         try:
             make_directories(real.parent)
-            with _alone_in(real.parent):
+            with _locked(real.parent):
                 for _ in range(ATTEMPTS):
                     before = _read(real)
                     text = edit(self._decoded(before))
@@ -50,11 +50,11 @@ class ConfigFile:
         except RecursionError:
             raise ConfigError(str(self.path), "nests too deeply", "nothing was changed") from None
         except UnicodeEncodeError:
-            raise ConfigError(str(self.path), "cannot hold what is no text", "write it as %XX in a URL") from None
+            raise ConfigError(str(self.path), "can hold valid text only", "write other bytes as %XX in a URL") from None
         except OSError as error:
             why = f"cannot be written: {error.strerror or error}"
             raise ConfigError(str(self.path), why, "nothing was changed") from None
-        raise ConfigError(str(self.path), "is being changed by somebody else all the time", "try again")
+        raise ConfigError(str(self.path), "is changed by another program all the time", "try again")
 
     def _decoded(self, content: bytes | None) -> str:
         try:
@@ -64,8 +64,8 @@ class ConfigFile:
 
 
 @contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
-    """While no other process of ours changes a file there. An editor does not ask, so that is looked for besides."""
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the lock on changes of files there by dbtend. Editors ignore it: `_replace` detects their changes."""
     lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -82,14 +82,14 @@ def _read(path: Path) -> bytes | None:
 
 
 def _replace(path: Path, before: bytes | None, content: bytes) -> bool:
-    """Put a whole new file in place of the one that held `before`; False where it holds something else by now."""
+    """Replace the file atomically; False if its content is no longer `before`."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             if before is not None:
-                _look_like(path.stat(), file.fileno())
+                _copy_permissions(path.stat(), file.fileno())
             file.flush()
             os.fsync(file.fileno())
         if _read(path) != before:
@@ -103,8 +103,8 @@ def _replace(path: Path, before: bytes | None, content: bytes) -> bool:
     return True
 
 
-def _look_like(status: os.stat_result, file: int) -> None:
-    """The same mode, and the same owner as far as that is ours to say."""
+def _copy_permissions(status: os.stat_result, file: int) -> None:
+    """Copy the mode, and the owner if permitted."""
     with suppress(PermissionError):
         os.fchown(file, status.st_uid, status.st_gid)
     os.fchmod(file, stat.S_IMODE(status.st_mode))

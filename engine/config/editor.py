@@ -1,7 +1,6 @@
-"""Changes to the targets and the theme in the text of a config file: what is not meant to change, stays to the letter.
+"""Edits the targets and the theme in the text of a config file; everything else stays as it is, to the letter.
 
-A target is a section of its own, `[targets.NAME]`; one that is written in another way becomes such a section when it is
-changed.
+A target is a section, `[targets.NAME]`; one written in another way becomes such a section when it is changed.
 """
 
 from __future__ import annotations
@@ -16,19 +15,19 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import SingleKey
 
-from engine.config.model import Config, TargetEntry, expanded, inapplicable_key
+from engine.config.model import Config, TargetEntry, expand_home, inapplicable_key
 from engine.config.parser import parse_config
 from engine.domain.errors import ConfigError
 from engine.domain.frozen import frozen
 
-EDITED: Final = ("url", "label", "operations")
-"""What can be changed of a target beside its name; the rest of what is said of it stays."""
+EDITABLE: Final = ("url", "label", "operations")
+"""The keys of a target that can be edited besides its name; its other keys stay."""
 
 
 def with_target(text: str, entry: TargetEntry, *, was: TargetEntry | None = None, file: str) -> str:
-    """The text with this target: a new one, or in place of the one that it `was`.
+    """The text with this target added, or in place of the target `was`.
 
-    Raises ConfigError: the text is wrong, or says no longer what it said of the target; the name is taken.
+    Raises ConfigError: the text is invalid, the target has changed in the file, or the name is taken.
     """
     config = parse_config(text, file)
     if was is not None:
@@ -36,13 +35,13 @@ def with_target(text: str, entry: TargetEntry, *, was: TargetEntry | None = None
     others = {other.name: other for other in config.targets if was is None or other.name != was.name}
     if entry.name in others:
         raise ConfigError(entry.name, "is the name of another target", "give it a name of its own")
-    meant = replace(entry, url=expanded(entry.url))
+    meant = replace(entry, url=expand_home(entry.url))
     if was is not None:
-        meant = replace(was, name=meant.name, **{key: getattr(meant, key) for key in EDITED})
+        meant = replace(was, name=meant.name, **{key: getattr(meant, key) for key in EDITABLE})
     if key := inapplicable_key(meant):
-        hint = "take that out in an editor first, or save the other database as another target"
-        raise ConfigError(meant.name, f"{file} says {key} of it, which means nothing to a database of this kind", hint)
-    changes = {key: _value(entry, key) for key in EDITED if was is None or getattr(meant, key) != getattr(was, key)}
+        hint = "remove the key in an editor first, or add the database as a new target"
+        raise ConfigError(meant.name, f"{file} says {key} of it, which does not apply to this kind of database", hint)
+    changes = {key: _value(entry, key) for key in EDITABLE if was is None or getattr(meant, key) != getattr(was, key)}
     lines = _Lines(text)
     section = lines.section("targets", was.name) if was is not None else None
     if was is not None and section is not None:
@@ -60,9 +59,9 @@ def with_target(text: str, entry: TargetEntry, *, was: TargetEntry | None = None
 
 
 def without_target(text: str, was: TargetEntry, *, file: str) -> str:
-    """The text without this target, and without the comment that stands right above its section.
+    """The text without this target and the comment right above its section.
 
-    Raises ConfigError: the text is wrong, or says no longer what it said of the target.
+    Raises ConfigError: the text is invalid, or the target has changed in the file.
     """
     config = parse_config(text, file)
     _refuse_if_changed(config, was, file)
@@ -76,7 +75,7 @@ def without_target(text: str, was: TargetEntry, *, file: str) -> str:
 
 
 def with_theme(text: str, theme: str, *, file: str) -> str:
-    """The text with this theme of the console. Raises ConfigError: the text is wrong."""
+    """The text with this theme of the console. Raises ConfigError: the text is invalid."""
     config = parse_config(text, file)
     lines = _Lines(text)
     section = lines.section("console")
@@ -95,11 +94,11 @@ def _value(entry: TargetEntry, key: str) -> str | list[str] | None:
 
 def _refuse_if_changed(config: Config, was: TargetEntry, file: str) -> None:
     if was not in config.targets:
-        raise ConfigError(was.name, f"has been changed in {file} meanwhile", "look at it again, and change it then")
+        raise ConfigError(was.name, f"was changed in {file} by another program", "open it again and repeat the change")
 
 
 def _verified(text: str, meant: Config, file: str, *, best: str = "to sections such as [targets.sales]") -> str:
-    """The text, as it says what is meant: the last word is with the parser, whatever the file looks like."""
+    """The text, if it parses to the config `meant`; else raises ConfigError."""
     try:
         found = parse_config(text, file)
     except ConfigError:
@@ -115,13 +114,13 @@ def _in_any_order(config: Config) -> Config:
 
 
 def _without_scattered(text: str, name: str) -> str:
-    """The text without a target that is no section of its own: `targets.sales.url = ...`, or an inline table."""
+    """The text without a target that is not a section: `targets.sales.url = ...`, or an inline table."""
     try:
         document = tomlkit.parse(text)
         del document["targets"][name]
         return document.as_string()
     except (TOMLKitError, KeyError, ValueError):
-        return text  # which will not be taken for what is meant
+        return text  # `_verified` refuses it
 
 
 @frozen
@@ -130,9 +129,9 @@ class _Statement:
 
     text: str
     header: tuple[str, ...] | None = None
-    """The path that it opens, where it is a header."""
+    """The path of a header."""
     key: str | None = None
-    """What it says the value of, where it does."""
+    """The key of a key-value line."""
 
     @property
     def is_blank(self) -> bool:
@@ -144,7 +143,7 @@ class _Statement:
 
 
 class _Lines:
-    """The text as the statements that it consists of. A section is where its header is."""
+    """The text as a list of statements. A section is the index of its header."""
 
     def __init__(self, text: str) -> None:
         self._newline = "\r\n" if "\r\n" in text.partition("\n")[0] + "\n" else "\n"
@@ -158,7 +157,7 @@ class _Lines:
         return next((n for n, s in enumerate(self._statements) if s.header == path), None)
 
     def put(self, section: int, key: str, value: Any) -> None:
-        """Set a value in a section, beside the comment it had; None takes it out."""
+        """Set a value in a section and keep its comment; None removes it."""
         inside = range(section + 1, self._last(section) + 1)
         at = next((n for n in inside if self._statements[n].key == key), None)
         if at is None and value is not None:
@@ -192,7 +191,7 @@ class _Lines:
             del self._statements[0]
 
     def add_section(self, path: tuple[str, ...], values: Mapping[str, Any]) -> None:
-        """Add a section below those of its kind that are there, or at the end."""
+        """Add a section after the existing ones of its kind, or at the end."""
         sections = [n for n, s in enumerate(self._statements) if s.header is not None and s.header[0] == path[0]]
         at = self._end(sections[-1]) if sections else len(self._statements)
         said = [_header(*path), *(f"{k} = {tomlkit.item(v).as_string()}" for k, v in values.items() if v is not None)]
@@ -209,7 +208,7 @@ class _Lines:
         self._statements.insert(at, _Statement(line + self._newline, key=key))
 
     def _last(self, section: int) -> int:
-        """The last statement of a section that says anything; the header, where there is none."""
+        """The last key-value statement of a section; its header if there is none."""
         last = section
         for n in range(section + 1, len(self._statements)):
             if self._statements[n].header is not None:
@@ -219,7 +218,7 @@ class _Lines:
         return last
 
     def _end(self, section: int) -> int:
-        """Behind the last statement of a section, and behind comments right below it, unless the next is about them."""
+        """The end of a section: after its last statement and comments right below, unless they belong to the next."""
         end = past = self._last(section) + 1
         while past < len(self._statements) and self._statements[past].is_comment:
             past += 1
@@ -227,9 +226,9 @@ class _Lines:
 
 
 def _statements(text: str) -> list[_Statement]:
-    """The text cut where a statement ends: behind as few lines as are TOML by themselves."""
+    """The text split into statements: the shortest groups of lines that are valid TOML."""
     found, gathered = [], ""
-    for line in re.findall(r"[^\n]*\n|[^\n]+", text):  # for TOML, other than for Python, only that ends a line
+    for line in re.findall(r"[^\n]*\n|[^\n]+", text):  # in TOML only \n ends a line
         gathered += line
         try:
             values = tomllib.loads(gathered)

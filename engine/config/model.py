@@ -1,4 +1,4 @@
-"""The config file: targets, defaults, console, retention; and where dbtend keeps its files."""
+"""The model of the config file: targets, defaults, console, retention; and the default paths."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class TargetEntry:
     """A database the user named in the config file, or gave on the command line."""
 
     name: str
-    """What the user calls it: the config name, or the file's name."""
+    """Its name: from the config, or the file name."""
     url: str
-    """What `Engine.inspect` and `Request.target` take: a path or a URL."""
+    """A path or a URL, as `Engine.inspect` and `Request.target` take it."""
     label: str | None = None
-    """Such as PROD: shown as text and colour wherever the target is named."""
+    """Such as PROD: shown as text and colour with the name."""
     operations: tuple[Operation, ...] | None = None
     on_failure: OnFailure | None = None
     on_step_failure: OnFailure | None = None
@@ -38,15 +38,15 @@ class TargetEntry:
     server: ServerSettings = NO_SETTINGS
 
     def with_defaults(self, defaults: Defaults) -> TargetEntry:
-        """This entry, with what it leaves open as it is for all targets of its kind."""
+        """This entry with the defaults for its missing values."""
         is_server = names_server(self.url)
         missing = {name for name in SHARED if getattr(self, name) is None} - (FOR_FILES if is_server else set())
-        server = self.server.over(defaults.server) if is_server else self.server
+        server = self.server.merged_over(defaults.server) if is_server else self.server
         return replace(self, server=server, **{name: getattr(defaults, name) for name in missing})
 
     @property
     def options(self) -> Options:
-        """How operations on it are carried out where nothing else is asked for."""
+        """The default options of operations on it."""
         usual = Options()
         return Options(
             on_failure=self.on_failure or usual.on_failure,
@@ -61,9 +61,9 @@ class TargetEntry:
 
 
 SHARED: Final = ("on_failure", "on_step_failure", "lock_timeout", "verify", "check", "jobs", "analysis_limit")
-"""What can be said of one target, and of all in [defaults]; as can be what is for servers."""
+"""The keys of a target that are also allowed in [defaults], besides those for servers."""
 FOR_FILES: Final = frozenset({"analysis_limit"})
-"""What means nothing to a database server."""
+"""The keys that do not apply to a database server."""
 
 
 @frozen(kw_only=True)
@@ -78,19 +78,19 @@ class Defaults:
     server: ServerSettings = NO_SETTINGS
     workers: int = 2
     grace: float = 30.0
-    """Seconds that what runs may go on for when its process is asked to end."""
+    """Seconds that running operations may take to end at a shutdown."""
 
 
 @frozen(kw_only=True)
 class ConsoleConfig:
     theme: str | None = None
     refresh: float = 0.25
-    """Seconds between two looks at the progress of running jobs."""
+    """Seconds between two reads of the progress of running jobs."""
     mouse: bool = True
     keys: Mapping[str, str] = field(default_factory=dict)
-    """Other keys for actions, by their ids: `{"retry": "R"}`. What they mean, the console knows."""
+    """Keys by action id: `{"retry": "R"}`. The console defines the actions."""
     read_only: bool = False
-    """Whether the console looks at everything and changes nothing."""
+    """Whether the console changes nothing."""
 
 
 @frozen(kw_only=True)
@@ -108,7 +108,7 @@ MAX_ANALYSIS_LIMIT: Final = 1_000_000
 
 
 def default_store_path() -> Path:
-    """Where the jobs are kept unless the user says otherwise."""
+    """The default path of the store."""
     return user_state_path("dbtend") / "jobs.db"
 
 
@@ -117,12 +117,12 @@ def default_config_path() -> Path:
 
 
 def inapplicable_key(entry: TargetEntry) -> str:
-    """What is said of a target that means nothing to a database of its kind; "" for nothing of it."""
+    """The first key of a target that does not apply to its kind of database; "" without one."""
     if names_server(entry.url):
         return next((key for key in FOR_FILES if getattr(entry, key) is not None), "")
     return next((key for key in SERVER_KEYS if getattr(entry.server, key) is not None), "")
 
 
-def expanded(url: str) -> str:
-    """What a path that begins with ~ means. Raises RuntimeError where that is no one's home."""
+def expand_home(url: str) -> str:
+    """The path with ~ expanded. Raises RuntimeError if the user has no home."""
     return str(Path(url).expanduser()) if url.startswith("~") else url

@@ -1,4 +1,4 @@
-"""The text of a config file, read as a `Config`."""
+"""Parses the text of a config file to a `Config`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.config.model import (
     ConsoleConfig,
     Defaults,
     TargetEntry,
-    expanded,
+    expand_home,
 )
 from engine.config.servers import SERVER_KEYS, server_settings
 from engine.config.table import Table, root_table
@@ -23,9 +23,9 @@ from engine.targets import names_server
 
 
 def parse_config(text: str, file: str) -> Config:
-    """The config that `text` holds; `file` is what errors call it. Raises ConfigError."""
+    """The config in `text`; `file` is its name in errors. Raises ConfigError."""
     root = root_table(text, file)
-    root.only("targets", "defaults", "console", "retention")
+    root.allow_only("targets", "defaults", "console", "retention")
     return Config(
         targets=tuple(_target(entry) for entry in root.table("targets").tables()),
         defaults=_defaults(root.table("defaults")),
@@ -35,11 +35,11 @@ def parse_config(text: str, file: str) -> Config:
 
 
 def _target(entry: Table) -> TargetEntry:
-    entry.only("url", "label", "operations", *SHARED, *SERVER_KEYS)
+    entry.allow_only("url", "label", "operations", *SHARED, *SERVER_KEYS)
     url = entry.text("url")
     if not url:
-        entry.wrong("url", "is missing", 'give a path or a URL, such as url = "/srv/sales.db"')
-    _refuse_of_another_kind(entry, is_server=names_server(url))
+        entry.fail("url", "is missing", 'give a path or a URL, such as url = "/srv/sales.db"')
+    _refuse_inapplicable(entry, is_server=names_server(url))
     return TargetEntry(
         name=entry.path[-1],
         url=_expanded(url, entry),
@@ -56,23 +56,23 @@ def _target(entry: Table) -> TargetEntry:
     )
 
 
-def _refuse_of_another_kind(entry: Table, *, is_server: bool) -> None:
-    """Raise ConfigError for what means nothing to a database of this kind."""
+def _refuse_inapplicable(entry: Table, *, is_server: bool) -> None:
+    """Raise ConfigError for a key that does not apply to this kind of database."""
     for key in FOR_FILES if is_server else SERVER_KEYS:
         if entry.has(key):
             kind = "a database server" if is_server else "a SQLite file"
-            entry.wrong(key, f"means nothing to {kind}, as this target is", "leave it out here")
+            entry.fail(key, f"does not apply to {kind}", "leave it out here")
 
 
 def _expanded(url: str, entry: Table) -> str:
     try:
-        return expanded(url)
+        return expand_home(url)
     except RuntimeError:
-        entry.wrong("url", f"begins with {url.partition('/')[0]}, which is no home", "give the whole path")
+        entry.fail("url", f"begins with {url.partition('/')[0]}, which has no home directory", "give the full path")
 
 
 def _defaults(table: Table) -> Defaults:
-    table.only(*SHARED, *SERVER_KEYS, "workers", "grace")
+    table.allow_only(*SHARED, *SERVER_KEYS, "workers", "grace")
     given = Defaults()
     on_failure = table.choice("on_failure", OnFailure)
     on_step_failure = table.choice("on_step_failure", OnFailure)
@@ -94,10 +94,10 @@ def _defaults(table: Table) -> Defaults:
 
 
 def _console(table: Table) -> ConsoleConfig:
-    table.only("theme", "refresh", "mouse", "read_only", "keys")
+    table.allow_only("theme", "refresh", "mouse", "read_only", "keys")
     refresh = table.seconds("refresh")
     if refresh is not None and refresh < 0.05:
-        table.wrong("refresh", "must be at least 0.05 seconds", "0.25 suits most terminals")
+        table.fail("refresh", "must be at least 0.05 seconds", "0.25 suits most terminals")
     mouse = table.flag("mouse")
     return ConsoleConfig(
         theme=table.text("theme"),
@@ -109,7 +109,7 @@ def _console(table: Table) -> ConsoleConfig:
 
 
 def _retention(table: Table) -> Retention:
-    table.only("completed", "failed", "cancelled", "keep_last")
+    table.allow_only("completed", "failed", "cancelled", "keep_last")
     given = Retention()
     keep_last = table.count("keep_last", MAX_KEEP_LAST, least=0)
     return Retention(

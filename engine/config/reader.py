@@ -1,4 +1,4 @@
-"""The config file as it lies on the disk, read as a `Config`."""
+"""Reads the config file from disk."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from engine.domain.errors import ConfigError
 from engine.domain.humanize import size
 
 MOST_BYTES: Final = 2_000_000
-"""Of a config file: ten thousand targets have room in it."""
+"""The largest config file: room for ten thousand targets."""
 
 
 def load_config(path: Path, *, required: bool) -> Config:
-    """Read the config file; without one, and if it is not `required`, everything is at its default.
+    """Read the config file. A missing file gives all defaults, unless it is `required`.
 
     Raises ConfigError, with file, key and line.
     """
@@ -31,13 +31,13 @@ def load_config(path: Path, *, required: bool) -> Config:
         raise ConfigError(str(path), f"cannot be read: {error.strerror}", "it must be a readable text file") from None
     except UnicodeDecodeError:
         raise ConfigError(str(path), "is not UTF-8 text", "a config file is TOML in UTF-8") from None
-    from engine.config.parser import parse_config  # who has no such file does without all that reads TOML
+    from engine.config.parser import parse_config  # not needed without a file
 
     return parse_config(text, str(path))
 
 
 def read_config(path: Path) -> bytes:
-    """What is in the file. Raises OSError, also where it is no file, which may never end, or has no end in sight."""
+    """The content of the file. Raises OSError, also if it is not a regular file or too large."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         mode = os.fstat(descriptor).st_mode

@@ -1,4 +1,4 @@
-"""What the config file can say of operations on database servers, for one target or for all."""
+"""The settings of operations on database servers, for one target or for all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_PARALLEL_WORKERS: Final = 1024
 
 @frozen(kw_only=True)
 class ServerSettings:
-    """Those of `ServerOptions` that make sense every time; None where nothing is said."""
+    """The fields of `ServerOptions` that can be configured; None: not set."""
 
     schemas: tuple[str, ...] | None = None
     truncate: bool | None = None
@@ -36,16 +36,16 @@ class ServerSettings:
     snapshot_wait: float | None = None
     server_wait: float | None = None
 
-    def over(self, others: ServerSettings) -> ServerSettings:
-        """With what others say where these say nothing."""
-        return replace(others, **self._said)
+    def merged_over(self, others: ServerSettings) -> ServerSettings:
+        """These settings, with those of `others` where they are not set."""
+        return replace(others, **self._set_values)
 
     @property
     def options(self) -> ServerOptions:
-        return replace(NO_SERVER_OPTIONS, **self._said)
+        return replace(NO_SERVER_OPTIONS, **self._set_values)
 
     @property
-    def _said(self) -> dict[str, Any]:
+    def _set_values(self) -> dict[str, Any]:
         return {name: value for name in SERVER_KEYS if (value := getattr(self, name)) is not None}
 
 

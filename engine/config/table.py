@@ -1,4 +1,4 @@
-"""A table of the config file, read key by key; what is wrong is said with file, line and key."""
+"""Typed access to a table of the config file; errors name file, line and key."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from engine.domain.requests import MAX_WAIT, Operation
 _Choice = TypeVar("_Choice", bound=StrEnum)
 FOREVER: Final = "forever"
 _LONGEST: Final = 100
-"""Characters of what is wrong that are repeated; and lines of one statement that are looked through."""
+"""Characters of a wrong value in an error; and the most lines of one statement."""
 
 
 class Table:
-    """Raises ConfigError where the value of a key is not as it must be; what is not there is None."""
+    """Each method returns None for a missing key, and raises ConfigError for a wrong value."""
 
     def __init__(self, values: Mapping[str, Any], path: tuple[str, ...], text: str, file: str) -> None:
         self.path = path
         self._values, self._text, self._file = values, text, file
 
-    def only(self, *known: str) -> None:
+    def allow_only(self, *known: str) -> None:
         for key in self._values:
             if key not in known:
                 close = get_close_matches(key, known, 1)
                 hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
-                self.wrong(key, "is no key that dbtend knows", hint)
+                self.fail(key, "is an unknown key", hint)
 
     def has(self, key: str) -> bool:
         return key in self._values
@@ -41,7 +41,7 @@ class Table:
     def table(self, key: str) -> Table:
         value = self._values.get(key, {})
         if not isinstance(value, dict):
-            self.wrong(key, "must be a table", f"write it as [{'.'.join((*self.path, key))}]")
+            self.fail(key, "must be a table", f"write it as [{'.'.join((*self.path, key))}]")
         return Table(value, (*self.path, key), self._text, self._file)
 
     def tables(self) -> Iterator[Table]:
@@ -51,20 +51,20 @@ class Table:
     def text(self, key: str) -> str | None:
         value = self._values.get(key)
         if value is not None and not isinstance(value, str):
-            self.wrong(key, "must be text", f'such as {key} = "..."')
+            self.fail(key, "must be text", f'such as {key} = "..."')
         return value
 
     def names(self, key: str) -> tuple[str, ...] | None:
-        """A list of texts, without any twice."""
+        """A list of texts, without duplicates."""
         value = self._values.get(key)
         if value is None:
             return None
         if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
-            self.wrong(key, "must be a list of names", f'such as {key} = ["public"]')
+            self.fail(key, "must be a list of names", f'such as {key} = ["public"]')
         return tuple(dict.fromkeys(value))
 
     def size(self, key: str, least: int, most: int) -> int | None:
-        """Bytes, as a database server counts: 1 MB is 1024 kB."""
+        """Bytes, in the units of a database server: 1 MB is 1024 kB."""
         text = self.text(key)
         if text is None:
             return None
@@ -73,7 +73,7 @@ class Table:
         except ValueError:
             value = -1
         if not least <= value <= most:
-            self.wrong(key, f"must be a size from {memory(least)} to {memory(most)}", f'such as {key} = "64MB"')
+            self.fail(key, f"must be a size from {memory(least)} to {memory(most)}", f'such as {key} = "64MB"')
         return value
 
     def texts(self) -> dict[str, str]:
@@ -86,7 +86,7 @@ class Table:
             return None
         # A bool is an int in Python; inf and nan are floats in TOML.
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
-            self.wrong(key, "must be a number of seconds, 0 or more", f"such as {key} = 5")
+            self.fail(key, "must be a number of seconds, 0 or more", f"such as {key} = 5")
         return float(value)
 
     def wait(self, key: str) -> float | None:
@@ -99,23 +99,23 @@ class Table:
         except ValueError:
             value = math.inf
         if value > MAX_WAIT:
-            self.wrong(key, f"must be a duration up to {span(MAX_WAIT)}", f'such as {key} = "30m"')
+            self.fail(key, f"must be a duration up to {span(MAX_WAIT)}", f'such as {key} = "30m"')
         return value
 
     def count(self, key: str, most: int, *, least: int = 1) -> int | None:
         value = self._values.get(key)
         if value is not None and (type(value) is not int or not least <= value <= most):
-            self.wrong(key, f"must be a whole number from {least} to {most}", f"such as {key} = 2")
+            self.fail(key, f"must be a whole number from {least} to {most}", f"such as {key} = 2")
         return value
 
     def flag(self, key: str) -> bool | None:
         value = self._values.get(key)
         if value is not None and not isinstance(value, bool):
-            self.wrong(key, "must be true or false", f"such as {key} = true")
+            self.fail(key, "must be true or false", f"such as {key} = true")
         return value
 
     def age(self, key: str, default: float | None) -> float | None:
-        """Seconds; None for ever."""
+        """Seconds; None: without limit."""
         value = self.text(key)
         if value is None:
             return default
@@ -124,7 +124,7 @@ class Table:
         try:
             return parse_duration(value)
         except ValueError:
-            self.wrong(key, f'must be an age, or "{FOREVER}"', f'such as {key} = "90d", "12w" or "36h"')
+            self.fail(key, f'must be an age, or "{FOREVER}"', f'such as {key} = "90d", "12w" or "36h"')
 
     def choice(self, key: str, choices: type[_Choice]) -> _Choice | None:
         value = self.text(key)
@@ -135,13 +135,13 @@ class Table:
         if value is None:
             return None
         if not isinstance(value, list) or not value:
-            self.wrong(key, "must be a list of operations", f'such as {key} = ["vacuum", "analyze"]')
+            self.fail(key, "must be a list of operations", f'such as {key} = ["vacuum", "analyze"]')
         names = tuple(self._one_of(key, name, Operation) for name in value)
         if len(set(names)) < len(names):
-            self.wrong(key, "names an operation twice", "name each operation once")
+            self.fail(key, "names an operation twice", "name each operation once")
         return names
 
-    def wrong(self, key: str, why: str, hint: str) -> NoReturn:
+    def fail(self, key: str, why: str, hint: str) -> NoReturn:
         path = (*self.path, key)
         line = _line_of(path, self._text) or _line_of(self.path, self._text) or 1
         raise ConfigError(f"{self._file}, line {line}", f"{shortened('.'.join(path))} {why}", hint)
@@ -150,7 +150,7 @@ class Table:
         try:
             return choices(str(value))
         except ValueError:
-            self.wrong(key, f"cannot be {shortened(repr(value))}", f"known: {', '.join(choices)}")
+            self.fail(key, f"cannot be {shortened(repr(value))}", f"known: {', '.join(choices)}")
 
 
 def shortened(text: str) -> str:
@@ -158,11 +158,11 @@ def shortened(text: str) -> str:
 
 
 def root_table(text: str, file: str) -> Table:
-    """The whole of `text`; `file` is what errors call it. Raises ConfigError where it is no TOML."""
+    """The root table of `text`; `file` is its name in errors. Raises ConfigError if it is not TOML."""
     try:
         return Table(tomllib.loads(text), (), text, file)
     except RecursionError:
-        raise ConfigError(file, "nests too deeply", "the deepest that dbtend has use for is [targets.NAME]") from None
+        raise ConfigError(file, "nests too deeply", "the deepest table is [targets.NAME]") from None
     except ValueError as error:
         why, line = _syntax_error(str(error), text)
         raise ConfigError(f"{file}, line {line}", shortened(why), "the file must be TOML") from None
@@ -176,8 +176,8 @@ def _syntax_error(message: str, text: str) -> tuple[str, int]:
     return message[: found.start()], int(found[1]) if found[1] else max(1, len(text.splitlines()))
 
 
-def place_of(file: Path, *key: str) -> str:
-    """Where in the file a key is, for an error: `config.toml, line 7`; the file alone where that cannot be told."""
+def key_location(file: Path, *key: str) -> str:
+    """The location of a key, for an error: `config.toml, line 7`; only the file if the line is unknown."""
     try:
         line = _line_of(key, file.read_text())
     except (OSError, UnicodeDecodeError):
@@ -186,12 +186,12 @@ def place_of(file: Path, *key: str) -> str:
 
 
 def _line_of(path: Sequence[str], text: str) -> int | None:
-    """The line where the statement begins that brings in the key at `path`.
+    """The line where the statement that defines the key at `path` begins.
 
-    tomllib tells no positions: so the shortest beginning of the file in which the key is there is looked for.
+    tomllib reports no positions: this searches the shortest beginning of the file that contains the key.
     """
     lines = text.splitlines(keepends=True)
-    first, last = 1, len(lines)  # the first line that may be the end of the statement, and the last one
+    first, last = 1, len(lines)  # the range of lines where the statement may end
     if not _has(path, "".join(lines)):
         return None
     while first < last:
@@ -206,7 +206,7 @@ def _line_of(path: Sequence[str], text: str) -> int | None:
 
 
 def _end_of_statement(lines: Sequence[str], at: int) -> int:
-    """The first line from `at` on at which a statement ends; the last of all where that is far."""
+    """The first line from `at` on where a statement ends; the last line if that is far."""
     ends = range(at, min(at + _LONGEST, len(lines)))
     return next((end for end in ends if _parsed("".join(lines[:end])) is not None), len(lines))
 

@@ -1,4 +1,4 @@
-"""What needs which operation, and why; and what of a request is needed."""
+"""Advice: which operation a database needs and why; and which part of a request is needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.domain.requests import CheckLevel, Operation, Request
 from engine.domain.steps import Facts, Micros
 
 CRITICAL: Final = "critical"
-"""What the fact `severity` says where data are damaged."""
+"""The value of the fact `severity` if data are damaged."""
 
 
 class Level(StrEnum):
@@ -21,7 +21,7 @@ class Level(StrEnum):
     NOW = "now"
     SOON = "soon"
     UNKNOWN = "unknown"
-    """What would tell was not looked at, or is not there to be looked at."""
+    """Not measured, or not measurable."""
     NONE = "none"
 
 
@@ -32,64 +32,64 @@ class Advice:
     operation: Operation
     level: Level
     reason: str
-    """One line, with the numbers that it goes by."""
+    """One line, with the numbers behind it."""
     cause: str = ""
-    """Why it is needed, as a word that does not change; empty where it is not, or its engine has no such words."""
+    """Why it is needed, as a stable machine-readable word; empty if it is not needed, or its engine has none."""
     gain: str = ""
-    """What it is expected to bring, in words; empty where that cannot be said, or is nothing."""
+    """The expected gain, as text; empty if unknown or nothing."""
     facts: Facts = field(default_factory=dict)
     """The numbers, by name."""
     covered_by: Operation | None = None
-    """The operation that is needed and does this one's work, too: where it does not run, this one is needed."""
+    """The needed operation that includes this one's work. If that does not run, this one is needed."""
     covers: tuple[Operation, ...] = ()
-    """Where it is needed and runs, it does all that is needed of these, too."""
+    """The operations whose needed work it includes."""
     objects: tuple[str, ...] = ()
-    """What it is needed for; none: the whole database."""
+    """The objects that need it; none: the whole database."""
     check: CheckLevel | None = None
-    """How thorough a check is needed."""
+    """The level of the check that is needed."""
     before_writing: CheckLevel | None = None
-    """How thorough a check has to come before anything is written; None where a clean one is known."""
+    """The level of the check required before anything is written; None if a clean check is on record."""
     inspection_can_tell: bool = True
-    """Of what is unknown: whether it can be found out by looking at everything."""
+    """If the level is unknown: whether a full inspection can determine it."""
     obstacles: tuple[str, ...] = ()
-    """Why to run it helps nothing, or not everything, as long as that is so; a sentence each, also in the reason."""
+    """What prevents it from helping, fully or in part; one sentence each, also in the reason."""
     excluded_tables: tuple[str, ...] = ()
-    """The tables that nothing is done to, as they are damaged, or cannot be worked on here."""
+    """The tables it must skip: they are damaged, or cannot be maintained here."""
     needs_manual_fix: bool = False
-    """Whether somebody has to put something right first: before that it would only say the same again."""
+    """Whether a person must fix something first; until then it would only repeat its findings."""
 
     @property
     def is_urgent(self) -> bool:
-        """Whether there is something to do about it."""
+        """Whether it is due now or soon."""
         return self.level in {Level.NOW, Level.SOON}
 
     @property
     def is_needed(self) -> bool:
-        """Whether it is known that to run it is what there is to do."""
+        """Whether running it is the right action."""
         return self.is_urgent and not self.needs_manual_fix
 
     @property
     def urgency(self) -> str:
-        """Its level in a word, or what is worse than to be needed now: `critical`, as data are damaged."""
+        """Its level as a word, or `critical` if data are damaged."""
         return str(self.facts.get("severity") or self.level)
 
 
 @frozen(kw_only=True)
 class CheckFinding:
-    """That a check found something."""
+    """A check that found something."""
 
     job: int
     at: Micros
     findings: int
     orphans: int = 0
-    """Rows that refer to rows which are not there."""
+    """Rows whose foreign key refers to a missing row."""
     is_all: bool = True
-    """Whether another check of the same file could find nothing more."""
+    """Whether another check of the same file could not find more."""
 
 
 @frozen
 class CompletedStep:
-    """What a step did, and when it was over."""
+    """What a completed step did, and when it finished."""
 
     at: Micros
     effect: Facts
@@ -97,7 +97,7 @@ class CompletedStep:
 
 @frozen
 class PastJob:
-    """A job that completed, and when it was over."""
+    """A job that completed, and when it finished."""
 
     job: int
     at: Micros
@@ -105,51 +105,51 @@ class PastJob:
 
 @frozen(kw_only=True)
 class Measurement:
-    """What a look at everything found out of a database."""
+    """The result of a full inspection of a database."""
 
     state: str
-    """The same as long as nobody has written to it."""
+    """A fingerprint that changes with every write to the database."""
     found: Mapping[str, Any]
-    """JSON-able; only the engine of the database knows what it means."""
+    """JSON-able; its meaning is private to the database engine."""
 
 
 @frozen(kw_only=True)
 class TargetHistory:
-    """What our own history says of a database."""
+    """What the job history says of a database."""
 
     now: Micros
     checked_at: Mapping[CheckLevel, Micros] = field(default_factory=dict)
-    """When a check of that level last found nothing at all. A full one counts as a quick one, too."""
+    """When a check of each level was last clean. A full check counts as a quick one, too."""
     compared_at: Micros | None = None
-    """When a full check last looked at everything, whatever it found: no other compares indexes with their tables."""
+    """When a full check last covered the whole database, clean or not: only it compares indexes with their tables."""
     checked_other_file: bool = False
-    """Whether a check on record was of another file, which lay at the same path then."""
+    """Whether a check on record was of another file at the same path."""
     damaged_indexes: tuple[str, ...] = ()
-    """Those that the last check found to differ from their tables, unless they were rebuilt since."""
+    """Indexes that the last check found damaged and that were not rebuilt since."""
     damaged_tables: tuple[str, ...] = ()
-    """Where a check looks at each table by itself: those that the last one found damaged."""
+    """Tables that the last check found damaged, if its engine checks each table by itself."""
     rebuilt_indexes: tuple[str, ...] = ()
-    """Those that the last check found to differ from their tables, and that were rebuilt since."""
+    """Indexes that the last check found damaged and that were rebuilt since."""
     failed_rebuilds: Mapping[str, int] = field(default_factory=dict)
-    """Damaged indexes that could not be rebuilt, each with the job that tried it last."""
+    """Damaged indexes whose last rebuild failed, each with the id of that job."""
     damage: str | None = None
-    """What else the last check found damaged."""
+    """Other damage that the last check found."""
     broken_rule: str | None = None
-    """What the last check found that is no damage: rows, or foreign keys, that break a rule of the schema."""
+    """Rows or foreign keys that violate a constraint, by the last check; no damage."""
     found: CheckFinding | None = None
-    """The check that found the damage; where there is none, the newest that found something which counts still."""
+    """The check that found the damage; without damage, the newest one whose findings still hold."""
     vacuumed: PastJob | None = None
-    """The newest job in which VACUUM completed."""
+    """The newest job with a completed VACUUM."""
     backed_up_at: Micros | None = None
     """When a backup last completed."""
     ran: Mapping[Operation, PastJob] = field(default_factory=dict)
-    """The newest of the last jobs in which an operation completed."""
+    """By operation: the newest recent job in which it completed."""
     measured: Measurement | None = None
-    """What the last look at everything found out."""
+    """The result of the last full inspection."""
     dead_rows_kept: Mapping[str, CompletedStep] = field(default_factory=dict)
-    """On a server, by table: the last VACUUM, where it could not remove all that was dead."""
+    """By table of a server: the last VACUUM, if it could not remove all dead rows."""
     rebuilt: Mapping[str, CompletedStep] = field(default_factory=dict)
-    """On a server, by index: its last rebuild."""
+    """By index of a server: its last rebuild."""
 
     @property
     def damage_found(self) -> str:
@@ -171,17 +171,17 @@ NEEDS_SOUND_DATA: Final = frozenset(
         Operation.FTS_OPTIMIZE,
     }
 )
-"""What must not be done to a damaged database. REINDEX is done because a check has found damage."""
+"""Operations that must not run on a damaged database. REINDEX is not one: it repairs indexes."""
 
 
-def worst(advice: Sequence[Advice]) -> Level:
-    """How urgent the most urgent operation is."""
+def highest_level(advice: Sequence[Advice]) -> Level:
+    """The level of the most urgent operation."""
     levels = {one.level for one in advice}
     return next((level for level in Level if level in levels), Level.NONE)
 
 
 def needed(request: Request, advice: Sequence[Advice]) -> Request | None:
-    """What of a request the advice calls for, in the order of the advice; None where that is nothing.
+    """The part of a request that the advice calls for, in the order of the advice; None if nothing is needed.
 
     An index that is damaged is rebuilt alone, and a check in the same request looks at its table only, where nothing
     else is to be done: that of the whole database stays due.
@@ -213,7 +213,7 @@ def needed(request: Request, advice: Sequence[Advice]) -> Request | None:
 
 
 def checked_first(request: Request, advice: Sequence[Advice]) -> Request:
-    """Where the advice wants a check before anything is written: the check of a request before what it must precede."""
+    """Move the check of a request before the operations that need it, if the advice requires a check first."""
     wanted = _before_writing(advice) is not None and not request.options.verify
     others = [operation for operation in request.operations if operation is not Operation.CHECK]
     place = next((place for place, operation in enumerate(others) if operation in NEEDS_SOUND_DATA), None)
@@ -228,7 +228,7 @@ def _before_writing(advice: Sequence[Advice]) -> CheckLevel | None:
 
 
 def _share_objects(wanted: Sequence[Advice]) -> bool:
-    """Whether what one needs an operation for is nothing to the others: a request names objects for all of them."""
+    """Whether all operations can run on the same named objects: a request names objects for all of them."""
     if len(wanted) == 1:
         return True
     own = all(one.objects or one.operation is Operation.CHECK for one in wanted)

@@ -1,4 +1,4 @@
-"""What passes between the store and a process that executes a child."""
+"""Values that pass between the store and the process that executes a child."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ class Claim:
     operation: str
     started_at: Micros = 0
     options: Options | None
-    """None where what is stored cannot be read: the worker then refuses the job as invalid."""
+    """None if the stored options cannot be read: the worker then fails the job as invalid."""
     recovering: Reason | None = None
-    """Set where the process that ran it died and the operation is not run again, only what it left is put in order:
-    why it was cancelled, or `owner_lost` where nobody had cancelled it and it was not to be tried once more."""
-    died: int = 0
-    """Over how many of its attempts the process died."""
+    """Set if its process died and the operation is not run again: this attempt only recovers the database. The reason
+    of the cancel, or `owner_lost` if no attempt was left."""
+    deaths: int = 0
+    """The number of attempts in which the process died."""
     signal: int | None = None
-    """By which signal it died the last time, where that is known."""
+    """The signal that ended the last one, if known."""
     earlier: tuple[Step, ...] = ()
-    """The steps of the attempts before, as far as they were told."""
+    """The stored steps of earlier attempts."""
     time_left: float | None = None
-    """Seconds from the claim on until no step begins any more; None without a time limit."""
+    """Seconds from the claim until the time limit, after which no step begins; None without one."""
     forced: bool = False
-    """Whether that process was ended by force, because somebody asked for it."""
+    """Whether the process was killed on request."""
 
 
 @frozen(kw_only=True)
 class Outcome:
-    """How one attempt at a child ended; when, where that is known better than by when it is stored."""
+    """How one attempt at a child ended. `ended_at`: None means the time at which it is stored."""
 
     status: Status
     ended_at: Micros | None = None
@@ -51,12 +51,12 @@ class Outcome:
     before: Facts | None = None
     after: Facts | None = None
     left: int = 0
-    """How many of its steps were not begun."""
+    """The number of its steps that were not begun."""
 
 
 @frozen(kw_only=True)
 class Report:
-    """What a running child has to tell since its last report: written as one transaction."""
+    """The news of a running child since its last report; stored in one transaction."""
 
     progress: Progress = field(default_factory=Progress)
     steps: tuple[Step, ...] = ()

@@ -1,4 +1,4 @@
-"""What can go wrong, said so that a DBA knows what to do."""
+"""Errors, each with a sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class StoreError(DbtendError):
 
     kind = ErrorKind.STORE
     is_transient = False
-    """Whether another try, a while later, may do without anybody having changed something on purpose."""
+    """Whether a later attempt may succeed without any action of a person."""
 
 
 class StoreBusyError(StoreError):
@@ -69,15 +69,15 @@ class StoreFullError(StoreError):
 
 
 class StoreUncertainError(StoreFullError):
-    """A write failed, and whether it will be there nevertheless when the store is opened again cannot be told."""
+    """A write failed, and may or may not be there when the store is opened again."""
 
 
 class StoreLostError(StoreError):
-    """The file of the store is no longer the one that was opened: nothing more is read from it, or written to it."""
+    """The file of the store was removed or replaced while it was open: nothing more is read or written."""
 
 
 class ReadOnlyError(StoreError):
-    """It would change something, and that was ruled out beforehand: nothing was touched."""
+    """The call would change something, and the engine is read-only: nothing was touched."""
 
     kind = ErrorKind.READ_ONLY
 
@@ -107,7 +107,7 @@ class OwnershipLostError(Exception):
 
 
 class TargetError(DbtendError):
-    """The target, or one step on it, failed. `reason` is what the child's row will say."""
+    """The target, or one step on it, failed. `reason` is stored with the child."""
 
     kind = ErrorKind.TARGET
     reason = Reason.OPERATION_ERROR
@@ -124,24 +124,24 @@ class TargetMissingError(TargetUnavailableError):
 
 
 class ServerUnavailableError(TargetUnavailableError):
-    """Its server does not answer as it should just now: what is under way waits for it."""
+    """Its server is down or does not answer: a running operation waits for it."""
 
     reason = Reason.OPERATION_ERROR
 
     def __init__(self, what: str, why: str, hint: str = "", *, state: str = "server is down") -> None:
-        """`state`: how the server is, in a few words."""
+        """`state`: the state of the server, as a short text."""
         self.state = state
         super().__init__(what, why, hint)
 
 
 class TargetDamagedError(TargetUnavailableError):
-    """It is so damaged that it cannot even be looked at. A check says that of it, and nothing else can be done."""
+    """It is too damaged to be opened. A check reports that; nothing else can be done."""
 
     reason = Reason.OPERATION_ERROR
 
 
 class PasswordNeededError(TargetUnavailableError):
-    """Its server asks for a password, and the one that a person would have to type is missing or wrong."""
+    """Its server asks for a password, and none was typed, or a wrong one."""
 
 
 class TargetRefusedError(TargetError):
@@ -152,20 +152,20 @@ class TargetRefusedError(TargetError):
 
 
 class TargetBusyError(TargetError):
-    """A lock could not be had within the lock timeout."""
+    """A lock could not be acquired within the lock timeout."""
 
     kind = ErrorKind.BUSY
     reason = Reason.TARGET_BUSY
 
 
 class SystemLimitError(DbtendError):
-    """The operating system gives no more of something, or refuses it."""
+    """The operating system refuses a resource."""
 
     kind = ErrorKind.SYSTEM
 
     @classmethod
     def of(cls, error: Exception) -> SystemLimitError | None:
-        """What an exception means, where it is one that the system makes; None for others."""
+        """The error for an exception of the operating system; None for other exceptions."""
         if isinstance(error, MemoryError):
             return cls("memory", "there is not enough of it", "free some, or raise its limit (ulimit -v)")
         if isinstance(error, RecursionError):
@@ -191,16 +191,16 @@ _HINTS: Final = {
 
 
 class ServerStartingError(TargetBusyError):
-    """Its server starts or ends, or only reads as yet."""
+    """Its server is starting up, shutting down or in recovery."""
 
     def __init__(self, what: str, why: str, hint: str = "", *, state: str = "server is starting up") -> None:
-        """`state`: how the server is, in a few words."""
+        """`state`: the state of the server, as a short text."""
         self.state = state
         super().__init__(what, why, hint)
 
 
 class TooManyConnectionsError(TargetBusyError):
-    """Its server has no connection left: for nobody, for this role, or to this database; or its pooler has none."""
+    """Its server, or its pooler, has no connection left: at all, for this role, or to this database."""
 
     state = "server has no connection left"
 

@@ -1,4 +1,4 @@
-"""What is told to those who watch: changes, in order; who works; whether anything starts; and what to look for."""
+"""Changes of jobs, worker processes, the pause, and the filter of the history."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class ChangeKind(StrEnum):
     STATUS = "status"
     CANCEL_REQUESTED = "cancel_requested"
     RELEASED = "released"
-    """It was reserved for the workers of one run, and is no longer."""
+    """It is no longer reserved for the workers of one run."""
     PAUSED = "paused"
     RESUMED = "resumed"
     UNKNOWN = "unknown"
-    """A newer dbtend, which shares the store, knows what it is."""
+    """Written by a newer dbtend that shares the store."""
 
 
 @frozen(kw_only=True)
 class Change:
-    """One thing that happened, in commit order. `old` is None where the job was created.
+    """One change, in commit order. `old` is None if the job was created.
 
-    That the store was paused or resumed concerns no single job: then `job` and `new` are None.
+    A pause or resume concerns no single job: then `job` and `new` are None.
     """
 
     seq: int
@@ -42,7 +42,7 @@ class Change:
 
 @frozen
 class Lagged:
-    """The changes after `after` and before `seq` are no longer kept: read the jobs again."""
+    """The changes after `after` and before `seq` were removed: read the jobs again."""
 
     after: int
     seq: int
@@ -50,44 +50,44 @@ class Lagged:
 
 @frozen(kw_only=True)
 class HistoryFilter:
-    """Which parent jobs to list; what is None or empty does not restrict. Dates are microseconds.
+    """Which parent jobs to list; None or empty does not restrict. Times are microseconds.
 
-    `status` skipped: those of which an operation was skipped, or completed in part.
+    `status` skipped: jobs with an operation that was skipped, or completed in part.
     """
 
     target: str | None = None
     """A canonical URL."""
     target_part: str | None = None
-    """What a canonical URL contains, in whatever case."""
+    """A part of a canonical URL; case is ignored."""
     named_targets: frozenset[str] = frozenset()
-    """Canonical URLs that will do as well where `target_part` is given: those that the user calls by such a name."""
+    """Canonical URLs that match besides `target_part`: targets whose configured name contains it."""
     status: Status | None = None
     operation: Operation | None = None
     since: Micros | None = None
     until: Micros | None = None
     error_words: tuple[str, ...] = ()
-    """Texts, in whatever case of ASCII letters, that the error or the reason of one operation contains all of."""
+    """The error or reason of one operation must contain all of these; the case of ASCII letters is ignored."""
 
     @property
     def has_target(self) -> bool:
         return self.target is not None or self.target_part is not None
 
-    def means(self, target: str) -> bool:
-        """Whether jobs on this target, a canonical URL, are among those to list."""
+    def matches_target(self, target: str) -> bool:
+        """Whether jobs on this target, a canonical URL, match."""
         if self.target is not None and target != self.target:
             return False
         part = self.target_part
         return part is None or target in self.named_targets or part.casefold() in unquote(target).casefold()
 
     def matches(self, parent: ParentJob) -> bool:
-        """Whether a job is among those to list, as the search in the store finds it."""
+        """Whether a job matches, by the same rules as the search in the store."""
         if self.status is Status.SKIPPED:
             has_status = any(child.status is Status.SKIPPED or child.is_partly_completed for child in parent.children)
         else:
             has_status = self.status is None or parent.status is self.status
         return (
             has_status
-            and self.means(parent.target)
+            and self.matches_target(parent.target)
             and (self.operation is None or any(child.operation is self.operation for child in parent.children))
             and (self.since is None or parent.created_at >= self.since)
             and (self.until is None or parent.created_at <= self.until)
@@ -103,18 +103,18 @@ def _has_all(child: ChildJob, words: Iterable[str]) -> bool:
 
 
 def reasons_matching(word: str) -> frozenset[Reason]:
-    """The reasons that a person reads this text in."""
+    """The reasons whose displayed or stored name contains this text."""
     return frozenset(reason for reason in Reason if any(_lower(word) in _lower(name) for name in reason_names(reason)))
 
 
 def _lower(text: str) -> bytes:
-    """SQLite's LIKE takes only ASCII letters for the same in both cases; so do bytes."""
+    """SQLite's LIKE ignores the case of ASCII letters only; so do bytes."""
     return text.encode("utf-8", "surrogatepass").lower()
 
 
 @frozen(kw_only=True)
 class Pause:
-    """Since when, and at whose word, no job starts."""
+    """Since when, and on whose request, no job starts."""
 
     at: Micros
     by: str
@@ -122,22 +122,22 @@ class Pause:
 
 @frozen(kw_only=True)
 class WorkerProcess:
-    """A process that is registered in the store as one that executes children."""
+    """A process that is registered in the store to execute children."""
 
     id: str
     pid: int
     host: str
     started_at: Micros
     serves_all: bool
-    """Whether it takes on every job of the store; a `dbtend run` takes on its own only."""
+    """Whether it runs every job of the store; the workers of a `dbtend run` run only its own."""
     alive: bool
     stalled: bool = False
-    """It lives, has something to do, and does not move: it was stopped, or hangs."""
+    """It is alive, has work, and makes no progress: it was stopped, or hangs."""
     running: tuple[JobId, ...] = ()
     own_jobs: frozenset[int] = frozenset()
-    """The parents that it takes on where it does not take on every job, as far as that is known."""
+    """The parents it runs if it does not run every job, as far as known."""
     pool: int | None = None
-    """The process that started it and replaces it where it dies; None where none does."""
+    """The process that started it and replaces it when it dies; None if none does."""
 
 
 STALLED_AFTER = 10.0
@@ -145,7 +145,7 @@ STALLED_AFTER = 10.0
 
 
 def is_stalled(*, last_beat: Micros | None, busy_since: Micros | None, now: Micros) -> bool:
-    """Whether a process that lives should have moved since: it has had something to do for long enough."""
+    """Whether a live process has had work for too long without a heartbeat."""
     if last_beat is None or busy_since is None:
         return False
     return now - max(last_beat, busy_since) > STALLED_AFTER * 1e6

@@ -1,4 +1,4 @@
-"""Numbers in words, for reasons and messages as well as for screens; and back, where people write them."""
+"""Numbers, sizes and durations as text, and text back to values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 _SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 NOT_BEGUN: Final = "it had not begun"
-"""What there is to say of what ended before it did anything."""
+"""The error of an operation that ended before its first step."""
 PAST_THE_LIMIT: Final = "not begun: the time limit had passed"
 _MEMORY: Final = {"GB": 1024**3, "MB": 1024**2, "kB": 1024}
 _SPAN: Final = re.compile("".join(f"(?:([0-9]{{1,6}}){unit})?" for unit in _SECONDS))
@@ -46,15 +46,15 @@ OVERWRITTEN: Final = "the file was overwritten while it was read"
 _CRASHES: Final = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}
 
 
-def died(times: int, signal_number: int | None = None) -> str:
-    """That the process which ran a job died, so many times; `signal_number`: by which signal, where that is known."""
+def format_worker_death(times: int, signal_number: int | None = None) -> str:
+    """The text for a worker process that died `times` times; `signal_number`: the signal, if known."""
     crash = next((crash.name for crash in _CRASHES if crash == signal_number), None)
     how = f"crashed ({crash})" if crash else "died"
     return f"the process that ran it {how}" + (f", {times:,} times" if times > 1 else "")
 
 
 def span(seconds: float) -> str:
-    """A length of time as people write it: `30m`, `1h30m`, `90d`; what is below a second is left out."""
+    """A duration as people write it: `30m`, `1h30m`, `90d`; fractions of a second are dropped."""
     rest, parts = int(seconds), []
     for unit, length in _SECONDS.items():
         if unit != "w":  # 90d says more than 12w6d
@@ -63,8 +63,8 @@ def span(seconds: float) -> str:
     return "".join(parts) or "0s"
 
 
-def ago(seconds: float) -> str:
-    """`less than an hour ago`, `3 h ago`, `2 days ago`: no finer, as it is read some time after it was made."""
+def format_age(seconds: float) -> str:
+    """`less than an hour ago`, `3 h ago`, `2 days ago`; no finer, because the text is read later."""
     hours = int(seconds) // 3_600
     if hours < 1:
         return "less than an hour ago"

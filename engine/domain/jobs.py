@@ -60,7 +60,7 @@ class JobType(StrEnum):
 
 
 FILE_OVERWRITTEN: Final = "file_overwritten"
-"""The fact that says so of a child."""
+"""The fact of a child whose database file was overwritten."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -85,10 +85,10 @@ class JobId:
 
 @frozen(kw_only=True)
 class Attempt:
-    """One execution of a child: by which process, from when to when, and how it ended.
+    """One execution of a child: its process, its times, and how it ended.
 
-    One that was handed back at a shutdown is `cancelled` with reason `shutdown`; one whose process died is
-    `failed` with reason `owner_lost`. After either, another attempt may follow.
+    An attempt handed back at a shutdown is `cancelled` with reason `shutdown`; one whose process died is `failed`
+    with reason `owner_lost`. Another attempt may follow either.
     """
 
     number: int
@@ -99,12 +99,12 @@ class Attempt:
     status: Status
     reason: Reason | None = None
     signal: int | None = None
-    """The number of the signal that ended its process, where that is known."""
+    """The number of the signal that ended its process, if known."""
 
 
 @frozen(kw_only=True)
 class ChildJob:
-    """One operation of a parent job. `attempts`, `steps` and `log` come only where a whole job was asked for."""
+    """One operation of a parent job. `attempts`, `steps` and `log` are only filled when a single job is read."""
 
     parent_id: int
     ordinal: int
@@ -115,22 +115,22 @@ class ChildJob:
     attempt: int = 0
     owner: str | None = None
     pid: int | None = None
-    """The process that runs it, or ran it last, on `host`."""
+    """The process on `host` that runs it, or ran it last."""
     host: str | None = None
     started_at: Micros | None = None
     finished_at: Micros | None = None
     cancel_requested_at: Micros | None = None
     force_requested_at: Micros | None = None
-    """When somebody asked to end the process that ran it."""
+    """When killing its process was requested."""
     recovering: bool = False
-    """Its process died, and it is not run again, because it had been asked to stop or no attempt is left: what is left
-    to do is to look after the database."""
+    """Its process died, and it is not run again: a cancel was requested, or no attempt is left. The recovery of
+    the database remains."""
     progress: Progress = field(default_factory=Progress)
     warnings: tuple[str, ...] = ()
     before: Facts | None = None
     after: Facts | None = None
     left: int = 0
-    """How many of its steps were not begun."""
+    """The number of its steps that were not begun."""
     attempts: tuple[Attempt, ...] = ()
     steps: tuple[Step, ...] = ()
     log: tuple[LogLine, ...] = ()
@@ -141,22 +141,22 @@ class ChildJob:
 
     @property
     def is_complete(self) -> bool:
-        """Whether it did all that was asked for."""
+        """Whether it completed in full."""
         return self.status is Status.COMPLETED and not self.is_partly_completed
 
     @property
     def is_partly_completed(self) -> bool:
-        """Whether what it began is completed, and the time limit left steps that were not begun."""
+        """Whether it completed what it began, and the time limit left steps that were not begun."""
         return self.status is Status.COMPLETED and self.reason is Reason.TIME_LIMIT
 
 
 def is_overwritten(child: ChildJob) -> bool:
-    """Whether its process died because another file was written over the one of its database."""
+    """Whether its process died because its database file was overwritten."""
     return child.reason is Reason.OWNER_LOST and (child.after or {}).get(FILE_OVERWRITTEN) is True
 
 
 def format_child_reason(child: ChildJob) -> str:
-    """Why it ended other than plainly completed, in few words; "" where it did."""
+    """The reason why it did not plainly complete, as a short text; "" if it did."""
     if is_overwritten(child):
         return "file overwritten"
     return "" if child.reason is None else format_reason(child.reason)
@@ -175,9 +175,9 @@ class ParentJob:
     finished_at: Micros | None = None
     retry_of: int | None = None
     deadline_at: Micros | None = None
-    """From then on no child starts, and no step of one."""
+    """From then on no child and no step starts."""
     pinned: bool = False
-    """Whether retention leaves it alone."""
+    """Whether retention keeps it."""
     children: tuple[ChildJob, ...] = ()
 
     @property
@@ -186,17 +186,17 @@ class ParentJob:
 
     @property
     def done(self) -> int:
-        """How many children have ended, whichever way."""
+        """The number of children that have ended."""
         return sum(child.status.is_final for child in self.children)
 
     @property
     def left(self) -> int:
-        """How many steps of its children were not begun."""
+        """The number of steps of its children that were not begun."""
         return sum(child.left for child in self.children)
 
 
 def parent_progress(parent: ParentJob) -> float:
-    """How much of a parent is over, from 0 to 1: every child weighs the same."""
+    """The progress of a parent, from 0 to 1: every child weighs the same."""
     if not parent.children:
         return 0.0
     shares = (1.0 if c.status.is_final else c.progress.fraction or 0.0 for c in parent.children)
@@ -204,7 +204,7 @@ def parent_progress(parent: ParentJob) -> float:
 
 
 def is_cancelling(job: ChildJob | ParentJob) -> bool:
-    """Whether a cancel was asked for and the job has not ended yet; of a parent, of every child that has not ended."""
+    """Whether a cancel was requested and the job has not ended; for a parent, for all its open children."""
     if isinstance(job, ChildJob):
         return job.cancel_requested_at is not None and not job.status.is_final
     not_over = [child for child in job.children if not child.status.is_final]
@@ -212,28 +212,28 @@ def is_cancelling(job: ChildJob | ParentJob) -> bool:
 
 
 def never_began(child: ChildJob) -> bool:
-    """Whether it was cancelled before any process ran it."""
+    """Whether it was cancelled before it ran."""
     return child.status is Status.CANCELLED and not child.attempt and not child.error
 
 
 def run_duration(job: ChildJob | ParentJob, now: Micros) -> float | None:
-    """Seconds that a job has run, up to `now` while it is not over; None before it starts."""
+    """Seconds that a job has run, up to `now` while it runs; None before it starts."""
     if job.started_at is None:
         return None
-    return max((job.finished_at or now) - job.started_at, 0) / 1e6  # whose clock may be behind
+    return max((job.finished_at or now) - job.started_at, 0) / 1e6  # the clock may be behind
 
 
 REMAINING_FROM = 0.03
-"""The fraction, and"""
+"""The least fraction for an estimate of the remaining time,"""
 REMAINING_AFTER = 1.0
-"""the seconds of running from which on what is left can be told."""
+"""and the least seconds of work."""
 
 
 def remaining(child: ChildJob, now: Micros) -> float | None:
-    """Seconds that a running child is likely to go on for: as fast as until now, while it did not wait.
+    """Estimated seconds until a running child ends, at its speed so far; waits are excluded.
 
-    None while that means nothing: at the beginning, where the fraction is unknown, while it waits for others, and
-    once it is to stop and can.
+    None if there is no basis for it: at the beginning, without a fraction, while it waits, or while it is being
+    cancelled.
     """
     elapsed, fraction = run_duration(child, now), child.progress.fraction
     stops = child.cancel_requested_at is not None and child.progress.phase not in UNINTERRUPTIBLE_PHASES

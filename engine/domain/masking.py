@@ -1,4 +1,4 @@
-"""Passwords in the wrong place: told apart, and never repeated."""
+"""Finds passwords in text, and masks them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _CONNECTION: Final = re.compile(
 )
 _SETTING: Final = re.compile(r"\b(?:ssl)?password\s*=\s*\S", re.IGNORECASE)
 MIN_SECRET_LENGTH: Final = 4
-"""Characters that a secret has at least: a shorter one is in every other word, and gives nothing away there."""
+"""The least length of a masked secret: shorter ones occur in ordinary words."""
 
 
 def masked(text: str) -> str:
-    """A text from elsewhere without what may be a password: in a URL, as a setting, or known to this process."""
+    """Untrusted text with passwords masked: in URLs, in settings, and those known to this process."""
     text = without_credentials(text)
     for secret in filter(None, (os.environ.get("PGPASSWORD"), *typed_passwords.typed().values())):
         if len(secret) >= MIN_SECRET_LENGTH:
@@ -30,9 +30,9 @@ def masked(text: str) -> str:
 
 
 def without_credentials(text: str) -> str:
-    """The text without a password in a URL or as a setting.
+    """The text with passwords in URLs and settings masked.
 
-    For our own sentences: to mask a known password there, which may be a word of theirs, would give it away.
+    For messages of dbtend: masking a known password there could reveal that a word is one.
     """
     if "password" not in text.lower() and ":/" not in text:
         return text

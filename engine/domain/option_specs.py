@@ -1,8 +1,7 @@
-"""What each option is for: on which engines, and for which operations it means something.
+"""Each option declared once: its engines and the operations it applies to.
 
-All that decides by it goes by this table: the command line refuses what was typed and would be ignored, the engine
-refuses a request with it, what a config file says of every request holds where it means something, and help and
-reference are written by it.
+The command line and the engine refuse an option that would be ignored; an option from the config file is dropped where
+it does not apply; help and reference are generated from this table.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ class OptionSpec:
     """One option of a request."""
 
     name: str
-    """Of the field, in `Options` or in `ServerOptions`."""
+    """The name of the field in `Options` or `ServerOptions`."""
     option: str
-    """As it is typed."""
+    """Its spelling on the command line."""
     applies_to: Mapping[EngineName, Collection[Operation]]
-    """Where it means something: to what it does, or to the checks around it."""
+    """The operations it applies to, including the checks around them."""
     of_server: bool = False
     narrows: bool = False
-    """Whether it says what an operation is for: to leave it out would be to do more than was asked for."""
+    """Whether it limits what an operation works on: without it more would be done than was asked for."""
     hint: str = ""
-    """What to do instead, where it means nothing to an engine at all."""
+    """What to do instead on an engine that does not have it."""
 
     def value_in(self, options: Options) -> Any:
         return getattr(options.server if self.of_server else options, self.name)
@@ -48,18 +47,18 @@ class OptionSpec:
         return not self._for(engine).isdisjoint(operations)
 
     def as_typed(self, options: Options) -> str:
-        """What was typed for these options to say what they do: `--no-truncate`."""
+        """The option as typed for its value: `--no-truncate`."""
         is_negated = self.differs_from_default(options) and self.value_in(options) is False
         return f"--no-{self.option.removeprefix('--')}" if is_negated else self.option
 
     def problem(self, engine: EngineName, operations: Collection[Operation], options: Options) -> UsageError:
-        """Why it would be ignored."""
+        """The error for an option that would be ignored."""
         option = self.as_typed(options)
         known = [operation.value for operation in Operation if operation in self._for(engine)]
         if not known:
             return UsageError(option, _DATABASES[engine], self.hint or "leave it out")
         asked = ", ".join(operations)
-        why = f"means nothing to {asked}, but only to {', '.join(known)}"
+        why = f"does not apply to {asked}, only to {', '.join(known)}"
         return UsageError(option, why, f"add --op {known[0]}, or leave it out")
 
     def _for(self, engine: EngineName) -> frozenset[Operation]:
@@ -97,7 +96,7 @@ OPTION_SPECS: Final = (
         name="force",
         option="--force",
         applies_to={SQLITE: _WHATEVER},
-        hint="leave it out: nothing is refused there that could be done all the same",
+        hint="leave it out: PostgreSQL has no check that it could override",
     ),
     OptionSpec(name="jobs", option="--jobs", applies_to={SQLITE: (Operation.CHECK,), POSTGRESQL: _WHATEVER}),
     OptionSpec(name="objects", option="--object", applies_to={SQLITE: _BY_OBJECT, POSTGRESQL: _WHATEVER}, narrows=True),
@@ -145,9 +144,9 @@ BY_NAME: Final = {spec.name: spec for spec in OPTION_SPECS}
 def refuse_inapplicable(
     names: Iterable[str], engine: EngineName, operations: Collection[Operation], options: Options = DEFAULT_OPTIONS
 ) -> None:
-    """Raise UsageError for one of these options, by name, that would be ignored.
+    """Raise UsageError for the first of these options, by name, that would be ignored.
 
-    `operations`: checks included. `options`: what they are set to.
+    `operations`: including checks. `options`: their values.
     """
     for name in names:
         if name in BY_NAME and not BY_NAME[name].is_applicable(engine, operations):
@@ -155,14 +154,14 @@ def refuse_inapplicable(
 
 
 def changed_options(options: Options) -> Iterator[str]:
-    """The names of the options that are not as usual."""
+    """The names of the options that differ from their defaults."""
     return (spec.name for spec in OPTION_SPECS if spec.differs_from_default(options))
 
 
 def applicable(options: Options, engine: EngineName, operations: Collection[Operation]) -> Options:
-    """Without those that mean nothing to these operations, of which nobody has asked for more than them all.
+    """The options without those that apply to none of these operations.
 
-    What narrows an operation stays, whatever it is.
+    An option that narrows an operation stays.
     """
     idle = [
         spec

@@ -11,8 +11,7 @@ from engine.domain.steps import Micros
 
 @frozen
 class PastRun:
-    """One execution that is over. `seconds`: without those in which it only waited for others. `size`: of the database
-    when it ended, in bytes, if that is known."""
+    """A finished run. `seconds`: without waits. `size`: of the database at its end, in bytes, if known."""
 
     job: JobId
     status: Status

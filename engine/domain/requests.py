@@ -34,21 +34,21 @@ class Operation(StrEnum):
 
 
 class OnFailure(StrEnum):
-    """What happens to those that come after one that failed."""
+    """What happens to the rest after a failure."""
 
     CONTINUE = "continue"
     STOP = "stop"
 
 
 class CheckLevel(StrEnum):
-    """How thorough a check is: `full` also compares every index with its table."""
+    """The level of a check: `full` also compares every index with its table."""
 
     QUICK = "quick"
     FULL = "full"
 
 
 class Speed(StrEnum):
-    """How much of a server's time an operation takes."""
+    """How much load an operation puts on a server."""
 
     GENTLE = "gentle"
     NORMAL = "normal"
@@ -56,7 +56,7 @@ class Speed(StrEnum):
 
 
 class OnDuplicate(StrEnum):
-    """What happens to a request that an open parent job already carries out."""
+    """What happens to a request that an open job already carries out."""
 
     REFUSE = "refuse"
     MERGE = "merge"
@@ -64,88 +64,88 @@ class OnDuplicate(StrEnum):
 
 @frozen(kw_only=True)
 class ServerOptions:
-    """How operations on a database server do their work. None leaves it to the server."""
+    """Options of operations on a database server. None leaves the choice to the server."""
 
     schemas: tuple[str, ...] = ()
-    """The schemas that the operations are for; none: all."""
+    """The schemas to work on; none: all."""
     analyze: bool = False
     """Whether VACUUM also collects statistics."""
     freeze: bool = False
     index_cleanup: str | None = None
     """`auto`, `on` or `off`."""
     truncate: bool | None = None
-    """Whether VACUUM gives empty pages at the end of a table back, which needs an exclusive lock for a moment."""
+    """Whether VACUUM returns empty pages at the end of a table, under a momentary exclusive lock."""
     parallel_workers: int | None = None
-    """Processes of the server that VACUUM takes for the indexes of one table."""
+    """Parallel workers of VACUUM for the indexes of one table."""
     skip_locked: bool = False
-    """Leave out what is locked, instead of waiting for it."""
+    """Skip locked tables instead of waiting for them."""
     buffer_usage_limit: int | None = None
     """Kilobytes of shared buffers that VACUUM and ANALYZE use."""
     missing_only: bool = False
-    """ANALYZE only what has no statistics."""
+    """ANALYZE only tables without statistics."""
     in_stages: bool = False
-    """ANALYZE three times, each time more thoroughly, so that there are some statistics soon."""
+    """ANALYZE three times with rising statistics targets, so that first statistics exist soon."""
     offline: bool = False
-    """REINDEX without CONCURRENTLY: faster, and nobody can write meanwhile."""
+    """REINDEX without CONCURRENTLY: faster, and blocks writers."""
     speed: Speed = Speed.FULL
     max_lag: int | None = None
-    """Bytes that a standby may be behind; as long as it is more, no step begins."""
+    """Bytes of standby lag above which no step begins."""
     pause_while: str | None = None
-    """A query; as long as it gives true, or a number above 0, no step begins."""
+    """A query; while it returns true, or a number above 0, no step begins."""
     yield_after: float | None = None
-    """Seconds that others may wait behind a step; then it gives way."""
+    """Seconds that other sessions may wait for a lock of a step; then the step is cancelled and queued again."""
     snapshot_wait: float | None = None
-    """Seconds that a rebuild which is concurrent may wait for transactions that began before it; None for until the
-    time limit, or an hour where there is none."""
+    """Seconds that a concurrent rebuild may wait for older transactions; None: until the time limit, or an hour without
+    one."""
     server_wait: float | None = None
-    """Seconds that an operation waits for a server that is down; None for ten minutes."""
+    """Seconds that an operation waits for a server that is down; None: ten minutes."""
 
 
 MAX_WAIT: Final = 20 * 86_400.0
-"""Seconds that a wait for a server, or for transactions on it, may take: a server can be told no more."""
+"""The longest wait in seconds for a server or its transactions: PostgreSQL timeouts hold no more."""
 SERVER_WAIT: Final = 600.0
-"""Seconds that an operation waits for a server that is down, where nobody says otherwise."""
+"""The default seconds that an operation waits for a server that is down."""
 NO_SERVER_OPTIONS: Final = ServerOptions()
 
 
 @frozen(kw_only=True)
 class Options:
-    """How a request wants to be carried out."""
+    """How a request is carried out."""
 
     on_failure: OnFailure = OnFailure.CONTINUE
-    """What follows an operation that failed."""
+    """What happens after a failed operation."""
     on_step_failure: OnFailure = OnFailure.CONTINUE
-    """What follows, inside one operation, a step that failed; what runs beside it goes on to its end."""
+    """What happens after a failed step of an operation; steps that run beside it end normally."""
     lock_timeout: float = 5.0
     """Seconds to wait for a lock on the target before the step fails."""
     time_limit: float | None = None
-    """Seconds after the submit from which on no child, and no step, begins any more."""
+    """Seconds after the submit from which on no child and no step begins."""
     until: str | None = None
-    """A time of day, `HH:MM` where the request is made, from which on no child, and no step, begins any more."""
+    """A time of day, `HH:MM` in local time, from which on no child and no step begins."""
     stop_at_limit: bool = False
-    """Whether what still runs at the limit is asked to stop, too."""
+    """Whether running operations are cancelled at the limit."""
     force: bool = False
-    """Go on where preflight would refuse, if that cannot harm the data."""
+    """Override preflight where that cannot harm the data."""
     verify: bool = False
-    """Check the database before and after, as children of their own; where the first check fails nothing else runs."""
+    """Check the database before and after, as children of their own; if the first check fails nothing else runs."""
     check_first: bool = False
-    """Whether a check that finds damage, or does not get through, keeps what comes after it from running."""
+    """Whether a failed or incomplete check skips the operations after it."""
     jobs: int | None = None
-    """How many objects at once inside one operation, where it can; None leaves that to the engine."""
+    """Objects worked on in parallel inside one operation, if it can; None leaves that to the engine."""
     objects: tuple[str, ...] = ()
-    """The tables and indexes that the operations which go object by object are for; none: all."""
+    """The tables and indexes to work on; none: all."""
     rebuild: tuple[str, ...] = ()
-    """The indexes that REINDEX is for, where the other operations are for other objects; none: as `objects` says."""
+    """The indexes for REINDEX if they differ from `objects`; none: as `objects`."""
     leave_out: tuple[str, ...] = ()
-    """The tables that nothing is done to, nor to their indexes; a check looks at them all the same."""
+    """Tables to skip with their indexes; a check still covers them."""
     analysis_limit: int | None = None
-    """Rows of each index that ANALYZE looks at; None: all of them."""
+    """Rows of each index that ANALYZE reads; None: all."""
     check: CheckLevel | None = None
-    """How thorough a check is; None: full where it was asked for, quick around other operations (`verify`)."""
+    """The level of a check; None: full if requested as an operation, quick around others (`verify`)."""
     backup_to: str | None = None
-    """The new file of a backup, or the directory where it goes; None: beside the database."""
+    """The new file of a backup, or its directory; None: beside the database."""
     confirmed: bool = False
-    """Whether somebody has said yes to operations that lock everybody out of a table."""
+    """Whether the user has confirmed operations that block all access to a table."""
     server: ServerOptions = NO_SERVER_OPTIONS
 
     @property
@@ -153,7 +153,7 @@ class Options:
         return self.check or (CheckLevel.QUICK if self.verify else CheckLevel.FULL)
 
     def objects_for(self, operation: Operation) -> tuple[str, ...]:
-        """The tables and indexes that an operation is for; none: all."""
+        """The tables and indexes an operation works on; none: all."""
         return (operation is Operation.REINDEX and self.rebuild) or self.objects
 
 
@@ -162,7 +162,7 @@ DEFAULT_OPTIONS: Final = Options()
 
 @frozen(kw_only=True)
 class Request:
-    """What a DBA asks for: operations, in order, on one target. Stored as asked, never changed."""
+    """Operations, in order, on one target. Stored as submitted, never changed."""
 
     target: str
     operations: tuple[Operation, ...]
@@ -170,7 +170,7 @@ class Request:
 
     @property
     def children(self) -> tuple[Operation, ...]:
-        """What the children do, in order: the operations, between two checks where that is wanted."""
+        """The operations of the children, in order; with `verify` between two checks."""
         if self.options.verify:
             return (Operation.CHECK, *self.operations, Operation.CHECK)
         return self.operations

@@ -1,4 +1,4 @@
-"""For how long finished jobs are kept."""
+"""How long finished jobs are kept."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ DAY: Final = 86_400.0
 
 @frozen(kw_only=True)
 class Retention:
-    """For how long finished jobs are kept, in seconds by status; None for ever.
+    """How long finished jobs are kept, in seconds by status; None: without limit.
 
-    The `keep_last` newest jobs of each target are kept whatever their age, and those that are pinned.
+    The `keep_last` newest jobs of each target, and pinned jobs, are kept at any age.
     """
 
     completed: float | None = 90 * DAY

@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Status(StrEnum):
-    """Where a job or a step stands. The last four are final."""
+    """The status of a job or step. The last four are final."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -26,7 +26,7 @@ FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.SKI
 
 
 class Reason(StrEnum):
-    """Why a child ended other than plainly completed."""
+    """Why a child did not plainly complete."""
 
     OPERATION_ERROR = "operation_error"
     INVALID = "invalid"
@@ -41,20 +41,20 @@ class Reason(StrEnum):
     TARGET_BUSY = "target_busy"
 
 
-_IN_FEW_WORDS: Final = {
+_REASON_TEXTS: Final = {
     Reason.TIME_LIMIT: "past its limit",
     Reason.PREVIOUS_FAILED: "earlier failed",
     Reason.OWNER_LOST: "worker died",
 }
-"""Where the name of a reason would not say enough."""
+"""Texts for reasons whose name does not say enough."""
 
 
 def format_reason(reason: Reason) -> str:
-    return _IN_FEW_WORDS.get(reason, reason.value.replace("_", " "))
+    return _REASON_TEXTS.get(reason, reason.value.replace("_", " "))
 
 
 def reason_names(reason: Reason) -> frozenset[str]:
-    """All that a person may read for a reason: `owner_lost`, `owner lost`, `worker died`."""
+    """All spellings of a reason: `owner_lost`, `owner lost`, `worker died`."""
     return frozenset({reason.value, reason.value.replace("_", " "), format_reason(reason)})
 
 
@@ -62,7 +62,7 @@ COMPLETED_IN_PART: Final = "completed in part"
 
 
 def format_ending(status: Status, reason: Reason | None) -> str:
-    """How something stands or ended: what completed in part must not read as completed."""
+    """The text for a status; a partial completion must not read as completed."""
     return COMPLETED_IN_PART if status is Status.COMPLETED and reason is Reason.TIME_LIMIT else status.value
 
 

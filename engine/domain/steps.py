@@ -16,65 +16,65 @@ from engine.domain.statuses import Status
 
 Micros = int
 Facts = Mapping[str, int | float | str | Sequence[str] | None]
-"""What an engine says of a database, JSON-able; `size` (bytes) is always there."""
+"""Facts of a database, JSON-able; `size` (bytes) is always there."""
 MAX_FINDINGS: Final = 100
-"""A check that has found as many looks no further, or tells no more of them."""
+"""A check stops, or reports no more, after this many findings."""
 
 
 def format_findings(number: int) -> str:
-    """How many findings there are, as far as a check tells."""
+    """The number of findings, as text."""
     return counted(number, "finding") if number < MAX_FINDINGS else f"{number:,} or more findings"
 
 
 class WaitsFor(StrEnum):
-    """What a running step needs of others before it can go on."""
+    """What a running step waits for."""
 
     LOCK = "lock"
     TRANSACTIONS = "transactions"
-    """That transactions end, or let go of their snapshots: nobody has to wait behind that."""
+    """Older transactions must end or release their snapshots; other sessions are not blocked."""
     SERVER = "server"
-    """That the server is up, or has a connection left."""
+    """The server must be up and have a free connection."""
     LOAD = "load"
-    """That there is less to do on the server."""
+    """The load of the server must fall."""
 
 
 @frozen(kw_only=True)
 class Progress:
-    """How far a running child is. `fraction` is None while nothing honest can be said."""
+    """The progress of a running child. `fraction` is None while it is unknown."""
 
     fraction: float | None = None
     object: str | None = None
     steps_done: int = 0
     steps_total: int = 0
     phase: str | None = None
-    """What goes on inside the step, where there is more to say than that it runs."""
+    """What happens inside the step, as text."""
     waits_for: WaitsFor | None = None
-    """What it cannot go on without; the phase says more of it."""
+    """What it waits for; the phase says more."""
     waited: Micros = 0
-    """How much of its time, up to now, nothing went on but to wait for others."""
+    """Microseconds so far in which it only waited."""
 
 
 WHOLE: Final = "main"
-"""The object of a step on all of a SQLite database."""
+"""The object of a step on a whole SQLite database."""
 
 
 def object_name(name: str | None) -> str:
-    """The table or index that a step is for; "" where it is for the whole database, whose name says nothing."""
+    """The table or index of a step; "" if it is for the whole database."""
     return "" if name is None or name == WHOLE else name
 
 
 FINISHING = "finishing, cannot be interrupted"
-"""The phase of a step that was asked to stop and goes on all the same."""
-CLEANING_UP = "removing what is unfinished"
-"""The phase of a step that has stopped, or has failed, and takes away what it leaves."""
+"""The phase of a step that was asked to stop and cannot."""
+CLEANING_UP = "cleaning up"
+"""The phase of a step that was cancelled or failed and removes its partial results."""
 WRITING_BACK = "writing back"
-"""The phase of a step from which on it can no longer be interrupted."""
+"""The phase in which a step can no longer be interrupted."""
 UNINTERRUPTIBLE_PHASES = frozenset({FINISHING, WRITING_BACK})
-"""The phases in which a step goes on to its end, whoever asks it to stop."""
+"""The phases in which a step ignores a cancel."""
 WAITING = "waiting for its lock"
-"""How the phase of a step begins that waits for a lock,"""
+"""The start of the phase of a step that waits for a lock,"""
 PAUSED = "paused"
-"""and of one that spares others."""
+"""and of one that pauses for the sake of other sessions."""
 
 
 @frozen(kw_only=True)
@@ -92,11 +92,11 @@ class Step:
     """The kind of work: OPTIMIZE has steps of VACUUM, ANALYZE and REINDEX. None: unknown (stored by an old version)."""
     error: str | None = None
     effect: Facts | None = None
-    """What it did, in numbers, such as `freed_pages` or `findings`; of a step for several objects also on which."""
+    """What it did, in numbers, such as `freed_pages` or `findings`; a step for several objects also lists them."""
 
     @property
     def done(self) -> tuple[str, ...]:
-        """The tables or indexes on which it was carried out; of several also where it failed on others."""
+        """The tables or indexes on which it completed; for a step on several, even if it failed on others."""
         several = (self.effect or {}).get("objects")
         if isinstance(several, list | tuple):
             return tuple(map(str, several))
@@ -110,11 +110,11 @@ class LogLevel(StrEnum):
 
 
 LOG_HEAD = 200
-"""Of the log of an attempt this many lines are kept from its beginning,"""
+"""Lines kept from the beginning of the log of an attempt,"""
 LOG_TAIL = 800
-"""and this many from its end: a gap in the numbers tells what was left out."""
+"""and from its end: a gap in the numbers shows how many were dropped."""
 LOG_LINE_LIMIT = 8_000
-"""Characters of one line that are kept, from both its ends."""
+"""Characters kept of one line, from both ends."""
 
 
 @frozen(kw_only=True)

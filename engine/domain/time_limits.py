@@ -1,4 +1,4 @@
-"""Time limits: from when on no child of a request, and no step of one, begins any more."""
+"""Time limits: from when on no child and no step of a request begins."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from engine.domain.requests import Options
 from engine.domain.steps import Micros
 
 UNTIL_TOLERANCE = 3600.0
-"""Seconds: what was to end in the morning and begins late must not go on until the next morning."""
-LONGEST = 366 * 86400.0
-"""Seconds that a time limit may be away, at most."""
+"""Seconds. A request submitted this long after its `until` counts as late, not as meant for the next day."""
+MAX_TIME_LIMIT = 366 * 86400.0
+"""The longest time limit, in seconds."""
 
 
 def deadline(options: Options, submitted_at: Micros) -> Micros | None:
-    """The earlier of the two limits that a request can name, counted from its submit; None where it names none.
+    """The earlier of the two limits of a request, counted from its submit; None without limits.
 
     `until` is a time of day in the zone of this process: the next one after the submit; but for a request that comes
     less than `UNTIL_TOLERANCE` after it, it has passed.
@@ -39,17 +39,16 @@ class Window:
     """When steps may begin."""
 
     closes_at: float | None = None
-    """Until when, by `time.monotonic`; None: at any time."""
+    """The end, by `time.monotonic`; None: never."""
     closed: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set from then on."""
+    """Set at the end."""
 
 
 @contextmanager
 def window(time_left: float | None) -> Iterator[Window]:
-    """One that closes after so many seconds; never for None.
+    """A window that closes after `time_left` seconds; never for None.
 
-    They are counted by a clock that nobody sets: a jump of the other one neither ends a night too soon nor makes it
-    longer.
+    Measured by the monotonic clock: setting the system clock does not move the limit.
     """
     if time_left is None:
         yield Window()

@@ -1,6 +1,6 @@
-"""Passwords that somebody typed: in the memory of this process, and nowhere else.
+"""Typed passwords, kept in the memory of this process only.
 
-Each is for the canonical URL of one target. Other processes have none of it, unless they are handed `typed()`.
+Each belongs to the canonical URL of one target. Other processes get them only by `typed()`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 
 class Secret(str):
-    """A text that no traceback shows, though it shows the values of variables."""
+    """Text that tracebacks with variable values do not show."""
 
     def __repr__(self) -> str:
         return "'***'"
@@ -19,7 +19,7 @@ _typed: dict[str, Secret] = {}
 
 
 def remember(url: str, password: str) -> None:
-    """Use it for this target from now on, for as long as this process lives."""
+    """Use it for this target while this process lives."""
     _typed[url] = Secret(password)
 
 
@@ -33,7 +33,7 @@ def typed() -> Mapping[str, str]:
 
 
 def drop(url: str) -> None:
-    """It is wrong: to try it again and again might lock its role out."""
+    """Forget a wrong password: repeated attempts might lock the role out."""
     _typed.pop(url, None)
 
 

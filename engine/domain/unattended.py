@@ -1,4 +1,4 @@
-"""Open jobs that wait for a worker which is not there: pure."""
+"""Open jobs that no worker process will run: pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engine.domain.jobs import ParentJob
 
 
 def unattended(parents: Iterable[ParentJob], workers: Iterable[WorkerProcess]) -> list[ParentJob]:
-    """The open parents that no live process works on or will take on."""
+    """The open parents that no live process runs or will run."""
     alive = [worker for worker in workers if worker.alive]
     if any(worker.serves_all for worker in alive):
         return []

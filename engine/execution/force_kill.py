@@ -1,4 +1,4 @@
-"""Ending a child by killing the process that runs it: what that comes to, and when it must not be done."""
+"""Forced cancel: kill the process that runs a child; its effect, and when it is refused."""
 
 from __future__ import annotations
 
@@ -24,58 +24,58 @@ class KillableJobs(JobReader, OwnerSupervision, Protocol):
 
 @frozen(kw_only=True)
 class ForceCancel:
-    """What it comes to, to end a child by force."""
+    """The effect of a forced cancel."""
 
     job: JobId
-    """The child that runs."""
+    """The running child."""
     operation: Operation
     target: str
     pid: int
-    """The process on this host that is killed."""
+    """The process on this host to kill."""
     owner: str
     is_replaced: bool
-    """Whether it is one of a pool, or takes on every job as those do: then another process takes its place."""
+    """Whether another process takes its place: it belongs to a pool, or runs every job."""
     recovering: bool = False
-    """It is the look at the database after a process died: nobody takes that up again."""
+    """It recovers the database after a process died; a killed recovery is not repeated."""
     others: tuple[JobId, ...] = ()
-    """What else it runs: that is taken over, as where a process dies."""
+    """The other children it runs: other processes take them over."""
 
 
-async def look(store: KillableJobs, asked: JobId) -> ForceCancel:
-    """What it would come to, to end what runs of `asked` now. Raises JobNotFoundError, UsageError."""
-    found = force_cancel(
+async def preview(store: KillableJobs, asked: JobId) -> ForceCancel:
+    """The effect of a forced cancel of `asked` now. Raises JobNotFoundError, UsageError."""
+    found = plan_force_cancel(
         await store.job(asked.parent), asked, await store.workers(), host=socket.gethostname(), own_pid=os.getpid()
     )
     try:
         with suppress(ProcessLookupError):
             os.kill(found.pid, 0)
     except PermissionError:
-        why = f"is run by process {found.pid}, which is somebody else's"
-        raise UsageError(f"job {found.job}", why, "ask its owner to end it") from None
+        why = f"runs in process {found.pid} of another user"
+        raise UsageError(f"job {found.job}", why, "ask that user to cancel it") from None
     return found
 
 
-async def end(store: KillableJobs, asked: JobId, reason: Reason) -> None:
-    """Ask `asked` to stop, and kill the process that runs it, unless the child has ended meanwhile.
+async def cancel_by_force(store: KillableJobs, asked: JobId, reason: Reason) -> None:
+    """Ask `asked` to stop, and kill the process that runs it unless the child has ended by then.
 
-    Raises as `look` does.
+    Raises as `preview` does.
     """
-    found = await look(store, asked)
+    found = await preview(store, asked)
     if await store.request_force(asked, found.job, found.owner, reason):
         await store.kill_owner(found.job, found.owner, found.pid)
 
 
-def force_cancel(
+def plan_force_cancel(
     parent: ParentJob, asked: JobId, processes: Iterable[WorkerProcess], *, host: str, own_pid: int
 ) -> ForceCancel:
-    """Decide it, for somebody in process `own_pid` on `host`. Raises JobNotFoundError, UsageError."""
+    """The effect of a forced cancel from process `own_pid` on `host`. Raises JobNotFoundError, UsageError."""
     child = _running_child(parent, asked)
     process = next((process for process in processes if child.id in process.running and process.alive), None)
     if process is None:
-        raise UsageError(f"job {child.id}", "has lost its process already", "a worker process looks after it")
+        raise UsageError(f"job {child.id}", "has already lost its process", "a worker process recovers it")
     if process.host != host:
         raise UsageError(
-            f"job {child.id}", f"runs on {process.host}, not here", f"end it from a shell on {process.host}"
+            f"job {child.id}", f"runs on {process.host}, not here", f"cancel it from a shell on {process.host}"
         )
     if process.pid == own_pid:
         raise UsageError(f"job {child.id}", "is run by this very process", "end it from another one")
@@ -101,5 +101,5 @@ def _running_child(parent: ParentJob, asked: JobId) -> ChildJob:
     if running:
         return running[0]
     if all(child.status.is_final for child in meant):
-        raise UsageError(f"job {asked}", "is over", "there is nothing to end")
+        raise UsageError(f"job {asked}", "has ended", "nothing is left to cancel")
     raise UsageError(f"job {asked}", "does not run", "cancel it without force: that ends it at once")

@@ -1,7 +1,7 @@
-"""ParentJobOrchestrator: what a parent is, derived from its children, and told to whoever listens.
+"""ParentJobOrchestrator: publishes the changes of parents and children.
 
-The derivation itself is `engine.domain.jobs.parent_status`, which the store applies inside the transaction that
-changes a child. So there is nothing to monitor here: only changes to pass on, in commit order.
+`engine.domain.statuses.parent_status` derives the status of a parent; the store applies it inside the transaction that
+changes a child. So there is nothing to monitor here: changes are passed on in commit order.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class WatchedJobs(JobReader, ChangeFeed, Protocol):
 
 
 class ParentJobOrchestrator:
-    """Publishes the changes of jobs. Each subscriber reads them from the store by a cursor of its own.
+    """Publishes the changes of jobs. Each subscriber reads them from the store with its own cursor.
 
-    So a slow subscriber costs nothing and loses nothing, and one that comes back goes on where it stopped.
+    So a slow subscriber costs nothing and loses nothing, and one that reconnects continues where it stopped.
     """
 
     def __init__(self, store: WatchedJobs) -> None:
@@ -32,7 +32,7 @@ class ParentJobOrchestrator:
     def changes(self, after: int | None = None) -> AsyncIterator[Change | Lagged]:
         """All changes after `after`, or after this call, in commit order and without a gap.
 
-        `Lagged` says that changes in between are no longer kept, before the first that is.
+        `Lagged` comes before the first change after a gap: older changes were removed.
         """
         return self._changes(self._store.last_change() if after is None else after)
 
@@ -51,7 +51,7 @@ class ParentJobOrchestrator:
                 await self._store.next_change(cursor)
 
     async def wait(self, parent_ids: Collection[int]) -> list[ParentJob]:
-        """Wait until all these parents are over; they come with steps and logs."""
+        """Wait until all these parents have ended; returns them with steps and logs."""
         while True:
             seen = self._store.last_change()
             parents = await self._store.jobs(parent_ids)

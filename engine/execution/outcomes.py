@@ -1,4 +1,4 @@
-"""How a child ended, from what happened to its steps: pure."""
+"""How a child ended, derived from its steps: pure functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.targets.protocol import PlannedStep, StepResult
 
 StepOutcome = tuple[PlannedStep, StepResult]
 _MOST_REASONS: Final = 2
-"""Why steps failed that are told of an operation: each step tells its own."""
+"""Reasons of failed steps in the error of an operation; each step has its own error."""
 
 
 def child_outcome(
@@ -23,16 +23,15 @@ def child_outcome(
     before: Facts,
     after: Facts | None,
     warnings: Sequence[str] = (),
-    left_for: Reason | None = None,
+    skip_reason: Reason | None = None,
     stop_reason: str = "",
 ) -> Outcome:
-    """How a child ended, from what happened to its steps. One failure makes it failed, with the list.
+    """How a child ended, derived from its steps. One failed step fails it; the error lists them.
 
-    `left_for`: why the first step that was not begun was not, where that is no cancel. `stop_reason`: why none could be
-    begun any more.
+    `skip_reason`: why steps were not begun, other than a cancel. `stop_reason`: why no further step could begin.
     """
     failed = [(step, result) for step, result in results if result.status is Status.FAILED]
-    # By identity: there may be thousands, of which some are alike.
+    # By identity: equal steps may occur twice among thousands.
     over = {id(step) for step, result in results if result.status is not Status.CANCELLED}
     begun = {id(step) for step, result in results if not result.never_began}
     cut_short = [step for step in planned if id(step) not in over]
@@ -40,12 +39,12 @@ def child_outcome(
     status, reason, error = Status.COMPLETED, None, None
     if stop_reason:
         status, reason = Status.FAILED, Reason.OPERATION_ERROR
-        error = _cut_off(failed, not_begun, len(planned), stop_reason)
+        error = _describe_abort(failed, not_begun, len(planned), stop_reason)
     elif failed:
         reasons = {result.reason or Reason.OPERATION_ERROR for _, result in failed}
         status, reason = Status.FAILED, reasons.pop() if len(reasons) == 1 else Reason.OPERATION_ERROR
         if reason is Reason.REFUSED and any(result.status is Status.COMPLETED for _, result in results):
-            reason = Reason.OPERATION_ERROR  # what is refused has not begun
+            reason = Reason.OPERATION_ERROR  # a refused operation has not begun
         error = describe_failures(failed, len(planned))
         if cut_short:
             error = (
@@ -53,14 +52,14 @@ def child_outcome(
                 f"Not through: {listed([step.command for step in cut_short], most=1)}"
             )
         elif not_begun:
-            when = "By the time limit" if left_for is Reason.TIME_LIMIT else "After that"
+            when = "By the time limit" if skip_reason is Reason.TIME_LIMIT else "After that"
             number = len(not_begun)
             error += f". {when} {counted(number, 'step')} of it {'was' if number == 1 else 'were'} not begun"
     elif cut_short:
         status, reason = Status.CANCELLED, Reason.CANCELLED_BY_USER
-        error = what_is_left(results, len(planned))
+        error = describe_cancelled(results, len(planned))
     elif not_begun:
-        status, error = done_in_part(results, len(planned))
+        status, error = partial_outcome(results, len(planned))
         reason = Reason.TIME_LIMIT
     if after is not None and "findings" in after and (cut_short or not_begun):
         after = {**after, "complete": False}
@@ -75,16 +74,18 @@ def child_outcome(
     )
 
 
-def _cut_off(failed: Sequence[StepOutcome], not_begun: Sequence[PlannedStep], planned: int, stop_reason: str) -> str:
-    """That an operation could not go on, what had failed before, and what was not begun."""
+def _describe_abort(
+    failed: Sequence[StepOutcome], not_begun: Sequence[PlannedStep], planned: int, stop_reason: str
+) -> str:
+    """The error of an operation that could not continue."""
     names = listed(list(dict.fromkeys(filter(None, (object_name(step.object) for step in not_begun)))))
     left = f"{len(not_begun):,} of {counted(planned, 'step')} not begun" if not_begun else ""
     said = "; ".join(filter(None, (stop_reason, ": ".join(filter(None, (left, names))))))
     return f"{said}. {describe_failures(failed, planned)}" if failed else said
 
 
-def done_in_part(results: Sequence[StepOutcome], planned: int) -> tuple[Status, str | None]:
-    """How a child ended that came to its time limit before all of its steps had begun."""
+def partial_outcome(results: Sequence[StepOutcome], planned: int) -> tuple[Status, str | None]:
+    """The status and error of a child whose time limit passed before all its steps had begun."""
     done = sum(result.status is Status.COMPLETED for _, result in results)
     if not done and not any(result.error for _, result in results if not result.never_began):
         return Status.SKIPPED, None
@@ -95,8 +96,8 @@ def done_in_part(results: Sequence[StepOutcome], planned: int) -> tuple[Status, 
     )
 
 
-def what_is_left(results: Sequence[StepOutcome], planned: int) -> str | None:
-    """What there is of a child that was stopped; None where its engine does not tell."""
+def describe_cancelled(results: Sequence[StepOutcome], planned: int) -> str | None:
+    """The error of a cancelled child: how far it came and what remains; None if its engine does not report it."""
     done = [step for step, result in results if result.status is Status.COMPLETED]
     how_far = f"stopped after {len(done)} of {planned} steps"
     if not all(step.lost_without_next for step in done):
@@ -110,7 +111,7 @@ def what_is_left(results: Sequence[StepOutcome], planned: int) -> str | None:
 
 
 def describe_failures(failed: Sequence[StepOutcome], planned: int) -> str:
-    """What failed, object by object; for a child of one step just why. To find something is no failure of a step."""
+    """The error of failed steps, by object; of a child of one step its error. Findings are listed apart."""
     if planned == 1:
         return failed[0][1].error or "failed"
     finds: list[StepResult] = []
@@ -127,11 +128,11 @@ def describe_failures(failed: Sequence[StepOutcome], planned: int) -> str:
     details = "; ".join(told)
     number = sum(map(len, objects.values()))
     failures = f"{number} of {planned} steps failed: {details}" if objects else ""
-    return ". Found: ".join(filter(None, [failures, what_was_found(finds)]))
+    return ". Found: ".join(filter(None, [failures, describe_findings(finds)]))
 
 
-def what_was_found(finds: Sequence[StepResult]) -> str:
-    """The first finding, and how many there are; "" where there is none."""
+def describe_findings(finds: Sequence[StepResult]) -> str:
+    """The first finding and their number; "" without findings."""
     if len(finds) < 2:
         return finds[0].error or "" if finds else ""
     found = list(dict.fromkeys(finding for result in finds for finding in result.findings))

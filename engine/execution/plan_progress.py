@@ -1,4 +1,4 @@
-"""How far steps are together that were planned together: pure."""
+"""Overall progress of a plan: pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from engine.targets.protocol import PlannedStep, StepProgress
 
 ONE_BY_ONE: Final = 500
-"""Of more steps than that the last cannot be long beside them all, so that nobody has to know when each begins."""
+"""Above this many steps, estimate by average throughput instead of simulating each start."""
 
 
 class PlanProgress:
-    """How much of the time is over that steps are expected to take, `at_once` at a time."""
+    """The elapsed share of the expected time of steps that run `at_once` at a time."""
 
     def __init__(self, steps: Sequence[PlannedStep], *, at_once: int) -> None:
         self._steps = steps
@@ -29,21 +29,21 @@ class PlanProgress:
             for number, step in enumerate(steps, 1)
             if step.conflict and number_of[step.conflict] > 1
         }
-        """Of those that must not run beside another."""
+        """Steps that must not run beside another, with their conflict key."""
         self._whole = self._duration(self._weights)
 
-    def so_far(self, over: Collection[int], running: Mapping[int, StepProgress]) -> Progress:
-        """`over` and the keys of `running` are numbers of steps, from 1."""
+    def snapshot(self, over: Collection[int], running: Mapping[int, StepProgress]) -> Progress:
+        """The progress now. `over` and the keys of `running` are step numbers, from 1."""
         known = [progress.fraction for progress in running.values() if progress.fraction is not None]
         fraction = None
-        if self._weights and (over or known):  # in the first step nothing is known yet
+        if self._weights and (over or known):  # unknown during the first step
             left = {number: weight for number, weight in self._weights.items() if number not in over}
             for number, progress in running.items():
                 if number in left:
                     left[number] *= 1.0 - (progress.fraction or 0.0)
             fraction = max(1.0 - self._duration(left) / self._whole, 0.0)
         waiting = [number for number, progress in running.items() if progress.waits_for is not None]
-        shown = min(waiting or running, default=max(over, default=1))  # what is in its way somebody may have to see
+        shown = min(waiting or running, default=max(over, default=1))  # show a blocked step first
         return Progress(
             fraction=fraction,
             object=self._steps[shown - 1].object if self._steps else None,
@@ -54,8 +54,10 @@ class PlanProgress:
         )
 
     def _duration(self, left: Mapping[int, float]) -> float:
-        """When the last is over, if each begins as soon as fewer than `at_once` are under way, and none beside another
-        of the same `conflict`. `left`: weights, by number."""
+        """The time until all steps end, `at_once` at a time and none beside another of the same `conflict`.
+
+        `left`: remaining weights, by number.
+        """
         if not left:
             return 0.0
         chains: dict[str, float] = {}
@@ -72,8 +74,8 @@ class PlanProgress:
 
 
 def _weights(steps: Sequence[PlannedStep]) -> list[float]:
-    """The estimates, or what the engine says instead; a step with neither weighs as much as the others on average."""
+    """The estimates or weights of the steps; a step with neither gets the average."""
     given = [step.weight if step.estimate is None else step.estimate for step in steps]
-    known = [max(weight, 0.0) for weight in given if weight is not None]  # a damaged database may say anything
+    known = [max(weight, 0.0) for weight in given if weight is not None]  # a damaged database may give negative numbers
     usual = sum(known) / len(known) if sum(known) else 1.0
     return [max(usual if weight is None else weight, usual / 1000) for weight in given]

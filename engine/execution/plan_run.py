@@ -1,4 +1,4 @@
-"""Runs the steps of a plan, as many at once as the plan says."""
+"""Runs the steps of a plan, in parallel as planned."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from engine.domain.time_limits import Window
 from engine.execution.outcomes import child_outcome
 from engine.execution.recovery import completed_commands, follow_up_required
 from engine.execution.reporter import Reporter
-from engine.execution.step_runner import leave_out, reporting_uninterruptible, run_step
+from engine.execution.step_runner import reporting_uninterruptible, run_step, skip_step
 from engine.execution.step_scheduler import StepScheduler
 from engine.targets.protocol import OperationPlan, PlannedStep, Session, StepResult
 
 
 class PlanRun:
-    """One run of a plan. Which step begins when is decided by its `StepScheduler`."""
+    """One run of a plan. Its `StepScheduler` decides when a step begins."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class PlanRun:
         cancel: asyncio.Event,
         window: Window,
     ) -> None:
-        """`window`: no step begins after it, but those that must follow what is done."""
+        """`window`: no step begins after it, except mandatory follow-ups."""
         self._session = session
         self._claim = claim
         self._options = options
@@ -43,44 +43,44 @@ class PlanRun:
         self._window = window
         self._scheduler = StepScheduler(plan.steps, at_once=plan.parallel)
         self._results: dict[int, StepResult] = {}
-        """By the numbers of the steps, from 1."""
+        """By step number, from 1."""
         self._failed: list[str] = []
         """The objects of the steps that failed."""
-        self._left_for: Reason | None = None
-        """Why the first step that was not begun was not, where that is no cancel."""
-        self._stop_reason = ""
-        """Why no further step can begin; "" while one can."""
+        self._skip_reason: Reason | None = None
+        """Why steps were not begun, other than a cancel."""
+        self._abort_reason = ""
+        """Why no further step can begin; "" while they can."""
 
     async def outcome(self, before: Facts) -> Outcome:
-        """Run the plan to its end. `before`: what was known of the database before the first step."""
+        """Run the plan to its end. `before`: facts of the database before the first step."""
         for remark in filter(None, (*await self._session.remarks([self._plan.operation]), self._plan.settings_reason)):
             self._reporter.log(LogLevel.INFO, remark)
         for warning in self._plan.warnings:
             self._reporter.log(LogLevel.WARNING, warning)
         try:
             async with reporting_uninterruptible(self._reporter, self._cancel), asyncio.TaskGroup() as running:
-                self._begin_all_that_may(running)
+                self._start_ready_steps(running)
         except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None  # a defect of ours: the first says it all
-        return await self._summed_up(before)
+            raise group.exceptions[0] from None  # a defect: the first error is enough
+        return await self._summarize(before)
 
-    def _begin_all_that_may(self, running: asyncio.TaskGroup) -> None:
+    def _start_ready_steps(self, running: asyncio.TaskGroup) -> None:
         while (turn := self._scheduler.next()) is not None:
             number, step = turn
             if not self._begin(number, step, running):
-                self._scheduler.is_over(number)
+                self._scheduler.step_finished(number)
 
     def _begin(self, number: int, step: PlannedStep, running: asyncio.TaskGroup) -> bool:
-        """Begin a step whose turn it is, unless it is left out."""
-        if self._stop_reason:
-            self._leave_out(number, Reason.OPERATION_ERROR, f"not begun: {self._stop_reason}")
+        """Begin a step, or skip it; whether it began."""
+        if self._abort_reason:
+            self._leave_out(number, Reason.OPERATION_ERROR, f"not begun: {self._abort_reason}")
         elif step.mandatory_follow_up:
             return self._begin_follow_up(number, step, running)
         elif self._cancel.is_set():
             pass
         elif self._failed and self._options.on_step_failure is OnFailure.STOP:
             self._leave_out(number, Reason.PREVIOUS_FAILED, f"not begun, as {self._failed[0]} failed")
-        elif self._window.closed.is_set() and not self._saves_the_one_before(number):
+        elif self._window.closed.is_set() and not self._completes_previous(number):
             self._leave_out(number, Reason.TIME_LIMIT, PAST_THE_LIMIT)
         else:
             running.create_task(self._run_step(number, step, running))
@@ -88,7 +88,7 @@ class PlanRun:
         return False
 
     def _begin_follow_up(self, number: int, step: PlannedStep, running: asyncio.TaskGroup) -> bool:
-        """Begin it where something was done that it has to follow, in this attempt or an earlier one."""
+        """Begin it if a step that it must follow completed, in this attempt or an earlier one."""
         completed = [n for n, result in self._results.items() if result.status is Status.COMPLETED]
         done = [self._plan.steps[n - 1].command for n in completed]
         if done or follow_up_required(step, self._claim):
@@ -99,23 +99,23 @@ class PlanRun:
             self._results[number] = StepResult(status=Status.SKIPPED)
         return False
 
-    def _saves_the_one_before(self, number: int) -> bool:
-        """Whether what the step before did would be lost without this one."""
+    def _completes_previous(self, number: int) -> bool:
+        """Whether the effect of the previous step would be lost without this one."""
         before = self._results.get(number - 1)
         return (
             before is not None and before.status is Status.COMPLETED and self._plan.steps[number - 2].lost_without_next
         )
 
     def _leave_out(self, number: int, reason: Reason, why: str) -> None:
-        self._left_for = self._left_for or reason
-        self._results[number] = leave_out(number, self._reporter, why)
+        self._skip_reason = self._skip_reason or reason
+        self._results[number] = skip_step(number, self._reporter, why)
 
     async def _run_step(
         self, number: int, step: PlannedStep, running: asyncio.TaskGroup, done: Sequence[str] = ()
     ) -> None:
         def command_finished() -> None:
             self._scheduler.command_finished(number)
-            self._begin_all_that_may(running)
+            self._start_ready_steps(running)
 
         result = await run_step(
             self._session,
@@ -131,29 +131,29 @@ class PlanRun:
             self._reporter.log(LogLevel.INFO, ": ".join(filter(None, (object_name(step.object), result.error))))
         else:
             self._results[number] = result
-        self._stop_reason = self._stop_reason or result.stop_reason
+        self._abort_reason = self._abort_reason or result.stop_reason
         if result.never_began and self._window.closed.is_set():
-            self._left_for = self._left_for or Reason.TIME_LIMIT
+            self._skip_reason = self._skip_reason or Reason.TIME_LIMIT
         if result.status is Status.FAILED:
             self._failed.append(object_name(step.object) or "an earlier step")
-        self._scheduler.is_over(number, again=result.requeue)
-        self._begin_all_that_may(running)
+        self._scheduler.step_finished(number, again=result.requeue)
+        self._start_ready_steps(running)
 
-    async def _summed_up(self, before: Facts) -> Outcome:
+    async def _summarize(self, before: Facts) -> Outcome:
         results, reporter = self._results, self._reporter
         removed = await self._session.retry_cleanup(self._cancel)
         for name in removed:
-            reporter.log(LogLevel.INFO, f"{name}, which was left over, is dropped now")
+            reporter.log(LogLevel.INFO, f"{name} was left over and is dropped now")
         after: Facts | None = None
         warnings = list(self._plan.warnings)
         undropped = {name: warning for result in results.values() for name, warning in result.undropped.items()}
         warnings += [warning for name, warning in undropped.items() if name not in removed]
         try:
             after = {**await self._session.facts(self._plan.operation, self._cancel), **reporter.waited}
-        except TargetError as error:  # the work is done, and stays done, where the look afterwards fails
+        except TargetError as error:  # the work is done even if reading the facts fails
             told = undropped or any(result.status is Status.FAILED or result.warnings for result in results.values())
             if not told:
-                warnings.append(str(error))  # where a step has told of nothing, nobody would know
+                warnings.append(str(error))  # unless a step has reported a problem already
             reporter.log(LogLevel.WARNING, str(error))
         return child_outcome(
             [(step, results[number]) for number, step in enumerate(self._plan.steps, 1) if number in results],
@@ -161,6 +161,6 @@ class PlanRun:
             before=before,
             after=after,
             warnings=warnings,
-            left_for=self._left_for,
-            stop_reason=self._stop_reason,
+            skip_reason=self._skip_reason,
+            stop_reason=self._abort_reason,
         )

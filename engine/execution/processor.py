@@ -1,4 +1,4 @@
-"""JobProcessor: claims children, routes each to the worker for its type, and sees it to its end."""
+"""JobProcessor: claims children, routes each to the worker for its type, and stores its outcome."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STORE_RETRIES_AT_STOP = 3
 
 log = logging.getLogger("dbtend")
 store_log = logging.getLogger("dbtend.store")
-"""Says that the store cannot be written, and that it can be again."""
+"""Logs when the store cannot be written, and when it can be again."""
 
 
 class ClaimableJobs(JobClaims, JobReader, ChangeFeed, Protocol):
@@ -39,8 +39,7 @@ class ClaimableJobs(JobClaims, JobReader, ChangeFeed, Protocol):
 class JobProcessor:
     """Keeps up to `concurrency` children running, each on a target of its own.
 
-    The store sees to it that a target has one running child at most, and that the children of a parent run
-    in their order.
+    The store ensures that a target has at most one running child, and that the children of a parent run in order.
     """
 
     def __init__(
@@ -57,8 +56,8 @@ class JobProcessor:
     ) -> None:
         """
         Args:
-            run: the run of which this is a worker: it claims what is reserved for that, too.
-            slots: of which each child that runs takes one; None where nothing but `concurrency` bounds them.
+            run: also claim children reserved for this run.
+            slots: each running child takes one; None: only `concurrency` limits them.
         """
         self._store = store
         self._workers = workers
@@ -72,26 +71,26 @@ class JobProcessor:
         self._asked_to_stop: set[JobId] = set()
         self._slots: list[asyncio.Task[None]] = []
         self._draining = False
-        """Nothing more is claimed."""
+        """No more children are claimed."""
         self._stopping = False
-        """What runs is asked to stop, and handed back."""
+        """Running children are cancelled and handed back."""
         self._refusal = ""
-        """Why the store could not be written the last time."""
+        """The last error of writing to the store."""
         self._wakes = 0
         self._wake = asyncio.Event()
 
     def adopt(self, parent_ids: Iterable[int]) -> None:
-        """Take on these parents, where this processor executes only what it was given."""
+        """Add these parents, if this processor runs only its own jobs."""
         if self._own_jobs is not None:
             self._own_jobs.update(parent_ids)
             self._wake_up()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Execute children while inside; on the way out, stop what runs safely and hand it back.
+        """Execute children while inside; on exit, stop running ones safely and hand them back.
 
-        Raises StoreError where the store has refused to be written for so long that this process gives up: then
-        the block is cancelled, and what ran is taken over by others.
+        Raises StoreError after the store could not be written for too long: the block is cancelled, and other processes
+        take over its children.
         """
         host, gave_up = asyncio.current_task(), False
 
@@ -130,7 +129,7 @@ class JobProcessor:
                     raise error from None
 
     async def drain(self, seconds: float | None) -> None:
-        """Claim nothing more, and wait until nothing runs, for so many seconds at most; None for ever."""
+        """Claim no more children, and wait until none runs, at most `seconds`; None: without limit."""
         self._draining = True
         self._wake_up()
         await asyncio.wait(self._slots, timeout=seconds)
@@ -138,29 +137,29 @@ class JobProcessor:
     async def _run_slot(self) -> None:
         while not self._draining:
             wakes = self._wakes
-            if not await self._run_what_is_pending() and wakes == self._wakes and not self._draining:
+            if not await self._run_pending() and wakes == self._wakes and not self._draining:
                 await self._wake.wait()
 
-    async def _run_what_is_pending(self) -> bool:
-        """Run one child after the other, as long as there are any; whether there was one."""
+    async def _run_pending(self) -> bool:
+        """Run pending children one after the other until none is left; whether any ran."""
         if self._worker_slots is None:
-            return await self._run_one_after_the_other()
+            return await self._run_sequentially()
         slot = await self._worker_slot(self._worker_slots)
         if slot is None:
             return False
         try:
-            ran = await self._run_one_after_the_other()
+            ran = await self._run_sequentially()
         finally:
             os.close(slot)
-        if ran and self._is_slot_waited_for():
+        if ran and self._has_slot_waiters():
             await asyncio.sleep(YIELD_TIME)
         return ran
 
-    def _is_slot_waited_for(self) -> bool:
+    def _has_slot_waiters(self) -> bool:
         return self._worker_slots is not None and self._worker_slots.has_waiters()
 
     async def _worker_slot(self, slots: WorkerSlots) -> int | None:
-        """A slot, waited for as long as there is something to run; None where there is not."""
+        """Wait for a slot while a child is pending; None if none is."""
         if (slot := slots.take()) is not None:
             return slot
         with slots.waiting():
@@ -175,13 +174,13 @@ class JobProcessor:
             return await self._store.has_pending(self._own_jobs, self._run)
         return True
 
-    async def _run_one_after_the_other(self) -> bool:
+    async def _run_sequentially(self) -> bool:
         with held_steady(self._clock):
             claim = await self._claim()
             if claim is None:
                 return False
             while claim is not None:
-                claim = await self._carry_out(claim)
+                claim = await self._run_claim(claim)
             return True
 
     async def _claim(self) -> Claim | None:
@@ -191,14 +190,14 @@ class JobProcessor:
         while not self._draining:
             try:
                 claim = await self._store.claim(self._owner, self._own_jobs, self._run)
-                self._hear_of_the_store(None)
+                self._log_store_state(None)
                 return claim
             except StoreError as error:
-                refused = await self._wait_for_the_store(error, refused)
+                refused = await self._wait_before_retry(error, refused)
         return None
 
-    async def _carry_out(self, claim: Claim) -> Claim | None:
-        """See a child to its end; the next claim, where there is one."""
+    async def _run_claim(self, claim: Claim) -> Claim | None:
+        """Run a claimed child to its end; returns the next claim, if any."""
         log.info("#%s %s %s started, attempt %d", claim.job, claim.operation, claim.target, claim.attempt)
         if isinstance(self._clock, SteadyClock):
             self._clock.not_before(claim.started_at)
@@ -211,7 +210,7 @@ class JobProcessor:
         finally:
             report = await reporter.stop()
             del self._running[claim.job]
-        return await self._settle(claim, outcome, report)
+        return await self._store_outcome(claim, outcome, report)
 
     async def _execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
         worker = self._workers.get(claim.type)
@@ -224,22 +223,22 @@ class JobProcessor:
         except (Exception, asyncio.CancelledError) as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
-                raise  # it is this slot that is cancelled, not something inside the worker
+                raise  # this slot is cancelled, not a task inside the worker
             reporter.log(LogLevel.ERROR, "".join(traceback.format_exception(error)))
             return _internal_error(error)
 
     async def _report(self, claim: Claim, report: Report) -> None:
         try:
             await self._store.report(claim, report)
-            self._hear_of_the_store(None)
+            self._log_store_state(None)
         except OwnershipLostError:
             self._running[claim.job].set()
         except StoreError as error:
-            self._hear_of_the_store(error)
+            self._log_store_state(error)
             raise
 
-    async def _settle(self, claim: Claim, outcome: Outcome, report: Report) -> Claim | None:
-        """Store how it ended. Where that is given up, this process ends, and rescue takes the child."""
+    async def _store_outcome(self, claim: Claim, outcome: Outcome, report: Report) -> Claim | None:
+        """Store the outcome; returns the next claim, if any. If the store stays unwritable, this process ends."""
         handed_back = (
             self._stopping
             and outcome.status is Status.CANCELLED
@@ -248,7 +247,7 @@ class JobProcessor:
         )
         self._asked_to_stop.discard(claim.job)
         refused, broken = 0, False
-        outcome = replace(outcome, ended_at=self._clock())  # not when the store can be written at last
+        outcome = replace(outcome, ended_at=self._clock())  # not the later time of the write
         if not handed_back:
             log.info("#%s %s%s", claim.job, outcome.status, f": {outcome.error}" if outcome.error else "")
         while True:
@@ -257,46 +256,46 @@ class JobProcessor:
                     await self._store.release(claim, report)
                     log.info("#%s handed back", claim.job)
                     return None
-                if self._draining or self._is_slot_waited_for() or await self._may_set_the_clock(claim):
+                if self._draining or self._has_slot_waiters() or await self._may_release_clock(claim):
                     await self._store.finish(claim, outcome, report)
                     following = None
                 else:
                     following = await self._store.finish_and_claim(claim, outcome, report, self._own_jobs, self._run)
-                self._hear_of_the_store(None)
+                self._log_store_state(None)
                 return following
-            except OwnershipLostError as lost:
-                log.warning("%s", lost)
+            except OwnershipLostError as error:
+                log.warning("%s", error)
                 return None
             except StoreError as error:
-                refused = await self._wait_for_the_store(error, refused)
+                refused = await self._wait_before_retry(error, refused)
             except Exception as error:
                 if broken:
                     raise
-                # What cannot be stored as it is, is stored as a failure: the child must not stay running.
+                # An outcome that cannot be stored becomes a failure: the child must not stay running.
                 broken, handed_back, outcome, report = True, False, _internal_error(error), Report()
 
-    async def _may_set_the_clock(self, claim: Claim) -> bool:
-        """Whether it is off, and nothing is left of the job that is measured by it."""
+    async def _may_release_clock(self, claim: Claim) -> bool:
+        """Whether the clock is off, and the job has no other open child that is measured by it."""
         if not (isinstance(self._clock, SteadyClock) and self._clock.is_off):
             return False
         parents = await self._store.jobs([claim.job.parent])
         return all(child.status.is_final or child.id == claim.job for parent in parents for child in parent.children)
 
-    async def _wait_for_the_store(self, error: StoreError, refused: int) -> int:
-        """Wait before the next try; the number of tries so far. Raises `error` where that does not help."""
+    async def _wait_before_retry(self, error: StoreError, refused: int) -> int:
+        """Wait before the next attempt; returns the number of attempts. Raises `error` if waiting does not help."""
         if not error.is_transient or refused >= (STORE_RETRIES_AT_STOP if self._stopping else STORE_RETRIES):
             raise error
-        self._hear_of_the_store(error)
+        self._log_store_state(error)
         await asyncio.sleep(STORE_RETRY_INTERVAL)
         return refused + 1
 
-    def _hear_of_the_store(self, error: StoreError | None) -> None:
+    def _log_store_state(self, error: StoreError | None) -> None:
         refusal = "" if error is None else str(error)
         if refusal == self._refusal:
             return
         self._refusal = refusal
         if refusal:
-            store_log.warning("%s; what is done here is stored when that is over", refusal)
+            store_log.warning("%s; results are kept and stored later", refusal)
         else:
             store_log.warning("the store of jobs can be written again")
 
@@ -320,7 +319,7 @@ class JobProcessor:
             unknown = True
             while unknown:
                 with suppress(StoreError):
-                    asked = await self._store.cancel_requests(self._owner)  # of what is being claimed, too
+                    asked = await self._store.cancel_requests(self._owner)  # including children that are being claimed
                     self._asked_to_stop |= asked
                     for job in asked & self._running.keys():
                         self._running[job].set()

@@ -1,4 +1,4 @@
-"""What a process left that died in the middle of an operation: put in order, finished where it must be, and told."""
+"""Crash recovery: clean up, run mandatory follow-ups, report."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import TargetError, UsageError
-from engine.domain.humanize import died, listed
+from engine.domain.humanize import format_worker_death, listed
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel, Step
-from engine.execution.step_runner import run_step, undone
+from engine.execution.step_runner import describe_missing_effect, run_step
 from engine.targets.protocol import StepContext
 
 if TYPE_CHECKING:
@@ -24,33 +24,38 @@ if TYPE_CHECKING:
 async def recover(
     session: Session, claim: Claim, options: Options, reporter: Reporter, cancel: asyncio.Event, *, writes: bool
 ) -> Outcome:
-    """Look after the database of an operation that is not run again. `writes`: whether it may have changed anything."""
+    """Recover the database of an operation that is not run again. `writes`: whether the operation writes."""
     settled = await session.cleanup_orphans(claim.earlier)
     for line in settled:
         reporter.log(LogLevel.INFO, line)
     looked = await session.recover(options, StepContext(cancel=cancel))
     warnings = [] if looked.is_well else [looked.found]
     kept = completed_commands(claim.earlier) if writes else []
-    undone = f"what it had finished stays done ({listed(kept)}), the rest" if kept else "what it had not finished"
-    said = [f"{undone} {looked.unfinished}, {'and' if looked.is_well else 'but'} {looked.found}", *settled]
+    describe_missing_effect = (
+        f"what it had finished stays done ({listed(kept)}), the rest" if kept else "what it had not finished"
+    )
+    said = [
+        f"{describe_missing_effect} {looked.unfinished}, {'and' if looked.is_well else 'but'} {looked.found}",
+        *settled,
+    ]
     if writes:
         followed, missing = await _finish(session, claim, options, reporter, kept, damaged=looked.is_damaged)
         said += [f"{listed(followed)} has run since"] if followed else []
         said, warnings = [*said, *missing], [*warnings, *missing]
-    return replace(lost(claim, "; ".join(said)), warnings=tuple(warnings), after=await _facts(session))
+    return replace(recovery_outcome(claim, "; ".join(said)), warnings=tuple(warnings), after=await _facts(session))
 
 
 async def _finish(
     session: Session, claim: Claim, options: Options, reporter: Reporter, kept: Sequence[str], *, damaged: bool
 ) -> tuple[list[str], list[str]]:
-    """Run what must not be missing after what was done: the commands that ran, and what is wrong without the others."""
-    try:  # for want of space nothing of this would be left out
+    """Run the mandatory follow-ups of completed steps; returns the commands that ran, and the problems left."""
+    try:  # a lack of disk space must not skip follow-ups
         plan = await session.plan(Operation(claim.operation), replace(options, force=True))
     except (TargetError, UsageError) as error:
-        return [], [f"whether something has to follow could not be found out: {error}"]
+        return [], [f"required follow-up steps are unknown: {error}"]
     steps = [step for step in plan.steps if step.missing_effect and follow_up_required(step, claim)]
     if damaged:
-        return [], [undone(step, kept) for step in steps]
+        return [], [describe_missing_effect(step, kept) for step in steps]
     reporter.begin(steps)
     results = [
         (step, await run_step(session, number, step, reporter, asyncio.Event(), done=kept))
@@ -58,45 +63,49 @@ async def _finish(
     ]
     return (
         [step.command for step, result in results if result.status is Status.COMPLETED],
-        [result.error or undone(step, kept) for step, result in results if result.status is not Status.COMPLETED],
+        [
+            result.error or describe_missing_effect(step, kept)
+            for step, result in results
+            if result.status is not Status.COMPLETED
+        ],
     )
 
 
 def follow_up_required(step: PlannedStep, claim: Claim) -> bool:
-    """Whether an earlier attempt may have done what `step` has to follow, and not `step` itself.
+    """Whether an earlier attempt may have run what `step` must follow, without `step` itself.
 
-    What a process had not told yet when it died may be done: so all counts that is not known to be complete.
+    A dead process may have done more than it reported: only a step stored as completed counts as done.
     """
     last = max((earlier.attempt for earlier in claim.earlier), default=0)
-    return bool(claim.earlier or claim.died) and not any(
+    return bool(claim.earlier or claim.deaths) and not any(
         (earlier.attempt, earlier.command, earlier.status) == (last, step.command, Status.COMPLETED)
         for earlier in claim.earlier
     )
 
 
 def completed_commands(steps: Sequence[Step]) -> list[str]:
-    """The commands that were completed, each once."""
+    """The completed commands, without duplicates."""
     return list(dict.fromkeys(step.command for step in steps if step.status is Status.COMPLETED))
 
 
-def lost(claim: Claim, found: str) -> Outcome:
-    """How a child ends whose process died and that is not run again, from what there is to say of its database."""
+def recovery_outcome(claim: Claim, found: str) -> Outcome:
+    """The outcome of a child whose process died and that is not run again. `found`: the state of its database."""
     failed = claim.recovering is Reason.OWNER_LOST
     return Outcome(
         status=Status.FAILED if failed else Status.CANCELLED,
         reason=claim.recovering,
-        error=f"{_how(claim)}: {found}",
+        error=f"{_cause_of_death(claim)}: {found}",
     )
 
 
-def _how(claim: Claim) -> str:
+def _cause_of_death(claim: Claim) -> str:
     if claim.recovering is Reason.OWNER_LOST:
-        return died(claim.died, claim.signal)
+        return format_worker_death(claim.deaths, claim.signal)
     return "it was ended by force" if claim.forced else "its process died before it could stop"
 
 
 async def _facts(session: Session) -> Facts | None:
     try:
         return await session.facts()
-    except TargetError:  # it is told already what can be told
+    except TargetError:  # already reported
         return None

@@ -1,4 +1,4 @@
-"""Telling the store how a running child gets on: often enough to be live, seldom enough to be cheap."""
+"""Reports the progress, steps and log of a running child to the store, in batches."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from engine.targets.protocol import PlannedStep, StepProgress, StepResult
 
 log = logging.getLogger("dbtend")
 INTERVAL = 0.25
-"""Seconds between two reports of one child, at least;"""
+"""The least seconds between two reports of one child;"""
 FIRST_INTERVAL = 0.05
-"""but at first so many, growing: what is over in a second is seen to get on, too."""
+"""shorter at first and growing, so that a short operation shows progress, too."""
 
 
 class Reporter:
-    """Collects steps, progress and log lines of one attempt, and sends them on in batches.
+    """Collects steps, progress and log lines of one attempt, and sends them in batches.
 
-    What a send did not deliver goes with the next one, and what is left goes with the child's end. Steps and
-    lines are numbered, so to send one twice does no harm.
+    A failed send is repeated with the next one; the rest is stored when the child ends. Steps and lines are numbered,
+    so sending one twice does no harm.
     """
 
     def __init__(self, claim: Claim, send: Callable[[Report], Awaitable[None]], clock: Callable[[], Micros]) -> None:
@@ -57,82 +57,82 @@ class Reporter:
         self._lines = 0
         self._planned: Sequence[PlannedStep] = ()
         self._at_once = 1
-        self._course: PlanProgress | None = None
+        self._plan_progress: PlanProgress | None = None
         self._running: dict[int, StepProgress] = {}
         self._over: set[int] = set()
-        self._over_since: dict[int, Micros] = {}
-        """Those whose command is over, and nothing else."""
+        self._finished_since: dict[int, Micros] = {}
+        """When the command of a step ended that is still verified."""
         self._finishing = False
         self._waits = LockWaitTimer(clock)
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
 
     def wait(self, why: str, waits_for: WaitsFor = WaitsFor.LOCK) -> None:
-        """Before anything begins, others are waited for; of a lock, `why` is who holds it."""
+        """Report a wait before the first step. `why`: for a lock, its holders."""
         if not self._planned:
             phase = f"{WAITING}: {why}" if waits_for is WaitsFor.LOCK else why
-            self.tell(0, StepProgress(phase=phase, waits_for=waits_for))
+            self.report_progress(0, StepProgress(phase=phase, waits_for=waits_for))
 
     def begin(self, steps: Sequence[PlannedStep], *, at_once: int = 1) -> None:
-        """These steps are going to run, numbered from 1, so many of them at once."""
-        self._waits.over(0)
+        """Set the planned steps, numbered from 1; `at_once` run in parallel."""
+        self._waits.stop(0)
         self._planned = steps
         self._at_once = at_once
         self._running.clear()
-        self._course = None
+        self._plan_progress = None
 
     def begin_step(self, number: int) -> None:
-        """A step starts."""
+        """Record that a step starts."""
         self._steps[number] = self._step(number, Status.RUNNING)
         self._begun[number] = self._steps[number]
-        self._over.discard(number)  # it may have been begun before
-        self.tell(number, StepProgress())
+        self._over.discard(number)  # it may run a second time
+        self.report_progress(number, StepProgress())
 
-    def tell(self, number: int, progress: StepProgress) -> None:
-        """A running step is so far."""
+    def report_progress(self, number: int, progress: StepProgress) -> None:
+        """Record the progress of a running step."""
         if self._running.get(number) != progress:
             self._running[number] = progress
-            self._waits.tell(number, waits=progress.waits_for is not None)
-            self._has_news()
+            self._waits.update(number, waits=progress.waits_for is not None)
+            self._notify()
 
     def note(self, number: int, facts: Facts) -> None:
-        """What is kept of a running step until it has ended."""
+        """Store facts of a running step that recovery needs if this process dies."""
         self._begun[number] = self._steps[number] = replace(self._begun[number], effect=facts)
-        self._has_news()
+        self._notify()
 
     def command_finished(self, number: int) -> None:
-        """What is left of a running step are looks at what it did: these take none of its time."""
-        if number in self._begun and number not in self._over_since:
-            self._over_since[number] = self._clock()
+        """Record that the command of a step ended. The verification that follows does not count as its time."""
+        if number in self._begun and number not in self._finished_since:
+            self._finished_since[number] = self._clock()
             self._running.pop(number, None)
             self._over.add(number)
-            self._waits.tell(number, waits=False)
-            if self._steps.get(number) is self._begun[number]:  # it was never seen to run
+            self._waits.update(number, waits=False)
+            if self._steps.get(number) is self._begun[number]:  # it was never sent as running
                 del self._steps[number]
 
     def end_step(self, number: int, result: StepResult) -> None:
-        """A step that was begun is over."""
+        """Record the result of a step."""
         begun = self._begun.pop(number)
         # The clock may have been set back.
-        ended_at = max(self._over_since.pop(number, 0) or self._clock(), begun.started_at)
+        ended_at = max(self._finished_since.pop(number, 0) or self._clock(), begun.started_at)
         effect = {**(result.effect or {}), **({"left": result.left} if result.left else {})}
-        effect |= wait_facts(self._waits.over(number))
+        effect |= wait_facts(self._waits.stop(number))
         self._steps[number] = replace(
             begun, status=result.status, error=result.error, effect=effect or None, finished_at=ended_at
         )
         self._running.pop(number, None)
         if not result.never_began:
             self._over.add(number)
-        self._has_news()
+        self._notify()
 
-    def leave_out(self, number: int, why: str) -> None:
-        """A step is not begun. It does not count as done."""
+    def skip_step(self, number: int, why: str) -> None:
+        """Record a step that is not begun. It does not count as done."""
         step = self._step(number, Status.SKIPPED)
         self._steps[number] = replace(step, finished_at=step.started_at, error=why)
-        self._has_news()
+        self._notify()
 
     def _step(self, number: int, status: Status) -> Step:
-        """The planned step with this number, as it stands from now on."""
+        """The planned step with this number, with a new status."""
         planned = self._planned[number - 1]
         return Step(
             number=number,
@@ -146,26 +146,26 @@ class Reporter:
 
     @property
     def waited(self) -> Facts:
-        """For how long nothing was done but to wait for others, once all is over."""
-        return wait_facts(self._waits.together)
+        """The total wait, as a fact, after the last step."""
+        return wait_facts(self._waits.total)
 
-    def goes_on(self) -> None:
-        """What was asked to stop does not, so far."""
+    def mark_uninterruptible(self) -> None:
+        """Record that the running steps ignore the cancel so far."""
         self._finishing = True
-        self._has_news()
+        self._notify()
 
     def log(self, level: LogLevel, message: str) -> None:
-        """Add a line to the child's log. Of very many lines the middle is left out, and so of a very long line."""
+        """Add a line to the child's log. The middle of a very long log, and of a very long line, is dropped."""
         self._lines += 1
         self._log[self._lines] = LogLine(
             number=self._lines, attempt=self._claim.attempt, at=self._clock(), level=level, message=_shortened(message)
         )
-        if len(self._log) > LOG_HEAD + LOG_TAIL:  # the store has not taken any for long
+        if len(self._log) > LOG_HEAD + LOG_TAIL:  # the store could not be written for long
             del self._log[next(number for number in self._log if number > LOG_HEAD)]
-        self._has_news()
+        self._notify()
 
     async def stop(self) -> Report:
-        """Send no more reports; what is still unsent."""
+        """Stop sending; returns the unsent report."""
         if self._sender is not None:
             self._sender.cancel()
             await asyncio.wait({self._sender})
@@ -174,39 +174,39 @@ class Reporter:
     def _unsent(self) -> Report:
         try:
             self._progress = self._progress_now()
-        except ArithmeticError:  # a defect of ours, or absurd numbers of a damaged database: the work and its end go on
-            log.exception("how far #%s is cannot be told", self._claim.job)
+        except ArithmeticError:  # a defect, or absurd numbers of a damaged database: the work goes on
+            log.exception("the progress of #%s is unknown", self._claim.job)
         return Report(progress=self._progress, steps=tuple(self._steps.values()), log=tuple(self._log.values()))
 
     def _progress_now(self) -> Progress:
-        """Only reports ask for it: it looks at every step, and thousands may come between two reports."""
-        self._course = self._course or PlanProgress(self._planned, at_once=self._at_once)
-        progress = self._course.so_far(self._over, self._running)
+        """Computed per report only: it walks all steps, and thousands may end between two reports."""
+        self._plan_progress = self._plan_progress or PlanProgress(self._planned, at_once=self._at_once)
+        progress = self._plan_progress.snapshot(self._over, self._running)
         known = [part for part in (progress.fraction, self._progress.fraction) if part is not None]
-        # Nobody wants to see a bar go back.
-        progress = replace(progress, fraction=max(known, default=None), waited=self._waits.together)
-        goes_on = self._finishing and self._running and progress.phase != CLEANING_UP
-        return replace(progress, phase=FINISHING) if goes_on else progress
+        # A progress bar must not go back.
+        progress = replace(progress, fraction=max(known, default=None), waited=self._waits.total)
+        mark_uninterruptible = self._finishing and self._running and progress.phase != CLEANING_UP
+        return replace(progress, phase=FINISHING) if mark_uninterruptible else progress
 
-    def _has_news(self) -> None:
-        self._news.set()
+    def _notify(self) -> None:
+        self._changed.set()
         if self._sender is None:
-            self._sender = asyncio.create_task(self._send_news(), name=f"report {self._claim.job}")
+            self._sender = asyncio.create_task(self._send_reports(), name=f"report {self._claim.job}")
 
-    async def _send_news(self) -> None:
+    async def _send_reports(self) -> None:
         pause = min(FIRST_INTERVAL, INTERVAL)
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await self._changed.wait()
+            self._changed.clear()
             report = self._unsent()
-            # A store that cannot be written now gets it with the next report, or with the child's end.
+            # If the store cannot be written, the next report or the end of the child carries it.
             with suppress(StoreError):
                 await self._send(report)
-                self._forget(report)
+                self._drop_sent(report)
             await asyncio.sleep(pause)
             pause = min(pause * 1.1, INTERVAL)
 
-    def _forget(self, sent: Report) -> None:
+    def _drop_sent(self, sent: Report) -> None:
         for step in sent.steps:
             if self._steps.get(step.number) is step:
                 del self._steps[step.number]

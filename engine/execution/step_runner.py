@@ -1,4 +1,4 @@
-"""One step of a plan, carried out and told of."""
+"""Runs one step of a plan and reports on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.targets.protocol import PlannedStep, Session
 
 STOPS_WITHIN = 0.3
-"""Seconds in which a step that can be interrupted has stopped."""
+"""Seconds in which an interruptible step stops."""
 
 
 async def run_step(
@@ -35,7 +35,7 @@ async def run_step(
 ) -> StepResult:
     """Run the step with this number, from 1, and report on it; `cancel` stops one that may be stopped.
 
-    `window`: see StepContext. `done`: the commands before it that were completed. `command_finished`: see StepContext.
+    `window`, `command_finished`: see StepContext. `done`: the completed commands before it.
     """
     reporter.begin_step(number)
 
@@ -46,14 +46,16 @@ async def run_step(
     context = StepContext(
         cancel=asyncio.Event() if step.mandatory_follow_up else cancel,
         window=Window() if window is None or step.mandatory_follow_up else window,
-        report=lambda progress: reporter.tell(number, progress),
+        report=lambda progress: reporter.report_progress(number, progress),
         save_recovery_data=lambda facts: reporter.note(number, facts),
         command_finished=report_finished,
     )
     result = await session.execute(step, context)
     if step.missing_effect and result.status is not Status.COMPLETED:
         why = f" ({result.error})" if result.error else ""
-        result = replace(result, status=Status.FAILED, error=undone(step, done) + why, error_is_finding=False)
+        result = replace(
+            result, status=Status.FAILED, error=describe_missing_effect(step, done) + why, error_is_finding=False
+        )
     reporter.end_step(number, result)
     for finding in result.findings:
         reporter.log(LogLevel.ERROR, finding)
@@ -62,25 +64,25 @@ async def run_step(
     return result
 
 
-def leave_out(number: int, reporter: Reporter, why: str) -> StepResult:
-    """Tell of a step that it is not begun."""
-    reporter.leave_out(number, why)
+def skip_step(number: int, reporter: Reporter, why: str) -> StepResult:
+    """Report a step as not begun."""
+    reporter.skip_step(number, why)
     return StepResult(status=Status.SKIPPED, error=why, never_began=True)
 
 
-def undone(step: PlannedStep, done: Sequence[str]) -> str:
-    """What is wrong without `step`, after these commands; none: it is not known what was done."""
+def describe_missing_effect(step: PlannedStep, done: Sequence[str]) -> str:
+    """The error of a missing `step` after the commands `done`; none: it is unknown what was done."""
     return f"{listed(done)} is done; {step.missing_effect}" if done else f"it may be that {step.missing_effect}"
 
 
 @asynccontextmanager
 async def reporting_uninterruptible(reporter: Reporter, cancel: asyncio.Event) -> AsyncIterator[None]:
-    """Tell of steps that were asked to stop and do not."""
+    """While inside, report steps that ignore a cancel."""
 
     async def watch() -> None:
         await cancel.wait()
         await asyncio.sleep(STOPS_WITHIN)
-        reporter.goes_on()
+        reporter.mark_uninterruptible()
 
     watching = asyncio.create_task(watch())
     try:

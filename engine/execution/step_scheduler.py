@@ -1,4 +1,4 @@
-"""Whose turn it is among the steps of a plan that run at once: pure."""
+"""Schedules the steps of a plan that run concurrently: pure."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ if TYPE_CHECKING:
 
 
 class StepScheduler:
-    """Which steps, with their numbers from 1, may run now.
+    """Decides which steps, numbered from 1, may run now.
 
-    `at_once` of them, in their order, but for what has to wait: a step while another of the same `conflict` runs, and
-    one that completes those before it until they are all over.
+    At most `at_once` run, in their order. A step waits while another of the same `conflict` runs; a mandatory follow-up
+    waits until all steps before it have ended.
     """
 
     def __init__(self, steps: Sequence[PlannedStep], *, at_once: int) -> None:
-        # To find the first of a plain dict takes the longer the more were taken out before it.
+        # Finding the first key of a plain dict gets slower with each removed key.
         self._waiting = OrderedDict(enumerate(steps, 1))
         self._completing = [number for number, step in self._waiting.items() if step.mandatory_follow_up]
         self._at_once = at_once
         self._running: dict[int, PlannedStep] = {}
-        self._looked_at: set[int] = set()
-        """Those of them whose command is over."""
+        self._verifying: set[int] = set()
+        """Running steps whose command has ended and whose result is verified."""
 
     def next(self) -> tuple[int, PlannedStep] | None:
-        """The step that begins now; None while none may, or where none is left."""
-        if len(self._running) - len(self._looked_at) >= self._at_once:
+        """The next step to begin; None if none may begin now, or none is left."""
+        if len(self._running) - len(self._verifying) >= self._at_once:
             return None
         number = self._next()
         if number is None:
@@ -38,13 +38,13 @@ class StepScheduler:
         return number, step
 
     def command_finished(self, number: int) -> None:
-        """Of this step only a look at what it did is left, which takes no turn."""
-        self._looked_at.add(number)
+        """Record that the command of a step ended; its verification takes no slot."""
+        self._verifying.add(number)
 
-    def is_over(self, number: int, *, again: bool = False) -> None:
-        """All of this step is. `again`: it is to have another turn, after the others, and before what completes it."""
+    def step_finished(self, number: int, *, again: bool = False) -> None:
+        """Record the end of a step. `again`: queue it again, after the others and before its mandatory follow-up."""
         step = self._running.pop(number)
-        self._looked_at.discard(number)
+        self._verifying.discard(number)
         if again:
             self._put_back(number, step)
 
@@ -65,4 +65,4 @@ class StepScheduler:
         return None
 
     def _has_freed(self, number: int, step: PlannedStep) -> bool:
-        return step.frees_conflict_early and number in self._looked_at
+        return step.frees_conflict_early and number in self._verifying

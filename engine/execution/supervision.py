@@ -1,4 +1,4 @@
-"""What every process does for the store, whoever's jobs they are: rescue from dead processes, and time limits."""
+"""Supervision of the store in every process: rescue children of dead processes, enforce time limits."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from engine.domain.errors import StoreError
 from engine.store.protocol import OwnerSupervision
 
 INTERVAL = 1.0
-"""Seconds between two looks, at most; that the owner of a running child died is noticed in a fraction of that."""
+"""The most seconds between two rounds; the death of an owner starts one sooner."""
 
 log = logging.getLogger("dbtend")
 
 
 @asynccontextmanager
 async def supervising(store: OwnerSupervision) -> AsyncIterator[None]:
-    """Look after the store now, and all the time while inside. Where there is nothing to do, nothing is written."""
-    await _tend(store)
+    """Supervise the store now and while inside. Without anything to do nothing is written."""
+    await _supervise_once(store)
     task = asyncio.create_task(_supervise(store), name="dbtend-supervising")
     try:
         yield
@@ -28,9 +28,9 @@ async def supervising(store: OwnerSupervision) -> AsyncIterator[None]:
         await asyncio.wait({task})
 
 
-async def _tend(store: OwnerSupervision) -> None:
+async def _supervise_once(store: OwnerSupervision) -> None:
     for job in await store.rescue():
-        log.info("#%s was taken from a process that died", job)
+        log.info("#%s was taken over from a dead process", job)
     await store.enforce_time_limits()
 
 
@@ -38,11 +38,11 @@ async def _supervise(store: OwnerSupervision) -> None:
     while True:
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(INTERVAL):  # wait_for would not be ended where one died at that moment
+                async with asyncio.timeout(INTERVAL):  # wait_for would miss a cancel if an owner dies at that moment
                     await store.owner_died()
-            await _tend(store)
-        except StoreError:  # whoever uses the store learns of it; here another try follows
+            await _supervise_once(store)
+        except StoreError:  # users of the store see the error; try again
             await asyncio.sleep(INTERVAL)
-        except Exception:  # a defect of ours must not end the rescue for good
-            log.exception("the store could not be tended")
+        except Exception:  # a defect must not end supervision
+            log.exception("supervision of the store failed")
             await asyncio.sleep(INTERVAL)

@@ -1,4 +1,4 @@
-"""An engine's own workers: the parts that carry out jobs, wired together."""
+"""The workers of an engine: the parts that run jobs, wired together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine.execution.processor import ClaimableJobs, JobProcessor, store_log
 from engine.execution.worker import DatabaseMaintenanceWorker, store_fingerprint
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_slots import WorkerSlots
-from engine.history.stale_journal import refuse
+from engine.history.stale_journal import refuse_stale_journal
 from engine.history.target_history import past_step_seconds, target_history
 from engine.targets import resolve
 
@@ -31,7 +31,7 @@ async def hosted_workers(
     identity: WorkerIdentity | None,
     clock: Callable[[], Micros],
 ) -> AsyncIterator[JobProcessor]:
-    """`workers` workers, for as long as inside; see `Engine.open`."""
+    """Run `workers` workers while inside; see `Engine.open`."""
     async with store.hosting_workers(serves_all=own_jobs is None, own_jobs=own_jobs, identity=identity) as owner:
         processor = JobProcessor(
             store,
@@ -41,7 +41,7 @@ async def hosted_workers(
                     store=store_fingerprint(store_path),
                     past_steps=partial(past_step_seconds, store),
                     target_history=lambda target: target_history(store, target, clock()),
-                    before_opening=partial(refuse, store),
+                    before_opening=partial(refuse_stale_journal, store),
                 )
             },
             owner=owner,
@@ -57,21 +57,21 @@ async def hosted_workers(
 
 
 def preload_imports() -> None:
-    """Import what carrying out a job on SQLite needs: once, for all processes that are forked afterwards."""
+    """Import the modules that a job on SQLite needs, once for all processes forked afterwards."""
     import_module("engine.targets.sqlite.session")
 
 
-def report_store_errors(tell: Callable[[str], None]) -> None:
-    """From now on call `tell` when the store cannot be written, and when it can be again, with what is to be said."""
-    store_log.addHandler(_Telling(tell))
+def report_store_errors(callback: Callable[[str], None]) -> None:
+    """From now on call `callback` with a sentence when the store cannot be written, and when it can be again."""
+    store_log.addHandler(_CallbackHandler(callback))
 
 
-class _Telling(logging.Handler):
-    """Hands what is logged on."""
+class _CallbackHandler(logging.Handler):
+    """Passes log messages to a callback."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, callback: Callable[[str], None]) -> None:
         super().__init__()
-        self._tell = tell
+        self._callback = callback
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._tell(record.getMessage())
+        self._callback(record.getMessage())

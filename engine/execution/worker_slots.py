@@ -1,4 +1,4 @@
-"""The bound on how many operations run at once on one store of this host, whoever runs them."""
+"""The limit of concurrent operations on one store and host, over all processes."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from engine.system import locks
 from engine.system.private_files import private_directory, unusable
 
 POLL_INTERVAL: Final = 0.05
-"""Seconds between two looks for a free slot while something waits to be run."""
+"""Seconds between two attempts to take a slot while a job is pending."""
 YIELD_TIME: Final = 2 * POLL_INTERVAL
-"""Seconds for which a process that gives a slot up leaves it to those who wait for one."""
+"""Seconds that a process leaves a released slot to waiting ones."""
 
 
 class WorkerSlots:
-    """Locks beside the store, of which whoever runs an operation holds one.
+    """Lock files beside the store; a process that runs an operation holds one.
 
-    A process that dies frees its slot. Processes may be of different minds how many there are: then no more operations
-    run at once than the largest number allows.
+    A dead process frees its slot. If processes disagree on the number of slots, the largest number holds.
     """
 
     def __init__(self, store: Path, number: int) -> None:
-        """Raises StoreError where nothing can be put beside the store."""
+        """Raises StoreError if no file can be created beside the store."""
         self.number = number
         self._directory = private_directory(store)
 
     def take(self) -> int | None:
-        """A descriptor that holds a slot until it is closed; None where all are taken. Raises StoreError."""
+        """A descriptor that holds a slot until it is closed; None if all are taken. Raises StoreError."""
         try:
             slots = (locks.take(self._directory / f"slot-{number}.lock") for number in range(self.number))
             return next((slot for slot in slots if slot is not None), None)
@@ -38,7 +37,7 @@ class WorkerSlots:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Tell those who hold slots, while inside, that one is waited for."""
+        """While inside, signal the holders of slots that a process waits for one."""
         with locks.holding(self._waiting, shared=True):
             yield
 

@@ -1,4 +1,4 @@
-"""How much an operation has to do: what runs must have in common to be compared."""
+"""Which runs of an operation are comparable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from engine.domain.requests import Operation, Options
 
 
 def extent(operation: Operation, options: Options) -> tuple[object, ...]:
-    """What of the options makes an operation longer or shorter; how long it may wait does not."""
+    """The options that affect the duration of an operation: runs with equal values are comparable."""
     server = replace(options.server, snapshot_wait=None, server_wait=None)
     for_what = options.objects_for(operation), _left_out(operation, options), server
     match operation:
@@ -21,10 +21,10 @@ def extent(operation: Operation, options: Options) -> tuple[object, ...]:
 
 
 def covers_whole_database(operation: Operation, options: Options) -> bool:
-    """Whether an operation is for everything that there is."""
+    """Whether an operation covers the whole database."""
     return not (options.objects_for(operation) or _left_out(operation, options) or options.server.schemas)
 
 
 def _left_out(operation: Operation, options: Options) -> tuple[str, ...]:
-    """A check looks at what nothing is done to, too."""
+    """A check covers skipped tables, too."""
     return () if operation is Operation.CHECK else options.leave_out

@@ -1,4 +1,4 @@
-"""How long an operation will take, by how long it took before on the same database: pure functions."""
+"""Estimates of durations from earlier runs on the same database: pure functions."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from engine.targets.protocol import OperationPlan, Plan, PlannedStep
 
 MAX_JOBS_READ: Final = 50
-"""The newest that many of a target."""
+"""The newest jobs of a target that are read."""
 RUNS: Final = 5
-"""The newest that many of them in which the operation completed."""
+"""The newest completed runs that count."""
 EARLIER_RUNS: Final = "as long as in earlier runs"
 
 
@@ -28,9 +28,9 @@ def with_estimates(
     options: Options,
     past_steps: Mapping[Operation, Mapping[str, float]] = MappingProxyType({}),
 ) -> Plan:
-    """The plan with what history says of its operations.
+    """The plan with estimates from earlier runs.
 
-    `jobs`: those of the target, the newest first. `past_steps`: by operation, the seconds that each command took.
+    `jobs`: of the target, newest first. `past_steps`: by operation and command, the seconds it took.
     """
     estimated = (
         _estimated(
@@ -43,9 +43,9 @@ def with_estimates(
 
 
 def with_past_durations(steps: Sequence[PlannedStep], past: Mapping[str, float]) -> tuple[PlannedStep, ...]:
-    """The steps with the seconds that their commands took before, by `past`, as estimates.
+    """The steps with the seconds in `past`, by command, as estimates.
 
-    The others keep their share beside those, by their own estimates or weights.
+    Other steps are scaled to these by their own estimates or weights.
     """
     shares = {number: step.weight if step.estimate is None else step.estimate for number, step in enumerate(steps)}
     known = [(past[step.command], shares[number] or 0.0) for number, step in enumerate(steps) if step.command in past]
@@ -62,19 +62,19 @@ def with_past_durations(steps: Sequence[PlannedStep], past: Mapping[str, float])
 
 
 def expected_seconds(operation: Operation, options: Options, jobs: Iterable[ParentJob], before: Facts) -> float | None:
-    """The usual duration, in proportion to the database's size now; None where it did not complete before."""
-    runs = [_scaled(child, before) for child in _comparable(operation, options, jobs)]
+    """The median duration, scaled to the current size of the database; None if it never completed."""
+    runs = [_scale_to_size(child, before) for child in _comparable(operation, options, jobs)]
     known = [seconds for seconds in runs if seconds is not None][:RUNS]
     return _median(known) if known else None
 
 
-def _median(values: Sequence[float]) -> float:  # the module `statistics` would bring decimal and fractions along
+def _median(values: Sequence[float]) -> float:  # the module `statistics` would import decimal and fractions
     ordered, half = sorted(values), len(values) // 2
     return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def _comparable(operation: Operation, options: Options, jobs: Iterable[ParentJob]) -> Iterator[ChildJob]:
-    """Those that completed, of the same extent, the newest first."""
+    """The comparable completed runs, newest first."""
     wanted = extent(operation, options)
     for job in jobs:
         if extent(operation, job.request.options) == wanted:
@@ -83,22 +83,22 @@ def _comparable(operation: Operation, options: Options, jobs: Iterable[ParentJob
                     yield child
 
 
-def _scaled(child: ChildJob, before: Facts) -> float | None:
-    seconds = _at_work(child)
+def _scale_to_size(child: ChildJob, before: Facts) -> float | None:
+    seconds = _working_seconds(child)
     now, then = before.get("size"), (child.before or {}).get("size")
     if seconds is None or not isinstance(now, int | float) or not isinstance(then, int | float) or then <= 0:
         return seconds
     return seconds * now / then
 
 
-def _at_work(child: ChildJob) -> float | None:
-    """Seconds that it took, without those in which it only waited for others."""
+def _working_seconds(child: ChildJob) -> float | None:
+    """Its seconds without waits."""
     seconds, waited = run_duration(child, child.finished_at or 0), (child.after or {}).get("waited")
     return max(seconds - waited, 0.0) if seconds is not None and isinstance(waited, int | float) else seconds
 
 
 def _estimated(plan: OperationPlan, seconds: float | None) -> OperationPlan:
-    """The estimates of the steps stretched so that they come to `seconds` together."""
+    """The plan with its estimates scaled to `seconds` in total."""
     if seconds is None or not plan.steps:
         return plan
     given = [step.weight if step.estimate is None else step.estimate for step in plan.steps]

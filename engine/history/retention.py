@@ -1,4 +1,4 @@
-"""What of the history is kept for how long; and the removal of the rest, little by little."""
+"""Retention: removes old history in small transactions."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from engine.domain.steps import Micros
 from engine.store.protocol import HistoryPruning
 
 BATCH = 50
-"""Parents that are removed in one transaction,"""
+"""Parents removed in one transaction."""
 BREATH = 0.02
-"""and seconds that others have for theirs until the next."""
+"""Seconds between two transactions, for other writers."""
 INTERVAL = 3600.0
-"""Seconds between two rounds of a process that sees to it."""
+"""Seconds between two rounds."""
 CHANGES_KEPT = 7 * DAY
-"""Seconds for which changes are kept, so that who was away can catch up."""
+"""Seconds that changes are kept for subscribers that reconnect."""
 
 
 async def prune(
     store: HistoryPruning, retention: Retention, now: Micros, *, dry_run: bool = False
 ) -> Mapping[Status, int]:
-    """Remove what need not be kept any more, in small transactions; how many parents of each status.
+    """Remove history older than the retention, in small transactions; returns the number of parents by status.
 
-    `dry_run`: only count them. Raises StoreError.
+    `dry_run`: only count. Raises StoreError.
     """
     removed: Counter[Status] = Counter()
     for status, age in retention.ages.items():

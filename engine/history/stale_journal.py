@@ -1,4 +1,4 @@
-"""A journal that has outlived its file, as another was written over that: whoever opens the new one applies it."""
+"""A stale journal: its database file was overwritten, and SQLite would apply it to the new file."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from engine.store.protocol import JobReader
 
 MAX_JOBS_READ: Final = 10
-"""The newest that many of a database."""
+"""The newest jobs of a database that are read."""
 
 
-async def refuse(store: JobReader, target: str) -> None:
-    """Raises TargetRefusedError where the journal of a file that was overwritten under a job still lies beside it."""
+async def refuse_stale_journal(store: JobReader, target: str) -> None:
+    """Raises TargetRefusedError if the journal of a file that was overwritten during a job still lies beside it."""
     jobs = await store.history(HistoryFilter(target=target), before=None, limit=MAX_JOBS_READ)
     for job in jobs:
         if job.engine is EngineName.SQLITE and _lost_its_process(job):

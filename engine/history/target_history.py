@@ -1,4 +1,4 @@
-"""What our own history says of a database: when it was checked and backed up, and what was found."""
+"""What the job history says of a database: its checks, findings, rebuilds and backups."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from engine.history.estimates import RUNS
 if TYPE_CHECKING:
     from engine.store.protocol import JobReader
 
-REMEMBERED: Final = 90 * 86_400 * 1_000_000
-"""Microseconds: what is older says little of the database as it is, and is looked for in vain where jobs are many."""
+HISTORY_WINDOW: Final = 90 * 86_400 * 1_000_000
+"""Microseconds: older jobs say little of the database, and are slow to find among many jobs."""
 REBUILDS: Final = (Operation.REINDEX, Operation.OPTIMIZE)
 """The operations that may rebuild an index."""
 MAX_JOBS_READ: Final = 50
-"""The newest that many with an operation."""
+"""The newest jobs with an operation that are read."""
 LAST_JOBS: Final = 10
-"""Of which it is asked what they have left: what came before was written after."""
+"""The newest jobs whose completed operations are reported."""
 
 
 async def target_history(store: JobReader, target: str, now: Micros, file: str | None = None) -> TargetHistory:
-    """The recent past of the database with this canonical URL. `file`: its `fingerprint` now."""
+    """The history of the database with this canonical URL. `file`: the fingerprint of its file, from `fingerprint`."""
 
     async def newest(operation: Operation) -> list[ParentJob]:
-        where = HistoryFilter(target=target, operation=operation, since=now - REMEMBERED)
+        where = HistoryFilter(target=target, operation=operation, since=now - HISTORY_WINDOW)
         return await store.history(where, before=None, limit=MAX_JOBS_READ)
 
     checks = await newest(Operation.CHECK)
     checked = check_history(checks, file)
 
     async def with_steps(jobs: Iterable[ParentJob], found: Mapping[str, JobId]) -> list[ParentJob]:
-        """Those of the jobs that are no older than the findings."""
+        """The jobs from the oldest finding on, with steps."""
         since = min(found.values(), default=None)
         return [await store.job(job.id) for job in jobs if since is not None and job.id >= since.parent]
 
@@ -51,7 +51,7 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
     in_doubt = {name: check for name, check in checked.damaged.items() if name not in well}
     rebuilds = {job.id: job for operation in REBUILDS for job in await newest(operation)} if in_doubt else {}
     damaged = tuple(still_damaged(in_doubt, await with_steps(rebuilds.values(), in_doubt)))
-    in_vain = failed_rebuilds(damaged, rebuilds.values(), since=last_clean(checks)) if damaged else {}
+    in_vain = failed_rebuilds(damaged, rebuilds.values(), since=last_clean_check(checks)) if damaged else {}
     tables = tuple(name for name in checked.damaged_tables if name not in well)
     return TargetHistory(
         now=now,
@@ -75,38 +75,37 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
 
 
 async def past_step_seconds(store: JobReader, target: str, operation: str, speed: Speed) -> Mapping[str, float]:
-    """The seconds that the commands of an operation took before, at this speed, on the database with this canonical
-    URL."""
+    """By command: its average seconds in earlier runs of an operation, at this speed, on this canonical URL."""
     return await store.past_steps(target, operation, speed=speed, jobs=MAX_JOBS_READ, runs=RUNS)
 
 
 @frozen
 class CheckHistory:
-    """What the checks of a database have said up to now."""
+    """The results of the checks on record of a database."""
 
     clean_at: dict[CheckLevel, Micros]
     damaged: dict[str, JobId]
-    """The indexes that were found damaged, and by which check."""
+    """The damaged indexes, each with the check that found it."""
     damage: str | None = None
     broken_rule: str | None = None
-    """The newest finding that is up to whoever knows the data."""
+    """The newest constraint violation; no damage."""
     found: CheckFinding | None = None
-    """The check that found the damage; where there is none, the newest of all these that found something."""
+    """The check that found the damage; without damage, the newest with findings."""
     compared_at: Micros | None = None
-    """When a full check last looked at everything, whatever it found."""
+    """When a full check last covered the whole database, clean or not."""
     checked_other_file: bool = False
-    """Whether a check that would count was of another file, which lay there at that time."""
+    """Whether a check on record was of another file at the same path."""
     damaged_tables: dict[str, JobId] = field(default_factory=dict)
 
 
 def check_history(jobs: Iterable[ParentJob], file: str | None = None) -> CheckHistory:
-    """Of the checks in these jobs, the newest first, those that a later one has not made outdated.
+    """The results of the checks in these jobs, newest first, that no later check replaces.
 
-    A check outdates all before it that were no more thorough, if it looked at everything. One of a few objects, or one
-    that did not get through, outdates nothing, and is no proof that the rest is clean; what it finds counts.
+    A check of the whole database replaces all earlier ones of the same or a lower level. A check of some objects, or an
+    incomplete one, replaces nothing and proves nothing about the rest; its findings count.
 
-    One of another file than this, which lay at the same path, is no proof either, and outdates nothing but those of
-    other files. What it found counts: that what was put in its place is any better is known when that was checked.
+    A check of another file at the same path replaces only checks of other files. Its findings count until the current
+    file is checked.
     """
     clean_at: dict[CheckLevel, Micros] = {}
     damaged: dict[str, JobId] = {}
@@ -133,7 +132,7 @@ def check_history(jobs: Iterable[ParentJob], file: str | None = None) -> CheckHi
             found = seen
         broken_rule = broken_rule or _broken_rule(facts, findings)
         found = found or seen
-        # That pages and indexes were looked at to the end does not say that foreign keys were.
+        # `complete` covers pages and indexes, not foreign keys.
         over = check.status is Status.FAILED and findings > 0 and facts.get("complete") is True
         complete = check.is_complete or over
         if complete and covers_whole_database(Operation.CHECK, job.request.options):
@@ -155,9 +154,9 @@ def _level_of(facts: Facts) -> CheckLevel:
 
 
 def cleared_since(damaged: Mapping[str, JobId], jobs: Iterable[ParentJob]) -> Iterator[str]:
-    """Those of the damaged that a later check, no less thorough, has looked at to its end and found nothing in.
+    """The damaged objects that a later complete check of at least the same level found sound.
 
-    The jobs come with their steps; the checks that found the damage are among them.
+    The jobs have their steps; they include the checks that found the damage.
     """
     checks = {check.id: check for _, check in _children_of(jobs, Operation.CHECK)}
     for name, found_by in damaged.items():
@@ -179,7 +178,7 @@ def _found(job: ParentJob, check: ChildJob, facts: Facts, findings: int) -> Chec
     if not findings or check.finished_at is None:
         return None
     orphans = facts.get("orphans")
-    # What is incomplete because of what was found is no more complete the next time.
+    # A check that stopped at damage stops there the next time, too.
     all_there_is = facts.get("complete") is True or facts.get("damage") is not None or findings >= MAX_FINDINGS
     return CheckFinding(
         job=job.id,
@@ -193,7 +192,7 @@ def _found(job: ParentJob, check: ChildJob, facts: Facts, findings: int) -> Chec
 
 
 def _broken_rule(facts: Facts, findings: int) -> str | None:
-    """An older check says how many findings there were, and not which."""
+    """Old checks stored the number of findings only."""
     if "broken_rule" in facts:
         return _text(facts["broken_rule"])
     told = facts.get("damaged_indexes") or facts.get("damage") is not None
@@ -201,7 +200,7 @@ def _broken_rule(facts: Facts, findings: int) -> str | None:
 
 
 def still_damaged(damaged: dict[str, JobId], jobs: Sequence[ParentJob]) -> Iterator[str]:
-    """The damaged indexes that none of these jobs, which come with their steps, has rebuilt afterwards."""
+    """The damaged indexes that none of these jobs, with steps, has rebuilt since."""
     for name, found_by in damaged.items():
         rebuilds = (
             _rebuilds(job, child, name)
@@ -216,12 +215,12 @@ def still_damaged(damaged: dict[str, JobId], jobs: Sequence[ParentJob]) -> Itera
 def _rebuilds(job: ParentJob, child: ChildJob, name: str) -> bool:
     of_all = child.operation is Operation.REINDEX and covers_whole_database(child.operation, job.request.options)
     if of_all and child.is_complete and job.engine is EngineName.SQLITE:
-        return True  # one command may be all there is; a server leaves out what cannot be rebuilt
+        return True  # one command may cover all indexes; a server skips some
     return any(name in step.done for step in child.steps if step.operation is Operation.REINDEX)
 
 
 def failed_rebuilds(damaged: Iterable[str], jobs: Iterable[ParentJob], since: Micros) -> dict[str, int]:
-    """Those of the damaged indexes whose last rebuild by name failed after `since`, each with its job."""
+    """The damaged indexes whose last rebuild by name failed after `since`, each with the id of that job."""
     last: dict[str, ChildJob] = {}
     for job, child in sorted(_children_of(jobs, Operation.REINDEX), key=lambda one: one[1].id):
         if (child.finished_at or 0) > since:
@@ -230,8 +229,8 @@ def failed_rebuilds(damaged: Iterable[str], jobs: Iterable[ParentJob], since: Mi
     return {name: failed[name] for name in damaged if name in failed}
 
 
-def last_clean(checks: Iterable[ParentJob]) -> Micros:
-    """When the newest check of everything that found nothing was over; 0 where there is none."""
+def last_clean_check(checks: Iterable[ParentJob]) -> Micros:
+    """When the newest clean check of the whole database ended; 0 without one."""
     clean = (
         child.finished_at or 0
         for job, child in _children_of(checks, Operation.CHECK)
@@ -241,7 +240,7 @@ def last_clean(checks: Iterable[ParentJob]) -> Micros:
 
 
 def vacuumed(jobs: Iterable[ParentJob]) -> PastJob | None:
-    """The newest of these jobs in which VACUUM completed and that is over: what it did after VACUUM wastes nothing."""
+    """The newest finished job with a completed VACUUM: its operations after VACUUM leave no free pages."""
     for job, child in _children_of(jobs, Operation.VACUUM):
         if child.is_complete and job.finished_at is not None:
             return PastJob(job.id, job.finished_at)
@@ -249,7 +248,7 @@ def vacuumed(jobs: Iterable[ParentJob]) -> PastJob | None:
 
 
 def ran(jobs: Iterable[ParentJob]) -> dict[Operation, PastJob]:
-    """In which of these jobs, the newest first, an operation last completed in full."""
+    """By operation: the newest of these jobs, newest first, in which it completed in full."""
     newest: dict[Operation, PastJob] = {}
     for job in jobs:
         for child in job.children:
@@ -260,13 +259,13 @@ def ran(jobs: Iterable[ParentJob]) -> dict[Operation, PastJob]:
 
 
 def backed_up_at(jobs: Iterable[ParentJob]) -> Micros | None:
-    """When the newest backup in these jobs, the newest first, completed."""
+    """When the newest backup in these jobs, newest first, completed."""
     completed = (child for _, child in _children_of(jobs, Operation.BACKUP) if child.is_complete)
     return next((child.finished_at for child in completed), None)
 
 
 def _children_of(jobs: Iterable[ParentJob], operation: Operation) -> Iterator[tuple[ParentJob, ChildJob]]:
-    """The newest first, as the jobs are."""
+    """Newest first, as the jobs."""
     for job in jobs:
         yield from ((job, child) for child in reversed(job.children) if child.operation is operation)
 

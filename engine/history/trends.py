@@ -1,4 +1,4 @@
-"""How an operation went on one database over time: what its past runs took, and how large the database was then."""
+"""Trends: durations and database sizes of the past runs of an operation."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from engine.domain.statuses import Status
 from engine.history.comparability import extent
 
 RUNS: Final = 60
-"""The newest that many that completed."""
+"""The newest completed runs shown."""
 RUNS_READ: Final = 90
-"""Those that failed or were cancelled, or were of another extent, included."""
+"""The runs read: includes failed, cancelled and incomparable ones."""
 MAX_JOBS_READ: Final = 3_000
-"""Where a database has very many jobs and few of them with the operation, so many of the newest."""
+"""The newest jobs searched for the operation."""
 
 
 @frozen
 class Trend:
-    """The runs of one operation that completed, oldest first, and how many between them did not."""
+    """The completed runs of one operation, oldest first, and the number of failed and cancelled ones between them."""
 
     operation: Operation
     runs: tuple[PastRun, ...]
@@ -30,7 +30,7 @@ class Trend:
 
 
 def trend_of(operation: Operation, options: Options, runs: Iterable[PastRun]) -> Trend:
-    """The trend of the runs that had as much to do. `runs`: the newest first."""
+    """The trend of the comparable runs. `runs`: newest first."""
     wanted = extent(operation, options)
     completed: list[PastRun] = []
     failed = cancelled = 0

@@ -13,9 +13,9 @@ from engine.domain.errors import UsageError
 from engine.domain.requests import Operation
 
 DATABASE: Final = "sample.db"
-"""What the sample is called."""
+"""The file name of the sample."""
 SHOWN: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
-"""What is done to it to show it: more than makes sense together."""
+"""The operations shown on it: more than make sense together."""
 
 _CUSTOMERS: Final = 20_000
 _ORDERS: Final = 90_000

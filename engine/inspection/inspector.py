@@ -1,6 +1,6 @@
-"""Looks at a database that need no store of jobs, and change nothing.
+"""Inspects and plans for a database without a store of jobs. Changes nothing.
 
-`read_only`: not even what an earlier crash has left half done is put in order, as any other look does.
+`read_only`: also no recovery after a crash, which SQLite does at any other open.
 """
 
 from __future__ import annotations
@@ -23,92 +23,91 @@ if TYPE_CHECKING:
     from engine.targets.target_info import TargetInfo
 
 LOCK_TIMEOUT = 1.0
-"""Seconds that a mere look waits for a lock."""
+"""Seconds that an inspection waits for a lock."""
 BUDGET = 3.0
-"""Seconds for each target that facts which are dear to get may take, where somebody waits for advice or a plan."""
+"""Seconds per target for expensive measurements while a user waits for advice or a plan."""
 
 
 @contextmanager
-def _at_worst_an_error(target: str) -> Iterator[None]:
-    """Whatever is wrong with a database is an error of that database: it ends nothing else."""
+def _as_target_error(target: str) -> Iterator[None]:
+    """Turn an unexpected exception into an error of this target."""
     try:
         yield
     except (DbtendError, OSError, MemoryError):
         raise
     except Exception as error:
-        why = f"what it tells makes no sense: {type(error).__name__}"
+        why = f"its answers cannot be read: {type(error).__name__}"
         hint = "check that it is a database of this kind; if it is, this is a defect of dbtend"
         raise TargetError(canonical_url(target), why, hint) from error
 
 
 def canonical_url(target: str) -> str:
-    """How jobs on this target name it, whether it exists or not. Raises UsageError, NotAvailableError."""
+    """The canonical URL of a target, existing or not. Raises UsageError, NotAvailableError."""
     return resolve(target).url
 
 
 def environment_of(target: str) -> Mapping[str, str]:
-    """What a process takes from its environment to connect to this target: variables and their values.
+    """The environment variables that affect a connection to this target, beyond its canonical URL.
 
-    What the canonical URL says is none of it. Raises UsageError, NotAvailableError.
+    Raises UsageError, NotAvailableError.
     """
     return resolve(target).environment
 
 
 def engine_of(target: str) -> EngineName:
-    """What kind of database this names; no disk is touched. Raises as `canonical_url`."""
+    """The database engine of a target; no disk is touched. Raises as `canonical_url`."""
     return resolve(target).engine
 
 
 def is_on_server(target: str) -> bool:
-    """Whether it names a database on a server rather than a file; no driver is needed to know that."""
+    """Whether it names a database on a server rather than a file; no driver is needed."""
     return names_server(target)
 
 
 def applicable(request: Request) -> Request:
-    """Without the options that mean nothing to it, as those of a config file are meant for whatever is asked for."""
+    """The request without options that do not apply: options of a config file are meant for all requests."""
     options = option_specs.applicable(request.options, engine_named(request.target), request.children)
     return replace(request, options=options)
 
 
 def default_operations(target: str) -> tuple[Operation, ...]:
-    """What runs on this target when nothing else is asked for, in the order that suits its engine."""
+    """The default operations of this target, in the recommended order."""
     return tuple(resolve(target).default_operations)
 
 
 def operations(target: str) -> tuple[Operation, ...]:
-    """All that can be asked for on this target."""
+    """All operations that this target offers."""
     return tuple(resolve(target).operations)
 
 
 def needs_confirmation(request: Request) -> list[tuple[Operation, str]]:
-    """The operations that somebody has to say yes to, and why."""
+    """The operations that need confirmation, each with its reason."""
     target = resolve(request.target)
     found = ((operation, target.needs_confirmation(operation, request.options)) for operation in request.children)
     return [(operation, what) for operation, what in found if what]
 
 
 def after_cancel(target: str, operation: Operation) -> str:
-    """What a cancel while it runs leaves behind, in words."""
+    """The effect of a cancel while the operation runs, as text."""
     return resolve(target).after_cancel(operation)
 
 
 async def plan(
     request: Request, past: TargetHistory | None = None, *, advice: Sequence[Advice] = (), read_only: bool = False
 ) -> Plan:
-    """The exact steps `request` would execute now, with what is known of the past of the database.
+    """The exact steps `request` would execute now. `past`: the history of the database.
 
-    `advice`: what is known of what it needs, so that the plan gives the same reasons; where there is none, it is looked
-    for as far as the plan has need of it.
+    `advice`: known advice, so that the plan gives the same reasons; without it, the plan collects what it needs.
 
     Raises UsageError and TargetError, as submitting it would.
     """
-    with _at_worst_an_error(request.target):
+    with _as_target_error(request.target):
         return await _plan(request, past, advice, read_only)
 
 
 async def _plan(request: Request, past: TargetHistory | None, advice: Sequence[Advice], read_only: bool) -> Plan:
     from engine.domain.advice import TargetHistory
-    from engine.targets.protocol import Plan  # not before something is planned
+    from engine.targets.protocol import Plan  # only needed for a plan
 
     target = resolve(request.target)
     request = validate_request(request, target)
@@ -125,7 +124,7 @@ async def _plan(request: Request, past: TargetHistory | None, advice: Sequence[A
             for operation in request.children
         ]
         if not advice and any(step.by_advice for operation in operations for step in operation.steps):
-            with suppress(TargetError):  # it goes without
+            with suppress(TargetError):  # plan without advice
                 advice = await session.advise(past or TargetHistory(now=0), budget=BUDGET)
         return Plan(
             target=target.url,
@@ -146,7 +145,7 @@ async def _planned(
 
 
 def _explained(plan: OperationPlan, advice: Sequence[Advice], past: TargetHistory | None) -> OperationPlan:
-    """The plan, with the reasons that the advice gives, and of an index that the last check gives."""
+    """The plan with reasons from the advice, and for damaged indexes from the last check."""
     if past and plan.operation is Operation.REINDEX:
         found, damaged = "the last check found it damaged", past.damaged_indexes
         return replace(plan, steps=tuple(replace(s, reason=found) if s.object in damaged else s for s in plan.steps))
@@ -157,10 +156,9 @@ def _explained(plan: OperationPlan, advice: Sequence[Advice], past: TargetHistor
 
 
 async def password_needed(target: str) -> PasswordNeededError | None:
-    """What is to be said where its server asks for a password that nobody has; None where it does not.
+    """The error if its server asks for a password that is missing; None if no password is needed.
 
-    Nothing but databases on servers is looked at. Raises UsageError and TargetError where it cannot be connected to
-    for another reason.
+    Files are not opened. Raises UsageError and TargetError if it cannot be connected to for another reason.
     """
     if names_server(target):
         try:
@@ -173,9 +171,9 @@ async def password_needed(target: str) -> PasswordNeededError | None:
 
 
 async def wait_for_server(target: str, *, seconds: float, waiting: Waiting) -> None:
-    """Return once a database can be connected to, or cannot for a reason that no wait helps against.
+    """Return once a database accepts connections, or refuses them for a reason other than a server that is down.
 
-    Raises ServerUnavailableError where its server is away for longer than `seconds`.
+    Raises ServerUnavailableError if its server is down for longer than `seconds`.
     """
     try:
         async with resolve(target).connect(
@@ -185,20 +183,20 @@ async def wait_for_server(target: str, *, seconds: float, waiting: Waiting) -> N
     except ServerUnavailableError:
         raise
     except TargetError:
-        pass  # who goes on with it says so
+        pass  # the next connection reports it
 
 
 async def inspect(target: str, *, read_only: bool = False) -> TargetInfo:
-    """What a database is and what can be done with it. Raises TargetError where it cannot be maintained."""
-    with _at_worst_an_error(target):
+    """Facts of a database and the operations it offers. Raises TargetError if it cannot be maintained."""
+    with _as_target_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
             return await look.info()
 
 
 def fingerprint(target: str) -> str:
-    """The same for as long as the same database is there and may be read. Cheap: it is not opened.
+    """A fingerprint of the database file. Cheap: it is not opened.
 
-    Raises UsageError; TargetUnavailableError where it is not there.
+    Raises UsageError; TargetUnavailableError if it is missing.
     """
     return resolve(target).fingerprint()
 
@@ -206,18 +204,18 @@ def fingerprint(target: str) -> str:
 async def advise(
     target: str, past: TargetHistory, *, budget: float | None, read_only: bool = False
 ) -> tuple[Advice, ...]:
-    """What a database needs and why, given what is known of its past. `budget`: see `Session.advise`.
+    """The operations a database needs and why, given its history. `budget`: see `Session.advise`.
 
-    Raises TargetError where it cannot be looked at.
+    Raises TargetError if it cannot be inspected.
     """
-    advice, _ = await survey(target, past, budget=budget, read_only=read_only)
+    advice, _ = await advise_and_measure(target, past, budget=budget, read_only=read_only)
     return advice
 
 
-async def survey(
+async def advise_and_measure(
     target: str, past: TargetHistory, *, budget: float | None, read_only: bool = False
 ) -> tuple[tuple[Advice, ...], Measurement | None]:
-    """As `advise`, with what is worth keeping for the next time."""
-    with _at_worst_an_error(target):
+    """As `advise`, with the measurement to keep for the next call."""
+    with _as_target_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
             return await look.advise(past, budget=budget), look.measured

@@ -14,7 +14,7 @@ from engine.domain.requests import OnDuplicate, Request
 from engine.domain.steps import Micros
 from engine.history import stale_journal
 from engine.store.protocol import JobReader, JobWriter, NewJob
-from engine.submission.retry import repeated
+from engine.submission.retry import retry_request
 from engine.submission.uncancelled import wait_uncancelled
 from engine.submission.validation import validate_request
 from engine.system.clock import now
@@ -38,7 +38,7 @@ class DatabaseMaintenanceManager:
         store_key: str | None = None,
         clock: Callable[[], Micros] = now,
     ) -> None:
-        """`store_key`: the key of the database that holds the store itself, if any: it is no target."""
+        """`store_key`: the key of the database that holds the store itself; it is not allowed as a target."""
         self._store = store
         self._own_key = store_key
         self._resolve = resolve
@@ -49,8 +49,7 @@ class DatabaseMaintenanceManager:
     ) -> list[int]:
         """The ids of the new parents, in order. Nothing is stored unless every request is sound.
 
-        Cancelled before that is known it stores nothing. Cancelled later it gives the ids all the same: whoever
-        cancels knows what there is.
+        A cancel during validation stores nothing. A later one has no effect, so that the caller gets the ids.
         """
         if not requests:
             raise UsageError("request", "names no database", "give at least one")
@@ -61,8 +60,8 @@ class DatabaseMaintenanceManager:
     async def _validated(self, request: Request, retry_of: int | None) -> NewJob:
         target = self._resolve(request.target)
         request = validate_request(request, target)
-        await stale_journal.refuse(self._store, target.url)
-        with suppress(TargetBusyError):  # it may be one of our own jobs that locks it: then this one waits its turn
+        await stale_journal.refuse_stale_journal(self._store, target.url)
+        with suppress(TargetBusyError):  # a running job may lock it: then this one waits
             await target.preflight(
                 lock_timeout=0,
                 writing=any(map(target.writes, request.children)),
@@ -72,7 +71,7 @@ class DatabaseMaintenanceManager:
         _refuse_unconfirmed(request, target)
         key = await target.identify()
         if key == self._own_key:
-            raise UsageError(target.url, "is the store of jobs itself", "it needs no maintenance by hand")
+            raise UsageError(target.url, "is the store of jobs", "it needs no maintenance")
         return NewJob(
             request=replace(request, target=target.url),
             engine=target.engine,
@@ -83,8 +82,8 @@ class DatabaseMaintenanceManager:
         )
 
     async def retry(self, parent: ParentJob, *, only_incomplete: bool, confirmed: bool) -> int:
-        """Submit a finished parent's request again, as `repeated` says; the new parent's id."""
-        request = repeated(parent, only_incomplete=only_incomplete, confirmed=confirmed)
+        """Submit a finished parent's request again, see `retry_request`; returns the new parent's id."""
+        request = retry_request(parent, only_incomplete=only_incomplete, confirmed=confirmed)
         (new_id,) = await self.submit([request], OnDuplicate.REFUSE, retry_of=parent.id)
         return new_id
 
@@ -92,11 +91,11 @@ class DatabaseMaintenanceManager:
 def _refuse_unconfirmed(request: Request, target: Target) -> None:
     for operation in request.operations:
         if (what := target.needs_confirmation(operation, request.options)) and not request.options.confirmed:
-            raise UsageError(f"operation {operation}", what, "say that you want it: --yes")
+            raise UsageError(f"operation {operation}", what, "confirm it with --yes")
 
 
 def refuse_duplicate_targets(jobs: Sequence[NewJob]) -> None:
-    """Raise UsageError where two requests name the same database, under whatever names."""
+    """Raise UsageError if two requests name the same database, also under different names."""
     seen: dict[str, str] = {}
     for job in jobs:
         if job.target_key in seen:

@@ -1,4 +1,4 @@
-"""What of a job that is over is asked for once more: pure."""
+"""The request that repeats a finished job: pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from engine.domain.option_specs import applicable
 from engine.domain.requests import Operation, Request
 
 
-def repeated(parent: ParentJob, *, only_incomplete: bool = False, confirmed: bool = False) -> Request:
-    """The request of a parent once more, or only what did not complete of it.
+def retry_request(parent: ParentJob, *, only_incomplete: bool = False, confirmed: bool = False) -> Request:
+    """The request of a parent again, in full or only its incomplete operations.
 
-    `confirmed`: whether somebody says yes to what needs it; a yes to the job before does not cover this one.
+    `confirmed`: whether the user confirms operations that need it; the confirmation of the first run does not count.
 
     Raises UsageError: it is still open, or nothing is left to repeat.
     """
@@ -26,10 +26,9 @@ def repeated(parent: ParentJob, *, only_incomplete: bool = False, confirmed: boo
 
 
 def _incomplete(parent: ParentJob) -> Request | None:
-    """The request for what did not complete of a parent; None where all of it did.
+    """The request for the incomplete operations of a parent; None if all completed.
 
-    The checks of one that verifies are made around that again. Where only they did not complete, they are what is
-    left to do.
+    With `verify`, checks run around them again. If only a check is incomplete, the request is that check.
     """
     asked = parent.request
     children = parent.children[1:-1] if asked.options.verify else parent.children
@@ -45,6 +44,6 @@ def _incomplete(parent: ParentJob) -> Request | None:
 
 
 def _fitting(parent: ParentJob) -> Request:
-    """An earlier version let options through that meant nothing."""
+    """An earlier version accepted options that do not apply."""
     request = parent.request
     return replace(request, options=applicable(request.options, parent.engine, request.children))

@@ -1,4 +1,4 @@
-"""Waiting that a cancel does not end."""
+"""Waiting that ignores a cancel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _T = TypeVar("_T")
 
 
 async def wait_uncancelled(running: Coroutine[Any, Any, _T]) -> _T:
-    """The result of `running`, also where the task that awaits it is cancelled meanwhile: that comes too late."""
+    """The result of `running`, even if the awaiting task is cancelled: that comes too late."""
     task = asyncio.ensure_future(running)
     while not task.done():
         with suppress(asyncio.CancelledError):

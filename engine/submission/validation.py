@@ -1,5 +1,4 @@
-"""What a request must be to be stored at all, and what it means: pure checks, each with a sentence that says what to
-do."""
+"""Validation of requests: pure checks, each with an error that says what to do."""
 
 from __future__ import annotations
 
@@ -16,27 +15,27 @@ from engine.domain.requests import CheckLevel, OnFailure, Operation, Options, Re
 if TYPE_CHECKING:
     from engine.targets.protocol import Target
 
-LONGEST_LOCK_TIMEOUT = 24 * 3600.0
-MOST_JOBS = 64
+MAX_LOCK_TIMEOUT = 24 * 3600.0
+MAX_JOBS = 64
 
 
 def validate_request(request: Request, target: Target) -> Request:
-    """The request as it is meant, to be stored like this.
+    """The validated request, as it is stored.
 
-    Raises UsageError unless the operations are some, known, offered and distinct, and the options possible.
+    Raises UsageError unless the operations are known, offered and distinct, and the options valid.
     """
     _validate_operations(request, target)
     options = request.options
-    _one_of("on failure", options.on_failure, OnFailure)
-    _one_of("on step failure", options.on_step_failure, OnFailure)
+    _require_member("on failure", options.on_failure, OnFailure)
+    _require_member("on step failure", options.on_step_failure, OnFailure)
     if options.check is not None:
-        _one_of("check", options.check, CheckLevel)
+        _require_member("check", options.check, CheckLevel)
     _validate_limits(options)
-    if not 0 <= options.lock_timeout <= LONGEST_LOCK_TIMEOUT:
-        hint = f"give seconds from 0 to {LONGEST_LOCK_TIMEOUT:.0f}"
+    if not 0 <= options.lock_timeout <= MAX_LOCK_TIMEOUT:
+        hint = f"give seconds from 0 to {MAX_LOCK_TIMEOUT:.0f}"
         raise UsageError(f"lock timeout {options.lock_timeout:g}", "is not possible", hint)
-    if options.jobs is not None and not 1 <= options.jobs <= MOST_JOBS:
-        raise UsageError(f"jobs {options.jobs}", "is not possible", f"give a number from 1 to {MOST_JOBS}")
+    if options.jobs is not None and not 1 <= options.jobs <= MAX_JOBS:
+        raise UsageError(f"jobs {options.jobs}", "is not possible", f"give a number from 1 to {MAX_JOBS}")
     if options.analysis_limit is not None and options.analysis_limit < 1:
         hint = "give 1 or more rows, or no limit"
         raise UsageError(f"analysis limit {options.analysis_limit}", "is not possible", hint)
@@ -45,7 +44,7 @@ def validate_request(request: Request, target: Target) -> Request:
     target.validate(request)
     _validate_backup(request)
     if options.verify and options.check is None and Operation.CHECK in request.operations:
-        options = replace(options, check=CheckLevel.FULL)  # as whoever asks for a check means it
+        options = replace(options, check=CheckLevel.FULL)  # a requested check is a full one
     return replace(request, options=options)
 
 
@@ -58,13 +57,13 @@ def _validate_operations(request: Request, target: Target) -> None:
             raise UsageError(f"operation {str(operation)!r}", "is unknown", f"choose from {known}")
         if operation not in target.operations:
             raise UsageError(f"operation {operation}", f"is not offered for {target.engine}", f"choose from {known}")
-    _distinct("operation", request.operations)
+    _require_distinct("operation", request.operations)
     if request.options.verify and Operation.CHECK not in target.operations:
         raise UsageError("verify", f"there is no check for {target.engine}", "leave it out")
 
 
 def _validate_limits(options: Options) -> None:
-    if options.time_limit is not None and not 0 < options.time_limit <= time_limits.LONGEST:
+    if options.time_limit is not None and not 0 < options.time_limit <= time_limits.MAX_TIME_LIMIT:
         raise UsageError(f"time limit {options.time_limit:g} s", "is not possible", "give more than 0, up to a year")
     if options.until is not None and not time_limits.is_time_of_day(options.until):
         raise UsageError(f"until {options.until!r}", "is no time of day", "give HH:MM, such as 06:00")
@@ -78,9 +77,9 @@ def _validate_objects(request: Request, target: Target) -> None:
     if objects and whole:
         hint = f"only {', '.join(target.object_operations)} can be done to some tables or indexes"
         raise UsageError(f"operation {whole[0]}", "is always for the whole database", hint)
-    _distinct("object", objects)
-    _distinct("schema", request.options.server.schemas)
-    _distinct("index", request.options.rebuild)
+    _require_distinct("object", objects)
+    _require_distinct("schema", request.options.server.schemas)
+    _require_distinct("index", request.options.rebuild)
     if "" in objects:
         raise UsageError("object ''", "is no name", "name a table or index, or leave it out")
 
@@ -93,7 +92,7 @@ def _validate_backup(request: Request) -> None:
         raise UsageError(f"backup to {backup_to!r}", "is no absolute path", "give one, such as /var/backups/sales.db")
 
 
-def _distinct(noun: str, names: Iterable[str]) -> None:
+def _require_distinct(noun: str, names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -101,6 +100,6 @@ def _distinct(noun: str, names: Iterable[str]) -> None:
         seen.add(name)
 
 
-def _one_of(noun: str, value: str, vocabulary: type[OnFailure] | type[CheckLevel]) -> None:
+def _require_member(noun: str, value: str, vocabulary: type[OnFailure] | type[CheckLevel]) -> None:
     if value not in list(vocabulary):
         raise UsageError(f"{noun} {str(value)!r}", "is unknown", f"choose from {', '.join(vocabulary)}")

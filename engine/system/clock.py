@@ -1,4 +1,4 @@
-"""Time, as one function that tests replace."""
+"""The clock, as one function that tests replace."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Final
 from engine.domain.steps import Micros
 
 _JUMP: Final = 1_000_000
-"""Microseconds: less is how far a clock that is adjusted little by little may be off after hours."""
+"""Microseconds: a clock that is slewed stays below this for hours."""
 
 
 def _elapsed() -> int:
-    """Nanoseconds since some moment, which no setting of the clock changes; also while the machine is suspended."""
+    """Monotonic nanoseconds, including suspend."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic_ns()
 
 
 class SteadyClock:
-    """Microseconds since the epoch, UTC: by the system's clock, but for what is measured while that is set.
+    """Microseconds since the epoch, UTC, by the system clock.
 
-    While it is held steady, it goes on as if nobody had set it, so that no duration is negative or huge.
+    While held steady it ignores changes of the system clock, so that no duration is negative or huge.
     """
 
     def __init__(self, wall: Callable[[], int] = lambda: time.time_ns(), elapsed: Callable[[], int] = _elapsed) -> None:
@@ -30,10 +30,10 @@ class SteadyClock:
         self._elapsed = elapsed
         self._holders = 0
         self._anchor: tuple[Micros, int] | None = None
-        """What it said when `elapsed` said what."""
+        """The time and the value of `elapsed` when it was held."""
 
     def __call__(self) -> Micros:
-        anchor = self._anchor  # other threads ask, too
+        anchor = self._anchor  # read by other threads, too
         if anchor is None:
             return self._wall() // 1000
         at, since = anchor
@@ -52,13 +52,13 @@ class SteadyClock:
                 self._anchor = None
 
     def not_before(self, at: Micros) -> None:
-        """While it is held steady: go on from `at`, where it is not there yet."""
+        """While held steady: advance to `at` if it is earlier."""
         if self._anchor is not None and self() < at:
             self._anchor = at, self._elapsed()
 
     @property
     def is_off(self) -> bool:
-        """Whether the system's clock says something else by now."""
+        """Whether the system clock differs by now."""
         return self._anchor is not None and abs(self._wall() // 1000 - self()) > _JUMP
 
 
@@ -67,5 +67,5 @@ now: Final = SteadyClock()
 
 
 def held_steady(clock: Callable[[], Micros]) -> AbstractContextManager[None]:
-    """While what is measured goes on; a clock of a test does as it likes."""
+    """Hold the clock steady while inside; clocks of tests are left alone."""
     return clock.steady() if isinstance(clock, SteadyClock) else nullcontext()

@@ -61,8 +61,8 @@ class _Rule(NamedTuple):
 
 
 _LOCK_BYTES: Final = 0x40000000
-# The first that fits says what is done. The last is a reader outside WAL mode only: inside it, whoever has the
-# database open holds that lock too.
+# The first matching rule wins. The last one is a reader outside WAL mode only: in WAL mode every process that has the
+# database open holds that lock.
 _RULES: Final = (
     _Rule(Use.EXCLUSIVE, False, True, _LOCK_BYTES + 2, _LOCK_BYTES + 511),
     _Rule(Use.PENDING, False, True, _LOCK_BYTES, _LOCK_BYTES),
@@ -83,10 +83,10 @@ _NAMED_HOLDERS: Final = 3
 
 
 def holders(path: str) -> tuple[Holder, ...] | None:
-    """The other processes that hold locks on the database at `path`, the strongest first.
+    """The other processes that hold locks on the database at `path`, strongest lock first.
 
-    None where this cannot be told: anywhere but on Linux. Not seen are locks of processes outside of our container,
-    and those of other hosts on a network file system.
+    None if unknown: on other systems than Linux. Locks from outside this container, or from other hosts on a network
+    file system, are not seen.
     """
     uses = _uses(path)
     if uses is None:
@@ -96,12 +96,12 @@ def holders(path: str) -> tuple[Holder, ...] | None:
 
 
 def blocking_writers(holders: Iterable[Holder], *, wal: bool) -> Iterator[Holder]:
-    """Those whom somebody who wants to write has to wait for: in WAL mode that is nobody who reads."""
+    """The holders that block a writer: in WAL mode readers do not."""
     return (holder for holder in holders if holder.lock is not Use.OPEN and not (wal and holder.lock is Use.READ))
 
 
 def is_locked(path: str) -> bool | None:
-    """Whether any process, this one too, holds a lock on the database; None where this cannot be told."""
+    """Whether any process, this one included, holds a lock on the database; None if unknown."""
     uses = _uses(path)
     return None if uses is None else bool(uses)
 
@@ -112,29 +112,29 @@ def _uses(path: str) -> dict[int, Use] | None:
         all_mounts = mounts()
     except OSError:
         return None
-    real = real_path(path)  # SQLite names the files beside it after what a link leads to
+    real = real_path(path)  # SQLite resolves links for the files beside it
     return uses_by_process(locks, _ids_of(real, all_mounts), _ids_of(real + "-shm", all_mounts))
 
 
 def in_use(path: str) -> str:
-    """Who else holds the database, in words; "" where nobody does, or it cannot be told."""
-    return in_words(holders(path) or ())
+    """The other holders of the database, as text; "" if none, or if unknown."""
+    return format_holders(holders(path) or ())
 
 
 def locked_by(path: str) -> str:
-    """Which others keep a database in WAL mode from being written, in words; "" for nobody, or nobody knows."""
-    return in_words(tuple(blocking_writers(holders(path) or (), wal=True)))
+    """The processes that block writers of a database in WAL mode, as text; "" if none, or if unknown."""
+    return format_holders(tuple(blocking_writers(holders(path) or (), wal=True)))
 
 
-def in_words(holders: Sequence[Holder]) -> str:
-    """`process 4711 (python3 app.py) reads it and process 12 (sqlite3) has it open`; "" for nobody."""
+def format_holders(holders: Sequence[Holder]) -> str:
+    """`process 4711 (python3 app.py) reads it and process 12 (sqlite3) has it open`; "" without holders."""
     said = [f"{_name(holder)} {holder.lock}" for holder in holders[:_NAMED_HOLDERS]]
     if more := len(holders) - len(said):
         said.append(f"{more} more {'process uses' if more == 1 else 'processes use'} it")
     return _joined(said)
 
 
-def named(holders: Sequence[Holder]) -> str:
+def format_holder_names(holders: Sequence[Holder]) -> str:
     """`process 4711 (python3 app.py) and process 12 (sqlite3)`."""
     names = [_name(holder) for holder in holders[:_NAMED_HOLDERS]]
     if more := len(holders) - len(names):
@@ -152,7 +152,7 @@ def _name(holder: Holder) -> str:
 
 
 def parse_locks(text: str) -> Iterator[HeldLock]:
-    """The record locks in /proc/locks that are held; those who only wait for one have an arrow in their line."""
+    """The held record locks in /proc/locks; lines of waiters have an arrow."""
     for line in text.splitlines():
         if found := _LOCK_LINE.match(line):
             kind, pid, major, minor, inode, first, last = found.groups()
@@ -161,7 +161,7 @@ def parse_locks(text: str) -> Iterator[HeldLock]:
 
 
 def uses_by_process(locks: Iterable[HeldLock], database: set[FileId], wal_index: set[FileId]) -> dict[int, Use]:
-    """What each process does with a database, the strongest use first."""
+    """The use of a database by each process, strongest first."""
     by_pid: dict[int, list[HeldLock]] = {}
     for lock in locks:
         by_pid.setdefault(lock.pid, []).append(lock)
@@ -180,7 +180,7 @@ def _use_of(held: Sequence[HeldLock], database: set[FileId], wal_index: set[File
 
 
 def _ids_of(path: str, all_mounts: Sequence[Mount]) -> set[FileId]:
-    """Under what numbers /proc/locks may know the file; none if there is no such file."""
+    """The numbers of the file in /proc/locks; none if it does not exist."""
     try:
         status = Path(path).stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Locks that the kernel drops when their process dies: the proof that a process is alive."""
+"""Locks that the kernel releases when their process dies: the proof that a process is alive."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from engine.system.private_files import open_private
 
 @contextmanager
 def holding(path: Path, *, shared: bool = False) -> Iterator[None]:
-    """Hold the lock on the file at `path`, which is created where there is none, readable by its owner alone.
+    """Hold the lock on the file at `path`; it is created if missing, readable by its owner alone.
 
-    Child processes do not inherit it. Raises OSError, StoreError where it is not ours.
+    Child processes do not inherit it. Raises OSError; StoreError if another user owns it.
     """
     lock = _created(path)
     try:
@@ -28,13 +28,13 @@ def holding(path: Path, *, shared: bool = False) -> Iterator[None]:
 
 
 def take(path: Path) -> int | None:
-    """Take the lock on the file at `path`, which is created where there is none, if nobody has it.
+    """Try to take the lock on the file at `path`, which is created if missing.
 
     Returns:
-        A descriptor that holds the lock until it is closed here and in every process that was forked meanwhile;
-        None where another process has the lock.
+        A descriptor that holds the lock until it is closed here and in every forked process; None if another process
+        has the lock.
 
-    Raises OSError, StoreError where it is not ours.
+    Raises OSError; StoreError if another user owns it.
     """
     lock = _created(path)
     if _can_lock(lock, fcntl.LOCK_EX):
@@ -44,11 +44,11 @@ def take(path: Path) -> int | None:
 
 
 def is_held(path: str | Path, *, shared: bool = False) -> bool:
-    """Whether some living process holds the lock on the file at `path`; so it counts where we may not look.
+    """Whether a live process holds the lock on the file at `path`; True if that is not permitted to test.
 
-    Raises StoreError where it is not ours.
+    Raises StoreError if another user owns it.
 
-    `shared`: those that hold it do so together.
+    `shared`: whether its holders share it.
     """
     try:
         lock = _opened(path)
@@ -59,7 +59,7 @@ def is_held(path: str | Path, *, shared: bool = False) -> bool:
     try:
         if not shared:
             return not _can_lock(lock, fcntl.LOCK_SH)
-        for _ in range(3):  # another who asks at the same moment has it too, but not for long
+        for _ in range(3):  # a concurrent test may hold it for a moment
             if _can_lock(lock, fcntl.LOCK_EX):
                 return False
             time.sleep(0.001)
@@ -69,7 +69,7 @@ def is_held(path: str | Path, *, shared: bool = False) -> bool:
 
 
 def content(path: Path) -> bytes:
-    """What is noted in a file that serves as a lock."""
+    """The content of a lock file."""
     lock = _opened(path)
     try:
         return os.read(lock, 100)
@@ -82,7 +82,7 @@ def _created(path: Path) -> int:
 
 
 def _opened(path: str | Path) -> int:
-    """To be asked for its lock, which needs no more than to read it."""
+    """Read access is enough to test a lock."""
     try:
         return open_private(path, os.O_RDWR)
     except OSError as error:

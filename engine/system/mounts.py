@@ -1,4 +1,4 @@
-"""What is mounted where, from /proc/self/mountinfo."""
+"""Mounts, from /proc/self/mountinfo."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Mount:
 
 
 def mounts() -> tuple[Mount, ...]:
-    """All mounts, in the order in which they hide each other. Raises OSError anywhere but on Linux."""
+    """All mounts; later ones hide earlier ones. Raises OSError on other systems than Linux."""
     return tuple(parse_mounts(Path("/proc/self/mountinfo").read_text(errors="surrogateescape")))
 
 
@@ -39,24 +39,24 @@ def parse_mounts(text: str) -> Iterator[Mount]:
 
 
 def mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:
-    """On which of the `mounts` the absolute `path`, which has no links, lies."""
+    """The mount of an absolute path without links."""
     above = [mount for mount in mounts if path == mount.point or path.startswith(mount.point.rstrip("/") + "/")]
     return max(reversed(above), key=lambda mount: len(mount.point), default=None)  # a later one hides an earlier
 
 
 def is_local(path: str) -> bool:
-    """Whether the file is surely on a disk, or in the memory, of this machine: where others cannot change it unseen."""
+    """Whether the file is certainly on a local disk or in memory: other machines cannot change it."""
     kind = _kind(path)
     return kind is not None and _OF_OTHER_MACHINES.fullmatch(kind) is None
 
 
 def is_local_and_unlayered(path: str) -> bool:
-    """Whether it does, and is no layer that may be reached another way: its kernel knows all who have the file open."""
+    """Whether it is local and not on a layered file system: then the kernel knows all processes that have it open."""
     return is_local(path) and _LAYERED.fullmatch(_kind(path) or "") is None
 
 
 def _kind(path: str) -> str | None:
-    """Of the file system."""
+    """The type of the file system."""
     try:
         mount = mount_of(path, mounts())
     except OSError:

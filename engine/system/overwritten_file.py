@@ -1,4 +1,4 @@
-"""A SQLite file over which another was written while a process had it mapped, and the journals that it leaves."""
+"""A SQLite file that was overwritten while a process had it mapped, and its stale journals."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from engine.domain.steps import Micros
 
 
 def was_overwritten(engine: str, signal_number: int | None) -> bool:
-    """Whether a process that ended like this died because another file was written over the one that it read."""
+    """Whether this signal means that the mapped database file was overwritten."""
     return engine == EngineName.SQLITE and signal_number == signal.SIGBUS
 
 
 def overwritten_hint(target: str) -> str:
-    """What to do about the file with this canonical URL that was overwritten, and first with what lies beside it."""
+    """The hint for an overwritten file with this canonical URL and its stale journals."""
     name, beside = target_path(target).name, leftover_journals(target)
     if beside:
         return f"remove {listed(beside)} before any program opens {name}, then put a good copy in its place"
@@ -26,7 +26,7 @@ def overwritten_hint(target: str) -> str:
 
 
 def leftover_journals(target: str, until: Micros | None = None) -> list[str]:
-    """The names of those beside this file that are not empty. `until`: and that nobody has written since."""
+    """The names of its nonempty journals. `until`: only those not written since."""
     return [path.name for end in ("-journal", "-wal") if _holds(path := Path(f"{target_path(target)}{end}"), until)]
 
 

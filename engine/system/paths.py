@@ -1,4 +1,4 @@
-"""Paths that others may change while one follows them."""
+"""Paths that may change while they are resolved."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _TRIES: Final = 3
 
 
 def real_path(path: str | os.PathLike[str]) -> str:
-    """Where `path` leads, without symbolic links; the absolute path itself where that changes again and again.
+    """`path` without symbolic links; the absolute path itself if its links keep changing.
 
-    `os.path.realpath` raises where a link goes away as it is followed.
+    `os.path.realpath` raises if a link disappears during the call.
     """
     for _ in range(_TRIES):
         with suppress(OSError):

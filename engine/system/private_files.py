@@ -1,7 +1,7 @@
-"""Files that nobody else can change: how they are made, and how it is made sure before they are trusted.
+"""Private files: created so that no other user can change them, and verified before they are trusted.
 
-As OpenSSH does with StrictModes, everything above a file is looked at, too: who may write to a directory can exchange
-what lies in it. A sticky directory such as /tmp will do, as there nobody can remove or rename what is ours.
+As OpenSSH does with StrictModes, all directories above a file are verified, too: write access to a directory allows
+replacing its files. A sticky directory such as /tmp is safe: other users cannot remove or rename files there.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _BESIDE: Final = ("-wal", "-shm", "-journal")
 
 
 def require_private_store(store: Path) -> None:
-    """Raise StoreError unless the file and what lies beside it are ordinary files, and they and every directory above
-    them are ours, or root's, and nobody else can write to them; what does not exist is passed over.
+    """Raise StoreError unless the store and the files beside it are regular files, owned by this user or root, and no
+    other user can write to them or to a directory above. Missing files are ignored.
 
-    `store`: without symbolic links. Of the file nothing but its status is read.
+    `store`: without symbolic links. Only the status of the file is read.
     """
     beside = [store.with_name(store.name + suffix) for suffix in _BESIDE]
     _require_file(store, "give the path of a file with --store")
@@ -39,26 +39,26 @@ def require_private_store(store: Path) -> None:
 
 
 def require_private_descriptors(store: Path) -> None:
-    """Raise StoreError where what this process has open by the names of the store belongs to somebody else.
+    """Raise StoreError if an open file of the store belongs to another user.
 
-    In a sticky directory others can put a file beside the store after it was looked for.
+    In a sticky directory other users can create a file beside the store after it was verified.
     """
     names = {str(store), *(f"{store}{suffix}" for suffix in _BESIDE)}
     descriptors = Path("/proc/self/fd")
     for descriptor in descriptors.iterdir() if descriptors.is_dir() else ():
-        with suppress(OSError):  # closed meanwhile
+        with suppress(OSError):  # closed by now
             name = str(descriptor.readlink()).removesuffix(" (deleted)")
             if name in names:
                 _refuse(name, descriptor.stat())
 
 
 def directory_of(store: Path) -> Path:
-    """Where the locks and the log of the processes of a store are."""
+    """The directory of the locks and logs of the processes of a store."""
     return store.with_name(store.name + ".d")
 
 
 def private_directory(store: Path) -> Path:
-    """The same, made where there is none. Raises StoreError where it cannot be, or the store is not ours alone."""
+    """The same, created if missing. Raises StoreError if that fails, or if the store is not private."""
     real = Path(os.path.realpath(store))  # the same under every name of the store
     directory = directory_of(real)
     require_private_store(real)
@@ -71,7 +71,7 @@ def private_directory(store: Path) -> Path:
 
 
 def make_directories(directory: Path) -> None:
-    """Make a directory, and those above it that are missing, for us alone whatever the umask. Raises OSError."""
+    """Create a directory and its missing parents, private whatever the umask. Raises OSError."""
     missing = [directory]
     while not missing[-1].parent.exists():
         missing.append(missing[-1].parent)
@@ -84,7 +84,7 @@ def make_directories(directory: Path) -> None:
 
 
 def open_private(path: str | Path, flags: int) -> int:
-    """A descriptor of a file that is ours alone, made where `flags` have O_CREAT; a symbolic link is not followed.
+    """A descriptor of a private file, created if `flags` have O_CREAT; symbolic links are not followed.
 
     Raises OSError, StoreError.
     """
@@ -108,13 +108,13 @@ def open_private(path: str | Path, flags: int) -> int:
 
 
 def unusable(directory: Path, error: OSError) -> StoreError:
-    """What it means that the files of processes cannot be written, in words."""
+    """The error of a directory whose files cannot be written."""
     return StoreError(str(directory), f"cannot be used: {error.strerror}", "it must be a directory of your own")
 
 
 @frozen
 class Exposure:
-    """How somebody else could change what dbtend goes by."""
+    """A way in which another user could change files that dbtend trusts."""
 
     path: str
     why: str
@@ -125,7 +125,7 @@ class Exposure:
 
 
 def exposure(path: Path) -> Exposure | None:
-    """Of a file, or of a directory above it; None where nobody else can change it. Raises OSError."""
+    """The exposure of a file or a directory above it; None if no other user can change it. Raises OSError."""
     real = Path(os.path.realpath(path))
     for place in (real, *real.parents):
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -135,7 +135,7 @@ def exposure(path: Path) -> Exposure | None:
 
 
 def _require_file(path: Path, fix: str) -> None:
-    """Nobody is told to change the mode of a device."""
+    """Refuse devices first: the hint for them must not be chmod."""
     status = _status(path)
     if status is None or stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
         return
@@ -148,19 +148,19 @@ def _require_own(path: Path, *, is_above: bool = False) -> None:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """None where there is nothing. Raises StoreError."""
+    """None if it does not exist. Raises StoreError."""
     try:
         return path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise StoreError(
-            str(path), f"cannot be looked at: {error.strerror}", "give another path with --store"
+            str(path), f"cannot be accessed: {error.strerror}", "give another path with --store"
         ) from error
 
 
 def _refuse(path: str | Path, status: os.stat_result, *, is_above: bool = False) -> None:
-    """Raise StoreError where somebody else could change it, or what lies in it."""
+    """Raise StoreError if another user could change it or its content."""
     if stat.S_ISLNK(status.st_mode):
         raise _is_a_link(path)
     if found := _exposed(path, status, is_above=is_above):
@@ -184,7 +184,7 @@ def _exposed(path: str | Path, status: os.stat_result, *, is_above: bool) -> Exp
 
 
 def _who_may_write(status: os.stat_result) -> dict[str, str]:
-    """Others than us and root, by the letter that chmod has for them."""
+    """Other users with write access, by their chmod letter."""
     others = {}
     if status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid):
         others["g"] = f"group {_group(status.st_gid)}"
@@ -194,10 +194,10 @@ def _who_may_write(status: os.stat_result) -> dict[str, str]:
 
 
 def _is_private_group(gid: int) -> bool:
-    """Whether nobody but us, and root, is in a group: many systems give each user one, with the name of the user.
+    """Whether only this user and root are in a group: many systems give each user a group of the same name.
 
-    All users are never asked for: a directory service may have a great many, or not tell them. Who else has such a
-    group for his own is found where he is a user of this machine.
+    The list of all users is not read: a directory service may have very many, or hide them. Other users with this
+    primary group are found if they are local.
     """
     import grp
     import pwd
@@ -209,14 +209,14 @@ def _is_private_group(gid: int) -> bool:
     ours = {owner.pw_name for owner in owners}
     try:
         group = grp.getgrgid(gid)
-    except KeyError:  # that of a volume in a container: who is in it, is so by number
+    except KeyError:  # a volume in a container: members by number
         return ours.issuperset(_local_users_in(gid))
     is_own = any(owner.pw_gid == gid and owner.pw_name == group.gr_name for owner in owners)
     return is_own and ours.issuperset(group.gr_mem) and ours.issuperset(_local_users_in(gid))
 
 
 def _local_users_in(gid: int) -> Iterator[str]:
-    """The users of this machine whose own group it is."""
+    """The local users with this primary group."""
     with suppress(OSError), Path("/etc/passwd").open("rb") as file:
         for line in file:
             name, *rest = os.fsdecode(line).split(":")

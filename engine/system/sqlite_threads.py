@@ -1,4 +1,4 @@
-"""Connections to SQLite, each in a thread of its own, of which nothing is left where they cannot be opened."""
+"""SQLite connections, each in its own thread; a failed open leaves no thread."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ async def connected(uri: str, **how: Any) -> aiosqlite.Connection:
     try:
         return await connection
     except BaseException:
-        # Its thread tells the loop that it ends, which must not be closed by then.
-        thread = cast("Thread", getattr(connection, "_thread", connection))  # the connection itself, in older versions
-        if thread.is_alive():  # it never was where the system lets no further one begin
+        # Its thread notifies the loop at its end; the loop must be open then.
+        thread = cast("Thread", getattr(connection, "_thread", connection))  # old versions: the thread itself
+        if thread.is_alive():  # it never started if the system has no thread left
             await asyncio.to_thread(thread.join)
         raise

@@ -1,6 +1,6 @@
-"""What a mere look at a SQLite database in WAL mode leaves beside it, and how it goes away again.
+"""Removes the files that a read-only connection leaves beside a SQLite database in WAL mode.
 
-A connection that may only read makes the log and its index where there are none, and cannot remove them.
+A read-only connection creates a missing log and its index, and cannot remove them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 @contextmanager
 def removing_wal_files(path: str | Path) -> Iterator[None]:
-    """Look at the database at `path` while inside; the empty files beside it that come of that go at the end.
+    """Read the database at `path` while inside; the empty files that this creates are removed at the end.
 
-    A log that somebody has written to stays as it is, and so do both files where somebody uses them.
+    A log with content stays, and so do files that another process uses.
     """
     log = Path(f"{path}-wal")
     was_there = log.exists()
@@ -30,9 +30,9 @@ def removing_wal_files(path: str | Path) -> Iterator[None]:
 
 
 def _let_sqlite_tidy_up(path: str | Path) -> None:
-    """The last one who closes a database removes both files; it is SQLite that knows whether that is us."""
+    """The last connection that closes removes both files; SQLite knows which is the last."""
     uri = f"file:{quote(os.fsencode(Path(path).absolute()))}?mode=rw"
-    # What is damaged may be told with a name that is no text, or claim more memory than there is.
+    # A damaged file may have names that are not text, or claim too much memory.
     with (
         suppress(sqlite3.Error, UnicodeError, MemoryError),
         closing(sqlite3.connect(uri, uri=True, timeout=0)) as connection,

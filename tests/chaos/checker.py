@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from engine.domain.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, JobId, Reason, Status, may_follow, parent_status
-from engine.store.sqlite.cancel_and_rescue import SO_DID_THE_ONE_THAT_LOOKED
+from engine.store.sqlite.cancel_and_rescue import RECOVERY_DIED_TOO
 from engine.store.sqlite.parent_status import NOT_RECOVERED
 from tests.chaos.trace import Line, What
 from tests.sqlite_files import content, integrity
@@ -60,7 +60,7 @@ def rescues(store: Path) -> int:
     """How many attempts ended because their process died."""
     rows = _read(store)
     earlier = [row["reason"] for attempts in rows.attempts.values() for row in attempts].count(Reason.OWNER_LOST)
-    return earlier + sum(SO_DID_THE_ONE_THAT_LOOKED in (row["error"] or "") for row in rows.children.values())
+    return earlier + sum(RECOVERY_DIED_TOO in (row["error"] or "") for row in rows.children.values())
 
 
 def ended_by_force(store: Path) -> int:

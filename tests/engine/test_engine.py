@@ -308,7 +308,7 @@ async def test_an_engine_without_workers_executes_nothing(tmp_path: Path, sales:
 async def test_the_store_itself_is_no_target(tmp_path: Path) -> None:
     store = tmp_path / "jobs.db"
     async with Engine.open(store) as engine:
-        with pytest.raises(UsageError, match="is the store of jobs itself"):
+        with pytest.raises(UsageError, match="is the store of jobs"):
             await engine.submit([request(store)])
 
 

@@ -92,7 +92,7 @@ async def test_what_would_change_something_is_refused_before_anything_is_touched
 
 @pytest.mark.parametrize("how", [{"workers": 1}, {"retention": Retention()}])
 async def test_it_neither_works_nor_prunes(past: Path, how: dict[str, Any]) -> None:
-    with pytest.raises(ReadOnlyError, match="cannot carry out jobs or prune"):
+    with pytest.raises(ReadOnlyError, match="cannot run jobs or prune"):
         async with Engine.open(past, read_only=True, **how):
             pass
 
@@ -101,7 +101,7 @@ async def test_a_store_that_is_locked_is_waited_for_off_the_event_loop(past: Pat
     """Whoever waits goes on with other things: here, with what ends the lock."""
 
     async def look() -> int:
-        async with SqliteStore.look(past) as store:
+        async with SqliteStore.open_read_only(past) as store:
             return await store.count()
 
     with another_process(past, "PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE"):
@@ -112,7 +112,7 @@ async def test_a_store_that_is_locked_is_waited_for_off_the_event_loop(past: Pat
 
 
 async def test_every_writing_method_of_its_store_refuses(past: Path) -> None:
-    async with SqliteStore.look(past) as store:
+    async with SqliteStore.open_read_only(past) as store:
         for call in (store.rescue, store.enforce_time_limits):
             await call()  # nothing to do: they read
         with pytest.raises(ReadOnlyError, match="looked at only"):
@@ -184,7 +184,7 @@ async def test_a_store_that_comes_to_be_meanwhile_is_told(store_path: Path) -> N
     async with Engine.open(store_path, read_only=True) as looking:
         changes = looking.changes()
         async with Engine.open(store_path):
-            with pytest.raises(StoreLostError, match="has come to be only now"):
+            with pytest.raises(StoreLostError, match="was created after it was opened"):
                 await anext(changes)
         assert isinstance(looking.lost, StoreLostError)
 
@@ -197,7 +197,7 @@ def test_an_older_store_is_not_upgraded(store_path: Path) -> None:
         file.execute("PRAGMA user_version = 1")
     before = everything_below(store_path.parent)
     with pytest.raises(ReadOnlyError, match="older dbtend, and would have to be upgraded first"):
-        connections.connect_looking(store_path)
+        connections.connect_read_only(store_path)
     assert everything_below(store_path.parent) == before
 
 

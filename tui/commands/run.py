@@ -10,7 +10,7 @@ from pathlib import Path
 from engine import Engine, OnDuplicate, ParentJob, Request
 from engine.domain.errors import StoreError, UsageError
 from engine.inspection import inspector
-from engine.submission.retry import repeated
+from engine.submission.retry import retry_request
 from engine.system.clock import now
 from tui.commands import job_report, output, report
 from tui.commands.advising import to_run
@@ -44,7 +44,7 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
     job = typed_values.parent_id(one_job(args))
     existing_store(settings.store, job)
     earlier = asyncio.run(_job(settings, job))
-    once_more = repeated(earlier, only_incomplete=args.failed, confirmed=bool(args.confirmed))
+    once_more = retry_request(earlier, only_incomplete=args.failed, confirmed=bool(args.confirmed))
     wait_for_servers([once_more])
     ask_for_missing([earlier.target])
     (again,) = confirmed([once_more])

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from engine import EngineName, Operation
-from engine.config.model import TargetEntry, expanded
+from engine.config.model import TargetEntry, expand_home
 from engine.domain.errors import DbtendError, TargetError
 from engine.domain.frozen import frozen
 from engine.inspection import inspector
@@ -74,7 +74,7 @@ def about_url(text: str, url: str) -> FieldMessage:
     if not text.strip():
         return FieldMessage("enter a path, such as ~/data/sales.db", is_wrong=True, is_unfinished=True)
     try:
-        inspector.engine_of(expanded(url))
+        inspector.engine_of(expand_home(url))
     except DbtendError as error:
         return FieldMessage(f"{error.why} ({error.hint})" if error.hint else error.why, is_wrong=True)
     except RuntimeError:
@@ -97,7 +97,7 @@ def place_of(url: str, others: Collection[TargetEntry], urls: CanonicalUrls) -> 
     """Reads the disk: do not call on the event loop. `others`: the other targets of the config file."""
     same_as = ""
     try:
-        meant = inspector.canonical_url(expanded(url))
+        meant = inspector.canonical_url(expand_home(url))
         same_as = next((other.name for other in others if urls.of(other.url) == meant), "")
         inspector.fingerprint(meant)
     except TargetError as error:
@@ -176,7 +176,7 @@ def _as_text(url: str) -> str:
 def offered(url: str, besides: Collection[Operation] = ()) -> tuple[Operation, ...]:
     """The operations to choose from, in the order of the engine; those of SQLite for an unfinished URL."""
     try:
-        of_engine = inspector.operations(expanded(url))
+        of_engine = inspector.operations(expand_home(url))
     except (DbtendError, RuntimeError):
         of_engine = inspector.operations("sqlite:of-any-name")
     return (*of_engine, *(operation for operation in besides if operation not in of_engine))

@@ -6,7 +6,7 @@ import json
 import sqlite3
 
 from engine.domain.errors import JobNotFoundError
-from engine.domain.humanize import OVERWRITTEN, died
+from engine.domain.humanize import OVERWRITTEN, format_worker_death
 from engine.domain.jobs import FILE_OVERWRITTEN, JobId
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
@@ -41,14 +41,14 @@ SELECT c.parent_id, c.ordinal, c.attempt, c.max_attempts,
 FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.owner = ?
 """
 
-SO_DID_THE_ONE_THAT_LOOKED = "and so did the one that looked at the database after it"
-LOOKING_FAILED = f"its process died before it could stop, {SO_DID_THE_ONE_THAT_LOOKED}"
+RECOVERY_DIED_TOO = "and so did the one that looked at the database after it"
+RECOVERY_FAILED = f"its process died before it could stop, {RECOVERY_DIED_TOO}"
 
 
 def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
-    """Pending children end at once; a running one is asked. What is over stays as it is.
+    """Cancel pending children at once; ask running ones to stop. Finished ones stay as they are.
 
-    One that is pending because it is to be recovered ends, too: then nobody looks at its database.
+    A child that awaits recovery ends, too: its database is not recovered.
     """
     known = connection.execute(
         "SELECT 1 FROM child_job WHERE parent_id = ? AND ordinal = coalesce(?, ordinal)",
@@ -82,7 +82,7 @@ def _give_up_recovery(connection: sqlite3.Connection, job: JobId, reason: Reason
 def request_force(
     connection: sqlite3.Connection, job: JobId, running: JobId, owner: str, reason: Reason, at: Micros
 ) -> bool:
-    """Ask `job` to stop, and remember that `running` of it is to be ended by force; whether `owner` runs it still."""
+    """Ask `job` to stop, and record that `running` will be killed; False if `owner` no longer runs it."""
     if not is_run_by(connection, running, owner):
         return False
     request_cancel(connection, job, reason, at)
@@ -114,7 +114,7 @@ def _ask_running_to_stop(connection: sqlite3.Connection, job: JobId, reason: Rea
 
 
 def enforce_time_limits(connection: sqlite3.Connection, at: Micros) -> None:
-    """Past its limit nothing of a parent starts any more; what runs is asked to stop where that is wanted."""
+    """Skip pending children past the limit of their parent; ask running ones to stop if the request says so."""
     for (parent_id,) in connection.execute(OVERDUE, (at,)).fetchall():
         end_pending(connection, parent_id, Status.SKIPPED, Reason.TIME_LIMIT, at)
         options = stored_options(connection, parent_id)
@@ -127,19 +127,19 @@ def enforce_time_limits(connection: sqlite3.Connection, at: Micros) -> None:
 def rescue(
     connection: sqlite3.Connection, dead_owner: str, at: Micros, signal_number: int | None = None
 ) -> list[JobId]:
-    """Take over what a dead process left running: it is never lost, and nor is its database.
+    """Take over the running children of a dead process.
 
-    It is run again if that is still possible. Else, and where it was to be cancelled, its database is looked after
-    before it is over; where that has failed like this it is over at once. So it is where another file was written over
-    the one of the database: that is not what was asked for, and to open it could apply the old journal to it.
+    A child runs again if attempts are left. Otherwise, or if a cancel was requested, its database is recovered first; a
+    child whose recovery died ends at once. So does one whose file was overwritten: opening the new file could apply the
+    old journal to it.
 
     Args:
-        signal_number: which ended the process, where that is known.
+        signal_number: the signal that ended the process, if known.
     """
     orphans = connection.execute(ORPHANS, (dead_owner,)).fetchall()
     for parent_id, ordinal, attempt, max_attempts, cancel_reason, recovering, deadline_at, deaths, *how in orphans:
         job, (forced, engine, target) = JobId(parent_id, ordinal), how
-        why = "ended by force" if forced else died(1, signal_number)
+        why = "ended by force" if forced else format_worker_death(1, signal_number)
         if was_overwritten(engine, signal_number):
             why = OVERWRITTEN
             keep_attempt(connection, job, Status.FAILED, Reason.OWNER_LOST, at, signal_number=signal_number)
@@ -182,10 +182,10 @@ def _end_recovery(
     at: Micros,
 ) -> None:
     if cancel_reason is not None:
-        _end_orphan(connection, job, Status.CANCELLED, Reason(cancel_reason), LOOKING_FAILED, at)
+        _end_orphan(connection, job, Status.CANCELLED, Reason(cancel_reason), RECOVERY_FAILED, at)
         end_what_waits_for(connection, job, at)
         return
-    error = f"{died(deaths, signal_number)}, {SO_DID_THE_ONE_THAT_LOOKED}"
+    error = f"{format_worker_death(deaths, signal_number)}, {RECOVERY_DIED_TOO}"
     _end_orphan(connection, job, Status.FAILED, Reason.OWNER_LOST, error, at)
     if stops_on_failure(connection, job):
         end_pending(connection, job.parent, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
@@ -209,7 +209,7 @@ def _end_orphan(
 
 
 def release_from(connection: sqlite3.Connection, run: str, at: Micros) -> None:
-    """Let any process claim what is still open of the jobs that are reserved for this run."""
+    """Let any process claim the open children reserved for this run."""
     connection.execute(
         "UPDATE child_job SET reserved_by = NULL, changed_at = max(?, changed_at)"
         " WHERE reserved_by = ? AND finished_at IS NULL",

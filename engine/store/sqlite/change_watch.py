@@ -1,4 +1,4 @@
-"""Knowing that something happened to a job, in this process or another, without asking the disk."""
+"""Notices changes of jobs, by this process or others, without disk access."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from engine.store.sqlite.file_identity import Identity
 from engine.store.sqlite.queries import LAST_CHANGE
 
 INTERVAL = 0.05
-"""Seconds between two looks for other processes' commits (0.4 % of a core; half of it is the mean delay)."""
+"""Seconds between two polls for commits of other processes (0.4 % of a core; the mean delay is half of this)."""
 
 
 class ChangeWatch:
-    """Follows the newest change, and wakes those who wait for the next.
+    """Follows the newest change, and wakes waiters.
 
-    Its connection is asked directly, on the event loop: `PRAGMA data_version` reads a few words of shared
-    memory in a microsecond, a fiftieth of what a hop to another thread costs.
+    Its connection is read on the event loop: `PRAGMA data_version` reads shared memory in a microsecond, a fiftieth of
+    the cost of a thread switch.
     """
 
     def __init__(self, connection: sqlite3.Connection, identity: Identity) -> None:
@@ -27,21 +27,21 @@ class ChangeWatch:
         self._data_version = 0
         self._waiting: set[asyncio.Future[None]] = set()
         self.lost: StoreLostError | None = None
-        """Why there will be no more changes, where that is so."""
+        """Why there will be no more changes; None while the store is there."""
         self.last_change = self._read_last_change()
-        self._poll = asyncio.create_task(self._look_for_other_processes(), name="dbtend-watch")
+        self._poll = asyncio.create_task(self._poll_other_processes(), name="dbtend-watch")
 
     async def close(self) -> None:
         self._poll.cancel()
         await asyncio.wait({self._poll})
         self._connection.close()
 
-    def look(self) -> None:
-        """Read the newest change now, and wake whom it concerns."""
+    def refresh(self) -> None:
+        """Read the newest change now, and wake its waiters."""
         try:
             newest = self._read_last_change()
         except sqlite3.Error:
-            # Locked for a moment, or gone for good: the reads that follow tell which. Look again later.
+            # Locked for a moment, or gone for good: later reads tell which. Poll again.
             self._data_version = 0
             return
         if newest == self.last_change:
@@ -51,8 +51,8 @@ class ChangeWatch:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def beyond(self, seq: int) -> None:
-        """Wait until there is a change after `seq`. Raises StoreLostError where there will be none."""
+    async def wait_beyond(self, seq: int) -> None:
+        """Wait until there is a change after `seq`. Raises StoreLostError if the store is gone."""
         while self.last_change <= seq:
             if self.lost is not None:
                 raise self.lost.with_traceback(None)
@@ -63,18 +63,18 @@ class ChangeWatch:
             finally:
                 self._waiting.discard(waiter)
 
-    async def _look_for_other_processes(self) -> None:
+    async def _poll_other_processes(self) -> None:
         while self.lost is None:
             await asyncio.sleep(INTERVAL)
-            self._see_whether_it_is_lost()
+            self._check_identity()
             with suppress(sqlite3.Error):
                 version = self._connection.execute("PRAGMA data_version").fetchone()[0]
                 if version != self._data_version:
                     self._data_version = version
-                    self.look()
+                    self.refresh()
 
-    def _see_whether_it_is_lost(self) -> None:
-        """As cheap as the other look: no file is opened."""
+    def _check_identity(self) -> None:
+        """Cheap: no file is opened."""
         try:
             self.identity.check()
         except StoreLostError as error:

@@ -1,4 +1,4 @@
-"""Opening the store's file: safely for other processes, and with errors that a DBA can act on."""
+"""Opens the store's file: safe for other processes, and with errors that a DBA can act on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.store.sqlite.schema import is_current, migrate
 from engine.store.sqlite.writer import begin_immediate, retry_while_busy
 from engine.system.private_files import make_directories, open_private, require_private_store
 
-# A larger cache than this only repeats what the system caches anyway, in every process that looks at the history.
+# A larger cache duplicates the page cache of the system in every process that reads the history.
 READER_PRAGMAS = """
 PRAGMA query_only = ON;
 PRAGMA cache_size = -2048;
@@ -21,8 +21,8 @@ PRAGMA trusted_schema = OFF;
 """
 
 
-PATIENCE = 10.0
-"""Seconds to wait for a store that another process keeps locked, as it is opened."""
+OPEN_TIMEOUT = 10.0
+"""Seconds to wait for a locked store when it is opened."""
 
 
 def uri(path: Path, *, writing: bool = True) -> str:
@@ -39,7 +39,7 @@ def create_file(path: Path) -> Path:
     """Make an empty file that only its owner can read, in a directory likewise, where there is none.
 
     An existing file is not opened: opening and closing it would drop the locks that SQLite holds on it for
-    this process. Returns the real path. Raises StoreError, also where somebody else could change the store.
+    this process. Returns the real path. Raises StoreError, also if another user could change the store.
     """
     path = real_path(path)
     try:
@@ -55,14 +55,14 @@ def create_file(path: Path) -> Path:
     return path
 
 
-def connect_writer(path: Path, patience: float = PATIENCE) -> sqlite3.Connection:
+def connect_writer(path: Path, timeout: float = OPEN_TIMEOUT) -> sqlite3.Connection:
     """A connection that may write, to a store of this version. Raises StoreError."""
     try:
         connection = sqlite3.connect(
-            uri(path), uri=True, isolation_level=None, timeout=patience, check_same_thread=False
+            uri(path), uri=True, isolation_level=None, timeout=timeout, check_same_thread=False
         )
         try:
-            _prepare(connection, path, patience)
+            _prepare(connection, path, timeout)
         except BaseException:
             connection.close()
             raise
@@ -81,14 +81,14 @@ def connect_watch(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def connect_looking(path: Path, patience: float = PATIENCE) -> sqlite3.Connection:
+def connect_read_only(path: Path, timeout: float = OPEN_TIMEOUT) -> sqlite3.Connection:
     """A connection to a store of this version through which SQLite itself lets nothing be written. Raises StoreError.
 
     Never with immutable=1: others may write. It may go on to another thread.
     """
     try:
         connection = sqlite3.connect(
-            uri(path, writing=False), uri=True, isolation_level=None, timeout=patience, check_same_thread=False
+            uri(path, writing=False), uri=True, isolation_level=None, timeout=timeout, check_same_thread=False
         )
         try:
             connection.executescript(READER_PRAGMAS)
@@ -134,13 +134,13 @@ def _not_readable(path: Path, error: sqlite3.Error) -> StoreError:
     return in_words(path, error)
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, patience: float) -> None:
-    """Check and upgrade the file before anything of it is changed; then the settings that need it to be ours."""
+def _prepare(connection: sqlite3.Connection, path: Path, timeout: float) -> None:
+    """Verify and upgrade the file before any change; then apply the settings that write to it."""
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
     if not is_current(connection, str(path)):
-        begin_immediate(connection, patience)
+        begin_immediate(connection, timeout)
         try:
             migrate(connection, str(path))
             connection.execute("COMMIT")
@@ -150,7 +150,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, patience: float) -> Non
             raise
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         # SQLite answers BUSY at once, without its timeout, where several processes switch a new store.
-        retry_while_busy(lambda: connection.execute("PRAGMA journal_mode = WAL"), patience)
+        retry_while_busy(lambda: connection.execute("PRAGMA journal_mode = WAL"), timeout)
     connection.execute("PRAGMA journal_size_limit = 67108864")
     connection.execute("PRAGMA cache_size = -16384")
     connection.execute("PRAGMA busy_timeout = 0")  # from here on the writer retries by itself

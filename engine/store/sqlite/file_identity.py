@@ -27,7 +27,7 @@ class Identity:
         return self._file is not None
 
     def check(self) -> None:
-        """Raise StoreLostError where it is another file by now, or none."""
+        """Raise StoreLostError if the file was replaced or removed."""
         try:
             now = self._now()
         except OSError as error:
@@ -35,7 +35,7 @@ class Identity:
         if now == self._file:
             return
         if self._file is None:
-            raise StoreLostError(self._path, "has come to be only now", "open it again to see what is in it")
+            raise StoreLostError(self._path, "was created after it was opened", "open it again")
         if now is None:
             raise StoreLostError(self._path, "was removed while it was in use", _WHAT_TO_DO)
         raise StoreLostError(self._path, "was replaced by another file while it was in use", "open it again")

@@ -1,7 +1,7 @@
-"""The search of the history: from the newest job down, in ranges of ids, each by one statement that reads one index.
+"""The search of the history: newest job first, in ranges of ids, each by one statement on one index.
 
-Of the conditions the rarest leads: the ids of a range are read from its index. Those that are left are looked up for
-each id. So a statement takes a few milliseconds whatever is asked for, and other reads pass between two of them.
+The rarest condition leads: its index gives the ids of a range. The other conditions are tested for each id. So a
+statement takes a few milliseconds for any filter, and other reads run in between.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from engine.domain.statuses import Status
 from engine.domain.steps import Micros
 
 FIRST_RANGE: Final = 2_048
-"""Ids: enough for a first page of what is not rare."""
+"""Ids: enough for a first page unless matches are rare."""
 LARGEST_RANGE: Final = 8_192
 
 Query = tuple[str, dict[str, Any]]
@@ -35,24 +35,24 @@ TARGETS: Final = """WITH RECURSIVE known (target) AS (
     UNION ALL
     SELECT (SELECT min(target) FROM parent_job WHERE target > known.target) FROM known WHERE target IS NOT NULL)
 SELECT target FROM known WHERE target IS NOT NULL"""
-"""Every target that ever had a job: a step along the index for each, however many jobs it had."""
+"""Every target that ever had a job: one index step each, independent of the number of jobs."""
 
 LEFT_UNDONE: Final = "(status = 'skipped' OR (status = 'completed' AND reason IS NOT NULL))"
-"""Of an operation: it was skipped, or completed in part."""
+"""An operation that was skipped, or completed in part."""
 
 COUNT: Final = "SELECT count(*) FROM parent_job"
 
 
 @frozen
 class _Condition:
-    """One condition in two forms: as the ids in a range that meet it, and as a question about `found.id`."""
+    """One condition in two forms: as a query of the ids in a range, and as a test of `found.id`."""
 
     leading: str
     asked: str
 
 
 def bounds(since: Micros | None, until: Micros | None) -> Query:
-    """The oldest and the newest id between two dates; NULL where there is none. Ids are in time order."""
+    """The oldest and the newest id between two times; NULL if there is none. Ids are in time order."""
     values: dict[str, Any] = {}
     if since is not None:
         values["since"] = since
@@ -64,9 +64,9 @@ def bounds(since: Micros | None, until: Micros | None) -> Query:
 
 
 def ids_in_range(where: HistoryFilter, targets: Sequence[str] | None, *, low: int, high: int) -> Query:
-    """The ids in a range of those that match, in no order, some perhaps twice. Dates are not looked at.
+    """The matching ids in a range, unordered, possibly with duplicates. Times are ignored.
 
-    `targets`: those that the filter means; None for all.
+    `targets`: those that match the filter; None: all.
     """
     values: dict[str, Any] = {"low": low, "high": high}
     conditions = _conditions(where, targets, values)
@@ -78,7 +78,7 @@ def ids_in_range(where: HistoryFilter, targets: Sequence[str] | None, *, low: in
 
 
 def _conditions(where: HistoryFilter, targets: Sequence[str] | None, values: dict[str, Any]) -> list[_Condition]:
-    """The rarest first, as far as one can tell without counting."""
+    """The conditions, presumably rarest first."""
     found: list[_Condition] = []
     if where.error_words:
         found.append(_error(where.error_words, values))
@@ -109,7 +109,7 @@ def _conditions(where: HistoryFilter, targets: Sequence[str] | None, values: dic
 
 
 def _error(words: Sequence[str], values: dict[str, Any]) -> _Condition:
-    """All words in the error of one operation, or in the words of its reason."""
+    """All words in the error of one operation or in the text of its reason."""
     asked = []
     for number, word in enumerate(words):
         values[f"word{number}"] = f"%{_escaped(word)}%"
@@ -126,7 +126,7 @@ def _error(words: Sequence[str], values: dict[str, Any]) -> _Condition:
 
 
 def _status(status: Status, values: dict[str, Any]) -> _Condition:
-    if status is Status.SKIPPED:  # which is never a parent's own
+    if status is Status.SKIPPED:  # never the status of a parent
         return _Condition(
             "SELECT parent_id AS id FROM child_job INDEXED BY child_job_skipped"
             f" WHERE {LEFT_UNDONE} AND parent_id {RANGE}",

@@ -52,13 +52,13 @@ def begin(store: Path, owner: str) -> int:
 
 
 def note_signal(lock: int, number: int) -> None:
-    """Leave, in the file whose lock this descriptor holds, by which signal its process ended."""
+    """Record the signal that ended the process, in the file whose lock this descriptor holds."""
     with suppress(OSError):
         os.pwrite(lock, str(number).encode(), 0)
 
 
 def signal_of(store: Path, owner: str) -> int | None:
-    """By which signal the process of `owner` ended; None where nobody has noted one."""
+    """The signal that ended the process of `owner`; None if none is recorded."""
     try:
         noted = locks.content(_lock_file(store, owner))
         return int(noted) if noted else None
@@ -68,13 +68,13 @@ def signal_of(store: Path, owner: str) -> int | None:
 
 @frozen
 class Death:
-    """That a process is dead; by which signal, where that is known."""
+    """A dead process, and the signal that ended it, if known."""
 
     signal: int | None = None
 
 
 def death_of(store: Path, owner: str, pid: int | None, host: str | None) -> Death | None:
-    """That the process which registered as `owner` is dead; None as long as it is not proven."""
+    """The death of the process registered as `owner`; None unless it is proven."""
     if not is_alive(store, owner, pid, host):
         return Death(signal_of(store, owner))
     return _death_unseen(_lock_file(store, owner), pid) if pid is not None and host == socket.gethostname() else None
@@ -113,7 +113,7 @@ def is_alive(store: Path, owner: str, pid: int | None, host: str | None) -> bool
 
 
 def _lives_without_its_file(store: Path, owner: str, pid: int | None, host: str | None) -> bool:
-    """Somebody may have removed the file. That proves nothing as long as there is such a process."""
+    """The lock file may have been removed: that proves nothing while the process exists."""
     if pid is None or host != socket.gethostname() or _lock_file(store, owner).exists():
         return False
     try:
@@ -126,7 +126,7 @@ def _lives_without_its_file(store: Path, owner: str, pid: int | None, host: str 
 
 
 def kill(store: Path, owner: str, pid: int) -> bool:
-    """End the process that registered as `owner` by SIGKILL; False where it is not there any more.
+    """Send SIGKILL to the process registered as `owner`; False if it is gone.
 
     Never another one that has its number by now, or counts otherwise, as in a container: `pid` is first taken hold of,
     then it is the one that has the lock of `owner`.
@@ -180,7 +180,7 @@ def beat(store: Path, owner: str) -> None:
 
 
 def last_beat(store: Path, owner: str) -> Micros | None:
-    """When the process of `owner` last moved; None where that cannot be known."""
+    """The last heartbeat of the process of `owner`; None if unknown."""
     try:
         return _lock_file(store, owner).stat().st_mtime_ns // 1000
     except OSError:

@@ -14,13 +14,13 @@ BACK_TO_PENDING = """status = 'pending', owner = NULL, pid = NULL, host = NULL, 
     fraction = NULL, object = NULL, steps_done = 0, steps_total = 0, phase = NULL, waits_for = NULL, waited = 0"""
 
 
-NOT_RECOVERED = "its process died, and nobody has looked at the database since"
+NOT_RECOVERED = "its process died, and the database has not been recovered"
 HANDED_BACK = "it was handed back at a shutdown, and has not run since"
 LAST_ATTEMPT_LEFT = f"""(
     SELECT CASE a.reason WHEN 'owner_lost' THEN '{NOT_RECOVERED}' WHEN 'shutdown' THEN '{HANDED_BACK}' END
     FROM attempt AS a
     WHERE a.parent_id = child_job.parent_id AND a.ordinal = child_job.ordinal AND a.attempt = child_job.attempt)"""
-"""What is to be told of a child that ends while it waits to run again."""
+"""The error of a child that ends while it waits to run again."""
 
 
 def storable(text: str | None) -> str | None:
@@ -29,7 +29,7 @@ def storable(text: str | None) -> str | None:
 
 
 def stored_options(connection: sqlite3.Connection, parent_id: int) -> Options | None:
-    """The options of a request; None where what is stored cannot be read."""
+    """The options of a request; None if they cannot be read."""
     (stored,) = connection.execute("SELECT options FROM parent_job WHERE id = ?", (parent_id,)).fetchone()
     return decode_options(stored)
 

@@ -1,6 +1,6 @@
-"""Whether a row is as dbtend writes it: a store may be damaged, or was changed by hand.
+"""Validation of stored rows: a store may be damaged, or changed by hand.
 
-What is read is checked before anybody relies on it, so that one sentence says what is wrong, and nothing goes by it.
+Rows are validated when they are read, so that one error names the problem and no code uses the values.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FACT_TYPES: Final = (str, int, float, bool, list, type(None))
 
 
 class UnsoundRowError(StoreError):
-    """A row that dbtend would not have written; `detail` says what is wrong with it."""
+    """A row that dbtend would not write; `detail` names the problem."""
 
     def __init__(self, detail: str) -> None:
         self.detail = detail
@@ -34,7 +34,7 @@ class UnsoundRowError(StoreError):
 
 @contextmanager
 def sound(what: str) -> Iterator[None]:
-    """Raise UnsoundRowError for what goes wrong inside because a value is none that dbtend writes."""
+    """Turn exceptions inside, caused by invalid stored values, into UnsoundRowError."""
     try:
         yield
     except UnsoundRowError as error:
@@ -44,7 +44,7 @@ def sound(what: str) -> Iterator[None]:
 
 
 def checked(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The row, by the names of its columns. Raises UnsoundRowError."""
+    """The validated row, by column name. Raises UnsoundRowError."""
     for name, value in row.items():
         is_sound = _CHECKS.get(name)
         if is_sound is not None and not is_sound(value):
@@ -53,7 +53,7 @@ def checked(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def checked_facts(facts: Any) -> Any:
-    """Facts as they were stored. Raises UnsoundRowError."""
+    """The validated stored facts. Raises UnsoundRowError."""
     if not isinstance(facts, dict):
         raise UnsoundRowError(f"facts are {_shown(facts)}")
     for name, value in facts.items():
@@ -63,7 +63,7 @@ def checked_facts(facts: Any) -> Any:
 
 
 def refuse_unsound_options(options: Options) -> None:
-    """Raise ValueError for options that no request was accepted with."""
+    """Raise ValueError for options that validation would not accept."""
     server = options.server
     whole = (options.jobs, options.analysis_limit, server.parallel_workers, server.buffer_usage_limit, server.max_lag)
     times = (options.lock_timeout, options.time_limit, server.yield_after, server.snapshot_wait, server.server_wait)
@@ -75,7 +75,7 @@ def refuse_unsound_options(options: Options) -> None:
         and all(isinstance(text, str) for text in texts)
         and all(text is None or isinstance(text, str) for text in others)
     ):
-        raise ValueError("options that no request was accepted with")
+        raise ValueError("options that validation would not accept")
 
 
 def _is_fact(value: object) -> bool:
@@ -108,7 +108,7 @@ def _is_pid(value: object) -> bool:
 
 
 def _is_owner(value: object) -> bool:
-    """It is a part of the name of a file."""
+    """It is part of a file name."""
     return isinstance(value, str) and 0 < len(value) < 200 and value.isprintable() and "/" not in value
 
 

@@ -45,7 +45,7 @@ Row = Sequence[Any]
 
 
 def encode_options(options: Options) -> str:
-    """Options as canonical JSON: equal options give equal text, and what was not asked for is not there."""
+    """Options as canonical JSON: equal options give equal text; defaults are left out."""
     given: dict[str, Any] = {"on_failure": options.on_failure, "lock_timeout": options.lock_timeout}
     if options.on_step_failure is not OnFailure.CONTINUE:
         given["on_step_failure"] = options.on_step_failure
@@ -64,7 +64,7 @@ def encode_options(options: Options) -> str:
 
 
 def decode_options(text: str) -> Options | None:
-    """None where the text is not what `encode_options` writes."""
+    """None if the text is not valid."""
     try:
         stored = json.loads(text)
         options = Options(
@@ -190,9 +190,9 @@ def _child(parent_id: int, row: Row) -> ChildJob:
 
 
 def _attempts(child: ChildJob, earlier: Iterable[Mapping[str, Any]]) -> tuple[Attempt, ...]:
-    """Those that are kept, then the one that its row tells of, unless that is one of them.
+    """The stored attempts, then the one in the row of the child unless it is stored.
 
-    One that looked after the database of those that died has not died itself, though the child has ended for that.
+    A recovery attempt is not marked as `owner_lost`, though the child ends with that reason.
     """
     attempts = [
         Attempt(**{**named, "status": Status(named["status"]), "reason": Reason(named["reason"])})
@@ -288,7 +288,7 @@ def decode_run(row: Row) -> PastRun:
 
 
 def decode_measured(row: Row) -> Measurement | None:
-    """A row of `queries.MEASURED`; None of what is none: it can be found out again."""
+    """A row of `queries.MEASURED`; None if it is invalid: it can be measured again."""
     state, found = row
     try:
         values = json.loads(found)

@@ -1,7 +1,7 @@
 """The shape of the store's file: migrations by `user_version`, and the triggers made from the vocabulary.
 
 To change the schema, or the vocabulary in engine/domain, add the next `migrations/NNN_name.sql` (it may be
-empty: every migration ends with making the triggers anew).
+empty: every migration ends by creating the triggers again).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from engine.domain.errors import StoreError
 from engine.domain.requests import EngineName, Operation
 from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Transitions
 
-APPLICATION_ID = 0x6474656E  # "dten": tells a store of ours from any other SQLite file
+APPLICATION_ID = 0x6474656E  # "dten": marks a SQLite file as a store of dbtend
 
 
 def migrations() -> list[str]:
@@ -25,7 +25,7 @@ def migrations() -> list[str]:
 
 
 def is_current(connection: sqlite3.Connection, path: str) -> bool:
-    """Whether the file needs no migration. Raises StoreError where it is not a store of ours, or a newer version's."""
+    """Whether the file needs no migration. Raises StoreError if it is no store of dbtend, or of a newer version."""
     known = len(migrations())
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -48,15 +48,15 @@ def is_current(connection: sqlite3.Connection, path: str) -> bool:
 
 
 def migrate(connection: sqlite3.Connection, path: str) -> None:
-    """Bring the file to this version's schema; the caller has begun the transaction, and commits it.
+    """Upgrade the file to the current schema; the caller begins and commits the transaction.
 
-    Another process may have done it meanwhile. Raises as `is_current` does.
+    Does nothing if another process has upgraded it. Raises as `is_current` does.
     """
     if is_current(connection, path):
         return
     wanted = migrations()
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    drop_triggers(connection)  # they would be in the way where a table they write to is made anew
+    drop_triggers(connection)  # they would block replacing a table that they write to
     for sql in wanted[version:]:
         for statement in statements(sql):
             connection.execute(statement)
@@ -82,7 +82,7 @@ def drop_triggers(connection: sqlite3.Connection) -> None:
 
 
 def triggers() -> list[str]:
-    """The rules that no code path can forget: closed vocabulary, legal transitions, one event for each."""
+    """Rules that hold for every code path: closed vocabulary, legal transitions, one event for each."""
     return [
         *_closed("parent_job", "engine", EngineName),
         *_closed("child_job", "operation", Operation),

@@ -73,24 +73,24 @@ class SqliteStore:
         self._watch = watch
         self._clock = clock
         self._run: str | None = None
-        """For which that is reserved what is submitted."""
+        """The run for which submitted jobs are reserved."""
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, path: Path, *, clock: Callable[[], Micros] = now, patience: float = connections.PATIENCE
+        cls, path: Path, *, clock: Callable[[], Micros] = now, timeout: float = connections.OPEN_TIMEOUT
     ) -> AsyncIterator[Self]:
-        """Open the store, creating or upgrading the file. `patience`: seconds to wait where others keep it locked.
+        """Open the store, creating or upgrading the file. `timeout`: seconds to wait where others keep it locked.
 
-        Raises StoreError where that is not possible, or the file is not a store, or a newer version's.
+        Raises StoreError if that fails, or the file is no store, or of a newer version.
         """
         path = connections.create_file(path)
         identity = Identity(path)
-        writer = Writer(lambda: connections.connect_writer(path, patience), check=identity.check)
+        writer = Writer(lambda: connections.connect_writer(path, timeout), check=identity.check)
         await writer.open()
         try:
             watch = _following(path, connections.connect_watch(path), identity)
-            writer.on_commit = watch.look
+            writer.on_commit = watch.refresh
             try:
                 async with _reading(path, connections.uri(path)) as reader:
                     require_private_descriptors(path)
@@ -102,20 +102,20 @@ class SqliteStore:
 
     @classmethod
     @asynccontextmanager
-    async def look(
-        cls, path: Path, *, clock: Callable[[], Micros] = now, patience: float = connections.PATIENCE
+    async def open_read_only(
+        cls, path: Path, *, clock: Callable[[], Micros] = now, timeout: float = connections.OPEN_TIMEOUT
     ) -> AsyncIterator[Self]:
         """Open the store so that nothing of it can be written; where there is none, it is as an empty one.
 
-        Raises StoreError where it cannot be read as it is.
+        Raises StoreError if it cannot be read without an upgrade.
         """
         path = await asyncio.to_thread(connections.real_path, path)
         await asyncio.to_thread(require_private_store, path)
         identity = Identity(path)
         async with AsyncExitStack() as stack:
             if identity.is_there:
-                # Others may keep it locked for as long as `patience`.
-                connection = await asyncio.to_thread(_connected, stack, path, patience)
+                # Others may keep it locked for as long as `timeout`.
+                connection = await asyncio.to_thread(_connected, stack, path, timeout)
                 uri = connections.uri(path, writing=False)
             else:
                 uri = f"file:{uuid.uuid4().hex}?mode=memory&cache=shared"
@@ -129,7 +129,7 @@ class SqliteStore:
 
     @property
     def is_there(self) -> bool:
-        """Whether there was a file as it was opened."""
+        """Whether the file existed when it was opened."""
         return self._watch.identity.is_there
 
     @property
@@ -167,7 +167,7 @@ class SqliteStore:
             raise type(error)(error.what, f"{error.why}: nothing was submitted", error.hint) from error
 
     async def _is_there(self, submission: str) -> bool:
-        """Whether a submit that was told to have failed was written all the same."""
+        """Whether a submit that reported an error was written nevertheless."""
         with suppress(StoreError):
             return bool(list(await self._read(queries.SUBMITTED, (submission,))))
         return False
@@ -225,7 +225,7 @@ class SqliteStore:
         )
 
     async def kill_owner(self, running: JobId, owner: str, pid: int) -> bool:
-        """Inside a transaction, so that the process can neither end this child nor begin another one meanwhile."""
+        """Inside a transaction, so that the process cannot end this child or begin another one at the same time."""
         return await self._writer.run(
             lambda c: cancel_and_rescue.is_run_by(c, running, owner) and liveness.kill(self.path, owner, pid)
         )
@@ -319,7 +319,7 @@ class SqliteStore:
     # Reads: one statement each.
 
     async def has_pending(self, parents: Collection[int] | None = None, run: str | None = None) -> bool:
-        for sql, values in transactions.searches_for_the_next(parents, run, paused=await self.paused() is not None):
+        for sql, values in transactions.next_child_queries(parents, run, paused=await self.paused() is not None):
             if list(await self._read(sql, values)):
                 return True
         return False
@@ -389,7 +389,7 @@ class SqliteStore:
         return [decode_change(row) for row in rows]
 
     async def next_change(self, after: int) -> None:
-        await self._watch.beyond(after)
+        await self._watch.wait_beyond(after)
 
     async def job(self, parent_id: int) -> ParentJob:
         rows = await self._read(queries.ONE_JOB, {"id": parent_id})
@@ -436,7 +436,7 @@ class SqliteStore:
             if where.target is None
             else [where.target]
         )
-        meant = [target for target in known if where.means(target)]
+        meant = [target for target in known if where.matches_target(target)]
         return None if where.target is None and len(meant) == len(known) else meant
 
     async def past_runs(self, target: str, operation: Operation, *, newest: int, jobs: int, runs: int) -> list[PastRun]:
@@ -487,9 +487,9 @@ async def _reading(path: Path, uri: str) -> AsyncIterator[aiosqlite.Connection]:
         yield reader
 
 
-def _connected(stack: AsyncExitStack, path: Path, patience: float) -> sqlite3.Connection:
+def _connected(stack: AsyncExitStack, path: Path, timeout: float) -> sqlite3.Connection:
     stack.enter_context(removing_wal_files(path))
-    return connections.connect_looking(path, patience)
+    return connections.connect_read_only(path, timeout)
 
 
 def _following(path: Path, connection: sqlite3.Connection, identity: Identity) -> ChangeWatch:

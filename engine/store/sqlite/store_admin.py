@@ -1,4 +1,4 @@
-"""The writes that concern the store as a whole: who works on it, whether it is paused, what is kept."""
+"""The writes on the store as a whole: worker processes, pause, measurements, retention."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def register_worker(
 
 
 def forget_worker(connection: sqlite3.Connection, owner: str) -> bool:
-    """Whether nothing of it is left: a child that it could not hand back is for rescue."""
+    """Whether it is fully removed: a child that it could not hand back is left for rescue."""
     connection.execute("DELETE FROM worker WHERE id = ?", (owner,))
     return connection.execute("SELECT 1 FROM child_job WHERE owner = ?", (owner,)).fetchone() is None
 
@@ -62,7 +62,7 @@ def _tell_about_store(connection: sqlite3.Connection, kind: ChangeKind, at: Micr
 
 
 def save_measurement(connection: sqlite3.Connection, target: str, measured: Measurement, at: Micros) -> None:
-    """Keep what was found out of a database in place of what was before, and nothing of those not seen for long."""
+    """Replace the measurement of a database, and remove those of databases not seen for long."""
     connection.execute("DELETE FROM measured WHERE at < ?", (at - MEASURED_KEPT,))
     connection.execute(
         "INSERT OR REPLACE INTO measured (target, state, at, found) VALUES (?, ?, ?, ?)",
@@ -77,7 +77,7 @@ def pin(connection: sqlite3.Connection, parent_id: int, pinned: bool) -> None:
 
 
 def prune(connection: sqlite3.Connection, parent_ids: Collection[int]) -> int:
-    """Remove these parents with all that belongs to them, unless they are open or pinned meanwhile."""
+    """Remove these parents with all that belongs to them, unless they are open or pinned by now."""
     return connection.execute(
         "DELETE FROM parent_job WHERE id IN (SELECT value FROM json_each(?))"
         " AND finished_at IS NOT NULL AND pinned = 0",

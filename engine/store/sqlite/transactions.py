@@ -63,7 +63,7 @@ WHERE c.status = 'pending' AND c.parent_id IN (SELECT value FROM json_each(?1))
     AND (c.reserved_by IS NULL OR c.reserved_by = ?2) AND {FREE}
 ORDER BY parent_id, ordinal LIMIT 1
 """
-# Whatever is paused: nobody wants a database to stay as a dead process has left it.
+# Recovery runs even while paused.
 TO_BE_RECOVERED = f"""
 SELECT parent_id, ordinal FROM child_job AS c INDEXED BY child_job_recovering
 WHERE c.status = 'pending' AND c.recovering = 1 AND (?1 IS NULL OR c.parent_id IN (SELECT value FROM json_each(?1)))
@@ -105,8 +105,8 @@ def submit(
     """All parents with all their children, or nothing.
 
     Args:
-        submission: by which they are found again.
-        run: for which they are reserved; None: for nobody.
+        submission: identifies this submit after an uncertain commit.
+        run: the run that they are reserved for; None: not reserved.
     """
     newest = connection.execute("SELECT max(created_at) FROM parent_job").fetchone()[0] or 0
     checked({"created_at": newest})
@@ -171,7 +171,7 @@ def claim(
         CLAIM, (owner, at, *found)
     ).fetchone()
     set_parent_status(connection, parent_id, Status.RUNNING, at)  # as parent_status says where a child runs
-    died, signal, earlier = connection.execute(BEFORE, found).fetchone() if attempt > 1 else (0, None, "[]")
+    deaths, signal, earlier = connection.execute(BEFORE, found).fetchone() if attempt > 1 else (0, None, "[]")
     return Claim(
         job=JobId(parent_id, ordinal),
         type=job_type,
@@ -182,7 +182,7 @@ def claim(
         operation=operation,
         options=decode_options(options),
         recovering=Reason(recovering) if recovering else None,
-        died=died,
+        deaths=deaths,
         signal=signal,
         earlier=decode_steps(earlier),
         time_left=None if deadline_at is None else (deadline_at - at) / 1e6,
@@ -194,16 +194,16 @@ def _next_to_run(
     connection: sqlite3.Connection, parents: Collection[int] | None, run: str | None
 ) -> tuple[int, int] | None:
     paused = connection.execute("SELECT 1 FROM pause").fetchone() is not None
-    for sql, values in searches_for_the_next(parents, run, paused=paused):
+    for sql, values in next_child_queries(parents, run, paused=paused):
         if found := connection.execute(sql, values).fetchone():
             return found[0], found[1]
     return None
 
 
-def searches_for_the_next(
+def next_child_queries(
     parents: Collection[int] | None, run: str | None, *, paused: bool
 ) -> Sequence[tuple[str, tuple[str | None, ...]]]:
-    """The queries of which the first that finds a child finds the next to run, with their values."""
+    """Queries with their values, in order: the first that finds a child gives the next one to run."""
     these = None if parents is None else json.dumps(sorted(parents))
     if paused:
         return [(TO_BE_RECOVERED, (these, run))]
@@ -213,7 +213,7 @@ def searches_for_the_next(
 
 
 def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, report: Report, at: Micros) -> None:
-    """End a child, skip what was not to run after a failure, close the parent: fenced by owner and attempt."""
+    """End a child, skip later ones after a failure, close the parent: fenced by owner and attempt."""
     progress, at = report.progress, outcome.ended_at or at
     owned = connection.execute(
         "UPDATE child_job SET status = ?1, reason = iif(?1 = 'cancelled', coalesce(cancel_reason, ?2), ?2), error = ?,"
@@ -241,7 +241,7 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
 
 
 def release(connection: sqlite3.Connection, claim: Claim, report: Report, at: Micros) -> None:
-    """Hand a child back: pending again, with as many attempts left as before; cancelled where that was asked."""
+    """Hand a child back as pending without using up an attempt; cancelled if that was requested."""
     from engine.domain.claims import Outcome
 
     if _is_to_be_cancelled(connection, claim):

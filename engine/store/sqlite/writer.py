@@ -33,7 +33,7 @@ class Writer:
     """Runs transactions on a thread of its own, on a connection of its own."""
 
     def __init__(self, connect: Callable[[], sqlite3.Connection], *, check: Callable[[], None] = lambda: None) -> None:
-        """`check`: raises where nothing may be written now; asked before each commit, and after it, too."""
+        """`check`: raises if nothing may be written; called before and after each commit."""
         self._check = check
         self.on_commit: Callable[[], None] = lambda: None
         """Called on the event loop after each commit that changed something."""
@@ -49,15 +49,15 @@ class Writer:
         await self._opened
 
     async def close(self) -> None:
-        """Let what is queued finish, close the connection, end the thread."""
+        """Finish the queue, close the connection, end the thread."""
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def run(self, transaction: Transaction[T]) -> asyncio.Future[T]:
         """Queue a transaction. Those queued together are committed together, in order.
 
-        Awaiting the future gives what the function returns, or raises what it raises (then nothing of it was
-        written); StoreError where the store could not be written.
+        Awaiting the future returns the result of the function, or raises its exception (then nothing was written), or
+        StoreError if the store could not be written.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put((transaction, future))
@@ -77,7 +77,7 @@ class Writer:
         connection.close()
 
     def _next_group(self) -> list[_Job] | None:
-        """All that is queued, waiting for the first; None when the writer is to end."""
+        """All queued jobs, waiting for the first; None when the writer is to end."""
         first = self._jobs.get()
         if first is None:
             return None
@@ -112,9 +112,9 @@ class Writer:
 def _run_together(
     connection: sqlite3.Connection, transactions: list[Transaction[Any]], check: Callable[[], None]
 ) -> list[_Result]:
-    """Run them in one commit; where one of them fails, which is rare, each in a commit of its own.
+    """Run them in one commit; if one fails, which is rare, each in its own commit.
 
-    A savepoint around each would spare the second run, and costs more than the transaction itself.
+    A savepoint around each would avoid the second run, but costs more than the transaction itself.
     """
     is_undone, committing = True, False
     try:
@@ -129,25 +129,25 @@ def _run_together(
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         if committing:
-            is_undone = _never_got_so_far(error) or _undo_commit(connection)
+            is_undone = _lacks_commit_record(error) or _undo_commit(connection)
         if len(transactions) == 1 or not is_undone:
-            return [(None, _in_words(error, is_undone=is_undone))] * len(transactions)
+            return [(None, _as_store_error(error, is_undone=is_undone))] * len(transactions)
     else:
         return [(value, None) for value in values]
     return [result for transaction in transactions for result in _run_together(connection, [transaction], check)]
 
 
-def _never_got_so_far(error: Exception) -> bool:
-    """Whether the log lacks the end of a COMMIT that failed: it does where a write found the disk full."""
+def _lacks_commit_record(error: Exception) -> bool:
+    """Whether the log lacks the commit record of a failed COMMIT: so if a write found the disk full."""
     return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
 
 
 def _undo_commit(connection: sqlite3.Connection) -> bool:
-    """See to it that a COMMIT which failed stays undone; whether that could be done.
+    """Ensure that a failed COMMIT stays undone; whether that succeeded.
 
-    All of it may be in the log, to the last byte, without counting: who reads the log anew, because nobody had the
-    store open any more, would take it for committed. The next commit is written over it, so there is one at once that
-    changes nothing. It does not wait for the disk, which may be what failed.
+    All of it may be in the log without counting as committed: a process that recovers the log later would take it for
+    committed. The next commit overwrites it, so this makes one at once that changes nothing. It does not sync, because
+    the disk may be what failed.
     """
     try:
         connection.execute("PRAGMA synchronous = OFF")
@@ -164,14 +164,14 @@ def _undo_commit(connection: sqlite3.Connection) -> bool:
     return True
 
 
-def begin_immediate(connection: sqlite3.Connection, patience: float | None = None) -> None:
-    """BEGIN IMMEDIATE, with retries of our own: SQLite's busy handler is starved by a busy neighbour."""
-    retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"), patience)
+def begin_immediate(connection: sqlite3.Connection, timeout: float | None = None) -> None:
+    """BEGIN IMMEDIATE with its own retries: a busy process starves SQLite's busy handler."""
+    retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"), timeout)
 
 
-def retry_while_busy(attempt: Callable[[], object], patience: float | None = None) -> None:
+def retry_while_busy(attempt: Callable[[], object], timeout: float | None = None) -> None:
     """Call `attempt` until SQLite no longer answers BUSY, for so many seconds at most; None: BUSY_TIMEOUT."""
-    give_up = time.monotonic() + (BUSY_TIMEOUT if patience is None else patience)
+    give_up = time.monotonic() + (BUSY_TIMEOUT if timeout is None else timeout)
     while True:
         try:
             attempt()
@@ -182,12 +182,12 @@ def retry_while_busy(attempt: Callable[[], object], patience: float | None = Non
         time.sleep(random.uniform(0.0005, 0.003))  # noqa: S311 - jitter, not a secret
 
 
-def _in_words(error: Exception, *, is_undone: bool = True) -> Exception:
-    """What a failed write means for a DBA; any other exception is the transaction's own."""
+def _as_store_error(error: Exception, *, is_undone: bool = True) -> Exception:
+    """The StoreError of a failed write; other exceptions are the transaction's own."""
     if not isinstance(error, sqlite3.Error):
         return error
     if not is_undone:
-        why = f"its disk is full, or fails: {error}; whether this was written cannot be told"
+        why = f"its disk is full, or fails: {error}; this may or may not be written"
         return StoreUncertainError("the store of jobs", why, "see to its disk, then look at `dbtend history`")
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_BUSY:

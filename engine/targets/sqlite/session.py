@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from engine.domain.errors import TargetError
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.jobs import Facts, Operation, Options, Reason, Status, Step
-from engine.system.lock_holders import blocking_writers, holders, in_use, in_words
+from engine.system.lock_holders import blocking_writers, format_holders, holders, in_use
 from engine.targets.protocol import OperationPlan, Recovery, StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt
@@ -132,7 +132,7 @@ class SqliteSession(SqliteInspection):
         journal_mode = (await self._reader.summary()).journal_mode
         found = await asyncio.to_thread(holders, self._path) or ()
         blocking = tuple(blocking_writers(found, wal=journal_mode == "wal"))
-        return f"it would have to wait: {in_words(blocking)}" if blocking else ""
+        return f"it would have to wait: {format_holders(blocking)}" if blocking else ""
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
         assert isinstance(step, SqliteStep), "a step of another engine"  # noqa: S101 - a bug in dbtend

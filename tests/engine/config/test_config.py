@@ -145,7 +145,7 @@ def test_what_is_for_servers_is_for_targets_on_servers_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "url", "wrong"),
+    ("said", "url", "why"),
     [
         ('speed = "warp"', "service=shop", "targets.a.speed cannot be 'warp' (known: gentle, normal, full)"),
         ('max_lag = "64"', "service=shop", "targets.a.max_lag must be a size from 0kB to 1024GB (such as max_lag"),
@@ -156,15 +156,15 @@ def test_what_is_for_servers_is_for_targets_on_servers_only() -> None:
         ("parallel_workers = 2000", "service=shop", "targets.a.parallel_workers must be a whole number from 0 to 1024"),
         ("skip_locked = 1", "service=shop", "targets.a.skip_locked must be true or false"),
         ("yield_after = -1", "service=shop", "targets.a.yield_after must be a number of seconds, 0 or more"),
-        ("offline = true", "service=shop", "targets.a.offline is no key that dbtend knows"),
-        ('speed = "full"', "/a.db", "targets.a.speed means nothing to a SQLite file, as this target is (leave it out"),
-        ("analysis_limit = 9", "postgresql:///a", "targets.a.analysis_limit means nothing to a database server, as"),
+        ("offline = true", "service=shop", "targets.a.offline is an unknown key"),
+        ('speed = "full"', "/a.db", "targets.a.speed does not apply to a SQLite file (leave it out"),
+        ("analysis_limit = 9", "postgresql:///a", "targets.a.analysis_limit does not apply to a database server, as"),
     ],
 )
-def test_what_is_wrong_about_a_server_is_named(said: str, url: str, wrong: str) -> None:
+def test_what_is_wrong_about_a_server_is_named(said: str, url: str, why: str) -> None:
     with pytest.raises(ConfigError) as problem:
         parse_config(f'[targets.a]\nurl = "{url}"\n{said}', "f")
-    assert str(problem.value).startswith(f"f, line 3: {wrong}")
+    assert str(problem.value).startswith(f"f, line 3: {why}")
 
 
 def test_a_home_directory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,9 +176,9 @@ def test_a_home_directory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[defualts]", "f, line 1: defualts is no key that dbtend knows (did you mean defaults?)"),
-        ("\n[console]\ncolour = 1", "f, line 3: console.colour is no key that dbtend knows (known here: theme,"),
-        ('[targets.a]\nurl = "a"\nurll = "b"', "f, line 3: targets.a.urll is no key that dbtend knows (did you mean"),
+        ("[defualts]", "f, line 1: defualts is an unknown key (did you mean defaults?)"),
+        ("\n[console]\ncolour = 1", "f, line 3: console.colour is an unknown key (known here: theme,"),
+        ('[targets.a]\nurl = "a"\nurll = "b"', "f, line 3: targets.a.urll is an unknown key (did you mean"),
         ('[targets.a]\nlabel = "A"', "f, line 1: targets.a.url is missing"),
         ('[targets]\na = "a.db"', "f, line 2: targets.a must be a table (write it as [targets.a])"),
         ('targets = "x"', "f, line 1: targets must be a table"),
@@ -197,10 +197,10 @@ def test_a_home_directory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         ("[defaults]\njobs = 0", "f, line 2: defaults.jobs must be a whole number from 1 to 64"),
         ("[defaults]\nanalysis_limit = -1", "f, line 2: defaults.analysis_limit must be a whole number from 0 to"),
         ('[targets.a]\nurl = "a"\njobs = "2"', "f, line 3: targets.a.jobs must be a whole number from 1 to 64"),
-        ('[targets.a]\nurl = "a"\nforce = true', "f, line 3: targets.a.force is no key that dbtend knows"),
+        ('[targets.a]\nurl = "a"\nforce = true', "f, line 3: targets.a.force is an unknown key"),
         ("[defaults]\ngrace = inf", "f, line 2: defaults.grace must be a number of seconds"),
-        ("[retention]\nfailde = 1", "f, line 2: retention.failde is no key that dbtend knows (did you mean failed?)"),
-        ("[retention]\nskipped = '1d'", "f, line 2: retention.skipped is no key that dbtend knows (known here: comp"),
+        ("[retention]\nfailde = 1", "f, line 2: retention.failde is an unknown key (did you mean failed?)"),
+        ("[retention]\nskipped = '1d'", "f, line 2: retention.skipped is an unknown key (known here: comp"),
         (
             "[retention]\n\nfailed = '90 days'",
             'f, line 3: retention.failed must be an age, or "forever" (such as failed = "90d", "12w" or "36h")',
@@ -221,7 +221,7 @@ def test_a_home_directory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
             "f, line 3: targets.a.operations names an operation twice",
         ),
         ('[targets.a]\nurl = "a"\noperations = [1]', "f, line 3: targets.a.operations cannot be 1"),
-        ('targets = {a = {url = "a", x = 1}}', "f, line 1: targets.a.x is no key that dbtend knows"),
+        ('targets = {a = {url = "a", x = 1}}', "f, line 1: targets.a.x is an unknown key"),
         ("[defaults]\nworkers = ", "f, line 2: Invalid value"),
         ('[defaults]\n\ntheme = "x', "f, line 3: "),
         ("[console]\n[console]", "f, line 2: "),

@@ -114,13 +114,13 @@ def test_a_wrong_file_is_never_written_to(path: Path, content: bytes, why: str) 
 
 
 def test_what_says_something_wrong_is_never_written(path: Path) -> None:
-    with pytest.raises(ConfigError, match="is no key that dbtend knows"):
+    with pytest.raises(ConfigError, match="is an unknown key"):
         ConfigFile(path).change(lambda text: "[target.x]\n")
     assert not path.exists()
 
 
 def test_what_is_no_text_is_refused(path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot hold what is no text"):
+    with pytest.raises(ConfigError, match="can hold valid text only"):
         ConfigFile(path).change(adding("\udcff"))
     assert not path.exists()
 

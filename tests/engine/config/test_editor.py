@@ -151,7 +151,7 @@ def test_a_wrong_file_is_not_touched(text: str) -> None:
 
 def test_what_was_changed_meanwhile_is_not_overwritten() -> None:
     newer = CONFIG.replace("PROD", "TEST")
-    with pytest.raises(ConfigError, match=r"sales: has been changed in config.toml meanwhile"):
+    with pytest.raises(ConfigError, match=r"sales: was changed in config.toml by another program"):
         with_target(newer, replace(SALES, label="QA"), was=SALES, file=FILE)
     with pytest.raises(ConfigError, match="meanwhile"):
         without_target(newer, SALES, file=FILE)
@@ -165,7 +165,7 @@ def test_a_name_that_is_taken_is_refused() -> None:
 
 
 def test_a_home_that_nobody_has_is_a_sentence() -> None:
-    with pytest.raises(ConfigError, match=r"line 2: targets.a.url begins with ~nobody-at-all, which is no home"):
+    with pytest.raises(ConfigError, match=r"line 2: targets.a.url begins with ~nobody-at-all, which has no home"):
         parse_config('[targets.a]\nurl = "~nobody-at-all/a.db"\n', FILE)
 
 
@@ -258,7 +258,7 @@ def _opens(line: str, name: str | None) -> bool:
 def test_a_target_does_not_become_a_database_to_which_what_is_said_of_it_means_nothing() -> None:
     text = '[targets.shop]\nurl = "postgresql:///shop"\nspeed = "gentle"\n'
     (shop,) = parse_config(text, "f").targets
-    with pytest.raises(ConfigError, match="shop: f says speed of it, which means nothing to a database of this kind"):
+    with pytest.raises(ConfigError, match="shop: f says speed of it, which does not apply to this kind"):
         with_target(text, replace(shop, url="/srv/shop.db"), was=shop, file="f")
     assert 'url = "postgresql:///web"\nspeed = "gentle"' in with_target(
         text, replace(shop, url="postgresql:///web"), was=shop, file="f"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.advice import Advice, Level, needed, worst
+from engine.domain.advice import Advice, Level, highest_level, needed
 from engine.domain.requests import CheckLevel, Operation, Options, Request
 from tests.building import SQLITE_OPERATIONS
 
@@ -100,6 +100,6 @@ def test_a_check_that_is_due_is_not_repeated_where_checks_were_asked_for_anyway(
 
 @given(st.lists(st.sampled_from(Level)))
 def test_the_worst_level_is_that_of_the_most_urgent(levels: list[Level]) -> None:
-    found = worst([advice(Operation.VACUUM, level) for level in levels])
+    found = highest_level([advice(Operation.VACUUM, level) for level in levels])
     order = [Level.NOW, Level.SOON, Level.UNKNOWN, Level.NONE]
     assert found is min(levels, key=order.index, default=Level.NONE)

@@ -19,7 +19,7 @@ from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.history.estimates import expected_seconds
 from engine.history.target_history import backed_up_at, check_history, still_damaged, vacuumed
 from engine.store.sqlite.store import SqliteStore
-from engine.submission.retry import repeated
+from engine.submission.retry import retry_request
 from engine.system.clock import now
 from engine.targets import resolve
 from engine.targets.sqlite.session import SqliteSession
@@ -159,7 +159,7 @@ async def test_how_long_it_took_is_no_measure_of_how_long_all_of_it_takes(store_
 
 def test_what_is_repeated_of_a_job_is_also_what_was_done_in_part() -> None:
     job = parent(child(operation=VACUUM), child(2, *IN_PART, operation=REINDEX), child(3, operation=ANALYZE))
-    assert repeated(job, only_incomplete=True).operations == (REINDEX,)
+    assert retry_request(job, only_incomplete=True).operations == (REINDEX,)
 
 
 def test_a_check_in_part_proves_nothing_but_what_it_found_counts() -> None:

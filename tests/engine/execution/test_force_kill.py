@@ -14,7 +14,7 @@ from engine import Engine, JobId, OnDuplicate, Operation, Reason, Status
 from engine.domain.claims import Outcome, Report
 from engine.domain.errors import JobNotFoundError, UsageError
 from engine.domain.events import WorkerProcess
-from engine.execution.force_kill import force_cancel
+from engine.execution.force_kill import plan_force_cancel
 from tests.building import COMPLETED, new_job
 from tests.engine.processes import python
 from tests.engine.working import FunctionWorker, over, processing
@@ -66,7 +66,7 @@ async def running_job(store: SqliteStore) -> ParentJob:
 async def test_what_it_comes_to_is_told_beforehand(store: SqliteStore, asked: JobId) -> None:
     parent = await running_job(store)
     others = [JobId(3, 1), JobId(2, 2)]
-    found = force_cancel(parent, asked, [worker(CHILD, *others), worker(pid=1)], host=HERE, own_pid=1)
+    found = plan_force_cancel(parent, asked, [worker(CHILD, *others), worker(pid=1)], host=HERE, own_pid=1)
     assert (found.job, found.operation, found.target) == (CHILD, Operation.VACUUM, "sqlite:///sales.db")
     assert (found.pid, found.others) == (4711, (JobId(2, 2), JobId(3, 1)))
 
@@ -75,8 +75,8 @@ async def test_what_it_comes_to_is_told_beforehand(store: SqliteStore, asked: Jo
     ("asked", "process", "why"),
     [
         (JobId(1, 2), worker(CHILD), "job 1.2: does not run"),
-        (CHILD, worker(), "has lost its process already"),
-        (CHILD, worker(CHILD, alive=False), "has lost its process already"),
+        (CHILD, worker(), "has already lost its process"),
+        (CHILD, worker(CHILD, alive=False), "has already lost its process"),
         (CHILD, worker(CHILD, host="db2"), "job 1.1: runs on db2, not here"),
         (CHILD, worker(CHILD, pid=99), "is run by this very process"),
         (JobId(1), worker(CHILD, pid=99), "job 1.1: is run by this very process"),
@@ -87,7 +87,7 @@ async def test_it_is_refused_where_it_must_not_be(
 ) -> None:
     parent = await running_job(store)
     with pytest.raises(UsageError, match=why):
-        force_cancel(parent, asked, [process], host=HERE, own_pid=99)
+        plan_force_cancel(parent, asked, [process], host=HERE, own_pid=99)
 
 
 async def test_it_is_refused_for_what_is_over_or_does_not_exist(store: SqliteStore, store_path: Path) -> None:
@@ -138,7 +138,7 @@ async def test_somebody_elses_process_is_left_alone(store: SqliteStore, store_pa
         assert await victim.says() == "running 1.1"
         with python(script, store_path) as stranger:
             said = await stranger.says()
-        assert f"is run by process {victim.pid}, which is somebody else's" in said
+        assert f"runs in process {victim.pid} of another user" in said
         assert (await store.job(1)).children[0].cancel_requested_at is None
 
 

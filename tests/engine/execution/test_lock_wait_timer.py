@@ -56,24 +56,24 @@ class Clock:
 def test_only_while_every_step_waits_does_the_whole_wait() -> None:
     clock = Clock()
     waits = LockWaitTimer(clock)
-    waits.tell(1, waits=True)
+    waits.update(1, waits=True)
     clock.now = 3
-    waits.tell(2, waits=False)
+    waits.update(2, waits=False)
     clock.now = 4
-    waits.tell(2, waits=True)
+    waits.update(2, waits=True)
     clock.now = 6
-    waits.tell(1, waits=False)
+    waits.update(1, waits=False)
     clock.now = 7
-    assert (waits.over(1), waits.over(2), waits.together) == (6, 3, 3 + 2)
+    assert (waits.stop(1), waits.stop(2), waits.total) == (6, 3, 3 + 2)
 
 
 def test_a_clock_that_is_set_back_takes_nothing_away() -> None:
     clock = Clock()
     waits = LockWaitTimer(clock)
     clock.now = 10
-    waits.tell(1, waits=True)
+    waits.update(1, waits=True)
     clock.now = 2
-    assert (waits.over(1), waits.together) == (0, 0)
+    assert (waits.stop(1), waits.total) == (0, 0)
 
 
 def test_a_moment_is_not_worth_telling() -> None:
@@ -93,12 +93,12 @@ def test_nobody_waits_longer_than_it_runs_and_the_whole_no_longer_than_anybody(
         clock.now += later
         if what != "over":
             began.setdefault(step, clock.now)
-            waits.tell(step, waits=what == "waits")
+            waits.update(step, waits=what == "waits")
         elif step in began:
-            waited = waits.over(step)
+            waited = waits.stop(step)
             assert 0 <= waited <= clock.now - began.pop(step)
             each += waited
-    assert 0 <= waits.together <= each
+    assert 0 <= waits.total <= each
 
 
 async def test_what_a_step_and_its_operation_waited_for_a_lock_is_known_and_told(
@@ -135,7 +135,7 @@ def waited_for_5_seconds() -> tuple[Reporter, Clock]:
     reporter = Reporter(CLAIM, forget, clock)
     reporter.begin([PlannedStep(object="o", command="c", reason="", lock=NO_LOCK)])
     reporter.begin_step(1)
-    reporter.tell(1, StepProgress(phase=WAITING, waits_for=WaitsFor.LOCK))
+    reporter.report_progress(1, StepProgress(phase=WAITING, waits_for=WaitsFor.LOCK))
     clock.now = 5 * SECOND
     return reporter, clock
 
@@ -151,6 +151,6 @@ async def test_what_is_looked_at_after_a_step_that_waited_to_its_end_is_no_wait(
 
 async def test_what_it_has_waited_is_told_while_it_still_runs() -> None:
     reporter, clock = waited_for_5_seconds()
-    reporter.tell(1, StepProgress(fraction=0.1))
+    reporter.report_progress(1, StepProgress(fraction=0.1))
     clock.now = 7 * SECOND
     assert (await reporter.stop()).progress.waited == 5 * SECOND

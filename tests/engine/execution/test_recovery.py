@@ -64,7 +64,7 @@ def lost_claim(path: Path, *steps: tuple[str, Status], **more: Any) -> Claim:
         Step(number=number, attempt=1, object="x", command=command, status=status, started_at=1)
         for number, (command, status) in enumerate(steps, 1)
     )
-    return replace(claim_of(path, options=Options(force=True)), attempt=2, died=1, earlier=earlier, **more)
+    return replace(claim_of(path, options=Options(force=True)), attempt=2, deaths=1, earlier=earlier, **more)
 
 
 async def worked(claim: Claim, cancel: asyncio.Event | None = None) -> tuple[Outcome, Report]:
@@ -187,7 +187,7 @@ async def test_the_indexes_that_were_rebuilt_before_the_process_died_are_named(t
     path = make_database(tmp_path / "sales.db", rows=100)
     done = tuple((f'REINDEX main."{name}"', Status.COMPLETED) for name in ("a", "b"))
     claim = lost_claim(path, *done, ('REINDEX main."c"', Status.FAILED), recovering=Reason.OWNER_LOST)
-    outcome, _ = await worked(replace(claim, operation=Operation.REINDEX, died=2))
+    outcome, _ = await worked(replace(claim, operation=Operation.REINDEX, deaths=2))
     assert outcome.error == (
         'the process that ran it died, 2 times: what it had finished stays done (REINDEX main."a", REINDEX main."b"),'
         " the rest was rolled back, and a quick check found nothing wrong"

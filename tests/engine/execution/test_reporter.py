@@ -178,7 +178,7 @@ async def test_the_phase_of_a_step_ends_with_it(store: SqliteStore) -> None:
     reporter = Reporter(claim, send, ticking_clock())
     reporter.begin([STEP, STEP])
     reporter.begin_step(1)
-    reporter.tell(1, StepProgress(phase="copying"))
+    reporter.report_progress(1, StepProgress(phase="copying"))
     await sent.wait()
     assert (await store.job(1)).children[0].progress.phase == "copying"
     reporter.end_step(1, StepResult(status=Status.COMPLETED))
@@ -212,7 +212,7 @@ def estimated(*seconds: float | None) -> list[PlannedStep]:
 def overall(
     steps: Sequence[PlannedStep], over: Collection[int], running: Mapping[int, StepProgress], *, at_once: int = 1
 ) -> Progress:
-    return PlanProgress(steps, at_once=at_once).so_far(over, running)
+    return PlanProgress(steps, at_once=at_once).snapshot(over, running)
 
 
 def test_each_step_weighs_as_much_as_the_seconds_it_is_expected_to_take() -> None:
@@ -312,9 +312,9 @@ def test_the_bar_never_goes_back_in_whatever_order_steps_run_and_tell(
                 break
             number = running[which % len(running)]
             if kind == "tell":
-                reporter.tell(number, StepProgress(fraction=fraction))
+                reporter.report_progress(number, StepProgress(fraction=fraction))
             elif kind == "goes on":
-                reporter.goes_on()
+                reporter.mark_uninterruptible()
             else:
                 running.remove(number)
                 reporter.end_step(number, DONE)
@@ -331,10 +331,10 @@ async def test_what_was_asked_to_stop_and_goes_on_is_said_to_finish_until_its_st
     reporter = Reporter(CLAIM, refuse, ticking_clock())
     reporter.begin(estimated(1, 1))
     reporter.begin_step(1)
-    reporter.goes_on()
-    reporter.tell(1, StepProgress(fraction=0.5, phase="writing back"))
+    reporter.mark_uninterruptible()
+    reporter.report_progress(1, StepProgress(fraction=0.5, phase="writing back"))
     assert (await reporter.stop()).progress.phase == FINISHING
-    reporter.tell(1, StepProgress(phase=CLEANING_UP))
+    reporter.report_progress(1, StepProgress(phase=CLEANING_UP))
     assert (await reporter.stop()).progress.phase == CLEANING_UP
     reporter.end_step(1, DONE)
     assert (await reporter.stop()).progress.phase is None
@@ -367,7 +367,7 @@ async def test_where_how_far_it_is_cannot_be_told_the_work_and_its_report_go_on(
     def absurd(*_: object, **__: object) -> Progress:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(PlanProgress, "so_far", absurd)
+    monkeypatch.setattr(PlanProgress, "snapshot", absurd)
     reporter = Reporter(CLAIM, refuse, ticking_clock())
     reporter.begin([STEP])
     reporter.begin_step(1)

@@ -35,7 +35,7 @@ def test_one_at_a_time_is_in_order() -> None:
     turns = StepScheduler([step(), step("a"), step("a"), step(last=True)], at_once=1)
     for number in (1, 2, 3, 4):
         assert begun(turns) == [number]
-        turns.is_over(number)
+        turns.step_finished(number)
     assert begun(turns) == []
 
 
@@ -48,24 +48,24 @@ def test_each_comes_with_what_it_is() -> None:
 def test_two_of_the_same_conflict_are_never_under_way() -> None:
     turns = StepScheduler([step("a"), step("a"), step("b"), step("a"), step("b")], at_once=3)
     assert begun(turns) == [1, 3]
-    turns.is_over(3)
+    turns.step_finished(3)
     assert begun(turns) == [5]
-    turns.is_over(1)
+    turns.step_finished(1)
     assert begun(turns) == [2]
-    turns.is_over(5)
+    turns.step_finished(5)
     assert begun(turns) == []
-    turns.is_over(2)
+    turns.step_finished(2)
     assert begun(turns) == [4]
 
 
 def test_what_completes_those_before_waits_for_them_all_and_the_others_for_it() -> None:
     turns = StepScheduler([step(), step(), step(last=True), step()], at_once=4)
     assert begun(turns) == [1, 2]
-    turns.is_over(2)
+    turns.step_finished(2)
     assert begun(turns) == []
     turns.command_finished(1)
     assert begun(turns) == []
-    turns.is_over(1)
+    turns.step_finished(1)
     assert begun(turns)[:1] == [3]
 
 
@@ -73,7 +73,7 @@ def test_one_that_is_to_be_repeated_comes_after_the_others_and_before_what_compl
     turns, seen = StepScheduler([step("a"), step(), step(last=True), step()], at_once=1), list[int]()
     while turn := turns.next():
         seen.append(turn[0])
-        turns.is_over(turn[0], again=seen.count(1) < 3 and turn[0] == 1)
+        turns.step_finished(turn[0], again=seen.count(1) < 3 and turn[0] == 1)
     assert seen == [1, 2, 1, 1, 3, 4]
 
 
@@ -83,7 +83,7 @@ def test_a_step_that_is_looked_at_takes_no_turn_but_keeps_those_of_its_conflict_
     turns.command_finished(1)
     assert begun(turns) == [3]
     turns.command_finished(3)
-    turns.is_over(1)
+    turns.step_finished(1)
     assert begun(turns) == [2]
 
 
@@ -92,9 +92,9 @@ def test_one_that_frees_when_over_is_in_nobodys_way_while_somebody_still_looks_a
     assert begun(turns) == [1]
     turns.command_finished(1)
     assert begun(turns) == [2]
-    turns.is_over(2)
+    turns.step_finished(2)
     assert begun(turns) == []
-    turns.is_over(1)
+    turns.step_finished(1)
     assert begun(turns) == [3]
 
 
@@ -120,7 +120,7 @@ def test_who_is_next_is_found_by_a_look_at_a_few_however_many_there_are(number: 
     ]
     turns, had = StepScheduler(steps, at_once=1), set[int]()
     while (turn := turns.next()) is not None:
-        turns.is_over(turn[0], again=turn[0] not in had)
+        turns.step_finished(turn[0], again=turn[0] not in had)
         had.add(turn[0])
     assert len(had) == number + 2
     assert len(looks) < 10 * number
@@ -134,6 +134,6 @@ def test_steps_that_have_another_turn_keep_their_order_before_what_completes_the
     )
     while (turn := turns.next()) is not None:
         order.append(turn[0])
-        turns.is_over(turn[0], again=turn[0] in again)
+        turns.step_finished(turn[0], again=turn[0] in again)
         again.discard(turn[0])
     assert order == [1, 2, 1, 2, 3, 4, 5]

@@ -17,9 +17,9 @@ from engine.domain.jobs import JobId, JobType
 from engine.domain.requests import CheckLevel, Operation, Options, Speed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import FINISHING, MAX_FINDINGS, LogLevel
-from engine.execution.outcomes import StepOutcome, child_outcome, describe_failures, what_was_found
+from engine.execution.outcomes import StepOutcome, child_outcome, describe_failures, describe_findings
 from engine.execution.reporter import Reporter
-from engine.execution.worker import DatabaseMaintenanceWorker, _CancelledBeforehandError, _unless
+from engine.execution.worker import DatabaseMaintenanceWorker, _CancelledBeforeStartError, _unless_cancelled
 from engine.system.clock import now
 from engine.targets import resolve
 from engine.targets.lock_impact import NO_LOCK
@@ -200,8 +200,8 @@ async def test_a_look_that_fails_while_it_is_cancelled_is_no_news() -> None:
         except asyncio.CancelledError:
             raise TargetError("sales.db", "is locked") from None
 
-    with pytest.raises(_CancelledBeforehandError):
-        await _unless(asked, fails_when_cancelled())
+    with pytest.raises(_CancelledBeforeStartError):
+        await _unless_cancelled(asked, fails_when_cancelled())
     gc.collect()
     assert complaints == []
 
@@ -332,7 +332,7 @@ def test_where_a_check_looked_no_further_there_may_be_more_than_what_was_found()
         status=Status.FAILED, error="damaged", findings=tuple(map(str, range(MAX_FINDINGS))), error_is_finding=True
     )
     orphan = StepResult(status=Status.FAILED, error=ORPHAN, findings=(ORPHAN,), error_is_finding=True)
-    assert what_was_found([damage, orphan]) == "0, the first of 101 or more findings"
+    assert describe_findings([damage, orphan]) == "0, the first of 101 or more findings"
 
 
 async def test_beside_a_step_that_failed_what_was_found_is_told(

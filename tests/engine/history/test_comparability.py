@@ -10,7 +10,7 @@ from engine.domain.jobs import JobId, ParentJob
 from engine.domain.requests import CheckLevel, Operation, Options, ServerOptions
 from engine.domain.statuses import Reason, Status
 from engine.history.comparability import covers_whole_database, extent
-from engine.history.target_history import check_history, failed_rebuilds, last_clean, ran
+from engine.history.target_history import check_history, failed_rebuilds, last_clean_check, ran
 from tests.engine.history.test_target_history import History
 
 FULL = CheckLevel.FULL
@@ -54,7 +54,7 @@ def test_a_clean_check_of_a_schema_is_no_clean_check() -> None:
     (job,) = History().check(FULL).jobs
     of_a_schema = with_options(job, Options(server=ServerOptions(schemas=("public",))))
     assert check_history([of_a_schema]).clean_at == {}
-    assert last_clean([of_a_schema]) == 0 < last_clean([job])
+    assert last_clean_check([of_a_schema]) == 0 < last_clean_check([job])
 
 
 def test_an_index_counts_as_rebuilt_in_vain_until_that_works_or_a_check_is_clean() -> None:

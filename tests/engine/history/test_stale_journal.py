@@ -45,11 +45,11 @@ async def test_what_nobody_has_written_since_is_refused(store: SqliteStore, sale
     assert f"remove {beside.name} before any program opens {sales.name}" in (child.error or "")
     assert [(attempt.number, attempt.signal) for attempt in child.attempts] == [(1, signal.SIGBUS)]
     with pytest.raises(TargetRefusedError, match=f"{end} of the old one is still there"):
-        await stale_journal.refuse(store, url)
+        await stale_journal.refuse_stale_journal(store, url)
     os.utime(beside)  # a program has opened it since, and goes on
-    await stale_journal.refuse(store, url)
+    await stale_journal.refuse_stale_journal(store, url)
     beside.unlink()
-    await stale_journal.refuse(store, url)
+    await stale_journal.refuse_stale_journal(store, url)
 
 
 async def test_without_one_a_good_copy_is_all_that_is_needed(store: SqliteStore, sales: Path) -> None:
@@ -57,9 +57,9 @@ async def test_without_one_a_good_copy_is_all_that_is_needed(store: SqliteStore,
     url = await killed(store, sales, signal.SIGBUS)
     (child,) = (await store.job(1)).children
     assert (child.error or "").endswith("put a good copy in its place while no program has it open")
-    await stale_journal.refuse(store, url)
+    await stale_journal.refuse_stale_journal(store, url)
 
 
 async def test_what_another_death_left_is_rolled_back_as_ever(store: SqliteStore, sales: Path) -> None:
     sales.with_name(f"{sales.name}-journal").write_bytes(b"x" * 512)
-    await stale_journal.refuse(store, await killed(store, sales, signal.SIGKILL))
+    await stale_journal.refuse_stale_journal(store, await killed(store, sales, signal.SIGKILL))

@@ -14,7 +14,7 @@ from engine.domain.requests import CheckLevel, EngineName, OnDuplicate, Operatio
 from engine.domain.statuses import Status
 from engine.domain.steps import Facts, Step
 from engine.history.target_history import (
-    REMEMBERED,
+    HISTORY_WINDOW,
     backed_up_at,
     check_history,
     cleared_since,
@@ -307,8 +307,8 @@ async def test_what_is_long_past_is_not_looked_for(store: SqliteStore) -> None:
         await store.finish(claim, Outcome(status=Status.FAILED, after=after), Report())
     job = await store.job(parent_id)
     assert (await target_history(store, job.target, job.created_at)).rebuilt_indexes == ()
-    assert (await target_history(store, job.target, job.created_at + REMEMBERED)).damaged_indexes == ("a",)
-    assert (await target_history(store, job.target, job.created_at + REMEMBERED + 1)).damaged_indexes == ()
+    assert (await target_history(store, job.target, job.created_at + HISTORY_WINDOW)).damaged_indexes == ("a",)
+    assert (await target_history(store, job.target, job.created_at + HISTORY_WINDOW + 1)).damaged_indexes == ()
 
 
 def of_tables(

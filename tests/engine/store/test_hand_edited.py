@@ -77,7 +77,7 @@ async def read_all(store: SqliteStore) -> None:
 @pytest.mark.parametrize(("table", "column", "value"), EVIL, ids=lambda value: str(value)[:20])
 async def test_what_dbtend_never_writes_is_told(store_path: Path, table: str, column: str, value: object) -> None:
     await made(store_path)
-    async with SqliteStore.look(store_path) as store:
+    async with SqliteStore.open_read_only(store_path) as store:
         await read_all(store)
     with closing(sqlite3.connect(store_path)) as file:
         file.execute("PRAGMA ignore_check_constraints = ON")
@@ -85,7 +85,7 @@ async def test_what_dbtend_never_writes_is_told(store_path: Path, table: str, co
         file.execute(f"UPDATE {table} SET {column} = ?", (value,))
         restore_triggers(file)
         file.commit()
-    async with SqliteStore.look(store_path) as store:
+    async with SqliteStore.open_read_only(store_path) as store:
         with pytest.raises(StoreError) as told:
             await read_all(store)
     said = str(told.value)
@@ -98,7 +98,7 @@ async def test_text_that_is_not_utf8_is_told(store_path: Path) -> None:
     with closing(sqlite3.connect(store_path)) as file:
         file.execute("UPDATE parent_job SET target = CAST(x'ff80c3' AS TEXT)")
         file.commit()
-    async with SqliteStore.look(store_path) as store:
+    async with SqliteStore.open_read_only(store_path) as store:
         with pytest.raises(StoreError, match="it holds text that is not UTF-8"):
             await read_all(store)
 

@@ -182,9 +182,9 @@ def test_r28_an_upgrade_waits_for_a_write_of_another_process(
 ) -> None:
     tries, upgraded = threading.Event(), threading.Event()
 
-    def try_to_begin(connection: sqlite3.Connection, patience: float) -> None:
+    def try_to_begin(connection: sqlite3.Connection, timeout: float) -> None:
         tries.set()
-        begin_immediate(connection, patience)
+        begin_immediate(connection, timeout)
 
     def upgrade() -> None:
         connections.connect_writer(store_path).close()
@@ -206,7 +206,7 @@ def test_r28_an_upgrade_that_another_process_never_lets_through_is_an_error_in_w
 ) -> None:
     old.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match="is kept locked by another process"):
-        connections.connect_writer(store_path, patience=0)
+        connections.connect_writer(store_path, timeout=0)
     old.execute("COMMIT")
     assert version(old) == 1
 

@@ -12,7 +12,7 @@ from engine.domain.claims import Outcome, Report
 from engine.domain.jobs import JobId
 from engine.domain.requests import OnDuplicate, OnFailure, Operation
 from engine.domain.statuses import Reason, Status
-from engine.store.sqlite.cancel_and_rescue import LOOKING_FAILED, SO_DID_THE_ONE_THAT_LOOKED
+from engine.store.sqlite.cancel_and_rescue import RECOVERY_DIED_TOO, RECOVERY_FAILED
 from engine.store.sqlite.parent_status import HANDED_BACK, NOT_RECOVERED
 from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, COMPLETED, FAILED, StoppedClock, new_job
@@ -76,7 +76,7 @@ async def test_where_the_process_that_looks_dies_too_it_is_over(store: SqliteSto
     await recovery(store)
     assert await store._rescue_from("me") == [CHILD]
     over = await child(store)
-    assert (over.status, over.reason, over.error) == (Status.CANCELLED, Reason.CANCELLED_BY_USER, LOOKING_FAILED)
+    assert (over.status, over.reason, over.error) == (Status.CANCELLED, Reason.CANCELLED_BY_USER, RECOVERY_FAILED)
     assert [attempt.status for attempt in over.attempts] == [Status.FAILED, Status.CANCELLED]
     assert await store.claim("me") is None
 
@@ -130,7 +130,7 @@ async def test_where_the_process_that_looks_dies_too_it_has_failed_at_once(store
     await store._rescue_from("me")
     over, following = (await store.job(1)).children
     assert (over.status, over.reason) == (Status.FAILED, Reason.OWNER_LOST)
-    assert over.error == f"the process that ran it died, 2 times, {SO_DID_THE_ONE_THAT_LOOKED}"
+    assert over.error == f"the process that ran it died, 2 times, {RECOVERY_DIED_TOO}"
     assert (following.status, following.reason) == (Status.SKIPPED, Reason.PREVIOUS_FAILED)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.domain.claims import Report
-from engine.domain.humanize import OVERWRITTEN, died
+from engine.domain.humanize import OVERWRITTEN, format_worker_death
 from engine.domain.jobs import JobId
 from engine.domain.requests import EngineName, OnDuplicate, Operation
 from engine.domain.statuses import Reason, Status
@@ -68,15 +68,15 @@ async def test_other_signals_are_kept_with_the_attempt_and_told_to_the_next(stor
     await run_until_killed_by(store, number, new_job("sales", Operation.VACUUM))
     (child,) = (await store.job(1)).children
     assert [(attempt.reason, attempt.signal) for attempt in child.attempts] == [(Reason.OWNER_LOST, number)]
-    assert [step.error for step in child.steps] == [died(1, number)]
+    assert [step.error for step in child.steps] == [format_worker_death(1, number)]
     claim = await store.claim("me")
     assert claim is not None
-    assert (claim.died, claim.signal) == (1, number)
+    assert (claim.deaths, claim.signal) == (1, number)
 
 
 def test_only_a_crash_is_told_with_its_signal() -> None:
-    assert died(2, signal.SIGSEGV) == "the process that ran it crashed (SIGSEGV), 2 times"
-    assert died(1, signal.SIGKILL) == died(1) == "the process that ran it died"
+    assert format_worker_death(2, signal.SIGSEGV) == "the process that ran it crashed (SIGSEGV), 2 times"
+    assert format_worker_death(1, signal.SIGKILL) == format_worker_death(1) == "the process that ran it died"
 
 
 def test_who_is_found_dead_has_its_signal_noted_already(tmp_path: Path) -> None:

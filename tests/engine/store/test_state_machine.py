@@ -123,7 +123,7 @@ class StoreMachine(RuleBasedStateMachine):
     def _assert_is_what_was_pending(self, claim: Claim, child: ChildJob) -> None:
         assert (claim.recovering is not None) == child.recovering
         assert (claim.recovering is Reason.OWNER_LOST) == (child.recovering and child.cancel_requested_at is None)
-        assert claim.died == sum(attempt.reason is Reason.OWNER_LOST for attempt in child.attempts)
+        assert claim.deaths == sum(attempt.reason is Reason.OWNER_LOST for attempt in child.attempts)
         assert claim.earlier == child.steps
         assert claim.forced == (child.force_requested_at is not None)
         deadline_at = self._parent(claim.job.parent).deadline_at
@@ -176,11 +176,11 @@ class StoreMachine(RuleBasedStateMachine):
             child = children[claim.job]
             if claim.recovering and claim.job not in asked:
                 assert (child.status, child.reason) == (Status.FAILED, Reason.OWNER_LOST)
-                assert (child.error or "").endswith(cancel_and_rescue.SO_DID_THE_ONE_THAT_LOOKED)
+                assert (child.error or "").endswith(cancel_and_rescue.RECOVERY_DIED_TOO)
             elif claim.recovering:
                 assert child.status is Status.CANCELLED
                 assert claim.recovering in {child.reason, Reason.OWNER_LOST}
-                assert child.error == cancel_and_rescue.LOOKING_FAILED
+                assert child.error == cancel_and_rescue.RECOVERY_FAILED
             else:
                 died = sum(attempt.reason is Reason.OWNER_LOST for attempt in child.attempts)
                 deadline_at = self._parent(claim.job.parent).deadline_at

@@ -285,7 +285,7 @@ async def test_rescue_gives_a_child_a_second_chance_and_then_only_its_database_i
     for number in (1, 2):
         claim = await store.claim("dead")
         assert claim is not None
-        assert (claim.recovering, claim.died) == (None, number - 1)
+        assert (claim.recovering, claim.deaths) == (None, number - 1)
         assert await store._rescue_from("dead") == [JobId(1, 1)]
     parent = await store.job(1)
     (child,) = parent.children
@@ -293,7 +293,7 @@ async def test_rescue_gives_a_child_a_second_chance_and_then_only_its_database_i
     assert child.cancel_requested_at is None
     claim = await store.claim("me")
     assert claim is not None
-    assert (claim.recovering, claim.died, claim.attempt, claim.forced) == (Reason.OWNER_LOST, 2, 3, False)
+    assert (claim.recovering, claim.deaths, claim.attempt, claim.forced) == (Reason.OWNER_LOST, 2, 3, False)
 
 
 async def test_rescue_ends_the_step_that_was_running(store: SqliteStore) -> None:
@@ -463,7 +463,7 @@ async def test_how_often_a_process_died_is_told_without_what_was_handed_back(sto
         await store._rescue_from("dead")
     claim = await store.claim("me")
     assert claim is not None
-    assert (claim.recovering, claim.died) == (Reason.OWNER_LOST, 2)
+    assert (claim.recovering, claim.deaths) == (Reason.OWNER_LOST, 2)
 
 
 async def test_one_that_must_not_be_repeated_is_not_run_again_after_its_first_process(store: SqliteStore) -> None:
@@ -475,7 +475,7 @@ async def test_one_that_must_not_be_repeated_is_not_run_again_after_its_first_pr
     await store._rescue_from("dead")
     claim = await store.claim("me")
     assert claim is not None
-    assert (claim.recovering, claim.died) == (Reason.OWNER_LOST, 1)
+    assert (claim.recovering, claim.deaths) == (Reason.OWNER_LOST, 1)
 
 
 async def test_r8_a_former_owner_changes_nothing_even_where_the_job_is_no_longer_kept(store: SqliteStore) -> None:

@@ -13,7 +13,7 @@ from engine.domain.errors import UsageError
 from engine.domain.requests import CheckLevel
 from engine.inspection import inspector
 from engine.store.sqlite.store import SqliteStore
-from engine.submission.retry import repeated
+from engine.submission.retry import retry_request
 from tests.building import COMPLETED, FAILED
 from tests.sqlite_files import make_database
 from tests.tui.jobs import child, parent
@@ -84,8 +84,8 @@ def test_a_yes_that_was_said_to_a_job_does_not_cover_its_repetition() -> None:
     url = "postgresql://127.0.0.1:1/none"
     asked = Request(target=url, operations=(Operation.VACUUM_FULL,), options=Options(confirmed=True))
     earlier = replace(parent(child(operation=Operation.VACUUM_FULL, status=Status.FAILED)), request=asked)
-    assert not repeated(earlier).options.confirmed
-    assert inspector.needs_confirmation(repeated(earlier)) == [
+    assert not retry_request(earlier).options.confirmed
+    assert inspector.needs_confirmation(retry_request(earlier)) == [
         (Operation.VACUUM_FULL, inspector.needs_confirmation(asked)[0][1])
     ]
-    assert repeated(earlier, confirmed=True) == asked
+    assert retry_request(earlier, confirmed=True) == asked

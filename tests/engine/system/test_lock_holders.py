@@ -12,8 +12,8 @@ from engine.system.lock_holders import (
     FileId,
     Holder,
     Use,
+    format_holders,
     holders,
-    in_words,
     parse_locks,
     short_command,
     uses_by_process,
@@ -110,7 +110,7 @@ def test_a_lock_that_belongs_to_no_process_is_told_too(tmp_path: Path) -> None:
     with another_process(path, program=program):
         found = holders(str(path))
     assert found == (Holder(None, "", Use.RESERVED),)
-    assert in_words(found) == "a process that Linux does not name is about to write it"
+    assert format_holders(found) == "a process that Linux does not name is about to write it"
 
 
 @linux_only
@@ -119,7 +119,7 @@ def test_a_process_is_named_by_its_program(tmp_path: Path) -> None:
     with another_process(path, READ) as pid:
         (holder,) = holders(str(path)) or ()
     assert holder.command.startswith(Path(sys.executable).name)
-    assert in_words([holder]) == f"process {pid} ({holder.command}) reads it"
+    assert format_holders([holder]) == f"process {pid} ({holder.command}) reads it"
 
 
 @linux_only
@@ -156,12 +156,12 @@ def test_locks_of_other_files_and_other_bytes_count_for_nothing() -> None:
 
 def test_several_holders_read_as_one_sentence() -> None:
     some = [Holder(pid, "app", Use.READ) for pid in range(1, 6)]
-    assert in_words([]) == ""
-    assert in_words(some[:2]) == "process 1 (app) reads it and process 2 (app) reads it"
-    assert in_words(some[:4]) == (
+    assert format_holders([]) == ""
+    assert format_holders(some[:2]) == "process 1 (app) reads it and process 2 (app) reads it"
+    assert format_holders(some[:4]) == (
         "process 1 (app) reads it, process 2 (app) reads it, process 3 (app) reads it and 1 more process uses it"
     )
-    assert in_words(some).endswith("and 2 more processes use it")
+    assert format_holders(some).endswith("and 2 more processes use it")
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ async def test_nobody_is_waited_for_where_another_process_dies_over_what_is_canc
             await ending
         (child,) = (await engine.job(job.id)).children
     assert (child.status, child.reason) == (Status.CANCELLED, Reason.SHUTDOWN)
-    assert "nobody has looked at the database since" in (child.error or "")
+    assert "the database has not been recovered" in (child.error or "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -137,7 +137,7 @@ def test_cancel_of_what_lost_its_process_does_not_say_that_it_had_not_begun(dbte
         process.kill()
         process.wait(timeout=30)
         wait_until(lambda: not workers_of(dbtend.store))  # which die just after it
-    told = "its process died, and nobody has looked at the database since"
+    told = "its process died, and the database has not been recovered"
     assert dbtend("cancel", "1").out == f"#1.1 sales.db vacuum cancelled: {told}\n"
     for words in (("show", "1"), ("history",)):
         said = dbtend(*words).out

@@ -116,7 +116,7 @@ def test_the_plan_shows_what_the_config_file_says_of_a_server(
     config.write_text(f'[targets.shop]\nurl = "{shop.url}"\nspede = "gentle"\n')
     refused = dbtend("plan", "shop", "--config", config)
     assert refused.code == 2
-    assert "line 3: targets.shop.spede is no key that dbtend knows (did you mean speed?)" in refused.err
+    assert "line 3: targets.shop.spede is an unknown key (did you mean speed?)" in refused.err
 
 
 def test_what_could_not_be_had_is_a_sentence_and_an_exit_code(dbtend: CommandLine, shop: Database) -> None:

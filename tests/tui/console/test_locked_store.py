@@ -29,7 +29,7 @@ async def store(tmp_path: Path) -> Path:
 
 
 def attempt(stack: AsyncExitStack, store: Path, *, read_only: bool) -> Callable[[], asyncio.Future[Engine]]:
-    return lambda: asyncio.ensure_future(stack.enter_async_context(Engine.open(store, patience=0, read_only=read_only)))
+    return lambda: asyncio.ensure_future(stack.enter_async_context(Engine.open(store, timeout=0, read_only=read_only)))
 
 
 @pytest.mark.parametrize("read_only", [False, True])

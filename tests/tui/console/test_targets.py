@@ -272,7 +272,7 @@ async def test_what_somebody_else_changed_meanwhile_is_said_in_the_form(sales: P
         await fill_in(console, label="QA")
         await console.press("enter")
         assert console.screen_name == "TargetFormScreen"
-        assert console.message.startswith("sales: has been changed in config.toml meanwhile")
+        assert console.message.startswith("sales: was changed in config.toml by another program")
 
 
 @pytest.mark.parametrize("now", [SALES.replace("PROD", "TEST"), "# nothing any more\n"], ids=["changed", "gone"])
@@ -337,7 +337,7 @@ async def test_a_save_that_fails_after_its_form_was_left_is_told(sales: Path, cl
 @contextmanager
 def nobody_else_writes() -> Iterator[None]:
     """As another dbtend does while it changes the config file."""
-    with config_file._alone_in(Path.cwd()):
+    with config_file._locked(Path.cwd()):
         yield
 
 

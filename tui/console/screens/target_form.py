@@ -15,7 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from engine import Operation
-from engine.config.model import TargetEntry, expanded
+from engine.config.model import TargetEntry, expand_home
 from engine.domain.errors import DbtendError, PasswordNeededError
 from tui.console import connection_test
 from tui.console.actions import bindings
@@ -246,7 +246,7 @@ class TargetFormScreen(ConsoleScreen[None]):
             self._submitted = True
             self._check()
             return
-        self.run_worker(self._test(expanded(self._url)), group="test", exclusive=True)
+        self.run_worker(self._test(expand_home(self._url)), group="test", exclusive=True)
 
     async def _test(self, url: str) -> None:
         self._tell_test("Testing the connection ...", Role.DIM)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Final
 
-from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory, worst
+from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory, highest_level
 from engine.domain.humanize import counted, listed, size, span
 from engine.domain.jobs import CheckLevel, Facts, Operation
 from engine.targets.postgres.advising.findings import Cause, Need, TableFindings, has_lost_counts
@@ -180,7 +180,7 @@ def _optimize(single: list[Advice], needs: TableFindings) -> Advice:
     nothing = "nothing is known to be needed" if unknown else "nothing is needed"
     return Advice(
         operation=Operation.OPTIMIZE,
-        level=worst(needed) if needed else Level.SOON if recorded else worst(unknown),
+        level=highest_level(needed) if needed else Level.SOON if recorded else highest_level(unknown),
         reason=f"does exactly what is needed: {', '.join(said)}" if said else nothing,
         covers=COVERED,
         excluded_tables=next((one.excluded_tables for one in single if one.excluded_tables), ()),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.domain.advice import CRITICAL, NEEDS_SOUND_DATA, Advice, Level, TargetHistory
-from engine.domain.humanize import ago, counted, listed, size
+from engine.domain.humanize import counted, format_age, listed, size
 from engine.domain.jobs import Operation
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
@@ -156,7 +156,7 @@ def _checkpoint(condition: Condition, *, after_vacuum: bool) -> Advice:
 
 def _backup(past: TargetHistory) -> Advice:
     at = past.backed_up_at
-    since = "" if at is None else ago((past.now - at) / 1e6)
+    since = "" if at is None else format_age((past.now - at) / 1e6)
     last = f"the last one made here completed {since}" if since else "none was made here lately"
     return Advice(
         operation=Operation.BACKUP,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory
-from engine.domain.humanize import ago, counted
+from engine.domain.humanize import counted, format_age
 from engine.domain.jobs import CheckLevel, Micros, Operation
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
@@ -138,7 +138,7 @@ def _on_record(past: TargetHistory) -> str:
 
 
 def _found(what: str, condition: Condition, past: TargetHistory) -> str:
-    """`found 3 orphans 5 h ago (#12)`."""
+    """`found 3 orphans 5 h format_age (#12)`."""
     if past.found is None:
         return f"the last check found {what}"
     since = ", and the database has changed since" if changed_since(past.found.at, condition) else ""
@@ -161,7 +161,7 @@ def days_since(at: Micros | None, now: Micros) -> int | None:
 
 
 def _ago(at: Micros, past: TargetHistory) -> str:
-    return ago((past.now - at) / 1e6)
+    return format_age((past.now - at) / 1e6)
 
 
 def _in_days(micros: Micros) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from engine.system.lock_holders import blocking_writers, holders, in_words, named
+from engine.system.lock_holders import blocking_writers, format_holder_names, format_holders, holders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +34,9 @@ class BlockerFinder:
         found = await asyncio.to_thread(holders, self._path) or ()
         self._now = tuple(blocking_writers(found, wal=wal))
         self._last = self._now or self._last
-        return in_words(found)
+        return format_holders(found)
 
     async def describe_last(self, *, wal: bool = False) -> str:
         """As `describe`, for an error: names the last blocker where no one blocks any more."""
         text = await self._describe(wal=wal)
-        return f"it was last held by {named(self._last)}" if self._last and not self._now else text
+        return f"it was last held by {format_holder_names(self._last)}" if self._last and not self._now else text

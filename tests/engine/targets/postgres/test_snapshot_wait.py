@@ -235,7 +235,7 @@ async def test_the_old_index_is_dropped_at_the_end_of_the_operation(shop: Databa
         (job,) = await engine.wait([job.id])
     (child,) = job.children
     assert (child.status, child.warnings, child.error) == (Status.COMPLETED, (), None)
-    assert any("public.item_name_ccold, which was left over, is dropped now" in line.message for line in child.log)
+    assert any("public.item_name_ccold was left over and is dropped now" in line.message for line in child.log)
     assert shop.invalid_indexes() == []
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.domain.advice import Advice, CheckFinding, Level, TargetHistory, needed, worst
+from engine.domain.advice import Advice, CheckFinding, Level, TargetHistory, highest_level, needed
 from engine.domain.jobs import CheckLevel, Operation, Request
 from engine.targets.sqlite.advising.advice import advise
 from engine.targets.sqlite.advising.condition import Condition
@@ -172,7 +172,7 @@ def test_what_was_found_is_to_be_put_right_before_the_same_check_says_the_same(
     assert (found.level, found.reason) == (level, reason)
     assert found.needs_manual_fix
     assert not found.is_needed
-    assert worst([found]) is level
+    assert highest_level([found]) is level
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import Level, Operation
-from engine.domain.advice import TargetHistory, worst
+from engine.domain.advice import TargetHistory, highest_level
 from engine.targets.sqlite.advising.advice import advise
 from engine.targets.sqlite.advising.condition import Condition
 from engine.targets.sqlite.reading.obstacles import Obstacles
@@ -15,4 +15,4 @@ def test_a_database_that_cannot_be_checked_is_unknown_and_not_well() -> None:
     (check,) = [one for one in advice if one.operation is Operation.CHECK]
     assert (check.level, check.check, check.inspection_can_tell) == (Level.UNKNOWN, None, False)
     assert "nothing can be checked here" in check.reason
-    assert worst(advice) is Level.UNKNOWN
+    assert highest_level(advice) is Level.UNKNOWN
