@@ -158,7 +158,7 @@ def test_what_is_for_servers_is_for_targets_on_servers_only() -> None:
         ("yield_after = -1", "service=shop", "targets.a.yield_after must be a number of seconds, 0 or more"),
         ("offline = true", "service=shop", "targets.a.offline is an unknown key"),
         ('speed = "full"', "/a.db", "targets.a.speed does not apply to a SQLite file (leave it out"),
-        ("analysis_limit = 9", "postgresql:///a", "targets.a.analysis_limit does not apply to a database server, as"),
+        ("analysis_limit = 9", "postgresql:///a", "targets.a.analysis_limit does not apply to a database server"),
     ],
 )
 def test_what_is_wrong_about_a_server_is_named(said: str, url: str, why: str) -> None:

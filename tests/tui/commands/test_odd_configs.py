@@ -22,10 +22,10 @@ ODD: dict[str, tuple[Callable[[Path], object], str]] = {
     "digits": (lambda path: path.write_text("a = " + "9" * 5_000), "line 1: Exceeds the limit"),
     "long": (
         lambda path: path.write_text("".join(f'[targets.t{n}]\nurl = "{n}"\n' for n in range(2_000)) + "x = 1"),
-        "line 4001: targets.t1999.x is no key",
+        "line 4001: targets.t1999.x is an unknown key",
     ),
-    "text": (lambda path: path.write_text('x = """\n' + "line\n" * 9_000 + '"""\n'), "line 1: x is no key"),
-    "name": (lambda path: path.write_text(f'["{"n" * 90_000}"]'), f"line 1: {'n' * 100}... is no key"),
+    "text": (lambda path: path.write_text('x = """\n' + "line\n" * 9_000 + '"""\n'), "line 1: x is an unknown key"),
+    "name": (lambda path: path.write_text(f'["{"n" * 90_000}"]'), f"line 1: {'n' * 100}... is an unknown key"),
 }
 
 

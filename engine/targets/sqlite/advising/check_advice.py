@@ -138,7 +138,7 @@ def _on_record(past: TargetHistory) -> str:
 
 
 def _found(what: str, condition: Condition, past: TargetHistory) -> str:
-    """`found 3 orphans 5 h format_age (#12)`."""
+    """`found 3 orphans 5 h ago (#12)`."""
     if past.found is None:
         return f"the last check found {what}"
     since = ", and the database has changed since" if changed_since(past.found.at, condition) else ""
