@@ -99,7 +99,7 @@ async def test_it_is_refused_for_what_is_over_or_does_not_exist(store: SqliteSto
             await engine.cancel(JobId(1, 9), force=True)
         await engine.cancel(JobId(1))
         for asked in (JobId(1), CHILD):
-            with pytest.raises(UsageError, match=f"job {asked}: is over"):
+            with pytest.raises(UsageError, match=f"job {asked}: has ended"):
                 await engine.preview_force_cancel(asked)
 
 

@@ -159,7 +159,7 @@ def test_what_does_not_run_is_not_ended_by_force(dbtend: CommandLine, sales: Pat
     for job in ("1", "1.1"):
         result = dbtend("cancel", job, "--force", "--confirm", "1.1")
         assert (result.code, result.out) == (2, "")
-        assert f"job {job}: is over" in result.err
+        assert f"job {job}: has ended" in result.err
 
 
 def test_what_the_same_run_does_besides_goes_on(dbtend: CommandLine, sales: Path, tmp_path: Path) -> None:
