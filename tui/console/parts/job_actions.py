@@ -10,7 +10,7 @@ from engine import ChildJob, JobId, ParentJob, Status
 from engine.domain.errors import DbtendError
 from engine.domain.jobs import is_cancelling
 from engine.inspection import inspector
-from engine.submission.retry import repeated
+from engine.submission.retry import retry_request
 from tui.console.console_screen import ConsoleScreen
 from tui.console.views.cancel_question import already_cancelled, cancel_consequences
 from tui.console.views.line import Role
@@ -284,5 +284,5 @@ class JobActions:
 def _confirmation_of(parent: ParentJob) -> list[str]:
     """Why a retry of this job needs confirmation: a sentence each."""
     with suppress(DbtendError):  # the target is gone: the retry itself says so
-        return confirmation_needed(inspector.needs_confirmation(repeated(parent)))
+        return confirmation_needed(inspector.needs_confirmation(retry_request(parent)))
     return []

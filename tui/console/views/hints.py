@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from engine import Level
-from engine.domain.advice import worst
+from engine.domain.advice import highest_level
 from engine.domain.errors import DbtendError, PasswordNeededError, TargetBusyError, TargetUnavailableError
 from engine.domain.humanize import listed
 from tui.console.keymap import key_of, with_keys
@@ -82,7 +82,7 @@ def why_nothing(state: TargetState) -> str:
         return f"{state.error.why} ({state.error.hint})" if state.error.hint else state.error.why
     if state.info is None or state.advice is None:
         return "not inspected yet: go back and try again in a moment"
-    known = "is known to be needed" if worst(state.advice) is Level.UNKNOWN else "is needed"
+    known = "is known to be needed" if highest_level(state.advice) is Level.UNKNOWN else "is needed"
     found = listed([one.operation for one in state.advice if one.needs_manual_fix])
     first = f" until you have repaired what {found} found" if found else ""
     return f"nothing {known}{first}, and no operation is chosen"

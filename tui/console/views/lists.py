@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from engine import Advice, CheckLevel, Level, Operation, OperationInfo, Status, TargetInfo
 from engine.config.model import TargetEntry
-from engine.domain.advice import worst
+from engine.domain.advice import highest_level
 from engine.domain.errors import DbtendError, TargetBusyError, TargetMissingError
 from engine.domain.frozen import frozen
 from tui.console.keymap import key_of
@@ -79,7 +79,7 @@ def _target_word(state: TargetState) -> tuple[Span, ...]:
         return ((" …", Role.DIM),)
     if not state.advice:
         return ((" " + size(number(state.info.facts, "size")), Role.DIM),)
-    level = worst(state.advice)
+    level = highest_level(state.advice)
     return next(filter(None, map(_critical, state.advice)), ((f" {_WORDS[level]}", _ROLES[level]),))
 
 

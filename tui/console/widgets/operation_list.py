@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import Operation
-from engine.domain.advice import worst
+from engine.domain.advice import highest_level
 from tui.console.actions import bindings
 from tui.console.target_model import TargetModel
 from tui.console.views.hints import building, target_trouble, welcome
@@ -57,6 +57,6 @@ class OperationList(ItemList):
         model = self._model
         advised = [one for one in (model.state and model.state.advice) or () if one.operation in model.chosen]
         if advised and not self.keeps_cursor and not self.cursor:
-            level = worst(advised)
+            level = highest_level(advised)
             self.go_to(next(one.operation for one in advised if one.level is level))
         self.keeps_cursor = True
