@@ -48,7 +48,7 @@ _WITHOUT_WORDS: Final = frozenset({"prune", "worker", "workers", "pause", "resum
 def entry() -> None:
     """The console script."""
     if "--debug" not in sys.argv:
-        sys.unraisablehook = lambda _: None  # an error that nobody can handle is no traceback in the middle of a screen
+        sys.unraisablehook = lambda _: None  # no traceback in the middle of a screen
     # Each may have been closed by who called us. In this order each gets its own number, and no other file does.
     sys.stdin = sys.stdin or Path(os.devnull).open()  # noqa: SIM115
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115

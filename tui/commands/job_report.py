@@ -79,7 +79,7 @@ def trend_lines(trends: Sequence[Trend], only: JobId | None, job: ParentJob) -> 
         yield ""
         yield f"trend  {headline(trend)}"
         for plot in plots(trend, WIDTH - 2):
-            yield from (f"  {text}" for text in plot.said)
+            yield from (f"  {text}" for text in plot.lines)
             yield from (f"  {label}{bars}".rstrip() for label, bars in plot.rows)
     if others:
         yield ""

@@ -1,4 +1,4 @@
-"""What the URLs of targets come to, with symbolic links followed: how jobs name them."""
+"""Canonical URLs of targets, with symbolic links followed: the names in jobs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from engine.inspection import inspector
 
 
 class CanonicalUrls:
-    """Each is found out once: links are on disks, which may be slow, and names are asked for again and again."""
+    """A cache: following links reads the disk, and screens need names all the time."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
 
     def learn(self, urls: Iterable[str]) -> None:
-        """Find out anew what these come to; off the event loop, where there is one."""
+        """Resolve these again. Reads the disk: call it off the event loop."""
         self._known |= {url: canonical(url) for url in urls}
 
     def of(self, url: str) -> str:
@@ -28,4 +28,4 @@ def canonical(url: str) -> str:
     try:
         return inspector.canonical_url(url)
     except DbtendError:
-        return url  # it names no database that we know of, but it may have a name
+        return url  # an unknown kind of database can still have a name

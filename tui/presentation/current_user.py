@@ -1,4 +1,4 @@
-"""Who sits here."""
+"""The user of this process."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import socket
 
 
 def user_at_host() -> str:
-    """`user@host`, as others are told."""
+    """`user@host`, for other users of the store."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a number without a name
+    except (KeyError, OSError):  # the uid has no name
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"

@@ -1,4 +1,4 @@
-"""What an operation did, in a phrase. Only what is known is said: nothing is worked out from what is not."""
+"""What an operation did, in a phrase made from known facts only."""
 
 from __future__ import annotations
 
@@ -13,39 +13,38 @@ from tui.presentation.server_effects import is_of_a_server, phrases, step_phrase
 from tui.presentation.text import cells, counted, path_of, plain, shortened, size, size_change
 
 Phrases = Sequence[str]
-_FEW_WORDS: Final = 60
+SHORT_ERROR: Final = 60
 """Cells."""
 
 
 def effect(child: ChildJob, width: int | None = None) -> str:
-    """What a child has done; where `width` cells are all there is the shorter of its phrasings, which may not fit."""
+    """What a child did; in `width` cells the first phrase that fits, else the shortest."""
     if not child.status.is_final or child.status is Status.SKIPPED:
         return ""
-    said = _phrases(child)
-    applicable = (phrase for phrase in said if width is None or cells(phrase) <= width)
-    return next(applicable, said[-1] if said else "")
+    forms = _phrases(child)
+    applicable = (phrase for phrase in forms if width is None or cells(phrase) <= width)
+    return next(applicable, forms[-1] if forms else "")
 
 
 def status_shown(job: ChildJob | ParentJob) -> Status:
-    """The status by whose glyph and colour it is drawn: what completed in part is drawn as what was skipped."""
+    """The status whose glyph and colour a job gets: partly completed looks like skipped."""
     children = (job,) if isinstance(job, ChildJob) else job.children
     is_partly_completed = job.status is Status.COMPLETED and any(child.is_partly_completed for child in children)
     return Status.SKIPPED if is_partly_completed else job.status
 
 
 def job_effect(job: ParentJob, width: int | None = None, *, short: bool = False) -> str:
-    """What its only child did, else what was done on a server, or the size of a file before the first child that ran
-    and after the last; where `width` cells are all there is the shorter of its phrasings.
+    """What a job did: of several children on a server all effects, on a file the size before and after.
 
-    Of one that failed first why, and after that what was done all the same; `short`: why in a few words.
+    A failed job starts with its error. `width`: cells; a longer phrase is shortened. `short`: cuts the error.
     """
     if len(job.children) == 1:
         (child,) = job.children
         if child.status is Status.FAILED and child.error and not (found_damage(child) or is_cut_short(child)):
             error = _one_line_error(job, child)
-            return "; ".join(filter(None, (shortened(error, _FEW_WORDS) if short else error, effect(child, width))))
-        if said := effect(child, width):
-            return said
+            return "; ".join(filter(None, (shortened(error, SHORT_ERROR) if short else error, effect(child, width))))
+        if did := effect(child, width):
+            return did
     whole = _whole_effect(job, width)
     if job.status is not Status.FAILED:
         return whole
@@ -63,8 +62,8 @@ def _whole_effect(job: ParentJob, width: int | None) -> str:
     return whole if width is None or cells(whole) <= width else whole.partition(",")[0]
 
 
-def first_error(job: ParentJob, width: int = _FEW_WORDS) -> str:
-    """Which operation went wrong first, and how, on one line."""
+def first_error(job: ParentJob, width: int = SHORT_ERROR) -> str:
+    """The first operation with an error and that error, on one line."""
     wrong = [child for child in job.children if child.error and child.reason is not Reason.NOT_NEEDED]
     if not wrong:
         return ""
@@ -83,14 +82,14 @@ def _one_line_error(job: ParentJob, child: ChildJob) -> str:
 
 
 def done_of(job: ParentJob) -> str:
-    """`1/2`: how many of its children have done what they were to do, or had nothing to do; of how many."""
+    """`1/2`: how many children completed or had nothing to do, of how many."""
     done = sum(c.is_complete or c.reason is Reason.NOT_NEEDED for c in job.children)
     return f"{done}/{len(job.children)}"
 
 
 def _phrases(child: ChildJob) -> Phrases:
     if is_cut_short(child):
-        found = _found(int(number(child.after, "findings") or 0))
+        found = _findings_count(int(number(child.after, "findings") or 0))
         return f"{found} so far, cancelled", f"{found}, cancelled"
     if is_of_a_server(child):
         return phrases(child)
@@ -98,13 +97,13 @@ def _phrases(child: ChildJob) -> Phrases:
 
 
 def found_damage(child: ChildJob, width: int | None = None) -> str:
-    """`3 findings (full)` where a check failed because of that; then its error is one of them."""
+    """`3 findings (full)` of a check that failed by its findings; else ""."""
     is_that = child.operation is Operation.CHECK and child.reason is Reason.OPERATION_ERROR
     return effect(child, width) if is_that else ""
 
 
 def is_cut_short(child: ChildJob) -> bool:
-    """Whether a check that had found something was cancelled before it was through: it failed, and is not complete."""
+    """Whether a check was cancelled after its first finding: it failed and is incomplete."""
     if child.operation is not Operation.CHECK or child.status is not Status.FAILED or child.after is None:
         return False
     found, is_complete = child.after.get("findings"), child.after.get("complete")
@@ -112,14 +111,14 @@ def is_cut_short(child: ChildJob) -> bool:
 
 
 def step_effect(facts: Facts | None) -> str:
-    """`freed 1,000 pages`; what has no words of its own as it is: `moved pages 12`."""
+    """`freed 1,000 pages`; a fact without its own words by its name: `moved pages 12`."""
     if facts and ("size_before" in facts or "rows_removed" in facts):
         return step_phrase(facts)
     return ", ".join(filter(None, (_step_fact(name, facts) for name in facts))) if facts else ""
 
 
 def steps_taken(child: ChildJob) -> str:
-    """`9 steps`, or `2/9 steps` where not all were taken; empty where there were none."""
+    """`9 steps`, or `2/9 steps` if not all were done; "" without steps."""
     done, total = child.progress.steps_done, child.progress.steps_total
     if not total:
         return ""
@@ -127,17 +126,17 @@ def steps_taken(child: ChildJob) -> str:
 
 
 def is_finding(child: ChildJob, line: LogLine) -> bool:
-    """Whether a line of a child's log is something that a check found."""
+    """Whether a log line is a finding of a check."""
     return child.operation is Operation.CHECK and line.level is LogLevel.ERROR and line.attempt == child.attempt
 
 
 def tells_a_finding(step: Step, found: Sequence[str]) -> bool:
-    """Whether its error is one of the findings, which are told one by one."""
+    """Whether the error of a step is one of the findings, which are listed."""
     return (step.error or "").startswith(tuple(found))
 
 
 def only_found(child: ChildJob) -> bool:
-    """Whether a check failed by nothing but what it found: then its error repeats that."""
+    """Whether a check failed by its findings alone: then its error repeats them."""
     if is_cut_short(child):
         return False
     failed = [step for step in child.steps if step.attempt == child.attempt and step.status is Status.FAILED]
@@ -146,12 +145,12 @@ def only_found(child: ChildJob) -> bool:
 
 
 def remedy(child: ChildJob) -> str:
-    """What to do about what a check found; empty where it found nothing, or does not say."""
+    """What to do about the findings of a check; "" if there is nothing to say."""
     return text(child.after, "remedy")
 
 
 def findings(child: ChildJob) -> tuple[str, ...]:
-    """What a check found, one sentence each, as far as its log was read."""
+    """The findings of a check, a sentence each, from the part of its log that was read."""
     return tuple(line.message for line in child.log if is_finding(child, line))
 
 
@@ -174,7 +173,7 @@ def _reindex(child: ChildJob) -> Phrases:
     change = _growth(number(child.before, "index_size"), number(child.after, "index_size"))
     if not rebuilt:
         return (f"indexes {change}", change) if change and child.status is Status.COMPLETED else ()
-    return *_shorter_and_shorter(f"{counted(len(rebuilt), 'index')} rebuilt", change), f"{len(rebuilt):,} rebuilt"
+    return *_shortened_forms(f"{counted(len(rebuilt), 'index')} rebuilt", change), f"{len(rebuilt):,} rebuilt"
 
 
 def _statistics(child: ChildJob) -> Phrases:
@@ -193,12 +192,12 @@ def _check(child: ChildJob) -> Phrases:
         return ()
     more = "+" if found >= MAX_FINDINGS else ""
     short = f"{found:,.0f}{more} found" if found else "none found"
-    return _found(int(found)) + (f" ({level})" if level else ""), _found(int(found)), short
+    return _findings_count(int(found)) + (f" ({level})" if level else ""), _findings_count(int(found)), short
 
 
 def _checkpoint(child: ChildJob) -> Phrases:
-    written = _less(child, "wal_size")
-    if written is None or child.status is not Status.COMPLETED:  # then its error says how far it got
+    written = _decrease(child, "wal_size")
+    if written is None or child.status is not Status.COMPLETED:  # its error says how far it got
         return ()
     if not number(child.before, "wal_size"):
         return "the log was empty", "log was empty"
@@ -206,12 +205,12 @@ def _checkpoint(child: ChildJob) -> Phrases:
 
 
 def _incremental_vacuum(child: ChildJob) -> Phrases:
-    pages, back = number(child.after, "freed_pages"), _less(child, "size")
-    if pages is None:  # older ones did not tell
-        pages = _less(child, "free_pages")
+    pages, back = number(child.after, "freed_pages"), _decrease(child, "size")
+    if pages is None:  # jobs of old versions
+        pages = _decrease(child, "free_pages")
     freed = f"{counted(int(pages), 'page')} freed" if pages is not None else ""
-    said = _shorter_and_shorter(freed, f"{size(back)} back" if back else "")
-    return (*said, f"{pages:,.0f} freed") if pages is not None else said
+    forms = _shortened_forms(freed, f"{size(back)} back" if back else "")
+    return (*forms, f"{pages:,.0f} freed") if pages is not None else forms
 
 
 def _fts_optimize(child: ChildJob) -> Phrases:
@@ -249,19 +248,19 @@ _PHRASES: Final[Mapping[Operation, Callable[[ChildJob], Phrases]]] = {
 
 
 def _steps_done(child: ChildJob) -> list[Step]:
-    """Those of its last attempt that completed, as far as its steps were read."""
+    """The completed steps of its last attempt."""
     return [step for step in child.steps if step.attempt == child.attempt and step.status is Status.COMPLETED]
 
 
-def _less(child: ChildJob, name: str) -> float | None:
-    """How much less there is of it than before; None where that is not known, or there is more."""
+def _decrease(child: ChildJob, name: str) -> float | None:
+    """By how much a fact shrank; None if that is unknown or it grew."""
     before, after = number(child.before, name), number(child.after, name)
     return before - after if before is not None and after is not None and before >= after else None
 
 
-def _shorter_and_shorter(*parts: str) -> Phrases:
-    said = [part for part in parts if part]
-    return [", ".join(said[:end]) for end in range(len(said), 0, -1)]
+def _shortened_forms(*parts: str) -> Phrases:
+    known = [part for part in parts if part]
+    return [", ".join(known[:end]) for end in range(len(known), 0, -1)]
 
 
 def _growth(before: float | None, after: float | None) -> str:
@@ -272,7 +271,7 @@ def _growth(before: float | None, after: float | None) -> str:
     return f"{size(before - after)} smaller" if after < before else f"{size(after - before)} larger"
 
 
-def _found(number: int) -> str:
+def _findings_count(number: int) -> str:
     if not number:
         return "no findings"
     return format_findings(number)
@@ -283,7 +282,7 @@ def _step_fact(name: str, facts: Facts) -> str:
     if value is not None and name == "freed_pages":
         return f"freed {counted(int(value), 'page')}"
     if value is not None and name == "findings":
-        return _found(int(value))
+        return _findings_count(int(value))
     if value is not None and name == "written_back":
         return f"{size(value)} of log written back"
     if name == "waited":

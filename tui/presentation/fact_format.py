@@ -1,4 +1,4 @@
-"""What an engine says of a database: single facts, and how they have changed, in words."""
+"""Facts about a database and their changes, as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tui.presentation.text import cells, padded, plain, precise_duration, size
 
 Value = int | float | str | Sequence[str] | None
 _BYTES = ("size", "bytes", "unused", "size_before")
-_TOLD = frozenset({"backup", "backup_journal_mode", "backup_size", "changed_stat_rows", "freed_pages"}) | {
+_IN_EFFECT = frozenset({"backup", "backup_journal_mode", "backup_size", "changed_stat_rows", "freed_pages"}) | {
     *("findings", "damage", "broken_rule", "orphans", "remedy", "level", "file", "complete", "file_overwritten"),
     *("steps_completed", "steps_failed", "steps_cancelled", "steps_skipped"),
     *("rows_removed", "rows_kept", "pages_removed", "back_bytes", "waited"),
@@ -19,7 +19,7 @@ _TOLD = frozenset({"backup", "backup_journal_mode", "backup_size", "changed_stat
 
 @frozen
 class Change:
-    """A fact that is not what it was; empty where it was not there before, or is not any more."""
+    """A fact with its values before and after; "" where it was not known."""
 
     name: str
     before: str
@@ -27,28 +27,28 @@ class Change:
 
 
 def number(facts: Facts | None, name: str) -> float | None:
-    """A fact that is a number; None where it is not known."""
+    """A fact that is a number; None if unknown."""
     value = facts.get(name) if facts else None
     return value if isinstance(value, int | float) else None
 
 
 def text(facts: Facts | None, name: str) -> str:
-    """A fact that is text, harmless to a terminal; empty where it is not known."""
+    """A fact that is text, harmless to a terminal; "" if unknown."""
     value = facts.get(name) if facts else None
     return plain(value) if isinstance(value, str) else ""
 
 
 def changes(before: Facts | None, after: Facts | None) -> list[Change]:
-    """The facts that differ once they are rounded for a person; none while only one side is known.
+    """The facts that differ after rounding; none while one side is unknown.
 
-    Without those that only an operation knows, and that its effect tells in words.
+    Facts that the effect of an operation states are left out.
     """
     if before is None or after is None:
         return []
-    names = [name for name in {**before, **after} if name in before or name not in _TOLD]
-    if "size" in before and "size" not in after:  # it could not be looked at afterwards
+    names = [name for name in {**before, **after} if name in before or name not in _IN_EFFECT]
+    if "size" in before and "size" not in after:  # it could not be inspected afterwards
         names = [name for name in names if name in after]
-    sides = ((name, _worded(name, before.get(name)), _worded(name, after.get(name))) for name in names)
+    sides = ((name, _format(name, before.get(name)), _format(name, after.get(name))) for name in names)
     return [Change(words(name), old, new) for name, old, new in sides if old != new]
 
 
@@ -68,14 +68,14 @@ def _two(change: Change, width: int) -> str:
 
 
 def waited(facts: Facts | None) -> str:
-    """For how long it could do nothing but wait; "" where that is not worth a word."""
+    """`waited 3.20 s of that`; "" if it did not wait."""
     seconds = number(facts, "waited")
     return f"waited {precise_duration(seconds)} of that" if seconds else ""
 
 
 def stated(name: str, facts: Facts) -> str:
-    """One fact with its name: `free pages 1,620`; empty where there is nothing to say."""
-    worded = _worded(name, facts.get(name))
+    """One fact with its name: `free pages 1,620`; "" if unknown."""
+    worded = _format(name, facts.get(name))
     return f"{words(name)} {worded}" if worded else ""
 
 
@@ -84,7 +84,7 @@ def words(name: str) -> str:
     return plain(name.replace("_", " "))
 
 
-def _worded(name: str, value: Value) -> str:
+def _format(name: str, value: Value) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):

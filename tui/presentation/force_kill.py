@@ -1,4 +1,4 @@
-"""What is said before something is ended by force, and of what was: at the command line and in the console."""
+"""The question before a process is ended by force, and what that leads to."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ def question(found: ForceCancel, name: str | None = None) -> str:
 
 
 def consequences(found: ForceCancel, asked: JobId) -> str:
-    """In a sentence or two; `asked` may be the whole job."""
+    """One or two sentences; `asked` may be the whole job."""
     if found.recovering:
-        said = [f"Process {found.pid}, which looks after the database now, is killed: then nobody does."]
+        sentences = [f"Process {found.pid} is checking the database. If it is killed, that check does not finish."]
     else:
         killed = f"Its process {found.pid} is killed"
-        said = [f"{killed}: {looked_after(found.target)}."]
+        sentences = [f"{killed}: {looked_after(found.target)}."]
     if found.others:
-        said.append(killed_with_it(found))
+        sentences.append(killed_with_it(found))
     if asked.ordinal is None:
-        said.append(f"What else #{asked} asks for does not start.")
-    return " ".join(said)
+        sentences.append(f"The other operations of #{asked} do not start.")
+    return " ".join(sentences)
 
 
 def looked_after(target: str) -> str:
-    """What is seen to after a process died."""
+    """What crash recovery does after a process died."""
     if is_on_a_server(target):
         return "what still runs for it on the server is ended, and what it left is dropped"
     return "what it has not finished is undone, and the database is checked for damage"
 
 
 def killed_with_it(found: ForceCancel) -> str:
-    """What else its process does, and what becomes of that."""
+    """The other jobs of its process, which start again."""
     others = " and ".join(f"#{job}" for job in found.others)
     return f"That process also runs {others}: killed with it, to begin again."
 
 
 def was_ended_by_force(child: ChildJob, attempt: Attempt) -> bool:
-    """Whether an attempt lost its process because somebody had it killed."""
+    """Whether an attempt ended because a user had its process killed."""
     at, ended = child.force_requested_at, attempt.finished_at
     return attempt.reason is Reason.OWNER_LOST and at is not None and attempt.started_at <= at and at <= (ended or at)

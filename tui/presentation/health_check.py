@@ -15,7 +15,7 @@ class Level(StrEnum):
 
 @frozen
 class Check:
-    """One thing that was looked at; `fix` says what to do where it is not ok."""
+    """One check of the doctor; `fix` says what to do if it is not ok."""
 
     level: Level
     what: str

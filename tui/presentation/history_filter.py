@@ -47,7 +47,7 @@ def words_of(line: str) -> list[Word]:
 
 
 def history_filter(words: Iterable[Word], *, called: Callable[[str], frozenset[str]], now: datetime) -> HistoryFilter:
-    """What the words mean. Raises UsageError, which names the word and says what is known.
+    """The filter for these words. Raises UsageError, which names the wrong word and the known values.
 
     `called`: the canonical URLs of the targets that the user calls by a name with this part.
     """
@@ -93,7 +93,7 @@ def _kind(text: str, called: Callable[[str], frozenset[str]]) -> str:
 
 
 def unfinished(line: str) -> str:
-    """What may follow where a line ends in the beginning of what is known, such as `sta` or `status:fai`; else empty.
+    """The completions of the last word of a line, such as `sta` or `status:fai`; "" if there are none.
 
     While it is typed such a word is neither text nor wrong.
     """

@@ -28,7 +28,7 @@ class StepText:
 
 
 def attempt_numbers(child: ChildJob) -> list[int]:
-    """The attempts of which anything is known. Jobs of early versions have steps and no attempts."""
+    """The numbers of all known attempts. Jobs of early versions have steps without attempts."""
     known = {attempt.number for attempt in child.attempts}
     return sorted(known | {step.attempt for step in child.steps} | {line.attempt for line in child.log})
 

@@ -9,7 +9,7 @@ from tui.presentation.text import percent, plain, time_left
 
 
 def progress_parts(child: ChildJob, now: int) -> list[str]:
-    """`42%`, `0:44 left`, `copying`, `2 of 9 steps done, at orders`: what is known of these."""
+    """`42%`, `0:44 left`, `copying`, `2 of 9 steps done, at orders`: the known parts of these."""
     progress = child.progress
     parts = [percent(progress.fraction) if progress.fraction is not None else "", time_left(remaining(child, now))]
     parts += [progress.phase] if progress.phase and not is_cancelling(child) and not is_waiting(child) else []

@@ -8,13 +8,13 @@ from tui.presentation.text import local_time
 
 
 def moment(at: int, beside: int) -> str:
-    """`14:02:11`, with the date where it is another day than `beside`."""
+    """`14:02:11`, with the date unless it is the day of `beside`."""
     day, _, time = local_time(at).partition(" ")
     return time if day == local_time(beside)[: len(day)] else f"{day} {time}"
 
 
 def time_parts(parent: ParentJob) -> list[str]:
-    """`created 2026-11-24 14:02:11`, `started 14:02:12`, `finished 14:03:40`: what has happened so far."""
+    """`created 2026-11-24 14:02:11`, `started 14:02:12`, `finished 14:03:40`, so far."""
     created = parent.created_at
     parts = [f"created {local_time(created)}"]
     parts += [f"started {moment(parent.started_at, created)}"] if parent.started_at else []

@@ -177,7 +177,7 @@ def _options(options: Options) -> Json:
 
 
 def _server(options: ServerOptions) -> Json:
-    """What differs from what is usual."""
+    """The options that differ from the defaults."""
     return {name: value for name, value in asdict(options).items() if value != getattr(NO_SERVER_OPTIONS, name)}
 
 

@@ -1,4 +1,4 @@
-"""Whom a lock keeps out, in words: for plans, and for what is asked before one runs."""
+"""The sessions that a lock blocks, as text for plans and confirmations."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _OF_A_TABLE: Final[Mapping[LockImpact, str]] = {
 def format_lock(lock: Lock) -> str:
     """`blocks writers, and readers at the end`."""
     if lock.momentary is LockImpact.NONE:
-        return f"blocks {kept_out(lock)}"
-    momentary = _words(lock.scope)[lock.momentary]
+        return f"blocks {blocked_sessions(lock)}"
+    momentary = _texts(lock.scope)[lock.momentary]
     if lock.impact is LockImpact.NONE:
         return f"blocks {momentary}, for a moment at a time"
-    return f"blocks {kept_out(lock)}; may block {momentary} for a moment"
+    return f"blocks {blocked_sessions(lock)}; may block {momentary} for a moment"
 
 
-def kept_out(lock: Lock) -> str:
-    """Whom it blocks for as long as it lasts: `writers of the table`."""
-    return _words(lock.scope)[lock.impact]
+def blocked_sessions(lock: Lock) -> str:
+    """The sessions that it blocks until it ends: `writers of the table`."""
+    return _texts(lock.scope)[lock.impact]
 
 
-def _words(scope: LockScope) -> Mapping[LockImpact, str]:
+def _texts(scope: LockScope) -> Mapping[LockImpact, str]:
     return _OF_A_TABLE if scope is LockScope.TABLE else _OF_A_DATABASE

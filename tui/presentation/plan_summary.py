@@ -1,4 +1,4 @@
-"""What is said of a plan before anything runs: shared by the page and the command line."""
+"""A plan as text, for its page and for the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui.presentation.text import counted, lock_timeout, size, unusual_options
 
 @frozen
 class StepNotes:
-    """What is to be said of a step. The sentences are empty where they are what was said of the step before."""
+    """The notes about a step. A note is "" if the step before has the same."""
 
     reason: str
     lock: str
@@ -31,10 +31,9 @@ class StepNotes:
 
 
 def options(plan: Plan) -> str:
-    """`lock timeout 5 s, speed gentle`: how long it waits for a lock, and what is not as usual in how it would be
-    carried out."""
+    """`lock timeout 5 s, speed gentle`: the lock timeout, and options that differ from the defaults."""
     timeout = lock_timeout(plan.options)
-    return ", ".join([timeout, *(said for said in unusual_options(plan.options) if said != timeout)])
+    return ", ".join([timeout, *(option for option in unusual_options(plan.options) if option != timeout)])
 
 
 def verdict(operation: OperationPlan) -> str:
@@ -46,7 +45,7 @@ def verdict(operation: OperationPlan) -> str:
 
 
 def extent(operation: OperationPlan) -> str:
-    """`40 steps, 2 at once, about 12 s`; empty where nothing would run."""
+    """`40 steps, 2 at once, about 12 s`; "" if nothing would run."""
     if not operation.steps:
         return ""
     at_once = f"{operation.parallel} at once" if operation.parallel > 1 else ""
@@ -57,23 +56,23 @@ def extent(operation: OperationPlan) -> str:
 def whole_extent(operations: Sequence[OperationPlan]) -> str:
     """`4 operations, 43 steps, about 25 s in all`."""
     steps = sum(len(operation.steps) for operation in operations)
-    said = (counted(len(operations), "operation"), counted(steps, "step"), duration_in_all(operations))
-    return ", ".join(filter(None, said))
+    parts = (counted(len(operations), "operation"), counted(steps, "step"), duration_in_all(operations))
+    return ", ".join(filter(None, parts))
 
 
 def duration_in_all(operations: Sequence[OperationPlan]) -> str:
-    """`about 25 s in all`; empty where nothing is worth a word."""
+    """`about 25 s in all`; "" if unknown."""
     took = duration_of(operations)
     return f"{took} in all{after_a_lock(operations)}" if took else ""
 
 
 def after_a_lock(operations: Sequence[OperationPlan]) -> str:
-    """What is to be said beside a duration where somebody is in the way."""
+    """The condition of a duration when another session holds a lock; else ""."""
     return " after the lock is free" if any(operation.waits for operation in operations) else ""
 
 
 def duration_of(operations: Sequence[OperationPlan]) -> str:
-    """`about 25 s`, or `over 20 s` where that of some is not known; empty where nothing is worth a word."""
+    """`about 25 s`, or `over 20 s` if some estimates are unknown; "" if all are."""
     known = [seconds for operation in operations if operation.steps and (seconds := estimate(operation)) is not None]
     if not known:
         return ""
@@ -83,7 +82,7 @@ def duration_of(operations: Sequence[OperationPlan]) -> str:
 
 
 def estimate(operation: OperationPlan) -> float | None:
-    """Seconds that its steps are expected to take together, as far as they are known; None where none is."""
+    """Seconds that the steps with an estimate take together; None if none has one."""
     known = [step.estimate for step in operation.steps if step.estimate is not None]
     return max(sum(known) / max(operation.parallel, 1), max(known)) if known else None
 
@@ -100,16 +99,15 @@ def _rounded(seconds: float) -> str:
 
 
 def step_notes(operation: OperationPlan) -> Iterator[tuple[PlannedStep, StepNotes]]:
-    """Every step with what is to be said of it: the same sentence is not said of forty indexes in a row, nor what
-    each takes where that is next to nothing for all of them."""
-    said: tuple[str, ...] = ("", "", "")
+    """Every step with its notes: a sentence is not repeated from step to step, and tiny durations are left out."""
+    previous: tuple[str, ...] = ("", "", "")
     is_timed = len(operation.steps) == 1 or (estimate(operation) or 0) >= 1
     for step in operation.steps:
         sentences = step.reason, format_lock(step.lock), step.after_cancel
-        reason, lock, after_cancel = (new if new != old else "" for new, old in zip(sentences, said, strict=True))
+        reason, lock, after_cancel = (new if new != old else "" for new, old in zip(sentences, previous, strict=True))
         duration = about(step.estimate) if is_timed and step.estimate is not None else ""
         yield step, StepNotes(reason, lock, after_cancel, _disk(step), duration)
-        said = sentences
+        previous = sentences
 
 
 def _disk(step: PlannedStep) -> str:

@@ -1,4 +1,4 @@
-"""When a plan is not run at the press of a key, but only once its target has been typed."""
+"""The reasons to ask for a typed confirmation before a plan runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.humanize import listed
-from tui.presentation.lock_format import kept_out
+from tui.presentation.lock_format import blocked_sessions
 
 if TYPE_CHECKING:
     from engine import Lock, Operation, Plan
@@ -21,7 +21,7 @@ def is_production(label: str | None) -> bool:
 
 
 def risks(plan: Plan, name: str, label: str | None) -> list[str]:
-    """Why somebody should stop and think before this plan runs: a sentence each; none where a key is enough."""
+    """The reasons to confirm this plan by typing, a sentence each; none if a key is enough."""
     blocking = production_risk(name, label, {one.operation: one.lock for one in plan.operations})
     needed = confirmation_needed(
         (one.operation, one.needs_confirmation) for one in plan.operations if one.needs_confirmation
@@ -30,13 +30,13 @@ def risks(plan: Plan, name: str, label: str | None) -> list[str]:
 
 
 def confirmation_needed(needs: Iterable[tuple[Operation, str]]) -> list[str]:
-    """Why somebody has to say yes to these operations: a sentence each."""
+    """The reasons why these operations need a confirmation, a sentence each."""
     return [f"{operation.value} {what}." for operation, what in needs]
 
 
 def production_risk(name: str, label: str | None, locks: Mapping[Operation, Lock]) -> str:
-    """`sales is labelled PROD. While it runs, vacuum blocks everyone.`; "" where no writer waits for longer than a
-    moment, or it is no production.
+    """`sales is labelled PROD. While it runs, vacuum blocks everyone.`; "" if it is not
+    production or no writer is blocked for long.
 
     `locks`: what the operations lock.
     """
@@ -45,19 +45,19 @@ def production_risk(name: str, label: str | None, locks: Mapping[Operation, Lock
 
 
 def who_is_blocked(locks: Mapping[Operation, Lock]) -> str:
-    """`While they run, vacuum blocks everyone; analyze, reindex block writers`; "" where no writer has to wait."""
+    """`While they run, vacuum blocks everyone; analyze, reindex block writers`; "" if no writer is blocked."""
     by_words: dict[str, list[str]] = {}
     for operation, lock in locks.items():
         if lock.impact.blocks_writers:
-            by_words.setdefault(kept_out(lock), []).append(operation.value)
+            by_words.setdefault(blocked_sessions(lock), []).append(operation.value)
     if not by_words:
         return ""
     several = sum(map(len, by_words.values())) > 1
-    said = (f"{listed(names)} {'blocks' if len(names) == 1 else 'block'} {who}" for who, names in by_words.items())
-    return f"While {'they run' if several else 'it runs'}, {'; '.join(said)}"
+    phrases = (f"{listed(names)} {'blocks' if len(names) == 1 else 'block'} {who}" for who, names in by_words.items())
+    return f"While {'they run' if several else 'it runs'}, {'; '.join(phrases)}"
 
 
 def word_to_type(names: Iterable[str], label: str | None) -> str:
-    """What is typed to say yes: the target's name; of several their label."""
+    """The text to type as a confirmation: the name of the target; of several their label."""
     known = list(names)
     return known[0] if len(known) == 1 else label or str(len(known))

@@ -1,4 +1,4 @@
-"""What an operation did on a database server, in a phrase; what it did to its tables the engine has added up."""
+"""What an operation did on a database server, in a phrase, from sums of the engine."""
 
 from __future__ import annotations
 
@@ -26,39 +26,39 @@ def is_of_a_server(child: ChildJob) -> bool:
 
 
 def phrases(child: ChildJob) -> Sequence[str]:
-    """`12 tables vacuumed, 40,000 dead rows removed, 1.20 MB back`, and shorter ones; none where nothing was done."""
+    """`12 tables vacuumed, 40,000 dead rows removed, 1.20 MB back`, and shorter forms; none if nothing was done."""
     done = int(number(child.after, "steps_completed") or 0)
     noun, verb = _DID.get(child.operation, ("step", "done"))
-    said = [f"{counted(done, noun)} {verb}"] if done else []
+    parts = [f"{counted(done, noun)} {verb}"] if done else []
     if number(child.after, "findings") == 0 and done and not child.is_partly_completed:
-        said.append("no findings")
+        parts.append("no findings")
     if found := number(child.after, "findings"):
-        said.insert(0, counted(int(found), "finding"))
+        parts.insert(0, counted(int(found), "finding"))
     if removed := number(child.after, "rows_removed"):
-        said.append(f"{counted(int(removed), 'dead row')} removed")
+        parts.append(f"{counted(int(removed), 'dead row')} removed")
     if kept := number(child.after, "rows_kept"):
-        said.append(f"{kept:,.0f} kept")
+        parts.append(f"{counted(int(kept), 'dead row')} not yet removable")
     if skipped := number(child.after, "steps_skipped"):
-        said.append(f"{skipped:,.0f} skipped")
+        parts.append(f"{skipped:,.0f} skipped")
     if left_out := number(child.after, "left_out"):
-        said.append(f"{left_out:,.0f} left out")
+        parts.append(f"{left_out:,.0f} left out")
     back = number(child.after, "back_bytes") or 0
     if size(abs(back)) != size(0):
-        said.append(f"{size(back)} back" if back > 0 else f"{size(-back)} more")
-    return [", ".join(said[:end]) for end in range(len(said), 0, -1)]
+        parts.append(f"{size(back)} back" if back > 0 else f"grew by {size(-back)}")
+    return [", ".join(parts[:end]) for end in range(len(parts), 0, -1)]
 
 
 def step_phrase(facts: Facts) -> str:
     """`10,000 dead rows removed, 5,000 kept, 2.10 MB -> 1.20 MB`."""
-    said = []
+    parts = []
     if removed := number(facts, "rows_removed"):
-        said.append(f"{counted(int(removed), 'dead row')} removed")
+        parts.append(f"{counted(int(removed), 'dead row')} removed")
     if kept := number(facts, "rows_kept"):
-        said.append(f"{kept:,.0f} kept")
+        parts.append(f"{counted(int(kept), 'dead row')} not yet removable")
     if sampled := number(facts, "rows_sampled"):
-        said.append(f"{counted(int(sampled), 'row')} sampled")
+        parts.append(f"{counted(int(sampled), 'row')} sampled")
     before, after = number(facts, "size_before"), number(facts, "size")
-    if before is not None and after is not None and (not said or size(before) != size(after)):
-        said.append(f"{size(before)} -> {size(after)}" if size(before) != size(after) else f"{size(after)} as before")
-    said += filter(None, [waited(facts), text(facts, "left")])
-    return ", ".join(said)
+    if before is not None and after is not None and (not parts or size(before) != size(after)):
+        parts.append(f"{size(before)} -> {size(after)}" if size(before) != size(after) else f"{size(after)} as before")
+    parts += filter(None, [waited(facts), text(facts, "left")])
+    return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""What the user calls the databases, and how they are labelled."""
+"""The names and labels of targets."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ LABEL_WIDTH: Final = 16
 
 
 class TargetName(str):
-    """What the user calls a target; as text with its label behind it, as in `sales [PROD]`."""
+    """The name of a target; as text with its label: `sales [PROD]`."""
 
     name: str
     """Without the label."""
     tag: str
-    """The label as it is shown, such as `[PROD]`; empty where there is none."""
+    """The label in brackets: `[PROD]`; "" without a label."""
     label: str
-    """The same as it was given."""
+    """The label as configured."""
 
     def __new__(cls, name: str, label: str | None = None) -> TargetName:
         # A sentence that is wrapped must not take the label apart.
@@ -38,10 +38,10 @@ class TargetName(str):
 
 
 class TargetNames:
-    """Names and labels by URL: what jobs know of their target is its URL alone."""
+    """Names and labels by URL: a job stores only the URL of its target."""
 
     def __init__(self, urls: CanonicalUrls, *sources: Iterable[TargetEntry]) -> None:
-        """`sources`: a later one names what an earlier one named, too, but does not take a label away."""
+        """`sources`: a later source overrides names of an earlier one, but keeps its labels."""
         self._urls = urls
         self._names: dict[str, TargetName] = {}
         for entries in sources:
@@ -50,7 +50,7 @@ class TargetNames:
                 self.learn(entry if entry.label or not known else replace(entry, label=known.label or None))
 
     def learn(self, entry: TargetEntry) -> None:
-        """From now on it goes by this name, and this label."""
+        """Set its name and label."""
         self._names[self._urls.of(entry.url)] = self._names[entry.url] = TargetName.of(entry)
 
     def forget(self, entry: TargetEntry) -> None:
@@ -58,23 +58,23 @@ class TargetNames:
             self._names.pop(url, None)
 
     def of(self, url: str) -> TargetName:
-        """The file's name where it has no other."""
+        """Its name; without one, the name of the file or database."""
         return self._names.get(url) or TargetName(target_name(url))
 
     def given(self, url: str) -> TargetName | None:
-        """The name that somebody gave it, if anybody did."""
+        """The name that a user gave it; None without one."""
         return self._names.get(url)
 
     def called(self, part: str) -> frozenset[str]:
-        """The URLs of those whose name or label has this part."""
+        """The URLs of the targets whose name or label contains `part`."""
         return frozenset(url for url, name in self._names.items() if has_part(name, part))
 
     @property
     def tags(self) -> frozenset[str]:
-        """All labels, as they are shown."""
+        """All labels in brackets."""
         return frozenset(name.tag for name in self._names.values() if name.tag)
 
 
 def has_part(name: TargetName, part: str) -> bool:
-    """Whether a target that is called `name` is meant by `target:PART`."""
-    return any(part.casefold() in said.casefold() for said in (name.name, name.label))
+    """Whether `target:PART` selects the target with this name."""
+    return any(part.casefold() in text.casefold() for text in (name.name, name.label))

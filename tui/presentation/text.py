@@ -1,4 +1,4 @@
-"""How values read on a screen: pure functions, shared by the console and the command line."""
+"""Values as text: pure functions, for the console and the command line."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def local_time(micros: int | None) -> str:
 
 
 def plain(untrusted: str) -> str:
-    """Text from a database or a file name, with everything a terminal might obey made visible."""
-    if untrusted.isprintable():  # nearly always, and quickly told
+    """Untrusted text with everything visible that a terminal could obey."""
+    if untrusted.isprintable():  # the common, fast case
         return untrusted
     return "".join(c if _is_harmless(c) else _escaped(c) for c in untrusted)
 
@@ -94,7 +94,7 @@ def _escaped(char: str) -> str:
 
 
 def capitalized(text: str) -> str:
-    """`text` with a capital at its beginning; the rest stays as it is."""
+    """`text` with a capital at its beginning; the rest is unchanged."""
     return text[:1].upper() + text[1:]
 
 
@@ -136,7 +136,7 @@ def is_on_a_server(url: str) -> bool:
 
 
 def target_name(url: str) -> str:
-    """What a target is called in a line: the file's name, harmless to a terminal."""
+    """The name of a target without a configured one: the file or `shop@db1`, harmless to a terminal."""
     if is_on_a_server(url):
         return _server_database_name(url)
     name = url.rstrip("/").rpartition("/")[2]
@@ -147,8 +147,7 @@ USUAL_PORT: Final = 5432
 
 
 def _server_database_name(url: str) -> str:
-    """`shop@db1`, or `shop` where that is on this machine, with the port where it is another than usual; of a service
-    its name."""
+    """`shop@db1:5433`; without a local host and the default port; for a service, its name."""
     try:
         place = urlsplit(url)
         port = place.port or USUAL_PORT
@@ -162,7 +161,7 @@ def _server_database_name(url: str) -> str:
 
 
 def path_of(target: str) -> str:
-    """What an error of a target may begin with."""
+    """The path of a target, with which its errors may begin."""
     try:
         return unquote(urlsplit(target).path)
     except ValueError:  # see above
@@ -170,48 +169,48 @@ def path_of(target: str) -> str:
 
 
 def format_options(options: Options) -> list[str]:
-    """How a request is to be carried out, apart from its time limits: what is as usual only where it matters."""
-    said = [f"on failure {options.on_failure}", lock_timeout(options)]
+    """The options of a request without its time limits; defaults only if they matter."""
+    parts = [f"on failure {options.on_failure}", lock_timeout(options)]
     if options.on_step_failure is not OnFailure.CONTINUE:
-        said.append("stop at the first step that fails")
+        parts.append("stop at the first step that fails")
     if options.verify:
-        said.append(f"verified by {options.check_level} checks")
+        parts.append(f"verified by {options.check_level} checks")
     elif options.check is not None:
-        said.append(f"{options.check} check{' first' if options.check_first else ''}")
+        parts.append(f"{options.check} check{' first' if options.check_first else ''}")
     if options.jobs is not None:
-        said.append(f"{options.jobs} at once")
+        parts.append(f"{options.jobs} at once")
     if options.objects:
-        said.append(f"only {' and '.join(options.objects)}")
+        parts.append(f"only {' and '.join(options.objects)}")
     if options.rebuild:
-        said.append(f"reindex only {' and '.join(options.rebuild)}")
+        parts.append(f"reindex only {' and '.join(options.rebuild)}")
     if options.analysis_limit is not None:
-        said.append(f"analysis limit {counted(options.analysis_limit, 'row')}")
+        parts.append(f"analysis limit {counted(options.analysis_limit, 'row')}")
     if options.backup_to is not None:
-        said.append(f"backup to {options.backup_to}")
-    said += _format_server_options(options.server)
-    return [*said, "forced"] if options.force else said
+        parts.append(f"backup to {options.backup_to}")
+    parts += _format_server_options(options.server)
+    return [*parts, "forced"] if options.force else parts
 
 
 def lock_timeout(options: Options) -> str:
-    """How long is waited for each lock: `lock timeout 5 s`."""
+    """`lock timeout 5 s`."""
     return f"lock timeout {options.lock_timeout:g} s"
 
 
 def unusual_options(options: Options) -> list[str]:
-    """The same without what is as usual."""
+    """The options that differ from the defaults."""
     usual = format_options(DEFAULT_OPTIONS)
-    return [said for said in format_options(options) if said not in usual]
+    return [option for option in format_options(options) if option not in usual]
 
 
 def _format_server_options(options: ServerOptions) -> list[str]:
-    """Those that are not as usual, as they are typed."""
-    said = []
+    """The server options that differ from the defaults, spelled as on the command line."""
+    parts = []
     for name, value in asdict(options).items():
         if value != getattr(NO_SERVER_OPTIONS, name):
             option = name.replace("_", " ")
             shown = " and ".join(value) if isinstance(value, tuple) else _SHOWN.get(name, str)(value)
-            said.append(option if value is True else f"no {option}" if value is False else f"{option} {shown}")
-    return said
+            parts.append(option if value is True else f"no {option}" if value is False else f"{option} {shown}")
+    return parts
 
 
 _SHOWN: Final[Mapping[str, Callable[[Any], str]]] = {
@@ -229,5 +228,5 @@ def size_change(before: float | None, after: float | None) -> str:
         return ""
     if size(before) == size(after):
         return size(after)
-    difference = f"{size(before - after)} back" if after < before else f"{size(after - before)} more"
+    difference = f"{size(before - after)} back" if after < before else f"grew by {size(after - before)}"
     return f"{size(before)} -> {size(after)}, {difference}"

@@ -21,12 +21,12 @@ BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 
 @frozen
 class Plot:
-    """What is said of some figures, and their bars, each row with its label; one column for each figure.
+    """Lines of text about some figures, and rows of bars with their labels, a column for each figure.
 
-    Where all are nearly the same there are no bars.
+    No bars if all figures are nearly the same.
     """
 
-    said: tuple[str, ...]
+    lines: tuple[str, ...]
     rows: tuple[tuple[str, str], ...]
 
 
@@ -55,7 +55,7 @@ def too_few(trends: Sequence[Trend]) -> str:
 
 
 def plots(trend: Trend, width: int) -> list[Plot]:
-    """Of the durations, and of the sizes as far as they are known; none where there are too few."""
+    """Plots of durations and of known sizes; none if there are too few."""
     runs = trend.runs[-max(width - LABEL, 1) :]
     when = _when(trend.runs)
     sized = [run for run in runs if run.size is not None]
@@ -74,7 +74,7 @@ def _left_out(trend: Trend) -> str:
 
 
 def _when(runs: Sequence[PastRun]) -> Callable[[PastRun], str]:
-    """What tells one of these from the others, beside the headline, which says when all of them were."""
+    """The time of a run as precise as needed to tell it from the others."""
     first, last = runs[0], runs[-1]
     if _day(first) != _day(last):
         return lambda run: f" on {_day(run)}"
@@ -104,11 +104,11 @@ def _plot(
         facts.append(both)
     else:
         facts += [lowest + when(least), highest + when(most)]
-    said = tuple(_packed(f"{what}  ", facts, width))
+    lines = tuple(_packed(f"{what}  ", facts, width))
     if value(least) > NEARLY * value(most):
-        return Plot(said, ())  # bars that are all the same say nothing
+        return Plot(lines, ())  # equal bars show nothing
     labels = [words(max(values)), *[""] * (ROWS - 2), "0"]
-    return Plot(said, tuple(zip([f"{label:>{LABEL - 1}} " for label in labels], bars(values, ROWS), strict=True)))
+    return Plot(lines, tuple(zip([f"{label:>{LABEL - 1}} " for label in labels], bars(values, ROWS), strict=True)))
 
 
 def _packed(what: str, facts: Sequence[str], width: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The values of options: from what was typed to what is meant. Pure, apart from the clock of relative dates."""
+"""Parses the typed values of options. Pure, apart from the clock for relative dates."""
 
 from __future__ import annotations
 

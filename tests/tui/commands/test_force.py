@@ -203,9 +203,9 @@ def test_what_it_comes_to_is_said_in_words() -> None:
         "Its process 4711 is killed: what still runs for it on the server is ended, and what it left is dropped."
     )
     assert consequences(replace(found, recovering=True), JobId(42, 1)) == (
-        "Process 4711, which looks after the database now, is killed: then nobody does."
+        "Process 4711 is checking the database. If it is killed, that check does not finish."
     )
     more = consequences(replace(found, others=(JobId(43, 1), JobId(44, 1))), JobId(42))
     assert more.endswith(
-        "That process also runs #43.1 and #44.1: killed with it, to begin again. What else #42 asks for does not start."
+        "That process also runs #43.1 and #44.1: killed with it, to begin again. The other operations of #42 do not start."
     )

@@ -109,7 +109,7 @@ def test_fewer_than_three_runs_are_said_and_not_drawn() -> None:
 def test_sizes_that_hardly_differ_are_said_and_not_drawn() -> None:
     _, sizes = plots(trend([1, 2, 3], [100e9, 101e9, 99e9]), 76)
     assert sizes.rows == ()
-    assert "min 99.0 GB" in " ".join(sizes.said)
+    assert "min 99.0 GB" in " ".join(sizes.lines)
 
 
 def test_without_operations_there_is_nothing() -> None:

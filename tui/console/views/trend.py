@@ -31,7 +31,7 @@ def trend_lines(trends: Sequence[Trend], width: int) -> list[Line]:
 
 
 def _plot_lines(plot: Plot) -> list[tuple[Span, ...]]:
-    said: list[tuple[Span, ...]] = [((text, Role.DIM),) for text in plot.said]
+    said: list[tuple[Span, ...]] = [((text, Role.DIM),) for text in plot.lines]
     return [*said, *[((label, Role.DIM), (bars, Role.BAR)) for label, bars in plot.rows]]
 
 
