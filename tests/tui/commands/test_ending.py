@@ -118,7 +118,7 @@ def test_what_is_left_is_handed_back_where_a_worker_process_serves_the_store(dbt
 
     assert dbtend.process("worker", "--workers", "1", "--idle-exit", "0.1").code == 0
     assert how(children(dbtend)) == [("completed", None)] * 2
-    assert "stopped at a shutdown" in dbtend("show", "1").out
+    assert "handed back at a shutdown" in dbtend("show", "1").out
 
 
 def until_it_runs(store: Path) -> None:

@@ -45,7 +45,7 @@ SMALLER: Facts = {"index_size": 25 * MB}
     ("done", "phrase"),
     [
         (ended(Operation.VACUUM, {"size": 1580 * MB}, {"size": 1100 * MB}), "1.58 GB -> 1.10 GB, 480 MB back"),
-        (ended(Operation.VACUUM, {"size": MB}, {"size": 2 * MB}), "1.00 MB -> 2.00 MB, 1.00 MB more"),
+        (ended(Operation.VACUUM, {"size": MB}, {"size": 2 * MB}), "1.00 MB -> 2.00 MB, grew by 1.00 MB"),
         (ended(Operation.VACUUM, {"size": MB}, {"size": MB}), "1.00 MB as before"),
         (ended(Operation.VACUUM, {"size": MB}, None), ""),
         (

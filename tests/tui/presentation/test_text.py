@@ -46,7 +46,7 @@ def test_padded_has_exactly_the_width() -> None:
     ("before", "after", "shown"),
     [
         (24_100_000, 14_300_000, "24.1 MB -> 14.3 MB, 9.80 MB back"),
-        (1_000_000, 3_000_000, "1.00 MB -> 3.00 MB, 2.00 MB more"),
+        (1_000_000, 3_000_000, "1.00 MB -> 3.00 MB, grew by 2.00 MB"),
         (14_300_000, 14_300_400, "14.3 MB"),
         (None, 1, ""),
         (1, None, ""),
