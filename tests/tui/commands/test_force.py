@@ -207,5 +207,6 @@ def test_what_it_comes_to_is_said_in_words() -> None:
     )
     more = consequences(replace(found, others=(JobId(43, 1), JobId(44, 1))), JobId(42))
     assert more.endswith(
-        "That process also runs #43.1 and #44.1: killed with it, to begin again. The other operations of #42 do not start."
+        "That process also runs #43.1 and #44.1: killed with it, to begin again."
+        " The other operations of #42 do not start."
     )
