@@ -36,7 +36,7 @@ def reindex(indexes: int, **more: object) -> OperationPlan:
             command=f'REINDEX main."i{number}"',
             reason="index of table item",
             lock=Lock(LockImpact.WRITERS),
-            after_cancel="the index stays as it was",
+            after_cancel="the old index stays",
             disk_needed=number * 1_000_000,
             estimate=float(number),
         )

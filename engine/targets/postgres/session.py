@@ -87,8 +87,8 @@ class PostgresSession:
         )
         problem: TargetError | None = None
         if server.key != self._first_server.key:
-            why = "another server, or another database, answers there than at the beginning"
-            problem = TargetRefusedError(self._address.url, why, "nothing more is done there")
+            why = "another server or database answers at this address now"
+            problem = TargetRefusedError(self._address.url, why, "the operation stops here; check the address")
         elif server.is_standby and not self._first_server.is_standby:
             why, hint = "it is a standby now, which cannot be maintained", "give the primary, or promote it"
             problem = ServerStartingError(self._address.url, why, hint, state="server is a standby now")
@@ -117,7 +117,7 @@ class PostgresSession:
     async def info(self) -> TargetInfo:
         server = self._reader.server
         missing = unprivileged(await self._reader.tables())
-        remarks = ["it is a standby: it can only be looked at"] if server.is_standby else []
+        remarks = ["it is a standby: it can be inspected, not maintained"] if server.is_standby else []
         remarks += [grant(missing, server.user, server.version)] if missing else []
         return TargetInfo(
             url=self._address.url,

@@ -56,7 +56,7 @@ def test_run_tells_what_was_done_and_show_tells_it_again(dbtend: CommandLine, sh
 def test_run_needed_does_what_advise_calls_for(dbtend: CommandLine, shop: Database) -> None:
     advice = {one["operation"]: one for one in dbtend("advise", shop.url, "--json").json["advice"]}
     assert advice["vacuum"]["level"] == "soon"
-    assert advice["vacuum"]["reason"].startswith("public.item: 4,000 dead rows, 1,050 are usual")
+    assert advice["vacuum"]["reason"].startswith("public.item: 4,000 dead rows (threshold 1,050)")
     result = dbtend("run", shop.url, "--needed", "--json")
     assert result.code == 0
     (child,) = result.json["jobs"][0]["children"]
@@ -140,7 +140,7 @@ def test_doctor_says_what_is_wrong_with_a_target(dbtend: CommandLine, shop: Data
     assert ("GRANT MAINTAIN ON TABLE public.item" in found) == (shop.major >= 17)
     result = dbtend("doctor", shop.server.url("nowhere"))
     assert result.code == 1
-    assert "there is no such database" in result.out
+    assert "the database does not exist" in result.out
 
 
 def test_no_secret_gets_anywhere(dbtend: CommandLine, monkeypatch: pytest.MonkeyPatch, shop: Database) -> None:

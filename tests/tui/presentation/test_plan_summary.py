@@ -109,7 +109,7 @@ def test_what_would_be_refused_or_is_not_needed_says_why() -> None:
 def test_what_is_the_same_for_forty_indexes_is_said_once() -> None:
     for lines in (plan_lines(plan(reindex(40))), page(reindex(40))):
         text = "\n".join(lines)
-        for words in ("index of table item", "blocks writers", "the index stays as it was"):
+        for words in ("index of table item", "blocks writers", "the old index stays"):
             assert text.count(words) == 1
         assert text.count("REINDEX") == 40
         assert "40.0 MB of disk space, takes about 40 s" in text

@@ -111,7 +111,7 @@ def test_a_log_that_has_grown_large_makes_room(tmp_path: Path) -> None:
 
 @asynccontextmanager
 async def busy_worker(store: Path, target: Path, *options: str) -> AsyncIterator[tuple[Engine, Process, JobId]]:
-    """A worker process whose VACUUM waits for a lock that somebody else holds until the block ends it."""
+    """A worker process whose VACUUM waits for a lock held by another session until the block ends it."""
     async with Engine.open(store) as engine, asyncio.timeout(60):
         options = ("--workers", "1", "--store", str(store), *options)
         worker = await asyncio.create_subprocess_exec(sys.executable, "-m", "tui.cli", "worker", *options)

@@ -141,7 +141,7 @@ def test_who_has_none_is_told_where_to_put_it(dbtend: CommandLine, guarded: Data
             person.type(line)
         seen = person.read_to_the_end()
         assert person.process.returncode == 2
-    assert "(put it into ~/.pgpass (mode 0600) or a service file; one that is typed" in seen.replace("\n", " ")
+    assert "(put it into ~/.pgpass (mode 0600) or a service file; a typed password" in seen.replace("\n", " ")
     assert "Traceback" not in seen
 
 
@@ -151,7 +151,7 @@ def test_without_a_terminal_nobody_is_asked(dbtend: CommandLine, guarded: Databa
         result = dbtend.process(*command)
         assert (result.code, result.out) == (2, "")
         assert result.err.startswith("dbtend: postgresql://ann@")
-        assert "it asks for a password, and none was found (put it into ~/.pgpass (mode 0600)" in result.err
+        assert "the server asks for a password, and none was found (put it into ~/.pgpass (mode 0600)" in result.err
     assert not dbtend.store.exists() or dbtend("history", "--json").json["jobs"] == []
 
 
@@ -190,8 +190,8 @@ async def test_a_worker_that_was_not_told_fails_the_job_in_plain_words(dbtend: C
         await asyncio.to_thread(dbtend.process, "worker", "--idle-exit", "0", "--workers", "1")
         (done,) = await engine.wait([job.id])
     assert done.status is Status.FAILED
-    assert "it asks for a password, and none was found" in str(done.children[0].error)
-    assert "one that is typed at a terminal is only known there" in str(done.children[0].error)
+    assert "the server asks for a password, and none was found" in str(done.children[0].error)
+    assert "a typed password is known only to the process that asked for it" in str(done.children[0].error)
 
 
 def test_it_is_known_what_the_next_worker_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ def _vacuum(condition: Condition, needs: TableFindings, names: Mapping[int, str]
         return _unknown(Operation.VACUUM, in_doubt, facts)
     reason = (
         _reason(needs.vacuum, names, "table", forbidden)
-        or f"no table has more dead rows than usual{_counted_since(condition)}"
+        or f"no table is over its threshold of dead rows{_counted_since(condition)}"
     )
     if in_doubt:
         reason += f"; {in_doubt}"
@@ -82,7 +82,7 @@ def _vacuum(condition: Condition, needs: TableFindings, names: Mapping[int, str]
 
 def _in_doubt(condition: Condition, needs: TableFindings, names: Mapping[int, str]) -> str:
     lost = [names[table.oid] for table in condition.activity if has_lost_counts(table) and table.oid in needs.analyze]
-    return f"how many rows of {listed(lost, 3)} are dead nobody knows before ANALYZE has counted anew" if lost else ""
+    return f"dead rows of {listed(lost, 3)} are unknown until ANALYZE has counted them" if lost else ""
 
 
 def _unknown(operation: Operation, why: str, facts: Facts) -> Advice:
@@ -99,7 +99,7 @@ def _analyze(condition: Condition, needs: TableFindings, names: Mapping[int, str
     facts = {"tables": len(needs.analyze)}
     if condition.counts_nothing and not needs.analyze:
         return _unknown(Operation.ANALYZE, condition.counts_nothing, facts)
-    nothing = f"statistics are as young as usual{_counted_since(condition)}"
+    nothing = f"no table is over its threshold of changed rows{_counted_since(condition)}"
     reason = _reason(needs.analyze, names, "table", forbidden) or nothing
     if condition.counts_nothing:
         reason += f"; {condition.counts_nothing}"
@@ -124,9 +124,9 @@ def _reindex(needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]
         return replace(found, level=Level.SOON, needs_manual_fix=True, objects=objects)
     if needs.unknown:
         of = listed([index.shown for index in needs.unknown], 3)
-        why = f"how large {of} must be is not known: there are no statistics, or this role may not read them"
+        why = f"the bloat of {of} is unknown: no statistics, or this role may not read them"
         return replace(found, level=Level.UNKNOWN, reason=why)
-    return replace(found, reason="no index is invalid, in doubt, or much larger than it must be")
+    return replace(found, reason="no index is invalid, outdated or bloated")
 
 
 def _manual_rebuild(drifted: CollationRebuild, needs: TableFindings) -> str:
@@ -134,7 +134,7 @@ def _manual_rebuild(drifted: CollationRebuild, needs: TableFindings) -> str:
     left = [name for oid, name in drifted.left.items() if oid not in needs.reindex]
     if left:
         drift = drifted.drift
-        return f"{listed(left, 3)}: to be rebuilt by hand for {drift.text}, before {drift.command};"
+        return f"{listed(left, 3)}: rebuild by hand for {drift.text}, then {drift.command};"
     return drifted.obstacle if drifted.is_to_be_recorded else ""
 
 
@@ -156,14 +156,14 @@ def _leftovers(condition: Condition, needs: TableFindings) -> Advice:
     left = [index.shown for index in needs.leftovers]
     not_ours = [index.shown for index in needs.leftovers if not index.may_be_maintained]
     obstacles = [f"this role may not drop {listed(not_ours, 3)}"] if not_ours else []
-    duplicates = [f"{one.name} does the same as {one.same_as} ({size(one.bytes)})" for one in condition.duplicates]
+    duplicates = [f"{one.name} duplicates {one.same_as} ({size(one.bytes)})" for one in condition.duplicates]
     said = [f"left over from REINDEX CONCURRENTLY: {listed(left, 3)}"] if left else []
     said += obstacles
-    said += [f"drop what you do not need: {listed(duplicates, 3)}"] if duplicates else []
+    said += [f"drop the duplicates that you do not need: {listed(duplicates, 3)}"] if duplicates else []
     return Advice(
         operation=Operation.CLEAN_LEFTOVERS,
         level=Level.SOON if left else Level.NONE,
-        reason="; ".join(said) or "nothing is left over",
+        reason="; ".join(said) or "no leftover index",
         facts={"leftovers": len(left), "duplicate_indexes": len(duplicates)},
         objects=tuple(left),
         obstacles=tuple(obstacles),
@@ -181,7 +181,7 @@ def _optimize(single: list[Advice], needs: TableFindings) -> Advice:
     return Advice(
         operation=Operation.OPTIMIZE,
         level=highest_level(needed) if needed else Level.SOON if recorded else highest_level(unknown),
-        reason=f"does exactly what is needed: {', '.join(said)}" if said else nothing,
+        reason=f"needed: {', '.join(said)}" if said else nothing,
         covers=COVERED,
         excluded_tables=next((one.excluded_tables for one in single if one.excluded_tables), ()),
         inspection_can_tell=any(one.inspection_can_tell for one in unknown),
@@ -216,16 +216,16 @@ def _check(condition: Condition, past: TargetHistory, damaged: Sequence[str]) ->
     is_known = True
     if past.damaged_tables or past.damaged_indexes or past.rebuilt_indexes:
         names = listed([*past.damaged_tables, *past.damaged_indexes, *past.rebuilt_indexes], 3)
-        what = "which is no more" if past.damaged_tables else "rebuilt since"
-        what = "which reindex is to rebuild" if past.damaged_indexes else what
-        reason = f"the last check found damage in {names}, {what}: check again after that"
+        what = "dropped since" if past.damaged_tables else "rebuilt since"
+        what = "reindex will rebuild it" if past.damaged_indexes else what
+        reason = f"the last check found damage in {names} ({what}): check again after that"
     elif not condition.has_amcheck:
         is_known, reason = False, "the extension amcheck is not installed: CREATE EXTENSION amcheck"
     elif checked is not None:
         reason = f"found nothing {span((past.now - checked) / 1e6)} ago"
     else:
         is_known = False
-        reason = "not checked yet; worth it after a crash, a copy, or an upgrade of the operating system"
+        reason = "never checked; worth it after a crash, a copy, or an upgrade of the operating system"
     return Advice(
         operation=Operation.CHECK,
         level=Level.NONE if is_known else Level.UNKNOWN,
@@ -251,12 +251,12 @@ def _vacuum_full(needs: TableFindings, names: Mapping[int, str]) -> Advice:
         oid, first = max(needs.rewrite.items(), key=lambda item: (item[1].bytes, names[item[0]]))
         others = len(needs.rewrite) - 1
         more = f"; {counted(others, 'table')} more" if others else ""
-        choose = "it locks everybody out, so choose the tables and the time yourself"
+        choose = "it blocks all access, so choose the tables and the time yourself"
         reason = f"{names[oid]}: {first.reason}{more}; {choose}"
     return Advice(
         operation=Operation.VACUUM_FULL,
         level=Level.NONE,
-        reason=reason or "no table is known to have 100 MB of dead space, and half of itself",
+        reason=reason or "no table is known to have 100 MB of dead space that are half of it",
         gain=f"about {size(wasted)}" if wasted else "",
         facts={"tables": len(needs.rewrite), "wasted_bytes": wasted},
     )

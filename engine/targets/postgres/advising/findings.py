@@ -134,9 +134,9 @@ def vacuum_need(table: Activity) -> Need | None:
     if table.dead > table.dead_limit:
         level = Level.NOW if table.dead > URGENT_FACTOR * table.dead_limit else Level.SOON
         off = "" if table.has_autovacuum else ", and autovacuum is off for it"
-        return Need(level, f"{table.dead:,} dead rows, {table.dead_limit:,.0f} are usual{off}", Cause.DEAD_ROWS)
+        return Need(level, f"{table.dead:,} dead rows (threshold {table.dead_limit:,.0f}){off}", Cause.DEAD_ROWS)
     if table.inserted > table.inserted_limit:
-        reason = f"{table.inserted:,} rows inserted since, {table.inserted_limit:,.0f} are usual"
+        reason = f"{table.inserted:,} rows inserted since (threshold {table.inserted_limit:,.0f})"
         return Need(Level.SOON, reason, Cause.INSERTED_ROWS)
     return None
 
@@ -160,14 +160,14 @@ def _horizon_obstacle(need: Need, activity: Activity, table: Table, horizon: Xmi
     was_there = holder.is_old or (since is not None and holder.seconds is not None and holder.seconds >= since)
     match need.cause:
         case Cause.XID_AGE if is_old(holder.age, activity.xid_limit):
-            return f"they are kept as long as there is {holder.text}"
+            return f"held back by {holder.text}"
         case Cause.MULTIXACT_AGE if was_there:
-            return f"they may be kept as long as there is {holder.text}"
+            return f"may be held back by {holder.text}"
         case Cause.DEAD_ROWS:
             kept = past.dead_rows_kept[table.shown].effect["rows_kept"] if table.shown in past.dead_rows_kept else 0
             if isinstance(kept, int) and activity.dead - kept <= activity.dead_limit:
-                return f"the last VACUUM could not remove {kept:,} of them, kept as long as there is {holder.text}"
-            return f"dead rows are kept as long as there is {holder.text}" if holder.is_old else ""
+                return f"the last VACUUM could not remove {kept:,} of them, held back by {holder.text}"
+            return f"dead rows are held back by {holder.text}" if holder.is_old else ""
         case _:
             return ""
 
@@ -184,10 +184,10 @@ def analyze_need(table: Activity, kind: str) -> Need | None:
         return Need(Level.NOW, "it has no statistics", Cause.NO_STATISTICS)
     if table.modified > table.modified_limit:
         level = Level.NOW if table.modified > URGENT_FACTOR * table.modified_limit else Level.SOON
-        reason = f"{table.modified:,} rows changed since, {table.modified_limit:,.0f} are usual"
+        reason = f"{table.modified:,} rows changed since (threshold {table.modified_limit:,.0f})"
         return Need(level, reason, Cause.CHANGED_ROWS)
     if has_lost_counts(table):
-        reason = "the server has lost count of it, as in a crash or a failover: this counts anew"
+        reason = "the server lost its counters of this table, as after a crash or a failover; ANALYZE counts again"
         return Need(Level.SOON, reason, Cause.LOST_COUNT)
     return None
 
@@ -210,16 +210,18 @@ def _reindex(condition: Condition, drifts: Sequence[CollationRebuild], past: Tar
         if index.shown in past.damaged_indexes:
             need = Need(Level.NOW, "the last check found it damaged", Cause.DAMAGED_INDEX)
         elif index.oid in by_old_rules:
-            reason = "its collation has another version now: its order may be wrong"
+            reason = "its collation version has changed: its order may be wrong"
             obstacle = by_old_rules[index.oid].obstacle
             need = Need(Level.NOW, reason, Cause.COLLATION_VERSION, obstacle=obstacle)
         elif not index.is_valid:
-            paid = "every write pays for it" if index.is_ready else "no write maintains it"
+            paid = "every write updates it" if index.is_ready else "no write updates it"
             need = Need(Level.SOON, f"it is invalid: no query uses it, and {paid}", Cause.INVALID_INDEX)
         elif (tree := shapes.get(index.oid)) is not None and not _has_size_of_rebuild(index, tree, past):
             need = _tree_need(tree_share(tree), tree.pages, condition.density.get(index.oid), tree.fill_factor)
         if need is not None and index.is_exclusion:
-            need = replace(need, obstacle=f"its constraint takes reindex --offline --object {index.shown}")
+            need = replace(
+                need, obstacle=f"an exclusion constraint: only reindex --offline --object {index.shown} rebuilds it"
+            )
         if need is not None:
             found[index.oid] = need
     return found

@@ -152,7 +152,7 @@ async def _has_pooler(connection: Connection, what: str, within: float | None) -
             return await pooling.has_pooler(connection)
     except TimeoutError:
         why = f"its pooler gives no further connection within {within:g} s"
-        raise TooManyConnectionsError(what, why, "end some, or raise the size of the pool") from None
+        raise TooManyConnectionsError(what, why, "end some connections, or raise the size of the pool") from None
 
 
 async def _set_up(

@@ -58,7 +58,7 @@ def said(error: BaseException) -> str:
     """The first line of what an error says, redacted."""
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     lines = (primary or str(error))[:LONGEST_SENTENCE].strip().splitlines()
-    return masked("".join(filter(str.isprintable, lines[0])) if lines else "it does not say why")
+    return masked("".join(filter(str.isprintable, lines[0])) if lines else "no reason given")
 
 
 def message_with_detail(error: psycopg.Error) -> str:
@@ -70,44 +70,46 @@ def message_with_detail(error: psycopg.Error) -> str:
     return f"{said(error)}: {short}" if short else said(error)
 
 
-NONE_FOUND: Final = "it asks for a password, and none was found"
+NONE_FOUND: Final = "the server asks for a password, and none was found"
 WHERE_PASSWORDS_ARE: Final = (
-    "put it into ~/.pgpass (mode 0600) or a service file; one that is typed at a terminal is only known there"
+    "put it into ~/.pgpass (mode 0600) or a service file;"
+    " a typed password is known only to the process that asked for it"
 )
 
 # A refused connection has no SQLSTATE, only words; where they are in another language, they are passed on as they are.
 _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
     (
         r'too many connections for (role|database) "', TooManyConnectionsError, "its CONNECTION LIMIT leaves none",
-        "end some, or raise it: ALTER ROLE or DATABASE ... CONNECTION LIMIT",
+        "end some connections, or raise it: ALTER ROLE or DATABASE ... CONNECTION LIMIT",
     ),
     (
         r"too many clients|too many connections|remaining connection slots",
-        TooManyConnectionsError, "the server has no connection left", "end some, or raise max_connections",
+        TooManyConnectionsError, "the server has no connection left", "end some connections, or raise max_connections",
     ),
     (
         r"query_wait_timeout|no more connections allowed|max clients reached",
-        TooManyConnectionsError, "its pooler has no connection left", "end some, or raise the size of the pool",
+        TooManyConnectionsError, "its pooler has no connection left",
+        "end some connections, or raise the size of the pool",
     ),
     (r"no password supplied|fe_sendauth", PasswordNeededError, NONE_FOUND, WHERE_PASSWORDS_ARE),
     (
         r"password authentication failed", TargetUnavailableError, "the password is wrong", WHERE_PASSWORDS_ARE,
     ),
-    (r'role "[^"]*" does not exist', TargetUnavailableError, "there is no such role", "check the user in the target"),
+    (r'role "[^"]*" does not exist', TargetUnavailableError, "the role does not exist", "check the user in the target"),
     (
-        r'database "[^"]*" does not exist', TargetUnavailableError, "there is no such database",
+        r'database "[^"]*" does not exist', TargetUnavailableError, "the database does not exist",
         "list them with psql -l",
     ),
     (
-        r"no pg_hba\.conf entry", TargetUnavailableError, "the server lets nobody in like this",
-        "allow the host, user and database in its pg_hba.conf",
+        r"no pg_hba\.conf entry", TargetUnavailableError, "its pg_hba.conf has no entry for this connection",
+        "allow the host, user and database there",
     ),
     (
         r"definition of service .* not found|service file .* not found", TargetUnavailableError,
-        "there is no such service", "name it in ~/.pg_service.conf, or in the file that PGSERVICEFILE names",
+        "the service does not exist", "name it in ~/.pg_service.conf, or in the file that PGSERVICEFILE names",
     ),
     (
-        r"shutting down", ServerUnavailableError, "it is shutting down", "try again when it is up",
+        r"shutting down", ServerUnavailableError, "the server is shutting down", "try again when it is up",
     ),
     (
         r"starting up|recovery mode|not yet accepting|read-only|hot standby mode", ServerStartingError,
@@ -123,7 +125,7 @@ _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
         ServerUnavailableError, "the server ended the connection", "check whether it runs",
     ),
     (
-        r"permission denied for database", TargetUnavailableError, "the role must not connect to it",
+        r"permission denied for database", TargetUnavailableError, "the role has no CONNECT privilege on it",
         "GRANT CONNECT ON DATABASE ... TO ...",
     ),
 )  # fmt: skip
@@ -149,7 +151,7 @@ def reading_error(what: str, error: psycopg.Error) -> TargetError:
     if isinstance(error, AnswerError):
         return TargetUnavailableError(what, str(error), "check that it is a PostgreSQL server, and the network")
     if state == LOCK_TIMEOUT:
-        return TargetBusyError(what, "its catalog is locked by somebody", "try again later")
+        return TargetBusyError(what, "its catalog is locked by another session", "try again later")
     if state is None or state.startswith(("57P", "08")):
         return ServerUnavailableError(what, "the connection was lost", "check the server, then try again")
     if state == NO_RIGHT:
@@ -157,20 +159,20 @@ def reading_error(what: str, error: psycopg.Error) -> TargetError:
     if state != INTERNAL and reports_damage(error):
         hint = "restore a backup of the database, or ask for help before anything is written to it"
         return TargetDamagedError(what, f"its catalog is damaged: {message_with_detail(error)}", hint)
-    return TargetError(what, f"cannot be looked at: {said(error)}", "")
+    return TargetError(what, f"cannot be inspected: {said(error)}", "")
 
 
 _SENTENCES: Final[Mapping[str, str]] = {
-    DEADLOCK: "it was in a deadlock with another session, and gave way. Try again",
+    DEADLOCK: "the server ended it to resolve a deadlock with another session. Try again",
     READ_ONLY: "the server or the role allows no change: it is a standby, or default_transaction_read_only is on",
-    DISK_FULL: "the disk of the server is full: what this step had written is given back. Make room, then try again",
+    DISK_FULL: "the disk of the server is full: the space that this step took is free again. Make room, then try again",
     "53300": "the server has no connection left. End some, or use fewer --jobs",
     "53200": "the server is out of memory. Lower maintenance_work_mem, or use fewer --jobs",
     TERMINATED: "an administrator ended the connection, or the server was shut down",
-    CRASHED: "another process of the server crashed, and it restarts. What was not finished is rolled back",
+    CRASHED: "another process of the server crashed, and the server restarts. Unfinished work is rolled back",
     "57P03": "the server is starting or stopping",
-    "XX001": "a page of it is damaged: look at its disk, and at the backups, before anything else",
-    "XX002": "an index of it is damaged: REINDEX it, and look at the disk",
+    "XX001": "a page is damaged. Check the disk of the server and the backups before anything else",
+    "XX002": "an index is damaged. REINDEX it, and check the disk of the server",
     "55006": "it is in use",
 }
 
@@ -188,7 +190,7 @@ def explain(error: psycopg.Error, *, is_closed: bool, waited: float, blockers: s
     if state == LOCK_TIMEOUT:
         return lock_timeout(waited, blockers)
     if state == CANCELLED:
-        return f"somebody else cancelled it: {said(error)}"
+        return f"another session cancelled it: {said(error)}"
     if state in _SENTENCES:
         return _SENTENCES[state or ""]
     if state is None and is_closed:

@@ -45,12 +45,12 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
     Operation.REINDEX: OperationSpec(
         summary="rebuilds every index, one by one, concurrently",
         lock=BLOCKS_MAINTENANCE,
-        after_cancel="the index stays as it was; the unfinished copy is dropped",
+        after_cancel="the old index stays; the unfinished copy is dropped",
     ),
     Operation.OPTIMIZE: OperationSpec(
         summary="does exactly what the advice calls for: VACUUM, ANALYZE, REINDEX, leftovers",
         lock=BLOCKS_EVERYONE_BRIEFLY,
-        after_cancel="what was done stays done",
+        after_cancel="completed steps stay",
     ),
     Operation.CHECK: OperationSpec(
         summary="looks for damage in tables and B-trees (amcheck)",
@@ -61,25 +61,25 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
     Operation.CLEAN_LEFTOVERS: OperationSpec(
         summary="drops invalid indexes that an interrupted REINDEX CONCURRENTLY left behind",
         lock=BLOCKS_MAINTENANCE,
-        after_cancel="the index stays, invalid as it was",
+        after_cancel="the invalid index stays",
     ),
     Operation.VACUUM_FULL: OperationSpec(
         summary="rewrites tables without their dead space, and all their indexes, and analyzes them",
         lock=BLOCKS_EVERYONE,
         after_cancel="nothing changed",
         is_repeatable=False,
-        needs_confirmation="locks everybody out of each table while it is rewritten",
+        needs_confirmation="blocks all access to each table while it is rewritten",
     ),
     Operation.CLUSTER: OperationSpec(
         summary="rewrites tables in the order of the index they are clustered on, and analyzes them",
         lock=BLOCKS_EVERYONE,
         after_cancel="nothing changed",
         is_repeatable=False,
-        needs_confirmation="locks everybody out of each table while it is rewritten",
+        needs_confirmation="blocks all access to each table while it is rewritten",
     ),
 }
 DEFAULT_OPERATIONS: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
-OFFLINE_REINDEX: Final = "with --offline keeps writers, and nearly all readers, off each table meanwhile"
+OFFLINE_REINDEX: Final = "with --offline blocks writers, and nearly all readers, of each table"
 
 
 def operation_infos() -> tuple[OperationInfo, ...]:
@@ -101,7 +101,7 @@ _LEAVES_DAMAGE_ALONE: Final = frozenset({Operation.OPTIMIZE, Operation.CLEAN_LEF
 def damage_warnings(operations: Sequence[Operation], damaged_tables: Collection[str]) -> tuple[str, ...]:
     if damaged_tables and any(SPECS[name].writes for name in operations if name not in _LEAVES_DAMAGE_ALONE):
         names = listed(sorted(damaged_tables), 3)
-        return (f"the last check found {names} damaged: to write there can make it worse; --needed leaves it alone",)
+        return (f"the last check found {names} damaged. Writing there can make it worse; --needed leaves it out",)
     return ()
 
 
@@ -110,7 +110,7 @@ def remarks(operations: Sequence[Operation], damaged_tables: Collection[str] = (
     said = list(damage_warnings(operations, damaged_tables))
     rewrites = [name for name in operations if name in {Operation.VACUUM_FULL, Operation.CLUSTER}]
     if rewrites and Operation.REINDEX in operations:
-        said.append(f"{rewrites[0]} rebuilds the indexes of its tables, too: reindex repeats that")
+        said.append(f"{rewrites[0]} also rebuilds the indexes of its tables; reindex would repeat that")
     if rewrites and Operation.ANALYZE in operations:
-        said.append(f"{rewrites[0]} analyzes its tables, too: analyze repeats that")
+        said.append(f"{rewrites[0]} also analyzes its tables; analyze would repeat that")
     return tuple(said)

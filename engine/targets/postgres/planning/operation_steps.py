@@ -112,8 +112,8 @@ def _vacuum_reason(table: Table) -> str:
         of_all = f", {table.dead_share:.0%} of all" if table.rows > 0 else ""
         return f"{counted(table.dead_rows, 'dead row')}{of_all}"
     if table.is_counted or not table.pages:
-        return "no dead rows; what is old is frozen, and the visibility map renewed"
-    return "removes dead rows: how many there are the server has not counted"
+        return "no dead rows; freezes old rows and updates the visibility map"
+    return "removes dead rows; the server has not counted them"
 
 
 def _may_have_dead_rows(table: Table) -> bool:
@@ -204,8 +204,8 @@ def _stage_reason(stage: int) -> str:
 
 def _analyze_reason(table: Table) -> str:
     if table.is_partitioned:
-        return "nobody else does it: autovacuum leaves partitioned tables out"
-    return "statistics as the table is now"
+        return "autovacuum never analyzes partitioned tables"
+    return "collects current statistics"
 
 
 def reindex_steps(
@@ -225,7 +225,7 @@ def reindex_steps(
             operation=Operation.REINDEX,
             command=f"REINDEX INDEX {'' if offline else 'CONCURRENTLY '}{index.sql}",
             reason=reasons.get(index.oid)
-            or (f"TOAST of {index.table_shown}" if index.of_toast else "rebuilt as it is"),
+            or (f"TOAST of {index.table_shown}" if index.of_toast else "rebuilt because you asked"),
             lock=BLOCKS_WRITERS if offline else spec.lock,
             after_cancel="nothing changed" if offline else spec.after_cancel,
             disk_needed=index.pages * PAGE,
@@ -262,9 +262,9 @@ def rewrite_steps(operation: Operation, tables: Iterable[Table], options: Option
                 first_command=first,
                 follow_up_command=then,
                 settings=_speed(options),
-                reason="rewritten as it was asked for; after that its dead rows are counted anew",
+                reason="rewritten because you asked; ANALYZE then renews its statistics",
                 lock=spec.lock,
-                after_cancel=f"{spec.after_cancel}; where it is rewritten already, only ANALYZE is left out",
+                after_cancel=f"{spec.after_cancel}; after the rewrite, only ANALYZE is left out",
                 disk_needed=(table.pages + table.index_pages) * PAGE,
                 conflict=table.shown,
                 weight=weight(Model.REWRITE, _table(table)),
@@ -282,7 +282,7 @@ def drop_steps(leftovers: Iterable[Index]) -> list[PgStep]:
         PgStep(
             object=index.shown,
             command=f"DROP INDEX CONCURRENTLY IF EXISTS {index.sql}",
-            reason=f"an interrupted REINDEX CONCURRENTLY of {index.table_shown} left it: it only costs",
+            reason=f"an interrupted REINDEX CONCURRENTLY of {index.table_shown} left it: no query uses it",
             lock=spec.lock,
             after_cancel=spec.after_cancel,
             conflict=index.table_shown,
@@ -316,7 +316,7 @@ def _toast_check(table: Table, check: str) -> PgStep:
     return _check_step(
         f"TOAST of {table.shown}",
         f"SELECT blkno, offnum, msg {of} LIMIT {MAX_FINDINGS}",
-        "its pages and rows",
+        "checks its pages and rows",
         pages=table.toast_pages or 0,
         subject=_table(table),
         is_compared_with=True,
@@ -332,7 +332,7 @@ def _heap_check(table: Table, check: str, *, full: bool) -> PgStep:
     return _check_step(
         table.shown,
         command(", check_toast => true") if toast else command(),
-        "its pages and rows, and the values that they have in TOAST" if toast else "its pages and rows",
+        "checks its pages and rows, and their values in TOAST" if toast else "checks its pages and rows",
         pages=table.pages,
         subject=_table(table),
         uncompared_command=command() if toast else "",
@@ -353,7 +353,7 @@ def _tree_check(index: Index, check: str, *, full: bool) -> PgStep:
     return _check_step(
         index.shown,
         command(compared=full),
-        "every row of its table is looked for in it" if full else "its order and structure",
+        "checks that it holds every row of its table" if full else "checks its order and structure",
         pages=index.pages + (index.table_pages if full else 0),
         subject=_index(index),
         uncompared_command=command(compared=False) if full else "",

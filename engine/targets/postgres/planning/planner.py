@@ -156,9 +156,9 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         *(operation_steps.database_statistics(version) if any(table.oid in old for table in dirty) else ()),
         *recorded,
     ]
-    left_out = [f"left out, as {exclusive}"] if exclusive else []
+    left_out = [f"left out: {exclusive}"] if exclusive else []
     if damaged := sorted({*needed.damaged, *options.leave_out}):
-        left_out.append(f"left out, as the last check found damage there: {listed(damaged, 3)}")
+        left_out.append(f"left out: the last check found damage in {listed(damaged, 3)}")
     planned = _plan_of(
         Operation.OPTIMIZE,
         steps,
@@ -199,7 +199,7 @@ async def _planned(reader: Reader, operation: Operation, options: Options, found
         case Operation.CLEAN_LEFTOVERS:
             leftovers, forbidden_leftovers = _allowed(_leftovers(found.indexes))
             steps = operation_steps.drop_steps(leftovers)
-            return _plan_of(operation, steps, server, forbidden=forbidden_leftovers, nothing="no index is left over")
+            return _plan_of(operation, steps, server, forbidden=forbidden_leftovers, nothing="no leftover index")
         case Operation.CHECK:
             return await _check(reader, options, found)
         case _:
@@ -240,14 +240,14 @@ def _reindex(
         exclusive and not (wanted or forbidden) and found.is_named and not found.tables
     ):  # an index is all that was named
         return OperationPlan(operation=operation, refused=exclusive)
-    nothing = [f"left out, as {exclusive}"] if exclusive else []
+    nothing = [f"left out: {exclusive}"] if exclusive else []
     warnings = list(nothing)
     if leftovers := _leftovers(found.indexes):
         names = listed([index.shown for index in leftovers])
-        warnings.append(f"left out, as they are leftovers that clean-leftovers drops: {names}")
+        warnings.append(f"left out: leftovers, which clean-leftovers drops: {names}")
     if invalid:
-        can = "reindex --object NAME rebuilds one, a unique one where there are no duplicates"
-        nothing.append(f"left out, as they are invalid: {listed(invalid)}. Drop them, or name them: {can}")
+        how = "reindex --object NAME rebuilds one, a unique one only without duplicates"
+        nothing.append(f"left out: invalid indexes: {listed(invalid)}. Drop them, or name them: {how}")
         warnings.append(nothing[-1])
     steps = operation_steps.reindex_steps(wanted, tables, options, {}, [one.drift for one in drifted])
     recorded, not_recorded = recording(drifted, {index.oid: index.shown for index in wanted}) if steps else ([], [])
@@ -262,7 +262,7 @@ def _reindex(
 
 
 def _rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index], str]:
-    """Those that can be rebuilt as it is asked for; and why the others cannot, and what can, if there are any."""
+    """The indexes that can be rebuilt with these options, and why the others cannot."""
     exclusive = [] if options.server.offline else [index for index in indexes if index.is_exclusion]
     if not exclusive:
         return list(indexes), ""
@@ -277,7 +277,7 @@ def _rewrite(operation: Operation, options: Options, found: Scope, server: Serve
         without = [table for table in wanted if table.clustered_by is None]
         if found.is_named and without:
             name = without[0].shown
-            why = f"{name} has no index to go by: ALTER TABLE {name} CLUSTER ON index_name"
+            why = f"{name} is not clustered on an index. Choose one: ALTER TABLE {name} CLUSTER ON index_name"
             return OperationPlan(operation=operation, refused=why)
         wanted = [table for table in wanted if table.clustered_by is not None]
     steps = operation_steps.rewrite_steps(operation, wanted, options, server.version)
@@ -287,13 +287,13 @@ def _rewrite(operation: Operation, options: Options, found: Scope, server: Serve
 async def _check(reader: Reader, options: Options, found: Scope) -> OperationPlan:
     extension = await reader.rows(AMCHECK, row=(str,), most=1)
     if not extension:
-        why = "the extension amcheck is not installed in this database: CREATE EXTENSION amcheck; as a superuser"
+        why = "the extension amcheck is not installed in this database. As a superuser: CREATE EXTENSION amcheck;"
         return OperationPlan(operation=Operation.CHECK, refused=why)
     ((schema,),) = extension
     if forbidden := [function for (function,) in await reader.rows(AMCHECK_FORBIDDEN, [schema], row=(str,))]:
         role = reader.server.user
         command = f"GRANT EXECUTE ON FUNCTION {', '.join(forbidden)} TO {quote(role)};"
-        why = f"{role} may not run what amcheck looks with. As a superuser: {command}"
+        why = f"{role} may not execute the functions of amcheck. As a superuser: {command}"
         return OperationPlan(operation=Operation.CHECK, refused=why)
     indexes = [index for index in found.indexes if index.is_valid]
     full = options.check_level is CheckLevel.FULL
@@ -329,10 +329,12 @@ def _missing_rights(forbidden: Sequence[Table | Index], server: Server) -> list[
 def _missing_toast_right(indexes: Sequence[Index], role: str) -> str:
     names = listed([index.table_shown for index in indexes])
     if any(index.is_leftover for index in indexes):
-        return f"what is left over of the TOAST index of {names}: {role} may not drop it, a superuser may"
+        return f"the leftover TOAST index of {names}: {role} may not drop it, a superuser may"
     command = "REINDEX TABLE CONCURRENTLY " + (names if len(indexes) == 1 else "NAME")
-    what, itself = ("TOAST index", "itself") if len(indexes) == 1 else ("TOAST indexes", "themselves")
-    return f"the {what} of {names}, which {role} may not rebuild by {itself}. As who may maintain the table: {command};"
+    what, them = ("TOAST index", "it") if len(indexes) == 1 else ("TOAST indexes", "them")
+    return (
+        f"the {what} of {names}: {role} may not rebuild {them} alone. As a role that may maintain the table: {command};"
+    )
 
 
 def _plan_of(
@@ -375,4 +377,6 @@ async def _in_parallel(reader: Reader, planned: OperationPlan, options: Options)
         most, why = max(own, 1), "the CONNECTION LIMIT of the role or the database leaves no more"
     if most >= wanted:
         return replace(planned, parallel=wanted)
-    return replace(planned, parallel=most, warnings=(*planned.warnings, f"{most} at once instead of {wanted}: {why}"))
+    return replace(
+        planned, parallel=most, warnings=(*planned.warnings, f"{most} steps run at once instead of {wanted}: {why}")
+    )

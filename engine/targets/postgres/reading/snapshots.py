@@ -31,6 +31,6 @@ async def oldest_snapshot(reader: Reader, seconds: float, limit: str) -> str:
     ((pid, who, age, number),) = rows
     more = f" and {counted(number - 1, 'other')}" if number > 1 else ""
     return (
-        f"pid {pid} ({who} for {span(age)}){more} may still look at the old indexes. Each new one waits for that at its"
-        f" end, {limit}; that blocks nobody who reads or writes"
+        f"pid {pid} ({who} for {span(age)}){more} may still use the old indexes. Each new index waits for that at its"
+        f" end, {limit}; that wait blocks no reads or writes"
     )

@@ -37,7 +37,7 @@ class TruncatedFile:
     def in_words(self, table: str) -> str:
         name = f"TOAST of {table}" if self.of_toast else table
         counted = f"{self.pages_counted:,} when they were last counted"
-        return f"{name}: its file has {self.pages:,} pages, and had {counted}: its end may be lost"
+        return f"{name}: its file has {self.pages:,} pages, {counted}: its end may be lost"
 
 
 async def truncated_files(reader: Reader, oid: int) -> list[TruncatedFile]:

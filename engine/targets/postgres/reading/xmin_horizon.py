@@ -44,7 +44,7 @@ SELECT quote_literal(gid), age(transaction)::int8, extract(epoch FROM clock_time
 FROM pg_prepared_xacts
 UNION ALL
 SELECT 'replication slot ' || slot_name, age(one.xmin)::int8, NULL,
-    CASE WHEN active THEN 'active' ELSE 'inactive: drop it if nobody needs it' END, one.reach
+    CASE WHEN active THEN 'active' ELSE 'inactive: drop it if it is not needed' END, one.reach
 FROM pg_replication_slots AS s
 CROSS JOIN LATERAL (VALUES (s.xmin, 'all'), (s.catalog_xmin, 'catalog')) AS one (xmin, reach)
 WHERE one.xmin IS NOT NULL
@@ -113,5 +113,5 @@ def warnings(horizon: XminHorizon) -> list[str]:
     if not old:
         return []
     more = f" and {len(old) - 1} more" if len(old) > 1 else ""
-    unsure = "" if horizon.is_complete else "; of other roles it cannot be seen"
-    return [f"rows that died since cannot be removed as long as there is {old[0].text}{more}{unsure}"]
+    unsure = "" if horizon.is_complete else "; sessions of other roles are not visible"
+    return [f"newer dead rows are held back by {old[0].text}{more}{unsure}"]

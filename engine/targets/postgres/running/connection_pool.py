@@ -141,7 +141,7 @@ class ConnectionPool:
     def take_refusal(self) -> str:
         """Why there are fewer than were asked for; "" after the first time, and where there are not."""
         error, self._refused = self._refused, None
-        return f"fewer run at once than --jobs asks for: {error.why} ({error.hint})" if error is not None else ""
+        return f"fewer steps run at once than --jobs allows: {error.why} ({error.hint})" if error is not None else ""
 
     async def close(self) -> None:
         await self._outage.end()

@@ -79,7 +79,7 @@ class InvalidIndexCleanup:
             removals = await self._drop(found, DROP_WAIT) if found else []
             has_replacement = is_lost and await invalid_indexes.has_replacement(self._reader, step.subject)
         except (TargetError, psycopg.Error) as error:
-            problem = f"whether an unfinished copy of {step.object} is left could not be found out: {said(error)}"
+            problem = f"could not look for an unfinished copy of {step.object}: {said(error)}"
             return CleanupResult(problem=problem)
         self._left += [removal.leftover for removal in removals if removal.problem]
         return CleanupResult(tuple(removals), has_replacement=has_replacement)

@@ -108,10 +108,7 @@ class Removal:
         if not self.problem:
             return f"{'the old index' if is_old else 'the unfinished copy'} {name} was dropped"
         what = f"the new index is in place, and the old one, {name}," if is_old else f"the unfinished copy {name}"
-        return (
-            f"{what} is left over: it could not be dropped, {self.problem}."
-            f" Drop it later with: DROP INDEX CONCURRENTLY {self.leftover.sql}"
-        )
+        return f"{what} was not dropped, {self.problem}. Drop it later: DROP INDEX CONCURRENTLY {self.leftover.sql}"
 
 
 async def drop(connection: Connection, leftover: Leftover, *, waited: float) -> Removal:

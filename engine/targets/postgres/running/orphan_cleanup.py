@@ -37,11 +37,11 @@ async def end_orphans(reader: Reader, name: str) -> list[str]:
         for pid, command in running:
             if pid not in told and time.monotonic() > patience:
                 await reader.rows(_END, [pid], row=(bool,))
-                told[pid] = f"pid {pid} of the process that died still ran, and was ended: {command}"
+                told[pid] = f"pid {pid} of the dead process still ran and was terminated: {command}"
         if time.monotonic() > give_up:
             pids = ", ".join(str(pid) for pid, _ in running)
-            why = f"what an earlier attempt had begun still runs there, and does not end: pid {pids}"
-            raise TargetBusyError(reader.what, why, "look at pg_stat_activity, then try again")
+            why = f"a command of an earlier attempt still runs on the server and does not end: pid {pids}"
+            raise TargetBusyError(reader.what, why, "check pg_stat_activity, then try again")
         await asyncio.sleep(0.1)
     return list(told.values())
 
@@ -68,11 +68,11 @@ async def outcomes_of_rewrites(reader: Reader, earlier: Sequence[Step]) -> list[
             continue
         (file,) = await reader.row(_FILE, [before["oid"]], row=(int | None,))
         if file is None:
-            said.append(f"{step.object} is gone: somebody has dropped it")
+            said.append(f"{step.object} no longer exists: another session dropped it")
         elif file == before["file"]:
             said.append(f"nothing changed in {step.object}")
         else:
             name = "CLUSTER" if before.get("method") == Method.CLUSTER else "VACUUM FULL"
-            was = f"{step.object} was rewritten: its {name} was completed, unless somebody else has done it"
-            said.append(f"{was}; it may still have to be analyzed")
+            was = f"{step.object} was rewritten: its {name} completed"
+            said.append(f"{was}; run ANALYZE on it")
     return said

@@ -35,15 +35,15 @@ def partial_effect(step: PgStep, reason: Reason | None, removals: Sequence[Remov
         case Method.VACUUM:
             dead = step.subject.dead_rows if step.subject is not None else 0
             of = f" of {counted(dead, 'dead row')}" if dead else ""
-            return f"what was removed{of} stays removed, the rest goes with the next run"
+            return f"what was removed{of} stays removed, the next run removes the rest"
         case Method.VACUUM_FULL | Method.CLUSTER | Method.REINDEX:
             return NOTHING_CHANGED
         case Method.REINDEX_CONCURRENTLY:
             return _by_rebuild(removals)
         case Method.DROP_LEFTOVER:
-            return "the index stays, invalid as it was"
+            return "the invalid index stays"
         case Method.CHECK:
-            return "it did not get through; a check changes nothing"
+            return "not completed; a check changes nothing"
         case Method.STATISTICS | Method.RECORD_VERSION:
             return "the next run does it"
 
@@ -51,5 +51,5 @@ def partial_effect(step: PgStep, reason: Reason | None, removals: Sequence[Remov
 def _by_rebuild(removals: Sequence[Removal]) -> str:
     undropped = [removal.leftover.shown for removal in removals if removal.problem]
     if undropped:
-        return f"the index stays as it was; left over, and invalid: {listed(undropped)}"
-    return "the index stays as it was" + ("; its unfinished copy was dropped" if removals else "")
+        return f"the old index stays; left over, and invalid: {listed(undropped)}"
+    return "the old index stays" + ("; its unfinished copy was dropped" if removals else "")

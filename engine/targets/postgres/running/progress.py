@@ -206,7 +206,7 @@ def _waiting(row: Row) -> tuple[WaitsFor, str]:
     The transactions of others are waited for by locks on their ids. Nobody queues behind these.
     """
     if row.get("wait_event") not in _OF_TRANSACTIONS:
-        return WaitsFor.LOCK, f"{WAITING}: {row.get('blockers') or 'held by somebody'}"
+        return WaitsFor.LOCK, f"{WAITING}: {row.get('blockers') or 'held by another session'}"
     who, index = row.get("transactions") or "somebody", row.get("create_index") or {}
     of = "snapshot" if index.get("phase") == "waiting for old snapshots" else "transaction"
     return WaitsFor.TRANSACTIONS, f"waiting for {of} of {who}"

@@ -47,7 +47,7 @@ def step_result(
         return StepResult(status=Status.FAILED, error=why, reason=Reason.TARGET_BUSY, effect=effect or None)
     if answer.error is not None:
         if answer.error.sqlstate in errors.GONE if is_gone is None else is_gone:
-            return StepResult(status=Status.SKIPPED, error="it is gone: somebody has dropped it meanwhile")
+            return StepResult(status=Status.SKIPPED, error="it no longer exists: another session dropped it")
         if step.method is Method.CHECK and errors.reports_damage(answer.error):
             return checking.finding_of_error(step, answer.error, damaged or checking.damaged_object(step))
         why = errors.explain(answer.error, is_closed=is_closed, waited=waited, blockers=blockers.text)
@@ -59,8 +59,8 @@ def step_result(
     if was_skipped_by_server(step, answer):
         return StepResult(status=Status.SKIPPED, error=warnings[0], warnings=(f"{step.object}: {warnings[0]}",))
     if kept := effect.get("rows_kept"):
-        who = f" as long as there is {held_by}" if held_by else ": somebody may still see them"
-        warnings.append(f"{step.object}: {counted(kept, 'dead row')} cannot be removed{who}")
+        who = f"held back by {held_by}" if held_by else "another session may still see them"
+        warnings.append(f"{step.object}: {counted(kept, 'dead row')} not yet removable: {who}")
     return StepResult(status=Status.COMPLETED, effect=effect or None, warnings=tuple(warnings))
 
 
@@ -90,6 +90,7 @@ def missing_follow_up(step: PgStep, why: str) -> Notice:
 
 def _waited_in_vain(wait_limits: WaitLimits | None, waited: float, blockers: Blockers) -> str:
     if wait_limits is not None and wait_limits.waits_for is WaitsFor.TRANSACTIONS:
-        who = f"the transaction of {blockers.transactions}" if blockers.transactions else "a transaction of somebody"
+        session = blockers.transactions
+        who = f"the transaction of {session}" if session else "a transaction of another session"
         return f"it waited {span(wait_limits.waited)} for {who}. End it, or give a longer --snapshot-wait"
     return errors.lock_timeout(waited, blockers.text)

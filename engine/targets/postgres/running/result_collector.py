@@ -127,9 +127,9 @@ class ResultCollector:
     def _give_way(self, step: PgStep, result: StepResult) -> StepResult:
         self._yields[step] += 1
         if self._yields[step] < MOST_ATTEMPTS:
-            why = "others waited behind it, so it gave way: it comes again after the others"
+            why = "sessions waited behind it, so it gave way; it runs again after the other steps"
             return replace(result, status=Status.SKIPPED, error=why, requeue=True)
-        why = f"others waited behind it each time, so it gave way {MOST_ATTEMPTS} times"
+        why = f"sessions waited behind it each time, so it gave way {MOST_ATTEMPTS} times"
         return replace(result, status=Status.SKIPPED, error=why, warnings=(f"{step.object}: {why}",))
 
     async def _with_truncated_files(self, step: PgStep, oid: int, result: StepResult) -> StepResult:

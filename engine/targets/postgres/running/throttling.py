@@ -50,9 +50,9 @@ async def throttled_by(reader: Reader, options: ServerOptions) -> str:
     if options.max_lag is not None:
         (lag,) = await reader.row(_LAG, row=(int,))
         if lag > options.max_lag:
-            return f"a standby is {memory(_rounded(lag))} behind, {memory(options.max_lag)} are allowed"
+            return f"a standby is {memory(_rounded(lag))} behind (limit {memory(options.max_lag)})"
     load = None if options.pause_while is None else await load_query.ask(reader, options.pause_while)
-    return f"the load query says {load_query.in_words(load)}" if load is not None and load > 0 else ""
+    return f"the load query returned {load_query.in_words(load)}" if load is not None and load > 0 else ""
 
 
 def _rounded(size: int) -> int:
@@ -66,8 +66,8 @@ async def uncounted_standbys(reader: Reader, options: ServerOptions) -> list[str
     if options.max_lag is None:
         return []
     return [
-        f"the standby of slot {slot} is not connected, and not counted by --max-lag; {memory(_rounded(kept))} of WAL"
-        " are kept for it. Connect it, or drop the slot if nobody needs it"
+        f"the standby of slot {slot} is not connected, so --max-lag does not count it; {memory(_rounded(kept))} of WAL"
+        " are kept for it. Connect it, or drop the slot if it is not needed"
         for slot, kept in await reader.rows(_DISCONNECTED, row=(str, int))
     ]
 

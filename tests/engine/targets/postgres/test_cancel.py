@@ -60,7 +60,7 @@ async def test_a_running_step_is_stopped_and_leaves_nothing(
                 Operation.ANALYZE: "the old statistics stay",
                 Operation.REINDEX: "nothing changed"
                 if offline
-                else "the index stays as it was; its unfinished copy was dropped",
+                else "the old index stays; its unfinished copy was dropped",
             }.get(operation, "nothing changed")
             if operation is Operation.REINDEX and not offline:
                 assert result.warnings == ("the unfinished copy public.slow_number_ccnew was dropped",)
@@ -150,7 +150,7 @@ async def test_of_a_vacuum_that_was_cancelled_what_it_did_stays(database: Databa
         cancel.set()
         result = await task
     assert result.status is Status.CANCELLED
-    assert result.left == "what was removed of 20,000 dead rows stays removed, the rest goes with the next run"
+    assert result.left == "what was removed of 20,000 dead rows stays removed, the next run removes the rest"
 
 
 @pytest.mark.parametrize("tables", [1, FEW + 1])
@@ -212,7 +212,7 @@ async def test_leftovers_are_left_out_of_a_rebuild_and_cleaned_on_request(databa
     leave_something_behind(database)
     planned = await plan(database.url, Operation.REINDEX, OFFLINE)
     assert [step.object for step in planned.steps] == ["public.slow_number"]
-    assert planned.warnings == ("left out, as they are leftovers that clean-leftovers drops: public.slow_number_ccnew",)
+    assert planned.warnings == ("left out: leftovers, which clean-leftovers drops: public.slow_number_ccnew",)
     assert statuses(await run(database.url, Operation.CLEAN_LEFTOVERS)) == {Status.COMPLETED}
     assert database.invalid_indexes() == []
 
@@ -231,10 +231,10 @@ async def test_trap_a_reader_that_stays_makes_a_concurrent_rebuild_leave_somethi
     if result.undropped:
         assert result.undropped == {
             "public.item_pkey_ccnew": "the unfinished copy public.item_pkey_ccnew is left over: it could not be"
-            " dropped, because others were using its table for 1 s. Drop it later with: DROP INDEX CONCURRENTLY"
+            " dropped, because others were using its table for 1 s. Drop it later: DROP INDEX CONCURRENTLY"
             ' "public"."item_pkey_ccnew"'
         }
-        assert result.left == "the index stays as it was; left over, and invalid: public.item_pkey_ccnew"
+        assert result.left == "the old index stays; left over, and invalid: public.item_pkey_ccnew"
         assert database.invalid_indexes()
         async with connected(database.url) as session:
             planned = await session.plan(Operation.CLEAN_LEFTOVERS, Options())

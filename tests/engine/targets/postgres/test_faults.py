@@ -161,7 +161,7 @@ async def test_a_standby_is_refused_and_can_be_looked_at(own: PostgresServer) ->
         async with connected(own.url()):
             pass
     async with connected(own.url(), writing=False) as session:
-        assert (await session.info()).remarks == ("it is a standby: it can only be looked at",)
+        assert (await session.info()).remarks == ("it is a standby: it can be inspected, not maintained",)
         advice = {one.operation: one for one in await session.advise(TargetHistory(now=0), budget=0.5)}
         assert advice[Operation.VACUUM].reason == "a standby does not count what happens to tables: ask its primary"
         assert (advice[Operation.ANALYZE].level, advice[Operation.OPTIMIZE].level) == (Level.UNKNOWN, Level.UNKNOWN)
@@ -185,7 +185,7 @@ async def test_a_disk_that_is_full_fails_the_step_in_words_and_gives_its_space_b
             full, other = results["public.item"], results["public.other"]
             assert (full.status, other.status) == (Status.FAILED, Status.COMPLETED)
             assert str(full.error).startswith(
-                "the disk of the server is full: what this step had written is given back"
+                "the disk of the server is full: the space that this step took is free again"
             )
             database("DROP TABLE item", "DROP TABLESPACE small")
     finally:
@@ -240,7 +240,9 @@ async def test_a_password_comes_from_the_pass_file_and_its_lack_is_told(
             passwords.chmod(mode)
             monkeypatch.setenv("PGPASSFILE", str(passwords))
             if wrong:
-                with pytest.raises(PasswordNeededError, match="it asks for a password, and none was found") as caught:
+                with pytest.raises(
+                    PasswordNeededError, match="the server asks for a password, and none was found"
+                ) as caught:
                     await target.identify()
                 assert "pgpass" in caught.value.hint
                 assert "s3cret" not in str(caught.value)

@@ -95,8 +95,8 @@ async def test_trap_a_vacuum_full_that_was_completed_while_its_process_died_is_t
     assert (child.status, child.reason) == (Status.FAILED, Reason.OWNER_LOST)
     assert child.error == (
         "the process that ran it died: what it had not finished does not run any more,"
-        " and public.item was rewritten: its VACUUM FULL was completed, unless somebody else has done it"
-        "; it may still have to be analyzed"
+        " and public.item was rewritten: its VACUUM FULL completed"
+        "; run ANALYZE on it"
     )
 
 
@@ -139,7 +139,7 @@ async def test_what_does_not_notice_that_its_client_is_gone_is_ended(database: D
         await until(database, SLEEPS)
         async with connected(database.url, name="test 1/2") as session:
             (told,) = await session.cleanup_orphans(())
-        assert told == (f"pid {pid} of the process that died still ran, and was ended: SELECT pg_sleep(600)")
+        assert told == (f"pid {pid} of the dead process still ran and was terminated: SELECT pg_sleep(600)")
         with pytest.raises(psycopg.errors.AdminShutdown):
             await running
 

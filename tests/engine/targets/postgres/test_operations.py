@@ -67,7 +67,7 @@ async def test_trap_dead_rows_that_somebody_may_still_see_are_a_warning_with_who
         assert result.effect is not None
         assert result.effect["rows_kept"] == 5_000
         (warning,) = result.warnings
-        assert warning.startswith("public.item: 5,000 dead rows cannot be removed as long as there is pid")
+        assert warning.startswith("public.item: 5,000 dead rows not yet removable: held back by pid")
         assert f"pid {other.info.backend_pid} (somebody, postgres, idle in transaction for " in warning
 
 
@@ -194,8 +194,8 @@ async def test_without_the_right_it_is_refused_with_what_to_grant(database: Data
 
 
 TOAST_LEFT_OUT = (
-    "left out: the TOAST index of public.item, which joe may not rebuild by itself."
-    " As who may maintain the table: REINDEX TABLE CONCURRENTLY public.item;"
+    "left out: the TOAST index of public.item: joe may not rebuild it alone."
+    " As a role that may maintain the table: REINDEX TABLE CONCURRENTLY public.item;"
 )
 
 
@@ -264,7 +264,7 @@ async def test_reindex_offline_is_plain(database: Database) -> None:
 
 
 EXCLUSIVE = (
-    "left out, as exclusion constraints cannot be rebuilt concurrently: public.booked_room_excl."
+    "left out: exclusion constraints cannot be rebuilt concurrently: public.booked_room_excl."
     " reindex --offline --object NAME can do it, and blocks writers"
 )
 
@@ -275,7 +275,7 @@ async def test_an_exclusion_constraint_cannot_be_rebuilt_concurrently_and_is_tol
     assert planned.warnings == (EXCLUSIVE,)
     assert "public.booked_room_excl" in await run(database.url, Operation.REINDEX, ServerOptions(offline=True))
     named = await plan(database.url, Operation.REINDEX, objects=("booked_room_excl",))
-    assert (named.steps, named.refused) == ((), EXCLUSIVE.removeprefix("left out, as "))
+    assert (named.steps, named.refused) == ((), EXCLUSIVE.removeprefix("left out: "))
     of_a_table = await plan(database.url, Operation.REINDEX, objects=("booked",))
     assert (of_a_table.refused, of_a_table.warnings) == (None, (EXCLUSIVE,))
     database("CREATE TABLE plain (area box, EXCLUDE USING gist (area WITH &&))")  # which has no TOAST table
@@ -563,7 +563,7 @@ async def test_a_check_by_a_role_that_may_not_run_amcheck_is_refused_with_what_t
     database(*ITEMS, "CREATE EXTENSION amcheck", "CREATE ROLE joe LOGIN")
     refused = str((await plan(database.as_user("joe"), Operation.CHECK)).refused)
     why, _, command = refused.partition(" As a superuser: ")
-    assert why == "joe may not run what amcheck looks with."
+    assert why == "joe may not execute the functions of amcheck."
     assert command.startswith(
         "GRANT EXECUTE ON FUNCTION public.bt_index_check(regclass,boolean), public.verify_heapam("
     )

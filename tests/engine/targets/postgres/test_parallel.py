@@ -172,7 +172,7 @@ async def test_there_are_never_more_at_once_than_the_server_has_connections_for(
         database(f"CREATE TABLE t{number} (a int)")
     planned = await plan(database.url, Operation.VACUUM, PUBLIC, jobs=60)
     assert 1 < planned.parallel < 40
-    assert planned.warnings[0].startswith(f"{planned.parallel} at once instead of 60: the server has ")
+    assert planned.warnings[0].startswith(f"{planned.parallel} steps run at once instead of 60: the server has ")
 
 
 @pytest.mark.parametrize("jobs", [None, 1])

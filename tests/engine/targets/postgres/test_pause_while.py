@@ -131,7 +131,7 @@ async def test_true_and_what_is_more_than_nothing_hold_steps_back(shop: Database
     assert (await plan(shop.url, Operation.ANALYZE, server, objects=("item",))).refused is None
     async with connected(shop.url) as session:
         held_up = await throttled_by(session._reader, server)  # type: ignore[attr-defined]
-    assert held_up == (f"the load query says {says}" if says else "")
+    assert held_up == (f"the load query returned {says}" if says else "")
 
 
 @pytest.mark.parametrize(

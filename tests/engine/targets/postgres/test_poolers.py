@@ -259,7 +259,7 @@ async def test_a_full_pool_in_session_mode_makes_fewer_run_at_once_and_fails_non
         assert (child.status, child.error, len(child.steps)) == (Status.COMPLETED, None, 12)
         assert {step.status for step in child.steps} == {Status.COMPLETED}
         (warning,) = child.warnings
-        assert "fewer run at once than --jobs asks for: its pooler" in warning
+        assert "fewer steps run at once than --jobs allows: its pooler" in warning
         assert seen_by_an_application(pool) == UNTOUCHED
 
 

@@ -323,7 +323,7 @@ async def test_with_fewer_connections_than_asked_for_it_goes_on_and_says_so_once
     (child,) = job.children
     assert (child.status, child.error) == (Status.COMPLETED, None)
     assert len(child.steps) == 12
-    said = "2 at once instead of 6: the CONNECTION LIMIT of the role or the database leaves no more"
+    said = "2 steps run at once instead of 6: the CONNECTION LIMIT of the role or the database leaves no more"
     assert [warning for warning in child.warnings if "at once" in warning] == [said]
 
 
@@ -341,7 +341,7 @@ async def test_where_the_connections_are_taken_only_then_it_goes_on_with_those_t
         results = await asyncio.gather(*(session.execute(step, StepContext()) for step in plan.steps[:6]))
     assert {result.status for result in results} == {Status.COMPLETED}
     (warning,) = [warning for result in results for warning in result.warnings]
-    assert warning.startswith("fewer run at once than --jobs asks for: its CONNECTION LIMIT leaves none")
+    assert warning.startswith("fewer steps run at once than --jobs allows: its CONNECTION LIMIT leaves none")
 
 
 async def test_where_no_connection_is_left_at_all_one_is_waited_for(database: Database) -> None:

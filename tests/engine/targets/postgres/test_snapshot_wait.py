@@ -126,7 +126,7 @@ async def test_after_the_snapshot_wait_it_gives_up_and_leaves_nothing(
     assert f" for the transaction of pid {pid}, idle in transaction since " in str(result.error)
     assert str(result.error).endswith("End it, or give a longer --snapshot-wait")
     assert not is_rebuilt(shop, before)
-    assert str(result.left).startswith("the index stays as it was")
+    assert str(result.left).startswith("the old index stays")
 
 
 async def test_the_lock_timeout_holds_for_the_lock_that_others_queue_for(shop: Database, before: int) -> None:
@@ -268,4 +268,4 @@ async def test_a_plan_tells_of_an_old_snapshot_and_for_how_long_it_is_waited_for
             await session.plan(Operation.REINDEX, Options(objects=("item_name",)))
             said = await session.find_blockers(Operation.REINDEX)
     assert said.startswith(f"it would have to wait: pid {pid} (")
-    assert "at its end, up to 1h (--snapshot-wait); that blocks nobody who reads or writes" in said
+    assert "at its end, up to 1h (--snapshot-wait); that wait blocks no reads or writes" in said

@@ -77,8 +77,8 @@ async def test_the_same_database_has_one_key(database: Database) -> None:
 @pytest.mark.parametrize(
     ("change", "why", "hint"),
     [
-        ({"database": "nowhere"}, "there is no such database", "psql -l"),
-        ({"user": "nobody_here"}, "there is no such role", "user in the target"),
+        ({"database": "nowhere"}, "the database does not exist", "psql -l"),
+        ({"user": "nobody_here"}, "the role does not exist", "user in the target"),
         ({"host": "/nowhere"}, "no server answers there", "host and port"),
     ],
 )
@@ -94,7 +94,7 @@ async def test_refused_connections_say_what_to_do(
 
 async def test_a_service_that_is_not_defined_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGSERVICEFILE", "/nowhere/pg_service.conf")
-    with pytest.raises(TargetUnavailableError, match="there is no such service"):
+    with pytest.raises(TargetUnavailableError, match="the service does not exist"):
         await resolve("service=prod").identify()
 
 
@@ -133,7 +133,7 @@ async def test_a_role_that_may_only_read_is_refused_but_may_look(database: Datab
             "the password is wrong",
         ),
         ("fe_sendauth: no password supplied", PasswordNeededError, "asks for a password"),
-        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', TargetUnavailableError, "lets nobody in"),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', TargetUnavailableError, "pg_hba.conf has no entry"),
         ("FATAL:  the database system is starting up", ServerStartingError, "not up yet"),
         ("connection timeout expired", ServerUnavailableError, "does not answer"),
         ("FATAL:  etwas ganz anderes", ServerUnavailableError, "etwas ganz anderes"),

@@ -87,7 +87,7 @@ def test_a_rebuild_needs_room_for_another_copy() -> None:
     (step,) = reindex_steps([KEY], {1: ITEM}, Options(), {})
     assert (step.disk_needed, step.after_cancel) == (
         30 * 8192,
-        "the index stays as it was; the unfinished copy is dropped",
+        "the old index stays; the unfinished copy is dropped",
     )
 
 
@@ -96,8 +96,8 @@ def test_a_vacuum_says_how_many_dead_rows_there_are_as_far_as_that_is_known() ->
     tables = {
         dirty: "5,000 dead rows, 50% of all",
         replace(dirty, rows=-1): "5,000 dead rows",  # never vacuumed nor analyzed
-        ITEM: "no dead rows; what is old is frozen, and the visibility map renewed",
-        replace(ITEM, is_counted=False): "removes dead rows: how many there are the server has not counted",
+        ITEM: "no dead rows; freezes old rows and updates the visibility map",
+        replace(ITEM, is_counted=False): "removes dead rows; the server has not counted them",
     }
     for table, reason in tables.items():
         (step,) = vacuum_steps([table], Options(), 170_000, {})
@@ -120,9 +120,12 @@ def test_a_check_asks_for_no_more_findings_than_are_kept() -> None:
         ((Operation.VACUUM_FULL,), ()),
         (
             (Operation.CLUSTER, Operation.REINDEX),
-            ("cluster rebuilds the indexes of its tables, too: reindex repeats that",),
+            ("cluster also rebuilds the indexes of its tables; reindex would repeat that",),
         ),
-        ((Operation.ANALYZE, Operation.VACUUM_FULL), ("vacuum-full analyzes its tables, too: analyze repeats that",)),
+        (
+            (Operation.ANALYZE, Operation.VACUUM_FULL),
+            ("vacuum-full also analyzes its tables; analyze would repeat that",),
+        ),
     ],
 )
 def test_what_another_operation_does_anyway_is_remarked(operations: Sequence[Operation], said: Sequence[str]) -> None:

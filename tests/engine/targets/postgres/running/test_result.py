@@ -73,9 +73,9 @@ def test_a_rewrite_is_done_whatever_becomes_of_what_follows_it(following: Answer
 
 def test_rows_that_are_kept_are_told_with_the_reason() -> None:
     result = ended(Answer(notices=[STARTED]), rows_kept=1_234)
-    assert result.warnings == ("public.item: 1,234 dead rows cannot be removed as long as there is pid 5 (app)",)
+    assert result.warnings == ("public.item: 1,234 dead rows not yet removable: held back by pid 5 (app)",)
     (warning,) = ended(Answer(notices=[STARTED]), rows_kept=1).warnings
-    assert warning.startswith("public.item: 1 dead row cannot")
+    assert warning.startswith("public.item: 1 dead row not yet removable")
 
 
 def test_cancelled_is_only_what_was_asked_to_stop() -> None:
@@ -97,8 +97,8 @@ def test_cancelled_is_only_what_was_asked_to_stop() -> None:
         (errors.InsufficientPrivilege("must be owner of item"), False, Reason.REFUSED, "must be owner of item"),
         (errors.FeatureNotSupported("not here"), False, Reason.NOT_SUPPORTED, "not here"),
         (psycopg.OperationalError("server closed the connection"), True, None, "the connection was lost"),
-        (errors.IndexCorrupted("x"), False, None, "an index of it is damaged"),
-        (errors.DataCorrupted("x"), False, None, "a page of it is damaged"),
+        (errors.IndexCorrupted("x"), False, None, "an index is damaged"),
+        (errors.DataCorrupted("x"), False, None, "a page is damaged"),
         (errors.SyntaxError("password=s3cret"), False, None, "password=***"),
     ],
 )

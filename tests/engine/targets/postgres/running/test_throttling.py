@@ -27,7 +27,7 @@ async def test_no_step_begins_while_the_load_is_too_high(database: Database) -> 
         told = Told()
         task = asyncio.create_task(session.execute(step, StepContext(report=told)))
         await asyncio.wait_for(told.something.wait(), 30)
-        assert told.phases[0] == f"{PAUSED}: the load query says 7"
+        assert told.phases[0] == f"{PAUSED}: the load query returned 7"
         assert database.ours() == []
         database("UPDATE load SET active = 0")
         assert (await task).status is Status.COMPLETED
@@ -64,7 +64,7 @@ async def test_a_step_gives_way_to_those_who_wait_behind_it(database: Database) 
             result = await asyncio.wait_for(task, 30)
             await waiting
     assert (result.status, result.requeue, result.warnings) == (Status.SKIPPED, True, ())
-    assert result.error == "others waited behind it, so it gave way: it comes again after the others"
+    assert result.error == "sessions waited behind it, so it gave way; it runs again after the other steps"
 
 
 @pytest.mark.parametrize("turns", [2, MOST_ATTEMPTS], ids=["done in the end", "left out in the end"])
@@ -94,13 +94,13 @@ async def test_what_gave_way_comes_again_after_the_others_but_not_for_ever(
     assert other_key.status is Status.COMPLETED
     assert slow.started_at > other_key.started_at
     sentences = [line.message for line in child.log if "public.slow_number" in line.message]
-    comes_again = "public.slow_number: others waited behind it, so it gave way: it comes again after the others"
+    comes_again = "public.slow_number: sessions waited behind it, so it gave way; it runs again after the other steps"
     assert child.status is Status.COMPLETED
     if is_done:
         assert (slow.status, slow.error, child.warnings) == (Status.COMPLETED, None, ())
         assert sentences == [comes_again]
     else:
-        why = "others waited behind it each time, so it gave way 3 times"
+        why = "sessions waited behind it each time, so it gave way 3 times"
         assert (slow.status, slow.error, child.warnings) == (Status.SKIPPED, why, (f"public.slow_number: {why}",))
         assert sentences == [comes_again, comes_again, f"public.slow_number: {why}"]
     assert child.progress.steps_done == child.progress.steps_total == 2
