@@ -315,7 +315,7 @@ async def test_a_rebuild_of_the_whole_names_what_is_invalid_and_left_out(databas
     leave_invalid(database)
     left_out = (
         "left out: invalid indexes: public.item_a. Drop them, or name them: reindex --object NAME rebuilds one,"
-        " a unique one where there are no duplicates"
+        " a unique one only without duplicates"
     )
     public = ServerOptions(schemas=("public",))
     assert (await plan(database.url, Operation.REINDEX, public)).not_needed == left_out
