@@ -1,4 +1,4 @@
-"""The connections to one PostgreSQL database: look, plan, execute."""
+"""A session on one PostgreSQL database: inspect, plan, execute."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class PostgresSession:
         await self._pool.close()
 
     async def _connect(self) -> tuple[Connection, Server]:
-        """A connection for steps. Raises TargetError also where it is no longer the server that it was."""
+        """A connection for steps. Raises TargetError also if another server answers now."""
         opened, server = await connect(
             self._address, name=self._name, lock_timeout=self._lock_timeout, of_pool=self._first_server.is_pooled
         )
@@ -109,7 +109,7 @@ class PostgresSession:
             return did  # that is known, whatever has become of the server
 
     async def _facts_beside_condition(self) -> Facts:
-        """What is needed is found out meanwhile, as the next that is asked for is a plan: each takes its time."""
+        """Read the facts and, beside them, what the plan that follows needs: both take long."""
         self._condition = self._condition or asyncio.create_task(collect_needs(self._reader))
         async with self._pool.connection() as pooled:
             return await self._reader.on(pooled.connection, pooled.server).facts()
@@ -155,7 +155,7 @@ class PostgresSession:
             isinstance(step, PgStep) and step.method is Method.REINDEX_CONCURRENTLY for step in planned.steps
         )
         if self._rebuilds_concurrently:
-            # Before the first begins: later, what those leave that run at once could not be told from it.
+            # Before the first step: later, these could not be told from leftovers of concurrent steps.
             await self._cleanup.remember(refresh=True)
         self._steps.totals.left_out = planned.left_out
         if operation is Operation.CHECK:

@@ -27,7 +27,7 @@ class PostgresTarget:
     def __init__(self, text: str) -> None:
         self._address: Final = address(text)
         self._key: str | None = None
-        """Of the database, once it was looked at."""
+        """The key of the database, once known."""
 
     def __repr__(self) -> str:
         return f"PostgresTarget({self.url!r})"
@@ -41,7 +41,7 @@ class PostgresTarget:
         return environment_of(self._address.parameters)
 
     def fingerprint(self) -> str:
-        return self.url  # to ask a server is no cheap glance: a look at it tells
+        return self.url  # asking a server is not cheap
 
     async def identify(self) -> str:
         if self._key is not None:
@@ -67,7 +67,7 @@ class PostgresTarget:
         return tuple(operation_specs.SPECS)
 
     def validate(self, request: Request) -> None:
-        """Raise UsageError for what contradicts itself."""
+        """Raise UsageError for options that contradict each other."""
         server = request.options.server
         if server.in_stages and server.missing_only:
             raise UsageError("missing only", "does not go with stages", "leave one of them out")
@@ -116,7 +116,7 @@ class PostgresTarget:
         return self.connect(lock_timeout=lock_timeout, writing=False, read_only=read_only)
 
     async def _look(self, name: str, *, read_only: bool = False, of_pool: bool = False) -> tuple[Connection, Server]:
-        """A connection that reads the catalog, and waits for nobody."""
+        """A connection that reads the catalog and waits for no locks."""
         connection, server = await connect(
             self._address,
             name=_told(name),

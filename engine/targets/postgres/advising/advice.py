@@ -14,11 +14,11 @@ from engine.targets.postgres.reading.collations import CollationRebuild
 from engine.targets.postgres.reading.condition import Condition
 
 COVERED: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.CLEAN_LEFTOVERS)
-"""What optimize does where it is needed."""
+"""The operations that optimize covers."""
 
 
 def advise(condition: Condition, needs: TableFindings, past: TargetHistory) -> tuple[Advice, ...]:
-    """One for each operation that there is advice on, in the order in which they are best run."""
+    """One advice per operation, in the best order to run them."""
     needy = needs.vacuum.keys() | needs.analyze.keys() | needs.reindex.keys() | needs.rewrite.keys()
     names = {table.oid: table.shown for table in condition.tables if table.oid in needy}
     names |= {index.oid: index.shown for index in condition.indexes if index.oid in needy}
@@ -36,7 +36,7 @@ def advise(condition: Condition, needs: TableFindings, past: TargetHistory) -> t
 
 
 def _with_causes(one: Advice, needs: TableFindings) -> Advice:
-    """With what it is urgent for, for programs."""
+    """Add the causes of urgent advice, for programs."""
     causes = {
         Operation.VACUUM: {need.cause for need in needs.vacuum.values()},
         Operation.ANALYZE: {need.cause for need in needs.analyze.values()},
@@ -54,7 +54,7 @@ _READS_TABLES: Final = frozenset({Operation.VACUUM, Operation.ANALYZE, Operation
 
 
 def _without_damaged(one: Advice, damaged: Sequence[str]) -> Advice:
-    """Whatever is needed, it leaves damaged tables alone."""
+    """Say that damaged tables are left out."""
     if not damaged or one.operation not in _READS_TABLES:
         return one
     reason = f"{one.reason}; left out, as damaged: {listed(damaged, 3)}"
@@ -90,7 +90,7 @@ def _unknown(operation: Operation, why: str, facts: Facts) -> Advice:
 
 
 def _counted_since(condition: Condition) -> str:
-    """Where counters were reset a server knows nothing of what was before: no proof that there is nothing to do."""
+    """Since when the server has counted, if the counters were reset lately."""
     since = condition.counters_reset_at
     return f", as far as the server has counted since {since:%Y-%m-%d %H:%M}" if since is not None else ""
 
@@ -130,7 +130,7 @@ def _reindex(needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]
 
 
 def _manual_rebuild(drifted: CollationRebuild, needs: TableFindings) -> str:
-    """What no rebuild of ours comes to: "" where it comes to all."""
+    """What must be rebuilt by hand for a collation; "" for nothing."""
     left = [name for oid, name in drifted.left.items() if oid not in needs.reindex]
     if left:
         drift = drifted.drift
@@ -190,7 +190,7 @@ def _optimize(single: list[Advice], needs: TableFindings) -> Advice:
 
 
 def _recorded(needs: TableFindings) -> list[str]:
-    """The collations by whose versions everything was rebuilt, and that we may record."""
+    """Collations whose indexes are all rebuilt, and whose version the role may record."""
     return [one.drift.text for one in needs.drifts if one.is_to_be_recorded and not one.obstacle]
 
 
@@ -202,7 +202,7 @@ def _check(condition: Condition, past: TargetHistory, damaged: Sequence[str]) ->
     checked = past.checked_at.get(CheckLevel.FULL) or past.checked_at.get(CheckLevel.QUICK)
     catalog = [index.shown for index in condition.indexes if index.in_catalog and index.shown in past.damaged_indexes]
     if damaged or catalog or (past.damage is not None and not past.damaged_tables):
-        # Whatever is run, it stays so until somebody has put it right.
+        # Critical until the damage is repaired.
         said = [_about_damage(damaged, past)] if damaged or not catalog else []
         said += [f"{name} is damaged: as a superuser, REINDEX INDEX {name};" for name in catalog]
         return Advice(
@@ -263,7 +263,7 @@ def _vacuum_full(needs: TableFindings, names: Mapping[int, str]) -> Advice:
 
 
 def _reason(needs: Mapping[int, Need], names: Mapping[int, str], noun: str, forbidden: Set[int] = frozenset()) -> str:
-    """The most urgent in full, of the others how many there are. `forbidden`: what the role may not maintain."""
+    """The most urgent need in full, and the number of others. `forbidden`: oids that the role may not maintain."""
     if not needs:
         return ""
     ranked = sorted(needs.items(), key=lambda item: (list(Level).index(item[1].level), -item[1].gain, names[item[0]]))
@@ -273,7 +273,7 @@ def _reason(needs: Mapping[int, Need], names: Mapping[int, str], noun: str, forb
 
 
 def _obstacles(needs: Mapping[int, Need], names: Mapping[int, str], forbidden: Set[int]) -> tuple[str, ...]:
-    """Why what is run for these needs does not help, or not all of them; each once, with what it is about."""
+    """What keeps operations from helping these needs, each once, with its objects."""
     said: dict[str, list[str]] = {}
     for oid, need in needs.items():
         if need.obstacle:

@@ -1,4 +1,4 @@
-"""Finding out the condition of a database: a few queries, and exact looks only where they are wanted."""
+"""Collects the condition of a database with a few queries; measures bloat only on request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from engine.targets.postgres.reading.condition import Activity, Condition, Dupli
 from engine.targets.postgres.reading.reader import Reader
 
 SUSPICIOUS: Final = 0.2
-"""An estimate from which on it is worth to measure."""
+"""The estimated share of dead space from which on measuring is worth it."""
 _EXTENSIONS: Final = """
 SELECT e.extname, n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
 WHERE e.extname IN ('amcheck', 'pgstattuple')
@@ -36,7 +36,7 @@ _WITHOUT_LIMIT: Final = "SELECT pg_catalog.set_config('statement_timeout', '0', 
 
 
 async def collect_condition(reader: Reader, *, thorough: bool = False) -> Condition:
-    """`thorough`: measure what looks bloated with pgstattuple, where it is installed; it reads those whole.
+    """`thorough`: measure bloat with pgstattuple, if installed. It reads whole tables and indexes.
 
     Raises TargetError.
     """
@@ -49,7 +49,7 @@ async def collect_condition(reader: Reader, *, thorough: bool = False) -> Condit
     free: dict[int, float] = {}
     if thorough and "pgstattuple" in extensions:
         schema = quote(extensions["pgstattuple"])
-        async with reader.alone() as connection:  # it takes the time it takes
+        async with reader.alone() as connection:  # without a limit of time
             with connection.within(None):
                 await connection.rows(_WITHOUT_LIMIT, row=(str,))
                 density = await _densities(connection, schema, trees)
@@ -72,7 +72,7 @@ async def collect_condition(reader: Reader, *, thorough: bool = False) -> Condit
 
 
 async def collect_needs(reader: Reader) -> Condition:
-    """Only of what `needs` may find that something is to be done, and only what it goes by for that.
+    """Collect only what `needs` uses, for tables and indexes that may need something.
 
     Raises TargetError.
     """
@@ -94,7 +94,7 @@ async def collect_needs(reader: Reader) -> Condition:
 
 
 async def with_damaged_indexes(reader: Reader, condition: Condition, names: Collection[str]) -> Condition:
-    """Also of these, by their names as they are shown. Raises TargetError."""
+    """Add these indexes, by their shown names. Raises TargetError."""
     missing = set(names) - {index.shown for index in condition.indexes}
     if not missing:
         return condition
@@ -125,7 +125,7 @@ async def _densities(connection: Connection, schema: str, trees: list[TreeShape]
         share = tree_share(tree)
         if share is None or share >= SUSPICIOUS:
             query = f"SELECT avg_leaf_density FROM {schema}.pgstatindex({tree.oid}::oid::regclass)"
-            with contextlib.suppress(psycopg.Error, TargetError):  # one that may not be read stays estimated
+            with contextlib.suppress(psycopg.Error, TargetError):  # without the right to read it, the estimate stays
                 found[tree.oid] = (await connection.row(query, row=(float,)))[0]
     return found
 

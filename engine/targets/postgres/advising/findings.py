@@ -1,4 +1,4 @@
-"""What each table and index needs, and why: pure functions of a condition."""
+"""Findings: what each table and index needs, and why. Pure functions of a condition."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from engine.targets.postgres.reading.relations import Index, Table
 from engine.targets.postgres.reading.xmin_horizon import XminHorizon
 
 URGENT_FACTOR: Final = 5.0
-"""So many times what autovacuum would wait for is urgent."""
+"""A need is urgent from this multiple of autovacuum's threshold."""
 XID_NOW: Final = 2.0
 """Of autovacuum_freeze_max_age."""
 TREE_SHARE: Final = 0.4
 TREE_WASTED: Final = 10_000_000
 SAME_SIZE_FACTOR: Final = 1.1
-"""So many times what an index took after its last rebuild is no more than that."""
+"""Up to this multiple of its size after the last rebuild, an index counts as unbloated."""
 TABLE_SHARE: Final = 0.5
 TABLE_WASTED: Final = 100_000_000
 
 
 class Cause(StrEnum):
-    """All that something can be needed for."""
+    """The causes of a need."""
 
     XID_AGE = "xid_age"
     MULTIXACT_AGE = "multixact_age"
@@ -43,7 +43,7 @@ class Cause(StrEnum):
     DAMAGED_INDEX = "damaged_index"
     COLLATION_VERSION = "collation_version"
     UNRECORDED_COLLATION_VERSION = "unrecorded_collation_version"
-    """Of one by which everything was rebuilt."""
+    """All indexes of the collation are rebuilt."""
     INVALID_INDEX = "invalid_index"
     INDEX_BLOAT = "index_bloat"
     INDEX_NOT_BUILT = "index_not_built"
@@ -59,7 +59,7 @@ class Need:
     gain: int = 0
     """Bytes."""
     obstacle: str = ""
-    """Why what is run for it does not help, or not for good, as long as that is so."""
+    """What keeps the operation from helping; "" for nothing."""
 
 
 @frozen
@@ -72,28 +72,28 @@ class Waste:
 
 @frozen(kw_only=True)
 class TableFindings:
-    """By the oid of a table or index."""
+    """Needs by oid of table or index."""
 
     vacuum: Mapping[int, Need] = field(default_factory=dict)
     analyze: Mapping[int, Need] = field(default_factory=dict)
     reindex: Mapping[int, Need] = field(default_factory=dict)
     rewrite: Mapping[int, Waste] = field(default_factory=dict)
-    """Worth it only if a DBA says so: it locks everybody out."""
+    """Only a DBA decides about a rewrite: it blocks all access."""
     drifts: Sequence[CollationRebuild] = ()
     not_built: tuple[Index, ...] = ()
-    """Unique ones that are there and could not be built: somebody has to look at what is there twice."""
+    """Unique indexes that could not be built, because of duplicates."""
     leftovers: tuple[Index, ...] = ()
     unknown: tuple[Index, ...] = ()
-    """How large they must be cannot be told, and they are large enough for it to matter."""
+    """Large indexes whose bloat cannot be estimated."""
     damaged: tuple[str, ...] = ()
-    """Tables that nothing is done to before somebody has put them right."""
+    """Damaged tables, which every operation leaves out."""
 
 
 NOTHING_KNOWN: Final = TargetHistory(now=0)
 
 
 def needs(condition: Condition, past: TargetHistory = NOTHING_KNOWN) -> TableFindings:
-    """What reads or writes a damaged table can make it worse, or the server crash: it is needed by none."""
+    """Find the needs. Damaged tables need nothing: reading or writing them can make the damage worse."""
     known = {table.oid: table for table in condition.tables if table.shown not in past.damaged_tables}
     vacuum, analyze = {}, {}
     for activity in condition.activity:
@@ -121,12 +121,12 @@ def needs(condition: Condition, past: TargetHistory = NOTHING_KNOWN) -> TableFin
 
 
 def may_need_something(table: Activity) -> bool:
-    """Whatever kind of table it is."""
+    """Whether VACUUM or ANALYZE may be needed, whatever the kind of table."""
     return any((vacuum_need(table), analyze_need(table, "r"), analyze_need(table, "p")))
 
 
 def vacuum_need(table: Activity) -> Need | None:
-    """What is most urgent comes first."""
+    """The most urgent need, or None."""
     if need := age_need(Cause.XID_AGE, table.xid_age, table.xid_limit):
         return need
     if need := age_need(Cause.MULTIXACT_AGE, table.multixact_age, table.multixact_limit):
@@ -152,7 +152,7 @@ def age_need(cause: Cause, age: int, limit: int) -> Need | None:
 
 
 def _horizon_obstacle(need: Need, activity: Activity, table: Table, horizon: XminHorizon, past: TargetHistory) -> str:
-    """Who keeps VACUUM from helping, by what is known; "" for nobody."""
+    """Which session keeps VACUUM from helping; "" for none."""
     holder = horizon.oldest(of_catalog=table.in_catalog, is_shared=activity.is_shared)
     if holder is None:
         return ""
@@ -193,7 +193,7 @@ def analyze_need(table: Activity, kind: str) -> Need | None:
 
 
 def has_lost_counts(table: Activity) -> bool:
-    """Whether nobody knows how many of its rows are dead, and it is large enough for that to matter."""
+    """Whether the dead rows of a large table are unknown."""
     return table.is_lost and table.pages >= LEAST_PAGES
 
 
@@ -228,7 +228,7 @@ def _reindex(condition: Condition, drifts: Sequence[CollationRebuild], past: Tar
 
 
 def _has_size_of_rebuild(index: Index, tree: TreeShape, past: TargetHistory) -> bool:
-    """Whether it takes as much as it did after its last rebuild: then it is the estimate that is wrong."""
+    """Whether it is no larger than after its last rebuild: then the estimate is wrong."""
     done = past.rebuilt.get(index.shown)
     size = done.effect.get("size") if done is not None else None
     return isinstance(size, int) and tree.pages * PAGE <= SAME_SIZE_FACTOR * size
@@ -244,7 +244,7 @@ def _unknown(condition: Condition) -> tuple[Index, ...]:
 
 
 def _tree_need(estimate: float | None, pages: int, density: float | None, fill_factor: float) -> Need | None:
-    """By what was measured, where it was: the density of the leaf pages in percent."""
+    """`density`: of the leaf pages, in percent, if measured; otherwise the estimate counts."""
     share = estimate if density is None else max(1 - density / (100 * fill_factor), 0.0)
     if share is None or share < TREE_SHARE or share * pages * PAGE < TREE_WASTED:
         return None

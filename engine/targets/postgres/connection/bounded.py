@@ -1,4 +1,4 @@
-"""A connection whose answers are bounded in time, size and shape, whoever answers."""
+"""A connection whose answers are bounded in time, size and shape."""
 
 from __future__ import annotations
 
@@ -48,26 +48,26 @@ GREATEST: Final = 2**63
 MOST_VALUES: Final = 4_000_000
 """In an answer: each takes more memory here than on its way."""
 STOPS_WITHIN: Final = 1.0
-"""Seconds in which a query ends that is not waited for any more; after that its connection is given up."""
+"""Seconds within which a cancelled query must end, or its connection is closed."""
 PUTTING_BACK_TAKES: Final = 2.0
 
 _SET_IN_SESSION: Final = "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session'"
 
 
 class AnswerError(psycopg.InterfaceError):
-    """There is no answer, or none that PostgreSQL would give. The connection is given up."""
+    """No answer, or one that PostgreSQL would not give. The connection is closed."""
 
 
 class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
-    """Waits for no answer longer than `patience`, and takes none that is too long."""
+    """Waits for each answer at most `patience` seconds, and refuses answers that are too long."""
 
     patience: float | None = ANSWER_WITHIN
-    """Seconds; None for an answer that takes the time that it takes."""
+    """Seconds; None for no limit."""
     _found: Sequence[tuple[str, str]] | None = None
-    """What the session was set to, where others use it after us."""
+    """Settings to restore, if a pooler gives the session to others later."""
 
     async def wait(self, gen: PQGen[_T], interval: float = 0.1, timeout: float | None = None) -> _T:
-        """What psycopg waits by for everything but the connection itself. Raises AnswerError."""
+        """Every wait of psycopg but that for the connection itself. Raises AnswerError."""
         measured = self._measured(gen)
         patience = self.patience if timeout is None else timeout
         try:
@@ -108,7 +108,7 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
             return result
 
     async def _stop(self, gen: PQGen[Any]) -> None:
-        """The task was cancelled: its query is ended, so that the connection can be used again, or given up."""
+        """After a cancelled task: end its query, or close the connection."""
         if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
             return
         try:
@@ -125,7 +125,7 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
     async def rows(
         self, query: str, parameters: Parameters = (), *, row: Shape | None = None, most: int | None = None
     ) -> list[tuple[Any, ...]]:
-        """What a query answers. Raises psycopg.Error; AnswerError where PostgreSQL would not answer like this.
+        """The rows of a query. Raises psycopg.Error; AnswerError if the shape is wrong.
 
         Args:
             row: the types of the columns.
@@ -147,7 +147,7 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
         return found[0]
 
     async def parse(self, statement: str) -> list[int]:
-        """Let the server parse one statement, and not run it; the types of the columns that it would give, by oid.
+        """Parse one statement on the server without running it. Returns the type oids of its columns.
 
         Raises psycopg.Error, also where there are several.
         """
@@ -158,7 +158,7 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
         return [result.ftype(column) for result in told for column in range(result.nfields)]
 
     async def run_one(self, statement: str) -> None:
-        """Run one statement, of which nothing is taken but whether it failed. Raises as `parse`."""
+        """Run one statement and ignore its rows. Raises as `parse`."""
         text = statement.encode(self.info.encoding)
         async with self.lock:
             await self._sent(lambda: self.pgconn.send_query_params(text, None))
@@ -182,7 +182,7 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
             self.patience = usual
 
     async def restore_settings_on_close(self) -> None:
-        """Others use this session after us: what it is set to now it is to be set to again when it is closed."""
+        """Remember the session's settings, and restore them on close: a pooler gives the session to others."""
         self._found = await self.rows(_SET_IN_SESSION, row=(str, str))
 
     async def close(self) -> None:
@@ -231,10 +231,10 @@ class _Column:
     kinds: frozenset[type]
     """The types of its values,"""
     elements: frozenset[type] | None = None
-    """and of what is in them where they are lists."""
+    """and of the elements, if the values are lists."""
 
     def fits(self, values: Sequence[Any]) -> bool:
-        """Nothing that reckons with these values has to expect one that PostgreSQL does not have."""
+        """Whether the values are possible in PostgreSQL, so that code may compute with them."""
         if not self.kinds.issuperset(map(type, values)):
             return False
         present = [value for value in values if value is not None] if NoneType in self.kinds else values
@@ -268,16 +268,16 @@ def _column(kind: Any) -> _Column:
 
 
 class Budget:
-    """What one answer may take."""
+    """The limits of one answer."""
 
     def __init__(self, *, of_memory: bool = True) -> None:
-        """`of_memory`: whether what this process takes meanwhile is for the answer."""
+        """`of_memory`: whether memory growth of the process counts."""
         self._of_memory = of_memory
         self._memory, self._received, self._read_for = taken() if of_memory else 0, 0, 0.0
 
     @contextlib.contextmanager
     def reading(self, number: int) -> Iterator[None]:
-        """Around what reads all that has come from this socket. Raises AnswerError where that is too much."""
+        """Guards reading from this socket. Raises AnswerError above a limit."""
         self._received += readable(number)
         if self._received > LONGEST_ANSWER or (self._of_memory and taken() - self._memory > MOST_MEMORY):
             raise AnswerError(TOO_LONG)

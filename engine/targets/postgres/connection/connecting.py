@@ -1,4 +1,4 @@
-"""Opening a connection that is fit for maintenance: what it is set to, read back, and who answers."""
+"""Opens connections for maintenance: settings, read back, and the server's identity."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PROGRAM: Final = "dbtend"
 READING_TIMEOUT: Final = 60.0
 """Seconds that a query of the catalog may take."""
 CONNECTED_WITHIN: Final = 10.0
-"""Seconds in which a server answers to each word that makes a session."""
+"""Seconds within which a server must answer each message of the login."""
 POOL_GIVES_WITHIN: Final = 3.0
-"""Seconds in which a pooler gives one connection more than we have: one that has none left lets us wait."""
+"""Seconds within which a pooler must give a further connection; an exhausted one lets clients wait."""
 GONE_AFTER: Final = 2
-"""Seconds after which the server notices that we are gone, and ends what runs for us."""
+"""Seconds until the server notices a lost client and ends its statement."""
 _KEEPALIVE: Final = {
     "keepalives_idle": "30",
     "keepalives_interval": "10",
@@ -43,7 +43,7 @@ class Server:
     """As server_version_num: 170010."""
     version_text: str
     backend: int
-    """The process of the server that serves this connection; behind a pooler libpq is told another one."""
+    """The backend's pid. Behind a pooler, libpq knows another one."""
     database: str
     database_oid: int
     system: str
@@ -54,7 +54,7 @@ class Server:
     reads_only: bool
     may_signal: bool
     started: str
-    """When its first process did: another one answers for another start."""
+    """Start time of the server; it changes with a restart."""
     is_pooled: bool = False
     """Whether a pooler is in between."""
 
@@ -93,16 +93,16 @@ async def connect(
     read_only: bool = False,
     of_pool: bool = False,
 ) -> tuple[Connection, Server]:
-    """A connection with everything set that could end our work too soon, or let it go on for ever.
+    """Connect, and set every limit that could end maintenance too soon or let it run without end.
 
-    Nothing is set before it is known that the connection to the server is ours, and not of a pool that hands it on.
+    Sets nothing before it is known that no pooler shares the server connection.
 
     Args:
-        name: what the server is told that we are.
-        read_only: let the server refuse whatever would change something.
-        of_pool: whether we have had one through its pooler.
+        name: the application_name.
+        read_only: let the server refuse every change.
+        of_pool: whether an earlier connection went through a pooler.
 
-    Raises TargetError; TooManyConnectionsError also where that pooler has none left.
+    Raises TargetError; TooManyConnectionsError also if that pooler has none left.
     """
     parameters, what = address.parameters, address.url
     asked: dict[str, Any] = {**{key: value for key, value in _KEEPALIVE.items() if key not in parameters}, **parameters}
@@ -146,7 +146,7 @@ async def _opened(what: str, asked: Mapping[str, Any]) -> Connection:
 
 
 async def _has_pooler(connection: Connection, what: str, within: float | None) -> bool:
-    """Raises TooManyConnectionsError where nobody answers within so many seconds."""
+    """Raises TooManyConnectionsError if there is no answer within that many seconds."""
     try:
         async with asyncio.timeout(within):
             return await pooling.has_pooler(connection)
@@ -161,7 +161,7 @@ async def _set_up(
     version = connection.info.server_version
     if version not in _VERSIONS:
         raise AnswerError("it says of itself no version that PostgreSQL has")
-    milliseconds = max(round(lock_timeout * 1000), 1)  # 0 would mean to wait for ever
+    milliseconds = max(round(lock_timeout * 1000), 1)  # 0 means no limit
     settings = {
         "statement_timeout": f"{round(statement_timeout * 1000)}",
         "lock_timeout": f"{milliseconds}",

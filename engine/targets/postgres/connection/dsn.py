@@ -35,9 +35,9 @@ def address(text: str) -> Address:
 
 
 def parameters_of(text: str) -> dict[str, str]:
-    """What libpq is to be told for this name, complete: it means the same wherever it is used later.
+    """The complete libpq parameters of this name, so that it means the same wherever it is used.
 
-    What is not named comes from the environment now, unless a service is named, which says it all.
+    Missing parameters come from the environment now, unless a service is named.
     Raises UsageError; the message never repeats `text`, which may hold a secret.
     """
     try:

@@ -1,4 +1,4 @@
-"""What PostgreSQL says when something fails, as a sentence that says what to do."""
+"""Errors of PostgreSQL as sentences that say what to do."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ TERMINATED: Final = "57P01"
 CRASHED: Final = "57P02"
 """Another process of the server did."""
 GONE: Final = frozenset({NO_TABLE, "42704", "3F000"})
-"""What was there when it was planned is no more: the relation, the index, or its schema."""
+"""The planned relation, index or schema no longer exists."""
 INTERNAL: Final = "XX000"
-"""Also what the server says of a relation that was dropped the moment before."""
+"""Also raised for a relation that was just dropped."""
 _DAMAGED: Final = ("XX", "58")
 """Classes of errors: internal and corruption, and of the system: a file that is gone, a disk that cannot be read."""
 
@@ -45,17 +45,17 @@ _LOADING: Final = "dfmgr.c"
 
 LONGEST_DETAIL: Final = 200
 LONGEST_SENTENCE: Final = 1_000
-"""Characters of what a server says: more than it has to say."""
+"""Characters of a server message that are read."""
 
 
 def reports_damage(error: psycopg.Error) -> bool:
-    """Whether it says, of what was read, that it is damaged: no lock, right, cancel or lost connection, and no library
-    that is not installed."""
+    """Whether the error means damaged data: no lock, right, cancel or lost connection, and no library
+    that is missing."""
     return (error.sqlstate or "").startswith(_DAMAGED) and error.diag.source_file != _LOADING
 
 
 def said(error: BaseException) -> str:
-    """The first line of what an error says, redacted."""
+    """The first line of an error message, redacted."""
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     lines = (primary or str(error))[:LONGEST_SENTENCE].strip().splitlines()
     return masked("".join(filter(str.isprintable, lines[0])) if lines else "no reason given")
@@ -76,7 +76,7 @@ WHERE_PASSWORDS_ARE: Final = (
     " a typed password is known only to the process that asked for it"
 )
 
-# A refused connection has no SQLSTATE, only words; where they are in another language, they are passed on as they are.
+# A refused connection has no SQLSTATE, only text. Text in another language is shown unchanged.
 _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
     (
         r'too many connections for (role|database) "', TooManyConnectionsError, "its CONNECTION LIMIT leaves none",
@@ -132,7 +132,7 @@ _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
 
 
 def connecting_error(what: str, error: BaseException, *, typed: bool = False) -> TargetError:
-    """Why a connection cannot be had. `typed`: whether it was tried with a password that somebody had typed."""
+    """The error of a failed connection. `typed`: whether it used a password typed by the user."""
     words = str(error)[:LONGEST_SENTENCE]
     if isinstance(error, psycopg.Error) and error.pgconn is not None and error.pgconn.needs_password:
         return PasswordNeededError(what, NONE_FOUND, WHERE_PASSWORDS_ARE)
@@ -183,7 +183,7 @@ def lock_timeout(waited: float, blockers: str = "") -> str:
 
 
 def explain(error: psycopg.Error, *, is_closed: bool, waited: float, blockers: str = "") -> str:
-    """Why a step failed. `waited`: for a lock, at most; `blockers`: who held it, in words."""
+    """Why a step failed. `waited`: the lock_timeout in seconds; `blockers`: who held the lock, as text."""
     state = error.sqlstate
     if isinstance(error, AnswerError):
         return f"{error}. Check that it is a PostgreSQL server, and the network"
@@ -199,7 +199,7 @@ def explain(error: psycopg.Error, *, is_closed: bool, waited: float, blockers: s
 
 
 def reason_of(error: psycopg.Error) -> Reason | None:
-    """Why, where it is other than an error of the operation."""
+    """The reason of a failure; None for an error of the operation."""
     match error.sqlstate:
         case "55P03" | "53300" | "57P03" | "55006":
             return Reason.TARGET_BUSY

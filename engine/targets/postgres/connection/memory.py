@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Final
 
 LARGEST_MESSAGE: Final = 64 * 1024**2
-"""Bytes by which this process may grow while libpq reads what has come."""
+"""Bytes that this process may grow while libpq reads."""
 _PAGE: Final = resource.getpagesize()
 _STATM: Final = Path("/proc/self/statm")
 
 
 def _pages() -> tuple[int, int] | None:
-    """What this process has of addresses, and of memory of its own; None where nobody tells."""
+    """Pages of address space and of private memory; None if the system does not tell."""
     try:
         addresses, resident, shared, *_ = map(int, _STATM.read_bytes().split())
     except OSError:
@@ -24,14 +24,14 @@ def _pages() -> tuple[int, int] | None:
 
 
 def taken() -> int:
-    """Bytes of memory; 0 where nobody tells."""
+    """Bytes of private memory; 0 if the system does not tell."""
     pages = _pages()
     return pages[1] * _PAGE if pages else 0
 
 
 @contextlib.contextmanager
 def limited_growth() -> Iterator[None]:
-    """No more than for the largest message can be had inside; where nobody tells how much there is, it is not limited.
+    """Limit the address space inside to room for the largest message; no limit if the system does not tell its use.
 
     The limit is the whole process's, so nothing else is done inside.
     """

@@ -1,7 +1,7 @@
 """Whether a pooler is in between, and whether a connection to it has the server's connection to itself.
 
-Asked before anything is set: what is set through a pooler that hands the server's connection to others after each
-transaction (transaction and statement pooling) would be set for them. No question leaves a trace.
+Checked before any setting: settings made through a pooler that shares the server connection after each
+transaction (transaction and statement pooling) would reach others. The checks leave no trace.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from engine.domain.frozen import frozen
 from engine.targets.postgres.connection.bounded import AnswerError, Connection
 
 OTHERS: Final = 4
-"""Connections of ours that try to come by the same connection of the server, one after another: there may be several
+"""How many further connections try to get the same server connection, one after another: there may be several
 poolers behind one address."""
 POLL_EVERY: Final = 0.2
 WAITS_WHILE_SERVED: Final = 5
-"""So many answers come here while another connection waits for its first: the pool has no second one for it."""
+"""Answers received here while the other waits for its first: the pool has no second connection for it."""
 
 # Each transaction of a backend has the next number; search_path may be anybody's.
 _TURN: Final = """
@@ -42,7 +42,7 @@ class Turn:
 
 
 class _SharedError(Exception):
-    """Somebody else used our connection to the server, or we use another one now."""
+    """The pooler shares the server connection, or has switched it."""
 
 
 async def has_pooler(connection: Connection) -> bool:
@@ -87,7 +87,7 @@ async def _next(connection: Connection, earlier: Turn) -> Turn:
 
 
 class _Other:
-    """Another connection of ours, and what the server says to it."""
+    """A further connection of dbtend, and the backend that serves it."""
 
     def __init__(self, another: Callable[[], Awaitable[Connection]]) -> None:
         self._another = another
@@ -104,7 +104,7 @@ class _Other:
 
 
 async def _compared(connection: Connection, turn: Turn, other: _Other) -> Turn:
-    """Look who serves the other one, while we go on; our last turn."""
+    """See which backend serves the other connection, while this one goes on. Returns its latest turn."""
     answer = asyncio.create_task(other.backend())
     try:
         served = 0
@@ -123,4 +123,4 @@ async def _compared(connection: Connection, turn: Turn, other: _Other) -> Turn:
         answer.cancel()
         await asyncio.wait({answer})
         if not answer.cancelled():
-            answer.exception()  # it was heard of, or does not matter any more
+            answer.exception()  # retrieved, so that asyncio does not log it

@@ -103,6 +103,6 @@ def _sorting(subject: Subject) -> float:
 
 
 def reading_share(subject: Subject) -> float:
-    """Of the scan of a table for an index, how much is reading; meanwhile rows are sorted, as memory is full."""
+    """The share of a table scan that is reading; the rest sorts rows to free memory."""
     heap = float(max(subject.table_pages, 1))
     return heap / (heap + 0.8 * _sorting(subject))

@@ -1,4 +1,4 @@
-"""What is offered for PostgreSQL, in words a DBA reads before choosing it."""
+"""The operations on PostgreSQL: summary, lock and the effect of a cancel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCKS_EVERYONE: Final = Lock(LockImpact.EVERYONE, LockScope.TABLE)
 
 @frozen(kw_only=True)
 class OperationSpec:
-    """An operation: what it is for, whom it blocks, and what a cancel leaves."""
+    """An operation: its purpose, its lock, and what remains after a cancel."""
 
     summary: str
     lock: Lock
@@ -89,7 +89,7 @@ def operation_infos() -> tuple[OperationInfo, ...]:
 
 
 def conflict_level(operation: Operation, options: ServerOptions) -> str:
-    """Whom an operation cannot go on beside: a key of `reading.locks.CONFLICTS`."""
+    """The sessions that an operation conflicts with: a key of `reading.locks.CONFLICTS`."""
     if operation in {Operation.REINDEX, Operation.OPTIMIZE} and options.offline:
         return "writers"
     return "everybody" if SPECS[operation].lock.impact is LockImpact.EVERYONE else "maintenance"
@@ -106,7 +106,7 @@ def damage_warnings(operations: Sequence[Operation], damaged_tables: Collection[
 
 
 def remarks(operations: Sequence[Operation], damaged_tables: Collection[str] = ()) -> tuple[str, ...]:
-    """What is odd about doing these operations in this order, with what is known to be damaged."""
+    """Remarks on a list of operations: redundant ones, and known damage."""
     said = list(damage_warnings(operations, damaged_tables))
     rewrites = [name for name in operations if name in {Operation.VACUUM_FULL, Operation.CLUSTER}]
     if rewrites and Operation.REINDEX in operations:

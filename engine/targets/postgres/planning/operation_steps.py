@@ -18,16 +18,16 @@ from engine.targets.postgres.reading.relations import Index, Table
 
 PAGE: Final = 8192
 SMALL: Final = 100
-"""A table of fewer pages that surely has no dead rows is not asked for its size: of thousands that would take long."""
+"""Pages. A smaller table without dead rows is not measured: for thousands that would take long."""
 FEW: Final = 100
-"""Where there are more tables than that, neither is it asked what was done to such a table."""
+"""With more tables than this, small clean tables run without VERBOSE."""
 STAGES: Final = (1, 10, 100)
 """The statistics targets of an ANALYZE in stages."""
 _OPTIONS_SINCE: Final = {"buffer_usage_limit": 16}
 
 
 def unsupported_option(options: ServerOptions, version: int) -> str:
-    """The option that this server does not have, and since when others do; "" for none."""
+    """The option that this server does not support, and which version does; "" if it supports all."""
     for name, since in _OPTIONS_SINCE.items():
         if getattr(options, name) is not None and version < since * 10_000:
             return f"--{name.replace('_', '-')} needs PostgreSQL {since} or newer, this one is {version // 10_000}"
@@ -35,7 +35,7 @@ def unsupported_option(options: ServerOptions, version: int) -> str:
 
 
 def unsafe_rebuild(options: ServerOptions, version: int) -> str:
-    """Why indexes must not be rebuilt by this server as it is asked for; "" for no reason."""
+    """Why this server must not rebuild indexes with these options; "" if it may."""
     if not options.offline and 140_000 <= version < 140_004:
         return "REINDEX CONCURRENTLY of PostgreSQL 14.0 to 14.3 can damage indexes: upgrade first, or use --offline"
     return ""
@@ -48,7 +48,7 @@ def vacuum_steps(
     reasons: Mapping[int, str],
     old: Mapping[int, Old] | None = None,
 ) -> list[PgStep]:
-    """`reasons`: why a table needs it, by oid, where that is known. `old`: those that have to become younger."""
+    """`reasons`: why a table needs it, by oid. `old`: tables whose transaction ids must become younger."""
     old = old or {}
     asked, settings = options.server, _speed(options)
     words, model = _vacuum_words(asked, version), Model.VACUUM_ANALYZE if asked.analyze else Model.VACUUM
@@ -173,7 +173,7 @@ def _only(table: Table, version: int) -> str:
 
 
 def analyze_steps(tables: Iterable[Table], options: Options, version: int, reasons: Mapping[int, str]) -> list[PgStep]:
-    """`reasons`: why a table needs it, by oid, where that is known."""
+    """`reasons`: why a table needs it, by oid."""
     asked = options.server
     words = [*(["SKIP_LOCKED"] if asked.skip_locked else []), *(_buffers(asked) if version >= 160_000 else [])]
     wanted, steps = list(tables), []
@@ -299,7 +299,7 @@ def check_steps(
 ) -> list[PgStep]:
     """Each B-tree, in full also whether it holds every row of its table; and each table, from PostgreSQL 14 on.
 
-    What others are compared with comes before them: TOAST before tables, and tables before their indexes.
+    TOAST is checked before its table, and a table before its indexes, because each is compared with the one before.
     """
     check, trees = quote(extension_schema), [index for index in indexes if index.method == "btree"]
     whole = [table for table in tables if not table.is_partitioned] if version >= 140_000 else []
@@ -346,7 +346,7 @@ def _tree_check(index: Index, check: str, *, full: bool) -> PgStep:
         also = str(compared).lower()
         if not index.of_toast:
             return f"SELECT {check}.bt_index_check({literal(index.sql)}::regclass, {also})"
-        table = literal(qualified(index.table_schema, index.table))  # who may not name what is TOAST may name its table
+        table = literal(qualified(index.table_schema, index.table))  # a role may lack the right to name TOAST
         of = "FROM pg_class AS c JOIN pg_index AS x ON x.indrelid = c.reltoastrelid"
         return f"SELECT {check}.bt_index_check(x.indexrelid, {also}) {of} WHERE c.oid = {table}::regclass"
 
@@ -422,7 +422,7 @@ def _index(index: Index, of: Table | None = None) -> Subject:
 
 
 def _speed(options: Options) -> tuple[tuple[str, str], ...]:
-    """Manual VACUUM goes at full speed unless it is told to pause now and then."""
+    """The cost settings of a manual VACUUM, which has no delay by default."""
     delay = {"gentle": "10", "normal": "2"}.get(options.server.speed)
     limit = {"gentle": "200", "normal": "400"}.get(options.server.speed)
     return (("vacuum_cost_delay", f"{delay}ms"), ("vacuum_cost_limit", str(limit))) if delay else ()

@@ -1,4 +1,4 @@
-"""The plan of an operation: what has to be looked at for it, put together."""
+"""Makes the plan of an operation from the catalog."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PARTITIONS: Final = """
 SELECT h.inhparent::int8, h.inhrelid::int8 FROM pg_inherits AS h JOIN pg_class AS c ON c.oid = h.inhrelid
 WHERE c.relispartition
 """
-# Of the sessions of others not everybody is told what they are.
+# A role without pg_read_all_stats does not see backend_type of others.
 _SESSIONS: Final = """
 (SELECT usesysid, datid FROM pg_stat_activity
 WHERE usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend')
@@ -94,21 +94,21 @@ async def require(reader: Reader, operations: Sequence[Operation], options: Opti
 
 @frozen(kw_only=True)
 class PlannedWork:
-    """What is to be done to tables and indexes, by oid, each with its reason."""
+    """The work that advice asks for: reasons by oid of table or index."""
 
     tables: Sequence[Table]
-    """All that there are, as are the indexes."""
+    """All tables of the database; `indexes` all its indexes."""
     indexes: Sequence[Index]
     vacuum: Mapping[int, str]
     analyze: Mapping[int, str]
     reindex: Mapping[int, str]
     drifted: Sequence[CollationRebuild] = ()
     damaged: Collection[str] = ()
-    """The tables that nothing is to be done to, by name."""
+    """Names of damaged tables, which are left out."""
 
 
 async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> OperationPlan:
-    """What the advice calls for."""
+    """The plan of `optimize`: the work that advice asks for."""
     version = reader.server.version
     tables, indexes = needed.tables, needed.indexes
     vacuum, analyze, reindex = needed.vacuum, needed.analyze, needed.reindex
@@ -366,7 +366,7 @@ def _plan_of(
 
 
 async def _in_parallel(reader: Reader, planned: OperationPlan, options: Options) -> OperationPlan:
-    """As many at once as were asked for, as far as the server has connections for them."""
+    """Set how many steps run at once: as requested, limited by the connections that the server has left."""
     wanted = min(options.jobs or 1, len(planned.steps))
     if wanted == 1:
         return planned

@@ -65,7 +65,7 @@ def scope(
 def _refuse_impossible(
     operation: Operation, relation: Table | Index, indexes: Sequence[Index], parts: set[int], tables: Sequence[Table]
 ) -> None:
-    """Raise UsageError where nothing can be done to what is named. `parts`: a table and its partitions, by oid."""
+    """Raise UsageError if the operation cannot work on a named relation. `parts`: oids of table and partitions."""
     problem = _problem_with_index(operation, relation) if isinstance(relation, Index) else None
     if isinstance(relation, Table):
         own = [index for index in indexes if index.table_oid in parts]
@@ -76,10 +76,10 @@ def _refuse_impossible(
 
 
 def _problem_with_index(operation: Operation, index: Index) -> tuple[str, str] | None:
-    """Why nothing can be done to it, and what can; None where something can."""
+    """Why the operation cannot work on it, and a hint; None if it can."""
     if operation in _OF_TABLES:
         return "is an index", f"name its table: {index.table_shown}"
-    by_hand = f"as a superuser, REINDEX INDEX {index.sql}; and it locks out all that need it meanwhile"
+    by_hand = f"as a superuser, REINDEX INDEX {index.sql}. It blocks all access until it ends"
     match operation:
         case Operation.REINDEX | Operation.OPTIMIZE if index.in_catalog:
             return "is an index of the catalog, which cannot be rebuilt concurrently", by_hand
@@ -100,7 +100,7 @@ def _problem_with_table(
 ) -> tuple[str, str] | None:
     """`indexes`: its own, and those of its partitions. `has_rows`: whether it, or a partition, has any of its own."""
     command = {Operation.REINDEX: "REINDEX TABLE", Operation.VACUUM_FULL: "VACUUM FULL"}.get(operation, "CLUSTER")
-    by_hand = f"as a superuser, {command} {table.sql}; and it locks out all that need it meanwhile"
+    by_hand = f"as a superuser, {command} {table.sql}. It blocks all access until it ends"
     match operation:
         case Operation.REINDEX | Operation.VACUUM_FULL | Operation.CLUSTER if table.in_catalog:
             return f"is a table of the catalog, which {operation} leaves alone", by_hand
@@ -132,12 +132,12 @@ def analyzed_with_parent(tables: Sequence[Table], partitions: Mapping[int, Seque
 
 
 def unprivileged(relations: Iterable[Table | Index]) -> list[Table | Index]:
-    """Those that the role may not maintain; of the system's own nobody expects it to."""
+    """Relations outside the catalog that the role may not maintain."""
     return [relation for relation in relations if not relation.may_be_maintained and not relation.in_catalog]
 
 
 def grant(relations: Sequence[Table | Index], role: str, version: int) -> str:
-    """Why they are left out, and what to run so that they are not."""
+    """Which right is missing, and how to grant it."""
     tables = {r.shown if isinstance(r, Table) else r.table_shown: r for r in relations}
     names = list(tables)
     said = f"{role} may not maintain {listed(names)}"

@@ -1,4 +1,4 @@
-"""Steps as the session executes them: what a plan shows, and what its execution goes by."""
+"""Steps of a PostgreSQL plan, with the data that running them needs."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from engine.targets.protocol import PlannedStep
 
 
 class Method(StrEnum):
-    """The ways in which a command is carried out."""
+    """How a command works, and what remains where it does not complete."""
 
     VACUUM = "vacuum"
-    """VACUUM and ANALYZE: what they leave out they only warn of."""
+    """VACUUM and ANALYZE: they skip a table with a warning only."""
     VACUUM_FULL = "vacuum_full"
     CLUSTER = "cluster"
     REINDEX = "reindex"
     """REINDEX that is not concurrent."""
     REINDEX_CONCURRENTLY = "reindex_concurrently"
-    """Leaves an invalid index behind where it does not get through."""
+    """Leaves an invalid index behind if it does not complete."""
     DROP_LEFTOVER = "drop_leftover"
     CHECK = "check"
     RECORD_VERSION = "record_version"
-    """That everything which a collation orders was rebuilt by its version of now."""
+    """Records the current version of a collation after its indexes were rebuilt."""
     STATISTICS = "statistics"
-    """What many VACUUMs left to be done once."""
+    """Database-wide statistics, once after many VACUUMs."""
 
     @property
     def is_rebuild(self) -> bool:
@@ -33,7 +33,7 @@ class Method(StrEnum):
 
 
 class Model(StrEnum):
-    """How the progress of a command is told."""
+    """Which model estimates the progress of a command."""
 
     VACUUM = "vacuum"
     VACUUM_ANALYZE = "vacuum_analyze"
@@ -47,13 +47,13 @@ class Model(StrEnum):
 
 @frozen(kw_only=True)
 class Subject:
-    """The table or index that a step works on, and how large it is, by which its progress is reckoned."""
+    """The table or index that a step works on, with the sizes that its progress is computed from."""
 
     oid: int
     schema: str
     name: str
     table: str
-    """As people know it: of an index, of a TOAST table, the table they belong to."""
+    """The table as users name it: the owning table of an index or a TOAST table."""
     table_pages: int = 0
     index_pages: int = 0
     indexes: int = 0
@@ -81,14 +81,14 @@ class Subject:
 
 @frozen(kw_only=True)
 class PgStep(PlannedStep):
-    """A planned step, with what its execution goes by."""
+    """A planned step of PostgreSQL."""
 
     method: Method
     model: Model = Model.NONE
     subject: Subject | None = None
     """None: the whole database."""
     is_measured: bool = True
-    """Whether its subject may take less afterwards, so that it is worth to ask for that before and after."""
+    """Whether the object may shrink, so that it is measured before and after."""
     verbose_command: str = ""
     """The same as a command that tells what it does: run where the server said nothing but a warning, which may mean
     that it did nothing."""
@@ -96,19 +96,19 @@ class PgStep(PlannedStep):
     follow_up_command: str = ""
     """Of a `command` that is two: the second runs once the first has completed. If it fails, that is a warning."""
     settings: tuple[tuple[str, str], ...] = ()
-    """What its connection is set to for it."""
+    """Settings of its connection."""
     collations: tuple[str, ...] = ()
     """Of a rebuild, what it is remembered by, where an index is ordered by rules that have changed."""
     required_objects: tuple[str, ...] = ()
-    """The objects whose steps have to be completed before, or this one is not run."""
+    """The objects whose steps must complete first; otherwise this one is skipped."""
     reads_whole_table: bool = False
-    """Of a check, whether it is of a whole table."""
+    """Of a check: whether it reads a whole table."""
     uncompared_command: str = ""
-    """Of a check that compares its subject with another: the same of its subject only."""
+    """Of a check that compares with another object: the command without the comparison."""
     is_compared_with: bool = False
-    """Of a check: what it finds in its subject makes doubtful what the others of its table compare."""
+    """Of a check: whether other checks compare with this object, so that its damage makes their findings doubtful."""
 
     @property
     def is_repeatable(self) -> bool:
-        """Whether it may simply be begun once more after its connection was lost."""
+        """Whether it may run again after its connection was lost."""
         return self.model is not Model.REWRITE

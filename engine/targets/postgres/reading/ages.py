@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SOON: Final = 0.9
 """Of the limit of autovacuum."""
 DANGER: Final = 1_000_000_000
-"""Half of what there is, whatever the limit."""
+"""Half of all transaction ids."""
 
 AGES: Final = ", ".join(
     f"""CASE WHEN c.relkind = 'p' THEN 0 ELSE greatest({age}(c.{column}), {age}(toast.{column})) END,
@@ -24,7 +24,7 @@ AGES: Final = ", ".join(
         ("mxid_age", "relminmxid", "autovacuum_multixact_freeze_max_age"),
     )
 )
-"""How old transaction ids and multixacts of a table are, and how old they may become."""
+"""Ages of transaction ids and multixacts of a table, each with its limit."""
 WITH_OPTIONS: Final = """FROM pg_class AS c LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
 CROSS JOIN LATERAL (SELECT CASE WHEN c.reloptions IS NOT NULL THEN (
     SELECT jsonb_object_agg(split_part(o, '=', 1), split_part(o, '=', 2)) FROM unnest(c.reloptions) AS o) END
@@ -40,7 +40,7 @@ WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
 
 
 class Counter(StrEnum):
-    """What runs out."""
+    """The counters that can wrap around."""
 
     XID = "transaction ids"
     MULTIXACT = "multixacts"
@@ -51,7 +51,7 @@ _SETTINGS: Final = {Counter.XID: "freeze", Counter.MULTIXACT: "multixact_freeze"
 
 @frozen
 class Old:
-    """What VACUUM has to be set to so that a table becomes young enough, and why."""
+    """The settings with which VACUUM makes a table young enough, and the reason."""
 
     settings: tuple[tuple[str, str], ...]
     reason: str
@@ -67,10 +67,10 @@ def in_words(counter: Counter, age: int, limit: int) -> str:
 
 
 def freeze_settings(counter: Counter, limit: int, usual: int) -> tuple[tuple[str, str], ...]:
-    """VACUUM freezes what is older than its setting, in the pages that it looks at. Without these it neither looks at
-    all that may hold what is old, where a table has a limit of its own, nor freezes what is too old by that.
+    """Settings that make VACUUM scan all pages and freeze enough. By default it neither scans
+    all pages of a table with its own limit, nor freezes all that is too old by that limit.
 
-    `usual`: the age from which on VACUUM freezes. A half of the limit is what the server itself takes at most.
+    `usual`: the age from which on VACUUM freezes. The server itself takes at most half of the limit.
     """
     name = _SETTINGS[counter]
     youngest = min(usual, int(min(limit, DANGER)) // 2)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from engine.targets.postgres.reading.reader import Reader
     from engine.targets.postgres.reading.relations import Index
 
-# Whose version nobody can tell now has not changed: the server itself would not record that. What an expression or a
+# A collation without a current version counts as unchanged. What an expression or a
 # condition compares by is not among the collations of an index, and is found in its tree.
 _DRIFTS: Final = """
 WITH drifted AS ({drifted}),
@@ -57,16 +57,16 @@ class CollationDrift:
     name: str
     """Both empty for that of the database itself."""
     version: str
-    """As it is now."""
+    """The current version."""
     command: str
-    """What records that, once everything is rebuilt."""
+    """The command that records it, after all indexes are rebuilt."""
     may_be_recorded: bool
     """Whether the role may do that."""
     indexes: Sequence[int]
     files: Sequence[int | None]
-    """Of these indexes: another one after each rebuild."""
+    """Files of these indexes; each rebuild makes a new one."""
     partitioned: Sequence[str]
-    """Tables whose partitions are ranges by it: which rows belong where may have changed."""
+    """Tables partitioned by ranges of it: rows may now belong to other partitions."""
 
     @property
     def text(self) -> str:
@@ -74,26 +74,26 @@ class CollationDrift:
 
     @property
     def mark(self) -> str:
-        """What a rebuild by it is remembered by."""
+        """The mark that a rebuild of an index records."""
         return f"{self.text} {self.version}"
 
 
 @frozen
 class CollationRebuild:
-    """A collation of another version, and how far indexes are rebuilt by it."""
+    """A collation with a new version, and the indexes still to rebuild."""
 
     drift: CollationDrift
     left: Mapping[int, str]
-    """By oid, the names of those that are not."""
+    """Names of the indexes still to rebuild, by oid."""
 
     @property
     def is_to_be_recorded(self) -> bool:
-        """Whether to record the version is all there is left to do."""
+        """Whether all indexes are rebuilt, so that only its version is to be recorded."""
         return not self.left
 
     @property
     def obstacle(self) -> str:
-        """Why we cannot record it, and what can; "" where we can."""
+        """Why dbtend cannot record the version, and what to do; "" if it can."""
         drift = self.drift
         if drift.partitioned:
             several = len(drift.partitioned) > 1
@@ -107,7 +107,7 @@ class CollationRebuild:
 
 
 def marks_of(drifts: Iterable[CollationDrift]) -> dict[int, tuple[str, ...]]:
-    """What a rebuild of an index now is remembered by, by the oids of those for which a version has changed."""
+    """The marks that a rebuild records, by oid of the index."""
     marks: dict[int, tuple[str, ...]] = {}
     for drift in drifts:
         for index in drift.indexes:
@@ -116,7 +116,7 @@ def marks_of(drifts: Iterable[CollationDrift]) -> dict[int, tuple[str, ...]]:
 
 
 def collation_rebuild(drift: CollationDrift, indexes: Iterable[Index], past: TargetHistory) -> CollationRebuild:
-    """`indexes`: those that there are. An index that we have rebuilt since, and that still has the same file, is."""
+    """`indexes`: all of the database. An index is rebuilt if its rebuild is on record and its file is unchanged."""
     names = {index.oid: index.shown for index in indexes}
     left = {}
     for oid, file in zip(drift.indexes, drift.files, strict=True):
@@ -133,5 +133,5 @@ async def drifts(reader: Reader) -> list[CollationDrift]:
 
 
 def drifts_query(version: int) -> str:
-    """psycopg is given no parameters with it: a percent sign is one."""
+    """The query. Run it without parameters: it holds percent signs."""
     return _DRIFTS.replace("{drifted}", _OF_COLLATIONS + (_OF_THE_DATABASE if version >= 150_000 else ""))

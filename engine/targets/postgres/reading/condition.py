@@ -1,6 +1,6 @@
 """The condition of a database, from its catalog and statistics alone: no table is read, no extension is needed.
 
-A query gives numbers; what they mean is said in `advising`.
+Queries give numbers; `advising` judges them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from engine.targets.postgres.reading.xmin_horizon import NOTHING_HELD, XminHoriz
 
 @frozen
 class Activity:
-    """What has happened to a table since it was looked after, and how much may."""
+    """Activity of a table since its last maintenance, with the thresholds of autovacuum."""
 
     oid: int
     dead: int
@@ -36,19 +36,19 @@ class Activity:
     has_statistics: bool
     """Whether the planner has any: true also where the counters were reset."""
     rows: float
-    """By the last look at it; -1 where nobody has looked yet."""
+    """By the last VACUUM or ANALYZE; -1 before the first."""
     pages: int
     is_lost: bool = False
-    """Whether the server has lost count of it, as in a crash or a failover."""
+    """Whether the server lost its counters of the table, as after a crash or a failover."""
     vacuumed_ago: float | None = None
-    """Seconds since it was vacuumed, by whomever; None where that is not known."""
+    """Seconds since the last VACUUM or autovacuum; None if unknown."""
     is_shared: bool = False
     """Whether all databases of the server share it."""
 
 
 @frozen
 class TableShape:
-    """What an estimate of a table's dead space goes by."""
+    """Inputs of the estimate of a table's dead space."""
 
     oid: int
     pages: int
@@ -61,7 +61,7 @@ class TableShape:
 
 @frozen
 class TreeShape:
-    """What an estimate of a B-tree's dead space goes by."""
+    """Inputs of the estimate of a B-tree's dead space."""
 
     oid: int
     pages: int
@@ -100,17 +100,17 @@ class Condition:
     duplicates: Sequence[Duplicate] = ()
     drifts: Sequence[CollationDrift] = ()
     density: dict[int, float] = field(default_factory=dict)
-    """Of a B-tree, how full its leaf pages really are, where that was measured."""
+    """Measured density of the leaf pages of B-trees, in percent, by oid."""
     free_share: dict[int, float] = field(default_factory=dict)
-    """Of a table, how much of it is free or dead, where that was measured."""
+    """Measured share of free and dead space of tables, by oid."""
     has_amcheck: bool = False
     counters_reset_at: datetime | None = None
-    """Where that is less than a day ago."""
+    """None if more than a day ago."""
     counts_nothing: str = ""
-    """Why what happens to tables is not counted at all; "" where it is."""
+    """Why the server does not count activity; "" if it does."""
 
 
-# In a SELECT of its own a setting is read once, and not for every table.
+# As a subselect, a setting is read once, not for every table.
 _SETTING: Final = "coalesce((opt ->> '{0}')::float8, (SELECT current_setting('{0}')::float8))"
 
 
@@ -121,10 +121,10 @@ def _limit(what: str, *, off: bool = False) -> str:
     return f"CASE WHEN {threshold} < 0 THEN 'infinity'::float8 ELSE {limit} END" if off else limit
 
 
-# What was never vacuumed nor analyzed says that it is empty.
+# A table that was never vacuumed or analyzed has relpages 0.
 _REAL_PAGES: Final = MEASURED_PAGES.replace("{0}", "c")
 
-# ANALYZE leaves a partitioned table as it is where no partition has rows on this server.
+# ANALYZE does nothing to a partitioned table without local partitions.
 _HAS_ROWS_HERE: Final = """EXISTS (
         WITH RECURSIVE parts (oid) AS (
             SELECT h.inhrelid FROM pg_inherits AS h WHERE h.inhparent = c.oid
@@ -251,7 +251,7 @@ FROM pg_stat_database WHERE datname = current_database()
 """
 READS_STATISTICS: Final = "SELECT has_table_privilege('pg_catalog.pg_statistic', 'SELECT')"
 LEAST_PAGES: Final = 128
-"""What is smaller (1 MB) is not worth an estimate."""
+"""Smaller tables and indexes (1 MB) are not estimated."""
 
 
 def activity_query(*, reads_statistics: bool) -> str:

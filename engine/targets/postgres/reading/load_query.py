@@ -1,4 +1,4 @@
-"""The query of --pause-while: one SELECT that somebody has written, in a read-only transaction that is rolled back."""
+"""The query of --pause-while: one SELECT of the user, in a read-only transaction that is rolled back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIMEOUT: Final = 5
 _PATIENCE: Final = 2 * TIMEOUT
 _HINT: Final = "give one SELECT, with the schema before each name"
 LONGEST_ANSWER: Final = 40
-"""Characters of what it says that are repeated."""
+"""Characters of its answer that are shown."""
 Load: TypeAlias = bool | int | float | Decimal
 _NOT_A_LOAD: Final = "and not true, false or a number (give one SELECT of a condition or a number)"
 # By oid: boolean; the whole numbers, oid among them; and those with a fraction.
@@ -31,7 +31,7 @@ _BEGIN: Final = f"BEGIN READ ONLY; SET LOCAL statement_timeout = '{TIMEOUT}s'"
 
 
 async def check(reader: Reader, query: str) -> str:
-    """What is wrong with the query, as far as the server can tell without running it; "" for nothing.
+    """What is wrong with the query, found without running it; "" for nothing.
 
     Raises TargetError where the server cannot be asked.
     """
@@ -63,7 +63,7 @@ async def ask(reader: Reader, query: str) -> Load | None:
 
 
 def in_words(load: object) -> str:
-    """What it says, so that it can be shown."""
+    """Its answer as printable text."""
     return "".join(filter(str.isprintable, str(load)))[:LONGEST_ANSWER]
 
 

@@ -1,4 +1,4 @@
-"""Who holds a lock now that an operation would have to wait for."""
+"""Which sessions hold a lock that an operation would wait for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Blockers:
-    """Who holds the lock that something waits for."""
+    """The sessions that hold the lock which a step waits for."""
 
     text: str
     transactions: str = ""
@@ -36,13 +36,13 @@ OF_MODE: Final = {
     "ShareLock": _WITH_WRITERS,
     "AccessExclusiveLock": _WITH_EVERYBODY,
 }
-"""The modes that a lock waits for, of those that maintenance takes."""
+"""The modes that block each lock mode of maintenance."""
 CONFLICTS: Final = {
     "maintenance": _WITH_MAINTENANCE,
     "writers": _WITH_WRITERS,
     "everybody": _WITH_EVERYBODY,
 }
-"""The modes that a lock waits for, by whom the operation keeps out."""
+"""The lock modes that block an operation, by the sessions that it conflicts with."""
 # Only until the server restarts it is that of the session which has prepared it, and the lock on its own xid tells it.
 PREPARED: Final = """
 SELECT own.virtualtransaction, quote_literal(x.gid) AS name,
@@ -66,7 +66,7 @@ ORDER BY l.pid, p.name LIMIT 4
 
 
 async def holders(reader: Reader, conflict_level: str, tables: Collection[int]) -> str:
-    """In words; "" for nobody. `conflict_level`: a key of CONFLICTS. Raises TargetError."""
+    """The lock holders as text; "" for none. `conflict_level`: a key of CONFLICTS. Raises TargetError."""
     row = (int | None, str, str | None, float | None, str, str, int)
     rows = await reader.rows(_HOLDERS, [list(CONFLICTS[conflict_level]), list(tables)], row=row)
     said = [

@@ -1,4 +1,4 @@
-"""Prepared transactions, in words: no session is theirs, and what they hold they hold until somebody ends them."""
+"""Prepared transactions as text. They have no session, and hold locks until they are ended by hand."""
 
 from __future__ import annotations
 

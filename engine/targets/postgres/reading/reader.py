@@ -38,7 +38,7 @@ class Reader:
         self._turn = asyncio.Lock()
 
     def on(self, connection: Connection, server: Server) -> Reader:
-        """Another, on another connection to the same database."""
+        """A reader on another connection to the same database."""
         return Reader(connection, server, self.what, self._reopen)
 
     async def close(self) -> None:
@@ -73,7 +73,7 @@ class Reader:
 
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[Connection]:
-        """The connection, which nobody else uses meanwhile. Raises TargetError where it was lost, and no other can be
+        """The connection, for exclusive use. Reconnects if it was lost. Raises TargetError if that
         had."""
         async with self._turn:
             if self.connection.closed:
@@ -99,12 +99,12 @@ class Reader:
         return await self._without_finished_builds(await self._relations(Index, indexes_query, oids=oids))
 
     async def unfinished(self, oids: Collection[int]) -> dict[int, bool]:
-        """Of those of these that there are, whether each is invalid and nobody works on it. Raises TargetError."""
+        """Whether each existing index is invalid and no session works on it, by oid. Raises TargetError."""
         return dict(await self.rows(UNFINISHED, [list(oids)], row=(int, bool)))
 
     async def _without_finished_builds(self, rows: Sequence[tuple[Any, ...]]) -> list[Index]:
-        """These indexes, but for those whose build has come to its end while they were read: they were invalid before
-        that, and nobody worked on them after it."""
+        """The indexes, without those whose build ended while they were read: they look invalid,
+        and not in work."""
         found = [Index(*row) for row in rows]
         invalid = [index.oid for index in found if not index.is_valid]
         unfinished = await self.unfinished(invalid) if invalid else {}
@@ -120,7 +120,7 @@ class Reader:
                 return await self.rows_or_error(measuring, parameters, row=row)
             except AnswerError as error:
                 raise reading_error(self.what, error) from None
-            except psycopg.Error:  # somebody may have locked one this moment
+            except psycopg.Error:  # a table may have been locked this moment
                 pass
         return await self.rows(query(self.server.version, some=some), parameters, row=row)
 

@@ -9,9 +9,9 @@ from engine.domain.frozen import frozen
 from engine.targets.postgres.connection.names import qualified, shown
 
 LEFTOVER: Final = r"_cc(new|old)[0-9]*$"
-"""How the names end of what REINDEX CONCURRENTLY leaves behind where it fails,"""
+"""Suffix of the indexes that a failed REINDEX CONCURRENTLY leaves behind,"""
 OLD: Final = r"_ccold[0-9]*$"
-"""and of that among it which was the index before."""
+"""and of the old index among them."""
 
 
 @frozen
@@ -24,7 +24,7 @@ class Table:
     kind: str
     """`r`, `m` or `p`."""
     pages: int
-    """Of the table and of its TOAST table, by the last VACUUM or ANALYZE, or as they are where there was none."""
+    """Pages of table and TOAST table, by the last VACUUM or ANALYZE; measured if there was none."""
     rows: float
     index_pages: int
     indexes: int
@@ -36,9 +36,9 @@ class Table:
     dead_rows: int = 0
     """As far as the server has counted."""
     visible_share: float = 0.0
-    """Of its pages, those of which everybody sees all rows, by the last VACUUM or ANALYZE."""
+    """The share of all-visible pages, by the last VACUUM or ANALYZE."""
     is_counted: bool = True
-    """Whether the server knows how many of its rows are dead: not after a crash, or where counters were reset."""
+    """Whether the server knows its number of dead rows: not after a crash or a reset of counters."""
     toast_pages: int | None = None
     """None where it has no TOAST table."""
 
@@ -69,7 +69,7 @@ class Index:
     table_oid: int
     table_schema: str
     table: str
-    """The table that people know: not its TOAST table."""
+    """The owning table of a TOAST index."""
     pages: int
     table_pages: int
     method: str
@@ -97,7 +97,7 @@ class Index:
 
     @property
     def could_not_be_built(self) -> bool:
-        """Whether a rebuild would only fail again, as long as rows are there that it forbids."""
+        """Whether a rebuild would fail again because of duplicates."""
         return self.is_unique and not (self.is_valid or self.is_leftover or self.of_toast)
 
     @property
@@ -106,7 +106,7 @@ class Index:
 
 
 _PAGES: Final = "{0}.relpages::int8"
-# What was never vacuumed nor analyzed says that it is empty; and its real size is not told while it is locked.
+# A table that was never vacuumed or analyzed has relpages 0; its real size cannot be read while it is locked.
 MEASURED_PAGES: Final = """CASE WHEN {0}.relpages > 0 AND {0}.reltuples > 0
         OR {0}.oid = ANY (ARRAY(SELECT l.relation FROM pg_locks AS l WHERE l.mode = 'AccessExclusiveLock'
             AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))))
@@ -141,8 +141,8 @@ NOT_IN_WORK: Final = f"""x.indexrelid <> ALL (ARRAY(SELECT l.relation {_LOCKED} 
         'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')))
     AND x.indrelid <> ALL (ARRAY(SELECT l.relation {_LOCKED} AND l.mode = 'ShareUpdateExclusiveLock'
         AND l.pid IN (SELECT p.pid FROM pg_stat_progress_create_index AS p)))"""
-"""Of an index that is invalid, that nobody builds, rebuilds or drops it now. By locks, as everybody may see those, and
-as a rebuild of several tells of one at a time that it works on it."""
+"""Of an invalid index: no session builds, rebuilds or drops it. By locks, which every role sees;
+and a rebuild of several indexes reports one at a time."""
 UNFINISHED: Final = f"""
 SELECT x.indexrelid::int8, NOT x.indisvalid AND {NOT_IN_WORK} FROM pg_index AS x WHERE x.indexrelid = ANY (%s::oid[])
 """
@@ -165,8 +165,8 @@ _OF_TOAST: Final = "main.reltoastrelid = t.oid AND t.relkind = 't'"
 
 
 def tables_query(version: int, *, some: bool = False, measured: bool = False) -> str:
-    """`some`: only those whose oids are the parameter `oids`. `measured`: those have their real size of which the
-    catalog has none, as far as nobody has locked them; of thousands that takes its time."""
+    """`some`: only the oids in the parameter `oids`. `measured`: read real sizes where the
+    catalog has none and no lock prevents it; slow for thousands of tables."""
     own, these = (f"{column} = ANY (%(oids)s::oid[])" if some else "true" for column in ("x.indrelid", "c.oid"))
     query = _with_pages(TABLES, measured=measured)
     return query.replace("{may}", _may(version, "c")).replace("{own}", own).replace("{these}", these)

@@ -1,4 +1,4 @@
-"""Tables whose file is shorter than the catalog says: amcheck looks at what is there, and misses nothing."""
+"""Tables whose file is shorter than the catalog says. amcheck does not notice that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps dead rows from being removed: who may still see them."""
+"""The xmin horizon: which sessions, slots and standbys keep dead rows from being removed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OLD_AGE: Final = 100_000
 
 
 class Reach(StrEnum):
-    """For which tables a holder keeps dead rows."""
+    """For which tables a holder holds back dead rows."""
 
     ALL = "all"
     CATALOG = "catalog"
@@ -59,7 +59,7 @@ ALL_SEEN: Final = "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'
 
 @frozen
 class Holder:
-    """Somebody for whom dead rows are kept."""
+    """A session, slot or standby that holds dead rows back."""
 
     who: str
     age: int
@@ -86,15 +86,15 @@ class XminHorizon:
     all_holders: Sequence[Holder]
     """The oldest first."""
     is_complete: bool
-    """Whether the role sees what others do."""
+    """Whether the role sees sessions of other roles."""
 
     @property
     def holders(self) -> Sequence[Holder]:
-        """Those for whom dead rows of every table are kept."""
+        """Those that hold back dead rows of every table."""
         return [holder for holder in self.all_holders if holder.reach == Reach.ALL]
 
     def oldest(self, *, of_catalog: bool, is_shared: bool) -> Holder | None:
-        """For whom dead rows of such a table are kept."""
+        """The oldest one that holds back dead rows of such a table."""
         reach = {Reach.ALL} | ({Reach.CATALOG} if of_catalog else set()) | ({Reach.SHARED} if is_shared else set())
         return next((holder for holder in self.all_holders if holder.reach in reach), None)
 
@@ -108,7 +108,7 @@ async def read(reader: Reader) -> XminHorizon:
 
 
 def warnings(horizon: XminHorizon) -> list[str]:
-    """What a plan of VACUUM should say."""
+    """Warnings for a plan of VACUUM."""
     old = [holder for holder in horizon.holders if holder.is_old]
     if not old:
         return []

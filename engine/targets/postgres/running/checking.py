@@ -1,4 +1,4 @@
-"""What a check found, and in what: pure."""
+"""The findings of a check, and the damaged object: pure functions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from engine.targets.protocol import StepResult
 
 @frozen
 class DamagedObject:
-    """What is damaged."""
+    """A damaged table or index."""
 
     name: str
     is_index: bool
@@ -38,20 +38,20 @@ def damaged_object(step: PgStep, uncompared: Answer | None = None) -> DamagedObj
 
 
 def may_blame_table(step: PgStep, error: psycopg.Error) -> bool:
-    """Whether an index was compared with its table, and it was not amcheck itself that raised the error."""
+    """Whether the error of an index check may come from its table: amcheck itself did not raise it."""
     is_verdict = (error.diag.source_file or "").startswith("verify_")
     return bool(step.uncompared_command) and step.subject is not None and step.subject.is_index and not is_verdict
 
 
 def finding_of_error(step: PgStep, error: psycopg.Error, damaged: DamagedObject) -> StepResult:
-    """Of a check that the server could not carry out because of what it came upon."""
+    """The result of a check that the server aborted because of damage."""
     while_reading = "" if damaged.name == step.object else f" (found while {step.object} was compared with it)"
     finding = f"{damaged.name}: {errors.message_with_detail(error)}{while_reading}"
     return _found([finding])
 
 
 def with_truncated_files(step: PgStep, result: StepResult, lost: Sequence[TruncatedFile]) -> StepResult:
-    """What amcheck found in a table, and what it cannot miss. What may as well have another cause is a warning."""
+    """Add truncated files, which amcheck does not find. Where another cause is possible, it is a warning."""
     certain = [one.in_words(step.object) for one in lost if one.was_counted_here]
     warnings = [one.in_words(step.object) for one in lost if not one.was_counted_here]
     if certain:
@@ -75,7 +75,7 @@ def _found(findings: Sequence[str]) -> StepResult:
 
 
 def remedy(indexes: Sequence[str], tables: Sequence[str]) -> str:
-    """What to do about what a check found, in a few sentences; "" where it found nothing."""
+    """What to do about the findings; "" if there are none."""
     if tables:
         several = len(tables) > 1
         return (
@@ -90,7 +90,7 @@ def remedy(indexes: Sequence[str], tables: Sequence[str]) -> str:
 
 
 class Checks:
-    """What the steps of one check have found up to now."""
+    """The findings of one check operation so far."""
 
     def __init__(self, level: CheckLevel, planned: int) -> None:
         self._level, self._planned = level, planned
@@ -98,11 +98,11 @@ class Checks:
         self._tables: dict[str, None] = {}
         self._damage: str | None = None
         self._doubtful: set[str] = set()
-        """Tables of which something is damaged that others are compared with."""
+        """Tables with damage in something that other checks compare with."""
         self._through = 0
 
     def command_of(self, step: PgStep) -> str:
-        """The command of a step, which compares with nothing that is known to be damaged."""
+        """The command of a step, without the comparison if the other side is known to be damaged."""
         return step.uncompared_command if step.uncompared_command and self.is_doubtful(step) else step.command
 
     def is_doubtful(self, step: PgStep) -> bool:
@@ -110,7 +110,7 @@ class Checks:
 
     def add(self, step: PgStep, result: StepResult, damaged: DamagedObject) -> None:
         table = step.subject.table if step.subject is not None else step.object
-        # What was dropped meanwhile is skipped: nothing of it is left to be looked at.
+        # A dropped object is skipped, and counts as checked.
         self._through += result.status in {Status.COMPLETED, Status.SKIPPED} or bool(result.findings)
         if not result.findings:
             return
@@ -123,7 +123,7 @@ class Checks:
             self._doubtful.add(table)
 
     def not_compared(self, step: PgStep) -> str:
-        """That a step which found nothing was not compared with what is damaged; "" where it was compared."""
+        """A warning that a clean object was not compared with a damaged one; "" if it was compared."""
         if not (step.uncompared_command and step.subject is not None and self.is_doubtful(step)):
             return ""
         other = "its table" if step.subject.is_index else "its TOAST table"

@@ -19,22 +19,22 @@ from engine.targets.postgres.running.statement import Statements
 from engine.targets.protocol import StepContext, StepProgress
 
 GROW_AGAIN_AFTER: Final = 60.0
-"""Seconds after which a server that had no connection left is asked for more than it gave."""
+"""Seconds until the pool tries to grow again after the server refused a connection."""
 ASSUMED_ALIVE: Final = 0.02
-"""Seconds after its use in which nobody asks a connection whether it is still there, where nothing was heard of it."""
+"""Seconds after its last use during which a connection counts as alive."""
 
 ALIVE_WITHIN: Final = 10.0
-"""Seconds in which one that was idle says that it is there."""
+"""Seconds within which an idle connection must answer."""
 
 Settings = tuple[tuple[str, str], ...]
 
 
 class NotBegunError(Exception):
-    """It was cancelled, or its time limit passed, while it waited for a connection."""
+    """Cancelled, or past the time limit, before a connection was had."""
 
 
 class PooledConnection:
-    """A connection, and what it is set to beside what all are."""
+    """A connection with the settings of its current step."""
 
     def __init__(self, connection: Connection, server: Server) -> None:
         self.connection, self.server = connection, server
@@ -45,7 +45,7 @@ class PooledConnection:
         self._used_at = 0.0
 
     async def set(self, settings: Settings) -> None:
-        """These hold from now on, and no others. Raises psycopg.Error."""
+        """Use exactly these settings from now on. Raises psycopg.Error."""
         if settings == self._settings:
             return
         try:
@@ -54,13 +54,13 @@ class PooledConnection:
             for name, value in settings:
                 await self.connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
         except BaseException:
-            await self.close()  # nobody knows what it is set to
+            await self.close()  # its settings are unknown
             raise
         self._settings = settings
 
     async def set_lock_timeout(self, seconds: float) -> None:
-        """So long it waits for each lock from now on. Raises psycopg.Error."""
-        milliseconds = max(round(seconds * 1000), 1)  # 0 would mean to wait for ever
+        """Set the lock_timeout. Raises psycopg.Error."""
+        milliseconds = max(round(seconds * 1000), 1)  # 0 means no limit
         if milliseconds != self._lock_timeout:
             self._lock_timeout = 0
             await self.connection.execute(
@@ -72,7 +72,7 @@ class PooledConnection:
         self._used_at = time.monotonic()
 
     async def answers(self) -> bool:
-        """Whether it is still there: it may have been ended while it was idle."""
+        """Whether it is still alive."""
         if not self.connection.closed:
             if self.statements.is_listening and time.monotonic() - self._used_at < ASSUMED_ALIVE:
                 return True
@@ -99,18 +99,18 @@ class ConnectionPool:
         self._outage = Outage(connect, self._take, server_wait)
         self._idle: list[PooledConnection] = []
         self._open = 0
-        """How many there are, those that are being opened included."""
+        """How many connections are open or being opened."""
         self._full_until = 0.0
-        """Until then no more are asked for than there are: the server has refused one."""
+        """Until then the pool does not grow: the server refused a connection."""
         self._refused: TooManyConnectionsError | None = None
-        """What there is still to be told of."""
+        """A refusal that is not reported yet."""
         self._changed = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def connection(self, context: StepContext | None = None) -> AsyncIterator[PooledConnection]:
-        """One that no other step uses, and that answers. For a step, a server that is down is waited for.
+        """A live connection for one step. With a context, waits for a server that is down.
 
-        Raises NotBegunError where it is too late by then, and TargetError.
+        Raises NotBegunError after a cancel or the time limit, and TargetError.
         """
         pooled = await self._get(context)
         try:
@@ -124,9 +124,9 @@ class ConnectionPool:
             self._notify()
 
     async def reconnect(self, context: StepContext) -> Server:
-        """Wait until the server is there again, and say who that is. Raises as `connection`.
+        """Wait until the server is up again, and return it. Raises as `connection`.
 
-        Only a new connection tells: a server that is being shut down ends those that are idle one after another.
+        Idle connections are closed: a server that shuts down ends them one by one.
         """
         while self._idle:
             await self._drop(self._idle.pop())
@@ -135,11 +135,11 @@ class ConnectionPool:
 
     @property
     def error(self) -> TargetError | None:
-        """Why there will be none any more."""
+        """Why the pool has given up; None if it has not."""
         return self._outage.error
 
     def take_refusal(self) -> str:
-        """Why there are fewer than were asked for; "" after the first time, and where there are not."""
+        """Why there are fewer connections than requested; reported once, else ""."""
         error, self._refused = self._refused, None
         return f"fewer steps run at once than --jobs allows: {error.why} ({error.hint})" if error is not None else ""
 
@@ -179,7 +179,7 @@ class ConnectionPool:
                 raise
 
     async def _opened(self, context: StepContext | None) -> tuple[Connection, Server]:
-        """One more. A server that says nothing holds up no cancel and no time limit: then it raises NotBegunError."""
+        """Open one more. A cancel or the time limit ends the wait with NotBegunError."""
         if context is None:
             return await self._connect()
         opening = asyncio.ensure_future(self._connect())
@@ -194,14 +194,14 @@ class ConnectionPool:
         return opening.result()
 
     async def _wait_for_change(self, context: StepContext) -> None:
-        """Or until it is time to ask the server for another one."""
+        """Or until the pool may grow again."""
         context.report(StepProgress(phase="waiting for a connection", waits_for=WaitsFor.SERVER))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._full_until - time.monotonic()):
                 await _first_event(None, self._changed, context.cancel, context.window.closed)
 
     def _take(self, opened: tuple[Connection, Server]) -> None:
-        """What was opened for whoever needs it first."""
+        """Add a new connection for the step that needs it first."""
         self._open += 1
         self._idle.append(PooledConnection(*opened))
         self._notify()

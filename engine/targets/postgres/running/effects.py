@@ -1,4 +1,4 @@
-"""What a step did, read from what the server said of it: pure functions. Only English is understood."""
+"""What a step did, parsed from VERBOSE messages in English: pure functions."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _SAMPLED: Final = re.compile(r"; (\d+) rows in sample, (\d+) estimated total row
 def effects(notices: Sequence[Notice]) -> dict[str, int]:
     """`rows_removed`, `rows_kept` (dead, and not removable yet), `pages_removed`, `index_scans`, `rows_sampled`.
 
-    Over a table and its TOAST table together; what was not said is not there.
+    Sums over a table and its TOAST table; missing messages give no key.
     """
     found: dict[str, int] = {}
 
     def add(name: str, number: str | int) -> None:
         found[name] = found.get(name, 0) + int(number)
 
-    # From PostgreSQL 15 on pages are told twice.
+    # PostgreSQL 15 and later report pages twice.
     tells_pages = any(_PAGES.search(notice.message) for notice in notices)
     for notice in notices:
         if not notice.is_info:
@@ -93,10 +93,10 @@ class Totals:
         self._sums[name] = self._sums.get(name, 0) + number
 
     def facts(self) -> Facts:
-        """None before the first step has ended."""
+        """Empty before the first step has ended."""
         sums = dict(self._sums)
         if not self._all_measured and sums.get("back_bytes", 0) < 0:
-            del sums["back_bytes"]  # it would be told as what all of them take more than before
+            del sums["back_bytes"]  # incomplete, and would show as growth
         if sums and self.left_out:
             sums["left_out"] = self.left_out
         checked = self.checks.facts() if self.checks is not None and sums else {}

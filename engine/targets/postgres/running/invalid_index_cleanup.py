@@ -18,22 +18,22 @@ from engine.targets.postgres.running.connection_pool import ConnectionPool
 from engine.targets.postgres.running.invalid_indexes import Leftover, Removal
 
 DROP_WAIT: Final = 1.0
-"""Seconds for which others may hold up the removal, at most: other steps come, or somebody waits for the end;"""
+"""Seconds that a drop waits for locks after a step,"""
 FINAL_DROP_WAIT: Final = 30.0
-"""the same after the last step;"""
+"""after the last step,"""
 NEXT_DROP_WAIT: Final = 0.1
-"""and where they do not let go of another: of very many not each is waited for."""
+"""and after another drop has already timed out."""
 
 
 @frozen
 class CleanupResult:
-    """What became of what a step had left."""
+    """The result of dropping the leftovers of a step."""
 
     removals: tuple[Removal, ...] = ()
     problem: str = ""
-    """Why nobody knows whether there is anything."""
+    """Why the leftovers are unknown."""
     has_replacement: bool = False
-    """Whether there is another index by its name."""
+    """Whether a new valid index has its name."""
 
     @property
     def has_new_index(self) -> bool:
@@ -42,29 +42,29 @@ class CleanupResult:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is settled, in words."""
+        """Warnings about what was dropped, and about unknown leftovers."""
         dropped = [removal.text for removal in self.removals if not removal.problem]
         return (*dropped, self.problem) if self.problem else tuple(dropped)
 
     @property
     def undropped(self) -> dict[str, str]:
-        """What is still there, by name, in words."""
+        """By name, the warning about each leftover that remains."""
         return {removal.leftover.shown: removal.text for removal in self.removals if removal.problem}
 
 
 class InvalidIndexCleanup:
-    """That of one session."""
+    """Drops the leftovers of one session's rebuilds."""
 
     def __init__(self, reader: Reader, pool: ConnectionPool, lock_timeout: float) -> None:
         self._reader = reader
         self._pool = pool
         self._lock_timeout = lock_timeout
         self._before: set[int] | None = None
-        """What was there before the first step, and is not of them."""
+        """Oids of invalid indexes that existed before the first step."""
         self._left: list[Leftover] = []
 
     async def remember(self, *, refresh: bool = False) -> None:
-        """What is there by now is nobody's business. Raises TargetError."""
+        """Remember the invalid indexes that exist now; they are never dropped. Raises TargetError."""
         if refresh or self._before is None:
             self._before = await invalid_indexes.invalid_oids(self._reader)
 
@@ -85,7 +85,7 @@ class InvalidIndexCleanup:
         return CleanupResult(tuple(removals), has_replacement=has_replacement)
 
     async def retry_drops(self, cancel: asyncio.Event) -> list[str]:
-        """The names of what is gone now of that which could not be dropped."""
+        """Try the failed drops again. Returns the names that are gone now."""
         left, self._left = self._left, []
         if not left or cancel.is_set():
             return []
@@ -93,7 +93,7 @@ class InvalidIndexCleanup:
         return [removal.leftover.shown for removal in removals if not removal.problem]
 
     async def drop_interrupted(self, names: set[str]) -> list[str]:
-        """Of these indexes, what a process left that died; in words. Raises TargetError."""
+        """Drop the leftovers of these indexes after a crash. Returns warnings. Raises TargetError."""
         indexes = [index for index in await self._reader.indexes() if index.shown in names]
         found = [
             left for index in indexes for left in await invalid_indexes.left_by(self._reader, index.schema, index.name)
@@ -113,7 +113,7 @@ class InvalidIndexCleanup:
                     is_unfinished = (await self._reader.unfinished([leftover.oid])).get(leftover.oid)
                     if is_unfinished:
                         removals.append(await invalid_indexes.drop(pooled.connection, leftover, waited=waited))
-                    elif is_unfinished is None:  # its name may be that of another by now
+                    elif is_unfinished is None:  # another index may have its name by now
                         removals.append(Removal(leftover))
                     del waiting[0]
         except (TargetError, psycopg.Error) as error:

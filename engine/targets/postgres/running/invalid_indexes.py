@@ -1,6 +1,6 @@
 """What an interrupted REINDEX CONCURRENTLY leaves behind, and its removal.
 
-It matters at once: a later REINDEX TABLE or VACUUM FULL would make the invalid copy valid, and nobody would notice it.
+Drop it soon: a later REINDEX TABLE or VACUUM FULL would silently make the invalid copy valid.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class Leftover:
 
     @property
     def is_old(self) -> bool:
-        """Whether it is the index as it was: then the new one has its place and its name already."""
+        """Whether it is the old index, already replaced by the new one."""
         return re.search(OLD, self.name) is not None
 
 
 async def invalid_oids(reader: Reader) -> set[int]:
-    """By oid, of all indexes: what is there before a step is not of it. Raises TargetError."""
+    """Oids of all invalid leftovers. Raises TargetError."""
     return {oid for (oid,) in await reader.rows(_ALL_INVALID, row=(int,))}
 
 
@@ -73,7 +73,7 @@ async def left_by(reader: Reader, schema: str, index: str) -> list[Leftover]:
 
 
 class NoLeftoverError(Exception):
-    """It is gone, or valid by now, or somebody works on it: who rebuilds it gives its name to another."""
+    """The index is gone, valid, or in work by another session."""
 
 
 async def require_leftover(reader: Reader, oid: int) -> None:
@@ -83,7 +83,7 @@ async def require_leftover(reader: Reader, oid: int) -> None:
 
 
 async def has_replacement(reader: Reader, index: Subject) -> bool:
-    """Whether another index that is valid has its name now. Raises TargetError."""
+    """Whether another valid index has its name now. Raises TargetError."""
     (renewed,) = await reader.row(_RENEWED, [index.schema, index.name, index.oid], row=(bool,))
     return bool(renewed)
 
@@ -96,11 +96,11 @@ def is_copy_of(name: str, index: str) -> bool:
 
 @frozen
 class Removal:
-    """What became of a leftover that was to be dropped."""
+    """The result of one drop."""
 
     leftover: Leftover
     problem: str = ""
-    """Why it is still there."""
+    """Why the drop failed; "" if it succeeded."""
 
     @property
     def text(self) -> str:
@@ -112,7 +112,7 @@ class Removal:
 
 
 async def drop(connection: Connection, leftover: Leftover, *, waited: float) -> Removal:
-    """`waited`: for how many seconds it waits for others, at most."""
+    """`waited`: the lock_timeout of the connection, in seconds."""
     try:
         with connection.within(DROPPED_WITHIN + 10 * waited):
             await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {leftover.sql}")

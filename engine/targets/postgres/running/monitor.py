@@ -1,4 +1,4 @@
-"""One look at all that our connections do, several times a second, while something runs."""
+"""Polls the progress of all running statements, several times a second."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from engine.targets.protocol import StepProgress
 
 INTERVAL: Final = 0.2
 FIRST_POLL_AFTER: Final = 0.1
-"""Seconds that a statement has run before anybody looks how far it is: most are over by then, and looks cost."""
+"""Seconds before a statement is polled first. Most statements are over by then."""
 RETRY_AFTER: Final = 1.0
 MINUTE: Final = 60
 
 _SINCE: Final = "coalesce(CASE WHEN starts_with(b.state, 'idle') THEN b.state_change END, b.xact_start, b.state_change)"
-# Of a command only its first word is told, behind the comments that may come before it.
+# Only the first word of a command is shown, without leading comments.
 _DOES: Final = r"""
 CASE WHEN b.state = 'active' THEN upper(substring(
     regexp_replace(left(b.query, 2000), '^(\s|\(|--[^\n]*\n|/\*([^*]|\*(?!/))*\*/)+', '') FROM '^[[:alpha:]]{1,20}'))
@@ -42,7 +42,7 @@ CASE WHEN a.wait_event_type = 'Lock' THEN (
     FROM pg_stat_activity AS b WHERE b.pid = ANY (pg_blocking_pids(a.pid))) END
 """
 _CONFLICTS: Final = " ".join(f"WHEN '{mode}' THEN '{{{','.join(others)}}}'::text[]" for mode, others in OF_MODE.items())
-# Each of them is 0 in pg_blocking_pids: which they are, the lock tells that is waited for.
+# pg_blocking_pids gives 0 for a prepared transaction; the awaited lock identifies it.
 _PREPARED_BLOCKERS: Final = f"""
 CASE WHEN a.wait_event_type = 'Lock' AND 0 = ANY (pg_blocking_pids(a.pid)) THEN (
     SELECT jsonb_agg(DISTINCT jsonb_build_array(p.name, p.seconds))
@@ -54,7 +54,7 @@ CASE WHEN a.wait_event_type = 'Lock' AND 0 = ANY (pg_blocking_pids(a.pid)) THEN 
     WHERE w.pid = a.pid AND NOT w.granted AND l.pid IS NULL AND l.granted
         AND l.mode = ANY (CASE w.mode {_CONFLICTS} ELSE '{{AccessExclusiveLock}}' END)) END
 """
-# Who waits for us; to find that out is not free, so only where somebody wants to know.
+# Sessions that wait for us. Costly, so only for steps with --yield-after.
 _QUEUED: Final = """
 , 'queued', CASE WHEN a.pid = ANY (%s) THEN (SELECT count(*) FROM pg_stat_activity AS w
     WHERE w.wait_event_type = 'Lock' AND a.pid = ANY (pg_blocking_pids(w.pid))) END
@@ -69,23 +69,23 @@ class Watched:
     progress: Progress
     report: Callable[[StepProgress], None]
     wait_limits: WaitLimits | None = None
-    """For a step for which the server has no limit that is short enough."""
+    """The limits of waits that lock_timeout does not enforce."""
     blockers: Blockers = NO_BLOCKERS
-    """Who it waited for the last time that it waited."""
+    """The blockers of its latest wait."""
     only_waited: bool = False
-    """Whether nothing else was seen of it than that it waits for a lock: the last look saw that."""
+    """Whether every poll so far saw it wait for a lock."""
     has_begun: bool = False
-    """Whether it was seen how far it is."""
+    """Whether a poll has seen progress."""
     yield_after: float | None = None
-    """Seconds after which it is to give way to those that wait behind it."""
+    """Seconds that sessions may wait behind it before it stops."""
     must_yield: StopSignal = field(default_factory=StopSignal)
-    """Set when it is to do that."""
+    """Set when it must stop for sessions that wait behind it."""
     waited_behind_since: float | None = None
     began: float = field(default_factory=time.monotonic)
 
 
 class Monitor:
-    """Reads how far the statements are on connections of ours. That it fails makes no statement fail."""
+    """Reads the progress of statements. A failing poll makes no statement fail."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -94,7 +94,7 @@ class Monitor:
         self._query = ""
 
     def watch(self, backend: int, watched: Watched) -> None:
-        """Report on what this backend does, from now on."""
+        """Report the progress of this backend from now on."""
         self._watched[backend] = watched
         if self._polling is None or self._polling.done():
             self._polling = asyncio.create_task(self._poll(), name="dbtend-postgres-progress")
@@ -121,7 +121,7 @@ class Monitor:
                 await asyncio.sleep(RETRY_AFTER)
 
     async def poll(self) -> None:
-        """Read once, and report. Raises psycopg.Error, TargetError."""
+        """Poll once, and report. Raises psycopg.Error, TargetError."""
         if not self._query:
             names = {name for (name,) in await self._reader.rows_or_error(AVAILABLE, row=(str,))}
             self._query = poll_query([view for view in VIEWS if f"pg_stat_progress_{view}" in names])

@@ -1,4 +1,4 @@
-"""After a process of ours died: what still runs for it on the server is found by its name, and ended."""
+"""After a worker process died: end what still runs for it on the server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.reader import Reader
 
 ENDS_WITHIN: Final = 30.0
-"""Seconds in which a backend is gone that was told to end."""
+"""Seconds within which a terminated backend must be gone."""
 _OF_DEAD_PROCESSES: Final = """
 SELECT pid, left(query, 200) FROM pg_stat_activity
 WHERE datname = current_database() AND starts_with(application_name, %s) AND application_name <> %s

@@ -1,4 +1,4 @@
-"""What a step that did not complete has left, in words: pure. Of a concurrent rebuild it is seen; see leftovers.py."""
+"""What remains of a step that did not complete, as text: pure functions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOTHING_CHANGED: Final = "nothing changed"
 
 
 def never_had_lock(step: PgStep, answer: Answer, *, was_seen_waiting: bool) -> bool:
-    """Whether it surely never had its lock: a command that tells what it does begins with that, others are watched."""
+    """Whether the step surely never got its lock. VERBOSE output would show it; other commands are polled."""
     has_answered = answer.error is not None and answer.error.sqlstate is not None
     if step.method is not Method.VACUUM or not has_answered or any(notice.is_info for notice in answer.notices):
         return False

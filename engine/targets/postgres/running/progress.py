@@ -25,15 +25,15 @@ MOST: Final = 0.995
 _OF_TRANSACTIONS: Final = frozenset({"virtualxid", "transactionid"})
 
 _LOOKAHEAD: Final = 0.2
-"""Seconds that a report is old, on average, when somebody reads it."""
+"""Seconds. The average age of a report when it is read."""
 _LINEAR_UNTIL: Final = 0.8
-"""Up to here what is expected is told as it is."""
+"""Up to this share, estimates by time are linear."""
 _HISTORY_WEIGHT: Final = 2 / 3
-"""How much the time counts that a step took before, beside what is seen of it."""
+"""The weight of the earlier duration against the observed progress."""
 
 
 class Progress:
-    """How far one step is, told row by row."""
+    """The progress of one step, updated row by row."""
 
     def __init__(self, model: Model, subject: Subject, *, began: float = 0.0, seconds: float | None = None) -> None:
         """`began`: when the step began, by the clock of `update`. `seconds`: that it took before."""
@@ -44,11 +44,11 @@ class Progress:
         self._stage = ""
         self._stage_began = began
         self._done_before = 0.0
-        """What was done when the stage began."""
+        """The work done when the stage began."""
         self._modelled: float | None = None
         self._fraction: float | None = None
 
-    # Most steps are over before anybody asks how far they are.
+    # Computed late: most steps end before their first poll.
     @cached_property
     def _stages(self) -> dict[str, float]:
         return costs.stages(self._model, self._subject)
@@ -78,7 +78,7 @@ class Progress:
         return StepProgress(fraction=self._fraction, phase=phase or None, waits_for=waits_for)
 
     def _seen(self, elapsed: float) -> float | None:
-        """By what the server tells, and by how long it took before, as it will be when it is read."""
+        """The fraction from server progress and earlier duration, extrapolated to the time of reading."""
         modelled = self._modelled
         if modelled is not None:
             modelled = min(modelled * (1 + _LOOKAHEAD / max(elapsed, _LOOKAHEAD)), (1 + modelled) / 2)
@@ -93,7 +93,7 @@ class Progress:
             self._done_before = (self._modelled or 0.0) * self._whole
 
     def _assumed_share(self, now: float) -> float:
-        """The share of an opaque stage that is likely to be over."""
+        """The assumed share of a stage that reports no progress."""
         before = self._stage_began - self._began
         if before < 0.3 or not self._done_before:
             return 0.0
@@ -101,7 +101,7 @@ class Progress:
         return 0.95 * (1 - math.exp(-1.2 * (now - self._stage_began) * speed / max(self._stages[self._stage], 1e-9)))
 
     def _stage_of(self, row: Row) -> tuple[str, float | None, str]:
-        """The stage, the share of it that is over where that is known, and the phase in words."""
+        """The stage, the share of it that is done (None if unknown), and the phase as text."""
         if self._model is Model.REWRITE and (found := row.get("repack") or row.get("cluster")):
             return self._rewriting(found)
         if self._model in {Model.REINDEX, Model.REINDEX_CONCURRENTLY} and (found := row.get("create_index")):
@@ -192,7 +192,7 @@ class _Scan:
 
 
 def approach_end(share: float) -> float:
-    """Of what is expected only: what has reached the end by that may take longer all the same."""
+    """Slow an estimate down near its end, since the step may take longer than expected."""
     return (
         share
         if share <= _LINEAR_UNTIL
@@ -215,7 +215,7 @@ def _waiting(row: Row) -> tuple[WaitsFor, str]:
 def _indexing(row: Row) -> tuple[str, float | None, str]:
     phase = str(row["phase"])
     share = _share(row["tuples_done"], row["tuples_total"]) or _share(row["blocks_done"], row["blocks_total"])
-    if phase == "building index":  # an access method that tells no more
+    if phase == "building index":  # an access method without phases
         return costs.SCANNING, share, phase
     if "sorting" in phase:  # the counts stay where the stage before has left them
         share = None

@@ -1,4 +1,4 @@
-"""How a step ended, from the answer of the server: pure."""
+"""The result of a step, from the answer of the server: pure functions."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def step_result(
         wait_limits: the waits that were seen.
         blockers: the sessions that it waited for.
         held_by: the oldest session that keeps dead rows, as text.
-        is_gone: whether the table or index was dropped; None where that was not checked.
-        damaged: the damaged object, where it is not the step's own.
+        is_gone: whether the table or index was dropped; None if not checked.
+        damaged: the damaged object, if it is not the step's own.
     """
     has_exceeded = wait_limits is not None and wait_limits.exceeded.is_set()
     if answer.was_stopped and not has_exceeded:
@@ -65,12 +65,12 @@ def step_result(
 
 
 def was_skipped_by_server(step: PgStep, answer: Answer) -> bool:
-    """The server says OK all the same."""
+    """Whether the server skipped the table with a warning, although the command succeeded."""
     return answer.has_only_warned and step.method in {Method.VACUUM, Method.VACUUM_FULL, Method.STATISTICS}
 
 
 def follow_up_notices(step: PgStep, following: Answer, *, waited: float, blockers: str) -> list[Notice]:
-    """What there is to tell of the second of two commands: the first is done, whatever became of it."""
+    """Warnings about the second of two commands; the first has completed."""
     if following.was_stopped:
         return [missing_follow_up(step, "it was stopped")]
     if following.error is not None:

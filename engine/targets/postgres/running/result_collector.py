@@ -98,7 +98,7 @@ class ResultCollector:
         return result
 
     async def _uncompared_answer(self, step: PgStep, answer: Answer, context: StepContext) -> Answer | None:
-        """The check of an index without its table, where either may be damaged; None where it is not needed."""
+        """The check of an index without its table, if either may be damaged; None if not needed."""
         error = answer.error
         if error is None or not reports_damage(error) or not may_blame_table(step, error):
             return None

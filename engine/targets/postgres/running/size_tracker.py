@@ -1,6 +1,6 @@
-"""What tables and indexes take, before a step and after it: many are measured at once, as each look takes its time.
+"""Measures the sizes of tables and indexes before and after steps, many per query.
 
-That is done while other steps run, as far as it can be.
+Most measuring happens while other steps run.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ _T = TypeVar("_T")
 
 AT_ONCE: Final = 200
 FIRST: Final = 4
-"""So many are measured before the first step begins, which is the longest; the others while it runs."""
+"""How many are measured before the first step; the others while it runs."""
 BATCH_WAIT: Final = 0.05
-"""Seconds in which those gather at most that are measured together after their steps;"""
+"""Seconds that ended steps wait at most to be measured together,"""
 SHORT_BATCH_WAIT: Final = 0.015
-"""the same where another step of the same table may wait for that;"""
+"""and where another step of the same table waits for that."""
 LARGE: Final = 1_000
-"""but with a table of so many pages nobody waits: its steps take so long that one look more is nothing beside them."""
+"""Pages. A larger table is measured at once: beside its long steps the query costs nothing."""
 LARGEST_BATCH: Final = 32
-# Nobody waits long for one that is locked: all the others would wait for the same. It is set for this query only.
+# A short lock_timeout for this query only: one locked table would hold up all.
 _BRIEFLY: Final = "(SELECT pg_catalog.set_config('lock_timeout', '100ms', true)) AS briefly (set)"
 _SIZES: Final = f"""
 SELECT c.oid::int8, pg_total_relation_size(c.oid)::int8 FROM pg_class AS c JOIN {_BRIEFLY} ON briefly.set <> ''
 WHERE c.oid = ANY (%s::oid[])
 """
-# By name: a rebuild that is concurrent makes another index of the same name.
+# By name: a concurrent rebuild makes a new index with the same name.
 _SIZES_NOW: Final = f"""
 SELECT name, pg_total_relation_size(to_regclass(name))::int8
 FROM unnest(%s::text[]) AS name JOIN {_BRIEFLY} ON briefly.set <> ''
@@ -44,22 +44,22 @@ FROM unnest(%s::text[]) AS name JOIN {_BRIEFLY} ON briefly.set <> ''
 
 
 class SizeTracker:
-    """Sizes with all that belongs to an object, TOAST and indexes; what is locked by others is not measured."""
+    """Sizes with TOAST and indexes. Objects locked by others are not measured."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._upcoming: list[int] = []
         self._known: dict[int, int] = {}
         self._ahead: asyncio.Task[None] | None = None
-        """Measures those that come next."""
+        """Measures the next ones ahead."""
         self._tables: Counter[int] = Counter()
-        """How many steps there are of each table."""
+        """How many steps each table has."""
         self._smaller: set[int] = set()
-        """Tables that an index was dropped of: what was measured ahead is more than they take."""
+        """Tables that lost an index since they were measured ahead."""
         self._steps_left = 0
         self._batch: list[str] = []
         self._batch_task: asyncio.Task[dict[str, int]] | None = None
-        """Is going to measure those that have gathered."""
+        """Measures the current batch."""
         self._batch_is_full = asyncio.Event()
         self._looks: set[asyncio.Task[Any]] = set()
 
@@ -69,7 +69,7 @@ class SizeTracker:
         await asyncio.gather(*self._looks, return_exceptions=True)
 
     def expect(self, steps: Sequence[PgStep]) -> None:
-        """These are going to be asked for, in about this order."""
+        """Announce the steps, in about their order."""
         subjects = [step.subject for step in steps if step.subject is not None and step.is_measured]
         self._upcoming = [subject.oid for subject in subjects]
         self._steps_left = len(self._upcoming)
@@ -77,7 +77,7 @@ class SizeTracker:
         self._known.clear()
 
     async def before(self, step: PgStep) -> int | None:
-        """What its subject takes, where that can be known now."""
+        """The size before the step; None if it cannot be measured."""
         subject = step.subject
         if subject is None or not step.is_measured:
             return None
@@ -93,7 +93,7 @@ class SizeTracker:
                 await asyncio.shield(ahead)
             elif subject.oid in self._upcoming:
                 ahead = self._look_ahead(AT_ONCE)
-            else:  # one that is locked spoils it for all
+            else:  # one locked object makes the whole query fail
                 await self._measure([subject.oid])
                 break
         found = self._known.pop(subject.oid, None)
@@ -117,7 +117,7 @@ class SizeTracker:
             self._known.update(await self._reader.rows_or_error(_SIZES, [list(oids)], row=(int, int | None)))
 
     async def after(self, step: PgStep) -> int | None:
-        """What it takes now, where that can be known: asked for together with those that are over at about the time."""
+        """The size after the step, measured in a batch; None if it cannot be measured."""
         subject = step.subject
         if subject is None or not step.is_measured:
             return None
@@ -136,7 +136,7 @@ class SizeTracker:
         return sizes.get(name)
 
     def dropped(self, step: PgStep) -> int:
-        """The same of an index that is gone."""
+        """The size of a dropped index: 0."""
         assert step.subject is not None, "a step without a subject is not measured"  # noqa: S101 - a bug of ours
         self._steps_left -= 1
         self._smaller.add(step.subject.lockable)
@@ -149,7 +149,7 @@ class SizeTracker:
         with contextlib.suppress(psycopg.Error, TargetError):
             return await self._sizes_now(names)
         sizes: dict[str, int] = {}
-        for name in names if len(names) > 1 else ():  # one that is locked spoils it for all
+        for name in names if len(names) > 1 else ():  # one locked object makes the whole query fail
             with contextlib.suppress(psycopg.Error, TargetError):
                 sizes.update(await self._sizes_now([name]))
         return sizes

@@ -1,4 +1,4 @@
-"""Statements that are really stopped where that is asked for, and whose end is always waited for."""
+"""Runs statements that can be cancelled, and always waits for their end."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
 
 CANCEL_AGAIN_AFTER: Final = 2.0
-"""Seconds after which the server is asked to stop once more: the first time may have been too early."""
+"""Seconds until the cancel is repeated: the first may come before the command starts."""
 CANCEL_TIMEOUT: Final = 5.0
 CANCEL_GIVES_UP_AFTER: Final = 60.0
-"""Seconds after which nobody waits for a server that was asked to stop and does not answer."""
+"""Seconds until an unanswered cancel gives the connection up."""
 MAX_NOTICES: Final = 100_000
 """Of one command that are kept;"""
 MAX_RESULTS: Final = 100
@@ -36,10 +36,10 @@ _COPIES: Final = frozenset({ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.
 
 @frozen
 class Notice:
-    """What the server said while a statement ran."""
+    """A message of the server while a statement ran."""
 
     severity: str
-    """In English, whatever language the server speaks."""
+    """In English, whatever the language of the server."""
     message: str
     detail: str = ""
     sqlstate: str = ""
@@ -70,17 +70,17 @@ class Answer:
 
     @property
     def has_only_warned(self) -> bool:
-        """Of a command that tells what it does: it says OK, and has done nothing."""
+        """Of a VERBOSE command: whether it succeeded without doing anything."""
         return self.has_warned and not any(notice.is_info for notice in self.notices)
 
     @property
     def was_stopped(self) -> bool:
-        """Whether it ended because we wanted it to: it may have ended before the request came."""
+        """Whether the cancel ended it; it may have completed before."""
         return self.was_asked_to_stop and self.error is not None and self.error.sqlstate == CANCELLED
 
 
 class Statements:
-    """The commands of one connection, one after another; while one runs nobody else may use the connection.
+    """Runs the commands of one connection, one after another. Nothing else may use it meanwhile.
 
     By libpq itself, and listening at the socket between commands, too: what psycopg does about each command would
     delay many short steps.
@@ -100,9 +100,9 @@ class Statements:
         self._results: list[PGresult] = []
         self._budget = Budget(of_memory=False)
         self._is_over = True
-        """Whether the server has answered, or the connection is lost."""
+        """Whether the answer is complete, or the connection is lost."""
         self._wake = asyncio.Event()
-        """Set when it is over; by others for what they have to say."""
+        """Set when the answer is complete or a stop signal is set."""
         connection.add_notice_handler(self._add_notice)
 
     def close(self) -> None:

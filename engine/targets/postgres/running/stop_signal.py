@@ -1,4 +1,4 @@
-"""What asks statements to stop. No task waits for it in each of them: thousands are over in a moment."""
+"""Signals that stop statements, without a waiting task per statement."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class StopSignal:
-    """Is set once, and tells those who listen at that moment."""
+    """Is set once, and then calls its listeners."""
 
     def __init__(self) -> None:
         self._is_set = False
@@ -30,13 +30,13 @@ class StopSignal:
 
 
 class StopSignals:
-    """A stop for each event that is set to stop steps. Nearly all steps of a job share one."""
+    """One stop signal per event. Nearly all steps of a job share one."""
 
     def __init__(self) -> None:
         self._known: dict[asyncio.Event, tuple[StopSignal, asyncio.Task[None]]] = {}
 
     def of(self, event: asyncio.Event) -> StopSignal:
-        """What is set as soon as `event` is."""
+        """The signal that is set as soon as `event` is."""
         if event not in self._known:
             stop = StopSignal()
             self._known[event] = stop, asyncio.create_task(_follow(event, stop))

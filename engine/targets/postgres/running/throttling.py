@@ -1,4 +1,4 @@
-"""Consideration for others: no step begins while the server has enough to do."""
+"""Throttling: no step begins while the server is busy."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from engine.targets.postgres.reading.reader import Reader
 from engine.targets.protocol import StepContext, StepProgress
 
 POLL_EVERY: Final = 1.0
-"""Seconds between two looks whether it may go on."""
+"""Seconds between two checks."""
 _LAG: Final = """
 SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::int8 FROM pg_stat_replication
 """
-# To a role without the right, a standby is there, and nothing of it is told.
+# A role without pg_read_all_stats sees the row of a standby, but no values.
 _HIDDEN: Final = "SELECT count(*) > 0 FROM pg_stat_replication WHERE state IS NULL"
 
 
-# The slot of a standby that is not connected: how far that one is behind nobody sees any more.
+# Slots of disconnected standbys, whose lag is not visible.
 _DISCONNECTED: Final = """
 SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::int8 FROM pg_replication_slots
 WHERE slot_type = 'physical' AND NOT active AND NOT temporary AND restart_lsn IS NOT NULL ORDER BY 2 DESC
@@ -32,7 +32,7 @@ WHERE slot_type = 'physical' AND NOT active AND NOT temporary AND restart_lsn IS
 
 
 async def wait_while_throttled(reader: Reader, options: ServerOptions, context: StepContext) -> None:
-    """Wait, and say why, as long as a limit is exceeded; a cancel ends that, and the time limit of the operation.
+    """Wait while a limit is exceeded, and report why. A cancel or the time limit ends the wait.
 
     Raises TargetError.
     """
@@ -46,7 +46,7 @@ async def wait_while_throttled(reader: Reader, options: ServerOptions, context: 
 
 
 async def throttled_by(reader: Reader, options: ServerOptions) -> str:
-    """Why nothing is to begin now; "" where it may."""
+    """Which limit is exceeded; "" for none."""
     if options.max_lag is not None:
         (lag,) = await reader.row(_LAG, row=(int,))
         if lag > options.max_lag:
@@ -62,7 +62,7 @@ def _rounded(size: int) -> int:
 
 
 async def uncounted_standbys(reader: Reader, options: ServerOptions) -> list[str]:
-    """What `max_lag` does not see: as long as a standby is away it would hold everything up. Raises TargetError."""
+    """Warnings about disconnected standbys, which `max_lag` does not count. Raises TargetError."""
     if options.max_lag is None:
         return []
     return [
@@ -73,7 +73,7 @@ async def uncounted_standbys(reader: Reader, options: ServerOptions) -> list[str
 
 
 async def options_problem(reader: Reader, options: ServerOptions) -> str:
-    """What is wrong with a limit that somebody has set; "" for nothing. Their query is not run. Raises TargetError."""
+    """What is wrong with the throttling options; "" for nothing. The query is not run. Raises TargetError."""
     if options.max_lag is not None:
         try:
             if (await reader.row_or_error(_HIDDEN, row=(bool,)))[0]:

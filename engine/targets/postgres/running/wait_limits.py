@@ -1,4 +1,4 @@
-"""For how long a step waits for others, by what it waits for.
+"""How long a step may wait, by what it waits for.
 
 The server has one lock_timeout. For a rebuild that is concurrent it would end the wait for a lock, behind which others
 queue, as well as the wait for transactions that may still see the old index, which keeps nobody from reading or
@@ -30,14 +30,14 @@ class WaitLimits:
         self._snapshot_wait = snapshot_wait
         self._closes_at = closes_at
         self.waits_for: WaitsFor | None = None
-        """What it was seen to wait for the last time that it was."""
+        """What its latest wait is for."""
         self.waited = 0.0
-        """How long it waited for that: for its lock this time, for transactions all in all."""
+        """Seconds of that wait: for a lock this time, for transactions in total."""
         self._for_transactions = 0.0
         self._observed_at: float | None = None
-        """When it was last seen to wait."""
+        """When the latest poll saw it wait."""
         self.exceeded = StopSignal()
-        """Set when it has waited too long."""
+        """Set when a limit is exceeded."""
 
     def server_limit(self, now: float) -> float:
         """The lock_timeout for the server of a step that is concurrent: enough for either wait, and a little more, so
@@ -48,7 +48,7 @@ class WaitLimits:
         return min(max(longest, self._lock_timeout) + UNWATCHED, MAX_WAIT)
 
     def observe(self, waits_for: WaitsFor | None, now: float) -> None:
-        """This is what it waits for now."""
+        """Record what it waits for now."""
         if waits_for is None:
             self._observed_at = None
             return
