@@ -47,7 +47,7 @@ async def test_what_locks_everybody_out_is_asked_for_by_name(database: Database,
         await console.until(lambda: any("1 table rewritten" in line for line in console.lines("#jobs")))
         await console.press("3", "t")
         assert console.screen_name == "TypedConfirmScreen"
-        assert "vacuum-full locks everybody out" in " ".join(console.lines("#text"))
+        assert "vacuum-full blocks all access" in " ".join(console.lines("#text"))
         await console.press(*"shop", "enter")
         await console.engine.wait([2])
         again = await console.engine.job(2)

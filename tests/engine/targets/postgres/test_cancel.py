@@ -180,7 +180,7 @@ async def test_trap_cancelled_by_somebody_else_is_a_failure(database: Database) 
         database(f"SELECT pg_cancel_backend({database.ours()[0][0]})")
         result = await task
     assert result.status is Status.FAILED
-    assert str(result.error).startswith("somebody else cancelled it")
+    assert str(result.error).startswith("another session cancelled it")
 
 
 async def test_trap_a_leftover_of_somebody_else_is_not_dropped_by_our_step(database: Database) -> None:
@@ -230,8 +230,8 @@ async def test_trap_a_reader_that_stays_makes_a_concurrent_rebuild_leave_somethi
         assert "it waited 1s for the transaction of pid" in str(result.error)
     if result.undropped:
         assert result.undropped == {
-            "public.item_pkey_ccnew": "the unfinished copy public.item_pkey_ccnew is left over: it could not be"
-            " dropped, because others were using its table for 1 s. Drop it later: DROP INDEX CONCURRENTLY"
+            "public.item_pkey_ccnew": "the unfinished copy public.item_pkey_ccnew was not dropped,"
+            " because others were using its table for 1 s. Drop it later: DROP INDEX CONCURRENTLY"
             ' "public"."item_pkey_ccnew"'
         }
         assert result.left == "the old index stays; left over, and invalid: public.item_pkey_ccnew"

@@ -102,9 +102,9 @@ async def test_a_table_that_has_lost_its_end_is_told(damaged: Database) -> None:
     do_damage(damaged, {"'item'": harm.cut_off(5), harm.TOAST.replace("{0}", "long"): harm.cut_off(3)})
     results, facts = await check(damaged, CheckLevel.QUICK)
     told = [*results["public.item"].findings, *results["public.item"].warnings]
-    assert told[0].startswith("public.item: its file has 5 pages, and had ")
+    assert told[0].startswith("public.item: its file has 5 pages, ")
     told = [*results["public.long"].findings, *results["public.long"].warnings]
-    assert told[0].startswith("TOAST of public.long: its file has 3 pages, and had ")
+    assert told[0].startswith("TOAST of public.long: its file has 3 pages, ")
     # From 18 on a dump may bring along what was counted where it comes from.
     assert set(facts["damaged_tables"]) == ({"public.item", "public.long"} if damaged.major < 18 else set())  # type: ignore[arg-type]
     assert not results["public.well"].warnings

@@ -298,7 +298,7 @@ async def test_optimize_tells_of_an_exclusion_constraint_that_it_leaves_out(data
     planned = await plan(database.url, Operation.OPTIMIZE, offline)
     assert 'REINDEX INDEX "public"."booked_room_excl"' in [step.command for step in planned.steps]
     needs_confirmation = resolve(database.url).needs_confirmation
-    assert needs_confirmation(Operation.OPTIMIZE, Options(server=offline)).startswith("with --offline keeps writers")
+    assert needs_confirmation(Operation.OPTIMIZE, Options(server=offline)).startswith("with --offline blocks writers")
     assert needs_confirmation(Operation.OPTIMIZE, Options()) == ""
 
 
@@ -631,7 +631,7 @@ async def test_a_plan_to_rebuild_concurrently_says_whose_snapshot_would_be_waite
     assert [warning.partition(" for ")[0] for warning in warnings[False]] == [
         f"it would have to wait: pid {pid} (somebody, postgres, idle in transaction"
     ]
-    assert "Each new one waits for that at its end, up to 1h (--snapshot-wait)" in warnings[False][0]
+    assert "Each new index waits for that at its end, up to 1h (--snapshot-wait)" in warnings[False][0]
     assert warnings[True] == ()
 
 

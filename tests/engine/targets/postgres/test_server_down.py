@@ -256,7 +256,7 @@ async def test_a_step_that_was_begun_once_is_never_told_as_not_begun(shop: Datab
         shop("UPDATE public.load SET is_high = true", "CHECKPOINT")
         await asyncio.to_thread(own.stop)
         own.start()
-        while not any("the load query says" in phase for phase in told.phases):  # noqa: ASYNC110
+        while not any("the load query returned" in phase for phase in told.phases):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         cancel.set()
         result = await running

@@ -185,7 +185,7 @@ async def test_where_only_the_old_index_could_not_be_dropped_the_rebuild_has_wor
     assert (result.status, result.error, result.left) == (Status.COMPLETED, None, "")
     assert list(result.undropped) == ["public.item_name_ccold"]
     (warning,) = result.undropped.values()
-    assert warning.startswith("the new index is in place, and the old one, public.item_name_ccold, is left over: ")
+    assert warning.startswith("the new index is in place, and the old one, public.item_name_ccold, was not dropped, ")
     assert is_rebuilt(shop, before)
     assert shop.invalid_indexes() == ["item_name_ccold"]
 
@@ -214,7 +214,7 @@ async def test_where_no_connection_is_free_to_drop_the_old_index_the_rebuild_has
         await other
         assert (result.status, result.error) == (Status.COMPLETED, None)
         (warning,) = result.undropped.values()
-        assert "could not be dropped, because no connection could be used for it" in warning
+        assert "was not dropped, because no connection could be used for it" in warning
         assert await session.retry_cleanup(cancel) == ["public.item_name_ccold"]
     assert is_rebuilt(shop, before)
     assert shop.invalid_indexes() == []
