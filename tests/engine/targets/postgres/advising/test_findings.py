@@ -381,7 +381,7 @@ async def test_who_holds_the_horizon_is_told_with_the_dead_rows(database: Databa
         (warning,) = result.warnings
         ends = "COMMIT PREPARED or ROLLBACK PREPARED ends it"
         assert re.search(
-            rf"as long as there is prepared transaction 'forgotten' \(prepared \d+s ago: {ends}\)$", warning
+            rf"held back by prepared transaction 'forgotten' \(prepared \d+s ago: {ends}\)$", warning
         )
         assert replace(holder, seconds=3_600.0).text == f"prepared transaction 'forgotten' (prepared 1h ago: {ends})"
     finally:
@@ -401,7 +401,7 @@ async def test_trap_a_writer_that_is_idle_in_its_transaction_holds_the_horizon_w
             step = (await session.plan(Operation.VACUUM, Options(objects=("item",)))).steps[0]
             result = await session.execute(step, StepContext())
     (warning,) = result.warnings
-    assert f"as long as there is pid {pid} (somebody, postgres, idle in transaction for " in warning
+    assert f"held back by pid {pid} (somebody, postgres, idle in transaction for " in warning
 
 
 async def test_trap_after_a_reset_of_its_counters_nobody_says_never_analyzed(database: Database) -> None:
