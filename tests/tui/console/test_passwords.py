@@ -61,9 +61,7 @@ async def test_who_leaves_it_is_told_where_to_put_it(guarded: Database, tmp_path
         await console.until(lambda: any("press T to type it" in line for line in console.lines("#operations")))
         await console.press("1", "T", "escape")
         assert console.screen_name == "MainScreen"
-        assert (
-            "the server asks for a password, and none was found (put it into ~/.pgpass (mode 0600)" in console.message
-        )
+        assert "it asks for a password, and none was found (put it into ~/.pgpass (mode 0600)" in console.message
 
 
 async def test_it_can_be_typed_in_the_form_of_a_target(guarded: Database, tmp_path: Path, clock: Clock) -> None:
@@ -100,6 +98,6 @@ async def test_the_question(
     size: tuple[int, int], sales: Path, clock: Clock, looks_right: Callable[[App[None]], bool]
 ) -> None:
     async with open_console(Path("jobs.db"), entry(), clock=clock, size=size) as console:
-        console.app.push_screen(PasswordScreen("shop: the server asks for a password, and none was found."))
+        console.app.push_screen(PasswordScreen("shop: it asks for a password, and none was found."))
         await console.press(*"abc")
         assert looks_right(console.app)

@@ -151,7 +151,7 @@ def test_without_a_terminal_nobody_is_asked(dbtend: CommandLine, guarded: Databa
         result = dbtend.process(*command)
         assert (result.code, result.out) == (2, "")
         assert result.err.startswith("dbtend: postgresql://ann@")
-        assert "the server asks for a password, and none was found (put it into ~/.pgpass (mode 0600)" in result.err
+        assert "it asks for a password, and none was found (put it into ~/.pgpass (mode 0600)" in result.err
     assert not dbtend.store.exists() or dbtend("history", "--json").json["jobs"] == []
 
 
@@ -190,7 +190,7 @@ async def test_a_worker_that_was_not_told_fails_the_job_in_plain_words(dbtend: C
         await asyncio.to_thread(dbtend.process, "worker", "--idle-exit", "0", "--workers", "1")
         (done,) = await engine.wait([job.id])
     assert done.status is Status.FAILED
-    assert "the server asks for a password, and none was found" in str(done.children[0].error)
+    assert "it asks for a password, and none was found" in str(done.children[0].error)
     assert "a typed password is known only to the process that asked for it" in str(done.children[0].error)
 
 

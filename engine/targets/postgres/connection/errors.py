@@ -70,7 +70,7 @@ def message_with_detail(error: psycopg.Error) -> str:
     return f"{said(error)}: {short}" if short else said(error)
 
 
-NONE_FOUND: Final = "the server asks for a password, and none was found"
+NONE_FOUND: Final = "it asks for a password, and none was found"
 WHERE_PASSWORDS_ARE: Final = (
     "put it into ~/.pgpass (mode 0600) or a service file;"
     " a typed password is known only to the process that asked for it"

@@ -240,9 +240,7 @@ async def test_a_password_comes_from_the_pass_file_and_its_lack_is_told(
             passwords.chmod(mode)
             monkeypatch.setenv("PGPASSFILE", str(passwords))
             if wrong:
-                with pytest.raises(
-                    PasswordNeededError, match="the server asks for a password, and none was found"
-                ) as caught:
+                with pytest.raises(PasswordNeededError, match="it asks for a password, and none was found") as caught:
                     await target.identify()
                 assert "pgpass" in caught.value.hint
                 assert "s3cret" not in str(caught.value)

@@ -380,9 +380,7 @@ async def test_who_holds_the_horizon_is_told_with_the_dead_rows(database: Databa
             (holder, *_) = (await xmin_horizon.read(session._reader)).holders  # type: ignore[attr-defined]
         (warning,) = result.warnings
         ends = "COMMIT PREPARED or ROLLBACK PREPARED ends it"
-        assert re.search(
-            rf"held back by prepared transaction 'forgotten' \(prepared \d+s ago: {ends}\)$", warning
-        )
+        assert re.search(rf"held back by prepared transaction 'forgotten' \(prepared \d+s ago: {ends}\)$", warning)
         assert replace(holder, seconds=3_600.0).text == f"prepared transaction 'forgotten' (prepared 1h ago: {ends})"
     finally:
         database("ROLLBACK PREPARED 'lost'", "ROLLBACK PREPARED 'forgotten'")
