@@ -251,7 +251,7 @@ async def test_the_job_has_completed_with_a_warning_and_a_retry_has_nothing_to_r
             (job,) = await engine.wait([job.id])
         (child,) = job.children
         assert (child.status, child.reason, len(child.warnings)) == (Status.COMPLETED, None, 1)
-        assert "public.item_name_ccold, is left over" in child.warnings[0]
+        assert "public.item_name_ccold, was not dropped" in child.warnings[0]
         assert child.is_complete
         clean = Request(target=shop.url, operations=(Operation.CLEAN_LEFTOVERS,), options=Options(server=PUBLIC))
         (job,) = await engine.submit([clean])
