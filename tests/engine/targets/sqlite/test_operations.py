@@ -95,7 +95,7 @@ async def test_vacuum_says_what_it_needs_and_why(tmp_path: Path, journal_mode: s
     assert planned.verdict is Verdict.OK
     assert (step.command, step.lock.impact) == ("VACUUM", lock)
     assert "of the pages are free (" in step.reason
-    assert "nothing changed, while it copies" in step.after_cancel
+    assert "nothing changed while it copies" in step.after_cancel
     assert step.disk_needed is not None
     assert 0 < step.disk_needed < 2 * path.stat().st_size
 
@@ -168,7 +168,7 @@ async def test_analyze_with_a_limit_looks_at_that_many_rows_only(tmp_path: Path)
             " (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO t SELECT i / 1000 FROM n"
         )
     (step,) = (await plan(path, Operation.ANALYZE, analysis_limit=100)).steps
-    assert step.reason.endswith("; looks at 100 rows of each index")
+    assert step.reason.endswith("; reads 100 rows of each index")
 
     async def rows_per_key(limit: int | None) -> int:
         await run(path, Operation.ANALYZE, analysis_limit=limit)
