@@ -343,7 +343,7 @@ async def test_a_check_of_what_cannot_even_be_looked_at_has_found_that(engine: E
     assert (child.status, child.reason) == (Status.FAILED, Reason.OPERATION_ERROR)
     assert child.after is not None
     assert (child.after["findings"], child.after["complete"]) == (1, False)
-    assert str(child.after["damage"]).startswith("it is so damaged that it cannot be looked at: ")
+    assert str(child.after["damage"]).startswith("too damaged to read: ")
     assert str(child.after["remedy"]).startswith("Restore a backup, ")
     assert [line.message for line in child.log] == [child.after["damage"]]
     with pytest.raises(TargetDamagedError):

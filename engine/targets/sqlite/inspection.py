@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.targets.sqlite.system.blockers import BlockerFinder
     from engine.targets.sqlite.system.opened_file import OpenedFile
 
-ROLLED_BACK: Final = "what an earlier crash had left half done was rolled back as the database was opened"
+ROLLED_BACK: Final = "opening the database rolled back the unfinished transaction of an earlier crash"
 
 
 class SqliteInspection:

@@ -179,7 +179,7 @@ class SqliteTarget:
             files.check_writable(self.path)
         except TargetRefusedError as error:
             alone = " and ".join(operation for operation in self.operations if not self.writes(operation))
-            raise TargetRefusedError(error.what, error.why, f"{error.hint}; {alone} run all the same, alone") from None
+            raise TargetRefusedError(error.what, error.why, f"{error.hint}; without it only {alone} can run") from None
 
     async def _open(self, lock_timeout: float, blockers: BlockerFinder, *, writing: bool) -> MeteredConnection:
         uri = connection_uri(self.path, writing=writing)
@@ -191,7 +191,7 @@ class SqliteTarget:
             if await asyncio.to_thread(files.may_be_written_beside, self.path):
                 raise
         if await asyncio.to_thread(files.file_size, self.path + "-wal"):
-            why = "its write-ahead log cannot be read, since nothing can be written beside it"
+            why = "its write-ahead log cannot be read: its directory is not writable"
             raise TargetUnavailableError(self.path, why, "open it once where its directory can be written")
         return await MeteredConnection.open(connection_uri(self.path, writing=False, immutable=True), lock_timeout)
 

@@ -121,7 +121,7 @@ async def test_a_plan_warns_of_an_index_that_is_known_to_be_damaged(engine: Engi
     remove_index_entries(sales, "order")
     assert await warnings(Operation.VACUUM) == ()
     await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
-    known = ("the last check found order damaged: VACUUM copies it as it is; REINDEX it first",)
+    known = ("the last check found order damaged: VACUUM copies the damage; run REINDEX first",)
     assert await warnings(Operation.VACUUM) == known
     assert await warnings(Operation.VACUUM, Operation.REINDEX) == known
     (planned,) = (await engine.plan(Request(target=str(sales), operations=(Operation.REINDEX,)))).operations
@@ -176,7 +176,7 @@ async def test_rows_without_their_parents_are_no_damage_and_no_clean_check(engin
     orphan = "a row of bill refers to a missing row of group (rowid 1)"
     found = await of(engine, sales, Operation.CHECK)
     assert (found.level, found.facts["found"]) == (Level.SOON, orphan)
-    assert found.reason == f"found 1 orphan (#{checked.id}): mend it, then check again ({orphan})"
+    assert found.reason == f"found 1 orphan (#{checked.id}): repair it, then check again ({orphan})"
     everything = Request(target=str(sales), operations=SQLITE_OPERATIONS)
     request = needed(everything, await engine.advise(str(sales)))
     assert request is not None
@@ -187,7 +187,7 @@ async def test_rows_without_their_parents_are_no_damage_and_no_clean_check(engin
         db.commit()
     found = await of(engine, sales, Operation.CHECK)
     assert found.is_needed
-    assert f"(#{checked.id}), and the database has changed since: mend it, then check again" in found.reason
+    assert f"(#{checked.id}), and the database has changed since: repair it, then check again" in found.reason
     await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
     found = await of(engine, sales, Operation.CHECK)
     assert (found.level, found.facts["found"]) == (Level.NONE, None)
@@ -330,7 +330,7 @@ async def test_a_clean_check_says_nothing_of_a_file_that_was_put_there_since(
     make_database(sales)
     found = await of(engine, sales, Operation.CHECK)
     assert (found.level, found.check) == (Level.SOON, CheckLevel.QUICK)
-    assert found.reason.startswith("no clean check on record of this file (another lay here before): a quick one first")
+    assert found.reason.startswith("no check on record of this file (a different file was here before); a quick check")
     reindex = await of(engine, sales, Operation.REINDEX)
     assert reindex.reason.startswith("no full check on record")
 

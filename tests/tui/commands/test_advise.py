@@ -144,7 +144,7 @@ def test_long_reasons_are_wrapped_and_untrusted_names_made_visible() -> None:
 
 def test_what_is_not_known_is_not_said_to_be_well() -> None:
     vacuum = Advice(
-        operation=Operation.VACUUM, level=Level.UNKNOWN, reason="no page is free; half filled ones were not"
+        operation=Operation.VACUUM, level=Level.UNKNOWN, reason="no page is free; partly filled pages were not"
     )
     backup = Advice(operation=Operation.BACKUP, level=Level.NONE, reason="none was made here lately")
     _, *lines = advice_lines("sqlite:///a.db", [vacuum, backup], width=None, coloured=False)
@@ -158,10 +158,12 @@ def test_what_is_not_known_is_not_said_to_be_well() -> None:
 
 
 def test_what_has_to_be_put_right_by_hand_is_not_passed_over() -> None:
-    check = Advice(operation=Operation.CHECK, level=Level.SOON, reason="found 1 orphan: mend it", needs_manual_fix=True)
+    check = Advice(
+        operation=Operation.CHECK, level=Level.SOON, reason="found 1 orphan: repair it", needs_manual_fix=True
+    )
     summary, reason = nothing_needed(Request(target="/srv/a.db", operations=(Operation.CHECK,)), [check])
     assert summary == "a.db needs nothing before what check found is put right"
-    assert reason == "  check  found 1 orphan: mend it"
+    assert reason == "  check  found 1 orphan: repair it"
 
 
 def test_a_plan_gives_the_reason_of_the_advice(dbtend: CommandLine, shop: Path) -> None:
@@ -169,7 +171,7 @@ def test_a_plan_gives_the_reason_of_the_advice(dbtend: CommandLine, shop: Path) 
     (job,) = dbtend("plan", shop, "--op", "vacuum", "--op", "optimize", "--json").json["jobs"]
     planned = {child["operation"]: child["steps"][0]["reason"] for child in job["children"]}
     assert planned == {operation: advised[operation] for operation in planned}
-    assert "half filled" in planned["vacuum"]
+    assert "partly filled" in planned["vacuum"]
 
 
 # --needed

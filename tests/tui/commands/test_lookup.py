@@ -123,7 +123,7 @@ def test_cancel_of_what_waits_and_of_what_runs(dbtend: CommandLine, sales: Path)
         assert dbtend("cancel", "1").out.splitlines() == [
             "#1.1 sales.db vacuum running, cancel requested",
             "  it ends as soon as that is safe for the data",
-            "  leaves: nothing changed, while it copies; once it writes back it can only finish",
+            "  leaves: nothing changed while it copies; once it writes back, it cannot stop",
             "#1.2 sales.db analyze is already cancelled: nothing to cancel",
             "#1.3 sales.db optimize cancelled: it had not begun",
             "to see how it ends: dbtend show 1",

@@ -378,7 +378,7 @@ def test_what_became_of_a_wish_to_cancel() -> None:
     open_job, over = parent(running, child(2)), parent(child(1), child(2))
     what_follows = [
         "  it ends as soon as that is safe for the data",
-        "  leaves: nothing changed, while it copies; once it writes back it can only finish",
+        "  leaves: nothing changed while it copies; once it writes back, it cannot stop",
     ]
     assert list(report.cancel_lines(open_job, parent(asked, child(2)), JobId(42), START)) == [
         "#42.1 sales.db vacuum running, cancel requested",

@@ -260,7 +260,7 @@ def test_advice_says_what_the_contract_names() -> None:
     advice = Advice(
         operation=Operation.VACUUM,
         level=Level.SOON,
-        reason="31% of the file is wasted",
+        reason="31% of the file is reclaimable",
         gain="about 480 MB back",
         facts={"size": 1_580_000_000, "damaged_indexes": ("a", "b")},
     )
@@ -271,7 +271,7 @@ def test_advice_says_what_the_contract_names() -> None:
         "target": "sqlite:///srv/sales.db",
         "operation": "vacuum",
         "level": "soon",
-        "reason": "31% of the file is wasted",
+        "reason": "31% of the file is reclaimable",
         "gain": "about 480 MB back",
         "facts": {"size": 1_580_000_000, "damaged_indexes": ["a", "b"]},
     }

@@ -1,4 +1,4 @@
-"""What a SQLite database needs, from its condition and its past: pure functions."""
+"""Advice on a SQLite database, from its condition and its history: pure functions."""
 
 from __future__ import annotations
 
@@ -26,11 +26,9 @@ if TYPE_CHECKING:
 
 
 def advise(condition: Condition, past: TargetHistory) -> tuple[Advice, ...]:
-    """Advice on every operation, in the order in which those that are needed are best run; none that writes to a file
-    which is damaged itself.
+    """Advice on every operation, in the best order to run them. A damaged file gets no advice that writes to it.
 
-    Damaged indexes come first, as VACUUM would copy them as they are; statistics are collected from the packed
-    file, and the check looks at what all this has left.
+    Damaged indexes come first, because VACUUM copies the damage. Statistics come after VACUUM, and the check last.
     """
     incremental, vacuum = space_advice(condition, past)
     check = check_advice(condition, past)
@@ -44,31 +42,31 @@ def advise(condition: Condition, past: TargetHistory) -> tuple[Advice, ...]:
         check,
         _backup(past),
     )
-    advice = tuple(one if one is check else _not_again(one, condition, past) for one in advice)
+    advice = tuple(one if one is check else _unless_just_run(one, condition, past) for one in advice)
     if past.damage is None:
-        return tuple(_said_to_come_first(one, advice) if one is check else one for one in advice)
+        return tuple(_with_check_first(one, advice) if one is check else one for one in advice)
     return tuple(one if one is check else _not_while_damaged(one, past) for one in advice)
 
 
-def _not_again(one: Advice, condition: Condition, past: TargetHistory) -> Advice:
-    """What has run, and left the database as it is now, would do no more if it ran again."""
+def _unless_just_run(one: Advice, condition: Condition, past: TargetHistory) -> Advice:
+    """Drop the need for an operation that has run already, if nothing was written since."""
     ran = past.ran.get(one.operation)
     is_called_for = one.is_needed or one.covered_by is not None
     if ran is None or not is_called_for or one.objects or changed_since(ran.at, condition):
         return one
-    reason = f"{one.reason}; #{ran.job} has run it, and nobody has written since: it would do no more"
+    reason = f"{one.reason}; #{ran.job} ran it, and nothing was written since: running it again changes nothing"
     return replace(one, level=Level.NONE, cause="", reason=reason, gain="", covered_by=None)
 
 
-def _said_to_come_first(check: Advice, advice: Sequence[Advice]) -> Advice:
+def _with_check_first(check: Advice, advice: Sequence[Advice]) -> Advice:
     writes = any(one.is_needed and one.operation in NEEDS_SOUND_DATA for one in advice)
     if check.before_writing is None or check.is_needed or not writes:
         return check
-    return replace(check, reason=f"{check.reason}; a quick one comes first, as the database has changed since")
+    return replace(check, reason=f"{check.reason}; a quick check runs first: the database has changed since")
 
 
 def _not_while_damaged(one: Advice, past: TargetHistory) -> Advice:
-    """A backup is none either: VACUUM INTO fails on what it cannot read, or copies what is wrong."""
+    """Not even a backup: VACUUM INTO fails on damaged pages, or copies wrong data."""
     reason = f"{past.damage_found}: restore a backup or use .recover first"
     return Advice(operation=one.operation, level=Level.NONE, reason=reason, facts=one.facts)
 
@@ -119,7 +117,7 @@ def _fts_optimize(condition: Condition) -> Advice:
     name, most = max(segments.items(), key=lambda item: item[1])
     found = f"{name} has {counted(most, 'segment')}"
     if most <= thresholds.SEGMENTS:
-        reason = f"{found}, and up to {thresholds.SEGMENTS} are usual"
+        reason = f"{found}; the threshold is {thresholds.SEGMENTS}"
         return Advice(operation=operation, level=Level.NONE, reason=reason, facts=facts)
     many = sum(count > thresholds.SEGMENTS for count in segments.values())
     reason = f"{found}, more than {thresholds.SEGMENTS}" + (f", and {many - 1:,} more like it" if many > 1 else "")
@@ -130,7 +128,7 @@ def _fts_optimize(condition: Condition) -> Advice:
 
 
 def many_segments(condition: Condition) -> list[str]:
-    """The full-text indexes that are to be merged."""
+    """The full-text indexes that need a merge."""
     return [name for name, number in condition.segments.items() if number > thresholds.SEGMENTS]
 
 
@@ -147,7 +145,7 @@ def _checkpoint(condition: Condition, *, after_vacuum: bool) -> Advice:
     if log <= limit:
         return Advice(operation=operation, level=Level.NONE, reason=f"{found}, less than {size(limit)}", facts=facts)
     if after_vacuum:
-        reason = f"{found}; VACUUM empties it, too"
+        reason = f"{found}; VACUUM empties it too"
         return Advice(operation=operation, level=Level.NONE, reason=reason, facts=facts, covered_by=Operation.VACUUM)
     reason, back = f"{found}, more than {size(limit)}", log - condition.only_in_log
     gain = f"about {size(back)} back" if 2 * back > log else ""
@@ -161,6 +159,6 @@ def _backup(past: TargetHistory) -> Advice:
     return Advice(
         operation=Operation.BACKUP,
         level=Level.NONE,
-        reason=f"{last}; others are not known here",
+        reason=f"{last}; dbtend does not know of other backups",
         facts={"days_since_backup": days_since(at, past.now)},
     )

@@ -1,4 +1,4 @@
-"""Why an operation is called for."""
+"""The causes of advice."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """All there is; each has to go away when what is called for has run, or to be explained."""
+    """All causes. Running the operation removes its cause, or the advice explains why not."""
 
     DAMAGED_INDEXES = "damaged indexes"
     WASTED_SPACE = "wasted space"

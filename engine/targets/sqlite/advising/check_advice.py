@@ -1,4 +1,4 @@
-"""Whether a database is to be checked: by what the last checks have found, and when. Pure functions."""
+"""Advice on checks, from the findings and dates of the last ones: pure functions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_advice(condition: Condition, past: TargetHistory) -> Advice:
         level, due, cause = Level.UNKNOWN, None, None
     cannot = cannot_be_rebuilt(condition, past)
     to_rebuild = [name for name in past.damaged_indexes if name not in cannot]
-    is_up_to_somebody = past.damage is not None or (
+    needs_manual_fix = past.damage is not None or (
         not to_rebuild and (past.broken_rule is not None or bool(past.damaged_indexes))
     )
     return Advice(
@@ -41,32 +41,32 @@ def check_advice(condition: Condition, past: TargetHistory) -> Advice:
         check=due,
         inspection_can_tell=False,
         before_writing=None if condition.obstacles.check else _before_writing(due, condition, past),
-        needs_manual_fix=is_up_to_somebody and _would_say_the_same(condition, past),
+        needs_manual_fix=needs_manual_fix and _would_find_the_same(condition, past),
     )
 
 
 def cannot_be_rebuilt(condition: Condition, past: TargetHistory) -> dict[str, str]:
-    """The damaged indexes that REINDEX cannot mend, each with the reason."""
+    """The damaged indexes that REINDEX cannot rebuild, each with the reason."""
     in_vain = {name: f"REINDEX has failed (#{job})" for name, job in past.failed_rebuilds.items()}
     return {**in_vain, **condition.obstacles.reindex}
 
 
 def _before_writing(due: CheckLevel | None, condition: Condition, past: TargetHistory) -> CheckLevel | None:
-    """The check without which nobody knows whether the database, as it is now, is sound."""
-    looked_at = [*past.checked_at.values(), *([past.found.at] if past.found is not None else [])]
-    if looked_at and not changed_since(max(looked_at), condition):
+    """The check to run before writing; None where the last one still tells the state of the file."""
+    checked_at = [*past.checked_at.values(), *([past.found.at] if past.found is not None else [])]
+    if checked_at and not changed_since(max(checked_at), condition):
         return None
     return due or CheckLevel.QUICK
 
 
-def _would_say_the_same(condition: Condition, past: TargetHistory) -> bool:
-    """Whether nobody can have mended what the last check has found, and no other check is to find more first."""
+def _would_find_the_same(condition: Condition, past: TargetHistory) -> bool:
+    """Whether another check would find the same: nothing was written since, and the last one was complete."""
     found = past.found
     if found is None or changed_since(found.at, condition):
         return False
     is_all = found.is_all or past.damage is not None or bool(past.failed_rebuilds)
-    looked_at = found.at if is_all else past.compared_at
-    return looked_at is not None and past.now - looked_at <= thresholds.FULL_CHECK_EVERY
+    checked_at = found.at if is_all else past.compared_at
+    return checked_at is not None and past.now - checked_at <= thresholds.FULL_CHECK_EVERY
 
 
 def changed_since(at: Micros, condition: Condition) -> bool:
@@ -82,12 +82,12 @@ def _due_check(condition: Condition, past: TargetHistory) -> tuple[Level, CheckL
         return Level.NOW, CheckLevel.FULL, Cause.DAMAGE, reason
     if past.damaged_indexes:
         found = _found(f"{counted(len(past.damaged_indexes), 'index')} damaged", condition, past)
-        return Level.SOON, CheckLevel.FULL, Cause.INDEXES_FOUND_DAMAGED, f"{found}: {_mend(condition, past)}"
+        return Level.SOON, CheckLevel.FULL, Cause.INDEXES_FOUND_DAMAGED, f"{found}: {_repair(condition, past)}"
     if past.broken_rule is not None:
         what, them = _broken_rules(past)
-        do = f"mend {them}, then check again"
+        do = f"repair {them}, then check again"
         if past.compared_at is None and past.found is not None and not past.found.is_all:
-            do = f"mend {them}; {NO_FULL_CHECK}"
+            do = f"repair {them}; {NO_FULL_CHECK}"
         return (
             Level.SOON,
             CheckLevel.FULL,
@@ -99,14 +99,14 @@ def _due_check(condition: Condition, past: TargetHistory) -> tuple[Level, CheckL
             Level.SOON,
             CheckLevel.FULL,
             Cause.INDEXES_REBUILT,
-            "to be checked again: the damaged indexes were rebuilt since the last check",
+            "the damaged indexes were rebuilt since the last check: check again",
         )
     if full is None and quick is None:
-        # On a big file a quick check takes a tenth of the time, and tells whether there is reason to hurry.
-        reason = f"no clean check {_on_record(past)}: a quick one first, a full one the next time"
+        # On a big file a quick check takes a tenth of the time, and shows whether it is urgent.
+        reason = f"{_never_checked(past)}; a quick check comes first"
         return Level.SOON, CheckLevel.QUICK, Cause.NEVER_CHECKED, reason
     if full is None or past.now - full > thresholds.FULL_CHECK_EVERY:
-        none = f"no clean full check {_on_record(past)}"
+        none = f"no clean full check on record{_of_this_file(past)}"
         last = none if full is None else f"the last clean full check was {_ago(full, past)}"
         cause = Cause.NO_FULL_CHECK if full is None else Cause.FULL_CHECK_OVERDUE
         return Level.SOON, CheckLevel.FULL, cause, f"{last}; one is due every {_in_days(thresholds.FULL_CHECK_EVERY)}"
@@ -127,14 +127,18 @@ def _due_check(condition: Condition, past: TargetHistory) -> tuple[Level, CheckL
     )
 
 
-def _mend(condition: Condition, past: TargetHistory) -> str:
+def _repair(condition: Condition, past: TargetHistory) -> str:
     if {*past.damaged_indexes} <= past.failed_rebuilds.keys() - condition.obstacles.reindex.keys():
         return f"REINDEX has failed (#{max(past.failed_rebuilds.values())}): restore a backup or use .recover"
     return "reindex, then check again"
 
 
-def _on_record(past: TargetHistory) -> str:
-    return "on record of this file (another lay here before)" if past.checked_other_file else "on record"
+def _never_checked(past: TargetHistory) -> str:
+    return f"no check on record{_of_this_file(past)}" if past.checked_other_file else "never checked"
+
+
+def _of_this_file(past: TargetHistory) -> str:
+    return " of this file (a different file was here before)" if past.checked_other_file else ""
 
 
 def _found(what: str, condition: Condition, past: TargetHistory) -> str:
@@ -142,14 +146,14 @@ def _found(what: str, condition: Condition, past: TargetHistory) -> str:
     if past.found is None:
         return f"the last check found {what}"
     since = ", and the database has changed since" if changed_since(past.found.at, condition) else ""
-    # Who reads it sees it for some time: of what is minutes old the job tells enough.
+    # Under an hour the number of the job is enough.
     is_new = past.now - past.found.at < thresholds.HOUR
     when = "" if is_new else f" {_ago(past.found.at, past)}"
     return f"found {what}{when} (#{past.found.job}){since}"
 
 
 def _broken_rules(past: TargetHistory) -> tuple[str, str]:
-    """`3 orphans`, and the word for them."""
+    """`3 orphans`, and the pronoun for them."""
     number, noun = (past.found.findings, "broken rule") if past.found else (1, "broken rule")
     if past.found and past.found.orphans:
         number, noun = past.found.orphans, "orphan"

@@ -1,4 +1,4 @@
-"""Finding out the condition of a database: what is cheap to know at once, what is dear within a budget."""
+"""Collects the condition of a database: cheap facts always, expensive ones within a budget of time."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
     from engine.targets.sqlite.advising.kept_measurements import KeptMeasurements
     from engine.targets.sqlite.reading.catalog import Table
 
+NO_DBSTAT: Final = "this SQLite has no dbstat"
+
 Read = Callable[[str], Awaitable[list[Any]]]
 
 LEAVES: Final = """
 SELECT count(*), sum(ncell), sum(unused), max(mx_payload) FROM temp.dbstat('main') WHERE pagetype = 'leaf' GROUP BY name
 """
 BYTES_A_SECOND: Final = 8_000_000_000
-"""No machine looks into the pages of a database faster than that: where the budget is shorter, nobody begins."""
+"""The fastest rate of reading pages on any machine: a budget too short at this rate is not even tried."""
 
 
 async def survey(
@@ -47,13 +49,13 @@ async def survey(
     """The condition of the database at `path`.
 
     Args:
-        budget: seconds for what is dear to get: counting rows, and looking into pages; None for all it takes.
-        lock_timeout: seconds to wait for a lock, where one is in the way,
-        waiting: and what is called each time;
-        tables: those of the database, where they were read already;
-        kept: what an earlier look found out, since which nobody has written: that is not looked for again.
+        budget: seconds for expensive queries: counting rows, and reading all pages; None for no limit.
+        lock_timeout: seconds to wait for a lock.
+        waiting: called at each wait for a lock.
+        tables: the tables of the database, if they are known already.
+        kept: the measurements of an earlier full inspection, if nothing was written since.
 
-    Raises sqlite3.Error where not even the cheap facts can be had.
+    Raises sqlite3.Error where the cheap facts cannot be read.
     """
 
     async def read(sql: str) -> list[Any]:
@@ -68,11 +70,11 @@ async def survey(
         statistics, leaves, unseen = kept.statistics_of(tables), None, ""
     else:
         known, has_dbstat = await _known_indexes(read), bool(await read(catalog.HAS_DBSTAT))
-        dear = QueryBudget(connection, budget)
-        async with _read_ahead(dear, path, pages * page_size):
-            statistics = await _statistics(dear, connection, tables, known)
+        queries = QueryBudget(connection, budget)
+        async with _read_ahead(queries, path, pages * page_size):
+            statistics = await _statistics(queries, connection, tables, known)
             leaves, unseen = (
-                await _leaves(dear, pages * page_size, lock_timeout) if has_dbstat else (None, "this SQLite cannot")
+                await _leaves(queries, pages * page_size, lock_timeout) if has_dbstat else (None, NO_DBSTAT)
             )
     wal_size, of_file, *changed = await asyncio.to_thread(
         lambda: (file_size(path + "-wal"), file_size(path), changed_at(path), log_changed_at(path))
@@ -97,7 +99,7 @@ async def survey(
 
 
 class QueryBudget:
-    """Queries that may take long, until their time is over: half of it is for rows, all of it for pages."""
+    """Runs expensive queries until their time is up: half of it for counting rows, the rest for pages."""
 
     def __init__(self, connection: aiosqlite.Connection, budget: float | None) -> None:
         self._connection = connection
@@ -105,21 +107,21 @@ class QueryBudget:
         self._clock = asyncio.get_running_loop().time
         self._begin = self._clock()
 
-    def left(self, share: float = 1.0) -> float | None:
-        """Seconds; None for ever."""
+    def remaining(self, share: float = 1.0) -> float | None:
+        """The seconds left; None for no limit."""
         return None if self.budget is None else self._begin + share * self.budget - self._clock()
 
     def is_enough_for(self, size: int) -> bool:
-        """Whether so many bytes of pages can be looked into in time, for all that is known."""
-        left = self.left()
-        return left is None or size <= left * BYTES_A_SECOND
+        """Whether `size` bytes of pages can possibly be read in time."""
+        remaining = self.remaining()
+        return remaining is None or size <= remaining * BYTES_A_SECOND
 
     async def rows(self, sql: str, share: float = 1.0) -> list[Any] | None:
-        """None where the time is over before. Raises sqlite3.Error."""
-        left = self.left(share)
-        if left is not None and left <= 0:
+        """The rows; None where the time is up. Raises sqlite3.Error."""
+        remaining = self.remaining(share)
+        if remaining is not None and remaining <= 0:
             return None
-        with set_after(left) as out_of_time:
+        with set_after(remaining) as out_of_time:
             try:
                 return await statement.fetch_all(self._connection, sql, out_of_time)
             except sqlite3.OperationalError as error:
@@ -129,21 +131,21 @@ class QueryBudget:
 
 
 async def _statistics(
-    dear: QueryBudget, connection: aiosqlite.Connection, tables: Sequence[Table], known: set[tuple[str, str]]
+    queries: QueryBudget, connection: aiosqlite.Connection, tables: Sequence[Table], known: set[tuple[str, str]]
 ) -> list[Statistics]:
-    """None of a table whose statistics do not matter."""
+    """The statistics of each table where they matter."""
     tables = [table for table in tables if table.indexes or table.known_rows is not None]
-    with set_after(dear.left(0.5)) as no_time:
+    with set_after(queries.remaining(0.5)) as no_time:
         few = await few_rows(connection, tables, ROWS_THAT_MATTER, no_time)
-    found = [await _statistics_of(dear, table, rows, known) for table, rows in zip(tables, few, strict=True)]
+    found = [await _statistics_of(queries, table, rows, known) for table, rows in zip(tables, few, strict=True)]
     return [statistics for statistics in found if statistics is not None]
 
 
 async def _statistics_of(
-    dear: QueryBudget, table: Table, few: int | None, known: set[tuple[str, str]]
+    queries: QueryBudget, table: Table, few: int | None, known: set[tuple[str, str]]
 ) -> Statistics | None:
-    """`few`: its rows, up to those that matter, where they could be counted in time. None of a table that cannot be
-    read: a check tells why."""
+    """`few`: its number of rows, counted up to ROWS_THAT_MATTER; None if not in time. Returns None for a table that
+    cannot be read: a check says why."""
     if few is not None and few < ROWS_THAT_MATTER:
         return Statistics(table=table.name, known_rows=table.known_rows, rows=None if table.known_rows is None else few)
     unknown = tuple(
@@ -156,11 +158,11 @@ async def _statistics_of(
     name, unseen = f"main.{quote(table.name)}", False
     try:
         if unknown and few is None:
-            some = await dear.rows(f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT {ROWS_THAT_MATTER})", 0.5)
+            some = await queries.rows(f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT {ROWS_THAT_MATTER})", 0.5)
             unseen = some is None
             if some is None or some[0][0] < ROWS_THAT_MATTER:
                 unknown = ()
-        counted = None if table.known_rows is None else await dear.rows(f"SELECT count(*) FROM {name}", 0.5)
+        counted = None if table.known_rows is None else await queries.rows(f"SELECT count(*) FROM {name}", 0.5)
     except sqlite3.Error:
         return None
     rows = None if counted is None else int(counted[0][0])
@@ -175,33 +177,33 @@ async def _known_indexes(read: Read) -> set[tuple[str, str]]:
     return {(folded(str(table)), folded(str(index))) for table, index, _ in rows if index is not None}
 
 
-async def _leaves(dear: QueryBudget, size: int, lock_timeout: float) -> tuple[tuple[Leaves, ...] | None, str]:
-    """The leaf pages of everything, or why nobody looked. `size`: that of the database; where it is 0 others may be
-    about to write the file anew."""
+async def _leaves(queries: QueryBudget, size: int, lock_timeout: float) -> tuple[tuple[Leaves, ...] | None, str]:
+    """The leaf pages of every table and index, or why they were not read. `size`: of the database; 0 while another
+    process creates the file."""
     if not size:
         return (), ""
-    if not dear.is_enough_for(size):
-        return None, "that takes too long"
+    if not queries.is_enough_for(size):
+        return None, "it would take too long"
     try:
-        rows = await dear.rows(LEAVES)
+        rows = await queries.rows(LEAVES)
     except sqlite3.Error as error:
         return None, explain(error, lock_timeout)
     if rows is None:
-        return None, f"not done within {dear.budget:g} s"
+        return None, f"over the {queries.budget:g} s budget"
     return tuple(
         Leaves(pages=pages, cells=cells, unused=unused, largest=largest) for pages, cells, unused, largest in rows
     ), ""
 
 
 @contextlib.asynccontextmanager
-async def _read_ahead(dear: QueryBudget, path: str, size: int) -> AsyncIterator[None]:
-    """Let the file be read in order meanwhile, where it is not in memory yet: pages here and there take far longer.
+async def _read_ahead(queries: QueryBudget, path: str, size: int) -> AsyncIterator[None]:
+    """Read the file into the page cache in order while inside, if it is not there yet: random reads are far slower.
 
-    It is never mapped: somebody who writes another file over it would end this process.
+    Never map it: writing another file over it would kill this process.
     """
     ahead = Readahead(path)
     try:
-        if dear.is_enough_for(size):
+        if queries.is_enough_for(size):
             await ahead.begin()
         yield
     finally:

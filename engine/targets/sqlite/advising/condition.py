@@ -1,4 +1,4 @@
-"""The condition of a database: the numbers that advice goes by."""
+"""The condition of a database: the numbers that advice is based on."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class Leaves:
 
     pages: int
     cells: int
-    """Rows, or entries, in them."""
+    """Rows or entries in them."""
     unused: int
     """Bytes."""
     largest: int = 0
-    """Bytes of the largest row, or entry, as far as it is in its page."""
+    """Bytes of the largest row or entry, without overflow pages."""
 
 
 @frozen(kw_only=True)
 class Packing:
-    """Bytes: what packing all pages would give back, and what is unused in them."""
+    """Bytes that packing all pages would free, and bytes unused in pages."""
 
     packable: int
     unused: int
@@ -33,22 +33,22 @@ class Packing:
 
 @frozen(kw_only=True)
 class Statistics:
-    """What the query planner knows of a table that has indexes or had statistics collected, and what is true."""
+    """The statistics of a table, and its real number of rows."""
 
     table: str
     known_rows: int | None = None
-    """What the statistics say; None where there are none."""
+    """Rows by the statistics; None without statistics."""
     rows: int | None = None
     """None where they were not counted."""
     missing: tuple[str, ...] = ()
-    """The indexes that the statistics do not know, where the table is known to be big enough to matter."""
+    """The indexes without statistics, if the table is known to be big enough to matter."""
     unseen: bool = False
-    """Whether nobody had the time to find out how many rows there are, or whether there are enough to matter."""
+    """Whether there was no time to count its rows, or to find out whether they matter."""
 
 
 @frozen(kw_only=True)
 class Condition:
-    """A database as it is. Sizes are bytes."""
+    """The measured state of a database. Sizes are bytes."""
 
     pages: int
     page_size: int
@@ -58,23 +58,23 @@ class Condition:
     is_wal: bool = False
     wal_size: int = 0
     file_size: int | None = None
-    """Of the file itself: what is only in the log so far makes it grow."""
+    """Bytes of the file itself; pages that are only in the log make it grow later."""
     changed_at: Micros | None = None
-    """When the file was last written, as its file system says,"""
+    """When the file was last written, by its file system."""
     log_changed_at: Micros | None = None
-    """and its log; None where there is nothing in it."""
+    """When its log was last written; None for an empty log."""
     leaves: tuple[Leaves, ...] | None = None
-    """None where nobody looked into the pages."""
+    """None where the pages were not read."""
     unseen: str = ""
-    """Why nobody did."""
+    """Why the pages were not read, as text."""
     packing: Packing | None = None
-    """What an earlier look into the pages found, since which nobody has written."""
+    """The result of an earlier inspection of the pages, if nothing was written since."""
     statistics: tuple[Statistics, ...] = ()
     indexes: frozenset[str] = frozenset()
     segments: Mapping[str, int] = field(default_factory=dict)
-    """Of each full-text index."""
+    """The number of segments of each full-text index."""
     obstacles: Obstacles = NO_OBSTACLES
-    """Looked for where something is needed."""
+    """Found where an operation is needed."""
 
     @property
     def size(self) -> int:

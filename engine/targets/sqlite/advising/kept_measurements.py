@@ -1,4 +1,4 @@
-"""What a look at everything finds out of a database, kept as long as nobody writes to it: pure functions."""
+"""The measurements of a full inspection, kept until the database is written: pure functions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class KeptMeasurements:
-    """`tables`: those whose statistics do not fit, with their rows and the indexes that have none."""
+    """`tables`: tables with wrong or missing statistics, each with its rows and its indexes without statistics."""
 
     packing: Packing
     tables: Mapping[str, tuple[int | None, tuple[str, ...]]]
 
     def statistics_of(self, tables: Sequence[Table]) -> list[Statistics]:
-        """As they were found; those of all other tables fit."""
+        """The statistics as measured; those of all other tables are right."""
         found = []
         for table in tables:
             if table.indexes or table.known_rows is not None:
@@ -34,7 +34,7 @@ class KeptMeasurements:
 
 
 def found_in(condition: Condition) -> dict[str, Any] | None:
-    """What is worth keeping, JSON-able; None where not everything was looked at."""
+    """The measurements as JSON values; None after a partial inspection."""
     packing = packing_of(condition)
     if packing is None or any(statistics.unseen for statistics in condition.statistics):
         return None
@@ -47,7 +47,7 @@ def found_in(condition: Condition) -> dict[str, Any] | None:
 
 
 def kept_in(found: Mapping[str, Any]) -> KeptMeasurements | None:
-    """The same as it was; None of what was not kept by this version."""
+    """Parse what `found_in` returned; None for the format of another version."""
     try:
         return KeptMeasurements(
             packing=Packing(packable=int(found["packable"]), unused=int(found["unused"])),

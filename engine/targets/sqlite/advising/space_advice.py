@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from engine.targets.sqlite.advising.condition import Condition, Leaves
 
 PAGE_HEADER: Final = 8
-"""Bytes of a leaf page that no row can have."""
+"""Bytes of a leaf page that hold no rows."""
 ALL_ALIKE: Final = 1.25
-"""Up to so many times the average of the largest row, they count as of one size."""
+"""Rows count as of one size if the largest is at most this many times the average."""
 LEAST_SHARE: Final = 0.01
-"""A smaller one is not told as a number."""
+"""Smaller shares are shown as "less than"."""
 
 
 @frozen
 class Waste:
-    """Bytes that a database takes without need."""
+    """Reclaimable bytes of a database."""
 
     free: int
     """In free pages."""
     packable: int
-    """In partly filled pages, what packing them gives back; 0 where nobody looked."""
+    """In partly filled pages, by packing them; 0 where the pages were not read."""
 
     @property
     def total(self) -> int:
@@ -46,7 +46,7 @@ def waste_of(condition: Condition) -> Waste:
 
 
 def packing_of(condition: Condition) -> Packing | None:
-    """None where nobody looked into the pages."""
+    """None where the pages were not read."""
     if condition.leaves is None:
         return condition.packing
     return Packing(
@@ -56,10 +56,9 @@ def packing_of(condition: Condition) -> Packing | None:
 
 
 def _pages_to_spare(leaves: Leaves, page_size: int) -> int:
-    """Rows are whole: of those that take more than half a page no two share one, however often VACUUM runs.
+    """How many leaf pages VACUUM would free. Rows are not split: two rows of more than half a page never share one.
 
-    Of rows of one size as many are on a page as there is room for. Of rows of all sizes the next one does not fit into
-    what is left at the end, on average half of one.
+    Of rows of one size, as many as possible fill a page. Of rows of mixed sizes, on average half a row stays empty.
     """
     usable = page_size - PAGE_HEADER
     content = leaves.pages * usable - leaves.unused
@@ -72,12 +71,12 @@ def _pages_to_spare(leaves: Leaves, page_size: int) -> int:
 
 
 def space_advice(condition: Condition, past: TargetHistory) -> tuple[Advice, Advice]:
-    """On incremental vacuum and on VACUUM; at most one of them is needed."""
+    """Advice on incremental vacuum and on VACUUM; at most one of them is needed."""
     packing = packing_of(condition)
-    condition = replace(condition, packing=packing, leaves=None)  # there may be very many of them
+    condition = replace(condition, packing=packing, leaves=None)  # drops a long tuple
     waste = waste_of(condition)
-    level, reason = _level(waste, condition), _wasted(condition)
-    if level is Level.UNKNOWN and (packed := _packed_lately(condition, past)):
+    level, reason = _level(waste, condition), _reclaimable(condition)
+    if level is Level.UNKNOWN and (packed := _recently_vacuumed(condition, past)):
         level, reason = Level.NONE, packed
     facts: Facts = {
         "size": condition.size,
@@ -97,7 +96,7 @@ def space_advice(condition: Condition, past: TargetHistory) -> tuple[Advice, Adv
         facts=facts,
     )
     if not condition.gives_pages_back:
-        why = "auto_vacuum is not incremental here, so that only VACUUM gives space back"
+        why = "auto_vacuum is not incremental: only VACUUM gives space back"
         page_by_page = replace(page_by_page, reason=why)
     if level is Level.NONE:
         share, least = thresholds.VACUUM_SOON
@@ -112,15 +111,15 @@ def space_advice(condition: Condition, past: TargetHistory) -> tuple[Advice, Adv
             replace(at_once, level=Level.NONE, cause="", reason=why, covered_by=Operation.INCREMENTAL_VACUUM),
         )
     if condition.gives_pages_back:
-        page_by_page = replace(page_by_page, reason="most of it is in pages that only VACUUM can pack")
-    return page_by_page, replace(at_once, gain=f"{_more_or_less(condition)} {size(waste.total)} back")
+        page_by_page = replace(page_by_page, reason="most of the space is in pages that only VACUUM can pack")
+    return page_by_page, replace(at_once, gain=f"{_precision(condition)} {size(waste.total)} back")
 
 
 def _without_vacuum(condition: Condition, level: Level, reason: str, facts: Facts) -> tuple[Advice, Advice]:
-    """Free pages can be given back all the same, where that is done page by page."""
+    """Advice where VACUUM cannot run; incremental vacuum may still free pages."""
     why_not = condition.obstacles.vacuum
     vacuum = Advice(
-        operation=Operation.VACUUM, level=Level.NONE, reason=f"{reason}; not called for: {why_not}", facts=facts
+        operation=Operation.VACUUM, level=Level.NONE, reason=f"{reason}; VACUUM cannot run: {why_not}", facts=facts
     )
     free = Waste(condition.free, 0)
     level_of_free = _level(free, condition)
@@ -149,10 +148,10 @@ def _level(waste: Waste, condition: Condition) -> Level:
     return Level.UNKNOWN if packing_of(condition) is None and condition.size >= least else Level.NONE
 
 
-def _packed_lately(condition: Condition, past: TargetHistory) -> str:
-    """That VACUUM has packed the pages and too little was written since to matter; "" where that is not known.
+def _recently_vacuumed(condition: Condition, past: TargetHistory) -> str:
+    """That VACUUM packed the pages and little was written since, as text; "" where unknown.
 
-    A file that was not written since differs from what VACUUM left by no more than what its log holds.
+    The size of the log bounds what was written since, if the file itself was not.
     """
     run = past.vacuumed
     if run is None or condition.changed_at is None or condition.changed_at > run.at:
@@ -166,23 +165,23 @@ def _packed_lately(condition: Condition, past: TargetHistory) -> str:
     return f"{vacuumed}, and at most {size(condition.wal_size)} were written since"
 
 
-def _wasted(condition: Condition) -> str:
-    """How much is wasted, and where: `about 33% of the file is wasted: 1.00 MB in free pages and ...`."""
+def _reclaimable(condition: Condition) -> str:
+    """How much is wasted, and where: `about 33% of the file is reclaimable: 1.00 MB in free pages and ...`."""
     waste, unseen = waste_of(condition), ""
     if packing_of(condition) is None:
-        unseen = f"; half filled ones were not looked at ({condition.unseen})"
+        unseen = f"; partly filled pages were not measured ({condition.unseen})"
     if not waste.total:
-        return f"no page is free{unseen or ', and the others are well filled'}"
+        return f"no page is free{unseen or ', and the other pages are well filled'}"
     parts = [f"{size(waste.free)} in free pages"] if waste.free else []
-    parts += [f"{size(waste.packable)} in half filled {'ones' if parts else 'pages'}"] if waste.packable else []
+    parts += [f"{size(waste.packable)} in partly filled pages"] if waste.packable else []
     share = min(waste.total / max(condition.size, 1), 1.0)  # a damaged header may count more free pages than there are
-    said = f"{_more_or_less(condition)} {share:.0%} of the file is wasted"
+    said = f"{_precision(condition)} {share:.0%} of the file is reclaimable"
     if share < LEAST_SHARE:
         if unseen:
             return f"{size(waste.free)} are in free pages{unseen}"
-        said = "less than 1% of the file is wasted"
+        said = "less than 1% of the file is reclaimable"
     return f"{said}: {' and '.join(parts)}{unseen}"
 
 
-def _more_or_less(condition: Condition) -> str:
+def _precision(condition: Condition) -> str:
     return "at least" if packing_of(condition) is None else "about"

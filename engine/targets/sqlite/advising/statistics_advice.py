@@ -1,4 +1,4 @@
-"""Whether the query planner knows what the tables are like: pure functions."""
+"""Advice on the statistics of the query planner: pure functions."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def statistics_advice(condition: Condition) -> tuple[Advice, Advice]:
-    """On ANALYZE and on optimize; at most one of them is needed.
+    """Advice on ANALYZE and on optimize; at most one of them is needed.
 
-    Optimize is quick: it analyses what has no statistics at all, or such that are ten times off, and that with a
-    limit. What is stale and not so far off it leaves alone.
+    Optimize is quick: it analyzes only tables without statistics or with statistics that are ten times off, and
+    reads a limited number of rows.
     """
     cannot = condition.obstacles.analyze
     stale = sorted((s for s in condition.statistics if change(s) >= thresholds.STALE_FACTOR), key=change, reverse=True)
@@ -47,7 +47,7 @@ def statistics_advice(condition: Condition) -> tuple[Advice, Advice]:
             Cause.STALE_STATISTICS,
             Level.NOW if wrong else Level.SOON,
             why,
-            f"ANALYZE is called for: optimize renews only what is some {thresholds.WRONG_FACTOR} times off",
+            f"run ANALYZE: optimize renews only statistics that are about {thresholds.WRONG_FACTOR} times off",
             facts,
             tuple(cannot),
         )
@@ -61,7 +61,7 @@ def statistics_advice(condition: Condition) -> tuple[Advice, Advice]:
 
 
 def change(statistics: Statistics) -> float:
-    """How many times more, or fewer, rows there are than the statistics say; 1 where that is not known."""
+    """The factor between the real rows and the statistics; 1 where unknown."""
     rows, known = statistics.rows, statistics.known_rows
     if rows is None or known is None or max(rows, known) < thresholds.ROWS_THAT_MATTER:
         return 1.0
@@ -87,7 +87,7 @@ def _one_for_both(
 
 
 def _left_out(tables: Sequence[str], cannot: Mapping[str, str]) -> str:
-    """That some cannot be analyzed here, and why; "" where all can."""
+    """Which tables cannot be analyzed here, and why; "" for none."""
     if not tables:
         return ""
     return f"; {listed(tables)} cannot be analyzed here: {cannot[tables[0]]}, which only its application has"
@@ -109,7 +109,7 @@ def _missing(missing: Sequence[Statistics]) -> str:
 
 def _in_order(condition: Condition, uncounted: int) -> str:
     if not condition.indexes:
-        return "there is no index, so there is nothing to choose between"
+        return "there is no index: the query planner has nothing to choose"
     fitting = sum(s.known_rows is not None and not s.unseen for s in condition.statistics)
     said = [f"the statistics fit the rows of {counted(fitting, 'table')}"] if fitting else []
     said += [f"the rows of {counted(uncounted, 'table')} were not counted"] if uncounted else []

@@ -1,4 +1,4 @@
-"""From when on a SQLite database needs something."""
+"""Thresholds from which a SQLite database needs an operation."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ DAY: Final = 24 * HOUR
 URGENT: Final = frozenset({Level.NOW, Level.SOON})
 
 VACUUM_SOON: Final = (0.25, 16 * MB)
-"""The share of the file that is wasted, and the bytes: from both on. Inserts in random order leave about a tenth."""
+"""The reclaimable share of the file, and bytes: both must be reached. Random inserts alone leave about a tenth."""
 VACUUM_NOW: Final = (0.50, 256 * MB)
 MOSTLY_FREE_PAGES: Final = 0.80
-"""Where free pages are so much of what is wasted, incremental vacuum is enough."""
+"""From this share of free pages in the reclaimable space, incremental vacuum is enough."""
 
 ROWS_THAT_MATTER: Final = 1_000
-"""A smaller table is read quickly, whatever the statistics say."""
+"""Smaller tables are fast with any statistics."""
 STALE_FACTOR: Final = 2
-"""Between the rows of a table and what its statistics say: soon,"""
+"""Rows of a table against its statistics: from this factor ANALYZE is needed soon."""
 WRONG_FACTOR: Final = 10
-"""and now."""
+"""From this factor it is needed now."""
 SMALL: Final = 100 * MB
-"""Of a database up to this size complete statistics take a fraction of a second."""
+"""Bytes of database up to which complete statistics take a fraction of a second."""
 
 LOG_SIZE: Final = 64 * MB
-"""The length of a write-ahead log from which it is to be emptied, where it is"""
+"""Bytes of write-ahead log from which it needs a checkpoint; LOG_SHARE must be reached too."""
 LOG_SHARE: Final = 0.25
-"""so much of the database, too."""
+"""The size of the log relative to the database."""
 
 SEGMENTS: Final = 8
-"""A full-text index with more of them is to be merged."""
+"""A full-text index with more segments needs a merge."""
 
 FULL_CHECK_EVERY: Final = 30 * DAY
 QUICK_CHECK_EVERY: Final = 7 * DAY

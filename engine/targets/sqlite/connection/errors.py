@@ -18,14 +18,14 @@ from engine.targets.sqlite.system.opened_file import NOT_THERE
 _SENTENCES: Final = {
     "SQLITE_READONLY_DIRECTORY": "the journal cannot be created: no write access to the directory of the file",
     "SQLITE_READONLY_DBMOVED": NOT_THERE,
-    "SQLITE_READONLY_ROLLBACK": "an earlier crash has to be rolled back first, which needs write access",
+    "SQLITE_READONLY_ROLLBACK": "an earlier crash must be rolled back first, which needs write access",
     "SQLITE_READONLY": "the database is read-only",
-    "SQLITE_FULL": "the disk is full, and what was not done is as it was. "
+    "SQLITE_FULL": "the disk is full; the step was rolled back. "
     "Free some space for the database and for temporary files",
     "SQLITE_IOERR_SHMSIZE": "the disk is full: the index of the log has no room. Free some space beside the database",
     "SQLITE_NOTADB": "this is not a SQLite database, or it is encrypted",
     "SQLITE_CANTOPEN": "the file, or its journal beside it, cannot be opened. Check paths and permissions",
-    "SQLITE_INTERRUPT": "it was interrupted",
+    "SQLITE_INTERRUPT": "the statement was interrupted",
     "SQLITE_NOMEM": "there is not enough memory",
 }
 _SENTENCES_WITH_DETAIL: Final = {
@@ -33,7 +33,7 @@ _SENTENCES_WITH_DETAIL: Final = {
     "SQLITE_CONSTRAINT_PRIMARYKEY": "rows share a primary key ({}). Remove the duplicates, then try again",
     "SQLITE_ERROR_MISSING_COLLSEQ": "it needs a collation that only its application has ({})",
     "SQLITE_CORRUPT": "the database is damaged ({}). Run the check operation; restore a backup or use .recover",
-    "SQLITE_IOERR": "the disk could not be read or written ({}). Look at the system log",
+    "SQLITE_IOERR": "the disk could not be read or written ({}). See the system log",
 }
 
 _MISSING_CODE: Final = re.compile(
@@ -42,7 +42,7 @@ _MISSING_CODE: Final = re.compile(
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Whether a lock could not be had in time."""
+    """Whether the connection did not get a lock in time."""
     return _primary_code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
@@ -96,8 +96,8 @@ def explain(error: sqlite3.Error, lock_timeout: float, in_use: str = "") -> str:
     """One or two sentences on what happened and what to do. `in_use`: who holds the database, where that is known."""
     if is_busy(error):
         who = in_use or "another connection uses the database"
-        when = f"in {lock_timeout:g} s" if lock_timeout else "at once"
-        return f"the lock could not be had {when}: {who}"
+        when = f"within {lock_timeout:g} s" if lock_timeout else "at once"
+        return f"no lock {when}: {who}"
     name = str(getattr(error, "sqlite_errorname", ""))
     for key in (name, "_".join(name.split("_")[:2])):
         if sentence := _SENTENCES.get(key):
@@ -129,8 +129,8 @@ def reading_error(path: str, error: sqlite3.Error, lock_timeout: float, in_use: 
 
 def _damaged(path: str, error: sqlite3.Error) -> TargetDamagedError:
     said = str(error).removesuffix(" ()")  # SQLite names nothing
-    hint = "restore a backup, or save what can be read with sqlite3 and its .recover"
-    return TargetDamagedError(path, f"it is so damaged that it cannot be looked at: {said}", hint)
+    hint = "restore a backup, or save the readable data with sqlite3 and its .recover"
+    return TargetDamagedError(path, f"too damaged to read: {said}", hint)
 
 
 def _primary_code(error: sqlite3.Error) -> int:

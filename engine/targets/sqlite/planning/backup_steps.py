@@ -1,4 +1,4 @@
-"""Which steps a backup takes: pure functions of what the database says of itself."""
+"""Plans the steps of a backup: pure functions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CHECK: Final = "PRAGMA main.quick_check"
 KEEP_WAL: Final = "PRAGMA main.journal_mode = WAL"
-"""VACUUM keeps all that is set in the header of a database but this."""
+"""VACUUM keeps every setting in the header of a database except this one."""
 
 
 def backup_steps(
@@ -35,9 +35,8 @@ def backup_steps(
     tables: Sequence[Table] = (),
     written_twice: bool = False,
 ) -> list[SqliteStep]:
-    """`unfinished`: the directory of the copy until it has been checked; `numbered`: whether it will be called by
-    another number where `destination` is taken by then; `tables`: what is known of them; `written_twice`: whether that
-    directory lies on another file system than the destination."""
+    """`unfinished`: the directory of the copy until it is checked. `numbered`: use the next free number if
+    `destination` is taken by then. `written_twice`: that directory is on another file system than `destination`."""
     offer = OFFERS[Operation.BACKUP]
     directory, place = str(Path(destination).parent), str(Path(unfinished).parent)
     made = "" if place == directory else f", in {place} until it is complete, because others can change {directory}"
@@ -45,7 +44,7 @@ def backup_steps(
         Need(place, summary.used, "the copy"),
         *([Need(directory, summary.used, "the copy at its destination")] if written_twice else []),
     )
-    keeps = "keeps the journal mode wal, and " if summary.is_wal else ""
+    sets_wal = ", sets its journal mode to wal" if summary.is_wal else ""
     copy = SqliteStep(
         method=Method.COPY,
         object=WHOLE,
@@ -67,7 +66,7 @@ def backup_steps(
         method=Method.COPY_CHECK,
         object=Path(destination).name,
         command=f"{CHECK}; {KEEP_WAL}" if summary.is_wal else CHECK,
-        reason=f"checks the copy, which {keeps}is called {Path(destination).name} from then on",
+        reason=f"checks the copy{sets_wal}, and names it {Path(destination).name}",
         lock=BLOCKS_NOBODY,
         disk_needed=None,
         estimate=costs.copy_check(summary.used).seconds,

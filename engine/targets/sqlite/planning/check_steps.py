@@ -54,7 +54,7 @@ class Part:
             return ""
         name, why = self.table.name, f"{self.problem}, which only its application has"
         if self.level is None:
-            return f"{name} is not looked at: {why}"
+            return f"{name} is not checked: {why}"
         left = [] if self.constraints else ["CHECK constraints are not evaluated"]
         left += ["indexes are not compared with the table"] if self.level is CheckLevel.QUICK else []
         return f"{name}: {' and '.join(left)}: {why}" if left else ""
@@ -119,7 +119,7 @@ def check_steps(
     whole = _costing(step, costs.full_check(tables, summary.pages))
     in_parts = in_parts and _is_worth_parting(whole, len(indexed), summary)
     if not in_parts or not indexed or any(reads_as_number(table.name) for table in indexed):
-        reason = "looks at everything: pages, types, constraints, and every index against its table"
+        reason = "checks everything: pages, types, constraints, and every index against its table"
         return [replace(whole, command="PRAGMA main.integrity_check", reason=reason), foreign_keys]
     cells = sum(map(_cells, tables))
     by_table = [
@@ -136,7 +136,7 @@ def check_steps(
     alone, groups = grouping.divided(by_table, usual=usual, most=MOST_SECONDS)
     parts = [part.step(step) for part in alone]
     for group in groups:
-        why = "one after the other, as they are small"
+        why = "small tables, one after the other"
         together = grouping.together(group, "table", why, usual=usual, like=step)
         parts.append(replace(together, method=Method.CHECK, after_cancel=step.after_cancel))
     return [*_longest_first(parts), _costing(step, costs.quick_check(tables, summary.pages)), foreign_keys]
@@ -154,7 +154,7 @@ def _step(summary: Summary) -> SqliteStep:
         method=Method.CHECK,
         object=WHOLE,
         command="PRAGMA main.quick_check",
-        reason="looks at the structure of every page, at types and constraints",
+        reason="checks the structure of every page, types and constraints",
         lock=OFFERS[Operation.CHECK].lock(wal=summary.is_wal),
         after_cancel=OFFERS[Operation.CHECK].after_cancel,
     )
@@ -165,7 +165,7 @@ def _foreign_keys(step: SqliteStep, tables: Sequence[Table], keys: Mapping[str, 
         _costing(step, costs.foreign_keys(tables, keys) if keys else Cost(seconds=costs.SHORTEST)),
         method=Method.FOREIGN_KEYS,
         command="PRAGMA main.foreign_key_check",
-        reason="looks for rows whose parent row is missing",
+        reason="finds rows whose parent row is missing",
     )
 
 
@@ -194,5 +194,5 @@ def reads_as_number(name: str) -> bool:
 
 def _checked(table: Table, level: CheckLevel) -> str:
     if level is CheckLevel.QUICK:
-        return "looks at its pages, types and constraints"
+        return "checks its pages, types and constraints"
     return f"compares {counted(len(table.indexes), 'index')} with the table, entry by entry"

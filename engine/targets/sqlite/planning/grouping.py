@@ -20,7 +20,7 @@ MOST_SECONDS: Final = 0.25
 """Of a group: for as long others cannot write."""
 MOST_BYTES: Final = 16_000_000
 """That a group writes into the journal, or the log."""
-AFTER_CANCEL: Final = "what this step did is undone, what was done before it stays done"
+AFTER_CANCEL: Final = "this step is rolled back; earlier steps stay done"
 _COMMANDS_SHOWN: Final = 3
 
 

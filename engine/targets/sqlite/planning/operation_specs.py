@@ -1,4 +1,4 @@
-"""What is offered for SQLite, in words a DBA reads before choosing it."""
+"""The operations on SQLite, as a DBA reads them before choosing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BLOCKS_READERS_BRIEFLY: Final = Lock(LockImpact.NONE, momentary=LockImpact.READE
 
 @frozen(kw_only=True)
 class OperationSpec:
-    """An operation: what it is for, whom it blocks in WAL mode and with a rollback journal."""
+    """An operation: its purpose, and its lock in WAL mode and with a rollback journal."""
 
     summary: str
     wal: Lock
@@ -39,7 +39,7 @@ OFFERS: Final[Mapping[Operation, OperationSpec]] = {
         summary="rewrites the file without free pages, so that it shrinks",
         wal=BLOCKS_WRITERS,
         rollback=BLOCKS_EVERYONE,
-        after_cancel="nothing changed, while it copies; once it writes back it can only finish",
+        after_cancel="nothing changed while it copies; once it writes back, it cannot stop",
     ),
     Operation.ANALYZE: OperationSpec(
         summary="collects statistics on tables and indexes for the query planner",
@@ -51,7 +51,7 @@ OFFERS: Final[Mapping[Operation, OperationSpec]] = {
         summary="rebuilds every index from its table",
         wal=BLOCKS_WRITERS,
         rollback=BLOCKS_READERS_AT_END,
-        after_cancel="the indexes done so far stay rebuilt, the others stay as they were",
+        after_cancel="the indexes rebuilt so far stay rebuilt, the others are unchanged",
     ),
     Operation.OPTIMIZE: OperationSpec(
         summary="renews the statistics of the tables that need it",
@@ -63,14 +63,14 @@ OFFERS: Final[Mapping[Operation, OperationSpec]] = {
         summary="looks for damage: in the file, in indexes, in constraints and foreign keys",
         wal=BLOCKS_NOBODY,
         rollback=BLOCKS_WRITERS_AND_THOSE_BEHIND,
-        after_cancel="nothing is ever changed",
+        after_cancel="a check changes nothing",
         writes=False,
     ),
     Operation.CHECKPOINT: OperationSpec(
         summary="writes the write-ahead log back into the file, and empties it",
         wal=BLOCKS_WRITERS,
         rollback=BLOCKS_NOBODY,
-        after_cancel="what was written back stays written back",
+        after_cancel="pages written back so far stay written back",
     ),
     Operation.INCREMENTAL_VACUUM: OperationSpec(
         summary="gives free pages back little by little, where auto_vacuum is incremental",
@@ -94,7 +94,7 @@ OFFERS: Final[Mapping[Operation, OperationSpec]] = {
 }
 BY_OBJECT: Final = (Operation.ANALYZE, Operation.REINDEX, Operation.CHECK)
 DEFAULT_OPERATIONS: Final = (Operation.VACUUM, Operation.ANALYZE)
-"""What makes sense together: VACUUM packs indexes as REINDEX does, and after ANALYZE nothing is left to optimize."""
+"""No REINDEX, as VACUUM packs indexes too; no optimize, as ANALYZE renews all statistics."""
 
 
 def operation_infos(*, wal: bool) -> tuple[OperationInfo, ...]:
@@ -104,22 +104,22 @@ def operation_infos(*, wal: bool) -> tuple[OperationInfo, ...]:
     )
 
 
-_ON_DAMAGED_INDEXES: Final[Mapping[Operation, tuple[str, str]]] = {
-    Operation.VACUUM: ("VACUUM copies it as it is", "VACUUM copies them as they are"),
-    Operation.ANALYZE: ("ANALYZE counts what is in it", "ANALYZE counts what is in them"),
-    Operation.OPTIMIZE: ("optimize counts what is in it", "optimize counts what is in them"),
+_ON_DAMAGED_INDEXES: Final[Mapping[Operation, str]] = {
+    Operation.VACUUM: "VACUUM copies the damage",
+    Operation.ANALYZE: "ANALYZE reads wrong entries",
+    Operation.OPTIMIZE: "optimize reads wrong entries",
 }
 
 
 def damage_warnings(operations: Sequence[Operation], found: str) -> tuple[str, ...]:
-    """Where more than indexes is damaged; `found`: that it was found."""
+    """Warnings about damage beyond indexes; `found`: the finding."""
     if any(OFFERS[operation].writes for operation in operations):
         return (f"{found}: writing to a damaged file can make it worse",)
     return ()
 
 
 def remarks(operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()) -> tuple[str, ...]:
-    """What is odd about doing these operations in this order, with what is known to be damaged."""
+    """Warnings about the order of these operations, and about known damage."""
     if damaged_indexes:
         return _on_damaged_indexes(operations, damaged_indexes)
     return (*_on_reindex(operations), *_on_optimize(operations))
@@ -130,10 +130,10 @@ def _on_reindex(operations: Sequence[Operation]) -> tuple[str, ...]:
         return ()
     first = operations.index(Operation.REINDEX) < operations.index(Operation.VACUUM)
     if first:
-        return ("VACUUM also packs the indexes: REINDEX before it is of use only where a check found a damaged index",)
+        return ("VACUUM packs the indexes too: REINDEX before it helps only if a check found a damaged index",)
     return (
         "REINDEX after VACUUM repeats work: VACUUM packs the indexes already. "
-        "Where a check found a damaged index, REINDEX comes first",
+        "If a check found a damaged index, run REINDEX first",
     )
 
 
@@ -146,10 +146,9 @@ def _on_optimize(operations: Sequence[Operation]) -> tuple[str, ...]:
 
 
 def _on_damaged_indexes(operations: Sequence[Operation], damaged: Sequence[str]) -> tuple[str, ...]:
-    several = len(damaged) > 1
     before = operations[: operations.index(Operation.REINDEX)] if Operation.REINDEX in operations else operations
-    effects = [_ON_DAMAGED_INDEXES[operation][several] for operation in before if operation in _ON_DAMAGED_INDEXES]
+    effects = [_ON_DAMAGED_INDEXES[operation] for operation in before if operation in _ON_DAMAGED_INDEXES]
     if not effects:
         return ()
     found = f"the last check found {listed(damaged)} damaged: {', and '.join(effects)}"
-    return (f"{found}; REINDEX {'them' if several else 'it'} first",)
+    return (f"{found}; run REINDEX first",)

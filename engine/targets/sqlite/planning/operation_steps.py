@@ -76,7 +76,7 @@ def vacuum_steps(
             method=Method.TRANSACTION,
             object=name,
             command=command,
-            reason="rebuilt afterwards, because VACUUM changes the rowids that this full-text index goes by",
+            reason="rebuilt after VACUUM, which changes the rowids that this full-text index uses",
             lock=lock,
             mandatory_follow_up=True,
             missing_effect=f"searches in {name} are wrong until {command} has run",
@@ -87,7 +87,7 @@ def vacuum_steps(
     return [
         vacuum,
         *rebuilds,
-        *log_written_back(summary, "in WAL mode the file shrinks when the log has been written back to it"),
+        *log_written_back(summary, "in WAL mode the file shrinks when the log is written back"),
     ]
 
 
@@ -101,7 +101,7 @@ def log_written_back(summary: Summary, reason: str) -> list[SqliteStep]:
         command=CHECKPOINT,
         reason=reason,
         lock=BLOCKS_WRITERS,
-        after_cancel="the log stays as long as it is",
+        after_cancel="the log keeps its size",
         estimate=costs.checkpoint(summary.used).seconds,
         mandatory_follow_up=True,
     )
@@ -113,7 +113,7 @@ def analyze_all_steps(summary: Summary, limit: int | None) -> list[SqliteStep]:
     cost = costs.analyze_all(summary.used, summary.tables)
     if summary.tables < grouping.FEWEST or cost.seconds is None or cost.seconds > ANALYZED_AT_ONCE:
         return []
-    reason = f"all {counted(summary.tables, 'table')} in one statement, as they are small" + _looking_at(limit)
+    reason = f"all {counted(summary.tables, 'table')} in one statement: they are small" + _looking_at(limit)
     return [
         replace(
             _analyze(summary, limit),
@@ -161,7 +161,7 @@ def analyze_steps(
         tiny=max(grouping.TINY, 2 * reloading),
         most=max(grouping.MOST_SECONDS, 4 * reloading),
     )
-    why = "in one statement, as they are small"
+    why = "small tables in one statement"
     steps = [
         *(part.step(step) for part in alone),
         *(_analyze_only(grouping.together(group, "table", why, usual=usual, like=step)) for group in groups),
@@ -183,7 +183,7 @@ def _analyze(summary: Summary, limit: int | None) -> SqliteStep:
 
 
 def _looking_at(limit: int | None) -> str:
-    return "" if limit is None else f"; looks at {limit:,} rows of each index"
+    return "" if limit is None else f"; reads {limit:,} rows of each index"
 
 
 def _analyze_only(step: SqliteStep) -> SqliteStep:
@@ -238,7 +238,7 @@ def reindex_steps(
         step = replace(step, reason=whole, estimate=_sum(part.cost.seconds for part in parts))
         steps = [needing(step, sum(sizes))]
     else:
-        usual, why = costs.reindex_of(_usual_size(summary)).seconds or 0.0, "in one transaction, as they are small"
+        usual, why = costs.reindex_of(_usual_size(summary)).seconds or 0.0, "small indexes in one transaction"
         alone, groups = grouping.divided([part for part in parts if part.object not in failing], usual=usual)
         steps = [needing(part.step(step), part.size) for part in alone]
         for group in groups:
@@ -247,7 +247,7 @@ def reindex_steps(
         steps += [needing(part.step(step), part.size) for part in parts if part.object in failing]
     return [
         *steps,
-        *log_written_back(summary, "in WAL mode the new indexes are in the log until it has been written back"),
+        *log_written_back(summary, "in WAL mode the new indexes are in the log until it is written back"),
     ]
 
 
@@ -286,9 +286,9 @@ def _index_needs(size: int, summary: Summary, directory: str, temporary_director
 
 def optimize_steps(tables: Sequence[Table], summary: Summary) -> list[SqliteStep]:
     unknown = [table for table in tables if table.known_rows is None]
-    reason = f"{len(unknown):,} of {counted(len(tables), 'table')} without statistics; renews what is stale, too"
+    reason = f"{len(unknown):,} of {counted(len(tables), 'table')} without statistics; renews stale statistics too"
     if len(unknown) > OPTIMIZED_AT_ONCE:
-        reason += "; of so many by one ANALYZE, with the same limit"
+        reason += "; one ANALYZE for all of them, with the same limit"
     limit = optimize_limit(len(tables) + sum(len(table.indexes) for table in tables))
     most = (costs.analyze(replace(table, rows=limit)).seconds for table in unknown)
     return [
@@ -334,7 +334,7 @@ def incremental_vacuum_steps(summary: Summary) -> list[SqliteStep]:
             lock=OFFERS[Operation.INCREMENTAL_VACUUM].lock(wal=summary.is_wal),
             after_cancel=OFFERS[Operation.INCREMENTAL_VACUUM].after_cancel,
         ),
-        *log_written_back(summary, "in WAL mode the file shrinks when the log has been written back to it"),
+        *log_written_back(summary, "in WAL mode the file shrinks when the log is written back"),
     ]
 
 
@@ -346,7 +346,7 @@ def fts_optimize_steps(segments: Mapping[str, Segments | None], summary: Summary
             object=name,
             command="; ".join(merge_commands(name)),
             reason=f"{'segments that cannot be counted' if known is None else counted(known.number, 'segment')}; "
-            "the second command again until there is nothing left to merge",
+            "the second command repeats until nothing is left to merge",
             lock=OFFERS[Operation.FTS_OPTIMIZE].lock(wal=summary.is_wal),
             after_cancel=OFFERS[Operation.FTS_OPTIMIZE].after_cancel,
             volume=0 if known is None else known.pages * CHANGES_A_PAGE,
@@ -355,7 +355,7 @@ def fts_optimize_steps(segments: Mapping[str, Segments | None], summary: Summary
     ]
     return [
         *steps,
-        *log_written_back(summary, "in WAL mode the merged index is in the log until it has been written back"),
+        *log_written_back(summary, "in WAL mode the merged index is in the log until it is written back"),
     ]
 
 

@@ -82,7 +82,7 @@ async def _planned(
         case Operation.CHECKPOINT:
             return _of(operation, operation_steps.checkpoint_steps(summary))
         case Operation.INCREMENTAL_VACUUM if summary.auto_vacuum != catalog.INCREMENTAL:
-            why = "auto_vacuum is not incremental, so pages cannot be given back one by one: VACUUM can do it"
+            why = "auto_vacuum is not incremental: only VACUUM can give pages back"
             return OperationPlan(operation=operation, not_needed=why)
         case Operation.INCREMENTAL_VACUUM if not summary.free_pages:
             return OperationPlan(operation=operation, not_needed="no page is free")
@@ -205,7 +205,7 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
         steps = check_steps.steps_of_parts(parts, summary, foreign_keys=missing is None, keys=keys)
         warnings = tuple(filter(None, (part.warning for part in parts)))
         if missing is not None:
-            warnings += (f"foreign keys are not looked at: {missing}, which only its application has",)
+            warnings += (f"foreign keys are not checked: {missing}, which only its application has",)
     else:
         steps = check_steps.check_steps(
             tables,
@@ -230,7 +230,7 @@ async def _not_looked_at(reader: Reader) -> tuple[str, ...]:
     names = [name for name, _ in await reader.rows(catalog.VIRTUAL_TABLES)]
     problems = [(name, await reader.missing_code(f"SELECT 1 FROM main.{quote(name)}")) for name in names]
     return tuple(
-        f"{name} is not looked at: {problem}, which only its application has"
+        f"{name} is not checked: {problem}, which only its application has"
         for name, problem in problems
         if problem is not None
     )
@@ -313,7 +313,7 @@ def _with_space(plan: OperationPlan, options: Options) -> OperationPlan:
         return plan
     if options.force:
         return replace(plan, warnings=(*plan.warnings, *problems))
-    hint = "Free some space, or go on with --force: a full disk does the data no harm"
+    hint = "Free some space, or use --force: a full disk does not damage the data"
     return replace(plan, steps=(), settings=(), settings_reason="", refused=f"{'; '.join(problems)}. {hint}")
 
 

@@ -1,4 +1,4 @@
-"""What speaks against an operation before it begins: pure functions of what was found."""
+"""Reasons to refuse an operation, and warnings about it, as text: pure functions."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def lossy_schema(names: Sequence[str]) -> str | None:
 
 
 def no_text(names: Sequence[str]) -> str:
-    """`names`: tables and indexes that no statement can name."""
-    return f"the name of {listed(names)} is not valid UTF-8, so that it cannot be said in SQL"
+    """`names`: tables and indexes whose names are no valid text."""
+    return f"the name of {listed(names)} is not valid UTF-8, so SQL cannot name it"
 
 
 def missing_collations(found: Iterable[tuple[str, str]]) -> str | None:
@@ -39,7 +39,7 @@ def missing_collations(found: Iterable[tuple[str, str]]) -> str | None:
 
 
 def missing_code(found: Iterable[tuple[str, str]]) -> str | None:
-    """`found`: tables and indexes, each with what SQLite does not know here."""
+    """`found`: tables and indexes, each with the code that is missing here."""
     reasons: dict[str, list[str]] = {}
     for name, why in found:
         reasons.setdefault(why, []).append(name)
@@ -50,7 +50,7 @@ def missing_code(found: Iterable[tuple[str, str]]) -> str | None:
 
 
 def certain_to_fail(problems: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """`problems`: tables or indexes, each with why SQLite does not know how to work on it."""
+    """`problems`: tables or indexes, each with why SQLite cannot work on it."""
     reasons: dict[str, list[str]] = {}
     for name, problem in problems:
         reasons.setdefault(problem, []).append(name)
@@ -58,7 +58,7 @@ def certain_to_fail(problems: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def left_out(problems: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """`problems`: tables, each with what is missing here that its statistics need."""
+    """`problems`: tables, each with the missing code that its statistics need."""
     reasons: dict[str, list[str]] = {}
     for name, problem in problems:
         reasons.setdefault(problem, []).append(name)
@@ -69,32 +69,31 @@ def left_out(problems: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def rowids_in_use(found: Renumbering) -> str | None:
-    """Why VACUUM would make searches and views lead to wrong rows, and what to do."""
+    """Why VACUUM would break searches and views, and what to do."""
     if not found.users:
         return None
     tables = listed(list(dict.fromkeys(user.table for user in found.users)))
     rebuilt = listed(sorted({user.name for user in found.users if user.rebuilt}))
     left = listed(sorted({user.name for user in found.users if not user.rebuilt}))
-    after = [f"{rebuilt} is rebuilt then"] if rebuilt else []
-    after += [f"{left} is wrong then until you put it right"] if left else []
+    after = [f"{rebuilt} is then rebuilt"] if rebuilt else []
+    after += [f"{left} then stays wrong until you repair it"] if left else []
     return (
-        f"{found.said}: {_those(found.users)} would lead to wrong rows. "
-        f"Give {tables} an INTEGER PRIMARY KEY, or go on with --force: {', and '.join(after)}"
+        f"{found.said}: {_names(found.users)} would point to wrong rows. "
+        f"Give {tables} an INTEGER PRIMARY KEY, or use --force: {', and '.join(after)}"
     )
 
 
-def _those(users: Sequence[RowidUser]) -> str:
+def _names(users: Sequence[RowidUser]) -> str:
     return listed(list(dict.fromkeys(user.name for user in users)))
 
 
 def rowids_changed(found: Renumbering) -> tuple[str, ...]:
-    """What to know where VACUUM changes rowids all the same."""
+    """Warnings where VACUUM changes rowids."""
     warnings: list[str] = []
     stay_wrong = tuple(user for user in found.users if not user.rebuilt)
     if stay_wrong:
         said = replace(found, users=stay_wrong).said
-        leads = "leads" if len(stay_wrong) == 1 else "lead"
-        warnings.append(f"{said}: {_those(stay_wrong)} {leads} to wrong rows afterwards, until that is put right")
+        warnings.append(f"{said}: {_names(stay_wrong)} will point to wrong rows until you repair it")
     used = {user.table for user in found.users}
     if unused := [table for table in found.tables if table not in used]:
         has = "has" if len(unused) == 1 else "have"

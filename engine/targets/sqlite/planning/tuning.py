@@ -113,7 +113,7 @@ def in_words(chosen: Tuning) -> str:
     if chosen.mapped:
         parts.append("the file mapped into memory")
     if chosen.write_behind:
-        parts.append("writing to the disk meanwhile")
+        parts.append("changed pages written to the disk early")
     if chosen.parallel > 1:
         parts.append(f"{chosen.parallel} tables at once")
     return ", ".join(parts)

@@ -49,7 +49,7 @@ def _directory(path: str, asked: str | None) -> str | None:
 def problem_with(destination: str) -> str | None:
     """Why there cannot be a new file at `destination`, and what to do; None where there can."""
     if destination.endswith(BESIDE):
-        return f"{destination} is how SQLite names files of its own, and removes them: give another --backup-to"
+        return f"{destination} is a name that SQLite uses for its own files, and removes: give another --backup-to"
     directory = os.path.dirname(destination)  # noqa: PTH120 - of `missing/` it is `missing`
     if os.path.lexists(destination):
         return f"there is a file {destination} already: give another --backup-to, or move it away"
@@ -64,10 +64,7 @@ def problem_with(destination: str) -> str | None:
         return f"{directory} cannot be opened ({error.strerror}): give another --backup-to"
     place = directories.workshop(directory)
     if place is None:
-        return (
-            f"others can change {directory}, and there is no directory in which nobody else could put another file in"
-            " the place of the copy: give another --backup-to"
-        )
+        return f"others can change {directory}, and there is no safe directory for the copy: give another --backup-to"
     if not directories.on_one_file_system(place, directory) and not _takes_unnamed_files(directory):
         return f"others can change {directory}, and its file system has no unnamed files: give another --backup-to"
     return None
@@ -156,7 +153,7 @@ def _write_as(descriptor: int, source: int | str, place: int, name: str) -> os.s
         os.fsync(written)
         for offset in range(0, os.fstat(descriptor).st_size + 1, _CHUNK):
             if os.pread(descriptor, _CHUNK, offset) != os.pread(written, _CHUNK, offset):
-                raise OSError(errno.EIO, "what was read back is not what was written")
+                raise OSError(errno.EIO, "the copy on the disk differs from what was written")
         os.link(f"/proc/self/fd/{written}", name, dst_dir_fd=place, follow_symlinks=True)
         return os.fstat(written)
     finally:

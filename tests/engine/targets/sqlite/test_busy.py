@@ -130,7 +130,7 @@ async def test_who_was_waited_for_and_left_before_the_time_was_over_is_named(
         with closing(TakesOver(path, "BEGIN EXCLUSIVE")) as other:
             result = await session.execute(first, StepContext(report=other.hear))
             again = [await execute(session, step) for step in others]
-    expected = f"the lock could not be had in 0.3 s: it was last held by process {other.pid} ("
+    expected = f"no lock within 0.3 s: it was last held by process {other.pid} ("
     assert result.reason is Reason.TARGET_BUSY
     assert str(result.error).startswith(expected)
     for later in again:
@@ -283,7 +283,7 @@ async def test_a_reader_that_stays_is_named_all_is_rolled_back_and_no_other_step
                 assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
                 assert f"process {pid} (" in str(result.error)
                 assert "reads it" in str(result.error)
-                assert f"could not be had {'at once' if waited else 'in 0.2 s'}: " in str(result.error)
+                assert f"no lock {'at once' if waited else 'within 0.2 s'}: " in str(result.error)
                 waited.append(
                     attempts.of["COMMIT"] + attempts.of["BEGIN IMMEDIATE"] + attempts.of[step.command] - tried
                 )

@@ -301,7 +301,7 @@ async def test_a_statement_that_fails_by_itself_is_no_cancel(tmp_path: Path) -> 
         await connection.set_progress_handler(lambda: 1, 1000)
         result = await execute(session, ENDLESS)
         assert result.status is Status.FAILED
-        assert result.error == "it was interrupted"
+        assert result.error == "the statement was interrupted"
         await connection.set_progress_handler(lambda: 0, 0)
 
 

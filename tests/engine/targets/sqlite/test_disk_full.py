@@ -29,7 +29,7 @@ def assert_refused_with_numbers(ending: Ending) -> None:
 
 def assert_failed_cleanly(ending: Ending) -> None:
     assert (ending.status, ending.reason) == (Status.FAILED, Reason.OPERATION_ERROR), ending
-    assert "the disk is full, and what was not done is as it was" in ending.said
+    assert "the disk is full; the step was rolled back" in ending.said
     assert "internal error" not in ending.said
     assert ending.unharmed
     assert ending.left == ()

@@ -128,6 +128,6 @@ async def test_a_look_by_root_in_a_directory_of_somebody_else_obeys_no_journal(p
     journal, before = plant(path, None), path.read_bytes()
     with pytest.raises(TargetRefusedError) as refused:
         await do(path)
-    assert refused.value.why == "an earlier crash has to be rolled back first, which needs write access"
+    assert refused.value.why == "an earlier crash must be rolled back first, which needs write access"
     assert refused.value.hint == "run dbtend as the owner of the database: others can change its directory"
     assert (path.read_bytes(), journal.exists()) == (before, True)

@@ -87,7 +87,7 @@ def test_what_is_in_a_log_that_cannot_be_read_is_not_left_out(tmp_path: Path, di
         for suffix in ("", "-wal"):
             shutil.copy(f"{path}{suffix}", directory)
     (error,) = ended(directory / "a.db", Operation.CHECK, tmp_path / "copy.db")
-    assert "its write-ahead log cannot be read, since nothing can be written beside it" in error
+    assert "its write-ahead log cannot be read: its directory is not writable" in error
 
 
 async def test_what_was_read_without_locks_while_somebody_wrote_is_not_believed(tmp_path: Path) -> None:

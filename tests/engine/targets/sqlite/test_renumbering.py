@@ -55,7 +55,7 @@ async def test_trap_a_full_text_index_that_vacuum_breaks_unnoticed_is_rebuilt_af
     planned = await plan(path, Operation.VACUUM, force=True)
     assert planned.verdict is Verdict.OK  # what a step does is nothing left to do
     assert [step.object for step in planned.steps] == ["main", "found"]
-    told = "rebuilt afterwards, because VACUUM changes the rowids that this full-text index goes by"
+    told = "rebuilt after VACUUM, which changes the rowids that this full-text index uses"
     assert planned.steps[1].reason == told
     assert statuses(await run(path, Operation.VACUUM, force=True)) == {Status.COMPLETED}
     assert search(path, "apples") == ["apples only"]

@@ -212,7 +212,7 @@ async def test_trap_a_table_without_its_module_is_in_nobodys_way(tmp_path: Path)
     for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE, Operation.CHECK):
         assert statuses(await run(path, operation)) == {Status.COMPLETED}
     assert statuses(await run(path, Operation.BACKUP)) == {Status.COMPLETED}
-    said = "search is not looked at: no such module: klingon, which only its application has"
+    said = "search is not checked: no such module: klingon, which only its application has"
     assert (await plan(path, Operation.CHECK)).warnings == (said,)
     assert (await plan(path, Operation.FTS_OPTIMIZE)).not_needed == "there is no full-text index (FTS5)"
 

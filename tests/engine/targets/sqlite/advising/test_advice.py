@@ -151,12 +151,12 @@ UNCHANGED = replace(HEALTHY, changed_at=AT)
         (
             {"broken_rule": ORPHANS},
             Level.SOON,
-            f"found 3 orphans (#12): mend them, then check again ({ORPHANS})",
+            f"found 3 orphans (#12): repair them, then check again ({ORPHANS})",
         ),
         (
             {"broken_rule": "NULL value in a.b", "found": replace(FOUND, findings=1, orphans=0)},
             Level.SOON,
-            "found 1 broken rule (#12): mend it, then check again (NULL value in a.b)",
+            "found 1 broken rule (#12): repair it, then check again (NULL value in a.b)",
         ),
         (
             {"damage": "Page 3 is lost"},
@@ -195,12 +195,12 @@ def test_why_a_full_check_is_due_while_what_a_quick_one_found_is_not_mended() ->
     quick = past(checked_at={}, compared_at=None, broken_rule=ORPHANS, found=replace(FOUND, is_all=False))
     found = of(Operation.CHECK, UNCHANGED, quick)
     assert (found.level, found.check, found.is_needed) == (Level.SOON, CheckLevel.FULL, True)
-    assert found.reason == f"found 3 orphans (#12): mend them; {NOT_COMPARED} ({ORPHANS})"
+    assert found.reason == f"found 3 orphans (#12): repair them; {NOT_COMPARED} ({ORPHANS})"
 
 
 def test_how_long_ago_something_was_found_is_told_where_it_is_some_time() -> None:
     later = past(now=AT + 3 * HOUR, broken_rule=ORPHANS, found=FOUND)
-    assert of(Operation.CHECK, UNCHANGED, later).reason.startswith("found 3 orphans 3 h ago (#12): mend them")
+    assert of(Operation.CHECK, UNCHANGED, later).reason.startswith("found 3 orphans 3 h ago (#12): repair them")
 
 
 @pytest.mark.parametrize(

@@ -53,14 +53,17 @@ def test_half_filled_pages_count_as_what_packing_them_gives_back() -> None:
     assert vacuum.level is Level.SOON
     assert vacuum.facts["unused"] == 50 * MB
     assert vacuum.facts["reclaimable_bytes"] == 50 * MB
-    assert vacuum.reason == "about 50% of the file is wasted: 50.0 MB in half filled pages"
+    assert vacuum.reason == "about 50% of the file is reclaimable: 50.0 MB in partly filled pages"
     assert vacuum.gain == "about 50.0 MB back"
 
 
 def test_what_is_said_to_be_wasted_is_what_is_said_to_come_back() -> None:
     condition = freed(100_000, 10_000, leaves=(half_empty(90_000, 0.2),))
     _, vacuum = space_advice(condition, NEVER)
-    assert vacuum.reason == "about 25% of the file is wasted: 10.0 MB in free pages and 15.0 MB in half filled ones"
+    assert (
+        vacuum.reason
+        == "about 25% of the file is reclaimable: 10.0 MB in free pages and 15.0 MB in partly filled pages"
+    )
     assert vacuum.gain == "about 25.0 MB back"
 
 
@@ -72,11 +75,11 @@ def test_rows_that_no_two_of_fit_on_a_page_leave_room_for_ever() -> None:
 
 
 def test_nobody_looked_into_the_pages() -> None:
-    _, vacuum = space_advice(freed(100_000, 30_000, leaves=None, unseen="that takes too long"), NEVER)
+    _, vacuum = space_advice(freed(100_000, 30_000, leaves=None, unseen="it would take too long"), NEVER)
     assert vacuum.level is Level.SOON
     assert vacuum.reason == (
-        "at least 30% of the file is wasted: 30.0 MB in free pages; "
-        "half filled ones were not looked at (that takes too long)"
+        "at least 30% of the file is reclaimable: 30.0 MB in free pages; "
+        "partly filled pages were not measured (it would take too long)"
     )
     assert vacuum.gain == "at least 30.0 MB back"
     assert vacuum.facts["unused"] is None
@@ -85,13 +88,13 @@ def test_nobody_looked_into_the_pages() -> None:
 @pytest.mark.parametrize(
     ("pages", "free_pages", "reason"),
     [
-        (100_000, 3_000, "at least 3% of the file is wasted: 3.00 MB in free pages; half filled ones"),
-        (100_000, 10, "10.0 kB are in free pages; half filled ones"),
-        (100_000, 0, "no page is free; half filled ones"),
+        (100_000, 3_000, "at least 3% of the file is reclaimable: 3.00 MB in free pages; partly filled pages"),
+        (100_000, 10, "10.0 kB are in free pages; partly filled pages"),
+        (100_000, 0, "no page is free; partly filled pages"),
     ],
 )
 def test_what_nobody_looked_at_is_not_known_to_be_well(pages: int, free_pages: int, reason: str) -> None:
-    incremental, vacuum = space_advice(freed(pages, free_pages, leaves=None, unseen="that takes too long"), NEVER)
+    incremental, vacuum = space_advice(freed(pages, free_pages, leaves=None, unseen="it would take too long"), NEVER)
     assert (incremental.level, vacuum.level) == (Level.NONE, Level.UNKNOWN)
     assert vacuum.reason.startswith(reason)
     assert "worth it" not in vacuum.reason
@@ -99,7 +102,7 @@ def test_what_nobody_looked_at_is_not_known_to_be_well(pages: int, free_pages: i
 
 
 def test_half_filled_pages_of_a_file_that_is_too_small_anyway_do_not_matter() -> None:
-    _, vacuum = space_advice(freed(15_999, 3_000, leaves=None, unseen="that takes too long"), NEVER)
+    _, vacuum = space_advice(freed(15_999, 3_000, leaves=None, unseen="it would take too long"), NEVER)
     assert vacuum.level is Level.NONE
     assert vacuum.reason.endswith("; VACUUM is worth it from 25% and 16 MB on")
 
@@ -107,7 +110,7 @@ def test_half_filled_pages_of_a_file_that_is_too_small_anyway_do_not_matter() ->
 def test_why_it_is_not_worth_it() -> None:
     _, vacuum = space_advice(freed(100_000, 3_000), NEVER)
     assert vacuum.reason == (
-        "about 3% of the file is wasted: 3.00 MB in free pages; VACUUM is worth it from 25% and 16 MB on"
+        "about 3% of the file is reclaimable: 3.00 MB in free pages; VACUUM is worth it from 25% and 16 MB on"
     )
     assert vacuum.gain == ""
 
@@ -181,7 +184,7 @@ def test_more_free_pages_make_it_no_less_urgent(condition: Condition, more: int)
 def vacuumed(log: int = 0, **more: int) -> Condition:
     """Of which half filled pages were not looked at; `log`: bytes that were written to it later."""
     written: dict[str, object] = {"wal_size": log, "log_changed_at": END + 1} if log else {}
-    unseen = {"leaves": None, "unseen": "that takes too long", "changed_at": END}
+    unseen = {"leaves": None, "unseen": "it would take too long", "changed_at": END}
     return freed(100_000, **{"free_pages": 0} | unseen | written | more)  # type: ignore[arg-type]
 
 

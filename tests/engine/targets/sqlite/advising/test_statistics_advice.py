@@ -79,7 +79,7 @@ def test_what_was_not_counted_is_told() -> None:
 
 def test_a_database_without_an_index_needs_no_statistics() -> None:
     analyze, optimize = statistics_advice(Condition(pages=10, page_size=4096))
-    assert analyze.reason == optimize.reason == "there is no index, so there is nothing to choose between"
+    assert analyze.reason == optimize.reason == "there is no index: the query planner has nothing to choose"
 
 
 counts = st.none() | st.integers(0, 10**7)

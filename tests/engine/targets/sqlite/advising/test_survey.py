@@ -245,7 +245,7 @@ async def test_without_time_for_what_is_dear_the_rest_is_known(database: Path) -
     condition = await condition_of(database, budget=0)
     assert condition.free_pages > 0
     assert condition.leaves is None
-    assert condition.unseen == "that takes too long"
+    assert condition.unseen == "it would take too long"
     assert known_of(condition)["item"].rows is None
 
 
@@ -254,7 +254,7 @@ async def test_pages_that_are_too_many_for_the_time(tmp_path: Path) -> None:
     execute(path, "CREATE TABLE t(body)", "INSERT INTO t VALUES (zeroblob(100000000))")
     condition = await condition_of(path, budget=0.01)
     assert condition.leaves is None
-    assert condition.unseen == "that takes too long"
+    assert condition.unseen == "it would take too long"
 
 
 async def test_what_would_never_end_is_cut_when_its_time_is_over(database: Path) -> None:

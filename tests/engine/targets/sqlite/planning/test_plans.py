@@ -135,10 +135,10 @@ def test_reasons_count_in_words() -> None:
     (one,) = operation_steps.analyze_steps([replace(B, known_rows=1)], SUMMARY, limit=None)
     assert one.reason == "no indexes, statistics from when it had 1 row"
     (limited,) = operation_steps.analyze_steps([A], SUMMARY, limit=1000)
-    assert limited.reason == "1 index, statistics from when it had 12,000 rows; looks at 1,000 rows of each index"
+    assert limited.reason == "1 index, statistics from when it had 12,000 rows; reads 1,000 rows of each index"
     assert "PRAGMA analysis_limit = 1000" in limited.settings
     (optimize,) = operation_steps.optimize_steps([A, B], SUMMARY)
-    assert optimize.reason == "1 of 2 tables without statistics; renews what is stale, too"
+    assert optimize.reason == "1 of 2 tables without statistics; renews stale statistics too"
     (reindex,) = operation_steps.reindex_steps(A.indexes, [A], SUMMARY, "/srv/a.db", None)
     assert (reindex.command, reindex.reason) == ('REINDEX main."a""i"', "index of table a")
     (checkpoint,) = operation_steps.checkpoint_steps(IN_WAL_MODE)
@@ -146,7 +146,7 @@ def test_reasons_count_in_words() -> None:
     (incremental,) = operation_steps.incremental_vacuum_steps(SUMMARY)
     assert incremental.reason == "310 pages free (1.27 MB), 1,000 at a time"
     (merge,) = operation_steps.fts_optimize_steps({"search": Segments(number=7, pages=10)}, SUMMARY)
-    assert merge.reason == "7 segments; the second command again until there is nothing left to merge"
+    assert merge.reason == "7 segments; the second command repeats until nothing is left to merge"
 
 
 def test_a_check_looks_at_the_whole_or_at_each_table_with_indexes_and_then_at_the_pages() -> None:
@@ -190,7 +190,7 @@ def test_the_usual_order_of_operations_says_that_reindex_repeats_work() -> None:
     (remark,) = operation_specs.remarks((Operation.VACUUM, Operation.REINDEX))
     assert remark.startswith("REINDEX after VACUUM repeats work")
     (remark,) = operation_specs.remarks((Operation.REINDEX, Operation.VACUUM))
-    assert remark.startswith("VACUUM also packs the indexes: REINDEX before it is of use only where a check found")
+    assert remark.startswith("VACUUM packs the indexes too: REINDEX before it helps only if a check found")
     assert (
         operation_specs.remarks(operation_specs.DEFAULT_OPERATIONS)
         == operation_specs.remarks((Operation.REINDEX,))
@@ -208,13 +208,13 @@ def test_optimize_beside_analyze_is_said_to_repeat_work() -> None:
 @pytest.mark.parametrize(
     ("operations", "damaged", "remark"),
     [
-        ((Operation.VACUUM,), ("a",), "a damaged: VACUUM copies it as it is; REINDEX it first"),
+        ((Operation.VACUUM,), ("a",), "a damaged: VACUUM copies the damage; run REINDEX first"),
         (
             (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX),
             ("a", "b"),
-            "a, b damaged: VACUUM copies them as they are, and ANALYZE counts what is in them; REINDEX them first",
+            "a, b damaged: VACUUM copies the damage, and ANALYZE reads wrong entries; run REINDEX first",
         ),
-        ((Operation.OPTIMIZE,), ("a",), "a damaged: optimize counts what is in it; REINDEX it first"),
+        ((Operation.OPTIMIZE,), ("a",), "a damaged: optimize reads wrong entries; run REINDEX first"),
         ((Operation.REINDEX, Operation.VACUUM, Operation.ANALYZE), ("a",), None),
         ((Operation.CHECK, Operation.BACKUP), ("a",), None),
     ],

@@ -62,7 +62,7 @@ def test_reindex_sorts_with_helpers_and_keeps_changed_pages_back() -> None:
     )
     assert in_words(chosen) == (
         "3 helper threads to sort, up to 16.8 MB of changed pages in memory, the file mapped into memory, "
-        "writing to the disk meanwhile"
+        "changed pages written to the disk early"
     )
 
 

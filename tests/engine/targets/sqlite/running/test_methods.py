@@ -267,7 +267,7 @@ async def test_trap_a_missing_tokenizer_is_named_and_fails_its_index_only(texts:
     assert (outside.status, without.status) == (Status.COMPLETED, Status.COMPLETED)
     for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE):
         assert statuses(await run(texts, operation)) == {Status.COMPLETED}
-    assert "own is not looked at: no such tokenizer: klingon" in (await plan(texts, Operation.CHECK)).warnings[0]
+    assert "own is not checked: no such tokenizer: klingon" in (await plan(texts, Operation.CHECK)).warnings[0]
     assert statuses(await run(texts, Operation.CHECK)) == {Status.COMPLETED}
 
 
@@ -327,7 +327,7 @@ async def test_without_room_for_it_an_operation_is_refused_with_the_numbers_or_g
     planned = await plan(path, operation)
     assert (planned.verdict, planned.steps) == (Verdict.REFUSE, ())
     assert f"on the file system of {tmp_path} (" in str(planned.refused)
-    assert "are free. Free some space, or go on with --force" in str(planned.refused)
+    assert "are free. Free some space, or use --force" in str(planned.refused)
     forced = await plan(path, operation, force=True)
     assert forced.verdict is Verdict.WARN
     assert forced.steps

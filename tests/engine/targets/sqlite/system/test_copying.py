@@ -122,7 +122,7 @@ async def test_a_place_that_cannot_be_is_refused_and_left_alone(
 
 async def test_a_backup_is_not_what_sqlite_takes_for_the_journal_of_the_database(path: Path) -> None:
     planned = await plan(path, Operation.BACKUP, backup_to=f"{path}-journal")
-    assert "is how SQLite names files of its own" in str(planned.refused)
+    assert "is a name that SQLite uses for its own files" in str(planned.refused)
 
 
 def test_a_directory_that_is_missing_is_not_taken_for_a_file(tmp_path: Path) -> None:
