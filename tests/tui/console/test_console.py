@@ -98,7 +98,7 @@ async def test_nothing_chosen_is_said_and_not_run(sales: Path, clock: Clock) -> 
     async with open_console(STORE, entry(operations=(Operation.VACUUM,)), clock=clock) as console:
         await console.press("2", "space", "r")
         assert console.screen_name == "MainScreen"
-        assert console.message == "Nothing to run: choose an operation in Operations (2) with space."
+        assert console.message == "Nothing to run: select an operation in pane 2 with space."
         assert "r run" not in console.text("#footer")
         await console.press("down")
         assert not console.app.screen.query_one("#message").display

@@ -68,4 +68,4 @@ async def test_production_is_not_run_once_more_at_the_press_of_a_key(sales: Path
         assert len(await console.engine.history()) == 1
         assert console.screen_name == "TypedConfirmScreen"
         assert console.lines("#error") == ["That is not app. Nothing was done."]
-        assert "Type app to do it:" in console.lines("#text")
+        assert "Type app to confirm:" in console.lines("#text")

@@ -67,7 +67,7 @@ async def test_the_page_of_workers_is_live(sales: Path, seeded: Seeded, clock: C
         await console.press("w")
         assert console.screen_name == "WorkersScreen"
         await console.until(lambda: len(console.lines("#page")) == 2)
-        assert console.lines("#page")[1].split() == ["4711", "db1", "11:06:40", "every", "job", "nothing"]
+        assert console.lines("#page")[1].split() == ["4711", "db1", "11:06:40", "all", "jobs", "nothing"]
         async with worker_process(seeded.store, clock, pid=4712, host="db2\x1b[31m"):
             await console.until(lambda: len(console.lines("#page")) == 3)
             assert "db2\\x1b[31m" in console.lines("#page")[2]
@@ -97,7 +97,7 @@ async def test_what_to_do_about_a_process_that_has_stalled(sales: Path, seeded: 
             clock.forward(11)
             await console.until(lambda: len(console.lines("#page")) == 6)
             said = "\n".join(console.lines("#page"))
-            assert "stalled: it lives and has something to do" in said
+            assert "stalled: the process is alive and has work" in said
             assert "kill -CONT 4712" in said
             assert "kill -9 4712 is safe: its job is run again" in said
             await console.engine.cancel((await console.engine.job(parent_id)).children[1].id)
