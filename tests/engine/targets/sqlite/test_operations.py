@@ -109,7 +109,7 @@ async def test_vacuum_in_wal_mode_reads_what_its_checkpoint_answers(tmp_path: Pa
         assert checkpoint.status is Status.SKIPPED
         assert "frames" in str(checkpoint.error)
         assert checkpoint.warnings == (
-            "in WAL mode the file shrinks when the log has been written back to it: "
+            "in WAL mode the file shrinks when the log is written back: "
             "run checkpoint when the other connection is done",
         )
         assert path.stat().st_size == size
