@@ -31,7 +31,7 @@ def test_a_target_goes_by_its_name_and_its_label_wherever_it_is_named(
     assert shown[0].startswith("#1 shop [EU WEST] completed")
     assert shown[1] == f"  target   {labelled} [EU WEST]"
     assert "  shop [EU WEST]  analyze" in dbtend("history").out
-    assert dbtend("cancel", "1").out.startswith("#1 shop [EU WEST] is completed already")
+    assert dbtend("cancel", "1").out.startswith("#1 shop [EU WEST] is already completed")
     assert dbtend("pin", "1").out.startswith("#1 shop [EU WEST] is ")
     assert "needs nothing" not in dbtend("run", target, "--op", "analyze", "--needed").out
 

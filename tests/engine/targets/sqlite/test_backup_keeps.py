@@ -59,7 +59,7 @@ async def test_the_plan_and_the_effect_say_that_the_journal_mode_is_kept(tmp_pat
     path = make_database(tmp_path / "sales.db", journal_mode="wal")
     _, check = (await plan(path, Operation.BACKUP, backup_to=str(tmp_path / "copy.db"))).steps
     assert check.command == "PRAGMA main.quick_check; PRAGMA main.journal_mode = WAL"
-    assert check.reason == "checks the copy, which keeps the journal mode wal, and is called copy.db from then on"
+    assert check.reason == "checks the copy, sets its journal mode to wal, and names it copy.db"
     results = await run(path, Operation.BACKUP, backup_to=str(tmp_path / "copy.db"))
     effect = results[check.command].effect
     assert effect is not None
