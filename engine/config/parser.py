@@ -16,7 +16,7 @@ from engine.config.model import (
     expand_home,
 )
 from engine.config.servers import SERVER_KEYS, server_settings
-from engine.config.table import Table, root_table
+from engine.config.typed_table import Table, root_table
 from engine.domain.requests import CheckLevel, OnFailure
 from engine.domain.retention import Retention
 from engine.targets import names_server

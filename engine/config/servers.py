@@ -9,7 +9,7 @@ from engine.domain.frozen import frozen
 from engine.domain.requests import NO_SERVER_OPTIONS, ServerOptions, Speed
 
 if TYPE_CHECKING:
-    from engine.config.table import Table
+    from engine.config.typed_table import Table
 
 KB: Final = 1024
 LEAST_BUFFERS: Final = 128 * KB

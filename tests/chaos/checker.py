@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine.domain.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, JobId, Reason, Status, may_follow, parent_status
 from engine.store.sqlite.cancel_and_rescue import RECOVERY_DIED_TOO
-from engine.store.sqlite.parent_status import NOT_RECOVERED
+from engine.store.sqlite.job_endings import NOT_RECOVERED
 from tests.chaos.trace import Line, What
 from tests.sqlite_files import content, integrity
 

@@ -17,7 +17,7 @@ def apply_console_settings(config: ConsoleConfig, file: Path) -> None:
         keymap.use(config.keys)
         suitable_theme(config.theme, os.environ)
     except UsageError as error:
-        from engine.config.table import key_location  # imported when needed: it reads TOML
+        from engine.config.typed_table import key_location  # imported when needed: it reads TOML
 
         place = key_location(file, *error.what.split("."))
         raise ConfigError(place, f"{error.what} {error.why}", error.hint) from None

@@ -10,7 +10,7 @@ from engine.domain.humanize import OVERWRITTEN, format_worker_death
 from engine.domain.jobs import FILE_OVERWRITTEN, JobId
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
-from engine.store.sqlite.parent_status import (
+from engine.store.sqlite.job_endings import (
     BACK_TO_PENDING,
     NOT_RECOVERED,
     end_pending,

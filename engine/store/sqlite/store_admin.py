@@ -12,7 +12,7 @@ from engine.domain.events import ChangeKind
 from engine.domain.jobs import JobId
 from engine.domain.steps import Micros
 from engine.store.sqlite.cancel_and_rescue import no_such_job
-from engine.store.sqlite.parent_status import storable
+from engine.store.sqlite.job_endings import storable
 from engine.store.sqlite.row_checks import checked
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from engine.domain.statuses import Reason, Status
 from engine.domain.steps import LOG_HEAD, LOG_TAIL, Micros
 from engine.store.protocol import MAX_ATTEMPTS, NewJob
 from engine.store.sqlite.cancel_and_rescue import enforce_time_limits
-from engine.store.sqlite.parent_status import (
+from engine.store.sqlite.job_endings import (
     BACK_TO_PENDING,
     end_pending,
     keep_attempt,

@@ -37,7 +37,7 @@ NOT_AT_THE_START = {
     "database servers": ("engine.targets.postgres", "psycopg"),
     "force kill": ("engine.execution.force_kill",),
     "changing the config file": ("engine.config.editor", "tomlkit"),
-    "reading a config file, where there is none": ("engine.config.parser", "engine.config.table", "tomllib"),
+    "reading a config file, where there is none": ("engine.config.parser", "engine.config.typed_table", "tomllib"),
     "JSON of the command line": ("tui.presentation.json_format", "tui.presentation.plan_summary"),
     "other commands": (
         "tui.commands.run",

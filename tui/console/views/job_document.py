@@ -14,14 +14,7 @@ from tui.console.views.times import times
 from tui.console.views.trend import trend_lines
 from tui.presentation.effect_summary import effect, findings, only_found, steps_taken
 from tui.presentation.fact_format import waited
-from tui.presentation.job_log import (
-    StepText,
-    attempt_numbers,
-    attempt_text,
-    findings_not_kept,
-    log_entries,
-    step_text,
-)
+from tui.presentation.job_log import StepText, attempt_numbers, attempt_text, findings_not_kept, log_entries, step_text
 from tui.presentation.job_progress import progress_parts
 from tui.presentation.job_status import warnings_text
 from tui.presentation.job_times import moment

@@ -12,14 +12,7 @@ from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
 from engine.domain.frozen import frozen
 from engine.domain.jobs import FINISHING, UNINTERRUPTIBLE_PHASES, WaitsFor, is_cancelling, object_name
 from tui.console.views.line import Line, Role, Span, fit, marked, named, named_column, right
-from tui.console.views.status import (
-    PINNED,
-    STATUS_WIDTH,
-    bar,
-    operations,
-    status_span,
-    time_taken,
-)
+from tui.console.views.status import PINNED, STATUS_WIDTH, bar, operations, status_span, time_taken
 from tui.presentation.effect_summary import done_of
 from tui.presentation.job_status import format_status, is_waiting, outcome, warnings_text
 from tui.presentation.text import GLYPH, percent, plain, time_left
