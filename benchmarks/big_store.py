@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 from engine.store.sqlite import connections, schema
 
 PARENTS: Final = 1_000_000

@@ -20,7 +20,9 @@ from pathlib import Path
 from benchmarks import big_store
 from benchmarks.terminal import Terminal
 from engine.domain.claims import Claim, Outcome, Report
-from engine.domain.jobs import EngineName, OnDuplicate, Operation, Progress, Request, Status, Step
+from engine.domain.requests import EngineName, OnDuplicate, Operation, Request
+from engine.domain.statuses import Status
+from engine.domain.steps import Progress, Step
 from engine.inspection.demo_database import build_demo_database
 from engine.store.protocol import NewJob
 from engine.store.sqlite.store import SqliteStore

@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.processes import new_job
 from benchmarks.roles import role
 from engine import Engine, WorkerProcess
-from engine.domain.jobs import OnDuplicate
+from engine.domain.requests import OnDuplicate
 from engine.store.sqlite.store import SqliteStore
 
 SETTLED = 3.0

@@ -22,7 +22,8 @@ from unittest.mock import patch
 
 from engine import Engine, Operation, Options, Request, Status
 from engine.domain.advice import needed
-from engine.domain.jobs import CheckLevel, ChildJob
+from engine.domain.jobs import ChildJob
+from engine.domain.requests import CheckLevel
 from engine.inspection.inspector import BUDGET, operations, plan
 from engine.system.clock import now
 from engine.targets.sqlite.connection import metered

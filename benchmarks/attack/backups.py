@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.domain.errors import DbtendError
-from engine.domain.jobs import Operation, Options
+from engine.domain.requests import Operation, Options
 from engine.targets import resolve
 from engine.targets.protocol import StepContext
 

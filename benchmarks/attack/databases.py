@@ -23,7 +23,7 @@ from benchmarks.attack.calls import FieldMessage, called, faults, forked
 from benchmarks.attack.mutations import OF_BYTES, Mutation
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import DbtendError
-from engine.domain.jobs import Request
+from engine.domain.requests import Request
 from engine.inspection import inspector
 from engine.targets.sqlite import SqliteTarget
 from tests.sqlite_files import make_database, schema_surgery

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 from tests.engine.targets.sqlite.a_session import plan, run
 
 TABLES: Final = (

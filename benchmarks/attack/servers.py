@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import DbtendError
-from engine.domain.jobs import Operation, Request
+from engine.domain.requests import Operation, Request
 from engine.inspection import inspector
 from engine.targets import resolve
 from engine.targets.postgres.connection import connecting

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from docs.generator.tables import Block, code, table
-from engine.domain.jobs import EngineName, Operation
 from engine.domain.option_specs import BY_NAME
+from engine.domain.requests import EngineName, Operation
 from engine.targets.postgres.planning import operation_specs as postgres
 from engine.targets.sqlite.planning import operation_specs as sqlite
 from tui.commands.arguments import parser_of

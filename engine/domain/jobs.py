@@ -11,45 +11,24 @@ from enum import StrEnum
 from typing import Final, Self
 
 from engine.domain.frozen import frozen
-from engine.domain.requests import DEFAULT_OPTIONS as DEFAULT_OPTIONS
-from engine.domain.requests import MAX_WAIT as MAX_WAIT
-from engine.domain.requests import NO_SERVER_OPTIONS as NO_SERVER_OPTIONS
-from engine.domain.requests import SERVER_WAIT as SERVER_WAIT
-from engine.domain.requests import CheckLevel as CheckLevel
-from engine.domain.requests import EngineName as EngineName
-from engine.domain.requests import OnDuplicate as OnDuplicate
-from engine.domain.requests import OnFailure as OnFailure
-from engine.domain.requests import Operation as Operation
-from engine.domain.requests import Options as Options
-from engine.domain.requests import Request as Request
-from engine.domain.requests import ServerOptions as ServerOptions
-from engine.domain.requests import Speed as Speed
-from engine.domain.statuses import CHILD_TRANSITIONS as CHILD_TRANSITIONS
-from engine.domain.statuses import COMPLETED_IN_PART as COMPLETED_IN_PART
-from engine.domain.statuses import PARENT_TRANSITIONS as PARENT_TRANSITIONS
-from engine.domain.statuses import Reason as Reason
-from engine.domain.statuses import Status as Status
-from engine.domain.statuses import format_ending as format_ending
-from engine.domain.statuses import format_reason
-from engine.domain.statuses import may_follow as may_follow
-from engine.domain.statuses import parent_status as parent_status
-from engine.domain.steps import CLEANING_UP as CLEANING_UP
-from engine.domain.steps import FINISHING as FINISHING
-from engine.domain.steps import MAX_FINDINGS as MAX_FINDINGS
-from engine.domain.steps import PAUSED as PAUSED
-from engine.domain.steps import UNINTERRUPTIBLE_PHASES as UNINTERRUPTIBLE_PHASES
-from engine.domain.steps import WAITING as WAITING
-from engine.domain.steps import WHOLE as WHOLE
-from engine.domain.steps import WRITING_BACK as WRITING_BACK
-from engine.domain.steps import Facts as Facts
-from engine.domain.steps import LogLevel as LogLevel
-from engine.domain.steps import LogLine as LogLine
-from engine.domain.steps import Micros as Micros
-from engine.domain.steps import Progress as Progress
-from engine.domain.steps import Step as Step
-from engine.domain.steps import WaitsFor as WaitsFor
-from engine.domain.steps import format_findings as format_findings
-from engine.domain.steps import object_name as object_name
+from engine.domain.requests import (
+    EngineName,
+    Operation,
+    Request,
+)
+from engine.domain.statuses import (
+    Reason,
+    Status,
+    format_reason,
+)
+from engine.domain.steps import (
+    UNINTERRUPTIBLE_PHASES,
+    Facts,
+    LogLine,
+    Micros,
+    Progress,
+    Step,
+)
 
 
 class JobType(StrEnum):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
 from engine.domain.errors import NotAvailableError, UsageError
-from engine.domain.jobs import EngineName
+from engine.domain.requests import EngineName
 from engine.targets.sqlite import SqliteTarget
 
 if TYPE_CHECKING:

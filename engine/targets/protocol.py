@@ -16,18 +16,9 @@ from typing import Protocol
 
 from engine.domain.advice import Advice, Measurement, TargetHistory
 from engine.domain.frozen import frozen
-from engine.domain.jobs import (
-    DEFAULT_OPTIONS,
-    EngineName,
-    Facts,
-    Operation,
-    Options,
-    Reason,
-    Request,
-    Status,
-    Step,
-    WaitsFor,
-)
+from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Facts, Step, WaitsFor
 from engine.domain.time_limits import Window
 from engine.targets.lock_impact import Lock, strongest
 from engine.targets.target_info import TargetInfo

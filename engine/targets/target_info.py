@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import EngineName, Facts, Operation
+from engine.domain.requests import EngineName, Operation
+from engine.domain.steps import Facts
 from engine.targets.lock_impact import Lock
 
 

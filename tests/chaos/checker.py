@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from engine.domain.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, JobId, Reason, Status, may_follow, parent_status
+from engine.domain.jobs import JobId
+from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason, Status, may_follow, parent_status
 from engine.store.sqlite.cancel_and_rescue import RECOVERY_DIED_TOO
 from engine.store.sqlite.job_endings import NOT_RECOVERED
 from tests.chaos.trace import Line, What

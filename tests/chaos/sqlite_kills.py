@@ -13,7 +13,9 @@ from subprocess import Popen
 from typing import Final
 
 from engine import Engine
-from engine.domain.jobs import Operation, ParentJob, Reason, Request, Status, run_duration
+from engine.domain.jobs import ParentJob, run_duration
+from engine.domain.requests import Operation, Request
+from engine.domain.statuses import Reason, Status
 from tests.building import SQLITE_OPERATIONS
 from tests.chaos.checker import check
 from tests.chaos.processes import Processes, processes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 
 _ONE_BY_ONE: Final = "what is in the schema is rebuilt index by index; SQLite stumbles over the one that is not there"
 _NAME_OF_A_LOG: Final = "SQLite would take the copy for a log or journal and remove it; another name is asked for"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.domain.jobs import Operation, Reason, Status
+from engine.domain.requests import Operation
+from engine.domain.statuses import Reason, Status
 from tests.corpus.case import Case, Trouble
 from tests.corpus.fingerprint import Content, fingerprint, scratch
 from tests.corpus.oracle import Verdict, verdict

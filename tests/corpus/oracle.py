@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 from engine.targets.sqlite.connection.names import connection_uri, quote
 
 NOT_VALIDATED: Final = re.compile(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 from tests.corpus.case import Trouble
 from tests.corpus.fingerprint import fingerprint, scratch
 from tests.corpus.oracle import verdict

@@ -10,7 +10,9 @@ from typing import Final
 import pytest
 
 from engine import Engine
-from engine.domain.jobs import ChildJob, Operation, Options, Reason, Request, Status
+from engine.domain.jobs import ChildJob
+from engine.domain.requests import Operation, Options, Request
+from engine.domain.statuses import Reason, Status
 from tests.building import SQLITE_OPERATIONS
 from tests.corpus.case import script
 from tests.corpus.fingerprint import scratch

@@ -9,7 +9,7 @@ import pytest
 
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import DbtendError
-from engine.domain.jobs import Operation, Options, Request
+from engine.domain.requests import Operation, Options, Request
 from engine.inspection import inspector
 from engine.system.clock import now
 from tests.building import SQLITE_OPERATIONS

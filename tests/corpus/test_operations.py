@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from engine import Engine
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 from tests.corpus.accepted import ACCEPTED
 from tests.corpus.case import Case
 from tests.corpus.fingerprint import scratch

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from engine import Engine
 from engine.domain.errors import DbtendError
-from engine.domain.jobs import ChildJob, Operation, Options, Reason, Request, Status
+from engine.domain.jobs import ChildJob
+from engine.domain.requests import Operation, Options, Request
+from engine.domain.statuses import Reason, Status
 from tests.building import SQLITE_OPERATIONS
 from tests.corpus.case import Case
 

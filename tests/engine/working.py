@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from engine.domain.claims import Outcome
-from engine.domain.jobs import JobType, OnDuplicate, ParentJob
+from engine.domain.jobs import JobType, ParentJob
+from engine.domain.requests import OnDuplicate
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.execution.processor import JobProcessor
 from engine.execution.worker_slots import WorkerSlots
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from engine.domain.claims import Claim
-    from engine.domain.jobs import Micros
+    from engine.domain.steps import Micros
     from engine.execution.reporter import Reporter
     from engine.execution.worker import JobWorker
     from engine.store.protocol import NewJob, Store

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine import Attempt, ChildJob, EngineName, LogLine, Operation, ParentJob, Reason, Request, Status, Step
-from engine.domain.jobs import LogLevel, parent_status
+from engine.domain.statuses import parent_status
+from engine.domain.steps import LogLevel
 
 SECOND = 1_000_000
 START = 1_700_000_000 * SECOND

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from engine import ChildJob, JobId, ParentJob, Status, Step, Trend
-from engine.domain.jobs import LogLevel
+from engine.domain.steps import LogLevel
 from tui.commands.naming import labelled
 from tui.commands.report import instructions, progress_text, summary
 from tui.presentation.effect_summary import findings, remedy, status_shown

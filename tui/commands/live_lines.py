@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from engine import ChildJob, ParentJob, Status, remaining, run_duration
-from engine.domain.jobs import object_name
+from engine.domain.steps import object_name
 from tui.commands.naming import named
 from tui.presentation.effect_summary import done_of, status_shown
 from tui.presentation.job_status import ending, is_waiting, status_text

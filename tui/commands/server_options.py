@@ -8,8 +8,8 @@ from dataclasses import fields, replace
 from engine.config.servers import KB, LEAST_BUFFERS, MOST_BUFFERS, MOST_LAG, MOST_PARALLEL_WORKERS
 from engine.domain.errors import UsageError
 from engine.domain.humanize import memory, parse_size
-from engine.domain.jobs import EngineName, ServerOptions, Speed
 from engine.domain.option_specs import BY_NAME
+from engine.domain.requests import EngineName, ServerOptions, Speed
 from tui.presentation import typed_values
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from engine import Request
 from engine.domain import time_limits
 from engine.domain.humanize import span
-from engine.domain.jobs import WaitsFor
+from engine.domain.steps import WaitsFor
 from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output

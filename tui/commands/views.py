@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from engine import ChildJob, JobId, ParentJob, Status
-from engine.domain.jobs import WaitsFor
+from engine.domain.steps import WaitsFor
 from engine.system.clock import now
 from tui.commands import output, report
 from tui.commands.live_lines import fitted, frame, redraw

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from engine import ChildJob, remaining
 from engine.domain.errors import DbtendError
-from engine.domain.jobs import UNINTERRUPTIBLE_PHASES, WRITING_BACK
+from engine.domain.steps import UNINTERRUPTIBLE_PHASES, WRITING_BACK
 from engine.inspection import inspector
 from tui.presentation.text import capitalized, time_left
 

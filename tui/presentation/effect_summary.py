@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Final
 
 from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Status, Step
-from engine.domain.jobs import MAX_FINDINGS, LogLevel, format_findings
+from engine.domain.steps import MAX_FINDINGS, LogLevel, format_findings
 from tui.presentation.fact_format import number, stated, text, waited
 from tui.presentation.server_effects import is_of_a_server, phrases, step_phrase
 from tui.presentation.text import cells, counted, path_of, plain, shortened, size, size_change

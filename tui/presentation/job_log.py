@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from engine import Attempt, ChildJob, LogLine, Reason, Status, Step
 from engine.domain.frozen import frozen
-from engine.domain.jobs import format_ending
+from engine.domain.statuses import format_ending
 from tui.presentation.effect_summary import error_of, findings, is_finding, step_effect, tells_a_finding
 from tui.presentation.fact_format import number
 from tui.presentation.force_kill import was_ended_by_force

@@ -12,15 +12,9 @@ from typing import Final
 from engine import ChildJob, ParentJob, Reason, Status
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN, span
-from engine.domain.jobs import (
-    FINISHING,
-    SERVER_WAIT,
-    WaitsFor,
-    format_child_reason,
-    is_cancelling,
-    is_overwritten,
-    never_began,
-)
+from engine.domain.jobs import format_child_reason, is_cancelling, is_overwritten, never_began
+from engine.domain.requests import SERVER_WAIT
+from engine.domain.steps import FINISHING, WaitsFor
 from tui.presentation.cancel_consequences import cannot_stop, will_complete
 from tui.presentation.effect_summary import error_of, found_damage, is_cut_short, remedy
 from tui.presentation.force_kill import looked_after

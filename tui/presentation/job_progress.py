@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from engine import ChildJob, Status, remaining
-from engine.domain.jobs import is_cancelling, object_name
+from engine.domain.jobs import is_cancelling
+from engine.domain.steps import object_name
 from tui.presentation.job_status import is_waiting
 from tui.presentation.text import percent, plain, time_left
 

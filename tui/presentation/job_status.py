@@ -7,15 +7,8 @@ from typing import Final
 
 from engine import ChildJob, ParentJob, Reason, Status, run_duration
 from engine.domain.humanize import NOT_BEGUN
-from engine.domain.jobs import (
-    COMPLETED_IN_PART,
-    format_child_reason,
-    format_ending,
-    is_cancelling,
-    is_overwritten,
-    never_began,
-)
-from engine.domain.statuses import format_reason
+from engine.domain.jobs import format_child_reason, is_cancelling, is_overwritten, never_began
+from engine.domain.statuses import COMPLETED_IN_PART, format_ending, format_reason
 from tui.presentation.effect_summary import effect, error_of, found_damage, status_shown, steps_taken
 from tui.presentation.text import cells, counted, plain, precise_duration
 

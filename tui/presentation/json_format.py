@@ -27,7 +27,7 @@ from engine import (
     WorkerProcess,
 )
 from engine.domain.errors import DbtendError
-from engine.domain.jobs import NO_SERVER_OPTIONS
+from engine.domain.requests import NO_SERVER_OPTIONS
 from tui.presentation.effect_summary import findings
 from tui.presentation.lock_format import format_lock
 from tui.presentation.plan_summary import estimate

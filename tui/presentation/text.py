@@ -14,7 +14,7 @@ from engine import Options, Status
 from engine.domain.humanize import counted as counted
 from engine.domain.humanize import memory, span
 from engine.domain.humanize import size as size
-from engine.domain.jobs import DEFAULT_OPTIONS, NO_SERVER_OPTIONS, OnFailure, ServerOptions
+from engine.domain.requests import DEFAULT_OPTIONS, NO_SERVER_OPTIONS, OnFailure, ServerOptions
 
 GLYPH: Final[Mapping[Status, str]] = {
     Status.PENDING: "·",

@@ -14,8 +14,8 @@ from engine import CheckLevel, JobId, OnFailure, Operation, Status
 from engine.config.model import MAX_ANALYSIS_LIMIT, MAX_JOBS, MAX_WORKERS
 from engine.domain.errors import UsageError
 from engine.domain.humanize import parse_duration, span
-from engine.domain.jobs import MAX_WAIT
 from engine.domain.masking import holds_password
+from engine.domain.requests import MAX_WAIT
 from engine.domain.time_limits import is_time_of_day
 
 OPERATIONS: Final = tuple(operation.value for operation in Operation)

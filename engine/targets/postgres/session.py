@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from engine.domain.errors import ServerStartingError, TargetError, TargetRefusedError
 from engine.domain.humanize import span
-from engine.domain.jobs import SERVER_WAIT, EngineName, Facts, Operation, Options, ServerOptions, Step
+from engine.domain.requests import SERVER_WAIT, EngineName, Operation, Options, ServerOptions
+from engine.domain.steps import Facts, Step
 from engine.targets.postgres.advising.advice import advise
 from engine.targets.postgres.advising.collect import collect_condition, collect_needs, with_damaged_indexes
 from engine.targets.postgres.advising.findings import NOTHING_KNOWN, Need, needs

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from engine.domain.errors import TargetRefusedError, UsageError
-from engine.domain.jobs import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
+from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import PROGRAM, READING_TIMEOUT, Server, connect
 from engine.targets.postgres.connection.dsn import address, environment_of

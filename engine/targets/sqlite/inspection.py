@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import Measurement
-from engine.domain.jobs import EngineName, Operation
+from engine.domain.requests import EngineName, Operation
 from engine.targets.sqlite.connection.names import target_url
 from engine.targets.sqlite.planning import operation_specs
 from engine.targets.sqlite.reading.reader import Reader

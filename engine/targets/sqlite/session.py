@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import TargetError
 from engine.domain.humanize import NOT_BEGUN
-from engine.domain.jobs import Facts, Operation, Options, Reason, Status, Step
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Facts, Step
 from engine.system.lock_holders import blocking_writers, format_holders, holders, in_use
 from engine.targets.protocol import OperationPlan, Recovery, StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection import statement

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import TargetDamagedError, TargetRefusedError, TargetUnavailableError
-from engine.domain.jobs import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
+from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
 from engine.system.paths import real_path
 from engine.system.wal_cleanup import removing_wal_files
 from engine.targets.sqlite.connection import statement

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.errors import NotAvailableError, UsageError
-from engine.domain.jobs import EngineName, Operation
+from engine.domain.requests import EngineName, Operation
 from engine.targets import resolve
 
 

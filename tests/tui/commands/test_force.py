@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, JobId
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 from engine.execution.force_kill import ForceCancel
 from tests.sqlite_files import content, files_beside, integrity, make_database
 from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, workers_of, write_locked

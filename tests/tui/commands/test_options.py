@@ -9,7 +9,7 @@ import pytest
 from engine import CheckLevel, OnFailure, Operation, Options, Request, ServerOptions
 from engine.config.parser import parse_config
 from engine.domain.errors import UsageError
-from engine.domain.jobs import Speed
+from engine.domain.requests import Speed
 from tui.commands.arguments import parse
 from tui.commands.settings import requests
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from engine import Progress, Status
-from engine.domain.jobs import ParentJob, WaitsFor
+from engine.domain.jobs import ParentJob
+from engine.domain.steps import WaitsFor
 from tests.tui.jobs import SECOND, START, child, parent
 from tui.commands import live_lines
 from tui.commands.views import LockWaitTimer

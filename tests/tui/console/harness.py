@@ -16,7 +16,9 @@ from textual.worker import Worker, WorkerCancelled
 from engine import Engine, JobId, OnDuplicate, Operation, ParentJob, Progress, Status, Step
 from engine.config.model import ConsoleConfig, TargetEntry
 from engine.domain.claims import Claim, Outcome, Report
-from engine.domain.jobs import FINISHING, JobType, LogLevel, LogLine, Reason
+from engine.domain.jobs import JobType
+from engine.domain.statuses import Reason
+from engine.domain.steps import FINISHING, LogLevel, LogLine
 from engine.store.sqlite import liveness, store_admin
 from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job

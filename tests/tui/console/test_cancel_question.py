@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine import ChildJob, JobId, Operation, Progress, Status
-from engine.domain.jobs import FINISHING
+from engine.domain.steps import FINISHING
 from tests.tui.jobs import parent
 from tui.commands.report import cancel_lines
 from tui.console.views.cancel_question import cancel_consequences

@@ -10,7 +10,7 @@ from textual.app import App
 
 from engine import Facts, JobId, OnDuplicate, Operation, Progress, Reason, Status, Step
 from engine.domain.claims import Outcome, Report
-from engine.domain.jobs import LogLevel, LogLine
+from engine.domain.steps import LogLevel, LogLine
 from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
 from tests.tui.console.conftest import Seeded

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from textual.content import Content
 
 from engine.domain.claims import Report
-from engine.domain.jobs import OnDuplicate, Operation, Status, Step
+from engine.domain.requests import OnDuplicate, Operation
+from engine.domain.statuses import Status
+from engine.domain.steps import Step
 from tests.building import COMPLETED, new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_completed_job, entry, open_console

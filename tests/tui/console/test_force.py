@@ -11,7 +11,7 @@ from textual.app import App
 
 from engine import ForceCancel, JobId, OnDuplicate, Operation, Progress, Status
 from engine.domain.claims import Report
-from engine.domain.jobs import FINISHING, WRITING_BACK
+from engine.domain.steps import FINISHING, WRITING_BACK
 from engine.store.sqlite.job_endings import NOT_RECOVERED
 from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, new_job

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from engine import Advice, EngineName, JobId, Level, Operation, ParentJob, Pause, Status, TargetInfo, WorkerProcess
 from engine.config.model import TargetEntry
-from engine.domain.jobs import Facts
+from engine.domain.steps import Facts
 from tests.tui.jobs import child, parent
 from tui.console.views.header import header_line, work
 from tui.console.views.line import Role

@@ -8,7 +8,7 @@ from textual.content import Content
 from engine import JobId, OnDuplicate, Operation
 from engine.config.model import TargetEntry
 from engine.domain.claims import Outcome, Report
-from engine.domain.jobs import Status
+from engine.domain.statuses import Status
 from engine.store.sqlite import history_search
 from tests.building import new_job
 from tests.tui.console.conftest import Seeded

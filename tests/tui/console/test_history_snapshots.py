@@ -8,7 +8,8 @@ import pytest
 from textual.app import App
 
 from engine.domain.claims import Outcome, Report
-from engine.domain.jobs import OnDuplicate, Operation, Status
+from engine.domain.requests import OnDuplicate, Operation
+from engine.domain.statuses import Status
 from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import MB, Clock, add_completed_job, add_failed_job, open_console

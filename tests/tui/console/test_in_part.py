@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine import Reason, Status
-from engine.domain.jobs import Progress
+from engine.domain.steps import Progress
 from tests.tui.jobs import START, child, parent
 from tui.console.views.copied import copied_job
 from tui.console.views.detail import detail_lines

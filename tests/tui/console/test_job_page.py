@@ -20,7 +20,7 @@ from engine import (
     Status,
     Step,
 )
-from engine.domain.jobs import FINISHING, LogLevel
+from engine.domain.steps import FINISHING, LogLevel
 from tests.tui.jobs import SECOND, START, child, parent
 from tui.console.views.detail import detail_lines
 from tui.console.views.job_document import job_document

@@ -9,7 +9,7 @@ import pytest
 from textual.app import App
 
 from engine import JobId, Operation, Request
-from engine.domain.jobs import OnDuplicate
+from engine.domain.requests import OnDuplicate
 from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (

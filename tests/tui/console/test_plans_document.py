@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine import EngineName, OperationPlan, Plan, PlannedStep, Request
 from engine.domain.errors import TargetUnavailableError
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 from engine.targets.lock_impact import NO_LOCK
 from tui.console.views.line import Role
 from tui.console.views.plans_document import PlannedTarget, PlanRequest, disk_needed, plans_document

@@ -8,7 +8,8 @@ import pytest
 from rich.cells import cell_len
 
 from engine import ChildJob, EngineName, JobId, Operation, ParentJob, Progress, Reason, Request, Status
-from engine.domain.jobs import FINISHING, WAITING, WRITING_BACK, WaitsFor, parent_status
+from engine.domain.statuses import parent_status
+from engine.domain.steps import FINISHING, WAITING, WRITING_BACK, WaitsFor
 from tests.building import SQLITE_OPERATIONS
 from tui.console.views.detail import detail_lines
 from tui.console.views.history import columns, history_row

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine import ChildJob, Facts, LogLine, Operation, Progress, Reason, Status, Step
-from engine.domain.jobs import LogLevel
+from engine.domain.steps import LogLevel
 from tests.tui.jobs import START, child, parent
 from tui.presentation.effect_summary import effect, findings, first_error, job_effect, step_effect, steps_taken
 from tui.presentation.fact_format import changes, table

@@ -21,7 +21,7 @@ from engine import (
     WorkerProcess,
 )
 from engine.domain.errors import TargetUnavailableError
-from engine.domain.jobs import FINISHING, LogLevel
+from engine.domain.steps import FINISHING, LogLevel
 from tests.tui.jobs import START, child, parent, rescued, vacuumed
 from tests.tui.plans import NOT_NEEDED, REFUSED, plan, reindex, vacuum
 from tui.presentation import json_format

@@ -7,7 +7,7 @@ from collections import Counter
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step
-from engine.domain.jobs import format_ending
+from engine.domain.statuses import format_ending
 from tui.console.views.line import Line, Role, Span, fit, line, wrapped
 from tui.console.views.remarks import instructions, remarks, what_went_wrong
 from tui.console.views.status import child_of, head_of, operations, status_beside, time_taken

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine import ChildJob, ParentJob, Reason, Status, Step, Trend
-from engine.domain.jobs import LogLevel
+from engine.domain.steps import LogLevel
 from tui.console.views.detail import before_and_after
 from tui.console.views.line import Line, Role, Span, line, wrapped
 from tui.console.views.remarks import remarks

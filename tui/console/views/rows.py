@@ -10,7 +10,8 @@ from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
 from engine.domain.frozen import frozen
-from engine.domain.jobs import FINISHING, UNINTERRUPTIBLE_PHASES, WaitsFor, is_cancelling, object_name
+from engine.domain.jobs import is_cancelling
+from engine.domain.steps import FINISHING, UNINTERRUPTIBLE_PHASES, WaitsFor, object_name
 from tui.console.views.line import Line, Role, Span, fit, marked, named, named_column, right
 from tui.console.views.status import PINNED, STATUS_WIDTH, bar, operations, status_span, time_taken
 from tui.presentation.effect_summary import done_of

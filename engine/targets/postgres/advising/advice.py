@@ -8,7 +8,8 @@ from typing import Final
 
 from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory, highest_level
 from engine.domain.humanize import counted, listed, size, span
-from engine.domain.jobs import CheckLevel, Facts, Operation
+from engine.domain.requests import CheckLevel, Operation
+from engine.domain.steps import Facts
 from engine.targets.postgres.advising.findings import Cause, Need, TableFindings, has_lost_counts
 from engine.targets.postgres.reading.collations import CollationRebuild
 from engine.targets.postgres.reading.condition import Condition

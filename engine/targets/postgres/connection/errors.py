@@ -19,8 +19,8 @@ from engine.domain.errors import (
     TargetUnavailableError,
     TooManyConnectionsError,
 )
-from engine.domain.jobs import Reason
 from engine.domain.masking import masked
+from engine.domain.statuses import Reason
 from engine.targets.postgres.connection.bounded import AnswerError
 
 LOCK_TIMEOUT: Final = "55P03"

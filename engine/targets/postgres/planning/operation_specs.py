@@ -7,7 +7,7 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
-from engine.domain.jobs import Operation, ServerOptions
+from engine.domain.requests import Operation, ServerOptions
 from engine.targets.lock_impact import Lock, LockImpact, LockScope
 from engine.targets.target_info import OperationInfo
 

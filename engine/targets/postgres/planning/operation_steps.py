@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from engine.domain.humanize import counted
-from engine.domain.jobs import MAX_FINDINGS, Operation, Options, ServerOptions
+from engine.domain.requests import Operation, Options, ServerOptions
+from engine.domain.steps import MAX_FINDINGS
 from engine.targets.lock_impact import Lock
 from engine.targets.postgres.connection.names import literal, qualified, quote
 from engine.targets.postgres.planning.costs import STEP_OVERHEAD, weight

@@ -10,7 +10,7 @@ from engine.domain.advice import TargetHistory
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
-from engine.domain.jobs import CheckLevel, Operation, Options
+from engine.domain.requests import CheckLevel, Operation, Options
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.planning import operation_steps

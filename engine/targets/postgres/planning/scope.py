@@ -8,7 +8,7 @@ from typing import Final
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
-from engine.domain.jobs import Operation, Options
+from engine.domain.requests import Operation, Options
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.reading.names import chosen
 from engine.targets.postgres.reading.relations import Index, Table

@@ -10,7 +10,7 @@ from typing import Any, Final
 import psycopg
 
 from engine.domain.errors import UsageError
-from engine.domain.jobs import Facts
+from engine.domain.steps import Facts
 from engine.targets.postgres.connection.bounded import AnswerError, Connection, Parameters, Shape
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.errors import reading_error

@@ -9,7 +9,9 @@ import psycopg
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
-from engine.domain.jobs import CheckLevel, Facts, Reason, Status
+from engine.domain.requests import CheckLevel
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Facts
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading.truncated_files import TruncatedFile

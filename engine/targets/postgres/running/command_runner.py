@@ -11,7 +11,7 @@ from typing import Final
 from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN
-from engine.domain.jobs import NO_SERVER_OPTIONS
+from engine.domain.requests import NO_SERVER_OPTIONS
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.errors import CRASHED
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject

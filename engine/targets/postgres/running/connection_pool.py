@@ -11,7 +11,8 @@ from typing import Any, Final
 import psycopg
 
 from engine.domain.errors import TargetError, TooManyConnectionsError
-from engine.domain.jobs import SERVER_WAIT, WaitsFor
+from engine.domain.requests import SERVER_WAIT
+from engine.domain.steps import WaitsFor
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.running.outage import Outage

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from engine.domain.jobs import Facts
+from engine.domain.steps import Facts
 from engine.targets.postgres.planning.operation_steps import PAGE
 from engine.targets.postgres.running.checking import Checks
 from engine.targets.postgres.running.statement import Notice

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from engine.domain.errors import TargetBusyError
-from engine.domain.jobs import Facts, Status, Step
+from engine.domain.statuses import Status
+from engine.domain.steps import Facts, Step
 from engine.targets.postgres.connection.connecting import GONE_AFTER
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.reader import Reader

@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 
 from engine.domain.errors import ServerStartingError, ServerUnavailableError, TargetError, TooManyConnectionsError
 from engine.domain.humanize import span
-from engine.domain.jobs import WaitsFor
+from engine.domain.steps import WaitsFor
 from engine.targets.protocol import StepContext, StepProgress
 
 _T = TypeVar("_T")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from engine.domain.humanize import counted, listed
-from engine.domain.jobs import Reason
+from engine.domain.statuses import Reason
 from engine.targets.postgres.planning.steps import Method, Model, PgStep
 from engine.targets.postgres.running.invalid_indexes import Removal
 from engine.targets.postgres.running.statement import Answer

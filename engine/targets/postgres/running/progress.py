@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
 
-from engine.domain.jobs import WAITING, WaitsFor
+from engine.domain.steps import WAITING, WaitsFor
 from engine.targets.postgres.planning import costs
 from engine.targets.postgres.planning.steps import Model, Subject
 from engine.targets.protocol import StepProgress

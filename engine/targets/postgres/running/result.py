@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engine.domain.humanize import counted, span
-from engine.domain.jobs import Reason, Status, WaitsFor
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import WaitsFor
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.locks import NO_BLOCKERS, Blockers

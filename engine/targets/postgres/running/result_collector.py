@@ -10,7 +10,8 @@ from typing import Final
 import psycopg
 
 from engine.domain.errors import TargetError
-from engine.domain.jobs import CLEANING_UP, Facts, Status
+from engine.domain.statuses import Status
+from engine.domain.steps import CLEANING_UP, Facts
 from engine.targets.postgres.connection.errors import GONE, INTERNAL, reports_damage
 from engine.targets.postgres.connection.names import qualified
 from engine.targets.postgres.planning.steps import Method, PgStep

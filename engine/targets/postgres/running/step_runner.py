@@ -9,7 +9,7 @@ import psycopg
 
 from engine.domain.errors import TargetError
 from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT, listed
-from engine.domain.jobs import Status
+from engine.domain.statuses import Status
 from engine.targets.postgres.connection.errors import explain
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.reader import Reader

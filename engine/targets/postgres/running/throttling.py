@@ -8,7 +8,8 @@ from typing import Final
 import psycopg
 
 from engine.domain.humanize import memory
-from engine.domain.jobs import PAUSED, ServerOptions, WaitsFor
+from engine.domain.requests import ServerOptions
+from engine.domain.steps import PAUSED, WaitsFor
 from engine.targets.postgres.connection.errors import said
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.reading import load_query

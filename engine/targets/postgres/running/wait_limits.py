@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.domain.jobs import MAX_WAIT, WaitsFor
+from engine.domain.requests import MAX_WAIT
+from engine.domain.steps import WaitsFor
 from engine.targets.postgres.planning.steps import Method
 from engine.targets.postgres.running.stop_signal import StopSignal
 

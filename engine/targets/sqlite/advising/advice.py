@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.domain.advice import CRITICAL, NEEDS_SOUND_DATA, Advice, Level, TargetHistory
 from engine.domain.humanize import counted, format_age, listed, size
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
 from engine.targets.sqlite.advising.check_advice import (

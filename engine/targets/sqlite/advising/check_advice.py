@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory
 from engine.domain.humanize import counted, format_age
-from engine.domain.jobs import CheckLevel, Micros, Operation
+from engine.domain.requests import CheckLevel, Operation
+from engine.domain.steps import Micros
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
 

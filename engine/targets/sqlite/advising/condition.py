@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import Micros
+from engine.domain.steps import Micros
 from engine.targets.sqlite.reading.obstacles import NO_OBSTACLES, Obstacles
 
 

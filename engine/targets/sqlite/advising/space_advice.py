@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from engine.domain.advice import Advice, Level
 from engine.domain.frozen import frozen
 from engine.domain.humanize import size
-from engine.domain.jobs import Facts, Operation
+from engine.domain.requests import Operation
+from engine.domain.steps import Facts
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
 from engine.targets.sqlite.advising.condition import Packing

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from engine.domain.advice import Advice, Level
 from engine.domain.humanize import counted, listed, size
-from engine.domain.jobs import Facts, Operation
+from engine.domain.requests import Operation
+from engine.domain.steps import Facts
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
 

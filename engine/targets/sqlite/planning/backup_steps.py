@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.humanize import size
-from engine.domain.jobs import WHOLE, Operation
+from engine.domain.requests import Operation
+from engine.domain.steps import WHOLE
 from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.planning import costs
 from engine.targets.sqlite.planning.operation_specs import BLOCKS_NOBODY, OFFERS

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
-from engine.domain.jobs import WHOLE, CheckLevel, Operation
+from engine.domain.requests import CheckLevel, Operation
+from engine.domain.steps import WHOLE
 from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.planning import costs, grouping
 from engine.targets.sqlite.planning.costs import Cost

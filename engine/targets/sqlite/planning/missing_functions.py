@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from engine.domain.jobs import CheckLevel
+from engine.domain.requests import CheckLevel
 from engine.targets.sqlite.connection.names import literal, quote
 from engine.targets.sqlite.planning.check_steps import IGNORE_CHECKS, WITH_CHECKS, Part
 

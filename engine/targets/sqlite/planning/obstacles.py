@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import CheckLevel, Operation
+from engine.domain.requests import CheckLevel, Operation
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import preflight
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check

@@ -7,7 +7,7 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 from engine.targets.lock_impact import NO_LOCK, Lock, LockImpact
 from engine.targets.target_info import OperationInfo
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.humanize import counted, listed, size
-from engine.domain.jobs import WHOLE, Operation
+from engine.domain.requests import Operation
+from engine.domain.steps import WHOLE
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import costs, grouping
 from engine.targets.sqlite.planning.grouping import Part

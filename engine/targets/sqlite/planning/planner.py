@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from engine.domain.errors import UsageError
-from engine.domain.jobs import WHOLE, Operation, Options
+from engine.domain.requests import Operation, Options
+from engine.domain.steps import WHOLE
 from engine.system.mounts import is_local
 from engine.targets.protocol import OperationPlan
 from engine.targets.sqlite.connection.names import folded, literal, quote

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import CheckLevel
+from engine.domain.requests import CheckLevel
 from engine.targets.protocol import PlannedStep
 
 if TYPE_CHECKING:

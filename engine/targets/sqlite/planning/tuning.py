@@ -11,7 +11,7 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, size
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 
 MEMORY_FOR_TEMPORARY: Final = 1.1
 """Bytes of memory that a temporary database takes for each byte on disk."""

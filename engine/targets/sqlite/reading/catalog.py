@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Final
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import Facts
+from engine.domain.steps import Facts
 from engine.targets.sqlite.connection.names import literal
 
 SUMMARY: Final = r"""

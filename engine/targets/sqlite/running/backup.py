@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.domain.jobs import Facts, Reason, Status
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Facts
 from engine.targets.protocol import StepResult
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_missing_code

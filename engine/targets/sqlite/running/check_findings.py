@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import MAX_FINDINGS
+from engine.domain.steps import MAX_FINDINGS
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.running.damage_location import DamagedPlace

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from engine.domain.jobs import MAX_FINDINGS, Status, format_findings
+from engine.domain.statuses import Status
+from engine.domain.steps import MAX_FINDINGS, format_findings
 from engine.targets.protocol import StepResult
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_damage, is_mismatch, is_missing_code

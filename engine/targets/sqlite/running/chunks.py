@@ -6,7 +6,7 @@ import asyncio
 from typing import Final
 
 from engine.domain.humanize import counted
-from engine.domain.jobs import Status
+from engine.domain.statuses import Status
 from engine.targets.protocol import StepProgress, StepResult
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.planning import operation_steps

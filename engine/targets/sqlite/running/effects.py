@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.domain.jobs import CheckLevel, Facts, Operation, Status
+from engine.domain.requests import CheckLevel, Operation
+from engine.domain.statuses import Status
+from engine.domain.steps import Facts
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.running.check_findings import Findings, remedy

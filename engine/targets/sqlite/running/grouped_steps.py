@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.humanize import listed
-from engine.domain.jobs import Facts, Status
+from engine.domain.statuses import Status
+from engine.domain.steps import Facts
 from engine.targets.protocol import StepResult
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_damage, is_of_object

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from engine.domain.jobs import Reason, Status
+from engine.domain.statuses import Reason, Status
 from engine.targets.protocol import StepResult
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.running import backup, checks, chunks, grouped_steps

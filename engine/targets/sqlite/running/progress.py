@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Final
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import WRITING_BACK
+from engine.domain.steps import WRITING_BACK
 
 Curve = Sequence[tuple[float, float]]
 """Points, from left to right; what lies between two of them is on a straight line."""

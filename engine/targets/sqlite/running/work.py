@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from engine.domain.errors import TargetRefusedError
-from engine.domain.jobs import WAITING, WaitsFor
+from engine.domain.steps import WAITING, WaitsFor
 from engine.targets.protocol import StepContext, StepProgress
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.metered import MeteredConnection

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from engine.domain.errors import TargetMissingError, TargetRefusedError, TargetUnavailableError
-from engine.domain.jobs import Micros
+from engine.domain.steps import Micros
 
 T = TypeVar("T")
 BESIDE: Final = ("-journal", "-wal", "-shm")

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from engine.domain.jobs import Operation, Options, ServerOptions, Status
+from engine.domain.requests import Operation, Options, ServerOptions
+from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.protocol import OperationPlan, PlannedStep, Session, StepContext, StepProgress, StepResult
 from tests.postgres_databases import Database

@@ -9,7 +9,9 @@ import psycopg
 import pytest
 
 from engine.domain.humanize import NOT_BEGUN
-from engine.domain.jobs import CLEANING_UP, WAITING, Operation, Options, Request, ServerOptions, Speed, Status
+from engine.domain.requests import Operation, Options, Request, ServerOptions, Speed
+from engine.domain.statuses import Status
+from engine.domain.steps import CLEANING_UP, WAITING
 from engine.inspection import inspector
 from engine.targets.postgres.planning.operation_steps import FEW
 from engine.targets.protocol import PlannedStep, Session, StepContext

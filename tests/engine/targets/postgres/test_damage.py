@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from engine.domain.errors import TargetDamagedError
-from engine.domain.jobs import CheckLevel, Facts, Operation, Options, Reason, Status
+from engine.domain.requests import CheckLevel, Operation, Options
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Facts
 from engine.targets.postgres.connection.names import qualified
 from engine.targets.protocol import StepContext, StepResult
 from tests import postgres_damage as harm

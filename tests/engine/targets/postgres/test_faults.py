@@ -16,7 +16,8 @@ import pytest
 
 from engine.domain.advice import Level, TargetHistory
 from engine.domain.errors import PasswordNeededError, TargetRefusedError
-from engine.domain.jobs import Operation, Options, ServerOptions, Status
+from engine.domain.requests import Operation, Options, ServerOptions
+from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.protocol import Session, StepContext, StepResult
 from tests.engine.targets.postgres.a_session import Told, connected, run, until

@@ -14,7 +14,8 @@ import pytest
 
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import DbtendError
-from engine.domain.jobs import Operation, Options, Request, Status
+from engine.domain.requests import Operation, Options, Request
+from engine.domain.statuses import Status
 from engine.inspection import inspector
 from engine.targets import resolve
 from engine.targets.postgres.connection import connecting

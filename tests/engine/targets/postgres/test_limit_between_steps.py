@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from engine import Engine, Operation, Options, Reason, Request, ServerOptions, Status
-from engine.domain.jobs import PAUSED, WaitsFor
+from engine.domain.steps import PAUSED, WaitsFor
 from engine.domain.time_limits import window
 from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, until

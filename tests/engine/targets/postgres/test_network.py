@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.domain.jobs import Operation, Status
+from engine.domain.requests import Operation
+from engine.domain.statuses import Status
 from engine.targets.protocol import StepContext
 from tests.black_hole import network_to
 from tests.engine.targets.postgres.a_session import Told, connected, until

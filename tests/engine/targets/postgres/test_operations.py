@@ -10,7 +10,8 @@ import pytest
 
 from engine import Engine, LockImpact
 from engine.domain.errors import UsageError
-from engine.domain.jobs import CheckLevel, Operation, Options, Reason, Request, ServerOptions, Speed, Status
+from engine.domain.requests import CheckLevel, Operation, Options, Request, ServerOptions, Speed
+from engine.domain.statuses import Reason, Status
 from engine.inspection import inspector
 from engine.targets import resolve
 from engine.targets.postgres.planning.operation_steps import FEW

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.domain.errors import TargetError
-from engine.domain.jobs import Operation, Options, Request, ServerOptions, Status
+from engine.domain.requests import Operation, Options, Request, ServerOptions
+from engine.domain.statuses import Status
 from engine.inspection import inspector
 from engine.targets.postgres.reading import load_query
 from engine.targets.postgres.running.throttling import throttled_by

@@ -17,7 +17,8 @@ import pytest
 from engine import Engine, Options, ServerOptions
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetUnavailableError
-from engine.domain.jobs import Operation, Request, Status
+from engine.domain.requests import Operation, Request
+from engine.domain.statuses import Status
 from engine.inspection import inspector
 from engine.targets import resolve
 from engine.targets.protocol import StepContext

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from engine import Engine, Facts, JobId, Operation, Options, Reason, Request, ServerOptions, Status
-from engine.domain.jobs import WaitsFor
+from engine.domain.steps import WaitsFor
 from engine.domain.time_limits import window
 from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.connection.dsn import address

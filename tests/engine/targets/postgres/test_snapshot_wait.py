@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import Engine, Operation, Options, Reason, Request, ServerOptions, Status
-from engine.domain.jobs import WaitsFor
+from engine.domain.steps import WaitsFor
 from engine.domain.time_limits import window
 from engine.targets.postgres.session import PostgresSession
 from engine.targets.protocol import StepContext

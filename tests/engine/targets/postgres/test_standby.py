@@ -11,7 +11,9 @@ import psycopg
 import pytest
 
 from engine import Engine
-from engine.domain.jobs import PAUSED, Operation, Options, Request, ServerOptions, Status
+from engine.domain.requests import Operation, Options, Request, ServerOptions
+from engine.domain.statuses import Status
+from engine.domain.steps import PAUSED
 from engine.targets.postgres.running.throttling import throttled_by
 from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, plan

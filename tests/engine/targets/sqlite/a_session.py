@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import aiosqlite
 
-from engine.domain.jobs import Operation, Options, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.protocol import OperationPlan, PlannedStep, Session, StepContext, StepResult

@@ -18,7 +18,7 @@ from typing import Final
 
 from engine import Engine
 from engine.domain.errors import DbtendError
-from engine.domain.jobs import Operation, Options, Request
+from engine.domain.requests import Operation, Options, Request
 from tests.corpus.judge import State
 
 ROOT: Final = Path(__file__).parents[4]

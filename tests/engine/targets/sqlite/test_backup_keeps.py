@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import pytest
 
-from engine.domain.jobs import Operation, Status
+from engine.domain.requests import Operation
+from engine.domain.statuses import Status
 from tests.engine.targets.sqlite.a_session import plan, run, statuses
 from tests.sqlite_files import files_beside, integrity, make_database
 

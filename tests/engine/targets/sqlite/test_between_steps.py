@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.jobs import Operation, Options, Reason, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Reason, Status
 from engine.targets import resolve
 from tests.engine.targets.sqlite.a_session import execute
 from tests.sqlite_files import content, files_beside, make_database, set_schema_sql

@@ -15,7 +15,9 @@ import pytest
 
 from engine import Engine
 from engine.domain.errors import TargetBusyError
-from engine.domain.jobs import Operation, Options, Reason, Request, Status, WaitsFor
+from engine.domain.requests import Operation, Options, Request
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import WaitsFor
 from engine.inspection import inspector
 from engine.system.lock_holders import Holder, holders
 from engine.targets import resolve

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.jobs import Operation, Options, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Status
 from engine.targets.protocol import StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.connection.statement import fetch_all, in_transaction, open_connection

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.jobs import Operation, Options, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Status
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.session import SqliteSession

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.jobs import Operation, Reason, Status
+from engine.domain.requests import Operation
+from engine.domain.statuses import Reason, Status
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.small_disks import Ending, can_mount, endings
 from tests.sqlite_files import make_database

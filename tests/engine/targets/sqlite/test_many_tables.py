@@ -14,7 +14,8 @@ import aiosqlite
 import pytest
 
 from engine.domain.advice import TargetHistory
-from engine.domain.jobs import Operation, Options, Reason, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Reason, Status
 from engine.targets.protocol import PlannedStep, StepContext
 from engine.targets.sqlite.planning import grouping, operation_steps
 from engine.targets.sqlite.session import SqliteSession

@@ -12,7 +12,8 @@ import pytest
 
 from engine.domain.errors import TargetUnavailableError
 from engine.domain.humanize import NOT_BEGUN
-from engine.domain.jobs import Operation, Options, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Status
 from engine.targets.protocol import PlannedStep, StepContext, StepResult
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.running import methods

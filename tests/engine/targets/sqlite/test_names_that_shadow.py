@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from engine.domain.advice import TargetHistory
-from engine.domain.jobs import Operation, Options, Request, Status
+from engine.domain.requests import Operation, Options, Request
+from engine.domain.statuses import Status
 from engine.inspection import inspector
 from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import quote

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from engine.domain.advice import TargetHistory
-from engine.domain.jobs import Operation, Options
+from engine.domain.requests import Operation, Options
 from engine.targets.sqlite.target import SqliteTarget
 from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import make_database

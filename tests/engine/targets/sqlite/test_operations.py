@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from engine.domain.errors import TargetError, UsageError
-from engine.domain.jobs import Operation, Options, Reason, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Reason, Status
 from engine.targets import resolve
 from engine.targets.lock_impact import LockImpact
 from engine.targets.protocol import Verdict

@@ -14,7 +14,7 @@ import pytest
 
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetError
-from engine.domain.jobs import Operation, Options, Request
+from engine.domain.requests import Operation, Options, Request
 from engine.inspection import inspector
 from engine.targets import resolve
 from engine.targets.sqlite import SqliteTarget

@@ -12,7 +12,7 @@ import pytest
 
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetRefusedError, TargetUnavailableError
-from engine.domain.jobs import Operation, Options, Request
+from engine.domain.requests import Operation, Options, Request
 from engine.inspection import inspector
 from engine.targets import resolve
 from tests.engine.targets.sqlite.a_session import run

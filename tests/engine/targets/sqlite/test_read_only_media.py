@@ -19,7 +19,8 @@ from typing import Final
 import pytest
 
 from engine.domain.errors import TargetError
-from engine.domain.jobs import Operation, Options, Reason, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Reason, Status
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.session import SqliteSession

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from engine.domain.jobs import Operation, Status
+from engine.domain.requests import Operation
+from engine.domain.statuses import Status
 from engine.targets.protocol import Verdict
 from engine.targets.sqlite.planning.preflight import rowids_changed
 from engine.targets.sqlite.reading.renumbering import Renumbering

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.jobs import Operation, Options, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.protocol import OperationPlan, StepContext, Verdict
 from tests.engine.targets.sqlite.a_session import plan, run

@@ -17,7 +17,8 @@ from typing import Final
 import pytest
 
 from engine.domain.advice import TargetHistory
-from engine.domain.jobs import Operation, Options, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.protocol import StepContext, Verdict
 from tests.building import SQLITE_OPERATIONS

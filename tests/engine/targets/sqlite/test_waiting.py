@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.domain.errors import TargetBusyError
-from engine.domain.jobs import Operation, Options, Reason, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Reason, Status
 from engine.targets.protocol import StepContext, StepResult
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.session import SqliteSession

@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from engine.domain.advice import Advice, Level, TargetHistory, needed
-from engine.domain.jobs import Operation, Options, Request, ServerOptions, Status
+from engine.domain.requests import Operation, Options, Request, ServerOptions
+from engine.domain.statuses import Status
 from engine.targets.postgres.advising.collect import collect_condition, collect_needs
 from engine.targets.postgres.advising.findings import analyze_need, needs, vacuum_need
 from engine.targets.postgres.reading import xmin_horizon

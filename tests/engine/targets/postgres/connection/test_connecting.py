@@ -14,8 +14,8 @@ from engine.domain.errors import (
     TargetUnavailableError,
     TooManyConnectionsError,
 )
-from engine.domain.jobs import Operation
 from engine.domain.masking import masked
+from engine.domain.requests import Operation
 from engine.targets import resolve
 from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.connection.dsn import address

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from engine.domain.jobs import MAX_FINDINGS, Operation, Options, ServerOptions, Speed
+from engine.domain.requests import Operation, Options, ServerOptions, Speed
+from engine.domain.steps import MAX_FINDINGS
 from engine.targets.postgres.planning import operation_specs
 from engine.targets.postgres.planning.operation_steps import (
     FEW,

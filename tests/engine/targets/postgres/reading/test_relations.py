@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.domain.jobs import Operation, Options, ServerOptions
+from engine.domain.requests import Operation, Options, ServerOptions
 from engine.targets.protocol import OperationPlan
 from tests.engine.targets.postgres.a_session import connected, plan
 from tests.postgres_databases import Database

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from engine import Operation, Options, ServerOptions, Status
-from engine.domain.jobs import WaitsFor
+from engine.domain.steps import WaitsFor
 from engine.domain.time_limits import Window
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect

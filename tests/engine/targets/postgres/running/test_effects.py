@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.domain.jobs import Status
+from engine.domain.statuses import Status
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
 from engine.targets.postgres.running.invalid_indexes import is_copy_of
 from engine.targets.postgres.running.statement import Notice

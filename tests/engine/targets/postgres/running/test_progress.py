@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from engine.domain.jobs import CLEANING_UP, WAITING, Operation, Options, ServerOptions, Speed, Status, WaitsFor
+from engine.domain.requests import Operation, Options, ServerOptions, Speed
+from engine.domain.statuses import Status
+from engine.domain.steps import CLEANING_UP, WAITING, WaitsFor
 from engine.targets.postgres.planning.costs import weight
 from engine.targets.postgres.planning.steps import Model, Subject
 from engine.targets.postgres.running.monitor import blockers_of, poll_query

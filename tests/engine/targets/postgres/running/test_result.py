@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from engine.domain.jobs import Reason, Status
+from engine.domain.statuses import Reason, Status
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.locks import Blockers

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from engine.domain.jobs import Operation, Options, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Status
 from engine.targets.postgres import target
 from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import connected

@@ -9,7 +9,9 @@ import pytest
 
 from engine import Engine
 from engine.domain.errors import TargetError
-from engine.domain.jobs import PAUSED, Operation, Options, Request, ServerOptions, Status
+from engine.domain.requests import Operation, Options, Request, ServerOptions
+from engine.domain.statuses import Status
+from engine.domain.steps import PAUSED
 from engine.targets.postgres.running.result_collector import MOST_ATTEMPTS
 from engine.targets.postgres.running.throttling import throttled_by
 from engine.targets.protocol import StepContext

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.domain.advice import Advice, CheckFinding, Level, TargetHistory, highest_level, needed
-from engine.domain.jobs import CheckLevel, Operation, Request
+from engine.domain.requests import CheckLevel, Operation, Request
 from engine.targets.sqlite.advising.advice import advise
 from engine.targets.sqlite.advising.condition import Condition
 from engine.targets.sqlite.advising.thresholds import DAY, HOUR, MB

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.advice import Level, PastJob, TargetHistory
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 from engine.targets.sqlite.advising.condition import Condition, Leaves
 from engine.targets.sqlite.advising.space_advice import space_advice
 from engine.targets.sqlite.advising.thresholds import MB

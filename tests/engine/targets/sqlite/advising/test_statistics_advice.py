@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.advice import Level
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 from engine.targets.sqlite.advising.condition import Condition, Statistics
 from engine.targets.sqlite.advising.statistics_advice import change, statistics_advice
 from engine.targets.sqlite.advising.thresholds import MB

@@ -11,7 +11,7 @@ import aiosqlite
 import pytest
 
 from engine.domain.advice import Level, TargetHistory
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 from engine.targets.sqlite.advising.advice import advise
 from engine.targets.sqlite.advising.collect import QueryBudget, survey
 from engine.targets.sqlite.advising.condition import Condition, Statistics

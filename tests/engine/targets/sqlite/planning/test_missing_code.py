@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.jobs import Operation, Status
+from engine.domain.requests import Operation
+from engine.domain.statuses import Status
 from engine.targets.protocol import Verdict
 from tests.engine.targets.sqlite.a_session import plan, run
 

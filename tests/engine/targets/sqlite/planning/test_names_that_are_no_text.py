@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.jobs import Operation, Status
+from engine.domain.requests import Operation
+from engine.domain.statuses import Status
 from engine.targets.sqlite.planning import check_steps
 from tests.engine.targets.sqlite.a_session import plan, run, statuses
 from tests.sqlite_files import remove_index_entries

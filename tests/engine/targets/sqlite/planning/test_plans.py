@@ -13,7 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.domain.jobs import CheckLevel, Operation, Status
+from engine.domain.requests import CheckLevel, Operation
+from engine.domain.statuses import Status
 from engine.targets.lock_impact import Lock
 from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import quote

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from engine.domain.errors import TargetBusyError, TargetError, TargetRefusedError, TargetUnavailableError
-from engine.domain.jobs import Operation, Options, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.sqlite import SqliteTarget
 from tests.building import SQLITE_OPERATIONS

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 from engine.targets.sqlite.planning.tuning import MEMORY_FOR_TEMPORARY, Tuning, in_words, pragmas, tuning
 from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import make_database

@@ -8,7 +8,8 @@ from threading import Event
 
 import pytest
 
-from engine.domain.jobs import Operation, Options, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Status
 from engine.targets.protocol import StepContext
 from engine.targets.sqlite.reading import readahead
 from tests.engine.targets.sqlite.a_session import connected

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 from engine.targets.sqlite.reading.views import MOST, views_in
 from tests.engine.targets.sqlite.a_session import plan
 from tests.sqlite_files import make_notes, schema_surgery

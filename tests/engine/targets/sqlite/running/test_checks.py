@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.jobs import CheckLevel, Facts, Operation, Options, Status
+from engine.domain.requests import CheckLevel, Operation, Options
+from engine.domain.statuses import Status
+from engine.domain.steps import Facts
 from engine.targets import resolve
 from engine.targets.protocol import StepResult
 from engine.targets.sqlite.running.check_findings import Findings, parse_findings, parse_orphans, remedy

@@ -12,7 +12,8 @@ import pytest
 
 from engine import Engine, Level, Operation, Options, Request, Status
 from engine.domain.advice import Advice, needed
-from engine.domain.jobs import CheckLevel, ParentJob
+from engine.domain.jobs import ParentJob
+from engine.domain.requests import CheckLevel
 from engine.inspection import inspector
 from engine.targets.sqlite.running.damage_location import Tree, locate
 from tests.building import SQLITE_OPERATIONS

@@ -16,7 +16,8 @@ import aiosqlite
 import pytest
 
 from engine.domain.errors import TargetUnavailableError
-from engine.domain.jobs import Operation, Options, Reason, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Reason, Status
 from engine.targets import resolve
 from engine.targets.protocol import StepContext, StepProgress, Verdict
 from engine.targets.sqlite.planning.steps import SqliteStep

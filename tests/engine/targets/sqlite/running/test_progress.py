@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.jobs import WRITING_BACK
+from engine.domain.steps import WRITING_BACK
 from engine.targets.sqlite.running.progress import (
     COPYING,
     Estimate,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.jobs import Operation, Options, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Status
 from engine.targets.sqlite.running import throttling
 from engine.targets.sqlite.running.throttling import Contention, Throttle, contention
 from engine.targets.sqlite.system.openers import Openers

@@ -7,7 +7,8 @@ from threading import Event
 
 import pytest
 
-from engine.domain.jobs import Operation, Options, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Status
 from engine.targets.sqlite.running import writeback
 from tests.engine.targets.sqlite.a_session import connected, execute
 from tests.sqlite_files import make_database

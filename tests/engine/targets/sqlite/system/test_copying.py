@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.jobs import Operation, Options, Reason, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Reason, Status
 from engine.targets import resolve
 from engine.targets.protocol import StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection.metered import OPCODES_A_TICK, MeteredConnection

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.attack import backups
-from engine.domain.jobs import Operation, Options, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.protocol import StepContext
 from engine.targets.sqlite.planning.steps import SqliteStep
