@@ -32,6 +32,8 @@ from tui.console.widgets.one_line import OneLine
 SECOND = 1_000_000
 PATIENCE = 20.0
 """Seconds until an unmet condition fails a test."""
+SETTLED_AFTER = 120.0
+"""Seconds after which work that does not end fails a test."""
 ENDLESS = frozenset({"feed", "workers"})
 """Workers of the app that never end by themselves."""
 
@@ -65,13 +67,14 @@ class Console:
         await self.settle()
 
     async def settle(self) -> None:
-        """Wait until everything that the last key started is done."""
+        """Wait until everything that the last key started is done, or the console has ended."""
         await self.pilot.pause()
-        while (begun := self._begun) or self.app.keys.is_busy:
-            # A worker that was replaced by a newer one ends as cancelled.
-            with suppress(WorkerCancelled):
-                await asyncio.gather(*(worker.wait() for worker in begun))
-            await self.pilot.pause()
+        async with asyncio.timeout(SETTLED_AFTER):
+            while self.app.return_code is None and ((begun := self._begun) or self.app.keys.is_busy):
+                # A worker that was replaced by a newer one ends as cancelled.
+                with suppress(WorkerCancelled):
+                    await asyncio.gather(*(worker.wait() for worker in begun))
+                await self.pilot.pause()
 
     @property
     def _begun(self) -> list[Worker[Any]]:
