@@ -149,7 +149,9 @@ class DatabaseMaintenanceWorker:
                 reporter.log(LogLevel.ERROR, error.why)
                 found = _damage_facts(error, options)
                 return Outcome(status=Status.FAILED, reason=reason, error=f"{error.what}: {error.why}", after=found)
-            return Outcome(status=Status.FAILED, reason=reason, error=str(error))
+            # Both front ends say what to do about a busy target.
+            text = f"{error.what}: {error.why}" if reason is Reason.TARGET_BUSY else str(error)
+            return Outcome(status=Status.FAILED, reason=reason, error=text)
         except _CancelledBeforeStartError:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=NOT_BEGUN)
 
