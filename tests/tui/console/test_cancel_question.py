@@ -27,7 +27,7 @@ WAITS = ChildJob(parent_id=7, ordinal=2, operation=Operation.ANALYZE, status=Sta
 GOES_ON = "is writing back, which cannot be interrupted: it will complete, about 0:10 left. c again kills its process."
 STOPS = (
     "ends as soon as that is safe for the data. "
-    "Leaves: nothing changed, while it copies; once it writes back it can only finish."
+    "Leaves: nothing changed while it copies; once it writes back, it cannot stop."
 )
 
 

@@ -48,7 +48,7 @@ async def test_only_yes_goes_on_with_what_was_left(
         await console.until(lambda: console.screen_name == "ConfirmScreen")
         asked = " ".join(line.strip() for line in console.lines("#text"))
         assert "2 jobs from earlier are open and no worker is up. Start a worker for them now?" in asked
-        assert "No leaves them waiting" in asked
+        assert "With no, they start with the next job" in asked
         assert not starts.times
         await console.press("y")
         assert starts.times
