@@ -16,6 +16,8 @@ from tests.postgres_server import NO_SERVER, PostgresServer, running_server, ser
 os.environ.pop("PYTHONUNBUFFERED", None)
 # A shell that runs this in the background has it ignore Ctrl-C, and the processes of tests would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# The same with nohup and a lost terminal.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # What the user says to libpq is for the user's servers.
 for name in [name for name in os.environ if name.startswith("PG") and not name.startswith("PGTEST_")]:
     del os.environ[name]
