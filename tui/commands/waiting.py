@@ -47,7 +47,9 @@ class Waiting:
         busy = {job.target: job.id for job in await self._engine.jobs(running)} if running else {}
         is_full = sum(len(worker.running) for worker in alive if worker.host == self._host) >= self._at_most
         for job in waiting:
-            if job.target in busy and busy[job.target] != job.id:
+            if job.id in running:  # it started after it was read
+                continue
+            if job.target in busy:
                 self._announce(f"{named(job.target)}: waits for job #{busy[job.target]}")
                 self._told.add(job.id)
             elif is_full:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine, Operation, Options, Request
+from engine import Engine, Operation, Options, Request, Status
 from tests.sqlite_files import make_database
 from tests.tui.command_line import write_locked
 from tui.commands.waiting import Waiting
@@ -33,6 +33,7 @@ async def test_only_what_runs_on_this_host_takes_its_slots(tmp_path: Path, host:
                 with closing(sqlite3.connect(store)) as file:
                     file.execute("UPDATE worker SET host = ?", (host,))
                     file.commit()
-            await Waiting(engine, said.append, max_running=1).tell([second])
+            assert first.status is Status.PENDING  # as it was read, before it started
+            await Waiting(engine, said.append, max_running=1).tell([first, second])
         await engine.wait([first.id, second.id])
     assert said == told

@@ -93,5 +93,4 @@ def test_several_targets_run_at_once_only_as_far_as_was_asked_for(
 ) -> None:
     targets = [make_database(tmp_path / f"{number}.db", rows=10) for number in range(3)]
     result = dbtend.process("run", *targets, "--op", "analyze", "--workers", workers)
-    said = [line for line in result.err.splitlines() if not line.endswith("workers busy")]  # on a slow machine
-    assert (result.code, said) == (0, [])
+    assert (result.code, result.err) == (0, "")
