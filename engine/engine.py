@@ -24,8 +24,8 @@ from engine.inspection import inspector
 from engine.store.sqlite.connections import OPEN_TIMEOUT
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.writer import BUSY_TIMEOUT
+from engine.submission.ignored_cancel import wait_ignoring_cancel
 from engine.submission.manager import DatabaseMaintenanceManager
-from engine.submission.uncancelled import wait_uncancelled
 from engine.system.clock import now
 from engine.targets import resolve
 
@@ -181,7 +181,7 @@ class Engine:
         self._must_write("submit")
         ids = await self._manager.submit(requests, on_duplicate)
         self._adopt(ids)
-        return tuple(await wait_uncancelled(self._store.jobs(ids)))
+        return tuple(await wait_ignoring_cancel(self._store.jobs(ids)))
 
     async def plan(self, request: Request, *, advice: Sequence[Advice] = ()) -> Plan:
         """The exact steps `request` would execute now. Changes nothing. Raises as `submit` does.
@@ -277,7 +277,7 @@ class Engine:
         parent = await self.job(parent_id)
         new_id = await self._manager.retry(parent, only_incomplete=only_incomplete, confirmed=confirmed)
         self._adopt([new_id])
-        return await wait_uncancelled(self.job(new_id))
+        return await wait_ignoring_cancel(self.job(new_id))
 
     def _adopt(self, parent_ids: Collection[int]) -> None:
         if self._processor is not None:

@@ -14,8 +14,8 @@ from engine.domain.requests import OnDuplicate, Request
 from engine.domain.steps import Micros
 from engine.history import stale_journal
 from engine.store.protocol import JobReader, JobWriter, NewJob
+from engine.submission.ignored_cancel import wait_ignoring_cancel
 from engine.submission.retry import retry_request
-from engine.submission.uncancelled import wait_uncancelled
 from engine.submission.validation import validate_request
 from engine.system.clock import now
 
@@ -55,7 +55,7 @@ class DatabaseMaintenanceManager:
             raise UsageError("request", "names no database", "give at least one")
         jobs = [await self._validated(request, retry_of) for request in requests]
         refuse_duplicate_targets(jobs)
-        return await wait_uncancelled(self._store.submit(jobs, on_duplicate))
+        return await wait_ignoring_cancel(self._store.submit(jobs, on_duplicate))
 
     async def _validated(self, request: Request, retry_of: int | None) -> NewJob:
         target = self._resolve(request.target)

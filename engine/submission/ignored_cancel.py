@@ -1,4 +1,4 @@
-"""Waiting that ignores a cancel."""
+"""Waiting that ignores a cancel: it comes too late. Compare `wait_uncancelled`, which raises it at the end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 
-async def wait_uncancelled(running: Coroutine[Any, Any, _T]) -> _T:
+async def wait_ignoring_cancel(running: Coroutine[Any, Any, _T]) -> _T:
     """The result of `running`, even if the awaiting task is cancelled: that comes too late."""
     task = asyncio.ensure_future(running)
     while not task.done():
