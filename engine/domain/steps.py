@@ -91,6 +91,8 @@ class Step:
     operation: Operation | None = None
     """The kind of work: OPTIMIZE has steps of VACUUM, ANALYZE and REINDEX. None: unknown (stored by an old version)."""
     error: str | None = None
+    error_is_finding: bool = False
+    """Whether the error reports what a check found."""
     effect: Facts | None = None
     """What it did, in numbers, such as `freed_pages` or `findings`; a step for several objects also lists them."""
 

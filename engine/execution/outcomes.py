@@ -127,7 +127,7 @@ def describe_failures(failed: Sequence[StepOutcome], planned: int) -> str:
         told.append(f"{listed(others)} failed, too")
     details = "; ".join(told)
     number = sum(map(len, objects.values()))
-    failures = f"{number} of {planned} steps failed: {details}" if objects else ""
+    failures = f"{details}; {number} of {planned} steps failed" if objects else ""
     return ". Found: ".join(filter(None, [failures, describe_findings(finds)]))
 
 

@@ -118,7 +118,12 @@ class Reporter:
         effect = {**(result.effect or {}), **({"left": result.left} if result.left else {})}
         effect |= wait_facts(self._waits.stop(number))
         self._steps[number] = replace(
-            begun, status=result.status, error=result.error, effect=effect or None, finished_at=ended_at
+            begun,
+            status=result.status,
+            error=result.error,
+            error_is_finding=result.error_is_finding,
+            effect=effect or None,
+            finished_at=ended_at,
         )
         self._running.pop(number, None)
         if not result.never_began:

@@ -28,13 +28,7 @@ class _Parser(argparse.ArgumentParser):
             output.write(message)  # whose reader may be gone
 
     def error(self, message: str) -> NoReturn:
-        found = re.match(r"argument (\S+?)(?:/\S+)?: (.*)", message, re.DOTALL)
-        what, why = (found[1], found[2]) if found else (self.prog, message)
-        if why.startswith("expected"):
-            why = "needs a value"
-        elif why.startswith("ignored explicit argument"):
-            why = "takes no value"
-        raise UsageError(what, why, f"see {self.prog} --help")
+        raise UsageError(self.prog, message, f"see {self.prog} --help")
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -56,7 +50,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if name is None and ("--help" in options or "-h" in options):
         output.line(overview())
         raise SystemExit(0)
-    args, rest = parser.parse_known_args(options)
+    try:
+        args, rest = parser.parse_known_args(options)
+    except argparse.ArgumentError as error:
+        raise _value_error(error, parser) from None
     for word in rest:
         if word.startswith("-") and word != "-":
             raise _unknown_option(word, name, parser)
@@ -92,6 +89,7 @@ def _description(name: str | None) -> dict[str, Any]:
         "epilog": f"Example: {command.example}",
         "formatter_class": argparse.RawDescriptionHelpFormatter,
         "allow_abbrev": False,
+        "exit_on_error": False,
     }
 
 
@@ -165,6 +163,13 @@ def _first_word(options: Sequence[str]) -> int | None:
     return None
 
 
+def _value_error(error: argparse.ArgumentError, parser: argparse.ArgumentParser) -> UsageError:
+    """What is wrong with the value of an option. A value of the wrong kind is refused by its type in `typed_values`."""
+    action = next(action for action in parser._actions if "/".join(action.option_strings) == error.argument_name)
+    why = "takes no value" if action.nargs == 0 else "needs a value"
+    return UsageError(action.option_strings[0], why, f"see {parser.prog} --help")
+
+
 def _unknown_option(word: str, command: str | None, parser: argparse.ArgumentParser) -> UsageError:
     option = word.partition("=")[0]
     close = get_close_matches(option, _options_of(parser), 1)
@@ -175,4 +180,5 @@ def _unknown_option(word: str, command: str | None, parser: argparse.ArgumentPar
 
 
 def _options_of(parser: argparse.ArgumentParser) -> list[str]:
-    return re.findall(r"--[a-z-]+", parser.format_help())
+    shown = (action for action in parser._actions if action.help != argparse.SUPPRESS)
+    return [option for action in shown for option in action.option_strings if option.startswith("--")]

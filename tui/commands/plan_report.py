@@ -19,7 +19,7 @@ def plan_lines(plan: Plan) -> list[str]:
         f"{whole_extent(plan.operations)}; nothing has run yet",
         f"options: {plain(options(plan))}",
         *(f"warning: {plain(warning)}" for warning in plan.warnings),
-        *(f"yes: {plain(blocked)} run asks first, or give --yes" for blocked in [_in_production(plan)] if blocked),
+        *(f"yes: {plain(blocked)}. run asks first, or give --yes" for blocked in [_in_production(plan)] if blocked),
     ]
     for operation in plan.operations:
         lines += ["", *_operation(operation)]

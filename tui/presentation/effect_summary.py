@@ -10,7 +10,7 @@ from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Statu
 from engine.domain.steps import MAX_FINDINGS, LogLevel, format_findings
 from tui.presentation.fact_format import number, stated, text, waited
 from tui.presentation.server_effects import is_of_a_server, phrases, step_phrase
-from tui.presentation.text import cells, counted, path_of, plain, shortened, size, size_change
+from tui.presentation.text import before_and_after, cells, counted, path_of, plain, shortened, size, size_change
 
 Phrases = Sequence[str]
 SHORT_ERROR: Final = 60
@@ -56,10 +56,12 @@ def job_effect(job: ParentJob, width: int | None = None, *, short: bool = False)
 def _whole_effect(job: ParentJob, width: int | None) -> str:
     before = [size for child in job.children if (size := number(child.before, "size")) is not None]
     after = [size for child in job.children if (size := number(child.after, "size")) is not None]
-    whole = size_change(before[0], after[-1]) if before and after else ""
+    sizes = (before[0], after[-1]) if before and after else (None, None)
+    forms: Phrases = (size_change(*sizes), before_and_after(*sizes))
     if any(is_of_a_server(child) for child in job.children):
-        whole = ", ".join(filter(None, (effect(child, 0) for child in job.children)))
-    return whole if width is None or cells(whole) <= width else whole.partition(",")[0]
+        effects = list(filter(None, (effect(child, 0) for child in job.children)))
+        forms = (", ".join(effects), *effects[:1])
+    return forms[0] if width is None or cells(forms[0]) <= width else forms[-1]
 
 
 def first_error(job: ParentJob, width: int = SHORT_ERROR) -> str:
@@ -130,9 +132,9 @@ def is_finding(child: ChildJob, line: LogLine) -> bool:
     return child.operation is Operation.CHECK and line.level is LogLevel.ERROR and line.attempt == child.attempt
 
 
-def tells_a_finding(step: Step, found: Sequence[str]) -> bool:
-    """Whether the error of a step is one of the findings, which are listed."""
-    return (step.error or "").startswith(tuple(found))
+def is_listed_finding(child: ChildJob, step: Step) -> bool:
+    """Whether the error of a step reports findings that the list of findings shows."""
+    return step.error_is_finding and step.attempt == child.attempt and bool(findings(child))
 
 
 def only_found(child: ChildJob) -> bool:
@@ -140,8 +142,7 @@ def only_found(child: ChildJob) -> bool:
     if is_cut_short(child):
         return False
     failed = [step for step in child.steps if step.attempt == child.attempt and step.status is Status.FAILED]
-    found = findings(child)
-    return bool(failed) and all(tells_a_finding(step, found) for step in failed)
+    return bool(failed) and all(is_listed_finding(child, step) for step in failed)
 
 
 def remedy(child: ChildJob) -> str:
@@ -163,7 +164,7 @@ def _vacuum(child: ChildJob) -> Phrases:
         return (f"{size(after)} as before", "as before") if child.status is Status.COMPLETED else ()
     value, _, unit = size(before).partition(" ")
     short = f"{value} -> {size(after)}" if size(after).endswith(f" {unit}") else ""
-    change = f"{size(before)} -> {size(after)}"
+    change = before_and_after(before, after)
     return size_change(before, after), change, *([short] if short else []), f"now {size(after)}", size(after)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from engine import Attempt, ChildJob, LogLine, Reason, Status, Step
 from engine.domain.frozen import frozen
 from engine.domain.statuses import format_ending
-from tui.presentation.effect_summary import error_of, findings, is_finding, step_effect, tells_a_finding
+from tui.presentation.effect_summary import error_of, is_finding, is_listed_finding, step_effect
 from tui.presentation.fact_format import number
 from tui.presentation.force_kill import was_ended_by_force
 from tui.presentation.job_status import ENDED_BY_FORCE, WORKER_DIED
@@ -70,7 +70,7 @@ def step_text(child: ChildJob, step: Step, target: str, now: int) -> StepText:
     """The texts of a step of `child`; `now`: for a step that runs."""
     took = precise_duration(max((step.finished_at or now) - step.started_at, 0) / 1e6)
     error = step.error or ""
-    is_shown = tells_a_finding(step, findings(child))
+    is_shown = is_listed_finding(child, step)
     is_shown = is_shown or (step.attempt == child.attempt and error == error_of(child, target))
     return StepText(took, plain(step.command), step_effect(step.effect), "" if is_shown else error)
 

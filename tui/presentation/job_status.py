@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from engine import ChildJob, ParentJob, Reason, Status, run_duration
@@ -18,7 +17,6 @@ _REASON_OVER_ERROR: Final = {Reason.TARGET_BUSY, Reason.OWNER_LOST, Reason.TIME_
 """Reasons that say more than the beginning of an error."""
 _ERROR_LEAST: Final = 16
 """Cells below which the beginning of an error says less than any reason."""
-_FAILED_COUNT: Final = re.compile(r"\d+ of \d+ steps failed: ")
 
 
 def format_status(job: ChildJob | ParentJob) -> tuple[Status, str]:
@@ -103,7 +101,7 @@ def _why(child: ChildJob, target: str, width: int) -> str:
         return error
     if child.reason in _REASON_OVER_ERROR or (child.reason is Reason.NOT_NEEDED and width < _ERROR_LEAST):
         return reason
-    return _FAILED_COUNT.sub("", error, count=1)
+    return error
 
 
 def warnings_text(child: ChildJob) -> str:

@@ -21,7 +21,7 @@ def is_production(label: str | None) -> bool:
 
 
 def risks(plan: Plan, name: str, label: str | None) -> list[str]:
-    """The reasons to confirm this plan by typing, a sentence each; none if a key is enough."""
+    """The reasons to confirm this plan by typing, without a final stop; none if a key is enough."""
     blocking = production_risk(name, label, {one.operation: one.lock for one in plan.operations})
     needed = confirmation_needed(
         (one.operation, one.needs_confirmation) for one in plan.operations if one.needs_confirmation
@@ -30,18 +30,17 @@ def risks(plan: Plan, name: str, label: str | None) -> list[str]:
 
 
 def confirmation_needed(needs: Iterable[tuple[Operation, str]]) -> list[str]:
-    """The reasons why these operations need a confirmation, a sentence each."""
-    return [f"{operation.value} {what}." for operation, what in needs]
+    """The reasons why these operations need a confirmation, without a final stop."""
+    return [f"{operation.value} {what}" for operation, what in needs]
 
 
 def production_risk(name: str, label: str | None, locks: Mapping[Operation, Lock]) -> str:
-    """`sales is labelled PROD. While it runs, vacuum blocks everyone.`; "" if it is not
-    production or no writer is blocked for long.
+    """`sales is labelled PROD. While it runs, vacuum blocks everyone`; "" if no writer is blocked for long.
 
     `locks`: what the operations lock.
     """
     blocked = who_is_blocked(locks)
-    return f"{name} is labelled {label}. {blocked}." if blocked and is_production(label) else ""
+    return f"{name} is labelled {label}. {blocked}" if blocked and is_production(label) else ""
 
 
 def who_is_blocked(locks: Mapping[Operation, Lock]) -> str:

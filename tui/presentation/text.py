@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -96,6 +96,12 @@ def _escaped(char: str) -> str:
 def capitalized(text: str) -> str:
     """`text` with a capital at its beginning; the rest is unchanged."""
     return text[:1].upper() + text[1:]
+
+
+def sentences(parts: Iterable[str]) -> str:
+    """The parts, each only once, as sentences; empty without parts."""
+    text = ". ".join(dict.fromkeys(parts))
+    return f"{text}." if text else ""
 
 
 def cells(text: str) -> int:
@@ -224,9 +230,14 @@ _SHOWN: Final[Mapping[str, Callable[[Any], str]]] = {
 
 def size_change(before: float | None, after: float | None) -> str:
     """`24.1 MB -> 14.3 MB, 9.80 MB back`; empty where a size is not known."""
+    if before is None or after is None or size(before) == size(after):
+        return before_and_after(before, after)
+    difference = f"{size(before - after)} back" if after < before else f"grew by {size(after - before)}"
+    return f"{before_and_after(before, after)}, {difference}"
+
+
+def before_and_after(before: float | None, after: float | None) -> str:
+    """`24.1 MB -> 14.3 MB`; one size where both read the same; empty where a size is not known."""
     if before is None or after is None:
         return ""
-    if size(before) == size(after):
-        return size(after)
-    difference = f"{size(before - after)} back" if after < before else f"grew by {size(after - before)}"
-    return f"{size(before)} -> {size(after)}, {difference}"
+    return size(after) if size(before) == size(after) else f"{size(before)} -> {size(after)}"

@@ -21,7 +21,7 @@ ATTEMPTS = """(SELECT json_group_array(json_object('number', attempt, 'pid', pid
     FROM (SELECT * FROM attempt AS a WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal ORDER BY attempt))"""
 STEPS = """(SELECT json_group_array(json_object('number', number, 'attempt', attempt, 'object', object,
     'command', command, 'status', status, 'started_at', started_at, 'finished_at', finished_at, 'error', error,
-    'effect', json(effect), 'operation', operation))
+    'effect', json(effect), 'operation', operation, 'error_is_finding', error_is_finding))
     FROM (SELECT * FROM step AS s WHERE s.parent_id = c.parent_id AND s.ordinal = c.ordinal
           ORDER BY attempt, number))"""
 LOG = """(SELECT json_group_array(json_object('number', number, 'attempt', attempt, 'at', at, 'level', level,

@@ -242,6 +242,7 @@ def _step(named: Mapping[str, Any]) -> Step:
         finished_at=named["finished_at"],
         operation=Operation(named["operation"]) if named["operation"] else None,
         error=named["error"],
+        error_is_finding=bool(named["error_is_finding"]),
         effect=None if named["effect"] is None else checked_facts(named["effect"]),
     )
 

@@ -284,8 +284,8 @@ def _write_steps_and_log(connection: sqlite3.Connection, claim: Claim, report: R
     connection.executemany(
         "INSERT OR REPLACE INTO step"
         " (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error, effect,"
-        " operation)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " operation, error_is_finding)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             (
                 *(*job, s.attempt, s.number, storable(s.object), storable(s.command)),
@@ -296,6 +296,7 @@ def _write_steps_and_log(connection: sqlite3.Connection, claim: Claim, report: R
                     storable(s.error),
                     storable(encode_facts(s.effect)),
                     s.operation,
+                    s.error_is_finding,
                 ),
             )
             for s in report.steps

@@ -343,19 +343,19 @@ async def test_beside_a_step_that_failed_what_was_found_is_told(
     async def busy_unless_foreign_keys(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
         if "foreign_key_check" in step.command:
             return await execute(self, step, context)
-        return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error="somebody is in the way")
+        return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error="another session holds it")
 
     monkeypatch.setattr(SqliteSession, "execute", busy_unless_foreign_keys)
     outcome, _ = await carried_out(orphaned(tmp_path / "sales.db"), Operation.CHECK)
-    assert outcome.error == f"1 of 2 steps failed: somebody is in the way. Found: {ORPHAN}"
+    assert outcome.error == f"another session holds it; 1 of 2 steps failed. Found: {ORPHAN}"
 
 
 @pytest.mark.parametrize(
     ("objects", "words"),
     [
-        (("main", "main"), "2 of 3 steps failed: database is locked"),
-        (("main", "orders"), "2 of 3 steps failed: orders: database is locked"),
-        (("orders", "lines"), "2 of 3 steps failed: orders, lines: database is locked"),
+        (("main", "main"), "database is locked; 2 of 3 steps failed"),
+        (("main", "orders"), "orders: database is locked; 2 of 3 steps failed"),
+        (("orders", "lines"), "orders, lines: database is locked; 2 of 3 steps failed"),
     ],
 )
 def test_of_what_failed_tables_and_indexes_are_named_and_not_the_whole_database(
@@ -369,9 +369,11 @@ def test_of_what_failed_tables_and_indexes_are_named_and_not_the_whole_database(
 def test_of_many_different_failures_the_first_are_told_and_the_others_named() -> None:
     steps = [PlannedStep(object=f"t{number}", command="ANALYZE", reason="", lock=NO_LOCK) for number in range(12)]
     failed = [(step, StepResult(status=Status.FAILED, error=f"why of {step.object}")) for step in steps]
-    assert describe_failures(failed[:2], 12) == "2 of 12 steps failed: t0: why of t0; t1: why of t1"
-    assert describe_failures(failed[:3], 12) == "3 of 12 steps failed: t0: why of t0; t1: why of t1; t2 failed, too"
-    assert describe_failures(failed, 12).endswith("; t1: why of t1; t2, t3, t4, t5, t6 and 5 more failed, too")
+    assert describe_failures(failed[:2], 12) == "t0: why of t0; t1: why of t1; 2 of 12 steps failed"
+    assert describe_failures(failed[:3], 12) == "t0: why of t0; t1: why of t1; t2 failed, too; 3 of 12 steps failed"
+    assert describe_failures(failed, 12).endswith(
+        "; t1: why of t1; t2, t3, t4, t5, t6 and 5 more failed, too; 12 of 12 steps failed"
+    )
 
 
 async def test_a_cancelled_check_that_had_found_something_says_both(

@@ -110,6 +110,19 @@ def test_r28_an_upgraded_store_knows_the_kind_of_old_steps(store_path: Path, old
         assert kinds == [("vacuum",), ("reindex",), (None,)]
 
 
+def test_r28_an_upgraded_store_knows_which_errors_of_old_steps_are_findings(
+    store_path: Path, old: sqlite3.Connection
+) -> None:
+    old.execute("UPDATE child_job SET operation = 'check' WHERE parent_id = 1 AND ordinal = 1")
+    finding, command = "row 5 missing from index i", "PRAGMA main.quick_check"
+    for number, error in enumerate((finding, f"{finding}, the first of 2 findings", "database is locked"), 2):
+        old.execute("INSERT INTO step VALUES (1, 1, 1, ?, 't', ?, 'failed', 2, 3, ?)", (number, command, error))
+    old.execute("INSERT INTO log VALUES (1, 1, 1, 9, 2, 'error', ?)", (finding,))
+    with closing(connections.connect_writer(store_path)) as new:
+        flags = new.execute("SELECT error_is_finding FROM step ORDER BY number").fetchall()
+        assert flags == [(0,), (1,), (1,), (0,)]
+
+
 def test_r28_an_upgraded_store_has_the_very_schema_of_a_new_one(
     store_path: Path, tmp_path: Path, old: sqlite3.Connection
 ) -> None:

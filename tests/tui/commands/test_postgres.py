@@ -68,7 +68,7 @@ def test_run_needed_does_what_advise_calls_for(dbtend: CommandLine, shop: Databa
 def test_what_locks_everybody_out_needs_a_yes(dbtend: CommandLine, shop: Database) -> None:
     result = dbtend("run", shop.url, "--op", "vacuum-full", "--object", "item")
     assert result.code == 2
-    assert "needs a yes: vacuum-full blocks all access" in result.err
+    assert "needs confirmation: vacuum-full blocks all access" in result.err
     assert "--yes" in result.err
     assert "run asks first, or give --yes" in dbtend("plan", shop.url, "--op", "vacuum-full").out
     assert dbtend("run", shop.url, "--op", "vacuum-full", "--object", "item", "--yes").code == 0

@@ -30,7 +30,7 @@ def test_without_a_terminal_production_is_run_with_yes_only(
     result = dbtend("run", shop, "--op", "vacuum", *more)
     assert result.code == 2
     assert result.err.startswith(
-        f"dbtend: shop: needs a yes: shop is labelled PROD. While it runs, vacuum blocks {blocked} ("
+        f"dbtend: shop: needs confirmation: shop is labelled PROD. While it runs, vacuum blocks {blocked} ("
     )
     assert "--yes" in result.err
     assert not dbtend.store.exists()
@@ -45,7 +45,7 @@ def test_without_standard_streams_it_is_refused_as_well(dbtend: CommandLine, tmp
     environment = {**os.environ, **dbtend.environment}
     done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "2>&-" in closed or "needs a yes" in done.stderr
+    assert "2>&-" in closed or "needs confirmation" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -56,14 +56,14 @@ def test_by_whatever_name_production_is_asked_for(dbtend: CommandLine, tmp_path:
     link = tmp_path / "link.db"
     link.symlink_to(path)
     word = {"name": shop, "path": str(path), "link": str(link)}[by]
-    assert "needs a yes" in dbtend("run", word, "--op", "reindex").err
+    assert "needs confirmation" in dbtend("run", word, "--op", "reindex").err
 
 
 def test_a_retry_of_production_asks_once_more(dbtend: CommandLine, tmp_path: Path) -> None:
     shop = label(dbtend, make_database(tmp_path / "sales.db", journal_mode="wal"))
     assert dbtend("run", shop, "--op", "analyze", "--yes").code == 0
     refused = dbtend("retry", "1")
-    assert (refused.code, "needs a yes: shop is labelled PROD" in refused.err) == (2, True)
+    assert (refused.code, "needs confirmation: shop is labelled PROD" in refused.err) == (2, True)
     assert dbtend("retry", "1", "--yes").code == 0
 
 
@@ -101,7 +101,7 @@ def test_at_a_terminal_the_name_is_typed(dbtend: CommandLine, tmp_path: Path, ty
 def test_a_server_that_does_not_answer_is_asked_about_as_one_that_is_locked(dbtend: CommandLine) -> None:
     dbtend.configure('[targets.shop]\nurl = "postgresql://127.0.0.1:1/none"\nlabel = "PROD"\n')
     refused = dbtend("run", "shop", "--op", "analyze")
-    why = "needs a yes: shop is labelled PROD. It does not answer, so whom this blocks is not known"
+    why = "needs confirmation: shop is labelled PROD. It does not answer, so it is unknown what this blocks"
     assert (refused.code, why in refused.err) == (2, True)
     assert "no server answers there" in dbtend("run", "shop", "--op", "analyze", "--yes").err
 
@@ -111,4 +111,4 @@ def test_a_database_that_is_locked_is_asked_about(dbtend: CommandLine, tmp_path:
     shop = label(dbtend, path)
     with transaction(path, "EXCLUSIVE"):
         refused = dbtend("run", shop, "--op", "analyze")
-    assert "shop is labelled PROD. It is locked, so whom this blocks is not known" in refused.err
+    assert "shop is labelled PROD. It is locked, so it is unknown what this blocks" in refused.err

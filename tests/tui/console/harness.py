@@ -241,7 +241,7 @@ async def add_failed_job(store: SqliteStore, owner: str, clock: Clock, target: s
         _step(2, "broken", 'REINDEX main."broken"', clock, Operation.REINDEX, error=error),
     )
     outcome = Outcome(
-        status=Status.FAILED, reason=Reason.OPERATION_ERROR, error=f"1 of 2 steps failed: broken: {error}"
+        status=Status.FAILED, reason=Reason.OPERATION_ERROR, error=f"broken: {error}; 1 of 2 steps failed"
     )
     await store.finish(
         claim, outcome, Report(progress=Progress(object="broken", steps_done=2, steps_total=2), steps=steps)

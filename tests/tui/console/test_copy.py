@@ -65,7 +65,7 @@ async def test_the_error_of_a_job_that_failed(
     async with open_console(seeded.path, entry(), clock=clock) as console:
         sent = written(console, monkeypatch)
         await console.press("3", "y")
-        assert copied(sent) == "1 of 2 steps failed: broken: UNIQUE constraint failed: item.note"
+        assert copied(sent) == "broken: UNIQUE constraint failed: item.note; 1 of 2 steps failed"
         assert console.message == "Copied the error (64 B)."
 
 

@@ -264,6 +264,7 @@ BROKE = replace(
             number=2,
             status=Status.FAILED,
             error="row 5 missing from index i_a, the first of 2 findings",
+            error_is_finding=True,
             effect={"findings": 2},
         ),
     ),
@@ -286,7 +287,7 @@ def test_a_finding_is_told_once_with_what_to_do_about_it() -> None:
 
 def test_what_else_failed_beside_a_finding_is_told() -> None:
     busy = replace(step(1), status=Status.FAILED, error="the lock could not be had in 5 s: somebody reads it")
-    why = f"1 of 2 steps failed: {busy.error}. Found: {BROKE.error}"
+    why = f"{busy.error}; 1 of 2 steps failed. Found: {BROKE.error}"
     lines = page(parent(replace(BROKE, error=why, steps=(busy, *BROKE.steps[1:]))))
     assert [line for line in lines if "1 of 2 steps failed" in line]
     assert [line for line in lines if "the lock could not be had" in line]
@@ -310,7 +311,7 @@ def test_a_lock_that_could_not_be_had_is_told_once_with_one_thing_to_do() -> Non
     said = " ".join(page(parent(replace(failed, steps=(busy,)))))
     assert said.count(why) == 1
     assert "Try again later" not in said
-    of_two = replace(failed, error=f"1 of 2 steps failed: a: {error}", steps=(busy, replace(step(1), number=2)))
+    of_two = replace(failed, error=f"a: {error}; 1 of 2 steps failed", steps=(busy, replace(step(1), number=2)))
     said = " ".join(page(parent(of_two)))
     assert said.count(why) == 2
     assert "Try again later" not in said

@@ -49,17 +49,17 @@ def test_what_blocks_for_a_moment_only_is_no_risk() -> None:
 
 def test_what_always_needs_a_yes_needs_it_everywhere() -> None:
     needed = plan(BRIEFLY, needs_confirmation="locks everybody out")
-    assert risks(needed, "sales", None) == risks(needed, "sales", "PROD") == ["vacuum locks everybody out."]
+    assert risks(needed, "sales", None) == risks(needed, "sales", "PROD") == ["vacuum locks everybody out"]
 
 
 def test_the_question_says_whom_each_operation_blocks() -> None:
     writers, everyone = Lock(LockImpact.WRITERS), Lock(LockImpact.EVERYONE)
     assert production_risk("sales", "PROD", {Operation.VACUUM: everyone, Operation.CHECK: NO_LOCK}) == (
-        "sales is labelled PROD. While it runs, vacuum blocks everyone."
+        "sales is labelled PROD. While it runs, vacuum blocks everyone"
     )
     locks = {Operation.VACUUM: everyone, Operation.ANALYZE: writers, Operation.REINDEX: writers}
     assert production_risk("sales", "live", locks) == (
-        "sales is labelled live. While they run, vacuum blocks everyone; analyze, reindex block writers."
+        "sales is labelled live. While they run, vacuum blocks everyone; analyze, reindex block writers"
     )
 
 

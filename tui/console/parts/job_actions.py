@@ -19,7 +19,7 @@ from tui.console.views.status import child_of, operations
 from tui.presentation import force_kill
 from tui.presentation.job_status import format_status
 from tui.presentation.risk import confirmation_needed, is_production, production_risk, word_to_type
-from tui.presentation.text import counted
+from tui.presentation.text import counted, sentences
 
 NO_CLEANUP = (
     "Its process died. The next worker would clean up what it left and check for damage. "
@@ -250,7 +250,7 @@ class JobActions:
     ) -> None:
         """Ask before jobs run again; on production, or with `needed`, the answer is the typed name of the target.
 
-        `needed`: why typed confirmation is needed, in sentences.
+        `needed`: why typed confirmation is needed, without a final stop.
         """
         names = {parent.target: self._context.name_of(parent.target) for parent in jobs}
         labels = [name.label for name in names.values() if is_production(name.label)]
@@ -258,8 +258,8 @@ class JobActions:
             self._ask(question, consequence, do)
             return
         word = word_to_type([name.name for name in names.values()], labels[0] if labels else None)
-        why = dict.fromkeys([*filter(None, map(self._production_risk, jobs)), *needed])
-        asking = self._context.screens.typed_confirm(question, " ".join([consequence, *why]), word)
+        why = sentences([*filter(None, map(self._production_risk, jobs)), *needed])
+        asking = self._context.screens.typed_confirm(question, f"{consequence} {why}".rstrip(), word)
         self._screen.app.push_screen(asking, self._if_yes(do))
 
     def _production_risk(self, parent: ParentJob) -> str:
@@ -282,7 +282,7 @@ class JobActions:
 
 
 def _confirmation_of(parent: ParentJob) -> list[str]:
-    """Why a retry of this job needs confirmation: a sentence each."""
+    """Why a retry of this job needs confirmation, without a final stop."""
     with suppress(DbtendError):  # the target is gone: the retry itself says so
         return confirmation_needed(inspector.needs_confirmation(retry_request(parent)))
     return []

@@ -16,7 +16,7 @@ from tui.console.screens.page import ON_A_PAGE, PageScreen
 from tui.console.views.copied import copied_plan
 from tui.presentation.risk import risks, word_to_type
 from tui.presentation.target_names import TargetName
-from tui.presentation.text import counted
+from tui.presentation.text import counted, sentences
 
 
 @frozen
@@ -74,9 +74,9 @@ class SubmittingScreen(PageScreen[list[Request]]):
             self.dismiss([one.request for one in self.ready])
             return
         what = str(self.ready[0].name) if len(self.ready) == 1 else counted(len(self.ready), "target")
-        why = [sentence for reasons in risky.values() for sentence in reasons]
+        why = sentences(reason for reasons in risky.values() for reason in reasons)
         word = word_to_type([name.name for name in risky], next((name.label for name in risky if name.label), None))
-        asking = self.context.screens.typed_confirm(f"Run this on {what}?", " ".join(dict.fromkeys(why)), word)
+        asking = self.context.screens.typed_confirm(f"Run this on {what}?", why, word)
         self.app.push_screen(asking, self._decided)
 
     def _decided(self, yes: bool | None) -> None:

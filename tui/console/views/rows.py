@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
 from engine.domain.frozen import frozen
 from engine.domain.jobs import is_cancelling
-from engine.domain.steps import FINISHING, UNINTERRUPTIBLE_PHASES, WaitsFor, object_name
+from engine.domain.steps import FINISHING, UNINTERRUPTIBLE_PHASES, WAITING, WaitsFor, object_name
 from tui.console.views.line import Line, Role, Span, fit, marked, named, named_column, right
 from tui.console.views.status import PINNED, STATUS_WIDTH, bar, operations, status_span, time_taken
 from tui.presentation.effect_summary import done_of
@@ -221,10 +221,8 @@ def _doing(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...
 
 def _waits_for(progress: Progress, room: int) -> str:
     """What holds the lock; in a narrow row only that it waits."""
-    phase = progress.phase or ""
-    short, is_for_a_lock = phase.partition(":")[0], progress.waits_for is WaitsFor.LOCK
-    if room >= len(short) or not is_for_a_lock:
-        return phase if room >= len(short) else short
+    if progress.waits_for is not WaitsFor.LOCK or room >= len(WAITING):
+        return progress.phase or ""
     return "waits for lock" if room >= len("waits for lock") else "waits"
 
 
