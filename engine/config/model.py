@@ -26,6 +26,10 @@ class TargetEntry:
     """A path or a URL, as `Engine.inspect` and `Request.target` take it."""
     label: str | None = None
     """Such as PROD: shown as text and colour with the name."""
+    groups: tuple[str, ...] = ()
+    """The groups it belongs to: `@eu` stands for all targets of the group eu."""
+    exclude: tuple[str, ...] = ()
+    """If its URL is a pattern: shell patterns of the names, paths or databases that it leaves out."""
     operations: tuple[Operation, ...] | None = None
     on_failure: OnFailure | None = None
     on_step_failure: OnFailure | None = None

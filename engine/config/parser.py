@@ -35,7 +35,7 @@ def parse_config(text: str, file: str) -> Config:
 
 
 def _target(entry: Table) -> TargetEntry:
-    entry.allow_only("url", "label", "operations", *SHARED, *SERVER_KEYS)
+    entry.allow_only("url", "label", "groups", "exclude", "operations", *SHARED, *SERVER_KEYS)
     url = entry.text("url")
     if not url:
         entry.fail("url", "is missing", 'give a path or a URL, such as url = "/srv/sales.db"')
@@ -44,6 +44,8 @@ def _target(entry: Table) -> TargetEntry:
         name=entry.path[-1],
         url=_expanded(url, entry),
         label=entry.text("label"),
+        groups=entry.names("groups") or (),
+        exclude=entry.names("exclude") or (),
         operations=entry.operations("operations"),
         on_failure=entry.choice("on_failure", OnFailure),
         on_step_failure=entry.choice("on_step_failure", OnFailure),

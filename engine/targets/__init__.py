@@ -12,6 +12,9 @@ from engine.domain.requests import EngineName
 from engine.targets.sqlite import SqliteTarget
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.targets.postgres.databases import ServerDatabase
     from engine.targets.protocol import Target
 
 _URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
@@ -46,6 +49,34 @@ def names_server(text: str) -> bool:
     """Whether `text` names a database on a server, not a file."""
     url = _URL.fullmatch(text)
     return url["scheme"].lower() in _POSTGRES if url else bool(_LIBPQ.match(text))
+
+
+def file_named(text: str) -> str | None:
+    """The absolute path that `text` names, with links not followed; None if it names a database on a server.
+
+    Raises as `resolve` does.
+    """
+    target = resolve(text)
+    return target.given if isinstance(target, SqliteTarget) else None
+
+
+def database_named(text: str) -> str:
+    """The database that a name on a server names. Raises UsageError, NotAvailableError."""
+    resolve(text)
+    from engine.targets.postgres import databases  # the driver is optional
+
+    return databases.database_of(text)
+
+
+async def databases_of(text: str) -> Sequence[ServerDatabase]:
+    """All databases of the server that `text` names that accept connections.
+
+    Raises UsageError, NotAvailableError, TargetError.
+    """
+    resolve(text)
+    from engine.targets.postgres import databases  # the driver is optional
+
+    return await databases.databases(text)
 
 
 def engine_named(text: str) -> EngineName:

@@ -37,13 +37,13 @@ class SqliteTarget:
 
     def __init__(self, path: str) -> None:
         """Touches no disk. Raises FileNotFoundError where the path is relative to a directory that is gone."""
-        self._given: Final = path if path.startswith("/") else Path.cwd() / path
+        self.given: Final = path if path.startswith("/") else str(Path.cwd() / path)
 
     @cached_property
     def path(self) -> str:
         """Symbolic links are followed once, here."""
         # POSIX lets two leading slashes mean something else; nothing we run on does.
-        return "/" + real_path(self._given).lstrip("/")
+        return "/" + real_path(self.given).lstrip("/")
 
     def __repr__(self) -> str:
         return f"SqliteTarget({self.path!r})"

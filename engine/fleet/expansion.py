@@ -1,0 +1,252 @@
+"""Expands entries that stand for many targets: patterns of files, directories, all databases of a server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from engine.config.model import TargetEntry
+from engine.domain.errors import DbtendError, TargetError, TargetUnavailableError, UsageError
+from engine.domain.frozen import frozen
+from engine.domain.humanize import counted, listed
+from engine.fleet.file_headers import find_sqlite
+from engine.fleet.file_search import Search, find_files
+from engine.fleet.patterns import DATABASE_SUFFIXES, is_backup_name, is_wild, matches_any, natural_order
+from engine.targets import database_named, databases_of, file_named, names_server
+
+MANY: Final = 10_000
+"""More targets than this need a confirmation."""
+_BESIDE: Final = ("-journal", "-wal", "-shm")
+
+
+class LeftOut(StrEnum):
+    """Why a file or database that was found is no target."""
+
+    EXCLUDED = "excluded"
+    REPEATED = "repeated"
+    BACKUP = "backup"
+    JOURNAL = "journal"
+    EMPTY = "empty"
+    NO_DATABASE = "no_database"
+    """The file does not begin as SQLite databases do, and its name does not say that it is one."""
+    NO_RIGHT = "no_right"
+    """The user may not connect to this database."""
+
+
+@frozen
+class Unlisted:
+    """A pattern, or a directory below it, whose targets cannot be listed."""
+
+    entry: TargetEntry
+    """Its URL is the pattern or the directory."""
+    error: DbtendError
+
+
+@frozen(kw_only=True)
+class Expansion:
+    """Single targets, and what was left out on the way to them."""
+
+    targets: Sequence[TargetEntry] = ()
+    left_out: Mapping[LeftOut, Sequence[str]] = field(default_factory=dict)
+    """Paths and URLs by reason."""
+    unlisted: Sequence[Unlisted] = ()
+
+
+@frozen(kw_only=True)
+class _Candidate:
+    """A file or database that an entry stands for."""
+
+    entry: TargetEntry
+    names: Collection[str]
+    """What an exclude pattern is compared with."""
+    path: str | None = None
+    """None: it is on a server."""
+    may_connect: bool = True
+    is_member: bool = False
+    """Whether a pattern stands for it."""
+    long_name: str = ""
+    """The name of a member whose short name another has, too."""
+
+    @property
+    def identity(self) -> object:
+        """The same for two names of one database. Reads the disk."""
+        if self.path is None:
+            return self.entry.url
+        try:
+            status = Path(self.path).stat()
+        except OSError:
+            return self.path
+        return status.st_dev, status.st_ino
+
+
+def stands_for_many(entry: TargetEntry) -> bool:
+    """Whether an entry is a pattern or a directory. Reads the disk. Raises UsageError."""
+    if names_server(entry.url):
+        return is_wild(database_named(entry.url))
+    path = file_named(entry.url)
+    return path is not None and (Path(path).is_dir() or (is_wild(path) and not os.path.lexists(path)))
+
+
+async def expand(
+    entries: Sequence[TargetEntry], *, exclude: Collection[str] = (), confirmed: bool = False
+) -> Expansion:
+    """The single targets of these entries, each once, in the order of the entries.
+
+    An entry alone that is no pattern stands for itself, whatever it is. Of several entries, and of patterns, what
+    cannot be a target is left out: journals, backups that dbtend made, empty files, files that are no database.
+
+    Args:
+        exclude: shell patterns of names, paths, URLs or databases to leave out.
+        confirmed: take more than `MANY`.
+
+    Raises:
+        UsageError: the only entry is a pattern that matches nothing, or is malformed; or there are too many targets.
+        TargetError: the only entry is a server that does not list its databases.
+    """
+    found = await asyncio.gather(*[_candidates(entry) for entry in entries], return_exceptions=True)
+    candidates: list[_Candidate] = []
+    unlisted: list[Unlisted] = []
+    for entry, result in zip(entries, found, strict=True):
+        if isinstance(result, (UsageError, TargetError)) and len(entries) > 1:
+            unlisted.append(Unlisted(entry, result))
+        elif isinstance(result, BaseException):
+            raise result
+        else:
+            candidates += result[0]
+            unlisted += result[1]
+    alone = len(candidates) == 1 and not candidates[0].is_member
+    reasons = await asyncio.to_thread(_reasons, candidates, exclude, alone=alone)
+    targets = _named([one for one, reason in zip(candidates, reasons, strict=True) if reason is None])
+    if len(targets) > MANY and not confirmed:
+        hint = "confirm it with --yes, or leave some out with --exclude"
+        raise UsageError(entries[0].url, f"there are {len(targets):,} targets", hint)
+    left_out: dict[LeftOut, list[str]] = {}
+    for one, reason in zip(candidates, reasons, strict=True):
+        if reason is not None:
+            left_out.setdefault(reason, []).append(one.path or one.entry.url)
+    return Expansion(targets=targets, left_out=left_out, unlisted=unlisted)
+
+
+async def _candidates(entry: TargetEntry) -> tuple[list[_Candidate], list[Unlisted]]:
+    path = file_named(entry.url)
+    if await asyncio.to_thread(stands_for_many, entry):
+        if path is None:
+            return await _on_server(entry), []
+        return await asyncio.to_thread(_files, entry, path)
+    names = (entry.name, database_named(entry.url), entry.url) if path is None else (entry.name, *_names_of_file(path))
+    return [_Candidate(entry=entry, names=names, path=path)], []
+
+
+async def _on_server(entry: TargetEntry) -> list[_Candidate]:
+    """Raises UsageError, TargetError."""
+    wanted = database_named(entry.url)
+    there = sorted(await databases_of(entry.url), key=lambda one: natural_order(one.name))
+    matching = [one for one in there if matches_any((one.name,), (wanted,))]
+    if not matching:
+        why = f"matches none of {counted(len(there), 'database')} that accept connections"
+        raise UsageError(entry.url, why, f"there are {listed([one.name for one in there])}")
+    return [
+        _Candidate(
+            entry=replace(entry, name=one.name, url=one.url),
+            names=(one.name, one.url),
+            may_connect=one.may_connect,
+            is_member=True,
+            long_name=f"{entry.name}/{one.name}",
+        )
+        for one in matching
+    ]
+
+
+def _files(entry: TargetEntry, pattern: str) -> tuple[list[_Candidate], list[Unlisted]]:
+    """Raises UsageError."""
+    search = Search()
+    paths = sorted(dict.fromkeys(find_files(pattern, search)), key=natural_order)
+    if not paths:
+        unreadable = dict(search.unreadable)
+        looked = [f"{place} ({unreadable[place]})" if place in unreadable else place for place in search.looked_in]
+        raise UsageError(entry.url, "matches no file", f"looked in {listed(looked)}")
+    base = search.looked_in[0]
+    unlisted = [
+        Unlisted(replace(entry, url=place), TargetUnavailableError(place, f"the directory cannot be read ({why})"))
+        for place, why in search.unreadable
+    ]
+    return [
+        _Candidate(
+            entry=replace(entry, name=_short_name(path), url=path),
+            names=(*_names_of_file(path), os.path.relpath(path, base)),
+            path=path,
+            is_member=True,
+            long_name=path,
+        )
+        for path in paths
+    ], unlisted
+
+
+def _names_of_file(path: str) -> tuple[str, str, str]:
+    return Path(path).name, Path(path).stem, path
+
+
+def _short_name(path: str) -> str:
+    """The file name, without a suffix that only says that it is a database."""
+    name = Path(path)
+    return name.stem if name.suffix in DATABASE_SUFFIXES else name.name
+
+
+def _reasons(candidates: Sequence[_Candidate], exclude: Collection[str], *, alone: bool) -> list[LeftOut | None]:
+    """Why each candidate is left out; None: it is a target. Reads the disk.
+
+    `alone`: the user named this one target only.
+    """
+    reasons = [_obvious_reason(one, exclude, alone=alone) for one in candidates]
+    open_questions = [
+        one.path
+        for one, reason in zip(candidates, reasons, strict=True)
+        if reason is None and one.path and not alone and not one.path.endswith(DATABASE_SUFFIXES)
+    ]
+    is_sqlite = find_sqlite(open_questions)
+    for n, one in enumerate(candidates):
+        if reasons[n] is None and one.path and is_sqlite.get(one.path) is False:
+            reasons[n] = LeftOut.NO_DATABASE
+    seen = set()
+    # What the user named itself comes before a pattern that stands for it, too: it may have options of its own.
+    for n in sorted(range(len(candidates)), key=lambda n: candidates[n].is_member):
+        if reasons[n] is None:
+            identity = candidates[n].identity
+            if identity in seen:
+                reasons[n] = LeftOut.REPEATED
+            seen.add(identity)
+    return reasons
+
+
+def _obvious_reason(one: _Candidate, exclude: Collection[str], *, alone: bool) -> LeftOut | None:
+    """Why a candidate is left out without a look at its content."""
+    if matches_any(one.names, (*exclude, *one.entry.exclude)):
+        return LeftOut.EXCLUDED
+    if not one.may_connect:
+        return LeftOut.NO_RIGHT
+    if one.path is None or alone:
+        return None
+    if one.path.endswith(_BESIDE):
+        return LeftOut.JOURNAL
+    if is_backup_name(Path(one.path).name):
+        return LeftOut.BACKUP
+    try:
+        return None if Path(one.path).stat().st_size else LeftOut.EMPTY
+    except OSError:
+        return None  # whoever opens it says why
+
+
+def _named(candidates: Iterable[_Candidate]) -> list[TargetEntry]:
+    """The entries; members of patterns that have the same short name get their long one."""
+    taken = list(candidates)
+    how_often = Counter(one.entry.name for one in taken)
+    return [
+        replace(one.entry, name=one.long_name) if one.is_member and how_often[one.entry.name] > 1 else one.entry
+        for one in taken
+    ]

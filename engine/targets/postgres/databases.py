@@ -1,0 +1,67 @@
+"""The databases of a server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import psycopg
+
+from engine.domain.errors import PasswordNeededError, ServerUnavailableError, TargetError, TargetUnavailableError
+from engine.domain.frozen import frozen
+from engine.targets.postgres.connection.connecting import PROGRAM, READING_TIMEOUT, connect
+from engine.targets.postgres.connection.dsn import Address, parameters_of, url_of
+from engine.targets.postgres.connection.errors import reading_error
+
+_MOST: Final = 100_000
+# What is half dropped has a connection limit of -2, and nobody can connect to it.
+_DATABASES: Final = """
+SELECT datname::text, pg_catalog.has_database_privilege(oid, 'CONNECT')
+FROM pg_catalog.pg_database WHERE datallowconn AND datconnlimit <> -2 ORDER BY 1
+"""
+
+
+@frozen
+class ServerDatabase:
+    """One database of a server that accepts connections."""
+
+    name: str
+    url: str
+    may_connect: bool
+    """Whether the user has the right to connect to it."""
+
+
+def database_of(text: str) -> str:
+    """The name of the database in a URL or in key=value. Raises UsageError."""
+    return parameters_of(text).get("dbname", "")
+
+
+async def databases(text: str) -> Sequence[ServerDatabase]:
+    """The databases of the server that `text` names, whatever database it names. Raises UsageError, TargetError.
+
+    They are listed where `vacuumdb --all` lists them: in the database postgres, or without one in template1.
+    """
+    parameters = parameters_of(text)
+    try:
+        rows = await _rows({**parameters, "dbname": "postgres"})
+    except (ServerUnavailableError, PasswordNeededError):
+        raise
+    except TargetUnavailableError as error:
+        try:
+            rows = await _rows({**parameters, "dbname": "template1"})
+        except TargetError:
+            raise error from None
+    return [ServerDatabase(name, url_of({**parameters, "dbname": name}), may) for name, may in rows]
+
+
+async def _rows(parameters: Mapping[str, str]) -> Sequence[tuple[str, bool]]:
+    address = Address(parameters, url_of(parameters))
+    connection, _ = await connect(
+        address, name=PROGRAM, lock_timeout=1.0, statement_timeout=READING_TIMEOUT, read_only=True
+    )
+    try:
+        return [(name, may) for name, may in await connection.rows(_DATABASES, row=(str, bool), most=_MOST)]
+    except psycopg.Error as error:
+        raise reading_error(address.url, error) from None
+    finally:
+        await connection.close()
