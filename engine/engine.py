@@ -244,7 +244,7 @@ class Engine:
         """Cancel a child, or all open children of a parent.
 
         A pending child is cancelled at once. A running one is asked to stop, and may still complete: a VACUUM in its
-        last phase cannot be interrupted. A finished one stays as it is.
+        last phase cannot be interrupted. A finished one does not change.
 
         `force`: also kill the process that runs it (see `preview_force_cancel`). The child ends cancelled after another
         process has recovered the database.

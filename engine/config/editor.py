@@ -1,4 +1,4 @@
-"""Edits the targets and the theme in the text of a config file; everything else stays as it is, to the letter.
+"""Edits the targets and the theme in the text of a config file; every other character stays.
 
 A target is a section, `[targets.NAME]`; one written in another way becomes such a section when it is changed.
 """

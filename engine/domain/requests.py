@@ -125,7 +125,7 @@ class Options:
     stop_at_limit: bool = False
     """Whether running operations are cancelled at the limit."""
     force: bool = False
-    """Override preflight where that cannot harm the data."""
+    """Override preflight checks that protect no data."""
     verify: bool = False
     """Check the database before and after, as children of their own; if the first check fails nothing else runs."""
     check_first: bool = False

@@ -101,7 +101,7 @@ def describe_cancelled(results: Sequence[StepOutcome], planned: int) -> str | No
     done = [step for step, result in results if result.status is Status.COMPLETED]
     how_far = f"stopped after {len(done)} of {planned} steps"
     if not all(step.lost_without_next for step in done):
-        return f"{how_far}; what was done stays done"
+        return f"{how_far}; the completed steps stay"
     left = {result.left: None for _, result in results if result.status is Status.CANCELLED}
     if said := "; ".join(filter(None, left)):
         return said

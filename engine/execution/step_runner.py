@@ -71,7 +71,7 @@ def skip_step(number: int, reporter: Reporter, why: str) -> StepResult:
 
 
 def describe_missing_effect(step: PlannedStep, done: Sequence[str]) -> str:
-    """The error of a missing `step` after the commands `done`; none: it is unknown what was done."""
+    """The error of a missing `step` after the commands `done`; without commands it is unknown whether they ran."""
     return f"{listed(done)} is done; {step.missing_effect}" if done else f"it may be that {step.missing_effect}"
 
 

@@ -40,7 +40,7 @@ class JobWorker(Protocol):
     async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
         """Run one child; returns how it ended.
 
-        `reporter` takes progress, steps and log. When `cancel` is set, stop as soon as it is safe. An exception makes
+        `reporter` takes progress, steps and log. When `cancel` is set, stop at the next safe point. An exception makes
         the child `failed`.
         """
         ...

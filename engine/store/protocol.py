@@ -171,7 +171,7 @@ class JobClaims(Protocol):
 
         Args:
             serves_all: it claims every job, not only its own.
-            own_jobs: the ids of its own jobs, as far as they are known.
+            own_jobs: the ids of its own jobs, of those that exist by now.
             identity: the identity under which this process was started.
         """
         ...

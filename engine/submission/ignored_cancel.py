@@ -1,4 +1,4 @@
-"""Waiting that ignores a cancel: it comes too late. Compare `wait_uncancelled`, which raises it at the end."""
+"""Waits to the end and ignores a cancel. Compare `wait_uncancelled`, which raises it at the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _T = TypeVar("_T")
 
 
 async def wait_ignoring_cancel(running: Coroutine[Any, Any, _T]) -> _T:
-    """The result of `running`, even if the awaiting task is cancelled: that comes too late."""
+    """The result of `running`, even if the awaiting task is cancelled."""
     task = asyncio.ensure_future(running)
     while not task.done():
         with suppress(asyncio.CancelledError):

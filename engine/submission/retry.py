@@ -21,7 +21,7 @@ def retry_request(parent: ParentJob, *, only_incomplete: bool = False, confirmed
         raise UsageError(f"job {parent.id}", f"is still {parent.status}", "wait for it, or cancel it first")
     request = _incomplete(parent) if only_incomplete else _fitting(parent)
     if request is None:
-        raise UsageError(f"job {parent.id}", "all of it is completed", "repeat all of it without --failed")
+        raise UsageError(f"job {parent.id}", "every operation completed", "leave out --failed to run them all again")
     return replace(request, options=replace(request.options, confirmed=confirmed))
 
 

@@ -20,7 +20,7 @@ MAX_JOBS = 64
 
 
 def validate_request(request: Request, target: Target) -> Request:
-    """The validated request, as it is stored.
+    """The validated request, in its stored form.
 
     Raises UsageError unless the operations are known, offered and distinct, and the options valid.
     """

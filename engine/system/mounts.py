@@ -22,7 +22,7 @@ class Mount:
     root: str  # the directory of the file system that is seen at `point`
     point: str
     kind: str
-    options: frozenset[str]  # of the file system: controllers, where it is one of control groups
+    options: frozenset[str]  # of the file system; of a control group: its controllers
 
 
 def mounts() -> tuple[Mount, ...]:

@@ -47,7 +47,7 @@ class PlannedStep:
     disk_needed: int | None = None
     """Bytes of free disk space that the step needs while it runs; None where it needs next to none."""
     disk_free: int | None = None
-    """Bytes that are free there now; None where it needs next to none, or where that is unknown."""
+    """Bytes free at that place; None if next to none are needed, or if that is unknown."""
     estimate: float | None = None
     """Expected seconds; None where unknown."""
     mandatory_follow_up: bool = False
@@ -230,7 +230,7 @@ class Session(Inspection, Protocol):
     async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> OperationPlan:
         """The steps that `operation` would run now, and the result of preflight. Changes nothing.
 
-        `past`: the history of the database, for operations that do only what is needed.
+        `past`: the history of the database, for operations that only do necessary work.
 
         Raises TargetError where the database cannot be read, UsageError for an object that does not exist.
         """
@@ -257,7 +257,7 @@ class Session(Inspection, Protocol):
         ...
 
     async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
-        """After the last step, try again to drop what steps could not drop. Returns the names of what is gone now.
+        """After the last step, try again to drop the objects that steps could not drop. Returns those now gone.
 
         Waits for no lock once `cancel` is set. Raises nothing: the steps carry the warnings.
         """
@@ -266,8 +266,8 @@ class Session(Inspection, Protocol):
     async def cleanup_orphans(self, earlier: Sequence[Step]) -> tuple[str, ...]:
         """After a worker process died, before anything else: end what it still runs, and remove what its steps left.
 
-        `earlier`: its recorded steps. Returns what was done, as text. Raises TargetError where something still
-        runs: then nothing may begin.
+        `earlier`: its recorded steps. Returns a report, as text. Raises TargetError if something still
+        runs: then no job may begin.
         """
         ...
 
@@ -286,7 +286,7 @@ class Target(Protocol):
         ...
 
     async def identify(self) -> str:
-        """The key for mutual exclusion: the same for every name of the same database.
+        """The key for mutual exclusion: equal for all names of the same database.
 
         Raises TargetError where the database does not exist or does not answer.
         """
@@ -327,7 +327,7 @@ class Target(Protocol):
         ...
 
     def needs_confirmation(self, operation: Operation, options: Options) -> str:
-        """What a person must confirm before it runs, such as `locks its tables for everybody`; "" for nothing."""
+        """The risk that a person must confirm first, such as `locks its tables for all sessions`; "" for none."""
         ...
 
     def after_cancel(self, operation: Operation) -> str:

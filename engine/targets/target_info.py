@@ -30,4 +30,4 @@ class TargetInfo:
     remarks: tuple[str, ...] = ()
     """What the inspection itself caused, such as a rollback after a crash."""
     read_only: str = ""
-    """Why it cannot be written; "" where it can."""
+    """Why it cannot be written; "" if it can."""

@@ -244,7 +244,7 @@ async def test_r25_retry_submits_the_same_request_as_a_new_parent(engine: Engine
     again = await engine.retry(first.id)
     (second,) = await engine.wait([again.id])
     assert (second.request, second.retry_of, second.status) == (first.request, first.id, Status.COMPLETED)
-    with pytest.raises(UsageError, match="all of it is completed"):
+    with pytest.raises(UsageError, match="every operation completed"):
         await engine.retry(second.id, only_incomplete=True)
 
 

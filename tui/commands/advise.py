@@ -56,7 +56,7 @@ def advise(args: argparse.Namespace, settings: Settings) -> int:
 async def _advice(
     targets: Sequence[str], settings: Settings, budget: float | None
 ) -> tuple[list[tuple[str, tuple[Advice, ...]]], list[DbtendError]]:
-    """What each target needs, and why some could not be looked at: these keep nobody from knowing of the others."""
+    """The advice for each target, and the errors of those that could not be inspected."""
     advice: list[tuple[str, tuple[Advice, ...]]] = []
     errors: list[DbtendError] = []
     async with adviser(settings) as looking:

@@ -44,7 +44,7 @@ class Adviser:
 
 @asynccontextmanager
 async def adviser(settings: Settings) -> AsyncIterator[Adviser]:
-    """An adviser that does without the history where that cannot be read, and says so."""
+    """An adviser. If the history cannot be read, it works without it and says so."""
     async with AsyncExitStack() as stack:
         engine = None
         if _is_there(settings.store):
@@ -60,10 +60,10 @@ def _is_there(store: Path) -> bool:
 
 
 def to_run(asked: Sequence[Request], args: argparse.Namespace, settings: Settings) -> tuple[Sequence[Request], int]:
-    """The requests; with `--needed`, and without `--op`, only what of them is called for. With the exit code of that.
+    """The requests, with an exit code; with `--needed` and without `--op`, only their operations that advice calls for.
 
-    A target that needs nothing is told: where that is all there is to tell, as the result. One of which somebody has to
-    put something right first is refused.
+    A target that needs nothing is reported: as the result if there is no other. A target that a person must repair
+    first is refused.
     """
     if args.operations:
         return asked, OK
@@ -98,7 +98,7 @@ async def _with_damaged_indexes(
 async def _damaged_first(engine: Engine, request: Request) -> Request:
     if Operation.REINDEX in request.operations or request.options.objects:
         return request
-    # A server tells of some that no check of ours has found; a file only what the history tells.
+    # A server reports some that no check of dbtend has found; for a file only the history knows of any.
     if inspector.engine_of(request.target) is EngineName.SQLITE and not await engine.damaged_indexes(request.target):
         return request
     try:
@@ -131,7 +131,7 @@ async def _only_needed(
 
 
 def refused_until_put_right(request: Request, advice: Sequence[Advice]) -> str:
-    """`sales.db is damaged: nothing is done (...)`, where nothing can be before somebody has seen to what a check
+    """`sales.db is damaged: nothing is done (...)`, if a person must first repair the damage that a check
     found; else ""."""
     check = next((one for one in advice if one.operation is Operation.CHECK), None)
     if check is None:

@@ -164,7 +164,7 @@ def _first_word(options: Sequence[str]) -> int | None:
 
 
 def _value_error(error: argparse.ArgumentError, parser: argparse.ArgumentParser) -> UsageError:
-    """What is wrong with the value of an option. A value of the wrong kind is refused by its type in `typed_values`."""
+    """The error in the value of an option. Its type in `typed_values` refuses a value of the wrong kind."""
     action = next(action for action in parser._actions if "/".join(action.option_strings) == error.argument_name)
     why = "takes no value" if action.nargs == 0 else "needs a value"
     return UsageError(action.option_strings[0], why, f"see {parser.prog} --help")

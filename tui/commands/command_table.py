@@ -60,7 +60,7 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--needed", action="store_true",
-        help="only what `dbtend advise` calls for, now or soon; what --op names runs all the same",
+        help="only operations that `dbtend advise` calls for, now or soon; those of --op always run",
     )  # fmt: skip
     parser.add_argument(
         "--on-failure",
@@ -84,7 +84,9 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--until", type=typed_values.time_of_day, metavar="HH:MM", help="no operation and no step begins after it"
     )
-    parser.add_argument("--stop-at-limit", action="store_true", help="at the limit, also stop safely what is running")
+    parser.add_argument(
+        "--stop-at-limit", action="store_true", help="at the limit, also stop running operations safely"
+    )
     _how_options(parser)
     add_server_options(parser)
 
@@ -208,7 +210,7 @@ def _cancel_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _worker_options(parser: argparse.ArgumentParser) -> None:
-    # How who starts a worker hands it what was typed, and learns why it ended; they are no options for people.
+    # For the process that starts a worker: to pass passwords to it, and to learn why it ended. Not for people.
     parser.add_argument("--passwords-from-stdin", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
@@ -235,8 +237,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "run": Command(
         "TARGET... [OPTIONS]", "run maintenance in the foreground and wait for it", _run_options,
         "dbtend run sales.db --op vacuum --until 06:00",
-        TARGET_HELP + "\n\nCtrl-C asks for a safe cancel. SIGTERM gives running operations the grace period; what is\n"
-        "left goes on in a worker process if there is one, else it is cancelled. A second signal\n"
+        TARGET_HELP + "\n\nCtrl-C asks for a safe cancel. SIGTERM gives running operations the grace period. The\n"
+        "rest continues in a worker process if one runs, else it is cancelled. A second signal\n"
         "leaves at once. A run goes on if its terminal is lost.\n\n"
         "Exit codes:\n" + "\n".join(f"{code:5}  {meaning}" for code, meaning in MEANINGS.items()),
     ),
@@ -261,7 +263,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "retry": Command(
         "JOB [--failed]", "run an earlier job again", _retry_options, "dbtend retry 42 --failed",
-        "The new job has the same request and options. A time limit starts anew.",
+        "The new job has the same request and options. A time limit starts again.",
     ),
     "pin": Command("JOB", "keep a job in the history, whatever its age", _json_option, "dbtend pin 42"),
     "unpin": Command("JOB", "remove the pin of a job", _json_option, "dbtend unpin 42"),
@@ -279,7 +281,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "pause": Command("", "start no new job, in any process; running operations go on", _json_option, "dbtend pause"),
     "resume": Command("", "start jobs again", _json_option, "dbtend resume"),
     "doctor": Command(
-        "[TARGET...]", "versions, paths, permissions: what is wrong, and the fix", _json_option,
+        "[TARGET...]", "check versions, paths and permissions, and name the fixes", _json_option,
         "dbtend doctor sales.db",
     ),
     "completion": Command(

@@ -118,7 +118,7 @@ async def _examine(settings: Settings, targets: Sequence[TargetEntry]) -> list[C
 async def _opened(
     store: Path, attempt: Callable[[], Awaitable[Engine]], config: ConsoleConfig, *, mouse: bool
 ) -> Engine | None:
-    """The engine, as soon as it can be had; None where somebody did not want to wait. Raises StoreError."""
+    """The engine, once its store can be opened; None if the user did not want to wait. Raises StoreError."""
     try:
         return await attempt()
     except StoreBusyError:

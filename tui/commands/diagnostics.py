@@ -1,4 +1,4 @@
-"""What the doctor looks at: versions, paths, permissions, limits, targets; what is wrong, and the fix."""
+"""The checks of the doctor: versions, paths, permissions, limits and targets, with the fix for each problem."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _config(settings: Settings) -> tuple[Config, Check]:
 
 
 def store_files(store: Path, *, read_only: bool = False) -> Iterator[Check]:
-    """Places and permissions: the store must be writable, if it is to be, and is nobody else's business."""
+    """Checks paths and permissions: the store must be writable, unless it is read-only, and private."""
     directory = next(place for place in (store.parent, *store.parent.parents) if place.exists())
     if not directory.is_dir() or not (read_only or os.access(directory, os.W_OK | os.X_OK)):
         yield Check(Level.PROBLEM, "store", f"{directory} cannot be written", "allow it, or give another --store")
@@ -165,7 +165,7 @@ async def _targets(entries: Sequence[TargetEntry], settings: Settings, *, has_st
     async with AsyncExitStack() as stack:
         inspect: Inspect = partial(inspector.inspect, read_only=settings.read_only)
         if has_store and entries:
-            with suppress(StoreError):  # that of the store is told already
+            with suppress(StoreError):  # the check of the store has reported it
                 inspect = (await stack.enter_async_context(settings.engine())).inspect
         return [await _target(entry, inspect) for entry in entries]
 

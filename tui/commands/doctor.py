@@ -1,4 +1,4 @@
-"""`dbtend doctor`: versions, paths, permissions, targets; what is wrong, and the fix."""
+"""`dbtend doctor`: checks versions, paths, permissions and targets, with the fix for each problem."""
 
 from __future__ import annotations
 

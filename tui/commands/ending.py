@@ -1,8 +1,8 @@
 """The end of a run before its jobs are over, because a signal asks for it.
 
-Ctrl-C cancels. Where the system shuts down, what runs may end within the grace period; what is left then goes on in a
-worker process where there is one. Where there is none it is cancelled: it must not start hours later, at a time that
-nobody chose.
+Ctrl-C cancels. At a shutdown of the system, running jobs get the grace period; then the rest continues in a
+worker process if one runs. Without one it is cancelled: it must not start hours later, at an unexpected
+time.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ async def _nobody_elses(
 
 
 async def hand_over(engine: Engine, store: Path, own: Collection[int], announce: Announce) -> None:
-    """After what ran was handed back: leave it to a worker process, unless that has ended meanwhile."""
+    """After running jobs were handed back: leave them to a worker process, unless that has ended by now."""
     if not is_served(store):
         for job in await _cancel_what_is_left(engine, own, announce):
             announce(
@@ -121,7 +121,7 @@ async def _cancel(engine: Engine, ids: Collection[int], reason: Reason, announce
 
 
 async def _look_after_nothing(engine: Engine, ids: Collection[int]) -> None:
-    """Nobody may be left to look after the database where another process dies meanwhile: do not wait for that."""
+    """If another process dies now, perhaps none is left to recover its database: do not wait for that."""
     changes = engine.changes()
     while True:
         for job in await engine.jobs(ids):
@@ -131,7 +131,7 @@ async def _look_after_nothing(engine: Engine, ids: Collection[int]) -> None:
 
 
 async def _insist(engine: Engine, job: ParentJob, reason: Reason, announce: Announce, why: str = "") -> bool:
-    """Cancel, also where somebody keeps the store locked for long; whether that could be done. `why`: to be told."""
+    """Cancel, even if another process locks the store for long; returns whether that worked. `why`: announced."""
 
     def tell_why() -> None:
         if why:
@@ -143,7 +143,7 @@ async def _insist(engine: Engine, job: ParentJob, reason: Reason, announce: Anno
         except StoreError as error:
             announce(f"{_name(job)} cannot be cancelled yet: {error}")
             await asyncio.sleep(CANCEL_PAUSE)
-        except asyncio.CancelledError:  # by that the jobs are over, and nobody waits here any more
+        except asyncio.CancelledError:  # the jobs have ended, so no one waits here any more
             tell_why()
             raise
         else:

@@ -27,7 +27,7 @@ LOOK_EVERY = 0.2
 
 
 def cancel_by_force(wanted: JobId, store: Path, args: argparse.Namespace, settings: Settings) -> int:
-    """Raises UsageError where nothing runs that could be ended, or where it is not confirmed."""
+    """Raises UsageError if no such process runs, or without confirmation."""
     found = asyncio.run(_look(store, wanted))
     if not _is_confirmed(found, wanted, args.confirm):
         output.notice("nothing was done")
@@ -60,7 +60,7 @@ def _is_confirmed(found: ForceCancel, wanted: JobId, confirmation: str | None) -
 
 
 async def _end(store: Path, wanted: JobId, found: ForceCancel, worker: DetachedWorker) -> tuple[ParentJob, ChildJob]:
-    """End it, see to it that somebody looks after its database, and wait for that."""
+    """Kill it, have its database checked, and wait for that."""
     async with Engine.open(store) as engine:
         if await engine.preview_force_cancel(wanted) != found:
             raise UsageError(f"job {found.job}", "something has changed since it was asked for", "look again")

@@ -36,11 +36,11 @@ class Foreground:
     workers: int = 1
     """Targets at once."""
     max_running: int = 1
-    """Jobs at once on the store, whoever carries them out."""
+    """Jobs at once on the store, in all processes."""
     grace: float = 30.0
     """Seconds that what runs may go on for after SIGTERM."""
     retention: Retention | None = None
-    """By which old history is removed meanwhile."""
+    """How long history is kept; older jobs are removed during the run."""
 
 
 def carry_out(how: Foreground, submit: Submit, view: View) -> tuple[list[ParentJob], int]:
@@ -90,7 +90,7 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
 async def _submit(
     engine: Engine, workers: RunWorkers, submit: Submit, stop: Stop, announce: Announce
 ) -> Sequence[ParentJob]:
-    """Submit, unless a signal comes first. What is stored already at that moment is given, and nothing of it starts."""
+    """Submit, unless a signal comes first. Then the jobs stored by that time are returned, and none starts."""
     asked = asyncio.create_task(stop.asked.wait())
     submitting = asyncio.ensure_future(submit(engine))
     try:
@@ -120,7 +120,7 @@ def _each_once(announce: Announce) -> Announce:
 async def _until_ended(
     ended: asyncio.Task[StoreError | None], engine: Engine, workers: RunWorkers, announce: Announce
 ) -> None:
-    """Wait for the end of the processes that were told to stop: of one that runs something, however long that takes."""
+    """Wait until the stopping processes end, however long a running job takes."""
     while not ended.done():
         await asyncio.wait({ended}, timeout=_ENDING_SECONDS)
         running = [] if ended.done() else await run_by(engine, workers)

@@ -72,9 +72,9 @@ def _child_line(child: ChildJob, at: int, names: int, width: int) -> str:
 
 
 def _running(child: ChildJob, at: int, room: int) -> str:
-    """Bar, percent, what it is at, elapsed and what is left: each in its place, so that nothing jumps.
+    """Bar, percent, phase, elapsed and remaining time: each in its place, so that nothing jumps.
 
-    Where it is narrow the bar gives way first, then what it is at.
+    In a narrow window the bar gives way first, then the phase.
     """
     elapsed, progress = duration(run_duration(child, at)), child.progress
     if child.cancel_requested_at is not None:
@@ -99,7 +99,7 @@ def _bar(fraction: float | None, length: int) -> str:
 
 
 def fitted(lines: Sequence[Line], width: int, height: int) -> list[str]:
-    """The lines cut to the terminal. Where it is too low, what is over makes room for what runs."""
+    """The lines cut to the terminal. In a low one, ended jobs make room for running ones."""
     room = max(1, height - 1)
     if len(lines) > room:
         urgent = sorted(range(len(lines)), key=lambda at: (lines[at][0] is not Status.RUNNING, at))[: room - 1]
@@ -115,6 +115,6 @@ def _coloured(status: Status, text: str, *, on: bool) -> str:
 
 
 def redraw(drawn: int, lines: Sequence[str]) -> str:
-    """Go up over what was `drawn` and write over it: each line is cleared behind its text, so nothing flickers."""
+    """Go up over the `drawn` lines and write over them: each line is cleared behind its text, so nothing flickers."""
     up = f"\x1b[{drawn}A" if drawn else ""
     return up + "".join(f"\r{line}\x1b[K\n" for line in lines) + ("\x1b[J" if drawn > len(lines) else "")

@@ -1,4 +1,4 @@
-"""`dbtend history` and `show`: what is in the store. Neither creates one."""
+"""`dbtend history` and `show`: print jobs of the store. Neither creates one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How the command line names a target in its text: as the console does, by its name and label in the config file.
 
-What has no name there goes by its file. One process is one command, so there is one config file; it is read when the
-first target is named.
+A target without a name there is shown by its file. One process is one command, so there is one config file; it is
+read when the first target is named.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _sources: list[Callable[[], Config]] = []
 
 
 def use(config: Callable[[], Config]) -> None:
-    """From now on names are those of this config; none where it cannot be read, as a command may not need it."""
+    """Take names from this config from now on; from none if it cannot be read, as a command may not need it."""
     _sources[:] = [config]
     _names.cache_clear()
     _given.cache_clear()
@@ -39,7 +39,7 @@ def name_of(url: str) -> str:
 
 
 def label_of(url: str) -> str | None:
-    """The label as it was given; None where there is none."""
+    """The label of a target in the config; None without one."""
     given = _given(url)
     return given.label or None if given else None
 

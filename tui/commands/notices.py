@@ -1,4 +1,4 @@
-"""What a person should know of the store besides what was asked for."""
+"""Notices about the store that a person should see besides the result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tui.presentation.text import counted
 
 
 async def notices(engine: Engine) -> list[str]:
-    """That nothing starts, or that there is nobody to start it."""
+    """Says that jobs do not start, or that no worker process runs."""
     if pause := await engine.paused():
         return [nothing_starts(pause)]
     if any(process.alive for process in await engine.workers()):

@@ -18,14 +18,14 @@ lost = False
 
 
 def line(text: str = "") -> None:
-    """One line of the result, or several, there at once for whoever reads the pipe. No terminal obeys any of it."""
+    """Print one or several lines of the result at once, so that a pipe gets them. Terminal controls are escaped."""
     write(plain_lines(text) + "\n")
 
 
 def write(text: str) -> None:
     """What may be for a terminal to obey.
 
-    A reader that has gone away, or a full disk, is no reason to stop what is running: the rest goes nowhere."""
+    If the reader has gone away, or the disk is full, running jobs go on: the rest of the output is dropped."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -61,7 +61,7 @@ def _escaped(text: str) -> str:
 
 
 def notice(text: str) -> None:
-    with suppress(OSError):  # stderr may be gone, and with it whoever could be told
+    with suppress(OSError):  # stderr may be gone, and with it the reader
         print(f"dbtend: {without_credentials(plain_lines(text))}", file=sys.stderr, flush=True)
 
 
@@ -77,6 +77,6 @@ def traceback() -> None:
 def error(problem: DbtendError, *, as_json: bool) -> None:
     notice(plain(str(problem)))
     if as_json:
-        from tui.presentation import json_format  # the forms of all documents, of which the console shows none
+        from tui.presentation import json_format  # only --json needs it
 
         document(json_format.error(problem))

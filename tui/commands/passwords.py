@@ -1,4 +1,4 @@
-"""Passwords that servers ask for and nobody has: asked for at the terminal without echo, and kept in memory only."""
+"""Asks for missing passwords of servers at the terminal, without echo, and keeps them in memory only."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ TRIES: Final = 3
 
 
 def ask_for_missing(targets: Iterable[str]) -> None:
-    """Where there is a terminal, ask for what is missing to connect to each of these; else the command will say it.
+    """On a terminal, ask for the passwords missing for these targets; elsewhere the command will report it.
 
-    Raises UsageError, TargetError where a server cannot be connected to for another reason; PasswordNeededError where
-    none of what was typed is right.
+    Raises UsageError; TargetError if a server cannot be connected to for another reason; PasswordNeededError if
+    every typed password is wrong.
     """
     if sys.stdin is None or not sys.stdin.isatty():
         return
@@ -40,7 +40,7 @@ def ask_for_missing(targets: Iterable[str]) -> None:
 
 
 def _typed(prompt: str) -> str:
-    """What is typed, without echo; nothing where that cannot be had without echo, or nobody wants to say it."""
+    """The text typed without echo; empty if the terminal cannot hide it, or if no text is entered."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:

@@ -27,7 +27,7 @@ def instructions(job: JobId) -> Instructions:
 
 
 def events(seen: Mapping[JobId, ChildJob], job: ParentJob) -> Iterator[str]:
-    """A line for everything that happened to the children of `job` since they were `seen`."""
+    """A line for each event of the children of `job` since they were `seen`."""
     for child in job.children:
         before = seen.get(child.id)
         was = before.status if before else Status.PENDING
@@ -57,7 +57,7 @@ def progress_line(job: ParentJob, child: ChildJob, at: int) -> str:
 
 
 def progress_text(child: ChildJob, at: int) -> str:
-    """`0:31  50%  0:32 left  copying`: what is known of these."""
+    """`0:31  50%  0:32 left  copying`: the known ones of these."""
     return "  ".join(filter(None, (duration(run_duration(child, at)), *progress_parts(child, at))))
 
 

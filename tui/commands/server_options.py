@@ -75,7 +75,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         "--snapshot-wait", type=typed_values.wait, metavar="DURATION",
         help=of_operations(
             "snapshot_wait",
-            "how long a concurrent rebuild may wait for older transactions, which blocks nobody"
+            "how long a concurrent rebuild may wait for older transactions; this blocks no one"
             " (default: until the time limit, or 1h)",
         ),
     )  # fmt: skip
@@ -104,7 +104,7 @@ def _flag(group: argparse._ArgumentGroup, name: str, meaning: str) -> None:
 
 
 def server_options(usual: ServerOptions, args: argparse.Namespace) -> ServerOptions:
-    """What was typed, over what is usual."""
+    """The typed options; for the others the defaults."""
     if args.offline and args.snapshot_wait is not None:
         raise UsageError("--snapshot-wait", "means nothing with --offline, which waits for locks only", "leave one out")
     names = [field.name for field in fields(ServerOptions)]

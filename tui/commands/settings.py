@@ -37,7 +37,7 @@ class Settings:
 
     @property
     def given_config(self) -> Path | None:
-        """The config file, where it is not at its default place."""
+        """The config file, unless it is the default one."""
         return self.config_path if self.config_required else None
 
     def config(self) -> Config:

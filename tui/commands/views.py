@@ -1,4 +1,4 @@
-"""What is seen of jobs while they run: lines redrawn in place on a terminal, lines appended in a pipe."""
+"""How running jobs are shown: lines redrawn in place on a terminal, lines appended in a pipe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui.presentation.job_status import is_waiting
 _A_SECOND: Final = 1_000_000
 _HALF_A_MINUTE: Final = 30_000_000
 _Wait = tuple[JobId, int, WaitsFor | None]
-"""Of which child, in which attempt, for what."""
+"""A child, its attempt, and why it waits."""
 
 
 class View(Protocol):
@@ -76,7 +76,7 @@ class Milestones:
         self._told: dict[tuple[JobId, int], tuple[int, int]] = {}
 
     def reached(self, job: ParentJob, at: int) -> Iterator[str]:
-        """A line for each child of `job` of which there is something to tell at this time."""
+        """A line for each child of `job` with news to report now."""
         for child in job.children:
             fraction, key = child.progress.fraction, (child.id, child.attempt)
             if child.status is not Status.RUNNING or fraction is None or child.started_at is None:
@@ -95,7 +95,7 @@ class LockWaitTimer:
         self._told: dict[_Wait, int] = {}
 
     def begun(self, job: ParentJob, at: int) -> Iterator[str]:
-        """A line for each child of `job` that waits and of which that was not told."""
+        """A line for each waiting child of `job` whose wait was not reported yet."""
         for child in job.children:
             wait = child.id, child.attempt, child.progress.waits_for
             if not is_waiting(child):

@@ -20,7 +20,7 @@ def nothing_starts(pause: Pause) -> str:
 
 
 class Waiting:
-    """Tells whoever waits for jobs that the store is paused, or that another job keeps their target busy."""
+    """Reports that the store is paused, or that another job keeps a target busy."""
 
     def __init__(self, engine: Engine, announce: Callable[[str], None], *, max_running: int) -> None:
         """`max_running`: how many jobs run at once on the store and this host."""
@@ -31,7 +31,7 @@ class Waiting:
         self._told: set[int] = set()
 
     async def tell(self, jobs: Sequence[ParentJob]) -> None:
-        """Say what is new of what keeps `jobs` waiting."""
+        """Report new reasons why `jobs` wait."""
         pause = await self._engine.paused()
         if pause != self._pause:
             self._announce(nothing_starts(pause) if pause else "resumed: jobs start again")

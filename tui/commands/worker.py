@@ -67,7 +67,7 @@ def _serve(host: _Host, size: int) -> int:
         return OK
     if pool.cannot_work and pool.failure is not None:
         raise pool.failure
-    output.notice(plain(str(pool.failure or "worker: its processes end as soon as they are started")))
+    output.notice(plain(str(pool.failure or "worker: its processes end right after their start")))
     return FAILED
 
 
@@ -78,7 +78,7 @@ def _take_passwords() -> None:
         for url, password in given.items():
             typed_passwords.remember(str(url), str(password))
     except (ValueError, AttributeError):
-        why = "what is on standard input is no JSON object"
+        why = "standard input is no JSON object"
         raise UsageError("--passwords-from-stdin", why, "leave it out") from None
 
 
@@ -109,7 +109,7 @@ class _Host:
     """Seconds that what runs may go on for after it was asked to stop."""
     retention: Retention
     max_running: int
-    """How many jobs run at once on the store, whoever runs them."""
+    """How many jobs run at once on the store, in all processes."""
 
     async def work(self, process: PoolProcess) -> bool:
         """Carry out jobs; whether it was asked to stop, rather than had nothing left to do."""
@@ -123,7 +123,7 @@ class _Host:
                     with serving(self.store):
                         idle = [] if self.idle_exit is None else [_idle(engine, self.idle_exit)]
                         await first_of(stop.wait(), _idle_once(alone, engine), *idle)
-                    # From here on nobody relies on us, so what was submitted before is the last that is ours.
+                    # From here on no one counts on this process, so the jobs submitted before are the last ones for it.
                     if not stop.is_set() and not await engine.open_jobs():
                         return False
                 await engine.drain(self.grace)

@@ -22,7 +22,7 @@ PATIENCE: Final = 1.0
 
 
 class KeyHandled(Message):
-    """Follows a key to where it is handled: when it arrives there, the key has been dealt with."""
+    """Follows a key through the message queues. When it arrives, the key has been handled."""
 
     def __init__(self, number: int, screen: Screen[Any]) -> None:
         """`screen`: the one on which the key was pressed."""

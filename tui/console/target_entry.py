@@ -84,7 +84,7 @@ def about_url(text: str, url: str) -> FieldMessage:
 
 @frozen
 class Place:
-    """What was found at a URL."""
+    """The result of inspecting a URL."""
 
     url: str = ""
     same_as: str = ""
@@ -103,7 +103,7 @@ def place_of(url: str, others: Collection[TargetEntry], urls: CanonicalUrls) -> 
     except TargetError as error:
         return Place(url, same_as, error.why)
     except (DbtendError, RuntimeError):
-        return Place(url)  # `about_url` says what is wrong
+        return Place(url)  # `about_url` names the problem
     return Place(url, same_as)
 
 

@@ -75,7 +75,7 @@ def advice_to_open(child: ChildJob, how: Instructions) -> str:
     """What to do about how a child ended, where its steps are not shown."""
     if child.reason is Reason.OPERATION_ERROR:
         again = "" if found_damage(child) else f", {how.retry} to try again"
-        return f"{capitalized(how.show)} for every step and its error{again}."
+        return f"{capitalized(how.show)} for each step and its error{again}."
     return "" if child.reason is None or child.reason not in _ADVICE else _ADVICE[child.reason](how)
 
 

@@ -115,7 +115,7 @@ def plan(plan: Plan) -> Json:
 def advice(target: str, advice: Advice) -> Json:
     """Of three levels: where too little was looked at to know, `none`, and the fact `is_known` is false.
 
-    Where somebody has to put something right first, the fact `by_hand` is true; `obstacles` say why to run it does not
+    If a person must repair the database first, the fact `by_hand` is true. `obstacles` say why to run it does not
     help, or not with everything.
     """
     is_known = advice.level is not Level.UNKNOWN

@@ -54,7 +54,7 @@ class DetachedWorker:
         """
         Args:
             workers: how many jobs it carries out at once; None as its config says.
-            config_path: where that is not at its default place.
+            config_path: unless it is the default one.
             grace: seconds that what runs may go on for when it is stopped; None as its config says.
         """
         self._store = store
@@ -72,8 +72,8 @@ class DetachedWorker:
     def lacks(self, url: str) -> str:
         """What only this process has that it takes to connect to this target, in words; "" for nothing.
 
-        The worker process that takes on the next job may run already: it is told nothing any more. One that is still
-        to be started is told the passwords that were typed, and has our environment.
+        The worker process that takes on the next job may run already: it gets no more passwords. A new
+        process gets the typed passwords, and the environment of this one.
         """
         password = typed_passwords.typed_for(url)
         is_ours = self._process is not None and self._process.poll() is None
@@ -87,7 +87,7 @@ class DetachedWorker:
         return f"{listed(names)} {'is' if len(names) == 1 else 'are'} set here only" if names else ""
 
     def ensure(self) -> None:
-        """Start one unless there is one. Raises StoreError where that fails, or the last one failed at once."""
+        """Start one unless one runs. Raises StoreError if that fails, or if the last one ended at once."""
         if self._is_starting() or is_served(self._store):
             return
         if self._failed_at_once():
@@ -97,12 +97,12 @@ class DetachedWorker:
             self._process = self._start(self._told)
         except OSError as error:
             what = f": {error.filename}" if error.filename else ""
-            hint = "mend that, or run dbtend worker at a terminal"
+            hint = "fix that, or run dbtend worker at a terminal"
             raise StoreError("worker", f"cannot be started: {error.strerror}{what}", hint) from error
         self._started_at = time.monotonic()
 
     def stop(self) -> None:
-        """End the process that this object started, if any: safely, and by force where that takes too long."""
+        """End the process that this object started, if any: safely, or by force if that takes too long."""
         if self._process is None:
             return
         while self._process.poll() is None:
@@ -135,7 +135,7 @@ class DetachedWorker:
         with suppress(ValueError, KeyError, TypeError):
             told = json.loads(self._said)["error"]
             return StoreError("worker", told["message"], told["hint"])
-        return StoreError("worker", "it ended as soon as it was started", f"see {_log(self._store)}")
+        return StoreError("worker", "it ended right after its start", f"see {_log(self._store)}")
 
     @property
     def _is_young(self) -> bool:
@@ -185,11 +185,11 @@ def _start(store: Path, options: Sequence[str], secrets: Mapping[str, str], word
     """Start it.
 
     Args:
-        secrets: go through a pipe that nobody else can read, and are nowhere but in the memory of both processes.
+        secrets: go through a private pipe, and exist only in the memory of both processes.
         words: where it tells why it ends, if it has to.
     """
     idle_exit = str(IDLE_EXIT_SECONDS)
-    # Without -P a directory `tui` where the user happens to be would be run instead of ours.
+    # Without -P, Python would import a directory `tui` of the current directory instead of the installed package.
     command = [sys.executable, "-P", "-m", "tui.cli", "worker", "--json", "--idle-exit", idle_exit]
     command += ["--store", str(store)]
     log = _open_log(_log(store))

@@ -1,4 +1,4 @@
-"""What a worker process that runs already was started with: it never learns what is set in another process later."""
+"""The environment that a running worker process was started with: later changes elsewhere do not reach it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LOCKED: Final = re.compile(r"\d+: FLOCK +ADVISORY +READ +(\d+) [0-9a-f]+:[0-9a-
 def not_set_alike(wanted: Mapping[str, str], lock: Path) -> list[str]:
     """Those of the variables that the processes which hold this lock do not have, or have with another value.
 
-    All of them where that cannot be found out: for processes on another machine, and anywhere but on Linux.
+    All of them if that is unknown: for processes on another machine, and on systems other than Linux.
     """
     environments = list(_environments(lock))
     if not environments:
@@ -30,4 +30,4 @@ def _environments(lock: Path) -> Iterator[Mapping[str, str]]:
             variables = os.fsdecode(Path(f"/proc/{pid}/environ").read_bytes()).split("\0")
             yield {name: value for name, _, value in (variable.partition("=") for variable in variables)}
     except OSError:
-        yield {}  # one that may not be looked at has nothing of ours
+        yield {}  # the process of another user has no variables for this one

@@ -27,7 +27,7 @@ LIVED_LONG: Final = 3600.0
 """Seconds: a failure after that begins a new row."""
 
 STOPPED: Final = 10
-"""The exit code of a process that was asked to stop: then all of them are,"""
+"""The exit code of a process that was asked to stop: then the pool stops all,"""
 CANNOT_WORK: Final = 11
 """and of one that found a reason for which none of them can work, which stays."""
 
@@ -42,7 +42,7 @@ class PoolProcess:
     number: int
     """From 0."""
     lifeline: int
-    """A file descriptor that can be read when the pool's own process has died: nobody replaces or stops this one."""
+    """A file descriptor that becomes readable when the pool's own process has died: then no one manages this one."""
     identity: WorkerIdentity | None
     _words: int
 
@@ -98,8 +98,8 @@ class WorkerPool:
     """Runs `work` in `size` processes until all of them have ended by themselves, or a signal asks them to.
 
     Each is a fork of this process, which must have no thread and no database open, in a session of its own: a key at
-    the terminal is for this process alone. `work` returns the exit code. With `STOPPED` it was asked to stop by
-    somebody else: so all are. With `CANNOT_WORK` all are, too.
+    the terminal is for this process alone. `work` returns the exit code. `STOPPED`: a signal from outside
+    asked it to stop, so the pool stops all. `CANNOT_WORK` stops all, too.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class WorkerPool:
         Args:
             doing: what it does, for the log, such as `serving jobs.db`.
             identify: makes the identity of a process that is to be started; may raise StoreError.
-            leash: a file descriptor that can be read when nobody needs the pool any more: then all are killed.
+            leash: a file descriptor that becomes readable when the pool is no longer needed: then all are killed.
         """
         self._size = size
         self._doing = doing
@@ -245,7 +245,7 @@ class WorkerPool:
     def _heed_signals(self, wake: int) -> None:
         for number in os.read(wake, 4096) if select.select([wake], [], [], 0)[0] else b"":
             if self._asked and number == signal.SIGHUP:
-                continue  # nobody insists with it: a shell and the terminal both send it
+                continue  # it is no second request: a shell and the terminal both send it
             self._forced = self._asked
             self._ask(signal.SIGKILL if self._forced else number)
 

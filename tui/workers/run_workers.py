@@ -25,7 +25,7 @@ from tui.workers.signals import STOP_SIGNALS
 from tui.workers.tasks import first_of
 
 _CRASHED: Final = StoreError(
-    "worker processes", "they end as soon as they are started", "dbtend doctor looks at what they need"
+    "worker processes", "they end right after their start", "run dbtend doctor to find the cause"
 )
 log = logging.getLogger("dbtend")
 
@@ -64,11 +64,11 @@ class RunWorkers:
         """
         Args:
             workers: how many processes there are at most, each with one job at a time.
-            max_running: how many jobs run at once on the store, whoever runs them.
+            max_running: how many jobs run at once on the store, in all processes.
         """
         self._store, self._workers, self._at_most = store, workers, max_running
         self.pool = os.getpid()
-        """As which the processes tell to whom they belong."""
+        """The pid by which the worker processes know their pool."""
         self.run = uuid.uuid4().hex
         """For which jobs can be reserved that no other processes are to carry out."""
         self._host = socket.gethostname()
@@ -101,10 +101,10 @@ class RunWorkers:
         self._stopped.set()
 
     async def ended(self, announce: Callable[[str], None]) -> StoreError | None:
-        """Wait until none is left; why they could not work, where that is so.
+        """Wait until none is left. Returns why they could not work, if so.
 
         Args:
-            announce: is told what they have to say meanwhile, once where several say it.
+            announce: gets their messages during the wait, each only once.
         """
         loop, over, said = asyncio.get_running_loop(), asyncio.Event(), bytearray()
         failure: StoreError | None = None
@@ -152,7 +152,7 @@ class RunWorkers:
             flag.only_look()
         os.close(self._order)
         os.close(self._reports)
-        log.addHandler(logging.NullHandler())  # what is to be told is told by the run
+        log.addHandler(logging.NullHandler())  # the run itself reports problems
 
         from engine.execution.worker_runtime import preload_imports
 

@@ -31,19 +31,19 @@ def has_terminal() -> bool:
 
 @dataclass(slots=True)
 class Stop:
-    """Whether this process was asked to stop, and by whom."""
+    """Whether this process was asked to stop, and how."""
 
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     by_person: bool = False
-    """Somebody pressed Ctrl-C. The other signals come from a system that shuts down."""
+    """Ctrl-C was pressed. The other signals come from a system that shuts down."""
 
 
 @contextmanager
 def stop_signals(announce: Callable[[str], None]) -> Iterator[Stop]:
-    """Yield what the first signal asks for, with a word to whoever sent it.
+    """Yield the request of the first signal, and announce what happens.
 
-    The second ends the process where it stands. That is safe: an SQLite transaction that is cut off is rolled
-    back by whoever opens the database next, and the store knows that its owner is dead.
+    The second ends the process at once. That is safe: an interrupted SQLite transaction is rolled
+    back by the next process that opens the database, and the store knows that its owner is dead.
     """
     loop = asyncio.get_running_loop()
     stop = Stop()
@@ -53,7 +53,7 @@ def stop_signals(announce: Callable[[str], None]) -> Iterator[Stop]:
             stop.by_person = number is signal.SIGINT
             stop.asked.set()
             announce("stopping safely; once more to leave at once")
-        # Nobody insists with SIGHUP: a shell and the terminal both send it, and systemd may after SIGTERM.
+        # SIGHUP is no second request: a shell and the terminal both send it, and systemd may after SIGTERM.
         elif number is not signal.SIGHUP:
             sys.stdout.flush()
             os._exit(CANCELLED)

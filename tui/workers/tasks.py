@@ -8,7 +8,7 @@ from typing import Any
 
 
 async def first_of(*parts: Coroutine[Any, Any, object]) -> None:
-    """Run all until the first ends, and end the others; what went wrong in any of them is raised."""
+    """Run all until the first ends, and end the others. Raises the error of any of them."""
     tasks = [asyncio.ensure_future(part) for part in parts]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -46,7 +46,7 @@ RECOVERY_FAILED = f"its process died before it could stop, {RECOVERY_DIED_TOO}"
 
 
 def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
-    """Cancel pending children at once; ask running ones to stop. Finished ones stay as they are.
+    """Cancel pending children at once; ask running ones to stop. Finished ones do not change.
 
     A child that awaits recovery ends, too: its database is not recovered.
     """

@@ -1,7 +1,7 @@
 """That a process is alive is a fact, not a clock.
 
-Each process that runs children holds a lock on a file of its own beside the store. Whoever could take that lock
-knows that the owner is dead.
+Each process that runs children holds a lock on a file of its own beside the store. A process that gets this lock knows
+that the owner is dead.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from engine.system import locks
 from engine.system.private_files import directory_of, private_directory, unusable
 
 _WAIT_STATUS = 49
-"""Where that is in what Linux tells of a process, from its state on."""
+"""The position of the wait status in `/proc/PID/stat`, counted from the state."""
 STRAY_AFTER = 60.0
 """Seconds: a younger file may be one whose process is about to lock it."""
 
@@ -83,8 +83,8 @@ def death_of(store: Path, owner: str, pid: int | None, host: str | None) -> Deat
 def _death_unseen(lock: Path, pid: int) -> Death | None:
     """That a process is dead, as far as its parent, which has its lock as well, is stopped and has not seen that.
 
-    No other process gets its number before that. How it ended is read from what is left of it; what ended in order, or
-    may not be asked for that, is left to its parent, and so is one of which a thread has not ended yet.
+    The kernel reuses its number only after that. Its exit status is in its zombie entry. A process that ended normally,
+    that this user may not inspect, or that still has a running thread is left to its parent.
     """
     try:
         stat, threads = _stat_of(pid), list(Path(f"/proc/{pid}/task").iterdir())

@@ -82,7 +82,7 @@ def drop_triggers(connection: sqlite3.Connection) -> None:
 
 
 def triggers() -> list[str]:
-    """Rules that hold for every code path: closed vocabulary, legal transitions, one event for each."""
+    """The rules for all code paths: closed vocabulary, legal transitions, one event for each transition."""
     return [
         *_closed("parent_job", "engine", EngineName),
         *_closed("child_job", "operation", Operation),

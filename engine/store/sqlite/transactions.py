@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 FREE = "NOT EXISTS (SELECT 1 FROM child_job AS r WHERE r.status = 'running' AND r.target_key = c.target_key)"
 
 # In this order the first child whose target is free is also the first pending one of its parent.
-# Where many targets have work, one that is free is found among the oldest children. Where few have very much, and
-# all of them are busy, that would be a walk through everything: from some point on it goes from target to target.
+# With many targets, a free one is found among the oldest children. With few targets that are all busy, this search
+# would read every child: from some point on it goes from target to target.
 AMONG_THE_OLDEST = f"""
 SELECT parent_id, ordinal FROM (
     SELECT parent_id, ordinal, target_key FROM child_job INDEXED BY child_job_pending

@@ -148,7 +148,7 @@ class PostgresSession:
             isinstance(step, PgStep) and step.method is Method.REINDEX_CONCURRENTLY for step in planned.steps
         )
         if self._rebuilds_concurrently:
-            # Before the first step: later, these could not be told from leftovers of concurrent steps.
+            # Before the first step: later, leftovers of concurrent steps would look the same.
             await self._cleanup.remember(refresh=True)
         self._steps.totals.left_out = planned.left_out
         if operation is Operation.CHECK:

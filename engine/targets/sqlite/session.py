@@ -238,7 +238,7 @@ class SqliteSession(SqliteInspection):
         else:
             error = f"{problem}: the step changed the opened file, not the one at this path"
             left = "the step completed in the opened file"
-        if step.method is Method.VACUUM and step.has_follow_up:  # the follow-up fails, and its error says what is wrong
+        if step.method is Method.VACUUM and step.has_follow_up:  # the follow-up fails, and its error says why
             return replace(result, warnings=(*result.warnings, error), effect=None)
         return replace(result, status=Status.FAILED, error=error, error_is_finding=False, effect=None, left=left)
 

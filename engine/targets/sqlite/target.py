@@ -88,7 +88,7 @@ class SqliteTarget:
         pass  # no two of its options contradict each other
 
     def needs_confirmation(self, operation: Operation, options: Options) -> str:
-        return ""  # whoever has the file open waits, for seconds
+        return ""  # others who have the file open wait, for seconds
 
     def after_cancel(self, operation: Operation) -> str:
         return operation_specs.OFFERS[operation].after_cancel
@@ -147,8 +147,8 @@ class SqliteTarget:
         """A connection, what it has open, and whether what an earlier crash had left was rolled back before."""
         exposed = await asyncio.to_thread(hot_journal.others_may_plant_one, self.path)
         async with _leaving_no_traces(self.path) if read_only and not exposed else nullcontext():
-            # Also for a mere look, where that can be: an earlier crash may have to be rolled back before. Not where
-            # the last that closes would write a log back, nor where others could use that to have a file removed.
+            # Write access even for an inspection, if possible: an earlier crash may have to be rolled back first. Not
+            # if closing would write a log back, and not if other users could use the rollback to have a file removed.
             may_write, undropped, opened = await asyncio.to_thread(
                 lambda: (
                     files.may_be_written(self.path) and not files.has_log(self.path) and not exposed,

@@ -100,7 +100,7 @@ async def test_r16_a_statement_that_runs_in_another_process_is_interrupted(tmp_p
     *done, stopped = child.steps
     assert (stopped.object, stopped.status) == ("order", Status.CANCELLED)
     assert {step.status for step in done} <= {Status.COMPLETED}
-    assert child.error == (f"stopped after {len(done)} of 6 steps; what was done stays done" if done else None)
+    assert child.error == (f"stopped after {len(done)} of 6 steps; the completed steps stay" if done else None)
 
 
 async def test_r16_to_cancel_twice_is_to_cancel_once(store: SqliteStore) -> None:

@@ -74,7 +74,7 @@ async def test_where_a_backup_was_made_it_is_not_asked_for_again(tmp_path: Path)
 
 
 async def test_where_all_of_it_completed_there_is_nothing_to_repeat(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="all of it is completed"):
+    with pytest.raises(UsageError, match="every operation completed"):
         await retried(tmp_path, (VACUUM,), Options(verify=True), failed=set())
     async with Engine.open(tmp_path / "jobs.db") as engine:
         assert [job.status for job in await engine.history()] == [Status.COMPLETED]

@@ -120,7 +120,7 @@ def test_retry_runs_the_request_once_more(dbtend: CommandLine, sales: Path) -> N
     (job,) = result.json["jobs"]
     assert (job["id"], job["retry_of"], job["status"]) == (2, 1, "completed")
     assert "vacuum" in [child["operation"] for child in job["children"]]
-    assert dbtend("retry", "2", "--failed").err.startswith("dbtend: job 2: all of it is completed")
+    assert dbtend("retry", "2", "--failed").err.startswith("dbtend: job 2: every operation completed")
 
 
 def test_a_run_that_joined_a_job_leaves_it_alone(dbtend: CommandLine, sales: Path) -> None:

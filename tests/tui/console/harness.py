@@ -339,6 +339,6 @@ async def add_limited_job(store: SqliteStore, owner: str, clock: Clock, target: 
     assert claim is not None
     clock.forward(10)
     await store.enforce_time_limits()
-    stopped = Outcome(status=Status.CANCELLED, error="stopped after 2 of 9 steps; what was done stays done")
+    stopped = Outcome(status=Status.CANCELLED, error="stopped after 2 of 9 steps; the completed steps stay")
     await store.finish(claim, stopped, Report(progress=Progress(steps_done=2, steps_total=9)))
     return parent_id

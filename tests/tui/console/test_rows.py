@@ -181,7 +181,7 @@ def test_another_attempt_is_said_where_there_is_room(width: int, fraction: float
 
 STEPS_FAILED = "broken: UNIQUE constraint failed: item.note; 1 of 2 steps failed"
 LOCKED = "another connection holds a lock (waited 5 s)"
-STOPPED = "stopped after 2 of 9 steps; what was done stays done"
+STOPPED = "stopped after 2 of 9 steps; the completed steps stay"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from tui.console.views.status_banner import StatusBanner, banner_lines, not_stor
 
 LOST = StoreLostError("/srv/jobs.db", "was removed while it was in use", "put it back")
 UNREAD = StoreError("/srv/jobs.db", "is damaged", "restore it")
-NO_WORKER = StoreError("worker", "it ended as soon as it was started", "see /srv/jobs.db.d/worker.log")
+NO_WORKER = StoreError("worker", "it ended right after its start", "see /srv/jobs.db.d/worker.log")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ NO_WORKER = StoreError("worker", "it ended as soon as it was started", "see /srv
         ),
         (
             StatusBanner(no_worker=NO_WORKER, waiting=2),
-            "No worker: it ended as soon as it was started (see /srv/jobs.db.d/worker.log).",
+            "No worker: it ended right after its start (see /srv/jobs.db.d/worker.log).",
             Role.FAILED,
         ),
         (

@@ -219,7 +219,7 @@ def test_a_worker_that_is_handed_nonsense_says_so(dbtend: CommandLine, given: st
     environment = {**os.environ, **dbtend.environment}
     result = subprocess.run(command, input=given, env=environment, capture_output=True, text=True, timeout=60)
     assert result.returncode == 2
-    assert "what is on standard input is no JSON object" in result.stderr
+    assert "standard input is no JSON object" in result.stderr
 
 
 def test_what_shows_variables_does_not_show_it() -> None:

@@ -31,7 +31,7 @@ class TypedConfirmScreen(ModalScreen[bool]):
         """`tags`: labels of targets in the question, to be coloured."""
         super().__init__()
         self._tags = tags
-        self._word = word = plain(word).strip()  # the word as it is shown
+        self._word = word = plain(word).strip()  # the word as shown
         self._lines = [
             *wrapped(question, WIDTH),
             *wrapped(consequence, WIDTH),

@@ -22,7 +22,7 @@ from tui.presentation.text import GLYPH, plain, size
 
 @frozen
 class TargetState:
-    """A target and its last inspection: none yet, what was found, or why it cannot be opened."""
+    """A target and its last inspection: none yet, its result, or why the target cannot be opened."""
 
     entry: TargetEntry
     info: TargetInfo | None = None

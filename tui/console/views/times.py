@@ -16,7 +16,7 @@ def times(parent: ParentJob, width: int) -> list[Line]:
 
 
 def short_times(parent: ParentJob, now: int, width: int) -> list[Line]:
-    """The same in one line: whole parts, as many as fit; a date only where it is another day."""
+    """The same in one line: whole parts, as many as fit; with a date only for another day."""
     begin = parent.started_at or parent.created_at
     parts = [f"{'started' if parent.started_at else 'created'} {moment(begin, now)}"]
     if parent.finished_at:

@@ -23,7 +23,7 @@ KEPT = RECENT
 class JobTree(ItemList):
     """A parent unfolds when it starts; an ended one folds when the next one starts.
 
-    The parent under the cursor, and parents that the user folded or unfolded, stay as they are.
+    The parent under the cursor, and parents folded or unfolded by the user, do not change.
     """
 
     BINDINGS = bindings("open", "mark", "fold", "unfold", "fold-away")

@@ -110,7 +110,7 @@ class Condition:
     """Why the server does not count activity; "" if it does."""
 
 
-# As a subselect, a setting is read once, not for every table.
+# A subselect reads a setting once, instead of once per table.
 _SETTING: Final = "coalesce((opt ->> '{0}')::float8, (SELECT current_setting('{0}')::float8))"
 
 

@@ -31,7 +31,7 @@ _BEGIN: Final = f"BEGIN READ ONLY; SET LOCAL statement_timeout = '{TIMEOUT}s'"
 
 
 async def check(reader: Reader, query: str) -> str:
-    """What is wrong with the query, found without running it; "" for nothing.
+    """The problem with the query, found without running it; "" for none.
 
     Raises TargetError where the server cannot be asked.
     """

@@ -82,7 +82,7 @@ def chosen(objects: Sequence[str], relations: Sequence[Relation], schemas: Colle
 
 def _meant(name: str, meant: Sequence[Relation], schemas: Collection[str]) -> Relation:
     if not meant:
-        raise UsageError(f"object {name}", "is no table or index of the database", "give SCHEMA.NAME, as it is")
+        raise UsageError(f"object {name}", "is no table or index of the database", "give SCHEMA.NAME, spelled exactly")
     inside = [relation for relation in meant if not schemas or relation.schema in schemas]
     if not inside:
         of = listed(sorted({relation.schema for relation in meant}))

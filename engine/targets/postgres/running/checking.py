@@ -83,8 +83,8 @@ def remedy(indexes: Sequence[str], tables: Sequence[str]) -> str:
         return (
             f"{listed(tables, 3)} {'are' if several else 'is'} damaged, and no operation puts that right: restore"
             f" {'them' if several else 'it'} from a backup. Without one, save with pg_dump what can still be read, then"
-            " remove the damaged rows with the extension pg_surgery (heap_force_kill). Look for what is wrong with the"
-            " disk or the memory of the server. Then check again."
+            " remove the damaged rows with the extension pg_surgery (heap_force_kill). Examine the"
+            " disk and the memory of the server. Then check again."
         )
     if indexes:
         return "Run reindex, which rebuilds damaged indexes from their tables (REINDEX). Then check again."

@@ -42,7 +42,7 @@ class CleanupResult:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Warnings about what was dropped, and about unknown leftovers."""
+        """Warnings about dropped indexes, and about unknown leftovers."""
         dropped = [removal.text for removal in self.removals if not removal.problem]
         return (*dropped, self.problem) if self.problem else tuple(dropped)
 

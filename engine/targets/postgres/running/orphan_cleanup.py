@@ -26,10 +26,10 @@ _END: Final = "SELECT pg_terminate_backend(%s)"
 
 
 async def end_orphans(reader: Reader, name: str) -> list[str]:
-    """The server notices by itself that a process is gone, after a while; what still runs then is ended, and told.
+    """End the backends of earlier, dead attempts. Returns a line for each that was terminated.
 
-    `name`: of who asks; what comes before its last space is the same for all of ours. Raises TargetError where
-    something does not end.
+    The server ends them by itself, after a while. `name`: the application_name of this process; the part before its
+    last space is the same for all attempts. Raises TargetError if a backend does not end.
     """
     query = [f"{name.rpartition(' ')[0]} ", name]
     give_up, patience = time.monotonic() + ENDS_WITHIN, time.monotonic() + GONE_AFTER + 1
@@ -49,7 +49,7 @@ async def end_orphans(reader: Reader, name: str) -> list[str]:
 
 async def recovery_data(reader: Reader, step: PgStep) -> Facts:
     """Recovery data of a rewrite. Each rewrite gives the table a new file. Raises TargetError."""
-    assert step.subject is not None, "a rewrite has a table"  # noqa: S101 - a bug of ours
+    assert step.subject is not None, "a rewrite has a table"  # noqa: S101 - a bug
     (file,) = await reader.row(_FILE, [step.subject.oid], row=(int | None,))
     return {"method": step.method, "oid": step.subject.oid, "file": file}
 

@@ -1,8 +1,8 @@
 """How far a command is, from the rows of pg_stat_progress_*: pure. Versions differ in columns, never in a query.
 
-The work is cut into stages that weigh by what they are expected to cost. Of a stage that tells nothing of itself it is
-assumed that it goes on as fast as what came before, ever slower towards its end. Where it is known how long the step
-took before, that counts, too. What is told is where the step will be when it is read, never goes back, and never
+The work is cut into stages, weighed by their expected cost. A stage without progress of its own is assumed to run as
+fast as the stages before it, ever slower towards its end. The duration of an earlier run counts, too, if it is known.
+The reported fraction is extrapolated to the moment of reading. It never goes back, and never
 reaches the end.
 """
 
@@ -168,8 +168,8 @@ class Progress:
 class _Scan:
     """How far the scan of a table for an index is.
 
-    Now and then nothing is read, as what was read is sorted to make room. How long that takes altogether follows from
-    how fast is read where it is, and from how much of it all is reading.
+    Sometimes reading stops while the rows are sorted. The total time of these pauses follows from the speed of reading
+    and from the share of reading in the whole.
     """
 
     def __init__(self, reading_share: float, began: float) -> None:
@@ -203,11 +203,11 @@ def approach_end(share: float) -> float:
 def _waiting(row: Row) -> tuple[WaitsFor, str]:
     """What it waits for that the server calls a lock, and the phase in words.
 
-    The transactions of others are waited for by locks on their ids. Nobody queues behind these.
+    A wait for other transactions shows as a wait for a lock on their ids. No session queues behind it.
     """
     if row.get("wait_event") not in _OF_TRANSACTIONS:
         return WaitsFor.LOCK, f"{WAITING}: {row.get('blockers') or 'held by another session'}"
-    who, index = row.get("transactions") or "somebody", row.get("create_index") or {}
+    who, index = row.get("transactions") or "another session", row.get("create_index") or {}
     of = "snapshot" if index.get("phase") == "waiting for old snapshots" else "transaction"
     return WaitsFor.TRANSACTIONS, f"waiting for {of} of {who}"
 

@@ -79,7 +79,7 @@ def follow_up_notices(step: PgStep, following: Answer, *, waited: float, blocker
             return []
         why = errors.said(following.error)
         if following.error.sqlstate == errors.LOCK_TIMEOUT:
-            why = f"it waited {waited:g} s for a lock held by {blockers or 'somebody else'}"
+            why = f"it waited {waited:g} s for a lock held by {blockers or 'another session'}"
         return [missing_follow_up(step, why)]
     warnings = [notice for notice in following.notices if notice.is_warning]
     return [missing_follow_up(step, warnings[0].message)] if following.has_only_warned else warnings

@@ -137,7 +137,7 @@ class SizeTracker:
 
     def dropped(self, step: PgStep) -> int:
         """The size of a dropped index: 0."""
-        assert step.subject is not None, "a step without a subject is not measured"  # noqa: S101 - a bug of ours
+        assert step.subject is not None, "a step without a subject is not measured"  # noqa: S101 - a bug
         self._steps_left -= 1
         self._smaller.add(step.subject.lockable)
         return 0

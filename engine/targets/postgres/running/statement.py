@@ -80,7 +80,7 @@ class Answer:
 
 
 class Statements:
-    """Runs the commands of one connection, one after another. Nothing else may use it meanwhile.
+    """Runs the commands of one connection, one after another. No one else may use the connection until it ends.
 
     By libpq itself, and listening at the socket between commands, too: what psycopg does about each command would
     delay many short steps.

@@ -74,7 +74,7 @@ async def uncounted_standbys(reader: Reader, options: ServerOptions) -> list[str
 
 
 async def options_problem(reader: Reader, options: ServerOptions) -> str:
-    """What is wrong with the throttling options; "" for nothing. The query is not run. Raises TargetError."""
+    """The problem with the throttling options; "" for none. Does not run the query. Raises TargetError."""
     if options.max_lag is not None:
         try:
             if (await reader.row_or_error(_HIDDEN, row=(bool,)))[0]:

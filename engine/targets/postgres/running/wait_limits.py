@@ -1,8 +1,8 @@
 """How long a step may wait, by what it waits for.
 
-The server has one lock_timeout. For a rebuild that is concurrent it would end the wait for a lock, behind which others
-queue, as well as the wait for transactions that may still see the old index, which keeps nobody from reading or
-writing. So there the server gets the longer of both limits, and the shorter one is kept here.
+The server has one lock_timeout. For a concurrent rebuild it would end two kinds of waits: for a lock, behind which
+others queue, and for transactions that may still see the old index, which blocks no reader and no
+writer. So the server gets the longer of both limits, and this module enforces the shorter one.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class WaitLimits:
         """Set when a limit is exceeded."""
 
     def server_limit(self, now: float) -> float:
-        """The lock_timeout for the server of a step that is concurrent: enough for either wait, and a little more, so
-        that it only ends what nobody watches."""
+        """The lock_timeout for the server of a concurrent step: enough for either wait, and a little more, so that it
+        only ends waits that this module does not watch."""
         longest = self._snapshot_wait
         if longest is None:
             longest = SNAPSHOT_WAIT if self._closes_at is None else self._closes_at - now

@@ -72,7 +72,7 @@ def _pages_to_spare(leaves: Leaves, page_size: int) -> int:
 
 
 def space_advice(condition: Condition, past: TargetHistory) -> tuple[Advice, Advice]:
-    """Advice on incremental vacuum and on VACUUM; at most one of them is needed."""
+    """Advice on incremental vacuum and on VACUUM. At most one is needed."""
     packing = packing_of(condition)
     condition = replace(condition, packing=packing, leaves=None)  # drops a long tuple
     waste = waste_of(condition)
@@ -152,7 +152,7 @@ def _level(waste: Waste, condition: Condition) -> Level:
 def _recently_vacuumed(condition: Condition, past: TargetHistory) -> str:
     """That VACUUM packed the pages and little was written since, as text; "" where unknown.
 
-    The size of the log bounds what was written since, if the file itself was not.
+    The size of the log bounds the writes since then, if the file itself did not change.
     """
     run = past.vacuumed
     if run is None or condition.changed_at is None or condition.changed_at > run.at:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def statistics_advice(condition: Condition) -> tuple[Advice, Advice]:
-    """Advice on ANALYZE and on optimize; at most one of them is needed.
+    """Advice on ANALYZE and on optimize. At most one is needed.
 
     Optimize is quick: it analyzes only tables without statistics or with statistics that are ten times off, and
     reads a limited number of rows.

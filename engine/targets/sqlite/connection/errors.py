@@ -78,7 +78,7 @@ def is_nothing_beside(error: sqlite3.Error) -> bool:
 
 
 def is_left_half_done(error: sqlite3.Error) -> bool:
-    """Whether an earlier crash has to be rolled back, which who only reads cannot."""
+    """Whether an earlier crash must be rolled back first, which a read-only connection cannot do."""
     return getattr(error, "sqlite_errorname", "") == "SQLITE_READONLY_ROLLBACK"
 
 
@@ -93,7 +93,7 @@ _WAIT_LONGER: Final = "try again later, or with a longer lock timeout"
 
 
 def explain(error: sqlite3.Error, lock_timeout: float, in_use: str = "") -> str:
-    """One or two sentences on what happened and what to do. `in_use`: who holds the database, where that is known."""
+    """One or two sentences: what happened, and what to do. `in_use`: the processes that hold the database, if known."""
     if is_busy(error):
         who = in_use or "another connection uses the database"
         when = f"within {lock_timeout:g} s" if lock_timeout else "at once"

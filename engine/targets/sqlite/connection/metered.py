@@ -1,4 +1,4 @@
-"""A connection that counts what it does, so that progress can be told."""
+"""A connection that counts its work, for progress."""
 
 from __future__ import annotations
 

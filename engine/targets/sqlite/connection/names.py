@@ -24,7 +24,7 @@ def folded(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """`text` as an SQL string; where it is a path with bytes that are no UTF-8, as an expression that gives them.
+    """`text` as an SQL string; a path that is not UTF-8 as an expression with the same bytes.
 
     Raises ValueError for a NUL, which SQL cannot hold.
     """
@@ -48,7 +48,7 @@ def _url_char(char: str) -> str:
 def connection_uri(path: str, *, writing: bool = True, immutable: bool = False) -> str:
     """What SQLite opens: the existing file at the absolute `path`, never a new one.
 
-    `immutable`: nobody can change it meanwhile, so that no lock is taken, and no log or journal looked for.
+    `immutable`: the file cannot change. SQLite then takes no lock, and looks for no log and no journal.
     """
     mode = "mode=rw" if writing else "mode=ro"
     return f"file:{percent_encoded(os.fsencode(path))}?{mode}{'&immutable=1' if immutable else ''}"

@@ -29,7 +29,7 @@ _LONGEST_PAUSE: Final = 0.1
 async def open_connection(
     uri: str, lock_timeout: float, cancel: asyncio.Event | None = None, waiting: Waiting | None = None
 ) -> aiosqlite.Connection:
-    """A connection that has read the schema, so that what is no database fails here. Raises as `read` does."""
+    """A connection that has read the schema, so that opening a file without a database fails here. Raises as `read`."""
     opening = asyncio.ensure_future(_open(uri))
     try:
         connection = await wait_uncancelled(opening)
@@ -50,7 +50,7 @@ async def _open(uri: str) -> aiosqlite.Connection:
     try:
         connection.text_factory = _text
         await rows_of(connection, "PRAGMA trusted_schema = OFF")
-        # Somebody who writes another file over one that is mapped ends this process. A step may ask for it.
+        # With mmap, a process that overwrites the file would crash this one. A step may switch it on.
         if await rows_of(connection, "PRAGMA mmap_size = 0") not in ([], [(0,)]):
             raise sqlite3.NotSupportedError("the file cannot be read without being mapped into memory")
     except BaseException:
@@ -66,7 +66,7 @@ def _text(raw: bytes) -> str:
 
 @contextlib.contextmanager
 def texts_noted(connection: aiosqlite.Connection, note: Callable[[str], object]) -> Iterator[None]:
-    """Each text that is read meanwhile goes to `note` as well, at once and from another thread.
+    """Passes each text that is read to `note`, at once and from another thread.
 
     Python looks for the next row before it gives one away, so that the last one before an error is known here only.
     """
@@ -107,7 +107,7 @@ async def compiled(connection: aiosqlite.Connection, sql: str) -> None:
 
 async def _compiled(connection: aiosqlite.Connection, sql: str) -> None:
     with _errors_of_sqlite():
-        # Its rows, of which there may be a million, are left alone.
+        # Its rows are not fetched: there may be a million.
         await (await connection.execute(f"EXPLAIN {sql}")).close()
 
 
@@ -179,8 +179,8 @@ async def all_in_transaction(
     cancel: asyncio.Event,
     waiting: Waiting | None = None,
 ) -> None:
-    """As `in_transaction`, of commands that give no rows: without coming back from the thread between two of them."""
-    # A script has to begin its transaction itself: Python commits before it executes one.
+    """As `in_transaction`, for commands without rows: all run in one call of the thread."""
+    # The script begins its transaction itself: Python commits before it executes a script.
     script = "; ".join(("BEGIN IMMEDIATE", *commands))
 
     async def attempt() -> None:
@@ -218,7 +218,7 @@ async def _committed(
 
 
 async def nobody_else_uses(connection: aiosqlite.Connection) -> None:
-    """Raises SQLITE_BUSY where somebody holds a lock that keeps others from committing."""
+    """Raises SQLITE_BUSY if another connection holds a lock that blocks commits."""
     await short(connection, "BEGIN EXCLUSIVE")
     await short(connection, "ROLLBACK")
 

@@ -50,7 +50,7 @@ class Part:
 
     @property
     def warning(self) -> str:
-        """What is not looked at, and why; "" where all of it is."""
+        """The parts that are not checked, and why; "" if all are."""
         if self.table is None or not self.problem:
             return ""
         name, why = self.table.name, f"{self.problem}, which only its application has"

@@ -36,7 +36,7 @@ _EACH: Final = 20e-6  # seconds for an index that is rebuilt, however small,
 _EACH_LOOKED_AT: Final = 6e-6  # and for a table that is analyzed or checked
 _EACH_OPCODES: Final = 24
 _ANALYZE_A_BYTE: Final = 1e-9  # of all tables together: no more than that
-_RELOADED: Final = 1.5e-6  # for each table, where the statistics of all are read anew: after every ANALYZE
+_RELOADED: Final = 1.5e-6  # for each table, when the statistics of all are reloaded: after every ANALYZE
 _FOUND_IN_SCHEMA: Final = 5e-9  # for each table or index that is passed over to find one
 _CREATED: Final = 18e-9  # a copy reads all of the schema there is by then, for each table or index that it creates
 
@@ -46,8 +46,8 @@ class Cost:
     seconds: float | None = None
     """None where nothing is known."""
     course: tuple[tuple[float, float], ...] = ()
-    """How many opcodes are executed after so many seconds, (opcodes, seconds), from the start to the end; empty where
-    its progress cannot be told by them."""
+    """Points (opcodes, seconds) from the start to the end; empty if opcodes cannot measure
+    its progress."""
 
 
 def reindex(index: Index) -> Cost:
@@ -83,7 +83,7 @@ def finding(parts: int, objects: int) -> float:
 
 
 def quick_check(tables: Iterable[Table], pages: int = 0) -> Cost:
-    """Of these tables; with the structure of all `pages` of the file where all of it is checked."""
+    """The cost of checking these tables; with the structure of all `pages` if the whole file is checked."""
     parts = (_part(table.rows, _checked(table), _QUICK_CHECK, _EACH_LOOKED_AT) for table in tables)
     return _cost([_structure(pages), *parts])
 
@@ -121,7 +121,7 @@ def copy_check(volume: int) -> Cost:
 
 
 def checkpoint(volume: int) -> Cost:
-    """Of a write-ahead log through which `volume` bytes have gone: most of them have been written back meanwhile."""
+    """The cost of a write-ahead log after `volume` written bytes. Most are back in the file already."""
     return Cost(seconds=SHORTEST + volume * _CHECKPOINT)
 
 
@@ -157,7 +157,7 @@ def _part(rows: int | None, opcodes_a_row: float, seconds: float, each: float = 
 
 
 def _cost(parts: Iterable[Part | None]) -> Cost:
-    """Of parts one after the other. What is not known of some of them is left out."""
+    """The cost of parts one after the other. Unknown ones are left out."""
     known = [part for part in parts if part is not None]
     if not known:
         return Cost()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.targets.sqlite.reading.reader import Reader
 
 WOULD_OPTIMIZE: Final = "PRAGMA main.optimize=0x10013"
-"""The statements that optimize would run, of which it runs none."""
+"""Lists the statements that optimize would run, and runs none."""
 _PRAGMAS: Final = {CheckLevel.FULL: "integrity_check", CheckLevel.QUICK: "quick_check"}
 
 

@@ -1,4 +1,4 @@
-"""What stands against an operation: what speaks against its plan, and what keeps it from doing what is needed."""
+"""Obstacles to an operation: problems of its plan, and conditions that keep it from doing its work."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _STATISTICS: Final = frozenset({Operation.ANALYZE, Operation.OPTIMIZE})
 async def find_obstacles(
     reader: Reader, needed: Collection[Operation], *, damaged: Sequence[str], full_text: Iterable[str]
 ) -> Obstacles:
-    """What keeps these operations from doing what is needed. `damaged`: the indexes that are to be rebuilt,
-    `full_text`: and those that are to be merged. Raises TargetError."""
+    """The conditions that keep these operations from doing their work. `damaged`: the indexes to rebuild;
+    `full_text`: those to merge. Raises TargetError."""
     tables = await reader.tables_uncounted() if {*needed} & {Operation.CHECK, *_STATISTICS} else []
     vacuum = await against_vacuum(reader, force=False) if Operation.VACUUM in needed else None
     parts = await parts_to_check(reader, tables, CheckLevel.QUICK) if Operation.CHECK in needed else []

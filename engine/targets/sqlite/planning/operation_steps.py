@@ -26,17 +26,17 @@ OPTIMIZE: Final = "PRAGMA optimize=0x10012"
 # The same, which only tells what it would analyze.
 OPTIMIZE_DRY: Final = "PRAGMA optimize=0x10013"
 OPTIMIZED_AT_ONCE: Final = 20
-"""Tables of which SQLite analyzes each on its own: it reads the statistics of all anew for each."""
+"""Up to so many tables SQLite analyzes one by one: it reloads the statistics of all tables after each."""
 ANALYZED_AT_ONCE: Final = 1.0
 """Seconds that one ANALYZE of everything may take."""
 REBUILT_SOON: Final = 1.0
-"""Seconds that it may take to rebuild all indexes where nobody counts rows to find those that are not small."""
+"""Seconds that rebuilding all indexes may take, below which rows are not counted to find the small ones."""
 OPTIMIZE_LIMIT: Final = 2000
 """Rows of each index that it looks at where tables are few."""
 PAGES_AT_ONCE: Final = 1000
 MERGED_AT_ONCE: Final = 500
 CHANGES_A_PAGE: Final = 4
-"""Rows that a merge changes: each page, and its entry, is written anew and removed."""
+"""Rows that a merge changes: it removes and rewrites each page and its entry."""
 SHARE_OF_INDEXES: Final = 0.35
 """Of a database, as a rule."""
 
@@ -110,7 +110,7 @@ def log_written_back(summary: Summary, reason: str) -> list[SqliteStep]:
 
 
 def analyze_all_steps(summary: Summary, limit: int | None) -> list[SqliteStep]:
-    """All tables in one statement, whatever is in them; none where they are few, or where that may take long."""
+    """All tables in one statement, whatever they contain; none if they are few, or if that may take long."""
     cost = costs.analyze_all(summary.used, summary.tables)
     if summary.tables < grouping.FEWEST or cost.seconds is None or cost.seconds > ANALYZED_AT_ONCE:
         return []
@@ -135,7 +135,7 @@ def analyze_steps(
     whole: str = "",
     failing: Collection[str] = (),
 ) -> list[SqliteStep]:
-    """`objects`: what was asked for by name. `whole`: why no table is analysed on its own, where that is so. `failing`:
+    """`objects`: the requested names. `whole`: why no table is analyzed on its own, if so. `failing`:
     the tables that cannot be analyzed."""
     asked = {folded(name) for name in objects}
     step = _analyze(summary, limit)
@@ -207,7 +207,7 @@ def reindex_steps(
 ) -> list[SqliteStep]:
     """One step per index, so that each has its own outcome, or for many small ones. The schema is named because a bare
     `REINDEX "nocase"` would rebuild by collation and leave an index of that name alone. `tables`: with all indexes.
-    `whole`: why no index is rebuilt on its own, where that is so. `failing`: the indexes that cannot be rebuilt."""
+    `whole`: why no index is rebuilt on its own, if so. `failing`: the indexes that cannot be rebuilt."""
     step = SqliteStep(
         method=Method.TRANSACTION,
         operation=Operation.REINDEX,
@@ -261,7 +261,7 @@ def are_rebuilt_soon(summary: Summary) -> bool:
 def _index_sizes(indexes: Iterable[Index], tables: Sequence[Table], summary: Summary) -> list[int]:
     """How big each index is likely to be: its share of the entries of all.
 
-    One that is a table itself has a share of the rest. Where it is not known how many rows there are, it is as big as
+    One that is a table itself has a share of the rest. With an unknown number of rows it counts as big as
     any.
     """
     cells = sum((table.rows or 0) * table.columns for table in tables)

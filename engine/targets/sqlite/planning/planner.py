@@ -1,4 +1,4 @@
-"""The plan of an operation: what has to be looked at for it, put together."""
+"""The plan of an operation, made from everything that was read for it."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ async def _analyze(reader: Reader, summary: Summary, options: Options) -> Operat
 
 
 async def _why_whole(reader: Reader, options: Options) -> str:
-    """Why no table or index is done on its own, where that is so."""
+    """Why no table or index is processed on its own; "" if they are."""
     nameless = sorted(await reader.names_that_are_no_text()) if not options.objects else []
     return f"all at once: {preflight.no_text(nameless)}" if nameless else ""
 
@@ -150,7 +150,7 @@ async def indexes_of(reader: Reader, tables: Sequence[Table], objects: Sequence[
 async def _keys(reader: Reader, tables: Sequence[Table], objects: Sequence[str]) -> list[Index]:
     """WITHOUT ROWID tables, as the indexes that they are: of those that were asked for, or of all.
 
-    Without those in which a virtual table keeps what is its own.
+    Without the tables in which a virtual table keeps its own data.
     """
     if not any(table.without_rowid for table in tables):
         return []

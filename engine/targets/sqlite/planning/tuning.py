@@ -1,7 +1,7 @@
 """How the connection of an operation is set up: chosen by the size of the database and by what the machine has left.
 
-Nothing here touches durability or what is left of deleted data: `synchronous`, `secure_delete` and the journal mode
-stay as they are. All that is chosen was measured to be faster than SQLite's defaults; what made nothing faster (large
+No setting here touches durability or deleted data: `synchronous`, `secure_delete` and the journal mode
+do not change. Each setting was measured to be faster than SQLite's default; settings without a gain (large
 caches, in-memory sorters for REINDEX) is not here.
 """
 
@@ -18,7 +18,7 @@ MEMORY_FOR_TEMPORARY: Final = 1.1
 _SHARE_FOR_TEMPORARY: Final = 0.4  # of the memory available: two at once still leave some to others
 _SHARE_FOR_CHANGES: Final = 1 / 16
 _MOST_CHANGES: Final = 16 << 20  # more would be written at the end, when there is nothing else left to do
-_PARTS: Final = 8  # a database is written back in: in fewer, its progress would be told in jumps
+_PARTS: Final = 8  # a database is written back in: with fewer, progress would jump
 _FEWEST_CHANGES: Final = 8 << 20  # below that SQLite's own cache does as well
 _SORTERS: Final = 3  # helper threads; more of them made nothing faster
 _MOST_AT_ONCE: Final = 4
@@ -43,9 +43,9 @@ class Tuning:
     mapped: int = 0
     """Bytes of the file that are mapped into memory, and need no copying to be read."""
     read_ahead: bool = False
-    """Whether it pays to read the whole file first, in order, where it is not in the page cache."""
+    """Whether reading the whole file first, in order, pays off if it is not in the page cache."""
     write_behind: bool = False
-    """Whether what is written goes to the disk meanwhile, so that there is less to wait for at the end."""
+    """Whether writes go to the disk during the step, which leaves less to sync at the end."""
     parallel: int = 1
     """How many objects at once, on a connection each."""
     memory: int | None = None
@@ -64,8 +64,8 @@ def tuning(
 ) -> Tuning:
     """The settings for `operation` on a file of `size` bytes, `used_bytes` of them in pages that are not free.
 
-    `memory`: bytes available, None where that is not known. `local`: the file lies on this machine, so that it may
-    be mapped. `whole`: it looks at all of the file, and not only at named tables or at a few rows of each.
+    `memory`: bytes available, None if unknown. `local`: the file lies on this machine, so that it may
+    be mapped. `whole`: the operation reads the whole file, and not only named tables or a few rows of each.
     """
     return Tuning(
         temporary=_temporary(used_bytes, memory) if operation is Operation.VACUUM else 0,
@@ -102,7 +102,7 @@ def pragmas(chosen: Tuning) -> tuple[str, ...]:
 
 
 def in_words(chosen: Tuning) -> str:
-    """What is set, and why, for people; empty where everything is as SQLite has it."""
+    """The settings and why, as text; empty if all are SQLite's defaults."""
     parts = []
     if chosen.temporary:
         parts.append(f"temporary files in memory ({size(chosen.temporary)} of {size(chosen.memory)} available)")

@@ -63,10 +63,10 @@ WHERE type = 'table' AND rootpage > 0 AND name IN ('sqlite_stat1', 'sqlite_stat3
 
 BTREES: Final = "SELECT count(*) FROM main.sqlite_schema WHERE rootpage > 0"
 
-# VACUUM would silently drop these: of what has pages of its own it copies only what starts with CRE.
+# VACUUM would silently drop these: of objects with pages of their own it copies only those whose SQL starts with CRE.
 LOST_BY_VACUUM: Final = "SELECT name FROM main.sqlite_schema WHERE rootpage > 0 AND sql NOT GLOB 'CRE*'"
 
-# VACUUM numbers the rows of these anew, unless their rowids are 1, 2, 3, ...: each with its columns. One with an index
+# VACUUM renumbers the rows of these, unless their rowids are 1, 2, 3, ...: each with its columns. A table with an index
 # keeps its numbers today, which SQLite does not promise.
 RENUMBERED_BY_VACUUM: Final = r"""
 SELECT t.name, x.name FROM main.sqlite_schema AS t, temp.pragma_table_xinfo(t.name, 'main') AS x
@@ -88,7 +88,7 @@ SELECT name, type, sql FROM main.sqlite_schema WHERE type IN ('view', 'trigger')
 
 VIRTUAL_TABLES: Final = "SELECT name, sql FROM main.sqlite_schema WHERE type = 'table' AND rootpage = 0"
 
-# What is stored in UTF-16 is text in any case, once SQLite has turned it into UTF-8.
+# Text stored as UTF-16 is always valid once SQLite has converted it to UTF-8.
 NAMES: Final = """
 SELECT CAST(name AS BLOB) FROM main.sqlite_schema
 WHERE type IN ('table', 'index') AND (SELECT encoding FROM temp.pragma_encoding) = 'UTF-8'
@@ -101,7 +101,7 @@ def columns_of(table: str) -> str:
 
 
 def key_of(index: str) -> str:
-    """The columns by which an index is ordered, each with its collation; None of an expression."""
+    """The columns of an index in its order, each with its collation; None for an expression."""
     return f"SELECT name, coll FROM temp.pragma_index_xinfo({literal(index)}, 'main') WHERE key ORDER BY seqno"
 
 
@@ -110,7 +110,7 @@ SELECT t.name, count(DISTINCT k.id) FROM main.sqlite_schema AS t, temp.pragma_fo
 WHERE t.type = 'table' AND t.rootpage > 0 GROUP BY t.name
 """
 
-# Which of them are there SQLite does not say: its list also has those that it only read of in the schema.
+# SQLite does not say which of them exist: its list also has those that it only read about in the schema.
 COPIED_SCHEMA: Final = """
 SELECT tbl_name, name, sql FROM main.sqlite_schema WHERE type IN ('table', 'index') AND rootpage > 0 AND sql IS NOT NULL
 ORDER BY type = 'index'
@@ -159,7 +159,7 @@ class Summary:
 
     @property
     def facts(self) -> Facts:
-        """The same as it is told and stored."""
+        """The summary as facts, for the store and for screens."""
         return {name: value for name, value in asdict(self).items() if name != "auto_vacuum"}
 
 

@@ -1,4 +1,4 @@
-"""What of a schema cannot be made anew here, as VACUUM does it before it copies: tried on empty databases."""
+"""Finds the parts of a schema that this process cannot recreate, as VACUUM must. Uses empty databases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps an operation from doing here what is needed: values."""
+"""The conditions that keep an operation from doing its work on this database: values."""
 
 from __future__ import annotations
 

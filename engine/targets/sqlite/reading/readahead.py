@@ -21,7 +21,7 @@ class Readahead:
         self._reading: asyncio.Future[None] | None = None
 
     async def begin(self) -> None:
-        """Start, once, where that makes what follows faster."""
+        """Start, once, if that makes the next reads faster."""
         if self._reading is None and (found := await asyncio.to_thread(self._worth_reading)) is not None:
             descriptor, size = found
             reading = asyncio.to_thread(read_ahead, descriptor, size, self._stop, lambda _: None)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Reader:
-    """Reads the database `opened` through `connection`. Every method raises TargetError where it cannot be read."""
+    """Reads the database `opened` through `connection`. Every method raises TargetError if a read fails."""
 
     def __init__(
         self, connection: aiosqlite.Connection, opened: OpenedFile, lock_timeout: float, blockers: BlockerFinder
@@ -39,7 +39,7 @@ class Reader:
         self.cancel: asyncio.Event | None = None
         """unless this is set before."""
         self._tables: tuple[int, list[Table]] | None = None
-        """Those that were read last, and at which version of what others have committed."""
+        """The tables as last read, with the data_version of that moment."""
 
     async def rows(self, sql: str) -> list[Any]:
         try:
@@ -93,7 +93,7 @@ class Reader:
         )
 
     def _sizes(self) -> tuple[int, int]:
-        """Those of what was opened, or none: what lies at its path by now may be another file."""
+        """The sizes of the opened files; None if another file is at the path by now."""
         sizes = file_size(self.path), file_size(self.path + "-wal")
         self.opened.require()
         return sizes
@@ -105,7 +105,7 @@ class Reader:
     async def tables(self, objects: Sequence[str] = (), *, counting: bool = True) -> list[Table]:
         """All tables, or those that were asked for by their names or those of their indexes, with their rows, about.
 
-        `counting`: count those without rowid, where that is quick.
+        `counting`: count the rows of tables without rowid, if that is quick.
         Raises UsageError for an object that is not there.
         """
         tables = shape.named_tables(await self.tables_uncounted(), objects)
@@ -114,7 +114,7 @@ class Reader:
         return await shape.with_rows(self.connection, tables, counting=seconds)
 
     async def tables_uncounted(self) -> list[Table]:
-        """All tables, with no more of their rows than the statistics say; read once while nobody changes anything."""
+        """All tables, with the row counts of the statistics only; read again only after a change."""
         ((version,),) = await self.rows("PRAGMA main.data_version")
         if self._tables is None or self._tables[0] != version:
             self._tables = version, await shape.read_tables(self.rows)
@@ -130,13 +130,13 @@ class Reader:
         return await fts5_segments(lambda sql: statement.short(self.connection, sql), virtual_tables)
 
     async def renumbering(self) -> Renumbering:
-        """The rowids that VACUUM would change, and what goes by them."""
+        """The rowids that VACUUM would change, and the objects that use them."""
         from engine.targets.sqlite.reading.renumbering import find_renumbering  # only VACUUM has to know
 
         return await find_renumbering(self.connection, self.rows)
 
     async def names_that_are_no_text(self) -> frozenset[str]:
-        """Tables and indexes that no statement from here can name, as they are shown."""
+        """Tables and indexes that no statement of Python can name, as text for screens."""
         names = [raw for (raw,) in await self.rows(catalog.NAMES)]
         return frozenset(shown for raw in names if (shown := raw.decode(errors="backslashreplace")).encode() != raw)
 

@@ -1,4 +1,4 @@
-"""Which rowids VACUUM would change, and what goes by them: what the schema says, measured on the rows."""
+"""Which rowids VACUUM would change, and which objects use them: from the schema, measured on the rows."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     import aiosqlite
 
 MEASURING: Final = 2.0
-"""Seconds for the rows of tables whose rowids something goes by: a small part of what VACUUM takes for them;"""
+"""Seconds for the rows of tables with users of their rowids: a small part of the time of their VACUUM;"""
 MEASURING_OTHERS: Final = 0.25
-"""and for those of all others, of which there is only a warning."""
+"""and for those of all other tables, which only get a warning."""
 _COMPARED: Final = 1000
 """Rowids at an end of a virtual table that are looked for in a table."""
 MOST_USERS: Final = 100
@@ -56,18 +56,18 @@ Read = Callable[[str], Awaitable[list[Any]]]
 
 @frozen(kw_only=True)
 class RowidUser:
-    """What goes by the rowids of a table, which VACUUM changes."""
+    """An object that uses the rowids of a table, which VACUUM changes."""
 
     name: str
     kind: Kind
     table: str
     rebuilt: bool = False
-    """Whether it can be built anew from the table afterwards."""
+    """Whether it can be rebuilt from the table afterwards."""
 
 
 @frozen(kw_only=True)
 class Renumbering:
-    """`tables`: whose rowids VACUUM changes, or may change. `users`: what goes by these."""
+    """`tables`: whose rowids VACUUM changes, or may change. `users`: the objects that use these."""
 
     tables: tuple[str, ...] = ()
     users: tuple[RowidUser, ...] = ()
@@ -89,14 +89,14 @@ class Renumbering:
 
 @frozen
 class _Changes:
-    """The rowids that VACUUM changes, and those that it gives anew: from the lowest to the highest of both."""
+    """The rowids that VACUUM changes, and their new values: from the lowest to the highest of both."""
 
     lowest: int
     highest: int
 
 
 _ANY: Final = _Changes(-(2**63), 2**63 - 1)
-"""Where nobody had the time to look."""
+"""All rowids: the time did not suffice to find out."""
 
 
 async def find_renumbering(connection: aiosqlite.Connection, read: Read) -> Renumbering:
@@ -191,7 +191,7 @@ def _rowid_of(columns: Collection[str]) -> str:
 
 
 class _Evidence:
-    """What speaks for it that a virtual table goes by the rowids of a table."""
+    """The evidence that a virtual table uses the rowids of a table."""
 
     def __init__(
         self,
@@ -210,12 +210,12 @@ class _Evidence:
         self._tables: dict[str, str] | None = None
 
     async def of(self, virtual: VirtualTable) -> list[tuple[VirtualTable, str]]:
-        """The virtual table with each table whose rowids it goes by, or may go by."""
+        """The virtual table with each table whose rowids it uses, or may use."""
         gone_by = await self._gone_by(virtual)
         return [(virtual, table) for table in self._candidates if table in gone_by]
 
     async def has_rowids(self, virtual: VirtualTable, table: str, changes: _Changes) -> bool:
-        """Whether it holds rowids that change; also where that cannot be told."""
+        """Whether it holds rowids that change; also true if that is unknown."""
         own, auxiliary = await self._sources(virtual)
         if own is None or await self._is_so(own.has_between(changes), otherwise=True):
             return True
@@ -258,7 +258,7 @@ class _Evidence:
         }
 
     async def _belongs_elsewhere(self, virtual: VirtualTable, triggers: Sequence[SchemaText]) -> bool:
-        """Whether it certainly goes by the rowids of a table that keeps them, as far as nothing tells of another.
+        """Whether it uses the rowids of a table that keeps them, and nothing suggests another table.
 
         `triggers`: those that mention it.
         """
@@ -310,7 +310,7 @@ class _Evidence:
         return self._tables
 
     async def _is_so(self, sql: str, *, otherwise: bool = False) -> bool:
-        """What a query says, of which the first row is a truth value; `otherwise`: where it cannot be run."""
+        """The truth value in the first row of a query; `otherwise`: if the query fails."""
         rows = await self._short(sql)
         return otherwise if rows is None else bool(rows[0][0])
 

@@ -1,6 +1,6 @@
 """Whose rowid a view or trigger means where it names one, as far as its tokens tell: pure functions.
 
-What is not certain to be the rowid of something else counts as the rowid of the table.
+A value that may be a rowid counts as the rowid of the table, unless it is certain to be that of another one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def may_use_rowid(
 
     Args:
         table: In small letters, as all names here.
-        rowid_names: Those by which the rowid of the table is known.
+        rowid_names: The names of the table's rowid.
         others: The other tables of the database, virtual ones included.
         views: Through which rowids may come from anywhere.
     """
@@ -87,7 +87,7 @@ class _Names:
 
 
 def _before(tokens: Sequence[Token], at: int) -> str:
-    """The token before; where that is AS, the one before that."""
+    """The token before; if that is AS, the one before AS."""
     at -= 1
     if at > 0 and tokens[at].is_word("as"):
         at -= 1
@@ -118,7 +118,7 @@ def _statements(tokens: Sequence[Token]) -> Iterator[list[Token]]:
 
 
 def _target(statement: Sequence[Token], at: int) -> str | None:
-    """The table whose columns are listed there, as in `INSERT INTO it(rowid, a)`; None where that is something else."""
+    """The table whose columns are listed there, as in `INSERT INTO it(rowid, a)`; None for any other list."""
     while at > 0 and statement[at - 1].text == ",":
         at -= 2
     if at < 3 or statement[at - 1].text != "(":

@@ -1,4 +1,4 @@
-"""What of a schema goes by the rowids of tables, as far as its SQL tells: pure functions."""
+"""The objects of a schema that use the rowids of tables, found in its SQL: pure functions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TOKENS: Final = re.compile(
 _KEYS_ONLY: Final = frozenset({"rtree", "rtree_i32", "geopoly"})
 _WITHOUT_ROWS: Final = frozenset({"fts5vocab", "fts4aux", "fts3tokenize", "dbstat", "sqlite_stmt", "sqlite_dbpage"})
 _SHORTEST_NAME: Final = 3
-"""Letters of the name of a table by which another can be called after it."""
+"""Letters that the name of a table needs, so that the name of another table can refer to it."""
 
 
 class Kind(StrEnum):
@@ -70,7 +70,7 @@ class VirtualTable:
     content: str | None = None
     """The table or view that a full-text index takes its text from."""
     content_key: str = ""
-    """The column by which it finds a row there, in small letters."""
+    """The column that identifies a row there, in small letters."""
 
     def named_after(self, tables: Collection[str]) -> list[str]:
         """The tables whose names are parts of its own; all in small letters."""

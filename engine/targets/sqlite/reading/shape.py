@@ -39,11 +39,11 @@ _ROWID_NAMES: Final = ("rowid", "_rowid_", "oid")
 _FEW: Final = 1000
 """Rows that are counted rather than told from samples, which would read as many."""
 COUNTING: Final = 0.1
-"""Seconds that may go to counting tables of which samples tell nothing;"""
+"""Seconds for counting the tables whose size samples do not show;"""
 SAMPLING: Final = 0.25
 """and so many in all: what it is for, weights and estimates, is not worth more;"""
 SAMPLING_EACH: Final = 30e-6
-"""but for each table so many besides, in which those with few rows are told from the others."""
+"""but so much more for each table, to separate those with few rows from the others."""
 _TABLES_A_QUERY: Final = 250
 """SQLite takes no more than 500."""
 
@@ -109,7 +109,7 @@ async def with_rows(
 async def few_rows(
     connection: aiosqlite.Connection, tables: Sequence[Table], most: int, no_time: asyncio.Event
 ) -> list[int | None]:
-    """How many rows each of the tables has, up to `most`; None where that cannot be found out, or not in time."""
+    """The number of rows of each table, up to `most`; None if unknown, or not found in time."""
     few: list[int | None] = []
     for begin in range(0, len(tables), _TABLES_A_QUERY):
         part = tables[begin : begin + _TABLES_A_QUERY]

@@ -1,4 +1,4 @@
-"""Views that stand on each other: SQLite compiles each as often as it is mentioned, and cannot be interrupted."""
+"""Views that read other views: SQLite compiles each at every mention, and cannot be interrupted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from engine.targets.sqlite.connection.names import folded
 
 MOST: Final = 1_000
-"""Views within views that are over in a moment: ten that each read the one before twice come to more."""
+"""Compiled views within views that take no noticeable time. Ten that each read the previous one twice exceed it."""
 _WORD: Final = re.compile(r'"((?:[^"]|"")*)"|`((?:[^`]|``)*)`|\[([^]]*)]|((?:[\w$]|[^\0-\x7f])+)')
 
 

@@ -20,7 +20,7 @@ _DEFINITION: Final = (
 
 
 def module_of(sql: str) -> str | None:
-    """The module that a table is made with, in small letters; None where that cannot be told."""
+    """The module of a virtual table, in small letters; None if unknown."""
     found = re.match(_DEFINITION, sql, re.IGNORECASE | re.DOTALL)
     if found is None:
         return None
@@ -44,7 +44,7 @@ def is_contentless(sql: str) -> bool:
 
 
 def content_rowid(sql: str) -> str:
-    """The column by which a full-text index goes in the table that it takes its text from."""
+    """The column that identifies a row in the content table of a full-text index."""
     return _option(sql, "content_rowid") or "rowid"
 
 

@@ -124,7 +124,7 @@ async def _locate(work: Work, sentences: Sequence[str]) -> dict[str, DamagedPlac
 async def without_contentless(
     read: Callable[[str], Awaitable[list[Any]]], rows: Sequence[Sequence[Any]]
 ) -> Sequence[Sequence[Any]]:
-    """The rows of a check without those about contentless full-text indexes, of which SQLite can verify none."""
+    """The rows of a check without those about contentless full-text indexes, which SQLite cannot verify."""
     reported = unverified(rows)
     if not reported:
         return rows

@@ -57,7 +57,7 @@ def names_a_page(sentence: str) -> bool:
 
 
 def locate(sentences: Iterable[str], trees: Mapping[int, Tree], owners: Mapping[int, Tree]) -> dict[str, DamagedPlace]:
-    """The place of each finding, where it is known. `trees`: by root page; `owners`: by any page."""
+    """The place of each finding, if known. `trees`: by root page; `owners`: by any page."""
     found = ((sentence, _place(sentence, trees, owners)) for sentence in sentences)
     return {sentence: place for sentence, place in found if place is not None}
 

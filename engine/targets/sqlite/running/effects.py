@@ -1,4 +1,4 @@
-"""Measures what an operation changes, before and after it, where that is cheap."""
+"""Measures the effect of an operation, before and after it, if that is cheap."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Effects:
             self._freed = result.effect or {}
 
     async def facts(self, operation: Operation | None) -> Facts:
-        """The facts as they are now, with those that `operation` changes. Raises TargetError."""
+        """The current facts, with those that `operation` changes. Raises TargetError."""
         summary = await self._reader.summary()
         return {**summary.facts, **await self._of(operation, summary)}
 

@@ -14,16 +14,16 @@ from engine.domain.frozen import frozen
 from engine.domain.steps import WRITING_BACK
 
 Curve = Sequence[tuple[float, float]]
-"""Points, from left to right; what lies between two of them is on a straight line."""
+"""Points, from left to right, joined by straight lines."""
 COPYING: Final = "copying"
 ALMOST_ALL: Final = 0.99
-_AHEAD: Final = 0.15  # seconds that a report is old, on average, when somebody reads it
+_AHEAD: Final = 0.15  # seconds that a report is old, on average, when a screen shows it
 _HEADERS: Final = 16_384  # bytes: a journal or log that is longer holds pages, and not only the start of itself
 
 
 @frozen(kw_only=True)
 class Sample:
-    """Counters at one moment. Those that the system does not tell, or that nobody asked for, are None."""
+    """Counters at one moment. Those that the system does not report, or that were not requested, are None."""
 
     elapsed: float
     """Seconds since the statement began."""
@@ -35,21 +35,21 @@ class Sample:
     side_file: int = 0
     """Bytes of the rollback journal, or of the write-ahead log, now."""
     touched: int | None = None
-    """Bytes of memory that its thread has touched since, and nobody before: its own, and mapped files by the window."""
+    """Bytes of memory that its thread alone has touched since: its own memory, and mapped files by the window."""
 
 
 @frozen(kw_only=True)
 class Estimate:
-    """`fraction` is None while nothing honest can be said."""
+    """`fraction` is None while no honest value is known."""
 
     fraction: float | None = None
     phase: str | None = None
 
 
 class Model:
-    """What a look at each sample says, held to what has been said before.
+    """Estimates from each sample, consistent with the earlier estimates.
 
-    What is said is where the statement will be when it is read: until the next report comes, some time goes by.
+    An estimate is for the moment of reading: some time passes until the next report.
     """
 
     def __init__(self, look: Callable[[Sample], Estimate]) -> None:
@@ -65,9 +65,9 @@ class Model:
 
 
 def by_opcodes(course: Curve) -> Model:
-    """Of a statement of which is known how many seconds have gone by, about, when so many opcodes are executed.
+    """A model of a statement with a known curve of seconds over executed opcodes.
 
-    `course`: (opcodes, seconds), from the start to the end; empty where that is not known.
+    `course`: (opcodes, seconds), from the start to the end; empty if unknown.
     """
 
     def look(sample: Sample) -> Estimate:
@@ -110,8 +110,8 @@ _COPYING_SHARE: Final = {
     (True, True): 0.46,
 }
 _TOUCHED_FOR_COPIED: Final = 1.18  # bytes of memory that are touched for a byte of a temporary database
-_USUALLY_COPIED: Final = 0.8  # of the bytes of pages that are not free: the rest is what is free within them
-# How much of the rest has gone by when so much of what is to be written has been written. In WAL mode all of it goes
+_USUALLY_COPIED: Final = 0.8  # of the bytes of pages that are not free: the rest is free space within them
+# The share of the remaining time at each share of written data. In WAL mode all of it goes
 # into the log, which is synced, and then, much faster, into the file, which is synced, too.
 _WRITING_BACK_IN_PLACE: Final = ((0.0, 0.0), (1.0, 0.92))
 _WRITING_BACK_IN_WAL: Final = ((0.0, 0.0), (0.5, 0.64), (0.51, 0.76), (1.0, 0.93))
@@ -119,7 +119,7 @@ _WRITING_BACK_IN_WAL: Final = ((0.0, 0.0), (0.5, 0.64), (0.51, 0.76), (1.0, 0.93
 
 class _Vacuum:
     """First SQLite copies all that is in use into a temporary database; then it writes that back, page by page into
-    the file, or into the log and from there into the file. How much that is can be told only then.
+    the file, or into the log and from there into the file. The amount is known only then.
     """
 
     def __init__(self, volume: int, *, wal: bool, in_memory: bool) -> None:
@@ -145,7 +145,7 @@ class _Vacuum:
         return Estimate(fraction=self._copying_share + (1 - self._copying_share) * back, phase=WRITING_BACK)
 
     def _copied(self, sample: Sample) -> int:
-        """Bytes of the temporary database. What has been read would tell less: mapped pages are not counted."""
+        """Bytes of the temporary database. Bytes read would say less: mapped pages are not counted."""
         return round((sample.touched or 0) / _TOUCHED_FOR_COPIED) if self._in_memory else sample.written or 0
 
     def _plausible(self, size: int) -> int:

@@ -22,14 +22,14 @@ _UNNAMED: Final = getattr(os, "O_TMPFILE", 0) | os.O_RDWR
 
 
 def destination(path: str, asked: str | None, today: date) -> str:
-    """Where the backup of the database at `path` goes: to the file that was asked for, or into the directory that was
-    asked for or that of the database, by a name of ours."""
+    """The place of the backup of the database at `path`: the requested file, or a new name in the requested directory
+    or in that of the database."""
     place = _directory(path, asked)
     return str(asked) if place is None else free_name(path, place, today)
 
 
 def free_name(path: str, directory: str, today: date) -> str:
-    """Such as `sales.backup-2026-11-24.db` in `directory`, with a number where that exists."""
+    """Such as `sales.backup-2026-11-24.db` in `directory`, with a number if that exists."""
     database = Path(path)
     for number in range(1, 10_000):
         again = "" if number == 1 else f".{number}"
@@ -40,7 +40,7 @@ def free_name(path: str, directory: str, today: date) -> str:
 
 
 def _directory(path: str, asked: str | None) -> str | None:
-    """The one in which the backup gets a name of ours; None where its name was asked for."""
+    """The directory in which the backup gets a generated name; None if a name was requested."""
     if asked is None:
         return str(Path(path).parent)
     return asked if Path(asked).is_dir() else None
@@ -87,10 +87,10 @@ def place_for(destination: str) -> tuple[str, bool]:
 
 
 def complete(copy: UnfinishedCopy, source: int | str, destination: str, another: Callable[[], str]) -> tuple[str, int]:
-    """Give the copy its name, durably, and to those who may read the source: `destination`, or where somebody has taken
-    that meanwhile, what `another` says. Returns what it is called now, and its size; the copy is still to be discarded.
+    """Give the copy its name, durably, and the permissions of the source. `another` gives a new name if `destination`
+    is taken by now. Returns the final name and the size; the copy must still be discarded.
 
-    All of it is done to the very file that was written, whatever others do to the directory meanwhile.
+    Every action uses the descriptor of the written file, so other processes cannot redirect it.
 
     Raises OSError, FileExistsError where `another` says the same.
     """
@@ -123,7 +123,7 @@ def _directory_of(destination: str) -> str:
 
 
 def _give_name(copy: UnfinishedCopy, descriptor: int, source: int | str, place: int, name: str) -> os.stat_result:
-    """Never in the place of another file, as a rename would. Returns the status of what has that name now."""
+    """Never replaces another file, as a rename would. Returns the status of the named file."""
     try:
         os.link(COPY, name, src_dir_fd=copy.descriptor, dst_dir_fd=place, follow_symlinks=False)
     except FileExistsError:
@@ -142,7 +142,7 @@ def _give_name(copy: UnfinishedCopy, descriptor: int, source: int | str, place: 
 
 
 def _write_as(descriptor: int, source: int | str, place: int, name: str) -> os.stat_result:
-    """On another file system, into a file that has no name before it is complete, and that nobody else can reach."""
+    """On another file system: into a file without a name until it is complete, which no other process can reach."""
     written = os.open(".", _UNNAMED, 0o600, dir_fd=place)
     try:
         for offset in range(0, os.fstat(descriptor).st_size, _CHUNK):
@@ -153,7 +153,7 @@ def _write_as(descriptor: int, source: int | str, place: int, name: str) -> os.s
         os.fsync(written)
         for offset in range(0, os.fstat(descriptor).st_size + 1, _CHUNK):
             if os.pread(descriptor, _CHUNK, offset) != os.pread(written, _CHUNK, offset):
-                raise OSError(errno.EIO, "the copy on the disk differs from what was written")
+                raise OSError(errno.EIO, "the copy on the disk differs from the written data")
         os.link(f"/proc/self/fd/{written}", name, dst_dir_fd=place, follow_symlinks=True)
         return os.fstat(written)
     finally:
@@ -161,7 +161,7 @@ def _write_as(descriptor: int, source: int | str, place: int, name: str) -> os.s
 
 
 def remove_leftovers(path: str, asked: str | None) -> None:
-    """Remove the copies of the database at `path` that were never completed, and that nobody works on."""
+    """Remove the unfinished copies of the database at `path` that no process works on."""
     place, database = _directory(path, asked), Path(path)
     if place is None:
         place, name = os.path.split(str(asked))

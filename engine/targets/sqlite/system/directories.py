@@ -1,6 +1,6 @@
-"""Directories that others can change: what is made in one by its path can become another file at any moment.
+"""Directories that others can change: a file made there by its path can be replaced at any moment.
 
-So a file is made where nobody else can do that, and brought to where it belongs by descriptors.
+So a file is made in a private place, and moved to its directory by descriptors.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def workshop(directory: str) -> str | None:
 
 
 def on_one_file_system(one: str, other: str) -> bool:
-    """False where one of them is not there."""
+    """False if either does not exist."""
     with suppress(OSError):
         return Path(one).stat().st_dev == Path(other).stat().st_dev
     return False
@@ -106,7 +106,7 @@ def _walk(path: str) -> Directory:
 
 
 def _link(name: str, directory: int) -> str | None:
-    """Where a symbolic link leads to; None where it is none."""
+    """The target of a symbolic link; None for other files."""
     try:
         return os.readlink(name, dir_fd=directory)
     except OSError:
@@ -123,7 +123,7 @@ def _is_ours(status: os.stat_result) -> bool:
 
 
 def _trusted() -> set[int]:
-    """Us and root; in a namespace of its own also those who are nobody there: nobody there can become one of them."""
+    """This user and root; in a user namespace also the overflow user: no process there can become that one."""
     trusted = {0, os.geteuid()}
     with suppress(OSError, ValueError):
         first, _, number = map(int, Path("/proc/self/uid_map").read_text().split("\n", 1)[0].split())

@@ -1,4 +1,4 @@
-"""What can be said of a database file without opening it: opening and closing a live SQLite file drops its locks."""
+"""Facts about a database file, without opening it: opening and closing a live SQLite file drops its locks."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def check_readable(path: str) -> None:
 
 
 def _waits_for_somebody(path: str) -> bool:
-    """Whether who opens it may wait for ever, as SQLite would, which asks nobody."""
+    """Whether opening it may block without end, as SQLite would."""
     try:
         mode = Path(path).lstat().st_mode
     except OSError:
@@ -112,17 +112,17 @@ def file_size(path: str) -> int:
 
 
 def has_log(path: str) -> bool:
-    """Whether there is a write-ahead log with something in it, and with its index: whoever only reads adds nothing."""
+    """Whether there is a filled write-ahead log with its index: then a reader adds no file."""
     return file_size(path + "-wal") > 0 and file_size(path + "-shm") > 0
 
 
 def last_change(path: str) -> tuple[int, int]:
-    """What is another when somebody has written the database, or its log. Raises TargetUnavailableError."""
+    """Changes with each write to the database or its log. Raises TargetUnavailableError."""
     return status_of(path).st_mtime_ns, file_size(path + "-wal")
 
 
 def state_of(path: str) -> str:
-    """The same as long as nobody has written to the database, as far as its file system tells; "" where it does not."""
+    """Equal until the next write to the database, as its file system reports it; "" if unknown."""
     try:
         status = Path(path).stat()
     except OSError:
@@ -135,14 +135,14 @@ def state_of(path: str) -> str:
 def changed_at(path: str) -> Micros | None:
     """When something was last written to the file, or another was put in its place; None where there is none, or
     nothing in it."""
-    # Who restores a copy may give it the time of writing that it had; this one nobody can set.
+    # A restored copy may carry its old modification time; the change time cannot be set.
     status = _filled(path)
     return status and status.st_ctime_ns // 1_000
 
 
 def log_changed_at(path: str) -> Micros | None:
     """When something was last written to the write-ahead log of this database; None where there is nothing in it."""
-    # Each time it is opened by root, SQLite gives it the owner of the database anew, which is no change of the content.
+    # Each time root opens it, SQLite sets its owner to that of the database, which changes no content.
     status = _filled(path + "-wal")
     return status and status.st_mtime_ns // 1_000
 

@@ -1,8 +1,8 @@
 """What a crash left half done, told without opening the database: the next connection rolls it back in silence.
 
-A journal may name a file that SQLite removes once it has rolled back: the super-journal of a transaction on several
-databases. SQLite believes any name, so that whoever can put a journal beside a database can have a file removed by
-whoever opens it.
+A journal may name a file that SQLite removes after the rollback: the super-journal of a transaction on several
+databases. SQLite trusts any name. So a user who can put a journal beside a database can have a file removed by the
+next user who opens it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SUPER_JOURNAL: Final = re.compile(r".+-mj[0-9A-F]{8,9}")
 
 
 def is_unattended(path: str) -> bool:
-    """Whether a rollback journal lies beside the database at `path` that nobody is using; False where one cannot tell.
+    """Whether an unused rollback journal lies beside the database at `path`; False if that is unknown.
 
     One that is the same before and after a moment without any lock belongs to no transaction that still runs.
     """
@@ -39,7 +39,7 @@ def is_gone(path: str) -> bool:
 
 
 def _state(journal: Path) -> tuple[int, int, int] | None:
-    """What is another when somebody has written it, or made it anew; None where nothing is in it."""
+    """Changes when the journal is written or recreated; None for an empty one."""
     try:
         status = journal.stat()
     except OSError:
@@ -56,7 +56,7 @@ def require_harmless(path: str) -> None:
 
 
 def others_may_plant_one(path: str) -> bool:
-    """Whether somebody else could at any moment put a journal beside the database that SQLite obeys as root."""
+    """Whether another user could put a journal beside the database at any moment, which SQLite would obey as root."""
     return not os.geteuid() and not directories.is_ours(str(Path(path).parent))
 
 

@@ -1,4 +1,4 @@
-"""What this machine has left for us, and what we use of it: from /proc, so that off Linux most of it is not known.
+"""The free resources of this machine, and those that this process uses: from /proc, so mostly unknown off Linux.
 
 What we use is asked ten times a second while something runs, at a few hundredths of a millisecond.
 """
@@ -108,7 +108,7 @@ def _number(path: Path) -> int | None:
 
 
 def _text(path: str | Path) -> str:
-    """ "" where it cannot be read."""
+    """The text of a file; "" if it cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -25,18 +25,18 @@ class OpenedFile:
 
     @property
     def key(self) -> str:
-        """The same for as long as it is the same file: that of the target."""
+        """Identifies the opened file, whatever is at its path."""
         device, number = self._file or (0, 0)
         return file_key(device, number)
 
     @property
     def source(self) -> int | str:
-        """What tells its owner and mode, whatever lies at its path: a descriptor that SQLite has of it, which nobody
-        may close; the path where the system tells of none."""
+        """The source of owner and mode: a descriptor of SQLite, which must stay open, or the path if the system
+        lists no descriptors."""
         return next(iter(descriptors_of(self._file)), self.path) if self._file else self.path
 
     def problem(self) -> str:
-        """Why it cannot be said any more that it lies at its path; empty where it does."""
+        """Why the file is no longer at its path; empty if it is."""
         try:
             return "" if _at(self.path) == self._file else NOT_THERE
         except TargetUnavailableError as error:

@@ -34,7 +34,7 @@ def openers(path: str) -> Openers | None:
     real = Path(real_path(path))
     status = real.stat()
     try:
-        # A container sees nothing of what is around it; and where other users' processes are hidden, 1 is too.
+        # A container sees only its own processes; if the processes of other users are hidden, so is 1.
         sees_all = str(Path("/proc/self/ns/pid").readlink()) == _FIRST_PID_NAMESPACE and Path("/proc/1").exists()
         pids = sorted(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
     except OSError:
@@ -48,8 +48,8 @@ def nobody_else_has_open(descriptor: int) -> bool:
     """Whether the kernel itself vouches that a file of this machine is open under this descriptor only, of all that
     there are in any process and container; False where it does not say.
 
-    It grants a lease on nothing else. The lease is given back at once: whoever opens the file in these microseconds
-    waits for that.
+    The kernel grants a lease only then. It is given back at once: a process that opens the file in these microseconds
+    waits so long.
     """
     if sys.platform != "linux":
         return False
@@ -57,7 +57,7 @@ def nobody_else_has_open(descriptor: int) -> bool:
         # The kernel would tell us of him with a signal that ends the process; this one is ignored.
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-    except OSError:  # somebody has; or the file is not ours, or its file system knows no leases
+    except OSError:  # another process has; or the file has another owner, or its file system knows no leases
         return False
     fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return True
@@ -67,7 +67,7 @@ def _has_open(pid: int, file: os.stat_result, name: str) -> bool | None:
     """None where we may not look into the process."""
     try:
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(FileNotFoundError):  # closed meanwhile
+            with suppress(FileNotFoundError):  # closed since
                 # The name goes first: to ask for the status of any file may hang where its server is gone.
                 if descriptor.readlink().name == name and os.path.samestat(descriptor.stat(), file):
                     return True

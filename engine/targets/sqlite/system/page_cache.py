@@ -15,7 +15,7 @@ from threading import Event
 from typing import Final
 
 _SAMPLES: Final = 64
-# Plain reads, as only they tell how far it is. The disk is asked for what comes next meanwhile, so that it never waits.
+# Plain reads, because only they show progress. The next chunk is requested ahead, so that the disk never idles.
 _CHUNK: Final = 4 << 20
 _ASKED_FOR: Final = 2 * _CHUNK
 _WORTH_FROM: Final = 16_000_000  # bytes; below, the statement has read the file before a thread could
@@ -39,7 +39,7 @@ def descriptors_of(file: tuple[int, int]) -> tuple[int, ...]:
     found = []
     with suppress(FileNotFoundError, NotADirectoryError):
         for entry in Path("/proc/self/fd").iterdir():
-            with suppress(OSError):  # closed meanwhile, as is that of the listing itself
+            with suppress(OSError):  # closed since, like the one of the listing itself
                 status = os.stat(int(entry.name))  # noqa: PTH116 - a number, not a path
                 if (status.st_dev, status.st_ino) == file:
                     found.append(int(entry.name))
@@ -47,7 +47,7 @@ def descriptors_of(file: tuple[int, int]) -> tuple[int, ...]:
 
 
 def cached_share(descriptor: int, size: int) -> float | None:
-    """How much of a file of `size` bytes is in the page cache, from 0 to 1, by a sample; None where it cannot be told.
+    """The share of a file of `size` bytes in the page cache, from 0 to 1, by a sample; None if unknown.
 
     A page that was not cached is on its way to it afterwards, so each call looks at other pages. It goes from the end
     to the start, as the system reads ahead in the other direction.
@@ -75,7 +75,7 @@ def read_ahead(descriptor: int, size: int, stop: Event, progress: Callable[[int]
     """
     buffer = bytearray(_CHUNK)
     done = 0
-    with suppress(OSError):  # the statement itself will meet what is wrong, and say it
+    with suppress(OSError):  # the statement itself will fail and report it
         while done < size and not stop.is_set():
             _ask_for(descriptor, done + _CHUNK, _ASKED_FOR)
             if not (count := os.preadv(descriptor, [buffer], done)):

@@ -19,7 +19,7 @@ def open_as(source: int | str, copy: int) -> None:
     mode = stat.S_IMODE(status.st_mode) & 0o777
     if not _belongs_to(copy, status):
         mode = _without_group(mode)
-    # What its directory gave it by default would come to life with the mode.
+    # The default ACL of its directory would take effect with the mode.
     access = _attribute(source, _ACCESS_LIST)
     if not _set(copy, _ACCESS_LIST, access) and access is not None:
         mode = _without_group(mode)

@@ -11,7 +11,7 @@ from typing import Final
 from engine.domain.frozen import frozen
 from engine.domain.humanize import size
 
-# Directories, the map of a file's blocks and the journal's page headers take room too, and others write meanwhile.
+# Directories, the map of a file's blocks and the journal's page headers take room too, and other processes write.
 _MARGIN_SHARE: Final = 0.01
 _MARGIN_BYTES: Final = 1_000_000
 

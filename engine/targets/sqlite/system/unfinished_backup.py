@@ -1,9 +1,9 @@
-"""A copy in the making: in a directory of its own, that nobody else enters and that says whether somebody works on it.
+"""A copy in progress: in a private directory, with a lock that shows whether a process works on it.
 
-That lies where nobody else can put another in its place: SQLite knows the copy by its path. All that is done to it
-besides goes by descriptors.
+No other user can replace that directory, because SQLite knows the copy by its path. All other
+work on it uses descriptors.
 
-The lock is on a file beside the copy: whoever opened the copy itself, and closed it again, would drop SQLite's locks.
+The lock is on a file beside the copy: opening and closing the copy itself would drop SQLite's locks.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MARK: Final = r"\.[0-9a-f]{8}\.unfinished"
 def directory_for(destination: str, place: str | None = None) -> str:
     """A name for the directory in which the copy is made that is to be called `destination`: one that no other has.
 
-    `place`: where it is made; None: beside the destination.
+    `place`: the directory for it; None: beside the destination.
     """
     directory, name = os.path.split(destination)
     return str(Path(directory if place is None else place, f"{name}.{secrets.token_hex(4)}.unfinished"))
@@ -45,7 +45,7 @@ def copy_in(directory: str) -> str:
 
 @frozen
 class UnfinishedCopy:
-    """One that this process makes, and nobody else touches."""
+    """A copy that this process alone makes and touches."""
 
     directory: str
     descriptor: int
@@ -104,15 +104,15 @@ class UnfinishedCopy:
             os.close(copy)
 
     def discard(self) -> None:
-        """Remove what there is, as far as that can be done; a name that it has got besides stays."""
+        """Remove all its files, as far as possible; a name given to it stays."""
         if not self._lock.closed:
             _remove(self.descriptor, self.directory)
             self._lock.close()
 
 
 def remove_abandoned(place: str, names: str) -> None:
-    """Remove the copies in the directory `place` that nobody works on, of those that were to be called as the regular
-    expression `names` says. Whoever can change it may have made some of them, to have something else removed."""
+    """Remove the abandoned copies in the directory `place` whose final names match the regular expression `names`.
+    Another user may have planted one to have other files removed: only this user's own directories are removed."""
     with contextlib.suppress(OSError):  # a directory that cannot be read: there is nothing that we could remove
         entries = [entry.name for entry in os.scandir(place)]
         with directories.opened(place) as around:
@@ -122,7 +122,7 @@ def remove_abandoned(place: str, names: str) -> None:
 
 
 def _remove_abandoned(name: str, place: int) -> None:
-    with contextlib.suppress(OSError):  # somebody works on it, or that cannot be told
+    with contextlib.suppress(OSError):  # a process works on it, or that is unknown
         directory = os.open(name, _DIRECTORY, dir_fd=place)
         try:
             if os.geteuid() in {0, os.fstat(directory).st_uid} and (
@@ -155,7 +155,7 @@ def _locked(directory: int, how: int) -> FileIO | None:
 
 
 def _remove(descriptor: int, directory: str) -> None:
-    """A directory that nobody else can put another in the place of."""
+    """Remove a directory that no other user can replace."""
     _empty(descriptor)
     os.close(descriptor)
     with contextlib.suppress(OSError):
@@ -163,7 +163,7 @@ def _remove(descriptor: int, directory: str) -> None:
 
 
 def _empty(directory: int) -> None:
-    """The lock goes last: until then nobody else takes the directory for abandoned."""
+    """The lock goes last: until then no other process considers the directory abandoned."""
     for name in (f"{COPY}-journal", f"{COPY}-wal", f"{COPY}-shm", COPY, _LOCK):
         with contextlib.suppress(OSError):
             os.unlink(name, dir_fd=directory)

@@ -1,7 +1,7 @@
-"""Having what is written go to the disk meanwhile, so that the sync at the end finds little left to wait for.
+"""Starts writing changes to the disk early, so that the sync at the end has little left to do.
 
-It only begins earlier what the system would do anyway: each sync that SQLite asks for still waits for everything, and
-is still told of every error, as nothing is waited for here. All of it goes through descriptors that SQLite itself
+The system would write them later anyway: each sync of SQLite still waits for all of them, and
+still gets every error, because this module waits for nothing. It uses descriptors that SQLite itself
 opened: none is opened or closed.
 """
 
@@ -15,11 +15,11 @@ from typing import Final
 from engine.targets.sqlite.system.page_cache import descriptors
 
 _INTERVAL: Final = 0.25
-_WRITE: Final = 2  # SYNC_FILE_RANGE_WRITE: what is changed, and not on its way to the disk yet
+_WRITE: Final = 2  # SYNC_FILE_RANGE_WRITE: changed pages that are not being written yet
 
 
 def begin_to_write(descriptor: int) -> bool:
-    """Let all that is changed of a file begin its way to the disk; False where that cannot be had."""
+    """Start writing all changes of a file to the disk; False if the system cannot."""
     if sys.platform != "linux":
         return False
     import ctypes  # only where something is written, and not at every start
@@ -32,8 +32,8 @@ def begin_to_write(descriptor: int) -> bool:
 def keep_writing(paths: Sequence[str], stop: Event) -> None:
     """Do so with what this process has open of these files, again and again, until `stop` is set.
 
-    For a thread beside the statement: the disk may keep it waiting. A number that SQLite has closed meanwhile, and
-    that means another file now, does no harm.
+    For a thread beside the statement: the disk may block it. If SQLite closes the descriptor and its number is reused,
+    no harm is done.
     """
     while not stop.wait(_INTERVAL):
         for path in paths:

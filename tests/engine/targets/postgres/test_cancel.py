@@ -152,7 +152,7 @@ async def test_of_a_vacuum_that_was_cancelled_what_it_did_stays(database: Databa
         cancel.set()
         result = await task
     assert result.status is Status.CANCELLED
-    assert result.left == "what was removed of 20,000 dead rows stays removed, the next run removes the rest"
+    assert result.left == "the rows removed so far (of 20,000 dead rows) stay removed, the next run removes the rest"
 
 
 @pytest.mark.parametrize("tables", [1, FEW + 1])
