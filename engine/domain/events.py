@@ -52,7 +52,7 @@ class Lagged:
 class HistoryFilter:
     """Which parent jobs to list; None or empty does not restrict. Times are microseconds.
 
-    `status` skipped: jobs with an operation that was skipped, or completed in part.
+    `status` skipped: jobs with an operation that was skipped or is partial.
     """
 
     target: str | None = None

@@ -58,12 +58,12 @@ def reason_names(reason: Reason) -> frozenset[str]:
     return frozenset({reason.value, reason.value.replace("_", " "), format_reason(reason)})
 
 
-COMPLETED_IN_PART: Final = "completed in part"
+PARTIAL: Final = "partial"
 
 
 def format_ending(status: Status, reason: Reason | None) -> str:
     """The text for a status; a partial completion must not read as completed."""
-    return COMPLETED_IN_PART if status is Status.COMPLETED and reason is Reason.TIME_LIMIT else status.value
+    return PARTIAL if status is Status.COMPLETED and reason is Reason.TIME_LIMIT else status.value
 
 
 Transitions = Mapping[Status, frozenset[Status]]

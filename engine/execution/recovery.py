@@ -101,7 +101,7 @@ def recovery_outcome(claim: Claim, found: str) -> Outcome:
 def _cause_of_death(claim: Claim) -> str:
     if claim.recovering is Reason.OWNER_LOST:
         return format_worker_death(claim.deaths, claim.signal)
-    return "it was ended by force" if claim.forced else "its process died before it could stop"
+    return "its process was killed" if claim.forced else "its process died before it could stop"
 
 
 async def _facts(session: Session) -> Facts | None:

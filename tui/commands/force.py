@@ -55,7 +55,7 @@ def _is_confirmed(found: ForceCancel, wanted: JobId, confirmation: str | None) -
     output.notice(f"{question(found, named(found.target))} {consequences(found, wanted)}")
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("--force", "there is no terminal to ask at", f"add --confirm {found.job}")
-    print(f"Type {found.job} to end it by force: ", end="", file=sys.stderr, flush=True)
+    print(f"Type {found.job} to kill its process: ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().removeprefix("#") == str(found.job)
 
 

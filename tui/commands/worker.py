@@ -61,7 +61,7 @@ def _serve(host: _Host, size: int) -> int:
     )
     pool.run()
     log.info("ended")
-    if pool.stopped_by_force:
+    if pool.was_forced:
         return CANCELLED
     if not pool.gave_up:
         return OK
@@ -101,7 +101,7 @@ def _begin(host: _Host, process: PoolProcess) -> int:
 
 @frozen
 class _Host:
-    """One process of the pool: it carries out one job at a time, so that it can be ended by force at any time."""
+    """One process of the pool: it carries out one job at a time, so that it can be killed at any time."""
 
     store: Path
     idle_exit: float | None

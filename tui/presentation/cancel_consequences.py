@@ -32,7 +32,7 @@ def after_request(child: ChildJob, at: int, name: str = "it") -> str:
 
 
 def consequence_phrases(child: ChildJob, target: str, at: int, *, by_force: str) -> Iterator[str]:
-    """Phrases without a capital and a period. `at`: the time now; `by_force`: how to end it by force."""
+    """Phrases without a capital and a period. `at`: the time now; `by_force`: how to kill its process."""
     yield after_request(child, at)
     if second := by_force if cannot_stop(child) else _left_behind(child, target):
         yield second

@@ -1,4 +1,4 @@
-"""The question before a process is ended by force, and what that leads to."""
+"""The question before a process is killed, and the consequences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def question(found: ForceCancel, name: str | None = None) -> str:
     """`name`: what the user calls the target."""
-    return f"End #{found.job} {found.operation} on {name or target_name(found.target)} by force?"
+    return f"Kill the process of #{found.job} {found.operation} on {name or target_name(found.target)}?"
 
 
 def consequences(found: ForceCancel, asked: JobId) -> str:
@@ -43,7 +43,7 @@ def killed_with_it(found: ForceCancel) -> str:
     return f"That process also runs {others}: killed with it, to begin again."
 
 
-def was_ended_by_force(child: ChildJob, attempt: Attempt) -> bool:
+def was_force_killed(child: ChildJob, attempt: Attempt) -> bool:
     """Whether an attempt ended because a user had its process killed."""
     at, ended = child.force_requested_at, attempt.finished_at
     return attempt.reason is Reason.OWNER_LOST and at is not None and attempt.started_at <= at and at <= (ended or at)

@@ -9,8 +9,8 @@ from engine.domain.frozen import frozen
 from engine.domain.statuses import format_ending
 from tui.presentation.effect_summary import error_of, is_finding, is_listed_finding, step_effect
 from tui.presentation.fact_format import number
-from tui.presentation.force_kill import was_ended_by_force
-from tui.presentation.job_status import ENDED_BY_FORCE, WORKER_DIED
+from tui.presentation.force_kill import was_force_killed
+from tui.presentation.job_status import PROCESS_KILLED, WORKER_DIED
 from tui.presentation.job_times import moment
 from tui.presentation.text import counted, plain, precise_duration
 
@@ -45,8 +45,8 @@ def attempt_text(child: ChildJob, attempt: Attempt, format_time: Callable[[int],
 
 
 def _end(child: ChildJob, attempt: Attempt) -> str:
-    if was_ended_by_force(child, attempt):
-        return ENDED_BY_FORCE
+    if was_force_killed(child, attempt):
+        return PROCESS_KILLED
     if attempt.reason in _ATTEMPT_ENDS:
         return _ATTEMPT_ENDS[attempt.reason]
     return format_ending(attempt.status, attempt.reason)

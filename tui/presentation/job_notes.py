@@ -122,12 +122,12 @@ def _cancel_note(parent: ParentJob, child: ChildJob, how: Instructions) -> str:
 
 
 def _cancelling(parent: ParentJob, child: ChildJob, how: Instructions) -> str:
-    lost = "Its process was ended by force" if child.force_requested_at is not None else "Its worker died"
+    lost = "Its process was killed" if child.force_requested_at is not None else "Its worker died"
     if child.recovering and child.status is Status.PENDING:
         return f"{lost}. The next worker checks the database; {how.skip_recovery} not to wait for that."
     if child.recovering:
         return f"{lost}: {looked_after(parent.target)}."
-    by_force = f"{capitalized(how.force)} to end it by force."
+    by_force = f"{capitalized(how.force)} to kill its process."
     if cannot_stop(child):
         return f"Cancelling ({FINISHING}): it {will_complete(child)}. {by_force}"
     cause = "The time limit has passed" if _was_stopped_by_limit(parent, child) else "Cancel was requested"

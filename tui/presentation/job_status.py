@@ -7,11 +7,11 @@ from typing import Final
 from engine import ChildJob, ParentJob, Reason, Status, run_duration
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.jobs import format_child_reason, is_cancelling, is_overwritten, never_began
-from engine.domain.statuses import COMPLETED_IN_PART, format_ending, format_reason
+from engine.domain.statuses import PARTIAL, format_ending, format_reason
 from tui.presentation.effect_summary import effect, error_of, found_damage, status_shown, steps_taken
 from tui.presentation.text import cells, counted, plain, precise_duration
 
-ENDED_BY_FORCE: Final = "ended by force"
+PROCESS_KILLED: Final = "process killed"
 WORKER_DIED: Final = format_reason(Reason.OWNER_LOST)
 _REASON_OVER_ERROR: Final = {Reason.TARGET_BUSY, Reason.OWNER_LOST, Reason.TIME_LIMIT, Reason.SHUTDOWN}
 """Reasons that say more than the beginning of an error."""
@@ -27,12 +27,12 @@ def format_status(job: ChildJob | ParentJob) -> tuple[Status, str]:
     if is_cancelling(job):
         return job.status, "cancelling"
     if isinstance(job, ChildJob):
-        return status_shown(job), "in part" if job.is_partly_completed else job.status.value
+        return status_shown(job), PARTIAL if job.is_partly_completed else job.status.value
     skipped = sum(c.status is Status.SKIPPED and c.reason is not Reason.NOT_NEEDED for c in job.children)
     if job.status is Status.COMPLETED and skipped:
         return Status.SKIPPED, f"{skipped} skipped"
     shown = status_shown(job)
-    return shown, job.status.value if shown is job.status else "in part"
+    return shown, job.status.value if shown is job.status else PARTIAL
 
 
 def status_text(job: ChildJob | ParentJob) -> str:
@@ -40,10 +40,10 @@ def status_text(job: ChildJob | ParentJob) -> str:
     if isinstance(job, ParentJob):
         if is_cancelling(job):
             return "cancelling"
-        return job.status.value if status_shown(job) is job.status else COMPLETED_IN_PART
+        return job.status.value if status_shown(job) is job.status else PARTIAL
     if job.recovering and not job.status.is_final:
         doing = "recovering" if job.cancel_requested_at is None else "cancelling"
-        return f"{doing} ({ENDED_BY_FORCE if job.force_requested_at else WORKER_DIED}; the database is checked first)"
+        return f"{doing} ({PROCESS_KILLED if job.force_requested_at else WORKER_DIED}; the database is checked first)"
     if is_cancelling(job):
         return "cancelling" + (f" ({job.progress.phase})" if job.progress.phase else "")
     return format_ending(job.status, job.reason)

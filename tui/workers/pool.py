@@ -134,7 +134,7 @@ class WorkerPool:
         """Why the last process that failed did, where it could tell."""
 
     @property
-    def stopped_by_force(self) -> bool:
+    def was_forced(self) -> bool:
         return self._forced
 
     @property

@@ -139,7 +139,7 @@ def rescue(
     orphans = connection.execute(ORPHANS, (dead_owner,)).fetchall()
     for parent_id, ordinal, attempt, max_attempts, cancel_reason, recovering, deadline_at, deaths, *how in orphans:
         job, (forced, engine, target) = JobId(parent_id, ordinal), how
-        why = "ended by force" if forced else format_worker_death(1, signal_number)
+        why = "its process was killed" if forced else format_worker_death(1, signal_number)
         if was_overwritten(engine, signal_number):
             why = OVERWRITTEN
             keep_attempt(connection, job, Status.FAILED, Reason.OWNER_LOST, at, signal_number=signal_number)

@@ -38,7 +38,7 @@ SELECT target FROM known WHERE target IS NOT NULL"""
 """Every target that ever had a job: one index step each, independent of the number of jobs."""
 
 LEFT_UNDONE: Final = "(status = 'skipped' OR (status = 'completed' AND reason IS NOT NULL))"
-"""An operation that was skipped, or completed in part."""
+"""An operation that was skipped or is partial."""
 
 COUNT: Final = "SELECT count(*) FROM parent_job"
 

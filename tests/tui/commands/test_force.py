@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from tui.presentation.force_kill import consequences, question
 from tui.workers.detached import is_served
 
 WAITS = ("--lock-timeout", "600")
-LOOKED_AFTER = "it was ended by force: what it had not finished was rolled back, and a quick check found nothing wrong"
+LOOKED_AFTER = "its process was killed: what it had not finished was rolled back, and a quick check found nothing wrong"
 
 
 @contextmanager
@@ -74,7 +75,7 @@ def test_what_a_run_does_is_ended_and_its_next_process_sees_to_the_database(dbte
     ]
     shown = dbtend("show", "1").out
     assert "worker died" not in shown
-    assert shown.count("ended by force") == 3  # of the whole, of the attempt, and of its step
+    assert len(re.findall("process (?:was )?killed", shown)) == 3  # of the whole, of the attempt, and of its step
 
 
 def test_what_a_worker_process_does_is_ended_and_the_next_of_its_pool_sees_to_the_database(
@@ -103,8 +104,8 @@ def test_on_a_terminal_it_asks_for_the_id(dbtend: CommandLine, sales: Path, type
     with write_locked(sales), a_run(dbtend, sales) as run:
         (pid,) = workers_of(dbtend.store)
         code, said = at_a_terminal(dbtend, typed, "cancel", "1", "--force")
-        assert f"End #1.1 vacuum on sales.db by force? Its process {pid} is killed" in said
-        assert "Type 1.1 to end it by force: " in said
+        assert f"Kill the process of #1.1 vacuum on sales.db? Its process {pid} is killed" in said
+        assert "Type 1.1 to kill its process: " in said
         (job,) = dbtend("history", "--json").json["jobs"]
         if ends:
             assert code == 0
@@ -123,7 +124,7 @@ def at_a_terminal(dbtend: CommandLine, typed: str, *argv: str) -> tuple[int, str
     with subprocess.Popen(command, stdin=inside, stdout=inside, stderr=inside, env={**os.environ}) as process:
         os.close(inside)
         shown = b""
-        while b"by force: " not in shown:
+        while b"kill its process: " not in shown:
             shown += os.read(terminal, 4096)
         os.write(terminal, f"{typed}\n".encode())
         with suppress(OSError):  # which is how a terminal tells that nobody is left
@@ -195,7 +196,7 @@ def test_what_it_comes_to_is_said_in_words() -> None:
         owner="x",
         is_replaced=True,
     )
-    assert question(found) == "End #42.1 vacuum on sales.db by force?"
+    assert question(found) == "Kill the process of #42.1 vacuum on sales.db?"
     assert consequences(found, JobId(42, 1)) == (
         "Its process 4711 is killed: what it has not finished is undone, and the database is checked for damage."
     )

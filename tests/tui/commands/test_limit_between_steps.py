@@ -67,14 +67,14 @@ def test_what_has_to_follow_what_was_done_still_runs(dbtend: CommandLine, many: 
 
 def test_it_reads_as_done_in_part_wherever_it_is_told(dbtend: CommandLine, many: Path) -> None:
     result = run_past_its_limit(dbtend, many, "--op", "reindex")
-    line = next(line for line in result.out.splitlines() if " reindex completed" in line)
-    assert line.startswith("#1.1 many.db reindex completed in part in ")
+    line = next(line for line in result.out.splitlines() if " reindex partial" in line)
+    assert line.startswith("#1.1 many.db reindex partial in ")
     assert "(past its limit): 2 of 7 steps done by the time limit; 5 not begun: i1, i2, i3, i4, i5" in line
-    assert "#1 many.db completed in part in " in result.out.splitlines()[-1]
+    assert "#1 many.db partial in " in result.out.splitlines()[-1]
     shown = dbtend("show", "1").out
-    assert "– #1.1 reindex completed in part in " in shown
+    assert "– #1.1 reindex partial in " in shown
     (listed,) = dbtend("history", "--status", "skipped").out.splitlines()[1:]
-    assert "– completed in part" in listed
+    assert "– partial" in listed
 
 
 def test_a_retry_of_what_failed_repeats_what_was_done_in_part(dbtend: CommandLine, many: Path) -> None:

@@ -404,7 +404,7 @@ def test_a_cancel_of_what_cannot_be_interrupted_says_so() -> None:
     assert list(report.cancel_lines(parent(running), parent(asked), JobId(42), START + 30_000_000)) == [
         "#42.1 sales.db vacuum running, cancel requested",
         "  it is writing back, which cannot be interrupted: it will complete, about 0:10 left",
-        "  dbtend cancel 42.1 --force ends it by force",
+        "  dbtend cancel 42.1 --force kills its process",
         "to see how it ends: dbtend show 42",
     ]
 

@@ -330,7 +330,7 @@ async def test_help_names_every_key(sales: Path, clock: Clock) -> None:
 async def test_a_broken_target_leaves_the_others_usable(sales: Path, clock: Clock) -> None:
     Path("noise.db").write_bytes(b"this is no database, not at all " * 64)
     async with open_console(STORE, entry("noise.db"), entry(), clock=clock) as console:
-        assert "× no access" in console.lines("#targets")[0]
+        assert "× unavailable" in console.lines("#targets")[0]
         await console.press("r")
         assert console.message == "Nothing to run: noise.db cannot be opened. Choose another target."
         await console.press("1", "down", "r")

@@ -62,9 +62,9 @@ async def test_what_hangs_is_ended_and_then_looked_after(
     served: list[str] = []
     async with open_console(store.path, entry(), clock=clock, ensure_worker=lambda: served.append("worker")) as console:
         await ask_to_stop(console)
-        assert "Press c again to end it by force." in " ".join(console.lines("#detail"))
+        assert "Press c again to kill its process." in " ".join(console.lines("#detail"))
         await console.press("c")
-        assert console.lines("#text")[0] == "End #1.1 vacuum on sales.db by force?"
+        assert console.lines("#text")[0] == "Kill the process of #1.1 vacuum on sales.db?"
         assert f"Its process {hung.pid} is killed" in " ".join(console.lines("#text"))
         await console.press(*"1.1", "enter")
         assert await hung.ended() == -signal.SIGKILL
@@ -140,7 +140,8 @@ async def test_what_runs_elsewhere_is_not_ended_from_here(sales: Path, store: Sq
             await console.press("c")
             assert console.message == (
                 "Cancel of #1.1 was already requested: it ends as soon as that is safe for the data."
-                " No force kill from here: job 1.1 is run by this very process (end it from another one)."
+                " Its process cannot be killed from here: job 1.1 is run by this very process (end it from another"
+                " one)."
             )
             await store.finish(claim, CANCELLED, Report())
 
@@ -165,7 +166,7 @@ async def test_of_what_can_neither_stop_nor_be_ended_from_here_it_is_said_how_it
             await console.until(lambda: "left" in " ".join(console.lines("#detail")))
             await console.press("c")
             assert console.message.startswith(f"Cancel of #1.1 was already requested: {words}")
-            assert " No force kill from here: " in console.message
+            assert " Its process cannot be killed from here: " in console.message
             await store.finish(claim, CANCELLED, Report())
 
 

@@ -27,8 +27,8 @@ JOB = parent(PARTLY)
 
 def test_neither_the_operation_nor_its_job_is_drawn_as_completed() -> None:
     for job in (PARTLY, JOB):
-        assert format_status(job) == (Status.SKIPPED, "in part")
-        assert status_span(job) == ("– in part   ", Role.SKIPPED)
+        assert format_status(job) == (Status.SKIPPED, "partial")
+        assert status_span(job) == ("– partial   ", Role.SKIPPED)
     assert "✓" not in parent_row(JOB, "sales", expanded=False, now=START, width=100).text
     assert done_of(JOB) == "0/1"
 
@@ -44,7 +44,7 @@ def test_its_page_says_what_is_left_and_what_to_do() -> None:
     assert [text for text, role in lines[0].spans if role is Role.WARNING and ERROR in text]
     assert "to run the rest" in lines[1].text
     about = detail_lines(JOB, replace(PARTLY.id, ordinal=None), "sales", now=START, width=120)
-    assert any("1 completed in part" in line.text for line in about)
+    assert any("1 partial" in line.text for line in about)
 
 
 def test_what_is_left_can_be_copied() -> None:

@@ -8,7 +8,13 @@ import pytest
 
 from engine import Advice, CheckLevel, EngineName, Level, Lock, LockImpact, Operation, OperationInfo, TargetInfo
 from engine.config.model import TargetEntry
-from engine.domain.errors import TargetBusyError, TargetMissingError, TargetUnavailableError
+from engine.domain.errors import (
+    ServerStartingError,
+    ServerUnavailableError,
+    TargetBusyError,
+    TargetMissingError,
+    TargetUnavailableError,
+)
 from tests.building import SQLITE_OPERATIONS
 from tui.console.views.hints import why_nothing
 from tui.console.views.line import Role
@@ -139,7 +145,8 @@ def test_how_urgent_a_target_is() -> None:
 def test_a_target_that_cannot_be_opened_says_why() -> None:
     missing = TargetMissingError("sales.db", "there is no such file", "check the path")
     locked_up = TargetUnavailableError("sales.db", "no permission to read it", "chmod it")
-    for error, word in ((missing, "× missing"), (locked_up, "× no access")):
+    stopped = ServerUnavailableError("shop", "the server does not answer")
+    for error, word in ((missing, "× missing"), (locked_up, "× unavailable"), (stopped, "× server down")):
         first, second = target_rows({0: TargetState(TargetEntry(name="sales.db", url="sales.db"), error=error)}, 0, 30)
         assert first.text.endswith(word)
         assert second.text.strip() == error.why
@@ -147,6 +154,8 @@ def test_a_target_that_cannot_be_opened_says_why() -> None:
 
 def test_a_target_that_is_busy_is_locked_rather_than_out_of_reach() -> None:
     error = TargetBusyError("sales.db", "the lock could not be had in 1 s")
+    starting = {0: TargetState(TargetEntry(name="shop", url="shop"), error=ServerStartingError("shop", "it starts up"))}
+    assert target_rows(starting, 0, 30)[0].text.endswith(" starting up")
     first, _ = target_rows({0: TargetState(TargetEntry(name="sales.db", url="sales.db"), error=error)}, 0, 30)
     assert first.spans[-1] == (" locked", Role.WARNING)
 

@@ -25,14 +25,14 @@ def cancel_consequences(children: Sequence[tuple[ChildJob, str]], now: int) -> s
 
 
 def already_cancelled(job: JobId, running: Sequence[ChildJob], error: DbtendError, now: int) -> str:
-    """What happens after an earlier cancel, and why a force kill is not possible.
+    """What happens after an earlier cancel, and why its process cannot be killed.
 
-    `running`: its running children. `error`: why no force kill.
+    `running`: its running children. `error`: why its process cannot be killed.
     """
     name_it = len(running) > 1
     going_on = [after_request(child, now, child.operation.value if name_it else "it") for child in running]
     hint = f" ({error.hint})" if error.hint else ""
     return (
         f"Cancel of #{job} was already requested: {'; '.join(going_on)}."
-        f" No force kill from here: {error.what} {error.why}{hint}."
+        f" Its process cannot be killed from here: {error.what} {error.why}{hint}."
     )

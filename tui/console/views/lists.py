@@ -10,7 +10,16 @@ from rich.cells import cell_len
 from engine import Advice, CheckLevel, Level, Operation, OperationInfo, Status, TargetInfo
 from engine.config.model import TargetEntry
 from engine.domain.advice import highest_level
-from engine.domain.errors import DbtendError, TargetBusyError, TargetMissingError
+from engine.domain.errors import (
+    DbtendError,
+    PasswordNeededError,
+    ServerStartingError,
+    ServerUnavailableError,
+    TargetBusyError,
+    TargetDamagedError,
+    TargetMissingError,
+    TooManyConnectionsError,
+)
 from engine.domain.frozen import frozen
 from tui.console.keymap import key_of
 from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named, wrapped
@@ -38,6 +47,15 @@ class TargetState:
 
 
 _UNSAVED: Final = " unsaved"
+_ERROR_WORDS: Final[Mapping[type[DbtendError], str]] = {
+    TargetMissingError: "missing",
+    TargetDamagedError: "damaged",
+    PasswordNeededError: "no password",
+    ServerUnavailableError: "server down",
+    ServerStartingError: "starting up",
+    TooManyConnectionsError: "no connection",
+    TargetBusyError: "locked",
+}
 _WORDS: Final = {Level.NOW: "now", Level.SOON: "soon", Level.UNKNOWN: "unknown", Level.NONE: "ok"}
 _ROLES: Final = {
     Level.NOW: Role.FAILED,
@@ -72,9 +90,9 @@ def _target_word(state: TargetState) -> tuple[Span, ...]:
     if state.is_inspecting:
         return ((" inspecting …", Role.DIM),)
     if isinstance(state.error, TargetBusyError):
-        return ((" locked", Role.WARNING),)
+        return ((f" {_error_word(state.error)}", Role.WARNING),)
     if state.error is not None:
-        return ((f" {GLYPH[Status.FAILED]} {_unavailable(state.error)}", Role.FAILED),)
+        return ((f" {GLYPH[Status.FAILED]} {_error_word(state.error)}", Role.FAILED),)
     if state.info is None:
         return ((" …", Role.DIM),)
     if not state.advice:
@@ -83,8 +101,8 @@ def _target_word(state: TargetState) -> tuple[Span, ...]:
     return next(filter(None, map(_critical, state.advice)), ((f" {_WORDS[level]}", _ROLES[level]),))
 
 
-def _unavailable(error: DbtendError) -> str:
-    return "missing" if isinstance(error, TargetMissingError) else "no access"
+def _error_word(error: DbtendError) -> str:
+    return next((word for kind, word in _ERROR_WORDS.items() if isinstance(error, kind)), "unavailable")
 
 
 def _verdict(advice: Advice) -> tuple[Span, ...]:

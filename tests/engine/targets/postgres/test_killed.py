@@ -125,7 +125,7 @@ async def test_cancelled_by_force_what_runs_on_the_server_is_ended_and_cleaned(
         assert await process.ended() < 0
     child = await over(store_path, number)
     assert (child.status, child.reason) == (Status.CANCELLED, Reason.CANCELLED_BY_USER)
-    assert "it was ended by force" in str(child.error)
+    assert "its process was killed" in str(child.error)
     assert "the unfinished copy public.slow_number_ccnew was dropped" in str(child.error)
     assert (database.ours(), database.invalid_indexes()) == ([], [])
 
