@@ -14,7 +14,7 @@ from engine.domain.retention import DAY, Retention
 MEANINGS: Final[Mapping[str, str]] = {
     "url": "a path or a URL; a password in it is refused",
     "label": "such as `PROD`: shown wherever the target is named ([production](../how-to/production.md))",
-    "operations": "what is chosen where nothing else is asked for",
+    "operations": "the operations chosen by default",
     "on_failure": "`continue` or `stop`: what follows an operation that failed",
     "on_step_failure": "`continue` or `stop`: what follows a table or index that failed, inside one operation",
     "lock_timeout": "seconds to wait for a lock",
@@ -25,7 +25,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "schemas": "only these schemas",
     "truncate": "whether VACUUM gives empty pages at the end of a table back",
     "parallel_workers": "processes of the server for the indexes of a table",
-    "skip_locked": "leave out what is locked",
+    "skip_locked": "leave out locked tables",
     "buffer_usage_limit": "shared buffers that VACUUM and ANALYZE use (PostgreSQL 16 or newer)",
     "speed": "`gentle`, `normal` or `full`: pauses in between",
     "max_lag": "pause between steps while a standby is further behind",

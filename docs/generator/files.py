@@ -29,7 +29,7 @@ def generated_files() -> dict[Path, str]:
 
 
 def with_blocks(page: str) -> str:
-    """The page with each of its blocks generated anew. Raises KeyError for a block that nothing generates."""
+    """The page with each of its blocks generated again. Raises KeyError for an unknown block."""
     return _BLOCK.sub(lambda found: f"{found[1]}{BLOCKS[found[2]]()}\n{found[3]}", page)
 
 
