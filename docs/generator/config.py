@@ -14,6 +14,8 @@ from engine.domain.retention import DAY, Retention
 MEANINGS: Final[Mapping[str, str]] = {
     "url": "a path or a URL; a password in it is refused",
     "label": "such as `PROD`: shown wherever the target is named ([production](../how-to/production.md))",
+    "groups": "the groups it belongs to: `@eu` stands for all targets of the group eu",
+    "exclude": "where the URL is a pattern: names, paths or databases that it leaves out",
     "operations": "the operations chosen by default",
     "on_failure": "`continue` or `stop`: what follows an operation that failed",
     "on_step_failure": "`continue` or `stop`: what follows a table or index that failed, inside one operation",

@@ -18,7 +18,7 @@ from engine.domain.humanize import counted, listed
 from engine.fleet.file_headers import find_sqlite
 from engine.fleet.file_search import Search, find_files
 from engine.fleet.patterns import DATABASE_SUFFIXES, is_backup_name, is_wild, matches_any, natural_order
-from engine.targets import database_named, databases_of, file_named, names_server
+from engine.targets import database_named, databases_of, file_named, names_server, url_of_all_databases
 
 MANY: Final = 10_000
 """More targets than this need a confirmation."""
@@ -94,7 +94,11 @@ def stands_for_many(entry: TargetEntry) -> bool:
 
 
 async def expand(
-    entries: Sequence[TargetEntry], *, exclude: Collection[str] = (), confirmed: bool = False
+    entries: Sequence[TargetEntry],
+    *,
+    exclude: Collection[str] = (),
+    all_databases: bool = False,
+    confirmed: bool = False,
 ) -> Expansion:
     """The single targets of these entries, each once, in the order of the entries.
 
@@ -103,12 +107,15 @@ async def expand(
 
     Args:
         exclude: shell patterns of names, paths, URLs or databases to leave out.
+        all_databases: an entry on a server stands for all databases of that server.
         confirmed: take more than `MANY`.
 
     Raises:
         UsageError: the only entry is a pattern that matches nothing, or is malformed; or there are too many targets.
         TargetError: the only entry is a server that does not list its databases.
     """
+    if all_databases:
+        entries = [replace(entry, url=url_of_all_databases(entry.url)) for entry in entries]
     found = await asyncio.gather(*[_candidates(entry) for entry in entries], return_exceptions=True)
     candidates: list[_Candidate] = []
     unlisted: list[Unlisted] = []

@@ -68,6 +68,16 @@ def database_named(text: str) -> str:
     return databases.database_of(text)
 
 
+def url_of_all_databases(text: str) -> str:
+    """A pattern for all databases of the server that `text` names. Raises UsageError, NotAvailableError."""
+    if not names_server(text):
+        raise UsageError(text, "is no database server, so there are no databases to list", "leave out --all-databases")
+    resolve(text)
+    from engine.targets.postgres import databases  # the driver is optional
+
+    return databases.url_of_all(text)
+
+
 async def databases_of(text: str) -> Sequence[ServerDatabase]:
     """All databases of the server that `text` names that accept connections.
 

@@ -18,7 +18,8 @@ from tui.commands import output
 from tui.commands.advising import adviser
 from tui.commands.naming import labelled
 from tui.commands.passwords import ask_for_missing
-from tui.commands.settings import Settings, target_entries
+from tui.commands.settings import Settings
+from tui.commands.targets import named_targets
 from tui.presentation import json_format
 from tui.presentation.exit_codes import OK, error_code
 from tui.presentation.text import plain
@@ -30,9 +31,7 @@ NOT_ALL: Final = "unknown: not everything was looked at; dbtend advise --thoroug
 
 
 def advise(args: argparse.Namespace, settings: Settings) -> int:
-    if not args.words:
-        raise UsageError("advise", "no TARGET was given", "such as: dbtend advise sales.db")
-    targets = [entry.url for entry in target_entries(args.words, settings.config())]
+    targets = [entry.url for entry in named_targets(args, settings.config()).targets]
     ask_for_missing(targets)
     advice, errors = asyncio.run(_advice(targets, settings, None if args.thorough else inspector.BUDGET))
     if errors and not advice:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine import Advice, Engine, EngineName, Level, Operation, Plan, Request, TargetHistory
+from engine.config.model import TargetEntry
 from engine.domain.advice import needed
 from engine.domain.errors import StoreError, TargetError
 from engine.domain.humanize import listed
@@ -17,7 +18,7 @@ from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output
 from tui.commands.naming import named
-from tui.commands.settings import Settings, target_entries
+from tui.commands.settings import Settings
 from tui.presentation.exit_codes import OK, REFUSED
 from tui.presentation.text import plain
 
@@ -59,7 +60,9 @@ def _is_there(store: Path) -> bool:
     return store.exists()
 
 
-def to_run(asked: Sequence[Request], args: argparse.Namespace, settings: Settings) -> tuple[Sequence[Request], int]:
+def to_run(
+    asked: Sequence[Request], entries: Sequence[TargetEntry], args: argparse.Namespace, settings: Settings
+) -> tuple[Sequence[Request], int]:
     """The requests, with an exit code; with `--needed` and without `--op`, only their operations that advice calls for.
 
     A target that needs nothing is reported: as the result if there is no other. A target that a person must repair
@@ -68,7 +71,6 @@ def to_run(asked: Sequence[Request], args: argparse.Namespace, settings: Setting
     if args.operations:
         return asked, OK
     if not args.needed:
-        entries = target_entries(args.words, settings.config())
         usual = [request.target for request, entry in zip(asked, entries, strict=True) if not entry.operations]
         return asyncio.run(_with_damaged_indexes(asked, usual, settings)), OK
     requests, said, refused = asyncio.run(_only_needed(asked, settings))

@@ -52,7 +52,17 @@ def _plan_options(parser: argparse.ArgumentParser) -> None:
     _json_option(parser)
 
 
+def _targets_options(parser: argparse.ArgumentParser) -> None:
+    """How the words of a command name targets."""
+    parser.add_argument(
+        "--exclude", action="append", type=typed_values.text, metavar="PATTERN",
+        help="leave out targets by name, path or database, such as 'test_*'; repeatable",
+    )  # fmt: skip
+    parser.add_argument("--all-databases", action="store_true", help="all databases of each server that is named")
+
+
 def _request_options(parser: argparse.ArgumentParser) -> None:
+    _targets_options(parser)
     parser.add_argument(
         "--op", dest="operations", action="append", type=typed_values.operation, metavar="OPERATION",
         help=f"one of {', '.join(typed_values.OPERATIONS)}; repeatable, order kept"
@@ -150,10 +160,16 @@ def _json_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _console_options(parser: argparse.ArgumentParser) -> None:
+    _targets_options(parser)
+    _mouse_option(parser)
+
+
+def _mouse_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
 
 
 def _advise_options(parser: argparse.ArgumentParser) -> None:
+    _targets_options(parser)
     parser.add_argument(
         "--thorough", action="store_true", help="count all rows and read all pages, however long it takes"
     )
@@ -162,7 +178,7 @@ def _advise_options(parser: argparse.ArgumentParser) -> None:
 
 def _demo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=typed_values.path, metavar="DIR", help="build it in DIR and leave it there")
-    _console_options(parser)
+    _mouse_option(parser)
     _json_option(parser)
 
 

@@ -19,7 +19,8 @@ from engine.config.config_file import ConfigFile
 from engine.config.model import ConsoleConfig, TargetEntry
 from engine.domain.errors import StoreBusyError, UsageError
 from tui.commands.arguments import COMMANDS
-from tui.commands.settings import Settings, target_entries
+from tui.commands.settings import Settings
+from tui.commands.targets import expanded, target_entries
 from tui.console.saved_targets import SavedTargets
 from tui.presentation.canonical_urls import canonical
 from tui.presentation.exit_codes import OK
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 def console(args: argparse.Namespace, settings: Settings) -> int:
     config = settings.config()
     refuse_mistyped_command(args.words, {entry.name for entry in config.targets})
-    targets = target_entries(args.words or [entry.name for entry in config.targets], config)
+    expansion = expanded(target_entries(args.words or [entry.name for entry in config.targets], config), args)
+    targets = [*expansion.targets, *(one.entry for one in expansion.unlisted)]
     worker = DetachedWorker(settings.store, config_path=settings.given_config)
     settings = replace(settings, read_only=settings.read_only or config.console.read_only)
     mouse = config.console.mouse and not args.no_mouse

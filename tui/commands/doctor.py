@@ -10,7 +10,8 @@ from functools import partial
 from engine.config.model import Config, TargetEntry
 from tui.commands import output
 from tui.commands.diagnostics import examine
-from tui.commands.settings import Settings, target_entries
+from tui.commands.settings import Settings
+from tui.commands.targets import target_entries
 from tui.presentation.exit_codes import FAILED, OK
 from tui.presentation.health_check import Level
 from tui.presentation.text import padded, plain

@@ -16,7 +16,8 @@ from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import job_report, output, report
 from tui.commands.notices import notices
-from tui.commands.settings import Settings, one_job, target_entries
+from tui.commands.settings import Settings, one_job
+from tui.commands.targets import target_entries
 from tui.presentation import json_format, typed_values
 from tui.presentation.exit_codes import OK
 from tui.presentation.history_filter import Word, history_filter, rather

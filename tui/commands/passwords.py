@@ -6,37 +6,56 @@ import asyncio
 import getpass
 import sys
 import warnings
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from engine.domain import typed_passwords
+from engine.domain.errors import PasswordNeededError
 from engine.inspection import inspector
 from tui.commands import output
 from tui.presentation.text import plain
 
 TRIES: Final = 3
+_asked: Final = Counter[str]()
+"""How often each server was asked about."""
 
 
-def ask_for_missing(targets: Iterable[str]) -> None:
+def ask_for_missing(targets: Collection[str]) -> None:
     """On a terminal, ask for the passwords missing for these targets; elsewhere the command will report it.
 
-    Raises UsageError; TargetError if a server cannot be connected to for another reason; PasswordNeededError if
-    every typed password is wrong.
+    Each server is asked once, whatever databases of it are named. Raises PasswordNeededError if every typed password is
+    wrong. For one target also raises UsageError, and TargetError if it cannot be connected to for another reason.
     """
-    if sys.stdin is None or not sys.stdin.isatty():
+    if not _is_terminal():
         return
-    for target in targets:
-        for tries_left in reversed(range(TRIES + 1)):
-            problem = asyncio.run(inspector.password_needed(target))
-            if problem is None:
-                break
-            url = inspector.canonical_url(target)
-            if tries_left < TRIES:
-                output.notice(f"{plain(url)}: {problem.why}")
-            typed = _typed(f"Password for {plain(url)}: ") if tries_left else ""
-            if not typed:
+    servers = {typed_passwords.server_of(inspector.canonical_url(target)): target for target in targets}
+    while missing := asyncio.run(_missing(list(servers.values()), several=len(targets) > 1)):
+        for problem in missing:
+            if not ask(problem):
                 raise problem
-            typed_passwords.remember(url, typed)
+
+
+async def _missing(targets: Sequence[str], *, several: bool) -> list[PasswordNeededError]:
+    found = await asyncio.gather(*map(inspector.password_needed, targets), return_exceptions=several)
+    return [problem for problem in found if isinstance(problem, PasswordNeededError)]
+
+
+def ask(problem: PasswordNeededError) -> bool:
+    """Ask for a password at the terminal; whether one was typed, in at most `TRIES` tries for each server."""
+    server = typed_passwords.server_of(problem.what)
+    _asked[server] += 1
+    if not _is_terminal() or _asked[server] > TRIES:
+        return False
+    if _asked[server] > 1:
+        output.notice(f"{plain(problem.what)}: {problem.why}")
+    typed = _typed(f"Password for {plain(problem.what)}: ")
+    typed_passwords.remember(problem.what, typed)
+    return bool(typed)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _typed(prompt: str) -> str:

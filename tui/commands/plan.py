@@ -14,15 +14,17 @@ from tui.commands import output, plan_report
 from tui.commands.advising import adviser, to_run
 from tui.commands.passwords import ask_for_missing
 from tui.commands.settings import Settings, requests
+from tui.commands.targets import named_targets
 from tui.presentation import json_format
 from tui.presentation.exit_codes import REFUSED
 from tui.presentation.job_times import limit_text
 
 
 def plan(args: argparse.Namespace, settings: Settings) -> int:
-    wanted = requests(args, settings.config())
-    ask_for_missing(request.target for request in wanted)
-    asked, code = to_run(wanted, args, settings)
+    entries = named_targets(args, settings.config()).targets
+    wanted = requests(args, entries)
+    ask_for_missing([request.target for request in wanted])
+    asked, code = to_run(wanted, entries, args, settings)
     plans = asyncio.run(_plans(asked, settings))
     if args.json:
         output.document({"jobs": [json_format.plan(plan) for plan in plans]})

@@ -20,6 +20,7 @@ from tui.commands.lookup import existing_store
 from tui.commands.passwords import ask_for_missing
 from tui.commands.server_wait import wait_for_servers
 from tui.commands.settings import Settings, one_job, requests
+from tui.commands.targets import named_targets
 from tui.commands.views import SilentView, View, view_for_stdout
 from tui.commands.waiting import nothing_starts
 from tui.presentation import json_format, typed_values
@@ -28,10 +29,11 @@ from tui.workers.detached import DetachedWorker
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    wanted = requests(args, settings.config())
+    entries = named_targets(args, settings.config()).targets
+    wanted = requests(args, entries)
     wait_for_servers(wanted)
-    ask_for_missing(request.target for request in wanted)
-    asked, refused = to_run(wanted, args, settings)
+    ask_for_missing([request.target for request in wanted])
+    asked, refused = to_run(wanted, entries, args, settings)
     if not asked:
         if args.json:
             output.document({"jobs": []})

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from engine import Engine, Operation, Options, Request
@@ -18,7 +17,6 @@ from engine.domain.option_specs import OPTION_SPECS, refuse_inapplicable
 from engine.inspection import inspector
 from tui.commands.server_options import server_options
 from tui.presentation import typed_values
-from tui.presentation.text import target_name
 
 
 @frozen
@@ -58,34 +56,16 @@ def settings(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
     return Settings(store, config or default_config_path(), config is not None, read_only)
 
 
-def target_entries(words: Iterable[str], config: Config) -> list[TargetEntry]:
-    """A name from the config file means its entry; everything else is a path or a URL. Both with the defaults.
-
-    Raises UsageError for a bare word that is neither a name nor a file, but close to a name.
-    """
-    named = {entry.name: entry for entry in config.targets}
-    return [(named.get(word) or _unnamed(word, named)).with_defaults(config.defaults) for word in words]
-
-
-def _unnamed(word: str, names: Iterable[str]) -> TargetEntry:
-    close = get_close_matches(word, names, 1)
-    if close and not set(word) & set("/.:=") and not Path(word).exists():
-        raise UsageError(repr(word), "is no target of the config file, and no file", f"did you mean {close[0]}?")
-    return TargetEntry(name=target_name(word), url=word)
-
-
-def requests(args: argparse.Namespace, config: Config) -> list[Request]:
+def requests(args: argparse.Namespace, entries: Sequence[TargetEntry]) -> list[Request]:
     """One request per target: the command line beats the target's entry, which beats the defaults.
 
     With `--needed` they hold all that may turn out to be needed.
 
     Raises UsageError.
     """
-    if not args.words:
-        raise UsageError(args.command, "no TARGET was given", f"such as: dbtend {args.command} sales.db")
-    if len(args.words) > 1 and args.backup_to is not None and not args.backup_to.is_dir():
+    if len(entries) > 1 and args.backup_to is not None and not args.backup_to.is_dir():
         raise UsageError("--backup-to", f"{args.backup_to} cannot hold several backups", "name a directory that exists")
-    return [_request(entry, args) for entry in target_entries(args.words, config)]
+    return [_request(entry, args) for entry in entries]
 
 
 def _request(entry: TargetEntry, args: argparse.Namespace) -> Request:

@@ -78,7 +78,7 @@ class DetachedWorker:
         password = typed_passwords.typed_for(url)
         is_ours = self._process is not None and self._process.poll() is None
         if is_ours:
-            return TYPED if password is not None and self._told.get(url) != password else ""
+            return TYPED if password is not None and self._told.get(typed_passwords.server_of(url)) != password else ""
         if not is_served(self._store):
             return ""
         if password is not None:

@@ -36,6 +36,11 @@ def database_of(text: str) -> str:
     return parameters_of(text).get("dbname", "")
 
 
+def url_of_all(text: str) -> str:
+    """The pattern that stands for all databases of a server. Raises UsageError."""
+    return url_of({**parameters_of(text), "dbname": "*"})
+
+
 async def databases(text: str) -> Sequence[ServerDatabase]:
     """The databases of the server that `text` names, whatever database it names. Raises UsageError, TargetError.
 

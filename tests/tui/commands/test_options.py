@@ -12,6 +12,7 @@ from engine.domain.errors import UsageError
 from engine.domain.requests import Speed
 from tui.commands.arguments import parse
 from tui.commands.settings import requests
+from tui.commands.targets import target_entries
 
 CONFIG = """
 [targets.shop]
@@ -29,7 +30,8 @@ analysis_limit = 1000
 
 
 def asked(line: str, config: str = CONFIG) -> list[Request]:
-    return requests(parse(line.split()), parse_config(config, "f"))
+    args = parse(line.split())
+    return requests(args, target_entries(args.words, parse_config(config, "f")))
 
 
 def test_the_command_line_beats_the_target_which_beats_the_defaults() -> None:

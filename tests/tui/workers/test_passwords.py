@@ -203,7 +203,8 @@ def test_it_is_known_what_the_next_worker_knows(tmp_path: Path, monkeypatch: pyt
     assert worker.lacks("postgresql:///shop") == ""
     with serving(store):
         assert worker.lacks("postgresql:///shop") == "its password was typed here"
-        assert worker.lacks("postgresql:///other") == ""
+        assert worker.lacks("postgresql:///other") == "its password was typed here"  # it is that of the server
+        assert worker.lacks("postgresql://db2/shop") == ""
     worker.ensure()
     try:
         assert worker.lacks("postgresql:///shop") == ""

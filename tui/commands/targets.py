@@ -1,0 +1,106 @@
+"""The targets that the words of a command name: paths, URLs, patterns, names and groups of the config file."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+from engine.config.model import Config, TargetEntry
+from engine.domain.errors import PasswordNeededError, UsageError
+from engine.domain.humanize import listed
+from engine.fleet.expansion import Expansion, LeftOut, expand
+from tui.commands import output, passwords
+from tui.presentation.text import plain, target_name
+
+GROUP: Final = "@"
+"""What a word begins with that names a group."""
+_NOUNS: Final[Mapping[LeftOut, tuple[str, str]]] = {
+    LeftOut.BACKUP: ("backup", "backups"),
+    LeftOut.JOURNAL: ("journal", "journals"),
+    LeftOut.EMPTY: ("empty file", "empty files"),
+    LeftOut.NO_DATABASE: ("file that is no SQLite database", "files that are no SQLite databases"),
+    LeftOut.REPEATED: ("repeated name", "repeated names"),
+    LeftOut.EXCLUDED: ("excluded name", "excluded names"),
+    LeftOut.NO_RIGHT: ("database without the right to connect", "databases without the right to connect"),
+}
+_NAMES_TOLD: Final = 3
+
+
+def target_entries(words: Iterable[str], config: Config) -> list[TargetEntry]:
+    """The entries that words name: those of a group or a name in the config file, or a path or URL. With the defaults.
+
+    Patterns are not expanded. Raises UsageError for an unknown group, and for a bare word that is close to a name.
+    """
+    named = {entry.name: entry for entry in config.targets}
+    entries = [
+        entry
+        for word in words
+        for entry in (_group(word, config) if word.startswith(GROUP) else [named.get(word) or _unnamed(word, named)])
+    ]
+    return [entry.with_defaults(config.defaults) for entry in entries]
+
+
+def _group(word: str, config: Config) -> list[TargetEntry]:
+    name = word.removeprefix(GROUP)
+    members = [entry for entry in config.targets if name in (*entry.groups, entry.name)]
+    if not members:
+        groups = sorted({GROUP + group for entry in config.targets for group in entry.groups})
+        raise UsageError(repr(word), "is no group of the config file", f"there is {listed(groups)}" if groups else "")
+    return members
+
+
+def _unnamed(word: str, names: Collection[str]) -> TargetEntry:
+    close = get_close_matches(word, names, 1)
+    if close and not set(word) & set("/.:=") and not Path(word).exists():
+        raise UsageError(repr(word), "is no target of the config file, and no file", f"did you mean {close[0]}?")
+    return TargetEntry(name=target_name(word), url=word)
+
+
+def named_targets(args: argparse.Namespace, config: Config) -> Expansion:
+    """The single targets that the words of a command stand for; see `expanded`."""
+    if not args.words:
+        raise UsageError(args.command, "no TARGET was given", f"such as: dbtend {args.command} sales.db")
+    return expanded(target_entries(args.words, config), args)
+
+
+def expanded(entries: Sequence[TargetEntry], args: argparse.Namespace) -> Expansion:
+    """The single targets that entries stand for. What was left out is told. Raises UsageError, TargetError."""
+    found = _with_passwords(entries, args)
+    if found.left_out:
+        left_out = f"left out: {', '.join(map(_counted, found.left_out, found.left_out.values()))}"
+        if not (found.targets or found.unlisted):
+            raise UsageError(entries[0].url, "stands for no database", left_out)
+        output.notice(left_out)
+    return found
+
+
+def _with_passwords(entries: Sequence[TargetEntry], args: argparse.Namespace) -> Expansion:
+    """The expansion; passwords that servers ask for before they list their databases are asked for at the terminal."""
+    while True:
+        try:
+            found = asyncio.run(
+                expand(
+                    entries,
+                    exclude=args.exclude or (),
+                    all_databases=args.all_databases,
+                    confirmed=bool(getattr(args, "confirmed", False)),
+                )
+            )
+            missing = [one.error for one in found.unlisted if isinstance(one.error, PasswordNeededError)]
+        except PasswordNeededError as problem:
+            if not passwords.ask(problem):
+                raise
+        else:
+            if not sum(map(passwords.ask, missing)):
+                return found
+
+
+def _counted(reason: LeftOut, names: Sequence[str]) -> str:
+    """`2 backups`, `1 empty file (/srv/new.db)`."""
+    text = f"{len(names):,} {_NOUNS[reason][len(names) > 1]}"
+    is_told = len(names) <= _NAMES_TOLD and reason is not LeftOut.EXCLUDED
+    return f"{text} ({', '.join(map(plain, names))})" if is_told else text
