@@ -21,7 +21,7 @@ def tenants(sales: Path) -> Path:
     return directory
 
 
-def targets_of(dbtend: CommandLine, *words: object) -> list[str]:
+def targets_of(dbtend: CommandLine, *words: str | Path) -> list[str]:
     result = dbtend("plan", *words, "--op", "analyze", "--json")
     assert result.code == 0, result.err
     return [Path(job["target"]).name for job in json.loads(result.out)["jobs"]]
