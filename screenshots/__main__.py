@@ -65,7 +65,7 @@ async def photograph(directory: Path) -> None:
     """A DBA's evening on three sample databases: real jobs, and a look at every screen."""
     with tempfile.TemporaryDirectory(prefix="dbtend-") as home:
         sales, app, archive = (
-            TargetEntry(name=name, url=str(Path(home, f"{name}.db")), label=label, lock_timeout=0.2)
+            TargetEntry(name=name, url=str(Path(home, f"{name}.db")), label=label, settings={"lock_timeout": 0.2})
             for name, label in (("sales", "PROD"), ("app", None), ("archive", None))
         )
         for target in (sales, app, archive):

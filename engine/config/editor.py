@@ -15,7 +15,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import SingleKey
 
-from engine.config.model import Config, TargetEntry, expand_home, inapplicable_key
+from engine.config.model import Config, TargetEntry, expand_home
 from engine.config.parser import parse_config
 from engine.domain.errors import ConfigError
 from engine.domain.frozen import frozen
@@ -38,7 +38,7 @@ def with_target(text: str, entry: TargetEntry, *, was: TargetEntry | None = None
     meant = replace(entry, url=expand_home(entry.url))
     if was is not None:
         meant = replace(was, name=meant.name, **{key: getattr(meant, key) for key in EDITABLE})
-    if key := inapplicable_key(meant):
+    if key := meant.inapplicable_key:
         hint = "remove the key in an editor first, or add the database as a new target"
         raise ConfigError(meant.name, f"{file} says {key} of it, which does not apply to this kind of database", hint)
     changes = {key: _value(entry, key) for key in EDITABLE if was is None or getattr(meant, key) != getattr(was, key)}

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from platformdirs import user_config_path, user_state_path
 
-from engine.config.servers import NO_SETTINGS, SERVER_KEYS, ServerSettings
 from engine.domain.frozen import frozen
-from engine.domain.requests import CheckLevel, OnFailure, Operation, Options
+from engine.domain.option_specs import BY_NAME, with_values
+from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.domain.retention import Retention
-from engine.targets import names_server
+from engine.targets import engine_named
 
 
 @frozen(kw_only=True)
@@ -31,55 +31,31 @@ class TargetEntry:
     exclude: tuple[str, ...] = ()
     """If its URL is a pattern: shell patterns of the names, paths or databases that it leaves out."""
     operations: tuple[Operation, ...] | None = None
-    on_failure: OnFailure | None = None
-    on_step_failure: OnFailure | None = None
-    lock_timeout: float | None = None
-    verify: bool | None = None
-    check: CheckLevel | None = None
-    jobs: int | None = None
-    analysis_limit: int | None = None
-    """As SQLite counts: 0 for all rows."""
-    server: ServerSettings = NO_SETTINGS
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The options that are set for it, by name."""
 
     def with_defaults(self, defaults: Defaults) -> TargetEntry:
-        """This entry with the defaults for its missing values."""
-        is_server = names_server(self.url)
-        missing = {name for name in SHARED if getattr(self, name) is None} - (FOR_FILES if is_server else set())
-        server = self.server.merged_over(defaults.server) if is_server else self.server
-        return replace(self, server=server, **{name: getattr(defaults, name) for name in missing})
+        """This entry with the defaults for its missing options, if they apply to its kind of database."""
+        engine = engine_named(self.url)
+        usual = {name: value for name, value in defaults.settings.items() if BY_NAME[name].is_for(engine)}
+        return replace(self, settings={**usual, **self.settings})
 
     @property
     def options(self) -> Options:
         """The default options of operations on it."""
-        usual = Options()
-        return Options(
-            on_failure=self.on_failure or usual.on_failure,
-            on_step_failure=self.on_step_failure or usual.on_step_failure,
-            lock_timeout=usual.lock_timeout if self.lock_timeout is None else self.lock_timeout,
-            verify=bool(self.verify),
-            check=self.check,
-            jobs=self.jobs,
-            analysis_limit=self.analysis_limit or None,
-            server=self.server.options,
-        )
+        return with_values(DEFAULT_OPTIONS, self.settings)
 
-
-SHARED: Final = ("on_failure", "on_step_failure", "lock_timeout", "verify", "check", "jobs", "analysis_limit")
-"""The keys of a target that are also allowed in [defaults], besides those for servers."""
-FOR_FILES: Final = frozenset({"analysis_limit"})
-"""The keys that do not apply to a database server."""
+    @property
+    def inapplicable_key(self) -> str:
+        """The first key of it that does not apply to its kind of database; "" without one."""
+        engine = engine_named(self.url)
+        return next((name for name in self.settings if not BY_NAME[name].is_for(engine)), "")
 
 
 @frozen(kw_only=True)
 class Defaults:
-    on_failure: OnFailure = OnFailure.CONTINUE
-    on_step_failure: OnFailure = OnFailure.CONTINUE
-    lock_timeout: float = 5.0
-    verify: bool = False
-    check: CheckLevel | None = None
-    jobs: int | None = None
-    analysis_limit: int | None = None
-    server: ServerSettings = NO_SETTINGS
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The options that are set for all targets, by name."""
     workers: int = 2
     grace: float = 30.0
     """Seconds that running operations may take to end at a shutdown."""
@@ -107,8 +83,6 @@ class Config:
 
 MAX_KEEP_LAST: Final = 10_000
 MAX_WORKERS: Final = 64
-MAX_JOBS: Final = 64
-MAX_ANALYSIS_LIMIT: Final = 1_000_000
 
 
 def default_store_path() -> Path:
@@ -118,13 +92,6 @@ def default_store_path() -> Path:
 
 def default_config_path() -> Path:
     return user_config_path("dbtend") / "config.toml"
-
-
-def inapplicable_key(entry: TargetEntry) -> str:
-    """The first key of a target that does not apply to its kind of database; "" without one."""
-    if names_server(entry.url):
-        return next((key for key in FOR_FILES if getattr(entry, key) is not None), "")
-    return next((key for key in SERVER_KEYS if getattr(entry.server, key) is not None), "")
 
 
 def expand_home(url: str) -> str:

@@ -1,7 +1,6 @@
-"""Each option declared once: its engines and the operations it applies to.
+"""Each option of a request declared once, in the order of the fields of `Options`, then of `ServerOptions`.
 
-The command line and the engine refuse an option that would be ignored; an option from the config file is dropped where
-it does not apply; help and reference are generated from this table.
+Command line, config file, store, JSON, validation, the text of a request and the reference follow from this table.
 """
 
 from __future__ import annotations
@@ -10,135 +9,171 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from engine.domain.errors import UsageError
-from engine.domain.frozen import frozen
-from engine.domain.requests import DEFAULT_OPTIONS, NO_SERVER_OPTIONS, EngineName, Operation, Options
-
-SQLITE, POSTGRESQL = EngineName.SQLITE, EngineName.POSTGRESQL
-_WHATEVER: Final = frozenset(Operation)
-_EVERYWHERE: Final = dict.fromkeys(EngineName, _WHATEVER)
-_DATABASES: Final = {SQLITE: "a SQLite file is no database server", POSTGRESQL: "PostgreSQL has nothing like it"}
-
-
-@frozen(kw_only=True)
-class OptionSpec:
-    """One option of a request."""
-
-    name: str
-    """The name of the field in `Options` or `ServerOptions`."""
-    option: str
-    """Its spelling on the command line."""
-    applies_to: Mapping[EngineName, Collection[Operation]]
-    """The operations it applies to, including the checks around them."""
-    of_server: bool = False
-    narrows: bool = False
-    """Whether it limits what an operation works on: without it more would be done than was asked for."""
-    hint: str = ""
-    """What to do instead on an engine that does not have it."""
-
-    def value_in(self, options: Options) -> Any:
-        return getattr(options.server if self.of_server else options, self.name)
-
-    def differs_from_default(self, options: Options) -> bool:
-        usual = NO_SERVER_OPTIONS if self.of_server else DEFAULT_OPTIONS
-        return bool(self.value_in(options) != getattr(usual, self.name))
-
-    def is_applicable(self, engine: EngineName, operations: Collection[Operation]) -> bool:
-        return not self._for(engine).isdisjoint(operations)
-
-    def as_typed(self, options: Options) -> str:
-        """The option as typed for its value: `--no-truncate`."""
-        is_negated = self.differs_from_default(options) and self.value_in(options) is False
-        return f"--no-{self.option.removeprefix('--')}" if is_negated else self.option
-
-    def problem(self, engine: EngineName, operations: Collection[Operation], options: Options) -> UsageError:
-        """The error for an option that would be ignored."""
-        option = self.as_typed(options)
-        known = [operation.value for operation in Operation if operation in self._for(engine)]
-        if not known:
-            return UsageError(option, _DATABASES[engine], self.hint or "leave it out")
-        asked = ", ".join(operations)
-        why = f"does not apply to {asked}, only to {', '.join(known)}"
-        return UsageError(option, why, f"add --op {known[0]}, or leave it out")
-
-    def _for(self, engine: EngineName) -> frozenset[Operation]:
-        return frozenset(self.applies_to.get(engine, ()))
+from engine.domain.option_spec import ANY_OPERATION, POSTGRESQL, SQLITE, OptionSpec, Place
+from engine.domain.requests import (
+    DEFAULT_OPTIONS,
+    MAX_WAIT,
+    CheckLevel,
+    EngineName,
+    IndexCleanup,
+    OnFailure,
+    Operation,
+    Options,
+    Speed,
+)
+from engine.domain.value_types import (
+    Choice,
+    Duration,
+    FilePath,
+    Flag,
+    Names,
+    RowLimit,
+    Seconds,
+    Size,
+    Text,
+    TimeLimit,
+    TimeOfDay,
+    Whole,
+)
 
 
-def _servers(name: str, *operations: Operation, option: str = "", narrows: bool = False) -> OptionSpec:
-    return OptionSpec(
-        name=name,
-        option=option or f"--{name.replace('_', '-')}",
-        applies_to={POSTGRESQL: operations or _WHATEVER},
-        of_server=True,
-        narrows=narrows,
-    )
+def _servers(*operations: Operation) -> Mapping[EngineName, Collection[Operation]]:
+    return {POSTGRESQL: operations or ANY_OPERATION}
 
 
-def _any(name: str, option: str = "") -> OptionSpec:
-    return OptionSpec(name=name, option=option or f"--{name.replace('_', '-')}", applies_to=_EVERYWHERE)
+def _check_text(options: Options) -> str:
+    return "" if options.verify else f"{options.check_level} check{' first' if options.check_first else ''}"
 
 
-_VACUUMS: Final = (Operation.VACUUM, Operation.OPTIMIZE)
-_READ_TABLES: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.OPTIMIZE)
-_BY_OBJECT: Final = (Operation.ANALYZE, Operation.REINDEX, Operation.CHECK)
+_VACUUMS: Final = _servers(Operation.VACUUM, Operation.OPTIMIZE)
+_READ_TABLES: Final = _servers(Operation.VACUUM, Operation.ANALYZE, Operation.OPTIMIZE)
+_REBUILDS: Final = _servers(Operation.REINDEX, Operation.OPTIMIZE)
+_CHECKS: Final = dict.fromkeys((SQLITE, POSTGRESQL), (Operation.CHECK,))
+_REINDEXES: Final = dict.fromkeys((SQLITE, POSTGRESQL), (Operation.REINDEX,))
+_BY_OBJECT: Final = {SQLITE: (Operation.ANALYZE, Operation.REINDEX, Operation.CHECK), POSTGRESQL: ANY_OPERATION}
+_BY_JOBS: Final = {SQLITE: (Operation.CHECK,), POSTGRESQL: ANY_OPERATION}
+_KB, _GB = 1024, 1024**3
+
+# fmt: off
 OPTION_SPECS: Final = (
-    _any("on_failure"),
-    _any("on_step_failure"),
-    _any("lock_timeout"),
-    _any("time_limit"),
-    _any("until"),
-    _any("stop_at_limit"),
-    _any("verify"),
-    _any("check_first", "check first"),
-    _any("confirmed", "--yes"),
     OptionSpec(
-        name="force",
-        option="--force",
-        applies_to={SQLITE: _WHATEVER},
-        hint="leave it out: PostgreSQL has no check that it could override",
+        "on_failure", Choice("value of --on-failure", OnFailure), "what follows a failed operation",
+        places=Place.USER, always_told=True,
     ),
-    OptionSpec(name="jobs", option="--jobs", applies_to={SQLITE: (Operation.CHECK,), POSTGRESQL: _WHATEVER}),
-    OptionSpec(name="objects", option="--object", applies_to={SQLITE: _BY_OBJECT, POSTGRESQL: _WHATEVER}, narrows=True),
     OptionSpec(
-        name="rebuild",
-        option="rebuild",
-        applies_to={SQLITE: (Operation.REINDEX,), POSTGRESQL: (Operation.REINDEX,)},
-        narrows=True,
+        "on_step_failure", Choice("value of --on-step-failure", OnFailure),
+        "what follows a table or index that failed, inside one operation",
+        places=Place.USER, text="stop at the first step that fails",
     ),
-    OptionSpec(name="leave_out", option="leave out", applies_to=_EVERYWHERE, narrows=True),
     OptionSpec(
-        name="analysis_limit",
-        option="--analysis-limit",
-        applies_to={SQLITE: (Operation.ANALYZE,)},
+        "lock_timeout", Seconds(most=86_400.0), "how long to wait for a lock", places=Place.USER, always_told=True
+    ),
+    OptionSpec("time_limit", TimeLimit(), "30m, 2h: no operation and no step begins after it", text=""),
+    OptionSpec("until", TimeOfDay(), "no operation and no step begins after it", text=""),
+    OptionSpec("stop_at_limit", Flag(), "at the limit, also stop running operations safely", text=""),
+    OptionSpec(
+        "verify", Flag(has_negation=True),
+        "check the database before and after; if the first check fails, nothing else runs",
+        places=Place.USER, text=lambda options: f"verified by {options.check_level} checks",
+    ),
+    OptionSpec("check_first", Flag(), "skip what follows a check that failed", places=Place.NOWHERE, text=""),
+    OptionSpec(
+        "check", Choice("level of a check", CheckLevel), "how thorough; full also compares indexes with tables",
+        _CHECKS, places=Place.USER, default_text="full; quick with --verify", text=_check_text,
+    ),
+    OptionSpec(
+        "jobs", Whole("number of objects at once", most=64), "how many objects at once inside one operation", _BY_JOBS,
+        places=Place.USER, text="{} at once",
+    ),
+    OptionSpec(
+        "objects", Names("object"), "only this table or index", _BY_OBJECT,
+        spelling="--object", text="only {}", narrows=True,
+    ),
+    OptionSpec(
+        "rebuild", Names("index"), "only these indexes", _REINDEXES,
+        places=Place.NOWHERE, text="reindex only {}", narrows=True,
+    ),
+    OptionSpec("leave_out", Names("table"), "not these tables", places=Place.NOWHERE, text="", narrows=True),
+    OptionSpec(
+        "analysis_limit", RowLimit(most=1_000_000), "read about N rows of each index", {SQLITE: (Operation.ANALYZE,)},
+        places=Place.USER, default_text="0, all rows",
         hint="leave it out: default_statistics_target says how much ANALYZE reads",
     ),
-    OptionSpec(name="check", option="--check", applies_to=dict.fromkeys((SQLITE, POSTGRESQL), (Operation.CHECK,))),
     OptionSpec(
-        name="backup_to",
-        option="--backup-to",
-        applies_to={SQLITE: (Operation.BACKUP,)},
-        hint="leave it out: pg_dump and pg_basebackup make backups",
+        "backup_to", FilePath(), "the new file, or the directory where it goes", {SQLITE: (Operation.BACKUP,)},
+        default_text="beside the database", hint="leave it out: pg_dump and pg_basebackup make backups",
     ),
-    _servers("schemas", option="--schema", narrows=True),
-    _servers("analyze", *_VACUUMS),
-    _servers("freeze", *_VACUUMS),
-    _servers("index_cleanup", *_VACUUMS),
-    _servers("truncate", *_VACUUMS),
-    _servers("parallel_workers", *_VACUUMS),
-    _servers("skip_locked", *_READ_TABLES),
-    _servers("buffer_usage_limit", *_READ_TABLES),
-    _servers("missing_only", Operation.ANALYZE),
-    _servers("in_stages", Operation.ANALYZE, Operation.OPTIMIZE),
-    _servers("offline", Operation.REINDEX, Operation.OPTIMIZE),
-    _servers("speed", *_READ_TABLES),
-    _servers("max_lag"),
-    _servers("pause_while"),
-    _servers("yield_after"),
-    _servers("snapshot_wait", Operation.REINDEX, Operation.OPTIMIZE),
-    _servers("server_wait"),
+    OptionSpec(
+        "confirmed", Flag(), "confirm operations that block everyone, or production, so that dbtend does not ask",
+        spelling="--yes", text="",
+    ),
+    OptionSpec(
+        "force", Flag(),
+        "go on although space is missing, or VACUUM changes rowids that an index, view or trigger uses",
+        {SQLITE: ANY_OPERATION}, text="forced",
+        hint="leave it out: PostgreSQL has no check that it could override",
+    ),
+    OptionSpec(
+        "schemas", Names("schema"), "only this schema", _servers(),
+        places=Place.USER, spelling="--schema", narrows=True,
+    ),
+    OptionSpec("analyze", Flag(), "also collect statistics", _VACUUMS),
+    OptionSpec("freeze", Flag(), "freeze all rows", _VACUUMS),
+    OptionSpec(
+        "index_cleanup", Choice("value of --index-cleanup", IndexCleanup), "whether to clean indexes", _VACUUMS
+    ),
+    OptionSpec(
+        "truncate", Flag(has_negation=True), "give back empty pages at the end, which locks the table for a moment",
+        _VACUUMS, places=Place.USER,
+    ),
+    OptionSpec(
+        "parallel_workers", Whole("number of processes", most=1024, least=0),
+        "server processes for the indexes of a table", _VACUUMS, places=Place.USER,
+    ),
+    OptionSpec("skip_locked", Flag(), "leave out locked tables", _READ_TABLES, places=Place.USER),
+    OptionSpec(
+        "buffer_usage_limit", Size("buffer usage limit", least=128 * _KB, most=16 * _GB, unit=_KB),
+        "shared buffers to use, such as 2MB (PostgreSQL 16 or newer)", _READ_TABLES, places=Place.USER,
+    ),
+    OptionSpec("missing_only", Flag(), "only tables without statistics", _servers(Operation.ANALYZE)),
+    OptionSpec(
+        "in_stages", Flag(), "three times, each time more thoroughly", _servers(Operation.ANALYZE, Operation.OPTIMIZE)
+    ),
+    OptionSpec("offline", Flag(), "not concurrently; writers wait until it ends", _REBUILDS),
+    OptionSpec("speed", Choice("speed", Speed), "pauses during the work", _READ_TABLES, places=Place.USER),
+    OptionSpec(
+        "max_lag", Size("lag", least=0, most=1024 * _GB),
+        "pause between steps while a standby is further behind, such as 64MB", _servers(), places=Place.USER,
+    ),
+    OptionSpec(
+        "pause_while", Text("QUERY"), "pause between steps while this SELECT returns true or more than 0",
+        _servers(), places=Place.USER,
+    ),
+    OptionSpec(
+        "yield_after", Seconds(),
+        "end a step that others have waited behind for this long; it runs again later, 3 times at most",
+        _servers(), places=Place.USER,
+    ),
+    OptionSpec(
+        "snapshot_wait", Duration(MAX_WAIT),
+        "how long a concurrent rebuild may wait for older transactions; this blocks no one",
+        _REBUILDS, places=Place.USER, default_text="until the time limit, or 1h",
+    ),
+    OptionSpec(
+        "server_wait", Duration(MAX_WAIT),
+        "how long an operation waits for a server that is down, and a run before it submits",
+        _servers(), places=Place.USER, default_text="10m",
+    ),
 )
+# fmt: on
 BY_NAME: Final = {spec.name: spec for spec in OPTION_SPECS}
+
+
+def with_values(options: Options, values: Mapping[str, Any]) -> Options:
+    """The options with these values, by name."""
+    server = {name: value for name, value in values.items() if BY_NAME[name].of_server}
+    own = {name: value for name, value in values.items() if name not in server}
+    return replace(options, **own, server=replace(options.server, **server)) if values else options
 
 
 def refuse_inapplicable(
@@ -149,7 +184,7 @@ def refuse_inapplicable(
     `operations`: including checks. `options`: their values.
     """
     for name in names:
-        if name in BY_NAME and not BY_NAME[name].is_applicable(engine, operations):
+        if not BY_NAME[name].is_applicable(engine, operations):
             raise BY_NAME[name].problem(engine, operations, options)
 
 
@@ -168,6 +203,4 @@ def applicable(options: Options, engine: EngineName, operations: Collection[Oper
         for spec in OPTION_SPECS
         if spec.differs_from_default(options) and not (spec.narrows or spec.is_applicable(engine, operations))
     ]
-    server = {spec.name: getattr(NO_SERVER_OPTIONS, spec.name) for spec in idle if spec.of_server}
-    other = {spec.name: getattr(DEFAULT_OPTIONS, spec.name) for spec in idle if not spec.of_server}
-    return replace(options, **other, server=replace(options.server, **server)) if idle else options
+    return with_values(options, {spec.name: spec.default for spec in idle})

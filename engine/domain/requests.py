@@ -55,6 +55,14 @@ class Speed(StrEnum):
     FULL = "full"
 
 
+class IndexCleanup(StrEnum):
+    """Whether VACUUM removes dead entries from indexes; `auto` leaves it to the server."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
 class OnDuplicate(StrEnum):
     """What happens to a request that an open job already carries out."""
 
@@ -71,8 +79,7 @@ class ServerOptions:
     analyze: bool = False
     """Whether VACUUM also collects statistics."""
     freeze: bool = False
-    index_cleanup: str | None = None
-    """`auto`, `on` or `off`."""
+    index_cleanup: IndexCleanup | None = None
     truncate: bool | None = None
     """Whether VACUUM returns empty pages at the end of a table, under a momentary exclusive lock."""
     parallel_workers: int | None = None
@@ -124,12 +131,12 @@ class Options:
     """A time of day, `HH:MM` in local time, from which on no child and no step begins."""
     stop_at_limit: bool = False
     """Whether running operations are cancelled at the limit."""
-    force: bool = False
-    """Override preflight checks that protect no data."""
     verify: bool = False
     """Check the database before and after, as children of their own; if the first check fails nothing else runs."""
     check_first: bool = False
     """Whether a failed or incomplete check skips the operations after it."""
+    check: CheckLevel | None = None
+    """The level of a check; None: full if requested as an operation, quick around others (`verify`)."""
     jobs: int | None = None
     """Objects worked on in parallel inside one operation, if it can; None leaves that to the engine."""
     objects: tuple[str, ...] = ()
@@ -140,12 +147,12 @@ class Options:
     """Tables to skip with their indexes; a check still covers them."""
     analysis_limit: int | None = None
     """Rows of each index that ANALYZE reads; None: all."""
-    check: CheckLevel | None = None
-    """The level of a check; None: full if requested as an operation, quick around others (`verify`)."""
     backup_to: str | None = None
     """The new file of a backup, or its directory; None: beside the database."""
     confirmed: bool = False
     """Whether the user has confirmed operations that block all access to a table."""
+    force: bool = False
+    """Override preflight checks that protect no data."""
     server: ServerOptions = NO_SERVER_OPTIONS
 
     @property

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from engine.domain.frozen import frozen
-from tui.commands.server_options import add_server_options, yes_option
+from engine.domain.option_specs import BY_NAME
+from tui.commands.request_options import add_option, add_request_options
 from tui.presentation import typed_values
 from tui.presentation.exit_codes import MEANINGS
 
@@ -72,64 +73,7 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
         "--needed", action="store_true",
         help="only operations that `dbtend advise` calls for, now or soon; those of --op always run",
     )  # fmt: skip
-    parser.add_argument(
-        "--on-failure",
-        type=typed_values.on_failure,
-        metavar="continue|stop",
-        help="what follows a failed operation (default: continue)",
-    )
-    parser.add_argument(
-        "--on-step-failure", type=typed_values.on_step_failure, metavar="continue|stop",
-        help="what follows a table or index that failed, inside one operation (default: continue)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--lock-timeout", type=typed_values.seconds, metavar="SECONDS", help="how long to wait for a lock (default: 5)"
-    )
-    parser.add_argument(
-        "--time-limit",
-        type=typed_values.time_limit,
-        metavar="DURATION",
-        help="30m, 2h: no operation and no step begins after it",
-    )
-    parser.add_argument(
-        "--until", type=typed_values.time_of_day, metavar="HH:MM", help="no operation and no step begins after it"
-    )
-    parser.add_argument(
-        "--stop-at-limit", action="store_true", help="at the limit, also stop running operations safely"
-    )
-    _how_options(parser)
-    add_server_options(parser)
-
-
-def _how_options(parser: argparse.ArgumentParser) -> None:
-    """How the operations do their work."""
-    parser.add_argument(
-        "--verify", action=argparse.BooleanOptionalAction,
-        help="check the database before and after; if the first check fails, nothing else runs",
-    )  # fmt: skip
-    parser.add_argument(
-        "--check", type=typed_values.check_level, metavar="quick|full",
-        help="how thorough a check is: full also compares indexes with tables (default: full; quick with --verify)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--object", dest="objects", action="append", type=typed_values.text, metavar="NAME",
-        help="only this table or index; repeatable",
-    )  # fmt: skip
-    parser.add_argument(
-        "--analysis-limit", type=typed_values.analysis_limit, metavar="N",
-        help="analyze: read about N rows of each index (default: 0, all rows)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--backup-to", type=typed_values.path, metavar="PATH",
-        help="backup: the new file, or the directory where it goes (default: beside the database)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--jobs", type=typed_values.jobs, metavar="N", help="how many objects at once inside one operation"
-    )
-    parser.add_argument(
-        "--force", action="store_true", default=None,
-        help="go on although space is missing, or VACUUM changes rowids that an index, view or trigger uses",
-    )  # fmt: skip
+    add_request_options(parser)
 
 
 def _execution_options(parser: argparse.ArgumentParser) -> None:
@@ -209,7 +153,7 @@ def _history_options(parser: argparse.ArgumentParser) -> None:
 
 def _retry_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--failed", action="store_true", help="only the operations that did not complete")
-    yes_option(parser)
+    add_option(parser, BY_NAME["confirmed"])
     _execution_options(parser)
     _json_option(parser)
 

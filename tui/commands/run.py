@@ -46,7 +46,7 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
     job = typed_values.parent_id(one_job(args))
     existing_store(settings.store, job)
     earlier = asyncio.run(_job(settings, job))
-    once_more = retry_request(earlier, only_incomplete=args.failed, confirmed=bool(args.confirmed))
+    once_more = retry_request(earlier, only_incomplete=args.failed, confirmed="confirmed" in args)
     wait_for_servers([once_more])
     ask_for_missing([earlier.target])
     (again,) = confirmed([once_more])

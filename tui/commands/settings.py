@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
-from engine import Engine, Operation, Options, Request
+from engine import Engine, Operation, Request
 from engine.config.model import Config, TargetEntry, default_config_path, default_store_path
 from engine.config.reader import load_config
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
-from engine.domain.option_specs import OPTION_SPECS, refuse_inapplicable
+from engine.domain.option_specs import refuse_inapplicable, with_values
+from engine.domain.value_types import Flag
 from engine.inspection import inspector
-from tui.commands.server_options import server_options
+from tui.commands.request_options import typed_options
 from tui.presentation import typed_values
 
 
@@ -50,7 +51,7 @@ def settings(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
     store = args.store or (typed_values.path(given) if (given := environ.get("DBTEND_STORE")) else default_store_path())
     config = args.config or (typed_values.path(given) if (given := environ.get("DBTEND_CONFIG")) else None)
     try:
-        read_only = args.read_only or typed_values.flag(environ.get("DBTEND_READ_ONLY", ""))
+        read_only = args.read_only or Flag().parse(environ.get("DBTEND_READ_ONLY", ""))
     except UsageError as error:
         raise UsageError(f"DBTEND_READ_ONLY={error.what}", error.why, error.hint) from None
     return Settings(store, config or default_config_path(), config is not None, read_only)
@@ -63,37 +64,22 @@ def requests(args: argparse.Namespace, entries: Sequence[TargetEntry]) -> list[R
 
     Raises UsageError.
     """
-    if len(entries) > 1 and args.backup_to is not None and not args.backup_to.is_dir():
-        raise UsageError("--backup-to", f"{args.backup_to} cannot hold several backups", "name a directory that exists")
-    return [_request(entry, args) for entry in entries]
+    typed = typed_options(args)
+    copies = typed.get("backup_to", "")
+    if len(entries) > 1 and copies and not Path(copies).is_dir():
+        raise UsageError("--backup-to", f"{copies} cannot hold several backups", "name a directory that exists")
+    if "offline" in typed and "snapshot_wait" in typed:
+        raise UsageError("--snapshot-wait", "means nothing with --offline, which waits for locks only", "leave one out")
+    return [_request(entry, args, typed) for entry in entries]
 
 
-def _request(entry: TargetEntry, args: argparse.Namespace) -> Request:
+def _request(entry: TargetEntry, args: argparse.Namespace, typed: Mapping[str, Any]) -> Request:
     asked: Sequence[Operation] | None = args.operations or entry.operations
     usual = inspector.operations if args.needed else inspector.default_operations
     operations = tuple(asked or usual(entry.url))
-    request = Request(target=entry.url, operations=operations, options=_options(entry.options, args))
-    refuse_inapplicable(_typed(args), inspector.engine_of(entry.url), request.children, request.options)
+    request = Request(target=entry.url, operations=operations, options=with_values(entry.options, typed))
+    refuse_inapplicable(typed, inspector.engine_of(entry.url), request.children, request.options)
     return inspector.applicable(request)
-
-
-def _typed(args: argparse.Namespace) -> list[str]:
-    """The names of the options that were typed, whatever they say."""
-    return [spec.name for spec in OPTION_SPECS if getattr(args, spec.name, None) is not None]
-
-
-def _options(usual: Options, args: argparse.Namespace) -> Options:
-    names = [
-        field.name for field in fields(Options) if field.name not in {"server", "rebuild", "leave_out", "check_first"}
-    ]
-    given = {name: value for name in names if (value := getattr(args, name)) is not None}
-    if args.objects is not None:
-        given["objects"] = tuple(args.objects)
-    if args.analysis_limit is not None:
-        given["analysis_limit"] = args.analysis_limit or None
-    if args.backup_to is not None:
-        given["backup_to"] = str(args.backup_to)
-    return replace(usual, **given, server=server_options(usual.server, args))
 
 
 def one_job(args: argparse.Namespace) -> str:

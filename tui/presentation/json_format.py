@@ -6,7 +6,6 @@ Times are RFC 3339 UTC, sizes bytes, durations seconds. Scripts rely on these na
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from engine import (
@@ -22,12 +21,11 @@ from engine import (
     Plan,
     PlannedStep,
     Progress,
-    ServerOptions,
     Step,
     WorkerProcess,
 )
 from engine.domain.errors import DbtendError
-from engine.domain.requests import NO_SERVER_OPTIONS
+from engine.domain.option_specs import OPTION_SPECS
 from tui.presentation.effect_summary import findings
 from tui.presentation.lock_format import format_lock
 from tui.presentation.plan_summary import estimate
@@ -154,31 +152,10 @@ def worker(process: WorkerProcess) -> Json:
 
 
 def _options(options: Options) -> Json:
-    return {
-        "on_failure": options.on_failure.value,
-        "on_step_failure": options.on_step_failure.value,
-        "lock_timeout": options.lock_timeout,
-        "time_limit": options.time_limit,
-        "until": options.until,
-        "stop_at_limit": options.stop_at_limit,
-        "force": options.force,
-        "verify": options.verify,
-        "check_first": options.check_first,
-        "check": options.check and options.check.value,
-        "jobs": options.jobs,
-        "objects": list(options.objects),
-        "rebuild": list(options.rebuild),
-        "leave_out": list(options.leave_out),
-        "analysis_limit": options.analysis_limit,
-        "backup_to": options.backup_to,
-        "confirmed": options.confirmed,
-        "server": _server(options.server),
-    }
-
-
-def _server(options: ServerOptions) -> Json:
-    """The options that differ from the defaults."""
-    return {name: value for name, value in asdict(options).items() if value != getattr(NO_SERVER_OPTIONS, name)}
+    """All options; those of servers if they differ from the defaults."""
+    own = {spec.name: spec.to_json(options) for spec in OPTION_SPECS if not spec.of_server}
+    changed = [spec for spec in OPTION_SPECS if spec.of_server and spec.differs_from_default(options)]
+    return {**own, "server": {spec.name: spec.to_json(options) for spec in changed}}
 
 
 def _progress(progress: Progress) -> Json:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from engine import OperationPlan, Plan, PlannedStep, Verdict
 from engine.domain.frozen import frozen
 from engine.domain.humanize import span
+from engine.domain.option_specs import BY_NAME
 from tui.presentation.lock_format import format_lock
-from tui.presentation.text import counted, lock_timeout, size, unusual_options
+from tui.presentation.text import counted, size, unusual_options
 
 
 @frozen
@@ -32,7 +33,7 @@ class StepNotes:
 
 def options(plan: Plan) -> str:
     """`lock timeout 5 s, speed gentle`: the lock timeout, and options that differ from the defaults."""
-    timeout = lock_timeout(plan.options)
+    timeout = BY_NAME["lock_timeout"].text_in(plan.options)
     return ", ".join([timeout, *(option for option in unusual_options(plan.options) if option != timeout)])
 
 

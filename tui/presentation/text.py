@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from engine import Options, Status
 from engine.domain.humanize import counted as counted
-from engine.domain.humanize import memory, span
 from engine.domain.humanize import size as size
-from engine.domain.requests import DEFAULT_OPTIONS, NO_SERVER_OPTIONS, OnFailure, ServerOptions
+from engine.domain.humanize import span
+from engine.domain.option_specs import BY_NAME, OPTION_SPECS, changed_options
 
 GLYPH: Final[Mapping[Status, str]] = {
     Status.PENDING: "·",
@@ -176,56 +175,14 @@ def path_of(target: str) -> str:
 
 def format_options(options: Options) -> list[str]:
     """The options of a request without its time limits; defaults only if they matter."""
-    parts = [f"on failure {options.on_failure}", lock_timeout(options)]
-    if options.on_step_failure is not OnFailure.CONTINUE:
-        parts.append("stop at the first step that fails")
-    if options.verify:
-        parts.append(f"verified by {options.check_level} checks")
-    elif options.check is not None:
-        parts.append(f"{options.check} check{' first' if options.check_first else ''}")
-    if options.jobs is not None:
-        parts.append(f"{options.jobs} at once")
-    if options.objects:
-        parts.append(f"only {' and '.join(options.objects)}")
-    if options.rebuild:
-        parts.append(f"reindex only {' and '.join(options.rebuild)}")
-    if options.analysis_limit is not None:
-        parts.append(f"analysis limit {counted(options.analysis_limit, 'row')}")
-    if options.backup_to is not None:
-        parts.append(f"backup to {options.backup_to}")
-    parts += _format_server_options(options.server)
-    return [*parts, "forced"] if options.force else parts
-
-
-def lock_timeout(options: Options) -> str:
-    """`lock timeout 5 s`."""
-    return f"lock timeout {options.lock_timeout:g} s"
+    told = [spec for spec in OPTION_SPECS if spec.always_told]
+    told += [spec for spec in OPTION_SPECS if not spec.always_told and spec.differs_from_default(options)]
+    return [text for spec in told if (text := spec.text_in(options))]
 
 
 def unusual_options(options: Options) -> list[str]:
     """The options that differ from the defaults."""
-    usual = format_options(DEFAULT_OPTIONS)
-    return [option for option in format_options(options) if option not in usual]
-
-
-def _format_server_options(options: ServerOptions) -> list[str]:
-    """The server options that differ from the defaults, spelled as on the command line."""
-    parts = []
-    for name, value in asdict(options).items():
-        if value != getattr(NO_SERVER_OPTIONS, name):
-            option = name.replace("_", " ")
-            shown = " and ".join(value) if isinstance(value, tuple) else _SHOWN.get(name, str)(value)
-            parts.append(option if value is True else f"no {option}" if value is False else f"{option} {shown}")
-    return parts
-
-
-_SHOWN: Final[Mapping[str, Callable[[Any], str]]] = {
-    "max_lag": memory,
-    "buffer_usage_limit": lambda kilobytes: memory(kilobytes * 1024),
-    "yield_after": lambda seconds: f"{seconds:g} s",
-    "snapshot_wait": span,
-    "server_wait": span,
-}
+    return [text for name in changed_options(options) if (text := BY_NAME[name].text_in(options))]
 
 
 def size_change(before: float | None, after: float | None) -> str:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from difflib import get_close_matches
-from enum import StrEnum
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from engine import CheckLevel, JobId, OnFailure, Operation, Status
-from engine.config.model import MAX_ANALYSIS_LIMIT, MAX_JOBS, MAX_WORKERS
+from engine import JobId, Operation, Status
+from engine.config.model import MAX_WORKERS
 from engine.domain.errors import UsageError
-from engine.domain.humanize import parse_duration, span
 from engine.domain.masking import holds_password
-from engine.domain.requests import MAX_WAIT
-from engine.domain.time_limits import is_time_of_day
+from engine.domain.value_types import Choice, FilePath, Seconds, Text, Whole
 
 OPERATIONS: Final = tuple(operation.value for operation in Operation)
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 def version() -> str:
@@ -40,97 +35,16 @@ def refuse_password(word: str) -> None:
         )
 
 
-def text(typed: str) -> str:
-    if not typed:
-        raise UsageError("an empty value", "says nothing", "leave the option out, or give it a value")
-    return typed
-
-
 def path(typed: str) -> Path:
-    if "://" in typed:
-        raise UsageError(repr(typed), "is a URL, and not the path of a file", "give a path")
-    return Path(text(typed)).expanduser().absolute()
+    return Path(FilePath().parse(typed))
 
 
-def flag(typed: str) -> bool:
-    """What an environment variable says that is on or off."""
-    if (word := typed.strip().lower()) in {"1", "true", "yes", "on"}:
-        return True
-    if word in {"", "0", "false", "no", "off"}:
-        return False
-    raise UsageError(repr(typed), "is neither on nor off", "give 1 or 0")
-
-
-def operation(typed: str) -> Operation:
-    return _one_of(typed, Operation, "operation")
-
-
-def on_failure(typed: str) -> OnFailure:
-    return _one_of(typed, OnFailure, "value of --on-failure")
-
-
-def on_step_failure(typed: str) -> OnFailure:
-    return _one_of(typed, OnFailure, "value of --on-step-failure")
-
-
-def status(typed: str) -> Status:
-    return _one_of(typed, Status, "status")
-
-
-def seconds(typed: str) -> float:
-    try:
-        value = float(typed)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < 1e9:
-        raise UsageError(repr(typed), "is no number of seconds", "give 0 or more, such as 5 or 0.5")
-    return value
-
-
-def time_limit(typed: str) -> float:
-    try:
-        return parse_duration(typed)
-    except ValueError:
-        raise UsageError(repr(typed), "is no time limit", "give a duration such as 90s, 30m, 2h or 1h30m") from None
-
-
-def wait(typed: str) -> float:
-    """For how long something is waited for; `0s`: not at all."""
-    try:
-        value = parse_duration(typed)
-    except ValueError:
-        value = math.inf
-    if value > MAX_WAIT:
-        hint = f"give a duration up to {span(MAX_WAIT)}, such as 90s, 30m, 2h or 1h30m"
-        raise UsageError(repr(typed), "is no duration", hint)
-    return value
-
-
-def time_of_day(typed: str) -> str:
-    if not is_time_of_day(typed):
-        raise UsageError(repr(typed), "is no time of day", "give HH:MM, such as 06:00")
-    return typed.zfill(5)
-
-
-def check_level(typed: str) -> CheckLevel:
-    return _one_of(typed, CheckLevel, "level of a check")
-
-
-def jobs(typed: str) -> int:
-    return _whole(typed, "number of objects at once", MAX_JOBS)
-
-
-def analysis_limit(typed: str) -> int:
-    """0 for all rows, as SQLite counts."""
-    return _whole(typed, "number of rows", MAX_ANALYSIS_LIMIT, least=0)
-
-
-def workers(typed: str) -> int:
-    return _whole(typed, "number of workers", MAX_WORKERS)
-
-
-def limit(typed: str) -> int:
-    return _whole(typed, "limit", 1_000_000)
+operation: Final[Callable[[str], Operation]] = Choice("operation", Operation).parse
+status: Final[Callable[[str], Status]] = Choice("status", Status).parse
+text: Final = Text().parse
+seconds: Final = Seconds().parse
+workers: Final = Whole("number of workers", MAX_WORKERS).parse
+limit: Final = Whole("limit", 1_000_000).parse
 
 
 def job_id(typed: str) -> JobId:
@@ -173,19 +87,3 @@ def moment(typed: str, now: datetime) -> datetime:
 
 def _micros(when: datetime) -> int:
     return round(when.timestamp() * 1_000_000)
-
-
-def _whole(typed: str, noun: str, most: int, *, least: int = 1) -> int:
-    if not (typed.isascii() and typed.isdigit() and least <= int(typed[:9]) <= most and len(typed) < 9):
-        raise UsageError(repr(typed), f"is no {noun}", f"give a whole number from {least} to {most:,}")
-    return int(typed)
-
-
-def _one_of(typed: str, choices: type[_Choice], noun: str) -> _Choice:
-    known = [choice.value for choice in choices]
-    try:
-        return choices(typed)
-    except ValueError:
-        close = get_close_matches(typed.lower(), known, 1)
-        meant = f"did you mean {close[0]}? " if close else ""
-        raise UsageError(repr(typed), f"is no {noun}", f"{meant}known: {', '.join(known)}") from None

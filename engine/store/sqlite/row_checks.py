@@ -8,17 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from engine.domain.errors import StoreError
 
-if TYPE_CHECKING:
-    from engine.domain.requests import Options
-
 LATEST: Final = 253_000_000_000_000_000
 """Microseconds: in the year 9987, up to which every time can be shown in every time zone."""
-_LONGEST: Final = 1e9
-"""Seconds."""
 _MOST_SHOWN: Final = 40
 _FACT_TYPES: Final = (str, int, float, bool, list, type(None))
 
@@ -60,22 +55,6 @@ def checked_facts(facts: Any) -> Any:
         if not _is_fact(value) or (isinstance(value, list) and not all(map(_is_fact, value))):
             raise UnsoundRowError(f"{name} is {_shown(value)}")
     return facts
-
-
-def refuse_unsound_options(options: Options) -> None:
-    """Raise ValueError for options that validation would not accept."""
-    server = options.server
-    whole = (options.jobs, options.analysis_limit, server.parallel_workers, server.buffer_usage_limit, server.max_lag)
-    times = (options.lock_timeout, options.time_limit, server.yield_after, server.snapshot_wait, server.server_wait)
-    texts = (*options.objects, *options.rebuild, *options.leave_out, *server.schemas)
-    others = (options.until, options.backup_to, server.index_cleanup, server.pause_while)
-    if not (
-        all(number is None or (type(number) is int and 0 <= number < 2**63) for number in whole)
-        and all(time is None or (isinstance(time, int | float) and 0 <= time < _LONGEST) for time in times)
-        and all(isinstance(text, str) for text in texts)
-        and all(text is None or isinstance(text, str) for text in others)
-    ):
-        raise ValueError("options that validation would not accept")
 
 
 def _is_fact(value: object) -> bool:

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from engine.domain.advice import Measurement
 from engine.domain.events import Change, ChangeKind
 from engine.domain.jobs import Attempt, ChildJob, JobId, ParentJob
+from engine.domain.option_specs import BY_NAME, OPTION_SPECS
 from engine.domain.past_runs import PastRun
-from engine.domain.requests import (
-    NO_SERVER_OPTIONS,
-    CheckLevel,
-    EngineName,
-    OnFailure,
-    Operation,
-    Options,
-    Request,
-    ServerOptions,
-    Speed,
-)
+from engine.domain.requests import EngineName, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel, LogLine, Progress, Step, WaitsFor
-from engine.store.sqlite.row_checks import checked, checked_facts, refuse_unsound_options, sound
+from engine.store.sqlite.row_checks import checked, checked_facts, sound
 
 PARENT_COLUMNS = (
     "id", "target", "engine", "operations", "options", "status", "created_at", "started_at", "finished_at", "retry_of",
@@ -37,7 +28,7 @@ CHILD_COLUMNS = (
 )  # fmt: skip
 JOB_COLUMNS = ", ".join([f"p.{name}" for name in PARENT_COLUMNS] + [f"c.{name}" for name in CHILD_COLUMNS])
 
-_FLAGS = ("stop_at_limit", "force", "verify", "check_first", "confirmed")
+_OWN = [spec for spec in OPTION_SPECS if not spec.of_server]
 
 KNOWN_CHANGES = frozenset(ChangeKind)
 
@@ -46,19 +37,9 @@ Row = Sequence[Any]
 
 def encode_options(options: Options) -> str:
     """Options as canonical JSON: equal options give equal text; defaults are left out."""
-    given: dict[str, Any] = {"on_failure": options.on_failure, "lock_timeout": options.lock_timeout}
-    if options.on_step_failure is not OnFailure.CONTINUE:
-        given["on_step_failure"] = options.on_step_failure
-    if options.time_limit is not None:
-        given["time_limit"] = options.time_limit
-    if options.until is not None:
-        given["until"] = options.until
-    given |= {name: True for name in _FLAGS if getattr(options, name)}
-    for name in ("jobs", "analysis_limit", "check", "backup_to"):
-        if (value := getattr(options, name)) is not None:
-            given[name] = value
-    given |= {name: value for name in ("objects", "rebuild", "leave_out") if (value := getattr(options, name))}
-    if server := _encode_server(options.server):
+    told = [spec for spec in OPTION_SPECS if spec.is_told(options)]
+    given: dict[str, Any] = {spec.name: spec.to_json(options) for spec in told if not spec.of_server}
+    if server := {spec.name: spec.to_json(options) for spec in told if spec.of_server}:
         given["server"] = server
     return json.dumps(given, sort_keys=True)
 
@@ -67,39 +48,11 @@ def decode_options(text: str) -> Options | None:
     """None if the text is not valid."""
     try:
         stored = json.loads(text)
-        options = Options(
-            on_failure=OnFailure(stored["on_failure"]),
-            on_step_failure=OnFailure(stored.get("on_step_failure", OnFailure.CONTINUE)),
-            lock_timeout=float(stored["lock_timeout"]),
-            time_limit=None if stored.get("time_limit") is None else float(stored["time_limit"]),
-            until=stored.get("until"),
-            stop_at_limit=bool(stored.get("stop_at_limit")),
-            force=bool(stored.get("force")),
-            verify=bool(stored.get("verify")),
-            check_first=bool(stored.get("check_first")),
-            jobs=stored.get("jobs"),
-            objects=tuple(stored.get("objects", ())),
-            rebuild=tuple(stored.get("rebuild", ())),
-            leave_out=tuple(stored.get("leave_out", ())),
-            analysis_limit=stored.get("analysis_limit"),
-            check=CheckLevel(stored["check"]) if "check" in stored else None,
-            backup_to=stored.get("backup_to"),
-            confirmed=bool(stored.get("confirmed")),
-            server=_decode_server(stored.get("server", {})),
-        )
-        refuse_unsound_options(options)
-        return options
+        server = {name: BY_NAME[name].from_json(value) for name, value in stored.pop("server", {}).items()}
+        own = {s.name: s.from_json(stored[s.name]) for s in _OWN if s.always_told or s.name in stored}
+        return Options(**own, server=ServerOptions(**server))
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         return None
-
-
-def _encode_server(options: ServerOptions) -> dict[str, Any]:
-    return {name: value for name, value in asdict(options).items() if value != getattr(NO_SERVER_OPTIONS, name)}
-
-
-def _decode_server(stored: Mapping[str, Any]) -> ServerOptions:
-    typed = {"schemas": tuple, "speed": Speed}
-    return ServerOptions(**{name: typed[name](value) if name in typed else value for name, value in stored.items()})
 
 
 def encode_operations(operations: Iterable[Operation]) -> str:

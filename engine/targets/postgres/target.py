@@ -71,8 +71,6 @@ class PostgresTarget:
         server = request.options.server
         if server.in_stages and server.missing_only:
             raise UsageError("missing only", "does not go with stages", "leave one of them out")
-        if server.index_cleanup not in {None, "auto", "on", "off"}:
-            raise UsageError(f"index cleanup {server.index_cleanup!r}", "is unknown", "choose from auto, on, off")
 
     def needs_confirmation(self, operation: Operation, options: Options) -> str:
         if operation in {Operation.REINDEX, Operation.OPTIMIZE} and options.server.offline:

@@ -59,22 +59,26 @@ def test_everything_that_can_be_said() -> None:
                 url="/srv/sales.db",
                 label="PROD",
                 operations=(Operation.VACUUM, Operation.ANALYZE),
-                on_failure=OnFailure.STOP,
-                lock_timeout=30.0,
-                verify=False,
-                check=CheckLevel.FULL,
-                jobs=4,
-                analysis_limit=0,
+                settings={
+                    "on_failure": OnFailure.STOP,
+                    "lock_timeout": 30.0,
+                    "verify": False,
+                    "check": CheckLevel.FULL,
+                    "jobs": 4,
+                    "analysis_limit": None,
+                },
             ),
             TargetEntry(name="app", url="sqlite:///srv/app.db"),
         ),
         defaults=Defaults(
-            on_failure=OnFailure.STOP,
-            lock_timeout=2.5,
-            verify=True,
-            check=CheckLevel.QUICK,
-            jobs=2,
-            analysis_limit=1000,
+            settings={
+                "on_failure": OnFailure.STOP,
+                "lock_timeout": 2.5,
+                "verify": True,
+                "check": CheckLevel.QUICK,
+                "jobs": 2,
+                "analysis_limit": 1000,
+            },
             workers=4,
             grace=5.0,
         ),
@@ -85,7 +89,7 @@ def test_everything_that_can_be_said() -> None:
 
 def test_what_is_not_said_is_at_its_default() -> None:
     assert parse_config("", "config.toml") == Config()
-    assert parse_config("[defaults]\nlock_timeout = 0", "f").defaults == Defaults(lock_timeout=0.0)
+    assert parse_config("[defaults]\nlock_timeout = 0", "f").defaults == Defaults(settings={"lock_timeout": 0.0})
     assert parse_config("[retention]\nkeep_last = 5", "f").retention == Retention(keep_last=5)
 
 

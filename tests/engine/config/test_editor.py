@@ -183,7 +183,7 @@ some_entries = st.builds(
     url=names.filter(lambda url: not url.startswith("~")),
     label=st.none() | names,
     operations=operations,
-    on_failure=st.none() | st.sampled_from(OnFailure),
+    settings=st.just({}) | st.fixed_dictionaries({"on_failure": st.sampled_from(OnFailure)}),
 )
 comments = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20).map(lambda text: f"# {text}")
 
@@ -203,7 +203,7 @@ def files(draw: st.DrawFn) -> str:
 
 def _section(draw: st.DrawFn, entry: TargetEntry) -> str:
     key = tomlkit.items.SingleKey(entry.name).as_string()
-    values = [("url", entry.url), ("label", entry.label), ("on_failure", entry.on_failure and entry.on_failure.value)]
+    values = [("url", entry.url), ("label", entry.label), *((name, str(v)) for name, v in entry.settings.items())]
     said = [f"{name} = {tomlkit.item(value).as_string()}" for name, value in values if value is not None]
     if entry.operations:
         gap = draw(st.sampled_from(["", "\n  ", "  # why\n"]))
@@ -219,12 +219,12 @@ def test_a_changed_file_says_what_is_meant_and_keeps_the_rest(
 ) -> None:
     before = parse_config(text, FILE)
     was = data.draw(st.sampled_from([None, *before.targets]))
-    entry = replace(entry, on_failure=was.on_failure if was else None)
-    others = {other for other in before.targets if other != was}
-    if entry.name in {other.name for other in others}:
+    entry = replace(entry, settings=was.settings if was else {})
+    others = {other.name: other for other in before.targets if other != was}
+    if entry.name in others:
         return
     after = with_target(text, entry, was=was, file=FILE)
-    assert set(parse_config(after, FILE).targets) == others | {entry}
+    assert {found.name: found for found in parse_config(after, FILE).targets} == {**others, entry.name: entry}
     lines = iter(_other_lines(after, None))
     assert all(line in lines for line in _other_lines(text, was))  # in this order
     assert with_target(after, entry, was=entry, file=FILE) == after

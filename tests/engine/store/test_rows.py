@@ -2,71 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
-from engine.domain.requests import CheckLevel, OnFailure, Options, ServerOptions, Speed
+from engine.domain.requests import CheckLevel, IndexCleanup, OnFailure, Options, ServerOptions, Speed
 from engine.store.sqlite.rows import decode_options, encode_options
-
-_flags = st.booleans()
-_seconds = st.floats(0, 1e8)
-_numbers = st.integers(0, 2**63 - 1)
-_texts = st.text(max_size=8)
-_names = st.lists(_texts, max_size=3).map(tuple)
+from tests.option_values import all_options
 
 
-def _or_none(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.none() | values
-
-
-SERVER_OPTIONS: dict[str, st.SearchStrategy[Any]] = {
-    "schemas": _names,
-    "analyze": _flags,
-    "freeze": _flags,
-    "index_cleanup": _or_none(_texts),
-    "truncate": _or_none(_flags),
-    "parallel_workers": _or_none(_numbers),
-    "skip_locked": _flags,
-    "buffer_usage_limit": _or_none(_numbers),
-    "missing_only": _flags,
-    "in_stages": _flags,
-    "offline": _flags,
-    "speed": st.sampled_from(Speed),
-    "max_lag": _or_none(_numbers),
-    "pause_while": _or_none(_texts),
-    "yield_after": _or_none(_seconds),
-    "snapshot_wait": _or_none(_seconds),
-    "server_wait": _or_none(_seconds),
-}
-OPTIONS: dict[str, st.SearchStrategy[Any]] = {
-    "on_failure": st.sampled_from(OnFailure),
-    "on_step_failure": st.sampled_from(OnFailure),
-    "lock_timeout": _seconds,
-    "time_limit": _or_none(_seconds),
-    "until": _or_none(_texts),
-    "stop_at_limit": _flags,
-    "force": _flags,
-    "verify": _flags,
-    "check_first": _flags,
-    "jobs": _or_none(_numbers),
-    "objects": _names,
-    "rebuild": _names,
-    "leave_out": _names,
-    "analysis_limit": _or_none(_numbers),
-    "check": _or_none(st.sampled_from(CheckLevel)),
-    "backup_to": _or_none(_texts),
-    "confirmed": _flags,
-    "server": st.builds(ServerOptions, **SERVER_OPTIONS),
-}
-
-
-@given(options=st.builds(Options, **OPTIONS))
+@given(options=all_options())
 def test_r25_any_options_are_read_as_they_were_stored(options: Options) -> None:
     assert decode_options(encode_options(options)) == options
 
 
-def test_every_option_is_tried() -> None:
-    assert OPTIONS.keys() == Options.__dataclass_fields__.keys()
-    assert SERVER_OPTIONS.keys() == ServerOptions.__dataclass_fields__.keys()
+def test_the_format_of_stored_options_stays_as_it_is() -> None:
+    assert encode_options(Options()) == '{"lock_timeout": 5.0, "on_failure": "continue"}'
+    server = ServerOptions(schemas=("a",), speed=Speed.GENTLE, truncate=False, index_cleanup=IndexCleanup.OFF)
+    options = Options(on_failure=OnFailure.STOP, check=CheckLevel.QUICK, objects=("x", "y"), force=True, server=server)
+    stored = (
+        '{"check": "quick", "force": true, "lock_timeout": 5.0, "objects": ["x", "y"], "on_failure": "stop", "server":'
+        ' {"index_cleanup": "off", "schemas": ["a"], "speed": "gentle", "truncate": false}}'
+    )
+    assert encode_options(options) == stored
+    assert decode_options(stored) == options
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        '"jobs": -1', '"jobs": "2"', '"jobs": 1.5', '"objects": [1]', '"objects": "item"', '"check": "deep"',
+        '"time_limit": NaN', '"time_limit": "1"', '"until": 5', '"server": []', '"server": {"speed": "warp"}',
+        '"server": {"unknown": 1}', '"server": {"jobs": 1}', '"server": {"index_cleanup": "off); DROP TABLE x"}',
+    ],
+)  # fmt: skip
+def test_options_that_dbtend_would_not_write_are_none(more: str) -> None:
+    assert decode_options(f'{{"lock_timeout": 5.0, "on_failure": "continue", {more}}}') is None
+
+
+def test_options_of_an_older_dbtend_are_read() -> None:
+    assert decode_options('{"lock_timeout": 5, "on_failure": "stop"}') == Options(on_failure=OnFailure.STOP)
+    assert decode_options('{"lock_timeout": 5, "on_failure": "continue", "jobs": null, "gone": 1}') == Options()

@@ -59,7 +59,7 @@ def test_a_request_names_how_its_operations_do_their_work(tmp_path: Path, monkey
         args = parse([command, "x", *line.split()])
         assert (args.force, args.verify, args.check, args.jobs) == (True, True, CheckLevel.QUICK, 2)
         assert (args.objects, args.analysis_limit) == (["a", "b"], 1000)
-        assert args.backup_to == tmp_path / "copies" / "x.db"  # a worker process runs elsewhere
+        assert args.backup_to == str(tmp_path / "copies" / "x.db")  # a worker process runs elsewhere
     assert parse(["run", "x", "--no-verify", "--analysis-limit", "0"]).verify is False
 
 

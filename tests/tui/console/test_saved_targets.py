@@ -35,7 +35,7 @@ async def test_a_file_is_read_again(tmp_path: Path) -> None:
     file.path.write_text('[targets.sales]\nurl = "/srv/sales.db"\n\n[defaults]\njobs = 3\n')
     await saved.read()
     assert saved.entries == (SALES,)
-    assert saved.whole(SALES).jobs == 3
+    assert saved.whole(SALES).options.jobs == 3
 
 
 def test_what_few_sessions_need_is_not_imported_at_the_start() -> None:

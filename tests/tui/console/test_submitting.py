@@ -124,7 +124,9 @@ async def test_question_before_production_is_blocked(
 
 
 async def test_a_plan_that_a_lock_kept_away_is_looked_for_again(sales: Path, seeded: Seeded, clock: Clock) -> None:
-    async with open_console(seeded.path, entry(operations=VACUUM, lock_timeout=0), clock=clock) as console:
+    async with open_console(
+        seeded.path, entry(operations=VACUUM, settings={"lock_timeout": 0}), clock=clock
+    ) as console:
         with transaction(sales, "EXCLUSIVE"):
             await console.press("r")
             said = " ".join(map(str.strip, console.lines("#page")))
@@ -143,7 +145,7 @@ async def test_a_plan_that_a_lock_kept_away_is_looked_for_again(sales: Path, see
 
 async def test_the_plans_of_several_targets_are_looked_for_again(sales: Path, seeded: Seeded, clock: Clock) -> None:
     Path("app.db").write_bytes(sales.read_bytes())
-    targets = [entry(name, operations=VACUUM, lock_timeout=0) for name in ("sales.db", "app.db")]
+    targets = [entry(name, operations=VACUUM, settings={"lock_timeout": 0}) for name in ("sales.db", "app.db")]
     async with open_console(seeded.path, *targets, clock=clock) as console:
         await console.press("1", "space", "down", "space")
         with transaction(sales, "EXCLUSIVE"):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from engine.domain.humanize import counted
-from engine.domain.requests import Operation, Options, ServerOptions
+from engine.domain.requests import IndexCleanup, Operation, Options, ServerOptions
 from engine.domain.steps import MAX_FINDINGS
 from engine.targets.lock_impact import Lock
 from engine.targets.postgres.connection.names import literal, qualified, quote
@@ -130,7 +130,7 @@ def _vacuum_words(asked: ServerOptions, version: int) -> list[str]:
     words = ["FREEZE"] if asked.freeze else []
     words += ["ANALYZE"] if asked.analyze else []
     words += ["SKIP_LOCKED"] if asked.skip_locked else []
-    if asked.index_cleanup is not None and (asked.index_cleanup != "auto" or version >= 140_000):
+    if asked.index_cleanup is not None and (asked.index_cleanup is not IndexCleanup.AUTO or version >= 140_000):
         words.append(f"INDEX_CLEANUP {asked.index_cleanup.upper()}")
     if asked.truncate is not None:
         words.append(f"TRUNCATE {'ON' if asked.truncate else 'OFF'}")

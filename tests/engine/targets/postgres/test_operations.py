@@ -10,7 +10,7 @@ import pytest
 
 from engine import Engine, LockImpact
 from engine.domain.errors import UsageError
-from engine.domain.requests import CheckLevel, Operation, Options, Request, ServerOptions, Speed
+from engine.domain.requests import CheckLevel, IndexCleanup, Operation, Options, Request, ServerOptions, Speed
 from engine.domain.statuses import Reason, Status
 from engine.inspection import inspector
 from engine.targets import resolve
@@ -477,7 +477,12 @@ async def test_analyze_only_what_has_no_statistics_and_in_stages(database: Datab
 async def test_options_of_vacuum_are_as_the_server_has_them(database: Database) -> None:
     database(*ITEMS)
     asked = ServerOptions(
-        analyze=True, freeze=True, index_cleanup="off", truncate=False, parallel_workers=0, speed=Speed.GENTLE
+        analyze=True,
+        freeze=True,
+        index_cleanup=IndexCleanup.OFF,
+        truncate=False,
+        parallel_workers=0,
+        speed=Speed.GENTLE,
     )
     planned = await plan(database.url, Operation.VACUUM, asked, objects=("item",))
     command = planned.steps[0].command

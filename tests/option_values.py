@@ -1,0 +1,86 @@
+"""Values of every option, and how each is written, as its declaration says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+
+from engine.domain.humanize import memory, span
+from engine.domain.option_spec import OptionSpec
+from engine.domain.option_specs import OPTION_SPECS, with_values
+from engine.domain.requests import DEFAULT_OPTIONS, Options
+from engine.domain.value_types import (
+    Choice,
+    Duration,
+    FilePath,
+    Flag,
+    Names,
+    RowLimit,
+    Seconds,
+    Size,
+    Text,
+    TimeOfDay,
+    Whole,
+)
+
+_texts = st.text("aé -_.'\"%{}$", min_size=1, max_size=8)
+
+
+def values(spec: OptionSpec) -> st.SearchStrategy[Any]:
+    match spec.type:
+        case Flag():
+            return st.booleans()
+        case Choice(choices=choices):
+            return st.sampled_from(choices)
+        case RowLimit(most=most):
+            return st.integers(1, most)
+        case Whole(least=least, most=most):
+            return st.integers(least, most)
+        case Seconds(most=most):
+            return st.floats(0, min(most, 1e8)) | st.integers(0, 1000).map(float)
+        case Duration():
+            return st.integers(1, 20 * 86_400).map(float)
+        case Size(least=least, most=most, unit=unit):
+            return st.integers(least // 1024, most // 1024).map(lambda kilobytes: kilobytes * 1024 // unit)
+        case TimeOfDay():
+            return st.times().map(lambda time: f"{time:%H:%M}")
+        case FilePath():
+            return _texts.map(lambda name: f"/backups/{name}")
+        case Names():
+            return st.lists(_texts, min_size=1, max_size=3, unique=True).map(tuple)
+        case Text():
+            return _texts
+    raise AssertionError(f"no values for {spec.name}")
+
+
+def written(spec: OptionSpec, value: Any) -> str:
+    """The value as one types it."""
+    match spec.type:
+        case Duration():
+            return span(value)
+        case Size(unit=unit):
+            return memory(value * unit)
+    return str(value)
+
+
+def words(spec: OptionSpec, value: Any) -> list[str]:
+    """The option on the command line."""
+    if isinstance(value, bool):
+        return [spec.option if value else f"--no-{spec.option.removeprefix('--')}"]
+    each = value if isinstance(value, tuple) else [value]
+    return [f"{spec.option}={written(spec, one)}" for one in each]
+
+
+def toml(spec: OptionSpec, value: Any) -> str:
+    """The option in the config file."""
+    is_itself = isinstance(value, bool | int | float | tuple) and not isinstance(spec.type, Duration | Size)
+    return f"{spec.name} = {json.dumps(value if is_itself else written(spec, value), ensure_ascii=False)}"
+
+
+def all_options() -> st.SearchStrategy[Options]:
+    """Options of which any may be at their defaults."""
+    return st.fixed_dictionaries({}, optional={spec.name: values(spec) for spec in OPTION_SPECS}).map(
+        lambda given: with_values(DEFAULT_OPTIONS, given)
+    )
