@@ -47,7 +47,7 @@ def values(spec: OptionSpec) -> st.SearchStrategy[Any]:
         case TimeOfDay():
             return st.times().map(lambda time: f"{time:%H:%M}")
         case FilePath():
-            return _texts.map(lambda name: f"/backups/{name}")
+            return _texts.map(lambda name: f"/backups/{name}.db")
         case Names():
             return st.lists(_texts, min_size=1, max_size=3, unique=True).map(tuple)
         case Text():
