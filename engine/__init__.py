@@ -24,6 +24,7 @@ from engine.domain.steps import Facts, LogLine, Progress, Step
 
 if TYPE_CHECKING:
     from engine.domain.advice import Advice, Level, TargetHistory
+    from engine.domain.batches import Batch, BatchId, BatchOptions, UnlistedTargets
     from engine.domain.events import Change, ChangeKind, HistoryFilter, Lagged, Pause, WorkerProcess
     from engine.domain.past_runs import PastRun
     from engine.domain.retention import Retention
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Advice",
     "Attempt",
+    "Batch",
+    "BatchId",
+    "BatchOptions",
     "Change",
     "ChangeKind",
     "CheckLevel",
@@ -74,6 +78,7 @@ __all__ = [
     "TargetHistory",
     "TargetInfo",
     "Trend",
+    "UnlistedTargets",
     "Verdict",
     "WorkerProcess",
     "parent_progress",
@@ -85,6 +90,10 @@ _HOMES: Final = {
     "Advice": "engine.domain.advice",
     "Level": "engine.domain.advice",
     "TargetHistory": "engine.domain.advice",
+    "Batch": "engine.domain.batches",
+    "BatchId": "engine.domain.batches",
+    "BatchOptions": "engine.domain.batches",
+    "UnlistedTargets": "engine.domain.batches",
     "ForceCancel": "engine.execution.force_kill",
     "Engine": "engine.engine",
     "Retention": "engine.domain.retention",

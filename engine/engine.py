@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
-from engine.domain.errors import ReadOnlyError, StoreError, TargetError
+from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, UnlistedTargets
+from engine.domain.errors import ReadOnlyError, StoreError, TargetError, UsageError
 from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.requests import OnDuplicate, Request
@@ -165,21 +166,39 @@ class Engine:
             raise ReadOnlyError(what, "would change something, and this is read-only", _WITHOUT)
 
     async def submit(
-        self, requests: Sequence[Request], *, on_duplicate: OnDuplicate = OnDuplicate.REFUSE
+        self,
+        requests: Sequence[Request],
+        *,
+        on_duplicate: OnDuplicate = OnDuplicate.REFUSE,
+        batch: BatchOptions = NO_BATCH_OPTIONS,
+        unlisted: Sequence[UnlistedTargets] = (),
+        strict: bool = False,
+        on_dropped: Callable[[UsageError], None] | None = None,
     ) -> tuple[ParentJob, ...]:
         """Create one parent job with its children per request: all of them, or none.
 
+        Several requests make up a batch. Of these, one whose database cannot be opened becomes a job that failed; one
+        that names the same database as another, or the store itself, is dropped.
+
+        Args:
+            batch: how the jobs of the batch depend on each other.
+            unlisted: patterns whose targets cannot be listed: each becomes a job that failed, after the others.
+            strict: refuse all if one database cannot be opened, or two requests name the same one.
+            on_dropped: called with the reason for each request that is dropped.
+
         Raises:
-            UsageError: a request is empty, names an operation twice or one the engine does not offer, or
-                two requests name the same database.
-            TargetError: a database cannot be opened or must not be maintained.
+            UsageError: a request is empty, or names an operation twice or one the engine does not offer; or, if
+                `strict`, two requests name the same database.
+            TargetError: the only database cannot be opened or must not be maintained; or, if `strict`, one of them.
             DuplicateRequestError: an open parent already does the same, and `on_duplicate` is REFUSE;
-                with MERGE that parent is returned instead of a new one.
+                with MERGE that parent is returned instead of a new one, and does not belong to the batch.
 
         A cancel before the commit stores nothing; a later one has no effect.
         """
         self._must_write("submit")
-        ids = await self._manager.submit(requests, on_duplicate)
+        ids = await self._manager.submit(
+            requests, on_duplicate, batch=batch, unlisted=unlisted, strict=strict, on_dropped=on_dropped
+        )
         self._adopt(ids)
         return tuple(await wait_ignoring_cancel(self._store.jobs(ids)))
 
@@ -260,6 +279,12 @@ class Engine:
             await self._store.request_cancel(job, reason)
         return await self.job(job.parent)
 
+    async def cancel_batch(self, batch_id: int, *, reason: Reason = Reason.CANCELLED_BY_USER) -> Batch:
+        """Cancel all open jobs of a batch in one transaction, each as `cancel` does. Raises JobNotFoundError."""
+        self._must_write("cancel")
+        await self._store.cancel_batch(batch_id, reason)
+        return await self.batch(batch_id)
+
     async def preview_force_cancel(self, job: JobId) -> ForceCancel:
         """The effect of `cancel` with `force`. Raises as that does."""
         from engine.execution import force_kill  # rarely needed
@@ -278,6 +303,23 @@ class Engine:
         new_id = await self._manager.retry(parent, only_incomplete=only_incomplete, confirmed=confirmed)
         self._adopt([new_id])
         return await wait_ignoring_cancel(self.job(new_id))
+
+    async def retry_batch(
+        self, batch_id: int, *, only_incomplete: bool = False, confirmed: bool = False
+    ) -> tuple[ParentJob, ...]:
+        """Submit the requests of a batch that is over again, as a new batch with `retry_of`.
+
+        Patterns that could not be listed are left out. `only_incomplete`: only jobs that did not complete, and of these
+        the operations that did not. `confirmed`: see `retry`. Raises as `retry` does.
+        """
+        from engine.fleet.batch_retry import repeatable  # rarely needed
+
+        self._must_write("retry")
+        batch, parents = await self.batch(batch_id), await self.batch_jobs(batch_id)
+        parents = await asyncio.to_thread(repeatable, batch, parents, only_incomplete=only_incomplete)
+        ids = await self._manager.retry_batch(batch, parents, only_incomplete=only_incomplete, confirmed=confirmed)
+        self._adopt(ids)
+        return tuple(await wait_ignoring_cancel(self._store.jobs(ids)))
 
     def _adopt(self, parent_ids: Collection[int]) -> None:
         if self._processor is not None:
@@ -324,6 +366,14 @@ class Engine:
     async def jobs(self, ids: Collection[int]) -> list[ParentJob]:
         """These parents with their children, without steps and logs, in the order of `ids`."""
         return await self._store.jobs(ids)
+
+    async def batch(self, batch_id: int) -> Batch:
+        """A batch with the number of its jobs by status. Raises JobNotFoundError."""
+        return await self._store.batch(batch_id)
+
+    async def batch_jobs(self, batch_id: int) -> list[ParentJob]:
+        """The parents of a batch, oldest first, without steps and logs."""
+        return await self._store.batch_jobs(batch_id)
 
     async def open_jobs(self) -> list[ParentJob]:
         """All open parents, oldest first, without steps and logs."""

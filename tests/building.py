@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine.domain.claims import Outcome
 from engine.domain.requests import EngineName, OnFailure, Operation, Options, Request
 from engine.domain.statuses import Status
-from engine.store.protocol import NewJob
+from engine.store.protocol import Failure, NewJob
 from engine.targets import resolve
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def new_job(
     deadline_at: int | None = None,
     max_attempts: Mapping[Operation, int] | None = None,
     retry_of: int | None = None,
+    host_key: str | None = None,
+    failure: Failure | None = None,
 ) -> NewJob:
     """A job for the store, on a target that needs no file."""
     request = Request(
@@ -46,6 +48,8 @@ def new_job(
         retry_of=retry_of,
         deadline_at=deadline_at,
         max_attempts=max_attempts or {},
+        host_key=host_key,
+        failure=failure,
     )
 
 

@@ -134,6 +134,10 @@ class ServerUnavailableError(TargetUnavailableError):
         super().__init__(what, why, hint)
 
 
+class ServerTimeoutError(ServerUnavailableError):
+    """It keeps whoever connects waiting, and does not answer in time: so with every database on it."""
+
+
 class TargetDamagedError(TargetUnavailableError):
     """It is too damaged to be opened. A check reports that; nothing else can be done."""
 

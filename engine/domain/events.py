@@ -17,7 +17,7 @@ class ChangeKind(StrEnum):
     STATUS = "status"
     CANCEL_REQUESTED = "cancel_requested"
     RELEASED = "released"
-    """It is no longer reserved for the workers of one run."""
+    """It is no longer reserved for the workers of one run, or no longer held back by its batch."""
     PAUSED = "paused"
     RESUMED = "resumed"
     UNKNOWN = "unknown"
@@ -63,6 +63,7 @@ class HistoryFilter:
     """Canonical URLs that match besides `target_part`: targets whose configured name contains it."""
     status: Status | None = None
     operation: Operation | None = None
+    batch: int | None = None
     since: Micros | None = None
     until: Micros | None = None
     error_words: tuple[str, ...] = ()
@@ -88,6 +89,7 @@ class HistoryFilter:
         return (
             has_status
             and self.matches_target(parent.target)
+            and (self.batch is None or parent.batch == self.batch)
             and (self.operation is None or any(child.operation is self.operation for child in parent.children))
             and (self.since is None or parent.created_at >= self.since)
             and (self.until is None or parent.created_at <= self.until)

@@ -153,6 +153,8 @@ class ParentJob:
     started_at: Micros | None = None
     finished_at: Micros | None = None
     retry_of: int | None = None
+    batch: int | None = None
+    """The id of the batch that it belongs to."""
     deadline_at: Micros | None = None
     """From then on no child and no step starts."""
     pinned: bool = False

@@ -39,6 +39,12 @@ class Reason(StrEnum):
     CANCELLED_BY_USER = "cancelled_by_user"
     SHUTDOWN = "shutdown"
     TARGET_BUSY = "target_busy"
+    UNREACHABLE = "unreachable"
+    """Its target cannot be opened: it never began."""
+    TOO_MANY_FAILURES = "too_many_failures"
+    """So many other jobs of its batch failed."""
+    CANARY_FAILED = "canary_failed"
+    """A job that its batch ran first did not complete."""
 
 
 _REASON_TEXTS: Final = {
@@ -68,12 +74,13 @@ def format_ending(status: Status, reason: Reason | None) -> str:
 
 Transitions = Mapping[Status, frozenset[Status]]
 CHILD_TRANSITIONS: Transitions = {
-    Status.PENDING: frozenset({Status.RUNNING, Status.CANCELLED, Status.SKIPPED}),
+    # Straight to failed: at the submit of a batch, if its target cannot be opened.
+    Status.PENDING: frozenset({Status.RUNNING, Status.FAILED, Status.CANCELLED, Status.SKIPPED}),
     # Back to pending: handed back at shutdown, or rescued from an owner that died.
     Status.RUNNING: frozenset({Status.PENDING}) | FINAL,
 }
 PARENT_TRANSITIONS: Transitions = {
-    Status.PENDING: frozenset({Status.RUNNING, Status.COMPLETED, Status.CANCELLED}),
+    Status.PENDING: frozenset({Status.RUNNING, Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
     Status.RUNNING: frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
 }
 

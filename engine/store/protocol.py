@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from engine.domain.advice import CompletedStep, Measurement
+from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions
 from engine.domain.errors import StoreError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess
 from engine.domain.frozen import frozen
@@ -41,6 +42,24 @@ class NewJob:
     deadline_at: Micros | None = None
     max_attempts: Mapping[Operation, int] = field(default_factory=dict)
     """For operations that differ from `MAX_ATTEMPTS`."""
+    host_key: str | None = None
+    """Its server, on which a batch may limit how much runs at once; None for a file."""
+    failure: Failure | None = None
+    """Why it cannot begin: it is stored as failed."""
+
+
+@frozen
+class Failure:
+    reason: Reason
+    error: str
+
+
+@frozen(kw_only=True)
+class NewBatch:
+    """A batch, ready to be stored with its jobs."""
+
+    options: BatchOptions = NO_BATCH_OPTIONS
+    retry_of: int | None = None
 
 
 class ProcessIdentity(Protocol):
@@ -63,6 +82,14 @@ class JobReader(Protocol):
         ...
 
     async def open_jobs(self) -> list[ParentJob]: ...
+
+    async def batch(self, batch_id: int) -> Batch:
+        """Raises JobNotFoundError."""
+        ...
+
+    async def batch_jobs(self, batch_id: int) -> list[ParentJob]:
+        """The parents of a batch, oldest first, without steps and logs."""
+        ...
 
     async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]: ...
 
@@ -126,8 +153,12 @@ class ChangeFeed(Protocol):
 class JobWriter(Protocol):
     """Submits and cancels jobs, and changes what users may change."""
 
-    async def submit(self, jobs: Sequence[NewJob], on_duplicate: OnDuplicate) -> list[int]:
+    async def submit(
+        self, jobs: Sequence[NewJob], on_duplicate: OnDuplicate, batch: NewBatch | None = None
+    ) -> list[int]:
         """Store parents and children, all or none; the parents' ids, in order.
+
+        `batch`: the batch that the new parents make up; None: none.
 
         Raises DuplicateRequestError if an open parent does the same and `on_duplicate` is REFUSE.
         """
@@ -142,6 +173,10 @@ class JobWriter(Protocol):
 
     async def request_cancel(self, job: JobId, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
         """Cancel pending children and ask running ones to stop. Raises JobNotFoundError."""
+        ...
+
+    async def cancel_batch(self, batch_id: int, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
+        """`request_cancel` of all its open parents. Raises JobNotFoundError."""
         ...
 
     async def pause(self, by: str) -> None:

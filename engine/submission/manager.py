@@ -1,4 +1,4 @@
-"""DatabaseMaintenanceManager: turns a request into a parent job and its children, or refuses it whole."""
+"""DatabaseMaintenanceManager: turns requests into parent jobs and their children, or refuses them whole."""
 
 from __future__ import annotations
 
@@ -8,23 +8,45 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from engine.domain import time_limits
-from engine.domain.errors import TargetBusyError, UsageError
+from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, UnlistedTargets
+from engine.domain.errors import DbtendError, TargetBusyError, TargetError, TargetUnavailableError, UsageError
+from engine.domain.frozen import frozen
 from engine.domain.jobs import ParentJob
 from engine.domain.requests import OnDuplicate, Request
+from engine.domain.statuses import Reason
 from engine.domain.steps import Micros
 from engine.history import stale_journal
-from engine.store.protocol import JobReader, JobWriter, NewJob
+from engine.store.protocol import Failure, JobReader, JobWriter, NewBatch, NewJob
 from engine.submission.ignored_cancel import wait_ignoring_cancel
+from engine.submission.preflights import PreflightQueue, all_results
 from engine.submission.retry import retry_request
-from engine.submission.validation import validate_request
+from engine.submission.validation import validate_batch, validate_request
 from engine.system.clock import now
+from engine.targets import engine_named
 
 if TYPE_CHECKING:
     from engine.targets.protocol import Target
 
+OnDropped = Callable[[UsageError], None]
+
 
 class SubmittedJobs(JobWriter, JobReader, Protocol):
     """Jobs to submit, and those submitted before."""
+
+
+@frozen
+class _Asked:
+    request: Request
+    retry_of: int | None = None
+    """The parent that it repeats."""
+
+
+@frozen
+class _Prepared:
+    """A job, and why its target cannot be opened, if so."""
+
+    job: NewJob
+    error: DbtendError | None = None
 
 
 class DatabaseMaintenanceManager:
@@ -45,21 +67,97 @@ class DatabaseMaintenanceManager:
         self._clock = clock
 
     async def submit(
-        self, requests: Sequence[Request], on_duplicate: OnDuplicate, *, retry_of: int | None = None
+        self,
+        requests: Sequence[Request],
+        on_duplicate: OnDuplicate,
+        *,
+        batch: BatchOptions = NO_BATCH_OPTIONS,
+        unlisted: Sequence[UnlistedTargets] = (),
+        strict: bool = False,
+        on_dropped: OnDropped | None = None,
     ) -> list[int]:
         """The ids of the new parents, in order. Nothing is stored unless every request is sound.
 
+        Several make up a batch: of these, one whose target cannot be opened is stored as failed, unless `strict`, and
+        a second one on the same database is dropped.
+
         A cancel during validation stores nothing. A later one has no effect, so that the caller gets the ids.
         """
-        if not requests:
-            raise UsageError("request", "names no database", "give at least one")
-        jobs = [await self._validated(request, retry_of) for request in requests]
-        refuse_duplicate_targets(jobs)
-        return await wait_ignoring_cancel(self._store.submit(jobs, on_duplicate))
+        asked = [_Asked(request) for request in requests]
+        return await self._submit(asked, on_duplicate, NewBatch(options=batch), unlisted, strict, on_dropped)
 
-    async def _validated(self, request: Request, retry_of: int | None) -> NewJob:
-        target = self._resolve(request.target)
-        request = validate_request(request, target)
+    async def retry(self, parent: ParentJob, *, only_incomplete: bool, confirmed: bool) -> int:
+        """Submit a finished parent's request again, see `retry_request`; returns the new parent's id."""
+        request = retry_request(parent, only_incomplete=only_incomplete, confirmed=confirmed)
+        (new_id,) = await self._submit([_Asked(request, parent.id)], OnDuplicate.REFUSE, NewBatch())
+        return new_id
+
+    async def retry_batch(
+        self, batch: Batch, parents: Sequence[ParentJob], *, only_incomplete: bool, confirmed: bool
+    ) -> list[int]:
+        """Submit the requests of these parents of a batch again, as a new one, see `retry_request`."""
+        asked = [
+            _Asked(retry_request(parent, only_incomplete=only_incomplete, confirmed=confirmed), parent.id)
+            for parent in parents
+        ]
+        return await self._submit(asked, OnDuplicate.REFUSE, NewBatch(options=batch.options, retry_of=batch.id))
+
+    async def _submit(
+        self,
+        asked: Sequence[_Asked],
+        on_duplicate: OnDuplicate,
+        batch: NewBatch,
+        unlisted: Sequence[UnlistedTargets] = (),
+        strict: bool = False,
+        on_dropped: OnDropped | None = None,
+    ) -> list[int]:
+        if not asked and not unlisted:
+            raise UsageError("request", "names no database", "give at least one")
+        validate_batch(batch.options)
+        is_batch = len(asked) + len(unlisted) > 1 or batch.retry_of is not None
+        targets = [self._resolve(one.request.target) for one in asked]
+        validated = [self._validated(one, target) for one, target in zip(asked, targets, strict=True)]
+        queue = PreflightQueue()
+        prepared = await all_results(
+            [self._prepared(job, target, queue) for job, target in zip(validated, targets, strict=True)]
+        )
+        prepared += [self._unlisted(one) for one in unlisted]
+        if strict or not is_batch:
+            for error in (one.error for one in prepared if one.error is not None):
+                raise error
+        distinct = self._distinct(prepared, on_dropped, strict=strict)
+        if len(distinct) == 1 and batch.retry_of is None:
+            is_batch = False
+            if distinct[0].error is not None:
+                raise distinct[0].error
+        at = self._clock()
+        jobs = [replace(one.job, deadline_at=time_limits.deadline(one.job.request.options, at)) for one in distinct]
+        return await wait_ignoring_cancel(self._store.submit(jobs, on_duplicate, batch if is_batch else None))
+
+    def _validated(self, asked: _Asked, target: Target) -> NewJob:
+        """Without opening the target. Raises UsageError."""
+        request = validate_request(asked.request, target)
+        _refuse_unconfirmed(request, target)
+        return NewJob(
+            request=replace(request, target=target.url),
+            engine=target.engine,
+            target_key=f"unreachable {target.url}",
+            host_key=target.host_key,
+            retry_of=asked.retry_of,
+            max_attempts={name: 1 for name in request.children if not target.is_repeatable(name)},
+        )
+
+    async def _prepared(self, job: NewJob, target: Target, queue: PreflightQueue) -> _Prepared:
+        """With the key of its target, or the error that opening it raised. Raises UsageError."""
+        try:
+            key = await queue.run(job.host_key, target.url, lambda: self._preflight(job.request, target))
+        except TargetError as error:
+            reason = Reason.UNREACHABLE if isinstance(error, TargetUnavailableError) else error.reason
+            return _Prepared(replace(job, failure=Failure(reason, str(error))), error)
+        return _Prepared(replace(job, target_key=key))
+
+    async def _preflight(self, request: Request, target: Target) -> str:
+        """The key of the target. Raises TargetError, UsageError."""
         await stale_journal.refuse_stale_journal(self._store, target.url)
         with suppress(TargetBusyError):  # a running job may lock it: then this one waits
             await target.preflight(
@@ -68,24 +166,45 @@ class DatabaseMaintenanceManager:
                 operations=request.children,
                 options=request.options,
             )
-        _refuse_unconfirmed(request, target)
-        key = await target.identify()
-        if key == self._own_key:
-            raise UsageError(target.url, "is the store of jobs", "it needs no maintenance")
-        return NewJob(
-            request=replace(request, target=target.url),
-            engine=target.engine,
-            target_key=key,
-            retry_of=retry_of,
-            deadline_at=time_limits.deadline(request.options, self._clock()),
-            max_attempts={name: 1 for name in request.children if not target.is_repeatable(name)},
-        )
+        return await target.identify()
 
-    async def retry(self, parent: ParentJob, *, only_incomplete: bool, confirmed: bool) -> int:
-        """Submit a finished parent's request again, see `retry_request`; returns the new parent's id."""
-        request = retry_request(parent, only_incomplete=only_incomplete, confirmed=confirmed)
-        (new_id,) = await self.submit([request], OnDuplicate.REFUSE, retry_of=parent.id)
-        return new_id
+    def _unlisted(self, unlisted: UnlistedTargets) -> _Prepared:
+        request, error = unlisted.request, unlisted.error
+        if not request.operations:
+            raise UsageError(request.target, "no operation was chosen", "choose at least one")
+        pattern = _with_wildcards(self._resolve(request.target).url)
+        job = NewJob(
+            request=replace(request, target=pattern),
+            engine=engine_named(request.target),
+            target_key=f"unreachable {pattern}",
+            failure=Failure(Reason.UNREACHABLE, str(error)),
+        )
+        return _Prepared(job, error)
+
+    def _distinct(
+        self, prepared: Sequence[_Prepared], on_dropped: OnDropped | None, *, strict: bool
+    ) -> list[_Prepared]:
+        """Without the store of jobs, and without second names of a database.
+
+        Raises UsageError for these if `strict`, or if nothing else is left.
+        """
+        kept: dict[str, _Prepared] = {}
+        dropped: list[UsageError] = []
+        for one in prepared:
+            job = one.job
+            if job.target_key == self._own_key:
+                dropped.append(UsageError(job.request.target, "is the store of jobs", "it needs no maintenance"))
+            elif job.target_key in kept:
+                why = f"is the same database as {kept[job.target_key].job.request.target}"
+                dropped.append(UsageError(job.request.target, why, "name it once"))
+            else:
+                kept[job.target_key] = one
+        for error in dropped:
+            if strict or not kept:
+                raise error
+            if on_dropped is not None:
+                on_dropped(error)
+        return list(kept.values())
 
 
 def _refuse_unconfirmed(request: Request, target: Target) -> None:
@@ -94,10 +213,6 @@ def _refuse_unconfirmed(request: Request, target: Target) -> None:
             raise UsageError(f"operation {operation}", what, "confirm it with --yes")
 
 
-def refuse_duplicate_targets(jobs: Sequence[NewJob]) -> None:
-    """Raise UsageError if two requests name the same database, also under different names."""
-    seen: dict[str, str] = {}
-    for job in jobs:
-        if job.target_key in seen:
-            raise UsageError(job.request.target, f"is the same database as {seen[job.target_key]}", "name it once")
-        seen[job.target_key] = job.request.target
+def _with_wildcards(url: str) -> str:
+    """A canonical URL of a pattern as people write it."""
+    return url.replace("%2A", "*").replace("%5B", "[").replace("%5D", "]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engine.domain.batches import BatchOptions
 from engine.domain.errors import UsageError
 from engine.domain.option_specs import OPTION_SPECS, changed_options, refuse_inapplicable
 from engine.domain.requests import CheckLevel, Operation, Request
@@ -12,6 +13,8 @@ from engine.domain.value_types import require_distinct
 
 if TYPE_CHECKING:
     from engine.targets.protocol import Target
+
+MAX_BATCH_NUMBER = 1_000_000
 
 
 def validate_request(request: Request, target: Target) -> Request:
@@ -31,6 +34,18 @@ def validate_request(request: Request, target: Target) -> Request:
     if options.verify and options.check is None and Operation.CHECK in request.operations:
         options = replace(options, check=CheckLevel.FULL)  # a requested check is a full one
     return replace(request, options=options)
+
+
+def validate_batch(options: BatchOptions) -> None:
+    """Raises UsageError."""
+    numbers = {
+        "max failures": options.max_failures,
+        "canary": options.canary,
+        "max per host": options.max_per_host,
+    }
+    for name, number in numbers.items():
+        if number is not None and not 1 <= number <= MAX_BATCH_NUMBER:
+            raise UsageError(f"{name} {number}", "is not possible", f"give a number from 1 to {MAX_BATCH_NUMBER:,}")
 
 
 def _validate_operations(request: Request, target: Target) -> None:

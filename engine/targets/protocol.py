@@ -310,6 +310,11 @@ class Target(Protocol):
         """The environment variables that connecting uses besides the URL, with their values."""
         ...
 
+    @property
+    def host_key(self) -> str | None:
+        """The key of its server, the same for all databases there; None for a file. Nothing is connected to."""
+        ...
+
     def fingerprint(self) -> str:
         """Fingerprint of the database: another one means another database. Cheap: it does not open the database.
 

@@ -45,6 +45,7 @@ def job(parent: ParentJob, *, with_log: bool = False) -> Json:
         "finished_at": rfc3339(parent.finished_at),
         "duration": _seconds(parent.started_at, parent.finished_at),
         "retry_of": parent.retry_of,
+        "batch": parent.batch,
         "deadline_at": rfc3339(parent.deadline_at),
         "left": parent.left,
         "pinned": parent.pinned,

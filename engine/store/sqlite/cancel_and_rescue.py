@@ -10,6 +10,7 @@ from engine.domain.humanize import OVERWRITTEN, format_worker_death
 from engine.domain.jobs import FILE_OVERWRITTEN, JobId
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
+from engine.store.sqlite.batch_rules import update_parent
 from engine.store.sqlite.job_endings import (
     BACK_TO_PENDING,
     NOT_RECOVERED,
@@ -18,7 +19,6 @@ from engine.store.sqlite.job_endings import (
     keep_attempt,
     stops_on_failure,
     stored_options,
-    update_parent,
 )
 from engine.store.sqlite.row_checks import sound
 from engine.system.overwritten_file import overwritten_hint, was_overwritten
@@ -30,6 +30,9 @@ SELECT p.id FROM parent_job AS p WHERE p.deadline_at <= ? AND p.deadline_at IS N
             c.status = 'pending' AND c.recovering = 0 OR c.status = 'running' AND c.cancel_requested_at IS NULL
                 AND p.options ->> 'stop_at_limit'))
 """
+
+OPEN_OF_BATCH = """SELECT id FROM parent_job INDEXED BY parent_job_batch
+WHERE batch_id = ? AND (status = 'pending' OR status = 'running')"""
 
 ORPHANS = """
 SELECT c.parent_id, c.ordinal, c.attempt, c.max_attempts,
@@ -56,6 +59,23 @@ def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, a
     ).fetchone()
     if known is None:
         raise no_such_job(job)
+    _end_or_ask_to_stop(connection, job, reason, at)
+    update_parent(connection, job.parent, at)
+
+
+def cancel_batch(connection: sqlite3.Connection, batch_id: int, reason: Reason, at: Micros) -> None:
+    """`request_cancel` of all its open parents."""
+    if connection.execute("SELECT 1 FROM batch WHERE id = ?", (batch_id,)).fetchone() is None:
+        raise no_such_batch(batch_id)
+    parent_ids = [parent_id for (parent_id,) in connection.execute(OPEN_OF_BATCH, (batch_id,))]
+    for parent_id in parent_ids:
+        _end_or_ask_to_stop(connection, JobId(parent_id), reason, at)
+    # Only now: a canary that is cancelled must not make the others end as skipped.
+    for parent_id in parent_ids:
+        update_parent(connection, parent_id, at)
+
+
+def _end_or_ask_to_stop(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
     if job.ordinal is None:
         connection.execute(
             "UPDATE parent_job SET cancel_requested_at = coalesce(cancel_requested_at, ?)"
@@ -67,7 +87,6 @@ def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, a
     _ask_running_to_stop(connection, job, reason, at)
     if job.ordinal is not None:
         end_what_waits_for(connection, job, at)
-    update_parent(connection, job.parent, at)
 
 
 def _give_up_recovery(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
@@ -115,11 +134,14 @@ def _ask_running_to_stop(connection: sqlite3.Connection, job: JobId, reason: Rea
 
 def enforce_time_limits(connection: sqlite3.Connection, at: Micros) -> None:
     """Skip pending children past the limit of their parent; ask running ones to stop if the request says so."""
-    for (parent_id,) in connection.execute(OVERDUE, (at,)).fetchall():
+    overdue = [parent_id for (parent_id,) in connection.execute(OVERDUE, (at,))]
+    for parent_id in overdue:
         end_pending(connection, parent_id, Status.SKIPPED, Reason.TIME_LIMIT, at)
         options = stored_options(connection, parent_id)
         if options is not None and options.stop_at_limit:
             _ask_running_to_stop(connection, JobId(parent_id), Reason.TIME_LIMIT, at)
+    # Only now: so that what waits for a canary ends for the limit, too.
+    for parent_id in overdue:
         update_parent(connection, parent_id, at)
 
 
@@ -215,6 +237,10 @@ def release_from(connection: sqlite3.Connection, run: str, at: Micros) -> None:
         " WHERE reserved_by = ? AND finished_at IS NULL",
         (at, run),
     )
+
+
+def no_such_batch(batch_id: int) -> JobNotFoundError:
+    return JobNotFoundError(f"batch b{batch_id}", "there is no such batch", "list jobs with `dbtend history`")
 
 
 def no_such_job(job: JobId) -> JobNotFoundError:

@@ -82,6 +82,14 @@ def _conditions(where: HistoryFilter, targets: Sequence[str] | None, values: dic
     found: list[_Condition] = []
     if where.error_words:
         found.append(_error(where.error_words, values))
+    if where.batch is not None:
+        values["batch"] = where.batch
+        found.append(
+            _Condition(
+                f"SELECT id FROM parent_job INDEXED BY parent_job_batch WHERE batch_id = :batch AND id {RANGE}",
+                "EXISTS (SELECT 1 FROM parent_job AS p WHERE p.id = found.id AND p.batch_id = :batch)",
+            )
+        )
     if where.status is not None and where.status is not Status.COMPLETED:
         found.append(_status(where.status, values))
     if targets is not None:

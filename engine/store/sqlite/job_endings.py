@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from engine.domain.frozen import frozen
 from engine.domain.jobs import JobId
 from engine.domain.requests import OnFailure, Operation, Options
 from engine.domain.statuses import Reason, Status, parent_status
@@ -94,24 +95,33 @@ def end_pending(
     )
 
 
-def update_parent(connection: sqlite3.Connection, parent_id: int, at: Micros) -> None:
-    """Make the parent's stored status what its children say, in the transaction that changed them."""
+@frozen
+class EndedParent:
+    """A parent that has just ended."""
+
+    batch_id: int | None
+    is_canary: bool
+
+
+def derive_parent_status(connection: sqlite3.Connection, parent_id: int, at: Micros) -> EndedParent | None:
+    """Make the parent's stored status what its children say; None unless that ends it."""
     children = connection.execute(
         "SELECT status, attempt > 0 FROM child_job WHERE parent_id = ?", (parent_id,)
     ).fetchall()
     status = parent_status((Status(status), bool(started)) for status, started in children)
-    set_parent_status(connection, parent_id, status, at)
+    return set_parent_status(connection, parent_id, status, at)
 
 
-def set_parent_status(connection: sqlite3.Connection, parent_id: int, status: Status, at: Micros) -> None:
-    """Store a status that `parent_status` gave, with the times that belong to it."""
-    connection.execute(
+def set_parent_status(connection: sqlite3.Connection, parent_id: int, status: Status, at: Micros) -> EndedParent | None:
+    """Store a status that `parent_status` gave, with the times that belong to it; None unless that ends the parent."""
+    changed = connection.execute(
         "UPDATE parent_job SET status = ?1, changed_at = max(?2, changed_at),"
         " finished_at = iif(?3, max(?2, changed_at), NULL),"
         " started_at = iif(?1 = 'running', coalesce(started_at, max(?2, changed_at)), started_at)"
-        " WHERE id = ?4 AND status <> ?1",
+        " WHERE id = ?4 AND status <> ?1 RETURNING batch_id, canary",
         (status, at, status.is_final, parent_id),
-    )
+    ).fetchall()
+    return EndedParent(changed[0][0], bool(changed[0][1])) if changed and status.is_final else None
 
 
 def keep_attempt(

@@ -36,6 +36,13 @@ FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id WHERE p.id = :id"
 OPEN_JOBS = f"""SELECT {JOB_COLUMNS} FROM parent_job AS p INDEXED BY parent_job_open
 JOIN child_job AS c ON c.parent_id = p.id WHERE p.finished_at IS NULL"""
 
+BATCH = """SELECT id, created_at, retry_of, max_failures, canary, max_per_host,
+    (SELECT json_group_object(status, number) FROM (
+        SELECT status, count(*) AS number FROM parent_job INDEXED BY parent_job_batch
+        WHERE batch_id = :id GROUP BY status))
+FROM batch WHERE id = :id"""
+BATCH_JOBS = f"{JOB} WHERE p.batch_id = :id"
+
 CHANGES = """SELECT seq, at, parent_id, ordinal, kind, old, new, attempt FROM event
 WHERE seq > :after ORDER BY seq LIMIT :limit"""
 
@@ -61,7 +68,7 @@ IS_OPEN = "SELECT EXISTS (SELECT 1 FROM parent_job INDEXED BY parent_job_open WH
 OLDEST_PENDING = """SELECT created_at FROM parent_job
 WHERE id = (
     SELECT parent_id FROM child_job INDEXED BY child_job_pending
-    WHERE status = 'pending' AND reserved_by IS NULL ORDER BY parent_id LIMIT 1)"""
+    WHERE status = 'pending' AND reserved_by IS NULL AND held = 0 ORDER BY parent_id LIMIT 1)"""
 
 # To be asked after an error only: it walks through the newest parents, as no index is worth that.
 SUBMITTED = """SELECT 1 FROM parent_job

@@ -113,7 +113,7 @@ _CHECKS: Final[Mapping[str, Callable[[object], bool]]] = {
     ),
     **dict.fromkeys(("target", "operations", "options", "warnings", "command", "message", "by"), _is_text),
     **dict.fromkeys(("error", "object", "phase", "host", "before", "after"), _or_none(_is_text)),
-    "retry_of": _or_none(_is_count),
+    **dict.fromkeys(("retry_of", "batch_id"), _or_none(_is_count)),
     "pid": _or_none(_is_pid),
     "owner": _or_none(_is_owner),
     "fraction": _or_none(_is_fraction),

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.domain.advice import Measurement
+from engine.domain.batches import Batch, BatchOptions
 from engine.domain.events import Change, ChangeKind
 from engine.domain.jobs import Attempt, ChildJob, JobId, ParentJob
 from engine.domain.option_specs import BY_NAME, OPTION_SPECS
@@ -19,7 +20,7 @@ from engine.store.sqlite.row_checks import checked, checked_facts, sound
 
 PARENT_COLUMNS = (
     "id", "target", "engine", "operations", "options", "status", "created_at", "started_at", "finished_at", "retry_of",
-    "deadline_at", "pinned",
+    "deadline_at", "pinned", "batch_id",
 )  # fmt: skip
 CHILD_COLUMNS = (
     "ordinal", "operation", "status", "reason", "error", "attempt", "owner", "pid", "host", "started_at", "finished_at",
@@ -98,6 +99,7 @@ def _parent(row: Row, children: tuple[ChildJob, ...]) -> ParentJob:
         started_at=named["started_at"],
         finished_at=named["finished_at"],
         retry_of=named["retry_of"],
+        batch=named["batch_id"],
         deadline_at=named["deadline_at"],
         pinned=bool(named["pinned"]),
         children=children,
@@ -238,6 +240,20 @@ def decode_run(row: Row) -> PastRun:
         seconds=seconds,
         size=float(size) if isinstance(size, int | float) else None,
         options=decode_options(options) or Options(),
+    )
+
+
+@sound("a batch")
+def decode_batch(row: Row) -> Batch:
+    """A row of `queries.BATCH`. Raises UnsoundRowError."""
+    batch_id, created_at, retry_of, max_failures, canary, max_per_host, counts = row
+    checked({"id": batch_id, "created_at": created_at, "retry_of": retry_of})
+    return Batch(
+        id=batch_id,
+        created_at=created_at,
+        retry_of=retry_of,
+        options=BatchOptions(max_failures=max_failures, canary=canary, max_per_host=max_per_host),
+        counts={Status(name): number for name, number in json.loads(counts).items()},
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine.domain.errors import StoreError
 from engine.domain.requests import EngineName, Operation
-from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Transitions
+from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason, Transitions
 
 APPLICATION_ID = 0x6474656E  # "dten": marks a SQLite file as a store of dbtend
 
@@ -86,6 +86,7 @@ def triggers() -> list[str]:
     return [
         *_closed("parent_job", "engine", EngineName),
         *_closed("child_job", "operation", Operation),
+        *_closed("child_job", "reason", Reason),
         *_born_pending("parent_job"),
         *_born_pending("child_job"),
         _legal_transitions("parent_job", PARENT_TRANSITIONS),
@@ -110,6 +111,18 @@ def triggers() -> list[str]:
             old="OLD.status",
             kind="released",
         ),
+        _event(
+            "child_job",
+            "let_go",
+            "UPDATE OF held",
+            "OLD.held = 1 AND NEW.held = 0 AND NEW.status = 'pending'",
+            old="OLD.status",
+            kind="released",
+        ),
+        # A batch goes with its last job.
+        "CREATE TRIGGER parent_job_removed AFTER DELETE ON parent_job WHEN OLD.batch_id IS NOT NULL BEGIN"
+        " DELETE FROM batch WHERE id = OLD.batch_id"
+        " AND NOT EXISTS (SELECT 1 FROM parent_job WHERE batch_id = OLD.batch_id); END",
     ]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from engine.domain.advice import CompletedStep, Measurement
+from engine.domain.batches import Batch
 from engine.domain.errors import ReadOnlyError, StoreError, StoreUncertainError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.jobs import JobId, ParentJob
@@ -22,7 +23,7 @@ from engine.domain.past_runs import PastRun
 from engine.domain.requests import OnDuplicate, Operation, Speed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
-from engine.store.protocol import NewJob
+from engine.store.protocol import NewBatch, NewJob
 from engine.store.sqlite import (
     cancel_and_rescue,
     connections,
@@ -35,7 +36,7 @@ from engine.store.sqlite import (
 from engine.store.sqlite.change_watch import ChangeWatch
 from engine.store.sqlite.file_identity import Identity
 from engine.store.sqlite.row_checks import checked
-from engine.store.sqlite.rows import Row, decode_change, decode_jobs, decode_measured, decode_run
+from engine.store.sqlite.rows import Row, decode_batch, decode_change, decode_jobs, decode_measured, decode_run
 from engine.store.sqlite.writer import Writer
 from engine.system import lock_holders
 from engine.system.clock import now
@@ -148,12 +149,14 @@ class SqliteStore:
 
     # Writes: one transaction each.
 
-    async def submit(self, jobs: Sequence[NewJob], on_duplicate: OnDuplicate) -> list[int]:
+    async def submit(
+        self, jobs: Sequence[NewJob], on_duplicate: OnDuplicate, batch: NewBatch | None = None
+    ) -> list[int]:
         submission, ids = uuid.uuid4().hex, list[int]()
 
         def write(c: sqlite3.Connection) -> list[int]:
             nonlocal ids
-            ids = transactions.submit(c, jobs, on_duplicate, self._clock(), submission, self._run)
+            ids = transactions.submit(c, jobs, on_duplicate, self._clock(), submission, self._run, batch)
             return ids
 
         writer = self._writer
@@ -216,6 +219,9 @@ class SqliteStore:
 
     async def request_cancel(self, job: JobId, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
         await self._writer.run(lambda c: cancel_and_rescue.request_cancel(c, job, reason, self._clock()))
+
+    async def cancel_batch(self, batch_id: int, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
+        await self._writer.run(lambda c: cancel_and_rescue.cancel_batch(c, batch_id, reason, self._clock()))
 
     async def request_force(
         self, job: JobId, running: JobId, owner: str, reason: Reason = Reason.CANCELLED_BY_USER
@@ -404,6 +410,16 @@ class SqliteStore:
 
     async def open_jobs(self) -> list[ParentJob]:
         found = decode_jobs(await self._read(queries.OPEN_JOBS))
+        return [found[parent_id] for parent_id in sorted(found)]
+
+    async def batch(self, batch_id: int) -> Batch:
+        rows = await self._read(queries.BATCH, {"id": batch_id})
+        for row in rows:
+            return decode_batch(row)
+        raise cancel_and_rescue.no_such_batch(batch_id)
+
+    async def batch_jobs(self, batch_id: int) -> list[ParentJob]:
+        found = await asyncio.to_thread(decode_jobs, await self._read(queries.BATCH_JOBS, {"id": batch_id}))
         return [found[parent_id] for parent_id in sorted(found)]
 
     async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]:

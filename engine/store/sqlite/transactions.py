@@ -15,17 +15,18 @@ from engine.domain.jobs import JobId
 from engine.domain.requests import OnDuplicate
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import LOG_HEAD, LOG_TAIL, Micros
-from engine.store.protocol import MAX_ATTEMPTS, NewJob
+from engine.store.protocol import MAX_ATTEMPTS, NewBatch, NewJob
+from engine.store.sqlite.batch_rules import apply_rules, update_parent
 from engine.store.sqlite.cancel_and_rescue import enforce_time_limits
 from engine.store.sqlite.job_endings import (
     BACK_TO_PENDING,
+    derive_parent_status,
     end_pending,
     keep_attempt,
     others_wait_for,
     set_parent_status,
     stops_on_failure,
     storable,
-    update_parent,
 )
 from engine.store.sqlite.queries import STEPS
 from engine.store.sqlite.row_checks import checked
@@ -34,32 +35,37 @@ from engine.store.sqlite.rows import decode_options, decode_steps, encode_facts,
 if TYPE_CHECKING:
     from engine.domain.claims import Claim, Outcome, Report
 
-FREE = "NOT EXISTS (SELECT 1 FROM child_job AS r WHERE r.status = 'running' AND r.target_key = c.target_key)"
+FREE = """NOT EXISTS (SELECT 1 FROM child_job AS r WHERE r.status = 'running' AND r.target_key = c.target_key)
+    AND (c.host_key IS NULL
+        OR (SELECT count(*) FROM child_job AS r WHERE r.status = 'running' AND r.host_key = c.host_key) < coalesce(
+            (SELECT max_per_host FROM batch WHERE id = (SELECT batch_id FROM parent_job WHERE id = c.parent_id)),
+            1000000))"""
+"""Nothing else runs on its target, and no more on its server than its batch allows."""
+EVERYBODYS = "status = 'pending' AND reserved_by IS NULL AND held = 0"
 
 # In this order the first child whose target is free is also the first pending one of its parent.
 # With many targets, a free one is found among the oldest children. With few targets that are all busy, this search
 # would read every child: from some point on it goes from target to target.
 AMONG_THE_OLDEST = f"""
 SELECT parent_id, ordinal FROM (
-    SELECT parent_id, ordinal, target_key FROM child_job INDEXED BY child_job_pending
-    WHERE status = 'pending' AND reserved_by IS NULL ORDER BY parent_id, ordinal LIMIT 100) AS c
+    SELECT parent_id, ordinal, target_key, host_key FROM child_job INDEXED BY child_job_pending
+    WHERE {EVERYBODYS} ORDER BY parent_id, ordinal LIMIT 100) AS c
 WHERE {FREE} LIMIT 1
 """
 OF_EACH_TARGET = f"""
 WITH RECURSIVE target (key) AS (
-    SELECT (SELECT min(target_key) FROM child_job WHERE status = 'pending' AND reserved_by IS NULL)
+    SELECT (SELECT min(target_key) FROM child_job WHERE {EVERYBODYS})
     UNION ALL
-    SELECT (SELECT min(target_key) FROM child_job
-        WHERE status = 'pending' AND reserved_by IS NULL AND target_key > key)
+    SELECT (SELECT min(target_key) FROM child_job WHERE {EVERYBODYS} AND target_key > key)
     FROM target WHERE key IS NOT NULL)
 SELECT c.parent_id, c.ordinal FROM target JOIN child_job AS c ON (c.parent_id, c.ordinal) = (
-    SELECT parent_id, ordinal FROM child_job WHERE status = 'pending' AND reserved_by IS NULL AND target_key = key
+    SELECT parent_id, ordinal FROM child_job WHERE {EVERYBODYS} AND target_key = key
     ORDER BY parent_id, ordinal LIMIT 1)
 WHERE {FREE} ORDER BY c.parent_id LIMIT 1
 """
 OF_THESE_PARENTS = f"""
 SELECT parent_id, ordinal FROM child_job AS c
-WHERE c.status = 'pending' AND c.parent_id IN (SELECT value FROM json_each(?1))
+WHERE c.status = 'pending' AND c.held = 0 AND c.parent_id IN (SELECT value FROM json_each(?1))
     AND (c.reserved_by IS NULL OR c.reserved_by = ?2) AND {FREE}
 ORDER BY parent_id, ordinal LIMIT 1
 """
@@ -101,54 +107,106 @@ def submit(
     at: Micros,
     submission: str | None = None,
     run: str | None = None,
+    batch: NewBatch | None = None,
 ) -> list[int]:
     """All parents with all their children, or nothing.
 
     Args:
         submission: identifies this submit after an uncertain commit.
         run: the run that they are reserved for; None: not reserved.
+        batch: the batch that the new ones make up; None: none. If there is no new one, it is not stored.
     """
     newest = connection.execute("SELECT max(created_at) FROM parent_job").fetchone()[0] or 0
     checked({"created_at": newest})
     at = max(at, newest)  # ids stay in time order even where the clock was set back
-    return [_submit_one(connection, job, on_duplicate, at, submission, run) for job in jobs]
+    joined = [_open_duplicate(connection, job, on_duplicate) for job in jobs]
+    batch_id = None if batch is None or None not in joined else _insert_batch(connection, batch, at)
+    canaries = None if batch is None or batch_id is None else batch.options.canary
+    ids, new = list[int](), 0
+    for job, duplicate in zip(jobs, joined, strict=True):
+        if duplicate is not None:
+            ids.append(duplicate)
+            continue
+        is_canary = canaries is not None and new < canaries
+        held = canaries is not None and not is_canary
+        ids.append(_insert_job(connection, job, at, submission, run, batch_id, is_canary=is_canary, held=held))
+        new += 1
+    if batch_id is not None:
+        apply_rules(connection, batch_id, at, canary_ended=canaries is not None)
+    return ids
 
 
-def _submit_one(
-    connection: sqlite3.Connection,
-    job: NewJob,
-    on_duplicate: OnDuplicate,
-    at: Micros,
-    submission: str | None,
-    run: str | None,
-) -> int:
-    operations, options = encode_operations(job.request.operations), encode_options(job.request.options)
+def _open_duplicate(connection: sqlite3.Connection, job: NewJob, on_duplicate: OnDuplicate) -> int | None:
+    """The open parent that does the same. Raises DuplicateRequestError."""
+    if job.failure is not None:
+        return None
     duplicate = connection.execute(
         "SELECT id FROM parent_job WHERE target_key = ? AND finished_at IS NULL AND cancel_requested_at IS NULL"
         " AND operations = ? AND options = ?",
-        (job.target_key, operations, options),
+        (job.target_key, encode_operations(job.request.operations), encode_options(job.request.options)),
     ).fetchone()
-    if duplicate:
-        if on_duplicate is OnDuplicate.REFUSE:
-            raise DuplicateRequestError(job.request.target, duplicate[0])
-        return int(duplicate[0])
-    parent_id = connection.execute(
+    if duplicate is not None and on_duplicate is OnDuplicate.REFUSE:
+        raise DuplicateRequestError(job.request.target, duplicate[0])
+    return None if duplicate is None else int(duplicate[0])
+
+
+def _insert_batch(connection: sqlite3.Connection, batch: NewBatch, at: Micros) -> int:
+    options = batch.options
+    (batch_id,) = connection.execute(
+        "INSERT INTO batch (created_at, retry_of, max_failures, canary, max_per_host) VALUES (?, ?, ?, ?, ?)"
+        " RETURNING id",
+        (at, batch.retry_of, options.max_failures, options.canary, options.max_per_host),
+    ).fetchone()
+    return int(batch_id)
+
+
+def _insert_job(
+    connection: sqlite3.Connection,
+    job: NewJob,
+    at: Micros,
+    submission: str | None,
+    run: str | None,
+    batch_id: int | None,
+    *,
+    is_canary: bool,
+    held: bool,
+) -> int:
+    operations, options = encode_operations(job.request.operations), encode_options(job.request.options)
+    (parent_id,) = connection.execute(
         "INSERT INTO parent_job"
-        " (target, target_key, engine, operations, options, retry_of, deadline_at, submission, created_at, changed_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        " (target, target_key, engine, operations, options, retry_of, deadline_at, submission, batch_id, canary,"
+        " created_at, changed_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         (
-            *(job.request.target, job.target_key, job.engine, operations, options),
-            *(job.retry_of, job.deadline_at, submission, at, at),
+            *(storable(job.request.target), storable(job.target_key), job.engine, operations, options),
+            *(job.retry_of, job.deadline_at, submission, batch_id, is_canary, at, at),
         ),
-    ).fetchone()[0]
+    ).fetchone()
     connection.executemany(
-        "INSERT INTO child_job (parent_id, ordinal, target_key, operation, max_attempts, reserved_by, changed_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO child_job (parent_id, ordinal, target_key, host_key, operation, max_attempts, reserved_by, held,"
+        " changed_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (parent_id, n, job.target_key, name, job.max_attempts.get(name, MAX_ATTEMPTS), run, at)
+            (
+                parent_id,
+                n,
+                storable(job.target_key),
+                job.host_key,
+                name,
+                job.max_attempts.get(name, MAX_ATTEMPTS),
+                run,
+                held,
+                at,
+            )
             for n, name in enumerate(job.request.children, 1)
         ],
     )
+    if job.failure is not None:
+        connection.execute(
+            "UPDATE child_job SET status = 'failed', reason = ?1, error = ?2, finished_at = ?3 WHERE parent_id = ?4",
+            (job.failure.reason, storable(job.failure.error), at, parent_id),
+        )
+        derive_parent_status(connection, parent_id, at)
     return int(parent_id)
 
 

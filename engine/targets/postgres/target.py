@@ -11,7 +11,7 @@ from engine.domain.errors import TargetRefusedError, UsageError
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import PROGRAM, READING_TIMEOUT, Server, connect
-from engine.targets.postgres.connection.dsn import address, environment_of
+from engine.targets.postgres.connection.dsn import address, environment_of, host_key
 from engine.targets.postgres.planning import operation_specs
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.outage import connect_when_up
@@ -39,6 +39,10 @@ class PostgresTarget:
     @property
     def environment(self) -> Mapping[str, str]:
         return environment_of(self._address.parameters)
+
+    @property
+    def host_key(self) -> str:
+        return host_key(self._address.parameters)
 
     def fingerprint(self) -> str:
         return self.url  # asking a server is not cheap

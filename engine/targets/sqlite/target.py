@@ -61,6 +61,10 @@ class SqliteTarget:
     def environment(self) -> Mapping[str, str]:
         return {}
 
+    @property
+    def host_key(self) -> None:
+        return None
+
     def fingerprint(self) -> str:
         files.check_readable(self.path)
         return self.key

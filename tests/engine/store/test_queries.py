@@ -13,7 +13,7 @@ import pytest
 from engine.domain.claims import Report
 from engine.domain.jobs import JobId
 from engine.domain.requests import OnDuplicate
-from engine.store.sqlite import cancel_and_rescue, connections, queries, store_admin, transactions
+from engine.store.sqlite import batch_rules, cancel_and_rescue, connections, queries, store_admin, transactions
 from tests.building import COMPLETED, new_job
 
 if TYPE_CHECKING:
@@ -78,7 +78,12 @@ def test_a_claim_looks_only_at_what_is_pending_or_running(
 ) -> None:
     plan = plan_of(file, sql, values)
     assert any("child_job_one_running_per_target (target_key=?)" in line for line in plan), plan
-    indexes = ("child_job_pending", "child_job_one_running_per_target", "USING PRIMARY KEY (parent_id=?")
+    indexes = (
+        "child_job_pending",
+        "child_job_one_running_per_target",
+        "child_job_running_on_host (host_key=?)",
+        "USING PRIMARY KEY (parent_id=?",
+    )
     of_children = [line for line in plan if re.match(r"(SCAN|SEARCH) (child_job|r)\b", line)]
     assert all(any(index in line for index in indexes) for line in of_children), plan
 
@@ -94,6 +99,13 @@ STEADILY_ASKED: dict[str, tuple[str, dict[str, object] | Sequence[object]]] = {
     "is open": (queries.IS_OPEN, {}),
     "open jobs": (queries.OPEN_JOBS, {}),
     "pause": (queries.PAUSE, {}),
+    "batch": (queries.BATCH, {"id": 1}),
+    "jobs of a batch": (queries.BATCH_JOBS, {"id": 1}),
+    "open jobs of a batch": (cancel_and_rescue.OPEN_OF_BATCH, (1,)),
+    "jobs of a batch not begun": (batch_rules.NOT_BEGUN, (1,)),
+    "failed jobs of a batch": (batch_rules.FAILED, (1, 3)),
+    "open canaries": (batch_rules.OPEN_CANARY, (1,)),
+    "failed canaries": (batch_rules.FAILED_CANARY, (1,)),
     "overdue": (cancel_and_rescue.OVERDUE, (5,)),
     "orphans": (cancel_and_rescue.ORPHANS, ("me",)),
 }

@@ -57,6 +57,14 @@ def parameters_of(text: str) -> dict[str, str]:
     return parameters
 
 
+def host_key(parameters: Mapping[str, str]) -> str:
+    """The same for all databases of a server that are named alike."""
+    if "service" in parameters:
+        return f"postgresql:service={parameters['service']}"
+    host = parameters.get("hostaddr") or parameters.get("host", "")
+    return f"postgresql:{host}:{parameters.get('port', '')}"
+
+
 def environment_of(parameters: Mapping[str, str]) -> dict[str, str]:
     """What libpq takes from the environment for these parameters when it connects, by the names of the variables."""
     settled = {*parameters, *_LOCATION, *_NOT_OURS, "service"}

@@ -11,6 +11,7 @@ import psycopg
 from engine.domain.errors import (
     PasswordNeededError,
     ServerStartingError,
+    ServerTimeoutError,
     ServerUnavailableError,
     TargetBusyError,
     TargetDamagedError,
@@ -119,7 +120,7 @@ _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
         r"Connection refused|No such file or directory|could not translate host|Name or service|No route to host",
         ServerUnavailableError, "no server answers there", "check host and port, and whether it runs",
     ),
-    (r"timeout expired|timed out", ServerUnavailableError, "the server does not answer", "check host and network"),
+    (r"timeout expired|timed out", ServerTimeoutError, "the server does not answer", "check host and network"),
     (
         r"closed the connection unexpectedly|terminating connection|reset by peer|Broken pipe",
         ServerUnavailableError, "the server ended the connection", "check whether it runs",

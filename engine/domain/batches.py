@@ -1,0 +1,83 @@
+"""Batches: one request on many targets, with one parent job per target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from engine.domain.errors import DbtendError
+from engine.domain.frozen import frozen
+from engine.domain.jobs import JobId
+from engine.domain.requests import Request
+from engine.domain.statuses import Status
+from engine.domain.steps import Micros
+
+
+@frozen(kw_only=True)
+class BatchOptions:
+    """How the jobs of a batch depend on each other; None does not restrict."""
+
+    max_failures: int | None = None
+    """After so many failed jobs no further one begins."""
+    canary: int | None = None
+    """The number of jobs that run first; the others run only if all of these complete."""
+    max_per_host: int | None = None
+    """How many operations may run at once on one server."""
+
+
+NO_BATCH_OPTIONS = BatchOptions()
+
+
+@frozen(kw_only=True)
+class Batch:
+    """A batch as it is now. Its jobs carry its id."""
+
+    id: int
+    options: BatchOptions
+    created_at: Micros
+    retry_of: int | None = None
+    """The id of the batch that it repeats."""
+    counts: Mapping[Status, int] = field(default_factory=dict)
+    """Its jobs by status."""
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all its jobs have ended."""
+        return all(status.is_final for status, count in self.counts.items() if count)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class BatchId:
+    """Names a batch, as `b17`."""
+
+    number: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `b17`. Raises ValueError for anything else."""
+        digits = text[1:]
+        if text[:1] not in {"b", "B"} or not (digits.isascii() and digits.isdigit() and len(digits) < 19):
+            raise ValueError(f"{text!r} is not a batch id such as b17")
+        return cls(int(digits))
+
+    def __str__(self) -> str:
+        return f"b{self.number}"
+
+
+def parse_id(text: str) -> JobId | BatchId:
+    """Read the id of a job, `42` or `42.2`, or of a batch, `b17`. Raises ValueError for anything else."""
+    return BatchId.parse(text) if text[:1] in {"b", "B"} else JobId.parse(text)
+
+
+@frozen
+class UnlistedTargets:
+    """A pattern of a batch whose targets cannot be listed, such as all databases of a server that is down."""
+
+    request: Request
+    """Its target is the pattern."""
+    error: DbtendError

@@ -1,0 +1,39 @@
+"""Which jobs of a batch a retry of it repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.config.model import TargetEntry
+from engine.domain.batches import Batch, BatchId
+from engine.domain.errors import UsageError
+from engine.domain.jobs import ParentJob
+from engine.domain.statuses import Reason
+from engine.fleet.expansion import stands_for_many
+
+
+def repeatable(batch: Batch, parents: Sequence[ParentJob], *, only_incomplete: bool) -> list[ParentJob]:
+    """Those whose requests can be repeated. Reads the disk.
+
+    Without patterns that could not be listed: a retry would also run on what the user had excluded.
+
+    Raises UsageError: the batch is not over, or nothing is left.
+    """
+    name = f"batch {BatchId(batch.id)}"
+    if not batch.is_over:
+        raise UsageError(name, "is not over", "wait for it, or cancel it first")
+    wanted = [
+        parent for parent in parents if not (only_incomplete and all(child.is_complete for child in parent.children))
+    ]
+    if not wanted:
+        raise UsageError(name, "all of it is completed", "repeat all of it without --failed")
+    known = [parent for parent in wanted if not is_unlisted_pattern(parent)]
+    if not known:
+        raise UsageError(name, "nothing is left but patterns", "run them again")
+    return known
+
+
+def is_unlisted_pattern(parent: ParentJob) -> bool:
+    """Whether a job stands for targets that could not be listed. Reads the disk."""
+    never_began = all(child.reason is Reason.UNREACHABLE and not child.attempt for child in parent.children)
+    return never_began and stands_for_many(TargetEntry(name=parent.target, url=parent.target))
