@@ -1,0 +1,330 @@
+"""Batches end to end: real files, real servers that are down or silent, the real engine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine import (
+    BatchOptions,
+    Engine,
+    HistoryFilter,
+    OnDuplicate,
+    Operation,
+    Options,
+    ParentJob,
+    Reason,
+    Request,
+    Status,
+    UnlistedTargets,
+)
+from engine.domain.errors import (
+    DuplicateRequestError,
+    ServerTimeoutError,
+    TargetRefusedError,
+    TargetUnavailableError,
+    UsageError,
+)
+from engine.submission.preflights import AT_ONCE, PER_HOST, PreflightQueue, all_results
+from tests.sqlite_files import transaction
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+
+def small(path: Path) -> Path:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE item(code)")
+    return path
+
+
+def damaged(path: Path) -> Path:
+    """A file that begins as a database does, and is none."""
+    small(path)
+    path.write_bytes(path.read_bytes()[:100] + b"\xff" * 8000)
+    return path
+
+
+def request(target: Path | str, *operations: Operation, **options: object) -> Request:
+    chosen = Options(**{"lock_timeout": 0.1, **options})  # type: ignore[arg-type]
+    return Request(target=str(target), operations=operations or (Operation.ANALYZE,), options=chosen)
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
+    async with Engine.open(tmp_path / "state" / "jobs.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    return [small(tmp_path / f"t{number}.db") for number in range(1, 6)]
+
+
+def errors(job: ParentJob) -> list[str | None]:
+    return [child.error for child in job.children]
+
+
+async def test_several_requests_make_up_a_batch_and_one_does_not(engine: Engine, files: Sequence[Path]) -> None:
+    (alone,) = await engine.submit([request(files[0])], batch=BatchOptions(canary=1))
+    several = await engine.submit([request(path) for path in files[1:4]], batch=BatchOptions(max_failures=2))
+    assert [job.batch for job in (alone, *several)] == [None, 1, 1, 1]
+    batch = await engine.batch(1)
+    assert (batch.options, batch.counts) == (BatchOptions(max_failures=2), {Status.PENDING: 3})
+    assert await engine.history(HistoryFilter(batch=1)) == list(reversed(several))
+
+
+async def test_what_cannot_be_opened_stops_no_other(tmp_path: Path) -> None:
+    """Damaged, missing, locked, a directory, no database, not to be read, a server that is down: each is told once."""
+    good = [small(tmp_path / f"t{number}.db") for number in range(20)]
+    locked = small(tmp_path / "locked.db")
+    bad = {
+        str(damaged(tmp_path / "damaged.db")): "damaged.db",
+        str(tmp_path / "missing.db"): "there is no such file",
+        str(tmp_path): "is a directory",
+        "postgresql://dba@127.0.0.1:1/sales": "no server answers there",
+    }
+    text = tmp_path / "text.db"
+    text.write_text("no database at all, whatever its name says" * 9)
+    bad[str(text)] = "text.db"
+    targets: list[Path | str] = [*good[:10], locked, *bad, *good[10:]]
+    async with Engine.open(tmp_path / "jobs.db", workers=2) as engine:
+        with transaction(locked, "EXCLUSIVE"):
+            submitted = await engine.submit([request(target) for target in targets])
+            jobs = await engine.wait([job.id for job in submitted])
+        batch = await engine.batch(1)
+    assert batch.counts == {Status.COMPLETED: 20, Status.FAILED: 6}
+    assert [job.status for job in jobs[:10] + jobs[16:]] == [Status.COMPLETED] * 20
+    assert {child.reason for child in jobs[10].children} == {Reason.TARGET_BUSY}
+    for job, part in zip(jobs[11:16], bad.values(), strict=True):
+        (child,) = job.children
+        assert (child.status, child.reason, child.attempt) == (Status.FAILED, Reason.UNREACHABLE, 0)
+        assert part in (child.error or "")
+
+
+async def test_what_is_refused_keeps_its_reason(engine: Engine, files: Sequence[Path]) -> None:
+    files[1].chmod(0o444)
+    jobs = await engine.submit([request(path) for path in files[:3]])
+    assert [job.status for job in jobs] == [Status.PENDING, Status.FAILED, Status.PENDING]
+    assert jobs[1].children[0].reason is Reason.REFUSED
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+async def test_strict_refuses_all_if_one_cannot_be_opened(
+    engine: Engine, files: Sequence[Path], tmp_path: Path, number: int
+) -> None:
+    targets = [*files[: number - 1], tmp_path / "missing.db", *files[number:3]]
+    with pytest.raises(TargetUnavailableError, match=r"missing\.db"):
+        await engine.submit([request(target) for target in targets], strict=True)
+    files[0].chmod(0o444)
+    with pytest.raises(TargetRefusedError):
+        await engine.submit([request(path) for path in files], strict=True)
+    assert await engine.history() == []
+
+
+async def test_one_request_alone_is_refused_as_before(engine: Engine, tmp_path: Path) -> None:
+    missing = request(tmp_path / "missing.db")
+    with pytest.raises(TargetUnavailableError):
+        await engine.submit([missing])
+    with pytest.raises(TargetUnavailableError):
+        await engine.submit([missing, missing])  # one database, named twice
+    assert await engine.history() == []
+
+
+async def test_a_wrong_request_refuses_all(engine: Engine, files: Sequence[Path]) -> None:
+    with pytest.raises(UsageError, match="is not possible"):
+        await engine.submit([request(files[0]), request(files[1], jobs=1000)])
+    with pytest.raises(UsageError, match="is no table or index"):
+        await engine.submit([request(files[0]), request(files[1], objects=("nothing",))])
+    for options in (BatchOptions(canary=0), BatchOptions(max_failures=-1), BatchOptions(max_per_host=10**12)):
+        with pytest.raises(UsageError, match="is not possible"):
+            await engine.submit([request(path) for path in files], batch=options)
+    assert await engine.history() == []
+
+
+async def test_two_names_of_one_database_are_one_and_it_is_told(
+    engine: Engine, files: Sequence[Path], tmp_path: Path
+) -> None:
+    link = tmp_path / "alias.db"
+    link.symlink_to(files[0])
+    dropped: list[UsageError] = []
+    missing = tmp_path / "missing.db"
+    named = [*files[:2], link, missing, files[1], missing]
+    jobs = await engine.submit([request(target) for target in named], on_dropped=dropped.append)
+    assert [job.target.rpartition("/")[2] for job in jobs] == ["t1.db", "t2.db", "missing.db"]
+    assert [error.what.rpartition("/")[2] for error in dropped] == ["t1.db", "t2.db", "missing.db"]
+    assert all("is the same database as" in error.why for error in dropped)
+    (alone,) = await engine.submit([request(files[2]), request(files[2])])
+    assert alone.batch is None
+
+
+async def test_the_store_of_jobs_is_left_out(tmp_path: Path, files: Sequence[Path]) -> None:
+    dropped: list[UsageError] = []
+    store = tmp_path / "jobs.db"
+    async with Engine.open(store) as engine:
+        named = [request(files[0]), request(store), request(files[1])]
+        jobs = await engine.submit(named, on_dropped=dropped.append)
+        assert len(jobs) == 2
+        assert [error.why for error in dropped] == ["is the store of jobs"]
+        for requests, strict in ((named, True), ([request(store)], False), ([request(store)] * 2, False)):
+            with pytest.raises(UsageError, match="is the store of jobs"):
+                await engine.submit(requests, strict=strict)
+
+
+async def test_a_pattern_that_cannot_be_listed_is_told_in_the_history(engine: Engine, files: Sequence[Path]) -> None:
+    error = TargetUnavailableError("postgresql://dba@db1/*", "no server answers there")
+    unlisted = UnlistedTargets(request("postgresql://dba@db1/*"), error)
+    jobs = await engine.submit([request(files[0])], unlisted=[unlisted], batch=BatchOptions(canary=1))
+    assert [job.status for job in jobs] == [Status.PENDING, Status.FAILED]
+    assert jobs[1].target == "postgresql://dba@db1:5432/*"
+    assert (errors(jobs[1]), jobs[1].children[0].reason) == ([str(error)], Reason.UNREACHABLE)
+    with pytest.raises(TargetUnavailableError):
+        await engine.submit([], unlisted=[unlisted])
+    with pytest.raises(TargetUnavailableError):
+        await engine.submit([request(path) for path in files], unlisted=[unlisted], strict=True)
+    assert len(await engine.history()) == 2
+
+
+async def test_an_unlisted_pattern_of_files_keeps_its_wildcards(
+    engine: Engine, files: Sequence[Path], tmp_path: Path
+) -> None:
+    pattern = str(tmp_path / "none" / "*.[ds]b")
+    unlisted = UnlistedTargets(request(pattern), UsageError(pattern, "matches no file"))
+    *_, job = await engine.submit([request(files[0])], unlisted=[unlisted])
+    assert job.target == f"sqlite://{pattern}"
+
+
+async def test_what_is_done_already_is_refused_or_joined(engine: Engine, files: Sequence[Path]) -> None:
+    (there,) = await engine.submit([request(files[0])])
+    with pytest.raises(DuplicateRequestError):
+        await engine.submit([request(path) for path in files])
+    joined, *new = await engine.submit([request(path) for path in files], on_duplicate=OnDuplicate.MERGE)
+    assert (joined.id, joined.batch) == (there.id, None)
+    assert {job.batch for job in new} == {1}
+
+
+async def test_a_batch_is_cancelled_as_one(engine: Engine, files: Sequence[Path]) -> None:
+    await engine.submit([request(path) for path in files], batch=BatchOptions(canary=2))
+    assert (await engine.cancel_batch(1)).counts == {Status.CANCELLED: 5}
+
+
+async def test_a_retry_of_a_batch_repeats_what_did_not_complete(tmp_path: Path, files: Sequence[Path]) -> None:
+    both = (Operation.ANALYZE, Operation.VACUUM)
+    missing = tmp_path / "missing.db"
+    pattern = UnlistedTargets(request("postgresql://dba@127.0.0.1:1/*"), TargetUnavailableError("x", "is down"))
+    async with Engine.open(tmp_path / "jobs.db", workers=2) as engine:
+        asked = [request(target, *both) for target in (*files[:2], missing)]
+        first = await engine.submit(asked, unlisted=[pattern], batch=BatchOptions(max_failures=9, max_per_host=3))
+        with pytest.raises(UsageError, match="batch b1: is not over"):
+            await engine.retry_batch(1)
+        await engine.wait([job.id for job in first])
+        small(missing)
+        again = await engine.wait([job.id for job in await engine.retry_batch(1, only_incomplete=True)])
+        assert [(job.target, job.retry_of, job.batch, job.status) for job in again] == [
+            (first[2].target, first[2].id, 2, Status.COMPLETED)
+        ]
+        batch = await engine.batch(2)
+        assert (batch.retry_of, batch.options) == (1, BatchOptions(max_failures=9, max_per_host=3))
+        with pytest.raises(UsageError, match="batch b2: all of it is completed"):
+            await engine.retry_batch(2, only_incomplete=True)
+        whole = await engine.retry_batch(1)
+        assert [job.retry_of for job in whole] == [job.id for job in first[:3]]
+        assert {job.batch for job in whole} == {3}
+        await engine.wait([job.id for job in whole])
+
+
+async def test_a_retry_of_a_batch_that_cannot_be_opened_again_is_told_again(
+    engine: Engine, files: Sequence[Path], tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing.db"
+    await engine.submit([request(files[0]), request(missing)])
+    await engine.cancel_batch(1)
+    jobs = await engine.retry_batch(1)
+    assert [job.status for job in jobs] == [Status.PENDING, Status.FAILED]
+    await engine.cancel_batch(2)
+    missing_only = await engine.submit([request(missing), request(tmp_path / "other.db")])
+    (alone, _) = await engine.retry_batch(missing_only[0].batch or 0)
+    assert alone.children[0].reason is Reason.UNREACHABLE
+
+
+async def test_a_retry_of_patterns_alone_says_so(engine: Engine) -> None:
+    gone = [
+        UnlistedTargets(request(f"postgresql://dba@db{n}/*"), TargetUnavailableError("x", "is down")) for n in (1, 2)
+    ]
+    await engine.submit([], unlisted=gone)
+    with pytest.raises(UsageError, match="nothing is left but patterns"):
+        await engine.retry_batch(1)
+
+
+async def test_a_silent_server_delays_no_other_and_is_waited_for_once(engine: Engine, files: Sequence[Path]) -> None:
+    """It accepts connections and says nothing: libpq gives up after `connect_timeout`."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as silent:
+        port = silent.getsockname()[1]
+        urls = [f"postgresql://dba@127.0.0.1:{port}/db{n}?connect_timeout=2" for n in range(30)]
+        jobs = await engine.submit([*map(request, urls), *map(request, files)])
+    assert [job.status for job in jobs] == [Status.FAILED] * 30 + [Status.PENDING] * 5
+    assert {child.reason for job in jobs[:30] for child in job.children} == {Reason.UNREACHABLE}
+    told = {error for job in jobs[:30] for error in errors(job)}
+    assert len(told) == 30  # each names its own database
+    assert all("the server does not answer" in (error or "") for error in told)
+
+
+async def test_few_are_opened_at_once_and_fewer_on_one_server() -> None:
+    queue, running, most = PreflightQueue(), Counter[str | None](), Counter[str | None]()
+    all_taken, release = asyncio.Event(), asyncio.Event()
+
+    async def preflight(host: str | None) -> None:
+        for key in (host, "all"):
+            running[key] += 1
+            most[key] = max(most[key], running[key])
+        if running["all"] == AT_ONCE:
+            all_taken.set()
+        await release.wait()
+        for key in (host, "all"):
+            running[key] -= 1
+
+    hosts = ["one"] * 30 + ["two"] * 30 + [None] * 30
+    work = asyncio.create_task(
+        all_results([queue.run(host, "url", lambda host=host: preflight(host)) for host in hosts])  # type: ignore[misc]
+    )
+    await all_taken.wait()
+    assert running["one"] == running["two"] == PER_HOST
+    release.set()
+    await work
+    assert (most["all"], most["one"], most["two"]) == (AT_ONCE, PER_HOST, PER_HOST)
+
+
+async def test_a_server_that_keeps_one_waiting_is_not_asked_again() -> None:
+    queue, asked = PreflightQueue(), list[str]()
+
+    async def no_answer(url: str) -> None:
+        asked.append(url)
+        await asyncio.sleep(0)
+        raise ServerTimeoutError(url, "the server does not answer", "check host and network")
+
+    async def try_it(host: str, url: str) -> str:
+        with pytest.raises(ServerTimeoutError) as raised:
+            await queue.run(host, url, lambda: no_answer(url))
+        return raised.value.what
+
+    told = await all_results([try_it("one", f"db{n}") for n in range(30)] + [try_it("two", "other")])
+    assert told == [*(f"db{n}" for n in range(30)), "other"]
+    assert asked == ["db0", "db1", "other"]
+
+
+async def test_a_cancelled_submit_of_many_stores_nothing(engine: Engine, files: Sequence[Path]) -> None:
+    submitting = asyncio.create_task(engine.submit([request(path) for path in files]))
+    await asyncio.sleep(0.005)
+    submitting.cancel()
+    try:
+        jobs = await submitting
+    except asyncio.CancelledError:
+        jobs = ()
+    assert [job.id for job in await engine.open_jobs()] == [job.id for job in jobs]
