@@ -32,9 +32,11 @@ def test_a_missing_file_is_never_created(dbtend: CommandLine, tmp_path: Path, co
     assert stored(dbtend) == []
 
 
-def test_one_bad_target_spoils_the_whole_request(dbtend: CommandLine, sales: Path, tmp_path: Path) -> None:
-    refused(dbtend("run", sales, tmp_path / "missing.db"), 2, "missing.db")
-    assert stored(dbtend) == []
+def test_one_bad_target_fails_alone(dbtend: CommandLine, sales: Path, tmp_path: Path) -> None:
+    result = dbtend("run", sales, tmp_path / "missing.db", "--op", "analyze")
+    assert result.code == 1
+    jobs = dbtend("history", "--json").json["jobs"]
+    assert [(job["status"], job["batch"]) for job in jobs] == [("failed", 1), ("completed", 1)]
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])
