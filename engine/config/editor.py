@@ -5,7 +5,6 @@ A target is a section, `[targets.NAME]`; one written in another way becomes such
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,8 +16,8 @@ from tomlkit.items import SingleKey
 
 from engine.config.model import Config, TargetEntry, expand_home
 from engine.config.parser import parse_config
+from engine.config.statements import Statement, statements
 from engine.domain.errors import ConfigError
-from engine.domain.frozen import frozen
 
 EDITABLE: Final = ("url", "label", "operations")
 """The keys of a target that can be edited besides its name; its other keys stay."""
@@ -123,31 +122,12 @@ def _without_scattered(text: str, name: str) -> str:
         return text  # `_verified` refuses it
 
 
-@frozen
-class _Statement:
-    """A few whole lines of the file."""
-
-    text: str
-    header: tuple[str, ...] | None = None
-    """The path of a header."""
-    key: str | None = None
-    """The key of a key-value line."""
-
-    @property
-    def is_blank(self) -> bool:
-        return not self.text.strip()
-
-    @property
-    def is_comment(self) -> bool:
-        return self.header is None and self.key is None and not self.is_blank
-
-
 class _Lines:
     """The text as a list of statements. A section is the index of its header."""
 
     def __init__(self, text: str) -> None:
         self._newline = "\r\n" if "\r\n" in text.partition("\n")[0] + "\n" else "\n"
-        self._statements = _statements(text)
+        self._statements = list(statements(text))
 
     @property
     def text(self) -> str:
@@ -161,7 +141,7 @@ class _Lines:
         inside = range(section + 1, self._last(section) + 1)
         at = next((n for n in inside if self._statements[n].key == key), None)
         if at is None and value is not None:
-            self._insert(self._last(section) + 1, f"{key} = {tomlkit.item(value).as_string()}", key=key)
+            self._insert(self._last(section) + 1, f"{key} = {tomlkit.item(value).as_string()}")
         elif at is not None and value is None:
             del self._statements[at]
         elif at is not None:
@@ -173,7 +153,7 @@ class _Lines:
         header = self._statements[section]
         opened = tomlkit.parse(header.text)["targets"]
         trivia = next(iter(opened.values())).trivia
-        self._statements[section] = _Statement(
+        self._statements[section] = Statement(
             f"{trivia.indent}{_header('targets', name)}{trivia.comment_ws}{trivia.comment}{trivia.trail}",
             ("targets", name),
         )
@@ -201,11 +181,11 @@ class _Lines:
         for line in reversed(lines):
             self._insert(at, line)
 
-    def _insert(self, at: int, line: str, *, key: str | None = None) -> None:
+    def _insert(self, at: int, line: str) -> None:
         if at and not self._statements[at - 1].text.endswith("\n"):
             before = self._statements[at - 1]
             self._statements[at - 1] = replace(before, text=before.text + self._newline)
-        self._statements.insert(at, _Statement(line + self._newline, key=key))
+        self._statements[at:at] = statements(line + self._newline)
 
     def _last(self, section: int) -> int:
         """The last key-value statement of a section; its header if there is none."""
@@ -223,33 +203,6 @@ class _Lines:
         while past < len(self._statements) and self._statements[past].is_comment:
             past += 1
         return past if past == len(self._statements) or self._statements[past].is_blank else end
-
-
-def _statements(text: str) -> list[_Statement]:
-    """The text split into statements: the shortest groups of lines that are valid TOML."""
-    found, gathered = [], ""
-    for line in re.findall(r"[^\n]*\n|[^\n]+", text):  # in TOML only \n ends a line
-        gathered += line
-        try:
-            values = tomllib.loads(gathered)
-        except tomllib.TOMLDecodeError:
-            continue
-        found.append(_statement(gathered, values))
-        gathered = ""
-    return [*found, _Statement(gathered)] if gathered else found
-
-
-def _statement(text: str, values: Mapping[str, Any]) -> _Statement:
-    if not values:
-        return _Statement(text)
-    if not text.lstrip().startswith("["):
-        return _Statement(text, key=next(iter(values)))
-    path = []
-    while values:
-        (key,) = values
-        path.append(key)
-        values = values[key]
-    return _Statement(text, header=tuple(path))
 
 
 def _header(*path: str) -> str:

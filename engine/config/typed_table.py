@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
+from engine.config.statements import line_of
 from engine.domain.errors import ConfigError
 from engine.domain.value_types import Text, ValueType, WrongValueError, shortened
-
-_LONGEST: Final = 100
-"""The most lines of one statement."""
 
 
 class Table:
@@ -62,7 +60,7 @@ class Table:
 
     def fail(self, key: str, why: str, hint: str) -> NoReturn:
         path = (*self.path, key)
-        line = _line_of(path, self._text) or _line_of(self.path, self._text) or 1
+        line = line_of(path, self._text) or line_of(self.path, self._text) or 1
         raise ConfigError(f"{self._file}, line {line}", f"{shortened('.'.join(path))} {why}", hint)
 
 
@@ -88,47 +86,7 @@ def _syntax_error(message: str, text: str) -> tuple[str, int]:
 def key_location(file: Path, *key: str) -> str:
     """The location of a key, for an error: `config.toml, line 7`; only the file if the line is unknown."""
     try:
-        line = _line_of(key, file.read_text())
-    except (OSError, UnicodeDecodeError):
+        line = line_of(key, file.read_text())
+    except (OSError, ValueError):
         line = None
     return f"{file}, line {line}" if line else str(file)
-
-
-def _line_of(path: Sequence[str], text: str) -> int | None:
-    """The line where the statement that defines the key at `path` begins.
-
-    tomllib reports no positions: this searches the shortest beginning of the file that contains the key.
-    """
-    lines = text.splitlines(keepends=True)
-    first, last = 1, len(lines)  # the range of lines where the statement may end
-    if not _has(path, "".join(lines)):
-        return None
-    while first < last:
-        middle = (first + last) // 2
-        end = _end_of_statement(lines, middle)
-        if _has(path, "".join(lines[:end])):
-            last = middle
-        else:
-            first = end + 1
-    begins = range(first, max(first - _LONGEST, 1), -1)
-    return next((begin for begin in begins if _parsed("".join(lines[: begin - 1])) is not None), 1)
-
-
-def _end_of_statement(lines: Sequence[str], at: int) -> int:
-    """The first line from `at` on where a statement ends; the last line if that is far."""
-    ends = range(at, min(at + _LONGEST, len(lines)))
-    return next((end for end in ends if _parsed("".join(lines[:end])) is not None), len(lines))
-
-
-def _has(path: Sequence[str], text: str) -> bool:
-    found: Any = _parsed(text)
-    for key in path:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found is not None
-
-
-def _parsed(text: str) -> dict[str, Any] | None:
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError):
-        return None
