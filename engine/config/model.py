@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from platformdirs import user_config_path, user_state_path
 
@@ -79,10 +79,6 @@ class Config:
     defaults: Defaults = field(default_factory=Defaults)
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
     retention: Retention = field(default_factory=Retention)
-
-
-MAX_KEEP_LAST: Final = 10_000
-MAX_WORKERS: Final = 64
 
 
 def default_store_path() -> Path:

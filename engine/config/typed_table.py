@@ -9,9 +9,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
+from engine.config.keys import Key
 from engine.config.statements import line_of
 from engine.domain.errors import ConfigError
-from engine.domain.value_types import Text, ValueType, WrongValueError, shortened
+from engine.domain.option_spec import OptionSpec
+from engine.domain.value_types import Text, WrongValueError, shortened
+
+Declared = Key | OptionSpec
 
 
 class Table:
@@ -41,22 +45,22 @@ class Table:
         for key in self._values:
             yield self.table(key)
 
-    def value(self, key: str, type: ValueType) -> Any:  # noqa: A002
+    def value(self, key: str, declared: Declared) -> Any:
         """None for a missing key."""
         if key not in self._values:
             return None
         try:
-            return type.from_toml(self._values[key])
+            return declared.type.from_toml(self._values[key])
         except WrongValueError as wrong:
             self.fail(key, wrong.why, wrong.hint.replace("{key}", key))
 
-    def values(self, types: Mapping[str, ValueType]) -> dict[str, Any]:
+    def values(self, declared: Mapping[str, Declared]) -> dict[str, Any]:
         """The values of the keys that are there."""
-        return {key: self.value(key, type) for key, type in types.items() if key in self._values}  # noqa: A001
+        return {key: self.value(key, one) for key, one in declared.items() if key in self._values}
 
     def texts(self) -> dict[str, str]:
         """The whole table, each value a text."""
-        return {key: self.value(key, Text()) for key in self._values}
+        return {key: self.value(key, Key(Text(), "")) for key in self._values}
 
     def fail(self, key: str, why: str, hint: str) -> NoReturn:
         path = (*self.path, key)

@@ -169,6 +169,11 @@ OPTION_SPECS: Final = (
 BY_NAME: Final = {spec.name: spec for spec in OPTION_SPECS}
 
 
+def options_at(place: Place) -> dict[str, OptionSpec]:
+    """The options that may stand there, by name."""
+    return {spec.name: spec for spec in OPTION_SPECS if place in spec.places}
+
+
 def with_values(options: Options, values: Mapping[str, Any]) -> Options:
     """The options with these values, by name."""
     server = {name: value for name, value in values.items() if BY_NAME[name].of_server}

@@ -307,6 +307,9 @@ class Age(_Written):
     def value_of(self, text: str) -> float | None:
         return None if text == FOREVER else parse_duration(text)
 
+    def text(self, value: Any) -> str:
+        return FOREVER if value is None else span(value)
+
 
 class Size(_Written):
     """A size in units of so many bytes, as a database server counts: 1 MB is 1024 kB."""

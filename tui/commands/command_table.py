@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from engine.config.keys import DEFAULTS_KEYS
+from engine.config.model import Defaults
 from engine.domain.frozen import frozen
 from engine.domain.option_specs import BY_NAME
 from tui.commands.request_options import add_option, add_request_options
@@ -47,8 +49,7 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
 def _plan_options(parser: argparse.ArgumentParser) -> None:
     """All that `run` takes, so that one word makes a plan of a run; what changes no plan is not shown."""
     _request_options(parser)
-    parser.add_argument("--workers", type=typed_values.workers, help=argparse.SUPPRESS)
-    parser.add_argument("--grace", type=typed_values.seconds, help=argparse.SUPPRESS)
+    _worker_defaults(parser, shown=False)
     parser.add_argument("--detach", action="store_true", help=argparse.SUPPRESS)
     _json_option(parser)
 
@@ -77,26 +78,17 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _execution_options(parser: argparse.ArgumentParser) -> None:
-    _workers_option(parser)
-    _grace_option(parser)
+    _worker_defaults(parser)
     parser.add_argument(
         "--detach", action="store_true", help="print the job ids and return: a worker process does the work"
     )
 
 
-def _workers_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--workers", type=typed_values.workers, metavar="N", help="how many databases at once (default: 2)"
-    )
-
-
-def _grace_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--grace",
-        type=typed_values.seconds,
-        metavar="SECONDS",
-        help="how long running operations may go on after SIGTERM (default: 30)",
-    )
+def _worker_defaults(parser: argparse.ArgumentParser, *, shown: bool = True) -> None:
+    """The keys of [defaults] for worker processes."""
+    for name, key in DEFAULTS_KEYS.items():
+        meaning = f"{key.help} (default: {getattr(Defaults(), name):g})" if shown else argparse.SUPPRESS
+        parser.add_argument(f"--{name}", type=key.type.parse, metavar=key.type.metavar, help=meaning)
 
 
 def _json_option(parser: argparse.ArgumentParser) -> None:
@@ -176,8 +168,7 @@ def _worker_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--idle-exit", type=typed_values.seconds, metavar="SECONDS", help="end after this time without work"
     )
-    _workers_option(parser)
-    _grace_option(parser)
+    _worker_defaults(parser)
 
 
 def _prune_options(parser: argparse.ArgumentParser) -> None:

@@ -6,15 +6,14 @@ import argparse
 from typing import Any
 
 from engine.domain.option_spec import OptionSpec, Place
-from engine.domain.option_specs import OPTION_SPECS
+from engine.domain.option_specs import OPTION_SPECS, options_at
 from engine.domain.value_types import Flag, Names
 
 
 def add_request_options(parser: argparse.ArgumentParser) -> None:
     servers = parser.add_argument_group("database servers (PostgreSQL)")
-    for spec in OPTION_SPECS:
-        if Place.COMMAND_LINE in spec.places:
-            add_option(servers if spec.of_server else parser, spec)
+    for spec in options_at(Place.COMMAND_LINE).values():
+        add_option(servers if spec.of_server else parser, spec)
 
 
 def add_option(group: argparse._ActionsContainer, spec: OptionSpec) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from engine import JobId, Operation, Status
-from engine.config.model import MAX_WORKERS
 from engine.domain.errors import UsageError
 from engine.domain.masking import holds_password
 from engine.domain.value_types import Choice, FilePath, Seconds, Text, Whole
@@ -43,7 +42,6 @@ operation: Final[Callable[[str], Operation]] = Choice("operation", Operation).pa
 status: Final[Callable[[str], Status]] = Choice("status", Status).parse
 text: Final = Text().parse
 seconds: Final = Seconds().parse
-workers: Final = Whole("number of workers", MAX_WORKERS).parse
 limit: Final = Whole("limit", 1_000_000).parse
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from engine.config.keys import CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, TARGET_KEYS
 from engine.config.model import Config, ConsoleConfig, Defaults, TargetEntry
 from engine.config.parser import parse_config
 from engine.config.reader import load_config
@@ -256,3 +258,13 @@ def test_a_console_may_be_read_only() -> None:
     assert not parse_config("[console]\nrefresh = 1", "config.toml").console.read_only
     with pytest.raises(ConfigError, match="must be true or false"):
         parse_config('[console]\nread_only = "yes"', "config.toml")
+
+
+def test_every_key_is_a_field_and_every_field_is_a_key() -> None:
+    for keys, model, others in (
+        (TARGET_KEYS, TargetEntry, {"name", "settings"}),
+        (DEFAULTS_KEYS, Defaults, {"settings"}),
+        (CONSOLE_KEYS, ConsoleConfig, {"keys"}),
+        (RETENTION_KEYS, Retention, set()),
+    ):
+        assert keys.keys() | others == {field.name for field in fields(model)}
