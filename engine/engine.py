@@ -12,6 +12,7 @@ from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, Unliste
 from engine.domain.errors import ReadOnlyError, StoreError, TargetError, UsageError
 from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 from engine.domain.jobs import JobId, ParentJob
+from engine.domain.lazy_import import lazy
 from engine.domain.requests import OnDuplicate, Request
 from engine.domain.retention import Retention
 from engine.domain.statuses import Reason, Status
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from engine.domain.advice import Advice, TargetHistory
     from engine.domain.errors import StoreError
     from engine.domain.requests import Operation
+    from engine.execution import force_kill, worker_runtime
     from engine.execution.force_kill import ForceCancel
     from engine.execution.processor import JobProcessor
     from engine.execution.worker_identity import WorkerIdentity
@@ -44,6 +46,9 @@ if TYPE_CHECKING:
     from engine.store.protocol import Store
     from engine.targets.protocol import Plan
     from engine.targets.target_info import TargetInfo
+else:
+    worker_runtime = lazy("engine.execution.worker_runtime", "the console and most commands run no jobs")
+    force_kill = lazy("engine.execution.force_kill", "only a forced cancel needs it")
 
 _WITHOUT: Final = "leave out --read-only, and unset DBTEND_READ_ONLY"
 
@@ -131,10 +136,8 @@ class Engine:
             orchestrator = ParentJobOrchestrator(store)
             processor = None
             if workers:
-                from engine.execution.worker_runtime import hosted_workers  # the console and most commands host none
-
                 processor = await stack.enter_async_context(
-                    hosted_workers(
+                    worker_runtime.hosted_workers(
                         store,
                         store_path,
                         workers,
@@ -272,8 +275,6 @@ class Engine:
         """
         self._must_write("cancel")
         if force:
-            from engine.execution import force_kill
-
             await force_kill.cancel_by_force(self._store, job, reason)
         else:
             await self._store.request_cancel(job, reason)
@@ -287,8 +288,6 @@ class Engine:
 
     async def preview_force_cancel(self, job: JobId) -> ForceCancel:
         """The effect of `cancel` with `force`. Raises as that does."""
-        from engine.execution import force_kill  # rarely needed
-
         return await force_kill.preview(self._store, job)
 
     async def retry(self, parent_id: int, *, only_incomplete: bool = False, confirmed: bool = False) -> ParentJob:

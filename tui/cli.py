@@ -82,7 +82,7 @@ def main(argv: Sequence[str]) -> int:
         return CANCELLED
     except Exception as error:
         if debug:
-            output.traceback()
+            output.print_traceback()
         output.error(_in_words(error), as_json=as_json)
         return error_code(error) if isinstance(error, DbtendError) else FAILED
 

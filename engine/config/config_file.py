@@ -9,12 +9,18 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine.config.model import Config
 from engine.config.reader import load_config, read_config
 from engine.domain.errors import ConfigError
+from engine.domain.lazy_import import lazy
 from engine.system.private_files import make_directories
+
+if TYPE_CHECKING:
+    from engine.config import parser
+else:
+    parser = lazy("engine.config.parser", "only a change of the config file needs it")
 
 ATTEMPTS: Final = 5
 """Attempts to apply a change while other programs keep writing the file."""
@@ -35,8 +41,6 @@ class ConfigFile:
 
         `edit` may be called more than once. Raises ConfigError, and what `edit` raises; then the file is unchanged.
         """
-        from engine.config.parser import parse_config  # few sessions change anything
-
         real = Path(os.path.realpath(self.path))
         try:
             make_directories(real.parent)
@@ -44,7 +48,7 @@ class ConfigFile:
                 for _ in range(ATTEMPTS):
                     before = _read(real)
                     text = edit(self._decoded(before))
-                    config = parse_config(text, str(self.path))
+                    config = parser.parse_config(text, str(self.path))
                     if text.encode() == (before or b"") or _replace(real, before, text.encode()):
                         return config
         except RecursionError:

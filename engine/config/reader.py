@@ -6,11 +6,17 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine.config.model import Config
 from engine.domain.errors import ConfigError
 from engine.domain.humanize import size
+from engine.domain.lazy_import import lazy
+
+if TYPE_CHECKING:
+    from engine.config import parser
+else:
+    parser = lazy("engine.config.parser", "a start without a config file does without it")
 
 MOST_BYTES: Final = 2_000_000
 """The largest config file: room for ten thousand targets."""
@@ -31,9 +37,7 @@ def load_config(path: Path, *, required: bool) -> Config:
         raise ConfigError(str(path), f"cannot be read: {error.strerror}", "it must be a readable text file") from None
     except UnicodeDecodeError:
         raise ConfigError(str(path), "is not UTF-8 text", "a config file is TOML in UTF-8") from None
-    from engine.config.parser import parse_config  # not needed without a file
-
-    return parse_config(text, str(path))
+    return parser.parse_config(text, str(path))
 
 
 def read_config(path: Path) -> bytes:

@@ -11,16 +11,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.domain import option_specs
+from engine.domain.advice import TargetHistory
 from engine.domain.errors import DbtendError, PasswordNeededError, ServerUnavailableError, TargetBusyError, TargetError
+from engine.domain.lazy_import import lazy
 from engine.domain.requests import Operation
 from engine.submission.validation import validate_request
 from engine.targets import engine_named, names_server, resolve
 
 if TYPE_CHECKING:
-    from engine.domain.advice import Advice, Measurement, TargetHistory
+    from engine.domain.advice import Advice, Measurement
     from engine.domain.requests import EngineName, Options, Request
+    from engine.targets import protocol
     from engine.targets.protocol import OperationPlan, Plan, Session, Waiting
     from engine.targets.target_info import TargetInfo
+else:
+    protocol = lazy("engine.targets.protocol", "only a plan needs it")
 
 LOCK_TIMEOUT = 1.0
 """Seconds that an inspection waits for a lock."""
@@ -106,9 +111,6 @@ async def plan(
 
 
 async def _plan(request: Request, past: TargetHistory | None, advice: Sequence[Advice], read_only: bool) -> Plan:
-    from engine.domain.advice import TargetHistory
-    from engine.targets.protocol import Plan  # only needed for a plan
-
     target = resolve(request.target)
     request = validate_request(request, target)
     writing = any(map(target.writes, request.children))
@@ -126,7 +128,7 @@ async def _plan(request: Request, past: TargetHistory | None, advice: Sequence[A
         if not advice and any(step.by_advice for operation in operations for step in operation.steps):
             with suppress(TargetError):  # plan without advice
                 advice = await session.advise(past or TargetHistory(now=0), budget=BUDGET)
-        return Plan(
+        return protocol.Plan(
             target=target.url,
             engine=target.engine,
             before=await session.facts(),

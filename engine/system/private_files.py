@@ -7,7 +7,9 @@ replacing its files. A sticky directory such as /tmp is safe: other users cannot
 from __future__ import annotations
 
 import errno
+import grp
 import os
+import pwd
 import shlex
 import stat
 from collections.abc import Iterator
@@ -199,9 +201,6 @@ def _is_private_group(gid: int) -> bool:
     The list of all users is not read: a directory service may have very many, or hide them. Other users with this
     primary group are found if they are local.
     """
-    import grp
-    import pwd
-
     owners = []
     for uid in {0, os.geteuid()}:
         with suppress(KeyError):
@@ -225,8 +224,6 @@ def _local_users_in(gid: int) -> Iterator[str]:
 
 
 def _user(uid: int) -> str:
-    import pwd
-
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -234,8 +231,6 @@ def _user(uid: int) -> str:
 
 
 def _group(gid: int) -> str:
-    import grp
-
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:

@@ -18,6 +18,7 @@ from engine import Engine
 from engine.config.config_file import ConfigFile
 from engine.config.model import ConsoleConfig, TargetEntry
 from engine.domain.errors import StoreBusyError, UsageError
+from engine.domain.lazy_import import lazy
 from tui.commands.arguments import COMMANDS
 from tui.commands.settings import Settings
 from tui.commands.targets import expanded, target_entries
@@ -27,7 +28,12 @@ from tui.presentation.exit_codes import OK
 from tui.workers.detached import DetachedWorker
 
 if TYPE_CHECKING:
+    from tui.commands import diagnostics
+    from tui.console import waiting_app
     from tui.presentation.health_check import Check
+else:
+    waiting_app = lazy("tui.console.waiting_app", "only a locked store needs it")
+    diagnostics = lazy("tui.commands.diagnostics", "only the doctor screen needs it")
 
 
 def console(args: argparse.Namespace, settings: Settings) -> int:
@@ -112,9 +118,7 @@ def open_console(
 
 
 async def _examine(settings: Settings, targets: Sequence[TargetEntry]) -> list[Check]:
-    from tui.commands.diagnostics import examine
-
-    return await examine(settings, lambda _: targets)
+    return await diagnostics.examine(settings, lambda _: targets)
 
 
 async def _opened(
@@ -124,9 +128,7 @@ async def _opened(
     try:
         return await attempt()
     except StoreBusyError:
-        from tui.console.waiting_app import WaitingApp
-
-        waiting = WaitingApp(store, attempt, theme=config.theme)
+        waiting = waiting_app.WaitingApp(store, attempt, theme=config.theme)
         engine = await waiting.run_async(mouse=mouse)
         if waiting.error is not None:
             raise waiting.error from None

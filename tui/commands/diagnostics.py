@@ -12,10 +12,12 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine import TargetInfo, WorkerProcess
 from engine.config.model import Config, TargetEntry
 from engine.domain.errors import ConfigError, DbtendError, StoreError
+from engine.domain.lazy_import import lazy
 from engine.inspection import inspector
 from engine.system.private_files import exposure, require_private_store
 from tui.commands.settings import Settings
@@ -23,6 +25,11 @@ from tui.commands.waiting import paused
 from tui.presentation import typed_values
 from tui.presentation.health_check import Check, Level
 from tui.presentation.text import counted, size
+
+if TYPE_CHECKING:
+    from tui.console import settings as console_settings
+else:
+    console_settings = lazy("tui.console.settings", "it imports Textual")
 
 _LITTLE_SPACE = 100_000_000
 Inspect = Callable[[str], Awaitable[TargetInfo]]
@@ -89,9 +96,7 @@ def _config(settings: Settings) -> tuple[Config, Check]:
     try:
         config = settings.config()
         if config.console.theme is not None or config.console.keys:
-            from tui.console.settings import apply_console_settings  # with what only a console needs
-
-            apply_console_settings(config.console, settings.config_path)
+            console_settings.apply_console_settings(config.console, settings.config_path)
     except ConfigError as error:
         return Config(), Check(Level.PROBLEM, "config", f"{error.what}: {error.why}", error.hint)
     if not settings.config_path.exists():

@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING
 
 from engine.config.model import Config
 from engine.domain.errors import ConfigError
+from engine.domain.lazy_import import lazy
 from tui.presentation.text import plain, target_name
 
 if TYPE_CHECKING:
+    from tui.presentation import canonical_urls, target_names
     from tui.presentation.target_names import TargetName, TargetNames
+else:
+    canonical_urls = lazy("tui.presentation.canonical_urls", "commands without names of targets do without it")
+    target_names = lazy("tui.presentation.target_names", "commands without names of targets do without it")
 
 _sources: list[Callable[[], Config]] = []
 
@@ -60,9 +65,7 @@ def _given(url: str) -> TargetName | None:
     names = _names()
     if names is None:
         return None
-    from tui.presentation.canonical_urls import canonical
-
-    return names.given(url) or names.given(canonical(url))
+    return names.given(url) or names.given(canonical_urls.canonical(url))
 
 
 @cache
@@ -73,7 +76,4 @@ def _names() -> TargetNames | None:
         return None
     if not entries:
         return None
-    from tui.presentation.canonical_urls import CanonicalUrls
-    from tui.presentation.target_names import TargetNames
-
-    return TargetNames(CanonicalUrls(), entries)
+    return target_names.TargetNames(canonical_urls.CanonicalUrls(), entries)

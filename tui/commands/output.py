@@ -6,12 +6,19 @@ import json
 import os
 import re
 import sys
+import traceback
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.domain.errors import DbtendError
+from engine.domain.lazy_import import lazy
 from engine.domain.masking import masked, without_credentials
 from tui.presentation.text import plain, plain_lines
+
+if TYPE_CHECKING:
+    from tui.presentation import json_format
+else:
+    json_format = lazy("tui.presentation.json_format", "only --json needs it")
 
 lost = False
 """Whether a result could not be written, other than to a reader that went away."""
@@ -65,10 +72,8 @@ def notice(text: str) -> None:
         print(f"dbtend: {without_credentials(plain_lines(text))}", file=sys.stderr, flush=True)
 
 
-def traceback() -> None:
-    """Of the exception that is handled now."""
-    import traceback  # only --debug asks for it
-
+def print_traceback() -> None:
+    """Print the traceback of the current exception."""
     with suppress(OSError):
         for text in masked(traceback.format_exc()).splitlines():
             print(plain(text), file=sys.stderr, flush=True)
@@ -77,6 +82,4 @@ def traceback() -> None:
 def error(problem: DbtendError, *, as_json: bool) -> None:
     notice(plain(str(problem)))
     if as_json:
-        from tui.presentation import json_format  # only --json needs it
-
         document(json_format.error(problem))

@@ -14,6 +14,7 @@ from textual.screen import Screen
 from engine import Engine
 from engine.config.model import ConsoleConfig, TargetEntry
 from engine.domain.errors import DbtendError
+from engine.domain.lazy_import import lazy
 from engine.system.clock import now
 from tui.console.actions import bindings
 from tui.console.console_screen import ConsoleScreen
@@ -27,7 +28,14 @@ from tui.console.themed_app import ThemedApp
 from tui.console.views.line import Role
 
 if TYPE_CHECKING:
+    from tui.console import command_palette
+    from tui.console.views import palette
+    from tui.presentation import current_user
     from tui.presentation.health_check import Check
+else:
+    current_user = lazy("tui.presentation.current_user", "only a pause needs it")
+    palette = lazy("tui.console.views.palette", "the first screen does without it")
+    command_palette = lazy("tui.console.command_palette", "the first screen does without it")
 
 
 class DbtendApp(ThemedApp[None]):
@@ -136,9 +144,9 @@ class DbtendApp(ThemedApp[None]):
 
     def action_palette(self, typed: str = "") -> None:
         if isinstance(self.screen, ConsoleScreen):
-            from tui.console.command_palette import offer  # imported when needed: start-up stays fast
-
-            offer(self, self.screen, typed, choose_theme=self.choose_theme, refresh_every=self.refresh_every)
+            command_palette.offer(
+                self, self.screen, typed, choose_theme=self.choose_theme, refresh_every=self.refresh_every
+            )
 
     async def choose_theme(self, name: str) -> None:
         """Change the colours, and save them in the config file if there is one."""
@@ -156,9 +164,8 @@ class DbtendApp(ThemedApp[None]):
             self.context.tell(f"Theme {name}, saved in {self.context.saved.path}.")
 
     def action_refresh_by(self, factor: float) -> None:
-        from tui.console.views.palette import REFRESH_RATES
-
-        self.refresh_every(min(max(self.context.feed.refresh * factor, REFRESH_RATES[0]), REFRESH_RATES[-1]))
+        fastest, *_, slowest = palette.REFRESH_RATES
+        self.refresh_every(min(max(self.context.feed.refresh * factor, fastest), slowest))
 
     def refresh_every(self, seconds: float) -> None:
         self.context.feed.refresh = seconds
@@ -176,9 +183,7 @@ class DbtendApp(ThemedApp[None]):
 
         def decided(yes: bool | None) -> None:
             if yes:
-                from tui.presentation.current_user import user_at_host
-
-                self.context.write(partial(self.context.engine.pause, by=self._person or user_at_host()))
+                self.context.write(partial(self.context.engine.pause, by=self._person or current_user.user_at_host()))
 
         consequence = "No process starts another operation until you resume. Running operations go on."
         self.push_screen(self._screens.confirm("Pause all work on this store?", consequence), decided)

@@ -13,6 +13,7 @@ from textual.signal import Signal
 from engine import Engine, TargetInfo
 from engine.config.model import ConsoleConfig, TargetEntry
 from engine.domain.errors import DbtendError
+from engine.domain.lazy_import import lazy
 from tui.console.actions import BY_ID
 from tui.console.feed import JobFeed, News
 from tui.console.saved_targets import SavedTargets
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
     from textual.screen import ModalScreen, Screen
 
     from engine import Advice, JobId, Request
+    from tui.console import clipboard
     from tui.console.views.palette import Command
     from tui.console.views.plans_document import PlanRequest
+else:
+    clipboard = lazy("tui.console.clipboard", "only copying needs it")
 
 
 class Screens(Protocol):
@@ -197,8 +201,6 @@ class ConsoleContext:
 
     async def copy(self, what: str, text: str) -> str:
         """Copy `text` to the user's clipboard or else into a file; returns a message with the result."""
-        from tui.console import clipboard  # imported when needed: start-up stays fast
-
         driver = self._app._driver
         send = driver.write if driver is not None else lambda _: None
         return await clipboard.copy(what, text, send, self._copies, os.environ)

@@ -6,10 +6,17 @@ import asyncio
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.config.config_file import ConfigFile
 from engine.config.model import Config, TargetEntry
+from engine.domain.lazy_import import lazy
 from tui.presentation.canonical_urls import CanonicalUrls
+
+if TYPE_CHECKING:
+    from engine.config import editor
+else:
+    editor = lazy("engine.config.editor", "only a change of the config file needs it")
 
 
 class SavedTargets:
@@ -52,22 +59,16 @@ class SavedTargets:
 
     async def put(self, entry: TargetEntry, *, was: TargetEntry | None) -> TargetEntry:
         """Save a new target, or replace the entry `was`; returns the saved entry. Raises ConfigError."""
-        from engine.config.editor import with_target  # imported when needed: start-up stays fast
-
-        await self._change(partial(with_target, entry=entry, was=was, file=str(self.path)))
+        await self._change(partial(editor.with_target, entry=entry, was=was, file=str(self.path)))
         return next(saved for saved in self.entries if saved.name == entry.name)
 
     async def remove(self, was: TargetEntry) -> None:
         """Raises ConfigError."""
-        from engine.config.editor import without_target
-
-        await self._change(partial(without_target, was=was, file=str(self.path)))
+        await self._change(partial(editor.without_target, was=was, file=str(self.path)))
 
     async def put_theme(self, name: str) -> None:
         """Save the theme. Raises ConfigError."""
-        from engine.config.editor import with_theme
-
-        await self._change(partial(with_theme, theme=name, file=str(self.path)))
+        await self._change(partial(editor.with_theme, theme=name, file=str(self.path)))
 
     async def _change(self, edit: Callable[[str], str]) -> None:
         self._config = await asyncio.to_thread(lambda: self._resolved(self._file.change(edit)))

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.config.model import ConsoleConfig
 from engine.domain.errors import ConfigError, UsageError
+from engine.domain.lazy_import import lazy
 from tui.console import keymap
 from tui.console.theme import suitable_theme
+
+if TYPE_CHECKING:
+    from engine.config import typed_table
+else:
+    typed_table = lazy("engine.config.typed_table", "only an error in the config file needs it")
 
 
 def apply_console_settings(config: ConsoleConfig, file: Path) -> None:
@@ -17,7 +24,5 @@ def apply_console_settings(config: ConsoleConfig, file: Path) -> None:
         keymap.use(config.keys)
         suitable_theme(config.theme, os.environ)
     except UsageError as error:
-        from engine.config.typed_table import key_location  # imported when needed: it reads TOML
-
-        place = key_location(file, *error.what.split("."))
+        place = typed_table.key_location(file, *error.what.split("."))
         raise ConfigError(place, f"{error.what} {error.why}", error.hint) from None

@@ -6,21 +6,25 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine import JobId, Operation, Status
 from engine.domain.errors import UsageError
+from engine.domain.lazy_import import lazy
 from engine.domain.masking import holds_password
 from engine.domain.value_types import Choice, FilePath, Seconds, Text, Whole
+
+if TYPE_CHECKING:
+    from importlib import metadata
+else:
+    metadata = lazy("importlib.metadata", "it takes a tenth of the start")
 
 OPERATIONS: Final = tuple(operation.value for operation in Operation)
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def version() -> str:
-    import importlib.metadata  # it costs a tenth of the start, and only --version and doctor ask for it
-
-    return importlib.metadata.version("dbtend")
+    return metadata.version("dbtend")
 
 
 def refuse_password(word: str) -> None:

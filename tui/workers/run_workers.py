@@ -13,16 +13,22 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine import Engine, WorkerProcess
 from engine.domain.errors import StoreError
+from engine.domain.lazy_import import lazy
 from engine.execution.worker_identity import WorkerIdentity
 from tui.presentation.exit_codes import FAILED, OK
 from tui.workers.forking import cannot_start, fork
 from tui.workers.pool import STOPPED, PoolProcess, WorkerPool
 from tui.workers.signals import STOP_SIGNALS
 from tui.workers.tasks import first_of
+
+if TYPE_CHECKING:
+    from engine.execution import worker_runtime
+else:
+    worker_runtime = lazy("engine.execution.worker_runtime", "the run itself runs no jobs")
 
 _CRASHED: Final = StoreError(
     "worker processes", "they end right after their start", "run dbtend doctor to find the cause"
@@ -154,9 +160,7 @@ class RunWorkers:
         os.close(self._reports)
         log.addHandler(logging.NullHandler())  # the run itself reports problems
 
-        from engine.execution.worker_runtime import preload_imports
-
-        preload_imports()  # here, while the jobs are being submitted
+        worker_runtime.preload_imports()  # here, while the jobs are being submitted
         with os.fdopen(self._orders) as orders:
             jobs = json.loads(orders.readline() or "[]")
         if not jobs:
@@ -180,10 +184,8 @@ class RunWorkers:
             os.write(self._report, f"{json.dumps(what)}\n".encode())
 
     def _work_on(self, jobs: Sequence[int]) -> Callable[[PoolProcess], int]:
-        from engine.execution.worker_runtime import report_store_errors
-
         def work(process: PoolProcess) -> int:
-            report_store_errors(self._tell)
+            worker_runtime.report_store_errors(self._tell)
             try:
                 return asyncio.run(self._serve(process, jobs))
             except Exception as error:

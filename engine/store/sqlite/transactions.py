@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.domain.errors import DuplicateRequestError, OwnershipLostError
 from engine.domain.jobs import JobId
+from engine.domain.lazy_import import lazy
 from engine.domain.requests import OnDuplicate
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import LOG_HEAD, LOG_TAIL, Micros
@@ -33,7 +34,10 @@ from engine.store.sqlite.row_checks import checked
 from engine.store.sqlite.rows import decode_options, decode_steps, encode_facts, encode_operations, encode_options
 
 if TYPE_CHECKING:
+    from engine.domain import claims
     from engine.domain.claims import Claim, Outcome, Report
+else:
+    claims = lazy("engine.domain.claims", "a console claims nothing")
 
 FREE = """NOT EXISTS (SELECT 1 FROM child_job AS r WHERE r.status = 'running' AND r.target_key = c.target_key)
     AND (c.host_key IS NULL
@@ -218,8 +222,6 @@ def claim(
     run: str | None = None,
 ) -> Claim | None:
     """The next pending child whose target is free: oldest parent first, in the order of its request."""
-    from engine.domain.claims import Claim  # a console claims nothing
-
     enforce_time_limits(connection, at)
     found = _next_to_run(connection, parents, run)
     if found is None:
@@ -230,7 +232,7 @@ def claim(
     ).fetchone()
     set_parent_status(connection, parent_id, Status.RUNNING, at)  # as parent_status says where a child runs
     deaths, signal, earlier = connection.execute(BEFORE, found).fetchone() if attempt > 1 else (0, None, "[]")
-    return Claim(
+    return claims.Claim(
         job=JobId(parent_id, ordinal),
         type=job_type,
         attempt=attempt,
@@ -300,10 +302,8 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
 
 def release(connection: sqlite3.Connection, claim: Claim, report: Report, at: Micros) -> None:
     """Hand a child back as pending without using up an attempt; cancelled if that was requested."""
-    from engine.domain.claims import Outcome
-
     if _is_to_be_cancelled(connection, claim):
-        finish(connection, claim, Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER), report, at)
+        finish(connection, claim, claims.Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER), report, at)
         return
     write_report(connection, claim, report)
     keep_attempt(connection, claim.job, Status.CANCELLED, Reason.SHUTDOWN, at)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import Measurement
+from engine.domain.lazy_import import lazy
 from engine.domain.requests import EngineName, Operation
 from engine.targets.sqlite.connection.names import target_url
 from engine.targets.sqlite.planning import operation_specs
@@ -17,9 +18,17 @@ from engine.targets.target_info import TargetInfo
 
 if TYPE_CHECKING:
     from engine.domain.advice import Advice, TargetHistory
+    from engine.targets.sqlite.advising import advice as advisor
+    from engine.targets.sqlite.advising import collect, kept_measurements
     from engine.targets.sqlite.connection.metered import MeteredConnection
+    from engine.targets.sqlite.planning import obstacles
     from engine.targets.sqlite.system.blockers import BlockerFinder
     from engine.targets.sqlite.system.opened_file import OpenedFile
+else:
+    advisor = lazy("engine.targets.sqlite.advising.advice", "the console shows a database before its advice")
+    collect = lazy("engine.targets.sqlite.advising.collect", "only advice needs it")
+    kept_measurements = lazy("engine.targets.sqlite.advising.kept_measurements", "only advice needs it")
+    obstacles = lazy("engine.targets.sqlite.planning.obstacles", "it imports all of planning")
 
 ROLLED_BACK: Final = "opening the database rolled back the unfinished transaction of an earlier crash"
 
@@ -58,40 +67,35 @@ class SqliteInspection:
         )
 
     async def advise(self, past: TargetHistory, *, budget: float | None) -> tuple[Advice, ...]:
-        # Not before it is asked for: the console shows a database first, and what it needs a moment later.
-        from engine.targets.sqlite.advising.advice import advise, many_segments
-        from engine.targets.sqlite.advising.collect import survey
-        from engine.targets.sqlite.advising.kept_measurements import found_in, kept_in
-
         try:
             before = await asyncio.to_thread(state_of, self._path)
             is_known = past.measured is not None and past.measured.state == before != ""
-            condition = await survey(
+            may_use_kept = is_known and budget is not None
+            kept = kept_measurements.kept_in(past.measured.found) if past.measured and may_use_kept else None
+            condition = await collect.survey(
                 self._connection.aio,
                 self._path,
                 budget=budget,
                 lock_timeout=self._lock_timeout,
                 waiting=self._blockers.describe,
                 tables=await self._reader.tables_uncounted(),
-                kept=kept_in(past.measured.found) if past.measured and is_known and budget is not None else None,
+                kept=kept,
             )
         except sqlite3.Error as error:
             raise await self._reader.error(error) from error
         if budget is None and before and before == await asyncio.to_thread(state_of, self._path):
-            found = found_in(condition)
+            found = kept_measurements.found_in(condition)
             self.measured = None if found is None else Measurement(state=before, found=found)
-        advice = advise(condition, past)
+        advice = advisor.advise(condition, past)
         if needed := {one.operation for one in advice if one.is_needed}:
-            from engine.targets.sqlite.planning.obstacles import find_obstacles  # brings planning along
-
             many = [one.objects for one in advice if one.operation is Operation.REINDEX and one.is_needed]
-            obstacles = await find_obstacles(
+            found_obstacles = await obstacles.find_obstacles(
                 self._reader,
                 needed,
                 damaged=many[0] if many else (),
-                full_text=many_segments(condition) if Operation.FTS_OPTIMIZE in needed else (),
+                full_text=advisor.many_segments(condition) if Operation.FTS_OPTIMIZE in needed else (),
             )
-            advice = advise(replace(condition, obstacles=obstacles), past)
+            advice = advisor.advise(replace(condition, obstacles=found_obstacles), past)
         return tuple(
             replace(one, reason="; ".join([*self._as_opened, one.reason])) if one.operation is Operation.CHECK else one
             for one in advice

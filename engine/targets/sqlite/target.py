@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import TargetDamagedError, TargetRefusedError, TargetUnavailableError
+from engine.domain.lazy_import import lazy
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
 from engine.system.paths import real_path
 from engine.system.wal_cleanup import removing_wal_files
@@ -26,7 +27,10 @@ from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
 
 if TYPE_CHECKING:
     from engine.targets.protocol import Waiting
+    from engine.targets.sqlite import session
     from engine.targets.sqlite.session import SqliteSession
+else:
+    session = lazy("engine.targets.sqlite.session", "it imports all of planning and running")
 
 
 _BY_ITS_OWNER: Final = "run dbtend as the owner of the database: others can change its directory"
@@ -115,9 +119,6 @@ class SqliteTarget:
         waiting: Waiting | None = None,
         server_wait: float = 0.0,  # there is none
     ) -> AsyncIterator[SqliteSession]:
-        # It brings all of planning and running along, which who only looks does without.
-        from engine.targets.sqlite.session import SqliteSession
-
         await asyncio.to_thread(self._check, writing=writing)
         blockers = BlockerFinder(self.path, waiting)
         async with (
@@ -128,10 +129,10 @@ class SqliteTarget:
             ),
             AsyncExitStack() as stack,
         ):
-            make = partial(SqliteSession, connection, opened, lock_timeout, blockers, rolled_back=rolled_back)
-            session = make() if connection.takes_locks else await asyncio.to_thread(make)
-            stack.push_async_callback(session.close)
-            yield session
+            make = partial(session.SqliteSession, connection, opened, lock_timeout, blockers, rolled_back=rolled_back)
+            opened_session = make() if connection.takes_locks else await asyncio.to_thread(make)
+            stack.push_async_callback(opened_session.close)
+            yield opened_session
 
     @asynccontextmanager
     async def look(self, *, lock_timeout: float, read_only: bool = False) -> AsyncIterator[SqliteInspection]:

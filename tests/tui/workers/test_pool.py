@@ -72,7 +72,7 @@ tui.workers.pool.PAUSE = 0
 tui.workers.pool.LIVED_LONG = float(sys.argv[4])
 pool = WorkerPool(int(sys.argv[2]), globals()[sys.argv[1]], doing="trying", identify=Identity)
 pool.run()
-say("over", pool.stopped_by_force, pool.gave_up)
+say("over", pool.was_forced, pool.gave_up)
 """
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import ParentJob, Request
 from engine.domain.errors import DuplicateRequestError, PasswordNeededError
+from engine.domain.lazy_import import lazy
 from tui.console.console_screen import ConsoleScreen
 from tui.console.parts.target_actions import TargetActions
 from tui.console.views.hints import nothing_to_run, why_nothing
@@ -18,7 +19,10 @@ from tui.console.widgets.target_list import TargetList
 from tui.presentation.target_names import TargetName
 
 if TYPE_CHECKING:
+    from tui.console.views import plans_document
     from tui.console.views.plans_document import PlanRequest
+else:
+    plans_document = lazy("tui.console.views.plans_document", "the first screen does without it")
 
 
 class RunActions:
@@ -99,11 +103,9 @@ class RunActions:
 
     def _plan_requests(self) -> list[PlanRequest]:
         """A request for each marked target."""
-        from tui.console.views.plans_document import PlanRequest
-
         states = self._model.states
         return [
-            PlanRequest(
+            plans_document.PlanRequest(
                 TargetName.of(states[n].entry), self._model.request(n), why_nothing(states[n]), states[n].advice or ()
             )
             for n in self._model.marked

@@ -11,6 +11,7 @@ from typing import Any, Final
 from engine.config.model import TargetEntry
 from engine.domain.errors import DbtendError, PasswordNeededError, UsageError
 from engine.inspection.demo_database import DATABASE, build_demo_database
+from tui.console import connection_test
 from tui.console.console_screen import ConsoleScreen
 from tui.console.keymap import key_of
 from tui.console.parts.target_inspector import TargetInspector
@@ -149,8 +150,6 @@ class TargetActions:
         self._screen.run_worker(self._test(entry), group="test", exclusive=True)
 
     async def _test(self, entry: TargetEntry) -> None:
-        from tui.console import connection_test
-
         name = TargetName.of(entry)
         self._screen.say(f"Testing the connection to {name} ...")
         try:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from engine.domain.lazy_import import lazy
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_busy, is_missing_code, reading_error
 from engine.targets.sqlite.reading import catalog, shape
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
     import aiosqlite
 
     from engine.domain.errors import TargetError
+    from engine.targets.sqlite.reading import renumbering
     from engine.targets.sqlite.reading.renumbering import Renumbering
     from engine.targets.sqlite.system.blockers import BlockerFinder
     from engine.targets.sqlite.system.opened_file import OpenedFile
+else:
+    renumbering = lazy("engine.targets.sqlite.reading.renumbering", "only VACUUM needs it")
 
 
 class Reader:
@@ -131,9 +135,7 @@ class Reader:
 
     async def renumbering(self) -> Renumbering:
         """The rowids that VACUUM would change, and the objects that use them."""
-        from engine.targets.sqlite.reading.renumbering import find_renumbering  # only VACUUM has to know
-
-        return await find_renumbering(self.connection, self.rows)
+        return await renumbering.find_renumbering(self.connection, self.rows)
 
     async def names_that_are_no_text(self) -> frozenset[str]:
         """Tables and indexes that no statement of Python can name, as text for screens."""

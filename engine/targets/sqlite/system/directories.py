@@ -6,7 +6,9 @@ So a file is made in a private place, and moved to its directory by descriptors.
 from __future__ import annotations
 
 import errno
+import grp
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -134,9 +136,6 @@ def _trusted() -> set[int]:
 
 def _is_private(group: int) -> bool:
     """Whether a group is ours alone, as many systems give one to each user."""
-    import grp  # where a directory is open to a group, and nowhere else
-    import pwd
-
     if not os.geteuid():
         return False
     try:

@@ -10,9 +10,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from threading import Event
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from engine.domain.lazy_import import lazy
 from engine.targets.sqlite.system.page_cache import descriptors
+
+if TYPE_CHECKING:
+    import ctypes
+else:
+    ctypes = lazy("ctypes", "only a write needs it")
 
 _INTERVAL: Final = 0.25
 _WRITE: Final = 2  # SYNC_FILE_RANGE_WRITE: changed pages that are not being written yet
@@ -22,8 +28,6 @@ def begin_to_write(descriptor: int) -> bool:
     """Start writing all changes of a file to the disk; False if the system cannot."""
     if sys.platform != "linux":
         return False
-    import ctypes  # only where something is written, and not at every start
-
     start, to_the_end = ctypes.c_int64(0), ctypes.c_int64(0)
     answer: int = ctypes.CDLL(None).sync_file_range(ctypes.c_int(descriptor), start, to_the_end, ctypes.c_uint(_WRITE))
     return answer == 0
