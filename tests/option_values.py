@@ -8,22 +8,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 from engine.domain.humanize import memory, span
+from engine.domain.number_types import Duration, RowLimit, Seconds, Size, Whole
 from engine.domain.option_spec import OptionSpec
 from engine.domain.option_specs import OPTION_SPECS, with_values
 from engine.domain.requests import DEFAULT_OPTIONS, Options
-from engine.domain.value_types import (
-    Choice,
-    Duration,
-    FilePath,
-    Flag,
-    Names,
-    RowLimit,
-    Seconds,
-    Size,
-    Text,
-    TimeOfDay,
-    Whole,
-)
+from engine.domain.value_types import Choice, FilePath, Flag, Names, Text, TimeOfDay
 
 _texts = st.text("aé -_.'\"%{}$", min_size=1, max_size=8)
 

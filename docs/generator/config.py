@@ -8,11 +8,12 @@ from typing import Any, Final
 from docs.generator.tables import Block, code, table
 from engine.config.keys import CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, TARGET_KEYS, Key
 from engine.config.model import ConsoleConfig, Defaults
+from engine.domain.number_types import Age
 from engine.domain.option_spec import OptionSpec, Place
 from engine.domain.option_specs import options_at
 from engine.domain.requests import EngineName
 from engine.domain.retention import Retention
-from engine.domain.value_types import Age, ValueType
+from engine.domain.value_types import ValueType
 
 COLUMNS: Final = ["key", "value", "default", "meaning"]
 PRODUCTS: Final = {EngineName.SQLITE: "SQLite", EngineName.POSTGRESQL: "PostgreSQL"}

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from engine.domain.frozen import frozen
+from engine.domain.number_types import Age, Seconds, Whole
 from engine.domain.requests import Operation
-from engine.domain.value_types import Age, ChoiceList, Flag, Names, Seconds, Text, ValueType, Whole
+from engine.domain.value_types import ChoiceList, Flag, Names, Text, ValueType
 
 
 @frozen

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from engine.domain.number_types import Duration, RowLimit, Seconds, Size, TimeLimit, Whole
 from engine.domain.option_spec import ANY_OPERATION, POSTGRESQL, SQLITE, OptionSpec, Place
 from engine.domain.requests import (
     DEFAULT_OPTIONS,
@@ -21,20 +22,7 @@ from engine.domain.requests import (
     Options,
     Speed,
 )
-from engine.domain.value_types import (
-    Choice,
-    Duration,
-    FilePath,
-    Flag,
-    Names,
-    RowLimit,
-    Seconds,
-    Size,
-    Text,
-    TimeLimit,
-    TimeOfDay,
-    Whole,
-)
+from engine.domain.value_types import Choice, FilePath, Flag, Names, Text, TimeOfDay
 
 
 def _servers(*operations: Operation) -> Mapping[EngineName, Collection[Operation]]:

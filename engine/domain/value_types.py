@@ -1,13 +1,11 @@
 """The types of values that users give: how each is typed, configured, stored, validated and shown.
 
-Durations are in seconds, sizes in the unit of their option. None is a value of no type, unless a type says so.
+None is a value of no type, unless a type says so. Numbers are in `number_types`.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
@@ -15,13 +13,10 @@ from pathlib import Path, PurePath
 from typing import Any, Final
 
 from engine.domain.errors import UsageError
-from engine.domain.humanize import counted, memory, parse_duration, parse_size, span
-from engine.domain.time_limits import MAX_TIME_LIMIT, is_time_of_day
+from engine.domain.time_limits import is_time_of_day
 
-FOREVER: Final = "forever"
 _LONGEST: Final = 100
 """Characters of a wrong value in an error."""
-_MAX_SECONDS: Final = 1e9
 
 
 class WrongValueError(ValueError):
@@ -32,21 +27,37 @@ class WrongValueError(ValueError):
         self.why, self.hint = why, hint
 
 
-class ValueType(ABC):
+class ValueType:
     metavar = ""
+    noun: str
+    """What a value is called."""
+    hint: str
+    """What to type instead of a wrong value."""
     rule: str
     """What a value in the config file must be."""
     example: str
     """One in TOML."""
     json_types: tuple[type, ...] = (str,)
 
-    @abstractmethod
+    def value_of(self, text: str) -> Any:
+        """Raises ValueError."""
+        return text
+
     def parse(self, typed: str) -> Any:
         """The value of a word on the command line. Raises UsageError."""
+        try:
+            return self.value_of(typed)
+        except ValueError:
+            raise UsageError(repr(typed), f"is no {self.noun}", self.hint) from None
 
-    @abstractmethod
     def from_toml(self, value: object) -> Any:
-        """The value of a key in the config file. Raises WrongValueError."""
+        """The value of a key in the config file: written as text, unless a type says so. Raises WrongValueError."""
+        if not isinstance(value, str):
+            raise Text().wrong_value()
+        try:
+            return self.value_of(value)
+        except ValueError:
+            raise self.wrong_value() from None
 
     def from_json(self, value: Any) -> Any:
         """The value of what `to_json` made of it, read from the store. Raises ValueError for anything else."""
@@ -57,7 +68,7 @@ class ValueType(ABC):
     def to_json(self, value: Any) -> Any:
         return value
 
-    def validate(self, label: str, value: Any) -> None:  # noqa: B027 - many have no bounds
+    def validate(self, label: str, value: Any) -> None:
         """Raise UsageError for a value out of bounds; `label` names the option."""
 
     def text(self, value: Any) -> str:
@@ -88,123 +99,11 @@ class Flag(ValueType):
         return value
 
 
-class Whole(ValueType):
-    """A whole number."""
-
-    metavar, example, json_types = "N", "2", (int,)
-
-    def __init__(self, noun: str, most: int, *, least: int = 1) -> None:
-        self._noun, self.least, self.most = noun, least, most
-        self.rule = f"a whole number from {least} to {most}"
-
-    def parse(self, typed: str) -> Any:
-        is_short = typed.isascii() and typed.isdigit() and len(typed) < 9
-        if not (is_short and self.least <= int(typed) <= self.most):
-            hint = f"give a whole number from {self.least} to {self.most:,}"
-            raise UsageError(repr(typed), f"is no {self._noun}", hint)
-        return int(typed)
-
-    def from_toml(self, value: object) -> Any:
-        if type(value) is not int or not self.least <= value <= self.most:
-            raise self.wrong_value()
-        return value
-
-    def validate(self, label: str, value: Any) -> None:
-        if not self.least <= value <= self.most:
-            raise _not_possible(f"{label} {value}", f"give a number from {self.least} to {self.most}")
-
-
-class RowLimit(Whole):
-    """A number of rows; 0, as SQLite counts, stands for all: None."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__("number of rows", most, least=0)
-
-    def parse(self, typed: str) -> Any:
-        return super().parse(typed) or None
-
-    def from_toml(self, value: object) -> Any:
-        return super().from_toml(value) or None
-
-    def validate(self, label: str, value: Any) -> None:
-        if value < 1:
-            raise _not_possible(f"{label} {value}", "give 1 or more rows, or no limit")
-
-    def text(self, value: Any) -> str:
-        return counted(value, "row")
-
-
-class _Time(ValueType):
-    json_types = (int, float)
-
-    def from_json(self, value: Any) -> float:
-        found = float(super().from_json(value))
-        if found >= _MAX_SECONDS:
-            raise ValueError("too long")
-        return found
-
-
-class Seconds(_Time):
-    metavar, rule, example = "SECONDS", "a number of seconds, 0 or more", "5"
-
-    def __init__(self, most: float = _MAX_SECONDS) -> None:
-        self.most = most
-
-    def parse(self, typed: str) -> float:
-        try:
-            value = float(typed)
-        except ValueError:
-            value = math.nan
-        if not 0 <= value < _MAX_SECONDS:
-            raise UsageError(repr(typed), "is no number of seconds", "give 0 or more, such as 5 or 0.5")
-        return value
-
-    def from_toml(self, value: object) -> Any:
-        # A bool is an int in Python; inf and nan are floats in TOML.
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MAX_SECONDS:
-            raise self.wrong_value()
-        return float(value)
-
-    def validate(self, label: str, value: Any) -> None:
-        if not 0 <= value <= self.most:
-            raise _not_possible(f"{label} {value:g}", f"give seconds from 0 to {self.most:.0f}")
-
-    def text(self, value: Any) -> str:
-        return f"{value:g} s"
-
-
-class _Written(ValueType):
-    """A value that is written as text."""
-
-    noun: str
-    hint: str
-
-    @abstractmethod
-    def value_of(self, text: str) -> Any:
-        """Raises ValueError."""
-
-    def parse(self, typed: str) -> Any:
-        try:
-            return self.value_of(typed)
-        except ValueError:
-            raise UsageError(repr(typed), f"is no {self.noun}", self.hint) from None
-
-    def from_toml(self, value: object) -> Any:
-        text = _toml_text(value)
-        try:
-            return self.value_of(text)
-        except ValueError:
-            raise self.wrong_value() from None
-
-
-class Text(_Written):
+class Text(ValueType):
     rule, example = "text", '"..."'
 
     def __init__(self, metavar: str = "TEXT") -> None:
         self.metavar = metavar
-
-    def value_of(self, text: str) -> str:
-        return text
 
     def parse(self, typed: str) -> str:
         if not typed:
@@ -212,14 +111,11 @@ class Text(_Written):
         return typed
 
 
-class Choice(_Written):
+class Choice(ValueType):
     def __init__(self, noun: str, choices: type[StrEnum]) -> None:
         self.noun, self.choices = noun, choices
         self.metavar, self.rule = "|".join(choices), f"one of {', '.join(choices)}"
         self._known = f"known: {', '.join(choices)}"
-
-    def value_of(self, text: str) -> StrEnum:
-        return self.choices(text)
 
     def parse(self, typed: str) -> Any:
         try:
@@ -230,7 +126,7 @@ class Choice(_Written):
             raise UsageError(repr(typed), f"is no {self.noun}", f"{meant}{self._known}") from None
 
     def from_toml(self, value: object) -> Any:
-        return self._member(_toml_text(value))
+        return self._member(Text().from_toml(value))
 
     def _member(self, value: object) -> StrEnum:
         try:
@@ -265,77 +161,7 @@ class ChoiceList(Choice):
         return found
 
 
-class Duration(_Written, _Time):
-    """Seconds, written as `90s`, `30m` or `1h30m`."""
-
-    metavar, example = "DURATION", '"30m"'
-
-    def __init__(self, most: float, noun: str = "duration") -> None:
-        self.most, self.noun = most, noun
-        self.rule = "a duration" if math.isinf(most) else f"a duration up to {span(most)}"
-        self.hint = f"give {self.rule}{'' if math.isinf(most) else ','} such as 90s, 30m, 2h or 1h30m"
-
-    def value_of(self, text: str) -> float:
-        value = parse_duration(text)
-        if value > self.most:
-            raise ValueError(text)
-        return value
-
-    def validate(self, label: str, value: Any) -> None:
-        if not 0 <= value <= self.most:
-            raise _not_possible(f"{label} {value:g} s", f"give {self.rule}")
-
-    def text(self, value: Any) -> str:
-        return span(value)
-
-
-class TimeLimit(Duration):
-    def __init__(self) -> None:
-        super().__init__(math.inf, "time limit")
-
-    def validate(self, label: str, value: Any) -> None:
-        if not 0 < value <= MAX_TIME_LIMIT:
-            raise _not_possible(f"{label} {value:g} s", "give more than 0, up to a year")
-
-
-class Age(_Written):
-    """Seconds, written as `90d`; None for `forever`."""
-
-    noun, metavar, hint = "age", "AGE", "give an age such as 90d, 12w or 36h"
-    rule, example = f'an age, or "{FOREVER}"', '"90d", "12w" or "36h"'
-
-    def value_of(self, text: str) -> float | None:
-        return None if text == FOREVER else parse_duration(text)
-
-    def text(self, value: Any) -> str:
-        return FOREVER if value is None else span(value)
-
-
-class Size(_Written):
-    """A size in units of so many bytes, as a database server counts: 1 MB is 1024 kB."""
-
-    metavar, example, json_types = "SIZE", '"64MB"', (int,)
-
-    def __init__(self, noun: str, least: int, most: int, *, unit: int = 1) -> None:
-        self.noun, self.least, self.most, self.unit = noun, least, most, unit
-        self.rule = f"a size from {memory(least)} to {memory(most)}"
-        self.hint = f"give {self.rule}, such as 64MB"
-
-    def value_of(self, text: str) -> int:
-        value = parse_size(text)
-        if not self.least <= value <= self.most:
-            raise ValueError(text)
-        return value // self.unit
-
-    def validate(self, label: str, value: Any) -> None:
-        if not self.least <= value * self.unit <= self.most:
-            raise _not_possible(f"{label} {self.text(value)}", f"give {self.rule}")
-
-    def text(self, value: Any) -> str:
-        return memory(value * self.unit)
-
-
-class TimeOfDay(_Written):
+class TimeOfDay(ValueType):
     noun, metavar, hint = "time of day", "HH:MM", "give HH:MM, such as 06:00"
     rule, example = "a time of day", '"06:00"'
 
@@ -349,7 +175,7 @@ class TimeOfDay(_Written):
             raise UsageError(f"{label} {value!r}", f"is no {self.noun}", self.hint)
 
 
-class FilePath(_Written):
+class FilePath(ValueType):
     """An absolute path; on the command line any path."""
 
     metavar, rule, example = "PATH", "an absolute path", '"/var/backups/sales.db"'
@@ -418,13 +244,3 @@ def require_distinct(noun: str, names: Iterable[str]) -> None:
 def shortened(text: str) -> str:
     """Text of the config file for an error."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-
-
-def _toml_text(value: object) -> str:
-    if not isinstance(value, str):
-        raise Text().wrong_value()
-    return value
-
-
-def _not_possible(what: str, hint: str) -> UsageError:
-    return UsageError(what, "is not possible", hint)

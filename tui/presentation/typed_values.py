@@ -12,7 +12,8 @@ from engine import JobId, Operation, Status
 from engine.domain.errors import UsageError
 from engine.domain.lazy_import import lazy
 from engine.domain.masking import holds_password
-from engine.domain.value_types import Choice, FilePath, Seconds, Text, Whole
+from engine.domain.number_types import Seconds, Whole
+from engine.domain.value_types import Choice, FilePath, Text
 
 if TYPE_CHECKING:
     from importlib import metadata

@@ -1,0 +1,170 @@
+"""The types of numbers, durations (in seconds) and sizes (in the unit of their option) that users give."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from engine.domain.errors import UsageError
+from engine.domain.humanize import counted, memory, parse_duration, parse_size, span
+from engine.domain.time_limits import MAX_TIME_LIMIT
+from engine.domain.value_types import ValueType
+
+FOREVER: Final = "forever"
+_MAX_SECONDS: Final = 1e9
+
+
+class Whole(ValueType):
+    """A whole number."""
+
+    metavar, example, json_types = "N", "2", (int,)
+
+    def __init__(self, noun: str, most: int, *, least: int = 1) -> None:
+        self.noun, self.least, self.most = noun, least, most
+        self.rule, self.hint = f"a whole number from {least} to {most}", f"give a whole number from {least} to {most:,}"
+
+    def value_of(self, text: str) -> Any:
+        is_short = text.isascii() and text.isdigit() and len(text) < 9
+        if not (is_short and self.least <= int(text) <= self.most):
+            raise ValueError(text)
+        return int(text)
+
+    def from_toml(self, value: object) -> Any:
+        if type(value) is not int or not self.least <= value <= self.most:
+            raise self.wrong_value()
+        return value
+
+    def validate(self, label: str, value: Any) -> None:
+        if not self.least <= value <= self.most:
+            raise _not_possible(f"{label} {value}", f"give a number from {self.least} to {self.most}")
+
+
+class RowLimit(Whole):
+    """A number of rows; 0, as SQLite counts, stands for all: None."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__("number of rows", most, least=0)
+
+    def value_of(self, text: str) -> Any:
+        return super().value_of(text) or None
+
+    def from_toml(self, value: object) -> Any:
+        return super().from_toml(value) or None
+
+    def validate(self, label: str, value: Any) -> None:
+        if value < 1:
+            raise _not_possible(f"{label} {value}", "give 1 or more rows, or no limit")
+
+    def text(self, value: Any) -> str:
+        return counted(value, "row")
+
+
+class _Time(ValueType):
+    json_types = (int, float)
+
+    def from_json(self, value: Any) -> float:
+        found = float(super().from_json(value))
+        if found >= _MAX_SECONDS:
+            raise ValueError("too long")
+        return found
+
+
+class Seconds(_Time):
+    metavar, noun, hint = "SECONDS", "number of seconds", "give 0 or more, such as 5 or 0.5"
+    rule, example = "a number of seconds, 0 or more", "5"
+
+    def __init__(self, most: float = _MAX_SECONDS) -> None:
+        self.most = most
+
+    def value_of(self, text: str) -> float:
+        value = float(text)
+        if not 0 <= value < _MAX_SECONDS:
+            raise ValueError(text)
+        return value
+
+    def from_toml(self, value: object) -> Any:
+        # A bool is an int in Python; inf and nan are floats in TOML.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MAX_SECONDS:
+            raise self.wrong_value()
+        return float(value)
+
+    def validate(self, label: str, value: Any) -> None:
+        if not 0 <= value <= self.most:
+            raise _not_possible(f"{label} {value:g}", f"give seconds from 0 to {self.most:.0f}")
+
+    def text(self, value: Any) -> str:
+        return f"{value:g} s"
+
+
+class Duration(_Time):
+    """Seconds, written as `90s`, `30m` or `1h30m`."""
+
+    metavar, example = "DURATION", '"30m"'
+
+    def __init__(self, most: float, noun: str = "duration") -> None:
+        self.most, self.noun = most, noun
+        self.rule = "a duration" if math.isinf(most) else f"a duration up to {span(most)}"
+        self.hint = f"give {self.rule}{'' if math.isinf(most) else ','} such as 90s, 30m, 2h or 1h30m"
+
+    def value_of(self, text: str) -> float:
+        value = parse_duration(text)
+        if value > self.most:
+            raise ValueError(text)
+        return value
+
+    def validate(self, label: str, value: Any) -> None:
+        if not 0 <= value <= self.most:
+            raise _not_possible(f"{label} {value:g} s", f"give {self.rule}")
+
+    def text(self, value: Any) -> str:
+        return span(value)
+
+
+class TimeLimit(Duration):
+    def __init__(self) -> None:
+        super().__init__(math.inf, "time limit")
+
+    def validate(self, label: str, value: Any) -> None:
+        if not 0 < value <= MAX_TIME_LIMIT:
+            raise _not_possible(f"{label} {value:g} s", "give more than 0, up to a year")
+
+
+class Age(ValueType):
+    """Seconds, written as `90d`; None for `forever`."""
+
+    noun, metavar, hint = "age", "AGE", "give an age such as 90d, 12w or 36h"
+    rule, example = f'an age, or "{FOREVER}"', '"90d", "12w" or "36h"'
+
+    def value_of(self, text: str) -> float | None:
+        return None if text == FOREVER else parse_duration(text)
+
+    def text(self, value: Any) -> str:
+        return FOREVER if value is None else span(value)
+
+
+class Size(ValueType):
+    """A size in units of so many bytes, as a database server counts: 1 MB is 1024 kB."""
+
+    metavar, example, json_types = "SIZE", '"64MB"', (int,)
+
+    def __init__(self, noun: str, least: int, most: int, *, unit: int = 1) -> None:
+        self.noun, self.least, self.most, self.unit = noun, least, most, unit
+        self.rule = f"a size from {memory(least)} to {memory(most)}"
+        self.hint = f"give {self.rule}, such as 64MB"
+
+    def value_of(self, text: str) -> int:
+        value = parse_size(text)
+        if not self.least <= value <= self.most:
+            raise ValueError(text)
+        return value // self.unit
+
+    def validate(self, label: str, value: Any) -> None:
+        if not self.least <= value * self.unit <= self.most:
+            raise _not_possible(f"{label} {self.text(value)}", f"give {self.rule}")
+
+    def text(self, value: Any) -> str:
+        return memory(value * self.unit)
+
+
+def _not_possible(what: str, hint: str) -> UsageError:
+    return UsageError(what, "is not possible", hint)
