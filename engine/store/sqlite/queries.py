@@ -87,8 +87,12 @@ COLUMNS = {
 }
 """What the first columns of these are, so that they can be checked."""
 
-PRUNABLE = """SELECT id FROM parent_job AS p INDEXED BY parent_job_status
+BATCH_IS_OVER = """NOT EXISTS (SELECT 1 FROM parent_job AS other INDEXED BY parent_job_batch
+    WHERE other.batch_id = p.batch_id AND (other.status = 'pending' OR other.status = 'running'))"""
+"""The rules of an open batch count the jobs of it that have ended."""
+PRUNABLE = f"""SELECT id FROM parent_job AS p INDEXED BY parent_job_status
 WHERE status = :status AND finished_at IS NOT NULL AND id > :after AND finished_at < :before AND pinned = 0
+    AND {BATCH_IS_OVER}
     AND id <= (SELECT id FROM parent_job WHERE created_at < :before ORDER BY created_at DESC, id DESC LIMIT 1)
     AND (SELECT count(*) FROM (
         SELECT 1 FROM parent_job AS newer WHERE newer.target = p.target AND newer.id > p.id LIMIT :keep_last

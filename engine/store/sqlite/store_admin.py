@@ -13,6 +13,7 @@ from engine.domain.jobs import JobId
 from engine.domain.steps import Micros
 from engine.store.sqlite.cancel_and_rescue import no_such_job
 from engine.store.sqlite.job_endings import storable
+from engine.store.sqlite.queries import BATCH_IS_OVER
 from engine.store.sqlite.row_checks import checked
 
 if TYPE_CHECKING:
@@ -77,10 +78,10 @@ def pin(connection: sqlite3.Connection, parent_id: int, pinned: bool) -> None:
 
 
 def prune(connection: sqlite3.Connection, parent_ids: Collection[int]) -> int:
-    """Remove these parents with all that belongs to them, unless they are open or pinned by now."""
+    """Remove these parents with all that belongs to them, unless they or their batch are open, or pinned by now."""
     return connection.execute(
-        "DELETE FROM parent_job WHERE id IN (SELECT value FROM json_each(?))"
-        " AND finished_at IS NOT NULL AND pinned = 0",
+        "DELETE FROM parent_job AS p WHERE id IN (SELECT value FROM json_each(?))"
+        f" AND finished_at IS NOT NULL AND pinned = 0 AND {BATCH_IS_OVER}",
         (json.dumps(sorted(parent_ids)),),
     ).rowcount
 

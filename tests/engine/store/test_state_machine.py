@@ -12,19 +12,22 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from engine.domain.batches import Batch, BatchOptions
 from engine.domain.claims import Claim, Outcome, Report
 from engine.domain.errors import DuplicateRequestError, JobNotFoundError, OwnershipLostError
 from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.requests import OnDuplicate, OnFailure, Operation
 from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason, Status, may_follow, parent_status
 from engine.domain.steps import LogLevel, LogLine, Step
-from engine.store.protocol import MAX_ATTEMPTS, NewJob
+from engine.store.protocol import MAX_ATTEMPTS, Failure, NewBatch, NewJob
 from engine.store.sqlite import cancel_and_rescue, connections, queries, store_admin, transactions
-from engine.store.sqlite.rows import decode_jobs
+from engine.store.sqlite.rows import decode_batch, decode_jobs
 from tests.building import new_job
 
 OWNERS = ["ann", "bob", "cyd"]
 RUNS = ("run one", "run two")
+BATCH_TARGETS = ("sales", "north", "south", "east")
+ON_HOST = ("south", "east")
 ENDS = [Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.SKIPPED]
 NOT_TO_BE_REPEATED = dict.fromkeys(Operation, 1)
 
@@ -103,20 +106,79 @@ class StoreMachine(RuleBasedStateMachine):
         except DuplicateRequestError:
             assert on_duplicate is OnDuplicate.REFUSE
 
+    @rule(
+        databases=st.lists(st.sampled_from(BATCH_TARGETS), min_size=1, max_size=4, unique=True),
+        unreachable=st.sets(st.integers(0, 3), max_size=2),
+        operations=st.lists(st.sampled_from(Operation), min_size=1, max_size=2, unique=True),
+        canary=st.one_of(st.none(), st.integers(1, 3)),
+        max_failures=st.one_of(st.none(), st.integers(1, 3)),
+        max_per_host=st.one_of(st.none(), st.just(1)),
+        limit=st.one_of(st.none(), st.none(), st.integers(0, 60)),
+        run=st.one_of(st.none(), st.none(), st.sampled_from(RUNS)),
+    )
+    def submit_batch(
+        self,
+        databases: list[str],
+        unreachable: set[int],
+        operations: list[Operation],
+        canary: int | None,
+        max_failures: int | None,
+        max_per_host: int | None,
+        limit: int | None,
+        run: str | None,
+    ) -> None:
+        jobs = [
+            new_job(
+                target,
+                *operations,
+                deadline_at=None if limit is None else self.at + limit,
+                failure=Failure(Reason.UNREACHABLE, "it is not there") if place in unreachable else None,
+                host_key="the host" if target in ON_HOST else None,
+            )
+            for place, target in enumerate(databases)
+        ]
+        options = BatchOptions(canary=canary, max_failures=max_failures, max_per_host=max_per_host)
+        known = {parent.id for parent in self._parents()}
+        batch = NewBatch(options=options)
+        ids = transactions.submit(self.file, jobs, OnDuplicate.MERGE, self.tick(), run=run, batch=batch)
+        new = [self._parent(parent_id) for parent_id in ids if parent_id not in known]
+        assert len({parent.batch for parent in new}) == (1 if new else 0)
+        for parent in new:
+            self.allowed[parent.id] = MAX_ATTEMPTS
+
+    @precondition(lambda self: self._batches())
+    @rule(data=st.data())
+    def cancel_batch(self, data: st.DataObject) -> None:
+        batch = data.draw(st.sampled_from(self._batches()))
+        before = {child.id: child for child in self._children()}
+        cancel_and_rescue.cancel_batch(self.file, batch.id, Reason.CANCELLED_BY_USER, self.tick())
+        for parent in self._parents():
+            for child in parent.children if parent.batch == batch.id else ():
+                assert child.status is not Status.PENDING
+                assert child.status is not Status.RUNNING or child.cancel_requested_at is not None
+                if before[child.id].status is Status.PENDING and not before[child.id].recovering:
+                    assert child.status is Status.CANCELLED
+
     @precondition(lambda self: self._some(Status.PENDING))
     @rule(
         owner=st.sampled_from(OWNERS),
-        own=st.one_of(st.none(), st.none(), st.sets(st.integers(1, 4))),
+        own=st.one_of(st.none(), st.none(), st.sets(st.integers(1, 9))),
         run=st.sampled_from(RUNS),
     )
     def claim(self, owner: str, own: set[int] | None, run: str) -> None:
         run_of = None if own is None else run
         before = {child.id: child for child in self._children()}
+        held, on_host = self._held(), self._running_on_host()
         claimed = transactions.claim(self.file, owner, own, self.tick(), run_of)
         if claimed is None:
             return
         assert own is None or claimed.job.parent in own
         assert self._reserved_by(claimed.job) in {None, run_of}
+        assert claimed.job not in held
+        if any(f"/{name}.db" in claimed.target for name in ON_HOST):
+            batches = {batch.id: batch for batch in self._batches()}
+            allowed = batches[self._parent(claimed.job.parent).batch or 0].options.max_per_host
+            assert allowed is None or on_host < allowed
         self._assert_is_what_was_pending(claimed, before[claimed.job])
         self.claims.append(claimed)
 
@@ -128,6 +190,18 @@ class StoreMachine(RuleBasedStateMachine):
         assert claim.forced == (child.force_requested_at is not None)
         deadline_at = self._parent(claim.job.parent).deadline_at
         assert claim.recovering or deadline_at is None or deadline_at > self.at
+
+    def _held(self) -> set[JobId]:
+        rows = self.file.execute("SELECT parent_id, ordinal FROM child_job WHERE held = 1 AND status = 'pending'")
+        return {JobId(parent_id, ordinal) for parent_id, ordinal in rows}
+
+    def _running_on_host(self) -> int:
+        rows = self.file.execute("SELECT 1 FROM child_job WHERE status = 'running' AND host_key IS NOT NULL")
+        return len(rows.fetchall())
+
+    def _batches(self) -> list[Batch]:
+        ids = self.file.execute("SELECT id FROM batch ORDER BY id").fetchall()
+        return [decode_batch(self.file.execute(queries.BATCH, {"id": batch_id}).fetchone()) for (batch_id,) in ids]
 
     def _reserved_by(self, job: JobId) -> str | None:
         row = self.file.execute(
@@ -289,8 +363,11 @@ class StoreMachine(RuleBasedStateMachine):
     def prune_whatever(self, data: st.DataObject) -> None:
         """As where a job was pinned, or was looked at by mistake, between the choice and the removal."""
         parent = data.draw(st.sampled_from(self._parents()))
+        batches_before = self._batches()
         removed = store_admin.prune(self.file, [parent.id])
-        assert removed == (parent.status.is_final and not parent.pinned)
+        batches = {batch.id: batch for batch in batches_before}
+        may_go = parent.batch is None or batches[parent.batch].is_over
+        assert removed == (parent.status.is_final and not parent.pinned and may_go)
 
     @rule(age=st.integers(0, 100), limit=st.integers(1, 20))
     def prune_changes(self, age: int, limit: int) -> None:
@@ -305,6 +382,31 @@ class StoreMachine(RuleBasedStateMachine):
             assert parent.status is parent_status((child.status, child.attempt > 0) for child in parent.children)
             assert (parent.finished_at is not None) == parent.status.is_final
             assert [child.operation for child in parent.children] == list(parent.request.children)
+
+    @invariant()
+    def batches_say_what_their_jobs_say(self) -> None:
+        parents = [parent for parent in self._parents() if parent.batch is not None]
+        batches = self._batches()
+        assert {batch.id for batch in batches} == {parent.batch for parent in parents}
+        held = {job.parent for job in self._held()}
+        canaries = {parent_id for (parent_id,) in self.file.execute("SELECT id FROM parent_job WHERE canary = 1")}
+        for batch in batches:
+            of_batch = [parent for parent in parents if parent.batch == batch.id]
+            assert batch.counts == Counter(parent.status for parent in of_batch)
+            assert batch.total == len(of_batch)
+            assert batch.is_over == all(parent.status.is_final for parent in of_batch)
+            waiting = [parent for parent in of_batch if parent.id in held]
+            open_canaries = [p for p in of_batch if p.id in canaries and not p.status.is_final]
+            assert open_canaries or not waiting
+            assert not {parent.id for parent in waiting} & canaries
+            assert len(canaries & {parent.id for parent in of_batch}) <= (batch.options.canary or 0)
+            most = batch.options.max_failures
+            if most is not None and batch.counts.get(Status.FAILED, 0) >= most:
+                assert not batch.counts.get(Status.PENDING, 0)
+            for child in (child for parent in of_batch for child in parent.children):
+                assert child.reason is not Reason.TOO_MANY_FAILURES or most is not None
+                assert child.reason is not Reason.CANARY_FAILED or batch.options.canary is not None
+                assert child.reason not in {Reason.TOO_MANY_FAILURES, Reason.CANARY_FAILED} or not child.attempt
 
     @invariant()
     def a_target_has_one_running_child_at_most_and_it_is_ours(self) -> None:
@@ -450,7 +552,7 @@ class StoreMachine(RuleBasedStateMachine):
     def _dump(self) -> list[sqlite3.Row]:
         return [
             row
-            for table in ("parent_job", "child_job", "step", "log", "attempt", "event", "pause")
+            for table in ("parent_job", "child_job", "step", "log", "attempt", "event", "pause", "batch")
             for row in self.file.execute(f"SELECT * FROM {table}")
         ]
 
