@@ -55,10 +55,14 @@ class StoreMachine(RuleBasedStateMachine):
         self.at += 1
         return self.at
 
-    @initialize(limit=st.integers(5, 60), repeatable=st.booleans())
-    def begin_with_some_work(self, limit: int, repeatable: bool) -> None:
+    @initialize(limit=st.integers(5, 60), repeatable=st.booleans(), canaries=st.sampled_from([None, 1]))
+    def begin_with_some_work(self, limit: int, repeatable: bool, canaries: int | None) -> None:
         self._submit(new_job("stock", stop_at_limit=True, deadline_at=self.at + limit))
         self._submit(new_job("sales", Operation.VACUUM, max_attempts=None if repeatable else NOT_TO_BE_REPEATED))
+        batch = NewBatch(options=BatchOptions(canary=canaries, max_per_host=1))
+        jobs = [new_job(name, Operation.ANALYZE, host_key="the host") for name in ON_HOST]
+        ids = transactions.submit(self.file, jobs, OnDuplicate.REFUSE, self.tick(), batch=batch)
+        self.allowed.update(dict.fromkeys(ids, MAX_ATTEMPTS))
 
     @rule(by=st.one_of(st.integers(-20, 20), st.sampled_from([-900, 100])))
     def set_the_clock(self, by: int) -> None:
@@ -403,6 +407,13 @@ class StoreMachine(RuleBasedStateMachine):
             most = batch.options.max_failures
             if most is not None and batch.counts.get(Status.FAILED, 0) >= most:
                 assert not batch.counts.get(Status.PENDING, 0)
+            reasons = {child.reason for parent in of_batch for child in parent.children}
+            if Reason.CANARY_FAILED in reasons:
+                ends = [p for p in of_batch if p.id in canaries]
+                assert not ends or any(
+                    p.status is not Status.COMPLETED or any(c.status is Status.SKIPPED for c in p.children)
+                    for p in ends
+                )
             for child in (child for parent in of_batch for child in parent.children):
                 assert child.reason is not Reason.TOO_MANY_FAILURES or most is not None
                 assert child.reason is not Reason.CANARY_FAILED or batch.options.canary is not None
