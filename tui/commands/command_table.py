@@ -202,8 +202,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "[FILTERS]", "all jobs that ever ran, newest first", _history_options,
         "dbtend history status:failed op:vacuum since:7d disk full",
         "FILTERS are the options below, or words as in the filter line of the console: target:PART of a\n"
-        "name, status:, op:, since:, until:. All other words are text of an error or reason; one operation\n"
-        "must have them all.",
+        "name, status:, op:, batch:, since:, until:. All other words are text of an error or reason; one\n"
+        "operation must have them all.",
     ),
     "show": Command("JOB", "one job (42 or 42.2): steps, log, effects", _json_option, "dbtend show 42"),
     "cancel": Command(

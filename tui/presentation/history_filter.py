@@ -23,6 +23,7 @@ KNOWN: Final[Mapping[str, str]] = {
     "target": "a part of its name",
     "status": ", ".join(Status),
     "op": ", ".join(Operation),
+    "batch": "its id, such as b17 or 17",
     "since": DATES,
     "until": DATES,
 }
@@ -72,6 +73,7 @@ def history_filter(words: Iterable[Word], *, called: Callable[[str], frozenset[s
         named_targets=called(part) if part else frozenset(),
         status=given.get("status"),
         operation=given.get("op"),
+        batch=given.get("batch"),
         since=given.get("since"),
         until=given.get("until"),
         error_words=tuple(texts),
@@ -105,6 +107,8 @@ def unfinished(line: str) -> str:
         return "  ".join(f"{known}: {KNOWN[known]}" for known in KNOWN if known.startswith(name))
     choices: list[str] = [*Status] if name == "status" else [*Operation] if name == "op" else []
     begins = value.lower() not in choices and any(choice.startswith(value.lower()) for choice in choices)
+    if name == "batch":
+        begins = value.lower() == "b"
     if name in {"since", "until"}:
         begins = re.fullmatch(r"[-0-9T:]+", value) is not None and not _is_date(value)
     return f"{name}: {KNOWN[name]}" if name in KNOWN and (not value or begins) else ""
@@ -139,6 +143,8 @@ def _value(name: str, typed: str, now: datetime) -> Any:
             return typed_values.status(typed.lower())
         case "op":
             return typed_values.operation(typed.lower())
+        case "batch":
+            return typed_values.batch_number(typed)
         case "since":
             return typed_values.since(typed, now)
         case "until":

@@ -53,6 +53,13 @@ _ADVICE: Final[Mapping[Reason, Callable[[Instructions], str]]] = {
         " A longer lock_timeout in the config file applies to new jobs."
     ),
     Reason.REFUSED: lambda how: f"Nothing was changed. Fix what the message names, then {how.retry}.",
+    Reason.UNREACHABLE: lambda how: f"Nothing was begun. Fix what the message names, then {how.retry}.",
+    Reason.TOO_MANY_FAILURES: lambda how: (
+        f"Too many other jobs of its batch failed. {capitalized(how.retry)} to run it all the same."
+    ),
+    Reason.CANARY_FAILED: lambda how: (
+        f"A job that its batch runs first did not complete. {capitalized(how.retry)} to run it all the same."
+    ),
     Reason.OWNER_LOST: lambda how: f"The worker died and no attempt is left. {capitalized(how.retry)} to try again.",
     Reason.PREVIOUS_FAILED: lambda how: (
         f"An earlier operation failed and the request says to stop then. {capitalized(how.retry)} to try again."

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine import JobId, Operation, Status
+from engine.domain.batches import BatchId, parse_id
 from engine.domain.errors import UsageError
 from engine.domain.lazy_import import lazy
 from engine.domain.masking import holds_password
@@ -55,6 +56,22 @@ def job_id(typed: str) -> JobId:
         return JobId.parse(typed)
     except ValueError:
         raise UsageError(repr(typed), "is no job id", "job ids look like 42 or 42.2; see dbtend history") from None
+
+
+def job_or_batch_id(typed: str) -> JobId | BatchId:
+    try:
+        return parse_id(typed)
+    except ValueError:
+        hint = "job ids look like 42 or 42.2, those of batches like b17; see dbtend history"
+        raise UsageError(repr(typed), "is no job id", hint) from None
+
+
+def batch_number(typed: str) -> int:
+    """Read `17` or `b17`."""
+    try:
+        return BatchId.parse(typed if typed[:1] in {"b", "B"} else f"b{typed}").number
+    except ValueError:
+        raise UsageError(repr(typed), "is no batch id", "batch ids look like b17") from None
 
 
 def parent_id(typed: str) -> int:

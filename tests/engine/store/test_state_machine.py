@@ -57,12 +57,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize(limit=st.integers(5, 60), repeatable=st.booleans(), canaries=st.sampled_from([None, 1]))
     def begin_with_some_work(self, limit: int, repeatable: bool, canaries: int | None) -> None:
-        self._submit(new_job("stock", stop_at_limit=True, deadline_at=self.at + limit))
-        self._submit(new_job("sales", Operation.VACUUM, max_attempts=None if repeatable else NOT_TO_BE_REPEATED))
-        batch = NewBatch(options=BatchOptions(canary=canaries, max_per_host=1))
+        batch = NewBatch(options=BatchOptions(canary=canaries, max_per_host=None if canaries else 1))
         jobs = [new_job(name, Operation.ANALYZE, host_key="the host") for name in ON_HOST]
         ids = transactions.submit(self.file, jobs, OnDuplicate.REFUSE, self.tick(), batch=batch)
         self.allowed.update(dict.fromkeys(ids, MAX_ATTEMPTS))
+        self._submit(new_job("stock", stop_at_limit=True, deadline_at=self.at + limit))
+        self._submit(new_job("sales", Operation.VACUUM, max_attempts=None if repeatable else NOT_TO_BE_REPEATED))
 
     @rule(by=st.one_of(st.integers(-20, 20), st.sampled_from([-900, 100])))
     def set_the_clock(self, by: int) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine import CheckLevel, JobId, OnFailure, Operation, Status
+from engine.domain.batches import BatchId
 from engine.domain.errors import DbtendError, UsageError
 from tui.commands.arguments import overview, parse, parser_of
 from tui.commands.command_table import COMMANDS
@@ -153,5 +154,10 @@ def test_what_is_no_date(typed: str) -> None:
 def test_job_ids() -> None:
     assert typed_values.job_id("#42") == JobId(42)
     assert typed_values.job_id("42.2") == JobId(42, 2)
+    assert typed_values.job_or_batch_id("42.2") == JobId(42, 2)
+    assert typed_values.job_or_batch_id("b17") == typed_values.job_or_batch_id("B17") == BatchId(17)
+    for wrong in ("b", "b1.2", "b-1", "b١", "b1 ", "bb1", "42.", "", "b" + "9" * 19):
+        with pytest.raises(UsageError, match="is no job id"):
+            typed_values.job_or_batch_id(wrong)
     with pytest.raises(UsageError, match="is no job id"):
         typed_values.job_id("42.x")

@@ -39,6 +39,8 @@ def meant(line: str) -> HistoryFilter:
         ('target:"my shop"', HistoryFilter(target_part="my shop")),
         ("status:failed op:vacuum", HistoryFilter(status=Status.FAILED, operation=Operation.VACUUM)),
         ("operation:fts-optimize", HistoryFilter(operation=Operation.FTS_OPTIMIZE)),
+        ("batch:17", HistoryFilter(batch=17)),
+        ("batch:b17 status:failed", HistoryFilter(batch=17, status=Status.FAILED)),
         ("status:Failed", HistoryFilter(status=Status.FAILED)),
         ("since:7d", HistoryFilter(since=micros(2026, 11, 17, 12))),
         ("since:2026-11-01T00:00+00:00", HistoryFilter(since=micros(2026, 11, 1))),
@@ -81,6 +83,7 @@ def test_a_bare_date_after_until_means_its_end() -> None:
         ("status:faild", "status:faild: is no status (did you mean failed? known: pending, running, completed, "),
         ("op:vacum", "op:vacum: is no operation (did you mean vacuum? known: vacuum, analyze"),
         ("since:yesterday", "since:yesterday: is no date (give 2026-11-24"),
+        ("batch:x", "batch:x: is no batch id (batch ids look like b17)"),
         ("status:", "status:: needs a value (pending, running, completed"),
         ('target:""', "target:: needs a value (a part of its name)"),
         ("stats:failed", 'stats:failed: stats: is nothing to look for (did you mean status:? For text write "stats:f'),
@@ -117,6 +120,7 @@ def test_a_quoted_word_is_text_whatever_it_looks_like(texts: list[str]) -> None:
         ("since:2026-11", "since: a date"),
         ("since:7", "since: a date"),
         ("target:", "target: a part"),
+        ("batch:b", "batch: its id"),
     ],
 )
 def test_the_beginning_of_what_is_known_says_what_may_follow(line: str, begins: str) -> None:
@@ -134,6 +138,8 @@ WHOLE = [
     "since:2026-11-01",
     "until:7d",
     "target:s",
+    "batch:1",
+    "batch:b1",
 ]
 
 

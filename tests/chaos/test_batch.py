@@ -1,0 +1,69 @@
+"""kill -9 in the middle of a batch of 300 databases: of its workers, of its run, of the worker that carries on."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+from engine import Engine, Status
+from tests.chaos.checker import check
+from tests.chaos.processes import Processes, processes
+from tests.chaos.storm import until_all_is_over
+from tests.chaos.trace import Trace, What
+from tests.sqlite_files import content
+
+FILES = 300
+
+
+def tenant(path: Path) -> Path:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE item(code TEXT UNIQUE)")
+        db.executemany("INSERT INTO item VALUES (?)", ((f"code-{n}",) for n in range(20)))
+        db.commit()
+    return path
+
+
+async def test_r7_a_batch_of_300_is_completed_once_whoever_is_killed(tmp_path: Path) -> None:
+    files = [tenant(tmp_path / f"t{number}.db") for number in range(FILES)]
+    contents = {path: content(path) for path in files}
+    trace = Trace(tmp_path)
+    with processes(trace) as started:
+        run = started.start("-m", "tui.cli", "run", "--store", trace.store, "--op", "vacuum", *files)
+        await finished(trace, 40)
+        started.kill(one_that_executes(trace, started))
+        await finished(trace, 80)
+        started.kill(run.pid)
+        started.kill_all()
+        started.worker()
+        await finished(trace, 160)
+        started.kill_all()
+        started.host(workers=4)
+        await until_all_is_over(trace.store)
+    lines = trace.told()
+    assert check(trace.store, lines, contents) == []
+    assert sum(line.what is What.KILLED for line in lines) >= 3
+    async with Engine.open(trace.store) as engine:
+        assert (await engine.batch(1)).counts == {Status.COMPLETED: FILES}
+    assert completions(trace.store) == dict.fromkeys(range(1, FILES + 1), 1)
+
+
+async def finished(trace: Trace, number: int) -> None:
+    """Wait until so many operations have ended."""
+    async with asyncio.timeout(120):
+        while sum(line.what is What.FINISHED for line in trace.told()) < number:  # noqa: ASYNC110 - of other processes
+            await asyncio.sleep(0.05)
+
+
+def one_that_executes(trace: Trace, started: Processes) -> int:
+    living = set(started.living())
+    return next(line.pid for line in reversed(trace.told()) if line.what is What.BEGAN and line.pid in living)
+
+
+def completions(store: Path) -> Counter[int]:
+    """How often each parent became completed, by the history."""
+    with closing(sqlite3.connect(store)) as db:
+        rows = db.execute("SELECT parent_id FROM event WHERE ordinal IS NULL AND new = 'completed'").fetchall()
+    return Counter(parent_id for (parent_id,) in rows)
