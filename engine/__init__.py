@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from engine.execution.force_kill import ForceCancel
     from engine.history.trends import Trend
     from engine.targets.lock_impact import Lock, LockImpact, LockScope
-    from engine.targets.protocol import OperationPlan, Plan, PlannedStep, Verdict
+    from engine.targets.plans import OperationPlan, Plan, PlannedStep, Verdict
     from engine.targets.target_info import OperationInfo, TargetInfo
 
 __all__ = [
@@ -97,10 +97,10 @@ _HOMES: Final = {
     "ForceCancel": "engine.execution.force_kill",
     "Engine": "engine.engine",
     "Retention": "engine.domain.retention",
-    "OperationPlan": "engine.targets.protocol",
-    "Plan": "engine.targets.protocol",
-    "PlannedStep": "engine.targets.protocol",
-    "Verdict": "engine.targets.protocol",
+    "OperationPlan": "engine.targets.plans",
+    "Plan": "engine.targets.plans",
+    "PlannedStep": "engine.targets.plans",
+    "Verdict": "engine.targets.plans",
     "OperationInfo": "engine.targets.target_info",
     "TargetInfo": "engine.targets.target_info",
     "Lock": "engine.targets.lock_impact",

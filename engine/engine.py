@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from engine.execution.worker_identity import WorkerIdentity
     from engine.history.trends import Trend
     from engine.store.protocol import Store
-    from engine.targets.protocol import Plan
+    from engine.targets.plans import Plan
     from engine.targets.target_info import TargetInfo
 else:
     worker_runtime = lazy("engine.execution.worker_runtime", "the console and most commands run no jobs")

@@ -21,7 +21,7 @@ from typing import Final
 from engine.domain.errors import DbtendError
 from engine.domain.requests import Operation, Options
 from engine.targets import resolve
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 
 ATTACKER: Final = 65534
 SECRET: Final = b"what only root may read"

@@ -16,7 +16,7 @@ from tui.commands.command_table import COMMANDS
 from tui.presentation.exit_codes import MEANINGS, PRECEDENCE
 
 SQLITE, POSTGRESQL = EngineName.SQLITE, EngineName.POSTGRESQL
-OFFERED: Final[Mapping[EngineName, Collection[Operation]]] = {SQLITE: sqlite.OFFERS, POSTGRESQL: postgres.SPECS}
+OFFERED: Final[Mapping[EngineName, Collection[Operation]]] = {SQLITE: sqlite.SPECS, POSTGRESQL: postgres.SPECS}
 
 
 def exit_codes() -> str:

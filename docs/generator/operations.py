@@ -16,8 +16,12 @@ def sqlite_operations() -> str:
     return table(
         heading,
         (
-            [code(name), offer.summary, format_lock(offer.wal), format_lock(offer.rollback), offer.after_cancel]
-            for name, offer in sqlite.OFFERS.items()
+            [
+                *(code(name), spec.summary),
+                *(format_lock(sqlite.lock_of(name, wal=wal)) for wal in (True, False)),
+                spec.after_cancel,
+            ]
+            for name, spec in sqlite.SPECS.items()
         ),
     )
 
@@ -26,8 +30,8 @@ def postgres_operations() -> str:
     return table(
         ["operation", "what it does", "lock", "after a cancel"],
         (
-            [code(name), offer.summary, format_lock(offer.lock), offer.after_cancel]
-            for name, offer in postgres.SPECS.items()
+            [code(name), spec.summary, format_lock(spec.lock), spec.after_cancel]
+            for name, spec in postgres.SPECS.items()
         ),
     )
 

@@ -9,7 +9,8 @@ from engine.domain.claims import Outcome
 from engine.domain.humanize import NOT_BEGUN, counted, listed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, format_findings, object_name
-from engine.targets.protocol import PlannedStep, StepResult
+from engine.targets.plans import PlannedStep
+from engine.targets.step_execution import StepResult
 
 StepOutcome = tuple[PlannedStep, StepResult]
 _MOST_REASONS: Final = 2

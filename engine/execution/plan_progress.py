@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from engine.domain.steps import Progress
 
 if TYPE_CHECKING:
-    from engine.targets.protocol import PlannedStep, StepProgress
+    from engine.targets.plans import PlannedStep
+    from engine.targets.step_execution import StepProgress
 
 ONE_BY_ONE: Final = 500
 """Above this many steps, estimate by average throughput instead of simulating each start."""

@@ -14,11 +14,12 @@ from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel, Step
 from engine.execution.step_runner import describe_missing_effect, run_step
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 
 if TYPE_CHECKING:
     from engine.execution.reporter import Reporter
-    from engine.targets.protocol import PlannedStep, Session
+    from engine.targets.plans import PlannedStep
+    from engine.targets.protocol import Session
 
 
 async def recover(

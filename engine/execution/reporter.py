@@ -29,7 +29,8 @@ from engine.domain.steps import (
 )
 from engine.execution.lock_wait_timer import LockWaitTimer, wait_facts
 from engine.execution.plan_progress import PlanProgress
-from engine.targets.protocol import PlannedStep, StepProgress, StepResult
+from engine.targets.plans import PlannedStep
+from engine.targets.step_execution import StepProgress, StepResult
 
 log = logging.getLogger("dbtend")
 INTERVAL = 0.25

@@ -12,11 +12,12 @@ from engine.domain.humanize import listed
 from engine.domain.statuses import Status
 from engine.domain.steps import LogLevel
 from engine.domain.time_limits import Window
-from engine.targets.protocol import StepContext, StepResult
+from engine.targets.step_execution import StepContext, StepResult
 
 if TYPE_CHECKING:
     from engine.execution.reporter import Reporter
-    from engine.targets.protocol import PlannedStep, Session
+    from engine.targets.plans import PlannedStep
+    from engine.targets.protocol import Session
 
 STOPS_WITHIN = 0.3
 """Seconds in which an interruptible step stops."""

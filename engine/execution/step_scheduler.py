@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine.targets.protocol import PlannedStep
+    from engine.targets.plans import PlannedStep
 
 
 class StepScheduler:

@@ -25,7 +25,10 @@ from engine.execution.plan_run import PlanRun
 from engine.execution.recovery import recover, recovery_outcome
 from engine.execution.reporter import Reporter
 from engine.history.estimates import with_past_durations
-from engine.targets.protocol import OperationPlan, PlannedStep, Target
+from engine.targets.check_results import CHECK_AGAIN, check_facts
+from engine.targets.plans import OperationPlan, PlannedStep
+from engine.targets.protocol import Target
+from engine.targets.waits import first_of
 
 T = TypeVar("T")
 StepDurations = Callable[[str, str, Speed], Awaitable[Mapping[str, float]]]
@@ -103,7 +106,7 @@ class DatabaseMaintenanceWorker:
                 connecting = stack.enter_async_context(
                     target.connect(
                         lock_timeout=options.lock_timeout,
-                        writing=target.writes(operation),
+                        writing=target.operations[operation].writes,
                         name=f"{self._store} {claim.job}/{claim.attempt}",
                         waiting=reporter.wait,
                         server_wait=_server_wait(options, claim, window),
@@ -111,14 +114,14 @@ class DatabaseMaintenanceWorker:
                 )
                 if claim.recovering is not None:
                     return await recover(
-                        await connecting, claim, options, reporter, cancel, writes=target.writes(operation)
+                        await connecting, claim, options, reporter, cancel, writes=target.operations[operation].writes
                     )
                 session = await _unless_cancelled(cancel, connecting)
                 for line in await session.cleanup_orphans(claim.earlier) if claim.deaths else ():
                     reporter.log(LogLevel.WARNING, line)
                 try:
                     before = await _unless_cancelled(cancel, session.facts(operation))
-                    past = await self._past(claim.target) if target.writes(operation) else None
+                    past = await self._past(claim.target) if target.operations[operation].writes else None
                     goes_by = past if operation in _NEEDS_HISTORY else None
                     plan = await _unless_cancelled(cancel, session.plan(operation, options, goes_by))
                 except ServerUnavailableError:
@@ -188,14 +191,8 @@ def store_fingerprint(store: Path) -> str:
 
 def _damage_facts(error: TargetDamagedError, options: Options) -> Facts:
     """The facts of a check that could not open the damaged database."""
-    return {
-        "findings": 1,
-        "damaged_indexes": (),
-        "damage": error.why,
-        "remedy": f"{error.hint[:1].upper()}{error.hint[1:]}. Then check again.",
-        "level": options.check_level,
-        "complete": False,
-    }
+    remedy = f"{error.hint[:1].upper()}{error.hint[1:]}. {CHECK_AGAIN}"
+    return check_facts(level=options.check_level, findings=1, damage=error.why, remedy=remedy, complete=False)
 
 
 class _ServerLostBeforeStartError(Exception):
@@ -208,14 +205,13 @@ class _CancelledBeforeStartError(Exception):
 
 async def _unless_cancelled(cancel: asyncio.Event, look: Coroutine[Any, Any, T]) -> T:
     """The result of `look`, which may wait for a lock. Raises _CancelledBeforeStartError if `cancel` is set first."""
-    looking, asked = asyncio.create_task(look), asyncio.create_task(cancel.wait())
+    looking = asyncio.create_task(look)
     try:
-        await asyncio.wait({looking, asked}, return_when=asyncio.FIRST_COMPLETED)
+        await first_of(cancel, task=looking)
         if looking.done():
             return looking.result()
         raise _CancelledBeforeStartError
     finally:
-        asked.cancel()
         if not looking.done():
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)

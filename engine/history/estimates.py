@@ -13,7 +13,7 @@ from engine.domain.steps import Facts
 from engine.history.comparability import extent
 
 if TYPE_CHECKING:
-    from engine.targets.protocol import OperationPlan, Plan, PlannedStep
+    from engine.targets.plans import OperationPlan, Plan, PlannedStep
 
 MAX_JOBS_READ: Final = 50
 """The newest jobs of a target that are read."""

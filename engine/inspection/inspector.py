@@ -21,11 +21,12 @@ from engine.targets import engine_named, names_server, resolve
 if TYPE_CHECKING:
     from engine.domain.advice import Advice, Measurement
     from engine.domain.requests import EngineName, Options, Request
-    from engine.targets import protocol
-    from engine.targets.protocol import OperationPlan, Plan, Session, Waiting
+    from engine.targets import plans
+    from engine.targets.plans import OperationPlan, Plan
+    from engine.targets.protocol import Session, Waiting
     from engine.targets.target_info import TargetInfo
 else:
-    protocol = lazy("engine.targets.protocol", "only a plan needs it")
+    plans = lazy("engine.targets.plans", "only a plan needs it")
 
 LOCK_TIMEOUT = 1.0
 """Seconds that an inspection waits for a lock."""
@@ -94,7 +95,7 @@ def needs_confirmation(request: Request) -> list[tuple[Operation, str]]:
 
 def after_cancel(target: str, operation: Operation) -> str:
     """The effect of a cancel while the operation runs, as text."""
-    return resolve(target).after_cancel(operation)
+    return resolve(target).operations[operation].after_cancel
 
 
 async def plan(
@@ -113,7 +114,7 @@ async def plan(
 async def _plan(request: Request, past: TargetHistory | None, advice: Sequence[Advice], read_only: bool) -> Plan:
     target = resolve(request.target)
     request = validate_request(request, target)
-    writing = any(map(target.writes, request.children))
+    writing = any(target.operations[operation].writes for operation in request.children)
     lock_timeout = request.options.lock_timeout
     async with target.connect(
         lock_timeout=lock_timeout, writing=writing, planning=True, read_only=read_only
@@ -128,7 +129,7 @@ async def _plan(request: Request, past: TargetHistory | None, advice: Sequence[A
         if not advice and any(step.by_advice for operation in operations for step in operation.steps):
             with suppress(TargetError):  # plan without advice
                 advice = await session.advise(past or TargetHistory(now=0), budget=BUDGET)
-        return protocol.Plan(
+        return plans.Plan(
             target=target.url,
             engine=target.engine,
             before=await session.facts(),

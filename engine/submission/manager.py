@@ -144,7 +144,7 @@ class DatabaseMaintenanceManager:
             target_key=f"unreachable {target.url}",
             host_key=target.host_key,
             retry_of=asked.retry_of,
-            max_attempts={name: 1 for name in request.children if not target.is_repeatable(name)},
+            max_attempts={name: 1 for name in request.children if not target.operations[name].is_repeatable},
         )
 
     async def _prepared(self, job: NewJob, target: Target, queue: PreflightQueue) -> _Prepared:
@@ -162,7 +162,7 @@ class DatabaseMaintenanceManager:
         with suppress(TargetBusyError):  # a running job may lock it: then this one waits
             await target.preflight(
                 lock_timeout=0,
-                writing=any(map(target.writes, request.children)),
+                writing=any(target.operations[name].writes for name in request.children),
                 operations=request.children,
                 options=request.options,
             )

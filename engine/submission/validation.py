@@ -64,7 +64,8 @@ def _validate_operations(request: Request, target: Target) -> None:
 
 def _validate_objects(request: Request, target: Target) -> None:
     objects = request.options.objects
-    whole = [operation for operation in request.operations if operation not in target.object_operations]
+    by_object = [operation for operation, spec in target.operations.items() if spec.by_object]
+    whole = [operation for operation in request.operations if operation not in by_object]
     if objects and whole:
-        hint = f"only {', '.join(target.object_operations)} can be done to some tables or indexes"
+        hint = f"only {', '.join(by_object)} can be done to some tables or indexes"
         raise UsageError(f"operation {whole[0]}", "is always for the whole database", hint)

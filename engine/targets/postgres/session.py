@@ -11,6 +11,8 @@ from engine.domain.errors import ServerStartingError, TargetError, TargetRefused
 from engine.domain.humanize import span
 from engine.domain.requests import SERVER_WAIT, EngineName, Operation, Options, ServerOptions
 from engine.domain.steps import Facts, Step
+from engine.targets.operation_specs import operation_infos
+from engine.targets.plans import OperationPlan
 from engine.targets.postgres.advising.advice import advise
 from engine.targets.postgres.advising.collect import collect_condition, collect_needs, with_damaged_indexes
 from engine.targets.postgres.advising.findings import NOTHING_KNOWN, Need, needs
@@ -31,13 +33,14 @@ from engine.targets.postgres.running.result_collector import ResultCollector
 from engine.targets.postgres.running.size_tracker import SizeTracker
 from engine.targets.postgres.running.step_runner import StepRunner
 from engine.targets.postgres.running.wait_limits import SNAPSHOT_WAIT
-from engine.targets.protocol import OperationPlan, Recovery, StepContext, StepResult
+from engine.targets.protocol import Recovery
+from engine.targets.step_execution import StepContext, StepResult
 from engine.targets.target_info import TargetInfo
 
 if TYPE_CHECKING:
     from engine.domain.advice import Advice, TargetHistory
+    from engine.targets.plans import PlannedStep
     from engine.targets.postgres.reading.condition import Condition
-    from engine.targets.protocol import PlannedStep
 
 
 class PostgresSession:
@@ -117,7 +120,7 @@ class PostgresSession:
             engine=EngineName.POSTGRESQL,
             version=server.version_text.partition(" ")[0],
             facts=await self._reader.facts(),
-            operations=operation_specs.operation_infos(),
+            operations=operation_infos(operation_specs.SPECS),
             remarks=tuple(remarks),
         )
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from engine.domain.errors import TargetRefusedError, UsageError
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
+from engine.targets.operation_specs import OperationSpec
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import PROGRAM, READING_TIMEOUT, Server, connect
 from engine.targets.postgres.connection.dsn import address, environment_of, host_key
@@ -59,16 +60,12 @@ class PostgresTarget:
         return EngineName.POSTGRESQL
 
     @property
-    def operations(self) -> Sequence[Operation]:
-        return tuple(operation_specs.SPECS)
+    def operations(self) -> Mapping[Operation, OperationSpec]:
+        return operation_specs.SPECS
 
     @property
     def default_operations(self) -> Sequence[Operation]:
         return operation_specs.DEFAULT_OPERATIONS
-
-    @property
-    def object_operations(self) -> Sequence[Operation]:
-        return tuple(operation_specs.SPECS)
 
     def validate(self, request: Request) -> None:
         """Raise UsageError for options that contradict each other."""
@@ -80,15 +77,6 @@ class PostgresTarget:
         if operation in {Operation.REINDEX, Operation.OPTIMIZE} and options.server.offline:
             return operation_specs.OFFLINE_REINDEX
         return operation_specs.SPECS[operation].needs_confirmation if operation in operation_specs.SPECS else ""
-
-    def after_cancel(self, operation: Operation) -> str:
-        return operation_specs.SPECS[operation].after_cancel
-
-    def is_repeatable(self, operation: Operation) -> bool:
-        return operation_specs.SPECS[operation].is_repeatable
-
-    def writes(self, operation: Operation) -> bool:
-        return operation_specs.SPECS[operation].writes
 
     @asynccontextmanager
     async def connect(

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 from engine.domain.advice import Measurement
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import EngineName, Operation
+from engine.targets.operation_specs import operation_infos
 from engine.targets.sqlite.connection.names import target_url
-from engine.targets.sqlite.planning import operation_specs
+from engine.targets.sqlite.planning.operation_specs import ROLLBACK_JOURNAL_LOCKS, SPECS
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.system.files import state_of, why_read_only
 from engine.targets.target_info import TargetInfo
@@ -61,7 +62,7 @@ class SqliteInspection:
             engine=EngineName.SQLITE,
             version=sqlite3.sqlite_version,
             facts=summary.facts,
-            operations=operation_specs.operation_infos(wal=summary.is_wal),
+            operations=operation_infos(SPECS, {} if summary.is_wal else ROLLBACK_JOURNAL_LOCKS),
             remarks=self._as_opened,
             read_only=await asyncio.to_thread(why_read_only, self._path),
         )

@@ -16,7 +16,8 @@ from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, Step
 from engine.system.lock_holders import blocking_writers, format_holders, holders, in_use
-from engine.targets.protocol import OperationPlan, Recovery, StepContext, StepProgress, StepResult
+from engine.targets.plans import OperationPlan
+from engine.targets.protocol import Recovery
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt
 from engine.targets.sqlite.connection.metered import MeteredConnection
@@ -28,17 +29,18 @@ from engine.targets.sqlite.running import methods
 from engine.targets.sqlite.running.check_findings import parse_findings
 from engine.targets.sqlite.running.checks import without_contentless
 from engine.targets.sqlite.running.effects import Effects
-from engine.targets.sqlite.running.partial_effects import COPY_REMOVED, NOTHING_CHANGED, partial_effect
+from engine.targets.sqlite.running.partial_effects import COPY_REMOVED, partial_effect
 from engine.targets.sqlite.running.throttling import Contention, Throttle, contention
 from engine.targets.sqlite.running.work import Work, runs_beside_readers
 from engine.targets.sqlite.running.writeback import writing_back
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import check_writable, file_size, last_change
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
+from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepProgress, StepResult, failed_by
 
 if TYPE_CHECKING:
     from engine.domain.advice import TargetHistory
-    from engine.targets.protocol import PlannedStep
+    from engine.targets.plans import PlannedStep
     from engine.targets.sqlite.system.blockers import BlockerFinder
     from engine.targets.sqlite.system.opened_file import OpenedFile
 
@@ -129,7 +131,7 @@ class SqliteSession(SqliteInspection):
         return [name for name in past.damaged_indexes if name in existing]
 
     async def find_blockers(self, operation: Operation) -> str:
-        if not operation_specs.OFFERS[operation].writes:
+        if not operation_specs.SPECS[operation].writes:
             return ""
         journal_mode = (await self._reader.summary()).journal_mode
         found = await asyncio.to_thread(holders, self._path) or ()
@@ -171,17 +173,14 @@ class SqliteSession(SqliteInspection):
                     async with writeback:
                         result = await self._run(work)
         except TargetError as error:
-            result = StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
+            result = failed_by(error)
         except sqlite3.Error as error:
             result = await self._failure(error, step, context, timeout)
         return await self._with_partial_effect(result, step, work)
 
     async def _with_partial_effect(self, result: StepResult, step: SqliteStep, work: Work | None) -> StepResult:
-        """The result, with what remains of the step where it did not complete.
-
-        `work`: None where it did not begin. The findings of a check need nothing added.
-        """
-        if result.status not in {Status.CANCELLED, Status.FAILED} or result.findings or result.left:
+        """The result, with what remains of the step. `work`: None where it did not begin."""
+        if not result.may_leave_something:
             return result
         if work is None and step.method is Method.COPY_CHECK and self._copy is not None:
             self._discard_copy()

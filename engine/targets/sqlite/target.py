@@ -26,6 +26,7 @@ from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
 
 if TYPE_CHECKING:
+    from engine.targets.operation_specs import OperationSpec
     from engine.targets.protocol import Waiting
     from engine.targets.sqlite import session
     from engine.targets.sqlite.session import SqliteSession
@@ -81,31 +82,18 @@ class SqliteTarget:
         return EngineName.SQLITE
 
     @property
-    def operations(self) -> Sequence[Operation]:
-        return tuple(operation_specs.OFFERS)
+    def operations(self) -> Mapping[Operation, OperationSpec]:
+        return operation_specs.SPECS
 
     @property
     def default_operations(self) -> Sequence[Operation]:
         return operation_specs.DEFAULT_OPERATIONS
 
-    @property
-    def object_operations(self) -> Sequence[Operation]:
-        return operation_specs.BY_OBJECT
-
     def validate(self, request: Request) -> None:
         pass  # no two of its options contradict each other
 
     def needs_confirmation(self, operation: Operation, options: Options) -> str:
-        return ""  # others who have the file open wait, for seconds
-
-    def after_cancel(self, operation: Operation) -> str:
-        return operation_specs.OFFERS[operation].after_cancel
-
-    def is_repeatable(self, operation: Operation) -> bool:
-        return True  # what dies with its process is rolled back at the next open
-
-    def writes(self, operation: Operation) -> bool:
-        return operation_specs.OFFERS[operation].writes
+        return operation_specs.SPECS[operation].needs_confirmation
 
     @asynccontextmanager
     async def connect(
@@ -183,7 +171,7 @@ class SqliteTarget:
         try:
             files.check_writable(self.path)
         except TargetRefusedError as error:
-            alone = " and ".join(operation for operation in self.operations if not self.writes(operation))
+            alone = " and ".join(operation for operation, spec in self.operations.items() if not spec.writes)
             raise TargetRefusedError(error.what, error.why, f"{error.hint}; without it only {alone} can run") from None
 
     async def _open(self, lock_timeout: float, blockers: BlockerFinder, *, writing: bool) -> MeteredConnection:

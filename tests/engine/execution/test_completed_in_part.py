@@ -31,7 +31,8 @@ from tests.tui.jobs import child, parent
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.targets.protocol import PlannedStep, StepContext, StepResult
+    from engine.targets.plans import PlannedStep
+    from engine.targets.step_execution import StepContext, StepResult
 
 IN_PART = (Status.COMPLETED, Reason.TIME_LIMIT)
 SKIPPED = (Status.SKIPPED, Reason.TIME_LIMIT)

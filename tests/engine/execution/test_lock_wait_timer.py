@@ -21,7 +21,8 @@ from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.targets import resolve
 from engine.targets.lock_impact import NO_LOCK
-from engine.targets.protocol import PlannedStep, StepProgress, StepResult
+from engine.targets.plans import PlannedStep
+from engine.targets.step_execution import StepProgress, StepResult
 from tests.sqlite_files import make_database
 
 if TYPE_CHECKING:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.domain.claims import Outcome, Report
-    from engine.targets.protocol import PlannedStep, StepContext, StepResult
+    from engine.targets.plans import PlannedStep
+    from engine.targets.step_execution import StepContext, StepResult
 
 
 TO_BE_REBUILT = """

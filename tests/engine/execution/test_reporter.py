@@ -33,7 +33,8 @@ from engine.execution.plan_progress import ONE_BY_ONE, PlanProgress
 from engine.execution.reporter import Reporter
 from engine.store.sqlite import connections, transactions
 from engine.targets.lock_impact import NO_LOCK
-from engine.targets.protocol import PlannedStep, StepProgress, StepResult
+from engine.targets.plans import PlannedStep
+from engine.targets.step_execution import StepProgress, StepResult
 from tests.building import COMPLETED, new_job, ticking_clock
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 
 from engine.execution.step_scheduler import StepScheduler
 from engine.targets.lock_impact import NO_LOCK
-from engine.targets.protocol import PlannedStep
+from engine.targets.plans import PlannedStep
 
 
 def step(conflict: str = "", *, last: bool = False, frees: bool = False) -> PlannedStep:

@@ -23,8 +23,9 @@ from engine.execution.worker import DatabaseMaintenanceWorker, _CancelledBeforeS
 from engine.system.clock import now
 from engine.targets import resolve
 from engine.targets.lock_impact import NO_LOCK
-from engine.targets.protocol import PlannedStep, StepContext, StepResult
+from engine.targets.plans import PlannedStep
 from engine.targets.sqlite.session import SqliteSession
+from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import integrity, make_database, remove_index_entries, set_schema_sql
 

@@ -13,7 +13,7 @@ from engine.domain.requests import CheckLevel, EngineName, Operation, Options, R
 from engine.domain.statuses import Status
 from engine.history.estimates import EARLIER_RUNS, expected_seconds, with_estimates, with_past_durations
 from engine.targets.lock_impact import NO_LOCK
-from engine.targets.protocol import OperationPlan, Plan, PlannedStep
+from engine.targets.plans import OperationPlan, Plan, PlannedStep
 
 MB = 1_000_000
 

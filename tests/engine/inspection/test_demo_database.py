@@ -15,7 +15,7 @@ from engine.domain.statuses import Status
 from engine.inspection import inspector
 from engine.inspection.demo_database import SHOWN, build_demo_database
 from engine.targets import resolve
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 from tests.sqlite_files import content, files_beside, integrity
 
 

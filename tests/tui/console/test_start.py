@@ -32,8 +32,14 @@ NOT_AT_THE_START = {
         "engine.execution.reporter",
     ),
     "what passes between the store and workers": ("engine.domain.claims",),
-    "planning": ("engine.targets.protocol", "engine.targets.sqlite.session", "engine.targets.sqlite.planning.planner"),
-    "running steps": ("engine.targets.sqlite.running", "engine.targets.sqlite.system.copying"),
+    "planning": tuple(
+        f"engine.targets.{name}" for name in ("protocol", "plans", "sqlite.session", "sqlite.planning.planner")
+    ),
+    "running steps": (
+        "engine.targets.step_execution",
+        "engine.targets.sqlite.running",
+        "engine.targets.sqlite.system.copying",
+    ),
     "database servers": ("engine.targets.postgres", "psycopg"),
     "force kill": ("engine.execution.force_kill",),
     "changing the config file": ("engine.config.editor", "tomlkit"),

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from engine.targets.quoting import enclosed
+
 _SIMPLE: Final = re.compile(r"[a-z_][a-z0-9_$]*")
 
 
 def quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return enclosed(name, '"')
 
 
 def literal(text: str) -> str:
     """As a string of SQL, whatever standard_conforming_strings says."""
-    quoted = "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+    quoted = enclosed(text.replace("\\", "\\\\"), "'")
     return f"E{quoted}" if "\\" in text else quoted
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import Operation, ServerOptions
 from engine.targets.lock_impact import Lock, LockImpact, LockScope
-from engine.targets.target_info import OperationInfo
+from engine.targets.operation_specs import OperationSpec
 
 BLOCKS_NOBODY: Final = Lock(LockImpact.NONE, LockScope.TABLE)
 BLOCKS_MAINTENANCE: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE)
@@ -17,18 +16,6 @@ BLOCKS_EVERYONE_BRIEFLY: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE, m
 """VACUUM that gives back the empty pages at the end of a table."""
 BLOCKS_WRITERS: Final = Lock(LockImpact.MOST_READERS, LockScope.TABLE)
 BLOCKS_EVERYONE: Final = Lock(LockImpact.EVERYONE, LockScope.TABLE)
-
-
-@frozen(kw_only=True)
-class OperationSpec:
-    """An operation: its purpose, its lock, and what remains after a cancel."""
-
-    summary: str
-    lock: Lock
-    after_cancel: str
-    writes: bool = True
-    is_repeatable: bool = True
-    needs_confirmation: str = ""
 
 
 SPECS: Final[Mapping[Operation, OperationSpec]] = {
@@ -80,12 +67,6 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
 }
 DEFAULT_OPERATIONS: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
 OFFLINE_REINDEX: Final = "with --offline blocks writers, and nearly all readers, of each table"
-
-
-def operation_infos() -> tuple[OperationInfo, ...]:
-    return tuple(
-        OperationInfo(operation=operation, summary=spec.summary, lock=spec.lock) for operation, spec in SPECS.items()
-    )
 
 
 def conflict_level(operation: Operation, options: ServerOptions) -> str:

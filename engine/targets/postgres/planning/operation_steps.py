@@ -9,6 +9,7 @@ from engine.domain.humanize import counted
 from engine.domain.requests import IndexCleanup, Operation, Options, ServerOptions
 from engine.domain.steps import MAX_FINDINGS
 from engine.targets.lock_impact import Lock
+from engine.targets.plans import longest_first
 from engine.targets.postgres.connection.names import literal, qualified, quote
 from engine.targets.postgres.planning.costs import STEP_OVERHEAD, weight
 from engine.targets.postgres.planning.operation_specs import BLOCKS_MAINTENANCE, BLOCKS_NOBODY, BLOCKS_WRITERS, SPECS
@@ -69,7 +70,7 @@ def vacuum_steps(
         )
         for table in whole
     ]
-    return _longest_first(steps)
+    return longest_first(steps)
 
 
 def _table_step(
@@ -195,7 +196,7 @@ def analyze_steps(tables: Iterable[Table], options: Options, version: int, reaso
             )
             for table in wanted
         ]
-        steps += _longest_first(of_stage)
+        steps += longest_first(of_stage)
     return steps
 
 
@@ -240,7 +241,7 @@ def reindex_steps(
         )
         for index in indexes
     ]
-    return _longest_first(steps)
+    return longest_first(steps)
 
 
 def rewrite_steps(operation: Operation, tables: Iterable[Table], options: Options, version: int) -> list[PgStep]:
@@ -274,7 +275,7 @@ def rewrite_steps(operation: Operation, tables: Iterable[Table], options: Option
                 subject=_table(table),
             )
         )
-    return _longest_first(steps)
+    return longest_first(steps)
 
 
 def drop_steps(leftovers: Iterable[Index]) -> list[PgStep]:
@@ -305,10 +306,10 @@ def check_steps(
     check, trees = quote(extension_schema), [index for index in indexes if index.method == "btree"]
     whole = [table for table in tables if not table.is_partitioned] if version >= 140_000 else []
     return [
-        *_longest_first([_toast_check(table, check) for table in whole if table.toast_pages is not None]),
-        *_longest_first([_tree_check(index, check, full=full) for index in trees if index.of_toast]),
-        *_longest_first([_heap_check(table, check, full=full) for table in whole]),
-        *_longest_first([_tree_check(index, check, full=full) for index in trees if not index.of_toast]),
+        *longest_first([_toast_check(table, check) for table in whole if table.toast_pages is not None]),
+        *longest_first([_tree_check(index, check, full=full) for index in trees if index.of_toast]),
+        *longest_first([_heap_check(table, check, full=full) for table in whole]),
+        *longest_first([_tree_check(index, check, full=full) for index in trees if not index.of_toast]),
     ]
 
 
@@ -427,7 +428,3 @@ def _speed(options: Options) -> tuple[tuple[str, str], ...]:
     delay = {"gentle": "10", "normal": "2"}.get(options.server.speed)
     limit = {"gentle": "200", "normal": "400"}.get(options.server.speed)
     return (("vacuum_cost_delay", f"{delay}ms"), ("vacuum_cost_limit", str(limit))) if delay else ()
-
-
-def _longest_first(steps: list[PgStep]) -> list[PgStep]:
-    return sorted(steps, key=lambda step: (-(step.weight or 0), step.object))

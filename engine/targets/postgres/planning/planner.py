@@ -11,6 +11,7 @@ from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel, Operation, Options
+from engine.targets.plans import OperationPlan
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.planning import operation_steps
@@ -22,7 +23,6 @@ from engine.targets.postgres.reading.ages import aged_tables
 from engine.targets.postgres.reading.collations import CollationRebuild, collation_rebuild, drifts
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import Index, Table
-from engine.targets.protocol import OperationPlan
 
 _Relation = TypeVar("_Relation", Table, Index)
 

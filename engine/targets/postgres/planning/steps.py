@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from engine.domain.frozen import frozen
-from engine.targets.protocol import PlannedStep
+from engine.targets.plans import PlannedStep
 
 
 class Method(StrEnum):

@@ -10,13 +10,14 @@ import psycopg
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel
-from engine.domain.statuses import Reason, Status
+from engine.domain.statuses import Status
 from engine.domain.steps import Facts
+from engine.targets.check_results import CHECK_AGAIN, REBUILD_INDEXES, check_facts, check_result
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading.truncated_files import TruncatedFile
 from engine.targets.postgres.running.statement import Answer
-from engine.targets.protocol import StepResult
+from engine.targets.step_execution import StepResult
 
 
 @frozen
@@ -49,7 +50,7 @@ def finding_of_error(step: PgStep, error: psycopg.Error, damaged: DamagedObject)
     """The result of a check that the server aborted because of damage."""
     while_reading = "" if damaged.name == step.object else f" (found while {step.object} was compared with it)"
     finding = f"{damaged.name}: {errors.message_with_detail(error)}{while_reading}"
-    return _found([finding])
+    return check_result([finding])
 
 
 def with_truncated_files(step: PgStep, result: StepResult, lost: Sequence[TruncatedFile]) -> StepResult:
@@ -57,23 +58,12 @@ def with_truncated_files(step: PgStep, result: StepResult, lost: Sequence[Trunca
     certain = [one.in_words(step.object) for one in lost if one.was_counted_here]
     warnings = [one.in_words(step.object) for one in lost if not one.was_counted_here]
     if certain:
-        result = _found([*result.findings, *certain])
+        result = check_result([*result.findings, *certain])
     return replace(result, warnings=(*result.warnings, *warnings))
 
 
 def findings_in_rows(step: PgStep, answer: Answer) -> StepResult:
-    return _found([f"{step.object}: block {block}, row {row}: {message}" for block, row, message in answer.rows])
-
-
-def _found(findings: Sequence[str]) -> StepResult:
-    return StepResult(
-        status=Status.FAILED,
-        error=listed(findings, 1),
-        reason=Reason.OPERATION_ERROR,
-        findings=tuple(findings),
-        error_is_finding=True,
-        effect={"findings": len(findings)},
-    )
+    return check_result([f"{step.object}: block {block}, row {row}: {message}" for block, row, message in answer.rows])
 
 
 def remedy(indexes: Sequence[str], tables: Sequence[str]) -> str:
@@ -84,10 +74,10 @@ def remedy(indexes: Sequence[str], tables: Sequence[str]) -> str:
             f"{listed(tables, 3)} {'are' if several else 'is'} damaged, and no operation puts that right: restore"
             f" {'them' if several else 'it'} from a backup. Without one, save with pg_dump what can still be read, then"
             " remove the damaged rows with the extension pg_surgery (heap_force_kill). Examine the"
-            " disk and the memory of the server. Then check again."
+            f" disk and the memory of the server. {CHECK_AGAIN}"
         )
     if indexes:
-        return "Run reindex, which rebuilds damaged indexes from their tables (REINDEX). Then check again."
+        return f"{REBUILD_INDEXES} {CHECK_AGAIN}"
     return ""
 
 
@@ -101,7 +91,7 @@ class Checks:
         self._damage: str | None = None
         self._doubtful: set[str] = set()
         """Tables with damage in something that other checks compare with."""
-        self._through = 0
+        self._through = self._findings = 0
 
     def command_of(self, step: PgStep) -> str:
         """The command of a step, without the comparison if the other side is known to be damaged."""
@@ -114,6 +104,7 @@ class Checks:
         table = step.subject.table if step.subject is not None else step.object
         # A dropped object is skipped, and counts as checked.
         self._through += result.status in {Status.COMPLETED, Status.SKIPPED} or bool(result.findings)
+        self._findings += len(result.findings)
         if not result.findings:
             return
         if damaged.is_index:
@@ -133,12 +124,12 @@ class Checks:
 
     def facts(self) -> Facts:
         tables, indexes = tuple(self._tables), tuple(self._indexes)
-        return {
-            "findings": 0,
-            "level": self._level.value,
-            "damaged_indexes": indexes,
-            "damaged_tables": tables,
-            "damage": self._damage,
-            "remedy": remedy(indexes, tables),
-            "complete": self._through >= self._planned,
-        }
+        return check_facts(
+            level=self._level,
+            findings=self._findings,
+            damage=self._damage,
+            remedy=remedy(indexes, tables),
+            complete=self._through >= self._planned,
+            indexes=indexes,
+            tables=tables,
+        )

@@ -29,7 +29,7 @@ from engine.targets.postgres.running.size_tracker import SizeTracker
 from engine.targets.postgres.running.statement import Answer, Notice
 from engine.targets.postgres.running.stop_signal import StopSignals
 from engine.targets.postgres.running.wait_limits import CONCURRENT, WaitLimits
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 
 WHOLE_DATABASE: Final = Subject(oid=0, schema="", name="", table="")
 

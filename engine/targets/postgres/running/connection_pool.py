@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 
@@ -17,7 +17,8 @@ from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.running.outage import Outage
 from engine.targets.postgres.running.statement import Statements
-from engine.targets.protocol import StepContext, StepProgress
+from engine.targets.step_execution import StepContext, StepProgress
+from engine.targets.waits import first_of
 
 GROW_AGAIN_AFTER: Final = 60.0
 """Seconds until the pool tries to grow again after the server refused a connection."""
@@ -185,7 +186,7 @@ class ConnectionPool:
             return await self._connect()
         opening = asyncio.ensure_future(self._connect())
         try:
-            await _first_event(opening, context.cancel, context.window.closed)
+            await first_of(context.cancel, context.window.closed, task=opening)
         finally:
             if not opening.done():
                 opening.cancel()
@@ -197,9 +198,8 @@ class ConnectionPool:
     async def _wait_for_change(self, context: StepContext) -> None:
         """Or until the pool may grow again."""
         context.report(StepProgress(phase="waiting for a connection", waits_for=WaitsFor.SERVER))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._full_until - time.monotonic()):
-                await _first_event(None, self._changed, context.cancel, context.window.closed)
+        left = max(self._full_until - time.monotonic(), 0.0)
+        await first_of(self._changed, context.cancel, context.window.closed, timeout=left)
 
     def _take(self, opened: tuple[Connection, Server]) -> None:
         """Add a new connection for the step that needs it first."""
@@ -225,13 +225,3 @@ class ConnectionPool:
                 if not answers:
                     await self._drop(pooled)
         return None
-
-
-async def _first_event(task: asyncio.Future[Any] | None, *events: asyncio.Event) -> None:
-    """Wait until the task is over, or one of the events is set."""
-    waits = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        await asyncio.wait({*waits, *filter(None, [task])}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

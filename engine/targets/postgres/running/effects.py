@@ -10,7 +10,7 @@ from engine.domain.steps import Facts
 from engine.targets.postgres.planning.operation_steps import PAGE
 from engine.targets.postgres.running.checking import Checks
 from engine.targets.postgres.running.statement import Notice
-from engine.targets.protocol import StepResult
+from engine.targets.step_execution import StepResult
 
 _VACUUMED: Final = re.compile(r"^tuples: (\d+) removed, \d+ remain, (\d+) are dead but not yet removable", re.MULTILINE)
 _PAGES: Final = re.compile(r"^pages: (\d+) removed, \d+ remain", re.MULTILINE)
@@ -77,7 +77,7 @@ class Totals:
 
     def add(self, result: StepResult) -> None:
         effect = result.effect or {}
-        for name in ("rows_removed", "rows_kept", "pages_removed", "findings"):
+        for name in ("rows_removed", "rows_kept", "pages_removed"):
             if isinstance(number := effect.get(name), int):
                 self._add(name, number)
         before, after = effect.get("size_before"), effect.get("size")

@@ -18,7 +18,7 @@ from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.progress import VIEWS, Progress
 from engine.targets.postgres.running.stop_signal import StopSignal
 from engine.targets.postgres.running.wait_limits import WaitLimits
-from engine.targets.protocol import StepProgress
+from engine.targets.step_execution import StepProgress
 
 INTERVAL: Final = 0.2
 FIRST_POLL_AFTER: Final = 0.1

@@ -12,7 +12,8 @@ from typing import Final, Generic, TypeVar
 from engine.domain.errors import ServerStartingError, ServerUnavailableError, TargetError, TooManyConnectionsError
 from engine.domain.humanize import span
 from engine.domain.steps import WaitsFor
-from engine.targets.protocol import StepContext, StepProgress
+from engine.targets.step_execution import StepContext, StepProgress
+from engine.targets.waits import first_of
 
 _T = TypeVar("_T")
 BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
@@ -54,13 +55,10 @@ class Outage(Generic[_T]):
             self._trying = asyncio.create_task(self._try(error), name="dbtend-postgres-reconnect")
         elif self._last_progress is not None:
             context.report(self._last_progress)
-        stops = [asyncio.create_task(event.wait()) for event in (context.cancel, context.window.closed)]
         try:
-            await asyncio.wait({self._trying, *stops}, return_when=asyncio.FIRST_COMPLETED)
+            await first_of(context.cancel, context.window.closed, task=self._trying)
         finally:
             self._waiting.remove(context)
-            for stop in stops:
-                stop.cancel()
             if not self._waiting:
                 await self.end()
         if self.error is not None:

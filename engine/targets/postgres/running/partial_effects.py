@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from engine.domain.humanize import counted, listed
 from engine.domain.statuses import Reason
+from engine.targets.check_results import CHECK_UNFINISHED
 from engine.targets.postgres.planning.steps import Method, Model, PgStep
 from engine.targets.postgres.running.invalid_indexes import Removal
 from engine.targets.postgres.running.statement import Answer
-
-NOTHING_CHANGED: Final = "nothing changed"
+from engine.targets.step_execution import NOTHING_CHANGED
 
 
 def never_had_lock(step: PgStep, answer: Answer, *, was_seen_waiting: bool) -> bool:
@@ -43,7 +42,7 @@ def partial_effect(step: PgStep, reason: Reason | None, removals: Sequence[Remov
         case Method.DROP_LEFTOVER:
             return "the invalid index stays"
         case Method.CHECK:
-            return "not completed; a check changes nothing"
+            return CHECK_UNFINISHED
         case Method.STATISTICS | Method.RECORD_VERSION:
             return "the next run does it"
 

@@ -2,8 +2,6 @@
 
 The work is cut into stages, weighed by their expected cost. A stage without progress of its own is assumed to run as
 fast as the stages before it, ever slower towards its end. The duration of an earlier run counts, too, if it is known.
-The reported fraction is extrapolated to the moment of reading. It never goes back, and never
-reaches the end.
 """
 
 from __future__ import annotations
@@ -16,16 +14,16 @@ from typing import Any, Final
 from engine.domain.steps import WAITING, WaitsFor
 from engine.targets.postgres.planning import costs
 from engine.targets.postgres.planning.steps import Model, Subject
-from engine.targets.protocol import StepProgress
+from engine.targets.progress import ReportedFraction, look_ahead
+from engine.targets.step_execution import StepProgress
 
 Row = Mapping[str, Any]
 VIEWS: Final = ("vacuum", "analyze", "cluster", "create_index", "repack")
-MOST: Final = 0.995
 
 _OF_TRANSACTIONS: Final = frozenset({"virtualxid", "transactionid"})
 
-_LOOKAHEAD: Final = 0.2
-"""Seconds. The average age of a report when it is read."""
+_REPORT_AGE: Final = 0.2
+"""Seconds."""
 _LINEAR_UNTIL: Final = 0.8
 """Up to this share, estimates by time are linear."""
 _HISTORY_WEIGHT: Final = 2 / 3
@@ -46,7 +44,7 @@ class Progress:
         self._done_before = 0.0
         """The work done when the stage began."""
         self._modelled: float | None = None
-        self._fraction: float | None = None
+        self._fraction = ReportedFraction()
 
     # Computed late: most steps end before their first poll.
     @cached_property
@@ -73,18 +71,18 @@ class Progress:
         waits_for = None
         if row.get("wait_event_type") == "Lock":
             waits_for, phase = _waiting(row)
-        elif (seen := self._seen(now - self._began)) is not None:
-            self._fraction = max(self._fraction or 0.0, min(seen, MOST))
-        return StepProgress(fraction=self._fraction, phase=phase or None, waits_for=waits_for)
+        else:
+            self._fraction.update(self._seen(now - self._began))
+        return StepProgress(fraction=self._fraction.value, phase=phase or None, waits_for=waits_for)
 
     def _seen(self, elapsed: float) -> float | None:
         """The fraction from server progress and earlier duration, extrapolated to the time of reading."""
         modelled = self._modelled
         if modelled is not None:
-            modelled = min(modelled * (1 + _LOOKAHEAD / max(elapsed, _LOOKAHEAD)), (1 + modelled) / 2)
+            modelled = min(look_ahead(modelled, elapsed, _REPORT_AGE), (1 + modelled) / 2)
         if not self._seconds:
             return modelled
-        by_time = approach_end((elapsed + _LOOKAHEAD) / self._seconds)
+        by_time = approach_end((elapsed + _REPORT_AGE) / self._seconds)
         return by_time if modelled is None else _HISTORY_WEIGHT * by_time + (1 - _HISTORY_WEIGHT) * modelled
 
     def _enter(self, stage: str, now: float) -> None:

@@ -14,7 +14,7 @@ from engine.targets.postgres.running import checking
 from engine.targets.postgres.running.checking import DamagedObject
 from engine.targets.postgres.running.statement import Answer, Notice
 from engine.targets.postgres.running.wait_limits import WaitLimits
-from engine.targets.protocol import StepResult
+from engine.targets.step_execution import StepResult
 
 
 def step_result(

@@ -26,7 +26,7 @@ from engine.targets.postgres.running.partial_effects import never_had_lock, part
 from engine.targets.postgres.running.result import step_result
 from engine.targets.postgres.running.size_tracker import SizeTracker
 from engine.targets.postgres.running.statement import Answer
-from engine.targets.protocol import StepContext, StepProgress, StepResult
+from engine.targets.step_execution import StepContext, StepProgress, StepResult
 
 MOST_ATTEMPTS: Final = 3
 """How often a step begins that gives way to others."""
@@ -92,7 +92,7 @@ class ResultCollector:
         result = replace(result, warnings=(*result.warnings, *cleanup.warnings), undropped=cleanup.undropped)
         if cleanup.undropped:  # for recovery, if this process dies before it drops them: see `orphan_cleanup`
             result = replace(result, effect={**(result.effect or {}), "method": step.method})
-        if result.status in {Status.CANCELLED, Status.FAILED} and not result.findings:
+        if result.may_leave_something:
             only_waited = never_had_lock(step, answer, was_seen_waiting=watched.only_waited)
             left = partial_effect(step, result.reason, cleanup.removals, only_waited=only_waited)
             result = replace(result, left=left)

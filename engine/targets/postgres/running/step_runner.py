@@ -19,7 +19,7 @@ from engine.targets.postgres.running.effects import Totals
 from engine.targets.postgres.running.invalid_index_cleanup import InvalidIndexCleanup
 from engine.targets.postgres.running.invalid_indexes import NoLeftoverError
 from engine.targets.postgres.running.result_collector import ResultCollector
-from engine.targets.protocol import StepContext, StepResult
+from engine.targets.step_execution import StepContext, StepResult, failed_by
 
 
 class StepRunner:
@@ -65,7 +65,7 @@ class StepRunner:
                 return _not_begun(self._pool.error)
             if context.cancel.is_set():
                 return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
-            result = StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
+            result = failed_by(error)
         except psycopg.Error as error:
             why = explain(error, is_closed=True, waited=self._lock_timeout)
             result = StepResult(status=Status.FAILED, error=why)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 import psycopg
@@ -14,7 +13,8 @@ from engine.targets.postgres.connection.errors import said
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.reading import load_query
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.protocol import StepContext, StepProgress
+from engine.targets.step_execution import StepContext, StepProgress
+from engine.targets.waits import first_of
 
 POLL_EVERY: Final = 1.0
 """Seconds between two checks."""
@@ -40,10 +40,7 @@ async def wait_while_throttled(reader: Reader, options: ServerOptions, context: 
     stops = context.cancel, context.window.closed
     while not any(stop.is_set() for stop in stops) and (why := await throttled_by(reader, options)):
         context.report(StepProgress(phase=f"{PAUSED}: {why}", waits_for=WaitsFor.LOAD))
-        events = [asyncio.create_task(event.wait()) for event in stops]
-        await asyncio.wait(events, timeout=POLL_EVERY, return_when=asyncio.FIRST_COMPLETED)
-        for event in events:
-            event.cancel()
+        await first_of(*stops, timeout=POLL_EVERY)
 
 
 async def throttled_by(reader: Reader, options: ServerOptions) -> str:

@@ -8,6 +8,8 @@ import unicodedata
 from typing import Final
 from urllib.parse import quote as percent_encoded
 
+from engine.targets.quoting import enclosed
+
 _LOWER_CASE: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -15,7 +17,7 @@ def quote(name: str) -> str:
     """`name` as an SQL identifier, whatever it contains. Raises ValueError for a NUL, which SQL cannot hold."""
     if "\0" in name:
         raise ValueError("an SQL name cannot contain a NUL character")
-    return '"' + name.replace('"', '""') + '"'
+    return enclosed(name, '"')
 
 
 def folded(name: str) -> str:
@@ -32,7 +34,7 @@ def literal(text: str) -> str:
         raise ValueError("an SQL string cannot contain a NUL character")
     if any(unicodedata.category(char) == "Cs" for char in text):
         return f"CAST(x'{os.fsencode(text).hex()}' AS TEXT)"
-    return "'" + text.replace("'", "''") + "'"
+    return enclosed(text, "'")
 
 
 def target_url(path: str) -> str:

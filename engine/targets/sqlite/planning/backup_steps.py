@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from engine.domain.humanize import size
 from engine.domain.requests import Operation
-from engine.domain.steps import WHOLE
 from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.planning import costs
-from engine.targets.sqlite.planning.operation_specs import BLOCKS_NOBODY, OFFERS
-from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.planning.operation_specs import BLOCKS_NOBODY
+from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
 from engine.targets.sqlite.system.space import Need
 from engine.targets.sqlite.system.unfinished_backup import copy_in
 
@@ -38,7 +37,6 @@ def backup_steps(
 ) -> list[SqliteStep]:
     """`unfinished`: the directory of the copy until it is checked. `numbered`: use the next free number if
     `destination` is taken by then. `written_twice`: that directory is on another file system than `destination`."""
-    offer = OFFERS[Operation.BACKUP]
     directory, place = str(Path(destination).parent), str(Path(unfinished).parent)
     made = "" if place == directory else f", in {place} until it is complete, because others can change {directory}"
     needs = (
@@ -46,13 +44,10 @@ def backup_steps(
         *([Need(directory, summary.used, "the copy at its destination")] if written_twice else []),
     )
     sets_wal = ", sets its journal mode to wal" if summary.is_wal else ""
-    copy = SqliteStep(
-        method=Method.COPY,
-        object=WHOLE,
-        command=f"VACUUM main INTO {literal(copy_in(unfinished))}",
-        reason=f"copies {size(summary.used)}, without free pages{made}",
-        lock=offer.lock(wal=summary.is_wal),
-        after_cancel=offer.after_cancel,
+    command = f"VACUUM main INTO {literal(copy_in(unfinished))}"
+    reason = f"copies {size(summary.used)}, without free pages{made}"
+    copy = replace(
+        step_of(Operation.BACKUP, summary, Method.COPY, command, reason),
         disk_needed=sum(need.bytes for need in needs),
         estimate=costs.copy(summary.used, summary.tables + summary.indexes).seconds,
         needs=needs,

@@ -11,11 +11,11 @@ from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import WHOLE
+from engine.targets.plans import longest_first
 from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.planning import costs, grouping
 from engine.targets.sqlite.planning.costs import Cost
-from engine.targets.sqlite.planning.operation_specs import OFFERS
-from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.reading.catalog import Summary, Table
@@ -84,7 +84,7 @@ def steps_of_parts(
                 settings=(WITH_CHECKS if part.constraints else IGNORE_CHECKS,),
             )
         )
-    return [*_longest_first(steps), *([_foreign_keys(step, tables, keys)] if foreign_keys else [])]
+    return [*longest_first(steps), *([_foreign_keys(step, tables, keys)] if foreign_keys else [])]
 
 
 def check_steps(
@@ -113,7 +113,7 @@ def check_steps(
             )
             for table in tables
         ]
-        return _longest_first(parts)
+        return longest_first(parts)
     if level is CheckLevel.QUICK:
         return [_costing(step, costs.quick_check(tables, summary.pages)), foreign_keys]
     indexed = [table for table in tables if table.indexes]
@@ -140,7 +140,7 @@ def check_steps(
         why = "small tables, one after the other"
         together = grouping.together(group, "table", why, usual=usual, like=step)
         parts.append(replace(together, method=Method.CHECK, after_cancel=step.after_cancel))
-    return [*_longest_first(parts), _costing(step, costs.quick_check(tables, summary.pages)), foreign_keys]
+    return [*longest_first(parts), _costing(step, costs.quick_check(tables, summary.pages)), foreign_keys]
 
 
 def _is_worth_parting(whole: SqliteStep, parts: int, summary: Summary) -> bool:
@@ -151,14 +151,8 @@ def _is_worth_parting(whole: SqliteStep, parts: int, summary: Summary) -> bool:
 
 def _step(summary: Summary) -> SqliteStep:
     """A quick check of the whole; any other is the same with a few differences."""
-    return SqliteStep(
-        method=Method.CHECK,
-        object=WHOLE,
-        command="PRAGMA main.quick_check",
-        reason="checks the structure of every page, types and constraints",
-        lock=OFFERS[Operation.CHECK].lock(wal=summary.is_wal),
-        after_cancel=OFFERS[Operation.CHECK].after_cancel,
-    )
+    reason = "checks the structure of every page, types and constraints"
+    return step_of(Operation.CHECK, summary, Method.CHECK, "PRAGMA main.quick_check", reason)
 
 
 def _foreign_keys(step: SqliteStep, tables: Sequence[Table], keys: Mapping[str, int]) -> SqliteStep:
@@ -181,11 +175,6 @@ def _pages_of(table: Table, cells: int, summary: Summary) -> int:
 
 def _cells(table: Table) -> int:
     return (table.rows or 0) * (table.columns + sum(index.columns for index in table.indexes))
-
-
-def _longest_first(steps: Sequence[SqliteStep]) -> list[SqliteStep]:
-    """So that of several at once none is left over, alone, at the end."""
-    return sorted(steps, key=lambda step: step.estimate or 0.0, reverse=True)
 
 
 def reads_as_number(name: str) -> bool:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import Operation
 from engine.targets.lock_impact import NO_LOCK, Lock, LockImpact
-from engine.targets.target_info import OperationInfo
+from engine.targets.operation_specs import OperationSpec
 
 BLOCKS_NOBODY: Final = NO_LOCK
 BLOCKS_WRITERS: Final = Lock(LockImpact.WRITERS)
@@ -18,90 +17,80 @@ BLOCKS_EVERYONE: Final = Lock(LockImpact.EVERYONE)
 BLOCKS_READERS_AT_END: Final = Lock(LockImpact.READERS_AT_THE_END)
 BLOCKS_WRITERS_BRIEFLY: Final = Lock(LockImpact.NONE, momentary=LockImpact.WRITERS)
 BLOCKS_READERS_BRIEFLY: Final = Lock(LockImpact.NONE, momentary=LockImpact.READERS_AT_THE_END)
-
-
-@frozen(kw_only=True)
-class OperationSpec:
-    """An operation: its purpose, and its lock in WAL mode and with a rollback journal."""
-
-    summary: str
-    wal: Lock
-    rollback: Lock
-    after_cancel: str
-    writes: bool = True
-
-    def lock(self, *, wal: bool) -> Lock:
-        return self.wal if wal else self.rollback
-
-
-OFFERS: Final[Mapping[Operation, OperationSpec]] = {
+SPECS: Final[Mapping[Operation, OperationSpec]] = {
     Operation.VACUUM: OperationSpec(
         summary="rewrites the file without free pages, so that it shrinks",
-        wal=BLOCKS_WRITERS,
-        rollback=BLOCKS_EVERYONE,
+        lock=BLOCKS_WRITERS,
         after_cancel="nothing changed while it copies; once it writes back, it cannot stop",
+        by_object=False,
     ),
     Operation.ANALYZE: OperationSpec(
         summary="collects statistics on tables and indexes for the query planner",
-        wal=BLOCKS_WRITERS,
-        rollback=BLOCKS_READERS_AT_END,
+        lock=BLOCKS_WRITERS,
         after_cancel="the tables done so far have new statistics, the others their old ones",
     ),
     Operation.REINDEX: OperationSpec(
         summary="rebuilds every index from its table",
-        wal=BLOCKS_WRITERS,
-        rollback=BLOCKS_READERS_AT_END,
+        lock=BLOCKS_WRITERS,
         after_cancel="the indexes rebuilt so far stay rebuilt, the others are unchanged",
     ),
     Operation.OPTIMIZE: OperationSpec(
         summary="renews the statistics of the tables that need it",
-        wal=BLOCKS_WRITERS,
-        rollback=BLOCKS_READERS_AT_END,
+        lock=BLOCKS_WRITERS,
         after_cancel="the old statistics stay",
+        by_object=False,
     ),
     Operation.CHECK: OperationSpec(
         summary="looks for damage: in the file, in indexes, in constraints and foreign keys",
-        wal=BLOCKS_NOBODY,
-        rollback=BLOCKS_WRITERS_AND_THOSE_BEHIND,
+        lock=BLOCKS_NOBODY,
         after_cancel="a check changes nothing",
         writes=False,
     ),
     Operation.CHECKPOINT: OperationSpec(
         summary="writes the write-ahead log back into the file, and empties it",
-        wal=BLOCKS_WRITERS,
-        rollback=BLOCKS_NOBODY,
+        lock=BLOCKS_WRITERS,
         after_cancel="pages written back so far stay written back",
+        by_object=False,
     ),
     Operation.INCREMENTAL_VACUUM: OperationSpec(
         summary="gives free pages back little by little, where auto_vacuum is incremental",
-        wal=BLOCKS_WRITERS_BRIEFLY,
-        rollback=BLOCKS_READERS_BRIEFLY,
+        lock=BLOCKS_WRITERS_BRIEFLY,
         after_cancel="the pages given back so far stay given back",
+        by_object=False,
     ),
     Operation.FTS_OPTIMIZE: OperationSpec(
         summary="merges the segments of full-text indexes (FTS5), step by step",
-        wal=BLOCKS_WRITERS_BRIEFLY,
-        rollback=BLOCKS_READERS_BRIEFLY,
+        lock=BLOCKS_WRITERS_BRIEFLY,
         after_cancel="the merges done so far stay done",
+        by_object=False,
     ),
     Operation.BACKUP: OperationSpec(
         summary="writes a compact, checked copy into a new file",
-        wal=BLOCKS_NOBODY,
-        rollback=BLOCKS_WRITERS_AND_THOSE_BEHIND,
+        lock=BLOCKS_NOBODY,
         after_cancel="the unfinished copy is removed",
         writes=False,
+        by_object=False,
     ),
 }
-BY_OBJECT: Final = (Operation.ANALYZE, Operation.REINDEX, Operation.CHECK)
+"""With the lock in WAL mode."""
+ROLLBACK_JOURNAL_LOCKS: Final[Mapping[Operation, Lock]] = {
+    Operation.VACUUM: BLOCKS_EVERYONE,
+    Operation.ANALYZE: BLOCKS_READERS_AT_END,
+    Operation.REINDEX: BLOCKS_READERS_AT_END,
+    Operation.OPTIMIZE: BLOCKS_READERS_AT_END,
+    Operation.CHECK: BLOCKS_WRITERS_AND_THOSE_BEHIND,
+    Operation.CHECKPOINT: BLOCKS_NOBODY,
+    Operation.INCREMENTAL_VACUUM: BLOCKS_READERS_BRIEFLY,
+    Operation.FTS_OPTIMIZE: BLOCKS_READERS_BRIEFLY,
+    Operation.BACKUP: BLOCKS_WRITERS_AND_THOSE_BEHIND,
+}
+"""The locks where the database is not in WAL mode."""
 DEFAULT_OPERATIONS: Final = (Operation.VACUUM, Operation.ANALYZE)
 """No REINDEX, as VACUUM packs indexes too; no optimize, as ANALYZE renews all statistics."""
 
 
-def operation_infos(*, wal: bool) -> tuple[OperationInfo, ...]:
-    return tuple(
-        OperationInfo(operation=operation, summary=offer.summary, lock=offer.lock(wal=wal))
-        for operation, offer in OFFERS.items()
-    )
+def lock_of(operation: Operation, *, wal: bool) -> Lock:
+    return SPECS[operation].lock if wal else ROLLBACK_JOURNAL_LOCKS[operation]
 
 
 _ON_DAMAGED_INDEXES: Final[Mapping[Operation, str]] = {
@@ -113,7 +102,7 @@ _ON_DAMAGED_INDEXES: Final[Mapping[Operation, str]] = {
 
 def damage_warnings(operations: Sequence[Operation], found: str) -> tuple[str, ...]:
     """Warnings about damage beyond indexes; `found`: the finding."""
-    if any(OFFERS[operation].writes for operation in operations):
+    if any(SPECS[operation].writes for operation in operations):
         return (f"{found}: writing to a damaged file can make it worse",)
     return ()
 

@@ -13,8 +13,8 @@ from engine.domain.steps import WHOLE
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import costs, grouping
 from engine.targets.sqlite.planning.grouping import Part
-from engine.targets.sqlite.planning.operation_specs import BLOCKS_WRITERS, OFFERS
-from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.planning.operation_specs import BLOCKS_WRITERS, SPECS
+from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
 from engine.targets.sqlite.system.space import Need
 
 if TYPE_CHECKING:
@@ -53,18 +53,12 @@ def vacuum_steps(
     """`in_memory`: the copy goes there first, or into `temporary_directory`; None where there is none that can be used,
     which SQLite will find out. `fts_to_rebuild`: full-text indexes on tables whose rowids change. `may_renumber`: also
     rowids that are in use."""
-    lock = OFFERS[Operation.VACUUM].lock(wal=summary.is_wal)
     needs = [Need(str(Path(path).parent), summary.used, "the write-ahead log" if summary.is_wal else "the journal")]
     if temporary_directory is not None and not in_memory:
         needs.append(Need(temporary_directory, summary.used, "temporary files"))
-    vacuum = SqliteStep(
-        method=Method.VACUUM,
-        object=WHOLE,
-        command="VACUUM",
-        reason=_free_pages(summary),
+    vacuum = replace(
+        step_of(Operation.VACUUM, summary, Method.VACUUM, "VACUUM", _free_pages(summary)),
         by_advice=True,
-        lock=lock,
-        after_cancel=OFFERS[Operation.VACUUM].after_cancel,
         disk_needed=sum(need.bytes for need in needs),
         needs=tuple(needs),
         estimate=costs.vacuum(summary.used, summary.tables + summary.indexes, in_memory=in_memory).seconds,
@@ -78,7 +72,7 @@ def vacuum_steps(
             object=name,
             command=command,
             reason="rebuilt after VACUUM, which changes the rowids that this full-text index uses",
-            lock=lock,
+            lock=vacuum.lock,
             mandatory_follow_up=True,
             missing_effect=f"searches in {name} are wrong until {command} has run",
         )
@@ -120,7 +114,7 @@ def analyze_all_steps(summary: Summary, limit: int | None) -> list[SqliteStep]:
             _analyze(summary, limit),
             method=Method.ANALYZE,
             reason=reason,
-            after_cancel=OFFERS[Operation.OPTIMIZE].after_cancel,
+            after_cancel=SPECS[Operation.OPTIMIZE].after_cancel,
             estimate=cost.seconds,
         )
     ]
@@ -172,15 +166,9 @@ def analyze_steps(
 
 
 def _analyze(summary: Summary, limit: int | None) -> SqliteStep:
-    return SqliteStep(
-        method=Method.TRANSACTION,
-        object=WHOLE,
-        command="ANALYZE main",
-        reason="there is no table, so there is nothing to collect",
-        lock=OFFERS[Operation.ANALYZE].lock(wal=summary.is_wal),
-        after_cancel=OFFERS[Operation.ANALYZE].after_cancel,
-        settings=() if limit is None else (f"PRAGMA analysis_limit = {limit}",),
-    )
+    reason = "there is no table, so there is nothing to collect"
+    step = step_of(Operation.ANALYZE, summary, Method.TRANSACTION, "ANALYZE main", reason)
+    return step if limit is None else replace(step, settings=(f"PRAGMA analysis_limit = {limit}",))
 
 
 def _looking_at(limit: int | None) -> str:
@@ -208,15 +196,9 @@ def reindex_steps(
     """One step per index, so that each has its own outcome, or for many small ones. The schema is named because a bare
     `REINDEX "nocase"` would rebuild by collation and leave an index of that name alone. `tables`: with all indexes.
     `whole`: why no index is rebuilt on its own, if so. `failing`: the indexes that cannot be rebuilt."""
-    step = SqliteStep(
-        method=Method.TRANSACTION,
-        operation=Operation.REINDEX,
-        object=WHOLE,
-        command="REINDEX",
-        reason="there is no index, so there is nothing to rebuild",
-        lock=OFFERS[Operation.REINDEX].lock(wal=summary.is_wal),
-        after_cancel=OFFERS[Operation.REINDEX].after_cancel,
-    )
+    reason = "there is no index, so there is nothing to rebuild"
+    step = step_of(Operation.REINDEX, summary, Method.TRANSACTION, "REINDEX", reason)
+    step = replace(step, operation=Operation.REINDEX)
     if not indexes:
         return [step]
     sizes = _index_sizes(indexes, tables, summary)
@@ -292,18 +274,8 @@ def optimize_steps(tables: Sequence[Table], summary: Summary) -> list[SqliteStep
         reason += "; one ANALYZE for all of them, with the same limit"
     limit = optimize_limit(len(tables) + sum(len(table.indexes) for table in tables))
     most = (costs.analyze(replace(table, rows=limit)).seconds for table in unknown)
-    return [
-        SqliteStep(
-            method=Method.OPTIMIZE,
-            object=WHOLE,
-            command=OPTIMIZE,
-            reason=reason,
-            by_advice=True,
-            lock=OFFERS[Operation.OPTIMIZE].lock(wal=summary.is_wal),
-            after_cancel=OFFERS[Operation.OPTIMIZE].after_cancel,
-            estimate=_sum(most),
-        )
-    ]
+    step = step_of(Operation.OPTIMIZE, summary, Method.OPTIMIZE, OPTIMIZE, reason)
+    return [replace(step, by_advice=True, estimate=_sum(most))]
 
 
 def optimize_limit(btrees: int) -> int:
@@ -312,48 +284,28 @@ def optimize_limit(btrees: int) -> int:
 
 
 def checkpoint_steps(summary: Summary) -> list[SqliteStep]:
-    return [
-        SqliteStep(
-            method=Method.CHECKPOINT,
-            object=WHOLE,
-            command=CHECKPOINT,
-            reason=f"the write-ahead log is {f'{size(summary.wal_size)} long' if summary.wal_size else 'empty'}",
-            lock=BLOCKS_WRITERS,
-            after_cancel=OFFERS[Operation.CHECKPOINT].after_cancel,
-        )
-    ]
+    reason = f"the write-ahead log is {f'{size(summary.wal_size)} long' if summary.wal_size else 'empty'}"
+    return [step_of(Operation.CHECKPOINT, summary, Method.CHECKPOINT, CHECKPOINT, reason)]
 
 
 def incremental_vacuum_steps(summary: Summary) -> list[SqliteStep]:
-    free = summary.free_pages
+    free, command = summary.free_pages, f"PRAGMA main.incremental_vacuum({PAGES_AT_ONCE})"
+    reason = f"{counted(free, 'page')} free ({size(free * summary.page_size)}), {PAGES_AT_ONCE:,} at a time"
     return [
-        SqliteStep(
-            method=Method.INCREMENTAL,
-            object=WHOLE,
-            command=f"PRAGMA main.incremental_vacuum({PAGES_AT_ONCE})",
-            reason=f"{counted(free, 'page')} free ({size(free * summary.page_size)}), {PAGES_AT_ONCE:,} at a time",
-            lock=OFFERS[Operation.INCREMENTAL_VACUUM].lock(wal=summary.is_wal),
-            after_cancel=OFFERS[Operation.INCREMENTAL_VACUUM].after_cancel,
-        ),
+        step_of(Operation.INCREMENTAL_VACUUM, summary, Method.INCREMENTAL, command, reason),
         *log_written_back(summary, "in WAL mode the file shrinks when the log is written back"),
     ]
 
 
 def fts_optimize_steps(segments: Mapping[str, Segments | None], summary: Summary) -> list[SqliteStep]:
     """`segments`: those of each full-text index; None where they could not be looked at."""
-    steps = [
-        SqliteStep(
-            method=Method.MERGE,
-            object=name,
-            command="; ".join(merge_commands(name)),
-            reason=f"{'segments that cannot be counted' if known is None else counted(known.number, 'segment')}; "
-            "the second command repeats until nothing is left to merge",
-            lock=OFFERS[Operation.FTS_OPTIMIZE].lock(wal=summary.is_wal),
-            after_cancel=OFFERS[Operation.FTS_OPTIMIZE].after_cancel,
-            volume=0 if known is None else known.pages * CHANGES_A_PAGE,
-        )
-        for name, known in segments.items()
-    ]
+    steps = []
+    for name, known in segments.items():
+        number = "segments that cannot be counted" if known is None else counted(known.number, "segment")
+        reason = f"{number}; the second command repeats until nothing is left to merge"
+        command = "; ".join(merge_commands(name))
+        step = step_of(Operation.FTS_OPTIMIZE, summary, Method.MERGE, command, reason, name)
+        steps.append(replace(step, volume=0 if known is None else known.pages * CHANGES_A_PAGE))
     return [
         *steps,
         *log_written_back(summary, "in WAL mode the merged index is in the log until it is written back"),

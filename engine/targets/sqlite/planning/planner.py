@@ -13,7 +13,7 @@ from engine.domain.errors import UsageError
 from engine.domain.requests import Operation, Options
 from engine.domain.steps import WHOLE
 from engine.system.mounts import is_local
-from engine.targets.protocol import OperationPlan
+from engine.targets.plans import OperationPlan
 from engine.targets.sqlite.connection.names import folded, literal, quote
 from engine.targets.sqlite.planning import backup_steps, check_steps, operation_steps, preflight
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check, would_optimize
@@ -30,7 +30,7 @@ from engine.targets.sqlite.system.space import largest_shortfalls, least_free, s
 from engine.targets.sqlite.system.unfinished_backup import directory_for
 
 if TYPE_CHECKING:
-    from engine.targets.protocol import PlannedStep
+    from engine.targets.plans import PlannedStep
     from engine.targets.sqlite.planning.tuning import Tuning
     from engine.targets.sqlite.reading.catalog import Summary
     from engine.targets.sqlite.reading.reader import Reader

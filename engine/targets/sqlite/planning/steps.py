@@ -6,10 +6,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.frozen import frozen
-from engine.domain.requests import CheckLevel
-from engine.targets.protocol import PlannedStep
+from engine.domain.requests import CheckLevel, Operation
+from engine.domain.steps import WHOLE
+from engine.targets.plans import PlannedStep
+from engine.targets.sqlite.planning.operation_specs import SPECS, lock_of
 
 if TYPE_CHECKING:
+    from engine.targets.sqlite.reading.catalog import Summary
     from engine.targets.sqlite.system.space import Need
 
 
@@ -91,3 +94,17 @@ class SqliteStep(PlannedStep):
     """Whether the backup gets the next free number if its name is taken when it completes."""
     unfinished: str = ""
     """The directory of the unfinished copy."""
+
+
+def step_of(
+    operation: Operation, summary: Summary, method: Method, command: str, reason: str, name: str = WHOLE
+) -> SqliteStep:
+    """A step of the operation, with the lock in the current journal mode."""
+    return SqliteStep(
+        method=method,
+        object=name,
+        command=command,
+        reason=reason,
+        lock=lock_of(operation, wal=summary.is_wal),
+        after_cancel=SPECS[operation].after_cancel,
+    )

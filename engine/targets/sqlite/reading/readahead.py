@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from threading import Event
-from typing import Any
 
 from engine.targets.sqlite.connection.statement import wait_uncancelled
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.machine import available_memory
 from engine.targets.sqlite.system.page_cache import cached_share, descriptors, read_ahead, worth_reading_ahead
+from engine.targets.waits import first_of
 
 
 class Readahead:
@@ -42,12 +42,7 @@ class Readahead:
         """Wait until all of it has been read, or `cancel` is set."""
         if self._reading is None:
             return
-        cancelled = asyncio.ensure_future(cancel.wait())
-        waiting: set[asyncio.Future[Any]] = {self._reading, cancelled}
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            cancelled.cancel()
+        await first_of(cancel, task=self._reading)
 
     async def end(self) -> None:
         """Stop, and wait for it: while the thread reads, the connection that opened the file must not be closed."""

@@ -10,7 +10,6 @@ from typing import Any
 
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
-from engine.targets.protocol import StepResult
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_missing_code
 from engine.targets.sqlite.connection.metered import MeteredConnection
@@ -23,6 +22,7 @@ from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
+from engine.targets.step_execution import StepResult
 
 
 async def copy(work: Work) -> StepResult:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.domain.frozen import frozen
 from engine.domain.steps import MAX_FINDINGS
+from engine.targets.check_results import CHECK_AGAIN, REBUILD_INDEXES
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.running.damage_location import DamagedPlace
@@ -68,17 +69,17 @@ class Findings:
 def remedy(found: Findings) -> str:
     """What to do about the findings; "" where there are none."""
     if found.lost is not None:
-        return "Restore a backup, or save the readable data with sqlite3 and its .recover. Then check again."
+        return f"Restore a backup, or save the readable data with sqlite3 and its .recover. {CHECK_AGAIN}"
     actions = []
     if found.indexes:
-        actions.append("Run reindex, which rebuilds damaged indexes from their tables.")
+        actions.append(REBUILD_INDEXES)
     if found.orphans:
         actions.append(
             "PRAGMA foreign_key_check in sqlite3 lists the rows: delete them, or insert the missing parent rows."
         )
     elif found.broken_rule is not None:
         actions.append("Correct the named rows, in the application or with sqlite3: the data is wrong, not the file.")
-    return " ".join([*actions, "Then check again."]) if actions else ""
+    return " ".join([*actions, CHECK_AGAIN]) if actions else ""
 
 
 def parse_findings(

@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from engine.domain.statuses import Status
-from engine.domain.steps import MAX_FINDINGS, format_findings
-from engine.targets.protocol import StepResult
+from engine.domain.steps import MAX_FINDINGS
+from engine.targets.check_results import check_result
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_damage, is_mismatch, is_missing_code
 from engine.targets.sqlite.connection.names import literal
@@ -33,6 +32,7 @@ from engine.targets.sqlite.running.damage_location import (
     pages_without_tree,
 )
 from engine.targets.sqlite.running.work import Work
+from engine.targets.step_execution import StepResult
 
 MANY_FINDINGS: Final = 100_000
 """Enough findings to show whether all damage is in one page: one wrong byte can cause a hundred."""
@@ -166,14 +166,4 @@ async def _orphans(work: Work, command: str) -> Findings:
 
 def _result(work: Work, found: Findings) -> StepResult:
     work.findings = found
-    number = len(found.sentences)
-    if not number:
-        return StepResult(status=Status.COMPLETED, effect={"findings": 0})
-    more = "" if number == 1 else f", the first of {format_findings(number)}"
-    return StepResult(
-        status=Status.FAILED,
-        error=found.sentences[0] + more,
-        error_is_finding=True,
-        effect={"findings": number},
-        findings=found.sentences,
-    )
+    return check_result(found.sentences)

@@ -7,10 +7,11 @@ from typing import Final
 
 from engine.domain.humanize import counted
 from engine.domain.statuses import Status
-from engine.targets.protocol import StepProgress, StepResult
+from engine.targets.progress import ALMOST_ALL
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.planning import operation_steps
 from engine.targets.sqlite.running.work import Work
+from engine.targets.step_execution import StepProgress, StepResult
 
 PAUSE_BETWEEN_CHUNKS: Final = 0.02
 """Seconds in which another connection can take the lock."""
@@ -62,7 +63,7 @@ async def merge(work: Work) -> StepResult:
         pages, merges = pages + connection.total_changes - before, merges + 1
         work.partial_effect = f"{counted(merges, 'merge')} kept; more segments are left to merge"
         if work.step.volume:
-            work.context.report(StepProgress(fraction=min(pages / work.step.volume, 0.99)))
+            work.context.report(StepProgress(fraction=min(pages / work.step.volume, ALMOST_ALL)))
         command = next_command
         await asyncio.sleep(PAUSE_BETWEEN_CHUNKS)
     return StepResult(status=Status.CANCELLED)

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.statuses import Status
 from engine.domain.steps import Facts
+from engine.targets.check_results import check_facts
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.running.check_findings import Findings, remedy
 
 if TYPE_CHECKING:
-    from engine.targets.protocol import StepResult
     from engine.targets.sqlite.planning.steps import SqliteStep
     from engine.targets.sqlite.reading.catalog import Summary
     from engine.targets.sqlite.reading.reader import Reader
+    from engine.targets.step_execution import StepResult
 
 ALWAYS_MEASURED: Final = 64_000_000
 """Bytes: the largest database whose pages are all inspected before and after; takes some 20 ms."""
@@ -59,17 +60,7 @@ class Effects:
             case Operation.ANALYZE | Operation.OPTIMIZE:
                 return await self._statistics_facts()
             case Operation.CHECK if self._findings is not None:
-                return {
-                    "findings": len(self._findings.sentences),
-                    "damaged_indexes": self._findings.indexes,
-                    "damage": self._findings.lost,
-                    "broken_rule": self._findings.broken_rule,
-                    "orphans": self._findings.orphans,
-                    "remedy": remedy(self._findings),
-                    "level": self._check_level,
-                    "file": self._reader.opened.key,
-                    "complete": self._findings.complete and not self._checks_left,
-                }
+                return self._check_facts(self._findings)
             case Operation.FTS_OPTIMIZE:
                 segments = (await self._reader.fts_segments()).values()
                 return {"fts_segments": sum(known.number for known in segments if known is not None)}
@@ -79,6 +70,18 @@ class Effects:
                 return self._freed
             case _:
                 return {}
+
+    def _check_facts(self, found: Findings) -> Facts:
+        facts = check_facts(
+            level=self._check_level,
+            findings=len(found.sentences),
+            damage=found.lost,
+            remedy=remedy(found),
+            complete=found.complete and not self._checks_left,
+            indexes=found.indexes,
+        )
+        about_rows = {"broken_rule": found.broken_rule, "orphans": found.orphans}
+        return {**facts, **about_rows, "file": self._reader.opened.key}
 
     async def _measured(self, name: str, sql: str, summary: Summary) -> Facts:
         if summary.size > ALWAYS_MEASURED or not await self._reader.rows(catalog.HAS_DBSTAT):

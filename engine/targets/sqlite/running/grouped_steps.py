@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 from engine.domain.humanize import listed
 from engine.domain.statuses import Status
 from engine.domain.steps import Facts
-from engine.targets.protocol import StepResult
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_damage, is_of_object
 from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.planning import operation_steps
 from engine.targets.sqlite.reading import catalog
+from engine.targets.step_execution import StepResult
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Final
 
 from engine.domain.statuses import Reason, Status
-from engine.targets.protocol import StepResult
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.running import backup, checks, chunks, grouped_steps
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system.files import file_size
+from engine.targets.step_execution import StepResult
 
 
 async def transaction(work: Work) -> StepResult:

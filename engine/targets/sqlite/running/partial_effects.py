@@ -7,15 +7,16 @@ import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.humanize import NOT_BEGUN, size
+from engine.targets.check_results import CHECK_UNFINISHED
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.system.files import file_size
+from engine.targets.step_execution import NOTHING_CHANGED
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.running.work import Work
 
-NOTHING_CHANGED: Final = "nothing changed"
 COPY_REMOVED: Final = "the unfinished copy was removed"
 INSPECTION_LOCK_TIMEOUT: Final = 1.0
 """Seconds."""
@@ -33,7 +34,7 @@ async def partial_effect(work: Work) -> str:
         case Method.INCREMENTAL | Method.MERGE:
             return work.partial_effect or NOTHING_CHANGED
         case Method.CHECK | Method.FOREIGN_KEYS:
-            return "the check did not finish; it changes nothing"
+            return CHECK_UNFINISHED
         case Method.CHECKPOINT:
             return f"the write-ahead log is {size(file_size(work.path + '-wal'))} long"
         case Method.COPY | Method.COPY_CHECK:

@@ -1,8 +1,4 @@
-"""How far a statement is, from counters that are read while it runs: pure models of what SQLite does.
-
-A model takes one sample after the other. What it says never goes back, stays within 0 and 1, and never claims the end:
-only the statement itself knows that.
-"""
+"""How far a statement is, from counters that are read while it runs: pure models of what SQLite does."""
 
 from __future__ import annotations
 
@@ -12,12 +8,13 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.steps import WRITING_BACK
+from engine.targets.progress import ReportedFraction, look_ahead
+from engine.targets.step_execution import StepProgress
 
 Curve = Sequence[tuple[float, float]]
 """Points, from left to right, joined by straight lines."""
 COPYING: Final = "copying"
-ALMOST_ALL: Final = 0.99
-_AHEAD: Final = 0.15  # seconds that a report is old, on average, when a screen shows it
+_REPORT_AGE: Final = 0.15  # seconds
 _HEADERS: Final = 16_384  # bytes: a journal or log that is longer holds pages, and not only the start of itself
 
 
@@ -38,30 +35,18 @@ class Sample:
     """Bytes of memory that its thread alone has touched since: its own memory, and mapped files by the window."""
 
 
-@frozen(kw_only=True)
-class Estimate:
-    """`fraction` is None while no honest value is known."""
-
-    fraction: float | None = None
-    phase: str | None = None
-
-
 class Model:
-    """Estimates from each sample, consistent with the earlier estimates.
+    """The estimates of one statement, as they are reported."""
 
-    An estimate is for the moment of reading: some time passes until the next report.
-    """
-
-    def __init__(self, look: Callable[[Sample], Estimate]) -> None:
+    def __init__(self, look: Callable[[Sample], StepProgress]) -> None:
         self._look = look
-        self._fraction: float | None = None
+        self._fraction = ReportedFraction()
 
-    def update(self, sample: Sample) -> Estimate:
+    def update(self, sample: Sample) -> StepProgress:
         estimate = self._look(sample)
         if estimate.fraction is not None:
-            ahead = estimate.fraction * (1 + _AHEAD / max(sample.elapsed, _AHEAD))
-            self._fraction = max(self._fraction or 0.0, min(ahead, ALMOST_ALL))
-        return Estimate(fraction=self._fraction, phase=estimate.phase)
+            self._fraction.update(look_ahead(estimate.fraction, sample.elapsed, _REPORT_AGE))
+        return StepProgress(fraction=self._fraction.value, phase=estimate.phase)
 
 
 def by_opcodes(course: Curve) -> Model:
@@ -70,10 +55,10 @@ def by_opcodes(course: Curve) -> Model:
     `course`: (opcodes, seconds), from the start to the end; empty if unknown.
     """
 
-    def look(sample: Sample) -> Estimate:
+    def look(sample: Sample) -> StepProgress:
         if not course or not course[-1][1]:
-            return Estimate()
-        return Estimate(fraction=_on(course, sample.ticks) / course[-1][1])
+            return StepProgress()
+        return StepProgress(fraction=_on(course, sample.ticks) / course[-1][1])
 
     return Model(look)
 
@@ -81,8 +66,8 @@ def by_opcodes(course: Curve) -> Model:
 def of_copy(volume: int) -> Model:
     """Of a VACUUM INTO that reads `volume` bytes: it writes the copy as it reads, and syncs it at the end."""
 
-    def look(sample: Sample) -> Estimate:
-        return Estimate(fraction=_READING_SHARE * _share(sample.read, volume) if sample.read is not None else None)
+    def look(sample: Sample) -> StepProgress:
+        return StepProgress(fraction=_READING_SHARE * _share(sample.read, volume) if sample.read is not None else None)
 
     return Model(look)
 
@@ -90,8 +75,8 @@ def of_copy(volume: int) -> Model:
 def of_checkpoint(volume: int) -> Model:
     """Of a checkpoint of a log of `volume` bytes: of each page the last version is written, and the file is synced."""
 
-    def look(sample: Sample) -> Estimate:
-        return Estimate(fraction=_share(sample.written, volume) if sample.written is not None else None)
+    def look(sample: Sample) -> StepProgress:
+        return StepProgress(fraction=_share(sample.written, volume) if sample.written is not None else None)
 
     return Model(look)
 
@@ -131,18 +116,18 @@ class _Vacuum:
         self._turn: Sample | None = None
         self._to_write = 0
 
-    def __call__(self, sample: Sample) -> Estimate:
+    def __call__(self, sample: Sample) -> StepProgress:
         if sample.written is None or (self._in_memory and sample.touched is None):
-            return Estimate()
+            return StepProgress()
         first = self._first = self._first or sample
         if self._turn is None and sample.side_file > first.side_file + _HEADERS:
             self._turn, self._to_write = sample, 2 * self._plausible(self._copied(sample))
         if self._turn is None:
             copied = _share(self._copied(sample), round(self._volume * _USUALLY_COPIED))
-            return Estimate(fraction=self._copying_share * copied, phase=COPYING)
+            return StepProgress(fraction=self._copying_share * copied, phase=COPYING)
         written = _share(sample.written - (self._turn.written or 0), self._to_write)
         back = _on(self._writing_back, written)
-        return Estimate(fraction=self._copying_share + (1 - self._copying_share) * back, phase=WRITING_BACK)
+        return StepProgress(fraction=self._copying_share + (1 - self._copying_share) * back, phase=WRITING_BACK)
 
     def _copied(self, sample: Sample) -> int:
         """Bytes of the temporary database. Bytes read would say less: mapped pages are not counted."""

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
-from engine.targets.protocol import StepContext, StepProgress
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.running.progress import Model, Sample, by_opcodes, of_checkpoint, of_copy, of_vacuum
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.machine import memory_touched, thread_io
+from engine.targets.step_execution import StepContext
 
 INTERVAL: Final = 0.1
 """Seconds between two samples; each costs some 0.1 ms."""
@@ -46,8 +46,7 @@ async def _report_samples(sample: Callable[[], Sample], model: Model, context: S
         pause = min(pause * 1.1, INTERVAL)
         if (last.ticks, last.written) == ((last := sample()).ticks, last.written):
             continue  # it waits, and the lock it waits for is reported already
-        estimate = model.update(last)
-        context.report(StepProgress(fraction=estimate.fraction, phase=estimate.phase))
+        context.report(model.update(last))
 
 
 def _opcode_sampler(connection: MeteredConnection) -> Callable[[], Sample]:

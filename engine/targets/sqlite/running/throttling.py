@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from enum import Enum
 from typing import Final
 
@@ -13,6 +13,7 @@ from engine.system.lock_holders import holders
 from engine.system.mounts import is_local_and_unlayered
 from engine.targets.sqlite.system.openers import nobody_else_has_open, openers
 from engine.targets.sqlite.system.page_cache import descriptors
+from engine.targets.waits import first_of
 
 PAUSE: Final = 0.1
 """Seconds: as long as SQLite lets another connection sleep between two tries for a lock."""
@@ -73,8 +74,7 @@ class Throttle:
             and self._held >= (await asyncio.to_thread(contention, self._path)).value
         ):
             self._held = 0.0
-            with suppress(TimeoutError):
-                await asyncio.wait_for(cancel.wait(), PAUSE)
+            await first_of(cancel, timeout=PAUSE)
 
     def record_timeout(self) -> None:
         """A step did not get its lock in time."""

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from engine.domain.errors import TargetRefusedError
 from engine.domain.steps import WAITING, WaitsFor
-from engine.targets.protocol import StepContext, StepProgress
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.planning import preflight
@@ -22,6 +21,7 @@ from engine.targets.sqlite.running.sampling import progress_reports
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
+from engine.targets.step_execution import StepContext, StepProgress
 
 T = TypeVar("T")
 

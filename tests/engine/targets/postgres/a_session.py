@@ -10,7 +10,9 @@ from typing import Any
 from engine.domain.requests import Operation, Options, ServerOptions
 from engine.domain.statuses import Status
 from engine.targets import resolve
-from engine.targets.protocol import OperationPlan, PlannedStep, Session, StepContext, StepProgress, StepResult
+from engine.targets.plans import OperationPlan, PlannedStep
+from engine.targets.protocol import Session
+from engine.targets.step_execution import StepContext, StepProgress, StepResult
 from tests.postgres_databases import Database
 
 

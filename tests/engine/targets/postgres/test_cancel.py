@@ -13,8 +13,10 @@ from engine.domain.requests import Operation, Options, Request, ServerOptions, S
 from engine.domain.statuses import Status
 from engine.domain.steps import CLEANING_UP, WAITING
 from engine.inspection import inspector
+from engine.targets.plans import PlannedStep
 from engine.targets.postgres.planning.operation_steps import FEW
-from engine.targets.protocol import PlannedStep, Session, StepContext
+from engine.targets.protocol import Session
+from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, first_step, plan, run, statuses, until
 from tests.postgres_databases import SLEEPS, WAITS, Database, new_database
 from tests.postgres_server import PostgresServer, running_server

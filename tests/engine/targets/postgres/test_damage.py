@@ -12,7 +12,7 @@ from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
 from engine.targets.postgres.connection.names import qualified
-from engine.targets.protocol import StepContext, StepResult
+from engine.targets.step_execution import StepContext, StepResult
 from tests import postgres_damage as harm
 from tests.engine.targets.postgres.a_session import connected
 from tests.postgres_damage import Damage, do_damage, make_table

@@ -19,7 +19,8 @@ from engine.domain.errors import PasswordNeededError, TargetRefusedError
 from engine.domain.requests import Operation, Options, ServerOptions
 from engine.domain.statuses import Status
 from engine.targets import resolve
-from engine.targets.protocol import Session, StepContext, StepResult
+from engine.targets.protocol import Session
+from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.targets.postgres.a_session import Told, connected, run, until
 from tests.engine.targets.postgres.test_cancel import a_step
 from tests.engine.targets.sqlite.small_disks import can_mount

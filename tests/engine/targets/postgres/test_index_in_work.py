@@ -11,7 +11,7 @@ import pytest
 
 from engine import Operation, Options, Status
 from engine.domain.advice import Level, TargetHistory
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import connected, plan, run, statuses, until
 from tests.postgres_databases import Database
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine import Engine, Operation, Options, Reason, Request, ServerOptions, Status
 from engine.domain.steps import PAUSED, WaitsFor
 from engine.domain.time_limits import window
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database
 

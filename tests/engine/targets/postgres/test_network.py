@@ -11,7 +11,7 @@ import pytest
 
 from engine.domain.requests import Operation
 from engine.domain.statuses import Status
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 from tests.black_hole import network_to
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.engine.targets.postgres.test_cancel import a_step

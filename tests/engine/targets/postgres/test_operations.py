@@ -15,7 +15,7 @@ from engine.domain.statuses import Reason, Status
 from engine.inspection import inspector
 from engine.targets import resolve
 from engine.targets.postgres.planning.operation_steps import FEW
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import connected, first_step, plan, run, statuses, until
 from tests.postgres_databases import SLEEPS, Database
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, JobId, OnFailure, Operation, Options, Reason, Request, ServerOptions, Status
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import connected, plan, until
 from tests.postgres_databases import SLEEPS, WAITS, Database
 

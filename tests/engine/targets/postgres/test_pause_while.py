@@ -10,7 +10,7 @@ from engine.domain.statuses import Status
 from engine.inspection import inspector
 from engine.targets.postgres.reading import load_query
 from engine.targets.postgres.running.throttling import throttled_by
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import connected, first_step, plan
 from tests.postgres_databases import Database
 

@@ -21,7 +21,7 @@ from engine.domain.requests import Operation, Request
 from engine.domain.statuses import Status
 from engine.inspection import inspector
 from engine.targets import resolve
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, first_step, run, statuses, until
 from tests.engine.targets.postgres.test_cancel import a_step
 from tests.pgbouncer import PORT, PgBouncer, pgbouncer

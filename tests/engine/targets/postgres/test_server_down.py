@@ -19,7 +19,7 @@ from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.connection.dsn import address
 from engine.targets.postgres.running.connection_pool import ConnectionPool
 from engine.targets.postgres.session import PostgresSession
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database, new_database
 from tests.postgres_server import PostgresServer, running_server

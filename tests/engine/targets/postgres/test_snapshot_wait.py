@@ -13,13 +13,14 @@ from engine import Engine, Operation, Options, Reason, Request, ServerOptions, S
 from engine.domain.steps import WaitsFor
 from engine.domain.time_limits import window
 from engine.targets.postgres.session import PostgresSession
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.targets.protocol import PlannedStep, Session
+    from engine.targets.plans import PlannedStep
+    from engine.targets.protocol import Session
     from tests.postgres_databases import Database
 
 PUBLIC = ServerOptions(schemas=("public",))

@@ -16,13 +16,15 @@ from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.lock_impact import NO_LOCK
-from engine.targets.protocol import OperationPlan, PlannedStep, Session, StepContext, StepResult
+from engine.targets.plans import OperationPlan, PlannedStep
+from engine.targets.protocol import Session
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.session import SqliteSession
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile
+from engine.targets.step_execution import StepContext, StepResult
 
 ENDLESS: Final = SqliteStep(
     method=Method.TRANSACTION,
@@ -58,7 +60,7 @@ async def plan(path: Path, operation: Operation, **options: Any) -> OperationPla
 async def run(path: Path, operation: Operation, lock_timeout: float = 5, **options: Any) -> dict[str, StepResult]:
     """Plan and execute, step by step; the results by command."""
     target = resolve(str(path))
-    async with target.connect(lock_timeout=lock_timeout, writing=target.writes(operation)) as session:
+    async with target.connect(lock_timeout=lock_timeout, writing=target.operations[operation].writes) as session:
         planned = await session.plan(operation, Options(lock_timeout=lock_timeout, **options))
         assert (planned.refused, planned.not_needed) == (None, None)
         return {step.command: await session.execute(step, StepContext()) for step in planned.steps}

@@ -11,7 +11,7 @@ import pytest
 
 from engine import Engine, Level, Operation, Request, Status
 from engine.domain.advice import needed
-from engine.targets.protocol import Verdict
+from engine.targets.plans import Verdict
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import plan, run, statuses
 

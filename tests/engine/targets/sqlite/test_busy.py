@@ -21,9 +21,10 @@ from engine.domain.steps import WaitsFor
 from engine.inspection import inspector
 from engine.system.lock_holders import Holder, holders
 from engine.targets import resolve
-from engine.targets.protocol import StepContext, StepProgress, StepResult, Verdict
+from engine.targets.plans import Verdict
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.running.methods import _checkpoint_progress
+from engine.targets.step_execution import StepContext, StepProgress, StepResult
 from tests.engine.targets.sqlite.a_session import ENDLESS, connected, endless, execute, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import content, files_beside, integrity, make_database, transaction

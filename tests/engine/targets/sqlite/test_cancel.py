@@ -12,10 +12,10 @@ import pytest
 
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
-from engine.targets.protocol import StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.connection.statement import fetch_all, in_transaction, open_connection
 from engine.targets.sqlite.planning.steps import Method
+from engine.targets.step_execution import StepContext, StepProgress, StepResult
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import ENDLESS, commands_of, connected, endless, execute, when_running
 from tests.engine.targets.sqlite.another_process import another_process

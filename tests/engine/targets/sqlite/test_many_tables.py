@@ -16,9 +16,10 @@ import pytest
 from engine.domain.advice import TargetHistory
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
-from engine.targets.protocol import PlannedStep, StepContext
+from engine.targets.plans import PlannedStep
 from engine.targets.sqlite.planning import grouping, operation_steps
 from engine.targets.sqlite.session import SqliteSession
+from engine.targets.step_execution import StepContext
 from tests.engine.targets.sqlite.a_session import connected, execute, plan, run, statuses, when_running
 from tests.sqlite_files import content, integrity, rename_in_schema, schema_surgery, set_schema_sql, transaction
 

@@ -14,11 +14,12 @@ from engine.domain.errors import TargetUnavailableError
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
-from engine.targets.protocol import PlannedStep, StepContext, StepResult
+from engine.targets.plans import PlannedStep
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.running import methods
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.session import SqliteSession
+from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.execution.test_worker import carried_out
 from tests.engine.targets.sqlite.a_session import commands_of, connected, execute, statuses, when_running
 from tests.sqlite_files import content, make_database, make_notes, remove_index_entries

@@ -16,7 +16,7 @@ from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.targets import resolve
 from engine.targets.lock_impact import LockImpact
-from engine.targets.protocol import Verdict
+from engine.targets.plans import Verdict
 from engine.targets.sqlite import SqliteTarget
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
@@ -62,10 +62,10 @@ def test_what_is_offered_is_every_operation_and_by_default_the_usual_four() -> N
     target = SqliteTarget("/a.db")
     assert set(target.operations) == set(SQLITE_OPERATIONS)
     assert [*map(str, target.default_operations)] == ["vacuum", "analyze"]
-    assert [*filter(target.writes, target.operations)] == [
+    assert [name for name, spec in target.operations.items() if spec.writes] == [
         operation for operation in target.operations if operation not in {Operation.CHECK, Operation.BACKUP}
     ]
-    assert all(map(target.is_repeatable, target.operations))
+    assert all(spec.is_repeatable for spec in target.operations.values())
 
 
 @pytest.mark.parametrize("journal_mode", ["delete", "wal"])
@@ -346,7 +346,7 @@ async def test_whatever_the_damage_everything_ends_in_words(tmp_path: Path, seed
     for operation in SQLITE_OPERATIONS:
         with contextlib.suppress(TargetError):
             target = resolve(str(path))
-            async with target.connect(lock_timeout=0, writing=target.writes(operation)) as session:
+            async with target.connect(lock_timeout=0, writing=target.operations[operation].writes) as session:
                 for step in (await session.plan(operation, Options())).steps:
                     result = await execute(session, step)
                     assert result.status in {Status.COMPLETED, Status.FAILED, Status.SKIPPED}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from engine.domain.requests import Operation
 from engine.domain.statuses import Status
-from engine.targets.protocol import Verdict
+from engine.targets.plans import Verdict
 from engine.targets.sqlite.planning.preflight import rowids_changed
 from engine.targets.sqlite.reading.renumbering import Renumbering
 from engine.targets.sqlite.reading.rowid_users import schema_text, users_in_sql, views_below

@@ -11,7 +11,8 @@ import pytest
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
 from engine.targets import resolve
-from engine.targets.protocol import OperationPlan, StepContext, Verdict
+from engine.targets.plans import OperationPlan, Verdict
+from engine.targets.step_execution import StepContext
 from tests.engine.targets.sqlite.a_session import plan, run
 
 NOTES = """

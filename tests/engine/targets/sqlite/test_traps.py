@@ -20,7 +20,8 @@ from engine.domain.advice import TargetHistory
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
 from engine.targets import resolve
-from engine.targets.protocol import StepContext, Verdict
+from engine.targets.plans import Verdict
+from engine.targets.step_execution import StepContext
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import connected, execute, plan, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process

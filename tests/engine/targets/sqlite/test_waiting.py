@@ -13,16 +13,16 @@ import pytest
 from engine.domain.errors import TargetBusyError
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
-from engine.targets.protocol import StepContext, StepResult
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.session import SqliteSession
+from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.execution.test_worker import carried_out
 from tests.engine.targets.sqlite.a_session import connected, execute
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import content, integrity, make_database
 
 if TYPE_CHECKING:
-    from engine.targets.protocol import PlannedStep
+    from engine.targets.plans import PlannedStep
 
 EXCLUSIVE = ("BEGIN EXCLUSIVE",)
 # Two of these are never both without a lock, unless one is shut out for half a second while the other has one.

@@ -18,7 +18,7 @@ from engine.targets.postgres.advising.collect import collect_condition, collect_
 from engine.targets.postgres.advising.findings import analyze_need, needs, vacuum_need
 from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.condition import Activity
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import connected, plan, run, statuses, until
 from tests.engine.targets.postgres.test_cancel import leave_something_behind
 from tests.postgres_databases import Database

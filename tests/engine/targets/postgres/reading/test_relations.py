@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.domain.requests import Operation, Options, ServerOptions
-from engine.targets.protocol import OperationPlan
+from engine.targets.plans import OperationPlan
 from tests.engine.targets.postgres.a_session import connected, plan
 from tests.postgres_databases import Database
 

@@ -16,7 +16,7 @@ from engine.targets.postgres.connection.connecting import Server, connect
 from engine.targets.postgres.connection.dsn import address
 from engine.targets.postgres.running import connection_pool
 from engine.targets.postgres.running.connection_pool import ConnectionPool, NotBegunError
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database
 

@@ -8,7 +8,7 @@ from engine.domain.statuses import Status
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
 from engine.targets.postgres.running.invalid_indexes import is_copy_of
 from engine.targets.postgres.running.statement import Notice
-from engine.targets.protocol import StepResult
+from engine.targets.step_execution import StepResult
 
 NEWER = (
     'finished vacuuming "shop.public.item": index scans: 1\n'

@@ -16,7 +16,7 @@ from engine.targets.postgres.planning.costs import weight
 from engine.targets.postgres.planning.steps import Model, Subject
 from engine.targets.postgres.running.monitor import blockers_of, poll_query
 from engine.targets.postgres.running.progress import VIEWS, Progress
-from engine.targets.protocol import StepContext, StepProgress
+from engine.targets.step_execution import StepContext, StepProgress
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database
 

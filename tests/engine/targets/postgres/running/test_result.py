@@ -12,7 +12,7 @@ from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.locks import Blockers
 from engine.targets.postgres.running.result import follow_up_notices, step_result, was_skipped_by_server
 from engine.targets.postgres.running.statement import Answer, Notice
-from engine.targets.protocol import StepResult
+from engine.targets.step_execution import StepResult
 
 NO_RIGHT = Notice("WARNING", "keine Berechtigung, um »item« zu vacuumen, wird übersprungen")
 STARTED = Notice("INFO", "Vacuum von »public.item«")

@@ -9,7 +9,7 @@ import pytest
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
 from engine.targets.postgres import target
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import connected
 from tests.postgres_databases import Database
 

@@ -13,7 +13,7 @@ from engine.targets.postgres.connection.dsn import address
 from engine.targets.postgres.running.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.postgres.running.statement import Answer, Statements
 from engine.targets.postgres.running.stop_signal import StopSignal, StopSignals
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 from tests.postgres_databases import Database
 
 

@@ -14,7 +14,7 @@ from engine.domain.statuses import Status
 from engine.domain.steps import PAUSED
 from engine.targets.postgres.running.result_collector import MOST_ATTEMPTS
 from engine.targets.postgres.running.throttling import throttled_by
-from engine.targets.protocol import StepContext
+from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, plan, until
 from tests.engine.targets.postgres.test_cancel import OFFLINE
 from tests.postgres_databases import SLEEPS, Database

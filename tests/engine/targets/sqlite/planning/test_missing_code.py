@@ -10,7 +10,7 @@ import pytest
 
 from engine.domain.requests import Operation
 from engine.domain.statuses import Status
-from engine.targets.protocol import Verdict
+from engine.targets.plans import Verdict
 from tests.engine.targets.sqlite.a_session import plan, run
 
 

@@ -102,9 +102,7 @@ async def test_locks_depend_on_the_journal_mode(
 ) -> None:
     for journal_mode, lock in (("delete", rollback), ("wal", wal)):
         path = make_database(tmp_path / f"{journal_mode}.db", rows=400, journal_mode=journal_mode, auto_vacuum="2")
-        assert {o.operation: o.lock for o in operation_specs.operation_infos(wal=journal_mode == "wal")}[
-            operation
-        ] == lock
+        assert operation_specs.lock_of(operation, wal=journal_mode == "wal") == lock
         planned = await plan(path, operation)
         assert planned.not_needed or planned.steps[0].lock == lock
         assert all(step.after_cancel for step in planned.steps)

@@ -235,7 +235,7 @@ async def test_a_hot_journal_is_rolled_back(path: Path) -> None:
     assert content(crashed) == before
 
 
-@pytest.mark.parametrize("operation", [op for op in SQLITE_OPERATIONS if SqliteTarget("/a.db").writes(op)])
+@pytest.mark.parametrize("operation", [op for op in SQLITE_OPERATIONS if SqliteTarget("/a.db").operations[op].writes])
 async def test_a_database_that_only_a_newer_sqlite_may_write_fails_in_words(path: Path, operation: Operation) -> None:
     patched(path, 18, b"\3")
     async with resolve(str(path)).connect(lock_timeout=1) as session:

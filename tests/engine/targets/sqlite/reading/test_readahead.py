@@ -10,8 +10,8 @@ import pytest
 
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
-from engine.targets.protocol import StepContext
 from engine.targets.sqlite.reading import readahead
+from engine.targets.step_execution import StepContext
 from tests.engine.targets.sqlite.a_session import connected
 from tests.sqlite_files import integrity, make_database
 

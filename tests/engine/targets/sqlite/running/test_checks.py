@@ -15,8 +15,8 @@ from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.statuses import Status
 from engine.domain.steps import Facts
 from engine.targets import resolve
-from engine.targets.protocol import StepResult
 from engine.targets.sqlite.running.check_findings import Findings, parse_findings, parse_orphans, remedy
+from engine.targets.step_execution import StepResult
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
 from tests.sqlite_files import (
     add_index_that_cannot_be_rebuilt,

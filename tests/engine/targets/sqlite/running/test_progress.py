@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from engine.domain.steps import WRITING_BACK
 from engine.targets.sqlite.running.progress import (
     COPYING,
-    Estimate,
     Model,
     Sample,
     by_opcodes,
@@ -20,6 +19,7 @@ from engine.targets.sqlite.running.progress import (
     of_copy,
     of_vacuum,
 )
+from engine.targets.step_execution import StepProgress
 
 MB = 1_000_000
 START = Sample(elapsed=inf, ticks=0, read=0, written=0, side_file=0, touched=0)
@@ -49,11 +49,11 @@ def recorded(rows: Sequence[tuple[float, ...]]) -> list[Sample]:
     return [replace(START, written=written, side_file=side, touched=touched) for written, side, touched in in_bytes]
 
 
-def told(model: Model, samples: Sequence[Sample]) -> list[Estimate]:
+def told(model: Model, samples: Sequence[Sample]) -> list[StepProgress]:
     return [model.update(sample) for sample in samples]
 
 
-def fractions(estimates: Sequence[Estimate]) -> list[float]:
+def fractions(estimates: Sequence[StepProgress]) -> list[float]:
     return [estimate.fraction for estimate in estimates if estimate.fraction is not None]
 
 
@@ -99,9 +99,9 @@ def test_a_temporary_database_of_no_plausible_size_is_taken_for_as_large_as_what
 
 def test_what_the_system_does_not_tell_is_not_made_up() -> None:
     unknown = replace(START, ticks=10_000, read=None, written=None, touched=None)
-    assert vacuum().update(unknown) == Estimate()
-    assert of_copy(VOLUME).update(unknown) == Estimate()
-    assert by_opcodes(()).update(unknown) == Estimate()
+    assert vacuum().update(unknown) == StepProgress()
+    assert of_copy(VOLUME).update(unknown) == StepProgress()
+    assert by_opcodes(()).update(unknown) == StepProgress()
 
 
 def test_opcodes_tell_how_far_a_statement_is_on_its_course() -> None:
@@ -121,7 +121,7 @@ def test_a_checkpoint_is_as_far_as_what_it_has_written() -> None:
     model = of_checkpoint(100 * MB)
     said = fractions(told(model, [replace(START, written=n * MB) for n in (0, 50, 150)]))
     assert said == pytest.approx([0.0, 0.5, 0.99])
-    assert of_checkpoint(100 * MB).update(replace(START, written=None)) == Estimate()
+    assert of_checkpoint(100 * MB).update(replace(START, written=None)) == StepProgress()
 
 
 _number = st.integers(0, 1 << 44)

@@ -17,11 +17,11 @@ import pytest
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.targets import resolve
-from engine.targets.protocol import StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection.metered import OPCODES_A_TICK, MeteredConnection
 from engine.targets.sqlite.planning.steps import SqliteStep
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy, copy_in, directory_for
+from engine.targets.step_execution import StepContext, StepProgress, StepResult
 from tests.engine.targets.sqlite.a_session import commands_of, connected, execute, plan, run, statuses, when_running
 from tests.sqlite_files import content, files_beside, integrity, make_database, set_schema_sql
 

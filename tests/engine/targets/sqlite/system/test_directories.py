@@ -12,10 +12,10 @@ from benchmarks.attack import backups
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
 from engine.targets import resolve
-from engine.targets.protocol import StepContext
 from engine.targets.sqlite.planning.steps import SqliteStep
 from engine.targets.sqlite.system import copying, directories
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy, directory_for, remove_abandoned
+from engine.targets.step_execution import StepContext
 from tests.engine.targets.sqlite.a_session import plan, run, statuses
 from tests.sqlite_files import content, files_beside, make_database
 

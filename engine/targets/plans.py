@@ -1,0 +1,118 @@
+"""What a request would do now: operations, and the steps of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import TypeVar
+
+from engine.domain.frozen import frozen
+from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options
+from engine.domain.steps import Facts
+from engine.targets.lock_impact import Lock, strongest
+
+
+class Verdict(StrEnum):
+    """The result of preflight for an operation."""
+
+    OK = "ok"
+    WARN = "warn"
+    REFUSE = "refuse"
+
+
+@frozen(kw_only=True)
+class PlannedStep:
+    """One SQL command that would run now."""
+
+    object: str
+    command: str
+    reason: str
+    lock: Lock
+    operation: Operation | None = None
+    """The kind of work, if it differs from the operation of the plan: OPTIMIZE plans steps of VACUUM and REINDEX."""
+    after_cancel: str = ""
+    """What remains after a cancel while it runs, as text."""
+    disk_needed: int | None = None
+    """Bytes of free disk space that the step needs while it runs; None where it needs next to none."""
+    disk_free: int | None = None
+    """Bytes free at that place; None if next to none are needed, or if that is unknown."""
+    estimate: float | None = None
+    """Expected seconds; None where unknown."""
+    mandatory_follow_up: bool = False
+    """Whether the steps before it are incomplete without it: it runs if one of them completed, even after a cancel."""
+    lost_without_next: bool = False
+    """Whether its effect is lost unless the next step completes."""
+    missing_effect: str = ""
+    """What stays wrong until it has run, as text; "" where skipping it does no harm."""
+    conflict: str = ""
+    """Steps with the same key never run at the same time; "" conflicts with none."""
+    frees_conflict_early: bool = False
+    """Whether the next step of the same `conflict` may begin when its command has finished, before its result is
+    measured."""
+    by_advice: bool = False
+    """Whether the reason of the advice, where there is one, replaces `reason`."""
+    weight: float | None = None
+    """Its share of the work relative to the other steps, where seconds are unknown."""
+    objects: tuple[str, ...] = ()
+    """The tables or indexes of a step for several; `object` then says how many."""
+
+
+_Step = TypeVar("_Step", bound=PlannedStep)
+
+
+def longest_first(steps: Iterable[_Step]) -> list[_Step]:
+    """So that of steps that run at the same time none is left over, alone, at the end."""
+    return sorted(steps, key=lambda step: -(step.estimate or step.weight or 0.0))
+
+
+@frozen(kw_only=True)
+class OperationPlan:
+    """The steps that one child job would execute now: none where it would be refused or has nothing to do."""
+
+    operation: Operation
+    steps: tuple[PlannedStep, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What to know before confirming; a warning does not refuse the operation."""
+    refused: str | None = None
+    """Why preflight refuses it, and what to do."""
+    not_needed: str | None = None
+    """Why there is nothing to do."""
+    settings: tuple[str, ...] = ()
+    """The commands that set up the connection for the steps."""
+    settings_reason: str = ""
+    """The reason for these settings, as text."""
+    parallel: int = 1
+    """How many steps run at the same time."""
+    estimated_from: str = ""
+    """The source of the estimates, as text; "" where they come from sizes alone."""
+    needs_confirmation: str = ""
+    """What a person must confirm before it runs, as text; "" for nothing."""
+    waits: bool = False
+    """Whether it would wait for a lock now; a warning names the holder."""
+    left_out: int = 0
+    """How many of the requested tables or indexes are skipped for lack of a privilege; a warning names them."""
+
+    @property
+    def lock(self) -> Lock:
+        """The strongest lock of its steps."""
+        return strongest(step.lock for step in self.steps)
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.refused is not None:
+            return Verdict.REFUSE
+        return Verdict.WARN if self.warnings else Verdict.OK
+
+
+@frozen(kw_only=True)
+class Plan:
+    """What a request would do now, operation by operation."""
+
+    target: str
+    engine: EngineName
+    before: Facts
+    operations: tuple[OperationPlan, ...]
+    warnings: tuple[str, ...] = ()
+    """Warnings about the request as a whole."""
+    options: Options = DEFAULT_OPTIONS
+    """The options of the request."""

@@ -1,0 +1,83 @@
+"""What a running step gets from its caller, and what it gives back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from typing import Final
+
+from engine.domain.errors import TargetError
+from engine.domain.frozen import frozen
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Facts, WaitsFor
+from engine.domain.time_limits import Window
+
+NOTHING_CHANGED: Final = "nothing changed"
+"""What remains of a step that was rolled back."""
+
+
+@frozen(kw_only=True)
+class StepProgress:
+    """Progress of a running step; `fraction` is from 0 to 1, None while it is unknown."""
+
+    fraction: float | None = None
+    phase: str | None = None
+    waits_for: WaitsFor | None = None
+
+
+@frozen(kw_only=True)
+class StepContext:
+    """What a running step gets from its caller."""
+
+    cancel: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set to ask the step to stop as soon as that is safe."""
+    window: Window = field(default_factory=Window)
+    """A step that still waits to begin when the window closes does not begin."""
+    report: Callable[[StepProgress], None] = lambda _: None
+    """Called with each new progress."""
+    save_recovery_data: Callable[[Facts], None] = lambda _: None
+    """Called with the facts that crash recovery needs if this process dies."""
+    command_finished: Callable[[], None] = lambda: None
+    """Called when the command has finished and only its result is left to measure: another step may begin."""
+
+
+@frozen(kw_only=True)
+class StepResult:
+    """The result of a step.
+
+    `completed`, `failed` (with `error` and `reason`), `cancelled`, or `skipped` (it could not have its effect,
+    which does not make the operation a failure; `error` says why). `warnings` are shown with the child job.
+    """
+
+    status: Status
+    error: str | None = None
+    reason: Reason | None = None
+    """Why it failed, unless by an error of the operation itself."""
+    warnings: tuple[str, ...] = ()
+    effect: Facts | None = None
+    """What it changed, as numbers."""
+    findings: tuple[str, ...] = ()
+    """What a check found, one sentence each."""
+    error_is_finding: bool = False
+    """Whether `error` reports the findings: then the step did its work."""
+    undropped: Mapping[str, str] = field(default_factory=dict)
+    """Objects that it could not drop, by name, each with its warning. `Session.retry_cleanup` tries again."""
+    left: str = ""
+    """What remains of it after a cancel or failure, as text and as inspected: `nothing changed`."""
+    requeue: bool = False
+    """Whether it runs again after the other steps."""
+    stop_reason: str = ""
+    """Why no other step can begin either: this ends the operation."""
+    never_began: bool = False
+    """Whether its command was never sent: it waited to begin until that was too late."""
+
+    @property
+    def may_leave_something(self) -> bool:
+        """Whether it ended early, without saying what remains of it. The findings of a check need nothing added."""
+        return self.status in {Status.CANCELLED, Status.FAILED} and not (self.findings or self.left)
+
+
+def failed_by(error: TargetError) -> StepResult:
+    """The result of a step that could not work on its database."""
+    return StepResult(status=Status.FAILED, reason=error.reason, error=error.why)

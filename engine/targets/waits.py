@@ -1,0 +1,18 @@
+"""Waiting for the first of several events."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+
+async def first_of(
+    *events: asyncio.Event, task: asyncio.Future[Any] | None = None, timeout: float | None = None
+) -> None:
+    """Wait until one of the events is set, the task is done, or `timeout` seconds have passed."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait({*waits, *filter(None, [task])}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
