@@ -73,8 +73,9 @@ def _backup(path: Path) -> list[str]:
     async def backup() -> None:
         async with asyncio.timeout(PATIENCE):
             async with resolve(str(path)).connect(lock_timeout=0, writing=False) as session:
-                for step in (await session.plan(Operation.BACKUP, Options())).steps:
-                    await session.execute(step, StepContext())
+                planned = await session.plan(Operation.BACKUP, Options())
+                for step in planned.plan.steps:
+                    await planned.execute(step, StepContext())
 
     try:
         asyncio.run(backup())

@@ -18,7 +18,7 @@ from engine.execution.reporter import Reporter
 from engine.execution.step_runner import reporting_uninterruptible, run_step, skip_step
 from engine.execution.step_scheduler import StepScheduler
 from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.protocol import Session
+from engine.targets.protocol import PlannedOperation
 from engine.targets.step_execution import StepResult
 
 
@@ -27,7 +27,7 @@ class PlanRun:
 
     def __init__(
         self,
-        session: Session,
+        planned: PlannedOperation,
         claim: Claim,
         options: Options,
         plan: OperationPlan,
@@ -35,8 +35,12 @@ class PlanRun:
         cancel: asyncio.Event,
         window: Window,
     ) -> None:
-        """`window`: no step begins after it, except mandatory follow-ups."""
-        self._session = session
+        """
+        Args:
+            plan: that of `planned`, with estimates from the history.
+            window: no step begins after it, except mandatory follow-ups.
+        """
+        self._planned = planned
         self._claim = claim
         self._options = options
         self._plan = plan
@@ -55,8 +59,8 @@ class PlanRun:
 
     async def outcome(self, before: Facts) -> Outcome:
         """Run the plan to its end. `before`: facts of the database before the first step."""
-        for remark in filter(None, (*await self._session.remarks([self._plan.operation]), self._plan.settings_reason)):
-            self._reporter.log(LogLevel.INFO, remark)
+        if self._plan.settings_reason:
+            self._reporter.log(LogLevel.INFO, self._plan.settings_reason)
         for warning in self._plan.warnings:
             self._reporter.log(LogLevel.WARNING, warning)
         try:
@@ -120,7 +124,7 @@ class PlanRun:
             self._start_ready_steps(running)
 
         result = await run_step(
-            self._session,
+            self._planned,
             number,
             step,
             self._reporter,
@@ -143,7 +147,7 @@ class PlanRun:
 
     async def _summarize(self, before: Facts) -> Outcome:
         results, reporter = self._results, self._reporter
-        removed = await self._session.retry_cleanup(self._cancel)
+        removed = await self._planned.retry_cleanup(self._cancel)
         for name in removed:
             reporter.log(LogLevel.INFO, f"{name} was left over and is dropped now")
         after: Facts | None = None
@@ -151,7 +155,7 @@ class PlanRun:
         undropped = {name: warning for result in results.values() for name, warning in result.undropped.items()}
         warnings += [warning for name, warning in undropped.items() if name not in removed]
         try:
-            after = {**await self._session.facts(self._plan.operation, self._cancel), **reporter.waited}
+            after = {**await self._planned.facts(self._cancel), **reporter.waited}
         except TargetError as error:  # the work is done even if reading the facts fails
             told = undropped or any(result.status is Status.FAILED or result.warnings for result in results.values())
             if not told:

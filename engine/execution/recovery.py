@@ -29,7 +29,7 @@ async def recover(
     settled = await session.cleanup_orphans(claim.earlier)
     for line in settled:
         reporter.log(LogLevel.INFO, line)
-    looked = await session.recover(options, StepContext(cancel=cancel))
+    looked = await session.recover(claim.earlier, options, StepContext(cancel=cancel))
     warnings = [] if looked.is_well else [looked.found]
     kept = completed_commands(claim.earlier) if writes else []
     describe_missing_effect = (
@@ -51,15 +51,15 @@ async def _finish(
 ) -> tuple[list[str], list[str]]:
     """Run the mandatory follow-ups of completed steps; returns the commands that ran, and the problems left."""
     try:  # a lack of disk space must not skip follow-ups
-        plan = await session.plan(Operation(claim.operation), replace(options, force=True))
+        planned = await session.plan(Operation(claim.operation), replace(options, force=True))
     except (TargetError, UsageError) as error:
         return [], [f"required follow-up steps are unknown: {error}"]
-    steps = [step for step in plan.steps if step.missing_effect and follow_up_required(step, claim)]
+    steps = [step for step in planned.plan.steps if step.missing_effect and follow_up_required(step, claim)]
     if damaged:
         return [], [describe_missing_effect(step, kept) for step in steps]
     reporter.begin(steps)
     results = [
-        (step, await run_step(session, number, step, reporter, asyncio.Event(), done=kept))
+        (step, await run_step(planned, number, step, reporter, asyncio.Event(), done=kept))
         for number, step in enumerate(steps, 1)
     ]
     return (

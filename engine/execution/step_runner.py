@@ -17,14 +17,14 @@ from engine.targets.step_execution import StepContext, StepResult
 if TYPE_CHECKING:
     from engine.execution.reporter import Reporter
     from engine.targets.plans import PlannedStep
-    from engine.targets.protocol import Session
+    from engine.targets.protocol import PlannedOperation
 
 STOPS_WITHIN = 0.3
 """Seconds in which an interruptible step stops."""
 
 
 async def run_step(
-    session: Session,
+    operation: PlannedOperation,
     number: int,
     step: PlannedStep,
     reporter: Reporter,
@@ -51,7 +51,7 @@ async def run_step(
         save_recovery_data=lambda facts: reporter.note(number, facts),
         command_finished=report_finished,
     )
-    result = await session.execute(step, context)
+    result = await operation.execute(step, context)
     if step.missing_effect and result.status is not Status.COMPLETED:
         why = f" ({result.error})" if result.error else ""
         result = replace(

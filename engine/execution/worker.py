@@ -120,26 +120,29 @@ class DatabaseMaintenanceWorker:
                 for line in await session.cleanup_orphans(claim.earlier) if claim.deaths else ():
                     reporter.log(LogLevel.WARNING, line)
                 try:
-                    before = await _unless_cancelled(cancel, session.facts(operation))
                     past = await self._past(claim.target) if target.operations[operation].writes else None
                     goes_by = past if operation in _NEEDS_HISTORY else None
-                    plan = await _unless_cancelled(cancel, session.plan(operation, options, goes_by))
+                    planned = await _unless_cancelled(cancel, session.plan(operation, options, goes_by))
+                    before = await _unless_cancelled(cancel, planned.facts())
                 except ServerUnavailableError:
                     if is_last:
                         raise
                     raise _ServerLostBeforeStartError from None
+                plan = planned.plan
                 if plan.refused is not None:
                     return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before)
                 if plan.not_needed is not None:
                     return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
-                doubts = await session.damage_warnings([operation], past) if past is not None and plan.steps else ()
+                doubts = await planned.damage_warnings(past) if past is not None and plan.steps else ()
                 plan = replace(
                     plan,
                     steps=await self._with_past_durations(claim, plan, options.server.speed),
                     warnings=(*plan.warnings, *doubts),
                 )
                 reporter.begin(plan.steps, at_once=plan.parallel)
-                run = PlanRun(session, claim, options, plan, reporter, cancel, window)
+                for remark in await session.remarks([operation]):
+                    reporter.log(LogLevel.INFO, remark)
+                run = PlanRun(planned, claim, options, plan, reporter, cancel, window)
                 return await run.outcome(before)
         except (TargetError, UsageError) as error:
             if isinstance(error, ServerUnavailableError) and window.closed.is_set() and claim.recovering is None:

@@ -134,7 +134,7 @@ async def _plan(request: Request, past: TargetHistory | None, advice: Sequence[A
             engine=target.engine,
             before=await session.facts(),
             operations=tuple(_explained(operation, advice, past) for operation in operations),
-            warnings=await session.remarks(request.operations, past),
+            warnings=tuple(await session.remarks(request.operations, past)),
             options=request.options,
         )
 
@@ -143,8 +143,9 @@ async def _planned(
     session: Session, operation: Operation, options: Options, past: TargetHistory | None
 ) -> OperationPlan:
     planned = await session.plan(operation, options, past)
-    waiting = await session.find_blockers(operation) if planned.steps else ""
-    return replace(planned, warnings=(*planned.warnings, waiting), waits=True) if waiting else planned
+    found = planned.plan
+    waiting = await planned.find_blockers() if found.steps else ""
+    return replace(found, warnings=(*found.warnings, waiting), waits=True) if waiting else found
 
 
 def _explained(plan: OperationPlan, advice: Sequence[Advice], past: TargetHistory | None) -> OperationPlan:

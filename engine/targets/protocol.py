@@ -1,8 +1,8 @@
 """What every database engine offers: one protocol, implemented once per engine.
 
 A `Target` is a database by name. It has no connection; a `Session` is one connection to it, opened for one
-child job or one inspection and closed after it. What a plan shows is what runs: `Session.execute` takes the
-steps that `Session.plan` returned.
+child job or one inspection and closed after it. What a plan shows is what runs: `Session.plan` returns a
+`PlannedOperation`, which carries the plan and runs its steps. A session keeps nothing for a later call.
 """
 
 from __future__ import annotations
@@ -61,39 +61,29 @@ class Inspection(Protocol):
         ...
 
 
-class Session(Inspection, Protocol):
-    """One connection to a database, to plan and run operations."""
+class PlannedOperation(Protocol):
+    """An operation on the database of a session: its plan, and what runs its steps. The session closes it."""
 
-    async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
-        """Sizes and counts now, with those that `operation` changes; takes milliseconds.
+    @property
+    def plan(self) -> OperationPlan: ...
+
+    async def facts(self, cancel: asyncio.Event | None = None) -> Facts:
+        """The facts of the session with those that this operation changes; after its steps, also what they did.
 
         Waits for no lock once `cancel` is set, nor after a step timed out waiting for one. Raises TargetError.
         """
         ...
 
-    async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> OperationPlan:
-        """The steps that `operation` would run now, and the result of preflight. Changes nothing.
-
-        `past`: the history of the database, for operations that only do necessary work.
-
-        Raises TargetError where the database cannot be read, UsageError for an object that does not exist.
-        """
+    async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
+        """The warnings that it may make known damage worse."""
         ...
 
-    async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
-        """Further warnings of a plan: about the order of the operations, known damage, and who uses the database."""
-        ...
-
-    async def damage_warnings(self, operations: Sequence[Operation], past: TargetHistory) -> tuple[str, ...]:
-        """Of these, the warnings that an operation may make known damage worse."""
-        ...
-
-    async def find_blockers(self, operation: Operation) -> str:
-        """Who would block the operation now, as text; "" for no one. A plan warns of that, a job waits."""
+    async def find_blockers(self) -> str:
+        """Who would block it now, as text; "" for no one. A plan warns of that, a job waits."""
         ...
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
-        """Run one step of a plan to its end. An error of the database is a result, not a raise.
+        """Run one step of the plan to its end. An error of the database is a result, not a raise.
 
         When `context.cancel` is set, the database is asked to stop; the result says whether it did. Cancelling the
         task that waits here does the same, waits for the end of the statement, then raises CancelledError.
@@ -107,7 +97,28 @@ class Session(Inspection, Protocol):
         """
         ...
 
-    async def cleanup_orphans(self, earlier: Sequence[Step]) -> tuple[str, ...]:
+
+class Session(Inspection, Protocol):
+    """One connection to a database, to plan and run operations."""
+
+    async def facts(self) -> Facts:
+        """Sizes and counts now; takes milliseconds. Raises TargetError."""
+        ...
+
+    async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> PlannedOperation:
+        """The steps that `operation` would run now, and the result of preflight. Changes nothing.
+
+        `past`: the history of the database, for operations that only do necessary work.
+
+        Raises TargetError where the database cannot be read, UsageError for an object that does not exist.
+        """
+        ...
+
+    async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> Sequence[str]:
+        """Further warnings of a plan: about the order of the operations, known damage, and who uses the database."""
+        ...
+
+    async def cleanup_orphans(self, earlier: Sequence[Step]) -> Sequence[str]:
         """After a worker process died, before anything else: end what it still runs, and remove what its steps left.
 
         `earlier`: its recorded steps. Returns a report, as text. Raises TargetError if something still
@@ -115,9 +126,9 @@ class Session(Inspection, Protocol):
         """
         ...
 
-    async def recover(self, options: Options, context: StepContext) -> Recovery:
+    async def recover(self, earlier: Sequence[Step], options: Options, context: StepContext) -> Recovery:
         """After a worker process died in an operation with these options, and after `cleanup_orphans`: undo its
-        unfinished work and check for damage."""
+        unfinished work and check for damage. `earlier`: its recorded steps."""
         ...
 
 

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from engine.domain.advice import Advice, TargetHistory
     from engine.targets.sqlite.advising import advice as advisor
     from engine.targets.sqlite.advising import collect, kept_measurements
-    from engine.targets.sqlite.connection.metered import MeteredConnection
+    from engine.targets.sqlite.connection.open_database import OpenDatabase
     from engine.targets.sqlite.planning import obstacles
-    from engine.targets.sqlite.system.blockers import BlockerFinder
-    from engine.targets.sqlite.system.opened_file import OpenedFile
 else:
     advisor = lazy("engine.targets.sqlite.advising.advice", "the console shows a database before its advice")
     collect = lazy("engine.targets.sqlite.advising.collect", "only advice needs it")
@@ -37,22 +35,11 @@ ROLLED_BACK: Final = "opening the database rolled back the unfinished transactio
 class SqliteInspection:
     """The `Inspection` of a SQLite file; see engine.targets.protocol."""
 
-    def __init__(
-        self,
-        connection: MeteredConnection,
-        opened: OpenedFile,
-        lock_timeout: float,
-        blockers: BlockerFinder,
-        *,
-        rolled_back: bool = False,
-    ) -> None:
-        """`rolled_back`: whether opening it rolled back a transaction of an earlier crash."""
-        self._as_opened = (ROLLED_BACK,) if rolled_back else ()
-        self._connection = connection
-        self._path = opened.path
-        self._lock_timeout = lock_timeout
-        self._reader = Reader(connection.aio, opened, lock_timeout, blockers)
-        self._blockers = blockers
+    def __init__(self, database: OpenDatabase) -> None:
+        self._database = database
+        self._as_opened = (ROLLED_BACK,) if database.rolled_back else ()
+        self._path = database.file.path
+        self._reader = Reader(database.connection.aio, database.file, database.lock_timeout, database.blockers)
         self.measured: Measurement | None = None
 
     async def info(self) -> TargetInfo:
@@ -74,11 +61,11 @@ class SqliteInspection:
             may_use_kept = is_known and budget is not None
             kept = kept_measurements.kept_in(past.measured.found) if past.measured and may_use_kept else None
             condition = await collect.survey(
-                self._connection.aio,
+                self._database.connection.aio,
                 self._path,
                 budget=budget,
-                lock_timeout=self._lock_timeout,
-                waiting=self._blockers.describe,
+                lock_timeout=self._database.lock_timeout,
+                waiting=self._database.blockers.describe,
                 tables=await self._reader.tables_uncounted(),
                 kept=kept,
             )

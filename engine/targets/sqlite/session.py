@@ -1,51 +1,35 @@
-"""One connection to a SQLite file: inspect, plan, execute."""
+"""One connection to a SQLite file: inspect and plan."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from engine.domain.errors import TargetError
-from engine.domain.humanize import NOT_BEGUN
 from engine.domain.requests import Operation, Options
-from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, Step
-from engine.system.lock_holders import blocking_writers, format_holders, holders, in_use
+from engine.system.lock_holders import in_use
 from engine.targets.plans import OperationPlan
 from engine.targets.protocol import Recovery
 from engine.targets.sqlite.connection import statement
-from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt
-from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.errors import explain
+from engine.targets.sqlite.connection.open_database import OpenDatabase
 from engine.targets.sqlite.inspection import SqliteInspection
-from engine.targets.sqlite.planning import operation_specs, operation_steps, planner
-from engine.targets.sqlite.planning.steps import CHECKING, WRITING, Method, SqliteStep
-from engine.targets.sqlite.reading.readahead import Readahead
-from engine.targets.sqlite.running import methods
+from engine.targets.sqlite.planning import operation_specs, planner
+from engine.targets.sqlite.planning.known_damage import damaged_indexes
 from engine.targets.sqlite.running.check_findings import parse_findings
 from engine.targets.sqlite.running.checks import without_contentless
-from engine.targets.sqlite.running.effects import Effects
-from engine.targets.sqlite.running.partial_effects import COPY_REMOVED, partial_effect
-from engine.targets.sqlite.running.throttling import Contention, Throttle, contention
-from engine.targets.sqlite.running.work import Work, runs_beside_readers
-from engine.targets.sqlite.running.writeback import writing_back
+from engine.targets.sqlite.running.operation import SqliteOperation, truncate_log
+from engine.targets.sqlite.running.throttling import Contention, contention
 from engine.targets.sqlite.system import copying
-from engine.targets.sqlite.system.files import check_writable, file_size, last_change
-from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
-from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepProgress, StepResult, failed_by
+from engine.targets.sqlite.system.files import last_change
+from engine.targets.step_execution import StepContext
 
 if TYPE_CHECKING:
     from engine.domain.advice import TargetHistory
-    from engine.targets.plans import PlannedStep
-    from engine.targets.sqlite.system.blockers import BlockerFinder
-    from engine.targets.sqlite.system.opened_file import OpenedFile
-
-FOLLOW_UP_LOCK_TIMEOUT: Final = 60.0
-"""Seconds that a step whose lack does harm waits for its lock at least."""
 
 UNFINISHED: Final = "was rolled back"
 
@@ -53,40 +37,17 @@ UNFINISHED: Final = "was rolled back"
 class SqliteSession(SqliteInspection):
     """The `Session` of a SQLite file; see engine.targets.protocol."""
 
-    def __init__(
-        self,
-        connection: MeteredConnection,
-        opened: OpenedFile,
-        lock_timeout: float,
-        blockers: BlockerFinder,
-        *,
-        rolled_back: bool = False,
-    ) -> None:
-        """`rolled_back`: whether opening it rolled back a transaction of an earlier crash."""
-        super().__init__(connection, opened, lock_timeout, blockers, rolled_back=rolled_back)
-        self._opened = opened
-        self._state_read = None if connection.takes_locks else last_change(opened.path)
-        self._effects = Effects(self._reader)
-        self._throttle = Throttle(opened.path)
-        self._ahead = Readahead(opened.path)
-        self._idle = [connection]
-        self._extra: list[MeteredConnection] = []
-        self._found_damage = False
-        self._copy: UnfinishedCopy | None = None
+    def __init__(self, database: OpenDatabase) -> None:
+        super().__init__(database)
+        self._state_read = None if database.connection.takes_locks else last_change(self._path)
+        self._operations = contextlib.AsyncExitStack()
 
     async def close(self) -> None:
-        """Close the further connections of this session, and remove an unfinished copy."""
-        await self._ahead.end()
-        try:
-            async with contextlib.AsyncExitStack() as stack:  # each is closed, whatever the others raise
-                for connection in self._extra:
-                    stack.push_async_callback(connection.close)
-        finally:
-            self._discard_copy()
+        """Close the further connections of its operations."""
+        await self._operations.aclose()
 
-    async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
-        self._reader.lock_timeout, self._reader.cancel = self._throttle.timeout(self._lock_timeout), cancel
-        return await self._effects.facts(operation)
+    async def facts(self) -> Facts:
+        return (await self._reader.summary()).facts
 
     async def require(self, operations: Sequence[Operation], options: Options) -> None:
         """Raise UsageError for a name that is no table or index, or that an operation cannot work on."""
@@ -96,11 +57,17 @@ class SqliteSession(SqliteInspection):
                 objects = options.objects_for(Operation.REINDEX)
                 await planner.indexes_of(self._reader, await self._reader.tables_uncounted(), objects)
 
-    async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> OperationPlan:
+    async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> SqliteOperation:
         summary = await self._reader.summary()
         blocks = operation is Operation.CHECK and not summary.is_wal
         shared = blocks and await asyncio.to_thread(contention, self._path) is Contention.OTHERS
-        return await planner.plan(self._reader, summary, operation, options, shared=shared)
+        return self.running(await planner.plan(self._reader, summary, operation, options, shared=shared))
+
+    def running(self, plan: OperationPlan) -> SqliteOperation:
+        """What runs the steps of a plan. It is closed with the session."""
+        operation = SqliteOperation(plan, self._database, self._reader, self._state_read)
+        self._operations.push_async_callback(operation.close)
+        return operation
 
     async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
         others = await asyncio.to_thread(in_use, self._path)
@@ -114,202 +81,27 @@ class SqliteSession(SqliteInspection):
         if past is None:
             return operation_specs.remarks(operations)
         if past.damage is not None:
-            return await self.damage_warnings(operations, past)
-        return operation_specs.remarks(operations, await self._damaged_indexes(past))
-
-    async def damage_warnings(self, operations: Sequence[Operation], past: TargetHistory) -> tuple[str, ...]:
-        if past.damage is not None:
             return operation_specs.damage_warnings(operations, past.damage_found)
-        damaged = await self._damaged_indexes(past)
-        return operation_specs.remarks(operations, damaged) if damaged else ()
-
-    async def _damaged_indexes(self, past: TargetHistory) -> list[str]:
-        """The indexes that are known to be damaged and still exist."""
-        if not past.damaged_indexes:
-            return []
-        existing = {index.name for table in await self._reader.tables_uncounted() for index in table.indexes}
-        return [name for name in past.damaged_indexes if name in existing]
-
-    async def find_blockers(self, operation: Operation) -> str:
-        if not operation_specs.SPECS[operation].writes:
-            return ""
-        journal_mode = (await self._reader.summary()).journal_mode
-        found = await asyncio.to_thread(holders, self._path) or ()
-        blocking = tuple(blocking_writers(found, wal=journal_mode == "wal"))
-        return f"it would have to wait: {format_holders(blocking)}" if blocking else ""
-
-    async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
-        assert isinstance(step, SqliteStep), "a step of another engine"  # noqa: S101 - a bug in dbtend
-        if self._found_damage and step.method in WRITING:
-            return StepResult(status=Status.SKIPPED, error="skipped: nothing more is written to a damaged database")
-        if not step.ignores_space and (problems := planner.space_problems(step)):
-            return StepResult(
-                status=Status.FAILED, reason=Reason.REFUSED, error="; ".join(problems), left=NOTHING_CHANGED
-            )
-        self._reader.forget()
-        timeout = self._lock_timeout_of(step)
-        work: Work | None = None
-        try:
-            await self._throttle.pause(context.cancel)
-            if context.cancel.is_set():
-                return await self._with_partial_effect(StepResult(status=Status.CANCELLED), step, work)
-            if step.method in WRITING:
-                check_writable(self._path)
-            if step.method is not Method.COPY_CHECK:
-                self._opened.require()
-            async with self._free_connection(context.cancel) as connection:
-                await connection.set_up(step.settings)
-                if step.read_ahead:
-                    await self._ahead.begin()
-                    # A check reads pages in random order: wait, so that the disk reads in order.
-                    if step.method is Method.CHECK and self._ahead.has_begun:
-                        context.report(StepProgress(phase="reading the file into memory"))
-                        await self._ahead.done(context.cancel)
-                if step.method in WRITING and self._throttle.has_timed_out:
-                    await statement.nobody_else_uses(connection.aio)
-                writeback = writing_back(self._path) if step.write_behind else contextlib.nullcontext()
-                with self._throttle.measure(step.blocks_writers):
-                    work = self._work(step, connection, context, timeout)
-                    async with writeback:
-                        result = await self._run(work)
-        except TargetError as error:
-            result = failed_by(error)
-        except sqlite3.Error as error:
-            result = await self._failure(error, step, context, timeout)
-        return await self._with_partial_effect(result, step, work)
-
-    async def _with_partial_effect(self, result: StepResult, step: SqliteStep, work: Work | None) -> StepResult:
-        """The result, with what remains of the step. `work`: None where it did not begin."""
-        if not result.may_leave_something:
-            return result
-        if work is None and step.method is Method.COPY_CHECK and self._copy is not None:
-            self._discard_copy()
-            return replace(result, left=COPY_REMOVED)
-        return replace(result, left=NOT_BEGUN if work is None else await partial_effect(work))
-
-    def _work(self, step: SqliteStep, connection: MeteredConnection, context: StepContext, timeout: float) -> Work:
-        return Work(
-            connection=connection,
-            opened=self._opened,
-            step=step,
-            context=context,
-            blockers=self._blockers,
-            lock_timeout=timeout,
-            copy=self._copy,
-        )
-
-    async def _run(self, work: Work) -> StepResult:
-        step = work.step
-        try:
-            result = await methods.METHODS[step.method](work)
-        finally:
-            self._copy = work.copy
-        if problem := self._opened.problem():
-            return self._result_of_moved_file(result, step, problem)
-        if step.method is not Method.COPY_CHECK and self._has_changed():
-            self._discard_copy()
-            error = "the database changed while dbtend read it: no lock can be taken on this file system"
-            return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=error)
-        self._found_damage = self._found_damage or work.found_damage
-        self._effects.record(step, result, work.findings)
-        return result
-
-    def _lock_timeout_of(self, step: SqliteStep) -> float:
-        """Seconds that a step waits for its lock."""
-        if step.missing_effect:
-            return max(self._lock_timeout, FOLLOW_UP_LOCK_TIMEOUT)
-        return self._throttle.timeout(self._lock_timeout)
-
-    def _has_changed(self) -> bool:
-        """Whether another process wrote to the database, which this session reads without locks."""
-        return self._state_read is not None and self._state_read != last_change(self._path)
-
-    def _result_of_moved_file(self, result: StepResult, step: SqliteStep, problem: str) -> StepResult:
-        """The result of a step whose file is no longer at its path; `problem` says so."""
-        if step.method is Method.COPY:  # it may be the only copy left
-            return result
-        if step.method is Method.COPY_CHECK:
-            return _copy_of_moved_file(result, problem)
-        if result.status is not Status.COMPLETED and not result.findings:
-            return result
-        if step.method in CHECKING:
-            error, left = f"{problem}: the check did not read the file that is there now", "a check changes nothing"
-        else:
-            error = f"{problem}: the step changed the opened file, not the one at this path"
-            left = "the step completed in the opened file"
-        if step.method is Method.VACUUM and step.has_follow_up:  # the follow-up fails, and its error says why
-            return replace(result, warnings=(*result.warnings, error), effect=None)
-        return replace(result, status=Status.FAILED, error=error, error_is_finding=False, effect=None, left=left)
-
-    def _discard_copy(self) -> None:
-        if self._copy is not None:
-            self._copy.discard()
-            self._copy = None
-
-    async def _failure(
-        self, error: sqlite3.Error, step: SqliteStep, context: StepContext, timeout: float
-    ) -> StepResult:
-        if step.method in WRITING:
-            await self._truncate_log()
-        # A step cancelled while it waited for its lock has done nothing.
-        if context.cancel.is_set() and (is_interrupt(error) or is_busy(error)):
-            return StepResult(status=Status.CANCELLED)
-        self._found_damage = self._found_damage or is_damage(error)
-        if not is_busy(error):
-            return StepResult(status=Status.FAILED, error=explain(error, timeout))
-        blockers = await self._blockers.describe_last(wal=runs_beside_readers(step))
-        self._throttle.record_timeout()
-        return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=explain(error, timeout, blockers))
-
-    async def _truncate_log(self) -> None:
-        """Write back the log: a rollback leaves a long one."""
-        with contextlib.suppress(sqlite3.Error):
-            if file_size(self._path + "-wal"):
-                await statement.rows_of(self._connection.aio, operation_steps.CHECKPOINT)
-
-    @contextlib.asynccontextmanager
-    async def _free_connection(self, cancel: asyncio.Event) -> AsyncIterator[MeteredConnection]:
-        """A connection that no other step uses: steps may run at once."""
-        if self._idle:
-            connection = self._idle.pop()
-        else:
-            timeout = self._throttle.timeout(self._lock_timeout)
-            connection = await MeteredConnection.open(self._connection.uri, timeout, cancel, self._blockers.describe)
-            self._extra.append(connection)
-        try:
-            yield connection
-        finally:
-            self._idle.append(connection)
-
-    async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
-        return ()  # each step cleans up after itself
+        return operation_specs.remarks(operations, await damaged_indexes(self._reader, past))
 
     async def cleanup_orphans(self, earlier: Sequence[Step]) -> tuple[str, ...]:
         return ()  # opening the database rolled back what the dead process left
 
-    async def recover(self, options: Options, context: StepContext) -> Recovery:
+    async def recover(self, earlier: Sequence[Step], options: Options, context: StepContext) -> Recovery:
         await asyncio.to_thread(copying.remove_leftovers, self._path, options.backup_to)
+        database, connection = self._database, self._database.connection
         try:
             rows = await statement.retry_while_locked(
-                lambda: statement.fetch_all(self._connection.aio, "PRAGMA main.quick_check", context.cancel),
-                self._lock_timeout,
+                lambda: statement.fetch_all(connection.aio, "PRAGMA main.quick_check", context.cancel),
+                database.lock_timeout,
                 context.cancel,
-                self._blockers.describe,
+                database.blockers.describe,
             )
         except sqlite3.Error as error:
-            why = explain(error, self._lock_timeout, await self._blockers.describe_last())
+            why = explain(error, database.lock_timeout, await database.blockers.describe_last())
             return Recovery(unfinished=UNFINISHED, found=why, is_well=False)
-        await self._truncate_log()
-        read = partial(statement.short, self._connection.aio)
+        await truncate_log(connection, self._path)
+        read = partial(statement.short, connection.aio)
         found = parse_findings(await without_contentless(read, rows)).sentences
         text = f"a quick check found damage: {found[0]}" if found else "a quick check found nothing wrong"
         return Recovery(unfinished=UNFINISHED, found=text, is_well=not found, is_damaged=bool(found))
-
-
-def _copy_of_moved_file(result: StepResult, problem: str) -> StepResult:
-    if result.status is not Status.COMPLETED:
-        error = f"{problem}: {result.error}" if result.error else None
-        return replace(result, error=error, error_is_finding=False)
-    name = (result.effect or {}).get("backup")
-    warning = f"{problem}: {name} is a copy of the opened file, not of the one that is there now"
-    return replace(result, warnings=(*result.warnings, warning))

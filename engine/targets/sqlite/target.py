@@ -19,6 +19,7 @@ from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_left_half_done, is_nothing_beside, opening_error
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri, target_url
+from engine.targets.sqlite.connection.open_database import OpenDatabase
 from engine.targets.sqlite.inspection import SqliteInspection
 from engine.targets.sqlite.planning import operation_specs
 from engine.targets.sqlite.system import files, hot_journal
@@ -109,16 +110,13 @@ class SqliteTarget:
     ) -> AsyncIterator[SqliteSession]:
         await asyncio.to_thread(self._check, writing=writing)
         blockers = BlockerFinder(self.path, waiting)
+        writing = writing and not planning
         async with (
-            self._connection(lock_timeout, blockers, writing=writing and not planning, read_only=read_only) as (
-                connection,
-                opened,
-                rolled_back,
-            ),
+            self._opened(lock_timeout, blockers, writing=writing, read_only=read_only) as database,
             AsyncExitStack() as stack,
         ):
-            make = partial(session.SqliteSession, connection, opened, lock_timeout, blockers, rolled_back=rolled_back)
-            opened_session = make() if connection.takes_locks else await asyncio.to_thread(make)
+            make = partial(session.SqliteSession, database)
+            opened_session = make() if database.connection.takes_locks else await asyncio.to_thread(make)
             stack.push_async_callback(opened_session.close)
             yield opened_session
 
@@ -126,18 +124,13 @@ class SqliteTarget:
     async def look(self, *, lock_timeout: float, read_only: bool = False) -> AsyncIterator[SqliteInspection]:
         await asyncio.to_thread(self._check, writing=False)
         blockers = BlockerFinder(self.path)
-        async with self._connection(lock_timeout, blockers, writing=False, read_only=read_only) as (
-            connection,
-            opened,
-            rolled_back,
-        ):
-            yield SqliteInspection(connection, opened, lock_timeout, blockers, rolled_back=rolled_back)
+        async with self._opened(lock_timeout, blockers, writing=False, read_only=read_only) as database:
+            yield SqliteInspection(database)
 
     @asynccontextmanager
-    async def _connection(
+    async def _opened(
         self, lock_timeout: float, blockers: BlockerFinder, *, writing: bool, read_only: bool
-    ) -> AsyncIterator[tuple[MeteredConnection, OpenedFile, bool]]:
-        """A connection, what it has open, and whether what an earlier crash had left was rolled back before."""
+    ) -> AsyncIterator[OpenDatabase]:
         exposed = await asyncio.to_thread(hot_journal.others_may_plant_one, self.path)
         async with _leaving_no_traces(self.path) if read_only and not exposed else nullcontext():
             # Write access even for an inspection, if possible: an earlier crash may have to be rolled back first. Not
@@ -159,7 +152,8 @@ class SqliteTarget:
                     raise TargetRefusedError(self.path, explain(error, lock_timeout), _BY_ITS_OWNER) from error
                 raise opening_error(self.path, error, lock_timeout, await blockers.describe_last()) from error
             try:
-                yield connection, opened, undropped and await asyncio.to_thread(hot_journal.is_gone, self.path)
+                rolled_back = undropped and await asyncio.to_thread(hot_journal.is_gone, self.path)
+                yield OpenDatabase(connection, opened, lock_timeout, blockers, rolled_back)
             finally:
                 await connection.close()
 

@@ -22,7 +22,7 @@ from engine.store.sqlite.store import SqliteStore
 from engine.submission.retry import retry_request
 from engine.system.clock import now
 from engine.targets import resolve
-from engine.targets.sqlite.session import SqliteSession
+from engine.targets.sqlite.running.operation import SqliteOperation
 from tests.building import COMPLETED, new_job
 from tests.engine.execution.test_worker import claim_of, forget
 from tests.sqlite_files import add_index_that_cannot_be_rebuilt, make_database
@@ -43,13 +43,13 @@ VACUUM, ANALYZE, REINDEX = Operation.VACUUM, Operation.ANALYZE, Operation.REINDE
 @pytest.fixture
 def first_step_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit passes while the first step runs."""
-    execute = SqliteSession.execute
+    execute = SqliteOperation.execute
 
-    async def execute_until_late(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+    async def execute_until_late(self: SqliteOperation, step: PlannedStep, context: StepContext) -> StepResult:
         context.window.closed.set()
         return await execute(self, step, context)
 
-    monkeypatch.setattr(SqliteSession, "execute", execute_until_late)
+    monkeypatch.setattr(SqliteOperation, "execute", execute_until_late)
 
 
 async def carried_out(path: Path, operation: Operation, **options: Any) -> Outcome:

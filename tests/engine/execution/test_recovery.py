@@ -18,8 +18,8 @@ from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.system.clock import now
 from engine.targets import resolve
+from engine.targets.sqlite.running.operation import SqliteOperation
 from engine.targets.sqlite.running.work import Work
-from engine.targets.sqlite.session import SqliteSession
 from tests.engine.execution.test_worker import claim_of, refuse
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import make_database, remove_index_entries
@@ -75,21 +75,21 @@ async def worked(claim: Claim, cancel: asyncio.Event | None = None) -> tuple[Out
 
 
 def when_vacuum_is_done(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
-    execute = SqliteSession.execute
+    execute = SqliteOperation.execute
 
-    async def executed(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+    async def executed(self: SqliteOperation, step: PlannedStep, context: StepContext) -> StepResult:
         result = await execute(self, step, context)
         if step.command == "VACUUM":
             do()
         return result
 
-    monkeypatch.setattr(SqliteSession, "execute", executed)
+    monkeypatch.setattr(SqliteOperation, "execute", executed)
 
 
 async def test_where_the_rebuild_after_vacuum_cannot_have_its_lock_it_is_said_what_is_wrong_until_it_has_run(
     notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.targets.sqlite.session.FOLLOW_UP_LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr("engine.targets.sqlite.running.operation.FOLLOW_UP_LOCK_TIMEOUT", 0.1)
     with ExitStack() as other:
         when_vacuum_is_done(monkeypatch, lambda: other.enter_context(another_process(notes, "BEGIN IMMEDIATE")))
         outcome, _ = await worked(claim_of(notes, options=Options(lock_timeout=0.1, force=True)))
@@ -161,7 +161,7 @@ async def test_a_rebuild_that_was_done_is_not_done_again(notes: Path) -> None:
 async def test_a_rebuild_that_is_missing_and_cannot_be_run_is_told(
     notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.targets.sqlite.session.FOLLOW_UP_LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr("engine.targets.sqlite.running.operation.FOLLOW_UP_LOCK_TIMEOUT", 0.1)
     claim = lost_claim(notes, ("VACUUM", Status.COMPLETED), recovering=Reason.OWNER_LOST)
     with another_process(notes, "BEGIN IMMEDIATE"):
         outcome, _ = await worked(claim)
@@ -206,13 +206,13 @@ async def test_a_second_attempt_that_does_not_get_as_far_as_the_first_still_runs
 ) -> None:
     with closing(sqlite3.connect(notes)) as db:
         db.execute("VACUUM")
-    cancel, execute = asyncio.Event(), SqliteSession.execute
+    cancel, execute = asyncio.Event(), SqliteOperation.execute
 
-    async def cancelled_before(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+    async def cancelled_before(self: SqliteOperation, step: PlannedStep, context: StepContext) -> StepResult:
         cancel.set()
         return await execute(self, step, context)
 
-    monkeypatch.setattr(SqliteSession, "execute", cancelled_before)
+    monkeypatch.setattr(SqliteOperation, "execute", cancelled_before)
     outcome, report = await worked(lost_claim(notes, ("VACUUM", Status.COMPLETED)), cancel)
     assert outcome.status is Status.CANCELLED
     assert [(step.command, step.status) for step in report.steps] == [

@@ -24,7 +24,7 @@ from engine.system.clock import now
 from engine.targets import resolve
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.plans import PlannedStep
-from engine.targets.sqlite.session import SqliteSession
+from engine.targets.sqlite.running.operation import SqliteOperation
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import integrity, make_database, remove_index_entries, set_schema_sql
@@ -76,14 +76,14 @@ async def test_a_vacuum_that_was_over_when_the_cancel_came_ends_completed_with_i
     path = make_database(tmp_path / "sales.db", journal_mode="wal")
     size = path.stat().st_size
     cancel = asyncio.Event()
-    execute = SqliteSession.execute
+    execute = SqliteOperation.execute
 
-    async def cancel_comes_too_late(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+    async def cancel_comes_too_late(self: SqliteOperation, step: PlannedStep, context: StepContext) -> StepResult:
         result = await execute(self, step, context)
         cancel.set()
         return result
 
-    monkeypatch.setattr(SqliteSession, "execute", cancel_comes_too_late)
+    monkeypatch.setattr(SqliteOperation, "execute", cancel_comes_too_late)
     reporter = Reporter(claim_of(path), forget, now)
     outcome = await DatabaseMaintenanceWorker(resolve).execute(claim_of(path), reporter, cancel)
     await reporter.stop()
@@ -111,7 +111,7 @@ async def test_progress_goes_by_what_each_step_took_before_where_that_is_known(
         return dict.fromkeys((step.command for step in steps), 77.0)
 
     async with resolve(str(path)).connect(lock_timeout=1) as session:
-        steps = (await session.plan(Operation.REINDEX, Options())).steps
+        steps = (await session.plan(Operation.REINDEX, Options())).plan.steps
     assert len(steps) > 1
     monkeypatch.setattr(Reporter, "begin", note)
     claim = claim_of(path, Operation.REINDEX)
@@ -126,16 +126,18 @@ async def test_a_step_that_was_to_come_again_when_the_cancel_came_is_no_success(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make_database(tmp_path / "sales.db")
-    cancel, execute = asyncio.Event(), SqliteSession.execute
+    cancel, execute = asyncio.Event(), SqliteOperation.execute
 
-    async def gives_way_as_the_cancel_comes(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+    async def gives_way_as_the_cancel_comes(
+        self: SqliteOperation, step: PlannedStep, context: StepContext
+    ) -> StepResult:
         cancel.set()
         return StepResult(status=Status.SKIPPED, error="it gave way", requeue=True)
 
-    monkeypatch.setattr(SqliteSession, "execute", gives_way_as_the_cancel_comes)
+    monkeypatch.setattr(SqliteOperation, "execute", gives_way_as_the_cancel_comes)
     outcome, _ = await carried_out(path, Operation.VACUUM, cancel)
     assert (outcome.status, outcome.reason) == (Status.CANCELLED, Reason.CANCELLED_BY_USER)
-    monkeypatch.setattr(SqliteSession, "execute", execute)
+    monkeypatch.setattr(SqliteOperation, "execute", execute)
     assert (await carried_out(path, Operation.VACUUM))[0].status is Status.COMPLETED
 
 
@@ -145,9 +147,9 @@ async def test_r16_a_step_that_cannot_be_interrupted_says_so_and_ends_as_what_re
     monkeypatch.setattr("engine.execution.step_runner.STOPS_WITHIN", 0)
     monkeypatch.setattr("engine.execution.reporter.INTERVAL", 0)
     path = make_database(tmp_path / "sales.db")
-    cancel, finishing, execute = asyncio.Event(), asyncio.Event(), SqliteSession.execute
+    cancel, finishing, execute = asyncio.Event(), asyncio.Event(), SqliteOperation.execute
 
-    async def goes_on_until_it_was_told(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+    async def goes_on_until_it_was_told(self: SqliteOperation, step: PlannedStep, context: StepContext) -> StepResult:
         cancel.set()
         await finishing.wait()
         return await execute(self, step, replace(context, cancel=asyncio.Event()))
@@ -156,7 +158,7 @@ async def test_r16_a_step_that_cannot_be_interrupted_says_so_and_ends_as_what_re
         if report.progress.phase == FINISHING:
             finishing.set()
 
-    monkeypatch.setattr(SqliteSession, "execute", goes_on_until_it_was_told)
+    monkeypatch.setattr(SqliteOperation, "execute", goes_on_until_it_was_told)
     reporter = Reporter(claim_of(path), listen, now)
     outcome = await DatabaseMaintenanceWorker(resolve).execute(claim_of(path), reporter, cancel)
     report = await reporter.stop()
@@ -173,14 +175,14 @@ async def test_r16_a_step_that_stops_when_asked_is_never_said_to_finish(
     cancel = asyncio.Event()
     phases: set[str | None] = set()
 
-    async def stops(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+    async def stops(self: SqliteOperation, step: PlannedStep, context: StepContext) -> StepResult:
         cancel.set()
         return StepResult(status=Status.CANCELLED)
 
     async def listen(report: Report) -> None:
         phases.add(report.progress.phase)
 
-    monkeypatch.setattr(SqliteSession, "execute", stops)
+    monkeypatch.setattr(SqliteOperation, "execute", stops)
     reporter = Reporter(claim_of(path), listen, now)
     outcome = await DatabaseMaintenanceWorker(resolve).execute(claim_of(path), reporter, cancel)
     phases.add((await reporter.stop()).progress.phase)
@@ -211,9 +213,9 @@ async def test_what_was_rebuilt_before_a_cancel_is_written_back_although_others_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make_database(tmp_path / "sales.db", journal_mode="wal")
-    cancel, execute, done = asyncio.Event(), SqliteSession.execute, 0
+    cancel, execute, done = asyncio.Event(), SqliteOperation.execute, 0
 
-    async def cancel_comes_after_two(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+    async def cancel_comes_after_two(self: SqliteOperation, step: PlannedStep, context: StepContext) -> StepResult:
         nonlocal done
         result = await execute(self, step, context)
         done += 1
@@ -221,7 +223,7 @@ async def test_what_was_rebuilt_before_a_cancel_is_written_back_although_others_
             cancel.set()
         return result
 
-    monkeypatch.setattr(SqliteSession, "execute", cancel_comes_after_two)
+    monkeypatch.setattr(SqliteOperation, "execute", cancel_comes_after_two)
     with another_process(path, "PRAGMA user_version"):
         outcome, report = await carried_out(path, Operation.REINDEX, cancel)
         assert path.with_name("sales.db-wal").stat().st_size == 0
@@ -263,9 +265,9 @@ async def test_a_check_in_parts_at_once_finds_what_one_after_the_other_finds(tmp
 
 async def test_parts_really_run_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_database(tmp_path / "sales.db", rows=20)
-    execute, together, running = SqliteSession.execute, asyncio.Event(), 0
+    execute, together, running = SqliteOperation.execute, asyncio.Event(), 0
 
-    async def waits_for_another(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+    async def waits_for_another(self: SqliteOperation, step: PlannedStep, context: StepContext) -> StepResult:
         nonlocal running
         running += 1
         if running == 3:
@@ -273,7 +275,7 @@ async def test_parts_really_run_at_once(tmp_path: Path, monkeypatch: pytest.Monk
         await together.wait()
         return await execute(self, step, context)
 
-    monkeypatch.setattr(SqliteSession, "execute", waits_for_another)
+    monkeypatch.setattr(SqliteOperation, "execute", waits_for_another)
     async with asyncio.timeout(30):
         outcome, report = await carried_out(path, Operation.CHECK, jobs=3)
     assert outcome.status is Status.COMPLETED
@@ -287,7 +289,7 @@ async def test_a_cancel_stops_all_that_runs_at_once(
     path = make_database(tmp_path / "sales.db", rows=20, journal_mode=journal_mode)
     cancel, begun = asyncio.Event(), 0
 
-    async def wait_for_the_cancel(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+    async def wait_for_the_cancel(self: SqliteOperation, step: PlannedStep, context: StepContext) -> StepResult:
         nonlocal begun
         begun += 1
         if begun == 2:
@@ -295,7 +297,7 @@ async def test_a_cancel_stops_all_that_runs_at_once(
         await context.cancel.wait()
         return StepResult(status=Status.CANCELLED)
 
-    monkeypatch.setattr(SqliteSession, "execute", wait_for_the_cancel)
+    monkeypatch.setattr(SqliteOperation, "execute", wait_for_the_cancel)
     outcome, report = await carried_out(path, Operation.CHECK, cancel, jobs=2)
     assert (outcome.status, begun) == (Status.CANCELLED, 2)
     assert [status for _, status in told(report)] == [Status.CANCELLED] * 2
@@ -339,14 +341,14 @@ def test_where_a_check_looked_no_further_there_may_be_more_than_what_was_found()
 async def test_beside_a_step_that_failed_what_was_found_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    execute = SqliteSession.execute
+    execute = SqliteOperation.execute
 
-    async def busy_unless_foreign_keys(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+    async def busy_unless_foreign_keys(self: SqliteOperation, step: PlannedStep, context: StepContext) -> StepResult:
         if "foreign_key_check" in step.command:
             return await execute(self, step, context)
         return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error="another session holds it")
 
-    monkeypatch.setattr(SqliteSession, "execute", busy_unless_foreign_keys)
+    monkeypatch.setattr(SqliteOperation, "execute", busy_unless_foreign_keys)
     outcome, _ = await carried_out(orphaned(tmp_path / "sales.db"), Operation.CHECK)
     assert outcome.error == f"another session holds it; 1 of 2 steps failed. Found: {ORPHAN}"
 
@@ -380,16 +382,18 @@ def test_of_many_different_failures_the_first_are_told_and_the_others_named() ->
 async def test_a_cancelled_check_that_had_found_something_says_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, cancel, execute = orphaned(tmp_path / "sales.db"), asyncio.Event(), SqliteSession.execute
+    path, cancel, execute = orphaned(tmp_path / "sales.db"), asyncio.Event(), SqliteOperation.execute
     remove_index_entries(path, "order")
 
-    async def cancelled_at_the_foreign_keys(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+    async def cancelled_at_the_foreign_keys(
+        self: SqliteOperation, step: PlannedStep, context: StepContext
+    ) -> StepResult:
         if "foreign_key_check" not in step.command:
             return await execute(self, step, context)
         cancel.set()
         return StepResult(status=Status.CANCELLED)
 
-    monkeypatch.setattr(SqliteSession, "execute", cancelled_at_the_foreign_keys)
+    monkeypatch.setattr(SqliteOperation, "execute", cancelled_at_the_foreign_keys)
     outcome, report = await carried_out(path, Operation.CHECK, cancel)
     found = [line.message for line in report.log if line.level is LogLevel.ERROR]
     assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.OPERATION_ERROR)

@@ -57,8 +57,9 @@ async def test_all_operations_complete_on_the_sample_and_it_shrinks(tmp_path: Pa
     await target.preflight(lock_timeout=1)
     async with target.connect(lock_timeout=1) as session:
         for operation in SHOWN:
-            for step in (await session.plan(operation, Options())).steps:
-                assert (await session.execute(step, StepContext())).status is Status.COMPLETED
+            planned = await session.plan(operation, Options())
+            for step in planned.plan.steps:
+                assert (await planned.execute(step, StepContext())).status is Status.COMPLETED
     assert SHOWN[0] is Operation.VACUUM
     assert path.stat().st_size < 0.7 * size
     assert content(path) == before

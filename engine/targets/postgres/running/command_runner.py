@@ -11,7 +11,7 @@ from typing import Final
 from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN
-from engine.domain.requests import NO_SERVER_OPTIONS
+from engine.domain.requests import ServerOptions
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.errors import CRASHED
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
@@ -70,7 +70,10 @@ class CommandRunner:
         sizes: SizeTracker,
         cleanup: InvalidIndexCleanup,
         lock_timeout: float,
+        options: ServerOptions,
+        checks: Checks | None,
     ) -> None:
+        """`checks`: the findings so far, if the operation is a check."""
         self._reader = reader
         self._pool = pool
         self._sizes = sizes
@@ -78,9 +81,8 @@ class CommandRunner:
         self._lock_timeout = lock_timeout
         self._monitor = Monitor(reader)
         self._stops = StopSignals()
-        self.options = NO_SERVER_OPTIONS
-        self.checks: Checks | None = None
-        """The findings so far, if the operation is a check."""
+        self._options = options
+        self._checks = checks
 
     async def close(self) -> None:
         await self._monitor.end()
@@ -106,17 +108,15 @@ class CommandRunner:
     async def _may_begin(self, context: StepContext) -> None:
         """Raises as `ConnectionPool.connection`."""
         try:
-            await throttling.wait_while_throttled(self._reader, self.options, context)
+            await throttling.wait_while_throttled(self._reader, self._options, context)
         except TEMPORARY_ERRORS:
             await self._pool.reconnect(context)
-            await throttling.wait_while_throttled(self._reader, self.options, context)
+            await throttling.wait_while_throttled(self._reader, self._options, context)
         if context.cancel.is_set() or context.window.closed.is_set():
             raise NotBegunError
 
     async def _run_on(self, pooled: PooledConnection, step: PgStep, context: StepContext) -> CommandRun:
         size_before = await self._sizes.before(step)
-        if step.method is Method.REINDEX_CONCURRENTLY:
-            await self._cleanup.remember()
         if step.model is Model.REWRITE and step.subject is not None:
             with contextlib.suppress(TargetError):
                 context.save_recovery_data(await orphan_cleanup.recovery_data(self._reader, step))
@@ -125,7 +125,7 @@ class CommandRunner:
             Progress(step.model, step.subject or WHOLE_DATABASE, began=time.monotonic(), seconds=step.estimate),
             context.report,
             wait_limits=limits,
-            yield_after=self.options.yield_after,
+            yield_after=self._options.yield_after,
         )
         stops = self._stops.of(context.cancel), watched.must_yield, limits.exceeded
         await pooled.set(step.settings)
@@ -146,13 +146,13 @@ class CommandRunner:
         return CommandRun(answer, watched, pooled.server, size_before)
 
     def _wait_limits(self, step: PgStep, context: StepContext) -> WaitLimits:
-        snapshot_wait = self.options.snapshot_wait
+        snapshot_wait = self._options.snapshot_wait
         if step.method is Method.DROP_LEFTOVER and snapshot_wait is None:
             snapshot_wait = self._lock_timeout  # a drop that gives up loses no work
         return WaitLimits(self._lock_timeout, snapshot_wait, context.window.closes_at)
 
     def _command_of(self, step: PgStep) -> str:
-        return step.command if self.checks is None else self.checks.command_of(step)
+        return step.command if self._checks is None else self._checks.command_of(step)
 
     async def _follow_up(
         self, step: PgStep, pooled: PooledConnection, watched: Watched, context: StepContext

@@ -95,7 +95,7 @@ class ConnectionPool:
     def __init__(
         self,
         connect: Callable[[], Awaitable[tuple[Connection, Server]]],
-        server_wait: Callable[[], float] = lambda: SERVER_WAIT,
+        server_wait: float = SERVER_WAIT,
     ) -> None:
         self._connect = connect
         self._outage = Outage(connect, self._take, server_wait)

@@ -67,13 +67,16 @@ def with_sizes(effect: Mapping[str, int], before: int | None, after: int | None)
 class Totals:
     """What the steps of an operation did together."""
 
-    def __init__(self) -> None:
+    def __init__(self, checks: Checks | None = None, left_out: int = 0) -> None:
+        """
+        Args:
+            checks: of a check, what it has found.
+            left_out: how many tables or indexes are not done for lack of a right.
+        """
         self._sums: dict[str, int] = {}
         self._all_measured = True
-        self.checks: Checks | None = None
-        """Of a check, what it has found."""
-        self.left_out = 0
-        """How many tables or indexes are not done for lack of a right."""
+        self._checks = checks
+        self._left_out = left_out
 
     def add(self, result: StepResult) -> None:
         effect = result.effect or {}
@@ -97,7 +100,7 @@ class Totals:
         sums = dict(self._sums)
         if not self._all_measured and sums.get("back_bytes", 0) < 0:
             del sums["back_bytes"]  # incomplete, and would show as growth
-        if sums and self.left_out:
-            sums["left_out"] = self.left_out
-        checked = self.checks.facts() if self.checks is not None and sums else {}
+        if sums and self._left_out:
+            sums["left_out"] = self._left_out
+        checked = self._checks.facts() if self._checks is not None and sums else {}
         return {**checked, **sums}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import psycopg
@@ -53,20 +53,17 @@ class CleanupResult:
 
 
 class InvalidIndexCleanup:
-    """Drops the leftovers of one session's rebuilds."""
+    """Drops the leftovers of the rebuilds of one operation."""
 
-    def __init__(self, reader: Reader, pool: ConnectionPool, lock_timeout: float) -> None:
+    def __init__(
+        self, reader: Reader, pool: ConnectionPool, lock_timeout: float, invalid_before: Collection[int] = ()
+    ) -> None:
+        """`invalid_before`: oids of indexes that were invalid before the first step; they are never dropped."""
         self._reader = reader
         self._pool = pool
         self._lock_timeout = lock_timeout
-        self._before: set[int] | None = None
-        """Oids of invalid indexes that existed before the first step."""
+        self._before = invalid_before
         self._left: list[Leftover] = []
-
-    async def remember(self, *, refresh: bool = False) -> None:
-        """Remember the invalid indexes that exist now; they are never dropped. Raises TargetError."""
-        if refresh or self._before is None:
-            self._before = await invalid_indexes.invalid_oids(self._reader)
 
     async def clean_up(self, step: PgStep, *, is_lost: bool = False) -> CleanupResult:
         """Remove what this step left, whatever happened to the connection that it ran on. `is_lost`: that is gone, and
@@ -75,7 +72,7 @@ class InvalidIndexCleanup:
             return CleanupResult()
         try:
             found = await invalid_indexes.left_by(self._reader, step.subject.schema, step.subject.name)
-            found = [leftover for leftover in found if leftover.oid not in (self._before or ())]
+            found = [leftover for leftover in found if leftover.oid not in self._before]
             removals = await self._drop(found, DROP_WAIT) if found else []
             has_replacement = is_lost and await invalid_indexes.has_replacement(self._reader, step.subject)
         except (TargetError, psycopg.Error) as error:

@@ -27,11 +27,11 @@ class Outage(Generic[_T]):
 
     Args:
         on_connected: takes the first connection that succeeds.
-        server_wait: gives the longest wait, in seconds.
+        server_wait: the longest wait, in seconds.
     """
 
     def __init__(
-        self, connect: Callable[[], Awaitable[_T]], on_connected: Callable[[_T], None], server_wait: Callable[[], float]
+        self, connect: Callable[[], Awaitable[_T]], on_connected: Callable[[_T], None], server_wait: float
     ) -> None:
         self._connect = connect
         self._on_connected = on_connected
@@ -70,7 +70,7 @@ class Outage(Generic[_T]):
             await asyncio.wait({self._trying})
 
     async def _try(self, error: TargetError) -> None:
-        limit = self._server_wait()
+        limit = self._server_wait
         give_up = time.monotonic() + limit
         for pause in chain(BACKOFF, repeat(BACKOFF[-1])):
             left = give_up - time.monotonic()
@@ -118,7 +118,7 @@ async def connect_when_up(
             if waiting is not None:
                 waiting(progress.phase or "", WaitsFor.SERVER)
 
-        outage = Outage(connect, opened.append, lambda: server_wait)
+        outage = Outage(connect, opened.append, server_wait)
         with contextlib.suppress(IndexError):
             await outage.wait(error, StepContext(report=tell))
             return opened[0]

@@ -18,7 +18,7 @@ from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.truncated_files import truncated_files
-from engine.targets.postgres.running.checking import damaged_object, may_blame_table, with_truncated_files
+from engine.targets.postgres.running.checking import Checks, damaged_object, may_blame_table, with_truncated_files
 from engine.targets.postgres.running.command_runner import CommandRun, CommandRunner
 from engine.targets.postgres.running.effects import effects, with_sizes
 from engine.targets.postgres.running.invalid_index_cleanup import CleanupResult, InvalidIndexCleanup
@@ -43,12 +43,15 @@ class ResultCollector:
         sizes: SizeTracker,
         cleanup: InvalidIndexCleanup,
         lock_timeout: float,
+        checks: Checks | None,
     ) -> None:
+        """`checks`: the findings so far, if the operation is a check."""
         self._reader = reader
         self._commands = commands
         self._sizes = sizes
         self._cleanup = cleanup
         self._lock_timeout = lock_timeout
+        self._checks = checks
         self._yields: Counter[PgStep] = Counter()
         """How often each step gave way."""
 
@@ -83,7 +86,7 @@ class ResultCollector:
             result = self._give_way(step, result)
         if step.reads_whole_table and step.subject is not None:
             result = await self._with_truncated_files(step, step.subject.oid, result)
-        if damaged is not None and (checks := self._commands.checks) is not None:
+        if damaged is not None and (checks := self._checks) is not None:
             if result.status is Status.COMPLETED and (uncompared := checks.not_compared(step)):
                 result = replace(result, warnings=(*result.warnings, uncompared))
             checks.add(step, result, damaged)

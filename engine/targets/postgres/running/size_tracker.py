@@ -46,17 +46,19 @@ FROM unnest(%s::text[]) AS name JOIN {_BRIEFLY} ON briefly.set <> ''
 class SizeTracker:
     """Sizes with TOAST and indexes. Objects locked by others are not measured."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, steps: Sequence[PgStep] = ()) -> None:
+        """`steps`: those that will run, in about their order."""
         self._reader = reader
-        self._upcoming: list[int] = []
+        subjects = [step.subject for step in steps if step.subject is not None and step.is_measured]
+        self._upcoming = [subject.oid for subject in subjects]
         self._known: dict[int, int] = {}
         self._ahead: asyncio.Task[None] | None = None
         """Measures the next ones ahead."""
-        self._tables: Counter[int] = Counter()
+        self._tables = Counter(subject.lockable for subject in subjects)
         """How many steps each table has."""
         self._smaller: set[int] = set()
         """Tables that lost an index since they were measured ahead."""
-        self._steps_left = 0
+        self._steps_left = len(subjects)
         self._batch: list[str] = []
         self._batch_task: asyncio.Task[dict[str, int]] | None = None
         """Measures the current batch."""
@@ -67,14 +69,6 @@ class SizeTracker:
         for look in self._looks:
             look.cancel()
         await asyncio.gather(*self._looks, return_exceptions=True)
-
-    def expect(self, steps: Sequence[PgStep]) -> None:
-        """Announce the steps, in about their order."""
-        subjects = [step.subject for step in steps if step.subject is not None and step.is_measured]
-        self._upcoming = [subject.oid for subject in subjects]
-        self._steps_left = len(self._upcoming)
-        self._tables = Counter(subject.lockable for subject in subjects)
-        self._known.clear()
 
     async def before(self, step: PgStep) -> int | None:
         """The size before the step; None if it cannot be measured."""

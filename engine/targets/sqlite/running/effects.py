@@ -25,8 +25,9 @@ ALWAYS_MEASURED: Final = 64_000_000
 class Effects:
     """The facts before an operation, the results of its steps, and the difference."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, operation: Operation) -> None:
         self._reader = reader
+        self._operation = operation
         self._statistics: frozenset[tuple[Any, ...]] | None = None
         self._findings: Findings | None = None
         self._check_level = CheckLevel.FULL
@@ -46,13 +47,13 @@ class Effects:
         if step.method is Method.INCREMENTAL:
             self._freed = result.effect or {}
 
-    async def facts(self, operation: Operation | None) -> Facts:
-        """The current facts, with those that `operation` changes. Raises TargetError."""
+    async def facts(self) -> Facts:
+        """The current facts, with those that the operation changes. Raises TargetError."""
         summary = await self._reader.summary()
-        return {**summary.facts, **await self._of(operation, summary)}
+        return {**summary.facts, **await self._of_operation(summary)}
 
-    async def _of(self, operation: Operation | None, summary: Summary) -> Facts:
-        match operation:
+    async def _of_operation(self, summary: Summary) -> Facts:
+        match self._operation:
             case Operation.VACUUM:
                 return await self._measured("unused", catalog.UNUSED_BYTES, summary)
             case Operation.REINDEX:

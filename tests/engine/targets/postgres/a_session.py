@@ -11,17 +11,17 @@ from engine.domain.requests import Operation, Options, ServerOptions
 from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.protocol import Session
 from engine.targets.step_execution import StepContext, StepProgress, StepResult
+from tests.engine.targets.stepwise import Stepwise
 from tests.postgres_databases import Database
 
 
 @asynccontextmanager
 async def connected(
     url: str, lock_timeout: float = 1, *, name: str = "test 1/1", writing: bool = True
-) -> AsyncIterator[Session]:
+) -> AsyncIterator[Stepwise]:
     async with resolve(url).connect(lock_timeout=lock_timeout, writing=writing, name=name) as session:
-        yield session
+        yield Stepwise(session)
 
 
 async def plan(url: str, operation: Operation, server: ServerOptions | None = None, **options: Any) -> OperationPlan:
@@ -39,7 +39,7 @@ async def run(
         return {step.object: await session.execute(step, StepContext()) for step in planned.steps}
 
 
-async def first_step(session: Session, operation: Operation, *objects: str) -> PlannedStep:
+async def first_step(session: Stepwise, operation: Operation, *objects: str) -> PlannedStep:
     return (await session.plan(operation, Options(objects=objects))).steps[0]
 
 

@@ -15,16 +15,16 @@ from engine.domain.steps import CLEANING_UP, WAITING
 from engine.inspection import inspector
 from engine.targets.plans import PlannedStep
 from engine.targets.postgres.planning.operation_steps import FEW
-from engine.targets.protocol import Session
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, first_step, plan, run, statuses, until
+from tests.engine.targets.stepwise import Stepwise
 from tests.postgres_databases import SLEEPS, WAITS, Database, new_database
 from tests.postgres_server import PostgresServer, running_server
 
 OFFLINE = ServerOptions(offline=True)
 
 
-async def a_step(session: Session, operation: Operation, *, offline: bool = False) -> PlannedStep:
+async def a_step(session: Stepwise, operation: Operation, *, offline: bool = False) -> PlannedStep:
     """One that goes on for ever on the table `slow`."""
     options = Options(objects=("slow",), server=OFFLINE if offline else ServerOptions())
     steps = (await session.plan(operation, options)).steps

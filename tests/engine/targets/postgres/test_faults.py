@@ -19,11 +19,11 @@ from engine.domain.errors import PasswordNeededError, TargetRefusedError
 from engine.domain.requests import Operation, Options, ServerOptions
 from engine.domain.statuses import Status
 from engine.targets import resolve
-from engine.targets.protocol import Session
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.targets.postgres.a_session import Told, connected, run, until
 from tests.engine.targets.postgres.test_cancel import a_step
 from tests.engine.targets.sqlite.small_disks import can_mount
+from tests.engine.targets.stepwise import Stepwise
 from tests.postgres_databases import SLEEPS, Database, new_database
 from tests.postgres_server import PostgresServer, running_server
 
@@ -38,7 +38,7 @@ def own(postgres: PostgresServer) -> Iterator[PostgresServer]:
 
 
 @asynccontextmanager
-async def running(session: Session, database: Database) -> AsyncIterator[asyncio.Task[StepResult]]:
+async def running(session: Stepwise, database: Database) -> AsyncIterator[asyncio.Task[StepResult]]:
     step = await a_step(session, Operation.VACUUM_FULL)
     task = asyncio.create_task(session.execute(step, StepContext()))
     await until(database, SLEEPS)

@@ -25,6 +25,7 @@ from engine.targets.postgres.reading import load_query
 from engine.targets.postgres.running import connection_pool, statement
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import connected
+from tests.engine.targets.stepwise import stepwise
 from tests.hostile_server import AT_LOGIN, HOW, hostile_server
 from tests.postgres_databases import Database
 
@@ -102,7 +103,7 @@ async def test_a_step_on_it_ends_whatever_it_answers(shop: Database, how: str) -
         async def carry_out() -> None:
             async with connected(shop.url) as honest:
                 (step,) = (await honest.plan(Operation.VACUUM, Options(objects=("item",)))).steps
-                async with resolve(url).connect(lock_timeout=1, name="test 1/1") as session:
+                async with stepwise(resolve(url).connect(lock_timeout=1, name="test 1/1")) as session:
                     cancel = asyncio.Event()
                     running = asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
                     await asyncio.wait({running}, timeout=2)
@@ -124,7 +125,7 @@ async def test_a_step_that_is_asked_to_stop_by_a_server_that_is_silent_says_that
         (step,) = (await honest.plan(Operation.VACUUM, Options(objects=("item",)))).steps
     for since in (SINCE, SINCE + 1, SINCE + 2):  # one of these is the answer to the command itself
         with hostile_server(shop, "silence", since) as url:
-            async with resolve(url).connect(lock_timeout=1, name="test 1/1") as session:
+            async with stepwise(resolve(url).connect(lock_timeout=1, name="test 1/1")) as session:
                 cancel = asyncio.Event()
                 running = asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
                 await asyncio.wait({running}, timeout=2)
@@ -136,8 +137,8 @@ async def test_a_step_that_is_asked_to_stop_by_a_server_that_is_silent_says_that
 @pytest.mark.parametrize("how", ["silence", "endless rows", "a huge field", "other values"])
 async def test_its_answer_to_a_load_query_is_bounded_too(shop: Database, how: str) -> None:
     with hostile_server(shop, how, SINCE) as url:
-        async with resolve(url).connect(lock_timeout=1, writing=False) as session:
-            reader = session._reader  # type: ignore[attr-defined]
+        async with stepwise(resolve(url).connect(lock_timeout=1, writing=False)) as session:
+            reader = session._reader
             said = await ends_well(lambda: load_query.ask(reader, "SELECT 0"))
         assert said.startswith(f"{resolve(url).url}: --pause-while failed: ")
 

@@ -77,7 +77,7 @@ async def test_a_query_that_is_no_look_changes_nothing_and_says_what_is_wrong(
             result = await session.execute(step, StepContext())
             said = result.error
             assert result.status is Status.FAILED
-            assert session._reader.connection.info.transaction_status == 0  # type: ignore[attr-defined]
+            assert session._reader.connection.info.transaction_status == 0
     assert untouched(shop)
     assert said is not None
     assert said.startswith(FAILED + why)
@@ -131,7 +131,7 @@ async def test_true_and_what_is_more_than_nothing_hold_steps_back(shop: Database
         pytest.skip("numeric has no infinity before PostgreSQL 14")
     assert (await plan(shop.url, Operation.ANALYZE, server, objects=("item",))).refused is None
     async with connected(shop.url) as session:
-        held_up = await throttled_by(session._reader, server)  # type: ignore[attr-defined]
+        held_up = await throttled_by(session._reader, server)
     assert held_up == (f"the load query returned {says}" if says else "")
 
 
@@ -167,7 +167,7 @@ async def test_a_plan_does_not_run_it(shop: Database, query: str) -> None:
 async def test_it_ends_after_a_while(shop: Database, query: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load_query, "_BEGIN", load_query._BEGIN.replace("'5s'", "'50ms'"))
     async with connected(shop.url) as session:
-        reader = session._reader  # type: ignore[attr-defined]
+        reader = session._reader
         with pytest.raises(TargetError, match="--pause-while failed: it takes longer than 5 s"):
             await load_query.ask(reader, query)
         assert await load_query.ask(reader, "SELECT 7;") == 7
@@ -176,7 +176,7 @@ async def test_it_ends_after_a_while(shop: Database, query: str, monkeypatch: py
 
 async def test_no_more_than_one_row_of_it_is_read(shop: Database) -> None:
     async with connected(shop.url) as session:
-        reader = session._reader  # type: ignore[attr-defined]
+        reader = session._reader
         query = (
             "WITH RECURSIVE n AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM n) SELECT n / (2 - n) FROM n"
             " -- and fails at the second row"
@@ -187,7 +187,7 @@ async def test_no_more_than_one_row_of_it_is_read(shop: Database) -> None:
 
 async def test_what_it_sets_is_gone_afterwards(shop: Database) -> None:
     async with connected(shop.url) as session:
-        reader = session._reader  # type: ignore[attr-defined]
+        reader = session._reader
         query = "SELECT pg_catalog.set_config('search_path', 'public', false) = 'public'"
         assert await load_query.ask(reader, query) is True
         assert await reader.rows("SHOW search_path") == [('""',)] or await reader.rows("SHOW search_path") == [("",)]

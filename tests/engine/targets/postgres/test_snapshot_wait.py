@@ -12,15 +12,15 @@ import pytest
 from engine import Engine, Operation, Options, Reason, Request, ServerOptions, Status
 from engine.domain.steps import WaitsFor
 from engine.domain.time_limits import window
-from engine.targets.postgres.session import PostgresSession
+from engine.targets.postgres.running.operation import PostgresOperation
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, until
+from tests.engine.targets.stepwise import Stepwise
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.targets.plans import PlannedStep
-    from engine.targets.protocol import Session
     from tests.postgres_databases import Database
 
 PUBLIC = ServerOptions(schemas=("public",))
@@ -38,7 +38,7 @@ def shop(database: Database) -> Database:
     return database
 
 
-async def rebuild_of(session: Session, snapshot_wait: float | None = None) -> PlannedStep:
+async def rebuild_of(session: Stepwise, snapshot_wait: float | None = None) -> PlannedStep:
     server = ServerOptions(schemas=("public",), snapshot_wait=snapshot_wait)
     options = Options(objects=("item_name",), server=server)
     return (await session.plan(Operation.REINDEX, options)).steps[0]
@@ -197,13 +197,14 @@ async def test_where_no_connection_is_free_to_drop_the_old_index_the_rebuild_has
     shop("CREATE ROLE joe LOGIN", "ALTER SCHEMA public OWNER TO joe", "ALTER TABLE item OWNER TO joe")
     cancel = asyncio.Event()
     async with connected(shop.as_user("joe"), lock_timeout=0.5) as session, asyncio.timeout(60):
-        assert isinstance(session, PostgresSession)
         step = await rebuild_of(session, snapshot_wait=0.5)
+        planned = session.planned
+        assert isinstance(planned, PostgresOperation)
         shop("ALTER ROLE joe CONNECTION LIMIT 2")
         is_over = asyncio.Event()
 
         async def use_the_connection() -> None:
-            async with session._pool.connection(StepContext()):
+            async with planned._pool.connection(StepContext()):
                 await is_over.wait()
 
         with shop.session("SELECT count(*) FROM item"):
@@ -267,6 +268,6 @@ async def test_a_plan_tells_of_an_old_snapshot_and_for_how_long_it_is_waited_for
         with shop.session(REPEATABLE, "SELECT * FROM other") as other:
             pid = other.info.backend_pid
             await session.plan(Operation.REINDEX, Options(objects=("item_name",)))
-            said = await session.find_blockers(Operation.REINDEX)
+            said = await session.find_blockers()
     assert said.startswith(f"it would have to wait: pid {pid} (")
     assert "at its end, up to 1h (--snapshot-wait); that wait blocks no reads or writes" in said

@@ -124,7 +124,7 @@ async def test_a_standby_that_keeps_up_holds_nobody_up(pair: Pair) -> None:
     pair.write(2)
     pair.primary.wait_for("SELECT bool_and(replay_lsn = pg_current_wal_lsn()) FROM pg_stat_replication")
     async with connected(pair.primary.url) as session:
-        assert await throttled_by(session._reader, ServerOptions(max_lag=MB)) == ""  # type: ignore[attr-defined]
+        assert await throttled_by(session._reader, ServerOptions(max_lag=MB)) == ""
 
 
 async def test_a_standby_that_is_not_connected_is_told_but_holds_nobody_up(pair: Pair) -> None:

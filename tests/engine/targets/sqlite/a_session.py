@@ -17,14 +17,15 @@ from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.protocol import Session
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
+from engine.targets.sqlite.connection.open_database import OpenDatabase
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.session import SqliteSession
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile
 from engine.targets.step_execution import StepContext, StepResult
+from tests.engine.targets.stepwise import Stepwise, stepwise
 
 ENDLESS: Final = SqliteStep(
     method=Method.TRANSACTION,
@@ -41,12 +42,12 @@ def endless(method: Method, command: str = ENDLESS.command) -> SqliteStep:
 
 
 @asynccontextmanager
-async def connected(path: Path, lock_timeout: float = 1) -> AsyncIterator[tuple[SqliteSession, aiosqlite.Connection]]:
+async def connected(path: Path, lock_timeout: float = 1) -> AsyncIterator[tuple[Stepwise, aiosqlite.Connection]]:
     """A session, with the connection that it has of its own."""
     connection = await MeteredConnection.open(connection_uri(str(path)), lock_timeout)
-    session = SqliteSession(connection, OpenedFile(str(path)), lock_timeout, BlockerFinder(str(path)))
+    session = SqliteSession(OpenDatabase(connection, OpenedFile(str(path)), lock_timeout, BlockerFinder(str(path))))
     try:
-        yield session, connection.aio
+        yield Stepwise(session), connection.aio
     finally:
         await session.close()
         await connection.close()
@@ -54,19 +55,20 @@ async def connected(path: Path, lock_timeout: float = 1) -> AsyncIterator[tuple[
 
 async def plan(path: Path, operation: Operation, **options: Any) -> OperationPlan:
     async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
-        return await session.plan(operation, Options(**options))
+        return (await session.plan(operation, Options(**options))).plan
 
 
 async def run(path: Path, operation: Operation, lock_timeout: float = 5, **options: Any) -> dict[str, StepResult]:
     """Plan and execute, step by step; the results by command."""
     target = resolve(str(path))
-    async with target.connect(lock_timeout=lock_timeout, writing=target.operations[operation].writes) as session:
+    connecting = target.connect(lock_timeout=lock_timeout, writing=target.operations[operation].writes)
+    async with stepwise(connecting) as session:
         planned = await session.plan(operation, Options(lock_timeout=lock_timeout, **options))
         assert (planned.refused, planned.not_needed) == (None, None)
         return {step.command: await session.execute(step, StepContext()) for step in planned.steps}
 
 
-async def execute(session: Session, step: PlannedStep, cancel: asyncio.Event | None = None) -> StepResult:
+async def execute(session: Stepwise, step: PlannedStep, cancel: asyncio.Event | None = None) -> StepResult:
     return await session.execute(step, StepContext(cancel=cancel or asyncio.Event()))
 
 

@@ -27,6 +27,7 @@ from engine.targets.sqlite.running.methods import _checkpoint_progress
 from engine.targets.step_execution import StepContext, StepProgress, StepResult
 from tests.engine.targets.sqlite.a_session import ENDLESS, connected, endless, execute, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
+from tests.engine.targets.stepwise import stepwise
 from tests.sqlite_files import content, files_beside, integrity, make_database, transaction
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell who holds a lock")
@@ -50,7 +51,7 @@ async def test_a_plan_warns_of_whom_its_operation_would_have_to_wait_for_and_a_j
         assert (reindex.verdict, check.verdict) == (Verdict.WARN if warns else Verdict.OK, Verdict.OK)
         assert (reindex.waits, check.waits) == (warns, False)
         assert not warns or f"it would have to wait: process {pid} (" in reindex.warnings[0]
-        async with resolve(str(path)).connect(lock_timeout=1) as session:
+        async with stepwise(resolve(str(path)).connect(lock_timeout=1)) as session:
             assert (await session.plan(Operation.REINDEX, Options())).warnings == ()
     (free,) = (await inspector.plan(Request(target=str(path), operations=(Operation.REINDEX,)))).operations
     assert free.verdict is Verdict.OK

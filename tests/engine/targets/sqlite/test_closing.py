@@ -13,10 +13,13 @@ from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
+from engine.targets.sqlite.connection.open_database import OpenDatabase
+from engine.targets.sqlite.running.operation import SqliteOperation
 from engine.targets.sqlite.session import SqliteSession
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile
 from tests.engine.targets.sqlite.a_session import execute
+from tests.engine.targets.stepwise import Stepwise
 from tests.sqlite_files import files_beside, make_database
 
 
@@ -29,14 +32,16 @@ def times_open(path: Path) -> int:
 async def test_a_connection_that_cannot_be_closed_keeps_no_other_open_and_no_copy_alive(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=20)
     connection = await MeteredConnection.open(connection_uri(str(path)), 1)
-    session = SqliteSession(connection, OpenedFile(str(path)), 1, BlockerFinder(str(path)))
+    session = Stepwise(SqliteSession(OpenDatabase(connection, OpenedFile(str(path)), 1, BlockerFinder(str(path)))))
     whole, *_ = (await session.plan(Operation.CHECK, Options())).steps
+    checking = session.planned
+    assert isinstance(checking, SqliteOperation)
     checks = await asyncio.gather(*(execute(session, whole) for _ in range(4)))
     assert {result.status for result in checks} == {Status.COMPLETED}
     copy, _ = (await session.plan(Operation.BACKUP, Options())).steps
     assert (await execute(session, copy)).status is Status.COMPLETED
     assert times_open(path) == 4
-    await session._extra[1].aio.close()
+    await checking._extra[1].aio.close()
     with pytest.raises(ValueError, match="Connection closed"):
         await session.close()
     await connection.close()

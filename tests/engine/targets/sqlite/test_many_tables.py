@@ -18,9 +18,9 @@ from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.targets.plans import PlannedStep
 from engine.targets.sqlite.planning import grouping, operation_steps
-from engine.targets.sqlite.session import SqliteSession
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.sqlite.a_session import connected, execute, plan, run, statuses, when_running
+from tests.engine.targets.stepwise import Stepwise
 from tests.sqlite_files import content, integrity, rename_in_schema, schema_surgery, set_schema_sql, transaction
 
 NAMES = ('a"b', "select", "it's", "ünïcode", "two\nlines", "x;--")
@@ -297,7 +297,7 @@ async def test_a_group_waits_for_its_lock_and_loses_no_work_to_a_reader(tmp_path
         assert counter.opcodes - opcodes < 200  # no more than the COMMIT
 
 
-async def mixed(session: SqliteSession, **options: Any) -> Sequence[PlannedStep]:
+async def mixed(session: Stepwise, **options: Any) -> Sequence[PlannedStep]:
     """The steps of an ANALYZE where the large tables have one each."""
     return (await session.plan(Operation.ANALYZE, Options(**options))).steps
 

@@ -17,8 +17,8 @@ from engine.domain.statuses import Status
 from engine.targets.plans import PlannedStep
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.running import methods
+from engine.targets.sqlite.running.operation import SqliteOperation
 from engine.targets.sqlite.running.work import Work
-from engine.targets.sqlite.session import SqliteSession
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.execution.test_worker import carried_out
 from tests.engine.targets.sqlite.a_session import commands_of, connected, execute, statuses, when_running
@@ -182,14 +182,14 @@ async def test_a_backup_of_what_does_not_lie_there_any_more_is_kept_and_says_of_
 async def test_a_file_that_is_gone_when_its_vacuum_is_over_is_warned_of(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    execute = SqliteSession.execute
+    execute = SqliteOperation.execute
 
-    async def moved_afterwards(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+    async def moved_afterwards(self: SqliteOperation, step: PlannedStep, context: StepContext) -> StepResult:
         result = await execute(self, step, context)
         moved(path)
         return result
 
-    monkeypatch.setattr(SqliteSession, "execute", moved_afterwards)
+    monkeypatch.setattr(SqliteOperation, "execute", moved_afterwards)
     outcome, report = await carried_out(path, Operation.VACUUM)
     assert (outcome.status, outcome.after) == (Status.COMPLETED, None)
     assert outcome.warnings == (f"{path}: the file was moved, replaced or deleted while it was open",)

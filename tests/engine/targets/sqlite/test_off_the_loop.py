@@ -15,6 +15,7 @@ from engine.domain.advice import TargetHistory
 from engine.domain.requests import Operation, Options
 from engine.targets.sqlite.target import SqliteTarget
 from tests.building import SQLITE_OPERATIONS
+from tests.engine.targets.stepwise import stepwise
 from tests.sqlite_files import make_database
 
 
@@ -52,10 +53,10 @@ async def test_connecting_asks_the_disk_in_a_thread(
     target = database(tmp_path, "a.db")
     asked_on_the_loop.clear()
     await target.preflight(lock_timeout=1, writing=writing)
-    async with target.connect(lock_timeout=1, writing=writing) as session:
+    async with stepwise(target.connect(lock_timeout=1, writing=writing)) as session:
         await session.facts()
         await session.remarks([Operation.VACUUM])
-        await session.find_blockers(Operation.VACUUM)
+        await session.find_blockers()
     assert await target.identify()
     assert asked_on_the_loop == []
 
@@ -78,6 +79,6 @@ async def test_planning_asks_the_disk_in_a_thread(
 ) -> None:
     target = database(tmp_path, "a.db")
     asked_on_the_loop.clear()
-    async with target.connect(lock_timeout=1) as session:
+    async with stepwise(target.connect(lock_timeout=1)) as session:
         await session.plan(operation, Options())
     assert asked_on_the_loop == []

@@ -21,6 +21,7 @@ from engine.targets.sqlite import SqliteTarget
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
+from tests.engine.targets.stepwise import stepwise
 from tests.sqlite_files import (
     AUTOMATIC_INDEX,
     HOSTILE_INDEX_NAMES,
@@ -72,7 +73,7 @@ def test_what_is_offered_is_every_operation_and_by_default_the_usual_four() -> N
 async def test_vacuum_shrinks_the_file_and_the_facts_say_so(tmp_path: Path, journal_mode: str) -> None:
     path = make_database(tmp_path / "a.db", journal_mode=journal_mode)
     size_before = path.stat().st_size
-    async with resolve(str(path)).connect(lock_timeout=1) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1)) as session:
         before = await session.facts(Operation.VACUUM)
         planned = await session.plan(Operation.VACUUM, Options())
         results = [await execute(session, step) for step in planned.steps]
@@ -183,7 +184,7 @@ async def test_analyze_with_a_limit_looks_at_that_many_rows_only(tmp_path: Path)
 
 async def test_what_analyze_and_optimize_change_is_told_in_rows_of_statistics(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=200)
-    async with resolve(str(path)).connect(lock_timeout=1) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1)) as session:
         assert (await session.facts(Operation.ANALYZE))["stat_rows"] == 0
         for step in (await session.plan(Operation.ANALYZE, Options())).steps:
             await execute(session, step)
@@ -260,7 +261,7 @@ async def test_r10_a_table_whose_name_is_nearly_one_of_sqlites_own_is_maintained
     path = tmp_path / "a.db"
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE sqliteX(a)")
-    async with resolve(str(path)).connect(lock_timeout=1) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1)) as session:
         assert [step.object for step in (await session.plan(Operation.ANALYZE, Options())).steps] == ["sqliteX"]
         assert (await session.facts())["tables"] == 1
 
@@ -303,7 +304,7 @@ async def test_reindex_of_named_objects_leaves_the_others_alone(tmp_path: Path) 
 
 async def test_the_size_of_the_indexes_before_and_after_reindex_is_told(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db")
-    async with resolve(str(path)).connect(lock_timeout=1) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1)) as session:
         before = await session.facts(Operation.REINDEX)
         for step in (await session.plan(Operation.REINDEX, Options())).steps:
             await execute(session, step)
@@ -315,7 +316,7 @@ async def test_a_database_of_many_pages_is_not_measured_page_by_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.targets.sqlite.running.effects.ALWAYS_MEASURED", 8192)
-    async with resolve(str(make_database(tmp_path / "a.db"))).connect(lock_timeout=1) as session:
+    async with stepwise(resolve(str(make_database(tmp_path / "a.db"))).connect(lock_timeout=1)) as session:
         for operation in (Operation.VACUUM, Operation.REINDEX):
             assert await session.facts(operation) == await session.facts()
 
@@ -346,7 +347,7 @@ async def test_whatever_the_damage_everything_ends_in_words(tmp_path: Path, seed
     for operation in SQLITE_OPERATIONS:
         with contextlib.suppress(TargetError):
             target = resolve(str(path))
-            async with target.connect(lock_timeout=0, writing=target.operations[operation].writes) as session:
+            async with stepwise(target.connect(lock_timeout=0, writing=target.operations[operation].writes)) as session:
                 for step in (await session.plan(operation, Options())).steps:
                     result = await execute(session, step)
                     assert result.status in {Status.COMPLETED, Status.FAILED, Status.SKIPPED}

@@ -23,11 +23,13 @@ from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
+from engine.targets.sqlite.connection.open_database import OpenDatabase
 from engine.targets.sqlite.session import SqliteSession
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile
 from tests.engine.targets.sqlite.a_session import execute, run
 from tests.engine.targets.sqlite.small_disks import can_mount, in_a_world_of_its_own
+from tests.engine.targets.stepwise import Stepwise
 from tests.sqlite_files import content, files_beside, make_database
 
 ROOT: Final = Path(__file__).parents[4]
@@ -94,7 +96,7 @@ def test_what_is_in_a_log_that_cannot_be_read_is_not_left_out(tmp_path: Path, di
 async def test_what_was_read_without_locks_while_somebody_wrote_is_not_believed(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=50)
     connection = await MeteredConnection.open(connection_uri(str(path), writing=False, immutable=True), 0)
-    session = SqliteSession(connection, OpenedFile(str(path)), 0, BlockerFinder(str(path)))
+    session = Stepwise(SqliteSession(OpenDatabase(connection, OpenedFile(str(path)), 0, BlockerFinder(str(path)))))
     try:
         step, *_ = (await session.plan(Operation.CHECK, Options())).steps
         assert (await execute(session, step)).status is Status.COMPLETED
@@ -120,7 +122,7 @@ async def test_a_copy_is_given_up_only_where_somebody_wrote_before_it_was_made(
             db.commit()
 
     connection = await MeteredConnection.open(connection_uri(str(path), writing=False, immutable=True), 0)
-    session = SqliteSession(connection, OpenedFile(str(path)), 0, BlockerFinder(str(path)))
+    session = Stepwise(SqliteSession(OpenDatabase(connection, OpenedFile(str(path)), 0, BlockerFinder(str(path)))))
     try:
         copy, check = (await session.plan(Operation.BACKUP, Options(backup_to=str(tmp_path / "copy.db")))).steps
         if before_the_copy:

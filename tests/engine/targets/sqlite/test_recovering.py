@@ -23,7 +23,7 @@ from tests.sqlite_files import content, files_beside, integrity, make_database, 
 
 async def recovered(path: Path) -> Recovery:
     async with resolve(str(path)).connect(lock_timeout=1) as session:
-        return await session.recover(Options(), StepContext())
+        return await session.recover((), Options(), StepContext())
 
 
 @pytest.mark.parametrize("journal_mode", ["delete", "wal"])
@@ -62,7 +62,7 @@ async def test_who_is_in_the_way_is_waited_for_or_named(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=200)
     async with connected(path, lock_timeout=0) as (session, _):
         with another_process(path, "BEGIN EXCLUSIVE") as pid:
-            result = await session.recover(Options(), StepContext())
+            result = await session.recover((), Options(), StepContext())
     assert not result.is_well
     assert f"process {pid} (" in result.found
     loop, tries = asyncio.get_running_loop(), 0
@@ -77,7 +77,7 @@ async def test_who_is_in_the_way_is_waited_for_or_named(tmp_path: Path) -> None:
                     loop.call_soon_threadsafe(other.close)
 
             await connection.set_trace_callback(note)
-            assert (await session.recover(Options(), StepContext())).is_well
+            assert (await session.recover((), Options(), StepContext())).is_well
 
 
 async def test_a_database_that_was_recovered_can_be_maintained(tmp_path: Path) -> None:

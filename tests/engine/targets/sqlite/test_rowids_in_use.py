@@ -14,6 +14,7 @@ from engine.targets import resolve
 from engine.targets.plans import OperationPlan, Verdict
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.sqlite.a_session import plan, run
+from tests.engine.targets.stepwise import stepwise
 
 NOTES = """
 CREATE TABLE notes(body TEXT);
@@ -92,7 +93,7 @@ async def test_it_is_not_refused_where_no_rowid_changes(tmp_path: Path, module: 
 
 async def test_rows_that_go_between_the_plan_and_vacuum_are_seen(tmp_path: Path) -> None:
     path = make(tmp_path / "a.db", NOTES, CONTENTLESS.format(WITHOUT_TEXT[0]))
-    async with resolve(str(path)).connect(lock_timeout=1) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1)) as session:
         (step,) = (await session.plan(Operation.VACUUM, Options())).steps
         make(path, GAP)
         result = await session.execute(step, StepContext())

@@ -25,6 +25,7 @@ from engine.targets.step_execution import StepContext
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import connected, execute, plan, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
+from tests.engine.targets.stepwise import stepwise
 from tests.sqlite_files import AUTOMATIC_INDEX, content, integrity, make_database, remove_index_entries, set_schema_sql
 
 HERE: Final = Path(__file__).parent
@@ -240,7 +241,7 @@ async def test_trap_nothing_that_a_session_does_drops_the_locks_of_its_process(
         db.execute("BEGIN IMMEDIATE")
         db.execute("DELETE FROM item WHERE rowid = 150")
         target = resolve(str(path))
-        async with target.connect(lock_timeout=0) as session:
+        async with stepwise(target.connect(lock_timeout=0)) as session:
             await session.remarks(SQLITE_OPERATIONS)
             await session.info()
             await session.advise(TargetHistory(now=0), budget=None)
@@ -248,7 +249,7 @@ async def test_trap_nothing_that_a_session_does_drops_the_locks_of_its_process(
                 await session.facts(operation)
                 for step in (await session.plan(operation, Options(jobs=2))).steps:
                     await session.execute(step, StepContext())
-            await session.recover(Options(), StepContext())
+            await session.recover((), Options(), StepContext())
         with another_process(path, program=CANNOT_WRITE):
             pass
         db.execute("COMMIT")

@@ -14,7 +14,7 @@ from engine.domain.errors import TargetBusyError
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.targets.sqlite.reading import catalog
-from engine.targets.sqlite.session import SqliteSession
+from engine.targets.sqlite.running.operation import SqliteOperation
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.execution.test_worker import carried_out
 from tests.engine.targets.sqlite.a_session import connected, execute
@@ -96,18 +96,18 @@ async def test_a_cancel_ends_every_wait_for_one_who_has_locked_the_database_for_
 ) -> None:
     """That in the look afterwards, too, and that of a connection more."""
     path = make_database(tmp_path / "a.db", rows=200, auto_vacuum="incremental")
-    cancel, really_execute = asyncio.Event(), SqliteSession.execute
+    cancel, really_execute = asyncio.Event(), SqliteOperation.execute
     with ExitStack() as other:
 
         async def locked_from_the_first_step_on(
-            self: SqliteSession, step: PlannedStep, context: StepContext
+            self: SqliteOperation, step: PlannedStep, context: StepContext
         ) -> StepResult:
             if not holder:
                 holder.append(other.enter_context(another_process(path, *EXCLUSIVE)))
             return await really_execute(self, step, replace(context, report=lambda _: cancel.set()))
 
         holder: list[int] = []
-        monkeypatch.setattr(SqliteSession, "execute", locked_from_the_first_step_on)
+        monkeypatch.setattr(SqliteOperation, "execute", locked_from_the_first_step_on)
         async with asyncio.timeout(60):
             outcome, report = await carried_out(path, operation, cancel, lock_timeout=86_400, jobs=jobs)
         assert (outcome.status, outcome.reason) == (Status.CANCELLED, Reason.CANCELLED_BY_USER)

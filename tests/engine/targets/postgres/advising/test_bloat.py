@@ -44,7 +44,7 @@ async def test_estimates_come_close_to_what_a_rewrite_gives_back(database: Datab
         "VACUUM ANALYZE item",
     )
     async with connected(database.url) as session:
-        condition = await collect_condition(session._reader)  # type: ignore[attr-defined]
+        condition = await collect_condition(session._reader)
     said = {tree.oid: tree_share(tree) for tree in condition.tree_shapes}
     (table,) = (table_share(shape) for shape in condition.table_shapes if shape.pages > 500)
     query = "SELECT oid::int8, relname::text, relpages::float8 FROM pg_class WHERE relname ~ '^item' ORDER BY 2"
@@ -68,7 +68,7 @@ async def test_who_may_not_read_pg_statistic_gets_the_same_estimates(database: D
     shapes = []
     for url in (database.url, database.as_user("joe")):
         async with connected(url) as session:
-            condition = await collect_condition(session._reader)  # type: ignore[attr-defined]
+            condition = await collect_condition(session._reader)
             known = {tree.oid: tree for tree in condition.tree_shapes}
             shapes.append([known[oid] for (oid,) in database("SELECT 'item_pkey'::regclass::oid::int8")])
     assert shapes[0] == shapes[1]

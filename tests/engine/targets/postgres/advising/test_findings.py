@@ -113,7 +113,7 @@ async def test_optimize_does_exactly_what_is_needed_and_then_nothing_is(database
     )
     database.wait_for("SELECT n_dead_tup = 500 FROM pg_stat_user_tables WHERE relname = 'dirty'")
     async with connected(database.url) as session:
-        reader = session._reader  # type: ignore[attr-defined]
+        reader = session._reader
         found = needs(await collect_needs(reader))
         assert found == replace(needs(await collect_condition(reader)), rewrite={})
         assert found.vacuum
@@ -378,7 +378,7 @@ async def test_who_holds_the_horizon_is_told_with_the_dead_rows(database: Databa
         async with connected(database.url) as session:
             step = (await session.plan(Operation.VACUUM, Options(objects=("item",)))).steps[0]
             result = await session.execute(step, StepContext())
-            (holder, *_) = (await xmin_horizon.read(session._reader)).holders  # type: ignore[attr-defined]
+            (holder, *_) = (await xmin_horizon.read(session._reader)).holders
         (warning,) = result.warnings
         ends = "COMMIT PREPARED or ROLLBACK PREPARED ends it"
         assert re.search(rf"held back by prepared transaction 'forgotten' \(prepared \d+s ago: {ends}\)$", warning)

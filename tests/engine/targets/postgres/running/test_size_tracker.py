@@ -25,7 +25,7 @@ async def test_one_that_is_locked_holds_up_no_other(database: Database, monkeypa
             async with asyncio.timeout(20):
                 result = await session.execute(step, StepContext())
         # That nobody waited was set for those looks only.
-        assert await session._reader.rows("SHOW lock_timeout") == [("10min",)]  # type: ignore[attr-defined]
+        assert await session._reader.rows("SHOW lock_timeout") == [("10min",)]
     assert result.status is Status.COMPLETED
     assert result.effect is not None
     assert {"size", "size_before"} <= result.effect.keys()

@@ -112,5 +112,5 @@ async def test_what_a_load_query_says_is_harmless_to_a_terminal(database: Databa
     query = "SELECT E'\\x1b[31mred\\n' || repeat('x', 99)"
     async with connected(database.url) as session:
         with pytest.raises(TargetError) as problem:
-            await throttled_by(session._reader, ServerOptions(pause_while=query))  # type: ignore[attr-defined]
+            await throttled_by(session._reader, ServerOptions(pause_while=query))
     assert problem.value.why.startswith("--pause-while failed: it gives [31mred" + "x" * 33 + ", and not true")

@@ -19,6 +19,7 @@ from engine.targets import resolve
 from engine.targets.sqlite import SqliteTarget
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
+from tests.engine.targets.stepwise import stepwise
 from tests.sqlite_files import content, files_beside, make_database, rename_in_schema, transaction
 
 
@@ -56,7 +57,7 @@ async def test_any_file_name_can_be_opened(tmp_path: Path, name: str) -> None:
     for text in (str(path), resolve(str(path)).url):
         target = resolve(text)
         await target.preflight(lock_timeout=1)
-        async with target.connect(lock_timeout=1) as session:
+        async with stepwise(target.connect(lock_timeout=1)) as session:
             assert (await session.facts())["size"] == path.stat().st_size
             assert (await session.info()).url == target.url
     assert files_beside(path) == before
@@ -238,7 +239,7 @@ async def test_a_hot_journal_is_rolled_back(path: Path) -> None:
 @pytest.mark.parametrize("operation", [op for op in SQLITE_OPERATIONS if SqliteTarget("/a.db").operations[op].writes])
 async def test_a_database_that_only_a_newer_sqlite_may_write_fails_in_words(path: Path, operation: Operation) -> None:
     patched(path, 18, b"\3")
-    async with resolve(str(path)).connect(lock_timeout=1) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1)) as session:
         planned = await session.plan(operation, Options())
         assert planned.steps or planned.not_needed
         for step in planned.steps:
@@ -262,7 +263,7 @@ async def test_what_only_reads_can_be_done_with_a_database_that_cannot_be_writte
     try:
         assert statuses(await run(path, Operation.CHECK)) == {Status.COMPLETED}
         assert statuses(await run(path, Operation.BACKUP, backup_to=str(copy))) == {Status.COMPLETED}
-        async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+        async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
             assert (await session.info()).facts["tables"] == 8
     finally:
         path.parent.chmod(0o755)

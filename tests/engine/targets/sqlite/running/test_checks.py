@@ -18,6 +18,7 @@ from engine.targets import resolve
 from engine.targets.sqlite.running.check_findings import Findings, parse_findings, parse_orphans, remedy
 from engine.targets.step_execution import StepResult
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
+from tests.engine.targets.stepwise import stepwise
 from tests.sqlite_files import (
     add_index_that_cannot_be_rebuilt,
     content,
@@ -36,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 
 async def checked(path: Path, **options: object) -> tuple[dict[str, StepResult], Facts]:
     """What each step of a check says, and the facts after it."""
-    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
         planned = await session.plan(Operation.CHECK, Options(**options))  # type: ignore[arg-type]
         results = {step.command.removeprefix("PRAGMA main."): await execute(session, step) for step in planned.steps}
         return results, await session.facts(Operation.CHECK)
@@ -221,7 +222,7 @@ async def test_a_check_of_which_a_part_did_not_get_through_does_not_count_as_com
             CREATE TABLE far(word TEXT);
             CREATE INDEX words ON far(word);
         """)
-    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
         planned = await session.plan(Operation.CHECK, Options(jobs=2))
         with closing(sqlite3.connect(path, isolation_level=None)) as db:  # another version of its application
             set_schema_sql(db, "far", "CREATE TABLE far(word TEXT COLLATE only_the_application_has_it)")

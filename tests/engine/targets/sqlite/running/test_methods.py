@@ -26,6 +26,7 @@ from engine.targets.step_execution import StepContext, StepProgress
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import connected, execute, plan, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
+from tests.engine.targets.stepwise import stepwise
 from tests.sqlite_files import content, files_beside, integrity, make_database, set_schema_sql
 
 
@@ -213,7 +214,7 @@ async def test_the_segments_of_full_text_indexes_are_merged_and_searches_find_th
     before = found(texts)
     assert all(before)
     assert segments(texts) == 12
-    async with resolve(str(texts)).connect(lock_timeout=1) as session:
+    async with stepwise(resolve(str(texts)).connect(lock_timeout=1)) as session:
         facts = await session.facts(Operation.FTS_OPTIMIZE)
         steps = (await session.plan(Operation.FTS_OPTIMIZE, Options())).steps
         assert [step.object for step in steps] == list(INDEXES)
@@ -231,7 +232,7 @@ async def test_merges_tell_how_far_they_are(texts: Path, monkeypatch: pytest.Mon
         for n in range(3):
             db.execute("INSERT INTO own(body) VALUES (?)", (" ".join(f"word{n}of{k}" for k in range(2000)),))
     told: list[float | None] = []
-    async with resolve(str(texts)).connect(lock_timeout=1) as session:
+    async with stepwise(resolve(str(texts)).connect(lock_timeout=1)) as session:
         step = (await session.plan(Operation.FTS_OPTIMIZE, Options())).steps[0]
         context = StepContext(report=lambda progress: told.append(progress.fraction))
         assert (await session.execute(step, context)).status is Status.COMPLETED

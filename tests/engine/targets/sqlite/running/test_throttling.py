@@ -68,17 +68,16 @@ def holding(this: Throttle, monkeypatch: pytest.MonkeyPatch, seconds: float, *, 
 
 
 async def pauses(this: Throttle, monkeypatch: pytest.MonkeyPatch, who: Contention) -> bool:
-    """Whether there is a pause now: then it lasts until the cancel that ends it."""
+    """Whether there is a pause now, which a cancel ends."""
     cancel, asked = asyncio.Event(), asyncio.Event()
 
-    async def wait_for(waiting: asyncio.Future[bool], timeout: float) -> None:
+    async def first_of(*events: asyncio.Event, timeout: float) -> None:
         asked.set()
-        cancel.set()
-        await waiting
+        assert events == (cancel,)
 
     with monkeypatch.context() as patched:
         patched.setattr(throttling, "contention", lambda _: who)
-        patched.setattr("asyncio.wait_for", wait_for)
+        patched.setattr(throttling, "first_of", first_of)
         await this.pause(cancel)
     return asked.is_set()
 
@@ -125,9 +124,9 @@ async def test_a_cancel_ends_the_pause(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(throttling, "contention", lambda _: Contention.OTHERS)
     path = make_database(tmp_path / "a.db", rows=20)
     async with connected(path) as (session, _):
+        (step, *_) = (await session.plan(Operation.REINDEX, Options())).steps
         session._throttle._held = 1.0
         cancel = asyncio.Event()
-        (step, *_) = (await session.plan(Operation.REINDEX, Options())).steps
         running = asyncio.create_task(execute(session, step, cancel))
         await asyncio.wait({running}, timeout=0)
         cancel.set()

@@ -23,6 +23,7 @@ from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy, copy_in, directory_for
 from engine.targets.step_execution import StepContext, StepProgress, StepResult
 from tests.engine.targets.sqlite.a_session import commands_of, connected, execute, plan, run, statuses, when_running
+from tests.engine.targets.stepwise import stepwise
 from tests.sqlite_files import content, files_beside, integrity, make_database, set_schema_sql
 
 TODAY = date(2026, 11, 24)
@@ -49,7 +50,7 @@ async def steps_to(destination: Path | None, path: Path) -> tuple[SqliteStep, Sq
 async def test_a_backup_is_a_compact_copy_beside_the_database(tmp_path: Path, journal_mode: str) -> None:
     path = make_database(tmp_path / "sales.db", journal_mode=journal_mode)
     before = path.read_bytes()
-    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
         copy, check = (await session.plan(Operation.BACKUP, Options())).steps
         copied, checked = await execute(session, copy), await execute(session, check)
         facts = await session.facts(Operation.BACKUP)
@@ -141,7 +142,7 @@ async def test_who_may_read_the_copy_is_who_may_read_the_source_and_nobody_befor
     copy, check = await steps_to(None, path)
     umask_before = os.umask(umask)
     try:
-        async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+        async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
             await session.plan(Operation.BACKUP, Options())
             await execute(session, copy)
             assert stat.S_IMODE(Path(copy.unfinished).stat().st_mode) == 0o700
@@ -181,7 +182,7 @@ async def test_nothing_is_left_of_a_copy_that_was_cancelled(path: Path, which: i
 
 async def test_nothing_is_left_of_a_copy_that_nobody_went_on_with(path: Path) -> None:
     copy, _ = await steps_to(None, path)
-    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
         await execute(session, copy)
         assert files_beside(path) == {"sales.db", Path(copy.unfinished).name}
     assert files_beside(path) == {"sales.db"}
@@ -189,7 +190,7 @@ async def test_nothing_is_left_of_a_copy_that_nobody_went_on_with(path: Path) ->
 
 async def test_a_copy_that_cannot_be_made_fails_once_and_leaves_nothing(path: Path) -> None:
     copy, check = await steps_to(path.parent / ("x" * 250), path)  # there is no room for what comes after the name
-    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
         result = await execute(session, copy)
         assert (result.status, result.error) == (Status.FAILED, "cannot write the copy: File name too long")
         skipped = await execute(session, check)
@@ -221,7 +222,7 @@ async def test_a_copy_that_only_its_application_could_check_is_kept_with_a_warni
 async def _between(path: Path, meanwhile: Callable[[SqliteStep], object], place: Path | None) -> StepResult:
     """What the check says where something happened after the copy."""
     copy, check = await steps_to(place, path)
-    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
         assert (await execute(session, copy)).status is Status.COMPLETED
         meanwhile(copy)
         return await execute(session, check)
@@ -241,7 +242,7 @@ async def test_the_check_of_a_copy_tells_how_far_it_is(path: Path, monkeypatch: 
         heard.wait(60)
         return 0
 
-    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
         assert (await execute(session, copy)).status is Status.COMPLETED
         monkeypatch.setattr(MeteredConnection, "_count", hold_up)
         assert (await session.execute(check, StepContext(report=report))).status is Status.COMPLETED
@@ -276,7 +277,8 @@ async def test_a_name_with_a_number_goes_on_to_the_next_where_somebody_takes_it(
     path: Path, before_the_copy: bool
 ) -> None:
     copy, check = await steps_to(None, path)
-    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
+        await session.plan(Operation.BACKUP, Options())
         if before_the_copy:
             Path(copy.destination).write_text("precious")
         assert (await execute(session, copy)).status is Status.COMPLETED
@@ -293,7 +295,7 @@ async def test_a_name_with_a_number_goes_on_to_the_next_where_somebody_takes_it(
 async def test_a_name_that_was_taken_after_the_plan_is_theirs(path: Path) -> None:
     copy, _ = await steps_to(path.parent / "copy.db", path)
     Path(copy.destination).write_text("precious")
-    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
         result = await session.execute(copy, StepContext())
     assert (result.status, result.reason) == (Status.FAILED, Reason.REFUSED)
     assert Path(copy.destination).read_text() == "precious"
@@ -314,7 +316,10 @@ async def test_two_databases_of_one_name_are_copied_at_once_into_one_directory(t
     place.mkdir()
     async with AsyncExitStack() as stack:
         both = [
-            (await stack.enter_async_context(resolve(str(path)).connect(lock_timeout=1, writing=False)), steps)
+            (
+                await stack.enter_async_context(stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False))),
+                steps,
+            )
             for path in paths
             for steps in [await steps_to(place, path)]
         ]
@@ -330,7 +335,10 @@ async def test_two_backups_that_were_to_be_one_file_make_one_and_refuse_the_othe
     asked = tmp_path / "copy.db"
     async with AsyncExitStack() as stack:
         both = [
-            (await stack.enter_async_context(resolve(str(path)).connect(lock_timeout=1, writing=False)), steps)
+            (
+                await stack.enter_async_context(stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False))),
+                steps,
+            )
             for path in paths
             for steps in [await steps_to(asked, path)]
         ]
@@ -345,10 +353,10 @@ async def test_two_backups_that_were_to_be_one_file_make_one_and_refuse_the_othe
 
 async def test_a_recovery_and_another_backup_leave_a_copy_alone_that_is_being_made(path: Path) -> None:
     copy, check = await steps_to(None, path)
-    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
         assert (await execute(session, copy)).status is Status.COMPLETED
         async with connected(path) as (another, _):
-            assert (await another.recover(Options(), StepContext())).is_well
+            assert (await another.recover((), Options(), StepContext())).is_well
         assert statuses(await run(path, Operation.BACKUP)) == {Status.COMPLETED}
         assert (await execute(session, check)).status is Status.COMPLETED
     assert files_beside(path) == {"sales.db", todays_backup(path).name, todays_backup(path, ".2").name}
@@ -357,7 +365,7 @@ async def test_a_recovery_and_another_backup_leave_a_copy_alone_that_is_being_ma
 async def test_a_cancel_ends_the_wait_for_a_copy_that_somebody_has_locked(path: Path) -> None:
     copy, check = await steps_to(None, path)
     cancel = asyncio.Event()
-    async with resolve(str(path)).connect(lock_timeout=3600, writing=False) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=3600, writing=False)) as session:
         assert (await execute(session, copy)).status is Status.COMPLETED
         with closing(sqlite3.connect(copy_in(copy.unfinished), isolation_level=None)) as somebody:
             somebody.execute("BEGIN EXCLUSIVE")
@@ -460,7 +468,7 @@ async def test_what_killed_attempts_left_is_removed_by_a_recovery_and_nothing_el
     for name in others - files_beside(path):
         path.with_name(name).write_text("of others")
     async with connected(path) as (session, _):
-        assert (await session.recover(Options(), StepContext())).is_well
+        assert (await session.recover((), Options(), StepContext())).is_well
     assert files_beside(path) == {"sales.db", *others}
 
 
@@ -469,13 +477,13 @@ async def test_a_directory_that_cannot_be_read_or_is_gone_keeps_no_recovery_from
 ) -> None:
     async with connected(path) as (session, _):
         gone = Options(backup_to=str(path.parent / "gone" / "copy.db"))
-        assert (await session.recover(gone, StepContext())).is_well
+        assert (await session.recover((), gone, StepContext())).is_well
 
         def refuse(*_: object) -> None:
             raise PermissionError(13, "Permission denied")
 
         monkeypatch.setattr(os, "scandir", refuse)  # a real one would not keep root out
-        assert (await session.recover(Options(), StepContext())).is_well
+        assert (await session.recover((), Options(), StepContext())).is_well
 
 
 def test_what_was_discarded_can_be_discarded_again(path: Path) -> None:
@@ -497,7 +505,7 @@ async def test_what_a_killed_attempt_left_elsewhere_is_removed_by_a_recovery(pat
     left_by_a_killed_process(Path(destination))
     other = left_by_a_killed_process(elsewhere / "other.db")
     async with connected(path) as (session, _):
-        await session.recover(Options(backup_to=str(asked)), StepContext())
+        await session.recover((), Options(backup_to=str(asked)), StepContext())
     assert list(elsewhere.iterdir()) == [other]
 
 

@@ -17,6 +17,7 @@ from engine.targets.sqlite.system import copying, directories
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy, directory_for, remove_abandoned
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.sqlite.a_session import plan, run, statuses
+from tests.engine.targets.stepwise import stepwise
 from tests.sqlite_files import content, files_beside, make_database
 
 SOMEBODY = 65534
@@ -80,7 +81,7 @@ async def test_a_backup_for_a_directory_of_somebody_else_is_made_where_only_we_a
     ours = owned.parent.parent
     assert Path(copy.unfinished).parent == ours
     assert copy.reason.endswith(f", in {ours} until it is complete, because others can change {owned}")
-    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
         await session.plan(Operation.BACKUP, Options())
         for step in (copy, check):
             assert (await session.execute(step, StepContext())).status is Status.COMPLETED

@@ -1,51 +1,116 @@
-"""Runs the steps of a plan: repeats what a server restart interrupted, and turns errors into results."""
+"""A planned operation on a PostgreSQL database, and what runs its steps."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 
 import psycopg
 
+from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetError
-from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT, listed
+from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT, listed, span
+from engine.domain.requests import SERVER_WAIT, Operation, Options
 from engine.domain.statuses import Status
+from engine.domain.steps import Facts
+from engine.targets.plans import OperationPlan, PlannedStep
+from engine.targets.postgres.connection.bounded import Connection
+from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.errors import explain
+from engine.targets.postgres.planning import operation_specs
 from engine.targets.postgres.planning.steps import Method, PgStep
+from engine.targets.postgres.reading import locks, snapshots
 from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.running.checking import Checks
 from engine.targets.postgres.running.command_runner import CommandRunner
 from engine.targets.postgres.running.connection_pool import ConnectionPool, NotBegunError
 from engine.targets.postgres.running.effects import Totals
 from engine.targets.postgres.running.invalid_index_cleanup import InvalidIndexCleanup
 from engine.targets.postgres.running.invalid_indexes import NoLeftoverError
 from engine.targets.postgres.running.result_collector import ResultCollector
+from engine.targets.postgres.running.size_tracker import SizeTracker
+from engine.targets.postgres.running.wait_limits import SNAPSHOT_WAIT
 from engine.targets.step_execution import StepContext, StepResult, failed_by
 
 
-class StepRunner:
-    """Runs steps one by one, several at once where the plan allows it."""
+class PostgresOperation:
+    """The `PlannedOperation` of a PostgreSQL database; see engine.targets.protocol."""
 
     def __init__(
         self,
+        plan: OperationPlan,
+        options: Options,
         reader: Reader,
-        pool: ConnectionPool,
-        commands: CommandRunner,
-        results: ResultCollector,
-        cleanup: InvalidIndexCleanup,
+        connect: Callable[[], Awaitable[tuple[Connection, Server]]],
         lock_timeout: float,
+        *,
+        invalid_before: Collection[int] | None = None,
     ) -> None:
+        """
+        Args:
+            connect: opens a connection for steps.
+            invalid_before: where the plan rebuilds indexes concurrently, the oids of those that are invalid already;
+                else None.
+        """
+        self.plan = plan
+        self._options = options
         self._reader = reader
-        self._pool = pool
-        self._commands = commands
-        self._results = results
-        self._cleanup = cleanup
         self._lock_timeout = lock_timeout
+        self._rebuilds_concurrently = invalid_before is not None
+        self._steps = [step for step in plan.steps if isinstance(step, PgStep)]
+        is_check = plan.operation is Operation.CHECK
+        checks = Checks(options.check_level, len(plan.steps)) if is_check else None
+        server_wait = SERVER_WAIT if options.server.server_wait is None else options.server.server_wait
+        self._pool = ConnectionPool(connect, server_wait)
+        self._sizes = SizeTracker(reader, self._steps)
+        self._cleanup = InvalidIndexCleanup(reader, self._pool, lock_timeout, invalid_before or ())
+        self._commands = CommandRunner(
+            reader, self._pool, self._sizes, self._cleanup, lock_timeout, options.server, checks
+        )
+        self._totals = Totals(checks, plan.left_out)
+        self._results = ResultCollector(reader, self._commands, self._sizes, self._cleanup, lock_timeout, checks)
         self._rebuilt: set[str] = set()
         """Names of the indexes whose rebuild completed."""
-        self.totals = Totals()
 
-    async def run(self, step: PgStep, context: StepContext) -> StepResult:
-        """Run one step; an error of the database becomes a result."""
+    async def close(self) -> None:
+        await self._commands.close()
+        await self._sizes.end()
+        await self._pool.close()
+
+    async def facts(self, cancel: asyncio.Event | None = None) -> Facts:
+        did = self._totals.facts()
+        try:
+            return {**await self._reader.facts(), **did}
+        except TargetError:
+            if not did:
+                raise
+            return did  # that is known, whatever has become of the server
+
+    async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
+        left = [name for name in past.damaged_tables if name not in self._options.leave_out]
+        return operation_specs.damage_warnings([self.plan.operation], left)
+
+    async def find_blockers(self) -> str:
+        tables = {step.subject.lockable for step in self._steps if step.subject is not None}
+        if not tables:
+            return ""
+        level = operation_specs.conflict_level(self.plan.operation, self._options.server)
+        blocking = await locks.holders(self._reader, level, tables)
+        if not blocking and self._rebuilds_concurrently:
+            blocking = await snapshots.oldest_snapshot(self._reader, self._lock_timeout, self._snapshot_limit())
+        return f"it would have to wait: {blocking}" if blocking else ""
+
+    def _snapshot_limit(self) -> str:
+        limit = self._options.server.snapshot_wait
+        if limit is not None:
+            return f"up to {span(limit)}"
+        has_limit = self._options.time_limit is not None or self._options.until is not None
+        return "until the time limit" if has_limit else f"up to {span(SNAPSHOT_WAIT)} (--snapshot-wait)"
+
+    async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
+        assert isinstance(step, PgStep), "a step of another engine"  # noqa: S101 - a bug
         if missing := [name for name in step.required_objects if name not in self._rebuilt]:
             why = f"not everything that comes before is completed: {listed(missing, 3)}"
             return StepResult(status=Status.SKIPPED, error=why)
@@ -74,7 +139,7 @@ class StepRunner:
         if result.status is Status.COMPLETED and step.method.is_rebuild:
             self._rebuilt.add(step.object)
         if not result.requeue and step.method not in {Method.STATISTICS, Method.RECORD_VERSION}:
-            self.totals.add(result)
+            self._totals.add(result)
         return result
 
     async def _run_and_repeat(self, step: PgStep, context: StepContext) -> StepResult:
@@ -102,6 +167,9 @@ class StepRunner:
             return replace(await self._results.collect(step, run, context, cleanup), stop_reason=stop_reason)
         result = await self._results.collect(step, second, context)
         return replace(result, warnings=(*result.warnings, f"{step.object}: begun twice, because the server went away"))
+
+    async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
+        return await self._cleanup.retry_drops(cancel)
 
 
 def _not_begun(error: TargetError) -> StepResult:

@@ -1,0 +1,249 @@
+"""A planned operation on a SQLite file, and what runs its steps."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from engine.domain.errors import TargetError
+from engine.domain.humanize import NOT_BEGUN
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Facts
+from engine.system.lock_holders import blocking_writers, format_holders, holders
+from engine.targets.sqlite.connection import statement
+from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt
+from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.open_database import OpenDatabase
+from engine.targets.sqlite.planning import operation_specs, operation_steps, planner
+from engine.targets.sqlite.planning.known_damage import known_damage
+from engine.targets.sqlite.planning.steps import CHECKING, WRITING, Method, SqliteStep
+from engine.targets.sqlite.reading.readahead import Readahead
+from engine.targets.sqlite.reading.reader import Reader
+from engine.targets.sqlite.running import methods
+from engine.targets.sqlite.running.effects import Effects
+from engine.targets.sqlite.running.partial_effects import COPY_REMOVED, partial_effect
+from engine.targets.sqlite.running.throttling import Throttle
+from engine.targets.sqlite.running.work import Work, runs_beside_readers
+from engine.targets.sqlite.running.writeback import writing_back
+from engine.targets.sqlite.system.files import check_writable, file_size, last_change
+from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
+from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepProgress, StepResult, failed_by
+
+if TYPE_CHECKING:
+    from engine.domain.advice import TargetHistory
+    from engine.targets.plans import OperationPlan, PlannedStep
+
+FOLLOW_UP_LOCK_TIMEOUT: Final = 60.0
+"""Seconds that a step whose lack does harm waits for its lock at least."""
+
+
+class SqliteOperation:
+    """The `PlannedOperation` of a SQLite file; see engine.targets.protocol."""
+
+    def __init__(self, plan: OperationPlan, database: OpenDatabase, planned_by: Reader, state_read: object) -> None:
+        """
+        Args:
+            planned_by: reads the database for plans; it must not remember what a step changes.
+            state_read: of the file as the session opened it, where no lock can be taken; else None.
+        """
+        self.plan = plan
+        self._connection = database.connection
+        self._opened = database.file
+        self._path = database.file.path
+        self._lock_timeout = database.lock_timeout
+        self._blockers = database.blockers
+        self._planned_by = planned_by
+        self._state_read = state_read
+        self._reader = Reader(database.connection.aio, database.file, database.lock_timeout, database.blockers)
+        self._effects = Effects(self._reader, plan.operation)
+        self._throttle = Throttle(self._path)
+        self._ahead = Readahead(self._path)
+        self._idle = [database.connection]
+        self._extra: list[MeteredConnection] = []
+        self._found_damage = False
+        self._copy: UnfinishedCopy | None = None
+
+    async def close(self) -> None:
+        """Close its further connections, and remove an unfinished copy."""
+        await self._ahead.end()
+        try:
+            async with contextlib.AsyncExitStack() as stack:  # each is closed, whatever the others raise
+                for connection in self._extra:
+                    stack.push_async_callback(connection.close)
+        finally:
+            self._discard_copy()
+
+    async def facts(self, cancel: asyncio.Event | None = None) -> Facts:
+        self._reader.lock_timeout, self._reader.cancel = self._throttle.timeout(self._lock_timeout), cancel
+        return await self._effects.facts()
+
+    async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
+        return await known_damage(self._planned_by, [self.plan.operation], past)
+
+    async def find_blockers(self) -> str:
+        if not operation_specs.SPECS[self.plan.operation].writes:
+            return ""
+        is_wal = (await self._reader.summary()).is_wal
+        found = await asyncio.to_thread(holders, self._path) or ()
+        blocking = tuple(blocking_writers(found, wal=is_wal))
+        return f"it would have to wait: {format_holders(blocking)}" if blocking else ""
+
+    async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
+        assert isinstance(step, SqliteStep), "a step of another engine"  # noqa: S101 - a bug in dbtend
+        if self._found_damage and step.method in WRITING:
+            return StepResult(status=Status.SKIPPED, error="skipped: nothing more is written to a damaged database")
+        if not step.ignores_space and (problems := planner.space_problems(step)):
+            return StepResult(
+                status=Status.FAILED, reason=Reason.REFUSED, error="; ".join(problems), left=NOTHING_CHANGED
+            )
+        self._planned_by.forget()
+        timeout = self._lock_timeout_of(step)
+        work: Work | None = None
+        try:
+            await self._throttle.pause(context.cancel)
+            if context.cancel.is_set():
+                return await self._with_partial_effect(StepResult(status=Status.CANCELLED), step, work)
+            if step.method in WRITING:
+                check_writable(self._path)
+            if step.method is not Method.COPY_CHECK:
+                self._opened.require()
+            async with self._free_connection(context.cancel) as connection:
+                await connection.set_up(step.settings)
+                if step.read_ahead:
+                    await self._ahead.begin()
+                    # A check reads pages in random order: wait, so that the disk reads in order.
+                    if step.method is Method.CHECK and self._ahead.has_begun:
+                        context.report(StepProgress(phase="reading the file into memory"))
+                        await self._ahead.done(context.cancel)
+                if step.method in WRITING and self._throttle.has_timed_out:
+                    await statement.nobody_else_uses(connection.aio)
+                writeback = writing_back(self._path) if step.write_behind else contextlib.nullcontext()
+                with self._throttle.measure(step.blocks_writers):
+                    work = self._work(step, connection, context, timeout)
+                    async with writeback:
+                        result = await self._run(work)
+        except TargetError as error:
+            result = failed_by(error)
+        except sqlite3.Error as error:
+            result = await self._failure(error, step, context, timeout)
+        return await self._with_partial_effect(result, step, work)
+
+    async def _with_partial_effect(self, result: StepResult, step: SqliteStep, work: Work | None) -> StepResult:
+        """The result, with what remains of the step. `work`: None where it did not begin."""
+        if not result.may_leave_something:
+            return result
+        if work is None and step.method is Method.COPY_CHECK and self._copy is not None:
+            self._discard_copy()
+            return replace(result, left=COPY_REMOVED)
+        return replace(result, left=NOT_BEGUN if work is None else await partial_effect(work))
+
+    def _work(self, step: SqliteStep, connection: MeteredConnection, context: StepContext, timeout: float) -> Work:
+        return Work(
+            connection=connection,
+            opened=self._opened,
+            step=step,
+            context=context,
+            blockers=self._blockers,
+            lock_timeout=timeout,
+            copy=self._copy,
+        )
+
+    async def _run(self, work: Work) -> StepResult:
+        step = work.step
+        try:
+            result = await methods.METHODS[step.method](work)
+        finally:
+            self._copy = work.copy
+        if problem := self._opened.problem():
+            return self._result_of_moved_file(result, step, problem)
+        if step.method is not Method.COPY_CHECK and self._has_changed():
+            self._discard_copy()
+            error = "the database changed while dbtend read it: no lock can be taken on this file system"
+            return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=error)
+        self._found_damage = self._found_damage or work.found_damage
+        self._effects.record(step, result, work.findings)
+        return result
+
+    def _lock_timeout_of(self, step: SqliteStep) -> float:
+        """Seconds that a step waits for its lock."""
+        if step.missing_effect:
+            return max(self._lock_timeout, FOLLOW_UP_LOCK_TIMEOUT)
+        return self._throttle.timeout(self._lock_timeout)
+
+    def _has_changed(self) -> bool:
+        """Whether another process wrote to the database, which this session reads without locks."""
+        return self._state_read is not None and self._state_read != last_change(self._path)
+
+    def _result_of_moved_file(self, result: StepResult, step: SqliteStep, problem: str) -> StepResult:
+        """The result of a step whose file is no longer at its path; `problem` says so."""
+        if step.method is Method.COPY:  # it may be the only copy left
+            return result
+        if step.method is Method.COPY_CHECK:
+            return _copy_of_moved_file(result, problem)
+        if result.status is not Status.COMPLETED and not result.findings:
+            return result
+        if step.method in CHECKING:
+            error, left = f"{problem}: the check did not read the file that is there now", "a check changes nothing"
+        else:
+            error = f"{problem}: the step changed the opened file, not the one at this path"
+            left = "the step completed in the opened file"
+        if step.method is Method.VACUUM and step.has_follow_up:  # the follow-up fails, and its error says why
+            return replace(result, warnings=(*result.warnings, error), effect=None)
+        return replace(result, status=Status.FAILED, error=error, error_is_finding=False, effect=None, left=left)
+
+    def _discard_copy(self) -> None:
+        if self._copy is not None:
+            self._copy.discard()
+            self._copy = None
+
+    async def _failure(
+        self, error: sqlite3.Error, step: SqliteStep, context: StepContext, timeout: float
+    ) -> StepResult:
+        if step.method in WRITING:
+            await truncate_log(self._connection, self._path)
+        # A step cancelled while it waited for its lock has done nothing.
+        if context.cancel.is_set() and (is_interrupt(error) or is_busy(error)):
+            return StepResult(status=Status.CANCELLED)
+        self._found_damage = self._found_damage or is_damage(error)
+        if not is_busy(error):
+            return StepResult(status=Status.FAILED, error=explain(error, timeout))
+        blockers = await self._blockers.describe_last(wal=runs_beside_readers(step))
+        self._throttle.record_timeout()
+        return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=explain(error, timeout, blockers))
+
+    @contextlib.asynccontextmanager
+    async def _free_connection(self, cancel: asyncio.Event) -> AsyncIterator[MeteredConnection]:
+        """A connection that no other step uses: steps may run at once."""
+        if self._idle:
+            connection = self._idle.pop()
+        else:
+            timeout = self._throttle.timeout(self._lock_timeout)
+            connection = await MeteredConnection.open(self._connection.uri, timeout, cancel, self._blockers.describe)
+            self._extra.append(connection)
+        try:
+            yield connection
+        finally:
+            self._idle.append(connection)
+
+    async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
+        return ()  # each step cleans up after itself
+
+
+async def truncate_log(connection: MeteredConnection, path: str) -> None:
+    """Write back the log: a rollback leaves a long one."""
+    with contextlib.suppress(sqlite3.Error):
+        if file_size(path + "-wal"):
+            await statement.rows_of(connection.aio, operation_steps.CHECKPOINT)
+
+
+def _copy_of_moved_file(result: StepResult, problem: str) -> StepResult:
+    if result.status is not Status.COMPLETED:
+        error = f"{problem}: {result.error}" if result.error else None
+        return replace(result, error=error, error_is_finding=False)
+    name = (result.effect or {}).get("backup")
+    warning = f"{problem}: {name} is a copy of the opened file, not of the one that is there now"
+    return replace(result, warnings=(*result.warnings, warning))
