@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -103,11 +103,17 @@ class PostgresSession:
         planned = await self._plan(operation, options, past or NOTHING_KNOWN)
         # Before the first step: later, leftovers of concurrent steps would look the same.
         invalid = await invalid_oids(self._reader) if any(map(_rebuilds_concurrently, planned.steps)) else None
-        running = PostgresOperation(
-            planned, options, self._reader, self._connect, self._lock_timeout, invalid_before=invalid
+        return self.running(planned, options, invalid_before=invalid)
+
+    def running(
+        self, plan: OperationPlan, options: Options, invalid_before: Collection[int] | None = None
+    ) -> PostgresOperation:
+        """What runs the steps of a plan. It is closed with the session."""
+        operation = PostgresOperation(
+            plan, options, self._reader, self._connect, self._lock_timeout, invalid_before=invalid_before
         )
-        self._operations.push_async_callback(running.close)
-        return running
+        self._operations.push_async_callback(operation.close)
+        return operation
 
     async def _plan(self, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
         if problem := await throttling.options_problem(self._reader, options.server):

@@ -16,6 +16,7 @@ from engine import Advice, CheckLevel, Engine, Level, Operation, Options, Parent
 from engine.domain.advice import needed
 from engine.inspection import inspector
 from engine.system.clock import now
+from engine.targets.check_policy import DAY, FULL_CHECK_EVERY, QUICK_CHECK_EVERY, CheckCause
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
 from tests.building import SQLITE_OPERATIONS
@@ -123,12 +124,12 @@ async def quickly_checked(trial: Trial) -> None:
 
 async def month_old(trial: Trial) -> None:
     await checked(trial)
-    trial.later = thresholds.FULL_CHECK_EVERY + thresholds.DAY
+    trial.later = FULL_CHECK_EVERY + DAY
 
 
 async def week_old(trial: Trial) -> None:
     await checked(trial)
-    trial.later = thresholds.QUICK_CHECK_EVERY + thresholds.DAY
+    trial.later = QUICK_CHECK_EVERY + DAY
 
 
 HALF_EMPTY = f"""
@@ -236,7 +237,7 @@ async def found_damaged_with_duplicates(trial: Trial) -> None:
     await trial.run(Operation.CHECK)
 
 
-CASES: Final[Mapping[Cause, list[Provoke]]] = {
+CASES: Final[Mapping[Cause | CheckCause, list[Provoke]]] = {
     Cause.DAMAGED_INDEXES: [found_damaged],
     Cause.WASTED_SPACE: [wasteful, of_large_rows],
     Cause.FREE_PAGES: [giving_back, wasteful_and_giving_back_with_a_full_text_index],
@@ -255,11 +256,11 @@ CASES: Final[Mapping[Cause, list[Provoke]]] = {
     Cause.DAMAGE: [found_damage],
     Cause.INDEXES_FOUND_DAMAGED: [found_damaged],
     Cause.BROKEN_RULE: [found_orphans],
-    Cause.INDEXES_REBUILT: [rebuilt],
-    Cause.NEVER_CHECKED: [fresh],
-    Cause.NO_FULL_CHECK: [quickly_checked],
-    Cause.FULL_CHECK_OVERDUE: [month_old],
-    Cause.QUICK_CHECK_OVERDUE: [week_old],
+    CheckCause.INDEXES_REBUILT: [rebuilt],
+    CheckCause.NEVER_CHECKED: [fresh],
+    CheckCause.NO_FULL_CHECK: [quickly_checked],
+    CheckCause.FULL_CHECK_OVERDUE: [month_old],
+    CheckCause.QUICK_CHECK_OVERDUE: [week_old],
 }
 EXPLAINED: Final[Mapping[Operation, list[Provoke]]] = {
     Operation.VACUUM: [wasteful_with_a_full_text_index, wasteful_with_a_collation],
@@ -270,7 +271,7 @@ EXPLAINED: Final[Mapping[Operation, list[Provoke]]] = {
 
 
 def test_there_is_a_case_for_every_cause() -> None:
-    assert set(CASES) == set(Cause)
+    assert set(CASES) == {*Cause, *CheckCause}
 
 
 def test_what_is_called_for_says_its_cause() -> None:
@@ -298,7 +299,7 @@ def _calls(tree: ast.AST) -> Iterator[ast.Call]:
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else value.__name__,
 )
 async def test_advice_is_gone_or_explained_when_what_is_needed_has_run(
-    trial: Trial, cause: Cause, provoke: Provoke
+    trial: Trial, cause: Cause | CheckCause, provoke: Provoke
 ) -> None:
     await provoke(trial)
     assert cause in await trial.causes()

@@ -11,6 +11,7 @@ from engine.domain.advice import TargetHistory
 from engine.domain.requests import Operation, Options
 from engine.domain.steps import Facts
 from engine.targets.plans import OperationPlan, PlannedStep
+from engine.targets.postgres.session import PostgresSession
 from engine.targets.protocol import PlannedOperation, Session
 from engine.targets.sqlite.session import SqliteSession
 from engine.targets.step_execution import StepContext, StepResult
@@ -33,8 +34,12 @@ class Stepwise:
     @property
     def planned(self) -> PlannedOperation:
         if self._planned is None:
-            assert isinstance(self.session, SqliteSession)
-            self._planned = self.session.running(OperationPlan(operation=Operation.ANALYZE))
+            plan = OperationPlan(operation=Operation.ANALYZE)
+            if isinstance(self.session, SqliteSession):
+                self._planned = self.session.running(plan)
+            else:
+                assert isinstance(self.session, PostgresSession)
+                self._planned = self.session.running(plan, Options())
         return self._planned
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
@@ -52,6 +57,10 @@ class Stepwise:
 
     async def find_blockers(self) -> str:
         return await self.planned.find_blockers()
+
+    async def close(self) -> None:
+        assert isinstance(self.session, SqliteSession)
+        await self.session.close()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._planned if hasattr(self._planned, name) else self.session, name)

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Final
 
 from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory, highest_level
-from engine.domain.humanize import counted, listed, size, span
+from engine.domain.humanize import counted, listed, size
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Facts
+from engine.targets.check_policy import due_check
 from engine.targets.postgres.advising.findings import Cause, Need, TableFindings, has_lost_counts
 from engine.targets.postgres.reading.collations import CollationRebuild
 from engine.targets.postgres.reading.condition import Condition
@@ -38,7 +39,7 @@ def advise(condition: Condition, needs: TableFindings, past: TargetHistory) -> t
 
 def _with_causes(one: Advice, needs: TableFindings) -> Advice:
     """Add the causes of urgent advice, for programs."""
-    causes = {
+    by_operation: dict[Operation, Set[str]] = {
         Operation.VACUUM: {need.cause for need in needs.vacuum.values()},
         Operation.ANALYZE: {need.cause for need in needs.analyze.values()},
         Operation.REINDEX: {need.cause for need in needs.reindex.values()}
@@ -46,8 +47,9 @@ def _with_causes(one: Advice, needs: TableFindings) -> Advice:
         | ({Cause.INDEX_NOT_BUILT} if needs.not_built else set()),
         Operation.CLEAN_LEFTOVERS: {Cause.LEFTOVER} if needs.leftovers else set(),
         Operation.OPTIMIZE: {Cause.UNRECORDED_COLLATION_VERSION} if _recorded(needs) else set(),
-        Operation.CHECK: {Cause.DAMAGE},
-    }.get(one.operation, set())
+        Operation.CHECK: {one.cause},
+    }
+    causes = by_operation.get(one.operation, set())
     return replace(one, facts={**one.facts, "causes": tuple(sorted(causes))}) if causes and one.is_urgent else one
 
 
@@ -200,7 +202,6 @@ def _noun(operation: Operation) -> str:
 
 
 def _check(condition: Condition, past: TargetHistory, damaged: Sequence[str]) -> Advice:
-    checked = past.checked_at.get(CheckLevel.FULL) or past.checked_at.get(CheckLevel.QUICK)
     catalog = [index.shown for index in condition.indexes if index.in_catalog and index.shown in past.damaged_indexes]
     if damaged or catalog or (past.damage is not None and not past.damaged_tables):
         # Critical until the damage is repaired.
@@ -211,28 +212,22 @@ def _check(condition: Condition, past: TargetHistory, damaged: Sequence[str]) ->
             level=Level.NOW,
             reason="; ".join(said),
             facts={"severity": CRITICAL, "damaged_tables": tuple(damaged), "damaged_indexes": past.damaged_indexes},
+            cause=Cause.DAMAGE,
             check=CheckLevel.FULL,
             needs_manual_fix=True,
         )
-    is_known = True
-    if past.damaged_tables or past.damaged_indexes or past.rebuilt_indexes:
+    level, due, cause = Level.NONE, None, ""
+    if past.damaged_tables or past.damaged_indexes:
         names = listed([*past.damaged_tables, *past.damaged_indexes, *past.rebuilt_indexes], 3)
-        what = "dropped since" if past.damaged_tables else "rebuilt since"
-        what = "reindex will rebuild it" if past.damaged_indexes else what
+        what = "reindex will rebuild it" if past.damaged_indexes else "dropped since"
         reason = f"the last check found damage in {names} ({what}): check again after that"
-    elif not condition.has_amcheck:
-        is_known, reason = False, "the extension amcheck is not installed: CREATE EXTENSION amcheck"
-    elif checked is not None:
-        reason = f"found nothing {span((past.now - checked) / 1e6)} ago"
+    elif condition.check_obstacle:
+        level, reason = Level.UNKNOWN, condition.check_obstacle
     else:
-        is_known = False
-        reason = "never checked; worth it after a crash, a copy, or an upgrade of the operating system"
+        found = due_check(past)
+        level, due, cause, reason = found.urgency, found.level, found.cause or "", found.reason
     return Advice(
-        operation=Operation.CHECK,
-        level=Level.NONE if is_known else Level.UNKNOWN,
-        reason=reason,
-        check=CheckLevel.FULL,
-        inspection_can_tell=False,
+        operation=Operation.CHECK, level=level, cause=cause, reason=reason, check=due, inspection_can_tell=False
     )
 
 

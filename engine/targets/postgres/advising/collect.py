@@ -17,6 +17,7 @@ from engine.targets.postgres.connection.bounded import Connection, Shape
 from engine.targets.postgres.connection.names import quote, shown
 from engine.targets.postgres.reading import condition as queries
 from engine.targets.postgres.reading import xmin_horizon
+from engine.targets.postgres.reading.amcheck import amcheck
 from engine.targets.postgres.reading.collations import drifts
 from engine.targets.postgres.reading.condition import Activity, Condition, Duplicate, TableShape, TreeShape
 from engine.targets.postgres.reading.reader import Reader
@@ -65,7 +66,7 @@ async def collect_condition(reader: Reader, *, thorough: bool = False) -> Condit
         drifts=await drifts(reader),
         density=density,
         free_share=free,
-        has_amcheck="amcheck" in extensions,
+        check_obstacle=(await amcheck(reader))[1],
         counters_reset_at=reset_at,
         counts_nothing=counts_nothing,
     )

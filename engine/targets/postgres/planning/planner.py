@@ -13,13 +13,13 @@ from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel, Operation, Options
 from engine.targets.plans import OperationPlan
 from engine.targets.postgres.connection.connecting import Server
-from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.planning import operation_steps
 from engine.targets.postgres.planning.collation_steps import recording
 from engine.targets.postgres.planning.scope import Scope, analyzed_with_parent, grant, scope, unprivileged
 from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.ages import aged_tables
+from engine.targets.postgres.reading.amcheck import amcheck
 from engine.targets.postgres.reading.collations import CollationRebuild, collation_rebuild, drifts
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import Index, Table
@@ -48,14 +48,6 @@ SELECT current_setting('max_connections')::int - current_setting('superuser_rese
         CASE WHEN d.datconnlimit >= 0 THEN
             d.datconnlimit - (SELECT count(*) FROM {_SESSIONS} AS s WHERE s.datid = d.oid) END)::int END
 FROM pg_roles AS r, pg_database AS d WHERE r.rolname = session_user AND d.datname = current_database()
-"""
-AMCHECK: Final = """
-SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'amcheck'
-"""
-AMCHECK_FORBIDDEN: Final = """
-SELECT p.oid::regprocedure::text FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-WHERE n.nspname = %s AND NOT has_function_privilege(p.oid, 'EXECUTE')
-    AND (p.proname = 'verify_heapam' OR p.proname = 'bt_index_check' AND p.pronargs = 2) ORDER BY 1
 """
 ANALYZED: Final = "SELECT DISTINCT starelid::int8 FROM pg_statistic"
 ANALYZED_AS_SEEN: Final = """
@@ -285,16 +277,9 @@ def _rewrite(operation: Operation, options: Options, found: Scope, server: Serve
 
 
 async def _check(reader: Reader, options: Options, found: Scope) -> OperationPlan:
-    extension = await reader.rows(AMCHECK, row=(str,), most=1)
-    if not extension:
-        why = "the extension amcheck is not installed in this database. As a superuser: CREATE EXTENSION amcheck;"
-        return OperationPlan(operation=Operation.CHECK, refused=why)
-    ((schema,),) = extension
-    if forbidden := [function for (function,) in await reader.rows(AMCHECK_FORBIDDEN, [schema], row=(str,))]:
-        role = reader.server.user
-        command = f"GRANT EXECUTE ON FUNCTION {', '.join(forbidden)} TO {quote(role)};"
-        why = f"{role} may not execute the functions of amcheck. As a superuser: {command}"
-        return OperationPlan(operation=Operation.CHECK, refused=why)
+    schema, obstacle = await amcheck(reader)
+    if obstacle:
+        return OperationPlan(operation=Operation.CHECK, refused=obstacle)
     indexes = [index for index in found.indexes if index.is_valid]
     full = options.check_level is CheckLevel.FULL
     steps = operation_steps.check_steps(indexes, found.tables, schema, reader.server.version, full=full)

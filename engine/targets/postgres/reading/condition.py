@@ -103,7 +103,8 @@ class Condition:
     """Measured density of the leaf pages of B-trees, in percent, by oid."""
     free_share: dict[int, float] = field(default_factory=dict)
     """Measured share of free and dead space of tables, by oid."""
-    has_amcheck: bool = False
+    check_obstacle: str = ""
+    """Why nothing can be checked, as text; "" where it can."""
     counters_reset_at: datetime | None = None
     """None if more than a day ago."""
     counts_nothing: str = ""

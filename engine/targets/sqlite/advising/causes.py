@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """All causes. Running the operation removes its cause, or the advice explains why not."""
+    """The causes but those of `CheckCause`. Running the operation removes one, or the advice explains why not."""
 
     DAMAGED_INDEXES = "damaged indexes"
     WASTED_SPACE = "wasted space"
@@ -19,8 +19,3 @@ class Cause(StrEnum):
     DAMAGE = "damage"
     INDEXES_FOUND_DAMAGED = "indexes found damaged"
     BROKEN_RULE = "broken rule"
-    INDEXES_REBUILT = "indexes rebuilt"
-    NEVER_CHECKED = "never checked"
-    NO_FULL_CHECK = "no full check"
-    FULL_CHECK_OVERDUE = "full check overdue"
-    QUICK_CHECK_OVERDUE = "quick check overdue"

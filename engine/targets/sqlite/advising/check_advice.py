@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory
-from engine.domain.humanize import counted, format_age
+from engine.domain.humanize import counted
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Micros
+from engine.targets.check_policy import DAY, FULL_CHECK_EVERY, CheckCause, ago, due_check
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
 
@@ -67,7 +68,7 @@ def _would_find_the_same(condition: Condition, past: TargetHistory) -> bool:
         return False
     is_all = found.is_all or past.damage is not None or bool(past.failed_rebuilds)
     checked_at = found.at if is_all else past.compared_at
-    return checked_at is not None and past.now - checked_at <= thresholds.FULL_CHECK_EVERY
+    return checked_at is not None and past.now - checked_at <= FULL_CHECK_EVERY
 
 
 def changed_since(at: Micros, condition: Condition) -> bool:
@@ -75,8 +76,9 @@ def changed_since(at: Micros, condition: Condition) -> bool:
     return any(one is not None and one > at for one in written)
 
 
-def _due_check(condition: Condition, past: TargetHistory) -> tuple[Level, CheckLevel | None, Cause | None, str]:
-    full, quick = (past.checked_at.get(level) for level in (CheckLevel.FULL, CheckLevel.QUICK))
+def _due_check(
+    condition: Condition, past: TargetHistory
+) -> tuple[Level, CheckLevel | None, Cause | CheckCause | None, str]:
     if past.damage is not None:
         found = _found("damage", condition, past)
         reason = f"{found}: restore a backup or use .recover, then check again ({past.damage})"
@@ -95,51 +97,14 @@ def _due_check(condition: Condition, past: TargetHistory) -> tuple[Level, CheckL
             Cause.BROKEN_RULE,
             f"{_found(what, condition, past)}: {do} ({past.broken_rule})",
         )
-    if past.rebuilt_indexes:
-        return (
-            Level.SOON,
-            CheckLevel.FULL,
-            Cause.INDEXES_REBUILT,
-            "the damaged indexes were rebuilt since the last check: check again",
-        )
-    if full is None and quick is None:
-        # On a big file a quick check takes a tenth of the time, and shows whether it is urgent.
-        reason = f"{_never_checked(past)}; a quick check comes first"
-        return Level.SOON, CheckLevel.QUICK, Cause.NEVER_CHECKED, reason
-    if full is None or past.now - full > thresholds.FULL_CHECK_EVERY:
-        none = f"no clean full check on record{_of_this_file(past)}"
-        last = none if full is None else f"the last clean full check was {_ago(full, past)}"
-        cause = Cause.NO_FULL_CHECK if full is None else Cause.FULL_CHECK_OVERDUE
-        return Level.SOON, CheckLevel.FULL, cause, f"{last}; one is due every {_in_days(thresholds.FULL_CHECK_EVERY)}"
-    latest = max(full, quick or 0)
-    if past.now - latest > thresholds.QUICK_CHECK_EVERY:
-        reason = f"the last clean check was {_ago(latest, past)}; a quick one is due every"
-        return (
-            Level.SOON,
-            CheckLevel.QUICK,
-            Cause.QUICK_CHECK_OVERDUE,
-            f"{reason} {_in_days(thresholds.QUICK_CHECK_EVERY)}",
-        )
-    return (
-        Level.NONE,
-        None,
-        None,
-        f"the last clean check was {_ago(latest, past)}, the last full one {_ago(full, past)}",
-    )
+    due = due_check(past)
+    return due.urgency, due.level, due.cause, due.reason
 
 
 def _repair(condition: Condition, past: TargetHistory) -> str:
     if {*past.damaged_indexes} <= past.failed_rebuilds.keys() - condition.obstacles.reindex.keys():
         return f"REINDEX has failed (#{max(past.failed_rebuilds.values())}): restore a backup or use .recover"
     return "reindex, then check again"
-
-
-def _never_checked(past: TargetHistory) -> str:
-    return f"no check on record{_of_this_file(past)}" if past.checked_other_file else "never checked"
-
-
-def _of_this_file(past: TargetHistory) -> str:
-    return " of this file (a different file was here before)" if past.checked_other_file else ""
 
 
 def _found(what: str, condition: Condition, past: TargetHistory) -> str:
@@ -149,7 +114,7 @@ def _found(what: str, condition: Condition, past: TargetHistory) -> str:
     since = ", and the database has changed since" if changed_since(past.found.at, condition) else ""
     # Under an hour the number of the job is enough.
     is_new = past.now - past.found.at < thresholds.HOUR
-    when = "" if is_new else f" {_ago(past.found.at, past)}"
+    when = "" if is_new else f" {ago(past.found.at, past)}"
     return f"found {what}{when} (#{past.found.job}){since}"
 
 
@@ -162,12 +127,4 @@ def _broken_rules(past: TargetHistory) -> tuple[str, str]:
 
 
 def days_since(at: Micros | None, now: Micros) -> int | None:
-    return None if at is None else max(0, (now - at) // thresholds.DAY)
-
-
-def _ago(at: Micros, past: TargetHistory) -> str:
-    return format_age((past.now - at) / 1e6)
-
-
-def _in_days(micros: Micros) -> str:
-    return counted(micros // thresholds.DAY, "day")
+    return None if at is None else max(0, (now - at) // DAY)

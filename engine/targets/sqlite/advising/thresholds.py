@@ -8,7 +8,6 @@ from engine.domain.advice import Level
 
 MB: Final = 1_000_000
 HOUR: Final = 3_600 * 1_000_000
-DAY: Final = 24 * HOUR
 """In microseconds."""
 
 URGENT: Final = frozenset({Level.NOW, Level.SOON})
@@ -35,6 +34,3 @@ LOG_SHARE: Final = 0.25
 
 SEGMENTS: Final = 8
 """A full-text index with more segments needs a merge."""
-
-FULL_CHECK_EVERY: Final = 30 * DAY
-QUICK_CHECK_EVERY: Final = 7 * DAY

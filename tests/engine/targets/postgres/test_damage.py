@@ -119,8 +119,8 @@ async def test_a_check_looks_also_at_what_other_operations_leave_out(damaged: Da
     do_damage(damaged, {"'item'": TABLES["junk"]})
     options = Options(leave_out=("public.item",))
     async with connected(damaged.url) as session:
-        checked = await session.plan(Operation.CHECK, options)
         analyzed = await session.plan(Operation.ANALYZE, options)
+        checked = await session.plan(Operation.CHECK, options)
         for step in checked.steps:
             await session.execute(step, StepContext())
         facts = await session.facts(Operation.CHECK)

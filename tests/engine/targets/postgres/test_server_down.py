@@ -18,7 +18,7 @@ from engine.domain.time_limits import window
 from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.connection.dsn import address
 from engine.targets.postgres.running.connection_pool import ConnectionPool
-from engine.targets.postgres.session import PostgresSession
+from engine.targets.postgres.running.operation import PostgresOperation
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database, new_database
@@ -208,9 +208,9 @@ async def test_a_job_whose_server_is_down_when_it_begins_waits_for_it(
 async def test_where_the_server_goes_away_while_it_is_planned_the_operation_begins_anew(
     shop: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked, facts = 0, PostgresSession.facts
+    looked, facts = 0, PostgresOperation.facts
 
-    async def facts_after_all_connections_were_ended(self: PostgresSession, *arguments: Any) -> Facts:
+    async def facts_after_all_connections_were_ended(self: PostgresOperation, *arguments: Any) -> Facts:
         nonlocal looked
         looked += 1
         if looked == 1:
@@ -220,7 +220,7 @@ async def test_where_the_server_goes_away_while_it_is_planned_the_operation_begi
             )
         return await facts(self, *arguments)
 
-    monkeypatch.setattr(PostgresSession, "facts", facts_after_all_connections_were_ended)
+    monkeypatch.setattr(PostgresOperation, "facts", facts_after_all_connections_were_ended)
     async with at_work(tmp_path) as engine:
         (job,) = await engine.submit([request_of(shop, Operation.ANALYZE, objects=("t1",))])
         (job,) = await engine.wait([job.id])

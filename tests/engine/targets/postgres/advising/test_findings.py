@@ -12,8 +12,9 @@ import psycopg
 import pytest
 
 from engine.domain.advice import Advice, Level, TargetHistory, needed
-from engine.domain.requests import Operation, Options, Request, ServerOptions
+from engine.domain.requests import CheckLevel, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Status
+from engine.targets.check_policy import DAY, CheckCause
 from engine.targets.postgres.advising.collect import collect_condition, collect_needs
 from engine.targets.postgres.advising.findings import analyze_need, needs, vacuum_need
 from engine.targets.postgres.reading import xmin_horizon
@@ -511,3 +512,22 @@ async def test_damage_that_a_check_found_is_urgent_until_somebody_has_put_it_rig
     ]
     assert (check.level, check.needs_manual_fix) == (Level.NOW, True)
     assert check.reason == "the last check found: public.item: block 7, row 3: xmin"
+
+
+async def test_a_check_is_due_by_its_age_where_it_can_run(database: Database) -> None:
+    database("CREATE ROLE joe LOGIN")
+    old = TargetHistory(now=40 * DAY, checked_at={CheckLevel.FULL: 0})
+    without = (await advice(database.url, past=old))[Operation.CHECK]
+    assert (without.level, without.check) == (Level.UNKNOWN, None)
+    assert "CREATE EXTENSION amcheck" in without.reason
+    database("CREATE EXTENSION amcheck")
+    check = (await advice(database.url, past=old))[Operation.CHECK]
+    assert (check.level, check.check, check.cause) == (Level.SOON, CheckLevel.FULL, CheckCause.FULL_CHECK_OVERDUE)
+    assert check.facts["causes"] == (CheckCause.FULL_CHECK_OVERDUE,)
+    never = (await advice(database.url, past=TargetHistory(now=0)))[Operation.CHECK]
+    assert (never.level, never.check, never.cause) == (Level.SOON, CheckLevel.QUICK, CheckCause.NEVER_CHECKED)
+    fresh = TargetHistory(now=40 * DAY, checked_at={CheckLevel.FULL: 39 * DAY})
+    assert (await advice(database.url, past=fresh))[Operation.CHECK].level is Level.NONE
+    forbidden = (await advice(database.as_user("joe"), past=old))[Operation.CHECK]
+    assert forbidden.level is Level.UNKNOWN
+    assert "joe may not execute the functions of amcheck" in forbidden.reason

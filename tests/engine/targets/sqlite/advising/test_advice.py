@@ -8,9 +8,10 @@ import pytest
 
 from engine.domain.advice import Advice, CheckFinding, Level, TargetHistory, highest_level, needed
 from engine.domain.requests import CheckLevel, Operation, Request
+from engine.targets.check_policy import DAY
 from engine.targets.sqlite.advising.advice import advise
 from engine.targets.sqlite.advising.condition import Condition
-from engine.targets.sqlite.advising.thresholds import DAY, HOUR, MB
+from engine.targets.sqlite.advising.thresholds import HOUR, MB
 from tests.building import SQLITE_OPERATIONS
 
 NOW = 1_795_000_000_000_000

@@ -1,0 +1,75 @@
+"""When a check is due, from the checks on record: pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from engine.domain.advice import Level, TargetHistory
+from engine.domain.frozen import frozen
+from engine.domain.humanize import counted, format_age
+from engine.domain.requests import CheckLevel
+from engine.domain.steps import Micros
+
+DAY: Final = 24 * 3_600 * 1_000_000
+"""In microseconds."""
+FULL_CHECK_EVERY: Final = 30 * DAY
+QUICK_CHECK_EVERY: Final = 7 * DAY
+
+
+class CheckCause(StrEnum):
+    """Why a check is due."""
+
+    INDEXES_REBUILT = "indexes rebuilt"
+    NEVER_CHECKED = "never checked"
+    NO_FULL_CHECK = "no full check"
+    FULL_CHECK_OVERDUE = "full check overdue"
+    QUICK_CHECK_OVERDUE = "quick check overdue"
+
+
+@frozen
+class DueCheck:
+    """Whether a check is due where the last one found nothing that is still wrong."""
+
+    level: CheckLevel | None
+    """None: no check is due."""
+    cause: CheckCause | None
+    reason: str
+
+    @property
+    def urgency(self) -> Level:
+        return Level.NONE if self.level is None else Level.SOON
+
+
+def due_check(past: TargetHistory) -> DueCheck:
+    full, quick = (past.checked_at.get(level) for level in (CheckLevel.FULL, CheckLevel.QUICK))
+    if past.rebuilt_indexes:
+        reason = "the damaged indexes were rebuilt since the last check: check again"
+        return DueCheck(CheckLevel.FULL, CheckCause.INDEXES_REBUILT, reason)
+    if full is None and quick is None:
+        # On a big database a quick check takes a tenth of the time, and shows whether it is urgent.
+        never = f"no check on record{_of_this_file(past)}" if past.checked_other_file else "never checked"
+        return DueCheck(CheckLevel.QUICK, CheckCause.NEVER_CHECKED, f"{never}; a quick check comes first")
+    if full is None or past.now - full > FULL_CHECK_EVERY:
+        none = f"no clean full check on record{_of_this_file(past)}"
+        last = none if full is None else f"the last clean full check was {ago(full, past)}"
+        cause = CheckCause.NO_FULL_CHECK if full is None else CheckCause.FULL_CHECK_OVERDUE
+        return DueCheck(CheckLevel.FULL, cause, f"{last}; one is due every {_in_days(FULL_CHECK_EVERY)}")
+    latest = max(full, quick or 0)
+    last = f"the last clean check was {ago(latest, past)}"
+    if past.now - latest > QUICK_CHECK_EVERY:
+        reason = f"{last}; a quick one is due every {_in_days(QUICK_CHECK_EVERY)}"
+        return DueCheck(CheckLevel.QUICK, CheckCause.QUICK_CHECK_OVERDUE, reason)
+    return DueCheck(None, None, f"{last}, the last full one {ago(full, past)}")
+
+
+def ago(at: Micros, past: TargetHistory) -> str:
+    return format_age((past.now - at) / 1e6)
+
+
+def _of_this_file(past: TargetHistory) -> str:
+    return " of this file (a different file was here before)" if past.checked_other_file else ""
+
+
+def _in_days(micros: Micros) -> str:
+    return counted(micros // DAY, "day")
