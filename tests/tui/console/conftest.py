@@ -16,6 +16,7 @@ from engine.store.sqlite.store import SqliteStore
 from engine.targets.sqlite.planning import planner
 from engine.targets.sqlite.system import space
 from tests.tui.console.harness import Clock, worker_process
+from tests.tui.console.quiet import until_idle
 from tui.console.parts import target_inspector
 
 
@@ -36,6 +37,12 @@ def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture(autouse=True)
+def _no_guess_when_it_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("textual.app", "textual.pilot"):
+        monkeypatch.setattr(f"{module}.wait_for_idle", until_idle)
 
 
 @pytest.fixture

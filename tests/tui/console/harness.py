@@ -34,7 +34,7 @@ PATIENCE = 20.0
 """Seconds until an unmet condition fails a test."""
 SETTLED_AFTER = 120.0
 """Seconds after which work that does not end fails a test."""
-ENDLESS = frozenset({"feed", "workers"})
+ENDLESS = frozenset({"feed"})
 """Workers of the app that never end by themselves."""
 
 
@@ -60,17 +60,18 @@ class Console:
     pilot: Pilot[None]
 
     async def press(self, *keys: str) -> None:
+        """Press each key when all that the one before it started is done."""
         for key in keys:
             await self.pilot.press(key)
-            if key in {"r", "enter"}:  # the next key is for the screen that this one opens
-                await self.settle()
-        await self.settle()
+            await self.settle()
 
     async def settle(self) -> None:
         """Wait until everything that the last key started is done, or the console has ended."""
         await self.pilot.pause()
         async with asyncio.timeout(SETTLED_AFTER):
             while self.app.return_code is None and ((begun := self._begun) or self.app.keys.is_busy):
+                if not begun:  # a key waits for what a thread answers
+                    await asyncio.sleep(0.005)
                 # A worker that was replaced by a newer one ends as cancelled.
                 with suppress(WorkerCancelled):
                     await asyncio.gather(*(worker.wait() for worker in begun))

@@ -87,7 +87,7 @@ async def test_all_that_are_marked_are_run_once_more(sales: Path, seeded: Seeded
             (job,) = await console.engine.submit([Request(target=name, operations=(Operation.VACUUM,))])
             await console.engine.cancel(JobId(job.id))
         Path("gone.db").unlink()
-        await console.until(lambda: len(console.lines()) == 3)
+        await console.until(lambda: ["cancelled" in line for line in console.lines()] == [True] * 3)
         await console.press("3", "g", "space", "space", "space", "c")
         assert console.message == "Nothing to cancel: all 3 marked jobs have ended."
         await console.press("t")
@@ -113,6 +113,7 @@ async def test_all_that_are_marked_are_pinned_and_unpinned(sales: Path, seeded: 
         await console.press("g", "space", "space", "m")
         assert console.message == "2 jobs pinned."
         assert [(await console.engine.job(n)).pinned for n in (1, 2)] == [True, True]
+        await console.until(lambda: all(console.tree._parents[n].pinned for n in (1, 2)))
         await console.press("g", "space", "space", "m")
         assert console.message == "2 jobs no longer pinned."
 

@@ -293,7 +293,7 @@ async def test_esc_while_it_is_saved_leaves_nothing_half_done(sales: Path, clock
     async with open_console(STORE, clock=clock, saved=saved()) as console:
         with nobody_else_writes():
             await console.press("A", *"sales.db")
-            await console.pilot.press("enter")
+            await begin_to_save(console)
             await console.pilot.press("escape")
             await console.pilot.pause()
             assert console.screen_name == "MainScreen"
@@ -310,7 +310,8 @@ async def test_a_form_that_is_saved_below_another_screen_closes_alone(sales: Pat
     async with open_console(STORE, clock=clock, saved=saved()) as console:
         with nobody_else_writes():
             await console.press("A", *"sales.db", "tab", "tab", "tab")
-            await console.pilot.press("enter", "h")
+            await begin_to_save(console)
+            await console.pilot.press("h")
             await console.pilot.pause()
             assert console.screen_name == "HistoryScreen"
         await console.settle()
@@ -325,13 +326,18 @@ async def test_a_save_that_fails_after_its_form_was_left_is_told(sales: Path, cl
     async with open_console(STORE, clock=clock, saved=saved()) as console:
         with nobody_else_writes():
             await console.press("A", *"sales.db")
-            await console.pilot.press("enter")
+            await begin_to_save(console)
             await console.pilot.press("escape")
             await console.pilot.pause()
             CONFIG.write_text("[targets\n")
         await console.settle()
         assert console.message.startswith("config.toml, line 1: Expected ']'")
         assert console.lines("#targets") == ["No targets yet."]
+
+
+async def begin_to_save(console: Console) -> None:
+    await console.pilot.press("enter")
+    await console.until(lambda: any(worker.name == "save" for worker in console.app.workers), settled=False)
 
 
 @contextmanager
