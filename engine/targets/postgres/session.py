@@ -19,7 +19,7 @@ from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
 from engine.targets.postgres.connection.dsn import Address
 from engine.targets.postgres.planning import operation_specs, planner
-from engine.targets.postgres.planning.scope import grant, unprivileged
+from engine.targets.postgres.planning.rights import grant, unprivileged
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import orphan_cleanup, throttling

@@ -7,13 +7,12 @@ from typing import Final
 
 from engine.domain.humanize import counted
 from engine.domain.requests import IndexCleanup, Operation, Options, ServerOptions
-from engine.domain.steps import MAX_FINDINGS
 from engine.targets.lock_impact import Lock
 from engine.targets.plans import longest_first
-from engine.targets.postgres.connection.names import literal, qualified, quote
+from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.planning.costs import STEP_OVERHEAD, weight
 from engine.targets.postgres.planning.operation_specs import BLOCKS_MAINTENANCE, BLOCKS_NOBODY, BLOCKS_WRITERS, SPECS
-from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
+from engine.targets.postgres.planning.steps import Method, Model, PgStep, index_subject, table_subject
 from engine.targets.postgres.reading.ages import Old
 from engine.targets.postgres.reading.collations import CollationDrift, marks_of
 from engine.targets.postgres.reading.relations import Index, Table
@@ -90,7 +89,7 @@ def _table_step(
     spec, name, what = SPECS[operation], operation.value.upper(), f"{_only(table, version)}{table.sql}"
     verbose = f"{name} ({', '.join(['VERBOSE', *words])}) {what}"
     brackets = f" ({', '.join(words)})" if words else ""
-    subject = _table(table)
+    subject = table_subject(table)
     return PgStep(
         object=table.shown,
         operation=operation,
@@ -233,10 +232,10 @@ def reindex_steps(
             disk_needed=index.pages * PAGE,
             conflict=index.table_shown,
             frees_conflict_early=True,
-            weight=weight(model, _index(index, tables.get(index.table_oid))),
+            weight=weight(model, index_subject(index, tables.get(index.table_oid))),
             method=Method.REINDEX if offline else Method.REINDEX_CONCURRENTLY,
             model=model,
-            subject=_index(index, tables.get(index.table_oid)),
+            subject=index_subject(index, tables.get(index.table_oid)),
             collations=marks.get(index.oid, ()),
         )
         for index in indexes
@@ -269,10 +268,10 @@ def rewrite_steps(operation: Operation, tables: Iterable[Table], options: Option
                 after_cancel=f"{spec.after_cancel}; after the rewrite, only ANALYZE is left out",
                 disk_needed=(table.pages + table.index_pages) * PAGE,
                 conflict=table.shown,
-                weight=weight(Model.REWRITE, _table(table)),
+                weight=weight(Model.REWRITE, table_subject(table)),
                 method=method,
                 model=Model.REWRITE,
-                subject=_table(table),
+                subject=table_subject(table),
             )
         )
     return longest_first(steps)
@@ -290,137 +289,10 @@ def drop_steps(leftovers: Iterable[Index]) -> list[PgStep]:
             conflict=index.table_shown,
             weight=STEP_OVERHEAD,
             method=Method.DROP_LEFTOVER,
-            subject=_index(index),
+            subject=index_subject(index),
         )
         for index in leftovers
     ]
-
-
-def check_steps(
-    indexes: Iterable[Index], tables: Iterable[Table], extension_schema: str, version: int, *, full: bool
-) -> list[PgStep]:
-    """Each B-tree, in full also whether it holds every row of its table; and each table, from PostgreSQL 14 on.
-
-    TOAST is checked before its table, and a table before its indexes, because each is compared with the one before.
-    """
-    check, trees = quote(extension_schema), [index for index in indexes if index.method == "btree"]
-    whole = [table for table in tables if not table.is_partitioned] if version >= 140_000 else []
-    return [
-        *longest_first([_toast_check(table, check) for table in whole if table.toast_pages is not None]),
-        *longest_first([_tree_check(index, check, full=full) for index in trees if index.of_toast]),
-        *longest_first([_heap_check(table, check, full=full) for table in whole]),
-        *longest_first([_tree_check(index, check, full=full) for index in trees if not index.of_toast]),
-    ]
-
-
-def _toast_check(table: Table, check: str) -> PgStep:
-    of = f"FROM pg_class AS c, {check}.verify_heapam(c.reltoastrelid) WHERE c.oid = {literal(table.sql)}::regclass"
-    return _check_step(
-        f"TOAST of {table.shown}",
-        f"SELECT blkno, offnum, msg {of} LIMIT {MAX_FINDINGS}",
-        "checks its pages and rows",
-        pages=table.toast_pages or 0,
-        subject=_table(table),
-        is_compared_with=True,
-    )
-
-
-def _heap_check(table: Table, check: str, *, full: bool) -> PgStep:
-    def command(more: str = "") -> str:
-        of = f"{check}.verify_heapam({literal(table.sql)}::regclass{more})"
-        return f"SELECT blkno, offnum, msg FROM {of} LIMIT {MAX_FINDINGS}"
-
-    toast = full and table.toast_pages is not None
-    return _check_step(
-        table.shown,
-        command(", check_toast => true") if toast else command(),
-        "checks its pages and rows, and their values in TOAST" if toast else "checks its pages and rows",
-        pages=table.pages,
-        subject=_table(table),
-        uncompared_command=command() if toast else "",
-        reads_whole_table=True,
-        is_compared_with=True,
-    )
-
-
-def _tree_check(index: Index, check: str, *, full: bool) -> PgStep:
-    def command(*, compared: bool) -> str:
-        also = str(compared).lower()
-        if not index.of_toast:
-            return f"SELECT {check}.bt_index_check({literal(index.sql)}::regclass, {also})"
-        table = literal(qualified(index.table_schema, index.table))  # a role may lack the right to name TOAST
-        of = "FROM pg_class AS c JOIN pg_index AS x ON x.indrelid = c.reltoastrelid"
-        return f"SELECT {check}.bt_index_check(x.indexrelid, {also}) {of} WHERE c.oid = {table}::regclass"
-
-    return _check_step(
-        index.shown,
-        command(compared=full),
-        "checks that it holds every row of its table" if full else "checks its order and structure",
-        pages=index.pages + (index.table_pages if full else 0),
-        subject=_index(index),
-        uncompared_command=command(compared=False) if full else "",
-        is_compared_with=index.of_toast,
-    )
-
-
-def _check_step(
-    name: str,
-    command: str,
-    reason: str,
-    *,
-    pages: int,
-    subject: Subject,
-    uncompared_command: str = "",
-    reads_whole_table: bool = False,
-    is_compared_with: bool = False,
-) -> PgStep:
-    spec = SPECS[Operation.CHECK]
-    return PgStep(
-        object=name,
-        command=command,
-        reason=reason,
-        lock=spec.lock,
-        after_cancel=spec.after_cancel,
-        weight=float(pages + 1),
-        method=Method.CHECK,
-        is_measured=False,
-        subject=subject,
-        uncompared_command=uncompared_command,
-        reads_whole_table=reads_whole_table,
-        is_compared_with=is_compared_with,
-    )
-
-
-def _table(table: Table) -> Subject:
-    return Subject(
-        oid=table.oid,
-        schema=table.schema,
-        name=table.name,
-        table=table.shown,
-        table_pages=table.pages,
-        index_pages=table.index_pages,
-        indexes=table.indexes,
-        rows=table.rows,
-        dead_rows=table.dead_rows,
-        dead_share=table.dead_share,
-        visible_share=table.visible_share,
-        has_children=table.has_children,
-    )
-
-
-def _index(index: Index, of: Table | None = None) -> Subject:
-    return Subject(
-        oid=index.oid,
-        schema=index.schema,
-        name=index.name,
-        table=index.table_shown,
-        table_pages=index.table_pages,
-        index_pages=index.pages,
-        indexes=1,
-        rows=of.rows if of is not None else 0,
-        table_oid=index.table_oid,
-        sorts_text=index.sorts_text,
-    )
 
 
 def _speed(options: Options) -> tuple[tuple[str, str], ...]:

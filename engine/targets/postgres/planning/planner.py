@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final
 
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import UsageError
@@ -13,9 +13,10 @@ from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel, Operation, Options
 from engine.targets.plans import OperationPlan
 from engine.targets.postgres.connection.connecting import Server
-from engine.targets.postgres.planning import operation_steps
+from engine.targets.postgres.planning import check_steps, operation_steps
 from engine.targets.postgres.planning.collation_steps import recording
-from engine.targets.postgres.planning.scope import Scope, analyzed_with_parent, grant, scope, unprivileged
+from engine.targets.postgres.planning.rights import allowed, missing_rights, unprivileged
+from engine.targets.postgres.planning.scope import Scope, analyzed_with_parent, scope
 from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.ages import aged_tables
@@ -23,8 +24,6 @@ from engine.targets.postgres.reading.amcheck import amcheck
 from engine.targets.postgres.reading.collations import CollationRebuild, collation_rebuild, drifts
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import Index, Table
-
-_Relation = TypeVar("_Relation", Table, Index)
 
 KEPT_FREE: Final = 3
 """Connections of the server that are left to others."""
@@ -112,10 +111,10 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
     await reader.require(options.objects, options.server.schemas)
     partitions = await _partitions(reader)
     found = scope(Operation.OPTIMIZE, options, tables, indexes, partitions)
-    of_tables, forbidden_tables = _allowed([t for t in found.tables if t.oid in vacuum or t.oid in analyze])
-    of_indexes, forbidden_indexes = _allowed([index for index in found.indexes if index.oid in reindex])
+    of_tables, forbidden_tables = allowed([t for t in found.tables if t.oid in vacuum or t.oid in analyze])
+    of_indexes, forbidden_indexes = allowed([index for index in found.indexes if index.oid in reindex])
     of_indexes, exclusive = _rebuildable(of_indexes, options)
-    leftovers, _ = _allowed(_leftovers(found.indexes))
+    leftovers, _ = allowed(_leftovers(found.indexes))
     stale = [table for table in of_tables if table.oid in analyze]
     along = {} if operation_steps.supports_only(version) else analyzed_with_parent(stale, partitions)
     stale = [table for table in stale if table.oid not in along]
@@ -180,7 +179,7 @@ async def _planned(reader: Reader, operation: Operation, options: Options, found
     server = reader.server
     match operation:
         case Operation.VACUUM:
-            wanted, forbidden = _allowed([table for table in found.tables if not table.is_partitioned])
+            wanted, forbidden = allowed([table for table in found.tables if not table.is_partitioned])
             steps = operation_steps.vacuum_steps(wanted, options, server.version, {}, await aged_tables(reader))
             if steps and not found.is_named:
                 steps += operation_steps.database_statistics(server.version)
@@ -189,7 +188,7 @@ async def _planned(reader: Reader, operation: Operation, options: Options, found
         case Operation.VACUUM_FULL | Operation.CLUSTER:
             return _rewrite(operation, options, found, server)
         case Operation.CLEAN_LEFTOVERS:
-            leftovers, forbidden_leftovers = _allowed(_leftovers(found.indexes))
+            leftovers, forbidden_leftovers = allowed(_leftovers(found.indexes))
             steps = operation_steps.drop_steps(leftovers)
             return _plan_of(operation, steps, server, forbidden=forbidden_leftovers, nothing="no leftover index")
         case Operation.CHECK:
@@ -202,7 +201,7 @@ async def _analyze(
     reader: Reader, options: Options, found: Scope, partitions: Mapping[int, Sequence[int]]
 ) -> OperationPlan:
     version = reader.server.version
-    wanted, forbidden = _allowed(found.tables)
+    wanted, forbidden = allowed(found.tables)
     if options.server.missing_only:
         analyzed = await _analyzed(reader)
         wanted = [table for table in wanted if table.oid not in analyzed]
@@ -226,7 +225,7 @@ def _reindex(
     mine = [index for index in found.indexes if not index.in_catalog and not index.is_leftover]
     invalid = [] if found.is_named else [index.shown for index in mine if not index.is_valid]
     mine = [index for index in mine if index.is_valid or found.is_named]
-    wanted, forbidden = _allowed(mine)
+    wanted, forbidden = allowed(mine)
     wanted, exclusive = _rebuildable(wanted, options)
     if (
         exclusive and not (wanted or forbidden) and found.is_named and not found.tables
@@ -264,7 +263,7 @@ def _rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index
 
 
 def _rewrite(operation: Operation, options: Options, found: Scope, server: Server) -> OperationPlan:
-    wanted, forbidden = _allowed([table for table in found.tables if not table.in_catalog and not table.is_partitioned])
+    wanted, forbidden = allowed([table for table in found.tables if not table.in_catalog and not table.is_partitioned])
     if operation is Operation.CLUSTER:
         without = [table for table in wanted if table.clustered_by is None]
         if found.is_named and without:
@@ -282,7 +281,7 @@ async def _check(reader: Reader, options: Options, found: Scope) -> OperationPla
         return OperationPlan(operation=Operation.CHECK, refused=obstacle)
     indexes = [index for index in found.indexes if index.is_valid]
     full = options.check_level is CheckLevel.FULL
-    steps = operation_steps.check_steps(indexes, found.tables, schema, reader.server.version, full=full)
+    steps = check_steps.check_steps(indexes, found.tables, schema, reader.server.version, full=full)
     return _plan_of(Operation.CHECK, steps, reader.server)
 
 
@@ -293,33 +292,6 @@ async def _analyzed(reader: Reader) -> set[int]:
 
 def _leftovers(indexes: Sequence[Index]) -> list[Index]:
     return [index for index in indexes if index.is_leftover and not index.is_valid]
-
-
-def _allowed(relations: Sequence[_Relation]) -> tuple[list[_Relation], list[_Relation]]:
-    """Those that the role may maintain, and the others."""
-    may = [relation for relation in relations if relation.may_be_maintained]
-    return may, [relation for relation in relations if not relation.may_be_maintained]
-
-
-def _missing_rights(forbidden: Sequence[Table | Index], server: Server) -> list[str]:
-    """Which rights the role lacks, and how to grant them."""
-    toast = [relation for relation in forbidden if isinstance(relation, Index) and relation.goes_with_its_table]
-    # By identity: there may be thousands of both.
-    rebuilt_with_their_tables = set(map(id, toast))
-    missing = [relation for relation in unprivileged(forbidden) if id(relation) not in rebuilt_with_their_tables]
-    rights = [grant(missing, server.user, server.version)] if missing else []
-    return [*rights, _missing_toast_right(toast, server.user)] if toast else rights
-
-
-def _missing_toast_right(indexes: Sequence[Index], role: str) -> str:
-    names = listed([index.table_shown for index in indexes])
-    if any(index.is_leftover for index in indexes):
-        return f"the leftover TOAST index of {names}: {role} may not drop it, a superuser may"
-    command = "REINDEX TABLE CONCURRENTLY " + (names if len(indexes) == 1 else "NAME")
-    what, them = ("TOAST index", "it") if len(indexes) == 1 else ("TOAST indexes", "them")
-    return (
-        f"the {what} of {names}: {role} may not rebuild {them} alone. As a role that may maintain the table: {command};"
-    )
 
 
 def _plan_of(
@@ -337,7 +309,7 @@ def _plan_of(
         forbidden: what the role may not maintain.
         nothing: why there is nothing to do, where there are no steps.
     """
-    rights = _missing_rights(forbidden, server)
+    rights = missing_rights(forbidden, server)
     if not steps and rights:
         return OperationPlan(operation=operation, refused=". ".join([*rights, *warnings]))
     if not steps:

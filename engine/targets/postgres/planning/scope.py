@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
-from engine.domain.humanize import listed
 from engine.domain.requests import Operation, Options
-from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.reading.names import chosen
 from engine.targets.postgres.reading.relations import Index, Table
 
@@ -129,21 +127,3 @@ def analyzed_with_parent(tables: Sequence[Table], partitions: Mapping[int, Seque
         for oid in _with_partitions({root.oid}, partitions) - {root.oid}:
             found.setdefault(oid, root)
     return {table.oid: found[table.oid] for table in tables if table.oid in found}
-
-
-def unprivileged(relations: Iterable[Table | Index]) -> list[Table | Index]:
-    """Relations outside the catalog that the role may not maintain."""
-    return [relation for relation in relations if not relation.may_be_maintained and not relation.in_catalog]
-
-
-def grant(relations: Sequence[Table | Index], role: str, version: int) -> str:
-    """Which right is missing, and how to grant it."""
-    tables = {r.shown if isinstance(r, Table) else r.table_shown: r for r in relations}
-    names = list(tables)
-    said = f"{role} may not maintain {listed(names)}"
-    if version < 170_000:
-        return f"{said}: connect as the owner, as the owner of the database, or as a superuser"
-    if len(names) > 3:
-        wide = "which lets it maintain every table of every database of the server"
-        return f"{said}. As a superuser: GRANT pg_maintain TO {quote(role)}; {wide}"
-    return f"{said}. As the owner: " + " ".join(f"GRANT MAINTAIN ON TABLE {name} TO {quote(role)};" for name in names)

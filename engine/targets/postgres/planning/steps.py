@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from engine.domain.frozen import frozen
 from engine.targets.plans import PlannedStep
+from engine.targets.postgres.reading.relations import Index, Table
 
 
 class Method(StrEnum):
@@ -112,3 +113,35 @@ class PgStep(PlannedStep):
     def is_repeatable(self) -> bool:
         """Whether it may run again after its connection was lost."""
         return self.model is not Model.REWRITE
+
+
+def table_subject(table: Table) -> Subject:
+    return Subject(
+        oid=table.oid,
+        schema=table.schema,
+        name=table.name,
+        table=table.shown,
+        table_pages=table.pages,
+        index_pages=table.index_pages,
+        indexes=table.indexes,
+        rows=table.rows,
+        dead_rows=table.dead_rows,
+        dead_share=table.dead_share,
+        visible_share=table.visible_share,
+        has_children=table.has_children,
+    )
+
+
+def index_subject(index: Index, of: Table | None = None) -> Subject:
+    return Subject(
+        oid=index.oid,
+        schema=index.schema,
+        name=index.name,
+        table=index.table_shown,
+        table_pages=index.table_pages,
+        index_pages=index.pages,
+        indexes=1,
+        rows=of.rows if of is not None else 0,
+        table_oid=index.table_oid,
+        sorts_text=index.sorts_text,
+    )

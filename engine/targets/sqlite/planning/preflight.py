@@ -29,9 +29,7 @@ def no_text(names: Sequence[str]) -> str:
 
 def missing_collations(found: Iterable[tuple[str, str]]) -> str | None:
     """`found`: indexes, each with a collation that SQLite does not know here."""
-    collations: dict[str, list[str]] = {}
-    for index, collation in found:
-        collations.setdefault(collation, []).append(index)
+    collations = _by_reason(found)
     if not collations:
         return None
     details = "; ".join(f"{name!r} of {listed(indexes)}" for name, indexes in collations.items())
@@ -40,10 +38,7 @@ def missing_collations(found: Iterable[tuple[str, str]]) -> str | None:
 
 def missing_code(found: Iterable[tuple[str, str]]) -> str | None:
     """`found`: tables and indexes, each with the code that is missing here."""
-    reasons: dict[str, list[str]] = {}
-    for name, why in found:
-        reasons.setdefault(why, []).append(name)
-    details = "; ".join(f"{why} (for {listed(names)})" for why, names in reasons.items())
+    details = "; ".join(f"{why} (for {listed(names)})" for why, names in _by_reason(found).items())
     return (
         f"it needs what only its application has: {details}. Only the application can maintain it" if details else None
     )
@@ -51,21 +46,22 @@ def missing_code(found: Iterable[tuple[str, str]]) -> str | None:
 
 def certain_to_fail(problems: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """`problems`: tables or indexes, each with why SQLite cannot work on it."""
-    reasons: dict[str, list[str]] = {}
-    for name, problem in problems:
-        reasons.setdefault(problem, []).append(name)
-    return tuple(f"certain to fail for {listed(names)}: {problem}" for problem, names in reasons.items())
+    return tuple(f"certain to fail for {listed(names)}: {problem}" for problem, names in _by_reason(problems).items())
 
 
 def left_out(problems: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """`problems`: tables, each with the missing code that its statistics need."""
+    return tuple(
+        f"{listed(names)} cannot be analyzed here: {problem}, which only its application has"
+        for problem, names in _by_reason(problems).items()
+    )
+
+
+def _by_reason(problems: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
     for name, problem in problems:
         reasons.setdefault(problem, []).append(name)
-    return tuple(
-        f"{listed(names)} cannot be analyzed here: {problem}, which only its application has"
-        for problem, names in reasons.items()
-    )
+    return reasons
 
 
 def rowids_in_use(found: Renumbering) -> str | None:

@@ -10,10 +10,10 @@ import pytest
 from engine.domain.requests import Operation, Options, ServerOptions, Speed
 from engine.domain.steps import MAX_FINDINGS
 from engine.targets.postgres.planning import operation_specs
+from engine.targets.postgres.planning.check_steps import check_steps
 from engine.targets.postgres.planning.operation_steps import (
     FEW,
     analyze_steps,
-    check_steps,
     reindex_steps,
     unsafe_rebuild,
     unsupported_option,
