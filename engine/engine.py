@@ -17,6 +17,7 @@ from engine.domain.requests import OnDuplicate, Request
 from engine.domain.retention import Retention
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.execution.supervision import supervising
 from engine.history import estimates, stale_journal, trends
@@ -35,19 +36,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from engine.config.model import TargetEntry
     from engine.domain.advice import Advice, TargetHistory
     from engine.domain.errors import StoreError
     from engine.domain.requests import Operation
+    from engine.domain.surveys import LastJob, Survey
     from engine.execution import force_kill, worker_runtime
     from engine.execution.force_kill import ForceCancel
     from engine.execution.processor import JobProcessor
     from engine.execution.worker_identity import WorkerIdentity
+    from engine.fleet import surveyor
+    from engine.fleet.surveyor import Surveyed
     from engine.history.trends import Trend
     from engine.store.protocol import Store
     from engine.targets.plans import Plan
     from engine.targets.target_info import TargetInfo
 else:
     worker_runtime = lazy("engine.execution.worker_runtime", "the console and most commands run no jobs")
+    surveyor = lazy("engine.fleet.surveyor", "only a survey of many targets needs it")
     force_kill = lazy("engine.execution.force_kill", "only a forced cancel needs it")
 
 _WITHOUT: Final = "leave out --read-only, and unset DBTEND_READ_ONLY"
@@ -232,7 +238,9 @@ class Engine:
         """A fingerprint of the database file. Raises TargetError if it is missing or unreadable."""
         return await asyncio.to_thread(inspector.fingerprint, target)  # a disk may hang
 
-    async def advise(self, target: str, *, budget: float | None = 0.5) -> tuple[Advice, ...]:
+    async def advise(
+        self, target: str, *, budget: float | None = 0.5, limits: Thresholds = DEFAULT_THRESHOLDS
+    ) -> tuple[Advice, ...]:
         """One advice per operation, in the recommended order.
 
         `budget`: seconds for expensive measurements; None: no limit. `engine.domain.advice.needed` reduces a request to
@@ -241,11 +249,29 @@ class Engine:
         url = await asyncio.to_thread(inspector.canonical_url, target)
         await stale_journal.refuse_stale_journal(self._store, url)
         past = await self._past_of(url)
-        advice, measured = await inspector.advise_and_measure(target, past, budget=budget, read_only=self.read_only)
+        advice, measured = await inspector.advise_and_measure(
+            target, past, budget=budget, limits=limits, read_only=self.read_only
+        )
         if measured is not None and not self.read_only:
             with suppress(StoreError):  # then the next call measures again
                 await self._store.save_measurement(url, measured)
         return advice
+
+    def survey(self, targets: Sequence[TargetEntry], *, refresh: bool = False) -> AsyncIterator[Surveyed]:
+        """Survey targets, a few at once; each comes when it is done, and is kept in the store.
+
+        A target that cannot be inspected has a level and a reason that say so; nothing is raised. `refresh`: survey
+        all of them, not only those without a fresh survey.
+        """
+        return surveyor.Surveyor(self._store, self._clock, read_only=self.read_only).survey(targets, refresh=refresh)
+
+    async def surveys(self, targets: Collection[str]) -> Mapping[str, Survey]:
+        """The kept surveys of these targets, by canonical URL, however old they are. No target is opened."""
+        return await self._store.surveys(targets)
+
+    async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob]:
+        """The newest job of each of these targets that has one, by canonical URL."""
+        return await self._store.last_jobs(targets)
 
     async def damaged_indexes(self, target: str) -> tuple[str, ...]:
         """Indexes that the last check on record found damaged and that were not rebuilt since.

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from docs.generator.tables import Block, code, table
-from engine.config.keys import CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, TARGET_KEYS, Key
+from engine.config.keys import ADVICE_KEYS, CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, TARGET_KEYS, Key
 from engine.config.model import ConsoleConfig, Defaults
-from engine.domain.number_types import Age
+from engine.domain.number_types import Age, Duration
 from engine.domain.option_spec import OptionSpec, Place
 from engine.domain.option_specs import options_at
 from engine.domain.requests import EngineName
 from engine.domain.retention import Retention
+from engine.domain.threshold_types import Bytes, Share
+from engine.domain.thresholds import DEFAULT_THRESHOLDS
 from engine.domain.value_types import ValueType
 
 COLUMNS: Final = ["key", "value", "default", "meaning"]
@@ -21,6 +23,7 @@ PRODUCTS: Final = {EngineName.SQLITE: "SQLite", EngineName.POSTGRESQL: "PostgreS
 
 def targets() -> str:
     rows = [[code(name), key.type.rule, "all", key.help] for name, key in TARGET_KEYS.items()]
+    rows.append([code("advice"), "a table", "all", "thresholds of its own: the keys of [`[advice]`](#advice)"])
     specs = options_at(Place.TARGET).values()
     rows += [[code(spec.name), spec.type.rule, _kinds(spec), spec.full_help] for spec in specs]
     return table(["key", "value", "for", "meaning"], rows)
@@ -33,6 +36,14 @@ def defaults() -> str:
         for spec in specs
     ]
     return table(COLUMNS, [*rows, *_rows(DEFAULTS_KEYS, Defaults())])
+
+
+def advice() -> str:
+    """Of each threshold the engine that it is for, besides."""
+    rows = _rows(ADVICE_KEYS, DEFAULT_THRESHOLDS)
+    kinds = [PRODUCTS[key.only] if key.only else "all" for key in ADVICE_KEYS.values()]
+    columns = [*COLUMNS[:-1], "for", COLUMNS[-1]]
+    return table(columns, [[*row[:-1], kind, row[-1]] for row, kind in zip(rows, kinds, strict=True)])
 
 
 def console() -> str:
@@ -60,7 +71,7 @@ def _shown(type: ValueType, value: Any) -> str:  # noqa: A002
         return "-"
     if isinstance(value, bool):
         return code(str(value).lower())
-    if isinstance(type, Age) or isinstance(value, str):
+    if isinstance(type, Age | Bytes | Duration | Share) or isinstance(value, str):
         return code(f'"{type.text(value)}"')
     return code(f"{value:g}")
 
@@ -68,6 +79,7 @@ def _shown(type: ValueType, value: Any) -> str:  # noqa: A002
 BLOCKS: Final[Mapping[str, Block]] = {
     "config-targets": targets,
     "config-defaults": defaults,
+    "config-advice": advice,
     "config-console": console,
     "config-retention": retention,
 }

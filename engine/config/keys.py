@@ -1,16 +1,18 @@
 """The keys of the config file that are no options of a request: each declared once, with its type and meaning.
 
-The key has the name of a field in `engine.config.model` or `Retention`, which holds its default.
+The key has the name of a field in `engine.config.model`, `Thresholds` or `Retention`, which holds its default.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
 from engine.domain.frozen import frozen
-from engine.domain.number_types import Age, Seconds, Whole
-from engine.domain.requests import Operation
+from engine.domain.number_types import Age, Duration, Seconds, Whole
+from engine.domain.requests import EngineName, Operation
+from engine.domain.threshold_types import Bytes, Multiple, Share
 from engine.domain.value_types import ChoiceList, Flag, Names, Text, ValueType
 
 
@@ -20,12 +22,50 @@ class Key:
     help: str
 
 
+@frozen
+class AdviceKey(Key):
+    """A threshold of advice."""
+
+    only: EngineName | None = None
+    """The one engine whose advice it changes; None: of all engines."""
+
+
 TARGET_KEYS: Final[Mapping[str, Key]] = {
     "url": Key(Text(), "a path or a URL; a password in it is refused"),
     "label": Key(Text(), "such as `PROD`: shown wherever the target is named ([production](../how-to/production.md))"),
     "groups": Key(Names("group"), "the groups it belongs to: `@eu` stands for all targets of the group eu"),
     "exclude": Key(Names("pattern"), "where the URL is a pattern: names, paths or databases that it leaves out"),
     "operations": Key(ChoiceList("operation", Operation), "the operations chosen by default"),
+}
+ADVICE_KEYS: Final[Mapping[str, AdviceKey]] = {
+    "reclaim_soon": AdviceKey(Bytes(), "VACUUM is needed soon from so many reclaimable bytes,", only=EngineName.SQLITE),
+    "reclaim_soon_share": AdviceKey(Share(), "and this share of the file", only=EngineName.SQLITE),
+    "reclaim_now": AdviceKey(
+        Bytes(), "VACUUM is needed now from so many reclaimable bytes; of a server, REINDEX of one index,"
+    ),
+    "reclaim_now_share": AdviceKey(Share(), "and this share of the file or index"),
+    "log_size": AdviceKey(
+        Bytes(), "a checkpoint is needed soon from this size of the write-ahead log,", only=EngineName.SQLITE
+    ),
+    "log_share": AdviceKey(Share(), "and this share of the database", only=EngineName.SQLITE),
+    "full_check_every": AdviceKey(Duration(math.inf), "a full check is due so long after the last"),
+    "quick_check_every": AdviceKey(Duration(math.inf), "a quick check is due so long after the last of any kind"),
+    "dead_rows_now": AdviceKey(
+        Multiple(),
+        "VACUUM or ANALYZE is needed now from so many times the threshold of autovacuum",
+        only=EngineName.POSTGRESQL,
+    ),
+    "age_now": AdviceKey(
+        Multiple(), "VACUUM is needed now from so many times `autovacuum_freeze_max_age`", only=EngineName.POSTGRESQL
+    ),
+    "age_critical": AdviceKey(
+        Share(), "a database is critical from this share of all transaction ids", only=EngineName.POSTGRESQL
+    ),
+    "disk_critical": AdviceKey(
+        Bytes(), "a file is critical with less than so many bytes free on its disk,", only=EngineName.SQLITE
+    ),
+    "disk_critical_share": AdviceKey(Share(), "if that is less than this share of the disk", only=EngineName.SQLITE),
+    "small": AdviceKey(Bytes(), "smaller tables and files do not make one of many targets urgent by their rows alone"),
 }
 DEFAULTS_KEYS: Final[Mapping[str, Key]] = {
     "workers": Key(Whole("number of workers", most=64), "how many databases at once, over all runs and workers"),

@@ -13,6 +13,7 @@ from engine.domain.frozen import frozen
 from engine.domain.option_specs import BY_NAME, with_values
 from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.domain.retention import Retention
+from engine.domain.thresholds import Thresholds, with_settings
 from engine.targets import engine_named
 
 
@@ -33,12 +34,19 @@ class TargetEntry:
     operations: tuple[Operation, ...] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The options that are set for it, by name."""
+    advice: Mapping[str, Any] = field(default_factory=dict)
+    """The thresholds that are set for it, by name."""
 
     def with_defaults(self, defaults: Defaults) -> TargetEntry:
         """This entry with the defaults for its missing options, if they apply to its kind of database."""
         engine = engine_named(self.url)
         usual = {name: value for name, value in defaults.settings.items() if BY_NAME[name].is_for(engine)}
-        return replace(self, settings={**usual, **self.settings})
+        return replace(self, settings={**usual, **self.settings}, advice={**defaults.advice, **self.advice})
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """From where on it needs something."""
+        return with_settings(self.advice)
 
     @property
     def options(self) -> Options:
@@ -56,6 +64,8 @@ class TargetEntry:
 class Defaults:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The options that are set for all targets, by name."""
+    advice: Mapping[str, Any] = field(default_factory=dict)
+    """The thresholds that are set for all targets, by name: the section [advice]."""
     workers: int = 2
     grace: float = 30.0
     """Seconds that running operations may take to end at a shutdown."""

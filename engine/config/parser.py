@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from engine.config.keys import CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, TARGET_KEYS
+from typing import Any
+
+from engine.config.keys import ADVICE_KEYS, CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, TARGET_KEYS
 from engine.config.model import Config, ConsoleConfig, Defaults, TargetEntry, expand_home
 from engine.config.typed_table import Table, root_table
 from engine.domain.option_spec import KINDS, Place
 from engine.domain.option_specs import options_at
+from engine.domain.requests import EngineName
 from engine.domain.retention import Retention
 from engine.targets import engine_named
 
@@ -14,10 +17,10 @@ from engine.targets import engine_named
 def parse_config(text: str, file: str) -> Config:
     """The config in `text`; `file` is its name in errors. Raises ConfigError."""
     root = root_table(text, file)
-    root.allow_only("targets", "defaults", "console", "retention")
+    root.allow_only("targets", "defaults", "advice", "console", "retention")
     return Config(
         targets=tuple(_target(entry) for entry in root.table("targets").tables()),
-        defaults=_defaults(root.table("defaults")),
+        defaults=_defaults(root.table("defaults"), root.table("advice")),
         console=_console(root.table("console")),
         retention=_retention(root.table("retention")),
     )
@@ -25,7 +28,7 @@ def parse_config(text: str, file: str) -> Config:
 
 def _target(entry: Table) -> TargetEntry:
     options = options_at(Place.TARGET)
-    entry.allow_only(*TARGET_KEYS, *options)
+    entry.allow_only(*TARGET_KEYS, "advice", *options)
     url = entry.value("url", TARGET_KEYS["url"])
     if not url:
         entry.fail("url", "is missing", 'give a path or a URL, such as url = "/srv/sales.db"')
@@ -34,7 +37,8 @@ def _target(entry: Table) -> TargetEntry:
         if entry.has(name) and not spec.is_for(engine):
             entry.fail(name, f"does not apply to {KINDS[engine]}", "leave it out here")
     values = entry.values(TARGET_KEYS) | {"url": _expanded(url, entry)}
-    return TargetEntry(name=entry.path[-1], **values, settings=entry.values(options))
+    advice = _advice(entry.table("advice"), engine)
+    return TargetEntry(name=entry.path[-1], **values, settings=entry.values(options), advice=advice)
 
 
 def _expanded(url: str, entry: Table) -> str:
@@ -44,10 +48,19 @@ def _expanded(url: str, entry: Table) -> str:
         entry.fail("url", f"begins with {url.partition('/')[0]}, which has no home directory", "give the full path")
 
 
-def _defaults(table: Table) -> Defaults:
+def _advice(table: Table, engine: EngineName | None = None) -> dict[str, Any]:
+    """The thresholds that are set. `engine`: the engine of the target that they are for; None: they are for all."""
+    table.allow_only(*ADVICE_KEYS)
+    for name, key in ADVICE_KEYS.items():
+        if engine is not None and key.only not in {None, engine} and table.has(name):
+            table.fail(name, f"does not apply to {KINDS[engine]}", "leave it out here")
+    return table.values(ADVICE_KEYS)
+
+
+def _defaults(table: Table, advice: Table) -> Defaults:
     options = options_at(Place.DEFAULTS)
     table.allow_only(*options, *DEFAULTS_KEYS)
-    return Defaults(**table.values(DEFAULTS_KEYS), settings=table.values(options))
+    return Defaults(**table.values(DEFAULTS_KEYS), settings=table.values(options), advice=_advice(advice))
 
 
 def _console(table: Table) -> ConsoleConfig:

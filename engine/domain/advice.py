@@ -57,6 +57,8 @@ class Advice:
     """The tables it must skip: they are damaged, or cannot be maintained here."""
     needs_manual_fix: bool = False
     """Whether a person must fix something first; until then it would only repeat its findings."""
+    level_of_large: Level | None = None
+    """Its level if small tables, indexes and files did not count; None: the same."""
 
     @property
     def is_urgent(self) -> bool:

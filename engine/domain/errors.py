@@ -123,6 +123,10 @@ class TargetMissingError(TargetUnavailableError):
     """There is no such file."""
 
 
+class TargetUnrecognizedError(TargetUnavailableError):
+    """The file is there, and is no database of this kind."""
+
+
 class ServerUnavailableError(TargetUnavailableError):
     """Its server is down or does not answer: a running operation waits for it."""
 

@@ -12,6 +12,7 @@ NOT_BEGUN: Final = "it had not begun"
 """The error of an operation that ended before its first step."""
 PAST_THE_LIMIT: Final = "not begun: the time limit had passed"
 _MEMORY: Final = {"GB": 1024**3, "MB": 1024**2, "kB": 1024}
+_BYTES: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SPAN: Final = re.compile("".join(f"(?:([0-9]{{1,6}}){unit})?" for unit in _SECONDS))
 
 
@@ -27,6 +28,13 @@ def size(value: float | None) -> str:
             digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
             return f"{value:.{digits}f} {unit}"
     raise AssertionError("unreachable")
+
+
+def whole_size(value: int) -> str:
+    """A size that a person chose, without rounding: `16 MB`."""
+    units = ((unit, length) for unit, length in reversed(_BYTES.items()) if value and value % length == 0)
+    unit, length = next(units, ("B", 1))
+    return f"{value // length} {unit.replace('KB', 'kB')}"
 
 
 def counted(number: int, noun: str) -> str:
@@ -84,6 +92,14 @@ def memory(value: int) -> str:
     """Bytes as a database server writes them, for which 1 MB is 1024 kB: `64MB`."""
     unit = next((unit for unit, length in _MEMORY.items() if value >= length and value % length == 0), "kB")
     return f"{value // _MEMORY[unit]}{unit}"
+
+
+def parse_bytes(text: str) -> int:
+    """The bytes in `500`, `16MB` or `1.5 GB`, as `size` shows them. Raises ValueError for anything else."""
+    found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([kMGT]?B)?", text.strip(), re.IGNORECASE)
+    if not found:
+        raise ValueError(f"{text!r} is no size such as 16MB")
+    return round(float(found[1]) * _BYTES[(found[2] or "B").upper()])
 
 
 def parse_size(memory: str) -> int:

@@ -33,6 +33,11 @@ LAST_JOBS: Final = 10
 async def target_history(store: JobReader, target: str, now: Micros, file: str | None = None) -> TargetHistory:
     """The history of the database with this canonical URL. `file`: the fingerprint of its file, from `fingerprint`."""
 
+    last_jobs = await store.history(HistoryFilter(target=target), before=None, limit=LAST_JOBS)
+    measured = await store.measured(target)
+    if not last_jobs:
+        return TargetHistory(now=now, measured=measured)
+
     async def newest(operation: Operation) -> list[ParentJob]:
         where = HistoryFilter(target=target, operation=operation, since=now - HISTORY_WINDOW)
         return await store.history(where, before=None, limit=MAX_JOBS_READ)
@@ -67,8 +72,8 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         found=checked.found,
         vacuumed=vacuumed(await newest(Operation.VACUUM)),
         backed_up_at=backed_up_at(await newest(Operation.BACKUP)),
-        ran=ran(await store.history(HistoryFilter(target=target), before=None, limit=LAST_JOBS)),
-        measured=await store.measured(target),
+        ran=ran(last_jobs),
+        measured=measured,
         dead_rows_kept={name: step for (operation, name), step in done.items() if operation is Operation.VACUUM},
         rebuilt={name: step for (operation, name), step in done.items() if operation is Operation.REINDEX},
     )

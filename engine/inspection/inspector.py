@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from engine.domain.advice import TargetHistory
 from engine.domain.errors import DbtendError, PasswordNeededError, ServerUnavailableError, TargetBusyError, TargetError
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import Operation
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.submission.validation import validate_request
 from engine.targets import engine_named, names_server, resolve
 
@@ -206,20 +207,46 @@ def fingerprint(target: str) -> str:
 
 
 async def advise(
-    target: str, past: TargetHistory, *, budget: float | None, read_only: bool = False
+    target: str,
+    past: TargetHistory,
+    *,
+    budget: float | None,
+    limits: Thresholds = DEFAULT_THRESHOLDS,
+    read_only: bool = False,
 ) -> tuple[Advice, ...]:
     """The operations a database needs and why, given its history. `budget`: see `Session.advise`.
 
     Raises TargetError if it cannot be inspected.
     """
-    advice, _ = await advise_and_measure(target, past, budget=budget, read_only=read_only)
+    advice, _ = await advise_and_measure(target, past, budget=budget, limits=limits, read_only=read_only)
     return advice
 
 
 async def advise_and_measure(
-    target: str, past: TargetHistory, *, budget: float | None, read_only: bool = False
+    target: str,
+    past: TargetHistory,
+    *,
+    budget: float | None,
+    limits: Thresholds = DEFAULT_THRESHOLDS,
+    read_only: bool = False,
 ) -> tuple[tuple[Advice, ...], Measurement | None]:
     """As `advise`, with the measurement to keep for the next call."""
     with _as_target_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
-            return await look.advise(past, budget=budget), look.measured
+            return await look.advise(past, budget=budget, limits=limits), look.measured
+
+
+async def inspect_and_advise(
+    target: str,
+    past: TargetHistory,
+    *,
+    budget: float | None,
+    limits: Thresholds = DEFAULT_THRESHOLDS,
+    read_only: bool = False,
+    opened: Callable[[], object] = lambda: None,
+) -> tuple[TargetInfo, tuple[Advice, ...]]:
+    """`inspect` and `advise` by one connection. `opened`: called as soon as it is open."""
+    with _as_target_error(target):
+        async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
+            opened()
+            return await look.info(), await look.advise(past, budget=budget, limits=limits)

@@ -23,6 +23,7 @@ from engine.domain.past_runs import PastRun
 from engine.domain.requests import EngineName, OnDuplicate, Operation, Request, Speed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
+from engine.domain.surveys import LastJob, Survey
 
 if TYPE_CHECKING:
     from engine.domain.claims import Claim, Outcome, Report
@@ -308,7 +309,21 @@ class HistoryPruning(Protocol):
         ...
 
 
-class Store(JobReader, ChangeFeed, JobWriter, JobClaims, OwnerSupervision, HistoryPruning, Protocol):
+class SurveyStore(Protocol):
+    """Keeps the last survey of each target, by its canonical URL."""
+
+    async def surveys(self, targets: Collection[str]) -> Mapping[str, Survey]:
+        """By target; a target that was never surveyed is left out."""
+        ...
+
+    async def save_surveys(self, done: Collection[Survey]) -> None: ...
+
+    async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob]:
+        """The newest job of each of these targets that has one."""
+        ...
+
+
+class Store(JobReader, ChangeFeed, JobWriter, JobClaims, OwnerSupervision, HistoryPruning, SurveyStore, Protocol):
     """The durable record of jobs, shared by any number of processes."""
 
     path: Path

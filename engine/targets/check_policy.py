@@ -7,14 +7,14 @@ from typing import Final
 
 from engine.domain.advice import Level, TargetHistory
 from engine.domain.frozen import frozen
-from engine.domain.humanize import counted, format_age
+from engine.domain.humanize import counted, format_age, span
 from engine.domain.requests import CheckLevel
 from engine.domain.steps import Micros
+from engine.domain.thresholds import DAY as SECONDS_A_DAY
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 
 DAY: Final = 24 * 3_600 * 1_000_000
 """In microseconds."""
-FULL_CHECK_EVERY: Final = 30 * DAY
-QUICK_CHECK_EVERY: Final = 7 * DAY
 
 
 class CheckCause(StrEnum):
@@ -41,7 +41,7 @@ class DueCheck:
         return Level.NONE if self.level is None else Level.SOON
 
 
-def due_check(past: TargetHistory) -> DueCheck:
+def due_check(past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> DueCheck:
     full, quick = (past.checked_at.get(level) for level in (CheckLevel.FULL, CheckLevel.QUICK))
     if past.rebuilt_indexes:
         reason = "the damaged indexes were rebuilt since the last check: check again"
@@ -50,15 +50,15 @@ def due_check(past: TargetHistory) -> DueCheck:
         # On a big database a quick check takes a tenth of the time, and shows whether it is urgent.
         never = f"no check on record{_of_this_file(past)}" if past.checked_other_file else "never checked"
         return DueCheck(CheckLevel.QUICK, CheckCause.NEVER_CHECKED, f"{never}; a quick check comes first")
-    if full is None or past.now - full > FULL_CHECK_EVERY:
+    if full is None or past.now - full > limits.full_check_every * 1e6:
         none = f"no clean full check on record{_of_this_file(past)}"
         last = none if full is None else f"the last clean full check was {ago(full, past)}"
         cause = CheckCause.NO_FULL_CHECK if full is None else CheckCause.FULL_CHECK_OVERDUE
-        return DueCheck(CheckLevel.FULL, cause, f"{last}; one is due every {_in_days(FULL_CHECK_EVERY)}")
+        return DueCheck(CheckLevel.FULL, cause, f"{last}; one is due every {_every(limits.full_check_every)}")
     latest = max(full, quick or 0)
     last = f"the last clean check was {ago(latest, past)}"
-    if past.now - latest > QUICK_CHECK_EVERY:
-        reason = f"{last}; a quick one is due every {_in_days(QUICK_CHECK_EVERY)}"
+    if past.now - latest > limits.quick_check_every * 1e6:
+        reason = f"{last}; a quick one is due every {_every(limits.quick_check_every)}"
         return DueCheck(CheckLevel.QUICK, CheckCause.QUICK_CHECK_OVERDUE, reason)
     return DueCheck(None, None, f"{last}, the last full one {ago(full, past)}")
 
@@ -71,5 +71,6 @@ def _of_this_file(past: TargetHistory) -> str:
     return " of this file (a different file was here before)" if past.checked_other_file else ""
 
 
-def _in_days(micros: Micros) -> str:
-    return counted(micros // DAY, "day")
+def _every(seconds: float) -> str:
+    days = int(seconds // SECONDS_A_DAY)
+    return counted(days, "day") if days else span(seconds)

@@ -16,6 +16,7 @@ from engine.domain.advice import Advice, Measurement, TargetHistory
 from engine.domain.frozen import frozen
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
 from engine.domain.steps import Facts, Step, WaitsFor
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.operation_specs import OperationSpec
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.step_execution import StepContext, StepResult
@@ -47,7 +48,9 @@ class Inspection(Protocol):
 
     async def info(self) -> TargetInfo: ...
 
-    async def advise(self, past: TargetHistory, *, budget: float | None) -> tuple[Advice, ...]:
+    async def advise(
+        self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
+    ) -> tuple[Advice, ...]:
         """Which operations the database needs, and why: one Advice for each operation that the engine advises on.
 
         `budget`: seconds for expensive queries; None for no limit.
@@ -175,6 +178,11 @@ class Target(Protocol):
 
         Raises TargetUnavailableError where the database does not exist or cannot be read.
         """
+        ...
+
+    def state(self) -> str:
+        """A fingerprint that changes with every write to the database; "" where that cannot be told without opening it,
+        or where there is none."""
         ...
 
     def validate(self, request: Request) -> None:

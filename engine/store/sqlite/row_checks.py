@@ -107,9 +107,12 @@ _CHECKS: Final[Mapping[str, Callable[[object], bool]]] = {
     **dict.fromkeys(
         ("id", "ordinal", "attempt", "steps_done", "steps_total", "steps_left", "number", "waited"), _is_count
     ),
-    **dict.fromkeys(("created_at", "at"), _is_time),
+    **dict.fromkeys(("created_at", "at", "surveyed_at"), _is_time),
+    "reclaimable": _is_count,
+    "size": _or_none(_is_count),
     **dict.fromkeys(
-        ("started_at", "finished_at", "cancel_requested_at", "force_requested_at", "deadline_at"), _or_none(_is_time)
+        ("started_at", "finished_at", "cancel_requested_at", "force_requested_at", "deadline_at", "checked_at"),
+        _or_none(_is_time),
     ),
     **dict.fromkeys(("target", "operations", "options", "warnings", "command", "message", "by"), _is_text),
     **dict.fromkeys(("error", "object", "phase", "host", "before", "after"), _or_none(_is_text)),

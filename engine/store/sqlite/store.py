@@ -23,6 +23,7 @@ from engine.domain.past_runs import PastRun
 from engine.domain.requests import OnDuplicate, Operation, Speed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
+from engine.domain.surveys import LastJob, Survey
 from engine.store.protocol import NewBatch, NewJob
 from engine.store.sqlite import (
     cancel_and_rescue,
@@ -31,6 +32,7 @@ from engine.store.sqlite import (
     liveness,
     queries,
     store_admin,
+    surveys,
     transactions,
 )
 from engine.store.sqlite.change_watch import ChangeWatch
@@ -378,6 +380,15 @@ class SqliteStore:
 
     async def save_measurement(self, target: str, measured: Measurement) -> None:
         await self._writer.run(lambda c: store_admin.save_measurement(c, target, measured, self._clock()))
+
+    async def surveys(self, targets: Collection[str]) -> Mapping[str, Survey]:
+        return surveys.decoded(await self._read(surveys.SURVEYS, surveys.of_targets(targets)))
+
+    async def save_surveys(self, done: Collection[Survey]) -> None:
+        await self._writer.run(lambda c: surveys.save(c, done, self._clock()))
+
+    async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob]:
+        return surveys.decoded_last_jobs(await self._read(surveys.LAST_JOBS, surveys.of_targets(targets)))
 
     async def prunable(self, status: Status, *, before: Micros, keep_last: int, after: int, limit: int) -> list[int]:
         values = {"status": status, "before": before, "keep_last": keep_last, "after": after, "limit": limit}

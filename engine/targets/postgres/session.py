@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine.domain.errors import ServerStartingError, TargetError, TargetRefusedError
 from engine.domain.requests import EngineName, Operation, Options
 from engine.domain.steps import Facts, Step
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.operation_specs import operation_infos
 from engine.targets.plans import OperationPlan
 from engine.targets.postgres.advising.advice import advise
@@ -87,9 +88,11 @@ class PostgresSession:
             remarks=tuple(remarks),
         )
 
-    async def advise(self, past: TargetHistory, *, budget: float | None) -> tuple[Advice, ...]:
+    async def advise(
+        self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
+    ) -> tuple[Advice, ...]:
         condition = await collect_condition(self._reader, thorough=budget is None)
-        return advise(condition, needs(condition, past), past)
+        return advise(condition, needs(condition, past, limits), past, limits)
 
     async def require(self, operations: Sequence[Operation], options: Options) -> None:
         """Raise UsageError for an object or schema that the database does not have, or to which nothing can be done."""

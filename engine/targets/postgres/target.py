@@ -48,6 +48,9 @@ class PostgresTarget:
     def fingerprint(self) -> str:
         return self.url  # asking a server is not cheap
 
+    def state(self) -> str:
+        return ""
+
     async def identify(self) -> str:
         if self._key is not None:
             return self._key

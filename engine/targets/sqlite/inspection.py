@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from engine.domain.advice import Measurement
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import EngineName, Operation
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.operation_specs import operation_infos
 from engine.targets.sqlite.connection.names import target_url
 from engine.targets.sqlite.planning.operation_specs import ROLLBACK_JOURNAL_LOCKS, SPECS
@@ -54,7 +55,9 @@ class SqliteInspection:
             read_only=await asyncio.to_thread(why_read_only, self._path),
         )
 
-    async def advise(self, past: TargetHistory, *, budget: float | None) -> tuple[Advice, ...]:
+    async def advise(
+        self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
+    ) -> tuple[Advice, ...]:
         try:
             before = await asyncio.to_thread(state_of, self._path)
             is_known = past.measured is not None and past.measured.state == before != ""
@@ -74,7 +77,7 @@ class SqliteInspection:
         if budget is None and before and before == await asyncio.to_thread(state_of, self._path):
             found = kept_measurements.found_in(condition)
             self.measured = None if found is None else Measurement(state=before, found=found)
-        advice = advisor.advise(condition, past)
+        advice = advisor.advise(condition, past, limits)
         if needed := {one.operation for one in advice if one.is_needed}:
             many = [one.objects for one in advice if one.operation is Operation.REINDEX and one.is_needed]
             found_obstacles = await obstacles.find_obstacles(
@@ -83,7 +86,7 @@ class SqliteInspection:
                 damaged=many[0] if many else (),
                 full_text=advisor.many_segments(condition) if Operation.FTS_OPTIMIZE in needed else (),
             )
-            advice = advisor.advise(replace(condition, obstacles=found_obstacles), past)
+            advice = advisor.advise(replace(condition, obstacles=found_obstacles), past, limits)
         return tuple(
             replace(one, reason="; ".join([*self._as_opened, one.reason])) if one.operation is Operation.CHECK else one
             for one in advice

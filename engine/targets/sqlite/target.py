@@ -75,6 +75,9 @@ class SqliteTarget:
         files.check_readable(self.path)
         return self.key
 
+    def state(self) -> str:
+        return files.state_of(self.path)
+
     async def identify(self) -> str:
         return await asyncio.to_thread(lambda: self.key)
 

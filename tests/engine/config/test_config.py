@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from engine.config.keys import CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, TARGET_KEYS
+from engine.config.keys import ADVICE_KEYS, CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, TARGET_KEYS
 from engine.config.model import Config, ConsoleConfig, Defaults, TargetEntry
 from engine.config.parser import parse_config
 from engine.config.reader import load_config
 from engine.domain.errors import ConfigError
 from engine.domain.requests import CheckLevel, OnFailure, Operation, Options, ServerOptions, Speed
 from engine.domain.retention import Retention
+from engine.domain.thresholds import DAY, Thresholds
 
 EVERYTHING = """
 [targets.sales]
@@ -262,9 +263,83 @@ def test_a_console_may_be_read_only() -> None:
 
 def test_every_key_is_a_field_and_every_field_is_a_key() -> None:
     for keys, model, others in (
-        (TARGET_KEYS, TargetEntry, {"name", "settings"}),
-        (DEFAULTS_KEYS, Defaults, {"settings"}),
+        (TARGET_KEYS, TargetEntry, {"name", "settings", "advice"}),
+        (DEFAULTS_KEYS, Defaults, {"settings", "advice"}),
+        (ADVICE_KEYS, Thresholds, set()),
         (CONSOLE_KEYS, ConsoleConfig, {"keys"}),
         (RETENTION_KEYS, Retention, set()),
     ):
         assert keys.keys() | others == {field.name for field in fields(model)}
+
+
+ADVICE = """
+[targets.sales]
+url = "/srv/sales.db"
+advice = { reclaim_soon = "1MB" }
+
+[targets.shop]
+url = "postgresql://dba@db1/shop"
+
+[targets.shop.advice]
+age_critical = "60%"
+
+[advice]
+reclaim_soon = "1.5 GB"
+reclaim_now_share = "40%"
+full_check_every = "90d"
+dead_rows_now = 3
+"""
+
+
+def test_thresholds_of_all_targets_and_of_one() -> None:
+    config = parse_config(ADVICE, "config.toml")
+    sales, shop = (entry.with_defaults(config.defaults).thresholds for entry in config.targets)
+    for_all = Thresholds(
+        reclaim_soon=1_500_000_000, reclaim_now_share=0.4, full_check_every=90 * DAY, dead_rows_now=3.0
+    )
+    assert sales == replace(for_all, reclaim_soon=1_000_000)
+    assert shop == replace(for_all, age_critical=0.6)
+    assert parse_config("", "config.toml").defaults.advice == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "why", "hint"),
+    [
+        ('[advice]\nreclaim = "1MB"', 2, "advice.reclaim is an unknown key", "did you mean reclaim_now?"),
+        ("[advice]\nreclaim_soon = 5", 2, "advice.reclaim_soon must be text", 'such as reclaim_soon = "..."'),
+        ('[advice]\nsmall = "big"', 2, "advice.small must be a size", 'such as small = "16MB"'),
+        ('[advice]\nsmall = "-1MB"', 2, "advice.small must be a size", 'such as small = "16MB"'),
+        (
+            '[advice]\n\nlog_share = "120%"', 3, "advice.log_share must be a percentage from 0% to 100%",
+            'such as log_share = "25%"',
+        ),
+        (
+            '[advice]\nlog_share = "25"', 2, "advice.log_share must be a percentage from 0% to 100%",
+            'such as log_share = "25%"',
+        ),
+        ("[advice]\nage_now = 0.5", 2, "advice.age_now must be a number, 1 or more", "such as age_now = 5"),
+        ("[advice]\nage_now = true", 2, "advice.age_now must be a number, 1 or more", "such as age_now = 5"),
+        ("[advice]\nage_now = nan", 2, "advice.age_now must be a number, 1 or more", "such as age_now = 5"),
+        (
+            '[advice]\nfull_check_every = "often"', 2, "advice.full_check_every must be a duration",
+            'such as full_check_every = "30m"',
+        ),
+        (
+            '[targets.a]\nurl = "/a.db"\nadvice = { age_now = 3 }', 3,
+            "targets.a.advice.age_now does not apply to a SQLite file", "leave it out here",
+        ),
+        (
+            '[targets.a]\nurl = "postgresql://a/b"\n[targets.a.advice]\nlog_size = "1MB"', 4,
+            "targets.a.advice.log_size does not apply to a database server", "leave it out here",
+        ),
+        (
+            "[targets.a]\nurl = '/a.db'\nadvice = 3", 3,
+            "targets.a.advice must be a table", "write it as [targets.a.advice]",
+        ),
+        ("advice = 3", 1, "advice must be a table", "write it as [advice]"),
+    ],
+)  # fmt: skip
+def test_a_wrong_threshold_is_told_with_its_line(text: str, line: int, why: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, "config.toml")
+    assert (caught.value.what, caught.value.why, caught.value.hint) == (f"config.toml, line {line}", why, hint)

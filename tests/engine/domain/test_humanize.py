@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.humanize import memory, parse_duration, parse_size, span
+from engine.domain.humanize import memory, parse_bytes, parse_duration, parse_size, span, whole_size
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,26 @@ def test_sizes_of_memory() -> None:
     for wrong in ("", "64", "MB", "-1MB", "1.5GB", "1TB", "64MB\n"):
         with pytest.raises(ValueError, match="is no size"):
             parse_size(wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0", 0), ("500", 500), ("16MB", 16_000_000), ("1.5 GB", 1_500_000_000), ("2tb", 2 * 10**12), ("100 kB", 100_000)],
+)
+def test_sizes_as_they_are_shown(text: str, value: int) -> None:
+    assert parse_bytes(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["", "MB", "-1MB", "1e9", "1 XB", "1MBs", "1.2345MB", "9" * 13, "\N{ARABIC-INDIC DIGIT ONE}MB"]
+)
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match="is no size"):
+        parse_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(16_000_000, "16 MB"), (1_500_000_000, "1500 MB"), (7, "7 B"), (0, "0 B"), (12_000, "12 kB")]
+)
+def test_a_size_that_was_chosen_is_not_rounded(value: int, text: str) -> None:
+    assert whole_size(value) == text

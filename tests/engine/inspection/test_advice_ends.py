@@ -14,9 +14,10 @@ import pytest
 import engine.targets.sqlite.advising as advising
 from engine import Advice, CheckLevel, Engine, Level, Operation, Options, ParentJob, Request, Status
 from engine.domain.advice import needed
+from engine.domain.thresholds import DAY, DEFAULT_THRESHOLDS, Thresholds
 from engine.inspection import inspector
 from engine.system.clock import now
-from engine.targets.check_policy import DAY, FULL_CHECK_EVERY, QUICK_CHECK_EVERY, CheckCause
+from engine.targets.check_policy import CheckCause
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
 from tests.building import SQLITE_OPERATIONS
@@ -36,6 +37,7 @@ class Trial:
         self.monkeypatch = monkeypatch
         self.engine: Engine
         self.options = Options()
+        self.limits = DEFAULT_THRESHOLDS
         self.operations = SQLITE_OPERATIONS
 
     def clock(self) -> int:
@@ -47,7 +49,7 @@ class Trial:
             db.executescript(script)
 
     async def advice(self) -> tuple[Advice, ...]:
-        return await self.engine.advise(str(self.path), budget=None)
+        return await self.engine.advise(str(self.path), budget=None, limits=self.limits)
 
     async def causes(self) -> set[str]:
         return {one.cause for one in await self.advice() if one.is_urgent}
@@ -124,12 +126,12 @@ async def quickly_checked(trial: Trial) -> None:
 
 async def month_old(trial: Trial) -> None:
     await checked(trial)
-    trial.later = FULL_CHECK_EVERY + DAY
+    trial.later = round((DEFAULT_THRESHOLDS.full_check_every + DAY) * 1e6)
 
 
 async def week_old(trial: Trial) -> None:
     await checked(trial)
-    trial.later = QUICK_CHECK_EVERY + DAY
+    trial.later = round((DEFAULT_THRESHOLDS.quick_check_every + DAY) * 1e6)
 
 
 HALF_EMPTY = f"""
@@ -220,7 +222,7 @@ async def in_segments_of_a_tokenizer(trial: Trial) -> None:
 
 
 async def with_a_long_log(trial: Trial) -> None:
-    trial.monkeypatch.setattr(thresholds, "LOG_SIZE", 100_000)
+    trial.limits = Thresholds(log_size=100_000)
     await checked(trial)
     db = trial.keep.enter_context(closing(sqlite3.connect(trial.path, isolation_level=None)))
     db.execute("PRAGMA journal_mode = wal")

@@ -15,6 +15,7 @@ from engine import Advice, CheckLevel, Engine, Level, Operation, Options, Parent
 from engine.domain.advice import needed
 from engine.domain.errors import TargetBusyError, TargetError, TargetUnavailableError
 from engine.domain.steps import LogLevel
+from engine.domain.thresholds import Thresholds
 from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import files_beside, make_database, remove_index_entries, set_schema_sql, transaction
 
@@ -214,10 +215,10 @@ async def test_after_a_vacuum_half_filled_pages_are_known_without_a_look(
     engine: Engine, sales: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.targets.sqlite.advising.collect.BYTES_A_SECOND", 1)
-    monkeypatch.setattr("engine.targets.sqlite.advising.thresholds.VACUUM_SOON", (0.25, 1))
+    limits = Thresholds(reclaim_soon=1)
 
     async def vacuum() -> Advice:
-        return next(one for one in await engine.advise(str(sales)) if one.operation is Operation.VACUUM)
+        return next(o for o in await engine.advise(str(sales), limits=limits) if o.operation is Operation.VACUUM)
 
     assert (await vacuum()).level is Level.SOON
     operations = (Operation.VACUUM, Operation.ANALYZE)
@@ -238,7 +239,7 @@ async def test_a_copy_that_was_put_in_its_place_is_not_taken_for_what_was_vacuum
     engine: Engine, sales: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.targets.sqlite.advising.collect.BYTES_A_SECOND", 1)
-    monkeypatch.setattr("engine.targets.sqlite.advising.thresholds.VACUUM_SOON", (0.5, 1))
+    limits = Thresholds(reclaim_soon=1, reclaim_soon_share=0.5)
     with closing(sqlite3.connect(sales)) as db:
         db.execute("CREATE TABLE bill(item INTEGER REFERENCES 'group'(id))")
         db.execute("INSERT INTO bill VALUES (-1)")
@@ -247,7 +248,7 @@ async def test_a_copy_that_was_put_in_its_place_is_not_taken_for_what_was_vacuum
     await carried_out(engine, Request(target=str(sales), operations=(Operation.VACUUM, Operation.CHECK)))
 
     async def seen() -> tuple[Level, bool]:
-        advice = {one.operation: one for one in await engine.advise(str(sales))}
+        advice = {one.operation: one for one in await engine.advise(str(sales), limits=limits)}
         return advice[Operation.VACUUM].level, advice[Operation.CHECK].is_needed
 
     assert await seen() == (Level.NONE, False)

@@ -10,6 +10,7 @@ from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory, highest
 from engine.domain.humanize import counted, listed, size
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Facts
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.check_policy import due_check
 from engine.targets.postgres.advising.findings import Cause, Need, TableFindings, has_lost_counts
 from engine.targets.postgres.reading.collations import CollationRebuild
@@ -19,7 +20,9 @@ COVERED: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operat
 """The operations that optimize covers."""
 
 
-def advise(condition: Condition, needs: TableFindings, past: TargetHistory) -> tuple[Advice, ...]:
+def advise(
+    condition: Condition, needs: TableFindings, past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS
+) -> tuple[Advice, ...]:
     """One advice per operation, in the best order to run them."""
     needy = needs.vacuum.keys() | needs.analyze.keys() | needs.reindex.keys() | needs.rewrite.keys()
     names = {table.oid: table.shown for table in condition.tables if table.oid in needy}
@@ -27,14 +30,22 @@ def advise(condition: Condition, needs: TableFindings, past: TargetHistory) -> t
     forbidden = {table.oid for table in condition.tables if not table.may_be_maintained}
     forbidden |= {index.oid for index in condition.indexes if not index.may_be_maintained}
     single = [
-        _vacuum(condition, needs, names, forbidden),
-        _analyze(condition, needs, names, forbidden),
-        _reindex(needs, names, forbidden),
+        _of_large(_vacuum(condition, needs, names, forbidden), needs.vacuum, limits),
+        _of_large(_analyze(condition, needs, names, forbidden), needs.analyze, limits),
+        _of_large(_reindex(needs, names, forbidden), needs.reindex, limits),
         _leftovers(condition, needs),
     ]
     single = [_without_damaged(one, needs.damaged) for one in single]
-    found = (*single, _optimize(single, needs), _check(condition, past, needs.damaged))
+    found = (*single, _optimize(single, needs), _check(condition, past, needs.damaged, limits))
     return (*(_with_causes(one, needs) for one in found), _vacuum_full(needs, names))
+
+
+def _of_large(one: Advice, needs: Mapping[int, Need], limits: Thresholds) -> Advice:
+    """Add the level that it has without small tables and indexes."""
+    if not needs:
+        return one
+    levels = {need.level for need in needs.values() if need.bytes is None or need.bytes >= limits.small}
+    return replace(one, level_of_large=next((level for level in Level if level in levels), Level.NONE))
 
 
 def _with_causes(one: Advice, needs: TableFindings) -> Advice:
@@ -66,10 +77,12 @@ def _without_damaged(one: Advice, damaged: Sequence[str]) -> Advice:
 
 def _vacuum(condition: Condition, needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
     oldest = max((table.xid_age for table in condition.activity), default=0)
+    oldest_multixact = max((table.multixact_age for table in condition.activity), default=0)
     facts: dict[str, int] = {
         "tables": len(needs.vacuum),
         "dead_rows": sum(table.dead for table in condition.activity),
-        "oldest_xid_age": oldest,
+        "oldest_xid_age": max(oldest, condition.xid_age),
+        "oldest_multixact_age": max(oldest_multixact, condition.multixact_age),
     }
     in_doubt = condition.counts_nothing or _in_doubt(condition, needs, names)
     if in_doubt and not needs.vacuum:
@@ -201,7 +214,7 @@ def _noun(operation: Operation) -> str:
     return "index" if operation in {Operation.REINDEX, Operation.CLEAN_LEFTOVERS} else "table"
 
 
-def _check(condition: Condition, past: TargetHistory, damaged: Sequence[str]) -> Advice:
+def _check(condition: Condition, past: TargetHistory, damaged: Sequence[str], limits: Thresholds) -> Advice:
     catalog = [index.shown for index in condition.indexes if index.in_catalog and index.shown in past.damaged_indexes]
     if damaged or catalog or (past.damage is not None and not past.damaged_tables):
         # Critical until the damage is repaired.
@@ -224,7 +237,7 @@ def _check(condition: Condition, past: TargetHistory, damaged: Sequence[str]) ->
     elif condition.check_obstacle:
         level, reason = Level.UNKNOWN, condition.check_obstacle
     else:
-        found = due_check(past)
+        found = due_check(past, limits)
         level, due, cause, reason = found.urgency, found.level, found.cause or "", found.reason
     return Advice(
         operation=Operation.CHECK, level=level, cause=cause, reason=reason, check=due, inspection_can_tell=False

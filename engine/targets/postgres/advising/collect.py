@@ -42,7 +42,9 @@ async def collect_condition(reader: Reader, *, thorough: bool = False) -> Condit
     Raises TargetError.
     """
     (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))
-    reset_at, counts_nothing = await reader.row(queries.COUNTERS, row=(datetime | None, str))
+    reset_at, counts_nothing, xid_age, multixact_age = await reader.row(
+        queries.COUNTERS, row=(datetime | None, str, int, int)
+    )
     extensions = dict(await reader.rows(_EXTENSIONS, row=(str, str)))
     tables = [TableShape(*row) for row in await _shapes(reader, TableShape, queries.TABLE_SHAPES, sees_all)]
     trees = [TreeShape(*row) for row in await _shapes(reader, TreeShape, queries.TREE_SHAPES, sees_all)]
@@ -69,6 +71,8 @@ async def collect_condition(reader: Reader, *, thorough: bool = False) -> Condit
         check_obstacle=(await amcheck(reader))[1],
         counters_reset_at=reset_at,
         counts_nothing=counts_nothing,
+        xid_age=xid_age,
+        multixact_age=multixact_age,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from engine.domain.advice import Level, TargetHistory
 from engine.domain.frozen import frozen
 from engine.domain.humanize import size
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.postgres.advising.bloat import PAGE, table_share, tree_share
 from engine.targets.postgres.reading.ages import DANGER, Counter, in_words, is_old
 from engine.targets.postgres.reading.collations import CollationRebuild, collation_rebuild
@@ -17,10 +18,6 @@ from engine.targets.postgres.reading.condition import LEAST_PAGES, Activity, Con
 from engine.targets.postgres.reading.relations import Index, Table
 from engine.targets.postgres.reading.xmin_horizon import XminHorizon
 
-URGENT_FACTOR: Final = 5.0
-"""A need is urgent from this multiple of autovacuum's threshold."""
-XID_NOW: Final = 2.0
-"""Of autovacuum_freeze_max_age."""
 TREE_SHARE: Final = 0.4
 TREE_WASTED: Final = 10_000_000
 SAME_SIZE_FACTOR: Final = 1.1
@@ -60,6 +57,8 @@ class Need:
     """Bytes."""
     obstacle: str = ""
     """What keeps the operation from helping; "" for nothing."""
+    bytes: int | None = None
+    """The size of the table or index; None: it is needed however small that is."""
 
 
 @frozen
@@ -92,7 +91,9 @@ class TableFindings:
 NOTHING_KNOWN: Final = TargetHistory(now=0)
 
 
-def needs(condition: Condition, past: TargetHistory = NOTHING_KNOWN) -> TableFindings:
+def needs(
+    condition: Condition, past: TargetHistory = NOTHING_KNOWN, limits: Thresholds = DEFAULT_THRESHOLDS
+) -> TableFindings:
     """Find the needs. Damaged tables need nothing: reading or writing them can make the damage worse."""
     known = {table.oid: table for table in condition.tables if table.shown not in past.damaged_tables}
     vacuum, analyze = {}, {}
@@ -100,17 +101,17 @@ def needs(condition: Condition, past: TargetHistory = NOTHING_KNOWN) -> TableFin
         table = known.get(activity.oid)
         if table is None or (table.in_catalog and not table.may_be_maintained):
             continue
-        if not table.is_partitioned and (need := vacuum_need(activity)):
+        if not table.is_partitioned and (need := vacuum_need(activity, limits)):
             vacuum[table.oid] = replace(
                 need, obstacle=_horizon_obstacle(need, activity, table, condition.horizon, past)
             )
-        if not table.in_catalog and (need := analyze_need(activity, table.kind)):
+        if not table.in_catalog and (need := analyze_need(activity, table.kind, limits)):
             analyze[table.oid] = need
     drifts = [collation_rebuild(drift, condition.indexes, past) for drift in condition.drifts]
     return TableFindings(
         vacuum=vacuum,
         analyze=analyze,
-        reindex=_reindex(condition, drifts, past),
+        reindex=_reindex(condition, drifts, past, limits),
         rewrite={oid: waste for oid, waste in _rewrite(condition).items() if oid in known},
         drifts=drifts,
         not_built=tuple(index for index in condition.indexes if index.could_not_be_built and not index.in_catalog),
@@ -125,29 +126,42 @@ def may_need_something(table: Activity) -> bool:
     return any((vacuum_need(table), analyze_need(table, "r"), analyze_need(table, "p")))
 
 
-def vacuum_need(table: Activity) -> Need | None:
-    """The most urgent need, or None."""
-    if need := age_need(Cause.XID_AGE, table.xid_age, table.xid_limit):
-        return need
-    if need := age_need(Cause.MULTIXACT_AGE, table.multixact_age, table.multixact_limit):
-        return need
+def vacuum_need(table: Activity, limits: Thresholds = DEFAULT_THRESHOLDS) -> Need | None:
+    """The most urgent need, or None. The dead rows of a small table are less urgent than its age."""
+    by_age = (
+        age_need(Cause.XID_AGE, table.xid_age, table.xid_limit, limits),
+        age_need(Cause.MULTIXACT_AGE, table.multixact_age, table.multixact_limit, limits),
+    )
+    by_rows = _rows_need(table, limits)
+    if any(by_age) and _bytes(table) < limits.small:
+        by_rows = None
+    found = [need for need in (*by_age, by_rows) if need]
+    return min(found, key=lambda need: list(Level).index(need.level), default=None)
+
+
+def _rows_need(table: Activity, limits: Thresholds) -> Need | None:
     if table.dead > table.dead_limit:
-        level = Level.NOW if table.dead > URGENT_FACTOR * table.dead_limit else Level.SOON
+        level = Level.NOW if table.dead > limits.dead_rows_now * table.dead_limit else Level.SOON
         off = "" if table.has_autovacuum else ", and autovacuum is off for it"
-        return Need(level, f"{table.dead:,} dead rows (threshold {table.dead_limit:,.0f}){off}", Cause.DEAD_ROWS)
+        reason = f"{table.dead:,} dead rows (threshold {table.dead_limit:,.0f}){off}"
+        return Need(level, reason, Cause.DEAD_ROWS, bytes=_bytes(table))
     if table.inserted > table.inserted_limit:
         reason = f"{table.inserted:,} rows inserted since (threshold {table.inserted_limit:,.0f})"
-        return Need(Level.SOON, reason, Cause.INSERTED_ROWS)
+        return Need(Level.SOON, reason, Cause.INSERTED_ROWS, bytes=_bytes(table))
     return None
+
+
+def _bytes(table: Activity) -> int:
+    return max(table.pages, 0) * PAGE
 
 
 _AGES: Final = {Cause.XID_AGE: Counter.XID, Cause.MULTIXACT_AGE: Counter.MULTIXACT}
 
 
-def age_need(cause: Cause, age: int, limit: int) -> Need | None:
+def age_need(cause: Cause, age: int, limit: int, limits: Thresholds = DEFAULT_THRESHOLDS) -> Need | None:
     if not is_old(age, limit):
         return None
-    level = Level.NOW if age > XID_NOW * limit or age > DANGER else Level.SOON
+    level = Level.NOW if age > limits.age_now * limit or age > DANGER else Level.SOON
     return Need(level, in_words(_AGES[cause], age, limit), cause)
 
 
@@ -172,7 +186,7 @@ def _horizon_obstacle(need: Need, activity: Activity, table: Table, horizon: Xmi
             return ""
 
 
-def analyze_need(table: Activity, kind: str) -> Need | None:
+def analyze_need(table: Activity, kind: str, limits: Thresholds = DEFAULT_THRESHOLDS) -> Need | None:
     if not table.has_statistics and kind == "p":
         reason = "partitioned, without statistics: autovacuum never collects them"
         return Need(Level.SOON, reason, Cause.PARTITIONED_WITHOUT_STATISTICS)
@@ -181,14 +195,14 @@ def analyze_need(table: Activity, kind: str) -> Need | None:
         and kind != "p"
         and (table.rows > 0 or table.modified or (table.pages and table.rows < 0))
     ):
-        return Need(Level.NOW, "it has no statistics", Cause.NO_STATISTICS)
+        return Need(Level.NOW, "it has no statistics", Cause.NO_STATISTICS, bytes=_bytes(table))
     if table.modified > table.modified_limit:
-        level = Level.NOW if table.modified > URGENT_FACTOR * table.modified_limit else Level.SOON
+        level = Level.NOW if table.modified > limits.dead_rows_now * table.modified_limit else Level.SOON
         reason = f"{table.modified:,} rows changed since (threshold {table.modified_limit:,.0f})"
-        return Need(level, reason, Cause.CHANGED_ROWS)
+        return Need(level, reason, Cause.CHANGED_ROWS, bytes=None if kind == "p" else _bytes(table))
     if has_lost_counts(table):
         reason = "the server lost its counters of this table, as after a crash or a failover; ANALYZE counts again"
-        return Need(Level.SOON, reason, Cause.LOST_COUNT)
+        return Need(Level.SOON, reason, Cause.LOST_COUNT, bytes=_bytes(table))
     return None
 
 
@@ -197,7 +211,9 @@ def has_lost_counts(table: Activity) -> bool:
     return table.is_lost and table.pages >= LEAST_PAGES
 
 
-def _reindex(condition: Condition, drifts: Sequence[CollationRebuild], past: TargetHistory) -> dict[int, Need]:
+def _reindex(
+    condition: Condition, drifts: Sequence[CollationRebuild], past: TargetHistory, limits: Thresholds
+) -> dict[int, Need]:
     shapes = {tree.oid: tree for tree in condition.tree_shapes}
     by_old_rules = {oid: drifted for drifted in drifts for oid in drifted.left}
     found = {}
@@ -215,9 +231,10 @@ def _reindex(condition: Condition, drifts: Sequence[CollationRebuild], past: Tar
             need = Need(Level.NOW, reason, Cause.COLLATION_VERSION, obstacle=obstacle)
         elif not index.is_valid:
             paid = "every write updates it" if index.is_ready else "no write updates it"
-            need = Need(Level.SOON, f"it is invalid: no query uses it, and {paid}", Cause.INVALID_INDEX)
+            reason = f"it is invalid: no query uses it, and {paid}"
+            need = Need(Level.SOON, reason, Cause.INVALID_INDEX, bytes=index.table_pages * PAGE)
         elif (tree := shapes.get(index.oid)) is not None and not _has_size_of_rebuild(index, tree, past):
-            need = _tree_need(tree_share(tree), tree.pages, condition.density.get(index.oid), tree.fill_factor)
+            need = _tree_need(tree, condition.density.get(index.oid), limits)
         if need is not None and index.is_exclusion:
             need = replace(
                 need, obstacle=f"an exclusion constraint: only reindex --offline --object {index.shown} rebuilds it"
@@ -243,14 +260,16 @@ def _unknown(condition: Condition) -> tuple[Index, ...]:
     return tuple(index for index in condition.indexes if index.oid in unknown and not index.in_catalog)
 
 
-def _tree_need(estimate: float | None, pages: int, density: float | None, fill_factor: float) -> Need | None:
+def _tree_need(tree: TreeShape, density: float | None, limits: Thresholds) -> Need | None:
     """`density`: of the leaf pages, in percent, if measured; otherwise the estimate counts."""
-    share = estimate if density is None else max(1 - density / (100 * fill_factor), 0.0)
-    if share is None or share < TREE_SHARE or share * pages * PAGE < TREE_WASTED:
+    share = tree_share(tree) if density is None else max(1 - density / (100 * tree.fill_factor), 0.0)
+    if share is None or share < TREE_SHARE or share * tree.pages * PAGE < TREE_WASTED:
         return None
-    wasted = round(share * pages * PAGE)
+    wasted = round(share * tree.pages * PAGE)
+    is_urgent = share >= limits.reclaim_now_share and wasted >= limits.reclaim_now
     about = "about " if density is None else ""
-    return Need(Level.SOON, f"{about}{share:.0%} of its {size(pages * PAGE)} is dead space", Cause.INDEX_BLOAT, wasted)
+    reason = f"{about}{share:.0%} of its {size(tree.pages * PAGE)} is dead space"
+    return Need(Level.NOW if is_urgent else Level.SOON, reason, Cause.INDEX_BLOAT, wasted)
 
 
 def _rewrite(condition: Condition) -> dict[int, Waste]:

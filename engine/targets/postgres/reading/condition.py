@@ -109,6 +109,9 @@ class Condition:
     """None if more than a day ago."""
     counts_nothing: str = ""
     """Why the server does not count activity; "" if it does."""
+    xid_age: int = 0
+    """Of the database as a whole: an abandoned temporary table may be older than all others."""
+    multixact_age: int = 0
 
 
 # A subselect reads a setting once, instead of once per table.
@@ -247,8 +250,9 @@ COUNTERS: Final = """
 SELECT CASE WHEN stats_reset > clock_timestamp() - interval '1 day' THEN stats_reset END,
     CASE WHEN pg_is_in_recovery() THEN 'a standby does not count what happens to tables: ask its primary'
         WHEN NOT current_setting('track_counts')::bool
-        THEN 'what happens to tables is not counted: track_counts is off here' ELSE '' END
-FROM pg_stat_database WHERE datname = current_database()
+        THEN 'what happens to tables is not counted: track_counts is off here' ELSE '' END,
+    age(d.datfrozenxid), mxid_age(d.datminmxid)
+FROM pg_stat_database AS s JOIN pg_database AS d ON d.oid = s.datid WHERE s.datname = current_database()
 """
 READS_STATISTICS: Final = "SELECT has_table_privilege('pg_catalog.pg_statistic', 'SELECT')"
 LEAST_PAGES: Final = 128

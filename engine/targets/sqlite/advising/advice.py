@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine.domain.advice import CRITICAL, NEEDS_SOUND_DATA, Advice, Level, TargetHistory
 from engine.domain.humanize import counted, format_age, listed, size
 from engine.domain.requests import Operation
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
 from engine.targets.sqlite.advising.check_advice import (
@@ -25,20 +26,19 @@ if TYPE_CHECKING:
     from engine.targets.sqlite.advising.condition import Condition
 
 
-def advise(condition: Condition, past: TargetHistory) -> tuple[Advice, ...]:
+def advise(condition: Condition, past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> tuple[Advice, ...]:
     """Advice on every operation, in the best order to run them. A damaged file gets no advice that writes to it.
 
     Damaged indexes come first, because VACUUM copies the damage. Statistics come after VACUUM, and the check last.
     """
-    incremental, vacuum = space_advice(condition, past)
-    check = check_advice(condition, past)
+    incremental, vacuum = space_advice(condition, past, limits)
+    check = check_advice(condition, past, limits)
     advice: tuple[Advice, ...] = (
         _reindex(condition, past),
         vacuum,
         incremental,
-        *statistics_advice(condition),
-        _fts_optimize(condition),
-        _checkpoint(condition, after_vacuum=vacuum.is_needed),
+        *(_of_a_file(one, condition, limits) for one in (*statistics_advice(condition), _fts_optimize(condition))),
+        _checkpoint(condition, limits, after_vacuum=vacuum.is_needed),
         check,
         _backup(past),
     )
@@ -46,6 +46,11 @@ def advise(condition: Condition, past: TargetHistory) -> tuple[Advice, ...]:
     if past.damage is None:
         return tuple(_with_check_first(one, advice) if one is check else one for one in advice)
     return tuple(one if one is check else _not_while_damaged(one, past) for one in advice)
+
+
+def _of_a_file(one: Advice, condition: Condition, limits: Thresholds) -> Advice:
+    """A small file is fast with any statistics and segments."""
+    return replace(one, level_of_large=Level.NONE) if condition.used < limits.small else one
 
 
 def _unless_just_run(one: Advice, condition: Condition, past: TargetHistory) -> Advice:
@@ -132,7 +137,7 @@ def many_segments(condition: Condition) -> list[str]:
     return [name for name, number in condition.segments.items() if number > thresholds.SEGMENTS]
 
 
-def _checkpoint(condition: Condition, *, after_vacuum: bool) -> Advice:
+def _checkpoint(condition: Condition, limits: Thresholds, *, after_vacuum: bool) -> Advice:
     operation, log = Operation.CHECKPOINT, condition.wal_size
     facts = {"wal_size": log, "size": condition.size}
     if not condition.is_wal:
@@ -141,7 +146,7 @@ def _checkpoint(condition: Condition, *, after_vacuum: bool) -> Advice:
     if not log:
         return Advice(operation=operation, level=Level.NONE, reason="the write-ahead log is empty", facts=facts)
     found = f"the write-ahead log is {size(log)} long"
-    limit = max(thresholds.LOG_SIZE, thresholds.LOG_SHARE * condition.size)
+    limit = max(limits.log_size, limits.log_share * condition.size)
     if log <= limit:
         return Advice(operation=operation, level=Level.NONE, reason=f"{found}, less than {size(limit)}", facts=facts)
     if after_vacuum:

@@ -8,7 +8,8 @@ from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory
 from engine.domain.humanize import counted
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Micros
-from engine.targets.check_policy import DAY, FULL_CHECK_EVERY, CheckCause, ago, due_check
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from engine.targets.check_policy import DAY, CheckCause, ago, due_check
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 NO_FULL_CHECK: Final = "no full check on record: only that compares indexes with their tables"
 
 
-def check_advice(condition: Condition, past: TargetHistory) -> Advice:
-    level, due, cause, reason = _due_check(condition, past)
+def check_advice(condition: Condition, past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> Advice:
+    level, due, cause, reason = _due_check(condition, past, limits)
     if condition.obstacles.check and level is not Level.NONE and past.damage is None:
         reason = f"nothing can be checked here: {condition.obstacles.check}"
         level, due, cause = Level.UNKNOWN, None, None
@@ -43,7 +44,7 @@ def check_advice(condition: Condition, past: TargetHistory) -> Advice:
         check=due,
         inspection_can_tell=False,
         before_writing=None if condition.obstacles.check else _before_writing(due, condition, past),
-        needs_manual_fix=needs_manual_fix and _would_find_the_same(condition, past),
+        needs_manual_fix=needs_manual_fix and _would_find_the_same(condition, past, limits),
     )
 
 
@@ -61,14 +62,14 @@ def _before_writing(due: CheckLevel | None, condition: Condition, past: TargetHi
     return due or CheckLevel.QUICK
 
 
-def _would_find_the_same(condition: Condition, past: TargetHistory) -> bool:
+def _would_find_the_same(condition: Condition, past: TargetHistory, limits: Thresholds) -> bool:
     """Whether another check would find the same: nothing was written since, and the last one was complete."""
     found = past.found
     if found is None or changed_since(found.at, condition):
         return False
     is_all = found.is_all or past.damage is not None or bool(past.failed_rebuilds)
     checked_at = found.at if is_all else past.compared_at
-    return checked_at is not None and past.now - checked_at <= FULL_CHECK_EVERY
+    return checked_at is not None and past.now - checked_at <= limits.full_check_every * 1e6
 
 
 def changed_since(at: Micros, condition: Condition) -> bool:
@@ -77,7 +78,7 @@ def changed_since(at: Micros, condition: Condition) -> bool:
 
 
 def _due_check(
-    condition: Condition, past: TargetHistory
+    condition: Condition, past: TargetHistory, limits: Thresholds
 ) -> tuple[Level, CheckLevel | None, Cause | CheckCause | None, str]:
     if past.damage is not None:
         found = _found("damage", condition, past)
@@ -97,7 +98,7 @@ def _due_check(
             Cause.BROKEN_RULE,
             f"{_found(what, condition, past)}: {do} ({past.broken_rule})",
         )
-    due = due_check(past)
+    due = due_check(past, limits)
     return due.urgency, due.level, due.cause, due.reason
 
 

@@ -32,6 +32,10 @@ Read = Callable[[str], Awaitable[list[Any]]]
 LEAVES: Final = """
 SELECT count(*), sum(ncell), sum(unused), max(mx_payload) FROM temp.dbstat('main') WHERE pagetype = 'leaf' GROUP BY name
 """
+SMALL: Final = 16_000_000
+"""Bytes of a database whose rows are counted in a moment."""
+TABLES_AT_ONCE: Final = 250
+"""Tables that one statement counts; SQLite takes no more than 500."""
 BYTES_A_SECOND: Final = 8_000_000_000
 """The fastest rate of reading pages on any machine: a budget too short at this rate is not even tried."""
 
@@ -72,7 +76,8 @@ async def survey(
         known, has_dbstat = await _known_indexes(read), bool(await read(catalog.HAS_DBSTAT))
         queries = QueryBudget(connection, budget)
         async with _read_ahead(queries, path, pages * page_size):
-            statistics = await _statistics(queries, connection, tables, known)
+            at_once = TABLES_AT_ONCE if pages * page_size <= SMALL else 1
+            statistics = await _statistics(queries, connection, tables, known, at_once)
             leaves, unseen = (
                 await _leaves(queries, pages * page_size, lock_timeout) if has_dbstat else (None, NO_DBSTAT)
             )
@@ -131,21 +136,46 @@ class QueryBudget:
 
 
 async def _statistics(
-    queries: QueryBudget, connection: aiosqlite.Connection, tables: Sequence[Table], known: set[tuple[str, str]]
+    queries: QueryBudget,
+    connection: aiosqlite.Connection,
+    tables: Sequence[Table],
+    known: set[tuple[str, str]],
+    at_once: int,
 ) -> list[Statistics]:
-    """The statistics of each table where they matter."""
+    """The statistics of each table where they matter. `at_once`: how many tables a statement counts."""
     tables = [table for table in tables if table.indexes or table.known_rows is not None]
     with set_after(queries.remaining(0.5)) as no_time:
         few = await few_rows(connection, tables, ROWS_THAT_MATTER, no_time)
-    found = [await _statistics_of(queries, table, rows, known) for table, rows in zip(tables, few, strict=True)]
+    large = [
+        table.name
+        for table, rows in zip(tables, few, strict=True)
+        if table.known_rows is not None and (rows is None or rows >= ROWS_THAT_MATTER)
+    ]
+    counted: dict[str, int] = {}
+    for begin in range(0, len(large) if at_once > 1 else 0, at_once):
+        counted |= await _counted(queries, large[begin : begin + at_once])
+    found = [
+        await _statistics_of(queries, table, rows, known, counted.get(table.name))
+        for table, rows in zip(tables, few, strict=True)
+    ]
     return [statistics for statistics in found if statistics is not None]
 
 
+async def _counted(queries: QueryBudget, tables: Sequence[str]) -> dict[str, int]:
+    """The rows of each table, by one statement; none if that fails or there is no time."""
+    counts = (f"SELECT count(*) FROM main.{quote(name)}" for name in tables)
+    try:
+        rows = await queries.rows(" UNION ALL ".join(counts), 0.5)
+    except sqlite3.Error:
+        rows = None
+    return {} if rows is None else {name: int(number) for name, (number,) in zip(tables, rows, strict=True)}
+
+
 async def _statistics_of(
-    queries: QueryBudget, table: Table, few: int | None, known: set[tuple[str, str]]
+    queries: QueryBudget, table: Table, few: int | None, known: set[tuple[str, str]], counted: int | None
 ) -> Statistics | None:
-    """`few`: its number of rows, counted up to ROWS_THAT_MATTER; None if not in time. Returns None for a table that
-    cannot be read: a check says why."""
+    """`few`: its number of rows, counted up to ROWS_THAT_MATTER; None if not in time. `counted`: all of them, if they
+    are counted already. Returns None for a table that cannot be read: a check says why."""
     if few is not None and few < ROWS_THAT_MATTER:
         return Statistics(table=table.name, known_rows=table.known_rows, rows=None if table.known_rows is None else few)
     unknown = tuple(
@@ -162,10 +192,12 @@ async def _statistics_of(
             unseen = some is None
             if some is None or some[0][0] < ROWS_THAT_MATTER:
                 unknown = ()
-        counted = None if table.known_rows is None else await queries.rows(f"SELECT count(*) FROM {name}", 0.5)
+        if counted is None and table.known_rows is not None:
+            found = await queries.rows(f"SELECT count(*) FROM {name}", 0.5)
+            counted = None if found is None else int(found[0][0])
     except sqlite3.Error:
         return None
-    rows = None if counted is None else int(counted[0][0])
+    rows = counted
     unseen = unseen or (table.known_rows is not None and rows is None)
     return Statistics(table=table.name, known_rows=table.known_rows, rows=rows, missing=unknown, unseen=unseen)
 

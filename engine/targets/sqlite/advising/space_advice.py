@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import Advice, Level
 from engine.domain.frozen import frozen
-from engine.domain.humanize import size
+from engine.domain.humanize import size, whole_size
 from engine.domain.requests import Operation
 from engine.domain.steps import Facts
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
 from engine.targets.sqlite.advising.condition import Packing
@@ -71,13 +72,15 @@ def _pages_to_spare(leaves: Leaves, page_size: int) -> int:
     return max(0, leaves.pages - ceil(leaves.cells / on_a_page))
 
 
-def space_advice(condition: Condition, past: TargetHistory) -> tuple[Advice, Advice]:
+def space_advice(
+    condition: Condition, past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS
+) -> tuple[Advice, Advice]:
     """Advice on incremental vacuum and on VACUUM. At most one is needed."""
     packing = packing_of(condition)
     condition = replace(condition, packing=packing, leaves=None)  # drops a long tuple
     waste = waste_of(condition)
-    level, reason = _level(waste, condition), _reclaimable(condition)
-    if level is Level.UNKNOWN and (packed := _recently_vacuumed(condition, past)):
+    level, reason = _level(waste, condition, limits), _reclaimable(condition)
+    if level is Level.UNKNOWN and (packed := _recently_vacuumed(condition, past, limits)):
         level, reason = Level.NONE, packed
     facts: Facts = {
         "size": condition.size,
@@ -87,7 +90,7 @@ def space_advice(condition: Condition, past: TargetHistory) -> tuple[Advice, Adv
         "reclaimable_bytes": waste.total,
     }
     if condition.obstacles.vacuum and level in thresholds.URGENT:
-        return _without_vacuum(condition, level, reason, facts)
+        return _without_vacuum(condition, level, reason, facts, limits)
     page_by_page = Advice(operation=Operation.INCREMENTAL_VACUUM, level=Level.NONE, reason=reason, facts=facts)
     at_once = Advice(
         operation=Operation.VACUUM,
@@ -100,8 +103,8 @@ def space_advice(condition: Condition, past: TargetHistory) -> tuple[Advice, Adv
         why = "auto_vacuum is not incremental: only VACUUM gives space back"
         page_by_page = replace(page_by_page, reason=why)
     if level is Level.NONE:
-        share, least = thresholds.VACUUM_SOON
-        why = f"{reason}; VACUUM is worth it from {share:.0%} and {least // thresholds.MB} MB on"
+        share, least = limits.reclaim_soon_share, whole_size(limits.reclaim_soon)
+        why = f"{reason}; VACUUM is worth it from {share:.0%} and {least} on"
         return page_by_page, replace(at_once, reason=why if waste.total else reason)
     if level is Level.UNKNOWN:
         return page_by_page, at_once
@@ -116,14 +119,16 @@ def space_advice(condition: Condition, past: TargetHistory) -> tuple[Advice, Adv
     return page_by_page, replace(at_once, gain=f"{_precision(condition)} {size(waste.total)} back")
 
 
-def _without_vacuum(condition: Condition, level: Level, reason: str, facts: Facts) -> tuple[Advice, Advice]:
+def _without_vacuum(
+    condition: Condition, level: Level, reason: str, facts: Facts, limits: Thresholds
+) -> tuple[Advice, Advice]:
     """Advice where VACUUM cannot run; incremental vacuum may still free pages."""
     why_not = condition.obstacles.vacuum
     vacuum = Advice(
         operation=Operation.VACUUM, level=Level.NONE, reason=f"{reason}; VACUUM cannot run: {why_not}", facts=facts
     )
     free = Waste(condition.free, 0)
-    level_of_free = _level(free, condition)
+    level_of_free = _level(free, condition, limits)
     if not condition.gives_pages_back or level_of_free not in thresholds.URGENT:
         why = "auto_vacuum is not incremental here" if not condition.gives_pages_back else reason
         return Advice(operation=Operation.INCREMENTAL_VACUUM, level=Level.NONE, reason=why, facts=facts), vacuum
@@ -141,15 +146,18 @@ def _without_vacuum(condition: Condition, level: Level, reason: str, facts: Fact
     )
 
 
-def _level(waste: Waste, condition: Condition) -> Level:
-    for level, (share, least) in ((Level.NOW, thresholds.VACUUM_NOW), (Level.SOON, thresholds.VACUUM_SOON)):
-        if waste.total >= share * condition.size and waste.total >= least:
+def _level(waste: Waste, condition: Condition, limits: Thresholds) -> Level:
+    for level, share, least in (
+        (Level.NOW, limits.reclaim_now_share, limits.reclaim_now),
+        (Level.SOON, limits.reclaim_soon_share, limits.reclaim_soon),
+    ):
+        if waste.total and waste.total >= share * condition.size and waste.total >= least:
             return level
-    _, least = thresholds.VACUUM_SOON
-    return Level.UNKNOWN if packing_of(condition) is None and condition.size >= least else Level.NONE
+    is_unknown = packing_of(condition) is None and condition.size >= limits.reclaim_soon
+    return Level.UNKNOWN if is_unknown else Level.NONE
 
 
-def _recently_vacuumed(condition: Condition, past: TargetHistory) -> str:
+def _recently_vacuumed(condition: Condition, past: TargetHistory, limits: Thresholds) -> str:
     """That VACUUM packed the pages and little was written since, as text; "" where unknown.
 
     The size of the log bounds the writes since then, if the file itself did not change.
@@ -160,8 +168,7 @@ def _recently_vacuumed(condition: Condition, past: TargetHistory) -> str:
     vacuumed = f"vacuumed by #{run.job}"
     if condition.log_changed_at is None or condition.log_changed_at <= run.at:
         return f"{vacuumed}, and nothing was written since"
-    share, _ = thresholds.VACUUM_SOON
-    if condition.free + condition.wal_size >= share * condition.size:
+    if condition.free + condition.wal_size >= limits.reclaim_soon_share * condition.size:
         return ""
     return f"{vacuumed}, and at most {size(condition.wal_size)} were written since"
 

@@ -1,4 +1,4 @@
-"""Thresholds from which a SQLite database needs an operation."""
+"""Thresholds from which a SQLite database needs an operation, besides those that users set."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ HOUR: Final = 3_600 * 1_000_000
 
 URGENT: Final = frozenset({Level.NOW, Level.SOON})
 
-VACUUM_SOON: Final = (0.25, 16 * MB)
-"""The reclaimable share of the file, and bytes: both must be reached. Random inserts alone leave about a tenth."""
-VACUUM_NOW: Final = (0.50, 256 * MB)
 MOSTLY_FREE_PAGES: Final = 0.80
 """From this share of free pages in the reclaimable space, incremental vacuum is enough."""
 
@@ -26,11 +23,6 @@ WRONG_FACTOR: Final = 10
 """From this factor it is needed now."""
 SMALL: Final = 100 * MB
 """Bytes of database up to which complete statistics take a fraction of a second."""
-
-LOG_SIZE: Final = 64 * MB
-"""Bytes of write-ahead log from which it needs a checkpoint; LOG_SHARE must be reached too."""
-LOG_SHARE: Final = 0.25
-"""The size of the log relative to the database."""
 
 SEGMENTS: Final = 8
 """A full-text index with more segments needs a merge."""

@@ -12,6 +12,7 @@ from engine.domain.errors import (
     TargetError,
     TargetRefusedError,
     TargetUnavailableError,
+    TargetUnrecognizedError,
 )
 from engine.targets.sqlite.system.opened_file import NOT_THERE
 
@@ -115,6 +116,8 @@ def opening_error(path: str, error: sqlite3.Error, lock_timeout: float, in_use: 
         return TargetRefusedError(path, explain(error, lock_timeout))
     if is_damage(error):
         return _damaged(path, error)
+    if _primary_code(error) == sqlite3.SQLITE_NOTADB:
+        return TargetUnrecognizedError(path, explain(error, lock_timeout))
     return TargetUnavailableError(path, explain(error, lock_timeout))
 
 

@@ -18,7 +18,8 @@ _SAMPLES: Final = 64
 # Plain reads, because only they show progress. The next chunk is requested ahead, so that the disk never idles.
 _CHUNK: Final = 4 << 20
 _ASKED_FOR: Final = 2 * _CHUNK
-_WORTH_FROM: Final = 16_000_000  # bytes; below, the statement has read the file before a thread could
+WORTH_FROM: Final = 16_000_000
+"""Bytes; below, the statement has read the file before a thread could."""
 _WORTH_COLD_SHARE: Final = 0.25
 _WORTH_MEMORY_SHARE: Final = 0.5
 
@@ -101,4 +102,4 @@ def worth_reading_ahead(size: int, cached_share: float | None, available_memory:
     if cached_share is None or available_memory is None:
         return False
     cold = 1 - cached_share > _WORTH_COLD_SHARE
-    return cold and size >= _WORTH_FROM and size <= available_memory * _WORTH_MEMORY_SHARE
+    return cold and size >= WORTH_FROM and size <= available_memory * _WORTH_MEMORY_SHARE

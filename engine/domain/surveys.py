@@ -1,0 +1,122 @@
+"""The survey of a target: what its last inspection says, and how urgent it is among many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import field
+from enum import StrEnum
+
+from engine.domain.frozen import frozen
+from engine.domain.requests import EngineName
+from engine.domain.statuses import Status
+from engine.domain.steps import Facts, Micros
+
+
+class FleetLevel(StrEnum):
+    """How urgent a target is, the most urgent first."""
+
+    CRITICAL = "critical"
+    """Data are damaged, or the database will soon accept no writes."""
+    NOW = "now"
+    SOON = "soon"
+    OK = "ok"
+    UNKNOWN = "unknown"
+    """It is there, and cannot be inspected now."""
+    UNREACHABLE = "unreachable"
+
+
+class SurveyCause(StrEnum):
+    """Why a target has its level, the most urgent first within one level."""
+
+    DAMAGE = "damage"
+    """A check found damage."""
+    CANNOT_BE_READ = "cannot_be_read"
+    """It says that it is a database, and cannot be opened as one."""
+    XID_AGE = "xid_age"
+    MULTIXACT_AGE = "multixact_age"
+    DISK_FULL = "disk_full"
+    RECLAIMABLE = "reclaimable"
+    DEAD_ROWS = "dead_rows"
+    """Rows that VACUUM removes from tables of a server, or freezes."""
+    INDEXES = "indexes"
+    """Indexes to rebuild."""
+    STATISTICS = "statistics"
+    LONG_LOG = "long_log"
+    SEGMENTS = "segments"
+    """A full-text index is in many parts."""
+    LEFTOVERS = "leftovers"
+    OTHER = "other"
+    """Another operation is needed; the fact `operation` names it."""
+    BROKEN_RULE = "broken_rule"
+    """A check found rows that violate a constraint."""
+    CHECK_OVERDUE = "check_overdue"
+    NEVER_CHECKED = "never_checked"
+    LOCKED = "locked"
+    REFUSED = "refused"
+    NO_ANSWER = "no_answer"
+    UNAVAILABLE = "unavailable"
+
+
+@frozen
+class SurveyReason:
+    """One reason for a level, with its numbers."""
+
+    level: FleetLevel
+    cause: SurveyCause
+    facts: Facts = field(default_factory=dict)
+
+
+@frozen(kw_only=True)
+class Survey:
+    """The result of the last inspection of a target."""
+
+    target: str
+    """Its canonical URL."""
+    engine: EngineName
+    surveyed_at: Micros
+    level: FleetLevel
+    reasons: tuple[SurveyReason, ...] = ()
+    """The most urgent first; none: it needs nothing."""
+    version: str = ""
+    """Of its server, or of SQLite."""
+    size: int | None = None
+    """Bytes; None where it could not be inspected."""
+    reclaimable: int = 0
+    """Bytes that maintenance would give back."""
+    checked_at: Micros | None = None
+    """When a check was last clean; None if never."""
+    state: str = ""
+    """A fingerprint that changes with every write to the file; "" where there is none."""
+
+    @property
+    def reason(self) -> SurveyReason | None:
+        """The most urgent one."""
+        return self.reasons[0] if self.reasons else None
+
+    @property
+    def urgency(self) -> tuple[int, int]:
+        """A sort key: the most urgent first, and in a level where most is to be gained."""
+        return list(FleetLevel).index(self.level), -self.reclaimable
+
+
+@frozen
+class LastJob:
+    """The newest job of a target."""
+
+    id: int
+    status: Status
+    finished_at: Micros | None
+
+
+def counts(levels: Iterable[FleetLevel]) -> Mapping[FleetLevel, int]:
+    """How many there are of each level, all levels included, the most urgent first."""
+    found = dict.fromkeys(FleetLevel, 0)
+    for level in levels:
+        found[level] += 1
+    return found
+
+
+def most_urgent(reasons: Iterable[SurveyReason]) -> tuple[SurveyReason, ...]:
+    """The reasons, the most urgent first."""
+    levels, causes = list(FleetLevel), list(SurveyCause)
+    return tuple(sorted(reasons, key=lambda one: (levels.index(one.level), causes.index(one.cause))))

@@ -1,0 +1,160 @@
+"""How urgent a target is, and why: pure functions of what an inspection found.
+
+A level is at most that of the advice, or critical. What counts is bytes: small tables do not make it urgent, and
+neither does a check that is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory
+from engine.domain.errors import DbtendError, TargetBusyError, TargetDamagedError, TargetRefusedError
+from engine.domain.frozen import frozen
+from engine.domain.requests import Operation
+from engine.domain.steps import Facts
+from engine.domain.surveys import FleetLevel, SurveyCause, SurveyReason, most_urgent
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, MOST_IDS, Thresholds
+
+_LEVELS: Final = {Level.NOW: FleetLevel.NOW, Level.SOON: FleetLevel.SOON}
+_CAUSES: Final = {
+    Operation.INCREMENTAL_VACUUM: SurveyCause.RECLAIMABLE,
+    Operation.REINDEX: SurveyCause.INDEXES,
+    Operation.ANALYZE: SurveyCause.STATISTICS,
+    Operation.OPTIMIZE: SurveyCause.STATISTICS,
+    Operation.FTS_OPTIMIZE: SurveyCause.SEGMENTS,
+    Operation.CHECKPOINT: SurveyCause.LONG_LOG,
+    Operation.CLEAN_LEFTOVERS: SurveyCause.LEFTOVERS,
+}
+_AGES: Final = {
+    "oldest_xid_age": ("xid_age", SurveyCause.XID_AGE),
+    "oldest_multixact_age": ("multixact_age", SurveyCause.MULTIXACT_AGE),
+}
+"""By fact: the cause in the advice of a server, and here."""
+
+
+@frozen
+class Disk:
+    """The disk of a file."""
+
+    free: int
+    size: int
+
+
+@frozen
+class Judgement:
+    level: FleetLevel
+    reasons: tuple[SurveyReason, ...]
+    reclaimable: int = 0
+    """Bytes."""
+
+
+def judge(
+    advice: Sequence[Advice],
+    past: TargetHistory,
+    *,
+    disk: Disk | None = None,
+    limits: Thresholds = DEFAULT_THRESHOLDS,
+) -> Judgement:
+    """The level of a target that was inspected, with all reasons, the most urgent first."""
+    covered = {operation for one in advice if one.is_urgent for operation in one.covers}
+    reasons = most_urgent(
+        reason
+        for one in advice
+        for reason in _reasons(one, past, limits, is_repeated=bool(one.covers) and _has_urgent(advice, covered))
+    )
+    if disk is not None and _is_nearly_full(disk, limits):
+        facts = {"free": disk.free, "size": disk.size}
+        reasons = most_urgent([*reasons, SurveyReason(FleetLevel.CRITICAL, SurveyCause.DISK_FULL, facts)])
+    level = reasons[0].level if reasons else FleetLevel.OK
+    return Judgement(level, reasons, _reclaimable(advice))
+
+
+def judge_error(error: DbtendError, *, is_damaged: bool = False) -> Judgement:
+    """The level of a target that could not be inspected. `is_damaged`: it says that it is a database, and is none."""
+    facts = {"error": error.why}
+    match error:
+        case _ if is_damaged or isinstance(error, TargetDamagedError):
+            reason = SurveyReason(FleetLevel.CRITICAL, SurveyCause.CANNOT_BE_READ, facts)
+        case TargetBusyError():
+            reason = SurveyReason(FleetLevel.UNKNOWN, SurveyCause.LOCKED, facts)
+        case TargetRefusedError():
+            reason = SurveyReason(FleetLevel.UNKNOWN, SurveyCause.REFUSED, facts)
+        case _:
+            reason = SurveyReason(FleetLevel.UNREACHABLE, SurveyCause.UNAVAILABLE, facts)
+    return Judgement(reason.level, (reason,))
+
+
+def judge_silence(seconds: float) -> Judgement:
+    """The level of a target that gave no answer in so many seconds."""
+    reason = SurveyReason(FleetLevel.UNREACHABLE, SurveyCause.NO_ANSWER, {"seconds": seconds})
+    return Judgement(reason.level, (reason,))
+
+
+def _has_urgent(advice: Sequence[Advice], operations: set[Operation]) -> bool:
+    return any(one.is_urgent and one.operation in operations for one in advice)
+
+
+def _reasons(one: Advice, past: TargetHistory, limits: Thresholds, *, is_repeated: bool) -> Iterator[SurveyReason]:
+    """`is_repeated`: whether the advice on single operations says the same."""
+    if one.facts.get("severity") == CRITICAL:
+        yield SurveyReason(FleetLevel.CRITICAL, SurveyCause.DAMAGE, _job_of(past))
+    elif one.operation is Operation.CHECK:
+        yield from _check_reasons(one, past)
+    elif one.operation is Operation.VACUUM and "oldest_xid_age" in one.facts:
+        yield from _vacuum_reasons(one, limits)
+    elif one.is_urgent and not is_repeated:
+        level = _LEVELS.get(one.level if one.level_of_large is None else one.level_of_large, FleetLevel.OK)
+        cause = _CAUSES.get(one.operation, SurveyCause.OTHER)
+        if one.operation is Operation.VACUUM:
+            cause = SurveyCause.RECLAIMABLE
+        facts = _numbers(one)
+        yield SurveyReason(level, cause, {**facts, "operation": one.operation} if cause is SurveyCause.OTHER else facts)
+
+
+def _check_reasons(one: Advice, past: TargetHistory) -> Iterator[SurveyReason]:
+    if past.broken_rule is not None and one.is_urgent:
+        findings = {"findings": past.found.findings, "orphans": past.found.orphans} if past.found else {}
+        yield SurveyReason(_LEVELS[one.level], SurveyCause.BROKEN_RULE, {**findings, **_job_of(past)})
+    elif not past.checked_at and past.found is None:
+        yield SurveyReason(FleetLevel.OK, SurveyCause.NEVER_CHECKED)
+    elif one.is_urgent:
+        yield SurveyReason(FleetLevel.OK, SurveyCause.CHECK_OVERDUE)
+
+
+def _vacuum_reasons(one: Advice, limits: Thresholds) -> Iterator[SurveyReason]:
+    """Of a server: apart from dead rows, ids may be old."""
+    level = _LEVELS.get(one.level if one.level_of_large is None else one.level_of_large, FleetLevel.OK)
+    causes = one.facts.get("causes") or ()
+    named = causes if isinstance(causes, list | tuple) else ()
+    for fact, (cause_of_advice, cause) in _AGES.items():
+        age = one.facts.get(fact)
+        facts = {"age": age, "most": MOST_IDS}
+        if isinstance(age, int) and age >= limits.age_critical * MOST_IDS:
+            yield SurveyReason(FleetLevel.CRITICAL, cause, facts)
+        elif one.is_urgent and cause_of_advice in named:
+            yield SurveyReason(level, cause, facts)
+    if one.is_urgent and set(named) - {cause for cause, _ in _AGES.values()}:
+        yield SurveyReason(level, SurveyCause.DEAD_ROWS, _numbers(one))
+
+
+def _numbers(one: Advice) -> Facts:
+    return {name: value for name, value in one.facts.items() if isinstance(value, int)}
+
+
+def _job_of(past: TargetHistory) -> Facts:
+    return {"job": past.found.job} if past.found else {}
+
+
+def _is_nearly_full(disk: Disk, limits: Thresholds) -> bool:
+    return disk.free < limits.disk_critical and disk.free < limits.disk_critical_share * disk.size
+
+
+def _reclaimable(advice: Sequence[Advice]) -> int:
+    """Of a file what VACUUM gives back; of a server the dead space in indexes and tables."""
+    found = (one.facts.get("reclaimable_bytes") or one.facts.get("wasted_bytes") for one in advice)
+    files = {one.operation: one.facts["reclaimable_bytes"] for one in advice if "reclaimable_bytes" in one.facts}
+    if files:
+        return max((value for value in files.values() if isinstance(value, int)), default=0)
+    return sum(value for value in found if isinstance(value, int))

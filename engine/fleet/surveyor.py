@@ -1,0 +1,256 @@
+"""Surveys many targets: a few at once, fewer on each server, and each within a limit of time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import zlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from engine.domain.errors import DbtendError, StoreError, TargetError, TargetUnrecognizedError
+from engine.domain.frozen import frozen
+from engine.domain.requests import EngineName
+from engine.domain.steps import Micros
+from engine.domain.surveys import FleetLevel, LastJob, Survey
+from engine.fleet.file_headers import find_sqlite
+from engine.fleet.levels import Disk, Judgement, judge, judge_error, judge_silence
+from engine.history.stale_journal import refuse_stale_journal
+from engine.history.target_history import target_history
+from engine.inspection import inspector
+from engine.targets import engine_named, file_named, resolve
+
+if TYPE_CHECKING:
+    from engine.config.model import TargetEntry
+    from engine.domain.advice import TargetHistory
+    from engine.store.protocol import Store
+    from engine.targets.target_info import TargetInfo
+
+AT_ONCE: Final = 4
+PER_HOST: Final = 2
+TIME_LIMIT: Final = 5.0
+"""Seconds for each target."""
+BUDGET: Final = 0.05
+"""Seconds of these for expensive measurements: enough for all pages of a small file."""
+FRESH: Final = 3_600 * 1_000_000
+"""Microseconds for which a survey is not repeated, unless its target has changed."""
+
+
+@frozen
+class Surveyed:
+    """A target with its survey."""
+
+    entry: TargetEntry
+    survey: Survey
+
+
+@frozen
+class _Subject:
+    """A target to survey."""
+
+    entry: TargetEntry
+    url: str
+    engine: EngineName
+    host: str | None
+    state: str
+
+
+class Surveyor:
+    """Surveys targets and keeps the result in a store, unless that is read-only."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], Micros],
+        *,
+        read_only: bool = False,
+        at_once: int = AT_ONCE,
+        per_host: int = PER_HOST,
+        time_limit: float = TIME_LIMIT,
+    ) -> None:
+        self._store, self._clock, self._read_only = store, clock, read_only
+        self._at_once, self._per_host, self._time_limit = at_once, per_host, time_limit
+        self._silent: set[str] = set()
+        """Servers that gave no answer: their other databases are not waited for."""
+
+    async def survey(self, entries: Sequence[TargetEntry], *, refresh: bool = False) -> AsyncIterator[Surveyed]:
+        """The survey of each target, as it comes; one that cannot be inspected gets a survey that says why.
+
+        `refresh`: survey all of them; otherwise only those without a fresh survey.
+        """
+        self._silent.clear()
+        subjects = await asyncio.to_thread(lambda: [_subject(entry) for entry in entries])
+        kept = {} if refresh else await self._fresh(subjects)
+        for subject in subjects:
+            if subject.url in kept:
+                yield Surveyed(subject.entry, kept[subject.url])
+        waiting = _Waiting([subject for subject in subjects if subject.url not in kept], self._per_host)
+        running: dict[asyncio.Task[Survey], _Subject] = {}
+        try:
+            while waiting or running:
+                while len(running) < self._at_once and (begun := waiting.take()) is not None:
+                    running[asyncio.create_task(self._within_limit(begun))] = begun
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                surveyed = [Surveyed(running[task].entry, task.result()) for task in done]
+                for task in done:
+                    waiting.release(running.pop(task))
+                await self._save([one.survey for one in surveyed])
+                for one in surveyed:
+                    yield one
+        finally:
+            for task in running:
+                task.cancel()
+
+    async def _fresh(self, subjects: Sequence[_Subject]) -> Mapping[str, Survey]:
+        urls = [subject.url for subject in subjects]
+        surveys, last_jobs = await self._store.surveys(urls), await self._store.last_jobs(urls)
+        now = self._clock()
+        return {
+            subject.url: survey
+            for subject in subjects
+            if (survey := surveys.get(subject.url)) is not None
+            and survey.state == subject.state
+            and is_fresh(survey, last_jobs.get(subject.url), now)
+        }
+
+    async def _save(self, surveys: Collection[Survey]) -> None:
+        if not self._read_only:
+            with suppress(StoreError):  # then the next call surveys again
+                await self._store.save_surveys(surveys)
+
+    async def _within_limit(self, subject: _Subject) -> Survey:
+        if subject.host in self._silent:
+            return self._survey(subject, judge_silence(self._time_limit))
+        answered = asyncio.Event()
+        inspecting = asyncio.create_task(self._inspect(subject, answered.set))
+        inspecting.add_done_callback(_retrieve)
+        try:
+            await asyncio.wait({inspecting}, timeout=self._time_limit)
+        finally:
+            inspecting.cancel()  # what hangs in a thread is not waited for
+        if inspecting.done():
+            return inspecting.result()
+        if subject.host is not None and not answered.is_set():
+            self._silent.add(subject.host)
+        return self._survey(subject, judge_silence(self._time_limit))
+
+    async def _inspect(self, subject: _Subject, opened: Callable[[], object]) -> Survey:
+        try:
+            await refuse_stale_journal(self._store, subject.url)
+            past = await self._past_of(subject)
+            info, advice = await inspector.inspect_and_advise(
+                subject.entry.url,
+                past,
+                budget=BUDGET,
+                limits=subject.entry.thresholds,
+                read_only=self._read_only,
+                opened=opened,
+            )
+        except DbtendError as error:
+            return self._survey(subject, await _judge_error(subject, error))
+        disk = await asyncio.to_thread(_disk_of, subject)
+        judgement = judge(advice, past, disk=disk, limits=subject.entry.thresholds)
+        return self._survey(subject, judgement, info, past)
+
+    async def _past_of(self, subject: _Subject) -> TargetHistory:
+        file = None
+        with suppress(TargetError):  # the inspection reports it
+            file = await asyncio.to_thread(inspector.fingerprint, subject.entry.url)
+        return await target_history(self._store, subject.url, self._clock(), file)
+
+    def _survey(
+        self,
+        subject: _Subject,
+        judgement: Judgement,
+        info: TargetInfo | None = None,
+        past: TargetHistory | None = None,
+    ) -> Survey:
+        size = info.facts.get("size") if info is not None else None
+        return Survey(
+            target=subject.url,
+            engine=subject.engine,
+            surveyed_at=self._clock(),
+            level=judgement.level,
+            reasons=judgement.reasons,
+            version=info.version if info is not None else "",
+            size=size if isinstance(size, int) else None,
+            reclaimable=judgement.reclaimable,
+            checked_at=max(past.checked_at.values(), default=None) if past is not None else None,
+            state=subject.state,
+        )
+
+
+def is_fresh(survey: Survey, last_job: LastJob | None, now: Micros) -> bool:
+    """Whether a survey still holds: it is recent, and no job has ended since. `now`: in microseconds."""
+    if survey.level in {FleetLevel.UNKNOWN, FleetLevel.UNREACHABLE} or not 0 <= now - survey.surveyed_at <= FRESH:
+        return False
+    ended = last_job.finished_at if last_job is not None else None
+    return ended is None or ended < survey.surveyed_at
+
+
+class _Waiting:
+    """The targets that wait for their turn, in order, those of a server only while it has room."""
+
+    def __init__(self, subjects: Sequence[_Subject], per_host: int) -> None:
+        self._per_host = per_host
+        self._by_host: dict[str | None, deque[_Subject]] = {}
+        self._running: dict[str | None, int] = {}
+        for subject in subjects:
+            self._by_host.setdefault(subject.host, deque()).append(subject)
+
+    def __bool__(self) -> bool:
+        return bool(self._by_host)
+
+    def take(self) -> _Subject | None:
+        """The next one that may begin; the servers take turns."""
+        for host in self._by_host:
+            if host is None or self._running.get(host, 0) < self._per_host:
+                queue = self._by_host.pop(host)
+                subject = queue.popleft()
+                if queue:
+                    self._by_host[host] = queue
+                self._running[host] = self._running.get(host, 0) + 1
+                return subject
+        return None
+
+    def release(self, subject: _Subject) -> None:
+        self._running[subject.host] -= 1
+
+
+def _subject(entry: TargetEntry) -> _Subject:
+    """Reads the disk."""
+    try:
+        target = resolve(entry.url)
+        url, host, state = target.url, target.host_key, target.state()
+    except DbtendError:  # to inspect it says why
+        url, host, state = entry.url, None, ""
+    limits = zlib.crc32(repr(sorted(entry.advice.items())).encode())
+    return _Subject(entry, url, engine_named(entry.url), host, f"{state} {limits:x}")
+
+
+async def _judge_error(subject: _Subject, error: DbtendError) -> Judgement:
+    is_damaged = False
+    if isinstance(error, TargetUnrecognizedError) and (path := file_named(subject.entry.url)) is not None:
+        is_damaged = (await asyncio.to_thread(find_sqlite, [path])).get(path) is True
+    return judge_error(error, is_damaged=is_damaged)
+
+
+def _disk_of(subject: _Subject) -> Disk | None:
+    """Reads the disk; None for a server, or where the file system does not say."""
+    path = file_named(subject.entry.url)
+    if path is None:
+        return None
+    try:
+        found = os.statvfs(Path(path).parent)
+    except OSError:
+        return None
+    return Disk(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize) if found.f_blocks else None
+
+
+def _retrieve(task: asyncio.Task[Survey]) -> None:
+    """So that asyncio does not report an error that comes after all."""
+    if not task.cancelled():
+        task.exception()

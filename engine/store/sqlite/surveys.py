@@ -1,0 +1,101 @@
+"""The surveys in the store: the last inspection of each target."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable
+from typing import Any, Final
+
+from engine.domain.requests import EngineName
+from engine.domain.statuses import Status
+from engine.domain.steps import Micros
+from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason
+from engine.store.sqlite.job_endings import storable
+from engine.store.sqlite.row_checks import UnsoundRowError, checked, checked_facts, sound
+from engine.store.sqlite.rows import Row
+
+KEPT: Final = 365 * 86_400 * 1_000_000
+"""Microseconds."""
+_COLUMNS: Final = ("target", "engine", "surveyed_at", "level", "reason", "size", "reclaimable", "checked_at", "facts")
+SURVEYS: Final = f"""SELECT {", ".join(_COLUMNS)} FROM survey
+WHERE target IN (SELECT value FROM json_each(:targets))"""
+LAST_JOBS: Final = """SELECT wanted.value, p.id, p.status, p.finished_at
+FROM json_each(:targets) AS wanted
+JOIN parent_job AS p ON p.id = (SELECT max(id) FROM parent_job WHERE target = wanted.value)"""
+
+
+def of_targets(targets: Collection[str]) -> dict[str, Any]:
+    """The values of both queries."""
+    return {"targets": json.dumps([storable(target) for target in targets])}
+
+
+def save(connection: sqlite3.Connection, surveys: Iterable[Survey], at: Micros) -> None:
+    """Replace the surveys of these targets, and remove those of targets not seen for long."""
+    connection.execute("DELETE FROM survey WHERE surveyed_at < ?", (at - KEPT,))
+    connection.executemany(
+        f"INSERT OR REPLACE INTO survey ({', '.join(_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [_row(survey) for survey in surveys],
+    )
+
+
+def _row(survey: Survey) -> tuple[Any, ...]:
+    facts = {
+        "reasons": [[one.level, one.cause, dict(one.facts)] for one in survey.reasons],
+        "version": survey.version,
+        "state": survey.state,
+    }
+    return (
+        storable(survey.target),
+        survey.engine,
+        survey.surveyed_at,
+        survey.level,
+        survey.reason and survey.reason.cause,
+        survey.size,
+        survey.reclaimable,
+        survey.checked_at,
+        storable(json.dumps(facts)),
+    )
+
+
+def decoded(rows: Iterable[Row]) -> dict[str, Survey]:
+    """By target. A row that dbtend would not write is left out: the target is surveyed again."""
+    found = {}
+    for row in rows:
+        try:
+            survey = _decode(row)
+        except UnsoundRowError:
+            continue
+        found[survey.target] = survey
+    return found
+
+
+def _decode(row: Row) -> Survey:
+    values = checked(dict(zip(_COLUMNS, row, strict=True)))
+    with sound("a survey"):
+        facts = json.loads(values["facts"])
+        return Survey(
+            target=values["target"],
+            engine=EngineName(values["engine"]),
+            surveyed_at=values["surveyed_at"],
+            level=FleetLevel(values["level"]),
+            reasons=tuple(
+                SurveyReason(FleetLevel(level), SurveyCause(cause), checked_facts(of_reason))
+                for level, cause, of_reason in facts["reasons"]
+            ),
+            version=str(facts["version"]),
+            size=values["size"],
+            reclaimable=values["reclaimable"],
+            checked_at=values["checked_at"],
+            state=str(facts["state"]),
+        )
+
+
+def decoded_last_jobs(rows: Iterable[Row]) -> dict[str, LastJob]:
+    """By target. Raises UnsoundRowError."""
+    found = {}
+    for target, parent_id, status, finished_at in rows:
+        checked({"target": target, "id": parent_id, "finished_at": finished_at})
+        with sound(f"job #{parent_id}"):
+            found[target] = LastJob(parent_id, Status(status), finished_at)
+    return found

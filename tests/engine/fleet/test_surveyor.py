@@ -1,0 +1,290 @@
+"""Surveys of many targets: real files and servers, also damaged, missing, locked and silent ones."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, Operation, Request
+from engine.config.model import TargetEntry
+from engine.domain.surveys import FleetLevel, Survey, SurveyCause, counts
+from engine.domain.thresholds import DAY
+from engine.engine import Engine as RealEngine
+from engine.fleet import surveyor
+from engine.fleet.expansion import expand
+from engine.fleet.surveyor import Surveyor
+from engine.inspection import inspector
+from engine.store.sqlite.store import SqliteStore
+from engine.system.clock import now
+from tests.black_hole import network_to
+from tests.postgres_databases import Database, new_database
+from tests.postgres_server import PostgresServer
+from tests.sqlite_files import make_database, transaction
+
+MANY = 300
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
+    async with RealEngine.open(tmp_path / "store" / "jobs.db", workers=1) as opened:
+        yield opened
+
+
+def entries(*words: object, **advice: float) -> list[TargetEntry]:
+    return [TargetEntry(name=Path(str(w)).stem, url=str(w), advice=advice) for w in words]
+
+
+async def surveys(engine: Engine, targets: Sequence[TargetEntry], *, refresh: bool = False) -> dict[str, Survey]:
+    """By name."""
+    return {one.entry.name: one.survey async for one in engine.survey(targets, refresh=refresh)}
+
+
+def cause(survey: Survey) -> SurveyCause | None:
+    return survey.reason.cause if survey.reason is not None else None
+
+
+def many_files(directory: Path, number: int) -> list[Path]:
+    directory.mkdir()
+    first = directory / "t1.db"
+    with closing(sqlite3.connect(first)) as db:
+        db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a)")
+        db.executemany("INSERT INTO t (a) VALUES (?)", [(f"row {n}",) for n in range(100)])
+        db.commit()
+    return [first, *(Path(shutil.copy(first, directory / f"t{n}.db")) for n in range(2, number + 1))]
+
+
+def overwrite(path: Path, offset: int, content: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(content)
+
+
+async def test_of_300_files_the_damaged_missing_locked_and_unreadable_say_so_and_the_others_are_well(
+    engine: Engine, tmp_path: Path
+) -> None:
+    files = many_files(tmp_path / "tenants", MANY)
+    overwrite(files[0], 16, b"\xff" * 84)  # the header says SQLite, and what follows is none
+    overwrite(files[1], 100, b"\x07" * 500)  # the schema
+    files[2].unlink()
+    files[3].write_text("no database " * 100)
+    with transaction(files[4], "EXCLUSIVE"):
+        found = await surveys(engine, entries(*files))
+    assert len(found) == MANY
+    assert {name: (one.level.value, cause(one)) for name, one in found.items() if one.level is not FleetLevel.OK} == {
+        "t1": ("critical", SurveyCause.CANNOT_BE_READ),
+        "t2": ("critical", SurveyCause.CANNOT_BE_READ),
+        "t3": ("unreachable", SurveyCause.UNAVAILABLE),
+        "t4": ("unreachable", SurveyCause.UNAVAILABLE),
+        "t5": ("unknown", SurveyCause.LOCKED),
+    }
+    assert counts(one.level for one in found.values())[FleetLevel.OK] == MANY - 5
+    well = found["t6"]
+    assert (well.size, cause(well)) == (files[5].stat().st_size, SurveyCause.NEVER_CHECKED)
+    assert await engine.surveys([well.target]) == {well.target: well}
+
+
+async def test_a_survey_is_kept_until_its_file_changes_or_a_job_has_run(engine: Engine, tmp_path: Path) -> None:
+    one, other = entries(*many_files(tmp_path / "tenants", 2))
+    first = await surveys(engine, [one, other])
+    assert await surveys(engine, [one, other]) == first
+    with closing(sqlite3.connect(one.url)) as db:
+        db.execute("INSERT INTO t (a) VALUES (1)")
+        db.commit()
+    (job,) = await engine.submit([Request(target=other.url, operations=(Operation.CHECK,))])
+    await engine.wait([job.id])
+    again = await surveys(engine, [one, other])
+    assert again["t1"].surveyed_at > first["t1"].surveyed_at
+    assert again["t2"].checked_at is not None
+    assert cause(again["t2"]) is None
+    assert (await surveys(engine, [one], refresh=True))["t1"].surveyed_at > again["t1"].surveyed_at
+
+
+async def test_other_thresholds_make_another_survey(engine: Engine, tmp_path: Path) -> None:
+    path = make_database(tmp_path / "sales.db")
+    assert (await surveys(engine, entries(path)))["sales"].level is FleetLevel.OK
+    found = (await surveys(engine, entries(path, reclaim_soon=1_000)))["sales"]
+    assert (found.level, cause(found)) == (FleetLevel.SOON, SurveyCause.RECLAIMABLE)
+    assert found.reclaimable > 1_000
+    advice = {one.operation: one.level for one in await engine.advise(str(path), limits=entries(path)[0].thresholds)}
+    assert advice[Operation.VACUUM] == "none"
+
+
+async def test_damage_that_a_check_found_is_critical_until_it_is_gone(engine: Engine, tmp_path: Path) -> None:
+    path = make_database(tmp_path / "sales.db")
+    overwrite(path, 3 * 4096, b"\x07" * 4096)
+    (job,) = await engine.submit([Request(target=str(path), operations=(Operation.CHECK,))])
+    await engine.wait([job.id])
+    found = (await surveys(engine, entries(path)))["sales"]
+    assert (found.level, cause(found), found.checked_at) == (FleetLevel.CRITICAL, SurveyCause.DAMAGE, None)
+    assert found.reason is not None
+    assert found.reason.facts == {"job": job.id}
+    assert (await engine.last_jobs([found.target]))[found.target].id == job.id
+    make_database(tmp_path / "restored.db").replace(path)
+    (job,) = await engine.submit([Request(target=str(path), operations=(Operation.CHECK,))])
+    await engine.wait([job.id])
+    assert (await surveys(engine, entries(path)))["sales"].level is FleetLevel.OK
+
+
+async def test_what_cannot_be_surveyed_is_asked_again(engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "sales.db"
+    assert (await surveys(engine, entries(path)))["sales"].level is FleetLevel.UNREACHABLE
+    make_database(path)
+    assert (await surveys(engine, entries(path)))["sales"].level is FleetLevel.OK
+
+
+async def test_no_more_than_a_few_are_surveyed_at_once(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, most = 0, 0
+    real = inspector.inspect_and_advise
+
+    async def counted(*args: object, **how: object) -> object:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        try:
+            return await real(*args, **how)  # type: ignore[arg-type]
+        finally:
+            running -= 1
+
+    monkeypatch.setattr(inspector, "inspect_and_advise", counted)
+    await surveys(engine, entries(*many_files(tmp_path / "tenants", 20)))
+    assert most == surveyor.AT_ONCE
+
+
+async def test_who_stops_listening_leaves_nothing_behind(engine: Engine, tmp_path: Path) -> None:
+    files = many_files(tmp_path / "tenants", 20)
+    async for _ in engine.survey(entries(*files)):
+        break
+    assert len(await surveys(engine, entries(*files))) == 20
+
+
+async def test_an_engine_that_changes_nothing_surveys_and_keeps_nothing(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "sales.db")
+    async with RealEngine.open(tmp_path / "none.db", read_only=True) as engine:
+        found = (await surveys(engine, entries(path)))["sales"]
+        assert found.level is FleetLevel.OK
+        assert await engine.surveys([found.target]) == {}
+    assert not (tmp_path / "none.db").exists()
+
+
+# Servers
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: PostgresServer) -> Iterator[list[Database]]:
+    """30 databases on one server, one of them with bloat and old rows."""
+    with new_database(postgres) as template:
+        template("CREATE TABLE item (id int PRIMARY KEY, note text)", "INSERT INTO item VALUES (1, 'a')", "ANALYZE")
+        template.admin.close()
+        names = [f"fleet_{n}" for n in range(1, 31)]
+        with new_database(postgres) as admin:
+            for name in names:
+                admin(f"CREATE DATABASE {name} TEMPLATE {template.name} STRATEGY file_copy")
+            made = [Database(postgres, name) for name in names]
+            for one in made:
+                one.admin.close()
+            try:
+                yield made
+            finally:
+                admin(*[f"DROP DATABASE {name} WITH (FORCE)" for name in names])
+        template.reconnect()
+
+
+async def test_30_databases_of_a_server_are_surveyed_two_at_a_time(
+    engine: Engine, databases: list[Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts: list[int] = []
+    real = surveyor._Waiting.take
+
+    def noted(self: surveyor._Waiting) -> object:
+        taken = real(self)
+        hosts.append(max(self._running.values(), default=0))
+        return taken
+
+    monkeypatch.setattr(surveyor._Waiting, "take", noted)
+    url = databases[0].server.url("*")
+    targets = (await expand([TargetEntry(name="db1", url=url)], exclude=["postgres", "dbtend_*", "template*"])).targets
+    wanted = [target for target in targets if target.name.startswith("fleet_")]
+    assert len(wanted) == 30
+    found = await surveys(engine, wanted)
+    assert {one.level for one in found.values()} == {FleetLevel.OK}
+    assert max(hosts) == surveyor.PER_HOST
+    one = found["fleet_7"]
+    assert one.size is not None
+    assert one.size > 1_000_000
+    assert one.version
+
+
+async def test_small_tables_of_a_database_are_not_urgent_and_large_ones_are(engine: Engine, database: Database) -> None:
+    database("CREATE TABLE small AS SELECT generate_series(1, 1000) AS a")
+    target = [TargetEntry(name="shop", url=database.url)]
+    found = (await surveys(engine, target))["shop"]
+    assert (found.level, cause(found)) == (FleetLevel.OK, SurveyCause.STATISTICS)
+    strict = [TargetEntry(name="shop", url=database.url, advice={"small": 1_000})]
+    found = (await surveys(engine, strict))["shop"]
+    assert (found.level, cause(found)) == (FleetLevel.NOW, SurveyCause.STATISTICS)
+
+
+async def test_a_database_near_wraparound_is_critical(engine: Engine, database: Database) -> None:
+    database("CREATE TABLE item (id int)")
+    near = [TargetEntry(name="shop", url=database.url, advice={"age_critical": 1e-9})]
+    found = (await surveys(engine, near))["shop"]
+    assert (found.level, cause(found)) == (FleetLevel.CRITICAL, SurveyCause.XID_AGE)
+
+
+async def test_a_database_that_does_not_exist_is_unreachable(engine: Engine, postgres: PostgresServer) -> None:
+    found = (await surveys(engine, [TargetEntry(name="none", url=postgres.url("no_such_database"))]))["none"]
+    assert (found.level, cause(found)) == (FleetLevel.UNREACHABLE, SurveyCause.UNAVAILABLE)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops packets for a test")
+async def test_a_server_that_does_not_answer_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """Its databases are not waited for one after the other: each would take the whole limit."""
+    files = many_files(tmp_path / "tenants", 20)
+    with socket.create_server(("127.0.0.1", 0)) as nowhere:
+        port = nowhere.getsockname()[1]
+        async with network_to(port) as network, SqliteStore.open(tmp_path / "jobs.db") as store:
+            network.drop_everything()
+            silent = [
+                TargetEntry(name=f"db{n}", url=f"postgresql://a@127.0.0.1:{network.port}/db{n}") for n in range(30)
+            ]
+            order: list[str] = []
+            levels: dict[str, Survey] = {}
+            async with asyncio.timeout(60):
+                async for one in Surveyor(store, now, time_limit=3.0).survey([*silent, *entries(*files)]):
+                    order.append(one.entry.name)
+                    levels[one.entry.name] = one.survey
+    assert len(levels) == 50
+    assert all(name.startswith("t") for name in order[:10])
+    assert {one.level for name, one in levels.items() if name.startswith("t")} == {FleetLevel.OK}
+    assert {cause(one) for name, one in levels.items() if name.startswith("db")} == {SurveyCause.NO_ANSWER}
+    reason = levels["db29"].reason
+    assert reason is not None
+    assert reason.facts == {"seconds": 3.0}
+
+
+async def test_a_host_that_answers_late_is_no_answer_and_the_next_survey_finds_it(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = [TargetEntry(name="shop", url=database.url)]
+    async with SqliteStore.open(tmp_path / "jobs.db") as store:
+        hasty = [one async for one in Surveyor(store, now, time_limit=0.0).survey(target)]
+        assert hasty[0].survey.level is FleetLevel.UNREACHABLE
+        patient = [one async for one in Surveyor(store, now, time_limit=30.0).survey(target)]
+        assert patient[0].survey.level is FleetLevel.OK
+
+
+def test_a_survey_is_fresh_for_an_hour() -> None:
+    survey = Survey(target="a", engine="sqlite", surveyed_at=10**15, level=FleetLevel.OK)  # type: ignore[arg-type]
+    assert surveyor.is_fresh(survey, None, 10**15 + 60_000_000)
+    assert not surveyor.is_fresh(survey, None, 10**15 + round(DAY * 1e6))
+    assert not surveyor.is_fresh(survey, None, 10**15 - 1)  # the clock was set back
