@@ -18,11 +18,11 @@ from engine.domain.steps import Micros
 from engine.history import stale_journal
 from engine.store.protocol import Failure, JobReader, JobWriter, NewBatch, NewJob
 from engine.submission.ignored_cancel import wait_ignoring_cancel
-from engine.submission.preflights import PreflightQueue, all_results
 from engine.submission.retry import retry_request
 from engine.submission.validation import validate_batch, validate_request
 from engine.system.clock import now
 from engine.targets import engine_named
+from engine.targets.host_queue import HostQueue, all_results
 
 if TYPE_CHECKING:
     from engine.targets.protocol import Target
@@ -117,7 +117,7 @@ class DatabaseMaintenanceManager:
         is_batch = len(asked) + len(unlisted) > 1 or batch.retry_of is not None
         targets = [self._resolve(one.request.target) for one in asked]
         validated = [self._validated(one, target) for one, target in zip(asked, targets, strict=True)]
-        queue = PreflightQueue()
+        queue = HostQueue()
         prepared = await all_results(
             [self._prepared(job, target, queue) for job, target in zip(validated, targets, strict=True)]
         )
@@ -147,7 +147,7 @@ class DatabaseMaintenanceManager:
             max_attempts={name: 1 for name in request.children if not target.operations[name].is_repeatable},
         )
 
-    async def _prepared(self, job: NewJob, target: Target, queue: PreflightQueue) -> _Prepared:
+    async def _prepared(self, job: NewJob, target: Target, queue: HostQueue) -> _Prepared:
         """With the key of its target, or the error that opening it raised. Raises UsageError."""
         try:
             key = await queue.run(job.host_key, target.url, lambda: self._preflight(job.request, target))

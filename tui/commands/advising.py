@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from engine import Advice, Engine, EngineName, Level, Operation, Plan, Request, TargetHistory
 from engine.config.model import TargetEntry
 from engine.domain.advice import needed
-from engine.domain.errors import StoreError, TargetError
-from engine.domain.humanize import listed
+from engine.domain.batches import UnlistedTargets
+from engine.domain.errors import StoreError, TargetError, TargetRefusedError
+from engine.domain.frozen import frozen
+from engine.domain.humanize import counted, listed
 from engine.inspection import inspector
+from engine.inspection.many import for_each
 from engine.system.clock import now
 from tui.commands import output
 from tui.commands.naming import named
 from tui.commands.settings import Settings
 from tui.presentation.exit_codes import OK, REFUSED
 from tui.presentation.text import plain
+
+_NAMED: Final = 5
+"""More targets than this that need nothing are counted, not named."""
 
 
 class Adviser:
@@ -60,28 +67,48 @@ def _is_there(store: Path) -> bool:
     return store.exists()
 
 
+@frozen(kw_only=True)
+class ToRun:
+    """What of the requests of a command is to be done."""
+
+    requests: Sequence[Request]
+    failed: Sequence[UnlistedTargets] = ()
+    """Of several targets those that cannot be inspected, or that a person must repair first."""
+    code: int = OK
+    """The exit code of what is not to be done."""
+
+
 def to_run(
     asked: Sequence[Request], entries: Sequence[TargetEntry], args: argparse.Namespace, settings: Settings
-) -> tuple[Sequence[Request], int]:
-    """The requests, with an exit code; with `--needed` and without `--op`, only their operations that advice calls for.
+) -> ToRun:
+    """The requests; with `--needed` and without `--op`, only their operations that advice calls for.
 
-    A target that needs nothing is reported: as the result if there is no other. A target that a person must repair
-    first is refused.
+    A target that needs nothing is reported: as the result if there is no other.
+
+    Raises TargetError if the only target cannot be inspected.
     """
     if args.operations:
-        return asked, OK
+        return ToRun(requests=asked)
     if not args.needed:
         usual = [request.target for request, entry in zip(asked, entries, strict=True) if not entry.operations]
-        return asyncio.run(_with_damaged_indexes(asked, usual, settings)), OK
-    requests, said, refused = asyncio.run(_only_needed(asked, settings))
-    for why in refused:
-        output.notice(why)
-    for summary, *reasons in said:
-        if args.json or requests:
-            output.notice(summary)
-        else:
-            output.line("\n".join([summary, *reasons]))
-    return requests, REFUSED if refused else OK
+        return ToRun(requests=asyncio.run(_with_damaged_indexes(asked, usual, settings)))
+    chosen, idle = asyncio.run(_only_needed(asked, settings))
+    is_result = not (args.json or chosen.requests or chosen.failed)
+    for line in _idle_lines(idle, in_full=is_result):
+        (output.line if is_result else output.notice)(line)
+    return chosen
+
+
+def _idle_lines(idle: Sequence[tuple[Request, Sequence[Advice]]], *, in_full: bool) -> Iterator[str]:
+    """That targets need nothing; of very many how many."""
+    if len(idle) > _NAMED:
+        unsure = sum(is_unsure(request, advice) for request, advice in idle)
+        text = f"{counted(len(idle), 'target')} need nothing"
+        yield f"{text}, as far as is known of {unsure:,} of them" if unsure else text
+        return
+    for request, advice in idle:
+        summary, *reasons = nothing_needed(request, advice)
+        yield "\n".join([summary, *reasons]) if in_full else summary
 
 
 async def _with_damaged_indexes(
@@ -90,23 +117,25 @@ async def _with_damaged_indexes(
     """The requests; on those targets that are maintained as usual, first the indexes that a check found damaged."""
     if not _is_there(settings.store):
         return asked
+    by_target = {request.target: request for request in asked if request.target in usual}
     try:
         async with settings.engine() as engine:
-            return [await _damaged_first(engine, one) if one.target in usual else one for one in asked]
+            found = await for_each(list(by_target), lambda target: _damaged_first(engine, by_target[target]))
     except StoreError:  # to plan or to submit it says why
         return asked
+    # One that cannot be inspected says why to plan or to submit it.
+    by_target |= {one.target: one for one in found if isinstance(one, Request)}
+    return [by_target.get(request.target, request) for request in asked]
 
 
 async def _damaged_first(engine: Engine, request: Request) -> Request:
+    """Raises TargetError."""
     if Operation.REINDEX in request.operations or request.options.objects:
         return request
     # A server reports some that no check of dbtend has found; for a file only the history knows of any.
     if inspector.engine_of(request.target) is EngineName.SQLITE and not await engine.damaged_indexes(request.target):
         return request
-    try:
-        advice = await engine.advise(request.target, budget=0)
-    except TargetError:  # to plan or to submit it says why
-        return request
+    advice = await engine.advise(request.target, budget=0)
     damaged = next((one.objects for one in advice if one.operation is Operation.REINDEX and one.is_needed), ())
     if not damaged:
         return request
@@ -116,34 +145,45 @@ async def _damaged_first(engine: Engine, request: Request) -> Request:
 
 async def _only_needed(
     asked: Sequence[Request], settings: Settings
-) -> tuple[list[Request], list[list[str]], list[str]]:
-    """What of the requests is needed; of each target that needs nothing, the lines that say so; and why others are
-    refused."""
-    requests, said, refused = [], [], []
+) -> tuple[ToRun, list[tuple[Request, Sequence[Advice]]]]:
+    """What of the requests is needed, and the advice on targets that need nothing. Raises TargetError."""
+    requests: list[Request] = []
+    failed: list[UnlistedTargets] = []
+    idle: list[tuple[Request, Sequence[Advice]]] = []
+    code = OK
     async with adviser(settings) as looking:
-        for request in asked:
-            advice = await looking.advise(request.target, budget=inspector.BUDGET)
-            if (narrowed := needed(request, advice)) is not None:
-                requests.append(inspector.applicable(narrowed))
-            elif why := refused_until_put_right(request, advice):
-                refused.append(why)
+        found = await for_each(
+            [request.target for request in asked], lambda target: looking.advise(target, budget=inspector.BUDGET)
+        )
+    for request, advice in zip(asked, found, strict=True):
+        if isinstance(advice, TargetError):
+            if len(asked) == 1:
+                raise advice
+            failed.append(UnlistedTargets(request, advice))
+        elif (narrowed := needed(request, advice)) is not None:
+            requests.append(inspector.applicable(narrowed))
+        elif (error := needs_repair(request, advice)) is not None:
+            if len(asked) > 1:
+                failed.append(UnlistedTargets(request, error))
             else:
-                said.append(nothing_needed(request, advice))
-    return requests, said, refused
+                output.error(error, as_json=False)
+                code = REFUSED
+        else:
+            idle.append((request, advice))
+    return ToRun(requests=requests, failed=failed, code=code), idle
 
 
-def refused_until_put_right(request: Request, advice: Sequence[Advice]) -> str:
-    """`sales.db is damaged: nothing is done (...)`, if a person must first repair the damage that a check
-    found; else ""."""
+def needs_repair(request: Request, advice: Sequence[Advice]) -> TargetRefusedError | None:
+    """The refusal of a request because a person must first repair what a check found; None if nothing is in its way."""
     check = next((one for one in advice if one.operation is Operation.CHECK), None)
     if check is None:
-        return ""
+        return None
     if check.level is Level.NOW:
-        return f"{named(request.target)} is damaged: nothing is done ({plain(check.reason)})"
+        return TargetRefusedError(named(request.target), "damaged: nothing is done", plain(check.reason))
     if check.needs_manual_fix and Operation.CHECK in request.operations:
-        what = "nothing is done before what the check found is put right"
-        return f"{named(request.target)}: {what} ({plain(check.reason)})"
-    return ""
+        why = "nothing is done before what the check found is put right"
+        return TargetRefusedError(named(request.target), why, plain(check.reason))
+    return None
 
 
 def nothing_needed(request: Request, advice: Sequence[Advice]) -> list[str]:
@@ -151,7 +191,7 @@ def nothing_needed(request: Request, advice: Sequence[Advice]) -> list[str]:
     wanted = [one for one in advice if one.operation in request.operations]
     width = max((len(one.operation) for one in wanted), default=0)
     reasons = [f"  {one.operation:{width}}  {plain(one.reason)}" for one in wanted]
-    unsure = listed([one.operation for one in wanted if one.level is Level.UNKNOWN])
+    unsure = listed([one.operation for one in _unknown(wanted)])
     summary = f"{named(request.target)} needs nothing"
     if unsure:
         summary += f" that is known: {unsure} unknown"
@@ -160,3 +200,12 @@ def nothing_needed(request: Request, advice: Sequence[Advice]) -> list[str]:
     if needs_manual_fix := listed([one.operation for one in wanted if one.needs_manual_fix]):
         summary += f" before what {needs_manual_fix} found is put right"
     return [summary, *reasons]
+
+
+def is_unsure(request: Request, advice: Sequence[Advice]) -> bool:
+    """Whether it is unknown of one of the operations whether it is needed."""
+    return any(one.operation in request.operations for one in _unknown(advice))
+
+
+def _unknown(advice: Sequence[Advice]) -> list[Advice]:
+    return [one for one in advice if one.level is Level.UNKNOWN]

@@ -15,7 +15,7 @@ from tui.presentation import typed_values
 from tui.presentation.exit_codes import MEANINGS
 
 WORDS: Final[Mapping[str, str]] = {
-    "TARGET": "a path, postgresql://..., service=NAME, or a name from the config file",
+    "TARGET": "a path, a pattern, a directory, postgresql://..., service=NAME, or a name or @GROUP of the config file",
     "JOB": "the id of a job, 42, or of one of its operations, 42.2",
     "FILTERS": "words as in the filter line of the console",
     "SHELL": "bash, zsh or fish",
@@ -42,13 +42,30 @@ def _completion_options(parser: argparse.ArgumentParser) -> None:
 
 def _run_options(parser: argparse.ArgumentParser) -> None:
     _request_options(parser)
+    _batch_options(parser)
     _execution_options(parser)
     _json_option(parser)
+
+
+def _batch_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("several targets")
+    group.add_argument("--strict", action="store_true", help="do nothing at all if one target cannot be opened")
+    group.add_argument("--quiet", action="store_true", help="print only the summary, and what failed")
+    group.add_argument(
+        "--max-failures", type=typed_values.many, metavar="N", help="begin no further target after N have failed"
+    )
+    group.add_argument(
+        "--canary", type=typed_values.many, metavar="N", help="run N targets first, the others only if these completed"
+    )
+    group.add_argument(
+        "--max-per-host", type=typed_values.many, metavar="N", help="how many databases at once on one server"
+    )
 
 
 def _plan_options(parser: argparse.ArgumentParser) -> None:
     """All that `run` takes, so that one word makes a plan of a run; what changes no plan is not shown."""
     _request_options(parser)
+    _batch_options(parser)
     _worker_defaults(parser, shown=False)
     parser.add_argument("--detach", action="store_true", help=argparse.SUPPRESS)
     _json_option(parser)
@@ -145,6 +162,7 @@ def _history_options(parser: argparse.ArgumentParser) -> None:
 
 def _retry_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--failed", action="store_true", help="only the operations that did not complete")
+    parser.add_argument("--quiet", action="store_true", help="print only the summary, and what failed")
     add_option(parser, BY_NAME["confirmed"])
     _execution_options(parser)
     _json_option(parser)

@@ -4,45 +4,69 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from engine import Request
 from engine.domain.errors import (
     ServerStartingError,
     ServerUnavailableError,
     TargetBusyError,
+    TargetError,
     TooManyConnectionsError,
     UsageError,
 )
 from engine.inspection import inspector
 from tui.commands import output
 from tui.commands.naming import label_of, name_of
-from tui.presentation.risk import confirmation_needed, is_production, risks
-from tui.presentation.text import plain, sentences
+from tui.presentation.risk import confirmation_needed, is_production, risks, word_to_type
+from tui.presentation.text import counted, plain, sentences
+
+NAMED: Final = 6
+"""Targets that a question names; the others are counted."""
 
 
 def confirmed(asked: Sequence[Request]) -> list[Request]:
-    """The requests, each confirmed if it needs that. Raises UsageError without a confirmation or a terminal."""
-    return [_confirmed(request) for request in asked]
+    """The requests, confirmed if they need that: all of them at once.
+
+    Raises UsageError without a confirmation or a terminal.
+    """
+    open_questions = {
+        request.target: why
+        for request in asked
+        if not request.options.confirmed and (why := _reasons(request, several=len(asked) > 1))
+    }
+    if open_questions:
+        _ask(open_questions)
+    return [
+        replace(request, options=replace(request.options, confirmed=True))
+        if request.target in open_questions
+        else request
+        for request in asked
+    ]
 
 
-def _confirmed(request: Request) -> Request:
-    if request.options.confirmed:
-        return request
-    name, why = name_of(request.target), _reasons(request)
-    if not why:
-        return request
+def _ask(reasons: Mapping[str, Sequence[str]]) -> None:
+    """Have the name of the target typed; of several their label or their number. Raises UsageError."""
+    names = [name_of(target) for target in reasons]
+    labels = {label_of(target) for target in reasons}
+    word = word_to_type(names, labels.pop() if len(labels) == 1 else None)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(name, f"needs confirmation: {'. '.join(why)}", "there is no terminal to ask at: give --yes")
-    output.notice(f"on {name}: {plain(sentences(why))}")
-    print(f"Type {name} to go on: ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip() != name:
-        raise UsageError(name, "was not typed: nothing was done", "run it again, or give --yes")
-    return replace(request, options=replace(request.options, confirmed=True))
+        (why, *_) = reasons.values()
+        more = f", and {counted(len(names) - 1, 'other target')}" if len(names) > 1 else ""
+        hint = "there is no terminal to ask at: give --yes"
+        raise UsageError(names[0] + more, f"needs confirmation: {'. '.join(why)}", hint)
+    for name, why in list(zip(names, reasons.values(), strict=True))[:NAMED]:
+        output.notice(f"on {name}: {plain(sentences(why))}")
+    if len(names) > NAMED:
+        output.notice(f"and on {counted(len(names) - NAMED, 'other target')}")
+    print(f"Type {word} to go on: ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip() != word:
+        raise UsageError(word, "was not typed: nothing was done", "run it again, or give --yes")
 
 
-def _reasons(request: Request) -> list[str]:
+def _reasons(request: Request, *, several: bool) -> list[str]:
     """Why it needs a confirmation, without a final stop. Raises what submitting it would."""
     label = label_of(request.target)
     if not is_production(label):
@@ -52,6 +76,10 @@ def _reasons(request: Request) -> list[str]:
         return risks(asyncio.run(inspector.plan(request)), name, label)
     except (TargetBusyError, ServerUnavailableError) as error:
         return [f"{name} is labelled {label}. {_state(error)}, so it is unknown what this blocks"]
+    except TargetError:
+        if several:  # to submit it says why
+            return []
+        raise
 
 
 def _state(error: TargetBusyError | ServerUnavailableError) -> str:

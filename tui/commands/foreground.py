@@ -24,6 +24,10 @@ from tui.workers.tasks import first_of
 _ENDED: Final = StoreError("worker processes", "ended before the jobs were over", "see what ended them")
 _ENDING_SECONDS: Final = 5.0
 """In which worker processes end that have nothing to do any more."""
+_FEW: Final = 10
+"""More open jobs than this are not read at every change,"""
+_PAUSE: Final = 0.2
+"""but after so many seconds."""
 
 Submit = Callable[[Engine], Awaitable[Sequence[ParentJob]]]
 
@@ -140,15 +144,19 @@ async def _show_until_over(
             wake.set()
 
     async def show() -> None:
+        jobs = {job.id: job for job in await engine.jobs(ids)}
         while True:
-            wake.clear()
-            jobs = await engine.jobs(ids)
-            view.show(jobs)
-            await waiting.tell(jobs)
-            if all(job.status.is_final for job in jobs):
+            view.show(list(jobs.values()))
+            await waiting.tell(list(jobs.values()))
+            open_ids = [job.id for job in jobs.values() if not job.status.is_final]
+            if not open_ids:
                 return
             with suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait(), view.interval)
+            if len(open_ids) > _FEW:
+                await asyncio.sleep(_PAUSE)  # so that reading them takes little of the time of a core
+            wake.clear()
+            jobs |= {job.id: job for job in await engine.jobs(open_ids)}
 
     await first_of(wake_on_changes(), show())
 

@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import Sequence
 
 from engine import Plan, Request
-from engine.domain.errors import UsageError
+from engine.domain.errors import TargetError
 from engine.domain.time_limits import deadline
+from engine.inspection.many import for_each
 from engine.system.clock import now
 from tui.commands import output, plan_report
 from tui.commands.advising import adviser, to_run
@@ -16,32 +17,35 @@ from tui.commands.passwords import ask_for_missing
 from tui.commands.settings import Settings, requests
 from tui.commands.targets import named_targets
 from tui.presentation import json_format
-from tui.presentation.exit_codes import REFUSED
+from tui.presentation.exit_codes import FAILED, OK, REFUSED, weightiest
 from tui.presentation.job_times import limit_text
 
 
 def plan(args: argparse.Namespace, settings: Settings) -> int:
-    entries = named_targets(args, settings.config()).targets
-    wanted = requests(args, entries)
+    expansion = named_targets(args, settings.config())
+    wanted = requests(args, expansion.targets)
     ask_for_missing([request.target for request in wanted])
-    asked, code = to_run(wanted, entries, args, settings)
-    plans = asyncio.run(_plans(asked, settings))
+    chosen = to_run(wanted, expansion.targets, args, settings)
+    made = asyncio.run(_plans(chosen.requests, settings))
+    errors = [one.error for one in expansion.unlisted] + [one.error for one in chosen.failed]
+    errors += [one for one in made if isinstance(one, TargetError)]
+    if len(made) == 1 and errors and len(wanted) == 1:
+        raise errors[0]
+    plans = [one for one in made if isinstance(one, Plan)]
     if args.json:
         output.document({"jobs": [json_format.plan(plan) for plan in plans]})
     elif plans:
         blocks = ["\n".join(plan_report.plan_lines(plan)) for plan in plans]
-        output.line("\n\n".join(blocks))
-        if (closes := deadline(asked[0].options, now())) is not None:  # it is the same for all
-            output.line(f"\nif it is run now, {limit_text(asked[0].options, closes, now())}")
+        output.line("\n\n".join([plan_report.total(plans), *blocks] if len(plans) > 1 else blocks))
+        if (closes := deadline(chosen.requests[0].options, now())) is not None:  # it is the same for all
+            output.line(f"\nif it is run now, {limit_text(chosen.requests[0].options, closes, now())}")
+    for error in errors:
+        output.error(error, as_json=False)
     refused = any(operation.refused for plan in plans for operation in plan.operations)
-    return REFUSED if refused else code
+    return weightiest({REFUSED if refused else OK, chosen.code, FAILED if errors else OK})
 
 
-async def _plans(asked: Sequence[Request], settings: Settings) -> list[Plan]:
+async def _plans(asked: Sequence[Request], settings: Settings) -> list[Plan | TargetError]:
+    by_target = {request.target: request for request in asked}
     async with adviser(settings) as looking:
-        plans = [await looking.plan(request) for request in asked]
-    urls = [plan.target for plan in plans]
-    for url in urls:
-        if urls.count(url) > 1:
-            raise UsageError(url, "is named twice", "name each database once")
-    return plans
+        return await for_each(list(by_target), lambda target: looking.plan(by_target[target]))

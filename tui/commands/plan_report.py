@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from engine import OperationPlan, Plan
 from tui.commands.naming import label_of, labelled, name_of
 from tui.presentation.fact_format import number
 from tui.presentation.plan_summary import extent, options, step_notes, verdict, whole_extent
 from tui.presentation.risk import production_risk
-from tui.presentation.text import plain, size
+from tui.presentation.text import counted, plain, size
+
+
+def total(plans: Sequence[Plan]) -> str:
+    """`3 targets: 6 operations, 12 steps, about 4 min in all`."""
+    operations = [operation for plan in plans for operation in plan.operations]
+    refused = sum(any(operation.refused for operation in plan.operations) for plan in plans)
+    parts = [whole_extent(operations), f"{counted(refused, 'target')} with something refused" if refused else ""]
+    return f"{counted(len(plans), 'target')}: {', '.join(filter(None, parts))}; nothing has run yet"
 
 
 def plan_lines(plan: Plan) -> list[str]:

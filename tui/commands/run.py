@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from engine import Engine, OnDuplicate, ParentJob, Request
+from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, UnlistedTargets
 from engine.domain.errors import StoreError, UsageError
+from engine.domain.frozen import frozen
 from engine.inspection import inspector
 from engine.submission.retry import retry_request
 from engine.system.clock import now
 from tui.commands import job_report, output, report
 from tui.commands.advising import to_run
+from tui.commands.batch_views import QuietView, trouble_lines, view_of_many
 from tui.commands.confirmation import confirmed
 from tui.commands.foreground import Foreground, Submit, carry_out
 from tui.commands.lookup import existing_store
@@ -24,22 +28,44 @@ from tui.commands.targets import named_targets
 from tui.commands.views import SilentView, View, view_for_stdout
 from tui.commands.waiting import nothing_starts
 from tui.presentation import json_format, typed_values
+from tui.presentation.batch_summary import TROUBLE, batch_summary, outcome_of
 from tui.presentation.exit_codes import OK, weightiest
 from tui.workers.detached import DetachedWorker
 
 
+@frozen
+class Printing:
+    """How jobs are told."""
+
+    view: View
+    """While they run,"""
+    print_result: Callable[[Sequence[ParentJob]], None]
+    """and when they are over."""
+
+
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    entries = named_targets(args, settings.config()).targets
-    wanted = requests(args, entries)
+    expansion = named_targets(args, settings.config())
+    if args.strict and expansion.unlisted:
+        raise expansion.unlisted[0].error
+    wanted = requests(args, expansion.targets)
     wait_for_servers(wanted)
     ask_for_missing([request.target for request in wanted])
-    asked, refused = to_run(wanted, entries, args, settings)
-    if not asked:
+    chosen = to_run(wanted, expansion.targets, args, settings)
+    if args.strict and chosen.failed:
+        raise chosen.failed[0].error
+    patterns = requests(args, [one.entry for one in expansion.unlisted])
+    failed = [*chosen.failed, *map(UnlistedTargets, patterns, [one.error for one in expansion.unlisted])]
+    if not (chosen.requests or failed):
         if args.json:
             output.document({"jobs": []})
-        return refused
-    code = _carried_out(_submitting(confirmed(asked)), [request.target for request in asked], args, settings)
-    return weightiest({code, refused})
+        return chosen.code
+    submit = _submitting(confirmed(chosen.requests), failed, _batch_options(args), strict=args.strict)
+    targets = [request.target for request in chosen.requests]
+    return weightiest({_carried_out(submit, targets, args, settings, many=len(targets) + len(failed) > 1), chosen.code})
+
+
+def _batch_options(args: argparse.Namespace) -> BatchOptions:
+    return BatchOptions(max_failures=args.max_failures, canary=args.canary, max_per_host=args.max_per_host)
 
 
 def retry(args: argparse.Namespace, settings: Settings) -> int:
@@ -64,17 +90,32 @@ async def _job(settings: Settings, job: int) -> ParentJob:
 
 def run_requests(store: Path, asked: Sequence[Request], *, as_json: bool = False) -> int:
     """Submit, watch, and print the result; the exit code. An open job that does the same is joined."""
-    return _in_foreground(Foreground(store=store), _submitting(asked), as_json=as_json)
+    return _in_foreground(Foreground(store=store), _submitting(asked), _printing(as_json=as_json))
 
 
-def _submitting(asked: Sequence[Request]) -> Submit:
+def _submitting(
+    asked: Sequence[Request],
+    failed: Sequence[UnlistedTargets] = (),
+    batch: BatchOptions = NO_BATCH_OPTIONS,
+    *,
+    strict: bool = False,
+) -> Submit:
     async def submit(engine: Engine) -> Sequence[ParentJob]:
-        return await engine.submit(asked, on_duplicate=OnDuplicate.MERGE)
+        return await engine.submit(
+            asked,
+            on_duplicate=OnDuplicate.MERGE,
+            batch=batch,
+            unlisted=failed,
+            strict=strict,
+            on_dropped=lambda error: output.error(error, as_json=False),
+        )
 
     return submit
 
 
-def _carried_out(submit: Submit, targets: Sequence[str], args: argparse.Namespace, settings: Settings) -> int:
+def _carried_out(
+    submit: Submit, targets: Sequence[str], args: argparse.Namespace, settings: Settings, *, many: bool = False
+) -> int:
     config = settings.config()
     if args.detach:
         worker = DetachedWorker(
@@ -89,25 +130,46 @@ def _carried_out(submit: Submit, targets: Sequence[str], args: argparse.Namespac
     workers = args.workers or config.defaults.workers
     how = Foreground(
         store=settings.store,
-        workers=min(workers, len(targets)),
+        workers=max(min(workers, len(targets)), 1),
         max_running=max(workers, config.defaults.workers),
         grace=config.defaults.grace if args.grace is None else args.grace,
         retention=config.retention,
     )
-    return _in_foreground(how, submit, as_json=args.json)
+    return _in_foreground(how, submit, _printing(as_json=args.json, quiet=args.quiet, many=many))
 
 
-def _in_foreground(how: Foreground, submit: Submit, *, as_json: bool) -> int:
-    view: View = SilentView() if as_json else view_for_stdout()
-    jobs, code = carry_out(how, submit, view)
+def _printing(*, as_json: bool, quiet: bool = False, many: bool = False) -> Printing:
     if as_json:
-        output.document({"jobs": [json_format.job(job) for job in jobs]})
-    else:
-        for job in jobs:
-            output.line(report.summary(job, short=view.tells_errors))
-            for found in job_report.follow_up_lines(job):
-                output.line(f"  {found}")
+        return Printing(SilentView(), _print_json)
+    view: View = QuietView() if quiet else view_of_many() if many else view_for_stdout()
+    return Printing(view, _print_batch if many else partial(_print_each, short=view.tells_errors))
+
+
+def _in_foreground(how: Foreground, submit: Submit, printing: Printing) -> int:
+    jobs, code = carry_out(how, submit, printing.view)
+    printing.print_result(jobs)
     return code
+
+
+def _print_json(jobs: Sequence[ParentJob]) -> None:
+    batch = next((job.batch for job in jobs if job.batch is not None), None)
+    output.document({"batch": batch, "jobs": [json_format.job(job) for job in jobs]})
+
+
+def _print_batch(jobs: Sequence[ParentJob]) -> None:
+    """The sum of it, then what failed and why."""
+    if jobs:
+        output.line(batch_summary(jobs))
+    for job in jobs:
+        if outcome_of(job) in TROUBLE:
+            output.line("\n".join(trouble_lines(job)))
+
+
+def _print_each(jobs: Sequence[ParentJob], *, short: bool = False) -> None:
+    for job in jobs:
+        output.line(report.summary(job, short=short))
+        for found in job_report.follow_up_lines(job):
+            output.line(f"  {found}")
 
 
 async def _detached(store: Path, submit: Submit, worker: DetachedWorker, *, as_json: bool) -> int:
@@ -126,7 +188,7 @@ async def _detached(store: Path, submit: Submit, worker: DetachedWorker, *, as_j
         output.notice(f"waiting for a worker process: {', '.join(f'#{job.id}' for job in jobs)}")
         raise
     if as_json:
-        output.document({"jobs": [json_format.job(job) for job in jobs]})
+        _print_json(jobs)
     else:
         for job in jobs:
             output.line(str(job.id))

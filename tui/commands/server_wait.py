@@ -17,16 +17,19 @@ from tui.presentation.text import plain
 
 
 def wait_for_servers(asked: Sequence[Request]) -> None:
-    """Return once the servers are there, at the latest at the time limit. Raises ServerUnavailableError."""
+    """Return once the servers are there, at the latest at the time limit.
+
+    Raises ServerUnavailableError if the server of the only target stays down; of several targets that is told later.
+    """
     waiting = [
         request for request in asked if request.options.server.server_wait and inspector.is_on_server(request.target)
     ]
     if waiting:
-        asyncio.run(_wait_for_all(waiting))
+        asyncio.run(_wait_for_all(waiting, several=len(asked) > 1))
 
 
-async def _wait_for_all(asked: Sequence[Request]) -> None:
-    await asyncio.gather(*map(_wait, asked))
+async def _wait_for_all(asked: Sequence[Request], *, several: bool) -> None:
+    await asyncio.gather(*map(_wait, asked), return_exceptions=several)
 
 
 async def _wait(request: Request) -> None:

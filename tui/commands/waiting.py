@@ -37,7 +37,8 @@ class Waiting:
             self._announce(nothing_starts(pause) if pause else "resumed: jobs start again")
             self._pause = pause
         waiting = [job for job in jobs if job.status is Status.PENDING and job.id not in self._told]
-        if waiting and pause is None:
+        is_busy_with_them = len(jobs) > 1 and any(job.status is Status.RUNNING for job in jobs)
+        if waiting and pause is None and not is_busy_with_them:
             await self._tell_what_runs_before(waiting)
 
     async def _tell_what_runs_before(self, waiting: Sequence[ParentJob]) -> None:

@@ -49,6 +49,7 @@ status: Final[Callable[[str], Status]] = Choice("status", Status).parse
 text: Final = Text().parse
 seconds: Final = Seconds().parse
 limit: Final = Whole("limit", 1_000_000).parse
+many: Final = Whole("number", 1_000_000).parse
 
 
 def job_id(typed: str) -> JobId:

@@ -245,7 +245,7 @@ def test_what_somebody_has_to_put_right_is_refused_every_night(dbtend: CommandLi
     for command in ("run", "plan"):
         refused = dbtend(command, broken, "--needed")
         assert (refused.code, refused.out) == (4, "")
-        assert refused.err.startswith("dbtend: broken.db is damaged: nothing is done (found damage (#1): restore a ")
+        assert refused.err.startswith("dbtend: broken.db: damaged: nothing is done (found damage (#1): restore a ")
         assert len(refused.err.splitlines()) == 1
         as_json = dbtend(command, broken, "--needed", "--json")
         assert (as_json.code, as_json.json, as_json.err) == (4, {"jobs": []}, refused.err)

@@ -1,4 +1,4 @@
-"""Opens many targets before their jobs are stored: several at once, few on one server, a silent server only once."""
+"""Opens many targets: several at once, few on one server, and a server that does not answer only once."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ class _Host:
         self.failure: ServerTimeoutError | None = None
 
 
-class PreflightQueue:
+class HostQueue:
     """Limits how many targets are opened at once. A server that did not answer in time is not asked again."""
 
     def __init__(self) -> None:
         self._free = asyncio.Semaphore(AT_ONCE)
         self._hosts: defaultdict[str, _Host] = defaultdict(_Host)
 
-    async def run(self, host_key: str | None, url: str, preflight: Callable[[], Awaitable[_T]]) -> _T:
-        """Raises what `preflight` raises; ServerTimeoutError at once if the server kept another target waiting."""
+    async def run(self, host_key: str | None, url: str, open_target: Callable[[], Awaitable[_T]]) -> _T:
+        """Raises what `open_target` raises; ServerTimeoutError at once if the server kept another target waiting."""
         if host_key is None:
             async with self._free:
-                return await preflight()
+                return await open_target()
         host = self._hosts[host_key]
         async with host.free:  # before a place of all: targets of one server do not take every place
             if host.failure is not None:
                 raise ServerTimeoutError(url, host.failure.why, host.failure.hint)
             async with self._free:
                 try:
-                    return await preflight()
+                    return await open_target()
                 except ServerTimeoutError as error:
                     host.failure = error
                     raise

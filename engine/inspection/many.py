@@ -1,0 +1,29 @@
+"""The same done to many targets: several at once, few on one server."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from engine.domain.errors import TargetError
+from engine.targets import resolve
+from engine.targets.host_queue import HostQueue, all_results
+
+_T = TypeVar("_T")
+
+
+async def for_each(targets: Sequence[str], do: Callable[[str], Awaitable[_T]]) -> list[_T | TargetError]:
+    """The results of `do` for each target, in order, or the error that it raised. Raises UsageError.
+
+    A server that does not answer is not asked for its other databases.
+    """
+    queue = HostQueue()
+
+    async def one(target: str) -> _T | TargetError:
+        found = resolve(target)
+        try:
+            return await queue.run(found.host_key, found.url, lambda: do(target))
+        except TargetError as error:
+            return error
+
+    return await all_results([one(target) for target in targets])

@@ -1,0 +1,120 @@
+"""What is seen of jobs on many targets: a line for each that is over, or a block with counts and what runs now."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+
+from engine import ParentJob, Status
+from engine.system.clock import now
+from tui.commands import job_report, output, report
+from tui.commands.live_lines import Line, fitted, redraw
+from tui.commands.naming import named
+from tui.commands.views import View
+from tui.presentation.batch_summary import TROUBLE, counts_text, fraction_done, given_back, outcome_of, time_to_go
+from tui.presentation.effect_summary import error_of
+from tui.presentation.job_progress import progress_parts
+from tui.presentation.text import GLYPH, percent, plain, size, time_left
+
+
+class QuietView:
+    """Nothing until all is over."""
+
+    interval: float | None = None
+    tells_errors = False
+
+    def show(self, jobs: Sequence[ParentJob]) -> None:
+        pass
+
+    def announce(self, text: str) -> None:
+        output.notice(text)
+
+
+class LineView:
+    """One line for each target that is done."""
+
+    interval: float | None = None
+    tells_errors = False
+
+    def __init__(self) -> None:
+        self._told: set[int] = set()
+
+    def show(self, jobs: Sequence[ParentJob]) -> None:
+        for job in jobs:
+            if job.status.is_final and job.id not in self._told:
+                self._told.add(job.id)
+                output.line(ended_line(job))
+
+    def announce(self, text: str) -> None:
+        output.notice(text)
+
+
+class BlockView:
+    """A block of lines redrawn in place, at most four times a second; it goes when all is over."""
+
+    interval: float | None = 0.25
+    tells_errors = False
+
+    def __init__(self) -> None:
+        self._drawn: list[str] = []
+
+    def show(self, jobs: Sequence[ParentJob]) -> None:
+        width, height = shutil.get_terminal_size()
+        is_over = all(job.status.is_final for job in jobs)
+        lines = [] if is_over else fitted(block(jobs, now()), width, height)
+        if lines != self._drawn:
+            output.write(redraw(len(self._drawn), lines))
+            self._drawn = lines
+
+    def announce(self, text: str) -> None:
+        output.write(redraw(len(self._drawn), []))
+        self._drawn = []
+        output.notice(text)
+
+
+def view_of_many() -> View:
+    return BlockView() if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" else LineView()
+
+
+def ended_line(job: ParentJob) -> str:
+    """`#42 sales.db completed in 3.10 s  24.1 MB -> 14.3 MB, 9.80 MB back`; of what failed, that it did."""
+    if (outcome := outcome_of(job)) in TROUBLE:
+        return f"#{job.id} {named(job.target)} {outcome}"
+    return report.summary(job, short=True)
+
+
+def trouble_lines(job: ParentJob) -> Iterator[str]:
+    """Why a job failed: an error that several of its operations share is told once; then what to do."""
+    operations_of: dict[str, list[str]] = {}
+    for child in job.children:
+        if child.error and child.status is Status.FAILED:
+            operations_of.setdefault(error_of(child, job.target), []).append(child.operation)
+    for error, operations in operations_of.items():
+        which = "" if len(operations) == len(job.children) else f" {', '.join(operations)}"
+        yield f"#{job.id} {named(job.target)} {outcome_of(job)}{which}: {plain(' '.join(error.split()))}"
+    if not operations_of:
+        yield report.summary(job)
+    yield from (f"  {line}" for line in job_report.follow_up_lines(job))
+
+
+def block(jobs: Sequence[ParentJob], at: int) -> list[Line]:
+    """How far all of it is, what failed, and each target that is being worked on."""
+    over = [job for job in jobs if job.status.is_final]
+    done = ", ".join(filter(None, (f"{len(over):,} of {len(jobs):,} done", percent(fraction_done(jobs)))))
+    left, back = time_left(time_to_go(jobs, at)), given_back(jobs)
+    parts = [done, f"about {left}" if left else "", f"{size(back)} given back" if size(back) != size(0) else ""]
+    lines: list[Line] = [(Status.RUNNING, "  ".join(filter(None, parts)))]
+    if over:
+        lines.append((Status.PENDING, counts_text(over)))
+    troubled = [job for job in over if outcome_of(job) in TROUBLE]
+    lines += [(job.status, f"{GLYPH[job.status]} {ended_line(job)}") for job in troubled]
+    return lines + [(Status.RUNNING, _running_line(job, at)) for job in jobs if job.status is Status.RUNNING]
+
+
+def _running_line(job: ParentJob, at: int) -> str:
+    """`► #42 sales.db  vacuum  0:31  50%  0:32 left  copying`."""
+    child = next((child for child in job.children if child.status is Status.RUNNING), None)
+    doing = "" if child is None else "  ".join(filter(None, (child.operation, *progress_parts(child, at))))
+    return f"{GLYPH[Status.RUNNING]} #{job.id} {named(job.target)}  {doing}".rstrip()
