@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from engine.domain import time_limits
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, UnlistedTargets
-from engine.domain.errors import DbtendError, TargetBusyError, TargetError, TargetUnavailableError, UsageError
+from engine.domain.errors import (
+    DbtendError,
+    TargetBusyError,
+    TargetDamagedError,
+    TargetError,
+    TargetUnavailableError,
+    UsageError,
+)
 from engine.domain.frozen import frozen
 from engine.domain.jobs import ParentJob
 from engine.domain.requests import OnDuplicate, Request
@@ -114,7 +121,7 @@ class DatabaseMaintenanceManager:
         if not asked and not unlisted:
             raise UsageError("request", "names no database", "give at least one")
         validate_batch(batch.options)
-        is_batch = len(asked) + len(unlisted) > 1 or batch.retry_of is not None
+        is_batch = len(asked) > 1 or bool(unlisted) or batch.retry_of is not None
         targets = [self._resolve(one.request.target) for one in asked]
         validated = [self._validated(one, target) for one, target in zip(asked, targets, strict=True)]
         queue = HostQueue()
@@ -126,7 +133,7 @@ class DatabaseMaintenanceManager:
             for error in (one.error for one in prepared if one.error is not None):
                 raise error
         distinct = self._distinct(prepared, on_dropped, strict=strict)
-        if len(distinct) == 1 and batch.retry_of is None:
+        if len(distinct) == 1 and not unlisted and batch.retry_of is None:
             is_batch = False
             if distinct[0].error is not None:
                 raise distinct[0].error
@@ -152,7 +159,7 @@ class DatabaseMaintenanceManager:
         try:
             key = await queue.run(job.host_key, target.url, lambda: self._preflight(job.request, target))
         except TargetError as error:
-            reason = Reason.UNREACHABLE if isinstance(error, TargetUnavailableError) else error.reason
+            reason = failure_reason(error)
             return _Prepared(replace(job, failure=Failure(reason, str(error))), error)
         return _Prepared(replace(job, target_key=key))
 
@@ -177,7 +184,7 @@ class DatabaseMaintenanceManager:
             request=replace(request, target=pattern),
             engine=engine_named(request.target),
             target_key=f"unreachable {pattern}",
-            failure=Failure(Reason.UNREACHABLE, str(error)),
+            failure=Failure(failure_reason(error), str(error)),
         )
         return _Prepared(job, error)
 
@@ -205,6 +212,12 @@ class DatabaseMaintenanceManager:
             if on_dropped is not None:
                 on_dropped(error)
         return list(kept.values())
+
+
+def failure_reason(error: DbtendError) -> Reason:
+    """Why a job fails that cannot begin."""
+    is_reached = isinstance(error, TargetDamagedError) or not isinstance(error, TargetUnavailableError)
+    return error.reason if is_reached and isinstance(error, TargetError) else Reason.UNREACHABLE
 
 
 def _refuse_unconfirmed(request: Request, target: Target) -> None:

@@ -31,7 +31,7 @@ from engine.domain.errors import (
     TargetUnavailableError,
     UsageError,
 )
-from engine.submission.preflights import AT_ONCE, PER_HOST, PreflightQueue, all_results
+from engine.targets.host_queue import AT_ONCE, PER_HOST, HostQueue, all_results
 from tests.sqlite_files import transaction
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ async def test_a_silent_server_delays_no_other_and_is_waited_for_once(engine: En
 
 
 async def test_few_are_opened_at_once_and_fewer_on_one_server() -> None:
-    queue, running, most = PreflightQueue(), Counter[str | None](), Counter[str | None]()
+    queue, running, most = HostQueue(), Counter[str | None](), Counter[str | None]()
     all_taken, release = asyncio.Event(), asyncio.Event()
 
     async def preflight(host: str | None) -> None:
@@ -302,7 +302,7 @@ async def test_few_are_opened_at_once_and_fewer_on_one_server() -> None:
 
 
 async def test_a_server_that_keeps_one_waiting_is_not_asked_again() -> None:
-    queue, asked = PreflightQueue(), list[str]()
+    queue, asked = HostQueue(), list[str]()
 
     async def no_answer(url: str) -> None:
         asked.append(url)

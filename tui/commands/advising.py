@@ -159,18 +159,23 @@ async def _only_needed(
         if isinstance(advice, TargetError):
             if len(asked) == 1:
                 raise advice
-            failed.append(UnlistedTargets(request, advice))
+            failed.append(_not_inspected(request, advice))
         elif (narrowed := needed(request, advice)) is not None:
             requests.append(inspector.applicable(narrowed))
         elif (error := needs_repair(request, advice)) is not None:
             if len(asked) > 1:
-                failed.append(UnlistedTargets(request, error))
+                failed.append(_not_inspected(request, error))
             else:
                 output.error(error, as_json=False)
                 code = REFUSED
         else:
             idle.append((request, advice))
     return ToRun(requests=requests, failed=failed, code=code), idle
+
+
+def _not_inspected(request: Request, error: TargetError) -> UnlistedTargets:
+    """What is stored of it: the usual operations, as it is unknown which are needed, and a retry must not do all."""
+    return UnlistedTargets(replace(request, operations=inspector.default_operations(request.target)), error)
 
 
 def needs_repair(request: Request, advice: Sequence[Advice]) -> TargetRefusedError | None:

@@ -61,7 +61,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         return chosen.code
     submit = _submitting(confirmed(chosen.requests), failed, _batch_options(args), strict=args.strict)
     targets = [request.target for request in chosen.requests]
-    return weightiest({_carried_out(submit, targets, args, settings, many=len(targets) + len(failed) > 1), chosen.code})
+    many = len(wanted) + len(expansion.unlisted) > 1
+    return weightiest({_carried_out(submit, targets, args, settings, many=many), chosen.code})
 
 
 def _batch_options(args: argparse.Namespace) -> BatchOptions:

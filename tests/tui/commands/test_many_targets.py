@@ -1,0 +1,161 @@
+"""run, plan and retry on many targets: one bad target stops no other, and a summary says what became of all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from engine import Operation, ParentJob, Reason, Status
+from tests.tui.command_line import CommandLine, write_locked
+from tests.tui.jobs import child, parent
+from tui.commands.batch_views import block, trouble_lines
+from tui.presentation.batch_summary import Outcome, batch_summary, fraction_done, given_back, outcome_of
+from tui.workers.detached import serving
+
+DATABASES = 8
+
+
+@pytest.fixture
+def tenants(sales: Path) -> Path:
+    directory = sales.parent / "tenants"
+    directory.mkdir()
+    for n in range(DATABASES):
+        shutil.copy(sales, directory / f"t{n}.db")
+    return directory
+
+
+def test_one_damaged_one_missing_one_locked_one_unreachable_among_others(dbtend: CommandLine, tenants: Path) -> None:
+    damaged, missing = tenants / "t1.db", tenants / "gone.db"
+    with damaged.open("r+b") as file:
+        file.seek(100)
+        file.write(b"\x13" * 900)
+    server = f"postgresql://nobody@/shop?host={tenants}"
+    with write_locked(tenants / "t2.db"):
+        result = dbtend(
+            "run", tenants / "*.db", missing, server, "--op", "analyze", "--lock-timeout", "0.1", "--workers", "2"
+        )
+    assert result.code == 1
+    lines = result.out.splitlines()
+    (at,) = [
+        n for n, line in enumerate(lines) if line.startswith(f"{DATABASES - 2} completed, 2 failed, 2 unreachable")
+    ]
+    told = "\n".join(line for line in lines[at + 1 :] if line.startswith("#"))
+    for name in ("t1.db", "t2.db", "gone.db", "shop"):
+        assert told.count(f" {name}") >= 1
+    assert len(told.splitlines()) == 4
+
+
+def test_strict_refuses_all(dbtend: CommandLine, tenants: Path) -> None:
+    result = dbtend("run", tenants / "*.db", tenants / "gone.db", "--op", "analyze", "--strict")
+    assert result.code == 2
+    assert "gone.db" in result.err
+    assert not dbtend.store.exists() or "#" not in dbtend("history").out
+
+
+def test_quiet_prints_the_summary_only(dbtend: CommandLine, tenants: Path) -> None:
+    result = dbtend("run", tenants, "--op", "analyze", "--quiet")
+    (line,) = result.out.splitlines()
+    assert line.startswith(f"{DATABASES} completed in ")
+
+
+def test_json_has_the_batch_and_all_jobs(dbtend: CommandLine, tenants: Path) -> None:
+    found = dbtend("run", tenants, tenants / "gone.db", "--op", "analyze", "--json").json
+    assert found["batch"] == 1
+    assert len(found["jobs"]) == DATABASES + 1
+    assert [job["children"][0]["reason"] for job in found["jobs"] if job["status"] == "failed"] == ["unreachable"]
+    alone = dbtend("run", tenants / "t0.db", "--op", "analyze", "--json").json
+    assert alone["batch"] is None
+
+
+def test_needed_skips_nothing_silently(dbtend: CommandLine, tenants: Path) -> None:
+    for _ in ("quick check and vacuum", "full check"):
+        assert dbtend("run", tenants, "--needed", "--quiet").code == 0
+    second = dbtend("run", tenants, tenants / "gone.db", "--needed")
+    assert second.code == 1
+    assert second.out.startswith("#")
+    assert "1 unreachable" in second.out
+    assert f"{DATABASES} targets need nothing" in second.err
+    third = dbtend("run", tenants, "--needed")
+    assert (third.code, third.out.splitlines()) == (0, [f"{DATABASES} targets need nothing"])
+
+
+def test_no_further_target_begins_after_so_many_failures(dbtend: CommandLine, tenants: Path) -> None:
+    for n in (0, 1):
+        (tenants / f"t{n}.db").chmod(0o444)
+    found = dbtend("run", tenants, "--op", "vacuum", "--max-failures", "1", "--workers", "1", "--json").json
+    assert {child["reason"] for job in found["jobs"][2:] for child in job["children"]} == {"too_many_failures"}
+
+
+def test_the_others_run_only_if_the_canary_completed(dbtend: CommandLine, tenants: Path) -> None:
+    found = dbtend("run", tenants, "--op", "analyze", "--canary", "1", "--json").json
+    assert {job["status"] for job in found["jobs"]} == {"completed"}
+    os.truncate(tenants / "t0.db", 512)
+    result = dbtend("run", tenants / "t0.db", tenants / "t1.db", "--op", "analyze", "--canary", "1")
+    assert result.code == 1
+    assert "1 skipped" in result.out
+
+
+def test_a_plan_of_several_begins_with_the_totals_and_leaves_out_what_cannot_be_opened(
+    dbtend: CommandLine, tenants: Path
+) -> None:
+    result = dbtend("plan", tenants / "t*.db", tenants / "gone.db", "--op", "vacuum")
+    assert result.code == 1
+    assert result.out.startswith(f"{DATABASES} targets: ")
+    assert "gone.db" in result.err
+
+
+def test_a_detached_run_of_many_is_one_batch(dbtend: CommandLine, tenants: Path) -> None:
+    dbtend.store.with_name("jobs.db.d").mkdir(parents=True)
+    with serving(dbtend.store):  # so that no worker process is started
+        result = dbtend("run", tenants, "--op", "analyze", "--detach", "--json")
+    assert result.json["batch"] == 1
+
+
+UNREACHABLE = parent(child(1, Status.FAILED, Reason.UNREACHABLE, error="gone"))
+
+
+@pytest.mark.parametrize(
+    ("job", "outcome"),
+    [
+        (parent(child(1)), Outcome.COMPLETED),
+        (parent(child(1, Status.SKIPPED, Reason.NOT_NEEDED)), Outcome.COMPLETED),
+        (parent(child(1, Status.COMPLETED, Reason.TIME_LIMIT)), Outcome.PARTIAL),
+        (parent(child(1), child(2, Status.SKIPPED, Reason.TIME_LIMIT)), Outcome.PARTIAL),
+        (parent(child(1, Status.SKIPPED, Reason.TOO_MANY_FAILURES)), Outcome.SKIPPED),
+        (parent(child(1, Status.FAILED, Reason.OPERATION_ERROR)), Outcome.FAILED),
+        (UNREACHABLE, Outcome.UNREACHABLE),
+        (parent(child(1, Status.CANCELLED)), Outcome.CANCELLED),
+        (parent(child(1, Status.RUNNING)), Outcome.RUNNING),
+        (parent(child(1, Status.PENDING)), Outcome.PENDING),
+    ],
+)
+def test_what_became_of_a_job(job: ParentJob, outcome: Outcome) -> None:
+    assert outcome_of(job) is outcome
+
+
+def test_the_summary_counts_and_adds_up() -> None:
+    assert batch_summary([]) == ""
+    done = parent(child(1), child(2, operation=Operation.ANALYZE))
+    assert batch_summary([done, UNREACHABLE]).startswith("1 completed, 1 unreachable")
+    assert fraction_done([done, parent(child(1, Status.PENDING))]) == 0.5
+    assert given_back([parent(child(1, Status.PENDING))]) == 0
+
+
+def test_an_error_that_operations_share_is_told_once() -> None:
+    job = parent(
+        child(1, Status.FAILED, Reason.UNREACHABLE, error="gone"),
+        child(2, Status.FAILED, Reason.UNREACHABLE, error="gone", operation=Operation.ANALYZE),
+    )
+    assert [line for line in trouble_lines(job) if line.startswith("#")] == ["#42 sales.db unreachable: gone"]
+
+
+def test_the_block_has_counts_failures_and_what_runs() -> None:
+    running = parent(child(1, Status.RUNNING))
+    lines = [text for _, text in block([parent(child(1)), UNREACHABLE, running], running.created_at)]
+    assert lines[0].startswith("2 of 3 done, ")
+    assert lines[1] == "1 completed, 1 unreachable"
+    assert "unreachable" in lines[2]
+    assert "vacuum" in lines[3]
