@@ -28,7 +28,7 @@ from tests.postgres_databases import Database
 from tests.sqlite_files import make_database
 from tui.commands.arguments import COMMANDS, parse, parser_of
 
-JOB = re.compile(r"\b42\b")
+JOB = re.compile(r"(?<!:)\b42\b")  # no minute
 CALL = re.compile(r"(?:^|[\s/(\"])dbtend(?: (.*))?$")
 
 
