@@ -90,7 +90,7 @@ class OptionSpec:
     @property
     def full_help(self) -> str:
         """Its meaning and its default."""
-        default = self.default_text or ("" if self.default in (None, False, ()) else _shown(self.default))
+        default = self.default_text or ("" if self.default in (None, False, ()) else shown_value(self.default))
         return f"{self.meaning} (default: {default})" if default else self.meaning
 
     def value_in(self, options: Options) -> Any:
@@ -153,5 +153,6 @@ class OptionSpec:
         return frozenset(self.applies_to.get(engine, ()))
 
 
-def _shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """A default in a help text."""
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -9,6 +9,7 @@ from typing import Final
 from engine.config.keys import DEFAULTS_KEYS
 from engine.config.model import Defaults
 from engine.domain.frozen import frozen
+from engine.domain.option_spec import shown_value
 from engine.domain.option_specs import BY_NAME
 from tui.commands.request_options import add_option, add_request_options
 from tui.presentation import typed_values
@@ -104,7 +105,7 @@ def _execution_options(parser: argparse.ArgumentParser) -> None:
 def _worker_defaults(parser: argparse.ArgumentParser, *, shown: bool = True) -> None:
     """The keys of [defaults] for worker processes."""
     for name, key in DEFAULTS_KEYS.items():
-        meaning = f"{key.help} (default: {getattr(Defaults(), name):g})" if shown else argparse.SUPPRESS
+        meaning = f"{key.help} (default: {shown_value(getattr(Defaults(), name))})" if shown else argparse.SUPPRESS
         parser.add_argument(f"--{name}", type=key.type.parse, metavar=key.type.metavar, help=meaning)
 
 

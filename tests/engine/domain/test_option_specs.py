@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.domain.errors import UsageError
-from engine.domain.option_specs import BY_NAME, applicable, changed_options, refuse_inapplicable
+from engine.domain.option_spec import KINDS
+from engine.domain.option_specs import BY_NAME, OPTION_SPECS, applicable, changed_options, refuse_inapplicable
 from engine.domain.requests import CheckLevel, EngineName, Operation, Options, ServerOptions
 from engine.targets import resolve
 
@@ -75,6 +76,13 @@ def test_an_option_is_taken_where_it_means_something_and_refused_by_name_elsewhe
     assert problem.value.what == BY_NAME[name].option
     said = str(problem.value)
     assert operation in said if wanted else any(word in said for word in ("SQLite", "PostgreSQL"))
+
+
+@pytest.mark.parametrize("engine", EngineName)
+def test_every_engine_has_words_for_options_that_it_lacks(engine: EngineName) -> None:
+    assert KINDS[engine]
+    for spec in OPTION_SPECS:
+        assert spec.is_for(engine) or spec.problem(engine, [Operation.VACUUM], Options()).why
 
 
 @pytest.mark.parametrize(("value", "typed"), [(True, "--truncate"), (False, "--no-truncate")])
