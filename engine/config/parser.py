@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from engine.config.keys import ADVICE_KEYS, CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, TARGET_KEYS
 from engine.config.model import Config, ConsoleConfig, Defaults, TargetEntry, expand_home
@@ -12,6 +12,9 @@ from engine.domain.option_specs import options_at
 from engine.domain.requests import EngineName
 from engine.domain.retention import Retention
 from engine.targets import engine_named
+
+_OF_TARGETS: Final = options_at(Place.TARGET)
+_OF_ALL: Final = options_at(Place.DEFAULTS)
 
 
 def parse_config(text: str, file: str) -> Config:
@@ -27,18 +30,17 @@ def parse_config(text: str, file: str) -> Config:
 
 
 def _target(entry: Table) -> TargetEntry:
-    options = options_at(Place.TARGET)
-    entry.allow_only(*TARGET_KEYS, "advice", *options)
+    entry.allow_only(*TARGET_KEYS, "advice", *_OF_TARGETS)
     url = entry.value("url", TARGET_KEYS["url"])
     if not url:
         entry.fail("url", "is missing", 'give a path or a URL, such as url = "/srv/sales.db"')
     engine = engine_named(url)
-    for name, spec in options.items():
+    for name, spec in _OF_TARGETS.items():
         if entry.has(name) and not spec.is_for(engine):
             entry.fail(name, f"does not apply to {KINDS[engine]}", "leave it out here")
     values = entry.values(TARGET_KEYS) | {"url": _expanded(url, entry)}
     advice = _advice(entry.table("advice"), engine)
-    return TargetEntry(name=entry.path[-1], **values, settings=entry.values(options), advice=advice)
+    return TargetEntry(name=entry.path[-1], **values, settings=entry.values(_OF_TARGETS), advice=advice)
 
 
 def _expanded(url: str, entry: Table) -> str:
@@ -58,9 +60,8 @@ def _advice(table: Table, engine: EngineName | None = None) -> dict[str, Any]:
 
 
 def _defaults(table: Table, advice: Table) -> Defaults:
-    options = options_at(Place.DEFAULTS)
-    table.allow_only(*options, *DEFAULTS_KEYS)
-    return Defaults(**table.values(DEFAULTS_KEYS), settings=table.values(options), advice=_advice(advice))
+    table.allow_only(*_OF_ALL, *DEFAULTS_KEYS)
+    return Defaults(**table.values(DEFAULTS_KEYS), settings=table.values(_OF_ALL), advice=_advice(advice))
 
 
 def _console(table: Table) -> ConsoleConfig:
