@@ -27,6 +27,11 @@ class _Parser(argparse.ArgumentParser):
         else:
             output.write(message)  # whose reader may be gone
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        if arg_strings == ["--"] and action.nargs is None:
+            return self._get_value(action, "--")  # a value, as in --object=--, which argparse would drop
+        return super()._get_values(action, arg_strings)
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(self.prog, message, f"see {self.prog} --help")
 

@@ -64,6 +64,11 @@ def test_a_request_names_how_its_operations_do_their_work(tmp_path: Path, monkey
     assert parse(["run", "x", "--no-verify", "--analysis-limit", "0"]).verify is False
 
 
+def test_a_value_may_be_two_dashes() -> None:
+    assert parse(["run", "x", "--object=--", "--", "--op"]).objects == ["--"]
+    assert parse(["history", "--grep=--"]).grep == "--"
+
+
 def test_a_plan_takes_whatever_a_run_takes_and_shows_what_matters_to_it() -> None:
     args = parse(["plan", "x", "--workers", "4", "--detach", "--grace", "1", "--time-limit", "2h"])
     assert args.words == ["x"]
