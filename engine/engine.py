@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from engine.execution.force_kill import ForceCancel
     from engine.execution.processor import JobProcessor
     from engine.execution.worker_identity import WorkerIdentity
-    from engine.fleet import surveyor
+    from engine.fleet import batch_retry, surveyor
     from engine.fleet.surveyor import Surveyed
     from engine.history.trends import Trend
     from engine.store.protocol import Store
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 else:
     worker_runtime = lazy("engine.execution.worker_runtime", "the console and most commands run no jobs")
     surveyor = lazy("engine.fleet.surveyor", "only a survey of many targets needs it")
+    batch_retry = lazy("engine.fleet.batch_retry", "only a retry of a batch needs it")
     force_kill = lazy("engine.execution.force_kill", "only a forced cancel needs it")
 
 _WITHOUT: Final = "leave out --read-only, and unset DBTEND_READ_ONLY"
@@ -337,12 +338,10 @@ class Engine:
         Patterns that could not be listed are left out. `only_incomplete`: only jobs that did not complete, and of these
         the operations that did not. `confirmed`: see `retry`. Raises as `retry` does.
         """
-        from engine.fleet.batch_retry import repeatable  # rarely needed
-
         self._must_write("retry")
         batch, parents = await self.batch(batch_id), await self.batch_jobs(batch_id)
-        parents = await asyncio.to_thread(repeatable, batch, parents, only_incomplete=only_incomplete)
-        ids = await self._manager.retry_batch(batch, parents, only_incomplete=only_incomplete, confirmed=confirmed)
+        repeated, _ = await asyncio.to_thread(batch_retry.repeatable, batch, parents, only_incomplete=only_incomplete)
+        ids = await self._manager.retry_batch(batch, repeated, only_incomplete=only_incomplete, confirmed=confirmed)
         self._adopt(ids)
         return tuple(await wait_ignoring_cancel(self._store.jobs(ids)))
 

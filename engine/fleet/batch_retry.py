@@ -12,10 +12,12 @@ from engine.domain.statuses import Reason
 from engine.fleet.expansion import stands_for_many
 
 
-def repeatable(batch: Batch, parents: Sequence[ParentJob], *, only_incomplete: bool) -> list[ParentJob]:
-    """Those whose requests can be repeated. Reads the disk.
+def repeatable(
+    batch: Batch, parents: Sequence[ParentJob], *, only_incomplete: bool
+) -> tuple[list[ParentJob], list[ParentJob]]:
+    """Those to repeat, and patterns that could not be listed: these cannot be repeated. Reads the disk.
 
-    Without patterns that could not be listed: a retry would also run on what the user had excluded.
+    For what a pattern leaves out is not on record: a retry would also run on that.
 
     Raises UsageError: the batch is not over, or nothing is left.
     """
@@ -27,13 +29,13 @@ def repeatable(batch: Batch, parents: Sequence[ParentJob], *, only_incomplete: b
     ]
     if not wanted:
         raise UsageError(name, "all of it is completed", "repeat all of it without --failed")
-    known = [parent for parent in wanted if not is_unlisted_pattern(parent)]
-    if not known:
-        raise UsageError(name, "nothing is left but patterns", "run them again")
-    return known
+    patterns = [parent for parent in wanted if _is_unlisted_pattern(parent)]
+    if len(patterns) == len(wanted):
+        raise UsageError(name, "nothing is left but patterns that could not be listed", "run them again")
+    return [parent for parent in wanted if parent not in patterns], patterns
 
 
-def is_unlisted_pattern(parent: ParentJob) -> bool:
+def _is_unlisted_pattern(parent: ParentJob) -> bool:
     """Whether a job stands for targets that could not be listed. Reads the disk."""
     never_began = all(child.reason is Reason.UNREACHABLE and not child.attempt for child in parent.children)
     return never_began and stands_for_many(TargetEntry(name=parent.target, url=parent.target))

@@ -86,7 +86,13 @@ def ended_line(job: ParentJob) -> str:
 
 
 def trouble_lines(job: ParentJob) -> Iterator[str]:
-    """Why a job failed: an error that several of its operations share is told once; then what to do."""
+    """Why a job failed, and what to do."""
+    yield from error_lines(job)
+    yield from (f"  {line}" for line in job_report.follow_up_lines(job))
+
+
+def error_lines(job: ParentJob) -> Iterator[str]:
+    """Why a job failed: an error that several of its operations share is told once."""
     operations_of: dict[str, list[str]] = {}
     for child in job.children:
         if child.error and child.status is Status.FAILED:
@@ -96,7 +102,6 @@ def trouble_lines(job: ParentJob) -> Iterator[str]:
         yield f"#{job.id} {named(job.target)} {outcome_of(job)}{which}: {plain(' '.join(error.split()))}"
     if not operations_of:
         yield report.summary(job)
-    yield from (f"  {line}" for line in job_report.follow_up_lines(job))
 
 
 def block(jobs: Sequence[ParentJob], at: int) -> list[Line]:

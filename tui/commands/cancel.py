@@ -1,4 +1,4 @@
-"""`dbtend cancel`: asks a job to end, or with --force ends it."""
+"""`dbtend cancel`: asks a job or a batch to end, or with --force ends a job."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from engine import Engine, JobId, ParentJob
+from engine import BatchId, Engine, JobId, ParentJob
 from engine.domain.errors import UsageError
 from engine.system.clock import now
-from tui.commands import output, report
+from tui.commands import batches, output, report
 from tui.commands.force import cancel_by_force
 from tui.commands.lookup import existing_store
 from tui.commands.settings import Settings, one_job
@@ -18,8 +18,10 @@ from tui.presentation.exit_codes import OK
 
 
 def cancel(args: argparse.Namespace, settings: Settings) -> int:
-    wanted = typed_values.job_id(one_job(args))
+    wanted = typed_values.job_or_batch_id(one_job(args))
     store = existing_store(settings.store, wanted)
+    if isinstance(wanted, BatchId):
+        return batches.cancel(wanted, args, settings)
     if args.force:
         return cancel_by_force(wanted, store, args, settings)
     if args.confirm is not None:

@@ -224,16 +224,20 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "name, status:, op:, batch:, since:, until:. All other words are text of an error or reason; one\n"
         "operation must have them all.",
     ),
-    "show": Command("JOB", "one job (42 or 42.2): steps, log, effects", _json_option, "dbtend show 42"),
+    "show": Command(
+        "JOB", "one job (42 or 42.2): steps, log, effects; or all jobs of a batch (b17)", _json_option,
+        "dbtend show 42",
+    ),
     "cancel": Command(
-        "JOB [--force]", "ask a job (42 or 42.2) to end safely", _cancel_options, "dbtend cancel 42",
+        "JOB [--force]", "ask a job (42 or 42.2) or a batch (b17) to end safely", _cancel_options, "dbtend cancel 42",
         "With --force, an operation that cannot be interrupted ends, too: dbtend kills its process, undoes what\n"
         "it has begun, and checks the database for damage. It asks first. Without a terminal, confirm it with\n"
         "the id of the operation that runs: dbtend cancel 42 --force --confirm 42.1",
     ),
     "retry": Command(
-        "JOB [--failed]", "run an earlier job again", _retry_options, "dbtend retry 42 --failed",
-        "The new job has the same request and options. A time limit starts again.",
+        "JOB [--failed]", "run an earlier job or batch again", _retry_options, "dbtend retry 42 --failed",
+        "The new job has the same request and options. A time limit starts again. Of a batch, --failed repeats\n"
+        "the jobs that did not complete.",
     ),
     "pin": Command("JOB", "keep a job in the history, whatever its age", _json_option, "dbtend pin 42"),
     "unpin": Command("JOB", "remove the pin of a job", _json_option, "dbtend unpin 42"),

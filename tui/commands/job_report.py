@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from engine import ChildJob, JobId, ParentJob, Status, Step, Trend
+from engine import BatchId, ChildJob, JobId, ParentJob, Status, Step, Trend
 from engine.domain.steps import LogLevel
 from tui.commands.naming import labelled
 from tui.commands.report import instructions, progress_text, summary
@@ -37,6 +37,8 @@ def job_lines(job: ParentJob, at: int, only: JobId | None = None) -> list[str]:
         f"  created  {local_time(job.created_at)}" + (f", retry of #{job.retry_of}" if job.retry_of else ""),
         f"  options  {plain(', '.join(format_options(job.request.options)))}",
     ]
+    if job.batch is not None:
+        lines.append(f"  batch    {BatchId(job.batch)}")
     if limit := limit_of(job):
         lines.append(f"  limit    {limit}")
     if job.pinned:

@@ -10,11 +10,11 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from engine import HistoryFilter, JobId, ParentJob, Trend
+from engine import BatchId, HistoryFilter, JobId, ParentJob, Trend
 from engine.domain.errors import DbtendError, JobNotFoundError, UsageError
 from engine.inspection import inspector
 from engine.system.clock import now
-from tui.commands import job_report, output, report
+from tui.commands import batches, job_report, output, report
 from tui.commands.notices import notices
 from tui.commands.settings import Settings, one_job
 from tui.commands.targets import target_entries
@@ -27,9 +27,8 @@ from tui.presentation.target_names import TargetName, has_part
 def existing_store(store: Path, wanted: object) -> Path:
     """Raises JobNotFoundError where there is no store, so that looking for `wanted` creates none."""
     if not store.exists():
-        raise JobNotFoundError(
-            f"job #{wanted}", "does not exist: nothing ran yet", "see dbtend --help for how to begin"
-        )
+        name = f"batch {wanted}" if isinstance(wanted, BatchId) else f"job #{wanted}"
+        raise JobNotFoundError(name, "does not exist: nothing ran yet", "see dbtend --help for how to begin")
     return store
 
 
@@ -98,8 +97,10 @@ async def _page(
 
 
 def show(args: argparse.Namespace, settings: Settings) -> int:
-    wanted = typed_values.job_id(one_job(args))
+    wanted = typed_values.job_or_batch_id(one_job(args))
     existing_store(settings.store, wanted)
+    if isinstance(wanted, BatchId):
+        return batches.show(wanted, args, settings)
     job, trends, said = asyncio.run(_job(settings, wanted, with_trends=not args.json))
     if args.json:
         form = json_format.job(job, with_log=True)

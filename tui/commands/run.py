@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from engine import Engine, OnDuplicate, ParentJob, Request
+from engine import Batch, BatchId, Engine, OnDuplicate, ParentJob, Request
 from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, UnlistedTargets
 from engine.domain.errors import StoreError, UsageError
 from engine.domain.frozen import frozen
+from engine.fleet.batch_retry import repeatable
 from engine.inspection import inspector
 from engine.submission.retry import retry_request
 from engine.system.clock import now
@@ -21,6 +22,7 @@ from tui.commands.batch_views import QuietView, trouble_lines, view_of_many
 from tui.commands.confirmation import confirmed
 from tui.commands.foreground import Foreground, Submit, carry_out
 from tui.commands.lookup import existing_store
+from tui.commands.naming import named
 from tui.commands.passwords import ask_for_missing
 from tui.commands.server_wait import wait_for_servers
 from tui.commands.settings import Settings, one_job, requests
@@ -70,6 +72,9 @@ def _batch_options(args: argparse.Namespace) -> BatchOptions:
 
 
 def retry(args: argparse.Namespace, settings: Settings) -> int:
+    wanted = typed_values.job_or_batch_id(one_job(args))
+    if isinstance(wanted, BatchId):
+        return _retry_batch(wanted, args, settings)
     job = typed_values.parent_id(one_job(args))
     existing_store(settings.store, job)
     earlier = asyncio.run(_job(settings, job))
@@ -82,6 +87,31 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
         return [await engine.retry(job, only_incomplete=args.failed, confirmed=again.options.confirmed)]
 
     return _carried_out(submit, [earlier.target], args, settings)
+
+
+def _retry_batch(wanted: BatchId, args: argparse.Namespace, settings: Settings) -> int:
+    existing_store(settings.store, wanted)
+    batch, parents = asyncio.run(_batch(settings, wanted))
+    repeated, patterns = repeatable(batch, parents, only_incomplete=args.failed)
+    for parent in patterns:
+        output.notice(f"{named(parent.target)} is not repeated: what it stands for could not be listed; run it again")
+    once_more = [
+        retry_request(parent, only_incomplete=args.failed, confirmed="confirmed" in args) for parent in repeated
+    ]
+    targets = [request.target for request in once_more]
+    wait_for_servers(once_more)
+    ask_for_missing(targets)
+    is_confirmed = any(request.options.confirmed for request in confirmed(once_more))
+
+    async def submit(engine: Engine) -> Sequence[ParentJob]:
+        return await engine.retry_batch(wanted.number, only_incomplete=args.failed, confirmed=is_confirmed)
+
+    return _carried_out(submit, targets, args, settings, many=True)
+
+
+async def _batch(settings: Settings, wanted: BatchId) -> tuple[Batch, Sequence[ParentJob]]:
+    async with settings.engine() as engine:
+        return await engine.batch(wanted.number), await engine.batch_jobs(wanted.number)
 
 
 async def _job(settings: Settings, job: int) -> ParentJob:

@@ -11,6 +11,7 @@ from typing import Any
 from engine import (
     Advice,
     Attempt,
+    Batch,
     ChildJob,
     Level,
     LogLine,
@@ -21,6 +22,7 @@ from engine import (
     Plan,
     PlannedStep,
     Progress,
+    Status,
     Step,
     WorkerProcess,
 )
@@ -51,6 +53,18 @@ def job(parent: ParentJob, *, with_log: bool = False) -> Json:
         "pinned": parent.pinned,
         "options": _options(parent.request.options),
         "children": [child(c, with_log=with_log) for c in parent.children],
+    }
+
+
+def batch(batch: Batch) -> Json:
+    return {
+        "batch": batch.id,
+        "created_at": rfc3339(batch.created_at),
+        "retry_of": batch.retry_of,
+        "max_failures": batch.options.max_failures,
+        "canary": batch.options.canary,
+        "max_per_host": batch.options.max_per_host,
+        "counts": {status.value: batch.counts.get(status, 0) for status in Status if status is not Status.SKIPPED},
     }
 
 
