@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine import Options, ParentJob
+from engine import BatchId, Options, ParentJob
 from engine.domain.humanize import span
 from tui.presentation.text import local_time
 
@@ -23,8 +23,10 @@ def time_parts(parent: ParentJob) -> list[str]:
 
 
 def origin_parts(parent: ParentJob) -> list[str]:
-    """`retry of #41`, `pinned`."""
-    return [*([f"retry of #{parent.retry_of}"] if parent.retry_of else []), *(["pinned"] if parent.pinned else [])]
+    """`retry of #41`, `batch b17`, `pinned`."""
+    parts = [f"retry of #{parent.retry_of}"] if parent.retry_of else []
+    parts += [f"batch {BatchId(parent.batch)}"] if parent.batch else []
+    return [*parts, "pinned"] if parent.pinned else parts
 
 
 def limit_text(options: Options, deadline_at: int, beside: int) -> str:
