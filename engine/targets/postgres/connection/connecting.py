@@ -52,15 +52,10 @@ class Server:
     is_superuser: bool
     is_standby: bool
     reads_only: bool
-    may_signal: bool
     started: str
     """Start time of the server; it changes with a restart."""
     is_pooled: bool = False
     """Whether a pooler is in between."""
-
-    @property
-    def major(self) -> int:
-        return self.version // 10_000
 
     @property
     def key(self) -> str:
@@ -72,14 +67,13 @@ SELECT current_setting('server_version_num')::int, current_setting('server_versi
     current_database()::text, (SELECT oid::int8 FROM pg_database WHERE datname = current_database()),
     (SELECT system_identifier::text FROM pg_control_system()), current_user::text,
     (SELECT rolsuper FROM pg_roles WHERE rolname = current_user), pg_is_in_recovery(),
-    current_setting('default_transaction_read_only') = 'on', pg_has_role(current_user, 'pg_signal_backend', 'USAGE'),
-    pg_postmaster_start_time()::text
+    current_setting('default_transaction_read_only') = 'on', pg_postmaster_start_time()::text
 """
 _READ_BACK: Final = """
 SELECT pg_backend_pid(), current_setting('statement_timeout'), current_setting('lock_timeout'),
     current_setting('search_path')
 """
-_ROW_OF_WHO: Final[Shape] = (int, str, int, str, int, str | None, str, bool, bool, bool, bool, str)
+_ROW_OF_WHO: Final[Shape] = (int, str, int, str, int, str | None, str, bool, bool, bool, str)
 _VERSIONS: Final = range(90_000, 1_000_000)
 """Of anything that could be PostgreSQL."""
 

@@ -37,10 +37,6 @@ class Reader:
         self._reopen = reopen
         self._turn = asyncio.Lock()
 
-    def on(self, connection: Connection, server: Server) -> Reader:
-        """A reader on another connection to the same database."""
-        return Reader(connection, server, self.what, self._reopen)
-
     async def close(self) -> None:
         await self.connection.close()
 
