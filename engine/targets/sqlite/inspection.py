@@ -40,7 +40,7 @@ class SqliteInspection:
         self._database = database
         self._as_opened = (ROLLED_BACK,) if database.rolled_back else ()
         self._path = database.file.path
-        self._reader = Reader(database.connection.aio, database.file, database.lock_timeout, database.blockers)
+        self._reader = Reader(database)
         self.measured: Measurement | None = None
 
     async def info(self) -> TargetInfo:

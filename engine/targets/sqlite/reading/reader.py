@@ -17,28 +17,23 @@ from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.page_cache import is_cold
 
 if TYPE_CHECKING:
-    import aiosqlite
-
     from engine.domain.errors import TargetError
+    from engine.targets.sqlite.connection.open_database import OpenDatabase
     from engine.targets.sqlite.reading import renumbering
     from engine.targets.sqlite.reading.renumbering import Renumbering
-    from engine.targets.sqlite.system.blockers import BlockerFinder
-    from engine.targets.sqlite.system.opened_file import OpenedFile
 else:
     renumbering = lazy("engine.targets.sqlite.reading.renumbering", "only VACUUM needs it")
 
 
 class Reader:
-    """Reads the database `opened` through `connection`. Every method raises TargetError if a read fails."""
+    """Reads an open database. Every method raises TargetError if a read fails."""
 
-    def __init__(
-        self, connection: aiosqlite.Connection, opened: OpenedFile, lock_timeout: float, blockers: BlockerFinder
-    ) -> None:
-        self.connection = connection
-        self.opened = opened
-        self.path = opened.path
-        self.blockers = blockers
-        self.lock_timeout = lock_timeout
+    def __init__(self, database: OpenDatabase) -> None:
+        self.connection = database.connection.aio
+        self.opened = database.file
+        self.path = database.file.path
+        self.blockers = database.blockers
+        self.lock_timeout = database.lock_timeout
         """Seconds that each look waits for a lock,"""
         self.cancel: asyncio.Event | None = None
         """unless this is set before."""

@@ -58,7 +58,7 @@ class SqliteOperation:
         self._blockers = database.blockers
         self._planned_by = planned_by
         self._state_read = state_read
-        self._reader = Reader(database.connection.aio, database.file, database.lock_timeout, database.blockers)
+        self._reader = Reader(database)
         self._effects = Effects(self._reader, plan.operation)
         self._throttle = Throttle(self._path)
         self._ahead = Readahead(self._path)
