@@ -8,6 +8,7 @@ import pytest
 from engine.domain.errors import (
     PasswordNeededError,
     ServerStartingError,
+    ServerTimeoutError,
     ServerUnavailableError,
     TargetError,
     TargetRefusedError,
@@ -135,7 +136,7 @@ async def test_a_role_that_may_only_read_is_refused_but_may_look(database: Datab
         ("fe_sendauth: no password supplied", PasswordNeededError, "asks for a password"),
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', TargetUnavailableError, "pg_hba.conf has no entry"),
         ("FATAL:  the database system is starting up", ServerStartingError, "not up yet"),
-        ("connection timeout expired", ServerUnavailableError, "does not answer"),
+        ("connection timeout expired", ServerTimeoutError, "does not answer"),
         ("FATAL:  etwas ganz anderes", ServerUnavailableError, "etwas ganz anderes"),
     ],
 )
