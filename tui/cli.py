@@ -83,11 +83,11 @@ def main(argv: Sequence[str]) -> int:
     except Exception as error:
         if debug:
             output.print_traceback()
-        output.error(_in_words(error), as_json=as_json)
+        output.error(_as_dbtend_error(error), as_json=as_json)
         return error_code(error) if isinstance(error, DbtendError) else FAILED
 
 
-def _in_words(error: Exception) -> DbtendError:
+def _as_dbtend_error(error: Exception) -> DbtendError:
     if isinstance(error, DbtendError):
         return error
     why = plain(f"{type(error).__name__}: {error}")
@@ -96,8 +96,8 @@ def _in_words(error: Exception) -> DbtendError:
 
 def _refuse_to_change(args: argparse.Namespace) -> None:
     """Raise ReadOnlyError where the command would change something: it does not even begin."""
-    only_tells = args.command is None or args.command in _ONLY_TELL
-    if only_tells or (args.command == "prune" and args.dry_run):
+    is_read_only_command = args.command is None or args.command in _ONLY_TELL
+    if is_read_only_command or (args.command == "prune" and args.dry_run):
         return
     why = "would change something, and this is read-only"
     raise ReadOnlyError(f"dbtend {args.command}", why, "leave out --read-only, and unset DBTEND_READ_ONLY")

@@ -81,8 +81,8 @@ def _describe_abort(
     """The error of an operation that could not continue."""
     names = listed(list(dict.fromkeys(filter(None, (object_name(step.object) for step in not_begun)))))
     left = f"{len(not_begun):,} of {counted(planned, 'step')} not begun" if not_begun else ""
-    said = "; ".join(filter(None, (stop_reason, ": ".join(filter(None, (left, names))))))
-    return f"{said}. {describe_failures(failed, planned)}" if failed else said
+    text = "; ".join(filter(None, (stop_reason, ": ".join(filter(None, (left, names))))))
+    return f"{text}. {describe_failures(failed, planned)}" if failed else text
 
 
 def partial_outcome(results: Sequence[StepOutcome], planned: int) -> tuple[Status, str | None]:
@@ -104,8 +104,8 @@ def describe_cancelled(results: Sequence[StepOutcome], planned: int) -> str | No
     if not all(step.lost_without_next for step in done):
         return f"{how_far}; the completed steps stay"
     left = {result.left: None for _, result in results if result.status is Status.CANCELLED}
-    if said := "; ".join(filter(None, left)):
-        return said
+    if text := "; ".join(filter(None, left)):
+        return text
     if done:
         return f"{how_far}; nothing of it stays"
     return None if left else NOT_BEGUN
@@ -123,10 +123,10 @@ def describe_failures(failed: Sequence[StepOutcome], planned: int) -> str:
         else:
             objects.setdefault(result.error or "failed", []).append(object_name(step.object))
     parts = {error: listed(list(filter(None, names))) for error, names in objects.items()}
-    told = [f"{names}: {error}" if names else error for error, names in list(parts.items())[:_MOST_REASONS]]
+    phrases = [f"{names}: {error}" if names else error for error, names in list(parts.items())[:_MOST_REASONS]]
     if others := list(filter(None, (name for names in list(objects.values())[_MOST_REASONS:] for name in names))):
-        told.append(f"{listed(others)} failed, too")
-    details = "; ".join(told)
+        phrases.append(f"{listed(others)} failed, too")
+    details = "; ".join(phrases)
     number = sum(map(len, objects.values()))
     failures = f"{details}; {number} of {planned} steps failed" if objects else ""
     return ". Found: ".join(filter(None, [failures, describe_findings(finds)]))

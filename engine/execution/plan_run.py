@@ -157,8 +157,10 @@ class PlanRun:
         try:
             after = {**await self._planned.facts(self._cancel), **reporter.waited}
         except TargetError as error:  # the work is done even if reading the facts fails
-            told = undropped or any(result.status is Status.FAILED or result.warnings for result in results.values())
-            if not told:
+            reported = undropped or any(
+                result.status is Status.FAILED or result.warnings for result in results.values()
+            )
+            if not reported:
                 warnings.append(str(error))  # unless a step has reported a problem already
             reporter.log(LogLevel.WARNING, str(error))
         return child_outcome(

@@ -35,15 +35,15 @@ async def recover(
     describe_missing_effect = (
         f"what it had finished stays done ({listed(kept)}), the rest" if kept else "what it had not finished"
     )
-    said = [
+    texts = [
         f"{describe_missing_effect} {looked.unfinished}, {'and' if looked.is_well else 'but'} {looked.found}",
         *settled,
     ]
     if writes:
         followed, missing = await _finish(session, claim, options, reporter, kept, damaged=looked.is_damaged)
-        said += [f"{listed(followed)} has run since"] if followed else []
-        said, warnings = [*said, *missing], [*warnings, *missing]
-    return replace(recovery_outcome(claim, "; ".join(said)), warnings=tuple(warnings), after=await _facts(session))
+        texts += [f"{listed(followed)} has run since"] if followed else []
+        texts, warnings = [*texts, *missing], [*warnings, *missing]
+    return replace(recovery_outcome(claim, "; ".join(texts)), warnings=tuple(warnings), after=await _facts(session))
 
 
 async def _finish(

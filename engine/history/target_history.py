@@ -184,13 +184,13 @@ def _found(job: ParentJob, check: ChildJob, facts: Facts, findings: int) -> Chec
         return None
     orphans = facts.get("orphans")
     # A check that stopped at damage stops there the next time, too.
-    all_there_is = facts.get("complete") is True or facts.get("damage") is not None or findings >= MAX_FINDINGS
+    is_whole = facts.get("complete") is True or facts.get("damage") is not None or findings >= MAX_FINDINGS
     return CheckFinding(
         job=job.id,
         at=check.finished_at,
         findings=findings,
         orphans=orphans if isinstance(orphans, int) else 0,
-        is_all=all_there_is
+        is_all=is_whole
         and facts.get("level") == CheckLevel.FULL
         and covers_whole_database(Operation.CHECK, job.request.options),
     )
@@ -200,8 +200,8 @@ def _broken_rule(facts: Facts, findings: int) -> str | None:
     """Old checks stored the number of findings only."""
     if "broken_rule" in facts:
         return _text(facts["broken_rule"])
-    told = facts.get("damaged_indexes") or facts.get("damage") is not None
-    return None if told or not findings else counted(findings, "finding")
+    is_located = facts.get("damaged_indexes") or facts.get("damage") is not None
+    return None if is_located or not findings else counted(findings, "finding")
 
 
 def still_damaged(damaged: dict[str, JobId], jobs: Sequence[ParentJob]) -> Iterator[str]:

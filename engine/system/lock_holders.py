@@ -128,10 +128,10 @@ def locked_by(path: str) -> str:
 
 def format_holders(holders: Sequence[Holder]) -> str:
     """`process 4711 (python3 app.py) reads it and process 12 (sqlite3) has it open`; "" without holders."""
-    said = [f"{_name(holder)} {holder.lock}" for holder in holders[:_NAMED_HOLDERS]]
-    if more := len(holders) - len(said):
-        said.append(f"{more} more {'process uses' if more == 1 else 'processes use'} it")
-    return _joined(said)
+    texts = [f"{_name(holder)} {holder.lock}" for holder in holders[:_NAMED_HOLDERS]]
+    if more := len(holders) - len(texts):
+        texts.append(f"{more} more {'process uses' if more == 1 else 'processes use'} it")
+    return _joined(texts)
 
 
 def format_holder_names(holders: Sequence[Holder]) -> str:

@@ -179,13 +179,13 @@ def _exposed(path: str | Path, status: os.stat_result, *, is_above: bool) -> Exp
         return Exposure(str(path), f"belongs to {owner}, who could change what dbtend runs", f"run dbtend as {owner}")
     if is_above and status.st_mode & stat.S_ISVTX:
         return None
-    if others := _who_may_write(status):
+    if others := _possible_writers(status):
         why = f"can be written by {' and '.join(others.values())}, who could change what dbtend runs"
         return Exposure(str(path), why, f"chmod {''.join(others)}-w {shlex.quote(str(path))}")
     return None
 
 
-def _who_may_write(status: os.stat_result) -> dict[str, str]:
+def _possible_writers(status: os.stat_result) -> dict[str, str]:
     """Other users with write access, by their chmod letter."""
     others = {}
     if status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid):

@@ -23,7 +23,7 @@ class QuietView:
     """Nothing until all is over."""
 
     interval: float | None = None
-    tells_errors = False
+    prints_errors = False
 
     def show(self, jobs: Sequence[ParentJob]) -> None:
         pass
@@ -36,7 +36,7 @@ class LineView:
     """One line for each target that is done."""
 
     interval: float | None = None
-    tells_errors = False
+    prints_errors = False
 
     def __init__(self) -> None:
         self._told: set[int] = set()
@@ -55,7 +55,7 @@ class BlockView:
     """A block of lines redrawn in place, at most four times a second; it goes when all is over."""
 
     interval: float | None = 0.25
-    tells_errors = False
+    prints_errors = False
 
     def __init__(self) -> None:
         self._drawn: list[str] = []

@@ -55,7 +55,7 @@ def completion_script(shell: str) -> str:
     """What `shell` has to read, so that it completes dbtend."""
     parser = whole_parser()
     for action in _actions(parser):
-        _say_what_it_takes(action)
+        _set_choices(action)
     return str(shtab.complete(parser, shell, preamble=_PREAMBLE.get(shell, ""))) + "\n"
 
 
@@ -68,7 +68,7 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
             yield action
 
 
-def _say_what_it_takes(action: Any) -> None:
+def _set_choices(action: Any) -> None:
     """An action's metavar says what its values are: targets, files, or one of several words."""
     metavar = action.metavar or ""
     if metavar == "TARGET":

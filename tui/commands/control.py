@@ -21,9 +21,9 @@ def pause(args: argparse.Namespace, settings: Settings) -> int:
     if args.json:
         output.document(json_format.pause(now_paused))
     elif was_paused:
-        output.line(f"already {paused(was_paused)}: {_going_on(running)}")
+        output.line(f"already {paused(was_paused)}: {_running_text(running)}")
     else:
-        output.line(f"paused: nothing new starts until dbtend resume, {_going_on(running)}")
+        output.line(f"paused: nothing new starts until dbtend resume, {_running_text(running)}")
     return OK
 
 
@@ -36,7 +36,7 @@ async def _pause(store: Path) -> tuple[Pause | None, Pause | None, int]:
         return was_paused, await engine.paused(), running
 
 
-def _going_on(running: int) -> str:
+def _running_text(running: int) -> str:
     return f"{counted(running, 'job')} {'runs' if running == 1 else 'run'} on" if running else "nothing runs"
 
 

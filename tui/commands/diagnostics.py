@@ -147,13 +147,13 @@ def _workers(alive: Sequence[WorkerProcess], open_jobs: int, max_running: int) -
         return Check(Level.WARN, "workers", found, "start one: dbtend worker")
     of_runs = sum(not process.serves_all for process in alive)
     pools = sorted({process.pool for process in alive if process.serves_all and process.pool is not None})
-    said = [
+    texts = [
         f"{counted(len(alive), 'process')} alive",
         *(f"pool {pool}" for pool in pools),
         *([f"{of_runs} of them for one run only"] if of_runs else []),
         f"{counted(sum(len(process.running) for process in alive), 'job')} running (workers = {max_running})",
     ]
-    return Check(Level.OK, "workers", ", ".join(said))
+    return Check(Level.OK, "workers", ", ".join(texts))
 
 
 def _stalled(process: WorkerProcess) -> Check:

@@ -27,7 +27,7 @@ CANCEL_PAUSE = 1.0
 """and so many seconds are between two."""
 
 
-async def end_when_asked(
+async def end_on_signal(
     stop: Stop,
     engine: Engine,
     workers: RunWorkers,
@@ -47,14 +47,14 @@ async def end_when_asked(
     """
     await stop.asked.wait()
     if stop.by_person:
-        await _cancel(engine, await _nobody_elses(engine, workers, ids, own), Reason.CANCELLED_BY_USER, announce)
+        await _cancel(engine, await _unattended_jobs(engine, workers, ids, own), Reason.CANCELLED_BY_USER, announce)
         return
     await _let_run(engine, workers, grace, announce)
     if not is_served(store):
-        await _cancel_what_is_left(engine, await _nobody_elses(engine, workers, ids, own), announce)
+        await _cancel_remaining(engine, await _unattended_jobs(engine, workers, ids, own), announce)
 
 
-async def _nobody_elses(
+async def _unattended_jobs(
     engine: Engine, workers: RunWorkers, ids: Collection[int], own: Collection[int]
 ) -> Collection[int]:
     """Where no other process lives that carries out jobs, those that were asked for elsewhere are left by the dead."""
@@ -65,7 +65,7 @@ async def _nobody_elses(
 async def hand_over(engine: Engine, store: Path, own: Collection[int], announce: Announce) -> None:
     """After running jobs were handed back: leave them to a worker process, unless that has ended by now."""
     if not is_served(store):
-        for job in await _cancel_what_is_left(engine, own, announce):
+        for job in await _cancel_remaining(engine, own, announce):
             announce(
                 f"{_name(job)} is still open, and the next worker process carries it out:"
                 f" dbtend cancel {job.id} prevents that"
@@ -79,7 +79,7 @@ async def _let_run(engine: Engine, workers: RunWorkers, grace: float, announce: 
     changes = engine.changes()
     workers.drain()
     if grace and (running := await run_by(engine, workers)):
-        announce(f"waiting up to {grace:g} s for {', '.join(await in_words(engine, running))}")
+        announce(f"waiting up to {grace:g} s for {', '.join(await as_text(engine, running))}")
     with suppress(TimeoutError):
         async with asyncio.timeout(grace):
             while await run_by(engine, workers):
@@ -91,7 +91,7 @@ async def run_by(engine: Engine, workers: RunWorkers) -> list[JobId]:
     return [job for process in await engine.workers() if workers.include(process) for job in process.running]
 
 
-async def in_words(engine: Engine, running: Collection[JobId]) -> list[str]:
+async def as_text(engine: Engine, running: Collection[JobId]) -> list[str]:
     """`#1.1 sales.db vacuum` for each."""
     jobs = {job.id: job for job in await engine.jobs({job.parent for job in running})}
     return [_operation(jobs[job.parent], job) for job in running]
@@ -102,25 +102,27 @@ def _operation(parent: ParentJob, job: JobId) -> str:
     return f"#{job} {named(parent.target)} {operation}"
 
 
-async def _cancel_what_is_left(engine: Engine, own: Collection[int], announce: Announce) -> list[ParentJob]:
+async def _cancel_remaining(engine: Engine, own: Collection[int], announce: Announce) -> list[ParentJob]:
     """Those that could not be cancelled."""
     why = "there is no worker process to go on with it"
     left = await _left(engine, own)
     ids = [
         job.id
         for job in left
-        if await _insist(engine, job, Reason.SHUTDOWN, announce, f"{why} (dbtend retry {job.id} runs it again)")
+        if await _keep_cancelling(
+            engine, job, Reason.SHUTDOWN, announce, f"{why} (dbtend retry {job.id} runs it again)"
+        )
     ]
-    await first_of(engine.wait(ids), _look_after_nothing(engine, ids))
+    await first_of(engine.wait(ids), _skip_recovery(engine, ids))
     return [job for job in left if job.id not in ids]
 
 
 async def _cancel(engine: Engine, ids: Collection[int], reason: Reason, announce: Announce) -> None:
-    cancelled = [job.id for job in await engine.jobs(ids) if await _insist(engine, job, reason, announce)]
+    cancelled = [job.id for job in await engine.jobs(ids) if await _keep_cancelling(engine, job, reason, announce)]
     await engine.wait(cancelled)
 
 
-async def _look_after_nothing(engine: Engine, ids: Collection[int]) -> None:
+async def _skip_recovery(engine: Engine, ids: Collection[int]) -> None:
     """If another process dies now, perhaps none is left to recover its database: do not wait for that."""
     changes = engine.changes()
     while True:
@@ -130,10 +132,10 @@ async def _look_after_nothing(engine: Engine, ids: Collection[int]) -> None:
         await anext(changes)
 
 
-async def _insist(engine: Engine, job: ParentJob, reason: Reason, announce: Announce, why: str = "") -> bool:
+async def _keep_cancelling(engine: Engine, job: ParentJob, reason: Reason, announce: Announce, why: str = "") -> bool:
     """Cancel, even if another process locks the store for long; returns whether that worked. `why`: announced."""
 
-    def tell_why() -> None:
+    def announce_why() -> None:
         if why:
             announce(f"{_name(job)}: cancelling, {why}")
 
@@ -144,10 +146,10 @@ async def _insist(engine: Engine, job: ParentJob, reason: Reason, announce: Anno
             announce(f"{_name(job)} cannot be cancelled yet: {error}")
             await asyncio.sleep(CANCEL_PAUSE)
         except asyncio.CancelledError:  # the jobs have ended, so no one waits here any more
-            tell_why()
+            announce_why()
             raise
         else:
-            tell_why()
+            announce_why()
             return True
     return False
 

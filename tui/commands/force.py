@@ -68,12 +68,12 @@ async def _end(store: Path, wanted: JobId, found: ForceCancel, worker: DetachedW
         output.notice(f"process {found.pid} was killed: waiting until its database has been looked after")
         if found.others:
             output.notice(killed_with_it(found))
-        await first_of(_until_over(engine, found.job), _see_to_a_worker(engine, found, worker))
+        await first_of(_wait_until_finished(engine, found.job), _see_to_a_worker(engine, found, worker))
         job = await engine.job(found.job.parent)
         return job, _child(job, found.job)
 
 
-async def _until_over(engine: Engine, job: JobId) -> None:
+async def _wait_until_finished(engine: Engine, job: JobId) -> None:
     changes = engine.changes()
     while not _child(await engine.job(job.parent), job).status.is_final:
         await anext(changes)

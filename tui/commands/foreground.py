@@ -12,7 +12,7 @@ from engine import Change, Engine, Lagged, ParentJob, Retention
 from engine.domain.errors import StoreError
 from engine.domain.frozen import frozen
 from engine.system.clock import now
-from tui.commands.ending import Announce, end_when_asked, hand_over, in_words, run_by
+from tui.commands.ending import Announce, as_text, end_on_signal, hand_over, run_by
 from tui.commands.views import View
 from tui.commands.waiting import Waiting
 from tui.presentation.exit_codes import CANCELLED, exit_code
@@ -75,7 +75,7 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
             say = _each_once(view.announce)
             await first_of(
                 _show_until_over(engine, ids, changes, view, max_running=how.max_running),
-                end_when_asked(stop, engine, workers, how.store, ids, own, how.grace, say),
+                end_on_signal(stop, engine, workers, how.store, ids, own, how.grace, say),
                 asyncio.wait({ended}),
             )
             failure = (ended.result() or _ENDED) if ended.done() else None
@@ -111,11 +111,11 @@ async def _submit(
 
 
 def _each_once(announce: Announce) -> Announce:
-    told = set[str]()
+    reported = set[str]()
 
     def say(text: str) -> None:
-        if text not in told:
-            told.add(text)
+        if text not in reported:
+            reported.add(text)
             announce(text)
 
     return say
@@ -130,7 +130,7 @@ async def _until_ended(
         running = [] if ended.done() else await run_by(engine, workers)
         if not running:
             return
-        still = ", ".join(await in_words(engine, running))
+        still = ", ".join(await as_text(engine, running))
         announce(f"waiting for {still}, which cannot stop yet; once more to leave at once")
 
 

@@ -101,14 +101,14 @@ def finding_lines(child: ChildJob, most: int | None = None) -> Iterator[str]:
 
 def follow_up_lines(job: ParentJob) -> Iterator[str]:
     """The first findings of its checks, and what to do about how its operations ended."""
-    said: set[str] = set()
+    shown_hints: set[str] = set()
     for child in job.children:
         yield from finding_lines(child, most=FIRST_FINDINGS)
         is_failed = child.status is Status.FAILED
         what_to_do = plain(advice(child, instructions(child.id)) if is_failed else remedy(child))
-        if what_to_do and what_to_do not in said:
+        if what_to_do and what_to_do not in shown_hints:
             yield what_to_do
-        said.add(what_to_do)
+        shown_hints.add(what_to_do)
 
 
 def _log_lines(child: ChildJob, attempt: int) -> Iterator[str]:

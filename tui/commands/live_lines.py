@@ -53,7 +53,7 @@ def frame(jobs: Sequence[ParentJob], at: int, width: int) -> list[Line]:
         for child in job.children:
             lines.append((status_shown(child), _child_line(child, at, max(names, 9), width)))
             if is_waiting(child):
-                lines += [(status_shown(child), f"{_INDENT}{said}") for said in _wait_lines(child, width)]
+                lines += [(status_shown(child), f"{_INDENT}{text}") for text in _wait_lines(child, width)]
     return lines
 
 

@@ -34,10 +34,10 @@ def existing_store(store: Path, wanted: object) -> Path:
 
 def history(args: argparse.Namespace, settings: Settings) -> int:
     jobs: list[ParentJob] = []
-    said: list[str] = []
+    messages: list[str] = []
     where = _filter(args, settings)
     if settings.store.exists():
-        jobs, said = asyncio.run(_page(settings, where, args, with_steps=args.json))
+        jobs, messages = asyncio.run(_page(settings, where, args, with_steps=args.json))
     if args.json:
         output.document({"jobs": [json_format.job(job) for job in jobs]})
     elif jobs:
@@ -49,7 +49,7 @@ def history(args: argparse.Namespace, settings: Settings) -> int:
         meant = f" (words alone are looked for in errors; did you mean {better}?)" if better else ""
         there = settings.store.exists()
         output.notice(f"no job matches{meant}" if there else f"there is no store yet: {settings.store}")
-    for sentence in said:
+    for sentence in messages:
         output.notice(sentence)
     return OK
 
@@ -101,7 +101,7 @@ def show(args: argparse.Namespace, settings: Settings) -> int:
     existing_store(settings.store, wanted)
     if isinstance(wanted, BatchId):
         return batches.show(wanted, args, settings)
-    job, trends, said = asyncio.run(_job(settings, wanted, with_trends=not args.json))
+    job, trends, messages = asyncio.run(_job(settings, wanted, with_trends=not args.json))
     if args.json:
         form = json_format.job(job, with_log=True)
         if wanted.ordinal is not None:
@@ -111,7 +111,7 @@ def show(args: argparse.Namespace, settings: Settings) -> int:
         only = wanted if wanted.ordinal is not None else None
         lines = [*job_report.job_lines(job, now(), only), *job_report.trend_lines(trends, only, job)]
         output.line("\n".join(lines))
-    for sentence in said:
+    for sentence in messages:
         output.notice(sentence)
     return OK
 
@@ -122,10 +122,10 @@ async def _job(
     async with settings.engine() as engine:
         job = await engine.job(wanted.parent)
         trends = await engine.trend(job) if with_trends else ()
-        said = [] if job.status.is_final else await notices(engine)
+        messages = [] if job.status.is_final else await notices(engine)
     if wanted.ordinal is not None and wanted not in {child.id for child in job.children}:
         last = job.children[-1].id
         raise JobNotFoundError(
             f"job #{wanted}", "does not exist", f"the operations of this job are {job.id}.1 to {last}"
         )
-    return job, trends, said
+    return job, trends, messages

@@ -173,7 +173,7 @@ def _printing(*, as_json: bool, quiet: bool = False, many: bool = False) -> Prin
     if as_json:
         return Printing(SilentView(), _print_json)
     view: View = QuietView() if quiet else view_of_many() if many else view_for_stdout()
-    return Printing(view, _print_batch if many else partial(_print_each, short=view.tells_errors))
+    return Printing(view, _print_batch if many else partial(_print_each, short=view.prints_errors))
 
 
 def _in_foreground(how: Foreground, submit: Submit, printing: Printing) -> int:

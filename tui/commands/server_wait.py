@@ -36,12 +36,12 @@ async def _wait(request: Request) -> None:
     seconds, at = request.options.server.server_wait or 0.0, now()
     if (deadline := time_limits.deadline(request.options, at)) is not None:
         seconds = min(seconds, max(deadline - at, 0) / 1e6)
-    told = False
+    is_reported = False
 
     def tell(why: str, waits_for: WaitsFor = WaitsFor.SERVER) -> None:
-        nonlocal told
-        if not told:
-            told = True
+        nonlocal is_reported
+        if not is_reported:
+            is_reported = True
             output.notice(f"{named(request.target)}: waiting up to {span(seconds)}: {plain(why)}")
 
     await inspector.wait_for_server(request.target, seconds=seconds, waiting=tell)

@@ -24,7 +24,7 @@ _Wait = tuple[JobId, int, WaitsFor | None]
 class View(Protocol):
     interval: float | None
     """Seconds after which `show` is wanted even if nothing changed status; None: only then."""
-    tells_errors: bool
+    prints_errors: bool
     """Whether it tells them whole."""
 
     def show(self, jobs: Sequence[ParentJob]) -> None: ...
@@ -38,7 +38,7 @@ class SilentView:
     """For `--json`: the result is all there is."""
 
     interval: float | None = None
-    tells_errors = False
+    prints_errors = False
 
     def show(self, jobs: Sequence[ParentJob]) -> None:
         pass
@@ -51,7 +51,7 @@ class PlainView:
     """One line per event, appended; of what takes long now and then how far it is."""
 
     interval: float | None = 1.0
-    tells_errors = True
+    prints_errors = True
 
     def __init__(self) -> None:
         self._seen: dict[JobId, ChildJob] = {}
@@ -73,7 +73,7 @@ class Milestones:
     """Tells of every tenth that a child has got on, but never twice in half a minute: short work says nothing."""
 
     def __init__(self) -> None:
-        self._told: dict[tuple[JobId, int], tuple[int, int]] = {}
+        self._reported: dict[tuple[JobId, int], tuple[int, int]] = {}
 
     def reached(self, job: ParentJob, at: int) -> Iterator[str]:
         """A line for each child of `job` with news to report now."""
@@ -81,9 +81,9 @@ class Milestones:
             fraction, key = child.progress.fraction, (child.id, child.attempt)
             if child.status is not Status.RUNNING or fraction is None or child.started_at is None:
                 continue
-            tenth, told_at = self._told.get(key, (0, child.started_at))
-            if int(fraction * 10) > tenth and at - told_at >= _HALF_A_MINUTE:
-                self._told[key] = int(fraction * 10), at
+            tenth, reported_at = self._reported.get(key, (0, child.started_at))
+            if int(fraction * 10) > tenth and at - reported_at >= _HALF_A_MINUTE:
+                self._reported[key] = int(fraction * 10), at
                 yield report.progress_line(job, child, at)
 
 
@@ -92,7 +92,7 @@ class LockWaitTimer:
 
     def __init__(self) -> None:
         self._since: dict[_Wait, int] = {}
-        self._told: dict[_Wait, int] = {}
+        self._reported: dict[_Wait, int] = {}
 
     def begun(self, job: ParentJob, at: int) -> Iterator[str]:
         """A line for each waiting child of `job` whose wait was not reported yet."""
@@ -102,9 +102,9 @@ class LockWaitTimer:
                 self._since = {other: since for other, since in self._since.items() if other[0] != child.id}
                 continue
             since = self._since.setdefault(wait, at)
-            told = self._told.get(wait)
-            if at - since >= _A_SECOND and (told is None or (told < since and at - told >= _HALF_A_MINUTE)):
-                self._told[wait] = at
+            reported = self._reported.get(wait)
+            if at - since >= _A_SECOND and (reported is None or (reported < since and at - reported >= _HALF_A_MINUTE)):
+                self._reported[wait] = at
                 yield report.wait_line(job, child)
 
 
@@ -112,7 +112,7 @@ class LiveView:
     """A block of lines redrawn in place, at most four times a second; its last state stays."""
 
     interval: float | None = 0.25
-    tells_errors = False
+    prints_errors = False
 
     def __init__(self) -> None:
         self._drawn: list[str] = []

@@ -28,7 +28,7 @@ class Waiting:
         self._at_most = max_running
         self._announce = announce
         self._pause: Pause | None = None
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
 
     async def tell(self, jobs: Sequence[ParentJob]) -> None:
         """Report new reasons why `jobs` wait."""
@@ -36,12 +36,12 @@ class Waiting:
         if pause != self._pause:
             self._announce(nothing_starts(pause) if pause else "resumed: jobs start again")
             self._pause = pause
-        waiting = [job for job in jobs if job.status is Status.PENDING and job.id not in self._told]
+        waiting = [job for job in jobs if job.status is Status.PENDING and job.id not in self._reported]
         is_busy_with_them = len(jobs) > 1 and any(job.status is Status.RUNNING for job in jobs)
         if waiting and pause is None and not is_busy_with_them:
-            await self._tell_what_runs_before(waiting)
+            await self._report_blocking_jobs(waiting)
 
-    async def _tell_what_runs_before(self, waiting: Sequence[ParentJob]) -> None:
+    async def _report_blocking_jobs(self, waiting: Sequence[ParentJob]) -> None:
         workers = await self._engine.workers()
         alive = [worker for worker in workers if worker.alive]
         running = {job.parent for worker in alive for job in worker.running}
@@ -52,9 +52,9 @@ class Waiting:
                 continue
             if job.target in busy:
                 self._announce(f"{named(job.target)}: waits for job #{busy[job.target]}")
-                self._told.add(job.id)
+                self._reported.add(job.id)
             elif is_full:
                 self._announce(
                     f"#{job.id} {named(job.target)}: waiting: {self._at_most} of {self._at_most} workers busy"
                 )
-                self._told.add(job.id)
+                self._reported.add(job.id)

@@ -40,7 +40,7 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
     size = args.workers or config.defaults.workers
     max_running = max(size, config.defaults.workers)
     host = _Host(settings.store, args.idle_exit, grace, config.retention, max_running)
-    asyncio.run(_look_into(settings.store))
+    asyncio.run(_check_store(settings.store))
     _log_to_stderr()
     stand_by = partial(_stand_by, settings.store) if args.idle_exit is None else None
     with sole_pool(settings.store, stand_by=stand_by) as is_sole:
@@ -82,7 +82,7 @@ def _take_passwords() -> None:
         raise UsageError("--passwords-from-stdin", why, "leave it out") from None
 
 
-async def _look_into(store: Path) -> None:
+async def _check_store(store: Path) -> None:
     """So that a store that cannot be used is an error of this command, told once."""
     async with Engine.open(store):
         pass

@@ -18,14 +18,14 @@ from tui.presentation.text import local_time, plain
 
 
 def workers(args: argparse.Namespace, settings: Settings) -> int:
-    alive, jobs, said = asyncio.run(_alive(settings)) if settings.store.exists() else ([], {}, [])
+    alive, jobs, messages = asyncio.run(_alive(settings)) if settings.store.exists() else ([], {}, [])
     if args.json:
         output.document({"workers": [json_format.worker(process) for process in alive]})
     elif alive:
         output.line("\n".join(table(alive, jobs)))
     else:
         output.notice("no process carries out jobs of this store: dbtend worker starts one")
-    for sentence in said:
+    for sentence in messages:
         output.notice(sentence)
     return OK
 

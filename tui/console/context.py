@@ -101,7 +101,7 @@ class ConsoleContext:
         self.news: Signal[News] = Signal(app, "news")
         self.trouble: Signal[DbtendError] = Signal(app, "trouble")
         self.banner_changed: Signal[StatusBanner] = Signal(app, "banner")
-        self.feed = JobFeed(engine, self._tell_news, lambda error: self._publish_banner(), refresh=config.refresh)
+        self.feed = JobFeed(engine, self._publish_news, lambda error: self._publish_banner(), refresh=config.refresh)
         self.supervisor = WorkerSupervisor(
             engine,
             self.feed,
@@ -191,7 +191,7 @@ class ConsoleContext:
     def tell_error(self, error: DbtendError) -> None:
         self.tell(self.format_error(error), Role.FAILED)
 
-    def _tell_news(self, news: News) -> None:
+    def _publish_news(self, news: News) -> None:
         self.supervisor.update()
         self.news.publish(news)
         self._publish_banner()

@@ -50,9 +50,9 @@ class WaitingApp(ThemedApp[Engine]):
         yield OneLine(lambda width: footer_line(["quit"], width), id="footer")
 
     def on_mount(self) -> None:
-        self.run_worker(self._try_again(), name="try again")
+        self.run_worker(self._retry_open(), name="try again")
 
-    async def _try_again(self) -> None:
+    async def _retry_open(self) -> None:
         while True:
             for seconds_left in range(pause_before(self._tries), -1, -1):
                 self._seconds_left = seconds_left

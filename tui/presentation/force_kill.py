@@ -22,7 +22,7 @@ def consequences(found: ForceCancel, asked: JobId) -> str:
         sentences = [f"Process {found.pid} is checking the database. If it is killed, that check does not finish."]
     else:
         killed = f"Its process {found.pid} is killed"
-        sentences = [f"{killed}: {looked_after(found.target)}."]
+        sentences = [f"{killed}: {recovery_text(found.target)}."]
     if found.others:
         sentences.append(killed_with_it(found))
     if asked.ordinal is None:
@@ -30,7 +30,7 @@ def consequences(found: ForceCancel, asked: JobId) -> str:
     return " ".join(sentences)
 
 
-def looked_after(target: str) -> str:
+def recovery_text(target: str) -> str:
     """What crash recovery does after a process died."""
     if is_on_a_server(target):
         return "what still runs for it on the server is ended, and what it left is dropped"

@@ -17,7 +17,7 @@ from engine.domain.requests import SERVER_WAIT
 from engine.domain.steps import FINISHING, WaitsFor
 from tui.presentation.cancel_consequences import cannot_stop, will_complete
 from tui.presentation.effect_summary import error_of, found_damage, is_cut_short, remedy
-from tui.presentation.force_kill import looked_after
+from tui.presentation.force_kill import recovery_text
 from tui.presentation.job_status import is_waiting
 from tui.presentation.text import capitalized
 
@@ -133,7 +133,7 @@ def _cancelling(parent: ParentJob, child: ChildJob, how: Instructions) -> str:
     if child.recovering and child.status is Status.PENDING:
         return f"{lost}. The next worker checks the database; {how.skip_recovery} not to wait for that."
     if child.recovering:
-        return f"{lost}: {looked_after(parent.target)}."
+        return f"{lost}: {recovery_text(parent.target)}."
     by_force = f"{capitalized(how.force)} to kill its process."
     if cannot_stop(child):
         return f"Cancelling ({FINISHING}): it {will_complete(child)}. {by_force}"

@@ -64,7 +64,7 @@ class DetachedWorker:
         self._started_at = 0.0
         self._words: int | None = None
         """From which what the process tells can be read,"""
-        self._said = b""
+        self._output = b""
         """and what it has told: why it ended."""
         self._told: Mapping[str, str] = {}
         """The passwords that the process was started with."""
@@ -115,7 +115,7 @@ class DetachedWorker:
             os.close(self._words)
         self._words, words = os.pipe()
         os.set_blocking(self._words, False)  # another process that it has forked may live on
-        self._said = b""
+        self._output = b""
         try:
             return _start(self._store, self._options, secrets, words)
         finally:
@@ -131,10 +131,10 @@ class DetachedWorker:
         """Why the process ended, as far as it has told."""
         if self._words is not None:
             with suppress(BlockingIOError):
-                self._said += os.read(self._words, 65_536)
+                self._output += os.read(self._words, 65_536)
         with suppress(ValueError, KeyError, TypeError):
-            told = json.loads(self._said)["error"]
-            return StoreError("worker", told["message"], told["hint"])
+            error = json.loads(self._output)["error"]
+            return StoreError("worker", error["message"], error["hint"])
         return StoreError("worker", "it ended right after its start", f"see {_log(self._store)}")
 
     @property

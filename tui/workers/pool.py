@@ -52,9 +52,9 @@ class PoolProcess:
 
     def fail(self, error: Exception) -> int:
         """Tell the pool why this process cannot go on; the exit code to end with."""
-        said = error if isinstance(error, DbtendError) else SystemLimitError.of(error) or internal_error(error)
+        problem = error if isinstance(error, DbtendError) else SystemLimitError.of(error) or internal_error(error)
         with suppress(OSError):
-            os.write(self._words, json.dumps([said.what, said.why, said.hint]).encode())
+            os.write(self._words, json.dumps([problem.what, problem.why, problem.hint]).encode())
         is_transient = not isinstance(error, DbtendError) or (isinstance(error, StoreError) and error.is_transient)
         return FAILED if is_transient else CANNOT_WORK
 
@@ -70,13 +70,13 @@ class _Running:
     words: int
     """From which can be read what it tells the pool; their end is its end."""
     identity: WorkerIdentity | None
-    said: bytes = b""
+    output: bytes = b""
     started_at: float = field(default_factory=time.monotonic)
 
     def listen(self) -> bool:
         """Take what it tells, which is there; whether it goes on."""
         more = os.read(self.words, 65_536)
-        self.said += more
+        self.output += more
         return bool(more)
 
     def end(self) -> int:
@@ -148,11 +148,11 @@ class WorkerPool:
         with self._listening() as wake:
             log.info("%s with %s", self._doing, counted(self._size, "process"))
             self._to_start = dict.fromkeys(range(self._size), 0.0)
-            self._start_what_is_due()
+            self._start_due_processes()
             while self._processes or self._to_start:
                 self._wait_for_news(wake)
                 self._heed_signals(wake)
-                self._start_what_is_due()
+                self._start_due_processes()
         for end in self._alive:
             os.close(end)
 
@@ -164,31 +164,31 @@ class WorkerPool:
         words = {process.words: number for number, process in self._processes.items()}
         readable, _, _ = select.select([wake, *leash, *words], [], [], timeout)
         if self._leash in readable:
-            self._leave_nobody()
+            self._kill_all()
         for number in [words[descriptor] for descriptor in readable if descriptor in words]:
             if not self._processes[number].listen():
-                self._see_how_it_ended(number)
+                self._handle_exit(number)
 
     def _start(self, number: int) -> None:
         try:
-            heard, told = os.pipe()
+            read_end, write_end = os.pipe()
         except OSError as error:
             raise cannot_start(error) from error
         try:
             identity = self._identify() if self._identify else None
-            self._processes[number] = _Running(self._fork(number, identity, heard, told), heard, identity)
+            self._processes[number] = _Running(self._fork(number, identity, read_end, write_end), read_end, identity)
         except StoreError:
-            os.close(heard)
+            os.close(read_end)
             raise
         finally:
-            os.close(told)
+            os.close(write_end)
 
-    def _fork(self, number: int, identity: WorkerIdentity | None, heard: int, told: int) -> int:
-        process = PoolProcess(number, self._alive[0], identity, told)
+    def _fork(self, number: int, identity: WorkerIdentity | None, read_end: int, write_end: int) -> int:
+        process = PoolProcess(number, self._alive[0], identity, write_end)
         # Until it has its own ways with signals it must get none: it would take them for ours.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
-            return fork(lambda: self._begin(process, heard))
+            return fork(lambda: self._begin(process, read_end))
         except StoreError:
             if identity is not None:
                 identity.close()
@@ -196,22 +196,22 @@ class WorkerPool:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
-    def _begin(self, process: PoolProcess, heard: int) -> int:
+    def _begin(self, process: PoolProcess, read_end: int) -> int:
         os.setsid()
         signal.set_wakeup_fd(-1)
         for signal_number in STOP_SIGNALS:
             signal.signal(signal_number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         os.close(self._alive[1])
-        os.close(heard)
+        os.close(read_end)
         for other in self._processes.values():
             other.let_go()
         return self._work(process)
 
-    def _see_how_it_ended(self, number: int) -> None:
+    def _handle_exit(self, number: int) -> None:
         process = self._processes.pop(number)
         code = process.end()
-        was_ready, reason = process.said.startswith(_READY), process.said.removeprefix(_READY)
+        was_ready, reason = process.output.startswith(_READY), process.output.removeprefix(_READY)
         if reason:
             self.failure = StoreError(*json.loads(reason))
         if code == STOPPED:
@@ -231,7 +231,7 @@ class WorkerPool:
             return
         self._to_start[number] = time.monotonic() + (PAUSE if self._early_failures > 1 else 0)
 
-    def _start_what_is_due(self) -> None:
+    def _start_due_processes(self) -> None:
         for number in [number for number, due in self._to_start.items() if due <= time.monotonic()]:
             if self._to_start.pop(number, None) is None:
                 return  # another one could not be started: none is any more
@@ -257,7 +257,7 @@ class WorkerPool:
         for process in self._processes.values():
             os.kill(process.pid, number)
 
-    def _leave_nobody(self) -> None:
+    def _kill_all(self) -> None:
         for process in self._processes.values():
             os.kill(process.pid, signal.SIGKILL)
         os._exit(FAILED)

@@ -51,7 +51,7 @@ class Flag:
             os.close(self._write)
             self._write = -1
 
-    def only_look(self) -> None:
+    def close_write_end(self) -> None:
         """To be called in a process that was forked: it is not the one that sets it."""
         self.set()
 
@@ -112,23 +112,23 @@ class RunWorkers:
         Args:
             announce: gets their messages during the wait, each only once.
         """
-        loop, over, said = asyncio.get_running_loop(), asyncio.Event(), bytearray()
+        loop, over, received = asyncio.get_running_loop(), asyncio.Event(), bytearray()
         failure: StoreError | None = None
         announced = ""
 
         def listen() -> None:
             nonlocal failure, announced
             more = os.read(self._reports, 65_536)
-            said.extend(more)
-            *whole, rest = said.split(b"\n")
-            said[:] = rest
-            for told in map(json.loads, whole):
-                if isinstance(told, str):
-                    if told != announced:
-                        announce(told)
-                    announced = told
+            received.extend(more)
+            *whole, rest = received.split(b"\n")
+            received[:] = rest
+            for message in map(json.loads, whole):
+                if isinstance(message, str):
+                    if message != announced:
+                        announce(message)
+                    announced = message
                 else:
-                    failure = StoreError(*told) if told else _CRASHED
+                    failure = StoreError(*message) if message else _CRASHED
             if not more:
                 loop.remove_reader(self._reports)
                 over.set()
@@ -155,7 +155,7 @@ class RunWorkers:
         os.setsid()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         for flag in (self._drained, self._stopped, self._gone):
-            flag.only_look()
+            flag.close_write_end()
         os.close(self._order)
         os.close(self._reports)
         log.addHandler(logging.NullHandler())  # the run itself reports problems

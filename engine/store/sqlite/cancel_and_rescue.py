@@ -15,8 +15,8 @@ from engine.store.sqlite.job_endings import (
     BACK_TO_PENDING,
     NOT_RECOVERED,
     end_pending,
-    end_what_waits_for,
     keep_attempt,
+    skip_dependents,
     stops_on_failure,
     stored_options,
 )
@@ -86,7 +86,7 @@ def _end_or_ask_to_stop(connection: sqlite3.Connection, job: JobId, reason: Reas
     _give_up_recovery(connection, job, reason, at)
     _ask_running_to_stop(connection, job, reason, at)
     if job.ordinal is not None:
-        end_what_waits_for(connection, job, at)
+        skip_dependents(connection, job, at)
 
 
 def _give_up_recovery(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
@@ -205,7 +205,7 @@ def _end_recovery(
 ) -> None:
     if cancel_reason is not None:
         _end_orphan(connection, job, Status.CANCELLED, Reason(cancel_reason), RECOVERY_FAILED, at)
-        end_what_waits_for(connection, job, at)
+        skip_dependents(connection, job, at)
         return
     error = f"{format_worker_death(deaths, signal_number)}, {RECOVERY_DIED_TOO}"
     _end_orphan(connection, job, Status.FAILED, Reason.OWNER_LOST, error, at)

@@ -67,7 +67,7 @@ def connect_writer(path: Path, timeout: float = OPEN_TIMEOUT) -> sqlite3.Connect
             connection.close()
             raise
     except sqlite3.Error as error:
-        raise in_words(path, error) from error
+        raise as_text(path, error) from error
     return connection
 
 
@@ -77,7 +77,7 @@ def connect_watch(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(uri(path), uri=True, isolation_level=None, timeout=0)
         connection.executescript(READER_PRAGMAS)
     except sqlite3.Error as error:
-        raise in_words(path, error) from error
+        raise as_text(path, error) from error
     return connection
 
 
@@ -131,7 +131,7 @@ def _not_readable(path: Path, error: sqlite3.Error) -> StoreError:
     if may_be_read and not os.access(path.parent, os.W_OK | os.X_OK):
         why = "cannot be read: nothing can be written beside it, as is needed while no other process has it open"
         return StoreError(str(path), why, "open it where its directory can be written, or copy it there")
-    return in_words(path, error)
+    return as_text(path, error)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, timeout: float) -> None:
@@ -156,7 +156,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, timeout: float) -> None
     connection.execute("PRAGMA busy_timeout = 0")  # from here on the writer retries by itself
 
 
-def in_words(path: Path, error: sqlite3.Error) -> StoreError:
+def as_text(path: Path, error: sqlite3.Error) -> StoreError:
     """What it means that the store could not be opened or read, for a DBA."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_NOTADB:
@@ -182,4 +182,4 @@ def format_read_error(path: Path, error: sqlite3.Error) -> StoreError:
         return StoreError(str(path), why, "move it away to start a new one, or restore it from a backup")
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISUSE}:
         return StoreError(str(path), f"cannot be read: {error}", "run `dbtend doctor`")
-    return in_words(path, error)
+    return as_text(path, error)

@@ -51,7 +51,7 @@ def others_wait_for(connection: sqlite3.Connection, job: JobId) -> bool:
     return options is not None and options.check_first and _is_check(connection, job)
 
 
-def end_what_waits_for(connection: sqlite3.Connection, job: JobId, at: Micros) -> None:
+def skip_dependents(connection: sqlite3.Connection, job: JobId, at: Micros) -> None:
     """Skip the children that are not to run because this one, a check, is cancelled."""
     cancelled = connection.execute(
         "SELECT 1 FROM child_job WHERE parent_id = ? AND ordinal = ? AND status = 'cancelled'",

@@ -510,7 +510,7 @@ async def _reading(path: Path, uri: str) -> AsyncIterator[aiosqlite.Connection]:
             stack.push_async_callback(reader.close)
             await reader.executescript(connections.READER_PRAGMAS)
         except sqlite3.Error as error:
-            raise connections.in_words(path, error) from error
+            raise connections.as_text(path, error) from error
         yield reader
 
 
@@ -524,4 +524,4 @@ def _following(path: Path, connection: sqlite3.Connection, identity: Identity) -
         return ChangeWatch(connection, identity)
     except sqlite3.Error as error:
         connection.close()
-        raise connections.in_words(path, error) from error
+        raise connections.as_text(path, error) from error

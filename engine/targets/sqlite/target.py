@@ -16,7 +16,7 @@ from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Optio
 from engine.system.paths import real_path
 from engine.system.wal_cleanup import removing_wal_files
 from engine.targets.sqlite.connection import statement
-from engine.targets.sqlite.connection.errors import explain, is_left_half_done, is_nothing_beside, opening_error
+from engine.targets.sqlite.connection.errors import explain, is_nothing_beside, needs_rollback, opening_error
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri, target_url
 from engine.targets.sqlite.connection.open_database import OpenDatabase
@@ -151,7 +151,7 @@ class SqliteTarget:
             try:
                 connection = await self._open(lock_timeout, blockers, writing=writing)
             except sqlite3.Error as error:
-                if exposed and is_left_half_done(error):
+                if exposed and needs_rollback(error):
                     raise TargetRefusedError(self.path, explain(error, lock_timeout), _BY_ITS_OWNER) from error
                 raise opening_error(self.path, error, lock_timeout, await blockers.describe_last()) from error
             try:
@@ -193,7 +193,7 @@ class SqliteTarget:
         operations: Sequence[Operation] = (),
         options: Options = DEFAULT_OPTIONS,
     ) -> None:
-        if not options.objects and await asyncio.to_thread(self._is_left_over_to_a_job, writing=writing):
+        if not options.objects and await asyncio.to_thread(self._job_will_roll_back, writing=writing):
             return  # the job that rolls it back tells of it in its log
         try:
             async with self.connect(lock_timeout=lock_timeout, writing=writing, planning=True) as session:
@@ -202,7 +202,7 @@ class SqliteTarget:
             if writing:
                 raise  # what only looks tells of it
 
-    def _is_left_over_to_a_job(self, *, writing: bool) -> bool:
+    def _job_will_roll_back(self, *, writing: bool) -> bool:
         """Whether an earlier crash left something that a job can roll back."""
         if not files.may_be_written(self.path) or not hot_journal.is_unattended(self.path):
             return False

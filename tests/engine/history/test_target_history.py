@@ -312,31 +312,31 @@ async def test_what_is_long_past_is_not_looked_for(store: SqliteStore) -> None:
 
 
 def of_tables(
-    *damaged: str, looked_at: tuple[str, ...] = (), level: CheckLevel = FULL, complete: bool = True
+    *damaged: str, scanned_share: tuple[str, ...] = (), level: CheckLevel = FULL, complete: bool = True
 ) -> tuple[Facts, tuple[Step, ...]]:
     """What a check of a database server leaves, and its steps."""
     facts: Facts = {
         "findings": len(damaged), "damaged_tables": list(damaged), "damage": damaged[0] if damaged else None,
         "level": level.value, "complete": complete,
     }  # fmt: skip
-    return facts, tuple(step(name, Status.FAILED if name in damaged else Status.COMPLETED) for name in looked_at)
+    return facts, tuple(step(name, Status.FAILED if name in damaged else Status.COMPLETED) for name in scanned_share)
 
 
 @pytest.mark.parametrize(
     ("later", "left"),
     [
-        (of_tables(looked_at=("a",)), ["b"]),
-        (of_tables(looked_at=("a",), level=QUICK), ["a", "b"]),
-        (of_tables(looked_at=("a", "b"), complete=False), ["a", "b"]),
-        (of_tables("b", looked_at=("a", "b")), ["b"]),
-        (of_tables(looked_at=("c",)), ["a", "b"]),
+        (of_tables(scanned_share=("a",)), ["b"]),
+        (of_tables(scanned_share=("a",), level=QUICK), ["a", "b"]),
+        (of_tables(scanned_share=("a", "b"), complete=False), ["a", "b"]),
+        (of_tables("b", scanned_share=("a", "b")), ["b"]),
+        (of_tables(scanned_share=("c",)), ["a", "b"]),
     ],
 )
 async def test_a_table_is_well_again_once_a_check_of_it_that_is_no_less_thorough_finds_nothing(
     later: tuple[Facts, tuple[Step, ...]], left: list[str]
 ) -> None:
     history = History()
-    for number, (facts, steps) in enumerate((of_tables("a", "b", looked_at=("a", "b")), later)):
+    for number, (facts, steps) in enumerate((of_tables("a", "b", scanned_share=("a", "b")), later)):
         status = Status.FAILED if facts["findings"] else Status.COMPLETED
         history.add(Operation.CHECK, facts, status=status, objects=("a",) * number, steps=steps)
     found = check_history(history.jobs).damaged_tables

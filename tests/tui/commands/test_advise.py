@@ -96,10 +96,10 @@ def test_a_target_that_cannot_be_looked_at_keeps_nobody_from_knowing_of_the_othe
     dbtend: CommandLine, shop: Path, tmp_path: Path
 ) -> None:
     words = ("advise", tmp_path / "missing.db", shop)
-    in_words, as_json = dbtend(*words), dbtend(*words, "--json")
-    assert (in_words.code, as_json.code) == (2, 2)
-    assert in_words.out.startswith(f"sqlite://{shop}\n")
-    assert len(in_words.err.splitlines()) == 1
+    as_text, as_json = dbtend(*words), dbtend(*words, "--json")
+    assert (as_text.code, as_json.code) == (2, 2)
+    assert as_text.out.startswith(f"sqlite://{shop}\n")
+    assert len(as_text.err.splitlines()) == 1
     assert levels(as_json.json)["analyze"] == "soon"
     assert [error["kind"] for error in as_json.json["errors"]] == ["target"]
 
@@ -188,16 +188,16 @@ def test_only_what_is_needed_runs_until_nothing_is(dbtend: CommandLine, shop: Pa
     third = dbtend("run", "--needed", shop, "--json")
     assert (third.code, third.json) == (0, {"jobs": []})
     assert third.err == "dbtend: shop.db needs nothing\n"
-    in_words = dbtend("run", "--needed", shop)
-    assert (in_words.code, in_words.err) == (0, "")
-    summary, *reasons = in_words.out.splitlines()
+    as_text = dbtend("run", "--needed", shop)
+    assert (as_text.code, as_text.err) == (0, "")
+    summary, *reasons = as_text.out.splitlines()
     assert summary == "shop.db needs nothing"
     assert [line.split()[0] for line in reasons] == [
         one["operation"] for one in dbtend("advise", shop, "--json").json["advice"]
     ]
-    assert "the last full check found no damaged index" in in_words.out
+    assert "the last full check found no damaged index" in as_text.out
     assert (dbtend("plan", "--needed", shop).out, dbtend("plan", "--needed", shop, "--json").json) == (
-        in_words.out,
+        as_text.out,
         {"jobs": []},
     )
     assert len(dbtend("history", "--json").json["jobs"]) == 2

@@ -461,12 +461,12 @@ def test_redrawing_writes_over_what_was_there() -> None:
 def test_a_child_whose_process_died_after_its_cancel_is_told_as_that() -> None:
     asked = replace(child(status=Status.RUNNING), cancel_requested_at=START)
     lost = replace(asked, status=Status.PENDING, started_at=None, recovering=True)
-    looked_after = replace(asked, attempt=2, recovering=True)
+    recovery_text = replace(asked, attempt=2, recovering=True)
     name, said = "#42.1 sales.db vacuum", "cancelling (worker died; the database is checked first)"
     assert list(report.events({asked.id: asked}, parent(lost))) == [f"{name} {said}"]
-    assert list(report.events({asked.id: lost}, parent(looked_after))) == [f"{name} started"]
+    assert list(report.events({asked.id: lost}, parent(recovery_text))) == [f"{name} started"]
     assert f"{name.replace('sales.db ', '')} {said}, attempt 2" in " ".join(
-        job_report.job_lines(parent(looked_after), START)
+        job_report.job_lines(parent(recovery_text), START)
     )
 
 

@@ -249,18 +249,18 @@ class TargetFormScreen(ConsoleScreen[None]):
         self.run_worker(self._test(expand_home(self._url)), group="test", exclusive=True)
 
     async def _test(self, url: str) -> None:
-        self._tell_test("Testing the connection ...", Role.DIM)
+        self._show_result("Testing the connection ...", Role.DIM)
         try:
             info = await connection_test.check_connection(self.context.engine, url)
         except PasswordNeededError as error:
             self.ask_for_password("This target", url, error, self.action_test)
-            self._tell_test(f"No connection: {error.why}", Role.FAILED)
+            self._show_result(f"No connection: {error.why}", Role.FAILED)
         except DbtendError as error:
-            self._tell_test(f"No connection: {error.why}" + (f" ({error.hint})" if error.hint else ""), Role.FAILED)
+            self._show_result(f"No connection: {error.why}" + (f" ({error.hint})" if error.hint else ""), Role.FAILED)
         else:
-            self._tell_test(f"Connected: {connection_test.format_result(info)}.", Role.COMPLETED)
+            self._show_result(f"Connected: {connection_test.format_result(info)}.", Role.COMPLETED)
 
-    def _tell_test(self, sentence: str, role: Role) -> None:
+    def _show_result(self, sentence: str, role: Role) -> None:
         lines = wrapped(sentence, self._tested.columns, role)
         self._tested.styles.height = min(len(lines), 3)
         self._tested.show(lines)

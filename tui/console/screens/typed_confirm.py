@@ -59,7 +59,7 @@ class TypedConfirmScreen(ModalScreen[bool]):
             self._say(wrapped(f"That is not {self._word}. Nothing was done.", WIDTH, Role.WARNING))
 
     @on(Input.Changed)
-    def _begin_anew(self, message: Input.Changed) -> None:
+    def _restart(self, message: Input.Changed) -> None:
         if message.value:
             self._say([Line()])
 

@@ -30,9 +30,9 @@ def already_cancelled(job: JobId, running: Sequence[ChildJob], error: DbtendErro
     `running`: its running children. `error`: why its process cannot be killed.
     """
     name_it = len(running) > 1
-    going_on = [after_request(child, now, child.operation.value if name_it else "it") for child in running]
+    phrases = [after_request(child, now, child.operation.value if name_it else "it") for child in running]
     hint = f" ({error.hint})" if error.hint else ""
     return (
-        f"Cancel of #{job} was already requested: {'; '.join(going_on)}."
+        f"Cancel of #{job} was already requested: {'; '.join(phrases)}."
         f" Its process cannot be killed from here: {error.what} {error.why}{hint}."
     )

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step
 from engine.domain.statuses import format_ending
 from tui.console.views.line import Line, Role, Span, fit, line, wrapped
-from tui.console.views.remarks import instructions, remarks, what_went_wrong
+from tui.console.views.remarks import failure_lines, instructions, remarks
 from tui.console.views.status import child_of, head_of, operations, status_beside, time_taken
 from tui.console.views.times import short_times
 from tui.presentation.effect_summary import effect, steps_taken
@@ -96,7 +96,7 @@ def _about_parent(parent: ParentJob, name: str, now: int, width: int) -> list[Li
         if child.status is Status.RUNNING:
             lines += wrapped("  ".join([child.operation.value, *progress_parts(child, now)]), width)
             lines += remarks(parent, child, width)
-    lines += what_went_wrong(parent, width)
+    lines += failure_lines(parent, width)
     lines += wrapped(f"{operations(parent, width - len(counts) - 2)}: {counts}", width)
     if not parent.status.is_final and parent.deadline_at is not None:
         lines += wrapped(limit_of(parent), width, Role.DIM)

@@ -146,8 +146,8 @@ def operation_rows(
     if len(all_of_it) <= height:
         return all_of_it
     current = next((info for info in offered if info.operation == under_cursor), offered[0])
-    at_hand, described = advised.get(current.operation), _described(current, width, indent=0)
-    why = _why(at_hand, width, indent=0) if at_hand else []
+    known_advice, described = advised.get(current.operation), _described(current, width, indent=0)
+    why = _why(known_advice, width, indent=0) if known_advice else []
     urgent = {one.operation for one in advised.values() if one.is_urgent}
     with_reasons = [row for name, box in boxes.items() for row in (box, *(whys[name] if name in urgent else ()))]
     below = described if current.operation in urgent else [*why, *described]

@@ -45,7 +45,7 @@ def _error_role(child: ChildJob) -> Role:
     return by_status.get(child.status, Role.FAILED)
 
 
-def what_went_wrong(parent: ParentJob, width: int) -> list[Line]:
+def failure_lines(parent: ParentJob, width: int) -> list[Line]:
     """The errors of all children, one that several share once, and what to do about them."""
     errors: dict[tuple[str, Role], list[ChildJob]] = {}
     for child in parent.children:
@@ -57,5 +57,5 @@ def what_went_wrong(parent: ParentJob, width: int) -> list[Line]:
         lines += wrapped(f"{names}: {error}" if len(parent.children) > 1 else error, width, role)
     for what_to_do in dict.fromkeys(filter(None, map(remedy, parent.children))):
         lines += wrapped(what_to_do, width)
-    what_next = next(filter(None, (advice_to_open(child, instructions()) for child in parent.children)), "")
-    return lines + (wrapped(what_next, width) if what_next else [])
+    next_step = next(filter(None, (advice_to_open(child, instructions()) for child in parent.children)), "")
+    return lines + (wrapped(next_step, width) if next_step else [])

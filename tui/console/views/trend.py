@@ -31,8 +31,8 @@ def trend_lines(trends: Sequence[Trend], width: int) -> list[Line]:
 
 
 def _plot_lines(plot: Plot) -> list[tuple[Span, ...]]:
-    said: list[tuple[Span, ...]] = [((text, Role.DIM),) for text in plot.lines]
-    return [*said, *[((label, Role.DIM), (bars, Role.BAR)) for label, bars in plot.rows]]
+    text_rows: list[tuple[Span, ...]] = [((text, Role.DIM),) for text in plot.lines]
+    return [*text_rows, *[((label, Role.DIM), (bars, Role.BAR)) for label, bars in plot.rows]]
 
 
 def _indented(spans: Sequence[Span]) -> Line:

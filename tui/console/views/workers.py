@@ -78,7 +78,7 @@ def _process(worker: WorkerProcess, about: Surroundings, widths: Sequence[int], 
     for job in worker.running or (None,):
         lines.append(line(begin, (fit(_format_job(job, about) if job else "nothing", room), role)))
         begin = " " * sum(widths)
-    return lines + (_what_to_do(worker, about, width) if worker.stalled else [])
+    return lines + (_advice_lines(worker, about, width) if worker.stalled else [])
 
 
 def _format_job(job: JobId, about: Surroundings) -> str:
@@ -94,7 +94,7 @@ def _child(job: JobId, about: Surroundings) -> ChildJob | None:
     return child_of(parent, job) if parent else None
 
 
-def _what_to_do(worker: WorkerProcess, about: Surroundings, width: int) -> list[Line]:
+def _advice_lines(worker: WorkerProcess, about: Surroundings, width: int) -> list[Line]:
     pid = worker.pid
     return [
         line(("  stalled", Role.WARNING), ": the process is alive and has work, but makes no progress."),

@@ -173,13 +173,13 @@ def _leftovers(condition: Condition, needs: TableFindings) -> Advice:
     not_ours = [index.shown for index in needs.leftovers if not index.may_be_maintained]
     obstacles = [f"this role may not drop {listed(not_ours, 3)}"] if not_ours else []
     duplicates = [f"{one.name} duplicates {one.same_as} ({size(one.bytes)})" for one in condition.duplicates]
-    said = [f"left over from REINDEX CONCURRENTLY: {listed(left, 3)}"] if left else []
-    said += obstacles
-    said += [f"drop the duplicates that you do not need: {listed(duplicates, 3)}"] if duplicates else []
+    texts = [f"left over from REINDEX CONCURRENTLY: {listed(left, 3)}"] if left else []
+    texts += obstacles
+    texts += [f"drop the duplicates that you do not need: {listed(duplicates, 3)}"] if duplicates else []
     return Advice(
         operation=Operation.CLEAN_LEFTOVERS,
         level=Level.SOON if left else Level.NONE,
-        reason="; ".join(said) or "no leftover index",
+        reason="; ".join(texts) or "no leftover index",
         facts={"leftovers": len(left), "duplicate_indexes": len(duplicates)},
         objects=tuple(left),
         obstacles=tuple(obstacles),
@@ -188,16 +188,16 @@ def _leftovers(condition: Condition, needs: TableFindings) -> Advice:
 
 def _optimize(single: list[Advice], needs: TableFindings) -> Advice:
     needed = [one for one in single if one.is_needed]
-    said = [f"{one.operation} of {counted(len(one.objects), _noun(one.operation))}" for one in needed]
+    texts = [f"{one.operation} of {counted(len(one.objects), _noun(one.operation))}" for one in needed]
     recorded = _recorded(needs)
     if recorded:
-        said.append(f"the version of {listed(recorded, 3)} recorded")
+        texts.append(f"the version of {listed(recorded, 3)} recorded")
     unknown = [one for one in single if one.level is Level.UNKNOWN]
     nothing = "nothing is known to be needed" if unknown else "nothing is needed"
     return Advice(
         operation=Operation.OPTIMIZE,
         level=highest_level(needed) if needed else Level.SOON if recorded else highest_level(unknown),
-        reason=f"needed: {', '.join(said)}" if said else nothing,
+        reason=f"needed: {', '.join(texts)}" if texts else nothing,
         covers=COVERED,
         excluded_tables=next((one.excluded_tables for one in single if one.excluded_tables), ()),
         inspection_can_tell=any(one.inspection_can_tell for one in unknown),
@@ -218,12 +218,12 @@ def _check(condition: Condition, past: TargetHistory, damaged: Sequence[str], li
     catalog = [index.shown for index in condition.indexes if index.in_catalog and index.shown in past.damaged_indexes]
     if damaged or catalog or (past.damage is not None and not past.damaged_tables):
         # Critical until the damage is repaired.
-        said = [_about_damage(damaged, past)] if damaged or not catalog else []
-        said += [f"{name} is damaged: as a superuser, REINDEX INDEX {name};" for name in catalog]
+        texts = [_about_damage(damaged, past)] if damaged or not catalog else []
+        texts += [f"{name} is damaged: as a superuser, REINDEX INDEX {name};" for name in catalog]
         return Advice(
             operation=Operation.CHECK,
             level=Level.NOW,
-            reason="; ".join(said),
+            reason="; ".join(texts),
             facts={"severity": CRITICAL, "damaged_tables": tuple(damaged), "damaged_indexes": past.damaged_indexes},
             cause=Cause.DAMAGE,
             check=CheckLevel.FULL,
@@ -283,13 +283,13 @@ def _reason(needs: Mapping[int, Need], names: Mapping[int, str], noun: str, forb
 
 def _obstacles(needs: Mapping[int, Need], names: Mapping[int, str], forbidden: Set[int]) -> tuple[str, ...]:
     """What keeps operations from helping these needs, each once, with its objects."""
-    said: dict[str, list[str]] = {}
+    texts: dict[str, list[str]] = {}
     for oid, need in needs.items():
         if need.obstacle:
-            said.setdefault(need.obstacle, []).append(names[oid])
+            texts.setdefault(need.obstacle, []).append(names[oid])
     not_ours = listed(sorted(names[oid] for oid in needs.keys() & forbidden), 3)
     right = [f"this role may not maintain {not_ours}"] if not_ours else []
-    return (*(f"{listed(about, 3)}: {obstacle}" for obstacle, about in said.items()), *right)
+    return (*(f"{listed(about, 3)}: {obstacle}" for obstacle, about in texts.items()), *right)
 
 
 def _advice(

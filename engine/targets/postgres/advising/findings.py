@@ -12,7 +12,7 @@ from engine.domain.frozen import frozen
 from engine.domain.humanize import size
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.postgres.advising.bloat import PAGE, table_share, tree_share
-from engine.targets.postgres.reading.ages import DANGER, Counter, in_words, is_old
+from engine.targets.postgres.reading.ages import DANGER, Counter, as_text, is_old
 from engine.targets.postgres.reading.collations import CollationRebuild, collation_rebuild
 from engine.targets.postgres.reading.condition import LEAST_PAGES, Activity, Condition, TreeShape
 from engine.targets.postgres.reading.relations import Index, Table
@@ -162,7 +162,7 @@ def age_need(cause: Cause, age: int, limit: int, limits: Thresholds = DEFAULT_TH
     if not is_old(age, limit):
         return None
     level = Level.NOW if age > limits.age_now * limit or age > DANGER else Level.SOON
-    return Need(level, in_words(_AGES[cause], age, limit), cause)
+    return Need(level, as_text(_AGES[cause], age, limit), cause)
 
 
 def _horizon_obstacle(need: Need, activity: Activity, table: Table, horizon: XminHorizon, past: TargetHistory) -> str:

@@ -154,8 +154,8 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
         text = statement.encode(self.info.encoding)
         async with self.lock:
             await self._sent(lambda: self.pgconn.send_prepare(b"", text))
-            told = await self._sent(lambda: self.pgconn.send_describe_prepared(b""))
-        return [result.ftype(column) for result in told for column in range(result.nfields)]
+            described = await self._sent(lambda: self.pgconn.send_describe_prepared(b""))
+        return [result.ftype(column) for result in described for column in range(result.nfields)]
 
     async def run_one(self, statement: str) -> None:
         """Run one statement and ignore its rows. Raises as `parse`."""

@@ -55,7 +55,7 @@ def reports_damage(error: psycopg.Error) -> bool:
     return (error.sqlstate or "").startswith(_DAMAGED) and error.diag.source_file != _LOADING
 
 
-def said(error: BaseException) -> str:
+def server_message(error: BaseException) -> str:
     """The first line of an error message, redacted."""
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     lines = (primary or str(error))[:LONGEST_SENTENCE].strip().splitlines()
@@ -68,7 +68,7 @@ def message_with_detail(error: psycopg.Error) -> str:
     detail = masked((error.diag.message_detail or "")[: 2 * LONGEST_DETAIL]).removesuffix(".")
     printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in detail)
     short = printable if len(printable) <= LONGEST_DETAIL else f"{printable[:LONGEST_DETAIL]}…"
-    return f"{said(error)}: {short}" if short else said(error)
+    return f"{server_message(error)}: {short}" if short else server_message(error)
 
 
 NONE_FOUND: Final = "it asks for a password, and none was found"
@@ -142,7 +142,7 @@ def connecting_error(what: str, error: BaseException, *, typed: bool = False) ->
     for pattern, kind, why, hint in _REFUSALS:
         if re.search(pattern, words):
             return kind(what, why, hint)
-    why = f"cannot be connected to: {said(error)}"
+    why = f"cannot be connected to: {server_message(error)}"
     return ServerUnavailableError(what, why, state="server cannot be connected to")
 
 
@@ -156,11 +156,11 @@ def reading_error(what: str, error: psycopg.Error) -> TargetError:
     if state is None or state.startswith(("57P", "08")):
         return ServerUnavailableError(what, "the connection was lost", "check the server, then try again")
     if state == NO_RIGHT:
-        return TargetRefusedError(what, said(error), "connect as a role that may read the catalog")
+        return TargetRefusedError(what, server_message(error), "connect as a role that may read the catalog")
     if state != INTERNAL and reports_damage(error):
         hint = "restore a backup of the database, or ask for help before anything is written to it"
         return TargetDamagedError(what, f"its catalog is damaged: {message_with_detail(error)}", hint)
-    return TargetError(what, f"cannot be inspected: {said(error)}", "")
+    return TargetError(what, f"cannot be inspected: {server_message(error)}", "")
 
 
 _SENTENCES: Final[Mapping[str, str]] = {
@@ -191,7 +191,7 @@ def explain(error: psycopg.Error, *, is_closed: bool, waited: float, blockers: s
     if state == LOCK_TIMEOUT:
         return lock_timeout(waited, blockers)
     if state == CANCELLED:
-        return f"another session cancelled it: {said(error)}"
+        return f"another session cancelled it: {server_message(error)}"
     if state in _SENTENCES:
         return _SENTENCES[state or ""]
     if state is None and is_closed:

@@ -64,10 +64,10 @@ def stages(model: Model, subject: Subject) -> dict[str, float]:
 def _vacuum(heap: float, indexes: float, subject: Subject) -> dict[str, float]:
     """Pages that everybody sees all of are not looked at; a dead row makes a page of its own dirty, with others."""
     dirty = min(1.0, subject.dead_share * 8)
-    looked_at = min(max(1.0 - subject.visible_share, dirty, 0.02), 1.0)
+    scanned_share = min(max(1.0 - subject.visible_share, dirty, 0.02), 1.0)
     return {
         "initializing": 0.5,
-        "scanning heap": heap * 1.7 * looked_at,
+        "scanning heap": heap * 1.7 * scanned_share,
         "vacuuming indexes": indexes * 2.1 * dirty + 0.5,
         "vacuuming heap": heap * 1.15 * dirty + 0.5,
         "cleaning up indexes": indexes * 0.02 + 1,

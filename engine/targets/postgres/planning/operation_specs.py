@@ -88,10 +88,10 @@ def damage_warnings(operations: Sequence[Operation], damaged_tables: Collection[
 
 def remarks(operations: Sequence[Operation], damaged_tables: Collection[str] = ()) -> tuple[str, ...]:
     """Remarks on a list of operations: redundant ones, and known damage."""
-    said = list(damage_warnings(operations, damaged_tables))
+    warnings = list(damage_warnings(operations, damaged_tables))
     rewrites = [name for name in operations if name in {Operation.VACUUM_FULL, Operation.CLUSTER}]
     if rewrites and Operation.REINDEX in operations:
-        said.append(f"{rewrites[0]} also rebuilds the indexes of its tables; reindex would repeat that")
+        warnings.append(f"{rewrites[0]} also rebuilds the indexes of its tables; reindex would repeat that")
     if rewrites and Operation.ANALYZE in operations:
-        said.append(f"{rewrites[0]} also analyzes its tables; analyze would repeat that")
-    return tuple(said)
+        warnings.append(f"{rewrites[0]} also analyzes its tables; analyze would repeat that")
+    return tuple(warnings)

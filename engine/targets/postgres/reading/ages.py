@@ -61,7 +61,7 @@ def is_old(age: int, limit: int) -> bool:
     return age >= min(SOON * limit, DANGER)
 
 
-def in_words(counter: Counter, age: int, limit: int) -> str:
+def as_text(counter: Counter, age: int, limit: int) -> str:
     setting = f"autovacuum_{_SETTINGS[counter]}_max_age"
     return f"its oldest {counter} are {age:,} old, {age / limit:.0%} of {setting}"
 
@@ -91,5 +91,5 @@ async def aged_tables(reader: Reader) -> Mapping[int, Old]:
         old = [one for one in counted if is_old(one[1], one[2])]
         if old:
             settings = [pair for counter, _, limit, usual in old for pair in freeze_settings(counter, limit, usual)]
-            found[oid] = Old(tuple(settings), in_words(*old[0][:3]))
+            found[oid] = Old(tuple(settings), as_text(*old[0][:3]))
     return found

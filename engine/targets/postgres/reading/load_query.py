@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import psycopg
 
 from engine.domain.errors import TargetError
-from engine.targets.postgres.connection.errors import CANCELLED, said
+from engine.targets.postgres.connection.errors import CANCELLED, server_message
 
 if TYPE_CHECKING:
     from engine.targets.postgres.connection.bounded import Connection
@@ -58,11 +58,11 @@ async def ask(reader: Reader, query: str) -> Load | None:
             raise TargetError(reader.what, _failure(error), "") from None
     load = rows[0][0] if rows and rows[0] else None
     if load is not None and not _is_load(load):  # what it calls may have changed since it was checked
-        raise TargetError(reader.what, f"--pause-while failed: it gives {in_words(load)}, {_NOT_A_LOAD}", "")
+        raise TargetError(reader.what, f"--pause-while failed: it gives {as_text(load)}, {_NOT_A_LOAD}", "")
     return load
 
 
-def in_words(load: object) -> str:
+def as_text(load: object) -> str:
     """Its answer as printable text."""
     return "".join(filter(str.isprintable, str(load)))[:LONGEST_ANSWER]
 
@@ -82,5 +82,5 @@ async def _first_row(connection: Connection, query: str) -> list[tuple[Any, ...]
 
 
 def _failure(error: psycopg.Error) -> str:
-    why = f"it takes longer than {TIMEOUT} s" if error.sqlstate == CANCELLED else said(error)
+    why = f"it takes longer than {TIMEOUT} s" if error.sqlstate == CANCELLED else server_message(error)
     return f"--pause-while failed: {why} ({_HINT})"

@@ -69,9 +69,9 @@ async def holders(reader: Reader, conflict_level: str, tables: Collection[int]) 
     """The lock holders as text; "" for none. `conflict_level`: a key of CONFLICTS. Raises TargetError."""
     row = (int | None, str, str | None, float | None, str, str, int)
     rows = await reader.rows(_HOLDERS, [list(CONFLICTS[conflict_level]), list(tables)], row=row)
-    said = [
-        f"{f'pid {pid} ({who})' if name is None else prepared.in_words(name, seconds)} holds a lock on"
+    texts = [
+        f"{f'pid {pid} ({who})' if name is None else prepared.as_text(name, seconds)} holds a lock on"
         f" {shown(schema, table)}" + (f" and {counted(number - 1, 'lock')} more" if number > 1 else "")
         for pid, who, name, seconds, schema, table, number in rows
     ]
-    return "; ".join(said)
+    return "; ".join(texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.domain.humanize import span
 
 
-def in_words(literal: str, seconds: float) -> str:
+def as_text(literal: str, seconds: float) -> str:
     """`literal`: its name as SQL takes it. `seconds`: how long ago it was prepared."""
     ends = "COMMIT PREPARED or ROLLBACK PREPARED ends it"
     return f"prepared transaction {literal} (prepared {span(seconds)} ago: {ends})"

@@ -34,7 +34,7 @@ class TruncatedFile:
     was_counted_here: bool
     """Whether this server surely has counted them."""
 
-    def in_words(self, table: str) -> str:
+    def as_text(self, table: str) -> str:
         name = f"TOAST of {table}" if self.of_toast else table
         counted = f"{self.pages_counted:,} when they were last counted"
         return f"{name}: its file has {self.pages:,} pages, {counted}: its end may be lost"

@@ -76,7 +76,7 @@ class Holder:
     @property
     def text(self) -> str:
         if self.what is None:
-            return prepared.in_words(self.who, self.seconds or 0.0)
+            return prepared.as_text(self.who, self.seconds or 0.0)
         since = f" for {span(self.seconds)}" if self.seconds is not None else ""
         return f"{self.who} ({self.what}{since})"
 

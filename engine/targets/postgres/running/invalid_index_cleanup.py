@@ -10,7 +10,7 @@ import psycopg
 
 from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
-from engine.targets.postgres.connection.errors import said
+from engine.targets.postgres.connection.errors import server_message
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import invalid_indexes
@@ -76,7 +76,7 @@ class InvalidIndexCleanup:
             removals = await self._drop(found, DROP_WAIT) if found else []
             has_replacement = is_lost and await invalid_indexes.has_replacement(self._reader, step.subject)
         except (TargetError, psycopg.Error) as error:
-            problem = f"could not look for an unfinished copy of {step.object}: {said(error)}"
+            problem = f"could not look for an unfinished copy of {step.object}: {server_message(error)}"
             return CleanupResult(problem=problem)
         self._left += [removal.leftover for removal in removals if removal.problem]
         return CleanupResult(tuple(removals), has_replacement=has_replacement)
@@ -114,7 +114,7 @@ class InvalidIndexCleanup:
                         removals.append(Removal(leftover))
                     del waiting[0]
         except (TargetError, psycopg.Error) as error:
-            why = error.why if isinstance(error, TargetError) else said(error)
+            why = error.why if isinstance(error, TargetError) else server_message(error)
             problem = f"because no connection could be used for it: {why}"
             removals += [Removal(leftover, problem) for leftover in waiting]
         return removals

@@ -12,7 +12,7 @@ import psycopg
 
 from engine.domain.frozen import frozen
 from engine.targets.postgres.connection.bounded import Connection
-from engine.targets.postgres.connection.errors import LOCK_TIMEOUT, said
+from engine.targets.postgres.connection.errors import LOCK_TIMEOUT, server_message
 from engine.targets.postgres.connection.names import qualified, shown
 from engine.targets.postgres.planning.steps import Subject
 from engine.targets.postgres.reading.reader import Reader
@@ -118,5 +118,7 @@ async def drop(connection: Connection, leftover: Leftover, *, waited: float) -> 
             await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {leftover.sql}")
     except psycopg.Error as error:
         in_use = f"because others were using its table for {waited:g} s"
-        return Removal(leftover, in_use if error.sqlstate == LOCK_TIMEOUT else f"as the server says: {said(error)}")
+        return Removal(
+            leftover, in_use if error.sqlstate == LOCK_TIMEOUT else f"as the server says: {server_message(error)}"
+        )
     return Removal(leftover)

@@ -164,8 +164,8 @@ def blockers_of(sessions: Sequence[Mapping[str, Any]], prepared_ones: Sequence[t
         ago = f"{seconds:.0f} s" if seconds is not None and seconds < MINUTE else lasts
         since = f", {does or state}" + (f" since {ago}" if ago else "")
         transactions.append(f"pid {pid}{since}" + (f" ({who})" if who else ""))
-    told = [prepared.in_words(name, seconds) for name, seconds in prepared_ones]
-    return Blockers(", ".join(words + told), "; ".join(transactions + told))
+    prepared_texts = [prepared.as_text(name, seconds) for name, seconds in prepared_ones]
+    return Blockers(", ".join(words + prepared_texts), "; ".join(transactions + prepared_texts))
 
 
 def poll_query(views: list[str]) -> str:

@@ -33,18 +33,18 @@ async def end_orphans(reader: Reader, name: str) -> list[str]:
     """
     query = [f"{name.rpartition(' ')[0]} ", name]
     give_up, patience = time.monotonic() + ENDS_WITHIN, time.monotonic() + GONE_AFTER + 1
-    told: dict[int, str] = {}
+    terminated: dict[int, str] = {}
     while running := await reader.rows(_OF_DEAD_PROCESSES, query, row=(int, str)):
         for pid, command in running:
-            if pid not in told and time.monotonic() > patience:
+            if pid not in terminated and time.monotonic() > patience:
                 await reader.rows(_END, [pid], row=(bool,))
-                told[pid] = f"pid {pid} of the dead process still ran and was terminated: {command}"
+                terminated[pid] = f"pid {pid} of the dead process still ran and was terminated: {command}"
         if time.monotonic() > give_up:
             pids = ", ".join(str(pid) for pid, _ in running)
             why = f"a command of an earlier attempt still runs on the server and does not end: pid {pids}"
             raise TargetBusyError(reader.what, why, "check pg_stat_activity, then try again")
         await asyncio.sleep(0.1)
-    return list(told.values())
+    return list(terminated.values())
 
 
 async def recovery_data(reader: Reader, step: PgStep) -> Facts:
@@ -62,18 +62,18 @@ def interrupted_rebuilds(earlier: Sequence[Step]) -> set[str]:
 
 async def outcomes_of_rewrites(reader: Reader, earlier: Sequence[Step]) -> list[str]:
     """Of those steps that had not ended when their process died, once nothing of them runs any more; in words."""
-    said: list[str] = []
+    reports: list[str] = []
     for step in earlier:
         before = step.effect or {}
         if step.status is Status.COMPLETED or "file" not in before:
             continue
         (file,) = await reader.row(_FILE, [before["oid"]], row=(int | None,))
         if file is None:
-            said.append(f"{step.object} no longer exists: another session dropped it")
+            reports.append(f"{step.object} no longer exists: another session dropped it")
         elif file == before["file"]:
-            said.append(f"nothing changed in {step.object}")
+            reports.append(f"nothing changed in {step.object}")
         else:
             name = "CLUSTER" if before.get("method") == Method.CLUSTER else "VACUUM FULL"
             was = f"{step.object} was rewritten: its {name} completed"
-            said.append(f"{was}; run ANALYZE on it")
-    return said
+            reports.append(f"{was}; run ANALYZE on it")
+    return reports

@@ -172,7 +172,7 @@ class _Scan:
 
     def __init__(self, reading_share: float, began: float) -> None:
         self._reading_share = reading_share
-        self._began = self._looked_at = began
+        self._began = self._read_at = began
         self._read = 0.0
         """The share of the table that is read."""
         self._reading_takes = math.inf
@@ -180,8 +180,8 @@ class _Scan:
 
     def share(self, read: float, now: float) -> float:
         if read > self._read:
-            self._reading_takes = min(self._reading_takes, (now - self._looked_at) / (read - self._read))
-        self._read, self._looked_at = max(read, self._read), now
+            self._reading_takes = min(self._reading_takes, (now - self._read_at) / (read - self._read))
+        self._read, self._read_at = max(read, self._read), now
         done = self._read * self._reading_share
         if not self._reading_takes:
             return done

@@ -77,7 +77,7 @@ def follow_up_notices(step: PgStep, following: Answer, *, waited: float, blocker
     if following.error is not None:
         if following.error.sqlstate == errors.NO_TABLE:
             return []
-        why = errors.said(following.error)
+        why = errors.server_message(following.error)
         if following.error.sqlstate == errors.LOCK_TIMEOUT:
             why = f"it waited {waited:g} s for a lock held by {blockers or 'another session'}"
         return [missing_follow_up(step, why)]

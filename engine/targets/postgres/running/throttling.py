@@ -9,7 +9,7 @@ import psycopg
 from engine.domain.humanize import memory
 from engine.domain.requests import ServerOptions
 from engine.domain.steps import PAUSED, WaitsFor
-from engine.targets.postgres.connection.errors import said
+from engine.targets.postgres.connection.errors import server_message
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.reading import load_query
 from engine.targets.postgres.reading.reader import Reader
@@ -50,7 +50,7 @@ async def throttled_by(reader: Reader, options: ServerOptions) -> str:
         if lag > options.max_lag:
             return f"a standby is {memory(_rounded(lag))} behind (limit {memory(options.max_lag)})"
     load = None if options.pause_while is None else await load_query.ask(reader, options.pause_while)
-    return f"the load query returned {load_query.in_words(load)}" if load is not None and load > 0 else ""
+    return f"the load query returned {load_query.as_text(load)}" if load is not None and load > 0 else ""
 
 
 def _rounded(size: int) -> int:
@@ -82,5 +82,5 @@ async def options_problem(reader: Reader, options: ServerOptions) -> str:
                 )
             await reader.row_or_error(_LAG, row=(int,))
         except psycopg.Error as error:
-            return f"--max-lag failed: {said(error)}"
+            return f"--max-lag failed: {server_message(error)}"
     return "" if options.pause_while is None else await load_query.check(reader, options.pause_while)

@@ -183,12 +183,12 @@ def _reclaimable(condition: Condition) -> str:
     parts = [f"{size(waste.free)} in free pages"] if waste.free else []
     parts += [f"{size(waste.packable)} in partly filled pages"] if waste.packable else []
     share = min(waste.total / max(condition.size, 1), 1.0)  # a damaged header may count more free pages than there are
-    said = f"{_precision(condition)} {share:.0%} of the file is reclaimable"
+    share_text = f"{_precision(condition)} {share:.0%} of the file is reclaimable"
     if share < LEAST_SHARE:
         if unseen:
             return f"{size(waste.free)} are in free pages{unseen}"
-        said = "less than 1% of the file is reclaimable"
-    return f"{said}: {' and '.join(parts)}{unseen}"
+        share_text = "less than 1% of the file is reclaimable"
+    return f"{share_text}: {' and '.join(parts)}{unseen}"
 
 
 def _precision(condition: Condition) -> str:

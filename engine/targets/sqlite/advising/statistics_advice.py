@@ -112,6 +112,6 @@ def _in_order(condition: Condition, uncounted: int) -> str:
     if not condition.indexes:
         return "there is no index: the query planner has nothing to choose"
     fitting = sum(s.known_rows is not None and not s.unseen for s in condition.statistics)
-    said = [f"the statistics fit the rows of {counted(fitting, 'table')}"] if fitting else []
-    said += [f"the rows of {counted(uncounted, 'table')} were not counted"] if uncounted else []
-    return "; ".join(said) or f"no indexed table has {thresholds.ROWS_THAT_MATTER:,} rows"
+    texts = [f"the statistics fit the rows of {counted(fitting, 'table')}"] if fitting else []
+    texts += [f"the rows of {counted(uncounted, 'table')} were not counted"] if uncounted else []
+    return "; ".join(texts) or f"no indexed table has {thresholds.ROWS_THAT_MATTER:,} rows"

@@ -78,7 +78,7 @@ def is_nothing_beside(error: sqlite3.Error) -> bool:
     return name == "SQLITE_READONLY_DIRECTORY" or _primary_code(error) == sqlite3.SQLITE_CANTOPEN
 
 
-def is_left_half_done(error: sqlite3.Error) -> bool:
+def needs_rollback(error: sqlite3.Error) -> bool:
     """Whether an earlier crash must be rolled back first, which a read-only connection cannot do."""
     return getattr(error, "sqlite_errorname", "") == "SQLITE_READONLY_ROLLBACK"
 
@@ -131,9 +131,9 @@ def reading_error(path: str, error: sqlite3.Error, lock_timeout: float, in_use: 
 
 
 def _damaged(path: str, error: sqlite3.Error) -> TargetDamagedError:
-    said = str(error).removesuffix(" ()")  # SQLite names nothing
+    message = str(error).removesuffix(" ()")  # SQLite names nothing
     hint = "restore a backup, or save the readable data with sqlite3 and its .recover"
-    return TargetDamagedError(path, f"too damaged to read: {said}", hint)
+    return TargetDamagedError(path, f"too damaged to read: {message}", hint)
 
 
 def _primary_code(error: sqlite3.Error) -> int:

@@ -217,7 +217,7 @@ async def _committed(
                 await short(connection, "SELECT 1")
 
 
-async def nobody_else_uses(connection: aiosqlite.Connection) -> None:
+async def require_exclusive_lock(connection: aiosqlite.Connection) -> None:
     """Raises SQLITE_BUSY if another connection holds a lock that blocks commits."""
     await short(connection, "BEGIN EXCLUSIVE")
     await short(connection, "ROLLBACK")

@@ -59,5 +59,5 @@ async def would_optimize(reader: Reader, tables: Sequence[Table]) -> list[Table]
     """The tables that optimize would analyze."""
     if await reader.problem_with(WOULD_OPTIMIZE) is not None:
         return [t for t in tables if (t.indexes or t.without_rowid) and t.known_rows is None]
-    said = {str(statement).rstrip(";") for (statement,) in await reader.rows(WOULD_OPTIMIZE)}
-    return [table for table in tables if f'ANALYZE "main".{quote(table.name)}' in said]
+    statements = {str(statement).rstrip(";") for (statement,) in await reader.rows(WOULD_OPTIMIZE)}
+    return [table for table in tables if f'ANALYZE "main".{quote(table.name)}' in statements]

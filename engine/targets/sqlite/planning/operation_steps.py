@@ -108,7 +108,7 @@ def analyze_all_steps(summary: Summary, limit: int | None) -> list[SqliteStep]:
     cost = costs.analyze_all(summary.used, summary.tables)
     if summary.tables < grouping.FEWEST or cost.seconds is None or cost.seconds > ANALYZED_AT_ONCE:
         return []
-    reason = f"all {counted(summary.tables, 'table')} in one statement: they are small" + _looking_at(limit)
+    reason = f"all {counted(summary.tables, 'table')} in one statement: they are small" + _limit_text(limit)
     return [
         replace(
             _analyze(summary, limit),
@@ -141,7 +141,7 @@ def analyze_steps(
         Part(
             table.name,
             f"ANALYZE main.{quote(table.name)}",
-            _asked_for(table, asked) + _statistics(table) + _looking_at(limit),
+            _request_text(table, asked) + _statistics(table) + _limit_text(limit),
             costs.analyze(table, limit),
         )
         for table in tables
@@ -171,7 +171,7 @@ def _analyze(summary: Summary, limit: int | None) -> SqliteStep:
     return step if limit is None else replace(step, settings=(f"PRAGMA analysis_limit = {limit}",))
 
 
-def _looking_at(limit: int | None) -> str:
+def _limit_text(limit: int | None) -> str:
     return "" if limit is None else f"; reads {limit:,} rows of each index"
 
 
@@ -332,7 +332,7 @@ def _free_pages(summary: Summary) -> str:
     return f"{percent} of the pages are free ({size(summary.free_pages * summary.page_size)})"
 
 
-def _asked_for(table: Table, asked: Collection[str]) -> str:
+def _request_text(table: Table, asked: Collection[str]) -> str:
     """Why a table is there that was not named itself."""
     if folded(table.name) in asked:
         return ""

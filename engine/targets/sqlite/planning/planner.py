@@ -19,7 +19,7 @@ from engine.targets.sqlite.planning import backup_steps, check_steps, operation_
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check, would_optimize
 from engine.targets.sqlite.planning.obstacles import against_vacuum, cannot_be_copied
 from engine.targets.sqlite.planning.steps import CHECKING, WRITING, Method, SqliteStep
-from engine.targets.sqlite.planning.tuning import in_words, pragmas, tuning
+from engine.targets.sqlite.planning.tuning import as_text, pragmas, tuning
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Table
 from engine.targets.sqlite.reading.shape import named_indexes
@@ -107,12 +107,12 @@ async def _analyze(reader: Reader, summary: Summary, options: Options) -> Operat
     damaged = frozenset(options.leave_out)
     left_out = [table for table in tables if table.name in damaged]
     tables = [table for table in tables if table.name not in damaged]
-    said = preflight.left_out((await cannot_be_analyzed(reader, left_out)).items()) if left_out else ()
+    left_out_warnings = preflight.left_out((await cannot_be_analyzed(reader, left_out)).items()) if left_out else ()
     problems = await _problems(reader, "ANALYZE main", "ANALYZE", () if whole else [table.name for table in tables])
     steps = operation_steps.analyze_steps(
         tables, summary, limit=limit, objects=objects, whole=whole, failing=problems.keys()
     )
-    warnings = (*said, *preflight.certain_to_fail(problems.items()))
+    warnings = (*left_out_warnings, *preflight.certain_to_fail(problems.items()))
     return replace(_of(Operation.ANALYZE, steps), warnings=warnings)
 
 
@@ -222,11 +222,11 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
             commands = {table.name: f"PRAGMA main.integrity_check({literal(table.name)})" for table in tables}
             problems = [(name, await reader.missing_code(command)) for name, command in commands.items()]
             warnings = preflight.certain_to_fail((name, why) for name, why in problems if why is not None)
-    warnings += () if options.objects else await _not_looked_at(reader)
+    warnings += () if options.objects else await _unreadable_virtual_tables(reader)
     return replace(_of(Operation.CHECK, steps), parallel=parallel if len(steps) > 2 else 1, warnings=warnings)
 
 
-async def _not_looked_at(reader: Reader) -> tuple[str, ...]:
+async def _unreadable_virtual_tables(reader: Reader) -> tuple[str, ...]:
     """A sentence for each virtual table that only its application can read: SQLite passes over it in silence."""
     names = [name for name, _ in await reader.rows(catalog.VIRTUAL_TABLES)]
     problems = [(name, await reader.missing_code(f"SELECT 1 FROM main.{quote(name)}")) for name in names]
@@ -295,7 +295,7 @@ def _with_settings(plan: OperationPlan, chosen: Tuning, summary: Summary, option
         if isinstance(step, SqliteStep)
     ]
     chosen = replace(chosen, parallel=plan.parallel)
-    return replace(plan, steps=tuple(steps), settings=steps[0].settings, settings_reason=in_words(chosen))
+    return replace(plan, steps=tuple(steps), settings=steps[0].settings, settings_reason=as_text(chosen))
 
 
 def _blocks_writers(step: SqliteStep, plan: OperationPlan, summary: Summary) -> bool:

@@ -74,7 +74,7 @@ def rowids_in_use(found: Renumbering) -> str | None:
     after = [f"{rebuilt} is then rebuilt"] if rebuilt else []
     after += [f"{left} then stays wrong until you repair it"] if left else []
     return (
-        f"{found.said}: {_names(found.users)} would point to wrong rows. "
+        f"{found.description}: {_names(found.users)} would point to wrong rows. "
         f"Give {tables} an INTEGER PRIMARY KEY, or use --force: {', and '.join(after)}"
     )
 
@@ -88,8 +88,8 @@ def rowids_changed(found: Renumbering) -> tuple[str, ...]:
     warnings: list[str] = []
     stay_wrong = tuple(user for user in found.users if not user.rebuilt)
     if stay_wrong:
-        said = replace(found, users=stay_wrong).said
-        warnings.append(f"{said}: {_names(stay_wrong)} will point to wrong rows until you repair it")
+        description = replace(found, users=stay_wrong).description
+        warnings.append(f"{description}: {_names(stay_wrong)} will point to wrong rows until you repair it")
     used = {user.table for user in found.users}
     if unused := [table for table in found.tables if table not in used]:
         has = "has" if len(unused) == 1 else "have"

@@ -101,7 +101,7 @@ def pragmas(chosen: Tuning) -> tuple[str, ...]:
     return tuple(command for command, wanted in commands.items() if wanted)
 
 
-def in_words(chosen: Tuning) -> str:
+def as_text(chosen: Tuning) -> str:
     """The settings and why, as text; empty if all are SQLite's defaults."""
     parts = []
     if chosen.temporary:

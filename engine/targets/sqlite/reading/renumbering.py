@@ -75,7 +75,7 @@ class Renumbering:
     """The full-text indexes that take their text by rowids which VACUUM can change, whether or not it would now."""
 
     @property
-    def said(self) -> str:
+    def description(self) -> str:
         """Which rowids are in use; "" where none are."""
         by_table: dict[str, list[str]] = {}
         for user in self.users:
@@ -116,10 +116,10 @@ async def find_renumbering(connection: aiosqlite.Connection, read: Read) -> Renu
     if in_sql:
         tables = [name for (name,) in await read(catalog.TABLE_NAMES)]
         in_sql = certain_users(in_sql, texts, candidates, [*tables, *(name for name, _ in virtual)])
-    gone_by = {table for _, table in (*pairs, *in_sql)}
+    used = {table for _, table in (*pairs, *in_sql)}
     changes = {
-        **await _changes(connection, {t: c for t, c in candidates.items() if t in gone_by}, MEASURING),
-        **await _changes(connection, {t: c for t, c in candidates.items() if t not in gone_by}, MEASURING_OTHERS),
+        **await _changes(connection, {t: c for t, c in candidates.items() if t in used}, MEASURING),
+        **await _changes(connection, {t: c for t, c in candidates.items() if t not in used}, MEASURING_OTHERS),
     }
     users: list[RowidUser] = []
     for user, table in pairs:
@@ -211,8 +211,8 @@ class _Evidence:
 
     async def of(self, virtual: VirtualTable) -> list[tuple[VirtualTable, str]]:
         """The virtual table with each table whose rowids it uses, or may use."""
-        gone_by = await self._gone_by(virtual)
-        return [(virtual, table) for table in self._candidates if table in gone_by]
+        used = await self._tables_by_rowid(virtual)
+        return [(virtual, table) for table in self._candidates if table in used]
 
     async def has_rowids(self, virtual: VirtualTable, table: str, changes: _Changes) -> bool:
         """Whether it holds rowids that change; also true if that is unknown."""
@@ -228,7 +228,7 @@ class _Evidence:
             ]
         )
 
-    async def _gone_by(self, virtual: VirtualTable) -> Collection[str]:
+    async def _tables_by_rowid(self, virtual: VirtualTable) -> Collection[str]:
         if virtual.content is not None:
             return self._content_of(virtual, virtual.content)
         triggers = [text for text in self._texts if folded(virtual.name) in text.words]

@@ -120,7 +120,7 @@ class SqliteOperation:
                         context.report(StepProgress(phase="reading the file into memory"))
                         await self._ahead.done(context.cancel)
                 if step.method in WRITING and self._throttle.has_timed_out:
-                    await statement.nobody_else_uses(connection.aio)
+                    await statement.require_exclusive_lock(connection.aio)
                 writeback = writing_back(self._path) if step.write_behind else contextlib.nullcontext()
                 with self._throttle.measure(step.blocks_writers):
                     work = self._work(step, connection, context, timeout)

@@ -11,7 +11,7 @@ from typing import Final
 
 from engine.system.lock_holders import holders
 from engine.system.mounts import is_local_and_unlayered
-from engine.targets.sqlite.system.openers import nobody_else_has_open, openers
+from engine.targets.sqlite.system.openers import is_only_opener, openers
 from engine.targets.sqlite.system.page_cache import descriptors
 from engine.targets.waits import first_of
 
@@ -46,7 +46,7 @@ def contention(path: str) -> Contention:
 def _is_alone(path: str) -> bool:
     """False on network mounts and in layers of a container: this kernel does not see other openers there."""
     ours = descriptors(path)
-    return len(ours) == 1 and is_local_and_unlayered(path) and nobody_else_has_open(ours[0])
+    return len(ours) == 1 and is_local_and_unlayered(path) and is_only_opener(ours[0])
 
 
 class Throttle:

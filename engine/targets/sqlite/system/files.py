@@ -26,10 +26,10 @@ _STAT_ERRORS: Final = {
 
 def status_of(path: str) -> os.stat_result:
     """Raises TargetUnavailableError where there is no such file, or no way to it."""
-    return _told_of(path, os.stat)
+    return _or_unavailable(path, os.stat)
 
 
-def _told_of(path: str, ask: Callable[[str], T]) -> T:
+def _or_unavailable(path: str, ask: Callable[[str], T]) -> T:
     try:
         return ask(path)
     except OSError as error:
@@ -51,11 +51,11 @@ def check_readable(path: str) -> None:
     if status.st_size == 0:
         raise TargetUnavailableError(path, "an empty file, not a database yet", "check the path")
     for beside in (f"{path}{end}" for end in BESIDE):
-        if _waits_for_somebody(beside):
+        if _may_block(beside):
             raise TargetUnavailableError(path, f"{beside} is not a regular file", "find out who made it, and remove it")
 
 
-def _waits_for_somebody(path: str) -> bool:
+def _may_block(path: str) -> bool:
     """Whether opening it may block without end, as SQLite would."""
     try:
         mode = Path(path).lstat().st_mode
@@ -67,7 +67,7 @@ def _waits_for_somebody(path: str) -> bool:
 def check_writable(path: str) -> None:
     """Raises TargetRefusedError if maintenance, which writes the file and a journal beside it, must not start."""
     status = status_of(path)
-    if _told_of(path, os.statvfs).f_flag & os.ST_RDONLY:
+    if _or_unavailable(path, os.statvfs).f_flag & os.ST_RDONLY:
         raise TargetRefusedError(path, "its file system is mounted read-only", "remount it writable")
     if not status.st_mode & 0o222 or not os.access(path, os.W_OK):
         raise TargetRefusedError(path, "the file is read-only", "chmod it, or run dbtend as a user who may write it")

@@ -44,7 +44,7 @@ def openers(path: str) -> Openers | None:
     return Openers(found, complete=sees_all and None not in has_open.values())
 
 
-def nobody_else_has_open(descriptor: int) -> bool:
+def is_only_opener(descriptor: int) -> bool:
     """Whether the kernel itself vouches that a file of this machine is open under this descriptor only, of all that
     there are in any process and container; False where it does not say.
 

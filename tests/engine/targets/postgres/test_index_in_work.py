@@ -63,7 +63,7 @@ def leave_something_behind(shop: Database) -> None:
     assert shop.invalid_indexes() == ["slow_number_ccnew"]
 
 
-async def looked_at(url: str) -> Sequence[str]:
+async def scanned_share(url: str) -> Sequence[str]:
     """What is said of indexes, and what would be done to them."""
     async with connected(url) as session:
         advised = await session.advise(TargetHistory(now=0), budget=None)
@@ -85,7 +85,7 @@ async def test_what_somebody_builds_is_neither_reported_nor_dropped(shop: Databa
     command, invalid = WAYS[way]
     async with another_does(shop, command):
         assert [name.replace(str(toast_oid(shop)) + "_", "") for name in shop.invalid_indexes()] == invalid
-        assert await looked_at(shop.as_user(role)) == []
+        assert await scanned_share(shop.as_user(role)) == []
     assert shop.invalid_indexes() == []
 
 
@@ -97,14 +97,14 @@ async def test_what_somebody_drops_is_neither_reported_nor_rebuilt(shop: Databas
     with shop.session("SELECT FROM public.slow") as reading:
         async with another_does(shop, "DROP INDEX CONCURRENTLY public.slow_number", WAITS):
             assert shop.invalid_indexes() == ["slow_number"]
-            assert await looked_at(shop.url) == []
+            assert await scanned_share(shop.url) == []
             reading.rollback()
 
 
 async def test_what_is_left_over_though_others_work_on_its_table_is_told(shop: Database) -> None:
     leave_something_behind(shop)
     with shop.session("LOCK TABLE public.slow IN SHARE UPDATE EXCLUSIVE MODE"):
-        assert any("slow_number_ccnew" in said for said in await looked_at(shop.url))
+        assert any("slow_number_ccnew" in said for said in await scanned_share(shop.url))
     assert statuses(await run(shop.url, Operation.CLEAN_LEFTOVERS)) == {Status.COMPLETED}
     assert shop.invalid_indexes() == []
 

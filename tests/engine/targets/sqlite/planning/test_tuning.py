@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.requests import Operation
-from engine.targets.sqlite.planning.tuning import MEMORY_FOR_TEMPORARY, Tuning, in_words, pragmas, tuning
+from engine.targets.sqlite.planning.tuning import MEMORY_FOR_TEMPORARY, Tuning, as_text, pragmas, tuning
 from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import make_database
 
@@ -41,7 +41,7 @@ def choose(
 def test_temporary_files_of_a_vacuum_are_in_memory_where_they_fit_with_room_to_spare() -> None:
     fits = choose(Operation.VACUUM, used_bytes=GB, memory=3 * GB)
     assert pragmas(fits)[0] == "PRAGMA temp_store = MEMORY"
-    assert in_words(fits).startswith("temporary files in memory (1.10 GB of 3.00 GB available), ")
+    assert as_text(fits).startswith("temporary files in memory (1.10 GB of 3.00 GB available), ")
 
 
 @pytest.mark.parametrize("memory", [2 * GB, None])
@@ -60,7 +60,7 @@ def test_reindex_sorts_with_helpers_and_keeps_changed_pages_back() -> None:
         "PRAGMA threads = 3",
         "PRAGMA main.mmap_size = 1500000000",
     )
-    assert in_words(chosen) == (
+    assert as_text(chosen) == (
         "3 helper threads to sort, up to 16.8 MB of changed pages in memory, the file mapped into memory, "
         "changed pages written to the disk early"
     )
@@ -103,7 +103,7 @@ def test_where_nothing_is_known_of_the_machine_no_memory_is_taken(operation: Ope
 
 def test_what_is_as_sqlite_has_it_needs_no_command_and_no_word() -> None:
     assert pragmas(Tuning()) == ()
-    assert in_words(Tuning()) == ""
+    assert as_text(Tuning()) == ""
 
 
 @given(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.system.lock_holders import is_locked
-from engine.targets.sqlite.system.openers import nobody_else_has_open, openers
+from engine.targets.sqlite.system.openers import is_only_opener, openers
 from engine.targets.sqlite.system.page_cache import descriptors
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import make_database
@@ -74,22 +74,22 @@ def test_the_kernel_vouches_for_nobody_else_and_our_locks_stay(tmp_path: Path, j
     with closing(sqlite3.connect(path, isolation_level=None)) as ours:
         ours.execute("SELECT count(*) FROM item").fetchall()
         (descriptor,) = descriptors(str(path))
-        assert nobody_else_has_open(descriptor)
+        assert is_only_opener(descriptor)
         with another_process(path, "SELECT count(*) FROM item"):
-            assert not nobody_else_has_open(descriptor)
+            assert not is_only_opener(descriptor)
         ours.execute("BEGIN IMMEDIATE")
-        assert nobody_else_has_open(descriptor)
+        assert is_only_opener(descriptor)
         assert is_locked(str(path))
         with closing(sqlite3.connect(path)) as another:
             another.execute("SELECT count(*) FROM item").fetchall()
-            assert not nobody_else_has_open(descriptor)
+            assert not is_only_opener(descriptor)
 
 
 def test_what_is_no_open_file_is_vouched_for_by_nobody() -> None:
     reading, writing = os.pipe()
     os.close(writing)
-    assert not nobody_else_has_open(reading)
-    assert not nobody_else_has_open(writing)
+    assert not is_only_opener(reading)
+    assert not is_only_opener(writing)
     os.close(reading)
 
 
