@@ -49,10 +49,12 @@ def grant(relations: Sequence[Table | Index], role: str, version: int) -> str:
     """Which right is missing, and how to grant it."""
     tables = {r.shown if isinstance(r, Table) else r.table_shown: r for r in relations}
     names = list(tables)
-    said = f"{role} may not maintain {listed(names)}"
+    problem = f"{role} may not maintain {listed(names)}"
     if version < 170_000:
-        return f"{said}: connect as the owner, as the owner of the database, or as a superuser"
+        return f"{problem}: connect as the owner, as the owner of the database, or as a superuser"
     if len(names) > 3:
         wide = "which lets it maintain every table of every database of the server"
-        return f"{said}. As a superuser: GRANT pg_maintain TO {quote(role)}; {wide}"
-    return f"{said}. As the owner: " + " ".join(f"GRANT MAINTAIN ON TABLE {name} TO {quote(role)};" for name in names)
+        return f"{problem}. As a superuser: GRANT pg_maintain TO {quote(role)}; {wide}"
+    return f"{problem}. As the owner: " + " ".join(
+        f"GRANT MAINTAIN ON TABLE {name} TO {quote(role)};" for name in names
+    )
