@@ -37,7 +37,7 @@ types: $(DEV) ## check types
 docs: $(DEV) ## write what docs/ repeats from the code: tables, man page
 	@$(BIN)/python -m docs.generator
 
-snapshots: $(DEV) ## accept the screens as they are now
+snapshots: $(DEV) ## accept the current screens
 	@$(BIN)/python -m pytest tests/tui --snapshot-update
 
 screenshots: $(DEV) ## draw screenshots/ from the real app

@@ -31,7 +31,7 @@ NO_BATCH_OPTIONS = BatchOptions()
 
 @frozen(kw_only=True)
 class Batch:
-    """A batch as it is now. Its jobs carry its id."""
+    """The current state of a batch. Its jobs carry its id."""
 
     id: int
     options: BatchOptions

@@ -139,7 +139,7 @@ class ServerUnavailableError(TargetUnavailableError):
 
 
 class ServerTimeoutError(ServerUnavailableError):
-    """It keeps whoever connects waiting, and does not answer in time: so with every database on it."""
+    """It accepts connections and does not answer in time: so does every database on it."""
 
 
 class TargetDamagedError(TargetUnavailableError):

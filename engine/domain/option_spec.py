@@ -1,4 +1,4 @@
-"""What is declared of an option: its type, where it may stand, what it applies to, and its words."""
+"""The declaration of an option: its type, where it may stand, its operations, and its words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The types of thresholds that users set: bytes as they are shown, shares and multiples."""
+"""The types of thresholds that users set: bytes as on screens, shares and multiples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MOST: Final = 1e9
 
 
 class Bytes(ValueType):
-    """Bytes as they are shown: 1 MB is 1000 kB."""
+    """Bytes as on screens: 1 MB is 1000 kB."""
 
     noun, metavar, hint, json_types = "size", "SIZE", "give a size such as 500kB, 16MB or 1.5GB", (int,)
     rule, example = "a size", '"16MB"'

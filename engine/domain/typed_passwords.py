@@ -1,6 +1,6 @@
 """Typed passwords, kept in the memory of this process only.
 
-Each belongs to a server and a user, whatever database of it is named. Other processes get them only by `typed()`.
+Each belongs to a server and a user, for all its databases. Other processes get them only by `typed()`.
 """
 
 from __future__ import annotations

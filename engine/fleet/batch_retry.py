@@ -28,7 +28,7 @@ def repeatable(
         parent for parent in parents if not (only_incomplete and all(child.is_complete for child in parent.children))
     ]
     if not wanted:
-        raise UsageError(name, "all of it is completed", "repeat all of it without --failed")
+        raise UsageError(name, "every operation completed", "leave out --failed to run them all again")
     patterns = [parent for parent in wanted if _is_unlisted_pattern(parent)]
     if len(patterns) == len(wanted):
         raise UsageError(name, "nothing is left but patterns that could not be listed", "run them again")

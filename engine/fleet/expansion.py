@@ -50,7 +50,7 @@ class Unlisted:
 
 @frozen(kw_only=True)
 class Expansion:
-    """Single targets, and what was left out on the way to them."""
+    """Single targets, and the entries that were left out."""
 
     targets: Sequence[TargetEntry] = ()
     left_out: Mapping[LeftOut, Sequence[str]] = field(default_factory=dict)
@@ -246,7 +246,7 @@ def _obvious_reason(one: _Candidate, exclude: Collection[str], *, alone: bool) -
     try:
         return None if Path(one.path).stat().st_size else LeftOut.EMPTY
     except OSError:
-        return None  # whoever opens it says why
+        return None  # opening it will say why
 
 
 def _named(candidates: Iterable[_Candidate]) -> list[TargetEntry]:

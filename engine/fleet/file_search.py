@@ -80,7 +80,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 
 def _entries(directory: str, search: Search) -> list[os.DirEntry[str]]:
-    """The entries of a directory, sorted by name. What is read before an error counts."""
+    """The entries of a directory, sorted by name. Entries read before an error count."""
     search.looked_in.append(directory)
     entries: list[os.DirEntry[str]] = []
     try:

@@ -12,7 +12,7 @@ GROUP: Final = "@"
 """What a word begins with that names a group of the config file."""
 _WILD: Final = frozenset("*?[")
 DATABASE_SUFFIXES: Final = (".db", ".sqlite", ".sqlite3", ".db3")
-"""Suffixes by which a file says that it is a database."""
+"""Suffixes of database files."""
 _BACKUP: Final = re.compile(r".+\.backup-\d{4}-\d\d-\d\d(\.\d+)?(\.[^./]+)?")
 
 

@@ -245,7 +245,7 @@ async def inspect_and_advise(
     read_only: bool = False,
     opened: Callable[[], object] = lambda: None,
 ) -> tuple[TargetInfo, tuple[Advice, ...]]:
-    """`inspect` and `advise` by one connection. `opened`: called as soon as it is open."""
+    """`inspect` and `advise` by one connection. `opened`: called once it is open."""
     with _as_target_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
             opened()

@@ -1,4 +1,4 @@
-"""Progress as it is reported: it never goes back, and never reaches the end, which only the command knows. Pure."""
+"""Reported progress never goes back, and never reaches the end, which only the command knows. Pure."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ class Target(Protocol):
         ...
 
     def state(self) -> str:
-        """A fingerprint that changes with every write to the database; "" where that cannot be told without opening it,
+        """A fingerprint that changes with every write to the database; "" if that is unknown without opening it,
         or where there is none."""
         ...
 

@@ -75,7 +75,7 @@ class ToRun:
     failed: Sequence[UnlistedTargets] = ()
     """Of several targets those that cannot be inspected, or that a person must repair first."""
     code: int = OK
-    """The exit code of what is not to be done."""
+    """The exit code for work that is left undone."""
 
 
 def to_run(
@@ -174,12 +174,12 @@ async def _only_needed(
 
 
 def _not_inspected(request: Request, error: TargetError) -> UnlistedTargets:
-    """What is stored of it: the usual operations, as it is unknown which are needed, and a retry must not do all."""
+    """The stored operations: the usual ones, as the needed ones are unknown, and a retry must not do all."""
     return UnlistedTargets(replace(request, operations=inspector.default_operations(request.target)), error)
 
 
 def needs_repair(request: Request, advice: Sequence[Advice]) -> TargetRefusedError | None:
-    """The refusal of a request because a person must first repair what a check found; None if nothing is in its way."""
+    """The refusal of a request because a person must first repair what a check found; None if it may run."""
     check = next((one for one in advice if one.operation is Operation.CHECK), None)
     if check is None:
         return None

@@ -1,4 +1,4 @@
-"""What is seen of jobs on many targets: a line for each that is over, or a block with counts and what runs now."""
+"""How jobs on many targets are shown: a line for each finished one, or a block with counts and running jobs."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def trouble_lines(job: ParentJob) -> Iterator[str]:
 
 
 def error_lines(job: ParentJob) -> Iterator[str]:
-    """Why a job failed: an error that several of its operations share is told once."""
+    """Why a job failed: an error that several of its operations share stands once."""
     operations_of: dict[str, list[str]] = {}
     for child in job.children:
         if child.error and child.status is Status.FAILED:
@@ -105,7 +105,7 @@ def error_lines(job: ParentJob) -> Iterator[str]:
 
 
 def block(jobs: Sequence[ParentJob], at: int) -> list[Line]:
-    """How far all of it is, what failed, and each target that is being worked on."""
+    """Its progress, its failures, and the targets of running jobs."""
     over = [job for job in jobs if job.status.is_final]
     done = ", ".join(filter(None, (f"{len(over):,} of {len(jobs):,} done", percent(fraction_done(jobs)))))
     left, back = time_left(time_to_go(jobs, at)), given_back(jobs)

@@ -24,7 +24,7 @@ _asked: Final = Counter[str]()
 def ask_for_missing(targets: Collection[str]) -> None:
     """On a terminal, ask for the passwords missing for these targets; elsewhere the command will report it.
 
-    Each server is asked once, whatever databases of it are named. Raises PasswordNeededError if every typed password is
+    Each server is asked once, for all its databases. Raises PasswordNeededError if every typed password is
     wrong. For one target also raises UsageError, and TargetError if it cannot be connected to for another reason.
     """
     if not _is_terminal():

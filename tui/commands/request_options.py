@@ -17,7 +17,7 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_option(group: argparse._ActionsContainer, spec: OptionSpec) -> None:
-    """What is not typed is no attribute of the parsed arguments."""
+    """An option that is not typed is no attribute of the parsed arguments."""
     more: dict[str, Any] = {"type": spec.type.parse, "metavar": spec.type.metavar, "help": spec.full_help}
     if isinstance(spec.type, Flag):
         action = argparse.BooleanOptionalAction if spec.type.has_negation else "store_true"

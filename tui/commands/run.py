@@ -37,7 +37,7 @@ from tui.workers.detached import DetachedWorker
 
 @frozen
 class Printing:
-    """How jobs are told."""
+    """How jobs are reported."""
 
     view: View
     """While they run,"""

@@ -68,7 +68,7 @@ def named_targets(args: argparse.Namespace, config: Config) -> Expansion:
 
 
 def expanded(entries: Sequence[TargetEntry], args: argparse.Namespace) -> Expansion:
-    """The single targets that entries stand for. What was left out is told. Raises UsageError, TargetError."""
+    """The single targets that entries stand for. Reports the entries left out. Raises UsageError, TargetError."""
     found = _with_passwords(entries, args)
     if found.left_out:
         left_out = f"left out: {', '.join(map(_counted, found.left_out, found.left_out.values()))}"

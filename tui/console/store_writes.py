@@ -53,7 +53,7 @@ class StoreWrites:
                 left = max(round(Engine.STORE_BUSY_TIMEOUT - waited * MESSAGE_EVERY), 1)
                 if self._messages_to_skip:
                     self._messages_to_skip -= 1
-                # Another message may have come meanwhile.
+                # Another message may have come since.
                 elif (locked_by := await self._engine.store_locked_by()) and not self._messages_to_skip:
                     busy = waiting_for_the_store(locked_by, left)
                     self._say(busy, Role.WARNING)

@@ -73,7 +73,7 @@ def _took(seconds: float) -> str:
 
 
 def given_back(jobs: Sequence[ParentJob]) -> float:
-    """Bytes by which the databases got smaller; those that grew do not count."""
+    """Bytes that the databases lost; those that grew do not count."""
     return sum(max(_smaller_by(job), 0.0) for job in jobs)
 
 
@@ -98,7 +98,7 @@ def _fraction(job: ParentJob) -> float:
 
 
 def time_to_go(jobs: Sequence[ParentJob], at: int) -> float | None:
-    """Seconds until all of it is done, at the speed so far; None while there is no basis for it."""
+    """Seconds until its end, at the speed so far; None without a basis for it."""
     begun = [job.started_at for job in jobs if job.started_at is not None]
     fraction = fraction_done(jobs)
     if not begun or fraction < 0.03 or fraction >= 1 or at - min(begun) < 1e6:

@@ -55,10 +55,10 @@ _ADVICE: Final[Mapping[Reason, Callable[[Instructions], str]]] = {
     Reason.REFUSED: lambda how: f"Nothing was changed. Fix what the message names, then {how.retry}.",
     Reason.UNREACHABLE: lambda how: f"Nothing was begun. Fix what the message names, then {how.retry}.",
     Reason.TOO_MANY_FAILURES: lambda how: (
-        f"Too many other jobs of its batch failed. {capitalized(how.retry)} to run it all the same."
+        f"Too many other jobs of its batch failed. {capitalized(how.retry)} to run it anyway."
     ),
     Reason.CANARY_FAILED: lambda how: (
-        f"A job that its batch runs first did not complete. {capitalized(how.retry)} to run it all the same."
+        f"A job that its batch runs first did not complete. {capitalized(how.retry)} to run it anyway."
     ),
     Reason.OWNER_LOST: lambda how: f"The worker died and no attempt is left. {capitalized(how.retry)} to try again.",
     Reason.PREVIOUS_FAILED: lambda how: (

@@ -74,7 +74,7 @@ class RunWorkers:
         """
         self._store, self._workers, self._at_most = store, workers, max_running
         self.pool = os.getpid()
-        """The pid by which the worker processes know their pool."""
+        """The pid that the worker processes give as their pool."""
         self.run = uuid.uuid4().hex
         """For which jobs can be reserved that no other processes are to carry out."""
         self._host = socket.gethostname()

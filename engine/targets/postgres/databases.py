@@ -14,7 +14,7 @@ from engine.targets.postgres.connection.dsn import Address, parameters_of, url_o
 from engine.targets.postgres.connection.errors import reading_error
 
 _MOST: Final = 100_000
-# What is half dropped has a connection limit of -2, and nobody can connect to it.
+# A half dropped database has a connection limit of -2, and accepts no connection.
 _DATABASES: Final = """
 SELECT datname::text, pg_catalog.has_database_privilege(oid, 'CONNECT')
 FROM pg_catalog.pg_database WHERE datallowconn AND datconnlimit <> -2 ORDER BY 1

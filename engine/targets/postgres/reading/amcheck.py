@@ -18,7 +18,7 @@ WHERE n.nspname = %s AND NOT has_function_privilege(p.oid, 'EXECUTE')
 
 
 async def amcheck(reader: Reader) -> tuple[str, str]:
-    """The schema of the extension, and why the role cannot use it; "" where it can. Raises TargetError."""
+    """The schema of the extension, and why the role cannot use it; "" if it can. Raises TargetError."""
     extension = await reader.rows(_SCHEMA, row=(str,), most=1)
     if not extension:
         return "", "the extension amcheck is not installed in this database. As a superuser: CREATE EXTENSION amcheck;"

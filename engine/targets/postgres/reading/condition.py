@@ -104,7 +104,7 @@ class Condition:
     free_share: dict[int, float] = field(default_factory=dict)
     """Measured share of free and dead space of tables, by oid."""
     check_obstacle: str = ""
-    """Why nothing can be checked, as text; "" where it can."""
+    """Why nothing can be checked, as text; "" if it can."""
     counters_reset_at: datetime | None = None
     """None if more than a day ago."""
     counts_nothing: str = ""

@@ -36,7 +36,7 @@ class Sample:
 
 
 class Model:
-    """The estimates of one statement, as they are reported."""
+    """The reported estimates of one statement."""
 
     def __init__(self, look: Callable[[Sample], StepProgress]) -> None:
         self._look = look
