@@ -233,7 +233,7 @@ async def test_a_retry_of_a_batch_repeats_what_did_not_complete(tmp_path: Path, 
         ]
         batch = await engine.batch(2)
         assert (batch.retry_of, batch.options) == (1, BatchOptions(max_failures=9, max_per_host=3))
-        with pytest.raises(UsageError, match="batch b2: all of it is completed"):
+        with pytest.raises(UsageError, match="batch b2: every operation completed"):
             await engine.retry_batch(2, only_incomplete=True)
         whole = await engine.retry_batch(1)
         assert [job.retry_of for job in whole] == [job.id for job in first[:3]]

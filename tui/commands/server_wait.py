@@ -19,7 +19,7 @@ from tui.presentation.text import plain
 def wait_for_servers(asked: Sequence[Request]) -> None:
     """Return once the servers are there, at the latest at the time limit.
 
-    Raises ServerUnavailableError if the server of the only target stays down; for several targets the run reports it later.
+    Raises ServerUnavailableError if the server of the only target stays down; with several the run reports it.
     """
     waiting = [
         request for request in asked if request.options.server.server_wait and inspector.is_on_server(request.target)

@@ -99,7 +99,7 @@ def test_retry_repeats_what_did_not_complete(mixed: CommandLine, tmp_path: Path)
     nothing = mixed("retry", "b2", "--failed")
     assert (nothing.code, nothing.err) == (
         2,
-        "dbtend: batch b2: all of it is completed (repeat all of it without --failed)\n",
+        "dbtend: batch b2: every operation completed (leave out --failed to run them all again)\n",
     )
 
 
