@@ -129,7 +129,7 @@ async def _plan(request: Request, past: TargetHistory | None, advice: Sequence[A
         ]
         if not advice and any(step.by_advice for operation in operations for step in operation.steps):
             with suppress(TargetError):  # plan without advice
-                advice = await session.advise(past or TargetHistory(now=0), budget=BUDGET)
+                advice, _ = await session.advise(past or TargetHistory(now=0), budget=BUDGET)
         return plans.Plan(
             target=target.url,
             engine=target.engine,
@@ -233,7 +233,7 @@ async def advise_and_measure(
     """As `advise`, with the measurement to keep for the next call."""
     with _as_target_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
-            return await look.advise(past, budget=budget, limits=limits), look.measured
+            return await look.advise(past, budget=budget, limits=limits)
 
 
 async def inspect_and_advise(
@@ -249,4 +249,5 @@ async def inspect_and_advise(
     with _as_target_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
             opened()
-            return await look.info(), await look.advise(past, budget=budget, limits=limits)
+            info, (advice, _) = await look.info(), await look.advise(past, budget=budget, limits=limits)
+            return info, advice

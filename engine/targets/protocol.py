@@ -50,17 +50,14 @@ class Inspection(Protocol):
 
     async def advise(
         self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
-    ) -> tuple[Advice, ...]:
+    ) -> tuple[tuple[Advice, ...], Measurement | None]:
         """Which operations the database needs, and why: one Advice for each operation that the engine advises on.
+
+        With it the facts of a full inspection, to keep; None after a partial one, or where later writes to the database
+        would go unnoticed.
 
         `budget`: seconds for expensive queries; None for no limit.
         """
-        ...
-
-    @property
-    def measured(self) -> Measurement | None:
-        """The facts of the last full inspection, to keep; None after a partial one, or where later writes to the
-        database would go unnoticed."""
         ...
 
 

@@ -48,7 +48,6 @@ class PostgresSession:
         self._lock_timeout = lock_timeout
         self._first_server = reader.server
         self._operations = contextlib.AsyncExitStack()
-        self.measured = None  # advice needs only the catalog, which is cheap to read
 
     async def close(self) -> None:
         """Close the connections of its operations."""
@@ -90,9 +89,9 @@ class PostgresSession:
 
     async def advise(
         self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
-    ) -> tuple[Advice, ...]:
+    ) -> tuple[tuple[Advice, ...], None]:
         condition = await collect_condition(self._reader, thorough=budget is None)
-        return advise(condition, needs(condition, past, limits), past, limits)
+        return advise(condition, needs(condition, past, limits), past, limits), None  # the catalog is cheap to read
 
     async def require(self, operations: Sequence[Operation], options: Options) -> None:
         """Raise UsageError for an object or schema that the database does not have, or to which nothing can be done."""

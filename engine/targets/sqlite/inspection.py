@@ -41,7 +41,6 @@ class SqliteInspection:
         self._as_opened = (ROLLED_BACK,) if database.rolled_back else ()
         self._path = database.file.path
         self._reader = Reader(database)
-        self.measured: Measurement | None = None
 
     async def info(self) -> TargetInfo:
         summary = await self._reader.summary()
@@ -57,7 +56,8 @@ class SqliteInspection:
 
     async def advise(
         self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
-    ) -> tuple[Advice, ...]:
+    ) -> tuple[tuple[Advice, ...], Measurement | None]:
+        measured = None
         try:
             before = await asyncio.to_thread(state_of, self._path)
             is_known = past.measured is not None and past.measured.state == before != ""
@@ -76,7 +76,7 @@ class SqliteInspection:
             raise await self._reader.error(error) from error
         if budget is None and before and before == await asyncio.to_thread(state_of, self._path):
             found = kept_measurements.found_in(condition)
-            self.measured = None if found is None else Measurement(state=before, found=found)
+            measured = None if found is None else Measurement(state=before, found=found)
         advice = advisor.advise(condition, past, limits)
         if needed := {one.operation for one in advice if one.is_needed}:
             many = [one.objects for one in advice if one.operation is Operation.REINDEX and one.is_needed]
@@ -87,7 +87,8 @@ class SqliteInspection:
                 full_text=advisor.many_segments(condition) if Operation.FTS_OPTIMIZE in needed else (),
             )
             advice = advisor.advise(replace(condition, obstacles=found_obstacles), past, limits)
-        return tuple(
+        told = (
             replace(one, reason="; ".join([*self._as_opened, one.reason])) if one.operation is Operation.CHECK else one
             for one in advice
         )
+        return tuple(told), measured

@@ -66,7 +66,7 @@ def leave_something_behind(shop: Database) -> None:
 async def scanned_share(url: str) -> Sequence[str]:
     """What is said of indexes, and what would be done to them."""
     async with connected(url) as session:
-        advised = await session.advise(TargetHistory(now=0), budget=None)
+        advised, _ = await session.advise(TargetHistory(now=0), budget=None)
     said = [
         f"{advice.operation}: {advice.reason}"
         for advice in advised

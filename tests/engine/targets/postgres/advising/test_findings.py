@@ -81,7 +81,7 @@ def test_what_analyze_is_needed_for(change: dict[str, Any], kind: str, level: Le
 
 async def advice(url: str, *, thorough: bool = False, past: TargetHistory | None = None) -> dict[Operation, Advice]:
     async with connected(url, writing=False) as session:
-        found = await session.advise(past or TargetHistory(now=0), budget=None if thorough else 0.5)
+        found, _ = await session.advise(past or TargetHistory(now=0), budget=None if thorough else 0.5)
     return {one.operation: one for one in found}
 
 
