@@ -67,6 +67,13 @@ SELECT c.parent_id, c.ordinal FROM target JOIN child_job AS c ON (c.parent_id, c
     ORDER BY parent_id, ordinal LIMIT 1)
 WHERE {FREE} ORDER BY c.parent_id LIMIT 1
 """
+# The parents of a run may be thousands: what is over of them is not walked through again and again.
+OF_THIS_RUN = f"""
+SELECT parent_id, ordinal FROM (
+    SELECT parent_id, ordinal, target_key, host_key FROM child_job INDEXED BY child_job_pending_of_run
+    WHERE status = 'pending' AND held = 0 AND reserved_by = ?2 ORDER BY parent_id, ordinal LIMIT 100) AS c
+WHERE EXISTS (SELECT 1 FROM json_each(?1) WHERE value = c.parent_id) AND {FREE} LIMIT 1
+"""
 OF_THESE_PARENTS = f"""
 SELECT parent_id, ordinal FROM child_job AS c
 WHERE c.status = 'pending' AND c.held = 0 AND c.parent_id IN (SELECT value FROM json_each(?1))
@@ -268,7 +275,8 @@ def next_child_queries(
     if paused:
         return [(TO_BE_RECOVERED, (these, run))]
     if these is not None:
-        return [(OF_THESE_PARENTS, (these, run))]
+        of_run = [] if run is None else [(OF_THIS_RUN, (these, run))]
+        return [*of_run, (OF_THESE_PARENTS, (these, run))]
     return [(AMONG_THE_OLDEST, ()), (OF_EACH_TARGET, ())]
 
 

@@ -69,9 +69,10 @@ def test_what_the_console_asks_all_the_time_is_a_search(
     [
         (transactions.AMONG_THE_OLDEST, ()),
         (transactions.OF_EACH_TARGET, ()),
+        (transactions.OF_THIS_RUN, (json.dumps([1, 2]), "a run")),
         (transactions.OF_THESE_PARENTS, (json.dumps([1, 2]), None)),
     ],
-    ids=["among the oldest", "of each target", "of these parents"],
+    ids=["among the oldest", "of each target", "of this run", "of these parents"],
 )
 def test_a_claim_looks_only_at_what_is_pending_or_running(
     file: sqlite3.Connection, sql: str, values: Sequence[object]

@@ -26,6 +26,9 @@ WHERE status = 'pending' AND reserved_by IS NULL AND held = 0;
 CREATE INDEX child_job_pending_of_target ON child_job (target_key, parent_id, ordinal)
 WHERE status = 'pending' AND reserved_by IS NULL AND held = 0;
 
+CREATE INDEX child_job_pending_of_run ON child_job (reserved_by, parent_id, ordinal)
+WHERE status = 'pending' AND reserved_by IS NOT NULL AND held = 0;
+
 -- Reasons are checked by triggers, as operations are: a CHECK cannot learn a word.
 DROP INDEX child_job_error;
 DROP INDEX child_job_skipped;
