@@ -13,7 +13,7 @@ from tests.chaos.checker import check
 from tests.chaos.processes import Processes, processes
 from tests.chaos.storm import until_all_is_over
 from tests.chaos.trace import Trace, What
-from tests.sqlite_files import content
+from tests.sqlite_files import content, transaction
 
 FILES = 300
 
@@ -31,7 +31,10 @@ async def test_r7_a_batch_of_300_is_completed_once_whoever_is_killed(tmp_path: P
     contents = {path: content(path) for path in files}
     trace = Trace(tmp_path)
     with processes(trace) as started:
-        run = started.start("-m", "tui.cli", "run", "--store", trace.store, "--op", "vacuum", *files)
+        how = ("--op", "vacuum", "--canary", 20, "--max-failures", 5)
+        run = started.start("-m", "tui.cli", "run", "--store", trace.store, *how, *files)
+        await finished(trace, 5)
+        started.kill(one_that_executes(trace, started))  # while the others wait for the canaries
         await finished(trace, 40)
         started.kill(one_that_executes(trace, started))
         await finished(trace, 80)
@@ -44,10 +47,28 @@ async def test_r7_a_batch_of_300_is_completed_once_whoever_is_killed(tmp_path: P
         await until_all_is_over(trace.store)
     lines = trace.told()
     assert check(trace.store, lines, contents) == []
-    assert sum(line.what is What.KILLED for line in lines) >= 3
+    assert sum(line.what is What.KILLED for line in lines) >= 4
     async with Engine.open(trace.store) as engine:
         assert (await engine.batch(1)).counts == {Status.COMPLETED: FILES}
     assert completions(trace.store) == dict.fromkeys(range(1, FILES + 1), 1)
+
+
+def test_four_bad_ones_among_300_are_told_once_and_the_others_are_done(tmp_path: Path) -> None:
+    """One is damaged, one missing, one locked, and the server of one is down."""
+    files = [tenant(tmp_path / f"t{number}.db") for number in range(FILES - 1)]
+    missing, damaged, locked = files[50], files[100], files[150]
+    missing.unlink()
+    damaged.write_bytes(damaged.read_bytes()[:100] + b"\xff" * 8000)
+    server = "postgresql://dba@127.0.0.1:1/sales"
+    trace = Trace(tmp_path)
+    with processes(trace) as started, transaction(locked, "EXCLUSIVE"):
+        how = ("--store", trace.store, "--op", "vacuum", "--lock-timeout", "0.1")
+        run = started.start("-m", "tui.cli", "run", *how, *files, server)
+        assert run.wait(120) == 1
+    said = (tmp_path / "output").read_text().splitlines()
+    summary = next(n for n, line in enumerate(said) if line.startswith("296 completed, "))
+    told = [line.split()[0] for line in said[summary + 1 :] if line.startswith("#")]
+    assert sorted(told) == ["#101", "#151", "#300", "#51"]
 
 
 async def finished(trace: Trace, number: int) -> None:
