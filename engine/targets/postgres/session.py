@@ -20,6 +20,7 @@ from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
 from engine.targets.postgres.connection.dsn import Address
 from engine.targets.postgres.planning import operation_specs, planner
+from engine.targets.postgres.planning.needed_work import PlannedWork, plan_needed
 from engine.targets.postgres.planning.rights import grant, unprivileged
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.reader import Reader
@@ -136,7 +137,7 @@ class PostgresSession:
             indexes = await self._reader.indexes(measured=True)
             condition = replace(condition, tables=tables, indexes=indexes)
         found = needs(condition, past)
-        needed = planner.PlannedWork(
+        needed = PlannedWork(
             tables=condition.tables,
             indexes=condition.indexes,
             vacuum=_reasons(found.vacuum),
@@ -145,7 +146,7 @@ class PostgresSession:
             drifted=found.drifts,
             damaged=past.damaged_tables,
         )
-        return await planner.plan_needed(self._reader, options, needed)
+        return await plan_needed(self._reader, options, needed)
 
     async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
         return operation_specs.remarks(operations, past.damaged_tables if past is not None else ())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import UsageError
-from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel, Operation, Options
 from engine.targets.plans import OperationPlan
@@ -62,7 +61,7 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
         return OperationPlan(operation=operation, refused=problem)
     tables, indexes = await reader.tables(measured=True), await reader.indexes(measured=True)
     await reader.require(options.objects, options.server.schemas)
-    partitions = await _partitions(reader)
+    partitions = await partitions_of(reader)
     found = scope(operation, options, tables, indexes, partitions)
     if operation is Operation.ANALYZE:
         planned = await _analyze(reader, options, found, partitions)
@@ -73,101 +72,17 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
         planned = await _planned(reader, operation, options, found)
     if not planned.steps:
         return planned
-    return await _in_parallel(reader, planned, options)
+    return await in_parallel(reader, planned, options)
 
 
 async def require(reader: Reader, operations: Sequence[Operation], options: Options) -> None:
     """Raise UsageError for an object to which one of the operations can do nothing."""
-    tables, indexes, partitions = await reader.tables(), await reader.indexes(), await _partitions(reader)
+    tables, indexes, partitions = await reader.tables(), await reader.indexes(), await partitions_of(reader)
     for operation in operations:
         scope(operation, replace(options, objects=options.objects_for(operation)), tables, indexes, partitions)
 
 
-@frozen(kw_only=True)
-class PlannedWork:
-    """The work that advice asks for: reasons by oid of table or index."""
-
-    tables: Sequence[Table]
-    """All tables of the database; `indexes` all its indexes."""
-    indexes: Sequence[Index]
-    vacuum: Mapping[int, str]
-    analyze: Mapping[int, str]
-    reindex: Mapping[int, str]
-    drifted: Sequence[CollationRebuild] = ()
-    damaged: Collection[str] = ()
-    """Names of damaged tables, which are left out."""
-
-
-async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> OperationPlan:
-    """The plan of `optimize`: the work that advice asks for."""
-    version = reader.server.version
-    tables, indexes = needed.tables, needed.indexes
-    vacuum, analyze, reindex = needed.vacuum, needed.analyze, needed.reindex
-    problem = operation_steps.unsupported_option(options.server, version) or (
-        operation_steps.unsafe_rebuild(options.server, version) if reindex else ""
-    )
-    if problem:
-        return OperationPlan(operation=Operation.OPTIMIZE, refused=problem)
-    await reader.require(options.objects, options.server.schemas)
-    partitions = await _partitions(reader)
-    found = scope(Operation.OPTIMIZE, options, tables, indexes, partitions)
-    of_tables, forbidden_tables = allowed([t for t in found.tables if t.oid in vacuum or t.oid in analyze])
-    of_indexes, forbidden_indexes = allowed([index for index in found.indexes if index.oid in reindex])
-    of_indexes, exclusive = _rebuildable(of_indexes, options)
-    leftovers, _ = allowed(_leftovers(found.indexes))
-    stale = [table for table in of_tables if table.oid in analyze]
-    along = {} if operation_steps.supports_only(version) else analyzed_with_parent(stale, partitions)
-    stale = [table for table in stale if table.oid not in along]
-    with_statistics = {table.oid for table in stale if table.oid in vacuum}
-    both = replace(options, server=replace(options.server, analyze=True))
-    dirty = [table for table in of_tables if table.oid in vacuum]
-    old = await aged_tables(reader) if dirty else {}
-    recorded, not_recorded = recording(needed.drifted, {index.oid: index.shown for index in of_indexes})
-    steps = [
-        *operation_steps.drop_steps(leftovers),
-        *operation_steps.vacuum_steps(
-            [table for table in dirty if table.oid in with_statistics], both, version, vacuum, old
-        ),
-        *[
-            replace(step, conflict=_conflict(step, along))
-            for step in operation_steps.vacuum_steps(
-                [table for table in dirty if table.oid not in with_statistics], options, version, vacuum, old
-            )
-        ],
-        *operation_steps.analyze_steps(
-            [table for table in stale if table.oid not in vacuum], options, version, analyze
-        ),
-        *operation_steps.reindex_steps(
-            of_indexes,
-            {table.oid: table for table in tables},
-            options,
-            reindex,
-            [one.drift for one in needed.drifted],
-        ),
-        *(operation_steps.database_statistics(version) if any(table.oid in old for table in dirty) else ()),
-        *recorded,
-    ]
-    left_out = [f"left out: {exclusive}"] if exclusive else []
-    if damaged := sorted({*needed.damaged, *options.leave_out}):
-        left_out.append(f"left out: the last check found damage in {listed(damaged, 3)}")
-    planned = _plan_of(
-        Operation.OPTIMIZE,
-        steps,
-        reader.server,
-        forbidden=[*forbidden_tables, *forbidden_indexes],
-        warnings=[*left_out, *not_recorded],
-        nothing=". ".join(left_out) or "nothing is needed",
-    )
-    return await _in_parallel(reader, planned, options) if planned.steps else planned
-
-
-def _conflict(step: PgStep, along: Mapping[int, Table]) -> str:
-    """A partition is not vacuumed while the table that takes it along is analyzed: that would wait for its lock."""
-    root = along.get(step.subject.oid) if step.subject is not None else None
-    return step.conflict if root is None else root.shown
-
-
-async def _partitions(reader: Reader) -> dict[int, list[int]]:
+async def partitions_of(reader: Reader) -> dict[int, list[int]]:
     """Of every table the oids of its direct children."""
     children: dict[int, list[int]] = {}
     for parent, child in await reader.rows(PARTITIONS, row=(int, int)):
@@ -184,13 +99,13 @@ async def _planned(reader: Reader, operation: Operation, options: Options, found
             if steps and not found.is_named:
                 steps += operation_steps.database_statistics(server.version)
             held = xmin_horizon.warnings(await xmin_horizon.read(reader))
-            return _plan_of(operation, steps, server, forbidden=forbidden, warnings=held)
+            return plan_of(operation, steps, server, forbidden=forbidden, warnings=held)
         case Operation.VACUUM_FULL | Operation.CLUSTER:
             return _rewrite(operation, options, found, server)
         case Operation.CLEAN_LEFTOVERS:
-            leftovers, forbidden_leftovers = allowed(_leftovers(found.indexes))
+            leftovers, forbidden_leftovers = allowed(leftovers_of(found.indexes))
             steps = operation_steps.drop_steps(leftovers)
-            return _plan_of(operation, steps, server, forbidden=forbidden_leftovers, nothing="no leftover index")
+            return plan_of(operation, steps, server, forbidden=forbidden_leftovers, nothing="no leftover index")
         case Operation.CHECK:
             return await _check(reader, options, found)
         case _:
@@ -209,7 +124,7 @@ async def _analyze(
             return OperationPlan(operation=Operation.ANALYZE, not_needed="every table has statistics")
     along = {} if operation_steps.supports_only(version) else analyzed_with_parent(wanted, partitions)
     steps = operation_steps.analyze_steps([table for table in wanted if table.oid not in along], options, version, {})
-    return _plan_of(Operation.ANALYZE, steps, reader.server, forbidden=forbidden)
+    return plan_of(Operation.ANALYZE, steps, reader.server, forbidden=forbidden)
 
 
 def _reindex(
@@ -226,14 +141,14 @@ def _reindex(
     invalid = [] if found.is_named else [index.shown for index in mine if not index.is_valid]
     mine = [index for index in mine if index.is_valid or found.is_named]
     wanted, forbidden = allowed(mine)
-    wanted, exclusive = _rebuildable(wanted, options)
+    wanted, exclusive = rebuildable(wanted, options)
     if (
         exclusive and not (wanted or forbidden) and found.is_named and not found.tables
     ):  # an index is all that was named
         return OperationPlan(operation=operation, refused=exclusive)
     nothing = [f"left out: {exclusive}"] if exclusive else []
     warnings = list(nothing)
-    if leftovers := _leftovers(found.indexes):
+    if leftovers := leftovers_of(found.indexes):
         names = listed([index.shown for index in leftovers])
         warnings.append(f"left out: leftovers, which clean-leftovers drops: {names}")
     if invalid:
@@ -242,7 +157,7 @@ def _reindex(
         warnings.append(nothing[-1])
     steps = operation_steps.reindex_steps(wanted, tables, options, {}, [one.drift for one in drifted])
     recorded, not_recorded = recording(drifted, {index.oid: index.shown for index in wanted}) if steps else ([], [])
-    return _plan_of(
+    return plan_of(
         operation,
         [*steps, *recorded],
         reader.server,
@@ -252,7 +167,7 @@ def _reindex(
     )
 
 
-def _rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index], str]:
+def rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index], str]:
     """The indexes that can be rebuilt with these options, and why the others cannot."""
     exclusive = [] if options.server.offline else [index for index in indexes if index.is_exclusion]
     if not exclusive:
@@ -272,7 +187,7 @@ def _rewrite(operation: Operation, options: Options, found: Scope, server: Serve
             return OperationPlan(operation=operation, refused=why)
         wanted = [table for table in wanted if table.clustered_by is not None]
     steps = operation_steps.rewrite_steps(operation, wanted, options, server.version)
-    return _plan_of(operation, steps, server, forbidden=forbidden, nothing="no table is clustered on an index")
+    return plan_of(operation, steps, server, forbidden=forbidden, nothing="no table is clustered on an index")
 
 
 async def _check(reader: Reader, options: Options, found: Scope) -> OperationPlan:
@@ -282,7 +197,7 @@ async def _check(reader: Reader, options: Options, found: Scope) -> OperationPla
     indexes = [index for index in found.indexes if index.is_valid]
     full = options.check_level is CheckLevel.FULL
     steps = check_steps.check_steps(indexes, found.tables, schema, reader.server.version, full=full)
-    return _plan_of(Operation.CHECK, steps, reader.server)
+    return plan_of(Operation.CHECK, steps, reader.server)
 
 
 async def _analyzed(reader: Reader) -> set[int]:
@@ -290,11 +205,11 @@ async def _analyzed(reader: Reader) -> set[int]:
     return {oid for (oid,) in await reader.rows(query, row=(int,))}
 
 
-def _leftovers(indexes: Sequence[Index]) -> list[Index]:
+def leftovers_of(indexes: Sequence[Index]) -> list[Index]:
     return [index for index in indexes if index.is_leftover and not index.is_valid]
 
 
-def _plan_of(
+def plan_of(
     operation: Operation,
     steps: Sequence[PgStep],
     server: Server,
@@ -322,7 +237,7 @@ def _plan_of(
     )
 
 
-async def _in_parallel(reader: Reader, planned: OperationPlan, options: Options) -> OperationPlan:
+async def in_parallel(reader: Reader, planned: OperationPlan, options: Options) -> OperationPlan:
     """Set how many steps run at once: as requested, limited by the connections that the server has left."""
     wanted = min(options.jobs or 1, len(planned.steps))
     if wanted == 1:
