@@ -287,6 +287,8 @@ class Budget:
         try:
             with limited_growth():
                 yield
+        except MemoryError:
+            raise AnswerError(TOO_LONG) from None
         finally:
             self._read_for += time.thread_time() - began
 

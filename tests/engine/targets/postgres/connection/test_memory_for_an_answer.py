@@ -1,0 +1,16 @@
+"""An answer for which there is no room."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from engine.targets.postgres.connection.bounded import AnswerError, Budget
+from engine.targets.postgres.connection.memory import LARGEST_MESSAGE
+
+
+def test_an_answer_that_takes_too_much_memory_while_it_is_read_is_too_long() -> None:
+    one, other = socket.socketpair()
+    with one, other, pytest.raises(AnswerError, match="longer than"), Budget().reading(one.fileno()):
+        bytearray(4 * LARGEST_MESSAGE)
