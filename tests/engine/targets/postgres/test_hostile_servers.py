@@ -85,11 +85,11 @@ async def test_a_look_at_it_ends_in_a_sentence(shop: Database, how: str) -> None
     for since in (0,) if how in AT_LOGIN else (1, SINCE):
         with hostile_server(shop, how, since) as url:
             request = Request(target=url, operations=(Operation.VACUUM, Operation.REINDEX))
-            said = [
-                await ends_well(lambda url=url: inspector.inspect(url)),  # type: ignore[misc]
-                await ends_well(lambda url=url: inspector.advise(url, TargetHistory(now=0), budget=1)),  # type: ignore[misc]
-                await ends_well(lambda request=request: inspector.plan(request)),  # type: ignore[misc]
-            ]
+            said = await asyncio.gather(
+                ends_well(lambda url=url: inspector.inspect(url)),  # type: ignore[misc]
+                ends_well(lambda url=url: inspector.advise(url, TargetHistory(now=0), budget=1)),  # type: ignore[misc]
+                ends_well(lambda request=request: inspector.plan(request)),  # type: ignore[misc]
+            )
             assert not any("makes no sense" in one for one in said)
             if since == 1 and not how.startswith("in a"):
                 assert all(said)
@@ -120,17 +120,20 @@ async def test_a_step_on_it_ends_whatever_it_answers(shop: Database, how: str) -
 async def test_a_step_that_is_asked_to_stop_by_a_server_that_is_silent_says_that_it_may_still_run(
     shop: Database,
 ) -> None:
-    errors = []
     async with connected(shop.url) as honest:
         (step,) = (await honest.plan(Operation.VACUUM, Options(objects=("item",)))).steps
-    for since in (SINCE, SINCE + 1, SINCE + 2):  # one of these is the answer to the command itself
+
+    async def error_where_silent(since: int) -> str:
         with hostile_server(shop, "silence", since) as url:
             async with stepwise(resolve(url).connect(lock_timeout=1, name="test 1/1")) as session:
                 cancel = asyncio.Event()
                 running = asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
                 await asyncio.wait({running}, timeout=2)
                 cancel.set()
-                errors.append(str((await asyncio.wait_for(running, LONGEST)).error))
+                return str((await asyncio.wait_for(running, LONGEST)).error)
+
+    # One of these is the answer to the command itself.
+    errors = await asyncio.gather(*map(error_where_silent, (SINCE, SINCE + 1, SINCE + 2)))
     assert any(error.startswith("no answer to the cancel within 1 s") for error in errors), errors
 
 
@@ -143,13 +146,13 @@ async def test_its_answer_to_a_load_query_is_bounded_too(shop: Database, how: st
         assert said.startswith(f"{resolve(url).url}: --pause-while failed: ")
 
 
-async def test_a_look_that_is_given_up_ends_at_once_whatever_the_server_does(shop: Database) -> None:
-    for how in ("silence", "endless notices", "drip"):
-        with hostile_server(shop, how, SINCE) as url:
-            looking = asyncio.create_task(inspector.advise(url, TargetHistory(now=0), budget=1))
-            await asyncio.wait({looking}, timeout=0.5)
-            looking.cancel()
-            await asyncio.wait_for(asyncio.gather(looking, return_exceptions=True), 10)
+@pytest.mark.parametrize("how", ["silence", "endless notices", "drip"])
+async def test_a_look_that_is_given_up_ends_at_once_whatever_the_server_does(shop: Database, how: str) -> None:
+    with hostile_server(shop, how, SINCE) as url:
+        looking = asyncio.create_task(inspector.advise(url, TargetHistory(now=0), budget=1))
+        await asyncio.wait({looking}, timeout=0.5)
+        looking.cancel()
+        await asyncio.wait_for(asyncio.gather(looking, return_exceptions=True), 10)
 
 
 def test_every_query_says_what_its_columns_are() -> None:

@@ -21,6 +21,7 @@ from engine.domain.requests import Operation, Request
 from engine.domain.statuses import Status
 from engine.inspection import inspector
 from engine.targets import resolve
+from engine.targets.postgres.connection import connecting
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, first_step, run, statuses, until
 from tests.engine.targets.postgres.test_cancel import a_step
@@ -266,8 +267,9 @@ async def test_a_full_pool_in_session_mode_makes_fewer_run_at_once_and_fails_non
 
 @pytest.mark.parametrize("jobs", [1, 4])
 async def test_a_pool_in_session_mode_with_a_single_connection_is_told_to_be_too_small(
-    shop: Database, tmp_path: Path, jobs: int
+    shop: Database, tmp_path: Path, jobs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connecting, "POOL_GIVES_WITHIN", 0.5)
     options = Options(jobs=jobs, server=ServerOptions(schemas=("shop",), server_wait=1))
     with pgbouncer(shop, "session", pool_size=1) as pool:
         request = Request(target=pool.url, operations=(Operation.ANALYZE,), options=options)
