@@ -27,6 +27,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "plan": "plan",
     "run": "run",
     "advise": "advise",
+    "fleet": "fleet",
     "retry": "run",
     "history": "lookup",
     "show": "lookup",
@@ -41,7 +42,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "doctor": "doctor",
     "completion": "completion",
 }
-_ONLY_TELL: Final = frozenset({"plan", "advise", "history", "show", "workers", "doctor", "completion"})
+_ONLY_TELL: Final = frozenset({"plan", "advise", "fleet", "history", "show", "workers", "doctor", "completion"})
 _WITHOUT_WORDS: Final = frozenset({"prune", "worker", "workers", "pause", "resume"})
 
 

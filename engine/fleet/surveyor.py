@@ -16,6 +16,7 @@ from engine.domain.frozen import frozen
 from engine.domain.requests import EngineName
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, LastJob, Survey
+from engine.fleet.expansion import Unlisted
 from engine.fleet.file_headers import find_sqlite
 from engine.fleet.levels import Disk, Judgement, judge, judge_error, judge_silence
 from engine.history.stale_journal import refuse_stale_journal
@@ -33,8 +34,12 @@ AT_ONCE: Final = 4
 PER_HOST: Final = 2
 TIME_LIMIT: Final = 5.0
 """Seconds for each target."""
-BUDGET: Final = 0.05
-"""Seconds of these for expensive measurements: enough for all pages of a small file."""
+SMALL_FILE: Final = 16_000_000
+"""Bytes of a file that is read as a whole, in milliseconds: its survey says the same on a busy machine."""
+BUDGET_OF_SMALL: Final = 1.0
+"""Seconds for expensive measurements of a small file,"""
+BUDGET: Final = 0.1
+"""and of all others: they are measured by their free pages."""
 FRESH: Final = 3_600 * 1_000_000
 """Microseconds for which a survey is not repeated, unless its target has changed."""
 
@@ -56,6 +61,7 @@ class _Subject:
     engine: EngineName
     host: str | None
     state: str
+    is_small: bool
 
 
 class Surveyor:
@@ -138,19 +144,19 @@ class Surveyor:
         return self._survey(subject, judge_silence(self._time_limit))
 
     async def _inspect(self, subject: _Subject, opened: Callable[[], object]) -> Survey:
+        past = await self._past_of(subject)
         try:
             await refuse_stale_journal(self._store, subject.url)
-            past = await self._past_of(subject)
             info, advice = await inspector.inspect_and_advise(
                 subject.entry.url,
                 past,
-                budget=BUDGET,
+                budget=BUDGET_OF_SMALL if subject.is_small else BUDGET,
                 limits=subject.entry.thresholds,
                 read_only=self._read_only,
                 opened=opened,
             )
         except DbtendError as error:
-            return self._survey(subject, await _judge_error(subject, error))
+            return self._survey(subject, await _judge_error(subject, error), past=past)
         disk = await asyncio.to_thread(_disk_of, subject)
         judgement = judge(advice, past, disk=disk, limits=subject.entry.thresholds)
         return self._survey(subject, judgement, info, past)
@@ -191,6 +197,19 @@ def is_fresh(survey: Survey, last_job: LastJob | None, now: Micros) -> bool:
     return ended is None or ended < survey.surveyed_at
 
 
+def survey_of_unlisted(one: Unlisted, at: Micros) -> Surveyed:
+    """The survey of a pattern or directory whose targets cannot be listed."""
+    judgement = judge_error(one.error)
+    survey = Survey(
+        target=one.entry.url,
+        engine=engine_named(one.entry.url),
+        surveyed_at=at,
+        level=judgement.level,
+        reasons=judgement.reasons,
+    )
+    return Surveyed(one.entry, survey)
+
+
 class _Waiting:
     """The targets that wait for their turn, in order, those of a server only while it has room."""
 
@@ -225,10 +244,11 @@ def _subject(entry: TargetEntry) -> _Subject:
     try:
         target = resolve(entry.url)
         url, host, state = target.url, target.host_key, target.state()
+        is_small = host is None and _file_size(entry.url) <= SMALL_FILE
     except DbtendError:  # to inspect it says why
-        url, host, state = entry.url, None, ""
+        url, host, state, is_small = entry.url, None, "", False
     limits = zlib.crc32(repr(sorted(entry.advice.items())).encode())
-    return _Subject(entry, url, engine_named(entry.url), host, f"{state} {limits:x}")
+    return _Subject(entry, url, engine_named(entry.url), host, f"{state} {limits:x}", is_small)
 
 
 async def _judge_error(subject: _Subject, error: DbtendError) -> Judgement:
@@ -236,6 +256,13 @@ async def _judge_error(subject: _Subject, error: DbtendError) -> Judgement:
     if isinstance(error, TargetUnrecognizedError) and (path := file_named(subject.entry.url)) is not None:
         is_damaged = (await asyncio.to_thread(find_sqlite, [path])).get(path) is True
     return judge_error(error, is_damaged=is_damaged)
+
+
+def _file_size(url: str) -> int:
+    try:
+        return Path(file_named(url) or "").stat().st_size
+    except OSError:
+        return 0
 
 
 def _disk_of(subject: _Subject) -> Disk | None:

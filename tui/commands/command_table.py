@@ -11,6 +11,7 @@ from engine.config.model import Defaults
 from engine.domain.frozen import frozen
 from engine.domain.option_spec import shown_value
 from engine.domain.option_specs import BY_NAME
+from engine.domain.surveys import FleetLevel
 from tui.commands.request_options import add_option, add_request_options
 from tui.presentation import typed_values
 from tui.presentation.exit_codes import MEANINGS
@@ -130,6 +131,17 @@ def _advise_options(parser: argparse.ArgumentParser) -> None:
     _json_option(parser)
 
 
+def _fleet_options(parser: argparse.ArgumentParser) -> None:
+    _targets_options(parser)
+    parser.add_argument("--yes", dest="confirmed", action="store_true", help="survey more than 10,000 targets")
+    parser.add_argument(
+        "--only", action="append", type=typed_values.fleet_level, metavar="LEVEL",
+        help=f"only targets of this level: {', '.join(FleetLevel)}; repeatable",
+    )  # fmt: skip
+    parser.add_argument("--refresh", action="store_true", help="survey all targets again")
+    _json_option(parser)
+
+
 def _demo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=typed_values.path, metavar="DIR", help="build it in DIR and leave it there")
     _mouse_option(parser)
@@ -216,6 +228,15 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "TARGET... [--thorough]", "what needs which operation, and why", _advise_options,
         "dbtend advise sales.db",
         TARGET_HELP + "\n\nWhat takes long, such as counting rows, has a budget of half a second for each target.",
+    ),
+    "fleet": Command(
+        "[TARGET...] [FILTERS]", "many targets, the most urgent first", _fleet_options,
+        "dbtend fleet '/srv/tenants/*.db' --only now",
+        TARGET_HELP + " Without one: those of the config file.\n\n"
+        "FILTERS: level:now, engine:postgresql, label:PROD, size:>1GB, checked:>30d. A survey is kept for an hour, or\n"
+        "until its file is written or a job has run. Thresholds are in [advice] of the config file.\n\n"
+        "Levels: critical (damage found, transaction ids running out, disk nearly full), now, soon, ok,\n"
+        "unknown (locked, or refused), unreachable. Exit code 1: a target could not be reached.",
     ),
     "history": Command(
         "[FILTERS]", "all jobs that ever ran, newest first", _history_options,

@@ -14,6 +14,7 @@ from engine.domain.errors import UsageError
 from engine.domain.lazy_import import lazy
 from engine.domain.masking import holds_password
 from engine.domain.number_types import Seconds, Whole
+from engine.domain.surveys import FleetLevel
 from engine.domain.value_types import Choice, FilePath, Text
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def path(typed: str) -> Path:
 
 operation: Final[Callable[[str], Operation]] = Choice("operation", Operation).parse
 status: Final[Callable[[str], Status]] = Choice("status", Status).parse
+fleet_level: Final[Callable[[str], FleetLevel]] = Choice("level", FleetLevel).parse
 text: Final = Text().parse
 seconds: Final = Seconds().parse
 limit: Final = Whole("limit", 1_000_000).parse

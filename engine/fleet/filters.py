@@ -1,0 +1,147 @@
+"""Which of many targets are meant, in words: `engine:postgresql level:now size:>1GB checked:>30d @eu sales`. Pure.
+
+Words with the same name are alternatives, except for sizes and checks, which must all hold.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from enum import StrEnum
+from operator import ge, gt, le, lt
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from engine.domain.errors import UsageError
+from engine.domain.frozen import frozen
+from engine.domain.humanize import parse_bytes, parse_duration
+from engine.domain.requests import EngineName
+from engine.domain.steps import Micros
+from engine.domain.surveys import FleetLevel
+from engine.fleet.patterns import GROUP
+
+if TYPE_CHECKING:
+    from engine.config.model import TargetEntry
+    from engine.domain.surveys import Survey
+
+NEVER: Final = "never"
+KNOWN: Final[Mapping[str, str]] = {
+    "engine": ", ".join(EngineName),
+    "level": ", ".join(FleetLevel),
+    "label": "a label of the config file, such as PROD",
+    "size": "a comparison with a size, such as >1GB or <500MB",
+    "checked": f"a comparison with an age, such as >30d or <7d, or {NEVER}",
+}
+"""The names that words may have, and what may follow."""
+_NAMED: Final = re.compile(r"([a-z]+):(?!//)(.*)", re.DOTALL)
+_COMPARISON: Final = re.compile(r"(>=|<=|>|<)\s*(.+)", re.DOTALL)
+_OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {">": gt, "<": lt, ">=": ge, "<=": le}
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+@frozen
+class Comparison:
+    operator: str
+    value: float
+
+    def holds(self, number: float) -> bool:
+        return _OPERATORS[self.operator](number, self.value)
+
+
+@frozen(kw_only=True)
+class FleetFilter:
+    """What a target must be; empty does not restrict."""
+
+    texts: tuple[str, ...] = ()
+    """All of these are parts of its name; case is ignored."""
+    groups: frozenset[str] = frozenset()
+    engines: frozenset[EngineName] = frozenset()
+    levels: frozenset[FleetLevel] = frozenset()
+    labels: frozenset[str] = frozenset()
+    """In lower case."""
+    sizes: tuple[Comparison, ...] = ()
+    """In bytes."""
+    check_ages: tuple[Comparison, ...] = ()
+    """In seconds since the last clean check. A target that was never checked is older than any age."""
+
+    def matches(self, entry: TargetEntry, survey: Survey | None, now: Micros) -> bool:
+        """Whether a target is meant. `survey`: None if it was never surveyed; then it has neither level nor size."""
+        name, label = entry.name.casefold(), (entry.label or "").casefold()
+        return (
+            all(text.casefold() in name for text in self.texts)
+            and (not self.groups or not self.groups.isdisjoint((*entry.groups, entry.name)))
+            and (not self.labels or label in self.labels)
+            and (not self.engines or (survey is not None and survey.engine in self.engines))
+            and (not self.levels or (survey is not None and survey.level in self.levels))
+            and all(_has_size(survey, one) for one in self.sizes)
+            and all(one.holds(_check_age(survey, now)) for one in self.check_ages)
+        )
+
+
+def is_filter_word(word: str) -> bool:
+    """Whether a word filters, rather than names a target: `level:now`, and not `sqlite:sales.db`."""
+    named = _NAMED.fullmatch(word)
+    return named is not None and named[1] in KNOWN
+
+
+def fleet_filter(words: Iterable[str]) -> FleetFilter:
+    """The filter for these words. Raises UsageError, which names the wrong word and the known values."""
+    texts: list[str] = []
+    groups: set[str] = set()
+    given: dict[str, list[str]] = {}
+    for word in words:
+        named = _NAMED.fullmatch(word)
+        if word.startswith(GROUP) and len(word) > 1:
+            groups.add(word.removeprefix(GROUP))
+        elif named is None:
+            texts.append(word)
+        elif named[1] in KNOWN:
+            if not named[2]:
+                raise UsageError(word, "needs a value", KNOWN[named[1]])
+            given.setdefault(named[1], []).extend(named[2].split(","))
+        else:
+            close = get_close_matches(named[1], KNOWN, 1)
+            hint = f"did you mean {close[0]}:?" if close else f"known: {', '.join(f'{name}:' for name in KNOWN)}"
+            raise UsageError(word, f"{named[1]}: is nothing to look for", hint)
+    return FleetFilter(
+        texts=tuple(texts),
+        groups=frozenset(groups),
+        engines=frozenset(_choice("engine", value, EngineName) for value in given.get("engine", ())),
+        levels=frozenset(_choice("level", value, FleetLevel) for value in given.get("level", ())),
+        labels=frozenset(value.casefold() for value in given.get("label", ())),
+        sizes=tuple(_comparison("size", value, parse_bytes) for value in given.get("size", ())),
+        check_ages=tuple(_check_comparison(value) for value in given.get("checked", ())),
+    )
+
+
+def _choice(name: str, value: str, choices: type[_Choice]) -> _Choice:
+    try:
+        return choices(value.lower())
+    except ValueError:
+        close = get_close_matches(value.lower(), list(choices), 1)
+        hint = f"did you mean {close[0]}? known: {KNOWN[name]}" if close else f"known: {KNOWN[name]}"
+        raise UsageError(f"{name}:{value}", f"is no {name}", hint) from None
+
+
+def _check_comparison(value: str) -> Comparison:
+    return Comparison(">=", float("inf")) if value.lower() == NEVER else _comparison("checked", value, parse_duration)
+
+
+def _comparison(name: str, value: str, parse: Callable[[str], float]) -> Comparison:
+    found = _COMPARISON.fullmatch(value)
+    try:
+        if found is not None:
+            return Comparison(found[1], parse(found[2]))
+    except ValueError:
+        pass
+    raise UsageError(f"{name}:{value}", "cannot be compared", f"give {KNOWN[name]}")
+
+
+def _has_size(survey: Survey | None, comparison: Comparison) -> bool:
+    return survey is not None and survey.size is not None and comparison.holds(survey.size)
+
+
+def _check_age(survey: Survey | None, now: Micros) -> float:
+    if survey is None or survey.checked_at is None:
+        return float("inf")
+    return (now - survey.checked_at) / 1e6

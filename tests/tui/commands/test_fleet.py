@@ -1,0 +1,204 @@
+"""`dbtend fleet`: many targets at a glance, the most urgent first."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine.domain.surveys import FleetLevel
+from tests.postgres_databases import Database
+from tests.sqlite_files import make_database, transaction
+from tests.tui.command_line import CommandLine
+
+FIELDS = {
+    "target", "name", "engine", "groups", "label", "level", "reason", "size", "reclaimable", "checked_at",
+    "surveyed_at", "last_job", "next_due",
+}  # fmt: skip
+
+
+@pytest.fixture
+def tenants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Ten files: one damaged, one that gives much back by a low threshold, one that is no database any more."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    directory = tmp_path / "tenants"
+    directory.mkdir()
+    first = make_database(directory / "t1.db", rows=200)
+    for n in range(2, 11):
+        shutil.copy(first, directory / f"t{n}.db")
+    with (directory / "t2.db").open("r+b") as file:
+        file.seek(16)
+        file.write(b"\xff" * 84)
+    with closing(sqlite3.connect(directory / "t9.db")) as db:
+        db.execute("DELETE FROM item")
+        db.commit()
+    return directory
+
+
+def lines_of(text: str) -> list[list[str]]:
+    return [line.split() for line in text.splitlines() if re.match(r"t\d", line)]
+
+
+def test_the_table_begins_with_the_counts_and_the_most_urgent(dbtend: CommandLine, tenants: Path) -> None:
+    (tenants / "t3.db").unlink()
+    result = dbtend("fleet", *[tenants / f"t{n}.db" for n in range(1, 11)])
+    assert (result.code, result.err) == (1, "")
+    lines = result.out.splitlines()
+    assert lines[0] == "10 targets: 1 critical, 8 ok, 1 unreachable"
+    assert lines[2].split() == ["target", "engine", "size", "reclaim", "level", "checked", "last", "run", "why"]
+    rows = lines_of(result.out)
+    assert [row[0] for row in rows] == ["t2.db", "t1.db", *[f"t{n}.db" for n in range(4, 11)], "t3.db"]
+    assert "cannot be opened" in lines[3]
+    assert lines[3].index("critical") == lines[4].index("ok")  # the columns line up
+    assert "\x1b" not in result.out
+
+
+def test_as_json(dbtend: CommandLine, tenants: Path) -> None:
+    dbtend.configure(
+        f"""
+[targets.tenants]
+url = "{tenants}/*.db"
+label = "PROD"
+groups = ["eu"]
+advice = {{ reclaim_soon = "5kB" }}
+"""
+    )
+    result = dbtend("fleet", "--json")
+    assert result.code == 0
+    assert result.json["counts"] == {
+        "critical": 1, "now": 0, "soon": result.json["counts"]["soon"], "ok": result.json["counts"]["ok"],
+        "unknown": 0, "unreachable": 0,
+    }  # fmt: skip
+    assert [*result.json["counts"]] == [*FleetLevel]
+    targets = {one["name"]: one for one in result.json["targets"]}
+    assert len(targets) == 10
+    assert all(one.keys() >= FIELDS for one in targets.values())
+    damaged, wasteful = targets["t2"], targets["t9"]
+    assert (damaged["level"], damaged["size"], damaged["label"], damaged["groups"]) == (
+        "critical",
+        None,
+        "PROD",
+        ["eu"],
+    )
+    assert (wasteful["level"], wasteful["engine"], wasteful["last_job"]) == ("soon", "sqlite", None)
+    assert wasteful["reclaimable"] > 5_000
+    assert wasteful["reason"].endswith(("in free pages", "reclaimable"))
+    assert wasteful["target"] == f"sqlite://{tenants}/t9.db"
+
+
+def test_only_some_are_shown_and_all_are_counted(dbtend: CommandLine, tenants: Path) -> None:
+    for words in (["--only", "critical"], ["level:critical"]):
+        result = dbtend("fleet", tenants, *words)
+        assert result.out.splitlines()[:2] == ["10 targets: 1 critical, 9 ok", "1 shown"]
+        assert [row[0] for row in lines_of(result.out)] == ["t2"]
+    assert len(dbtend("fleet", tenants, "--only", "ok", "--only", "critical", "--json").json["targets"]) == 10
+    assert len(dbtend("fleet", tenants, "size:<1MB", "checked:never", "--json").json["targets"]) == 9
+    assert dbtend("fleet", tenants, "engine:postgresql", "--json").json["targets"] == []
+    assert len(dbtend("fleet", tenants, "--exclude", "t1*", "--json").json["targets"]) == 8
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--only", "urgent"], "'urgent': is no level"),
+        (["/x.db", "level:urgent"], "level:urgent: is no level"),
+        (["/x.db", "size:1GB"], "size:1GB: cannot be compared"),
+        ([], "no TARGET was given, and the config file names none"),
+        (["@eu"], "is no group"),
+    ],
+)
+def test_wrong_words(dbtend: CommandLine, words: list[str], error: str) -> None:
+    result = dbtend("fleet", *words)
+    assert (result.code, result.out) == (2, "")
+    assert error in result.err
+
+
+def test_a_survey_is_kept_and_made_again_on_request(dbtend: CommandLine, tenants: Path) -> None:
+    def at(*words: str) -> str:
+        return str(dbtend("fleet", tenants / "t1.db", "--json", *words).json["targets"][0]["surveyed_at"])
+
+    first = at()
+    assert at() == first
+    assert at("--refresh") > first
+
+
+def test_a_job_shows_in_the_fleet(dbtend: CommandLine, tenants: Path) -> None:
+    path = tenants / "t1.db"
+    assert dbtend("fleet", path, "--json").json["targets"][0]["checked_at"] is None
+    dbtend("run", path, "--op", "check")
+    found = dbtend("fleet", path, "--json").json["targets"][0]
+    assert found["last_job"] == 1
+    assert found["checked_at"] is not None
+    assert "completed" in dbtend("fleet", path).out
+
+
+def test_a_locked_file_is_unknown_and_no_failure(dbtend: CommandLine, tenants: Path) -> None:
+    with transaction(tenants / "t1.db", "EXCLUSIVE"):
+        result = dbtend("fleet", tenants / "t1.db")
+    assert result.code == 0
+    assert result.out.startswith("1 target: 1 unknown\n")
+    assert "no lock within 1 s" in result.out
+
+
+def test_a_pattern_that_cannot_be_listed_is_one_of_several(dbtend: CommandLine, tenants: Path) -> None:
+    result = dbtend("fleet", tenants / "t1.db", tenants / "nothing-*.db")
+    assert result.code == 1
+    assert result.out.startswith("2 targets: 1 ok, 1 unreachable\n")
+    assert "matches no file" in result.out
+    assert dbtend("fleet", tenants / "nothing-*.db").code == 2
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_it_fits_a_terminal(dbtend: CommandLine, tenants: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    shutil.copy(tenants / "t1.db", tenants / ("a-very-long-name-of-a-tenant-" * 4 + ".db"))
+    monkeypatch.setenv("COLUMNS", str(width))
+    result = dbtend("fleet", tenants)
+    lines = result.out.splitlines()
+    assert max(map(len, lines)) <= width
+    header = lines[2].split()
+    assert {"target", "level", "why"} <= {*header}
+    assert ("checked" in header) is (width == 120)
+
+
+def test_read_only_shows_everything_and_keeps_nothing(dbtend: CommandLine, tenants: Path) -> None:
+    result = dbtend("fleet", tenants, "--read-only")
+    assert result.code == 0
+    assert result.out.startswith("10 targets: 1 critical, 9 ok\n")
+    assert not dbtend.store.exists()
+
+
+def test_names_cannot_make_a_terminal_do_anything(dbtend: CommandLine, tenants: Path) -> None:
+    shutil.copy(tenants / "t1.db", tenants / "evil\x1b[2J\nname.db")
+    result = dbtend("fleet", tenants)
+    assert "\x1b" not in result.out
+    assert len(result.out.splitlines()) == len(dbtend("fleet", tenants, "--exclude", "evil*").out.splitlines()) + 1
+
+
+def test_databases_of_a_server(dbtend: CommandLine, database: Database) -> None:
+    found = dbtend("fleet", database.url, "--json").json["targets"][0]
+    assert (found["engine"], found["level"]) == ("postgresql", "ok")
+    assert found["size"] > 1_000_000
+    assert f"pg {database.major}" in dbtend("fleet", database.url).out
+
+
+def test_on_a_terminal_it_tells_how_far_it_is(dbtend: CommandLine, tenants: Path) -> None:
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tui.cli", "fleet", str(tenants)],
+        env={**os.environ, **dbtend.environment, "TERM": "xterm", "COLUMNS": "80"},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=slave,
+    )  # fmt: skip
+    os.close(slave)
+    out, _ = process.communicate(timeout=60)
+    told = os.read(master, 65_536).decode()
+    os.close(master)
+    assert "surveyed 10 of 10; 10 targets: 1 critical, 9 ok" in told
+    assert out.decode().startswith("10 targets: 1 critical, 9 ok\n")

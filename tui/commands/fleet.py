@@ -1,0 +1,96 @@
+"""`dbtend fleet`: many targets, the most urgent first, by their last survey."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+
+from engine.config.model import TargetEntry
+from engine.domain.errors import UsageError
+from engine.domain.surveys import FleetLevel
+from engine.fleet.expansion import Expansion
+from engine.fleet.filters import FleetFilter, fleet_filter, is_filter_word
+from engine.fleet.surveyor import Surveyed, survey_of_unlisted
+from engine.system.clock import now
+from tui.commands import output
+from tui.commands.passwords import ask_for_missing
+from tui.commands.settings import Settings
+from tui.commands.targets import expanded, target_entries
+from tui.presentation.exit_codes import FAILED, OK
+from tui.presentation.survey_format import FleetRow, counts_line, fleet_json, sorted_rows, table
+from tui.presentation.text import size
+
+
+def fleet(args: argparse.Namespace, settings: Settings) -> int:
+    words = [word for word in args.words if not is_filter_word(word)]
+    meant = fleet_filter([*filter(is_filter_word, args.words), *(f"level:{level}" for level in args.only or ())])
+    found = expanded(_entries(words, settings), args)
+    ask_for_missing([entry.url for entry in found.targets])
+    rows = asyncio.run(_rows(found, settings, refresh=args.refresh))
+    shown = [row for row in rows if meant.matches(row.entry, row.survey, now())]
+    if args.json:
+        output.document(fleet_json(shown))
+    else:
+        output.line("\n".join(_lines(rows, shown, meant)))
+    return FAILED if any(row.survey.level is FleetLevel.UNREACHABLE for row in rows) else OK
+
+
+def _entries(words: Sequence[str], settings: Settings) -> Sequence[TargetEntry]:
+    config = settings.config()
+    if words:
+        return target_entries(words, config)
+    if not config.targets:
+        why = "no TARGET was given, and the config file names none"
+        raise UsageError("fleet", why, "such as: dbtend fleet '/srv/tenants/*.db'")
+    return [entry.with_defaults(config.defaults) for entry in config.targets]
+
+
+async def _rows(found: Expansion, settings: Settings, *, refresh: bool) -> list[FleetRow]:
+    progress = _Progress(len(found.targets))
+    surveyed: list[Surveyed] = [survey_of_unlisted(one, now()) for one in found.unlisted]
+    async with settings.engine() as engine:
+        async for one in engine.survey(found.targets, refresh=refresh):
+            surveyed.append(one)
+            progress.show(surveyed)
+        progress.end()
+        last_jobs = await engine.last_jobs([one.survey.target for one in surveyed])
+    return sorted_rows(FleetRow(one.entry, one.survey, last_jobs.get(one.survey.target)) for one in surveyed)
+
+
+def _lines(rows: Sequence[FleetRow], shown: Sequence[FleetRow], meant: FleetFilter) -> list[str]:
+    """The counts of all, then the table of those that are meant, then what there is to gain."""
+    lines = [counts_line(row.survey.level for row in rows)]
+    if meant != FleetFilter():
+        lines.append(f"{len(shown):,} shown")
+    if shown:
+        is_wide = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+        lines += ["", *table(shown, now(), None if is_wide else shutil.get_terminal_size().columns)]
+    if reclaimable := sum(row.survey.reclaimable for row in shown):
+        lines += ["", f"{size(reclaimable)} reclaimable in all"]
+    return lines
+
+
+class _Progress:
+    """One line on a terminal, drawn again with each survey."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._is_shown = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    def show(self, surveyed: Sequence[Surveyed]) -> None:
+        if self._is_shown:
+            said = f"surveyed {len(surveyed):,} of {self._total:,}; {counts_line(one.survey.level for one in surveyed)}"
+            self._draw(said[: shutil.get_terminal_size().columns - 1])
+
+    def end(self) -> None:
+        if self._is_shown:
+            self._draw("")
+
+    @staticmethod
+    def _draw(text: str) -> None:
+        sys.stderr.write(f"\r{text}\x1b[K")
+        sys.stderr.flush()

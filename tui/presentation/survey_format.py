@@ -1,0 +1,204 @@
+"""Surveys as text and as JSON: phrases of reasons, the line of counts, a table that fits. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from engine.config.model import TargetEntry
+from engine.domain.frozen import frozen
+from engine.domain.requests import EngineName
+from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason, counts
+from engine.fleet.patterns import natural_order
+from tui.presentation.fact_format import number, text
+from tui.presentation.target_names import TargetName
+from tui.presentation.text import cells, counted, padded, plain, rfc3339, shortened, size
+
+_SHORT_NAMES: Final[Mapping[EngineName, str]] = {EngineName.SQLITE: "sqlite", EngineName.POSTGRESQL: "pg"}
+_GAP: Final = "  "
+_LEAST_WHY: Final = 24
+"""Cells that the reason has at least, before other columns are dropped."""
+_LEAST_NAME: Final = 16
+DAY: Final = 86_400 * 1_000_000
+"""Microseconds."""
+
+
+@frozen
+class FleetRow:
+    """A target with its survey and its newest job."""
+
+    entry: TargetEntry
+    survey: Survey
+    last_job: LastJob | None = None
+
+
+def phrase(reason: SurveyReason) -> str:
+    """One reason, harmless to a terminal: `1.00 GB in free pages`."""
+    facts = reason.facts
+    match reason.cause:
+        case SurveyCause.DAMAGE:
+            return "damage found"
+        case SurveyCause.CANNOT_BE_READ:
+            return f"cannot be opened: {text(facts, 'error')}"
+        case SurveyCause.XID_AGE:
+            return f"xid age {_large(number(facts, 'age'))} of {_large(number(facts, 'most'))}"
+        case SurveyCause.MULTIXACT_AGE:
+            return f"multixact age {_large(number(facts, 'age'))} of {_large(number(facts, 'most'))}"
+        case SurveyCause.DISK_FULL:
+            return f"only {size(number(facts, 'free'))} free on its disk of {size(number(facts, 'size'))}"
+        case SurveyCause.RECLAIMABLE:
+            free, all_of_it = number(facts, "free_bytes") or 0, number(facts, "reclaimable_bytes") or 0
+            return f"{size(free)} in free pages" if free >= 0.8 * all_of_it else f"{size(all_of_it)} reclaimable"
+        case SurveyCause.DEAD_ROWS:
+            return f"{_counted(facts, 'tables', 'table')} to vacuum"
+        case SurveyCause.INDEXES:
+            wasted = number(facts, "wasted_bytes")
+            return f"{_counted(facts, 'indexes', 'index')} to rebuild" + (f", {size(wasted)} back" if wasted else "")
+        case SurveyCause.STATISTICS:
+            return "statistics are missing or out of date"
+        case SurveyCause.LONG_LOG:
+            return f"write-ahead log of {size(number(facts, 'wal_size'))}"
+        case SurveyCause.SEGMENTS:
+            return f"full-text index in {_counted(facts, 'segments', 'segment')}"
+        case SurveyCause.LEFTOVERS:
+            return _counted(facts, "leftovers", "leftover index")
+        case SurveyCause.OTHER:
+            return f"needs {text(facts, 'operation')}"
+        case SurveyCause.BROKEN_RULE:
+            is_orphans = number(facts, "orphans")
+            return _counted(facts, "orphans", "orphan") if is_orphans else _counted(facts, "findings", "broken rule")
+        case SurveyCause.CHECK_OVERDUE:
+            return "check overdue"
+        case SurveyCause.NEVER_CHECKED:
+            return "never checked"
+        case SurveyCause.NO_ANSWER:
+            return f"no answer in {number(facts, 'seconds') or 0:g} s"
+        case SurveyCause.LOCKED | SurveyCause.REFUSED | SurveyCause.UNAVAILABLE:
+            return text(facts, "error")
+
+
+def why(survey: Survey) -> str:
+    """The most urgent reason; "" for a target that needs nothing urgently."""
+    reason = survey.reason
+    return phrase(reason) if reason is not None and survey.level is not FleetLevel.OK else ""
+
+
+def counts_line(levels: Iterable[FleetLevel]) -> str:
+    """`312 targets: 2 critical, 14 now, 40 soon, 251 ok, 5 unreachable`."""
+    found = counts(levels)
+    parts = [f"{count:,} {level}" for level, count in found.items() if count]
+    return f"{counted(sum(found.values()), 'target')}: {', '.join(parts)}" if parts else "no target"
+
+
+def sorted_rows(rows: Iterable[FleetRow]) -> list[FleetRow]:
+    """By level, the most urgent first, and in each level by name: t2 before t10."""
+    levels = list(FleetLevel)
+    return sorted(rows, key=lambda row: (levels.index(row.survey.level), natural_order(row.entry.name)))
+
+
+def table(rows: Sequence[FleetRow], now: int, width: int | None) -> list[str]:
+    """A header and a line for each row, in columns; at most `width` cells wide, without the least important columns.
+
+    `width` None: without limit.
+    """
+    columns: dict[str, list[str]] = {
+        "target": [plain(str(TargetName.of(row.entry)).replace("\N{NO-BREAK SPACE}", " ")) for row in rows],
+        "engine": [_engine(row.survey) for row in rows],
+        "size": [size(row.survey.size) if row.survey.size is not None else "-" for row in rows],
+        "reclaim": [size(row.survey.reclaimable) if row.survey.reclaimable else "-" for row in rows],
+        "level": [row.survey.level.value for row in rows],
+        "checked": [_age(row.survey.checked_at, now) for row in rows],
+        "last run": [row.last_job.status.value if row.last_job else "-" for row in rows],
+        "why": [why(row.survey) for row in rows],
+    }
+    widths = {name: max(map(cells, (name, *values))) for name, values in columns.items()}
+    if width is not None:
+        _fit(widths, width)
+    shown = [name for name in columns if name in widths]
+    cells_of = [_line(dict(zip(shown, shown, strict=True)), widths)]
+    cells_of += [_line({name: columns[name][at] for name in shown}, widths) for at in range(len(rows))]
+    return cells_of
+
+
+def _fit(widths: dict[str, int], width: int) -> None:
+    """Drop columns, the least important first, until the reason has room; then share what is left."""
+    longest, least = widths["target"], min(widths["why"], _LEAST_WHY)
+    widths["target"] = min(longest, max(width // 3, _LEAST_NAME))
+
+    def rest() -> int:
+        return width - sum(n for name, n in widths.items() if name != "why") - len(_GAP) * (len(widths) - 1)
+
+    for name in ("last run", "engine", "checked", "reclaim", "size"):
+        if rest() >= least:
+            break
+        del widths[name]
+    widths["target"] = min(longest, max(widths["target"] + min(rest() - least, 0), _LEAST_NAME))
+    widths["why"] = min(widths["why"], max(rest(), 0))
+    widths["target"] = min(longest, widths["target"] + rest() - widths["why"])
+
+
+def _line(values: Mapping[str, str], widths: Mapping[str, int]) -> str:
+    parts = [
+        value.rjust(widths[name]) if name in {"size", "reclaim", "checked"} else padded(value, widths[name])
+        for name, value in values.items()
+        if name != "why"
+    ]
+    return _GAP.join([*parts, shortened(values["why"], widths["why"])]).rstrip()
+
+
+def _engine(survey: Survey) -> str:
+    """`pg 17`; a SQLite file has no version of its own."""
+    name = _SHORT_NAMES[survey.engine]
+    major = survey.version.partition(".")[0] if survey.engine is not EngineName.SQLITE else ""
+    return plain(f"{name} {major}".strip())
+
+
+def _age(at: int | None, now: int) -> str:
+    if at is None:
+        return "never"
+    days = max(now - at, 0) // DAY
+    return f"{days} d" if days else "today"
+
+
+def _large(value: float | None) -> str:
+    """A number of transaction ids: `1.61 G`, `190 M`, `12 k`."""
+    if value is None:
+        return "?"
+    for unit, length in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= length:
+            return f"{value / length:.2f} {unit}" if unit == "G" else f"{value / length:.0f} {unit}"
+    return f"{value:.0f}"
+
+
+def _counted(facts: Mapping[str, Any], name: str, noun: str) -> str:
+    return counted(int(number(facts, name) or 0), noun)
+
+
+def fleet_json(rows: Sequence[FleetRow]) -> dict[str, Any]:
+    return {
+        "targets": [_row_json(row) for row in rows],
+        "counts": {level.value: count for level, count in counts(row.survey.level for row in rows).items()},
+    }
+
+
+def _row_json(row: FleetRow) -> dict[str, Any]:
+    survey = row.survey
+    return {
+        "target": survey.target,
+        "name": row.entry.name,
+        "engine": survey.engine.value,
+        "groups": list(row.entry.groups),
+        "label": row.entry.label,
+        "level": survey.level.value,
+        "reason": why(survey) or None,
+        "size": survey.size,
+        "reclaimable": survey.reclaimable,
+        "checked_at": rfc3339(survey.checked_at),
+        "surveyed_at": rfc3339(survey.surveyed_at),
+        "last_job": row.last_job.id if row.last_job else None,
+        "next_due": None,
+        "reasons": [
+            {"level": one.level.value, "cause": one.cause.value, "text": phrase(one), "facts": dict(one.facts)}
+            for one in survey.reasons
+        ],
+    }
