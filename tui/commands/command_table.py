@@ -246,7 +246,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "operation must have them all.",
     ),
     "show": Command(
-        "JOB", "one job (42 or 42.2): steps, log, effects; or all jobs of a batch (b17)", _json_option,
+        "JOB", "one job (42 or 42.2): steps, log, effects; or a batch (b17)", _json_option,
         "dbtend show 42",
     ),
     "cancel": Command(
