@@ -12,15 +12,19 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from engine import Advice, Level
-from engine.domain.errors import DbtendError, TargetError, UsageError
+from engine.config.model import TargetEntry
+from engine.domain.errors import DbtendError, TargetError
 from engine.inspection import inspector
+from engine.inspection.many import for_each
 from tui.commands import output
+from tui.commands.advice_overview import MANY, overview_lines
 from tui.commands.advising import adviser
 from tui.commands.naming import labelled
 from tui.commands.passwords import ask_for_missing
 from tui.commands.settings import Settings
 from tui.commands.targets import named_targets
 from tui.presentation import json_format
+from tui.presentation.canonical_urls import canonical
 from tui.presentation.exit_codes import OK, error_code
 from tui.presentation.text import plain
 
@@ -31,20 +35,26 @@ NOT_ALL: Final = "unknown: not everything was looked at; dbtend advise --thoroug
 
 
 def advise(args: argparse.Namespace, settings: Settings) -> int:
-    targets = [entry.url for entry in named_targets(args, settings.config()).targets]
-    ask_for_missing(targets)
+    targets = named_targets(args, settings.config()).targets
+    ask_for_missing([entry.url for entry in targets])
     advice, errors = asyncio.run(_advice(targets, settings, None if args.thorough else inspector.BUDGET))
     if errors and not advice:
         raise errors[0]
     if args.json:
-        form = {"advice": [json_format.advice(url, one) for url, found in advice for one in found]}
+        form = {"advice": [json_format.advice(canonical(e.url), one) for e, found in advice for one in found]}
         output.document({**form, "errors": [json_format.error(one)["error"] for one in errors]} if errors else form)
     else:
         terminal = sys.stdout.isatty()
         width = shutil.get_terminal_size().columns if terminal else None
         coloured = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-        blocks = ["\n".join(advice_lines(url, found, width=width, coloured=coloured)) for url, found in advice]
-        output.write("\n\n".join(blocks) + "\n")  # with colours; the rest of each line is plain
+        if len(advice) > MANY:
+            output.line("\n".join(overview_lines(advice, width=width)))
+        else:
+            blocks = [
+                "\n".join(advice_lines(canonical(entry.url), found, width=width, coloured=coloured))
+                for entry, found in advice
+            ]
+            output.write("\n\n".join(blocks) + "\n")  # with colours; the rest of each line is plain
         if any(one.level is Level.UNKNOWN and one.inspection_can_tell for _, found in advice for one in found):
             output.line(f"\n{NOT_ALL}")
     for error in errors:
@@ -53,17 +63,22 @@ def advise(args: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _advice(
-    targets: Sequence[str], settings: Settings, budget: float | None
-) -> tuple[list[tuple[str, tuple[Advice, ...]]], list[DbtendError]]:
+    targets: Sequence[TargetEntry], settings: Settings, budget: float | None
+) -> tuple[list[tuple[TargetEntry, tuple[Advice, ...]]], list[DbtendError]]:
     """The advice for each target, and the errors of those that could not be inspected."""
-    advice: list[tuple[str, tuple[Advice, ...]]] = []
+    advice: list[tuple[TargetEntry, tuple[Advice, ...]]] = []
     errors: list[DbtendError] = []
+    limits = {entry.url: entry.thresholds for entry in targets}
     async with adviser(settings) as looking:
-        for target in targets:
-            try:
-                advice.append((inspector.canonical_url(target), await looking.advise(target, budget=budget)))
-            except (UsageError, TargetError) as error:
-                errors.append(error)
+        found = await for_each(
+            [entry.url for entry in targets],
+            lambda target: looking.advise(target, budget=budget, limits=limits[target]),
+        )
+    for entry, result in zip(targets, found, strict=True):
+        if isinstance(result, TargetError):
+            errors.append(result)
+        else:
+            advice.append((entry, result))
     return advice, errors
 
 

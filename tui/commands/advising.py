@@ -17,6 +17,7 @@ from engine.domain.batches import UnlistedTargets
 from engine.domain.errors import StoreError, TargetError, TargetRefusedError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, listed
+from engine.domain.thresholds import Thresholds
 from engine.inspection import inspector
 from engine.inspection.many import for_each
 from engine.system.clock import now
@@ -37,11 +38,12 @@ class Adviser:
         self._engine = engine
         self._read_only = read_only
 
-    async def advise(self, target: str, *, budget: float | None) -> tuple[Advice, ...]:
+    async def advise(self, target: str, *, budget: float | None, limits: Thresholds) -> tuple[Advice, ...]:
         """Raises TargetError."""
         if self._engine is None:
-            return await inspector.advise(target, TargetHistory(now=now()), budget=budget, read_only=self._read_only)
-        return await self._engine.advise(target, budget=budget)
+            past, read_only = TargetHistory(now=now()), self._read_only
+            return await inspector.advise(target, past, budget=budget, limits=limits, read_only=read_only)
+        return await self._engine.advise(target, budget=budget, limits=limits)
 
     async def plan(self, request: Request) -> Plan:
         """Raises UsageError, TargetError."""
@@ -92,7 +94,7 @@ def to_run(
     if not args.needed:
         usual = [request.target for request, entry in zip(asked, entries, strict=True) if not entry.operations]
         return ToRun(requests=asyncio.run(_with_damaged_indexes(asked, usual, settings)))
-    chosen, idle = asyncio.run(_only_needed(asked, settings))
+    chosen, idle = asyncio.run(_only_needed(asked, entries, settings))
     is_result = not (args.json or chosen.requests or chosen.failed)
     for line in _idle_lines(idle, in_full=is_result):
         (output.line if is_result else output.notice)(line)
@@ -144,16 +146,18 @@ async def _damaged_first(engine: Engine, request: Request) -> Request:
 
 
 async def _only_needed(
-    asked: Sequence[Request], settings: Settings
+    asked: Sequence[Request], entries: Sequence[TargetEntry], settings: Settings
 ) -> tuple[ToRun, list[tuple[Request, Sequence[Advice]]]]:
     """What of the requests is needed, and the advice on targets that need nothing. Raises TargetError."""
     requests: list[Request] = []
     failed: list[UnlistedTargets] = []
     idle: list[tuple[Request, Sequence[Advice]]] = []
     code = OK
+    limits = {entry.url: entry.thresholds for entry in entries}
     async with adviser(settings) as looking:
         found = await for_each(
-            [request.target for request in asked], lambda target: looking.advise(target, budget=inspector.BUDGET)
+            [request.target for request in asked],
+            lambda target: looking.advise(target, budget=inspector.BUDGET, limits=limits[target]),
         )
     for request, advice in zip(asked, found, strict=True):
         if isinstance(advice, TargetError):

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from engine.config.model import Config, TargetEntry
 from tui.commands import output
@@ -16,6 +17,8 @@ from tui.presentation.exit_codes import FAILED, OK
 from tui.presentation.health_check import Level
 from tui.presentation.text import padded, plain
 
+_ORDER: Final = (Level.PROBLEM, Level.WARN, Level.OK)
+
 
 def doctor(args: argparse.Namespace, settings: Settings) -> int:
     checks = asyncio.run(examine(settings, partial(_targets, args.words)))
@@ -23,7 +26,7 @@ def doctor(args: argparse.Namespace, settings: Settings) -> int:
         form = [{"level": c.level.value, "what": c.what, "found": c.found, "fix": c.fix} for c in checks]
         output.document({"checks": form})
     else:
-        for check in checks:
+        for check in sorted(checks, key=lambda check: _ORDER.index(check.level)):
             fix = f"  ({plain(check.fix)})" if check.fix else ""
             output.line(f"{padded(check.level, 8)} {padded(plain(check.what), 12)} {plain(check.found)}{fix}")
     return FAILED if any(check.level is Level.PROBLEM for check in checks) else OK

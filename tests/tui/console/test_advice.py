@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from engine import Advice, CheckLevel, Engine, Level, Operation
+from engine.domain.thresholds import Thresholds
 from engine.inspection import inspector
 from tests.sqlite_files import transaction
 from tests.tui.console.harness import Clock, Console, chosen, entry, open_console
@@ -248,9 +249,9 @@ def test_what_stays_unknown_is_no_look_at_everything() -> None:
 async def test_a_look_at_everything_can_be_ended(sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     advise, ended = Engine.advise, asyncio.Event()
 
-    async def for_ever(self: Engine, target: str, *, budget: float | None) -> object:
+    async def for_ever(self: Engine, target: str, *, budget: float | None, limits: Thresholds) -> object:
         if budget is not None:
-            return await advise(self, target, budget=budget)
+            return await advise(self, target, budget=budget, limits=limits)
         try:
             return await asyncio.Event().wait()
         finally:

@@ -110,7 +110,7 @@ class TargetInspector:
         state, failure = self._model.states.get(number), None
         if state is not None and state.info is not None:
             try:
-                advice = await self._engine.advise(state.entry.url, budget=budget)
+                advice = await self._engine.advise(state.entry.url, budget=budget, limits=state.entry.thresholds)
             except DbtendError as error:
                 self._model.set_advice_failed(number, is_busy=isinstance(error, TargetBusyError))
                 failure = error

@@ -1,0 +1,104 @@
+"""`dbtend advise` of many targets: what is needed comes first, by name, and the rest is counted."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine import Advice, Level, Operation
+from engine.config.model import TargetEntry
+from tests.sqlite_files import make_database
+from tests.tui.command_line import CommandLine
+from tui.commands.advice_overview import overview_lines
+
+
+@pytest.fixture
+def tenants(tmp_path: Path) -> Path:
+    """Twelve files, of which t10 and t2 have statistics that are missing."""
+    directory = tmp_path / "tenants"
+    directory.mkdir()
+    first = make_database(directory / "t1.db", rows=20)
+    for n in range(2, 13):
+        shutil.copy(first, directory / f"t{n}.db")
+    for n in (10, 2):
+        make_database(tmp_path / "full.db").replace(directory / f"t{n}.db")
+    return directory
+
+
+def test_what_is_needed_comes_first_and_the_rest_is_counted(dbtend: CommandLine, tenants: Path) -> None:
+    result = dbtend("advise", tenants)
+    assert (result.code, result.err) == (0, "")
+    counts, blank, *lines = result.out.splitlines()
+    assert counts == "12 targets: 2 soon, 10 need nothing; a check is due on 12"
+    assert blank == ""
+    assert [line.split()[:3] for line in lines] == [["t2", "soon", "analyze"], ["t10", "soon", "analyze"]]
+    assert len(dbtend("advise", tenants, "--json").json["advice"]) == 12 * 9
+
+
+def test_of_many_that_cannot_be_inspected_each_is_told(dbtend: CommandLine, tenants: Path) -> None:
+    with (tenants / "t3.db").open("r+b") as file:
+        file.write(b"no database any more")
+    result = dbtend("advise", tenants)
+    assert result.code == 2
+    assert result.out.startswith("11 targets: 2 soon, 9 need nothing;")
+    assert "t3.db" in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+def test_thresholds_of_the_config_file_hold(dbtend: CommandLine, sales: Path) -> None:
+    path = sales
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DELETE FROM item")
+        db.commit()
+
+    def level(*words: str | Path) -> str:
+        found = dbtend("advise", *words, "--json").json["advice"]
+        return str(next(one["level"] for one in found if one["operation"] == "vacuum"))
+
+    assert level(path) == "none"
+    dbtend.configure('[advice]\nreclaim_soon = "1kB"\nreclaim_soon_share = "1%"')
+    assert level(path) == "soon"
+    planned = dbtend("plan", path, "--needed", "--json").json["jobs"][0]
+    assert "vacuum" in [child["operation"] for child in planned["children"]]
+    dbtend.configure(f'[targets.one]\nurl = "{path}"\nadvice = {{ reclaim_soon = "1kB", reclaim_soon_share = "1%" }}')
+    assert (level("one"), level(path)) == ("soon", "none")
+
+
+def test_the_overview_is_wrapped_and_sorted() -> None:
+    def needs(name: str, *levels: Level, **facts: str) -> tuple[TargetEntry, list[Advice]]:
+        operations = (Operation.REINDEX, Operation.VACUUM, Operation.ANALYZE)
+        advice = [
+            Advice(operation=operation, level=level, reason="so it is " * 4, facts=facts)
+            for operation, level in zip(operations, levels, strict=False)
+        ]
+        return TargetEntry(name=name, url=f"/{name}.db", label="PROD" if name == "a" else None), advice
+
+    advised = [
+        needs("t10", Level.SOON),
+        needs("t2", Level.NONE, Level.SOON, Level.NOW),
+        needs("a", Level.NOW, severity="critical"),
+        needs("b", Level.NONE, Level.UNKNOWN),
+    ]
+    lines = list(overview_lines(advised, width=60))
+    assert lines[:2] == ["4 targets: 1 critical, 1 now, 1 soon, 1 needs nothing", ""]
+    heads = [line.split()[:4] for line in lines[2:] if not line.startswith(" ")]
+    assert heads == [
+        ["a", "[PROD]", "critical", "reindex"],
+        ["t2", "now", "analyze", "so"],
+        ["t2", "soon", "vacuum", "so"],
+        ["t10", "soon", "reindex", "so"],
+    ]
+    assert max(map(len, lines)) <= 60
+
+
+def test_doctor_tells_first_what_is_wrong(dbtend: CommandLine, tenants: Path, tmp_path: Path) -> None:
+    result = dbtend("doctor", tenants / "t1.db", tmp_path / "missing.db")
+    assert result.code == 1
+    assert result.out.startswith("problem  missing.db")
+    levels = [line.split()[0] for line in result.out.splitlines()]
+    order = ["problem", "warn", "ok"]
+    assert levels == sorted(levels, key=order.index)

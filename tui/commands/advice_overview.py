@@ -1,0 +1,73 @@
+"""What many targets need, on few lines: counts first, then what is needed, by name."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from engine import Advice, Level, Operation
+from engine.config.model import TargetEntry
+from engine.domain.advice import CRITICAL
+from engine.fleet.patterns import natural_order
+from tui.presentation.target_names import TargetName
+from tui.presentation.text import cells, counted, padded, plain
+
+MANY: Final = 5
+"""More targets than this get no block of their own."""
+_URGENCIES: Final = (CRITICAL, Level.NOW.value, Level.SOON.value)
+_LONGEST_NAME: Final = 32
+
+Advised = tuple[TargetEntry, Sequence[Advice]]
+
+
+def overview_lines(advised: Sequence[Advised], *, width: int | None) -> Iterator[str]:
+    """Counts, then a line for each operation that is needed, the most urgent targets first. `width`: None: no limit.
+
+    A check that is due is counted: in a new fleet it is due everywhere.
+    """
+    needy = [(entry, urgent) for entry, advice in advised if (urgent := _urgent(advice))]
+    due = sum(any(map(_is_due_check, advice)) for _, advice in advised)
+    yield "; ".join(_counts(len(advised), [_urgency(urgent) for _, urgent in needy], due))
+    if not needy:
+        return
+    needy.sort(key=lambda one: (_URGENCIES.index(_urgency(one[1])), natural_order(one[0].name)))
+    names = [plain(TargetName.of(entry).replace("\N{NO-BREAK SPACE}", " ")) for entry, _ in needy]
+    name_width = min(max(map(cells, names)), _LONGEST_NAME)
+    operation_width = max(len(one.operation) for _, urgent in needy for one in urgent)
+    indent = " " * (name_width + operation_width + 14)
+    yield ""
+    for name, (_, urgent) in zip(names, needy, strict=True):
+        for one in urgent:
+            head = f"{padded(name, name_width)}  {one.urgency:8}  {one.operation:{operation_width}}  "
+            text = plain(one.reason) + (f" ({plain(one.gain)})" if one.gain else "")
+            lines = textwrap.wrap(text, max(width - len(indent) - 1, 20)) if width else [text]
+            yield head + lines[0]
+            yield from (indent + line for line in lines[1:])
+
+
+def _counts(total: int, urgencies: Sequence[str], due: int) -> Iterator[str]:
+    """`300 targets: 2 critical, 5 now, 3 soon, 290 need nothing`, and how many are due for a check."""
+    parts = [f"{urgencies.count(word):,} {word}" for word in _URGENCIES if word in urgencies]
+    idle = total - len(urgencies)
+    parts += [f"{idle:,} {'needs' if idle == 1 else 'need'} nothing"] if idle else []
+    yield f"{counted(total, 'target')}: {', '.join(parts)}"
+    if due:
+        yield f"a check is due on {due:,}"
+
+
+def _urgent(advice: Sequence[Advice]) -> list[Advice]:
+    """What is needed, the most urgent first; what another operation says again is left out."""
+    covered = {operation for one in advice if one.is_urgent for operation in one.covers}
+    repeats = any(one.is_urgent and one.operation in covered for one in advice)
+    found = [one for one in advice if one.is_urgent and not _is_due_check(one) and not (one.covers and repeats)]
+    return sorted(found, key=lambda one: _URGENCIES.index(one.urgency))
+
+
+def _urgency(urgent: Sequence[Advice]) -> str:
+    return min((one.urgency for one in urgent), key=_URGENCIES.index)
+
+
+def _is_due_check(one: Advice) -> bool:
+    """Whether it is a check that is due by its age, not by what the last one found."""
+    return one.operation is Operation.CHECK and one.level is Level.SOON and not one.facts.get("found")
