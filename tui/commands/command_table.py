@@ -12,6 +12,7 @@ from engine.domain.frozen import frozen
 from engine.domain.option_spec import shown_value
 from engine.domain.option_specs import BY_NAME
 from engine.domain.surveys import FleetLevel
+from engine.fleet.order import Order
 from tui.commands.request_options import add_option, add_request_options
 from tui.presentation import typed_values
 from tui.presentation.exit_codes import MEANINGS
@@ -62,6 +63,10 @@ def _batch_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-per-host", type=typed_values.many, metavar="N", help="how many databases at once on one server"
     )
+    group.add_argument(
+        "--order", type=typed_values.order, metavar="|".join(Order),
+        help="which target comes first; oldest: by the end of its last job (default: as named)",
+    )  # fmt: skip
 
 
 def _plan_options(parser: argparse.ArgumentParser) -> None:

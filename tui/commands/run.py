@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from engine import Batch, BatchId, Engine, OnDuplicate, ParentJob, Request
+from engine.config.model import TargetEntry
 from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, UnlistedTargets
 from engine.domain.errors import StoreError, UsageError
 from engine.domain.frozen import frozen
 from engine.fleet.batch_retry import repeatable
+from engine.fleet.order import Order, in_order
 from engine.inspection import inspector
 from engine.submission.retry import retry_request
 from engine.system.clock import now
@@ -61,10 +63,24 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         if args.json:
             output.document({"jobs": []})
         return chosen.code
-    submit = _submitting(confirmed(chosen.requests), failed, _batch_options(args), strict=args.strict)
-    targets = [request.target for request in chosen.requests]
+    asked = chosen.requests
+    if args.order is not None and len(asked) > 1:
+        asked = asyncio.run(_in_order(asked, expansion.targets, args.order, settings))
+    submit = _submitting(confirmed(asked), failed, _batch_options(args), strict=args.strict)
+    targets = [request.target for request in asked]
     many = len(wanted) + len(expansion.unlisted) > 1
     return weightiest({_carried_out(submit, targets, args, settings, many=many), chosen.code})
+
+
+async def _in_order(
+    asked: Sequence[Request], entries: Sequence[TargetEntry], order: Order, settings: Settings
+) -> Sequence[Request]:
+    by_url = {inspector.canonical_url(request.target): request for request in asked}
+    urls = {request.target for request in asked}
+    async with Engine.open(settings.store) as engine:
+        surveyed = [one async for one in engine.survey([entry for entry in entries if entry.url in urls])]
+        surveys = {one.survey.target: one.survey for one in surveyed}
+        return in_order(by_url, order, surveys, await engine.last_jobs(list(by_url)))
 
 
 def _batch_options(args: argparse.Namespace) -> BatchOptions:

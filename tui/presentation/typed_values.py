@@ -16,6 +16,7 @@ from engine.domain.masking import holds_password
 from engine.domain.number_types import Seconds, Whole
 from engine.domain.surveys import FleetLevel
 from engine.domain.value_types import Choice, FilePath, Text
+from engine.fleet.order import Order
 
 if TYPE_CHECKING:
     from importlib import metadata
@@ -51,6 +52,7 @@ fleet_level: Final[Callable[[str], FleetLevel]] = Choice("level", FleetLevel).pa
 text: Final = Text().parse
 seconds: Final = Seconds().parse
 limit: Final = Whole("limit", 1_000_000).parse
+order: Final[Callable[[str], Order]] = Choice("order", Order).parse
 many: Final = Whole("number", 1_000_000).parse
 
 

@@ -98,6 +98,13 @@ def test_the_others_run_only_if_the_canary_completed(dbtend: CommandLine, tenant
     assert "1 skipped" in result.out
 
 
+def test_the_largest_comes_first_when_asked_for(dbtend: CommandLine, tenants: Path) -> None:
+    with (tenants / "t5.db").open("ab") as file:
+        file.truncate(10_000_000)
+    found = dbtend("run", tenants, "--op", "check", "--order", "largest", "--json").json
+    assert found["jobs"][0]["target"].endswith("t5.db")
+
+
 def test_a_plan_of_several_begins_with_the_totals_and_leaves_out_what_cannot_be_opened(
     dbtend: CommandLine, tenants: Path
 ) -> None:

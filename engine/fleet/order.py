@@ -1,0 +1,43 @@
+"""In which order many targets are worked on. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import TypeVar
+
+from engine.domain.surveys import LastJob, Survey
+
+_T = TypeVar("_T")
+_NOW = 2**63
+"""Later than any time."""
+
+
+class Order(StrEnum):
+    """What decides which target comes first."""
+
+    URGENT = "urgent"
+    """The level of its survey, then the bytes to gain."""
+    SMALLEST = "smallest"
+    LARGEST = "largest"
+    OLDEST = "oldest"
+    """How long ago its last job ended; first those without a job."""
+
+
+def in_order(
+    targets: Mapping[str, _T], order: Order, surveys: Mapping[str, Survey], last_jobs: Mapping[str, LastJob]
+) -> Sequence[_T]:
+    """The values of `targets`, which are by canonical URL. Those that are not known come last, as they were."""
+
+    def place(url: str) -> tuple[bool, tuple[int, ...]]:
+        if order is Order.OLDEST:
+            job = last_jobs.get(url)
+            return (False, (job.finished_at or _NOW,)) if job else (False, (0,))
+        survey = surveys.get(url)
+        if survey is None or (order is not Order.URGENT and survey.size is None):
+            return True, ()
+        if order is Order.URGENT:
+            return False, survey.urgency
+        return False, ((survey.size or 0) * (1 if order is Order.SMALLEST else -1),)
+
+    return [targets[url] for url in sorted(targets, key=place)]

@@ -1,0 +1,36 @@
+"""In which order many targets are worked on."""
+
+from __future__ import annotations
+
+from engine.domain.requests import EngineName
+from engine.domain.statuses import Status
+from engine.domain.surveys import FleetLevel, LastJob, Survey
+from engine.fleet.order import Order, in_order
+
+
+def survey(name: str, level: FleetLevel, size: int | None, reclaimable: int = 0) -> Survey:
+    return Survey(target=name, engine=EngineName.SQLITE, surveyed_at=0, level=level, size=size, reclaimable=reclaimable)
+
+
+SURVEYS = {
+    "small": survey("small", FleetLevel.OK, 10),
+    "large": survey("large", FleetLevel.NOW, 1000, 5),
+    "middle": survey("middle", FleetLevel.NOW, 100, 50),
+    "gone": survey("gone", FleetLevel.UNREACHABLE, None),
+}
+JOBS = {
+    "small": LastJob(1, Status.COMPLETED, 100),
+    "large": LastJob(2, Status.FAILED, 50),
+    "middle": LastJob(3, Status.RUNNING, None),
+}
+NAMES = {name: name for name in ("gone", "never", "small", "large", "middle")}
+
+
+def test_each_order() -> None:
+    def ordered(order: Order) -> list[str]:
+        return list(in_order(NAMES, order, SURVEYS, JOBS))
+
+    assert ordered(Order.URGENT) == ["middle", "large", "small", "gone", "never"]
+    assert ordered(Order.SMALLEST) == ["small", "middle", "large", "gone", "never"]
+    assert ordered(Order.LARGEST) == ["large", "middle", "small", "gone", "never"]
+    assert ordered(Order.OLDEST) == ["gone", "never", "large", "small", "middle"]
