@@ -307,6 +307,14 @@ class Engine:
             await self._store.request_cancel(job, reason)
         return await self.job(job.parent)
 
+    async def cancel_all(
+        self, parent_ids: Collection[int], *, reason: Reason = Reason.CANCELLED_BY_USER
+    ) -> list[ParentJob]:
+        """Cancel these jobs in one transaction, each as `cancel` does. Ids of no job are ignored."""
+        self._must_write("cancel")
+        await self._store.cancel_all(parent_ids, reason)
+        return await self.jobs(parent_ids)
+
     async def cancel_batch(self, batch_id: int, *, reason: Reason = Reason.CANCELLED_BY_USER) -> Batch:
         """Cancel all open jobs of a batch in one transaction, each as `cancel` does. Raises JobNotFoundError."""
         self._must_write("cancel")

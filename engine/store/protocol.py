@@ -176,6 +176,10 @@ class JobWriter(Protocol):
         """Cancel pending children and ask running ones to stop. Raises JobNotFoundError."""
         ...
 
+    async def cancel_all(self, parent_ids: Collection[int], reason: Reason = Reason.CANCELLED_BY_USER) -> None:
+        """`request_cancel` of these parents."""
+        ...
+
     async def cancel_batch(self, batch_id: int, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
         """`request_cancel` of all its open parents. Raises JobNotFoundError."""
         ...

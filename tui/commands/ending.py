@@ -8,12 +8,14 @@ time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
-from engine import Engine, JobId, ParentJob, Reason, Status
+from engine import BatchId, Engine, JobId, ParentJob, Reason, Status
 from engine.domain.errors import StoreError
+from engine.domain.humanize import listed
 from tui.commands.naming import named
 from tui.workers.detached import is_served
 from tui.workers.run_workers import RunWorkers
@@ -25,6 +27,9 @@ CANCEL_TRIES = 6
 """Each waits as long as the store lets a writer wait,"""
 CANCEL_PAUSE = 1.0
 """and so many seconds are between two."""
+_NAMED: Final = 5
+"""Jobs that are named in one line; of more, their number is told."""
+_NOBODY: Final = "there is no worker process to go on with it"
 
 
 async def end_on_signal(
@@ -71,7 +76,7 @@ async def hand_over(engine: Engine, store: Path, own: Collection[int], announce:
                 f" dbtend cancel {job.id} prevents that"
             )
     elif left := await _left(engine, own):
-        announce(f"{', '.join(map(_name, left))}: left to a worker process")
+        announce(f"{listed([_name(job) for job in left], most=_NAMED)}: left to a worker process")
 
 
 async def _let_run(engine: Engine, workers: RunWorkers, grace: float, announce: Announce) -> None:
@@ -104,22 +109,17 @@ def _operation(parent: ParentJob, job: JobId) -> str:
 
 async def _cancel_remaining(engine: Engine, own: Collection[int], announce: Announce) -> list[ParentJob]:
     """Those that could not be cancelled."""
-    why = "there is no worker process to go on with it"
     left = await _left(engine, own)
-    ids = [
-        job.id
-        for job in left
-        if await _keep_cancelling(
-            engine, job, Reason.SHUTDOWN, announce, f"{why} (dbtend retry {job.id} runs it again)"
-        )
-    ]
+    if not await _keep_cancelling(engine, left, Reason.SHUTDOWN, announce, _NOBODY):
+        return left
+    ids = [job.id for job in left]
     await first_of(engine.wait(ids), _skip_recovery(engine, ids))
-    return [job for job in left if job.id not in ids]
+    return []
 
 
 async def _cancel(engine: Engine, ids: Collection[int], reason: Reason, announce: Announce) -> None:
-    cancelled = [job.id for job in await engine.jobs(ids) if await _keep_cancelling(engine, job, reason, announce)]
-    await engine.wait(cancelled)
+    if await _keep_cancelling(engine, await _left(engine, ids), reason, announce):
+        await engine.wait(ids)
 
 
 async def _skip_recovery(engine: Engine, ids: Collection[int]) -> None:
@@ -132,18 +132,23 @@ async def _skip_recovery(engine: Engine, ids: Collection[int]) -> None:
         await anext(changes)
 
 
-async def _keep_cancelling(engine: Engine, job: ParentJob, reason: Reason, announce: Announce, why: str = "") -> bool:
+async def _keep_cancelling(
+    engine: Engine, jobs: Sequence[ParentJob], reason: Reason, announce: Announce, why: str = ""
+) -> bool:
     """Cancel, even if another process locks the store for long; returns whether that worked. `why`: announced."""
+    if not jobs:
+        return True
+    names = listed([_name(job) for job in jobs], most=_NAMED)
 
     def announce_why() -> None:
         if why:
-            announce(f"{_name(job)}: cancelling, {why}")
+            announce(f"{names}: cancelling, {why} ({_retry_hint(jobs)})")
 
     for _ in range(CANCEL_TRIES):
         try:
-            await engine.cancel(JobId(job.id), reason=reason)
+            await engine.cancel_all([job.id for job in jobs], reason=reason)
         except StoreError as error:
-            announce(f"{_name(job)} cannot be cancelled yet: {error}")
+            announce(f"{names} cannot be cancelled yet: {error}")
             await asyncio.sleep(CANCEL_PAUSE)
         except asyncio.CancelledError:  # the jobs have ended, so no one waits here any more
             announce_why()
@@ -156,6 +161,16 @@ async def _keep_cancelling(engine: Engine, job: ParentJob, reason: Reason, annou
 
 async def _left(engine: Engine, own: Collection[int]) -> list[ParentJob]:
     return [job for job in await engine.jobs(own) if not job.status.is_final]
+
+
+def _retry_hint(jobs: Sequence[ParentJob]) -> str:
+    """`dbtend retry 42 runs it again`."""
+    batches = {job.batch for job in jobs}
+    if len(jobs) == 1:
+        return f"dbtend retry {jobs[0].id} runs it again"
+    if len(batches) == 1 and jobs[0].batch is not None:
+        return f"dbtend retry {BatchId(jobs[0].batch)} --failed runs them again"
+    return "dbtend retry runs each of them again"
 
 
 def _name(job: ParentJob) -> str:

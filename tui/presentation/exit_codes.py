@@ -19,8 +19,8 @@ CANCELLED: Final = 130
 
 MEANINGS: Final[Mapping[int, str]] = {
     OK: "everything completed, or nothing was needed",
-    FAILED: "an operation failed",
-    USAGE: "wrong usage, or a database that cannot be opened",
+    FAILED: "an operation failed, or one of several databases could not be opened",
+    USAGE: "wrong usage, or the only database cannot be opened",
     SKIPPED: "finished, but something was skipped, or left out for lack of a privilege",
     REFUSED: "refused before it began; with --needed: something must be put right by hand first",
     TIME_LIMIT: "the time limit came first: work is left",

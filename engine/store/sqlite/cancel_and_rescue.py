@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Collection
 
 from engine.domain.errors import JobNotFoundError
 from engine.domain.humanize import OVERWRITTEN, format_worker_death
@@ -67,7 +68,11 @@ def cancel_batch(connection: sqlite3.Connection, batch_id: int, reason: Reason, 
     """`request_cancel` of all its open parents."""
     if connection.execute("SELECT 1 FROM batch WHERE id = ?", (batch_id,)).fetchone() is None:
         raise no_such_batch(batch_id)
-    parent_ids = [parent_id for (parent_id,) in connection.execute(OPEN_OF_BATCH, (batch_id,))]
+    cancel_all(connection, [parent_id for (parent_id,) in connection.execute(OPEN_OF_BATCH, (batch_id,))], reason, at)
+
+
+def cancel_all(connection: sqlite3.Connection, parent_ids: Collection[int], reason: Reason, at: Micros) -> None:
+    """`request_cancel` of these parents."""
     for parent_id in parent_ids:
         _end_or_ask_to_stop(connection, JobId(parent_id), reason, at)
     # Only now: a canary that is cancelled must not make the others end as skipped.

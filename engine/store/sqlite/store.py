@@ -222,6 +222,9 @@ class SqliteStore:
     async def request_cancel(self, job: JobId, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
         await self._writer.run(lambda c: cancel_and_rescue.request_cancel(c, job, reason, self._clock()))
 
+    async def cancel_all(self, parent_ids: Collection[int], reason: Reason = Reason.CANCELLED_BY_USER) -> None:
+        await self._writer.run(lambda c: cancel_and_rescue.cancel_all(c, parent_ids, reason, self._clock()))
+
     async def cancel_batch(self, batch_id: int, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
         await self._writer.run(lambda c: cancel_and_rescue.cancel_batch(c, batch_id, reason, self._clock()))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from engine import BatchOptions, Engine, Operation, Request, UnlistedTargets
 from engine.domain.errors import TargetUnavailableError
 from tests.sqlite_files import make_database, transaction
-from tests.tui.command_line import CommandLine
+from tests.tui.command_line import CommandLine, wait_until, workers_of, write_locked
 
 PATTERN = "postgresql://dba@127.0.0.1:1/*"
 
@@ -135,6 +137,26 @@ def test_cancel_ends_all_of_it(dbtend: CommandLine, files: list[Path]) -> None:
     again = dbtend("cancel", "b1")
     assert (again.code, again.out) == (0, "b1 is over: nothing to cancel\n")
     assert dbtend("cancel", "b1", "--json").json["counts"]["cancelled"] == 4
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_cancels_what_waits_for_a_canary_too(
+    dbtend: CommandLine, files: list[Path], how: signal.Signals
+) -> None:
+    words = ("--op", "vacuum", "--canary", "1", "--lock-timeout", "60", "--grace", "0", "--json")
+    with write_locked(files[0]), dbtend.start("run", *files, *words) as run:
+        wait_until(lambda: dbtend.store.exists() and bool(workers_of(dbtend.store)))
+        run.send_signal(how)
+        out, err = run.communicate(timeout=60)
+    assert run.returncode == 130
+    reason = "cancelled_by_user" if how is signal.SIGINT else "shutdown"
+    jobs = json.loads(out)["jobs"]
+    assert [(child["status"], child["reason"]) for job in jobs for child in job["children"]] == [
+        ("cancelled", reason)
+    ] * 4
+    if how is signal.SIGTERM:
+        assert err.splitlines()[-1].startswith("dbtend: #1 t1.db, #2 t2.db, #3 t3.db, #4 t4.db: cancelling, ")
+        assert err.endswith("(dbtend retry b1 --failed runs them again)\n")
 
 
 @pytest.mark.parametrize("command", ["show", "cancel", "retry"])
