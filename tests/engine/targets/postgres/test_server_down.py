@@ -117,7 +117,7 @@ async def test_an_operation_is_held_while_its_server_is_down_and_goes_on_then(
         (job,) = await engine.wait([job.id])
     shop.reconnect()
     (child,) = job.children
-    assert (child.status, child.error, child.left) == (Status.COMPLETED, None, 0)
+    assert (child.status, child.error, child.left) == (Status.COMPLETED, None, 0), (child.error, child.warnings)
     assert {step.status for step in child.steps} == {Status.COMPLETED}
     assert any("begun twice" in warning for warning in child.warnings)
     assert shop.invalid_indexes() == []
