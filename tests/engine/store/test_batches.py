@@ -98,7 +98,7 @@ async def test_there_is_no_such_batch(store: SqliteStore) -> None:
     assert await store.batch_jobs(7) == []
 
 
-async def test_what_cannot_be_opened_is_stored_as_failed_and_never_claimed(store: SqliteStore) -> None:
+async def test_r15_what_cannot_be_opened_is_stored_as_failed_and_never_claimed(store: SqliteStore) -> None:
     ids = await submit(store, jobs(3, unreachable=[2]))
     job = await store.job(ids[1])
     assert (job.status, job.started_at) == (Status.FAILED, None)
@@ -342,7 +342,7 @@ async def test_where_everything_is_joined_there_is_no_batch(store: SqliteStore) 
         await store.batch(1)
 
 
-async def test_a_batch_goes_with_its_last_job_and_its_number_is_not_used_again(store: SqliteStore) -> None:
+async def test_r21_a_batch_goes_with_its_last_job_and_its_number_is_not_used_again(store: SqliteStore) -> None:
     ids = await submit(store, jobs(3, unreachable=[1, 2, 3]))
     retried = await store.submit(jobs(2, unreachable=[1, 2]), OnDuplicate.REFUSE, NewBatch(retry_of=1))
     assert (await store.batch(2)).retry_of == 1
@@ -355,6 +355,21 @@ async def test_a_batch_goes_with_its_last_job_and_its_number_is_not_used_again(s
     await store.prune(retried)
     await submit(store, jobs(2))
     assert (await store.batch(3)).total == 2
+
+
+async def test_r21_jobs_of_a_batch_stay_until_all_of_it_has_ended(store: SqliteStore) -> None:
+    """Its rules count those that have ended."""
+    ids = await submit(store, jobs(3, unreachable=[1]), max_failures=2)
+
+    async def prunable() -> list[int]:
+        return await store.prunable(Status.FAILED, before=2**60, keep_last=0, after=0, limit=9)
+
+    assert await prunable() == []
+    assert await store.prune(ids) == 0
+    await end(store, ids[1], FAILED, FAILED)
+    assert await children(store, ids[2]) == skipped(Reason.TOO_MANY_FAILURES)
+    assert await prunable() == ids[:2]
+    assert await store.prune(ids) == 3
 
 
 async def test_the_history_of_one_batch(store: SqliteStore) -> None:
