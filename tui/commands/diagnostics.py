@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import os
 import platform
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING
 
 from engine import TargetInfo, WorkerProcess
 from engine.config.model import Config, TargetEntry
-from engine.domain.errors import ConfigError, DbtendError, StoreError
+from engine.domain.errors import ConfigError, DbtendError, StoreError, TargetError
 from engine.domain.lazy_import import lazy
+from engine.fleet.expansion import expand, stands_for_many
 from engine.inspection import inspector
+from engine.inspection.many import for_each
 from engine.system.private_files import exposure, require_private_store
 from tui.commands.settings import Settings
 from tui.commands.waiting import paused
@@ -167,20 +170,42 @@ def _stalled(process: WorkerProcess) -> Check:
 
 async def _targets(entries: Sequence[TargetEntry], settings: Settings, *, has_store: bool) -> list[Check]:
     """By the history where there is one: it may say that a database must not be opened."""
+    single, checks = await _single_targets(entries)
     async with AsyncExitStack() as stack:
         inspect: Inspect = partial(inspector.inspect, read_only=settings.read_only)
-        if has_store and entries:
+        if has_store and single:
             with suppress(StoreError):  # the check of the store has reported it
                 inspect = (await stack.enter_async_context(settings.engine())).inspect
-        return [await _target(entry, inspect) for entry in entries]
+        found = await for_each([entry.url for entry in single], inspect)
+    return [*checks, *(_target(entry, one) for entry, one in zip(single, found, strict=True))]
 
 
-async def _target(entry: TargetEntry, inspect: Inspect) -> Check:
-    try:
-        info = await inspect(entry.url)
-    except DbtendError as error:
-        return Check(Level.PROBLEM, entry.name, f"{error.what}: {error.why}", error.hint)
-    bytes_used = info.facts.get("size")
+async def _single_targets(entries: Sequence[TargetEntry]) -> tuple[list[TargetEntry], list[Check]]:
+    """The entries, patterns expanded; and a problem for each that cannot be."""
+    single: list[TargetEntry] = []
+    checks: list[Check] = []
+    for entry in entries:
+        try:
+            if not await asyncio.to_thread(stands_for_many, entry):
+                single.append(entry)
+                continue
+            expansion = await expand([entry])
+        except DbtendError as error:
+            checks.append(_problem(entry, error))
+        else:
+            single += expansion.targets
+            checks += [_problem(one.entry, one.error) for one in expansion.unlisted]
+    return single, checks
+
+
+def _problem(entry: TargetEntry, error: DbtendError) -> Check:
+    return Check(Level.PROBLEM, entry.name, f"{error.what}: {error.why}", error.hint, is_target=True)
+
+
+def _target(entry: TargetEntry, found: TargetInfo | TargetError) -> Check:
+    if isinstance(found, TargetError):
+        return _problem(entry, found)
+    bytes_used = found.facts.get("size")
     shown = size(bytes_used) if isinstance(bytes_used, int | float) else "?"
-    found = "; ".join([f"{info.engine} {info.version}, {shown}, can be maintained", *info.remarks])
-    return Check(Level.OK, entry.name, found)
+    text = "; ".join([f"{found.engine} {found.version}, {shown}, can be maintained", *found.remarks])
+    return Check(Level.OK, entry.name, text, is_target=True)

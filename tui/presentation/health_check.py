@@ -21,3 +21,5 @@ class Check:
     what: str
     found: str
     fix: str = ""
+    is_target: bool = False
+    """Whether it is about a database."""

@@ -102,3 +102,15 @@ def test_doctor_tells_first_what_is_wrong(dbtend: CommandLine, tenants: Path, tm
     levels = [line.split()[0] for line in result.out.splitlines()]
     order = ["problem", "warn", "ok"]
     assert levels == sorted(levels, key=order.index)
+
+
+def test_doctor_counts_the_targets_of_a_pattern_that_are_well(dbtend: CommandLine, tenants: Path) -> None:
+    (tenants / "t3.db").write_text("no database " * 100)
+    dbtend.configure(f'[targets.tenants]\nurl = "{tenants}/*.db"\n[targets.none]\nurl = "{tenants}/x*.db"')
+    result = dbtend("doctor")
+    assert result.code == 1
+    lines = result.out.splitlines()
+    assert [line.split()[:2] for line in lines[:2]] == [["problem", "none"], ["problem", "t3"]]
+    assert "matches no file" in lines[0]
+    assert lines[-1].split(maxsplit=2) == ["ok", "targets", "11 targets can be maintained"]
+    assert len([one for one in dbtend("doctor", "--json").json["checks"] if one["what"].startswith("t")]) > 11
