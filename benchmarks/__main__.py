@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from benchmarks import chaos, console, engine_throughput, history, idle, many_tables, postgres, processes, sqlite
+from benchmarks import chaos, console, engine_throughput, fleet, history, idle, many_tables, postgres, processes, sqlite
 
 if __name__ == "__main__":
-    for benchmark in (engine_throughput, console, history, processes, idle, sqlite, many_tables, postgres, chaos):
+    for benchmark in (
+        engine_throughput,
+        console,
+        history,
+        processes,
+        idle,
+        sqlite,
+        many_tables,
+        fleet,
+        postgres,
+        chaos,
+    ):
         print(f"# {benchmark.__name__}")
         benchmark.main()

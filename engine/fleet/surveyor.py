@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from engine.domain.advice import TargetHistory
 from engine.domain.errors import DbtendError, StoreError, TargetError, TargetUnrecognizedError
 from engine.domain.frozen import frozen
 from engine.domain.requests import EngineName
@@ -26,7 +27,6 @@ from engine.targets import engine_named, file_named, resolve
 
 if TYPE_CHECKING:
     from engine.config.model import TargetEntry
-    from engine.domain.advice import TargetHistory
     from engine.store.protocol import Store
     from engine.targets.target_info import TargetInfo
 
@@ -81,6 +81,8 @@ class Surveyor:
         self._at_once, self._per_host, self._time_limit = at_once, per_host, time_limit
         self._silent: set[str] = set()
         """Servers that gave no answer: their other databases are not waited for."""
+        self._with_jobs: set[str] = set()
+        """The targets that ever had a job, by canonical URL: only of these there is a history."""
 
     async def survey(self, entries: Sequence[TargetEntry], *, refresh: bool = False) -> AsyncIterator[Surveyed]:
         """The survey of each target, as it comes; one that cannot be inspected gets a survey that says why.
@@ -89,7 +91,9 @@ class Surveyor:
         """
         self._silent.clear()
         subjects = await asyncio.to_thread(lambda: [_subject(entry) for entry in entries])
-        kept = {} if refresh else await self._fresh(subjects)
+        last_jobs = await self._store.last_jobs([subject.url for subject in subjects])
+        self._with_jobs = set(last_jobs)
+        kept = {} if refresh else await self._fresh(subjects, last_jobs)
         for subject in subjects:
             if subject.url in kept:
                 yield Surveyed(subject.entry, kept[subject.url])
@@ -110,9 +114,8 @@ class Surveyor:
             for task in running:
                 task.cancel()
 
-    async def _fresh(self, subjects: Sequence[_Subject]) -> Mapping[str, Survey]:
-        urls = [subject.url for subject in subjects]
-        surveys, last_jobs = await self._store.surveys(urls), await self._store.last_jobs(urls)
+    async def _fresh(self, subjects: Sequence[_Subject], last_jobs: Mapping[str, LastJob]) -> Mapping[str, Survey]:
+        surveys = await self._store.surveys([subject.url for subject in subjects])
         now = self._clock()
         return {
             subject.url: survey
@@ -146,7 +149,8 @@ class Surveyor:
     async def _inspect(self, subject: _Subject, opened: Callable[[], object]) -> Survey:
         past = await self._past_of(subject)
         try:
-            await refuse_stale_journal(self._store, subject.url)
+            if subject.url in self._with_jobs:
+                await refuse_stale_journal(self._store, subject.url)
             info, advice = await inspector.inspect_and_advise(
                 subject.entry.url,
                 past,
@@ -162,6 +166,8 @@ class Surveyor:
         return self._survey(subject, judgement, info, past)
 
     async def _past_of(self, subject: _Subject) -> TargetHistory:
+        if subject.url not in self._with_jobs:
+            return TargetHistory(now=self._clock(), measured=await self._store.measured(subject.url))
         file = None
         with suppress(TargetError):  # the inspection reports it
             file = await asyncio.to_thread(inspector.fingerprint, subject.entry.url)

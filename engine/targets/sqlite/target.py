@@ -132,7 +132,7 @@ class SqliteTarget:
 
     @asynccontextmanager
     async def _opened(
-        self, lock_timeout: float, blockers: BlockerFinder, *, writing: bool, read_only: bool
+        self, lock_timeout: float, blockers: BlockerFinder, *, writing: bool, read_only: bool, counts: bool = True
     ) -> AsyncIterator[OpenDatabase]:
         exposed = await asyncio.to_thread(hot_journal.others_may_plant_one, self.path)
         async with _leaving_no_traces(self.path) if read_only and not exposed else nullcontext():
@@ -149,7 +149,7 @@ class SqliteTarget:
             if writing:
                 await asyncio.to_thread(hot_journal.require_harmless, self.path)
             try:
-                connection = await self._open(lock_timeout, blockers, writing=writing)
+                connection = await self._open(lock_timeout, blockers, writing=writing, counts=counts)
             except sqlite3.Error as error:
                 if exposed and needs_rollback(error):
                     raise TargetRefusedError(self.path, explain(error, lock_timeout), _BY_ITS_OWNER) from error
@@ -171,10 +171,12 @@ class SqliteTarget:
             alone = " and ".join(operation for operation, spec in self.operations.items() if not spec.writes)
             raise TargetRefusedError(error.what, error.why, f"{error.hint}; without it only {alone} can run") from None
 
-    async def _open(self, lock_timeout: float, blockers: BlockerFinder, *, writing: bool) -> MeteredConnection:
+    async def _open(
+        self, lock_timeout: float, blockers: BlockerFinder, *, writing: bool, counts: bool
+    ) -> MeteredConnection:
         uri = connection_uri(self.path, writing=writing)
         try:
-            return await MeteredConnection.open(uri, lock_timeout, waiting=blockers.describe)
+            return await MeteredConnection.open(uri, lock_timeout, waiting=blockers.describe, counts=counts)
         except sqlite3.Error as error:
             if writing or not is_nothing_beside(error):
                 raise
@@ -183,7 +185,8 @@ class SqliteTarget:
         if await asyncio.to_thread(files.file_size, self.path + "-wal"):
             why = "its write-ahead log cannot be read: its directory is not writable"
             raise TargetUnavailableError(self.path, why, "open it once where its directory can be written")
-        return await MeteredConnection.open(connection_uri(self.path, writing=False, immutable=True), lock_timeout)
+        uri = connection_uri(self.path, writing=False, immutable=True)
+        return await MeteredConnection.open(uri, lock_timeout, counts=counts)
 
     async def preflight(
         self,

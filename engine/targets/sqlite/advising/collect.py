@@ -18,6 +18,7 @@ from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.reading.readahead import Readahead
 from engine.targets.sqlite.reading.shape import few_rows, read_tables, set_after
 from engine.targets.sqlite.system.files import changed_at, file_size, log_changed_at
+from engine.targets.sqlite.system.page_cache import WORTH_FROM
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -235,7 +236,7 @@ async def _read_ahead(queries: QueryBudget, path: str, size: int) -> AsyncIterat
     """
     ahead = Readahead(path)
     try:
-        if queries.is_enough_for(size):
+        if size >= WORTH_FROM and queries.is_enough_for(size):
             await ahead.begin()
         yield
     finally:

@@ -32,11 +32,20 @@ class MeteredConnection:
 
     @classmethod
     async def open(
-        cls, uri: str, lock_timeout: float, cancel: asyncio.Event | None = None, waiting: Waiting | None = None
+        cls,
+        uri: str,
+        lock_timeout: float,
+        cancel: asyncio.Event | None = None,
+        waiting: Waiting | None = None,
+        *,
+        counts: bool = True,
     ) -> MeteredConnection:
-        """Raises as `statement.open_connection` does."""
+        """Raises as `statement.open_connection` does. `counts`: whether opcodes are counted; an inspection runs none
+        that take long."""
         connection = await statement.open_connection(uri, lock_timeout, cancel, waiting)
         metered = cls(connection, uri)
+        if not counts:
+            return metered
         try:
             await connection.set_progress_handler(metered._remember_thread, 1)
             await statement.rows_of(connection, "SELECT 1")

@@ -9,7 +9,6 @@ from engine.targets.sqlite.connection.statement import wait_uncancelled
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.machine import available_memory
 from engine.targets.sqlite.system.page_cache import (
-    WORTH_FROM,
     cached_share,
     descriptors,
     read_ahead,
@@ -35,8 +34,7 @@ class Readahead:
 
     def _worth_reading(self) -> tuple[int, int] | None:
         """A descriptor of the file, and its size; None where reading it would make nothing faster."""
-        size = file_size(self._path)
-        opened = descriptors(self._path) if size >= WORTH_FROM else ()  # they are looked for among all there are
+        size, opened = file_size(self._path), descriptors(self._path)
         if opened and worth_reading_ahead(size, cached_share(opened[0], size), available_memory()):
             return opened[0], size
         return None
