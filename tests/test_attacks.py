@@ -26,6 +26,7 @@ def mutants(attack: str, count: int) -> subprocess.CompletedProcess[str]:
         ("configs", 12),
         ("limits", 30),
         ("rowids", 12),
+        ("batches", 2),
     ],
 )
 def test_mutants_are_met_with_plain_sentences(attack: str, count: int) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 
 from benchmarks.attack import (
     backups,
+    batches,
     command_lines,
     configs,
     databases,
@@ -45,6 +46,7 @@ ATTACKS: Final[Mapping[str, Attack]] = {
     "overwrites": overwrites.attack,
     "full-disks": full_disks.attack,
     "pools": pools.attack,
+    "batches": batches.attack,
     "servers": servers.attack,
 }
 TOLD: Final = 20
