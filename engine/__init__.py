@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from engine.domain.events import Change, ChangeKind, HistoryFilter, Lagged, Pause, WorkerProcess
     from engine.domain.past_runs import PastRun
     from engine.domain.retention import Retention
+    from engine.domain.surveys import FleetLevel, Survey, SurveyReason
+    from engine.domain.thresholds import Thresholds
     from engine.engine import Engine
     from engine.execution.force_kill import ForceCancel
     from engine.history.trends import Trend
@@ -48,6 +50,7 @@ __all__ = [
     "Engine",
     "EngineName",
     "Facts",
+    "FleetLevel",
     "ForceCancel",
     "HistoryFilter",
     "JobId",
@@ -75,8 +78,11 @@ __all__ = [
     "ServerOptions",
     "Status",
     "Step",
+    "Survey",
+    "SurveyReason",
     "TargetHistory",
     "TargetInfo",
+    "Thresholds",
     "Trend",
     "UnlistedTargets",
     "Verdict",
@@ -97,6 +103,10 @@ _HOMES: Final = {
     "ForceCancel": "engine.execution.force_kill",
     "Engine": "engine.engine",
     "Retention": "engine.domain.retention",
+    "FleetLevel": "engine.domain.surveys",
+    "Survey": "engine.domain.surveys",
+    "SurveyReason": "engine.domain.surveys",
+    "Thresholds": "engine.domain.thresholds",
     "OperationPlan": "engine.targets.plans",
     "Plan": "engine.targets.plans",
     "PlannedStep": "engine.targets.plans",

@@ -45,7 +45,8 @@ def with_target(text: str, entry: TargetEntry, *, was: TargetEntry | None = None
     section = lines.section("targets", was.name) if was is not None else None
     if was is not None and section is not None:
         if entry.name != was.name:
-            lines.rename(section, entry.name)
+            for part in lines.parts("targets", was.name):
+                lines.rename(part, entry.name)
         for key, value in changes.items():
             lines.put(section, key, value)
     elif was is not None:
@@ -67,7 +68,8 @@ def without_target(text: str, was: TargetEntry, *, file: str) -> str:
     lines = _Lines(text)
     section = lines.section("targets", was.name)
     if section is not None:
-        lines.remove(section)
+        for part in reversed(lines.parts("targets", was.name)):
+            lines.remove(part)
     else:
         lines = _Lines(_without_scattered(text, was.name))
     return _verified(lines.text, replace(config, targets=tuple(e for e in config.targets if e != was)), file)
@@ -149,14 +151,20 @@ class _Lines:
             document[key] = value
             self._statements[at] = replace(self._statements[at], text=document.as_string())
 
+    def parts(self, *path: str) -> list[int]:
+        """A section and those inside it, such as [targets.sales] and [targets.sales.advice]."""
+        return [n for n, s in enumerate(self._statements) if s.header is not None and s.header[: len(path)] == path]
+
     def rename(self, section: int, name: str) -> None:
+        """Give the target of a section, or of one inside it, another name."""
         header = self._statements[section]
-        opened = tomlkit.parse(header.text)["targets"]
-        trivia = next(iter(opened.values())).trivia
-        self._statements[section] = Statement(
-            f"{trivia.indent}{_header('targets', name)}{trivia.comment_ws}{trivia.comment}{trivia.trail}",
-            ("targets", name),
-        )
+        (kind, _, *inside) = header.header or ()
+        opened: Any = tomlkit.parse(header.text)
+        for key in header.header or ():
+            opened = opened[key]
+        trivia, path = opened.trivia, (kind, name, *inside)
+        text = f"{trivia.indent}{_header(*path)}{trivia.comment_ws}{trivia.comment}{trivia.trail}"
+        self._statements[section] = Statement(text, path)
 
     def remove(self, section: int) -> None:
         first, end = section, self._end(section)

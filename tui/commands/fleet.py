@@ -8,9 +8,11 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
 
 from engine.config.model import TargetEntry
-from engine.domain.errors import UsageError
+from engine.domain.errors import TargetError, UsageError
 from engine.domain.surveys import FleetLevel
 from engine.fleet.expansion import Expansion
 from engine.fleet.filters import FleetFilter, fleet_filter, is_filter_word
@@ -24,12 +26,16 @@ from tui.presentation.exit_codes import FAILED, OK
 from tui.presentation.survey_format import FleetRow, counts_line, fleet_json, sorted_rows, table
 from tui.presentation.text import size
 
+_OLD: Final = 60.0
+"""Seconds from which on the age of a survey is told."""
+
 
 def fleet(args: argparse.Namespace, settings: Settings) -> int:
     words = [word for word in args.words if not is_filter_word(word)]
     meant = fleet_filter([*filter(is_filter_word, args.words), *(f"level:{level}" for level in args.only or ())])
     found = expanded(_entries(words, settings), args)
-    ask_for_missing([entry.url for entry in found.targets])
+    with suppress(TargetError):  # the survey says why
+        ask_for_missing([entry.url for entry in found.targets])
     rows = asyncio.run(_rows(found, settings, refresh=args.refresh))
     shown = [row for row in rows if meant.matches(row.entry, row.survey, now())]
     if args.json:
@@ -71,6 +77,9 @@ def _lines(rows: Sequence[FleetRow], shown: Sequence[FleetRow], meant: FleetFilt
         lines += ["", *table(shown, now(), None if is_wide else shutil.get_terminal_size().columns)]
     if reclaimable := sum(row.survey.reclaimable for row in shown):
         lines += ["", f"{size(reclaimable)} reclaimable in all"]
+    age = (now() - min((row.survey.surveyed_at for row in shown), default=now())) / 1e6
+    if age >= _OLD:
+        lines += ["", f"the oldest survey was made {int(age // 60)} min ago; --refresh makes them again"]
     return lines
 
 

@@ -278,3 +278,28 @@ def test_a_theme_is_put_beside_what_is_there() -> None:
 def test_a_theme_that_is_written_in_another_way_is_left_to_an_editor(text: str) -> None:
     with pytest.raises(ConfigError, match=r'best to theme = "dbtend-light" below \[console\]'):
         with_theme(text, "dbtend-light", file=FILE)
+
+
+WITH_THRESHOLDS = """\
+[targets.sales]
+url = "/srv/sales.db"
+
+# sooner than others
+[targets.sales.advice]  # of sales
+reclaim_soon = "1MB"
+
+[targets.app]
+url = "/srv/app.db"
+advice = { small = "1MB" }
+"""
+
+
+def test_a_target_with_thresholds_of_its_own_is_renamed_changed_and_removed() -> None:
+    sales, app = parse_config(WITH_THRESHOLDS, FILE).targets
+    renamed = with_target(WITH_THRESHOLDS, replace(sales, name="my shop"), was=sales, file=FILE)
+    assert renamed == WITH_THRESHOLDS.replace("targets.sales", 'targets."my shop"')
+    changed = with_target(WITH_THRESHOLDS, replace(app, label="PROD"), was=app, file=FILE)
+    assert parse_config(changed, FILE).targets[1] == replace(app, label="PROD")
+    without = without_target(WITH_THRESHOLDS, sales, file=FILE)
+    assert without == WITH_THRESHOLDS[WITH_THRESHOLDS.index("[targets.app]") :]
+    assert "app" not in without_target(WITH_THRESHOLDS, app, file=FILE)

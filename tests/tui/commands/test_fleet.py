@@ -202,3 +202,10 @@ def test_on_a_terminal_it_tells_how_far_it_is(dbtend: CommandLine, tenants: Path
     os.close(master)
     assert "surveyed 10 of 10; 10 targets: 1 critical, 9 ok" in told
     assert out.decode().startswith("10 targets: 1 critical, 9 ok\n")
+
+
+def test_the_age_of_what_is_shown_is_told(dbtend: CommandLine, tenants: Path) -> None:
+    assert "ago" not in dbtend("fleet", tenants / "t1.db").out
+    with closing(sqlite3.connect(dbtend.store, isolation_level=None)) as store:
+        store.execute("UPDATE survey SET surveyed_at = surveyed_at - 600000000")
+    assert "the oldest survey was made 10 min ago; --refresh makes them again" in dbtend("fleet", tenants / "t1.db").out
