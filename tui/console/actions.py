@@ -24,6 +24,7 @@ class Place(StrEnum):
     TREE = "In the job tree"
     HISTORY = "In the history"
     PAGE = "On a page"
+    JOB_PAGE = "On the page of a job"
     PLAN = "In a plan"
     FORM = "In the target form"
     PALETTE = "In the command list"
@@ -111,6 +112,7 @@ ACTIONS: Final = (
     Action("find", Place.PAGE, "slash", "find", "find", "Find text on the page"),
     Action("find-next", Place.PAGE, "n", "find_next(1)", "next", "Next match"),
     Action("find-previous", Place.PAGE, "N", "find_next(-1)", "previous", "Previous match"),
+    Action("details", Place.JOB_PAGE, "enter", "details", "details", "Show the details of the operation"),
     Action("submit", Place.PLAN, "enter", "submit", "run this plan", "Run this plan"),
     Action("look-again", Place.PLAN, "a", "look", "plan again", "Make the plan again from the current state"),
     Action("save", Place.FORM, "enter", "save", "save", "Save the target"),
@@ -173,7 +175,7 @@ _SITUATIONS: Final = (
     _ALWAYS | {Place.MAIN, Place.JOBS, Place.OPERATIONS},
     _ALWAYS | {Place.MAIN, Place.JOBS, Place.ROWS, Place.TREE},
     _ALWAYS | {Place.HISTORY, Place.JOBS, Place.ROWS},
-    _ALWAYS | {Place.PAGE, Place.JOBS},
+    _ALWAYS | {Place.PAGE, Place.JOBS, Place.JOB_PAGE},
     _ALWAYS | {Place.PAGE, Place.PLAN},
     frozenset({Place.FORM, Place.EVERYWHERE}),
     frozenset({Place.PALETTE}),

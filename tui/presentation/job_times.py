@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from engine import BatchId, Options, ParentJob
 from engine.domain.humanize import span
-from tui.presentation.text import local_time
+from tui.presentation.text import duration, local_time, precise_duration
 
 
 def moment(at: int, beside: int) -> str:
     """`14:02:11`, with the date unless it is the day of `beside`."""
     day, _, time = local_time(at).partition(" ")
     return time if day == local_time(beside)[: len(day)] else f"{day} {time}"
+
+
+def format_elapsed(started_at: int | None, finished_at: int | None, now: int) -> str:
+    """Whole seconds while it runs, so that little changes on the screen; exact when it is finished; "" before."""
+    if started_at is None:
+        return ""
+    seconds = max((finished_at or now) - started_at, 0) / 1e6  # the clock may be behind
+    return precise_duration(seconds) if finished_at is not None else duration(seconds)
 
 
 def time_parts(parent: ParentJob) -> list[str]:

@@ -42,6 +42,12 @@ def page(job: ParentJob, width: int = 100) -> list[str]:
     return [line.text.rstrip() for line in job_document(job, "sales.db", now=NOW, width=width)]
 
 
+def about(job: ParentJob, width: int = 100) -> list[str]:
+    """The lines about its first child, below the picture."""
+    lines = page(job, width)
+    return lines[lines.index("") + 1 :]
+
+
 def detail(job: ParentJob, width: int = 100) -> list[str]:
     return [line.text.rstrip() for line in detail_lines(job, JobId(42, 1), "sales.db", now=NOW, width=width)]
 
@@ -63,8 +69,7 @@ def both(job: ParentJob) -> tuple[str, str]:
 
 def test_each_attempt_is_told_with_its_process_its_end_and_its_steps() -> None:
     tried = replace(RUNNING, attempt=2, attempts=(LOST, SECOND_TRY), steps=(step(1), step(2)), log=(log_line(1, 2),))
-    lines = page(parent(tried))
-    assert lines[6:] == [
+    assert about(parent(tried))[1:] == [
         "    attempt 1  pid 4709 on db1  22:13:20 to 22:13:50  worker died",
         "    ×    1.00 s  VACUUM -- 1",
         "    attempt 2  pid 4711 on db2\\x1b  since 22:13:51",
@@ -240,8 +245,7 @@ CHECKED = replace(
 
 
 def test_what_a_check_found_is_told_line_by_line_and_not_again_in_the_log() -> None:
-    lines = page(parent(CHECKED))
-    assert lines[6:] == [
+    assert about(parent(CHECKED)) == [
         ".1 check  × failed  1.50 s  4 findings",
         "    the database has 4 defects",
         "    × row 5 missing from index i_a",
@@ -272,9 +276,9 @@ BROKE = replace(
 
 
 def test_a_finding_is_told_once_with_what_to_do_about_it() -> None:
-    lines = page(parent(BROKE))
+    lines = about(parent(BROKE))
     assert len([line for line in lines if "row 5 missing" in line]) == 1
-    assert lines[7:10] == [
+    assert lines[1:4] == [
         f"    {TO_DO}",
         "    × row 5 missing from index i_a",
         "    × wrong # of entries in index i_b\\x1b[2J",
@@ -318,7 +322,7 @@ def test_a_lock_that_could_not_be_had_is_told_once_with_one_thing_to_do() -> Non
 
 
 def test_errors_in_the_log_of_what_is_no_check_stay_in_the_log() -> None:
-    lines = page(parent(replace(CHECKED, operation=Operation.REINDEX)))
+    lines = about(parent(replace(CHECKED, operation=Operation.REINDEX)))
     assert "      22:13:20  error  row 5 missing from index i_a" in lines
     assert not [line for line in lines if line.strip().startswith("×")]
 

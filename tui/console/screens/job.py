@@ -1,13 +1,14 @@
-"""The page of a job: operations, steps with their SQL, errors, log. Updated while it runs."""
+"""The page of a job: a picture of it, then operations, steps with their SQL, errors, log. Updated while it runs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import on
 from textual.binding import BindingType
 from textual.worker import Worker
 
-from engine import JobId, ParentJob, Trend
+from engine import JobId, ParentJob, Status, Trend
 from engine.domain.errors import DbtendError
 from tui.console.actions import bindings
 from tui.console.console_screen import steps_every
@@ -15,19 +16,22 @@ from tui.console.context import ConsoleContext
 from tui.console.parts.job_actions import JobActions
 from tui.console.screens.entry import TYPING
 from tui.console.screens.page import ON_A_PAGE, PageScreen
-from tui.console.views.job_document import child_start, job_document
+from tui.console.views.job_document import job_document
 from tui.console.views.line import Line, Role, wrapped
 from tui.console.views.many_jobs import Jobs
+from tui.console.widgets.job_page import JobPage
 
 if TYPE_CHECKING:
     from tui.console.feed import News
 
 
 class JobScreen(PageScreen[None]):
-    """Scrolls to the child that `job` names, if any; actions are for the whole job."""
+    """The cursor begins on the child that `job` names, if any; actions are for the whole job."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("cancel", "retry", "pin")
-    FOOTER = (*TYPING, "cancel", "retry", "pin", "unpin", *ON_A_PAGE)
+    PAGE_TYPE = JobPage
+    page: JobPage
+    FOOTER = (*TYPING, "cancel", "retry", "details", "pin", "unpin", *ON_A_PAGE)
 
     def __init__(self, context: ConsoleContext, job: JobId) -> None:
         super().__init__(context)
@@ -39,15 +43,13 @@ class JobScreen(PageScreen[None]):
         self._trends_of: tuple[int, int] | None = None
         """The job, and its number of ended operations, when the trends were read."""
         self._read_at = 0
-        self._scroll_to_child: int | None = None
-        """The operation to scroll to after the next read."""
         self._error: DbtendError | None = None
 
     def on_mount(self) -> None:
         self._show(self._job)
 
     def _show(self, job: JobId) -> None:
-        self._job, self._scroll_to_child = job, job.ordinal
+        self._job, self.page.selected = job, None
         self._whole, self._error, self._trends, self._trends_of = None, None, (), None
         self.page.border_title = f"Job #{job.parent}"
         self.page.start_at(0)
@@ -72,10 +74,24 @@ class JobScreen(PageScreen[None]):
         except DbtendError as error:
             self._error = error
             self.say_error(error)
+        if self._whole is not None and self.page.selected is None:
+            self.page.selected = self._first_selected(self._whole)
         self.refresh_page()
-        if self._whole is not None and self._scroll_to_child is not None:
-            self.page.start_at(child_start(self.document(self.page.columns), self._scroll_to_child))
-            self._scroll_to_child = None
+
+    def _first_selected(self, job: ParentJob) -> JobId:
+        """The child that the page was opened for, else the first that runs, else the first that failed."""
+        found = {child.id for child in job.children}
+        if self._job in found:
+            return self._job
+        wanted = (Status.RUNNING, Status.FAILED)
+        of_interest = (child.id for status in wanted for child in job.children if child.status is status)
+        return next(of_interest, job.children[0].id)
+
+    @on(JobPage.Selected)
+    def _select(self, message: JobPage.Selected) -> None:
+        self.page.selected = message.child
+        self.page.refresh()
+        self.refresh_page()
 
     async def _read_trends(self, job: ParentJob) -> None:
         """Once, and again after each operation."""
@@ -106,5 +122,13 @@ class JobScreen(PageScreen[None]):
         context = self.context
         if self._whole is not None:
             name = context.name_of(self._whole.target)
-            return job_document(self._whole, name, now=context.clock(), width=width, trends=self._trends)
+            return job_document(
+                self._whole,
+                name,
+                now=context.clock(),
+                width=width,
+                height=self.page.size.height,
+                selected=self.page.selected.ordinal if self.page.selected else None,
+                trends=self._trends,
+            )
         return wrapped(str(self._error), width, Role.FAILED) if self._error else []

@@ -29,12 +29,13 @@ class PageScreen(EntryScreen[Result]):
     """Shows `document`, laid out again for each width."""
 
     PAGE_TITLE = ""
+    PAGE_TYPE: ClassVar[type[Page]] = Page
     FOOTER: ClassVar[tuple[str, ...]] = (*TYPING, *ON_A_PAGE)
     BINDINGS: ClassVar[list[BindingType]] = bindings("find", "find-next", "find-previous")
 
     def __init__(self, context: ConsoleContext) -> None:
         super().__init__(context)
-        self.page = Page(id="page").titled(self.PAGE_TITLE)
+        self.page = self.PAGE_TYPE(id="page").titled(self.PAGE_TITLE)
         self._text = ""
         """The search text."""
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from engine import ChildJob, ParentJob, Reason, Status, Step, Trend
 from engine.domain.steps import LogLevel
 from tui.console.views.detail import before_and_after
+from tui.console.views.job_picture import picture_lines
 from tui.console.views.line import Line, Role, Span, line, wrapped
 from tui.console.views.remarks import remarks
-from tui.console.views.status import head_of, operations, status_beside, time_taken
+from tui.console.views.status import head_of, status_beside, time_taken
 from tui.console.views.times import times
 from tui.console.views.trend import trend_lines
 from tui.presentation.effect_summary import effect, findings, only_found, steps_taken
@@ -21,22 +22,31 @@ from tui.presentation.job_times import moment
 from tui.presentation.text import GLYPH, cells, local_time
 
 
-def job_document(parent: ParentJob, name: str, *, now: int, width: int, trends: Sequence[Trend] = ()) -> list[Line]:
-    """A parent with its children, their attempts, steps and logs; then how its operations went over time."""
+def job_document(
+    parent: ParentJob,
+    name: str,
+    *,
+    now: int,
+    width: int,
+    height: int = 24,
+    selected: int | None = None,
+    trends: Sequence[Trend] = (),
+) -> list[Line]:
+    """A picture of a job over time; its children, their attempts, steps and logs; how its operations went over time.
+
+    Args:
+        height: lines in view, for the number of steps in the picture.
+        selected: the ordinal of the child whose steps the picture shows.
+    """
     lines = [
         *head_of(parent, name, now, width),
+        *picture_lines(parent, now, width, height, selected),
         *wrapped(parent.target, width, Role.DIM),
-        *wrapped(operations(parent), width),
         *times(parent, width),
     ]
     for child in parent.children:
         lines += [line(), *_child(parent, child, now, width)]
     return [*lines, line(), *trend_lines(trends, width)] if trends else lines
-
-
-def child_start(lines: list[Line], ordinal: int) -> int:
-    """The number of the line where a child begins in its parent's document; 0 if it is not there."""
-    return next((at for at, text in enumerate(lines) if text.key == ordinal), 0)
 
 
 def _child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Line]:

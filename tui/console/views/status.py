@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 
-from engine import ChildJob, JobId, ParentJob, Status, run_duration
+from engine import ChildJob, JobId, ParentJob, Status
 from tui.console.views.line import Line, Role, Span, fit, line, named
 from tui.presentation.job_status import format_status
-from tui.presentation.text import GLYPH, duration, precise_duration, shortened
+from tui.presentation.job_times import format_elapsed
+from tui.presentation.text import GLYPH, shortened
 
 STATUS_WIDTH = 12
 PINNED = "pinned"
@@ -62,6 +63,5 @@ def operations(parent: ParentJob, width: int | None = None) -> str:
 
 
 def time_taken(job: ChildJob | ParentJob, now: int) -> str:
-    """Whole seconds while it runs, so that little changes on the screen; exact when it is finished."""
-    seconds = run_duration(job, now)
-    return precise_duration(seconds) if job.finished_at is not None else duration(seconds)
+    """How long it has run, or took; "" before it starts."""
+    return format_elapsed(job.started_at, job.finished_at, now)

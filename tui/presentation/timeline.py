@@ -1,0 +1,234 @@
+"""A job over time: what each child and step did in each cell of a bar. Pure functions, for both front ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from itertools import groupby
+from typing import Final
+
+from engine import Attempt, ChildJob, ParentJob, Status, Step
+from engine.domain.frozen import frozen
+from engine.domain.steps import Micros
+from tui.presentation.fact_format import number
+from tui.presentation.text import duration
+
+SECOND: Final = 1_000_000
+_MINUTE: Final = 60 * SECOND
+_DAY: Final = 86_400 * SECOND
+TICK_LEAST: Final = 12
+"""Cells from one label of an axis to the next, at least."""
+
+
+class Mark(StrEnum):
+    """What a cell of a bar shows; the value is its glyph. A bar can be read without colours."""
+
+    NOTHING = " "
+    QUEUED = "·"
+    WAITED = "░"
+    REPEATED = "×"
+    RAN = "▆"
+
+
+MEANING: Final = {
+    Mark.RAN: "ran",
+    Mark.QUEUED: "queued",
+    Mark.WAITED: "waited for others",
+    Mark.REPEATED: "attempt that was repeated",
+}
+
+
+@frozen
+class Interval:
+    begin: Micros
+    end: Micros
+    mark: Mark
+    is_visible: bool = False
+    """Whether it takes at least one cell."""
+
+
+@frozen
+class Axis:
+    """The time that a bar covers. `origin`: the time of the label 0."""
+
+    begin: Micros
+    end: Micros
+    origin: Micros
+
+    def cell(self, at: Micros, width: int) -> int:
+        """The edge between cells, from 0 to `width`, that is nearest to a time."""
+        length = max(self.end - self.begin, 1)
+        return max(0, min(round((at - self.begin) * width / length), width))
+
+
+Runs = tuple[tuple[Mark, int], ...]
+"""The marks of a bar from its left, each with its number of cells."""
+
+
+def bar(intervals: Iterable[Interval], axis: Axis, width: int) -> Runs:
+    """The bar of `width` cells; where intervals meet in one cell, the last of them is shown."""
+    cells = [Mark.NOTHING] * width
+    for interval in intervals:
+        begin, end = axis.cell(interval.begin, width), axis.cell(interval.end, width)
+        if interval.is_visible and width:
+            begin = min(begin, width - 1)
+            end = max(end, begin + 1)
+        cells[begin:end] = [interval.mark] * (end - begin)
+    return tuple((mark, len(list(same))) for mark, same in groupby(cells))
+
+
+def plain_bar(runs: Runs) -> str:
+    return "".join(mark.value * count for mark, count in runs)
+
+
+def child_intervals(parent: ParentJob, child: ChildJob, now: Micros) -> Iterator[Interval]:
+    """When a child was queued, ran, waited, and which attempts were repeated, in the order in which they are drawn."""
+    queued_since = parent.created_at
+    attempts = _attempts(child)
+    for attempt in attempts:
+        is_repeated = attempt is not attempts[-1] or child.status is Status.PENDING
+        end = _end(attempt.started_at, attempt.finished_at, now)
+        yield Interval(queued_since, attempt.started_at, Mark.QUEUED)
+        yield Interval(attempt.started_at, end, Mark.REPEATED if is_repeated else Mark.RAN, is_visible=True)
+        queued_since = end
+    if child.status is Status.PENDING:
+        yield Interval(queued_since, now, Mark.QUEUED)
+    elif attempts:
+        steps = [step for step in last_steps(child) if step.status is not Status.SKIPPED]
+        waits = [_wait_of(child, step, now) for step in steps]
+        yield from waits
+        for step, wait in zip(steps, waits, strict=True):
+            yield Interval(step.started_at, wait.begin, Mark.RAN)
+            yield Interval(wait.end, step_end(step, now), Mark.RAN)
+
+
+def _attempts(child: ChildJob) -> Sequence[Attempt]:
+    """Its attempts; of a child that was read without them the last one."""
+    if child.attempts or child.started_at is None:
+        return child.attempts
+    return (
+        Attempt(
+            number=child.attempt, pid=None, host=None, status=child.status,
+            started_at=child.started_at, finished_at=child.finished_at,
+        ),
+    )  # fmt: skip
+
+
+def step_intervals(child: ChildJob, step: Step, now: Micros) -> Iterator[Interval]:
+    """When a step waited and ran. A wait that is over is drawn at the beginning of its step."""
+    if step.status is not Status.SKIPPED:
+        yield Interval(step.started_at, step_end(step, now), Mark.RAN, is_visible=True)
+        yield _wait_of(child, step, now)
+
+
+def _wait_of(child: ChildJob, step: Step, now: Micros) -> Interval:
+    begin, end = step.started_at, step_end(step, now)
+    waited = _current_wait(child) if step.status is Status.RUNNING else _waited(step)
+    if step.status is Status.RUNNING and child.progress.waits_for is not None:
+        return Interval(max(end - waited, begin), end, Mark.WAITED)
+    return Interval(begin, min(begin + waited, end), Mark.WAITED)
+
+
+def _waited(step: Step) -> Micros:
+    return round((number(step.effect, "waited") or 0.0) * SECOND)
+
+
+def _current_wait(child: ChildJob) -> Micros:
+    """How long the running step has waited; 0 if several run: it is not known which of them waited."""
+    steps = last_steps(child)
+    if sum(step.status is Status.RUNNING for step in steps) != 1:
+        return 0
+    return max(child.progress.waited - sum(map(_waited, steps)), 0)
+
+
+def last_steps(child: ChildJob) -> list[Step]:
+    """The steps of its last attempt that has some."""
+    last = max((step.attempt for step in child.steps), default=0)
+    return [step for step in child.steps if step.attempt == last]
+
+
+def step_end(step: Step, now: Micros) -> Micros:
+    """The end of a step; of a running one the time now."""
+    return _end(step.started_at, step.finished_at, now)
+
+
+def _end(begin: Micros, finished_at: Micros | None, now: Micros) -> Micros:
+    """The end, or the time now; the clock may have been set back."""
+    return max(now if finished_at is None else finished_at, begin)
+
+
+def job_axis(parent: ParentJob, now: Micros) -> Axis:
+    """The time of a job. A queue time longer than everything after it is left out.
+
+    While the job is open, the axis is longer than needed, so that bars grow and its scale seldom changes.
+    """
+    attempts = [attempt for child in parent.children for attempt in _attempts(child)]
+    ends = [_end(attempt.started_at, attempt.finished_at, now) for attempt in attempts]
+    begin = min((attempt.started_at for attempt in attempts), default=parent.created_at)
+    end = max(ends, default=begin)
+    if not parent.status.is_final:
+        end = max(end, now)
+    if begin - parent.created_at <= end - begin:
+        begin = min(begin, parent.created_at)
+    return Axis(begin, end if parent.status.is_final else begin + round_time(end - begin), begin)
+
+
+def steps_axis(axis: Axis, child: ChildJob, steps: Sequence[Step], now: Micros) -> Axis:
+    """The time of these steps, with the labels of the job's axis."""
+    begin = min(step.started_at for step in steps)
+    end = max(step_end(step, now) for step in steps)
+    if not child.status.is_final:
+        end = begin + round_time(end - begin)
+    return Axis(begin, end, axis.origin)
+
+
+def steps_to_show(steps: Sequence[Step], most: int, now: Micros) -> list[Step]:
+    """At most so many steps, in their order: those that run, then failed ones, then the longest."""
+    weight = {Status.RUNNING: 0, Status.FAILED: 1, Status.SKIPPED: 3}
+
+    def importance(step: Step) -> tuple[int, Micros]:
+        return weight.get(step.status, 2), step.started_at - step_end(step, now)
+
+    shown = sorted(steps, key=importance)[:most]
+    return sorted(shown, key=lambda step: (step.started_at, step.number))
+
+
+_ROUND_TIMES: Final = (
+    *(factor * unit for unit in (1, 10, 100, 1_000, 10_000, 100_000, SECOND) for factor in (1, 2, 5)),
+    *(seconds * SECOND for seconds in (10, 20, 30)),
+    *(minutes * _MINUTE for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720)),
+)
+"""Microseconds that are easy to read, up to half a day."""
+
+
+def round_time(span: Micros) -> Micros:
+    """The shortest time that is easy to read and not shorter than `span`."""
+    found = next((known for known in _ROUND_TIMES if known >= span), None)
+    if found is not None:
+        return found
+    days = -(-span // _DAY)
+    power = int("1".ljust(len(str(days)), "0"))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= days) * _DAY
+
+
+def axis_labels(axis: Axis, width: int) -> str:
+    """The times from the origin below which the cells of a bar stand: `0 s   10 s   20 s`; "" for no time."""
+    length = axis.end - axis.begin
+    if length <= 0 or width < TICK_LEAST:
+        return ""
+    step = round_time(length * TICK_LEAST // width)
+    first = -(-(axis.begin - axis.origin) // step) * step
+    text = ""
+    for at in range(first, axis.end - axis.origin + 1, step):
+        label = time_label(at, axis.end - axis.origin)
+        cell = axis.cell(axis.origin + at, width)
+        if len(text) + bool(text) <= cell and cell + len(label) <= width:
+            text = text.ljust(cell) + label
+    return text
+
+
+def time_label(at: Micros, last: Micros) -> str:
+    """`250 ms`, `1.5 s` or `3:20`, by the last label of the axis."""
+    if last < SECOND:
+        return f"{at / 1000:g} ms"
+    return f"{at / SECOND:g} s" if last < _MINUTE else duration(at / SECOND)
