@@ -149,9 +149,9 @@ def _total(steps: Sequence[Step], now: Micros) -> float:
 
 
 def _laid_out(drafts: Sequence[_Draft], width: int) -> list[PictureRow]:
-    longest = max(cells(draft.label) for draft in drafts)
+    longest = max((cells(draft.label) for draft in drafts), default=0)
     label = min(longest, LABEL_MOST, width // 3) + 1
-    took = max(cells(draft.took) for draft in drafts) + 1
+    took = max((cells(draft.took) for draft in drafts), default=0) + 1
     note = width // 4 if width >= NOTES_FROM else 0
     room = max(width - label - took - note, 0)
 

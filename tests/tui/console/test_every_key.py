@@ -23,6 +23,7 @@ WAY: dict[Place, Sequence[str]] = {
     Place.TREE: ("3",),
     Place.HISTORY: ("h",),
     Place.PAGE: ("3", "enter"),
+    Place.JOB_PAGE: ("3", "enter"),
     Place.PLAN: ("r",),
     Place.FORM: ("1", "A", "tab", "tab", "tab"),
     Place.PALETTE: ("colon",),
