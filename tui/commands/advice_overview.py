@@ -24,11 +24,14 @@ Advised = tuple[TargetEntry, Sequence[Advice]]
 def overview_lines(advised: Sequence[Advised], *, width: int | None) -> Iterator[str]:
     """Counts, then a line for each operation that is needed, the most urgent targets first. `width`: None: no limit.
 
-    A check that is due is counted: in a new fleet it is due everywhere.
+    What small tables and files need is counted, and so is a check that is due: in a new fleet it is due everywhere.
     """
     needy = [(entry, urgent) for entry, advice in advised if (urgent := _urgent(advice))]
+    small = sum(not _urgent(advice) and any(map(_is_small_need, advice)) for _, advice in advised)
     due = sum(any(map(_is_due_check, advice)) for _, advice in advised)
-    yield "; ".join(_counts(len(advised), [_urgency(urgent) for _, urgent in needy], due))
+    yield _counts(len(advised), [_urgency(urgent) for _, urgent in needy], small) + (
+        f"; a check is due on {due:,}" if due else ""
+    )
     if not needy:
         return
     needy.sort(key=lambda one: (_URGENCIES.index(_urgency(one[1])), natural_order(one[0].name)))
@@ -39,33 +42,42 @@ def overview_lines(advised: Sequence[Advised], *, width: int | None) -> Iterator
     yield ""
     for name, (_, urgent) in zip(names, needy, strict=True):
         for one in urgent:
-            head = f"{padded(name, name_width)}  {one.urgency:8}  {one.operation:{operation_width}}  "
+            head = f"{padded(name, name_width)}  {_word(one):8}  {one.operation:{operation_width}}  "
             text = plain(one.reason) + (f" ({plain(one.gain)})" if one.gain else "")
             lines = textwrap.wrap(text, max(width - len(indent) - 1, 20)) if width else [text]
             yield head + lines[0]
             yield from (indent + line for line in lines[1:])
 
 
-def _counts(total: int, urgencies: Sequence[str], due: int) -> Iterator[str]:
-    """`300 targets: 2 critical, 5 now, 3 soon, 290 need nothing`, and how many are due for a check."""
+def _counts(total: int, urgencies: Sequence[str], small: int) -> str:
+    """`300 targets: 2 critical, 5 now, 3 soon, 40 only in small tables or files, 250 need nothing`."""
     parts = [f"{urgencies.count(word):,} {word}" for word in _URGENCIES if word in urgencies]
-    idle = total - len(urgencies)
+    parts += [f"{small:,} only in small tables or files"] if small else []
+    idle = total - len(urgencies) - small
     parts += [f"{idle:,} {'needs' if idle == 1 else 'need'} nothing"] if idle else []
-    yield f"{counted(total, 'target')}: {', '.join(parts)}"
-    if due:
-        yield f"a check is due on {due:,}"
+    return f"{counted(total, 'target')}: {', '.join(parts)}"
 
 
 def _urgent(advice: Sequence[Advice]) -> list[Advice]:
     """What is needed, the most urgent first; what another operation says again is left out."""
     covered = {operation for one in advice if one.is_urgent for operation in one.covers}
     repeats = any(one.is_urgent and one.operation in covered for one in advice)
-    found = [one for one in advice if one.is_urgent and not _is_due_check(one) and not (one.covers and repeats)]
-    return sorted(found, key=lambda one: _URGENCIES.index(one.urgency))
+    found = [one for one in advice if _word(one) in _URGENCIES]
+    found = [one for one in found if not _is_due_check(one) and not (one.covers and repeats)]
+    return sorted(found, key=lambda one: _URGENCIES.index(_word(one)))
+
+
+def _word(one: Advice) -> str:
+    """Its level without small tables and files, or `critical`."""
+    return one.urgency if one.level_of_large is None or one.urgency == CRITICAL else one.level_of_large.value
 
 
 def _urgency(urgent: Sequence[Advice]) -> str:
-    return min((one.urgency for one in urgent), key=_URGENCIES.index)
+    return min(map(_word, urgent), key=_URGENCIES.index)
+
+
+def _is_small_need(one: Advice) -> bool:
+    return one.is_urgent and not one.covers and _word(one) not in _URGENCIES
 
 
 def _is_due_check(one: Advice) -> bool:

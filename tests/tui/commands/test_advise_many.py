@@ -31,6 +31,10 @@ def tenants(tmp_path: Path) -> Path:
 
 def test_what_is_needed_comes_first_and_the_rest_is_counted(dbtend: CommandLine, tenants: Path) -> None:
     result = dbtend("advise", tenants)
+    counts = "12 targets: 2 only in small tables or files, 10 need nothing; a check is due on 12\n"
+    assert (result.code, result.out) == (0, counts)
+    dbtend.configure('[advice]\nsmall = "1kB"')
+    result = dbtend("advise", tenants)
     assert (result.code, result.err) == (0, "")
     counts, blank, *lines = result.out.splitlines()
     assert counts == "12 targets: 2 soon, 10 need nothing; a check is due on 12"
@@ -40,6 +44,7 @@ def test_what_is_needed_comes_first_and_the_rest_is_counted(dbtend: CommandLine,
 
 
 def test_of_many_that_cannot_be_inspected_each_is_told(dbtend: CommandLine, tenants: Path) -> None:
+    dbtend.configure('[advice]\nsmall = "1kB"')
     with (tenants / "t3.db").open("r+b") as file:
         file.write(b"no database any more")
     result = dbtend("advise", tenants)
