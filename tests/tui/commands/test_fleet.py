@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -209,3 +210,12 @@ def test_the_age_of_what_is_shown_is_told(dbtend: CommandLine, tenants: Path) ->
     with closing(sqlite3.connect(dbtend.store, isolation_level=None)) as store:
         store.execute("UPDATE survey SET surveyed_at = surveyed_at - 600000000")
     assert "the oldest survey was made 10 min ago; --refresh makes them again" in dbtend("fleet", tenants / "t1.db").out
+
+
+def test_a_server_that_hangs_is_told_and_the_others_go_on(dbtend: CommandLine, tenants: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # nobody ever answers there
+        port = silent.getsockname()[1]
+        result = dbtend("fleet", tenants, *(f"postgresql://a@127.0.0.1:{port}/db{n}" for n in range(10)))
+    assert result.code == 1
+    assert result.out.startswith("20 targets: 1 critical, 9 ok, 10 unreachable\n")
+    assert result.out.count("no answer in 5 s") == 10
