@@ -1,4 +1,4 @@
-"""Crash recovery: clean up, run mandatory follow-ups, report."""
+"""Recovers the database of a child whose process died and that does not run again: clean up, follow up, report."""
 
 from __future__ import annotations
 

@@ -49,7 +49,11 @@ def _group(word: str, config: Config) -> list[TargetEntry]:
     members = [entry for entry in config.targets if name in (*entry.groups, entry.name)]
     if not members:
         groups = sorted({GROUP + group for entry in config.targets for group in entry.groups})
-        raise UsageError(repr(word), "is no group of the config file", f"there is {listed(groups)}" if groups else "")
+        raise UsageError(
+            repr(word),
+            "is no group of the config file",
+            f"there is {listed(groups)}" if groups else "no target has groups",
+        )
     return members
 
 
