@@ -85,6 +85,16 @@ class _Candidate:
         return status.st_dev, status.st_ino
 
 
+def may_name_databases(text: str) -> bool:
+    """Whether `text` is a pattern of databases of a server. Needs no driver; a wildcard elsewhere in it counts, too."""
+    return names_server(text) and is_wild(text)
+
+
+def patterns_of_all_databases(entries: Iterable[TargetEntry]) -> list[TargetEntry]:
+    """Entries that stand for all databases of their servers. Raises UsageError for a file."""
+    return [replace(entry, url=url_of_all_databases(entry.url)) for entry in entries]
+
+
 def stands_for_many(entry: TargetEntry) -> bool:
     """Whether an entry is a pattern or a directory. Reads the disk. Raises UsageError."""
     if names_server(entry.url):
@@ -115,7 +125,7 @@ async def expand(
         TargetError: the only entry is a server that does not list its databases.
     """
     if all_databases:
-        entries = [replace(entry, url=url_of_all_databases(entry.url)) for entry in entries]
+        entries = patterns_of_all_databases(entries)
     found = await asyncio.gather(*[_candidates(entry) for entry in entries], return_exceptions=True)
     candidates: list[_Candidate] = []
     unlisted: list[Unlisted] = []

@@ -19,6 +19,7 @@ from engine.config.config_file import ConfigFile
 from engine.config.model import ConsoleConfig, TargetEntry
 from engine.domain.errors import StoreBusyError, UsageError
 from engine.domain.lazy_import import lazy
+from engine.fleet.expansion import may_name_databases, patterns_of_all_databases
 from tui.commands.arguments import COMMANDS
 from tui.commands.settings import Settings
 from tui.commands.targets import expanded, target_entries
@@ -39,8 +40,10 @@ else:
 def console(args: argparse.Namespace, settings: Settings) -> int:
     config = settings.config()
     refuse_mistyped_command(args.words, {entry.name for entry in config.targets})
-    expansion = expanded(target_entries(args.words or [entry.name for entry in config.targets], config), args)
-    targets = [*expansion.targets, *(one.entry for one in expansion.unlisted)]
+    entries = target_entries(args.words or [entry.name for entry in config.targets], config)
+    if args.all_databases:
+        entries = patterns_of_all_databases(entries)
+    targets = _known_targets(entries, args)
     worker = DetachedWorker(settings.store, config_path=settings.given_config)
     settings = replace(settings, read_only=settings.read_only or config.console.read_only)
     mouse = config.console.mouse and not args.no_mouse
@@ -48,6 +51,17 @@ def console(args: argparse.Namespace, settings: Settings) -> int:
     saved.urls.learn(entry.url for entry in targets)
     open_console(settings, targets, config.console, worker, mouse=mouse, saved=saved)
     return OK
+
+
+def _known_targets(entries: Sequence[TargetEntry], args: argparse.Namespace) -> list[TargetEntry]:
+    """The targets that need no server to be listed, and the patterns that do: the console lists those itself."""
+    on_servers = [entry for entry in entries if may_name_databases(entry.url)]
+    others = [entry for entry in entries if not may_name_databases(entry.url)]
+    patterns = [replace(entry, exclude=(*entry.exclude, *(args.exclude or ()))) for entry in on_servers]
+    if not others:
+        return patterns
+    found = expanded(others, args)
+    return [*found.targets, *(one.entry for one in found.unlisted), *patterns]
 
 
 def refuse_mistyped_command(words: Iterable[str], names: Collection[str]) -> None:

@@ -18,10 +18,11 @@ class Place(StrEnum):
 
     MAIN = "On the main screen"
     TARGETS = "On a target"
+    FLEET = "On the fleet screen"
     OPERATIONS = "On an operation"
     JOBS = "On a job"
     ROWS = "In a list of jobs"
-    TREE = "In the job tree"
+    TREE = "In the job tree, and in plans of many targets"
     HISTORY = "In the history"
     PAGE = "On a page"
     JOB_PAGE = "On the page of a job"
@@ -77,7 +78,7 @@ ACTIONS: Final = (
     Action("plan", Place.MAIN, "p", "plan", "plan", "Show the plan of the chosen operations"),
     Action("look", Place.MAIN, "a", "look", "inspect", "Inspect the target again, or all marked targets"),
     Action("examine", Place.MAIN, "x", "examine", "full inspection", "Full inspection (slow); press again to stop"),
-    Action("search", Place.MAIN, "slash", "app.history(True)", "", "Search the history"),
+    Action("search", Place.MAIN, "slash", "search", "", "Search the history"),
     Action("zoom", Place.MAIN, "plus", "zoom", "zoom", "Zoom the focused pane to the whole screen, and back"),
     Action("pane-1", Place.MAIN, "1", "pane('targets')", "", "Go to the targets"),
     Action("pane-2", Place.MAIN, "2", "pane('operations')", "", "Go to the operations"),
@@ -93,11 +94,25 @@ ACTIONS: Final = (
         "space",
         "screen.mark",
         "mark",
-        "Mark or unmark: plan and run use all marked",
+        "Mark or unmark, and move on: plan and run use all marked",
+    ),
+    Action("mark-all", Place.TARGETS, "asterisk", "screen.mark_all", "mark all", "Mark all targets that are shown"),
+    Action("sort", Place.TARGETS, "s", "screen.sort", "sort", "Sort by name, level, gain, size, last check, last run"),
+    Action(
+        "filter-targets",
+        Place.TARGETS,
+        "slash",
+        "search",
+        "filter",
+        "Filter: name, @group, level:now, engine:, label:, size:>1GB, checked:>30d",
+        same_key_as="search",
     ),
     Action("edit", Place.TARGETS, "e", "screen.edit", "edit", "Edit the target in the config file, or save it there"),
     Action("remove", Place.TARGETS, "D", "screen.remove", "remove", "Remove it from the config file (asks first)"),
     Action("test", Place.TARGETS, "T", "screen.test", "test", "Test the connection: version, size, writable?"),
+    Action("open-target", Place.FLEET, "enter", "open_target", "open", "Open the target on the main screen"),
+    Action("run-needed", Place.FLEET, "r", "run_needed", "run", "Plan what the marked targets need; enter runs it"),
+    Action("survey", Place.FLEET, "x", "survey", "survey", "Survey the marked targets again, or all that are shown"),
     Action("choose", Place.OPERATIONS, "space", "screen.choose", "choose", "Select or deselect the operation"),
     Action("open", Place.ROWS, "enter", "open", "open", "Open the job: steps with their SQL, errors, log"),
     Action("mark", Place.ROWS, "space", "mark", "mark", "Mark or unmark: the next action is for all marked jobs"),
@@ -138,6 +153,7 @@ ACTIONS: Final = (
     Action("last", Place.LIST, "G,end", "last", "", "Last line"),
     Action("palette", Place.EVERYWHERE, "colon", "app.palette", "command", "List every command that works here"),
     Action("history", Place.EVERYWHERE, "h", "app.history", "history", "Open the history: all jobs"),
+    Action("fleet", Place.EVERYWHERE, "f", "app.fleet", "fleet", "Open the fleet: all targets, the most urgent first"),
     Action("workers", Place.EVERYWHERE, "w", "app.workers", "workers", "Show the worker processes"),
     Action("pause", Place.EVERYWHERE, "P", "app.pause", "pause", "Pause: no process starts operations (asks first)"),
     Action("resume", Place.EVERYWHERE, "P", "app.pause", "resume", "Resume: jobs start again", same_key_as="pause"),
@@ -174,9 +190,10 @@ _SITUATIONS: Final = (
     _ALWAYS | {Place.MAIN, Place.JOBS, Place.TARGETS},
     _ALWAYS | {Place.MAIN, Place.JOBS, Place.OPERATIONS},
     _ALWAYS | {Place.MAIN, Place.JOBS, Place.ROWS, Place.TREE},
+    _ALWAYS | {Place.FLEET, Place.TARGETS},
     _ALWAYS | {Place.HISTORY, Place.JOBS, Place.ROWS},
     _ALWAYS | {Place.PAGE, Place.JOBS, Place.JOB_PAGE},
-    _ALWAYS | {Place.PAGE, Place.PLAN},
+    _ALWAYS | {Place.PAGE, Place.PLAN, Place.TREE},
     frozenset({Place.FORM, Place.EVERYWHERE}),
     frozenset({Place.PALETTE}),
     frozenset({Place.QUESTION}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
 from textual.binding import BindingType
@@ -47,7 +47,7 @@ class DbtendApp(ThemedApp[None]):
     # Textual does not load the style sheet of a default screen itself.
     CSS_PATH: ClassVar = ["styles/app.tcss", "styles/main.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("palette", "history", "workers", "pause", "doctor", "theme", "faster", "slower", "help"),
+        *bindings("palette", "history", "fleet", "workers", "pause", "doctor", "theme", "faster", "slower", "help"),
         *bindings("suspend", "leave-console"),
     ]
 
@@ -114,8 +114,8 @@ class DbtendApp(ThemedApp[None]):
         self._small_window.resized(event.size)
 
     def on_app_focus(self) -> None:
-        main = self.screen_stack[0] if self.screen_stack else None
-        if isinstance(main, MainScreen):
+        main = self._main_screen()
+        if main is not None:
             main.inspector.check_presence_if_due()
 
     def action_help(self) -> None:
@@ -127,17 +127,30 @@ class DbtendApp(ThemedApp[None]):
     def action_history(self, filtering: bool = False) -> None:
         self._go_to(self._screens.history(filtering=filtering))
 
+    def on_mount(self) -> None:
+        if self.context.is_fleet_home:
+            self.action_fleet()
+
+    def action_fleet(self) -> None:
+        main = self._main_screen()
+        if main is not None:
+            self._go_to(self._screens.fleet(main.model, main.inspector, main.surveys), main.chosen_on_fleet)
+
+    def _main_screen(self) -> MainScreen | None:
+        main = self.screen_stack[0] if self.screen_stack else None
+        return main if isinstance(main, MainScreen) else None
+
     def action_doctor(self) -> None:
         if self._examine is not None:
             self._go_to(self._screens.doctor(self._examine))
 
-    def _go_to(self, screen: Screen[None]) -> None:
-        """Show this screen, or go back to an open one of its kind."""
+    def _go_to(self, screen: Screen[Any], ended: Callable[[Any], None] | None = None) -> None:
+        """Show this screen, or go back to an open one of its kind; `ended`: called with its result."""
         if not isinstance(self.screen, ConsoleScreen):
             return
         kinds = [type(opened) for opened in self.screen_stack]
         if type(screen) not in kinds:
-            self.push_screen(screen)
+            self.push_screen(screen, ended)
             return
         for _ in kinds[kinds.index(type(screen)) + 1 :]:
             self.pop_screen()

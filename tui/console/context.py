@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from textual.app import App
 from textual.signal import Signal
@@ -14,6 +14,7 @@ from engine import Engine, TargetInfo
 from engine.config.model import ConsoleConfig, TargetEntry
 from engine.domain.errors import DbtendError
 from engine.domain.lazy_import import lazy
+from engine.fleet.expansion import may_name_databases
 from tui.console.actions import BY_ID
 from tui.console.feed import JobFeed, News
 from tui.console.saved_targets import SavedTargets
@@ -25,6 +26,9 @@ from tui.console.worker_supervisor import WorkerSupervisor
 from tui.presentation.canonical_urls import CanonicalUrls
 from tui.presentation.target_names import TargetName, TargetNames
 from tui.presentation.text import counted
+
+FEW_TARGETS: Final = 10
+"""As many are inspected at once and fit on the main screen; more begin with the fleet screen."""
 
 if TYPE_CHECKING:
     from textual.screen import ModalScreen, Screen
@@ -101,6 +105,7 @@ class ConsoleContext:
         self.news: Signal[News] = Signal(app, "news")
         self.trouble: Signal[DbtendError] = Signal(app, "trouble")
         self.banner_changed: Signal[StatusBanner] = Signal(app, "banner")
+        self.surveyed: Signal[None] = Signal(app, "surveyed")
         self.feed = JobFeed(engine, self._publish_news, lambda error: self._publish_banner(), refresh=config.refresh)
         self.supervisor = WorkerSupervisor(
             engine,
@@ -112,6 +117,8 @@ class ConsoleContext:
         self._writing = StoreWrites(engine, self.tell, self.untell, self.trouble.publish)
         urls, kept = (saved.urls, saved.entries) if saved is not None else (CanonicalUrls(), ())
         self.names = TargetNames(urls, kept, targets)
+        self.is_fleet_home = len(targets) > FEW_TARGETS or any(may_name_databases(one.url) for one in targets)
+        """Whether the console begins and ends with the fleet screen."""
         self.inspected: dict[str, TargetInfo] = {}
         """The last inspection of each database, by URL."""
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from engine import Advice, CheckLevel, Operation, Options, Request, TargetInfo
 from engine.config.model import TargetEntry
 from engine.domain.advice import checked_first, needed
 from engine.domain.errors import DbtendError
+from engine.fleet.expansion import may_name_databases
+from engine.fleet.patterns import natural_order
 from engine.inspection import inspector
 from tui.console.views.lists import TargetState
+
+if TYPE_CHECKING:
+    from engine.domain.surveys import LastJob, Survey
 
 
 class TargetModel:
@@ -28,14 +34,13 @@ class TargetModel:
         self._check_chosen: set[int] = set()
         """The targets for which the user has chosen or deselected the check."""
         self._to_retry: set[int] = set()
-        for entry in entries:
-            self.add(entry)
+        self.add_all((entry, True) for entry in entries)
 
     # Targets
 
     @property
     def states(self) -> Mapping[int, TargetState]:
-        """All targets by number, in order."""
+        """All targets by number, in the natural order of their names."""
         return self._states
 
     @property
@@ -44,24 +49,50 @@ class TargetModel:
         return self._states.get(self.current)
 
     def add(self, entry: TargetEntry, *, saved: bool = True) -> int:
-        """Add a target at the end; returns its number. `saved`: whether the config file has it."""
-        number, self._next = self._next, self._next + 1
-        self._states[number] = TargetState(entry, saved=saved)
-        if len(self._states) == 1:
-            self.current = number
+        """Add a target; returns its number. `saved`: whether the config file has it."""
+        (number,) = self.add_all([(entry, saved)])
         return number
+
+    def add_all(self, entries: Iterable[tuple[TargetEntry, bool]]) -> list[int]:
+        """Add targets, each with whether the config file has it; returns their numbers."""
+        was_empty = not self._states
+        added = {}
+        for entry, saved in entries:
+            number, self._next = self._next, self._next + 1
+            added[number] = TargetState(entry, saved=saved, is_pattern=may_name_databases(entry.url))
+        self._states |= added
+        self._sort()
+        if was_empty and self._states:
+            self.current = next(iter(self._states))
+        return list(added)
+
+    def _sort(self) -> None:
+        self._states = dict(sorted(self._states.items(), key=lambda one: natural_order(one[1].entry.name)))
+
+    def expand(self, number: int, entries: Iterable[TargetEntry]) -> list[int]:
+        """Replace a pattern by the targets that it stands for; returns their numbers."""
+        pattern = self._states[number]
+        was_current = self.current == number
+        self.remove(number)
+        added = self.add_all((entry, pattern.saved) for entry in entries)
+        for one in added:  # a name with a wildcard in it is a name
+            self._update(one, is_pattern=False)
+        if was_current and added:
+            self.current = next(n for n in self._states if n in set(added))
+        return added
 
     def change(self, number: int, entry: TargetEntry) -> int:
         """The config file has this entry now; returns its number, a new one for another database."""
         old = self._states[number]
         if old.entry.url == entry.url:
             self._states[number] = replace(old, entry=entry, saved=True)
+            self._sort()
             return number
-        new = self.add(entry)
-        state = self._states.pop(new)
-        self._states = {new if n == number else n: state if n == number else s for n, s in self._states.items()}
-        self.current = new if self.current == number else self.current
+        was_current = self.current == number
+        del self._states[number]
         self._forget(number)
+        new = self.add(entry)
+        self.current = new if was_current else self.current
         return new
 
     def remove(self, number: int) -> None:
@@ -90,10 +121,24 @@ class TargetModel:
         """The targets that an action is for: the marked ones, or else the current one."""
         return self.marked or [number for number in (self.current,) if number in self._states]
 
+    def is_marked(self, number: int) -> bool:
+        return number in self._marked
+
+    @property
+    def marked_count(self) -> int:
+        return len(self._marked)
+
     def mark(self) -> None:
         """Mark or unmark the current target."""
         if self.current in self._states:
             self._marked ^= {self.current}
+
+    def mark_all(self, numbers: Collection[int]) -> None:
+        """Mark these; if all of them are marked, unmark them."""
+        if self._marked.issuperset(numbers):
+            self._marked.difference_update(numbers)
+        else:
+            self._marked.update(numbers)
 
     def unmark(self) -> None:
         self._marked.clear()
@@ -138,6 +183,10 @@ class TargetModel:
             was_available = self._states[number].was_available or self._states[number].info is not None
             self._update(number, info=None, error=error, advice=None, is_inspecting=False, was_available=was_available)
             self._to_retry.add(number)
+
+    def set_survey(self, number: int, survey: Survey | None, last_job: LastJob | None) -> None:
+        """The last survey of a target, and its newest job."""
+        self._update(number, survey=survey, last_job=last_job)
 
     def _update(self, number: int, **news: object) -> None:
         if number in self._states:

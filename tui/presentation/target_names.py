@@ -61,6 +61,10 @@ class TargetNames:
         """Its name; without one, the name of the file or database."""
         return self._names.get(url) or TargetName(target_name(url))
 
+    def canonical(self, url: str) -> str:
+        """The canonical URL of a target."""
+        return self._urls.of(url)
+
     def given(self, url: str) -> TargetName | None:
         """The name that a user gave it; None without one."""
         return self._names.get(url)

@@ -68,9 +68,9 @@ def test_another_name_keeps_what_is_known_and_another_database_does_not(model: T
     model.mark()
     entry = model.states[1].entry
     assert model.change(1, replace(entry, name="x")) == 1
-    assert (names(model), model.marked, model.states[1].info is None) == ("axc", [1], False)
+    assert (names(model), model.marked, model.states[1].info is None) == ("acx", [1], False)
     number = model.change(1, replace(entry, name="x", url="x.db"))
-    assert (names(model), model.current, model.marked) == ("axc", number, [])
+    assert (names(model), model.current, model.marked) == ("acx", number, [])
     assert model.states[number].info is None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ from engine.domain.errors import DuplicateRequestError, PasswordNeededError
 from engine.domain.lazy_import import lazy
 from tui.console.console_screen import ConsoleScreen
 from tui.console.parts.target_actions import TargetActions
-from tui.console.views.hints import nothing_to_run, why_nothing
+from tui.console.parts.target_inspector import TargetInspector
+from tui.console.views.hints import nothing_to_run
 from tui.console.views.line import Role
 from tui.console.widgets.job_tree import JobTree
 from tui.console.widgets.operation_list import OperationList
@@ -19,10 +20,9 @@ from tui.console.widgets.target_list import TargetList
 from tui.presentation.target_names import TargetName
 
 if TYPE_CHECKING:
-    from tui.console.views import plans_document
-    from tui.console.views.plans_document import PlanRequest
+    from tui.console.parts import plan_requests
 else:
-    plans_document = lazy("tui.console.views.plans_document", "the first screen does without it")
+    plan_requests = lazy("tui.console.parts.plan_requests", "the first screen does without it")
 
 
 class RunActions:
@@ -37,6 +37,7 @@ class RunActions:
         operations: OperationList,
         jobs: JobTree,
         target_actions: TargetActions,
+        inspector: TargetInspector,
         *,
         changed: Callable[[], None],
         submitted: Callable[[ParentJob], None],
@@ -48,7 +49,7 @@ class RunActions:
         """
         self._screen, self._context = screen, screen.context
         self._operations, self._jobs, self._model = operations, jobs, targets.model
-        self._target_actions = target_actions
+        self._target_actions, self._inspector = target_actions, inspector
         self._changed, self._submitted = changed, submitted
         self._plan_wanted_for: int | None = None
         """The target whose plan the user asked for before its advice was known."""
@@ -74,7 +75,8 @@ class RunActions:
         self._target_actions.select()
         self._plan_wanted_for = None
         if len(self._model.marked) > 1:
-            self._screen.app.push_screen(self._context.screens.plans(self._plan_requests()), self._submit_accepted)
+            wanted = plan_requests.plan_requests(self._model, self._inspector, self._model.marked)
+            self._screen.app.push_screen(self._context.screens.plans(wanted), self.submit)
             return
         (number,) = self._model.selected or (None,)
         request = self._model.request(number)
@@ -83,7 +85,7 @@ class RunActions:
             return
         state = self._model.states[number]
         plan = self._context.screens.plan(request, TargetName.of(state.entry), state.advice or ())
-        self._screen.app.push_screen(plan, self._submit_accepted)
+        self._screen.app.push_screen(plan, self.submit)
 
     def _explain_no_plan(self) -> None:
         state = self._model.state
@@ -101,21 +103,12 @@ class RunActions:
             self._screen.say("")
             self.plan()
 
-    def _plan_requests(self) -> list[PlanRequest]:
-        """A request for each marked target."""
-        states = self._model.states
-        return [
-            plans_document.PlanRequest(
-                TargetName.of(states[n].entry), self._model.request(n), why_nothing(states[n]), states[n].advice or ()
-            )
-            for n in self._model.marked
-        ]
-
-    def _submit_accepted(self, requests: list[Request] | None) -> None:
+    def submit(self, requests: Sequence[Request] | None) -> None:
+        """Run these; None: the user has left the plan."""
         if requests:
             self._context.write(partial(self._submit, requests))
 
-    async def _submit(self, requests: list[Request]) -> None:
+    async def _submit(self, requests: Sequence[Request]) -> None:
         supervisor = self._context.supervisor
         supervisor.check_worker_can_connect(request.target for request in requests)
         try:

@@ -15,6 +15,7 @@ from tui.console import connection_test
 from tui.console.console_screen import ConsoleScreen
 from tui.console.keymap import key_of
 from tui.console.parts.target_inspector import TargetInspector
+from tui.console.parts.target_surveys import TargetSurveys
 from tui.console.saved_targets import SavedTargets
 from tui.console.views.hints import examining
 from tui.console.views.line import Role
@@ -28,7 +29,9 @@ NOT_KEPT: Final = "A sample session saves nothing: leave it, and start dbtend to
 class TargetActions:
     """What the keys of the target list do."""
 
-    actions = frozenset({"mark-target", "look", "edit", "remove", "test", "examine", "add", "sample"})
+    actions = frozenset(
+        {"mark-target", "mark-all", "sort", "look", "edit", "remove", "test", "examine", "add", "sample"}
+    )
 
     def __init__(
         self,
@@ -36,12 +39,13 @@ class TargetActions:
         targets: TargetList,
         operations: OperationList,
         inspector: TargetInspector,
+        surveys: TargetSurveys,
         changed: Callable[[], None],
     ) -> None:
         """`changed`: called when the model has changed."""
         self._screen, self._context = screen, screen.context
         self._targets, self._operations, self._model = targets, operations, targets.model
-        self._inspector, self._changed = inspector, changed
+        self._inspector, self._surveys, self._changed = inspector, surveys, changed
 
     def can(self, action_id: str) -> bool:
         focused = self._screen.focused
@@ -57,6 +61,7 @@ class TargetActions:
     def select(self) -> None:
         """Make the target under the cursor the current one. At once: the next key may have been typed already."""
         if self._targets.select_at_cursor():
+            self._inspector.inspect_if_new(self._model.current)
             self._changed()
 
     # In the config file
@@ -143,10 +148,19 @@ class TargetActions:
 
     def test(self) -> None:
         self.select()
-        if self._model.state is not None:
-            self._begin_test(self._model.state.entry)
+        state = self._model.state
+        if state is None:
+            return
+        if state.is_pattern and isinstance(state.error, PasswordNeededError):
+            self.ask_for_password(state.entry, state.error)
+        else:
+            self._begin_test(state.entry)
 
     def _begin_test(self, entry: TargetEntry) -> None:
+        patterns = [n for n, s in self._model.states.items() if s.is_pattern and s.entry.url == entry.url]
+        if patterns:
+            self._inspector.inspect_again(patterns)
+            return
         self._screen.run_worker(self._test(entry), group="test", exclusive=True)
 
     async def _test(self, entry: TargetEntry) -> None:
@@ -187,8 +201,21 @@ class TargetActions:
             self._inspector.inspect_fully(numbers)
 
     def mark(self) -> None:
+        """Mark or unmark the target under the cursor, and move to the next one."""
         self.select()
         self._model.mark()
+        self._targets.action_move(1)
+        self._changed()
+
+    def mark_all(self) -> None:
+        """Mark all that are shown, or unmark them."""
+        self._model.mark_all(self._targets.shown)
+        self._changed()
+
+    def sort(self) -> None:
+        """Sort the list by the next criterion."""
+        self._surveys.begin()
+        self._targets.sort = self._targets.sort.following
         self._changed()
 
     # Without any target

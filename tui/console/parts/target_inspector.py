@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import Any, Final
 
 from textual.timer import Timer
 from textual.worker import Worker
 
-from engine.domain.errors import DbtendError, TargetBusyError
+from engine.domain.errors import DbtendError, ServerUnavailableError, TargetBusyError
+from engine.fleet import expansion
 from engine.inspection import inspector
 from tui.console.console_screen import ConsoleScreen
 from tui.console.target_model import TargetModel
@@ -26,6 +27,8 @@ SERVERS_AT_ONCE: Final = 16
 """Inspections and advice on servers are work for the server."""
 PRESENCE_CHECKS_AT_ONCE: Final = 3
 """Each uses a thread, and keeps it while a disk hangs."""
+LIST_WITHIN: Final = 5.0
+"""Seconds that a server may take to list its databases."""
 RETRY_AFTER = 3.0
 """Seconds to the next inspection of targets that were locked or unavailable; doubled after each failure."""
 RETRY_AFTER_AT_MOST: Final = 60.0
@@ -43,21 +46,25 @@ class TargetInspector:
         *,
         changed: Callable[[], None],
         advised: Callable[[int, DbtendError | None], None],
+        listed: Callable[[Sequence[int]], None],
     ) -> None:
         """
         Args:
             screen: runs the workers and timers, and shows the result of a full inspection.
             changed: called when the model has changed.
             advised: called with the number of a target when its advice is known, or with why it is not.
+            listed: called with the numbers of the targets that a pattern stands for.
         """
         self._screen, self._model = screen, model
-        self._changed, self._advised = changed, advised
+        self._changed, self._advised, self._listed = changed, advised, listed
         self._engine = screen.context.engine
         self._retry_timer: Timer | None = None
         self._retry_in = RETRY_AFTER
         self._full_inspection: Worker[None] | None = None
         self._fingerprints: dict[int, str | None] = {}
         """Fingerprint of the database at the last presence check; None: no readable database."""
+        self._begun: set[int] = set()
+        """Targets whose inspection was begun."""
         self._presence_checks: set[int] = set()
         """Targets whose presence check has not answered yet."""
         self._last_presence_check = monotonic()
@@ -82,10 +89,27 @@ class TargetInspector:
     async def _inspect_all(self, numbers: Iterable[int]) -> None:
         await asyncio.gather(*map(self._inspect_one, numbers))
 
-    async def _inspect_one(self, number: int) -> None:
+    def inspect_if_new(self, number: int) -> None:
+        """Inspect a target that has not been inspected yet: of many only those that are chosen are."""
+        state = self._model.states.get(number)
+        if state is not None and state.info is None and state.error is None and number not in self._begun:
+            self.inspect([number])
+
+    async def inspect_now(self, number: int) -> None:
+        """Inspect a target and advise on it, unless its advice is known; wait for the result."""
+        state = self._model.states.get(number)
+        if state is not None and state.advice is None and not state.is_pattern:
+            await self._inspect_one(number, advise=False)
+            await self._advise_in_slot(number)
+
+    async def _inspect_one(self, number: int, *, advise: bool = True) -> None:
+        self._begun.add(number)
         async with self._slot(number, self._file_inspections):
             state = self._model.states.get(number)
             if state is None:
+                return
+            if state.is_pattern:
+                await self._list(number)
                 return
             try:
                 info = await self._engine.inspect(state.entry.url)
@@ -95,7 +119,28 @@ class TargetInspector:
                 self._model.set_info(number, info)
                 self._screen.context.inspected[info.url] = info
         self._changed()
-        self._screen.run_worker(self._advise_in_slot(number), group="advice")
+        if advise:
+            self._screen.run_worker(self._advise_in_slot(number), group="advice")
+
+    async def _list(self, number: int) -> None:
+        """Replace a pattern of databases of a server by these databases, or show why they cannot be listed."""
+        entry, names = self._model.states[number].entry, self._screen.context.names
+        try:
+            async with asyncio.timeout(LIST_WITHIN):
+                found = await expansion.expand([entry])
+        except TimeoutError:
+            self._model.set_error(number, ServerUnavailableError(entry.url, f"no answer in {LIST_WITHIN:g} s"))
+        except DbtendError as error:
+            self._model.set_error(number, error)
+        else:
+            if number in self._model.states:
+                there = {names.canonical(state.entry.url) for state in self._model.states.values()}
+                new = [one for one in found.targets if names.canonical(one.url) not in there]
+                for one in new:
+                    names.learn(one)
+                self._listed(self._model.expand(number, new))
+        self._changed()
+        self._schedule_retry()
 
     async def _advise_in_slot(self, number: int) -> None:
         async with self._slot(number, self._file_advice):
@@ -173,7 +218,7 @@ class TargetInspector:
 
     async def check_presence(self) -> None:
         """Inspect the targets that are gone, back, or replaced by another database."""
-        asked = [number for number in self._model.states if number not in self._presence_checks]
+        asked = [number for number in self._model.states.keys() & self._begun if number not in self._presence_checks]
         self._presence_checks.update(asked)
         await asyncio.gather(*map(self._check_presence_of, asked))
 

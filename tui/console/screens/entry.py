@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.widget import Widget
 
+from engine.domain.lazy_import import lazy
 from tui.console.console_screen import ConsoleScreen, Result
-from tui.console.widgets.entry_line import EntryLine
+
+if TYPE_CHECKING:
+    from tui.console.widgets import entry_line
+else:
+    entry_line = lazy("tui.console.widgets.entry_line", "the first screen does without it")
 
 TYPING: Final = ("keep", "clear")
 """Actions of the footer while text is typed."""
@@ -21,19 +26,19 @@ class EntryScreen(ConsoleScreen[Result]):
 
     @property
     def is_typing(self) -> bool:
-        return bool(self.query(EntryLine))
+        return bool(self.query("#entry"))
 
     async def open_entry(self, value: str) -> None:
         if not self.is_typing:
             self._typed_from = self.focused
             self.add_class("-typing")
-            await self.mount(EntryLine(value, self.PLACEHOLDER), before="#message")
+            await self.mount(entry_line.EntryLine(value, self.PLACEHOLDER), before="#message")
             # At once: the next key that is typed is for this line.
             self.set_focus(self.query_one("#typed"), scroll_visible=False)
             self.refresh_footer()
 
     async def close_entry(self) -> None:
-        await self.query(EntryLine).remove()
+        await self.query("#entry").remove()
         self.remove_class("-typing")
         if self._typed_from is not None:
             self._typed_from.focus()

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from engine import Advice, JobId, Request
     from engine.config.model import TargetEntry
     from tui.console.context import ConsoleContext
+    from tui.console.parts.target_inspector import TargetInspector
+    from tui.console.parts.target_surveys import TargetSurveys
     from tui.console.saved_targets import SavedTargets
+    from tui.console.screens.fleet import FleetScreen
+    from tui.console.target_model import TargetModel
     from tui.console.views.palette import Command
     from tui.console.views.plans_document import PlanRequest
     from tui.presentation.health_check import Check
@@ -38,6 +42,11 @@ class ScreenFactory:
         from tui.console.screens.history import HistoryScreen
 
         return HistoryScreen(self._context, filtering=filtering)
+
+    def fleet(self, model: TargetModel, inspector: TargetInspector, surveys: TargetSurveys) -> FleetScreen:
+        from tui.console.screens.fleet import FleetScreen
+
+        return FleetScreen(self._context, model, inspector, surveys, is_home=self._context.is_fleet_home)
 
     def doctor(self, examine: Callable[[], Awaitable[list[Check]]]) -> Screen[None]:
         from tui.console.screens.doctor import DoctorScreen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -15,13 +15,16 @@ from textual.widget import Widget
 
 from engine import Operation, ParentJob
 from engine.domain.errors import DbtendError
+from engine.domain.lazy_import import lazy
 from tui.console.actions import bindings
-from tui.console.console_screen import ConsoleScreen
+from tui.console.context import FEW_TARGETS
 from tui.console.parts.job_actions import JobActions
 from tui.console.parts.job_detail import JobDetail
 from tui.console.parts.run_actions import RunActions
 from tui.console.parts.target_actions import TargetActions
 from tui.console.parts.target_inspector import TargetInspector
+from tui.console.parts.target_surveys import TargetSurveys
+from tui.console.screens.entry import TYPING, EntryScreen
 from tui.console.target_model import TargetModel
 from tui.console.views.copied import copied_job, copied_operation
 from tui.console.views.header import STORE_GONE, STORE_UNREADABLE, header_line, work
@@ -35,22 +38,30 @@ from tui.console.widgets.operation_list import OperationList
 from tui.console.widgets.target_list import TargetList
 
 if TYPE_CHECKING:
+    from textual.widgets import Input
+
     from tui.console.context import ConsoleContext
     from tui.console.feed import News
+    from tui.console.parts import target_filter
+    from tui.console.screens.fleet import FleetChoice
+else:
+    target_filter = lazy("tui.console.parts.target_filter", "the first screen does without it")
 
 FIRST_INSPECTION = 0.1
 """Seconds that the first frame waits for the first inspection of the targets, at most."""
 PANES = ("targets", "operations", "jobs", "detail")
 
 
-class MainScreen(ConsoleScreen[None]):
+class MainScreen(EntryScreen[None]):
     """Four panes over one model. Its parts find out about targets and carry out the actions."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("cancel", "retry", "pin", "add", "sample", "look", "examine", "run", "plan", "search", "zoom"),
         *bindings("pane-1", "pane-2", "pane-3", "pane-4", "next-pane", "previous-pane"),
     ]
+    PLACEHOLDER = "name, @group, level: engine: label: size:>1GB checked:>30d"
     FOOTER = (
+        *TYPING,
         *("resume", "mark-target", "run", "plan", "choose", "look", "add", "sample", "edit", "test", "remove"),
         *("cancel", "retry", "open", "history", "palette"),
         *("mark", "fold", "zoom", "workers", "help", "quit"),
@@ -67,10 +78,13 @@ class MainScreen(ConsoleScreen[None]):
         self._jobs = JobTree(context.clock, context.name_of, read_only=context.engine.read_only, id="jobs")
         self._detail = DetailPane(context.clock, context.name_of, id="detail")
         self._job_detail = JobDetail(self, self._jobs, self._detail)
-        self.inspector = TargetInspector(self, self.model, changed=self._show_model, advised=self._advised)
+        self.inspector = TargetInspector(
+            self, self.model, changed=self._show_model, advised=self._advised, listed=self._listed
+        )
+        self.surveys = TargetSurveys(self, self.model, self._surveyed)
         self._job_actions = JobActions(self, self._jobs, self._show_new_job)
         self._target_actions = TargetActions(
-            self, self._targets, self._operations, self.inspector, changed=self._show_model
+            self, self._targets, self._operations, self.inspector, self.surveys, changed=self._show_model
         )
         self._run_actions = RunActions(
             self,
@@ -78,6 +92,7 @@ class MainScreen(ConsoleScreen[None]):
             self._operations,
             self._jobs,
             self._target_actions,
+            self.inspector,
             changed=self._show_model,
             submitted=self._show_new_job,
         )
@@ -96,16 +111,51 @@ class MainScreen(ConsoleScreen[None]):
     @on(events.Mount)
     async def _begin(self) -> None:
         self._show_model()
-        inspection = self.inspector.inspect(self.model.states)
+        inspection = self.inspector.inspect(self._inspected_first())
         # A short wait makes the first frame a useful one.
         await asyncio.wait({asyncio.ensure_future(inspection.wait())}, timeout=FIRST_INSPECTION)
         self.call_next(self.context.follow_jobs)
 
+    def _inspected_first(self) -> list[int]:
+        """All of a few targets; of many the current one, and patterns: the others are only surveyed."""
+        states = self.model.states
+        if len(states) <= FEW_TARGETS:
+            return list(states)
+        return [number for number, state in states.items() if state.is_pattern or number == self.model.current]
+
     # Targets and operations
+
+    def _listed(self, numbers: Sequence[int]) -> None:
+        """A pattern was replaced by these targets."""
+        if len(self.model.states) <= FEW_TARGETS:
+            self.inspector.inspect(numbers)
+        else:
+            self.inspector.inspect_if_new(self.model.current)
+        self.surveys.survey(numbers)
+
+    def _surveyed(self) -> None:
+        self._show_model()
+        self.context.surveyed.publish(None)
+
+    def chosen_on_fleet(self, choice: FleetChoice | None) -> None:
+        """Show the target, or run the plans, that the user has chosen on the fleet screen."""
+        self._show_model()
+        if choice is None:
+            return
+        if choice.number is not None:
+            self.go_to_target(choice.number)
+        self._run_actions.submit(choice.requests)
+
+    def go_to_target(self, number: int) -> None:
+        """Make a target the current one, also one that the filter hides."""
+        if number not in self._targets.shown:
+            self._clear_filter()
+        self._targets.go_to(number)
+        self._target_actions.select()
 
     @on(ItemList.Resized, "#targets, #operations")
     def _show_model(self) -> None:
-        self._targets.show_model()
+        self._targets.show_model(self.context.clock())
         self._show_operations()
 
     @on(ItemList.CursorMoved, "#operations")
@@ -161,6 +211,9 @@ class MainScreen(ConsoleScreen[None]):
         stale = [n for n, state in self.model.states.items() if state.info and state.info.url in ended]
         if stale:
             self.inspector.inspect(stale)
+        if ended:
+            names = self.context.names
+            self.surveys.survey([n for n, s in self.model.states.items() if names.canonical(s.entry.url) in ended])
 
     @on(JobTree.CursorMoved, "#jobs")
     def _job_chosen(self) -> None:
@@ -205,11 +258,50 @@ class MainScreen(ConsoleScreen[None]):
             plan = await self.context.engine.plan(request, advice=advice)
         self.say(await self.context.copy(*copied_operation(operation, plan, advice)))
 
+    # Filter
+
+    async def action_search(self) -> None:
+        """Filter the targets, or search the history."""
+        if self.focused is self._targets:
+            self.surveys.begin()
+            await self.open_entry(self._targets.words)
+        else:
+            await self.app.run_action("app.history(True)")
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        target_filter.apply_filter(self, self._targets, message.value, self._show_model)
+
+    async def on_input_submitted(self, message: Input.Submitted) -> None:
+        if target_filter.apply_filter(self, self._targets, message.value, self._show_model):
+            await self.close_entry()
+
+    def clear_search(self) -> bool:
+        if self.is_typing:
+            return self._clear_filter()
+        if self._jobs.marks:
+            self._jobs.clear_marks()
+        elif self.model.marked_count:
+            self.model.unmark()
+            self._show_model()
+        else:
+            return self._clear_filter()
+        return True
+
+    def _clear_filter(self) -> bool:
+        if self._targets.where is None:
+            return False
+        self._targets.where, self._targets.words = None, ""
+        self._show_model()
+        return True
+
     # Actions
 
     def can(self, action_id: str) -> bool:
         if action_id in {"open", "mark", "fold"}:
             return self._jobs.selected_job is not None and self.focused is self._jobs
+        if action_id in {"search", "filter-targets"}:
+            on_targets = self.focused is self._targets and self.model.state is not None
+            return super().can(action_id) and on_targets == (action_id == "filter-targets")
         return super().can(action_id)
 
     async def action_cancel(self) -> None:
@@ -242,6 +334,12 @@ class MainScreen(ConsoleScreen[None]):
     def action_mark(self) -> None:
         self._target_actions.mark()
 
+    def action_mark_all(self) -> None:
+        self._target_actions.mark_all()
+
+    def action_sort(self) -> None:
+        self._target_actions.sort()
+
     def action_sample(self) -> None:
         self._target_actions.build_sample()
 
@@ -255,16 +353,16 @@ class MainScreen(ConsoleScreen[None]):
         self._run_actions.plan()
 
     def action_quit(self) -> None:
-        self.context.leave()
+        if self.context.is_fleet_home:
+            self.app.run_worker(self.app.run_action("app.fleet"))
+        else:
+            self.context.leave()
 
-    def action_back(self) -> None:
-        if self._jobs.marks:
-            self._jobs.clear_marks()
-        elif self.model.marked:
-            self.model.unmark()
-            self._show_model()
-        elif self.has_class("-zoomed"):
+    def leave(self) -> None:
+        if self.has_class("-zoomed"):
             self.action_zoom()
+        elif self.context.is_fleet_home:
+            self.action_quit()
 
     # Panes
 
@@ -297,8 +395,10 @@ class MainScreen(ConsoleScreen[None]):
 def _model_of(context: ConsoleContext) -> TargetModel:
     """The targets of this console, with the labels that the config file has for them."""
     model, saved = TargetModel([]), context.saved
-    for entry in context.targets:
-        known = saved.entry_of(entry) if saved is not None else None
-        labelled = entry if entry.label or known is None else replace(entry, label=known.label)
-        model.add(labelled, saved=saved is None or known is not None)
+    known = [saved.entry_of(entry) if saved is not None else None for entry in context.targets]
+    labelled = [
+        entry if entry.label or has is None else replace(entry, label=has.label)
+        for entry, has in zip(context.targets, known, strict=True)
+    ]
+    model.add_all((entry, saved is None or has is not None) for entry, has in zip(labelled, known, strict=True))
     return model

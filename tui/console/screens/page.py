@@ -35,9 +35,12 @@ class PageScreen(EntryScreen[Result]):
 
     def __init__(self, context: ConsoleContext) -> None:
         super().__init__(context)
-        self.page = self.PAGE_TYPE(id="page").titled(self.PAGE_TITLE)
+        self.page = self.make_page().titled(self.PAGE_TITLE)
         self._text = ""
         """The search text."""
+
+    def make_page(self) -> Page:
+        return self.PAGE_TYPE(id="page")
 
     def compose_body(self) -> Iterator[Widget]:
         yield self.page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual.binding import BindingType
 
@@ -17,6 +17,9 @@ from tui.console.views.copied import copied_plan
 from tui.presentation.risk import risks, word_to_type
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import counted, sentences
+
+MOST_REASONS: Final = 4
+"""Reasons that the question names, at most."""
 
 
 @frozen
@@ -42,7 +45,7 @@ class SubmittingScreen(PageScreen[list[Request]]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("submit", "look-again")
-    FOOTER = (*TYPING, "submit", "look-again", *ON_A_PAGE)
+    FOOTER: ClassVar[tuple[str, ...]] = (*TYPING, "submit", "look-again", *ON_A_PAGE)
 
     def on_mount(self) -> None:
         self.make_plan()
@@ -74,7 +77,9 @@ class SubmittingScreen(PageScreen[list[Request]]):
             self.dismiss([one.request for one in self.ready])
             return
         what = str(self.ready[0].name) if len(self.ready) == 1 else counted(len(self.ready), "target")
-        why = sentences(reason for reasons in risky.values() for reason in reasons)
+        reasons = list(dict.fromkeys(reason for reasons in risky.values() for reason in reasons))
+        more = [f"And {len(reasons) - MOST_REASONS:,} more reasons"] if len(reasons) > MOST_REASONS else []
+        why = sentences([*reasons[:MOST_REASONS], *more])
         word = word_to_type([name.name for name in risky], next((name.label for name in risky if name.label), None))
         asking = self.context.screens.typed_confirm(f"Run this on {what}?", why, word)
         self.app.push_screen(asking, self._decided)

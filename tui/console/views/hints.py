@@ -21,8 +21,9 @@ MOST_REASONS: Final = 2
 """Reasons that the result of a full inspection names, at most."""
 
 
-def no_target(width: int) -> list[Line]:
-    return wrapped("No targets yet.", width, Role.DIM) if width else []
+def no_target(width: int, *, filtered: bool = False) -> list[Line]:
+    """In place of an empty list of targets; `filtered`: there are some."""
+    return wrapped("No target matches." if filtered else "No targets yet.", width, Role.DIM) if width else []
 
 
 def welcome(width: int) -> list[Line]:

@@ -21,12 +21,14 @@ from engine.domain.errors import (
     TooManyConnectionsError,
 )
 from engine.domain.frozen import frozen
+from engine.domain.surveys import FleetLevel, LastJob, Survey
 from tui.console.keymap import key_of
 from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named, wrapped
 from tui.presentation.fact_format import number
 from tui.presentation.lock_format import format_lock
+from tui.presentation.survey_format import why
 from tui.presentation.target_names import TargetName
-from tui.presentation.text import GLYPH, plain, size
+from tui.presentation.text import GLYPH, plain, shortened, size
 
 
 @frozen
@@ -44,6 +46,12 @@ class TargetState:
     """Whether an inspection has succeeded before."""
     saved: bool = True
     """Whether it is in the config file, or nothing is saved in this session."""
+    survey: Survey | None = None
+    """Its last survey; None: it was never surveyed, or nobody asked for surveys yet."""
+    last_job: LastJob | None = None
+    """Its newest job, as far as surveys were asked for."""
+    is_pattern: bool = False
+    """Whether it stands for databases of a server that are not listed yet."""
 
 
 _UNSAVED: Final = " unsaved"
@@ -65,6 +73,27 @@ _ROLES: Final = {
 }
 
 
+LEVEL_ROLES: Final = {
+    FleetLevel.CRITICAL: Role.FAILED,
+    FleetLevel.NOW: Role.FAILED,
+    FleetLevel.SOON: Role.WARNING,
+    FleetLevel.OK: Role.DIM,
+    FleetLevel.UNKNOWN: Role.TEXT,
+    FleetLevel.UNREACHABLE: Role.FAILED,
+}
+_REASON_LEAST: Final = 8
+"""Cells of a reason that are worth showing."""
+
+
+def level_of(state: TargetState) -> FleetLevel | None:
+    """How urgent a target is, as far as it is known."""
+    if state.survey is not None:
+        return state.survey.level
+    if state.error is not None:
+        return FleetLevel.UNKNOWN if isinstance(state.error, TargetBusyError) else FleetLevel.UNREACHABLE
+    return None
+
+
 def target_rows(
     states: Mapping[int, TargetState], current: int, width: int, marked: Collection[int] = ()
 ) -> list[Line]:
@@ -78,8 +107,11 @@ def target_rows(
         left: list[Span] = [("> " if here else "  ", Role.STRONG), *name]
         if at in marked:
             left[:1] = [(">" if here else " ", Role.STRONG), (MARK, Role.WARNING)]
-        if not state.saved and cell_len(_UNSAVED) + sum(cell_len(text) for text, _ in name) <= room:
+        free = room - sum(cell_len(text) for text, _ in name)
+        if not state.saved and cell_len(_UNSAVED) <= free:
             left.append((_UNSAVED, Role.DIM))
+        elif state.error is None and state.survey is not None and free >= _REASON_LEAST + 2:
+            left.append((f"  {shortened(why(state.survey), free - 2)}", Role.DIM))
         rows.append(Line(both_ends(tuple(left), word, width).spans, at))
         if state.error:
             rows += [Line(((fit(f"  {plain(state.error.why)}", width), Role.DIM),), at)]
@@ -90,9 +122,11 @@ def _target_word(state: TargetState) -> tuple[Span, ...]:
     if state.is_inspecting:
         return ((" inspecting …", Role.DIM),)
     if isinstance(state.error, TargetBusyError):
-        return ((f" {_error_word(state.error)}", Role.WARNING),)
+        return ((f" {error_word(state.error)}", Role.WARNING),)
     if state.error is not None:
-        return ((f" {GLYPH[Status.FAILED]} {_error_word(state.error)}", Role.FAILED),)
+        return ((f" {GLYPH[Status.FAILED]} {error_word(state.error)}", Role.FAILED),)
+    if state.survey is not None:
+        return ((f" {state.survey.level}", LEVEL_ROLES[state.survey.level]),)
     if state.info is None:
         return ((" …", Role.DIM),)
     if not state.advice:
@@ -101,7 +135,8 @@ def _target_word(state: TargetState) -> tuple[Span, ...]:
     return next(filter(None, map(_critical, state.advice)), ((f" {_WORDS[level]}", _ROLES[level]),))
 
 
-def _error_word(error: DbtendError) -> str:
+def error_word(error: DbtendError) -> str:
+    """Why a target cannot be opened, in a word."""
     return next((word for kind, word in _ERROR_WORDS.items() if isinstance(error, kind)), "unavailable")
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Final
 
 from engine import Advice, Plan, Request, Verdict
 from engine.domain.errors import DbtendError
 from engine.domain.frozen import frozen
-from tui.console.views.line import Line, Role, line, named, wrapped
+from tui.console.views.line import Line, Role, line, named, named_column, wrapped
 from tui.console.views.plan_document import plan_document, what_to_do
 from tui.presentation.plan_summary import duration_in_all
 from tui.presentation.target_names import TargetName
-from tui.presentation.text import counted, size
+from tui.presentation.text import counted, plain, shortened, size
+
+MANY: Final = 5
+"""The plans of more targets than this are folded at first."""
 
 _WORDS = {
     Verdict.OK: ("no warnings", Role.COMPLETED),
@@ -30,6 +34,17 @@ class PlanRequest:
     why_nothing: str = ""
     advice: Sequence[Advice] = ()
     """Its advice, if known."""
+    prepare: Callable[[], Awaitable[PlanRequest]] | None = None
+    """Inspects the target and finds out the request; None: it is known."""
+
+
+@frozen
+class PlanKey:
+    """The key of a line that belongs to a target; each line has another, so that the cursor can scroll a long plan."""
+
+    target: int
+    """Its place among the targets of the page."""
+    line: int
 
 
 @frozen
@@ -42,7 +57,8 @@ class PlannedTarget:
 
     @property
     def is_open(self) -> bool:
-        return self.wanted.request is not None and self.plan is None and self.error is None
+        is_wanted = self.wanted.request is not None or self.wanted.prepare is not None
+        return is_wanted and self.plan is None and self.error is None
 
     @property
     def runs(self) -> bool:
@@ -72,6 +88,71 @@ def plans_document(planned: Sequence[PlannedTarget], width: int) -> list[Line]:
                 *plan_document(one.plan, one.wanted.name, width, is_alone=False),
             ]
     return lines
+
+
+def folded_plans_document(planned: Sequence[PlannedTarget], width: int, unfolded: Collection[int]) -> list[Line]:
+    """A line for each target, below it the plan if it is unfolded: first what needs attention, skipped ones last."""
+    skipped = sum(not one.is_open and one.plan is None for one in planned)
+    lines = _summary(planned, width)
+    if skipped:
+        lines += [line((f"{skipped:,} skipped, at the end", Role.DIM))]
+    lines += [*what_to_do([one.error for one in planned if one.error is not None], width), line()]
+    for at in sorted(range(len(planned)), key=lambda at: _attention(planned[at])):
+        one = planned[at]
+        rows = [_folded(one, width, is_unfolded=at in unfolded)]
+        if at in unfolded and one.plan is not None:
+            rows += [
+                line("    ", *row.spans) for row in plan_document(one.plan, one.wanted.name, width - 4, is_alone=False)
+            ]
+        elif at in unfolded and one.why_not:
+            rows += wrapped(one.why_not, width, Role.DIM, indent=4)
+        lines += [Line(row.spans, PlanKey(at, number)) for number, row in enumerate(rows)]
+    return lines
+
+
+def _attention(one: PlannedTarget) -> int:
+    if one.error is not None:
+        return 0
+    if one.plan is None:
+        return 3 if one.is_open else 4
+    return {Verdict.REFUSE: 0, Verdict.WARN: 1, Verdict.OK: 2}[_worst(one.plan)] if one.runs else 4
+
+
+def _worst(plan: Plan) -> Verdict:
+    if any(operation.verdict is Verdict.REFUSE for operation in plan.operations):
+        return Verdict.REFUSE
+    is_warned = plan.warnings or any(o.verdict is Verdict.WARN for o in plan.operations if o.steps)
+    return Verdict.WARN if is_warned else Verdict.OK
+
+
+_SHORT: Final = {
+    Verdict.OK: ("", Role.COMPLETED),
+    Verdict.WARN: ("  warning", Role.WARNING),
+    Verdict.REFUSE: ("  refused", Role.FAILED),
+}
+
+
+def _folded(one: PlannedTarget, width: int, *, is_unfolded: bool) -> Line:
+    """`► sales  vacuum analyze, needs 1.2 GB, about 4 s  warning`."""
+    marker = "▼ " if is_unfolded else "► "
+    name = named_column(one.wanted.name, min(max(width // 4, 16), 40))
+    if one.is_open:
+        return line((marker, Role.DIM), *name, ("  planning …", Role.DIM))
+    room = width - len(marker) - min(max(width // 4, 16), 40) - 2
+    if one.plan is None or not one.runs:
+        why = one.why_not or "nothing to run"
+        role = Role.FAILED if one.error is not None else Role.DIM
+        return line((marker, Role.DIM), *name, "  ", (shortened(f"skipped: {plain(why)}", room), role))
+    running = [operation for operation in one.plan.operations if operation.steps]
+    needs = disk_needed(one.plan)
+    parts = (
+        " ".join(operation.operation.value for operation in running),
+        f"needs {size(needs)}" if needs else "",
+        duration_in_all(running),
+    )
+    word, role = _SHORT[_worst(one.plan)]
+    text = shortened(", ".join(filter(None, parts)), room - len(word))
+    return line((marker, Role.DIM), *name, f"  {text}", (word, role))
 
 
 def _summary(planned: Sequence[PlannedTarget], width: int) -> list[Line]:

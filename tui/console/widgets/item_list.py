@@ -39,18 +39,25 @@ class ItemList(LineView):
     def line_at(self, index: int) -> Line:
         return self._lines[index]
 
+    def key_at(self, index: int) -> Hashable:
+        """The key of the item at a line; None: no item."""
+        return self._lines[index].key
+
     @property
     def key(self) -> Hashable:
         """The key of the item under the cursor; None: no item."""
-        return self._lines[self.cursor].key if self.cursor < len(self._lines) else None
+        return self.key_at(self.cursor) if self.cursor < self.line_count else None
 
     @property
     def row(self) -> str:
         """The text of the item under the cursor."""
-        return "\n".join(text.text.rstrip() for text in self._lines if text.key is not None and text.key == self.key)
+        if self.key is None:
+            return ""
+        lines = range(self._first_line_of_item(self.cursor), self._last_line_of_item(self.cursor) + 1)
+        return "\n".join(self.line_at(index).text.rstrip() for index in lines)
 
     def is_under_cursor(self, index: int) -> bool:
-        key = self._lines[index].key
+        key = self.key_at(index)
         return self.HAS_CURSOR and key is not None and key == self.key
 
     def show(self, lines: Sequence[Line]) -> None:
@@ -67,7 +74,7 @@ class ItemList(LineView):
         self._keep_cursor_on(key, before)
 
     def _keep_cursor_on(self, key: Hashable, before: int) -> None:
-        now = next((n for n, text in enumerate(self._lines) if text.key == key), None) if key is not None else None
+        now = self._line_of(key) if key is not None else None
         if now is None:
             now = self.validate_cursor(before)
             self.set_reactive(ItemList.cursor, now)
@@ -75,7 +82,7 @@ class ItemList(LineView):
                 self.post_message(self.CursorMoved(self))
             return
         shift = now - before
-        if shift and not (before < len(self._lines) and self._lines[before].key == key):
+        if shift and not (before < self.line_count and self.key_at(before) == key):
             self.set_reactive(ItemList.cursor, now)
             if self.scroll_offset.y:
                 self._scroll_at_once(self.scroll_offset.y + shift)
@@ -83,23 +90,25 @@ class ItemList(LineView):
             self.refresh_line(now)
             self.show_line(now)
 
+    def _line_of(self, key: Hashable) -> int | None:
+        """The first line of an item; None: it is not there."""
+        return next((index for index in range(self.line_count) if self.key_at(index) == key), None)
+
     def go_to(self, key: Hashable) -> None:
         """Put the cursor on an item, if it is there."""
-        for number, text in enumerate(self._lines):
-            if text.key == key:
-                self.cursor = number
-                return
+        if (index := self._line_of(key)) is not None:
+            self.cursor = index
 
     def watch_cursor(self, old: int, new: int) -> None:
         for at in (old, new):
-            if at < len(self._lines):
+            if at < self.line_count:
                 for number in range(self._first_line_of_item(at), self._last_line_of_item(at) + 1):
                     self.refresh_line(number)
         self.show_cursor()
         self.post_message(self.CursorMoved(self))
 
     def show_cursor(self) -> None:
-        if self.HAS_CURSOR and self._lines:
+        if self.HAS_CURSOR and self.line_count:
             self.show_line(self._last_line_of_item(self.cursor))
         super().show_cursor()
 
@@ -114,12 +123,12 @@ class ItemList(LineView):
             self.refresh_line(number)
 
     def _first_line_of_item(self, index: int) -> int:
-        while index and self._lines[index - 1].key == self._lines[index].key:
+        while index and self.key_at(index - 1) == self.key_at(index):
             index -= 1
         return index
 
     def _last_line_of_item(self, index: int) -> int:
-        while index + 1 < len(self._lines) and self._lines[index + 1].key == self._lines[index].key:
+        while index + 1 < self.line_count and self.key_at(index + 1) == self.key_at(index):
             index += 1
         return index
 
@@ -134,10 +143,10 @@ class ItemList(LineView):
 
     def _next_item(self, at: int, direction: int) -> int | None:
         """The first line of the item before or after the one at a line; None where there is none."""
-        if not self._lines:
+        if not self.line_count:
             return None
-        key = self._lines[at].key
-        while 0 <= (at := at + direction) < len(self._lines):
-            if self._lines[at].key not in {None, key}:
+        key = self.key_at(at)
+        while 0 <= (at := at + direction) < self.line_count:
+            if self.key_at(at) not in {None, key}:
                 return self._first_line_of_item(at)
         return None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from rich.style import Style
+from textual.binding import BindingType
+from textual.message import Message
 
+from tui.console.actions import bindings
 from tui.console.theme import appearance_of
 from tui.console.views.find import Match, cut, first_from, matches, of_line
 from tui.console.views.line import Line, Span
@@ -74,3 +78,29 @@ class Page(ItemList):
         for text, role, match in cut(spans, found):
             mark = Style.null() if match is None else FOUND_HERE if match == here else FOUND
             yield text, roles[role] + mark
+
+
+class FoldingPage(Page):
+    """A page with a cursor, and items to fold."""
+
+    HAS_CURSOR: ClassVar[bool] = True
+    BINDINGS: ClassVar[list[BindingType]] = bindings("fold", "unfold", "fold-away")
+
+    @dataclass
+    class Folded(Message):
+        """The user folds or unfolds the item under the cursor."""
+
+        key: Hashable
+        fold: bool | None
+        """None: the other way round."""
+
+    def action_move(self, by: int) -> None:
+        ItemList.action_move(self, by)
+
+    def start_at(self, index: int) -> None:
+        self.cursor = index
+        super().start_at(index)
+
+    def action_fold(self, fold: bool | None = None) -> None:
+        if self.key is not None:
+            self.post_message(self.Folded(self.key, fold))

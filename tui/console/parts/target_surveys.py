@@ -1,0 +1,104 @@
+"""Surveys the targets of the console in the background, once somebody wants to see them by level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from time import monotonic
+from typing import Any, Final
+
+from engine.config.model import TargetEntry
+from engine.domain.errors import DbtendError
+from engine.domain.surveys import Survey
+from tui.console.console_screen import ConsoleScreen
+from tui.console.target_model import TargetModel
+
+SHOWN_EVERY: Final = 0.25
+"""Seconds between two updates of the screen, at least."""
+
+
+class TargetSurveys:
+    """Writes surveys and newest jobs into the model: kept ones at once, then those that were renewed."""
+
+    def __init__(self, screen: ConsoleScreen[Any], model: TargetModel, changed: Callable[[], None]) -> None:
+        """
+        Args:
+            screen: runs the worker; it stays as long as the console.
+            changed: called when the model has changed.
+        """
+        self._screen, self._model, self._changed = screen, model, changed
+        self._engine = screen.context.engine
+        self._urls = screen.context.names.canonical
+        self._waiting: dict[int, bool] = {}
+        """The targets to survey next, and whether a fresh survey is repeated, too."""
+        self._is_running = False
+        self._total = 0
+        self._done = 0
+        self.has_begun = False
+        """Whether somebody wanted surveys."""
+
+    @property
+    def fraction(self) -> float | None:
+        """How much of the running survey is done; None: none is running."""
+        return self._done / max(self._total, 1) if self._is_running else None
+
+    def begin(self) -> None:
+        """Show the kept surveys, and renew those that are not fresh; only the first call does so."""
+        if not self.has_begun:
+            self.has_begun = True
+            self.survey(self._model.states)
+
+    def survey(self, numbers: Iterable[int], *, refresh: bool = False) -> None:
+        """Survey these targets; `refresh`: also those with a fresh survey."""
+        for number in numbers:
+            if number in self._model.states and not self._model.states[number].is_pattern:
+                self._waiting[number] = refresh or self._waiting.get(number, False)
+        if self._waiting and self.has_begun and not self._is_running:
+            self._is_running = True
+            self._screen.run_worker(self._run(), group="surveys")
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                waiting, self._waiting = self._waiting, {}
+                self._total, self._done = len(waiting), 0
+                await self._show_kept(waiting)
+                for refresh in (False, True):
+                    await self._survey([n for n, again in waiting.items() if again is refresh], refresh=refresh)
+        except DbtendError as error:
+            self._screen.context.tell_error(error)
+        finally:
+            self._is_running = False
+            self._changed()
+
+    async def _show_kept(self, numbers: Collection[int]) -> None:
+        urls = {n: self._urls(state.entry.url) for n, state in self._model.states.items() if n in numbers}
+        surveys = await self._engine.surveys(urls.values())
+        last_jobs = await self._engine.last_jobs(urls.values())
+        for number, url in urls.items():
+            state = self._model.states.get(number)
+            if state is not None:
+                self._model.set_survey(number, surveys.get(url, state.survey), last_jobs.get(url))
+        self._changed()
+
+    async def _survey(self, numbers: Collection[int], *, refresh: bool) -> None:
+        states = self._model.states
+        by_url: dict[str, list[int]] = {}
+        entries: list[TargetEntry] = []
+        for number in numbers:
+            if number in states:
+                by_url.setdefault(states[number].entry.url, []).append(number)
+                entries.append(states[number].entry)
+        if not entries:
+            return
+        shown_at = monotonic()
+        async for one in self._engine.survey(entries, refresh=refresh):
+            self._done += 1
+            for number in by_url[one.entry.url]:
+                self._put(number, one.survey)
+            if monotonic() - shown_at >= SHOWN_EVERY:
+                shown_at = monotonic()
+                self._changed()
+
+    def _put(self, number: int, survey: Survey) -> None:
+        if number in self._model.states:
+            self._model.set_survey(number, survey, self._model.states[number].last_job)

@@ -1,0 +1,197 @@
+"""The fleet: all targets with what their surveys say, the most urgent first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events, on
+from textual.binding import BindingType
+from textual.widget import Widget
+from textual.widgets import Input
+
+from engine import Request
+from engine.domain.frozen import frozen
+from tui.console.actions import bindings
+from tui.console.parts.plan_requests import plan_requests
+from tui.console.parts.target_filter import PLACEHOLDER, apply_filter
+from tui.console.parts.target_inspector import TargetInspector
+from tui.console.parts.target_surveys import TargetSurveys
+from tui.console.screens.entry import TYPING, EntryScreen
+from tui.console.target_model import TargetModel
+from tui.console.views.fleet import fleet_header, headings
+from tui.console.views.line import Line, line
+from tui.console.widgets.fleet_list import FleetList
+from tui.console.widgets.item_list import ItemList
+from tui.console.widgets.one_line import OneLine
+
+if TYPE_CHECKING:
+    from tui.console.context import ConsoleContext
+
+
+@frozen
+class FleetChoice:
+    """What the user chose: a target to open, or what to run."""
+
+    number: int | None = None
+    requests: Sequence[Request] = ()
+
+
+class FleetScreen(EntryScreen[FleetChoice | None]):
+    """Ends with what the user chose on it; None: nothing."""
+
+    CSS_PATH = "../styles/fleet.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("search", "run-needed", "survey")
+    PLACEHOLDER = PLACEHOLDER
+    FOOTER = (
+        *TYPING,
+        *("resume", "open-target", "run-needed", "mark-target", "mark-all", "filter-targets", "sort", "survey"),
+        *("history", "back", "palette", "help", "quit"),
+    )
+
+    def __init__(
+        self,
+        context: ConsoleContext,
+        model: TargetModel,
+        inspector: TargetInspector,
+        surveys: TargetSurveys,
+        *,
+        is_home: bool,
+    ) -> None:
+        """`is_home`: nothing is below it: to leave it is to leave the console."""
+        super().__init__(context)
+        self._model, self._inspector, self._surveys = model, inspector, surveys
+        self._is_home = is_home
+        self._header = OneLine(self._header_line, id="header")
+        self._headings = OneLine(self._headings_line, id="headings")
+        self.targets = FleetList(model, context.clock, id="fleet")
+
+    def compose_body(self) -> Iterator[Widget]:
+        yield self._header
+        yield self._headings
+        yield self.targets
+
+    @on(events.Mount)
+    def _begin(self) -> None:
+        self.context.surveyed.subscribe(self, lambda _: self.show_model())
+        self._surveys.begin()
+        self.show_model()
+        if self._model.current in self._model.states and not self._is_home:
+            self.targets.go_to(self._model.current)
+
+    @on(ItemList.Resized, "#fleet")
+    def show_model(self) -> None:
+        """Show the current state of the model."""
+        self.targets.show_model(self.context.clock())
+        self._header.renew()
+        self._headings.renew()
+        self.refresh_footer()
+
+    def _header_line(self, width: int) -> Line:
+        return fleet_header(
+            self._model.states.values(),
+            self._surveys.fraction,
+            width,
+            now=self.context.clock(),
+            read_only=self.context.engine.read_only,
+        )
+
+    def _headings_line(self, width: int) -> Line:
+        return line("  ", *headings(self.targets.has, self.targets.sort).spans)
+
+    @on(ItemList.CursorMoved, "#fleet")
+    def _cursor_moved(self) -> None:
+        self.refresh_footer()
+
+    # Filter
+
+    async def action_search(self) -> None:
+        await self.open_entry(self.targets.words)
+
+    @on(Input.Changed, "#typed")
+    def _filter_changed(self, message: Input.Changed) -> None:
+        apply_filter(self, self.targets, message.value, self.show_model)
+
+    @on(Input.Submitted, "#typed")
+    async def _keep_filter(self, message: Input.Submitted) -> None:
+        if apply_filter(self, self.targets, message.value, self.show_model):
+            await self.close_entry()
+
+    def clear_search(self) -> bool:
+        if self._model.marked_count and not self.is_typing:
+            self._model.unmark()
+        elif self.targets.where is not None:
+            self.targets.where, self.targets.words = None, ""
+        else:
+            return False
+        self.show_model()
+        return True
+
+    def leave(self) -> None:
+        if not self._is_home:
+            self.dismiss(None)
+
+    def action_quit(self) -> None:
+        if self._is_home:
+            self.context.leave()
+        else:
+            self.dismiss(None)
+
+    # Actions
+
+    def can(self, action_id: str) -> bool:
+        if action_id == "back" and not self.is_typing:
+            can_clear = bool(self._model.marked_count) or self.targets.where is not None
+            return can_clear or not self._is_home
+        if action_id in {"search", "filter-targets", "mark-all", "sort", "survey"}:
+            return super().can(action_id) and bool(self._model.states) and (action_id != "search")
+        if action_id in {"open-target", "mark-target", "run-needed"}:
+            return super().can(action_id) and self.targets.number is not None
+        return super().can(action_id)
+
+    def action_mark(self) -> None:
+        if self.targets.number is not None:
+            self._model.mark_all([self.targets.number])
+            self.targets.action_move(1)
+            self.show_model()
+
+    def action_mark_all(self) -> None:
+        self._model.mark_all(self.targets.shown)
+        self.show_model()
+
+    def action_sort(self) -> None:
+        self.targets.sort = self.targets.sort.following
+        self.show_model()
+        self.targets.action_first()
+
+    def action_survey(self) -> None:
+        """Survey again what is marked, or else all that is shown."""
+        self._surveys.survey(self._model.marked or self.targets.shown, refresh=True)
+        self.show_model()
+
+    def go_to_target(self, number: int) -> None:
+        """Put the cursor on a target, also one that the filter hides."""
+        if number not in self.targets.shown:
+            self.targets.where, self.targets.words = None, ""
+            self.show_model()
+        self.targets.go_to(number)
+
+    @on(FleetList.Opened)
+    def _open(self, message: FleetList.Opened) -> None:
+        self.dismiss(FleetChoice(number=message.number))
+
+    def action_run_needed(self) -> None:
+        if not self.can("run-needed"):
+            return
+        wanted = plan_requests(self._model, self._inspector, self._chosen())
+        self.app.push_screen(self.context.screens.plans(wanted), self._accepted)
+
+    def _chosen(self) -> list[int]:
+        """The marked targets in the order of the list, or else the one under the cursor."""
+        marked = [number for number in self.targets.shown if self._model.is_marked(number)]
+        hidden = [number for number in self._model.marked if number not in set(marked)]
+        return [*marked, *hidden] or [number for number in [self.targets.number] if number is not None]
+
+    def _accepted(self, requests: list[Request] | None) -> None:
+        if requests:
+            self.dismiss(FleetChoice(requests=requests))

@@ -1,0 +1,191 @@
+"""The fleet screen: its headings, and a row for each target."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from rich.cells import cell_len
+
+from engine import Status
+from engine.domain.frozen import frozen
+from engine.domain.surveys import LastJob, counts
+from tui.console.target_order import Sort
+from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named_column, right
+from tui.console.views.lists import LEVEL_ROLES, TargetState, error_word, level_of
+from tui.presentation.survey_format import check_age, engine_and_version, why
+from tui.presentation.target_names import TargetName
+from tui.presentation.text import counted, local_time, percent, plain, size
+
+GAP: Final = 2
+NAME_LEAST: Final = 16
+NAME_MOST: Final = 40
+WHY_LEAST: Final = 22
+WHY_MOST: Final = 60
+LEVEL: Final = 11
+_WIDTHS: Final = {
+    "reclaim": 7,
+    "checked": 7,
+    "size": 7,
+    "last run": 13,
+    "engine": 7,
+    "surveyed": 11,
+    "groups": 16,
+}
+"""Cells of the columns that not every window has room for, the most important first."""
+_ORDER: Final = ("engine", "size", "reclaim", "level", "why", "checked", "last run", "surveyed", "groups")
+_NUMBERS: Final = frozenset({"size", "reclaim", "checked"})
+_SORTED_COLUMN: Final = {
+    Sort.LEVEL: "level",
+    Sort.RECLAIM: "reclaim",
+    Sort.SIZE: "size",
+    Sort.CHECKED: "checked",
+    Sort.LAST_RUN: "last run",
+    Sort.NAME: "target",
+}
+
+
+@frozen
+class Columns:
+    """Cells of each column."""
+
+    name: int
+    others: dict[str, int]
+    """In order, without those that do not fit."""
+
+
+def columns(names: int, width: int, *, groups: bool) -> Columns:
+    """The columns that fit. Spare cells go to the names, then to the reasons.
+
+    Args:
+        names: cells of the longest name.
+        groups: whether any target is in a group.
+    """
+    name = min(max(names, len("target")), NAME_LEAST)
+    room = width - 1 - name - 2 * GAP - LEVEL - WHY_LEAST
+    fitting = {"level": LEVEL}
+    for column, cells in _WIDTHS.items():
+        if column == "groups" and not groups:
+            continue
+        if room < GAP + cells:
+            break
+        fitting[column] = cells
+        room -= GAP + cells
+    wider = max(min(min(names, NAME_MOST) - name, room), 0)
+    fitting["why"] = max(WHY_LEAST + room - wider, 0)
+    return Columns(name + wider, {column: fitting[column] for column in _ORDER if column in fitting})
+
+
+def headings(has: Columns, sort: Sort) -> Line:
+    """The names of the columns; the one that decides the order stands out."""
+    spans: list[Span] = [(" ", Role.TEXT), _heading("target", has.name, sort)]
+    for column, cells in has.others.items():
+        spans += [_GAP, _heading(column, cells, sort)]
+    return Line(tuple(spans))
+
+
+def _heading(column: str, cells: int, sort: Sort) -> Span:
+    text = right(column, cells) if column in _NUMBERS else fit(column, cells)
+    return text, Role.STRONG if _SORTED_COLUMN[sort] == column else Role.DIM
+
+
+def fleet_row(number: int, state: TargetState, has: Columns, *, is_marked: bool, now: int) -> Line:
+    """A target with what its survey says, as far as there are columns; `number`: the key of the line."""
+    mark: Span = (MARK, Role.WARNING) if is_marked else (" ", Role.TEXT)
+    spans: list[Span] = [mark, *named_column(TargetName.of(state.entry), has.name)]
+    for column, cells in has.others.items():
+        text, role = _cell(column, state, now)
+        spans += [_GAP, (right(text, cells) if column in _NUMBERS else fit(text, cells), role)]
+    return Line(tuple(spans), number)
+
+
+_GAP: Final[Span] = (" " * GAP, Role.TEXT)
+
+
+def _cell(column: str, state: TargetState, now: int) -> Span:
+    survey, job = state.survey, state.last_job
+    if column == "level":
+        return _level(state)
+    if column == "last run":
+        return _last_run(job, now) if job is not None else ("", Role.DIM)
+    if column == "groups":
+        return plain(" ".join(state.entry.groups)), Role.DIM
+    if column == "why" and state.error is not None and survey is None:
+        return plain(state.error.why), Role.DIM
+    if survey is None:
+        return "", Role.DIM
+    match column:
+        case "why":
+            return why(survey), Role.TEXT
+        case "size":
+            return size(survey.size) if survey.size is not None else "", Role.DIM
+        case "reclaim":
+            return size(survey.reclaimable) if survey.reclaimable else "-", Role.DIM
+        case "checked":
+            return check_age(survey.checked_at, now), Role.DIM
+        case "engine":
+            return engine_and_version(survey), Role.DIM
+    return _when(survey.surveyed_at, now), Role.DIM
+
+
+def _level(state: TargetState) -> Span:
+    level = level_of(state)
+    if state.is_pattern:
+        return (error_word(state.error), Role.FAILED) if state.error is not None else ("listing …", Role.DIM)
+    return ("…", Role.DIM) if level is None else (level.value, LEVEL_ROLES[level])
+
+
+_RUN_WORDS: Final = {Status.COMPLETED: "ok", Status.RUNNING: "runs now", Status.PENDING: "waits"}
+_DAY: Final = 86_400 * 1_000_000
+
+
+def _last_run(job: LastJob, now: int) -> Span:
+    """`failed Mon`, `ok 11-24`."""
+    word = _RUN_WORDS.get(job.status, job.status.value)
+    return f"{word} {_day(job.finished_at, now)}".rstrip(), Role(job.status.value)
+
+
+def _day(at: int | None, now: int) -> str:
+    if at is None:
+        return ""
+    when = local_time(at)[:10]
+    if when == local_time(now)[:10]:
+        return local_time(at)[11:16]
+    return when[5:] if when[:4] == local_time(now)[:4] else when[2:]
+
+
+def _when(at: int, now: int) -> str:
+    """`03:12`, `11-24 03:12`."""
+    when = local_time(at)
+    return when[11:16] if when[:10] == local_time(now)[:10] else when[5:16]
+
+
+def fleet_header(
+    states: Collection[TargetState], running: float | None, width: int, *, now: int, read_only: bool = False
+) -> Line:
+    """How many targets have each level; at the right how old that is. `running`: how much of a survey is done."""
+    found = counts(level for state in states if (level := level_of(state)) is not None and not state.is_pattern)
+    spans: list[Span] = [(" Fleet ", Role.HEADING), (f" {counted(len(states), 'target')}", Role.STRONG)]
+    parts = [(f"{number:,} {level}", LEVEL_ROLES[level]) for level, number in found.items() if number]
+    for at, part in enumerate(parts):
+        spans += [(": " if at == 0 else ", ", Role.DIM), part]
+    surveys = [state.survey.surveyed_at for state in states if state.survey is not None]
+    age = f"surveyed {_when(min(surveys), now)}" if surveys else "not surveyed"
+    done = f"surveying {percent(running)}" if running is not None else age
+    barred: tuple[Span, ...] = (("  read-only", Role.WARNING),) if read_only else ()
+    end: tuple[Span, ...] = (*barred, (f"  {done} ", Role.DIM))
+    room = width - sum(cell_len(text) for text, _ in end)
+    if sum(cell_len(text) for text, _ in spans) > room:  # the counts come first
+        end = ()
+    return both_ends(tuple(spans), end, width)
+
+
+def list_title(shown: int, marked: int, sort: Sort) -> str:
+    """For the border of the list: `by level, 3 marked`."""
+    marks = f", {marked:,} marked" if marked else ""
+    return f"{counted(shown, 'target')} by {sort}{marks}"
+
+
+def longest_name(states: Sequence[TargetState]) -> int:
+    """Cells of the longest name with its label."""
+    return max((cell_len(TargetName.of(state.entry)) for state in states), default=0)

@@ -1,0 +1,56 @@
+"""The list of the fleet screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from textual.message import Message
+
+from tui.console.actions import bindings
+from tui.console.target_model import TargetModel
+from tui.console.target_order import Sort
+from tui.console.views.fleet import Columns, columns, fleet_row, list_title, longest_name
+from tui.console.views.hints import no_target
+from tui.console.views.line import Line
+from tui.console.widgets.target_list import ModelList
+
+
+class FleetList(ModelList):
+    """A line for each target, in columns."""
+
+    BINDINGS = bindings("mark-target", "mark-all", "sort", "open-target")
+    KEEPS_HEIGHT = True
+
+    @dataclass
+    class Opened(Message):
+        """The user opens a target."""
+
+        number: int
+
+    def __init__(self, model: TargetModel, clock: Callable[[], int], *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(model, Sort.LEVEL, id=id)
+        self._clock = clock
+        self._names = 0
+        self._has_groups = False
+        self.has = Columns(0, {})
+        """The columns of the last layout."""
+
+    def show_model(self, now: int) -> None:
+        states = list(self.model.states.values())
+        self._names = longest_name(states)
+        self._has_groups = any(state.entry.groups for state in states)
+        self.has = columns(self._names, self.columns, groups=self._has_groups)
+        super().show_model(now)
+        self.titled(list_title(len(self.shown), self.model.marked_count, self.sort), self.words)
+
+    def rows_of(self, number: int) -> Sequence[Line]:
+        is_marked, now = self.model.is_marked(number), self._clock()
+        return [fleet_row(number, self.model.states[number], self.has, is_marked=is_marked, now=now)]
+
+    def empty_lines(self) -> Sequence[Line]:
+        return no_target(self.columns, filtered=bool(self.model.states))
+
+    def action_open_target(self) -> None:
+        if self.number is not None:
+            self.post_message(self.Opened(self.number))
