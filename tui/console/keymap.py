@@ -22,6 +22,7 @@ SHOWN: Final = {
     "colon": ":",
     "question_mark": "?",
     "slash": "/",
+    "asterisk": "*",
     "less_than_sign": "<",
     "greater_than_sign": ">",
     "escape": "esc",

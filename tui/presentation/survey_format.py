@@ -103,11 +103,11 @@ def table(rows: Sequence[FleetRow], now: int, width: int | None) -> list[str]:
     """
     columns: dict[str, list[str]] = {
         "target": [plain(str(TargetName.of(row.entry)).replace("\N{NO-BREAK SPACE}", " ")) for row in rows],
-        "engine": [_engine(row.survey) for row in rows],
+        "engine": [engine_and_version(row.survey) for row in rows],
         "size": [size(row.survey.size) if row.survey.size is not None else "-" for row in rows],
         "reclaim": [size(row.survey.reclaimable) if row.survey.reclaimable else "-" for row in rows],
         "level": [row.survey.level.value for row in rows],
-        "checked": [_age(row.survey.checked_at, now) for row in rows],
+        "checked": [check_age(row.survey.checked_at, now) for row in rows],
         "last run": [row.last_job.status.value if row.last_job else "-" for row in rows],
         "why": [why(row.survey) for row in rows],
     }
@@ -146,14 +146,14 @@ def _line(values: Mapping[str, str], widths: Mapping[str, int]) -> str:
     return _GAP.join([*parts, shortened(values["why"], widths["why"])]).rstrip()
 
 
-def _engine(survey: Survey) -> str:
+def engine_and_version(survey: Survey) -> str:
     """`pg 17`; a SQLite file has no version of its own."""
     name = _SHORT_NAMES[survey.engine]
     major = survey.version.partition(".")[0] if survey.engine is not EngineName.SQLITE else ""
     return plain(f"{name} {major}".strip())
 
 
-def _age(at: int | None, now: int) -> str:
+def check_age(at: int | None, now: int) -> str:
     if at is None:
         return "never"
     days = max(now - at, 0) // DAY

@@ -17,6 +17,7 @@ from tui.console.actions import ACTIONS, Action, Place
 WAY: dict[Place, Sequence[str]] = {
     Place.MAIN: (),
     Place.TARGETS: ("1",),
+    Place.FLEET: ("f",),
     Place.OPERATIONS: ("2",),
     Place.JOBS: ("3",),
     Place.ROWS: ("3",),

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from textual.app import App
 
+from engine import Status
 from engine.config.model import TargetEntry
+from engine.domain.surveys import FleetLevel
 from engine.fleet import surveyor
+from engine.inspection import inspector
 from tests.tui.console.harness import Clock, Console, entry, open_console
+from tui.console.parts.target_surveys import TargetSurveys
+from tui.console.screens.fleet import FleetScreen
+from tui.console.screens.main import MainScreen
+from tui.console.views.fleet import fleet_row
+from tui.console.views.line import Line
+from tui.console.views.target_order import Sort
+from tui.console.widgets import fleet_list
+from tui.presentation.text import local_time
 
 STORE = Path("jobs.db")
 
@@ -56,9 +71,10 @@ def names(console: Console) -> list[str]:
 async def test_it_opens_first_where_there_are_many(fleet: list[TargetEntry], clock: Clock) -> None:
     async with open_console(STORE, *fleet, clock=clock) as console:
         assert console.screen_name == "FleetScreen"
-        print("\n".join([console.text("#header"), *rows(console)]))
-        assert console.text("#header").startswith("Fleet  12 targets: 1 critical")
-        assert names(console)[:2] == ["t12", "t2"]
+        assert console.text("#header").startswith("Fleet  12 targets: 1 critical, 2 soon, 8 ok, 1 unreachable")
+        assert names(console)[:3] == ["t12", "t2", "t3"]
+        assert "48.9 MB in free pages" in rows(console)[1]
+        assert "no such file" in rows(console)[-1]
 
 
 async def test_it_is_opened_by_its_key_where_there_are_few(sales: Path, clock: Clock) -> None:
@@ -68,3 +84,157 @@ async def test_it_is_opened_by_its_key_where_there_are_few(sales: Path, clock: C
         assert console.screen_name == "FleetScreen"
         await console.press("q")
         assert console.screen_name == "MainScreen"
+
+
+async def test_what_is_kept_is_there_at_once_with_its_age(
+    fleet: list[TargetEntry], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_console(STORE, *fleet, clock=clock):
+        pass
+    at = datetime.fromtimestamp(clock.now / 1e6, UTC).strftime("%m-%d %H:%M")
+    clock.forward(86_400)
+    never = asyncio.Event()
+
+    async def hangs(*_: object, **__: object) -> None:
+        await never.wait()
+
+    monkeypatch.setattr(inspector, "inspect_and_advise", hangs)
+    async with open_console(STORE, *fleet, clock=clock, settled=False) as console:
+        await console.until(lambda: console.screen_name == "FleetScreen" and "t12" in names(console), settled=False)
+        await console.until(lambda: names(console)[:3] == ["t12", "t2", "t3"], settled=False)
+        assert "surveying 0%" in console.text("#header")
+        assert console.text("#header").startswith("Fleet  12 targets: 1 critical, 2 soon")
+        screen = console.app.screen
+        assert isinstance(screen, FleetScreen)
+        surveys = [state.survey for state in screen.targets.model.states.values()]
+        assert {local_time(one.surveyed_at)[5:16] for one in surveys if one is not None} == {at}
+
+
+async def test_the_sort_goes_in_a_circle_and_names_are_in_natural_order(fleet: list[TargetEntry], clock: Clock) -> None:
+    async with open_console(STORE, *fleet, clock=clock) as console:
+        titles = []
+        for _ in Sort:
+            titles.append(str(console.app.screen.query_one("#fleet").border_title))
+            if "name" in titles[-1]:
+                assert names(console) == [f"t{n}" for n in range(1, 13)]
+            await console.press("s")
+        assert titles == [f"12 targets by {sort}" for sort in Sort]
+        assert names(console)[:2] == ["t12", "t2"]
+
+
+async def test_a_filter_is_what_is_marked_by_one_key(fleet: list[TargetEntry], clock: Clock) -> None:
+    async with open_console(STORE, *fleet, clock=clock) as console:
+        await console.press("slash", *"level:soon @us", "enter")
+        assert names(console) == ["t2"]
+        await console.press("asterisk")
+        assert rows(console)[0].startswith("●t2")
+        await console.press("escape")
+        assert not any(row.startswith("●") for row in rows(console))
+        await console.press("escape")
+        assert len(rows(console)) == 12
+
+
+async def test_a_wrong_filter_says_so_and_keeps_the_list(fleet: list[TargetEntry], clock: Clock) -> None:
+    async with open_console(STORE, *fleet, clock=clock) as console:
+        await console.press("slash", *"@us ")
+        assert len(rows(console)) == 6
+        await console.press(*"level:bad", "enter")
+        assert console.app.screen.query("#typed")
+        assert "level:bad is no level" in console.message.replace(": is", " is")
+        assert len(rows(console)) == 6
+
+
+async def test_a_mark_moves_on_and_marks_are_kept_by_a_sort(fleet: list[TargetEntry], clock: Clock) -> None:
+    async with open_console(STORE, *fleet, clock=clock) as console:
+        await console.press("space", "space", "s", "s", "s", "s", "s")
+        assert [row.split()[0] for row in rows(console) if row.startswith("●")] == ["●t2", "●t12"]
+
+
+async def test_enter_opens_the_target_on_the_main_screen(fleet: list[TargetEntry], clock: Clock) -> None:
+    async with open_console(STORE, *fleet, clock=clock) as console:
+        await console.press("down", "enter")
+        assert console.screen_name == "MainScreen"
+        assert console.text("#header").startswith("dbtend  t2")
+        assert any("vacuum" in line for line in console.lines("#operations"))
+        inspected = [s.entry.name for s in console.app.screen_stack[0].model.states.values() if s.info]  # type: ignore[attr-defined]
+        assert inspected == ["t1", "t2"]  # of many only those that were current
+        await console.press("escape")
+        assert console.screen_name == "FleetScreen"
+
+
+async def test_what_is_needed_on_all_that_are_marked_is_planned_and_run_as_one_batch(
+    fleet: list[TargetEntry], clock: Clock
+) -> None:
+    async with open_console(STORE, *fleet, clock=clock) as console:
+        await console.press("asterisk", "r")
+        assert console.screen_name == "PlansScreen"
+        page = console.lines("#page")
+        assert page[0].startswith("10 targets, ")
+        assert "2 skipped, at the end" in page
+        assert sum(line.startswith("►") for line in page) == 12
+        await console.press("z")
+        assert sum(line.startswith("▼") for line in console.lines("#page")) == 12
+        await console.press("z", "down", "z")
+        assert any(line.startswith("▼ t2 ") for line in console.lines("#page"))
+        await console.press("z")
+        assert console.lines("#page") == page
+        await console.press("enter")
+        assert console.screen_name == "MainScreen"
+        jobs = await console.engine.history()
+        assert len(jobs) == 10
+        assert {job.batch for job in jobs} == {1}
+
+
+async def test_a_job_that_ends_renews_the_survey_of_its_target(fleet: list[TargetEntry], clock: Clock) -> None:
+    async with open_console(STORE, *fleet, clock=clock, workers=1) as console:
+        await console.press("down", "r")
+        assert console.screen_name == "PlansScreen"
+        clock.forward(60)
+        await console.press("enter")
+        (job,) = await console.engine.wait([1])
+        assert job.status is Status.COMPLETED
+        clock.forward(60)
+        main = console.app.screen_stack[0]
+        assert isinstance(main, MainScreen)
+
+        def level() -> FleetLevel | None:
+            (state,) = [state for state in main.model.states.values() if state.entry.name == "t2"]
+            return state.survey.level if state.survey is not None else None
+
+        await console.until(lambda: level() is FleetLevel.OK)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=["80x24", "120x40", "200x60"])
+async def test_fleet(
+    size: tuple[int, int], fleet: list[TargetEntry], clock: Clock, looks_right: Callable[[App[None]], bool]
+) -> None:
+    async with open_console(STORE, *fleet, clock=clock, size=size) as console:
+        await console.press("down", "space")
+        assert looks_right(console.app)
+
+
+async def test_fleet_without_colours(
+    fleet: list[TargetEntry], clock: Clock, looks_right: Callable[[App[None]], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with open_console(STORE, *fleet, clock=clock, theme=None) as console:
+        await console.press("space", "slash", *"level:soon,critical")
+        assert looks_right(console.app)
+
+
+async def test_ten_thousand_targets_draw_only_what_is_in_view(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def noted(number: int, *args: object, **named: object) -> Line:
+        drawn.append(number)
+        return fleet_row(number, *args, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fleet_list, "fleet_row", noted)
+    monkeypatch.setattr(TargetSurveys, "begin", lambda self: None)
+    many = [TargetEntry(name=f"t{n}", url=f"t{n}.db") for n in range(10_000)]
+    async with open_console(STORE, *many, clock=clock) as console:
+        drawn.clear()
+        await console.press("down", "pagedown", "G", "space", "g")
+        assert 0 < len(drawn) < 500
+        await console.press("asterisk")
+        assert str(console.app.screen.query_one("#fleet").border_title).endswith("10,000 marked")

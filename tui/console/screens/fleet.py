@@ -76,8 +76,11 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
         self.context.surveyed.subscribe(self, lambda _: self.show_model())
         self._surveys.begin()
         self.show_model()
-        if self._model.current in self._model.states and not self._is_home:
-            self.targets.go_to(self._model.current)
+        self.targets.stays_on_top = True
+
+    @on(events.Key)
+    def _keep_cursor(self) -> None:
+        self.targets.stays_on_top = False
 
     @on(ItemList.Resized, "#fleet")
     def show_model(self) -> None:
@@ -97,7 +100,7 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
         )
 
     def _headings_line(self, width: int) -> Line:
-        return line("  ", *headings(self.targets.has, self.targets.sort).spans)
+        return line(" ", *headings(self.targets.has, self.targets.sort).spans)
 
     @on(ItemList.CursorMoved, "#fleet")
     def _cursor_moved(self) -> None:

@@ -87,14 +87,15 @@ class PlansScreen(SubmittingScreen):
 
     @on(FoldingPage.Folded)
     def _fold(self, message: FoldingPage.Folded) -> None:
-        if not isinstance(message.key, PlanKey):
-            return
-        target = message.key.target
-        if message.fold is True or (message.fold is None and target in self._unfolded):
-            self._unfolded.discard(target)
+        if isinstance(message.key, PlanKey):
+            meant = {message.key.target}
+            self.page.go_to(PlanKey(message.key.target, 0))
         else:
-            self._unfolded.add(target)
-        self.page.go_to(PlanKey(target, 0))
+            meant = set(range(len(self._planned)))
+        if message.fold is True or (message.fold is None and meant <= self._unfolded):
+            self._unfolded -= meant
+        else:
+            self._unfolded |= meant
         self.refresh_page()
 
     @property

@@ -10,9 +10,9 @@ from rich.cells import cell_len
 from engine import Status
 from engine.domain.frozen import frozen
 from engine.domain.surveys import LastJob, counts
-from tui.console.target_order import Sort
 from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named_column, right
 from tui.console.views.lists import LEVEL_ROLES, TargetState, error_word, level_of
+from tui.console.views.target_order import Sort
 from tui.presentation.survey_format import check_age, engine_and_version, why
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import counted, local_time, percent, plain, size
@@ -21,7 +21,9 @@ GAP: Final = 2
 NAME_LEAST: Final = 16
 NAME_MOST: Final = 40
 WHY_LEAST: Final = 22
-WHY_MOST: Final = 60
+WHY_GOOD: Final = 45
+"""Cells of the reasons that come before the last columns."""
+WHY_MOST: Final = 64
 LEVEL: Final = 11
 _WIDTHS: Final = {
     "reclaim": 7,
@@ -34,6 +36,7 @@ _WIDTHS: Final = {
 }
 """Cells of the columns that not every window has room for, the most important first."""
 _ORDER: Final = ("engine", "size", "reclaim", "level", "why", "checked", "last run", "surveyed", "groups")
+_LAST: Final = frozenset({"surveyed", "groups"})
 _NUMBERS: Final = frozenset({"size", "reclaim", "checked"})
 _SORTED_COLUMN: Final = {
     Sort.LEVEL: "level",
@@ -67,12 +70,12 @@ def columns(names: int, width: int, *, groups: bool) -> Columns:
     for column, cells in _WIDTHS.items():
         if column == "groups" and not groups:
             continue
-        if room < GAP + cells:
+        if room < GAP + cells + (WHY_GOOD - WHY_LEAST if column in _LAST else 0):
             break
         fitting[column] = cells
         room -= GAP + cells
     wider = max(min(min(names, NAME_MOST) - name, room), 0)
-    fitting["why"] = max(WHY_LEAST + room - wider, 0)
+    fitting["why"] = max(min(WHY_LEAST + room - wider, WHY_MOST), 0)
     return Columns(name + wider, {column: fitting[column] for column in _ORDER if column in fitting})
 
 

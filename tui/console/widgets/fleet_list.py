@@ -9,10 +9,10 @@ from textual.message import Message
 
 from tui.console.actions import bindings
 from tui.console.target_model import TargetModel
-from tui.console.target_order import Sort
 from tui.console.views.fleet import Columns, columns, fleet_row, list_title, longest_name
 from tui.console.views.hints import no_target
 from tui.console.views.line import Line
+from tui.console.views.target_order import Sort
 from tui.console.widgets.target_list import ModelList
 
 

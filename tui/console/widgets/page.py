@@ -91,6 +91,7 @@ class FoldingPage(Page):
         """The user folds or unfolds the item under the cursor."""
 
         key: Hashable
+        """None: the cursor is above all items."""
         fold: bool | None
         """None: the other way round."""
 
@@ -102,5 +103,4 @@ class FoldingPage(Page):
         super().start_at(index)
 
     def action_fold(self, fold: bool | None = None) -> None:
-        if self.key is not None:
-            self.post_message(self.Folded(self.key, fold))
+        self.post_message(self.Folded(self.key, fold))

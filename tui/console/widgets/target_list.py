@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from tui.console.actions import bindings
 from tui.console.keymap import key_of
 from tui.console.target_model import TargetModel
-from tui.console.target_order import Sort, shown_targets
 from tui.console.views.hints import no_target
 from tui.console.views.line import Line
 from tui.console.views.lists import target_rows
+from tui.console.views.target_order import Sort, shown_targets
 from tui.console.widgets.item_list import ItemList
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class ModelList(ItemList):
         """The filter as typed."""
         self.shown: list[int] = []
         """The numbers of the targets, in order."""
+        self.stays_on_top = False
+        """Whether the cursor stays on the first target instead of on its own."""
         self._index: list[tuple[int, int]] = []
         """For each line the number of its target, and which of its lines it is."""
         self._drawn: dict[int, Line] = {}
@@ -61,7 +63,10 @@ class ModelList(ItemList):
             self._drawn.clear()
             self.count_changed()
             self.refresh()
-        self._keep_cursor_on(key, before)
+        if self.stays_on_top and self.cursor:
+            self.cursor = 0
+        elif not self.stays_on_top:
+            self._keep_cursor_on(key, before)
         top = self.scroll_offset.y
         for index in range(top, min(top + self.size.height, self.line_count)):
             line = self.line_at(index)
