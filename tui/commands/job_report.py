@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from engine import BatchId, ChildJob, JobId, ParentJob, Status, Step, Trend
 from engine.domain.steps import LogLevel
 from tui.commands.naming import labelled
 from tui.commands.report import instructions, progress_text, summary
-from tui.presentation.effect_summary import findings, remedy, status_shown
+from tui.presentation.effect_summary import error_of, findings, remedy, status_shown
 from tui.presentation.fact_format import changes, table
-from tui.presentation.job_log import attempt_numbers, attempt_text, findings_not_kept, log_entries, step_text
+from tui.presentation.job_log import StepText, attempt_numbers, attempt_text, findings_not_kept, log_entries, step_text
 from tui.presentation.job_notes import NoteKind, advice, notes
 from tui.presentation.job_status import ending, status_text
 from tui.presentation.job_times import limit_of
+from tui.presentation.shared_notes import SharedNotes, shared_notes, told_once
 from tui.presentation.text import GLYPH, format_options, local_time, padded, plain
 from tui.presentation.trend_plot import headline, in_two, plots, too_few
 
@@ -26,6 +28,7 @@ _LABELS: Final = {
     NoteKind.ADVICE: "to do",
 }
 """Of the notes below the line of a child, which already has its error and reason."""
+_SHARED_LABELS: Final = {**_LABELS, NoteKind.ERROR: "error"}
 FIRST_FINDINGS: Final = 5
 
 
@@ -43,21 +46,32 @@ def job_lines(job: ParentJob, at: int, only: JobId | None = None) -> list[str]:
         lines.append(f"  limit    {limit}")
     if job.pinned:
         lines.append("  pinned   retention keeps it")
-    for child in job.children:
-        if only is None or only == child.id:
-            lines += ["", *_child_lines(job, child, at)]
+    shown = replace(job, children=tuple(child for child in job.children if only is None or only == child.id))
+    shared = shared_notes(shown, lambda child: instructions(child.id))
+    for one in shared:
+        lines += ["", *_shared_lines(one)]
+    for child in shown.children:
+        lines += ["", *_child_lines(job, child, at, told_once(shared))]
     return lines
 
 
-def _child_lines(job: ParentJob, child: ChildJob, at: int) -> Iterator[str]:
-    status = ending(child) if child.status.is_final else status_text(child)
+def _shared_lines(shared: SharedNotes) -> Iterator[str]:
+    """What several children or steps share, and whom it concerns."""
+    for note in shared.notes:
+        yield f"  {_SHARED_LABELS[note.kind]:7}  {plain(note.text)}"
+    yield f"  of       {shared.whom}"
+
+
+def _child_lines(job: ParentJob, child: ChildJob, at: int, told: Collection[str]) -> Iterator[str]:
+    is_told = error_of(child, job.target) in told
+    status = ending(replace(child, error=None) if is_told else child) if child.status.is_final else status_text(child)
     attempt = f", attempt {child.attempt}" if child.attempt > 1 else ""
     runs = child.status is Status.RUNNING and child.cancel_requested_at is None
     progress = f"  {progress_text(child, at)}" if runs else ""
     yield f"{GLYPH[status_shown(child)]} #{child.id} {child.operation} {status}{attempt}{progress}"
     yield from (f"  found    {line}" for line in finding_lines(child))
     for note in notes(job, child, instructions(child.id)):
-        if note.kind in _LABELS and note.text != child.error:
+        if note.kind in _LABELS and note.text != child.error and note.text not in told:
             yield f"  {_LABELS[note.kind]:7}  {plain(note.text)}"
     yield from (f"  {row}" for row in table(changes(child.before, child.after)))
     attempts = {attempt.number: attempt for attempt in child.attempts}
@@ -69,7 +83,7 @@ def _child_lines(job: ParentJob, child: ChildJob, at: int) -> Iterator[str]:
             yield f"  {attempt_text(child, attempts[number], local_time)}"
         for step in child.steps:
             if step.attempt == number:
-                yield from _step_lines(job, child, step, at)
+                yield from _step_lines(step, step_text(child, step, job.target, at, told))
         yield from _log_lines(child, number)
 
 
@@ -122,8 +136,7 @@ def _log_lines(child: ChildJob, attempt: int) -> Iterator[str]:
         yield from (f"    {plain(more)}" for more in rest)
 
 
-def _step_lines(job: ParentJob, child: ChildJob, step: Step, at: int) -> Iterator[str]:
-    text = step_text(child, step, job.target, at)
+def _step_lines(step: Step, text: StepText) -> Iterator[str]:
     did = f"  ({text.effect})" if text.effect else ""
     yield f"  {GLYPH[step.status]} {padded(text.took, 8)} {text.command}{did}"
     if text.error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from engine import Attempt, ChildJob, LogLine, Reason, Status, Step
 from engine.domain.frozen import frozen
@@ -19,7 +19,7 @@ _ATTEMPT_ENDS = {Reason.OWNER_LOST: WORKER_DIED, Reason.SHUTDOWN: "handed back a
 
 @frozen
 class StepText:
-    """The texts of a step; `error` is empty where the child's own error or findings say it."""
+    """The texts of a step; `error` is empty where something else says it."""
 
     took: str
     command: str
@@ -66,11 +66,11 @@ def earlier_attempt(child: ChildJob, now: int) -> str:
     return f"attempt {current}: attempt {earlier} ended at {moment(lost.finished_at, now)} ({_end(child, lost)})"
 
 
-def step_text(child: ChildJob, step: Step, target: str, now: int) -> StepText:
-    """The texts of a step of `child`; `now`: for a step that runs."""
+def step_text(child: ChildJob, step: Step, target: str, now: int, told: Collection[str] = ()) -> StepText:
+    """The texts of a step of `child`; `now`: for a step that runs; `told`: errors that were told before."""
     took = precise_duration(max((step.finished_at or now) - step.started_at, 0) / 1e6)
     error = step.error or ""
-    is_shown = is_listed_finding(child, step)
+    is_shown = error in told or is_listed_finding(child, step)
     is_shown = is_shown or (step.attempt == child.attempt and error == error_of(child, target))
     return StepText(took, plain(step.command), step_effect(step.effect), "" if is_shown else error)
 

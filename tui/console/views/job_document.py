@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from engine import ChildJob, ParentJob, Reason, Status, Step, Trend
 from engine.domain.steps import LogLevel
 from tui.console.views.detail import before_and_after
 from tui.console.views.job_picture import picture_lines
 from tui.console.views.line import Line, Role, Span, line, wrapped
-from tui.console.views.remarks import remarks
+from tui.console.views.remarks import instructions, remarks, shared_lines
 from tui.console.views.status import head_of, status_beside, time_taken
 from tui.console.views.times import times
 from tui.console.views.trend import trend_lines
@@ -19,6 +19,7 @@ from tui.presentation.job_log import StepText, attempt_numbers, attempt_text, fi
 from tui.presentation.job_progress import progress_parts
 from tui.presentation.job_status import warnings_text
 from tui.presentation.job_times import moment
+from tui.presentation.shared_notes import shared_notes, told_once
 from tui.presentation.text import GLYPH, cells, local_time
 
 
@@ -44,19 +45,23 @@ def job_document(
         *wrapped(parent.target, width, Role.DIM),
         *times(parent, width),
     ]
+    shared = shared_notes(parent, lambda _: instructions())
+    lines += shared_lines(shared, width)
+    told = told_once(shared)
     for child in parent.children:
-        lines += [line(), *_child(parent, child, now, width)]
+        lines += [line(), *_child(parent, child, now, width, told)]
     return [*lines, line(), *trend_lines(trends, width)] if trends else lines
 
 
-def _child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Line]:
+def _child(parent: ParentJob, child: ChildJob, now: int, width: int, told: Collection[str]) -> list[Line]:
+    """The lines about a child, without errors and notes that were told before."""
     running = child.status is Status.RUNNING
     did = progress_parts(child, now) if running else [effect(child) or steps_taken(child)]
     parts: list[Span] = [(part, Role.TEXT) for part in (time_taken(child, now), waited(child.after), *did) if part]
     parts += [(warnings_text(child), Role.WARNING)] if child.warnings else []
     lines = [
         *_heading(child, parts, width),
-        *remarks(parent, child, width, indent=4, with_error=not only_found(child)),
+        *remarks(parent, child, width, indent=4, with_error=not only_found(child), told=told),
     ]
     for warning in child.warnings:
         lines += wrapped(warning, width, Role.WARNING, indent=4)
@@ -70,7 +75,7 @@ def _child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Lin
             lines += wrapped(text, width, Role.DIM, indent=4)
         for step in child.steps:
             if step.attempt == number:
-                lines += _step(step, step_text(child, step, parent.target, now), width)
+                lines += _step(step, step_text(child, step, parent.target, now, told), width)
         lines += _log(child, number, width)
     return lines
 

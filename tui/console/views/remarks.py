@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 from engine import ChildJob, ParentJob, Reason, Status
 from tui.console.keymap import key_of
-from tui.console.views.line import Line, Role, wrapped
+from tui.console.views.line import Line, Role, line, wrapped
 from tui.presentation.effect_summary import error_of, remedy
-from tui.presentation.job_notes import Instructions, NoteKind, advice_to_open, notes
+from tui.presentation.job_notes import Instructions, Note, NoteKind, advice_to_open, notes
+from tui.presentation.shared_notes import SharedNotes
 
 _ROLES = {
     NoteKind.WAIT: Role.WARNING,
@@ -28,14 +31,37 @@ def instructions() -> Instructions:
     )
 
 
-def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0, with_error: bool = True) -> list[Line]:
-    """The notes about a child; `with_error`: its error, too."""
+def remarks(
+    parent: ParentJob,
+    child: ChildJob,
+    width: int,
+    *,
+    indent: int = 0,
+    with_error: bool = True,
+    told: Collection[str] = (),
+) -> list[Line]:
+    """The notes about a child; `with_error`: its error, too; without the texts that were told before."""
     lines: list[Line] = []
     for note in notes(parent, child, instructions()):
-        if with_error or note.kind is not NoteKind.ERROR:
-            role = _error_role(child) if note.kind is NoteKind.ERROR else _ROLES[note.kind]
-            lines += wrapped(note.text, width, role, indent=indent)
+        if note.text not in told and (with_error or note.kind is not NoteKind.ERROR):
+            lines += wrapped(note.text, width, _role(note, child), indent=indent)
     return lines
+
+
+def shared_lines(shared: Sequence[SharedNotes], width: int) -> list[Line]:
+    """What several children or steps share, each once, with whom it concerns."""
+    lines: list[Line] = []
+    for one in shared:
+        first, *others = one.notes
+        lines += [line(), *wrapped(first.text, width, _role(first, one.children[0]))]
+        lines += wrapped(one.whom, width, Role.DIM, indent=4)
+        for note in others:
+            lines += wrapped(note.text, width, _role(note, one.children[0]), indent=4)
+    return lines
+
+
+def _role(note: Note, child: ChildJob) -> Role:
+    return _error_role(child) if note.kind is NoteKind.ERROR else _ROLES[note.kind]
 
 
 def _error_role(child: ChildJob) -> Role:
