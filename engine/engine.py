@@ -6,6 +6,7 @@ import asyncio
 from array import array
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, UnlistedTargets
@@ -21,6 +22,7 @@ from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.execution.supervision import supervising
 from engine.history import estimates, stale_journal, trends
+from engine.history.maintained_files import maintained_files
 from engine.history.retention import prune, pruning
 from engine.history.target_history import past_step_seconds, target_history
 from engine.inspection import inspector
@@ -78,6 +80,7 @@ class Engine:
         processor: JobProcessor | None,
         clock: Callable[[], Micros],
         *,
+        config: Path | None = None,
         read_only: bool = False,
     ) -> None:
         self.read_only = read_only
@@ -86,6 +89,7 @@ class Engine:
         self._orchestrator = orchestrator
         self._processor = processor
         self._clock = clock
+        self._config = config
 
     @classmethod
     @asynccontextmanager
@@ -99,6 +103,7 @@ class Engine:
         identity: WorkerIdentity | None = None,
         run: str | None = None,
         retention: Retention | None = None,
+        config: Path | None = None,
         read_only: bool = False,
         timeout: float = OPEN_TIMEOUT,
         clock: Callable[[], Micros] = now,
@@ -113,6 +118,7 @@ class Engine:
             identity: the identity under which a supervising process started this one.
             run: reserve jobs submitted here for worker processes whose identity has this name.
             retention: prune the history by these rules, now and every hour; None: do not prune.
+            config: the config file, which may be missing: none of its targets is removed as an old backup.
             read_only: change nothing. Calls that would write to the store or start a job raise ReadOnlyError; no store
                 is created, upgraded or supervised. A missing store reads as an empty one.
             timeout: seconds to wait for a store that another process locks.
@@ -151,10 +157,11 @@ class Engine:
                         own_jobs=own_jobs,
                         max_running=max_running,
                         identity=identity,
+                        config=config,
                         clock=clock,
                     )
                 )
-            yield cls(store, manager, orchestrator, processor, clock, read_only=read_only)
+            yield cls(store, manager, orchestrator, processor, clock, config=config, read_only=read_only)
 
     @property
     def has_store(self) -> bool:
@@ -220,6 +227,8 @@ class Engine:
         url = await asyncio.to_thread(inspector.canonical_url, request.target)  # resolving links may be slow
         await stale_journal.refuse_stale_journal(self._store, url)
         past = await self._past_of(url)
+        if request.options.keep is not None:
+            past = replace(past, maintained_files=await maintained_files(self._store, self._config))
         plan = await inspector.plan(request, past, advice=advice, read_only=self.read_only)
         jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.MAX_JOBS_READ)
         past_steps = {

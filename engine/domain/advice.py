@@ -7,6 +7,7 @@ from dataclasses import field, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from engine.domain.backups import RecordedBackup
 from engine.domain.frozen import frozen
 from engine.domain.requests import CheckLevel, Operation, Request
 from engine.domain.steps import Facts, Micros
@@ -144,6 +145,10 @@ class TargetHistory:
     """The newest job with a completed VACUUM."""
     backed_up_at: Micros | None = None
     """When a backup last completed."""
+    backups: tuple[RecordedBackup, ...] = ()
+    """Its backups on record, newest first, wherever they are and whether or not they still exist."""
+    maintained_files: frozenset[str] | None = None
+    """The paths of all files that are targets of the config file or of an open job; None if unknown."""
     ran: Mapping[Operation, PastJob] = field(default_factory=dict)
     """By operation: the newest recent job in which it completed."""
     measured: Measurement | None = None

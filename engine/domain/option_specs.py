@@ -92,6 +92,13 @@ OPTION_SPECS: Final = (
         default_text="beside the database", hint="leave it out: pg_dump and pg_basebackup make backups",
     ),
     OptionSpec(
+        "keep", Whole("number of backups", most=10_000),
+        "after a sound backup remove the oldest of this database from its directory, so that N stay",
+        {SQLITE: (Operation.BACKUP,)},
+        places=Place.USER, default_text="all", text="keep {} backups",
+        hint="leave it out: pg_dump and pg_basebackup make backups",
+    ),
+    OptionSpec(
         "confirmed", Flag(), "confirm operations that block everyone, or production, so that dbtend does not ask",
         spelling="--yes", text="",
     ),

@@ -149,6 +149,8 @@ class Options:
     """Rows of each index that ANALYZE reads; None: all."""
     backup_to: str | None = None
     """The new file of a backup, or its directory; None: beside the database."""
+    keep: int | None = None
+    """How many backups of the database stay in the directory of a new one; None: all."""
     confirmed: bool = False
     """Whether the user has confirmed operations that block all access to a table."""
     force: bool = False

@@ -19,7 +19,7 @@ from engine.execution.step_runner import reporting_uninterruptible, run_step, sk
 from engine.execution.step_scheduler import StepScheduler
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.protocol import PlannedOperation
-from engine.targets.step_execution import StepResult
+from engine.targets.step_execution import FilesLookup, StepResult, unknown_files
 
 
 class PlanRun:
@@ -34,11 +34,13 @@ class PlanRun:
         reporter: Reporter,
         cancel: asyncio.Event,
         window: Window,
+        maintained_files: FilesLookup = unknown_files,
     ) -> None:
         """
         Args:
             plan: that of `planned`, with estimates from the history.
             window: no step begins after it, except mandatory follow-ups.
+            maintained_files: see `StepContext`.
         """
         self._planned = planned
         self._claim = claim
@@ -47,6 +49,7 @@ class PlanRun:
         self._reporter = reporter
         self._cancel = cancel
         self._window = window
+        self._maintained_files = maintained_files
         self._scheduler = StepScheduler(plan.steps, at_once=plan.parallel)
         self._results: dict[int, StepResult] = {}
         """By step number, from 1."""
@@ -132,6 +135,7 @@ class PlanRun:
             window=self._window,
             done=done,
             command_finished=command_finished,
+            maintained_files=self._maintained_files,
         )
         if result.requeue:
             self._reporter.log(LogLevel.INFO, ": ".join(filter(None, (object_name(step.object), result.error))))

@@ -12,7 +12,7 @@ from engine.domain.humanize import listed
 from engine.domain.statuses import Status
 from engine.domain.steps import LogLevel
 from engine.domain.time_limits import Window
-from engine.targets.step_execution import StepContext, StepResult
+from engine.targets.step_execution import FilesLookup, StepContext, StepResult, unknown_files
 
 if TYPE_CHECKING:
     from engine.execution.reporter import Reporter
@@ -33,10 +33,11 @@ async def run_step(
     window: Window | None = None,
     done: Sequence[str] = (),
     command_finished: Callable[[], None] = lambda: None,
+    maintained_files: FilesLookup = unknown_files,
 ) -> StepResult:
     """Run the step with this number, from 1, and report on it; `cancel` stops one that may be stopped.
 
-    `window`, `command_finished`: see StepContext. `done`: the completed commands before it.
+    `window`, `command_finished`, `maintained_files`: see StepContext. `done`: the completed commands before it.
     """
     reporter.begin_step(number)
 
@@ -50,6 +51,7 @@ async def run_step(
         report=lambda progress: reporter.report_progress(number, progress),
         save_recovery_data=lambda facts: reporter.note(number, facts),
         command_finished=report_finished,
+        maintained_files=maintained_files,
     )
     result = await operation.execute(step, context)
     if step.missing_effect and result.status is not Status.COMPLETED:

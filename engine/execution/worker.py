@@ -28,13 +28,14 @@ from engine.history.estimates import with_past_durations
 from engine.targets.check_results import CHECK_AGAIN, check_facts
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.protocol import Target
+from engine.targets.step_execution import FilesLookup, unknown_files
 from engine.targets.waits import first_of
 
 T = TypeVar("T")
 StepDurations = Callable[[str, str, Speed], Awaitable[Mapping[str, float]]]
 BeforeOpening = Callable[[str], Awaitable[None]]
 HistoryLookup = Callable[[str], Awaitable[TargetHistory]]
-_NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX})
+_NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX, Operation.BACKUP})
 
 
 class JobWorker(Protocol):
@@ -59,6 +60,7 @@ class DatabaseMaintenanceWorker:
         store: str = "",
         past_steps: StepDurations | None = None,
         target_history: HistoryLookup | None = None,
+        maintained_files: FilesLookup = unknown_files,
         before_opening: BeforeOpening | None = None,
     ) -> None:
         """
@@ -67,12 +69,14 @@ class DatabaseMaintenanceWorker:
             store: marks the connections of this store on a server.
             past_steps: by target, operation and speed: the average seconds of each command in earlier runs.
             target_history: looks up the history of a target.
+            maintained_files: see `StepContext`.
             before_opening: raises TargetError if a target must not be opened.
         """
         self._resolve = resolve
         self._store = store
         self._past_steps = past_steps
         self._history_of = target_history
+        self._maintained_files = maintained_files
         self._before_opening = before_opening
 
     async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
@@ -120,7 +124,8 @@ class DatabaseMaintenanceWorker:
                 for line in await session.cleanup_orphans(claim.earlier) if claim.deaths else ():
                     reporter.log(LogLevel.WARNING, line)
                 try:
-                    past = await self._past(claim.target) if target.operations[operation].writes else None
+                    writes = target.operations[operation].writes
+                    past = await self._past(claim.target, options) if writes or operation in _NEEDS_HISTORY else None
                     goes_by = past if operation in _NEEDS_HISTORY else None
                     planned = await _unless_cancelled(cancel, session.plan(operation, options, goes_by))
                     before = await _unless_cancelled(cancel, planned.facts())
@@ -133,7 +138,7 @@ class DatabaseMaintenanceWorker:
                     return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before)
                 if plan.not_needed is not None:
                     return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
-                doubts = await planned.damage_warnings(past) if past is not None and plan.steps else ()
+                doubts = await planned.damage_warnings(past) if past is not None and writes and plan.steps else ()
                 plan = replace(
                     plan,
                     steps=await self._with_past_durations(claim, plan, options.server.speed),
@@ -142,7 +147,7 @@ class DatabaseMaintenanceWorker:
                 reporter.begin(plan.steps, at_once=plan.parallel)
                 for remark in await session.remarks([operation]):
                     reporter.log(LogLevel.INFO, remark)
-                run = PlanRun(planned, claim, options, plan, reporter, cancel, window)
+                run = PlanRun(planned, claim, options, plan, reporter, cancel, window, self._maintained_files)
                 return await run.outcome(before)
         except (TargetError, UsageError) as error:
             if isinstance(error, ServerUnavailableError) and window.closed.is_set() and claim.recovering is None:
@@ -161,13 +166,14 @@ class DatabaseMaintenanceWorker:
         except _CancelledBeforeStartError:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=NOT_BEGUN)
 
-    async def _past(self, target: str) -> TargetHistory | None:
+    async def _past(self, target: str, options: Options) -> TargetHistory | None:
         if self._history_of is None:
             return None
         try:
-            return await self._history_of(target)
+            past = await self._history_of(target)
         except StoreError:
             return None
+        return past if options.keep is None else replace(past, maintained_files=await self._maintained_files())
 
     async def _with_past_durations(self, claim: Claim, plan: OperationPlan, speed: Speed) -> tuple[PlannedStep, ...]:
         """The steps with estimates from the history."""

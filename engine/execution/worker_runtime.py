@@ -15,6 +15,7 @@ from engine.execution.processor import ClaimableJobs, JobProcessor, store_log
 from engine.execution.worker import DatabaseMaintenanceWorker, store_fingerprint
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_slots import WorkerSlots
+from engine.history.maintained_files import maintained_files
 from engine.history.stale_journal import refuse_stale_journal
 from engine.history.target_history import past_step_seconds, target_history
 from engine.targets import resolve
@@ -29,6 +30,7 @@ async def hosted_workers(
     own_jobs: Collection[int] | None,
     max_running: int | None,
     identity: WorkerIdentity | None,
+    config: Path | None,
     clock: Callable[[], Micros],
 ) -> AsyncIterator[JobProcessor]:
     """Run `workers` workers while inside; see `Engine.open`."""
@@ -41,6 +43,7 @@ async def hosted_workers(
                     store=store_fingerprint(store_path),
                     past_steps=partial(past_step_seconds, store),
                     target_history=lambda target: target_history(store, target, clock()),
+                    maintained_files=partial(maintained_files, store, config),
                     before_opening=partial(refuse_stale_journal, store),
                 )
             },

@@ -18,6 +18,7 @@ from engine.history.comparability import covers_whole_database
 from engine.history.estimates import RUNS
 
 if TYPE_CHECKING:
+    from engine.domain.backups import RecordedBackup
     from engine.store.protocol import JobReader
 
 HISTORY_WINDOW: Final = 90 * 86_400 * 1_000_000
@@ -50,6 +51,7 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         since = min(found.values(), default=None)
         return [await store.job(job.id) for job in jobs if since is not None and job.id >= since.parent]
 
+    backups = await store.backups(target)
     done = await store.last_done(target, jobs=MAX_JOBS_READ)
     found = checked.damaged | checked.damaged_tables
     well = set(cleared_since(found, await with_steps(checks, found)))
@@ -71,7 +73,8 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         broken_rule=checked.broken_rule,
         found=checked.found,
         vacuumed=vacuumed(await newest(Operation.VACUUM)),
-        backed_up_at=backed_up_at(await newest(Operation.BACKUP)),
+        backed_up_at=backed_up_at(await newest(Operation.BACKUP), backups),
+        backups=tuple(backups),
         ran=ran(last_jobs),
         measured=measured,
         dead_rows_kept={name: step for (operation, name), step in done.items() if operation is Operation.VACUUM},
@@ -263,10 +266,13 @@ def ran(jobs: Iterable[ParentJob]) -> dict[Operation, PastJob]:
     return newest
 
 
-def backed_up_at(jobs: Iterable[ParentJob]) -> Micros | None:
-    """When the newest backup in these jobs, newest first, completed."""
-    completed = (child for _, child in _children_of(jobs, Operation.BACKUP) if child.is_complete)
-    return next((child.finished_at for child in completed), None)
+def backed_up_at(jobs: Iterable[ParentJob], backups: Sequence[RecordedBackup] = ()) -> Micros | None:
+    """When the newest backup completed: of these jobs and of these on record, both newest first.
+
+    Old versions recorded no backup of a job; and a job may end early after its backup.
+    """
+    of_jobs = [child.finished_at for _, child in _children_of(jobs, Operation.BACKUP) if child.is_complete][:1]
+    return max((at for at in (*of_jobs, *(one.finished_at for one in backups[:1])) if at is not None), default=None)
 
 
 def _children_of(jobs: Iterable[ParentJob], operation: Operation) -> Iterator[tuple[ParentJob, ChildJob]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from engine.domain.advice import CompletedStep, Measurement
+from engine.domain.backups import RecordedBackup
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions
 from engine.domain.errors import StoreError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess
@@ -118,6 +119,14 @@ class JobReader(Protocol):
 
         Keys are (VACUUM or REINDEX, object). A VACUUM that removed all dead rows is left out.
         """
+        ...
+
+    async def backups(self, target: str) -> list[RecordedBackup]:
+        """The backups of a database that jobs completed, newest first."""
+        ...
+
+    async def open_targets(self) -> list[str]:
+        """The canonical URLs of all targets with an open job."""
         ...
 
     async def measured(self, target: str) -> Measurement | None:

@@ -54,7 +54,7 @@ class PlannedStep:
     weight: float | None = None
     """Its share of the work relative to the other steps, where seconds are unknown."""
     objects: tuple[str, ...] = ()
-    """The tables or indexes of a step for several; `object` then says how many."""
+    """The tables, indexes or files of a step for several; `object` then says how many."""
 
 
 _Step = TypeVar("_Step", bound=PlannedStep)

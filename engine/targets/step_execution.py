@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
 from typing import Final
 
@@ -15,6 +15,13 @@ from engine.domain.time_limits import Window
 
 NOTHING_CHANGED: Final = "nothing changed"
 """What remains of a step that was rolled back."""
+
+
+FilesLookup = Callable[[], Awaitable[frozenset[str] | None]]
+
+
+async def unknown_files() -> None:
+    """A `FilesLookup` that does not know."""
 
 
 @frozen(kw_only=True)
@@ -40,6 +47,9 @@ class StepContext:
     """Called with the facts that crash recovery needs if this process dies."""
     command_finished: Callable[[], None] = lambda: None
     """Called when the command has finished and only its result is left to measure: another step may begin."""
+
+    maintained_files: FilesLookup = unknown_files
+    """Returns the paths of all files that are now targets of the config file or of an open job; None if unknown."""
 
 
 @frozen(kw_only=True)

@@ -110,7 +110,12 @@ def open_console(
         async with AsyncExitStack() as stack:
 
             async def attempt() -> Engine:
-                opening = Engine.open(settings.store, read_only=settings.read_only, timeout=FIRST_PATIENCE)
+                opening = Engine.open(
+                    settings.store,
+                    config=settings.config_path,
+                    read_only=settings.read_only,
+                    timeout=FIRST_PATIENCE,
+                )
                 return await stack.enter_async_context(opening)
 
             engine = await _opened(settings.store, attempt, config, mouse=mouse)

@@ -45,6 +45,8 @@ class Foreground:
     """Seconds that what runs may go on for after SIGTERM."""
     retention: Retention | None = None
     """How long history is kept; older jobs are removed during the run."""
+    config: Path | None = None
+    """The config file."""
 
 
 def carry_out(how: Foreground, submit: Submit, view: View) -> tuple[list[ParentJob], int]:
@@ -52,7 +54,7 @@ def carry_out(how: Foreground, submit: Submit, view: View) -> tuple[list[ParentJ
 
     Raises what `submit` raises, and StoreError where its worker processes cannot work.
     """
-    workers = RunWorkers(how.store, workers=how.workers, max_running=how.max_running)
+    workers = RunWorkers(how.store, workers=how.workers, max_running=how.max_running, config=how.config)
     try:
         return asyncio.run(_carry_out(how, workers, submit, view))
     finally:

@@ -181,6 +181,7 @@ def _carried_out(
         max_running=max(workers, config.defaults.workers),
         grace=config.defaults.grace if args.grace is None else args.grace,
         retention=config.retention,
+        config=settings.config_path,
     )
     return _in_foreground(how, submit, _printing(as_json=args.json, quiet=args.quiet, many=many))
 

@@ -32,7 +32,7 @@ class Settings:
 
     def engine(self) -> AbstractAsyncContextManager[Engine]:
         """The engine of a command that only tells: it is as read-only as was asked for."""
-        return Engine.open(self.store, read_only=self.read_only)
+        return Engine.open(self.store, config=self.config_path, read_only=self.read_only)
 
     @property
     def given_config(self) -> Path | None:
@@ -68,6 +68,9 @@ def requests(args: argparse.Namespace, entries: Sequence[TargetEntry]) -> list[R
     copies = typed.get("backup_to", "")
     if len(entries) > 1 and copies and not Path(copies).is_dir():
         raise UsageError("--backup-to", f"{copies} cannot hold several backups", "name a directory that exists")
+    if "keep" in typed and copies and not Path(copies).is_dir():
+        why = f"counts backups in a directory, and --backup-to names the file {copies}"
+        raise UsageError("--keep", why, "give a directory, or leave --keep out")
     if "offline" in typed and "snapshot_wait" in typed:
         raise UsageError("--snapshot-wait", "means nothing with --offline, which waits for locks only", "leave one out")
     return [_request(entry, args, typed) for entry in entries]

@@ -39,7 +39,7 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
     grace = config.defaults.grace if args.grace is None else args.grace
     size = args.workers or config.defaults.workers
     max_running = max(size, config.defaults.workers)
-    host = _Host(settings.store, args.idle_exit, grace, config.retention, max_running)
+    host = _Host(settings.store, args.idle_exit, grace, config.retention, max_running, settings.config_path)
     asyncio.run(_check_store(settings.store))
     _log_to_stderr()
     stand_by = partial(_stand_by, settings.store) if args.idle_exit is None else None
@@ -110,13 +110,19 @@ class _Host:
     retention: Retention
     max_running: int
     """How many jobs run at once on the store, in all processes."""
+    config: Path
 
     async def work(self, process: PoolProcess) -> bool:
         """Carry out jobs; whether it was asked to stop, rather than had nothing left to do."""
         retention = self.retention if process.number == 0 else None
         with _stopping(process.lifeline) as (stop, alone):
             async with Engine.open(
-                self.store, workers=1, max_running=self.max_running, identity=process.identity, retention=retention
+                self.store,
+                workers=1,
+                max_running=self.max_running,
+                identity=process.identity,
+                retention=retention,
+                config=self.config,
             ) as engine:
                 process.ready()
                 while not stop.is_set():

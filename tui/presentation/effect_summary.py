@@ -228,11 +228,20 @@ def _backup(child: ChildJob) -> Phrases:
     if not path or child.status is not Status.COMPLETED:
         return ()
     sized = f"{size(written)} to " if written is not None else "to "
-    checked = "" if child.warnings else ", checked"
+    checked = ", checked" if (child.after or {}).get("backup_checked", not child.warnings) else ""
+    removed = _removed_backups(child.after or {})
     least = f"{size(written)} written" if written is not None else f"to {PurePath(path).name}"
     mode = text(child.after, "backup_journal_mode")
-    kept = [f"{sized}{path}{checked}, journal mode {mode}"] if mode else []
-    return *kept, f"{sized}{path}{checked}", f"{sized}{path}", f"{sized}{PurePath(path).name}", least
+    whole = f"{sized}{path}{checked}"
+    with_mode = f"{whole}, journal mode {mode}" if mode else whole
+    longer = [f"{with_mode}, {removed}"] if removed else []
+    longer += [with_mode] if mode else []
+    return *longer, whole, f"{sized}{path}", f"{sized}{PurePath(path).name}", least
+
+
+def _removed_backups(facts: Facts) -> str:
+    names = facts.get("backups_removed")
+    return f"{counted(len(names), 'old backup')} removed" if names and isinstance(names, list | tuple) else ""
 
 
 _PHRASES: Final[Mapping[Operation, Callable[[ChildJob], Phrases]]] = {
@@ -278,6 +287,10 @@ def _findings_count(number: int) -> str:
     return format_findings(number)
 
 
+_NOT_SHOWN: Final = frozenset({"backup_checked", "backup_file", "backup_source", "backups_removed_bytes"})
+"""Facts of a step that only programs use."""
+
+
 def _step_fact(name: str, facts: Facts) -> str:
     value = number(facts, name)
     if value is not None and name == "freed_pages":
@@ -295,6 +308,10 @@ def _step_fact(name: str, facts: Facts) -> str:
         return f"{len(done):,} done" if isinstance(done, list | tuple) else ""
     if name == "backup_journal_mode":
         return f"journal mode {text(facts, name)}"
+    if name == "backups_removed":
+        return _removed_backups(facts)
+    if name in _NOT_SHOWN:
+        return ""
     if name == "backup":
         return f"complete as {text(facts, name)}"
     if value is not None and name == "backup_size":

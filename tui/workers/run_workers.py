@@ -66,13 +66,15 @@ class RunWorkers:
     Only a process in between has them as its children: it can replace one that dies, as it opens nothing itself.
     """
 
-    def __init__(self, store: Path, *, workers: int, max_running: int) -> None:
+    def __init__(self, store: Path, *, workers: int, max_running: int, config: Path | None = None) -> None:
         """
         Args:
             workers: how many processes there are at most, each with one job at a time.
             max_running: how many jobs run at once on the store, in all processes.
+            config: the config file.
         """
         self._store, self._workers, self._at_most = store, workers, max_running
+        self._config = config
         self.pool = os.getpid()
         """The pid that the worker processes give as their pool."""
         self.run = uuid.uuid4().hex
@@ -202,7 +204,12 @@ class RunWorkers:
             loop.add_signal_handler(number, asked.set)
         own_jobs = [] if select.select([self._drained], [], [], 0)[0] else jobs
         async with Engine.open(
-            self._store, workers=1, own_jobs=own_jobs, max_running=self._at_most, identity=process.identity
+            self._store,
+            workers=1,
+            own_jobs=own_jobs,
+            max_running=self._at_most,
+            identity=process.identity,
+            config=self._config,
         ) as engine:
             process.ready()
             await first_of(stop.wait(), asked.wait(), drain.wait())

@@ -138,6 +138,17 @@ WHERE operation = 'reindex' OR json_extract(effect, '$.rows_kept') > 0"""
 did, in the newest jobs on a database of a server. (With max() the other columns are of the same row.)"""
 
 
+BACKUPS = """SELECT s.effect, c.warnings, c.started_at, s.finished_at
+FROM parent_job AS p INDEXED BY parent_job_target
+CROSS JOIN child_job AS c INDEXED BY child_job_operation ON c.operation = 'backup' AND c.parent_id = p.id
+CROSS JOIN step AS s ON (s.parent_id, s.ordinal) = (c.parent_id, c.ordinal)
+WHERE p.target = :target AND s.status = 'completed' AND json_type(s.effect, '$.backup') = 'text'
+ORDER BY s.finished_at DESC"""
+"""The steps that completed a backup of a database, in all attempts."""
+
+OPEN_TARGETS = "SELECT DISTINCT target FROM parent_job INDEXED BY parent_job_open WHERE finished_at IS NULL"
+
+
 def jobs(ids: Collection[int]) -> Query:
     """These parents with their children, in no order."""
     return f"{JOB} WHERE p.id IN (SELECT value FROM json_each(:ids))", {"ids": json.dumps(sorted(ids))}

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.domain.advice import Measurement
+from engine.domain.backups import RecordedBackup
 from engine.domain.batches import Batch, BatchOptions
 from engine.domain.events import Change, ChangeKind
 from engine.domain.jobs import Attempt, ChildJob, JobId, ParentJob
@@ -225,6 +226,24 @@ def decode_change(row: Row) -> Change:
         old=Status(old) if old else None,
         new=Status(new) if new else None,
         attempt=attempt,
+    )
+
+
+@sound("a backup")
+def decode_backup(row: Row) -> RecordedBackup:
+    """A row of `queries.BACKUPS`. Raises UnsoundRowError."""
+    text, warnings, started_at, finished_at = row
+    effect = checked_facts(json.loads(text))
+    checked({"warnings": warnings, "started_at": started_at, "at": finished_at})
+    return RecordedBackup(
+        path=effect["backup"],
+        size=int(effect["backup_size"]),
+        identity=str(effect.get("backup_file", "")),
+        source=str(effect.get("backup_source", "")),
+        # Old versions told of a copy that was not found sound by a warning alone.
+        is_checked=bool(effect.get("backup_checked", not _texts(warnings))),
+        started_at=started_at or finished_at,
+        finished_at=finished_at,
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from engine.domain.advice import CompletedStep, Measurement
+from engine.domain.backups import RecordedBackup
 from engine.domain.batches import Batch
 from engine.domain.errors import ReadOnlyError, StoreError, StoreUncertainError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
@@ -38,7 +39,15 @@ from engine.store.sqlite import (
 from engine.store.sqlite.change_watch import ChangeWatch
 from engine.store.sqlite.file_identity import Identity
 from engine.store.sqlite.row_checks import checked
-from engine.store.sqlite.rows import Row, decode_batch, decode_change, decode_jobs, decode_measured, decode_run
+from engine.store.sqlite.rows import (
+    Row,
+    decode_backup,
+    decode_batch,
+    decode_change,
+    decode_jobs,
+    decode_measured,
+    decode_run,
+)
 from engine.store.sqlite.writer import Writer
 from engine.system import lock_holders
 from engine.system.clock import now
@@ -486,6 +495,12 @@ class SqliteStore:
             (Operation(operation), name): CompletedStep(at, json.loads(effect or "{}"))
             for operation, name, at, effect in rows
         }
+
+    async def backups(self, target: str) -> list[RecordedBackup]:
+        return [decode_backup(row) for row in await self._read(queries.BACKUPS, {"target": target})]
+
+    async def open_targets(self) -> list[str]:
+        return [str(target) for (target,) in await self._read(queries.OPEN_TARGETS)]
 
     async def count(self) -> int:
         ((number,),) = await self._read(history_search.COUNT)

@@ -61,7 +61,7 @@ class SqliteSession(SqliteInspection):
         summary = await self._reader.summary()
         blocks = operation is Operation.CHECK and not summary.is_wal
         shared = blocks and await asyncio.to_thread(contention, self._path) is Contention.OTHERS
-        return self.running(await planner.plan(self._reader, summary, operation, options, shared=shared))
+        return self.running(await planner.plan(self._reader, summary, operation, options, past, shared=shared))
 
     def running(self, plan: OperationPlan) -> SqliteOperation:
         """What runs the steps of a plan. It is closed with the session."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from engine.domain.humanize import size
+from engine.domain.humanize import counted, size
 from engine.domain.requests import Operation
 from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.planning import costs
 from engine.targets.sqlite.planning.operation_specs import BLOCKS_NOBODY
 from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
+from engine.targets.sqlite.system.old_backups import name_of
 from engine.targets.sqlite.system.space import Need
 from engine.targets.sqlite.system.unfinished_backup import copy_in
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.targets.sqlite.reading.catalog import Summary, Table
+    from engine.targets.sqlite.system.old_backups import BackupSeries, OldBackups
 
 
 CHECK: Final = "PRAGMA main.quick_check"
@@ -72,3 +75,24 @@ def backup_steps(
         course=costs.quick_check(tables, summary.used // summary.page_size).course,
     )
     return [copy, check]
+
+
+def removal_step(summary: Summary, series: BackupSeries, old: OldBackups, keep: int) -> SqliteStep | None:
+    """The step that removes the oldest backups, so that `keep` stay; None if they are not more."""
+    removed = old.beyond(keep)[::-1]
+    if not removed:
+        return None
+    paths = [str(Path(series.directory, name_of(backup))) for backup in removed]
+    others = f"; {counted(old.unknown, 'file')} with such a name not in its history" if old.unknown else ""
+    freed = size(sum(backup.size for backup in removed))
+    reason = f"keeps the new backup and {keep - 1} of {len(old.fitting)} older ones, frees {freed}{others}"
+    return replace(
+        step_of(Operation.BACKUP, summary, Method.REMOVE_BACKUPS, shlex.join(["rm", "--", *paths]), reason),
+        object=counted(len(paths), "old backup"),
+        objects=tuple(map(name_of, removed)),
+        lock=BLOCKS_NOBODY,
+        after_cancel="the new backup stays, and the old ones that are not yet removed",
+        estimate=costs.SHORTEST,
+        series=series,
+        keep=keep,
+    )

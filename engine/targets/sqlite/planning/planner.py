@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.domain.errors import UsageError
@@ -26,10 +27,12 @@ from engine.targets.sqlite.reading.shape import named_indexes
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import temporary_directory
 from engine.targets.sqlite.system.machine import available_memory, processors
+from engine.targets.sqlite.system.old_backups import BackupSeries, Stays, describe_staying, find
 from engine.targets.sqlite.system.space import largest_shortfalls, least_free, shortfalls
 from engine.targets.sqlite.system.unfinished_backup import directory_for
 
 if TYPE_CHECKING:
+    from engine.domain.advice import TargetHistory
     from engine.targets.plans import PlannedStep
     from engine.targets.sqlite.planning.tuning import Tuning
     from engine.targets.sqlite.reading.catalog import Summary
@@ -37,7 +40,13 @@ if TYPE_CHECKING:
 
 
 async def plan(
-    reader: Reader, summary: Summary, operation: Operation, options: Options, *, shared: bool = False
+    reader: Reader,
+    summary: Summary,
+    operation: Operation,
+    options: Options,
+    past: TargetHistory | None = None,
+    *,
+    shared: bool = False,
 ) -> OperationPlan:
     """See `Session.plan`. `shared`: there are others who cannot write while a check reads."""
     options = replace(options, objects=options.objects_for(operation))
@@ -50,12 +59,19 @@ async def plan(
         local=await asyncio.to_thread(is_local, reader.path),
         whole=not options.objects and options.analysis_limit is None,
     )
-    planned = await _planned(reader, summary, operation, options, chosen, shared=shared)
+    planned = await _planned(reader, summary, operation, options, past, chosen, shared=shared)
     return await asyncio.to_thread(_with_space, _with_settings(planned, chosen, summary, options), options)
 
 
 async def _planned(
-    reader: Reader, summary: Summary, operation: Operation, options: Options, chosen: Tuning, *, shared: bool
+    reader: Reader,
+    summary: Summary,
+    operation: Operation,
+    options: Options,
+    past: TargetHistory | None,
+    chosen: Tuning,
+    *,
+    shared: bool,
 ) -> OperationPlan:
     wal = summary.is_wal
     match operation:
@@ -92,7 +108,7 @@ async def _planned(
         case Operation.FTS_OPTIMIZE:
             return await _fts_optimize(reader, summary)
         case Operation.BACKUP:
-            return await _backup(reader, summary, options)
+            return await _backup(reader, summary, options, past)
         case _:
             raise UsageError(str(operation), "SQLite has no such operation")
 
@@ -237,22 +253,48 @@ async def _unreadable_virtual_tables(reader: Reader) -> tuple[str, ...]:
     )
 
 
-async def _backup(reader: Reader, summary: Summary, options: Options) -> OperationPlan:
+async def _backup(reader: Reader, summary: Summary, options: Options, past: TargetHistory | None) -> OperationPlan:
     today = datetime.now(UTC).date()
     destination = await asyncio.to_thread(copying.destination, reader.path, options.backup_to, today)
     problem = await cannot_be_copied(reader)
     if problem := problem or await asyncio.to_thread(copying.problem_with, destination):
         return OperationPlan(operation=Operation.BACKUP, refused=problem)
     place, written_twice = await asyncio.to_thread(copying.place_for, destination)
+    numbered = destination != options.backup_to
     steps = backup_steps.backup_steps(
         summary,
         destination,
         directory_for(destination, place),
-        numbered=destination != options.backup_to,
+        numbered=numbered,
         tables=await reader.tables(counting=False),
         written_twice=written_twice,
     )
-    return _of(Operation.BACKUP, steps)
+    if options.keep is None:
+        return _of(Operation.BACKUP, steps)
+    removal, warnings = await _removal(reader, summary, destination, options.keep, past, numbered=numbered)
+    return replace(_of(Operation.BACKUP, [*steps, *removal]), warnings=warnings)
+
+
+async def _removal(
+    reader: Reader, summary: Summary, destination: str, keep: int, past: TargetHistory | None, *, numbered: bool
+) -> tuple[list[SqliteStep], tuple[str, ...]]:
+    """The step that removes the oldest backups, if there are more than `keep`; and warnings of those that stay."""
+    none_removed = "no old backup is removed"
+    if not numbered:
+        hint = "give a directory, or leave out --keep"
+        return [], (f"{none_removed}: --backup-to names a file, and only names that dbtend chooses count ({hint})",)
+    if past is None or past.maintained_files is None:
+        what = "job history" if past is None else "config file"
+        return [], (f"{none_removed}: the {what} cannot be read",)
+    directory = str(Path(destination).parent)
+    series = BackupSeries(database=reader.path, source=reader.opened.number, directory=directory, recorded=past.backups)
+    try:
+        old = await asyncio.to_thread(find, series, keep, past.maintained_files)
+    except OSError as error:
+        return [], (f"{none_removed}: {directory} cannot be read ({error.strerror or error})",)
+    step = backup_steps.removal_step(summary, series, old, keep)
+    told = {name: reason for name, reason in old.staying.items() if reason != Stays.UNKNOWN}
+    return [] if step is None else [step], describe_staying(told)
 
 
 async def _problems(reader: Reader, whole: str, command: str, names: Sequence[str]) -> dict[str, str]:

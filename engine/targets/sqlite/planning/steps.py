@@ -13,6 +13,7 @@ from engine.targets.sqlite.planning.operation_specs import SPECS, lock_of
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.reading.catalog import Summary
+    from engine.targets.sqlite.system.old_backups import BackupSeries
     from engine.targets.sqlite.system.space import Need
 
 
@@ -37,6 +38,7 @@ class Method(StrEnum):
     """Merges of a full-text index, until there is nothing left to merge."""
     COPY = "copy"
     COPY_CHECK = "copy_check"
+    REMOVE_BACKUPS = "remove_backups"
 
 
 WRITING: Final = frozenset(
@@ -50,6 +52,8 @@ WRITING: Final = frozenset(
         Method.MERGE,
     }
 )
+AFTER_COPY: Final = frozenset({Method.COPY_CHECK, Method.REMOVE_BACKUPS})
+"""They work on backups: it is no matter what happens to the database."""
 CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
 
 
@@ -94,6 +98,10 @@ class SqliteStep(PlannedStep):
     """Whether the backup gets the next free number if its name is taken when it completes."""
     unfinished: str = ""
     """The directory of the unfinished copy."""
+    series: BackupSeries | None = None
+    """The backups of which the oldest are removed."""
+    keep: int = 0
+    """How many of them stay, with the new one."""
 
 
 def step_of(

@@ -1,4 +1,4 @@
-"""The steps of a backup: write the copy, then check it and give it its name."""
+"""The steps of a backup: write the copy, check it and give it its name, remove the oldest backups."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from engine.targets.sqlite.running.check_findings import Findings, parse_finding
 from engine.targets.sqlite.running.checks import without_contentless
 from engine.targets.sqlite.running.sampling import progress_reports
 from engine.targets.sqlite.running.work import Work
-from engine.targets.sqlite.system import copying
+from engine.targets.sqlite.system import copying, old_backups
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
 from engine.targets.step_execution import StepResult
@@ -76,7 +76,8 @@ async def copy_check(work: Work) -> StepResult:
         naming = asyncio.to_thread(
             copying.complete, copied, work.opened.source, work.step.destination, lambda: _current_name(work)
         )
-        name, written = await statement.wait_uncancelled(asyncio.ensure_future(naming))
+        is_checked = not warnings
+        name, status = await statement.wait_uncancelled(asyncio.ensure_future(naming))
     except FileExistsError as error:
         refusal = copying.problem_with(_current_name(work)) or str(error)
         return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=refusal)
@@ -84,10 +85,51 @@ async def copy_check(work: Work) -> StepResult:
         return StepResult(status=Status.FAILED, error=f"cannot complete the copy: {error.strerror or error}")
     finally:
         copied.discard()
-    effect: Facts = {"backup": name, "backup_size": written}
+    work.new_backup = old_backups.NewBackup(path=name, status=status, is_checked=is_checked)
+    effect: Facts = {
+        "backup": name,
+        "backup_size": status.st_size,
+        "backup_checked": is_checked,
+        "backup_file": old_backups.file_identity(status),
+        "backup_source": work.opened.number,
+    }
     if work.step.is_wal:
         effect = {**effect, "backup_journal_mode": "wal"}
     return StepResult(status=Status.COMPLETED, effect=effect, warnings=warnings)
+
+
+async def remove_old(work: Work) -> StepResult:
+    """Remove the oldest backups after a new one that is sound."""
+    step, new = work.step, work.new_backup
+    if new is None or step.series is None:
+        return StepResult(status=Status.SKIPPED, error="there is no new backup")
+    if not new.is_checked:
+        return _none_removed("the new one was not found sound")
+    if problem := work.opened.problem():
+        return _none_removed(problem)
+    maintained = await work.context.maintained_files()
+    if maintained is None:
+        return _none_removed("the targets of the config file cannot be read")
+    removing = asyncio.to_thread(
+        old_backups.remove, step.series, step.keep, step.objects, new, maintained, work.cancel.is_set
+    )
+    try:
+        done = await statement.wait_uncancelled(asyncio.ensure_future(removing))
+    except OSError as error:
+        return _none_removed(error.strerror or str(error))
+    names = [old_backups.name_of(backup) for backup in done.removed]
+    return StepResult(
+        status=Status.COMPLETED if done.is_whole else Status.CANCELLED,
+        effect={"backups_removed": names, "backups_removed_bytes": sum(backup.size for backup in done.removed)},
+        warnings=old_backups.describe_staying(done.staying),
+        left="" if done.is_whole else f"{len(names)} of {step.object} removed",
+    )
+
+
+def _none_removed(why: str) -> StepResult:
+    """The new backup is there, so that is no failure."""
+    text = f"no old backup is removed: {why}"
+    return StepResult(status=Status.SKIPPED, error=text, warnings=(text,))
 
 
 async def _check_rows(work: Work, path: str) -> list[Any]:

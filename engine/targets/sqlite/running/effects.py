@@ -44,6 +44,8 @@ class Effects:
             self._checks_left -= step.method is Method.CHECK
         if step.method is Method.COPY_CHECK and result.status is Status.COMPLETED:
             self._backup = result.effect or {}
+        if step.method is Method.REMOVE_BACKUPS:
+            self._backup = {**self._backup, **(result.effect or {})}
         if step.method is Method.INCREMENTAL:
             self._freed = result.effect or {}
 

@@ -84,4 +84,5 @@ METHODS: Final[Mapping[Method, Callable[[Work], Awaitable[StepResult]]]] = {
     Method.MERGE: chunks.merge,
     Method.COPY: backup.copy,
     Method.COPY_CHECK: backup.copy_check,
+    Method.REMOVE_BACKUPS: backup.remove_old,
 }

@@ -20,7 +20,7 @@ from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.open_database import OpenDatabase
 from engine.targets.sqlite.planning import operation_specs, operation_steps, planner
 from engine.targets.sqlite.planning.known_damage import known_damage
-from engine.targets.sqlite.planning.steps import CHECKING, WRITING, Method, SqliteStep
+from engine.targets.sqlite.planning.steps import AFTER_COPY, CHECKING, WRITING, Method, SqliteStep
 from engine.targets.sqlite.reading.readahead import Readahead
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.running import methods
@@ -30,6 +30,7 @@ from engine.targets.sqlite.running.throttling import Throttle
 from engine.targets.sqlite.running.work import Work, runs_beside_readers
 from engine.targets.sqlite.running.writeback import writing_back
 from engine.targets.sqlite.system.files import check_writable, file_size, last_change
+from engine.targets.sqlite.system.old_backups import NewBackup
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
 from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepProgress, StepResult, failed_by
 
@@ -66,6 +67,7 @@ class SqliteOperation:
         self._extra: list[MeteredConnection] = []
         self._found_damage = False
         self._copy: UnfinishedCopy | None = None
+        self._new_backup: NewBackup | None = None
 
     async def close(self) -> None:
         """Close its further connections, and remove an unfinished copy."""
@@ -109,7 +111,7 @@ class SqliteOperation:
                 return await self._with_partial_effect(StepResult(status=Status.CANCELLED), step, work)
             if step.method in WRITING:
                 check_writable(self._path)
-            if step.method is not Method.COPY_CHECK:
+            if step.method not in AFTER_COPY:
                 self._opened.require()
             async with self._free_connection(context.cancel) as connection:
                 await connection.set_up(step.settings)
@@ -150,6 +152,7 @@ class SqliteOperation:
             blockers=self._blockers,
             lock_timeout=timeout,
             copy=self._copy,
+            new_backup=self._new_backup,
         )
 
     async def _run(self, work: Work) -> StepResult:
@@ -157,10 +160,10 @@ class SqliteOperation:
         try:
             result = await methods.METHODS[step.method](work)
         finally:
-            self._copy = work.copy
+            self._copy, self._new_backup = work.copy, work.new_backup
         if problem := self._opened.problem():
             return self._result_of_moved_file(result, step, problem)
-        if step.method is not Method.COPY_CHECK and self._has_changed():
+        if step.method not in AFTER_COPY and self._has_changed():
             self._discard_copy()
             error = "the database changed while dbtend read it: no lock can be taken on this file system"
             return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=error)
@@ -180,7 +183,7 @@ class SqliteOperation:
 
     def _result_of_moved_file(self, result: StepResult, step: SqliteStep, problem: str) -> StepResult:
         """The result of a step whose file is no longer at its path; `problem` says so."""
-        if step.method is Method.COPY:  # it may be the only copy left
+        if step.method in {Method.COPY, Method.REMOVE_BACKUPS}:  # the copy may be the only one left
             return result
         if step.method is Method.COPY_CHECK:
             return _copy_of_moved_file(result, problem)

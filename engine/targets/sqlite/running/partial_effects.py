@@ -31,7 +31,7 @@ async def partial_effect(work: Work) -> str:
             if work.connection.aio.in_transaction:
                 return "its transaction is still open, and is rolled back when its connection closes"
             return work.partial_effect or NOTHING_CHANGED
-        case Method.INCREMENTAL | Method.MERGE:
+        case Method.INCREMENTAL | Method.MERGE | Method.REMOVE_BACKUPS:
             return work.partial_effect or NOTHING_CHANGED
         case Method.CHECK | Method.FOREIGN_KEYS:
             return CHECK_UNFINISHED

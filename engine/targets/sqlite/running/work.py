@@ -19,6 +19,7 @@ from engine.targets.sqlite.reading.renumbering import find_renumbering
 from engine.targets.sqlite.running.check_findings import Findings
 from engine.targets.sqlite.running.sampling import progress_reports
 from engine.targets.sqlite.system.blockers import BlockerFinder
+from engine.targets.sqlite.system.old_backups import NewBackup
 from engine.targets.sqlite.system.opened_file import OpenedFile
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
 from engine.targets.step_execution import StepContext, StepProgress
@@ -40,6 +41,8 @@ class Work:
     """The result of a check."""
     copy: UnfinishedCopy | None = None
     """The copy of a backup, before its check."""
+    new_backup: NewBackup | None = None
+    """The backup, once it has its name."""
     copy_begun: bool = False
     """Whether a copy exists, or existed: of this step or of an earlier one."""
     schema_version: int | None = None

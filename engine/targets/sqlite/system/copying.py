@@ -39,6 +39,12 @@ def free_name(path: str, directory: str, today: date) -> str:
     return str(candidate)
 
 
+def generated_names(path: str) -> re.Pattern[str]:
+    """Matches the names that `free_name` gives."""
+    database = Path(path)
+    return re.compile(rf"{re.escape(database.stem)}\.backup-\d{{4}}-\d\d-\d\d(\.\d+)?{re.escape(database.suffix)}")
+
+
 def _directory(path: str, asked: str | None) -> str | None:
     """The directory in which the backup gets a generated name; None if a name was requested."""
     if asked is None:
@@ -86,9 +92,11 @@ def place_for(destination: str) -> tuple[str, bool]:
     return place, not directories.on_one_file_system(place, directory)
 
 
-def complete(copy: UnfinishedCopy, source: int | str, destination: str, another: Callable[[], str]) -> tuple[str, int]:
+def complete(
+    copy: UnfinishedCopy, source: int | str, destination: str, another: Callable[[], str]
+) -> tuple[str, os.stat_result]:
     """Give the copy its name, durably, and the permissions of the source. `another` gives a new name if `destination`
-    is taken by now. Returns the final name and the size; the copy must still be discarded.
+    is taken by now. Returns the final name and the status of the file; the copy must still be discarded.
 
     Every action uses the descriptor of the written file, so other processes cannot redirect it.
 
@@ -109,7 +117,7 @@ def complete(copy: UnfinishedCopy, source: int | str, destination: str, another:
         _sync(place.descriptor)
         if not _is_called(named, Path(destination).name, place.descriptor):
             raise FileNotFoundError(f"{destination} was replaced as it got its name")
-        return destination, named.st_size
+        return destination, named
 
 
 def _is_called(file: os.stat_result, name: str, directory: int) -> bool:
@@ -162,12 +170,10 @@ def _write_as(descriptor: int, source: int | str, place: int, name: str) -> os.s
 
 def remove_leftovers(path: str, asked: str | None) -> None:
     """Remove the unfinished copies of the database at `path` that no process works on."""
-    place, database = _directory(path, asked), Path(path)
+    place, names = _directory(path, asked), generated_names(path).pattern
     if place is None:
         place, name = os.path.split(str(asked))
         names = re.escape(name)
-    else:
-        names = rf"{re.escape(database.stem)}\.backup-\d{{4}}-\d\d-\d\d(\.\d+)?{re.escape(database.suffix)}"
     for directory in {place, directories.workshop(place) or place}:
         remove_abandoned(directory, names)
 

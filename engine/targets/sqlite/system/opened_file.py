@@ -30,6 +30,11 @@ class OpenedFile:
         return file_key(device, number)
 
     @property
+    def number(self) -> str:
+        """Identifies the opened file on its device, whose own number a reboot may change."""
+        return f"{(self._file or (0, 0))[1]:x}"
+
+    @property
     def source(self) -> int | str:
         """The source of owner and mode: a descriptor of SQLite, which must stay open, or the path if the system
         lists no descriptors."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -39,9 +40,18 @@ def openers(path: str) -> Openers | None:
         pids = sorted(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
     except OSError:
         return None
-    has_open = {pid: _has_open(pid, status, real.name) for pid in pids if pid != os.getpid()}
+    has_open = {pid: _opened_by(pid, {real.name: status}) for pid in pids if pid != os.getpid()}
     found = tuple(pid for pid, answer in has_open.items() if answer)
     return Openers(found, complete=sees_all and None not in has_open.values())
+
+
+def opened_among(files: Mapping[str, os.stat_result]) -> set[str]:
+    """The names of those of these files, by name, that another process has open under it, as far as may be seen."""
+    try:
+        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    except OSError:
+        return set()
+    return {name for pid in pids if pid != os.getpid() for name in _opened_by(pid, files) or ()}
 
 
 def is_only_opener(descriptor: int) -> bool:
@@ -51,28 +61,38 @@ def is_only_opener(descriptor: int) -> bool:
     The kernel grants a lease only then. It is given back at once: a process that opens the file in these microseconds
     waits so long.
     """
+    return is_open_elsewhere(descriptor) is False
+
+
+def is_open_elsewhere(descriptor: int) -> bool | None:
+    """Whether a file of this machine is open under another descriptor, too, in any process and container; None where
+    the kernel does not say. See `is_only_opener`."""
     if sys.platform != "linux":
-        return False
+        return None
     try:
         # The kernel would tell us of him with a signal that ends the process; this one is ignored.
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-    except OSError:  # another process has; or the file has another owner, or its file system knows no leases
-        return False
+    except BlockingIOError:
+        return True
+    except OSError:  # the file has another owner, or its file system knows no leases
+        return None
     fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return True
+    return False
 
 
-def _has_open(pid: int, file: os.stat_result, name: str) -> bool | None:
-    """None where we may not look into the process."""
+def _opened_by(pid: int, files: Mapping[str, os.stat_result]) -> set[str] | None:
+    """The names of those of these files, by name, that a process has open; None where we may not look into it."""
+    found = set()
     try:
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(FileNotFoundError):  # closed since
                 # The name goes first: to ask for the status of any file may hang where its server is gone.
-                if descriptor.readlink().name == name and os.path.samestat(descriptor.stat(), file):
-                    return True
+                name = descriptor.readlink().name
+                if name in files and os.path.samestat(descriptor.stat(), files[name]):
+                    found.add(name)
     except PermissionError:
         return None
     except OSError:  # it has ended
-        return False
-    return False
+        return set()
+    return found
