@@ -170,6 +170,16 @@ class Reporter:
             del self._log[next(number for number in self._log if number > LOG_HEAD)]
         self._notify()
 
+    async def flush(self) -> bool:
+        """Send everything now; whether it is stored."""
+        report = self._unsent()
+        try:
+            await self._send(report)
+        except StoreError:
+            return False
+        self._drop_sent(report)
+        return True
+
     async def stop(self) -> Report:
         """Stop sending; returns the unsent report."""
         if self._sender is not None:

@@ -51,6 +51,7 @@ async def run_step(
         report=lambda progress: reporter.report_progress(number, progress),
         save_recovery_data=lambda facts: reporter.note(number, facts),
         command_finished=report_finished,
+        store_results=reporter.flush,
         maintained_files=maintained_files,
     )
     result = await operation.execute(step, context)

@@ -24,6 +24,10 @@ async def unknown_files() -> None:
     """A `FilesLookup` that does not know."""
 
 
+async def _not_stored() -> bool:
+    return False
+
+
 @frozen(kw_only=True)
 class StepProgress:
     """Progress of a running step; `fraction` is from 0 to 1, None while it is unknown."""
@@ -48,6 +52,8 @@ class StepContext:
     command_finished: Callable[[], None] = lambda: None
     """Called when the command has finished and only its result is left to measure: another step may begin."""
 
+    store_results: Callable[[], Awaitable[bool]] = _not_stored
+    """Stores the results of the steps before this one; returns whether they are in the job history now."""
     maintained_files: FilesLookup = unknown_files
     """Returns the paths of all files that are now targets of the config file or of an open job; None if unknown."""
 

@@ -107,6 +107,8 @@ async def remove_old(work: Work) -> StepResult:
         return _none_removed("the new one was not found sound")
     if problem := work.opened.problem():
         return _none_removed(problem)
+    if not await work.context.store_results():  # a later run could not know the new one
+        return _none_removed("the job history cannot be written")
     maintained = await work.context.maintained_files()
     if maintained is None:
         return _none_removed("the targets of the config file cannot be read")

@@ -20,6 +20,7 @@ from engine.targets import resolve
 from engine.targets.sqlite.connection.metered import OPCODES_A_TICK, MeteredConnection
 from engine.targets.sqlite.planning.steps import SqliteStep
 from engine.targets.sqlite.system import copying
+from engine.targets.sqlite.system.old_backups import file_identity
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy, copy_in, directory_for
 from engine.targets.step_execution import StepContext, StepProgress, StepResult
 from tests.engine.targets.sqlite.a_session import commands_of, connected, execute, plan, run, statuses, when_running
@@ -58,7 +59,9 @@ async def test_a_backup_is_a_compact_copy_beside_the_database(tmp_path: Path, jo
     assert (copied.status, checked.status) == (Status.COMPLETED, Status.COMPLETED)
     assert copied.effect == {"backup_size": backup.stat().st_size}
     kept = {"backup_journal_mode": "wal"} if journal_mode == "wal" else {}
-    assert checked.effect == {"backup": str(backup), "backup_size": backup.stat().st_size, **kept}
+    of_file = {"backup_checked": True, "backup_file": file_identity(backup.stat())}
+    of_file["backup_source"] = f"{path.stat().st_ino:x}"
+    assert checked.effect == {"backup": str(backup), "backup_size": backup.stat().st_size, **of_file, **kept}
     assert (facts["backup"], facts["backup_size"]) == (str(backup), backup.stat().st_size)
     assert backup.stat().st_size < path.stat().st_size
     assert (content(backup), integrity(backup)) == (content(path), [])

@@ -1,0 +1,561 @@
+"""`keep`: after a sound backup the oldest ones of the same database go, and no other file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import Engine
+from engine.domain.jobs import ChildJob
+from engine.domain.requests import OnDuplicate, Operation, Options, Request
+from engine.domain.statuses import Status
+from engine.targets import resolve
+from engine.targets.plans import OperationPlan
+from engine.targets.sqlite.system.copying import generated_names
+from engine.targets.step_execution import StepContext
+from tests.engine.targets.sqlite.another_process import another_process
+from tests.engine.targets.stepwise import stepwise
+from tests.sqlite_files import content, integrity, make_database
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    return make_database(tmp_path / "data" / "sales.db", rows=20)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "config.toml"
+
+
+@pytest.fixture
+async def engine(tmp_path: Path, config: Path) -> AsyncIterator[Engine]:
+    async with Engine.open(tmp_path / "jobs.db", workers=1, config=config) as opened:
+        yield opened
+
+
+def request(path: Path, **options: Any) -> Request:
+    return Request(target=str(path), operations=(Operation.BACKUP,), options=Options(**options))
+
+
+async def back_up(engine: Engine, path: Path, **options: Any) -> ChildJob:
+    (job,) = await engine.submit([request(path, **options)])
+    async with asyncio.timeout(60):
+        ((child,),) = [ended.children for ended in await engine.wait([job.id])]
+    return child
+
+
+async def made(engine: Engine, path: Path, number: int, **options: Any) -> list[Path]:
+    """So many backups, oldest first."""
+    children = [await back_up(engine, path, **options) for _ in range(number)]
+    return [backup_of(child) for child in children]
+
+
+def backup_of(child: ChildJob) -> Path:
+    assert child.after is not None
+    assert child.status is Status.COMPLETED, child.error
+    return Path(str(child.after["backup"]))
+
+
+def backups_in(directory: Path) -> set[Path]:
+    return {entry for entry in directory.iterdir() if ".backup-" in entry.name}
+
+
+def removed(child: ChildJob) -> list[str]:
+    return list((child.after or {}).get("backups_removed", ()))  # type: ignore[arg-type]
+
+
+async def planned(engine: Engine, path: Path, **options: Any) -> OperationPlan:
+    (operation,) = (await engine.plan(request(path, **options))).operations
+    return operation
+
+
+async def test_without_keep_every_backup_stays(engine: Engine, path: Path) -> None:
+    assert backups_in(path.parent) == set() != set(backups := await made(engine, path, 4))
+    assert backups_in(path.parent) == set(backups)
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3])
+async def test_the_oldest_beyond_the_number_go(engine: Engine, path: Path, keep: int) -> None:
+    old = await made(engine, path, 4)
+    plan = await planned(engine, path, keep=keep)
+    assert plan.warnings == ()
+    gone = old[: 5 - keep]
+    *_, step = plan.steps
+    assert step.command == f"rm -- {' '.join(map(str, gone))}"
+    assert step.objects == tuple(file.name for file in gone)
+    child = await back_up(engine, path, keep=keep)
+    assert removed(child) == list(step.objects)
+    assert (child.steps[2].command, child.steps[2].status) == (step.command, Status.COMPLETED)
+    assert backups_in(path.parent) == {backup_of(child), *old[5 - keep :]}
+    assert integrity(backup_of(child)) == []
+
+
+async def test_fewer_than_the_number_all_stay(engine: Engine, path: Path) -> None:
+    old = await made(engine, path, 2)
+    assert len((await planned(engine, path, keep=3)).steps) == 2
+    child = await back_up(engine, path, keep=3)
+    assert backups_in(path.parent) == {*old, backup_of(child)}
+
+
+@pytest.mark.parametrize("name", [b"b\xff.db", b"new\nline.db", b"-rf *.db", b'it\'s "$HOME".db', b"[a-z].db", b"none"])
+async def test_hostile_names(engine: Engine, tmp_path: Path, name: bytes) -> None:
+    directory = tmp_path / os.fsdecode(b"d\xfe\n'*")
+    directory.mkdir()
+    path = make_database(directory / os.fsdecode(name), rows=5)
+    others = [directory / name for name in ("a.db", "-rf x.db", "a.backup-2026-01-01.db")]
+    for other in others:
+        other.write_text("precious")
+    old = await made(engine, path, 3)
+    child = await back_up(engine, path, keep=2)
+    assert removed(child) == [file.name for file in old[:2]]
+    assert set(directory.iterdir()) == {path, *others, old[2], backup_of(child)}
+
+
+async def test_a_file_that_the_history_does_not_know_stays(engine: Engine, path: Path) -> None:
+    old = await made(engine, path, 2)
+    stranger = path.with_name("sales.backup-2020-01-01.db")
+    shutil.copy2(old[0], stranger)
+    assert "1 file with such a name not in its history" in (await planned(engine, path, keep=1)).steps[2].reason
+    child = await back_up(engine, path, keep=1)
+    assert backups_in(path.parent) == {stranger, backup_of(child)}
+
+
+def _grows(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("CREATE TABLE mine(a)")
+
+
+def _is_written_in_place(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+
+
+def _is_replaced_by_the_like(file: Path) -> None:
+    status = file.stat()
+    other = file.with_name("other")
+    other.write_bytes(file.read_bytes())
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.rename(file)
+
+
+def _becomes_a_link(file: Path) -> None:
+    file.rename(file.with_name("elsewhere"))
+    file.symlink_to("elsewhere")
+
+
+def _becomes_a_directory(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def _becomes_a_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+def _gets_a_hot_journal(file: Path) -> None:
+    Path(f"{file}-journal").write_bytes(b"\xd9\xd5\x05\xf9 and more")
+
+
+def _gets_a_log(file: Path) -> None:
+    Path(f"{file}-wal").write_bytes(b"frames")
+
+
+def _gets_a_linked_journal(file: Path) -> None:
+    Path(f"{file}-journal").symlink_to(file.with_name("sales.db"))
+
+
+CHANGES: list[tuple[Callable[[Path], None], str]] = [
+    (_grows, "it changed since dbtend made it"),
+    (_is_written_in_place, "it changed since dbtend made it"),
+    (_is_replaced_by_the_like, "it changed since dbtend made it"),
+    (_becomes_a_link, "it is not a regular file"),
+    (_becomes_a_directory, "it is not a regular file"),
+    (_becomes_a_pipe, "it is not a regular file"),
+    (_gets_a_hot_journal, "a journal or log beside it is in use, or not its own"),
+    (_gets_a_log, "a journal or log beside it is in use, or not its own"),
+    (_gets_a_linked_journal, "a journal or log beside it is in use, or not its own"),
+]
+
+
+@pytest.mark.parametrize(("change", "why"), CHANGES)
+async def test_what_is_no_longer_that_backup_stays_and_is_told(
+    engine: Engine, path: Path, change: Callable[[Path], None], why: str
+) -> None:
+    first, second = await made(engine, path, 2)
+    change(first)
+    before = {entry: entry.lstat().st_ino for entry in path.parent.iterdir() if entry != second}
+    told = f"{first.name} stays: {why}"
+    assert told in (await planned(engine, path, keep=1)).warnings
+    child = await back_up(engine, path, keep=1)
+    assert child.warnings == (told,)
+    after = {entry: entry.lstat().st_ino for entry in path.parent.iterdir() if entry != backup_of(child)}
+    assert after == before
+
+
+@pytest.mark.parametrize(("change", "_"), CHANGES)
+async def test_what_changes_after_the_plan_stays_too(
+    path: Path, tmp_path: Path, config: Path, change: Callable[[Path], None], _: str
+) -> None:
+    async with Engine.open(tmp_path / "jobs.db", workers=1, config=config) as engine:
+        first, second, third = await made(engine, path, 3)
+        past = await engine._past_of(resolve(str(path)).url)
+    context = StepContext(store_results=_is_stored, maintained_files=_no_targets)
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
+        known = replace(past, maintained_files=frozenset())
+        steps = (await session.plan(Operation.BACKUP, Options(keep=2), known)).steps
+        assert steps[2].objects == (first.name, second.name)
+        await session.execute(steps[0], context)
+        await session.execute(steps[1], context)
+        change(first)
+        result = await session.execute(steps[2], context)
+    assert result.status is Status.COMPLETED
+    assert result.effect is not None
+    assert result.effect["backups_removed"] == [second.name]
+    assert len(result.warnings) == 1
+    assert os.path.lexists(first)
+    assert third.exists()
+
+
+async def _is_stored() -> bool:
+    return True
+
+
+async def _no_targets() -> frozenset[str]:
+    return frozenset()
+
+
+@pytest.mark.parametrize("how", ["by its path", "by a symbolic link", "by a hard link"])
+async def test_a_target_of_the_config_file_stays(engine: Engine, config: Path, path: Path, how: str) -> None:
+    first, _ = await made(engine, path, 2)
+    named = first if how == "by its path" else path.with_name("live.db")
+    if how == "by a symbolic link":
+        named.symlink_to(first)
+    if how == "by a hard link":
+        named.hardlink_to(first)
+    config.write_text(f"[targets.live]\nurl = {json.dumps(str(named))}\n")
+    child = await back_up(engine, path, keep=1)
+    assert child.warnings == (f"{first.name} stays: it is a target of the config file or of an open job",)
+    assert backups_in(path.parent) == {first, backup_of(child)}
+
+
+async def test_a_config_file_that_cannot_be_read_keeps_all(engine: Engine, config: Path, path: Path) -> None:
+    old = await made(engine, path, 2)
+    config.write_text("[targets.live\n")
+    child = await back_up(engine, path, keep=1)
+    assert child.warnings == ("no old backup is removed: the config file cannot be read",)
+    assert backups_in(path.parent) == {*old, backup_of(child)}
+
+
+async def test_the_target_of_an_open_job_stays(engine: Engine, tmp_path: Path, path: Path) -> None:
+    first, _ = await made(engine, path, 2)
+    async with Engine.open(tmp_path / "jobs.db", run="another") as other:
+        (job,) = await other.submit([Request(target=str(first), operations=(Operation.CHECK,))])
+        child = await back_up(engine, path, keep=1)
+        assert child.warnings == (f"{first.name} stays: it is a target of the config file or of an open job",)
+        await other.cancel(job.children[0].id)
+        child = await back_up(engine, path, keep=1)
+        assert backups_in(path.parent) == {backup_of(child)}
+
+
+async def test_a_backup_that_another_process_has_open_stays(engine: Engine, path: Path) -> None:
+    first, second, third = await made(engine, path, 3)
+    with another_process(first, "SELECT count(*) FROM item"):
+        child = await back_up(engine, path, keep=2)
+        assert child.warnings == (f"{first.name} stays: a process has it open",)
+        assert backups_in(path.parent) == {first, third, backup_of(child)}
+        assert not second.exists()
+    child = await back_up(engine, path, keep=1)
+    assert backups_in(path.parent) == {backup_of(child)}
+
+
+async def test_a_backup_that_is_open_under_another_name_stays(engine: Engine, path: Path) -> None:
+    (first,) = await made(engine, path, 1)
+    other = path.with_name("restored.db")
+    other.hardlink_to(first)
+    with another_process(other, "SELECT 1"):
+        child = await back_up(engine, path, keep=1)
+        assert child.warnings == (f"{first.name} stays: a process has it open",)
+        assert first.exists()
+
+
+async def test_a_backup_that_this_process_has_open_stays_with_its_locks(engine: Engine, path: Path) -> None:
+    (first,) = await made(engine, path, 1)
+    with closing(sqlite3.connect(first, isolation_level=None)) as db:
+        db.execute("BEGIN")
+        db.execute("SELECT count(*) FROM item").fetchone()
+        child = await back_up(engine, path, keep=1)
+        assert child.warnings == (f"{first.name} stays: a process has it open",)
+        locks = Path("/proc/locks").read_text()
+        assert f":{first.stat().st_ino} " in locks
+
+
+@pytest.mark.parametrize("end", ["-journal", "-wal", "-shm"])
+async def test_what_is_empty_beside_a_backup_goes_with_it(engine: Engine, path: Path, end: str) -> None:
+    (first,) = await made(engine, path, 1)
+    Path(f"{first}{end}").touch()
+    child = await back_up(engine, path, keep=1)
+    assert child.warnings == ()
+    assert backups_in(path.parent) == {backup_of(child)}
+
+
+async def test_a_journal_that_is_over_goes_with_its_backup(engine: Engine, path: Path) -> None:
+    (first,) = await made(engine, path, 1)
+    Path(f"{first}-journal").write_bytes(bytes(512))
+    child = await back_up(engine, path, keep=1)
+    assert backups_in(path.parent) == {backup_of(child)}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+async def test_a_journal_of_another_user_stays_with_the_backup(engine: Engine, path: Path) -> None:
+    (first,) = await made(engine, path, 1)
+    journal = Path(f"{first}-journal")
+    journal.touch()
+    os.chown(journal, 12, 34)
+    child = await back_up(engine, path, keep=1)
+    assert backups_in(path.parent) == {first, journal, backup_of(child)}
+
+
+async def test_two_databases_with_the_same_name_do_not_touch_each_other_s_backups(
+    engine: Engine, tmp_path: Path
+) -> None:
+    paths = [make_database(_directory(tmp_path / place) / "app.db", rows=rows) for place, rows in (("a", 4), ("b", 40))]
+    to = _directory(tmp_path / "copies")
+    last: dict[Path, list[Path]] = {path: [] for path in paths}
+    for round_ in range(4):
+        for path in paths if round_ % 2 else reversed(paths):
+            last[path].append(backup_of(await back_up(engine, path, keep=2, backup_to=str(to))))
+    kept = {path: made[-2:] for path, made in last.items()}
+    assert backups_in(to) == {file for files in kept.values() for file in files}
+    for path, files in kept.items():
+        assert [content(file) for file in files] == [content(path)] * 2
+
+
+async def test_two_databases_with_the_same_name_at_the_same_time(tmp_path: Path) -> None:
+    paths = [make_database(_directory(tmp_path / place) / "app.db", rows=4) for place in "abcdef"]
+    to = _directory(tmp_path / "copies")
+    async with Engine.open(tmp_path / "jobs.db", workers=4) as engine:
+        for _ in range(3):
+            jobs = await engine.submit([request(path, keep=1, backup_to=str(to)) for path in paths])
+            ended = await engine.wait([job.id for job in jobs])
+            last = [backup_of(job.children[0]) for job in ended]
+            assert backups_in(to) == set(last)
+            assert len(set(last)) == len(paths)
+
+
+async def test_a_name_that_another_database_got_is_not_taken_for_the_own_one(engine: Engine, tmp_path: Path) -> None:
+    one, other = (make_database(_directory(tmp_path / place) / "app.db", rows=4) for place in "ab")
+    to = _directory(tmp_path / "copies")
+    (first,) = await made(engine, one, 1, backup_to=str(to))
+    first.unlink()
+    assert await made(engine, other, 1, backup_to=str(to)) == [first]
+    child = await back_up(engine, one, keep=1, backup_to=str(to))
+    assert child.warnings == (f"{first.name} stays: it changed since dbtend made it",)
+    assert backups_in(to) == {first, backup_of(child)}
+
+
+def _directory(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+async def test_backups_of_an_earlier_file_at_the_path_stay(engine: Engine, path: Path) -> None:
+    (first,) = await made(engine, path, 1)
+    path.rename(path.with_name("old.db"))
+    make_database(path, rows=3)
+    child = await back_up(engine, path, keep=1)
+    assert child.warnings == (f"{first.name} stays: it is a copy of another file that was at the path of the database",)
+    assert backups_in(path.parent) == {first, backup_of(child)}
+
+
+async def test_backups_in_other_directories_stay(engine: Engine, path: Path, tmp_path: Path) -> None:
+    here = await made(engine, path, 2)
+    to = _directory(tmp_path / "copies")
+    child = await back_up(engine, path, keep=1, backup_to=str(to))
+    assert backups_in(path.parent) == set(here)
+    assert backups_in(to) == {backup_of(child)}
+
+
+async def test_the_same_directory_by_another_name(engine: Engine, path: Path, tmp_path: Path) -> None:
+    await made(engine, path, 2)
+    (tmp_path / "link").symlink_to(path.parent)
+    child = await back_up(engine, path, keep=1, backup_to=str(tmp_path / "link"))
+    assert {file.name for file in backups_in(path.parent)} == {backup_of(child).name}
+
+
+async def test_a_backup_that_was_moved_away_and_back_is_still_known(engine: Engine, path: Path, tmp_path: Path) -> None:
+    (first,) = await made(engine, path, 1)
+    first.rename(tmp_path / "away")
+    child = await back_up(engine, path, keep=1)
+    (tmp_path / "away").rename(first) if first != backup_of(child) else None
+    assert backup_of(child).exists()
+
+
+async def test_a_backup_to_a_named_file_removes_nothing(engine: Engine, path: Path) -> None:
+    old = await made(engine, path, 2)
+    child = await back_up(engine, path, keep=1, backup_to=str(path.with_name("copy.db")))
+    (warning,) = child.warnings
+    assert warning.startswith("no old backup is removed: --backup-to names a file")
+    assert backups_in(path.parent) == set(old)
+
+
+async def test_named_files_do_not_count_and_stay(engine: Engine, path: Path) -> None:
+    await made(engine, path, 1, backup_to=str(path.with_name("copy.db")))
+    child = await back_up(engine, path, keep=1)
+    assert path.with_name("copy.db").exists()
+    assert removed(child) == []
+
+
+def _make_unsound(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("CREATE TABLE n(a NOT NULL); INSERT INTO n VALUES (1); PRAGMA writable_schema = ON;")
+        db.execute("UPDATE sqlite_schema SET sql = 'CREATE TABLE n(a NOT NULL CHECK (a > 5))' WHERE name = 'n'")
+        db.commit()
+
+
+async def test_a_backup_with_a_problem_removes_nothing_and_is_not_removed(engine: Engine, path: Path) -> None:
+    old = await made(engine, path, 2)
+    _make_unsound(path)
+    child = await back_up(engine, path, keep=1)
+    assert any("with a problem" in warning for warning in child.warnings)
+    assert child.warnings[-1] == "no old backup is removed: the new one was not found sound"
+    assert backups_in(path.parent) == {*old, backup_of(child)}
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TABLE n")
+    doubtful = backup_of(child)
+    child = await back_up(engine, path, keep=1)
+    assert child.warnings == (f"{doubtful.name} stays: its check did not find it sound",)
+    assert backups_in(path.parent) == {doubtful, backup_of(child)}
+
+
+async def test_a_backup_that_fails_removes_nothing(engine: Engine, path: Path) -> None:
+    old = await made(engine, path, 2)
+    data = bytearray(path.read_bytes())
+    data[4096:] = bytes(len(data) - 4096)
+    path.write_bytes(data)
+    child = await back_up(engine, path, keep=1)
+    assert child.status is Status.FAILED
+    assert backups_in(path.parent) == set(old)
+
+
+async def test_nothing_is_removed_before_the_new_backup_is_on_record(engine: Engine, path: Path) -> None:
+    old = await made(engine, path, 2)
+    past = await engine._past_of(resolve(str(path)).url)
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
+        known = replace(past, maintained_files=frozenset())
+        *first, last = (await session.plan(Operation.BACKUP, Options(keep=1), known)).steps
+        for step in first:
+            await session.execute(step, StepContext())
+        result = await session.execute(last, StepContext())
+    assert (result.status, result.error) == (
+        Status.SKIPPED,
+        "no old backup is removed: the job history cannot be written",
+    )
+    assert set(old) < backups_in(path.parent)
+
+
+async def test_a_plan_without_the_history_removes_nothing(path: Path) -> None:
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
+        plan = await session.plan(Operation.BACKUP, Options(keep=1))
+    assert len(plan.steps) == 2
+    assert plan.warnings == ("no old backup is removed: the job history cannot be read",)
+
+
+async def test_what_was_pruned_from_the_history_stays(engine: Engine, tmp_path: Path, path: Path) -> None:
+    first, second = await made(engine, path, 2)
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as db:
+        db.execute("DELETE FROM step WHERE json_extract(effect, '$.backup') = ?", (str(first),))
+        db.commit()
+    child = await back_up(engine, path, keep=1)
+    assert backups_in(path.parent) == {first, backup_of(child)}
+    assert not second.exists()
+
+
+@pytest.mark.parametrize("written_since", [False, True])
+async def test_a_backup_of_a_version_that_recorded_only_its_size(
+    engine: Engine, tmp_path: Path, path: Path, written_since: bool
+) -> None:
+    (first,) = await made(engine, path, 1)
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as db:
+        names = "'$.backup_file', '$.backup_source', '$.backup_checked'"
+        db.execute(f"UPDATE step SET effect = json_remove(effect, {names}) WHERE effect IS NOT NULL")
+        db.commit()
+    if written_since:
+        _is_written_in_place(first)
+    child = await back_up(engine, path, keep=1)
+    assert first.exists() == written_since
+    assert backup_of(child).exists()
+
+
+async def test_a_directory_that_others_can_change(engine: Engine, path: Path, tmp_path: Path) -> None:
+    to = _directory(tmp_path / "shared")
+    to.chmod(0o777)
+    await made(engine, path, 2, backup_to=str(to))
+    child = await back_up(engine, path, keep=1, backup_to=str(to))
+    assert backups_in(to) == {backup_of(child)} == set(to.iterdir())
+
+
+async def test_a_directory_that_others_replace_is_not_followed(engine: Engine, path: Path, tmp_path: Path) -> None:
+    """Another user bends the way to the directory between the copy and the removal."""
+    shared = _directory(tmp_path / "shared")
+    to = _directory(shared / "to")
+    shared.chmod(0o777)
+    old = await made(engine, path, 2, backup_to=str(to))
+    past = await engine._past_of(resolve(str(path)).url)
+    context = StepContext(store_results=_is_stored, maintained_files=_no_targets)
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
+        known = replace(past, maintained_files=frozenset())
+        *first, last = (await session.plan(Operation.BACKUP, Options(keep=1, backup_to=str(to)), known)).steps
+        for step in first:
+            await session.execute(step, context)
+        to.rename(shared / "moved")
+        to.symlink_to(shared / "moved")
+        result = await session.execute(last, context)
+    assert result.status is Status.SKIPPED
+    assert {file.name for file in old} < {file.name for file in (shared / "moved").iterdir()}
+
+
+async def test_a_file_that_cannot_be_removed_is_told_and_the_backup_is_complete(engine: Engine, path: Path) -> None:
+    first, second = await made(engine, path, 2)
+    if subprocess.run(["chattr", "+i", first], capture_output=True, check=False).returncode:
+        pytest.skip("no file can be made immutable here")
+    try:
+        child = await back_up(engine, path, keep=1)
+        assert child.status is Status.COMPLETED
+        (warning,) = child.warnings
+        assert warning.startswith(f"{first.name} stays: it cannot be removed (")
+        assert backups_in(path.parent) == {first, backup_of(child)}
+        assert not second.exists()
+    finally:
+        subprocess.run(["chattr", "-i", first], check=True)
+
+
+async def test_the_same_request_is_one_job_and_another_number_another(engine: Engine, path: Path) -> None:
+    await engine.pause("test")
+    (one,) = await engine.submit([request(path, keep=2)])
+    (same,) = await engine.submit([request(path, keep=2)], on_duplicate=OnDuplicate.MERGE)
+    assert (one.id, one.request.options.keep) == (same.id, 2)
+
+
+@pytest.mark.parametrize("name", ["sales.db", "a+b.sqlite", "no-suffix", ".hidden", "x.tar.db"])
+def test_generated_names_match_the_names_of_this_database_only(name: str) -> None:
+    names = generated_names(f"/srv/{name}")
+    stem, suffix = Path(name).stem, Path(name).suffix
+    assert names.fullmatch(f"{stem}.backup-2026-11-24{suffix}")
+    assert names.fullmatch(f"{stem}.backup-2026-11-24.12{suffix}")
+    for other in (name, f"x{stem}.backup-2026-11-24{suffix}", f"{stem}.backup-2026-11-24{suffix}-journal"):
+        assert names.fullmatch(other) is None
