@@ -93,7 +93,7 @@ OPTION_SPECS: Final = (
     ),
     OptionSpec(
         "keep", Whole("number of backups", most=10_000),
-        "after a sound backup remove the oldest of this database from its directory, so that N stay",
+        "after a sound backup, remove the oldest of this database in the same directory until N stay",
         {SQLITE: (Operation.BACKUP,)},
         places=Place.USER, default_text="all", text="keep {} backups",
         hint="leave it out: pg_dump and pg_basebackup make backups",

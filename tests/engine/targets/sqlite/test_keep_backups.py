@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from textwrap import dedent
+from typing import Any, Final
 
 import pytest
 
@@ -24,7 +27,9 @@ from engine.targets import resolve
 from engine.targets.plans import OperationPlan
 from engine.targets.sqlite.system.copying import generated_names
 from engine.targets.step_execution import StepContext
+from tests.engine.processes import python
 from tests.engine.targets.sqlite.another_process import another_process
+from tests.engine.targets.sqlite.small_disks import ROOT, can_mount, in_a_world_of_its_own
 from tests.engine.targets.stepwise import stepwise
 from tests.sqlite_files import content, integrity, make_database
 
@@ -397,14 +402,6 @@ async def test_the_same_directory_by_another_name(engine: Engine, path: Path, tm
     assert {file.name for file in backups_in(path.parent)} == {backup_of(child).name}
 
 
-async def test_a_backup_that_was_moved_away_and_back_is_still_known(engine: Engine, path: Path, tmp_path: Path) -> None:
-    (first,) = await made(engine, path, 1)
-    first.rename(tmp_path / "away")
-    child = await back_up(engine, path, keep=1)
-    (tmp_path / "away").rename(first) if first != backup_of(child) else None
-    assert backup_of(child).exists()
-
-
 async def test_a_backup_to_a_named_file_removes_nothing(engine: Engine, path: Path) -> None:
     old = await made(engine, path, 2)
     child = await back_up(engine, path, keep=1, backup_to=str(path.with_name("copy.db")))
@@ -542,6 +539,122 @@ async def test_a_file_that_cannot_be_removed_is_told_and_the_backup_is_complete(
         assert not second.exists()
     finally:
         subprocess.run(["chattr", "-i", first], check=True)
+
+
+KILLED_AT_A_REMOVAL = """
+    kill_at, count, unlink = int(sys.argv[3]), 0, os.unlink
+
+    def killing(name, **options):
+        global count
+        if ".backup-" in str(name) and ".unfinished" not in str(name):
+            count += 1
+            if count == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+        unlink(name, **options)
+
+    os.unlink = killing
+    from engine import Engine, Operation, Request
+    from engine.domain.requests import Options
+
+    async def main():
+        async with Engine.open(Path(sys.argv[1]), workers=1) as engine:
+            request = Request(target=sys.argv[2], operations=(Operation.BACKUP,), options=Options(keep=2))
+            (job,) = await engine.submit([request])
+            await engine.wait([job.id])
+
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("at", range(1, 7))
+async def test_killed_at_each_removal_every_backup_is_whole_or_gone(tmp_path: Path, path: Path, at: int) -> None:
+    store = tmp_path / "jobs.db"
+    async with Engine.open(store, workers=1) as engine:
+        old = await made(engine, path, 4)
+    for file in old:
+        Path(f"{file}-journal").touch()
+    with python(KILLED_AT_A_REMOVAL, store, path, at) as process:
+        assert await process.says() == ""
+    gone = (at - 1) // 2
+    left = {file for file in backups_in(path.parent) if not file.name.endswith("-journal")}
+    (new,) = left - set(old)
+    assert left == {new, *old[gone:]}
+    assert [integrity(file) for file in left] == [[]] * len(left)
+    assert {file for file in old if Path(f"{file}-journal").exists()} <= left
+    async with Engine.open(store, workers=1) as engine:
+        (job,) = await engine.open_jobs()
+        (ended,) = await engine.wait([job.id])
+    last = backup_of(ended.children[0])
+    assert ended.children[0].attempt == 2
+    assert {file for file in path.parent.iterdir() if file != path} == {new, last}
+
+
+async def test_a_cancel_stops_between_two_files(engine: Engine, path: Path) -> None:
+    old = await made(engine, path, 4)
+    past = replace(await engine._past_of(resolve(str(path)).url), maintained_files=frozenset())
+    cancel = asyncio.Event()
+
+    async def no_targets() -> frozenset[str]:
+        cancel.set()
+        return frozenset()
+
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
+        context = StepContext(cancel=cancel, store_results=_is_stored, maintained_files=no_targets)
+        *first, last = (await session.plan(Operation.BACKUP, Options(keep=1), past)).steps
+        for step in first:
+            await session.execute(step, context)
+        result = await session.execute(last, context)
+    assert (result.status, result.left) == (Status.CANCELLED, "0 of 4 old backups removed")
+    assert len(backups_in(path.parent)) == len(old) + 1
+
+
+SMALL: Final = 4_000_000
+ON_A_DISK = """
+    import subprocess
+    from engine import Engine, Operation, Request
+    from engine.domain.requests import Options
+
+    def fill(disk):
+        with (disk / "filler").open("wb", buffering=0) as filler:
+            try:
+                while True:
+                    filler.write(bytes(65536))
+            except OSError:
+                pass
+
+    def forbid_writing(disk):
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+
+    async def main():
+        store, path, disk = map(Path, sys.argv[1:4])
+        async with Engine.open(store, workers=1) as engine:
+            async def back_up(**options):
+                options = Options(backup_to=str(disk), **options)
+                request = Request(target=str(path), operations=(Operation.BACKUP,), options=options)
+                (job,) = await engine.submit([request])
+                return (await engine.wait([job.id]))[0].children[0]
+
+            for _ in range(2):
+                assert (await back_up()).is_complete
+            {"full": fill, "read-only": forbid_writing}[sys.argv[4]](disk)
+            before = sorted(disk.iterdir())
+            ended = [await back_up(keep=1), await back_up(keep=1, force=True)]
+            assert sorted(disk.iterdir()) == before, sorted(disk.iterdir())
+            print(*(child.status for child in ended), flush=True)
+
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not can_mount(), reason="no file system can be mounted here, not even with unshare")
+@pytest.mark.parametrize("state", ["full", "read-only"])
+def test_on_a_disk_that_takes_no_new_backup_none_is_removed(tmp_path: Path, path: Path, state: str) -> None:
+    disk = _directory(tmp_path / "disk")
+    program = "import asyncio, sys\nfrom pathlib import Path\n" + dedent(ON_A_DISK)
+    command = shlex.join([sys.executable, "-c", program, *map(str, (tmp_path / "jobs.db", path, disk)), state])
+    script = f"mount -t tmpfs -o size={SMALL} none {shlex.quote(str(disk))} && exec {command}"
+    done = subprocess.run(in_a_world_of_its_own(script), capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.stdout, done.returncode) == ("failed failed\n", 0), done.stderr
 
 
 async def test_the_same_request_is_one_job_and_another_number_another(engine: Engine, path: Path) -> None:
