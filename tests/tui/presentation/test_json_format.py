@@ -97,6 +97,7 @@ def test_limits_and_pins_are_told() -> None:
         "leave_out": [],
         "analysis_limit": None,
         "backup_to": None,
+        "keep": None,
         "confirmed": False,
         "server": {},
     }
