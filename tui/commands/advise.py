@@ -25,7 +25,7 @@ from tui.commands.settings import Settings
 from tui.commands.targets import named_targets
 from tui.presentation import json_format
 from tui.presentation.canonical_urls import canonical
-from tui.presentation.exit_codes import OK, error_code
+from tui.presentation.exit_codes import FAILED, OK
 from tui.presentation.text import plain
 
 _COLOUR: Final = {Level.NOW: "31", Level.SOON: "33", Level.UNKNOWN: "35", Level.NONE: "32"}
@@ -35,15 +35,17 @@ NOT_ALL: Final = "unknown: not everything was looked at; dbtend advise --thoroug
 
 
 def advise(args: argparse.Namespace, settings: Settings) -> int:
-    targets = named_targets(args, settings.config()).targets
+    found = named_targets(args, settings)
+    targets = found.targets
     ask_for_missing([entry.url for entry in targets])
     advice, errors = asyncio.run(_advice(targets, settings, None if args.thorough else inspector.BUDGET))
+    errors += [one.error for one in found.unlisted]
     if errors and not advice:
         raise errors[0]
     if args.json:
         form = {"advice": [json_format.advice(canonical(e.url), one) for e, found in advice for one in found]}
         output.document({**form, "errors": [json_format.error(one)["error"] for one in errors]} if errors else form)
-    else:
+    elif advice:
         terminal = sys.stdout.isatty()
         width = shutil.get_terminal_size().columns if terminal else None
         coloured = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
@@ -59,7 +61,7 @@ def advise(args: argparse.Namespace, settings: Settings) -> int:
             output.line(f"\n{NOT_ALL}")
     for error in errors:
         output.error(error, as_json=False)
-    return error_code(errors[0]) if errors else OK
+    return FAILED if errors else OK
 
 
 async def _advice(

@@ -22,7 +22,7 @@ from tui.presentation.job_times import limit_text
 
 
 def plan(args: argparse.Namespace, settings: Settings) -> int:
-    expansion = named_targets(args, settings.config())
+    expansion = named_targets(args, settings)
     wanted = requests(args, expansion.targets)
     ask_for_missing([request.target for request in wanted])
     chosen = to_run(wanted, expansion.targets, args, settings)

@@ -48,7 +48,7 @@ class Printing:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    expansion = named_targets(args, settings.config())
+    expansion = named_targets(args, settings)
     if args.strict and expansion.unlisted:
         raise expansion.unlisted[0].error
     wanted = requests(args, expansion.targets)

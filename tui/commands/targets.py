@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 from engine.config.model import Config, TargetEntry
 from engine.domain.errors import PasswordNeededError, UsageError
-from engine.domain.humanize import listed
+from engine.domain.humanize import counted, listed
 from engine.fleet.expansion import Expansion, LeftOut, expand
+from engine.fleet.filters import FleetFilter, fleet_filter, is_filter_word
+from engine.system.clock import now
 from tui.commands import output, passwords
+from tui.commands.settings import Settings
 from tui.presentation.text import plain, target_name
 
 GROUP: Final = "@"
@@ -64,11 +68,30 @@ def _unnamed(word: str, names: Collection[str]) -> TargetEntry:
     return TargetEntry(name=target_name(word), url=word)
 
 
-def named_targets(args: argparse.Namespace, config: Config) -> Expansion:
-    """The single targets that the words of a command stand for; see `expanded`."""
+def named_targets(args: argparse.Namespace, settings: Settings) -> Expansion:
+    """The single targets that the words of a command stand for; see `expanded`.
+
+    Words such as `level:now` restrict them by their survey, which is made where it is missing; without another word
+    they restrict the targets of the config file.
+    """
+    config = settings.config()
+    words = [word for word in args.words if not is_filter_word(word)]
+    meant = fleet_filter(filter(is_filter_word, args.words))
     if not args.words:
         raise UsageError(args.command, "no TARGET was given", f"such as: dbtend {args.command} sales.db")
-    return expanded(target_entries(args.words, config), args)
+    found = expanded(target_entries(words or [entry.name for entry in config.targets], config), args)
+    if len(words) == len(args.words):
+        return found
+    kept = asyncio.run(_kept(found.targets, meant, settings))
+    output.notice(f"{len(kept):,} of {counted(len(found.targets), 'target')} meant by the filter")
+    return replace(found, targets=kept, unlisted=())
+
+
+async def _kept(entries: Sequence[TargetEntry], meant: FleetFilter, settings: Settings) -> list[TargetEntry]:
+    async with settings.engine() as engine:
+        surveyed = [one async for one in engine.survey(entries)]
+    kept = {one.entry.url for one in surveyed if meant.matches(one.entry, one.survey, now())}
+    return [entry for entry in entries if entry.url in kept]
 
 
 def expanded(entries: Sequence[TargetEntry], args: argparse.Namespace) -> Expansion:

@@ -73,3 +73,22 @@ def test_all_databases_of_a_server(dbtend: CommandLine, database: Database, tena
     assert any(f"/{database.name}?" in url for url in urls)
     assert len(urls) > 1
     assert dbtend("plan", tenants / "t1.db", "--all-databases").code == 2
+
+
+def test_words_restrict_the_targets_by_their_survey(dbtend: CommandLine, tenants: Path) -> None:
+    with (tenants / "t2.db").open("ab") as file:
+        file.truncate(40_000_000)
+    assert targets_of(dbtend, tenants, "size:>20MB") == ["t2.db"]
+    assert targets_of(dbtend, tenants, "size:<20MB", "engine:sqlite") == ["t1.db", "t10.db"]
+    nothing = dbtend("run", tenants, "level:critical", "--json")
+    assert (nothing.code, nothing.json) == (0, {"jobs": []})
+    assert dbtend("advise", tenants, "level:critical").out == ""
+    assert dbtend("run", tenants, "level:urgent").code == 2
+    dbtend.configure(f'[targets.tenants]\nurl = "{tenants}"\n')
+    assert targets_of(dbtend, "size:>20MB") == ["t2.db"]
+
+
+def test_advice_on_several_tells_of_a_server_that_lists_nothing(dbtend: CommandLine, tenants: Path) -> None:
+    result = dbtend("advise", tenants / "t1.db", f"postgresql://nobody@/*?host={tenants}")
+    assert result.code == 1
+    assert "no server answers" in result.err
