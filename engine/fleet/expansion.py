@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from engine.config.model import TargetEntry
-from engine.domain.errors import DbtendError, TargetError, TargetUnavailableError, UsageError
+from engine.domain.errors import (
+    DbtendError,
+    ServerTimeoutError,
+    TargetError,
+    TargetUnavailableError,
+    UsageError,
+)
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, listed
 from engine.fleet.file_headers import find_sqlite
@@ -22,6 +28,8 @@ from engine.targets import database_named, databases_of, file_named, names_serve
 
 MANY: Final = 10_000
 """More targets than this need a confirmation."""
+LIST_WITHIN: Final = 5.0
+"""Seconds within which a server must list its databases: others wait for it."""
 _BESIDE: Final = ("-journal", "-wal", "-shm")
 
 
@@ -163,7 +171,13 @@ async def _candidates(entry: TargetEntry) -> tuple[list[_Candidate], list[Unlist
 async def _on_server(entry: TargetEntry) -> list[_Candidate]:
     """Raises UsageError, TargetError."""
     wanted = database_named(entry.url)
-    there = sorted(await databases_of(entry.url), key=lambda one: natural_order(one.name))
+    try:
+        async with asyncio.timeout(LIST_WITHIN):
+            listed_there = await databases_of(entry.url)
+    except TimeoutError:
+        why = f"did not list its databases within {LIST_WITHIN:g} s"
+        raise ServerTimeoutError(entry.url, why, "check the server, and the network") from None
+    there = sorted(listed_there, key=lambda one: natural_order(one.name))
     matching = [one for one in there if matches_any((one.name,), (wanted,))]
     if not matching:
         why = f"matches none of {counted(len(there), 'database')} that accept connections"

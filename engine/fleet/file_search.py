@@ -81,7 +81,8 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 def _entries(directory: str, search: Search) -> list[os.DirEntry[str]]:
     """The entries of a directory, sorted by name. Entries read before an error count."""
-    search.looked_in.append(directory)
+    if directory not in search.looked_in[-1:]:
+        search.looked_in.append(directory)
     entries: list[os.DirEntry[str]] = []
     try:
         with os.scandir(directory) as reading:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.config.model import TargetEntry
-from engine.domain.errors import ServerUnavailableError, TargetError, UsageError
+from engine.domain.errors import ServerTimeoutError, ServerUnavailableError, TargetError, UsageError
 from engine.fleet import expansion
 from engine.fleet.expansion import Expansion, LeftOut
 from tests.postgres_databases import Database
@@ -196,3 +197,11 @@ def test_a_database_without_the_right_to_connect_is_left_out_and_counted(
         assert any(f"/{database.name}?" in url for url in found.left_out[LeftOut.NO_RIGHT])
     finally:
         database("DROP ROLE guest")
+
+
+def test_a_server_that_never_answers_is_given_up(tenants: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expansion, "LIST_WITHIN", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        found = expanded(f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/*", tenants / "t1.db")
+    assert urls(found) == [str(tenants / "t1.db")]
+    assert isinstance(found.unlisted[0].error, ServerTimeoutError)
