@@ -105,7 +105,7 @@ class ConsoleContext:
         self.news: Signal[News] = Signal(app, "news")
         self.trouble: Signal[DbtendError] = Signal(app, "trouble")
         self.banner_changed: Signal[StatusBanner] = Signal(app, "banner")
-        self.surveyed: Signal[None] = Signal(app, "surveyed")
+        self.targets_changed: Signal[None] = Signal(app, "targets")
         self.feed = JobFeed(engine, self._publish_news, lambda error: self._publish_banner(), refresh=config.refresh)
         self.supervisor = WorkerSupervisor(
             engine,

@@ -56,7 +56,8 @@ async def test_many_that_are_silent_keep_no_file_waiting(database: Database, sal
             for number in range(10)
         ]
         async with open_console(Path("jobs.db"), *silent, entry(), clock=clock, settled=False) as console:
-            await console.pilot.press("1", "end")
+            await console.until(lambda: console.lines("#fleet"), settled=False)
+            await console.pilot.press("slash", *"sales", "enter", "enter")
 
             def says(text: str) -> bool:
                 return any(text in line for line in console.lines("#operations"))

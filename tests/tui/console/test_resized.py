@@ -8,6 +8,7 @@ import pytest
 
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_completed_job, entry, open_console
+from tui.console.context import FEW_TARGETS
 from tui.console.widgets.item_list import ItemList
 from tui.console.widgets.line_view import LineView
 
@@ -30,7 +31,7 @@ async def test_the_row_of_the_cursor_is_in_view_in_a_smaller_window(
 ) -> None:
     for _ in range(MANY):
         await add_completed_job(seeded.store, seeded.owner, clock)
-    targets = [entry(), *(entry(f"gone-{number}.db") for number in range(MANY))]
+    targets = [entry(), *(entry(f"gone-{number}.db") for number in range(FEW_TARGETS - 1))]
     async with open_console(seeded.path, *targets, clock=clock) as console:
         await console.press(key, *["down"] * down)
         assert cursor_is_in_view(console, selector)

@@ -134,7 +134,7 @@ class TargetInspector:
             self._model.set_error(number, error)
         else:
             if number in self._model.states:
-                there = {names.canonical(state.entry.url) for state in self._model.states.values()}
+                there = {names.canonical(s.entry.url) for n, s in self._model.states.items() if n != number}
                 new = [one for one in found.targets if names.canonical(one.url) not in there]
                 for one in new:
                     names.learn(one)

@@ -73,7 +73,7 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
 
     @on(events.Mount)
     def _begin(self) -> None:
-        self.context.surveyed.subscribe(self, lambda _: self.show_model())
+        self.context.targets_changed.subscribe(self, lambda _: self.show_model())
         self._surveys.begin()
         self.show_model()
         self.targets.stays_on_top = True

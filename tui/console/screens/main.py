@@ -79,9 +79,9 @@ class MainScreen(EntryScreen[None]):
         self._detail = DetailPane(context.clock, context.name_of, id="detail")
         self._job_detail = JobDetail(self, self._jobs, self._detail)
         self.inspector = TargetInspector(
-            self, self.model, changed=self._show_model, advised=self._advised, listed=self._listed
+            self, self.model, changed=self._targets_changed, advised=self._advised, listed=self._listed
         )
-        self.surveys = TargetSurveys(self, self.model, self._surveyed)
+        self.surveys = TargetSurveys(self, self.model, self._targets_changed)
         self._job_actions = JobActions(self, self._jobs, self._show_new_job)
         self._target_actions = TargetActions(
             self, self._targets, self._operations, self.inspector, self.surveys, changed=self._show_model
@@ -133,9 +133,10 @@ class MainScreen(EntryScreen[None]):
             self.inspector.inspect_if_new(self.model.current)
         self.surveys.survey(numbers)
 
-    def _surveyed(self) -> None:
+    def _targets_changed(self) -> None:
+        """Something was found out about targets: every screen that shows them is told."""
         self._show_model()
-        self.context.surveyed.publish(None)
+        self.context.targets_changed.publish(None)
 
     def chosen_on_fleet(self, choice: FleetChoice | None) -> None:
         """Show the target, or run the plans, that the user has chosen on the fleet screen."""
