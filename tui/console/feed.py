@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import suppress
 
-from engine import Change, ChangeKind, Engine, Lagged, ParentJob, Pause, Status, WorkerProcess
-from engine.domain.errors import DbtendError, StoreLostError
+from engine import Change, ChangeKind, Engine, HistoryFilter, Lagged, ParentJob, Pause, Status, WorkerProcess
+from engine.domain.batches import Batch
+from engine.domain.errors import DbtendError, JobNotFoundError, StoreLostError
 from engine.domain.frozen import frozen
 
 RECENT = 50
@@ -29,6 +30,8 @@ class News:
     parents: tuple[ParentJob, ...]
     changed: frozenset[int]
     """Parents whose status, or a child's, has changed; the others have only made progress."""
+    batches: tuple[Batch, ...] = ()
+    """Batches that are new, or whose parents have changed."""
 
 
 class JobFeed:
@@ -57,6 +60,8 @@ class JobFeed:
         self.refresh = refresh
         """Seconds between two reads of running jobs."""
         self._dirty: set[int] = set()
+        self._batches: set[int] = set()
+        """The batches that were published."""
         self._pause_is_known = False
         self._wake = asyncio.Event()
         self.open: dict[int, ParentJob] = {}
@@ -125,6 +130,9 @@ class JobFeed:
         # Jobs that were open at the last read may have ended, or been deleted.
         known = await self._engine.jobs(self.open.keys() - parents.keys())
         parents |= {parent.id: parent for parent in known}
+        for batch_id in {parent.batch for parent in parents.values() if parent.batch is not None}:
+            failed = HistoryFilter(batch=batch_id, status=Status.FAILED)
+            parents |= {parent.id: parent for parent in await self._engine.history(failed, limit=RECENT)}
         for gone in self.open.keys() - parents.keys():
             del self.open[gone]
         await self._tell(parents.values(), parents if changed is None else changed)
@@ -166,4 +174,15 @@ class JobFeed:
             self._pause_is_known = True
             self.pause = await self._engine.paused()
         self.trouble = None
-        self._publish(News(news, frozenset(changed)))
+        changed = frozenset(changed)
+        self._publish(News(news, changed, await self._batches_of(news, changed)))
+
+    async def _batches_of(self, parents: Iterable[ParentJob], changed: Collection[int]) -> tuple[Batch, ...]:
+        """The batches of these parents that are new, or whose parents changed, and were not deleted meanwhile."""
+        ids = {p.batch for p in parents if p.batch is not None and (p.id in changed or p.batch not in self._batches)}
+        self._batches |= ids
+        found = []
+        for batch_id in sorted(ids):
+            with suppress(JobNotFoundError):
+                found.append(await self._engine.batch(batch_id))
+        return tuple(found)

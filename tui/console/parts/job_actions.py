@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from engine import ChildJob, JobId, ParentJob, Status
+from engine.domain.batches import Batch, BatchId
 from engine.domain.errors import DbtendError
 from engine.domain.jobs import is_cancelling
 from engine.inspection import inspector
@@ -35,6 +36,10 @@ class JobSelection(Protocol):
         """A parent, and the job that is meant: itself or one of its children; None: no job is selected."""
 
     @property
+    def selected_batch(self) -> Batch | None:
+        """The batch that is selected instead of a job; None: no batch is."""
+
+    @property
     def marked_jobs(self) -> Jobs:
         """The marked jobs: with any, an action is for all of them."""
 
@@ -60,6 +65,9 @@ class JobActions:
             self._context.tell(retry_message(parent))
 
     def can(self, action_id: str) -> bool:
+        batch = None if self._selection.marked_jobs else self._selection.selected_batch
+        if batch is not None:
+            return action_id in {"cancel", "retry"} and batch.is_over == (action_id == "retry")
         selected = self._selection.selected_job
         parents = [parent for parent, _ in self._selection.marked_jobs or ([selected] if selected else [])]
         if action_id == "cancel":
@@ -73,6 +81,9 @@ class JobActions:
             return
         if self._selection.marked_jobs:
             self._cancel_all(self._selection.marked_jobs)
+            return
+        if self._selection.selected_batch is not None:
+            await self._cancel_batch(self._selection.selected_batch)
             return
         if self._selection.selected_job is None:
             self._screen.say("Nothing to cancel: put the cursor on a waiting or running job.", Role.WARNING)
@@ -101,6 +112,51 @@ class JobActions:
             cancel_consequences([(one, parent.target) for one in children], self._context.clock()),
             cancel,
         )
+
+    async def _cancel_batch(self, batch: Batch) -> None:
+        if batch.is_over:
+            self._screen.say(f"Nothing to cancel: {BatchId(batch.id)} has ended.", Role.WARNING)
+            return
+        try:
+            jobs = await self._context.engine.batch_jobs(batch.id)
+        except DbtendError as error:
+            self._screen.say_error(error)
+            return
+        still = [job for job in jobs if not job.status.is_final]
+
+        async def cancel() -> None:
+            await self._context.engine.cancel_batch(batch.id)
+
+        children = [(child, job.target) for job in still for child in open_children(job, JobId(job.id))]
+        self._ask(
+            f"Cancel {BatchId(batch.id)}: {counted(len(still), 'open job')} of {batch.total:,}?",
+            cancel_consequences(children, self._context.clock()),
+            cancel,
+        )
+
+    async def _retry_batch(self, batch: Batch) -> None:
+        """Run what did not complete again, or all of it if all completed."""
+        name = BatchId(batch.id)
+        if not batch.is_over:
+            self._screen.say(f"Nothing to retry: {name} has not ended.", Role.WARNING)
+            return
+        try:
+            jobs = await self._context.engine.batch_jobs(batch.id)
+        except DbtendError as error:
+            self._screen.say_error(error)
+            return
+        left = [job for job in jobs if not all(child.is_complete for child in job.children)]
+        again = left or jobs
+        needed = list(dict.fromkeys(why for job in again for why in _confirmation_of(job)))
+
+        async def retry() -> None:
+            self._context.supervisor.check_worker_can_connect(job.target for job in again)
+            made = await self._context.engine.retry_batch(batch.id, only_incomplete=bool(left), confirmed=bool(needed))
+            self._show(made[0])
+            self._context.supervisor.start_worker()
+
+        what = f"{counted(len(left), 'job')} of {name} that did not complete" if left else f"all of {name}"
+        self._ask_about(f"Run {what} again?", "They become a new batch.", retry, again, needed)
 
     def _cancel_all(self, marked: Jobs) -> None:
         jobs = [(parent, job) for parent, job in marked if open_children(parent, job)]
@@ -154,6 +210,9 @@ class JobActions:
             return
         if self._selection.marked_jobs:
             self._retry_all(self._selection.marked_jobs)
+            return
+        if self._selection.selected_batch is not None:
+            self._screen.run_worker(self._retry_batch(self._selection.selected_batch), group="retry", exclusive=True)
             return
         parent = self._selection.selected_job[0] if self._selection.selected_job else None
         if parent is None or not parent.status.is_final:

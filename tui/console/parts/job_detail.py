@@ -33,6 +33,11 @@ class JobDetail:
 
     def show(self, *, read_steps: bool = True) -> None:
         """Show the job under the cursor."""
+        batch = self._jobs.selected_batch
+        if batch is not None:
+            self._pane.put_batch(batch, self._jobs.jobs_of(batch))
+            self._screen.refresh_footer()
+            return
         parent = self._jobs.parent_job
         self._pane.put(parent, self._jobs.job)
         self._screen.refresh_footer()

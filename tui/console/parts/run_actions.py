@@ -120,7 +120,8 @@ class RunActions:
             urls = {request.target for request in requests}
             self._model.reset_choice([n for n, state in self._model.states.items() if state.entry.url in urls])
             self._model.unmark()
-            self._jobs.put(made)
+            batches = [await self._context.engine.batch(first.batch)] if first.batch is not None else []
+            self._jobs.put(made, batches)
             self._submitted(first)
             self._changed()
             supervisor.start_worker()

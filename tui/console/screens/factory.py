@@ -38,10 +38,10 @@ class ScreenFactory:
 
         return WorkersScreen(self._context)
 
-    def history(self, *, filtering: bool) -> Screen[None]:
+    def history(self, *, filtering: bool, words: str = "") -> Screen[None]:
         from tui.console.screens.history import HistoryScreen
 
-        return HistoryScreen(self._context, filtering=filtering)
+        return HistoryScreen(self._context, filtering=filtering, words=words)
 
     def fleet(self, model: TargetModel, inspector: TargetInspector, surveys: TargetSurveys) -> FleetScreen:
         from tui.console.screens.fleet import FleetScreen

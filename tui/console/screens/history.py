@@ -40,10 +40,14 @@ class HistoryScreen(EntryScreen[None]):
     PLACEHOLDER = "target: status: op: since: until: or error text"
     FOOTER = (*TYPING, "open", "filter", "mark", "cancel", "retry", "pin", "unpin", "back", "palette", "help")
 
-    def __init__(self, context: ConsoleContext, *, filtering: bool = False) -> None:
-        """`filtering`: open with the filter line."""
+    def __init__(self, context: ConsoleContext, *, filtering: bool = False, words: str = "") -> None:
+        """
+        Args:
+            filtering: open with the filter line.
+            words: the filter to begin with.
+        """
         super().__init__(context)
-        self._begins_filtering = filtering
+        self._begins_filtering, self._begins_with = filtering, words
         self._list = HistoryList(context.clock, context.name_of, id="history").titled("History")
         self._actions = JobActions(self, self._list, self._show_new_job)
         self.parts = (self._actions,)
@@ -61,7 +65,8 @@ class HistoryScreen(EntryScreen[None]):
 
     @on(events.Mount)
     async def _open(self) -> None:
-        self._start_search("", HistoryFilter())
+        if not (self._begins_with and self._filter_by(self._begins_with)):
+            self._start_search("", HistoryFilter())
         if self._begins_filtering:
             await self.action_filter()
 

@@ -9,6 +9,7 @@ from textual.binding import BindingType
 from textual.worker import Worker
 
 from engine import JobId, ParentJob, Status, Trend
+from engine.domain.batches import Batch
 from engine.domain.errors import DbtendError
 from tui.console.actions import bindings
 from tui.console.console_screen import steps_every
@@ -101,6 +102,10 @@ class JobScreen(PageScreen[None]):
     @property
     def selected_job(self) -> tuple[ParentJob, JobId] | None:
         return (self._whole, JobId(self._whole.id)) if self._whole is not None else None
+
+    @property
+    def selected_batch(self) -> Batch | None:
+        return None
 
     @property
     def marked_jobs(self) -> Jobs:

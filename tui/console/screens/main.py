@@ -203,11 +203,13 @@ class MainScreen(EntryScreen[None]):
         self.context.supervisor.replace_worker()
         self.inspector.check_presence_if_due()
         shown = self._jobs.parent_job
-        self._jobs.put(news.parents)
+        self._jobs.put(news.parents, news.batches)
         self._header.renew()
         self.refresh_footer()
         if shown is not None:
             self._job_detail.update(news, shown.id)
+        elif self._jobs.selected_batch is not None:
+            self._job_detail.show()
         ended = {parent.target for parent in news.parents if parent.id in news.changed and parent.status.is_final}
         stale = [n for n, state in self.model.states.items() if state.info and state.info.url in ended]
         if stale:
@@ -229,6 +231,10 @@ class MainScreen(EntryScreen[None]):
     @on(JobTree.Opened)
     def _open_job(self, message: JobTree.Opened) -> None:
         self.app.push_screen(self.context.screens.job(message.job))
+
+    @on(JobTree.BatchOpened)
+    def _open_batch(self, message: JobTree.BatchOpened) -> None:
+        self.app.push_screen(self.context.screens.history(filtering=False, words=f"batch:{message.batch}"))
 
     # Copy
 
@@ -298,6 +304,8 @@ class MainScreen(EntryScreen[None]):
     # Actions
 
     def can(self, action_id: str) -> bool:
+        if action_id in {"open", "fold"} and self._jobs.selected_batch is not None:
+            return self.focused is self._jobs
         if action_id in {"open", "mark", "fold"}:
             return self._jobs.selected_job is not None and self.focused is self._jobs
         if action_id in {"search", "filter-targets"}:

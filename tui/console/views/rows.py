@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from typing import Final
 
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
+from engine.domain.batches import Batch
 from engine.domain.frozen import frozen
 from engine.domain.jobs import is_cancelling
 from engine.domain.steps import FINISHING, UNINTERRUPTIBLE_PHASES, WAITING, WaitsFor, object_name
@@ -38,6 +40,7 @@ AT_WIDTH = 14
 """Cells of `  writing back`."""
 LEFT_WIDTH = 11
 """Cells of `23h59m left`."""
+NO_BATCHES: Final[Mapping[int, Batch]] = {}
 
 
 @frozen
@@ -80,15 +83,20 @@ def _with_mark(row: Line) -> Line:
     return marked(row, NUMBER_WIDTH - 1 if is_child else 1)
 
 
-def summary(parents: Iterable[ParentJob], width: int) -> str:
-    """Jobs by status: `2 running, 1 failed, 12 completed`; cut from the right to fit."""
-    seen = Counter(format_status(parent)[0] for parent in parents)
+def summary(parents: Iterable[ParentJob], width: int, batches: Mapping[int, Batch] = NO_BATCHES) -> str:
+    """Jobs by status: `2 running, 1 failed, 12 completed`; what does not fit is left out, the failed ones last.
+
+    `batches`: by id; all of their jobs count, also those that are not among `parents`.
+    """
+    seen = Counter(format_status(parent)[0] for parent in parents if parent.batch not in batches)
+    for batch in batches.values():
+        seen.update(batch.counts)
     order = (Status.RUNNING, Status.PENDING, Status.FAILED, Status.CANCELLED, Status.SKIPPED, Status.COMPLETED)
     words = {Status.PENDING: "waiting"}
-    counts = [f"{seen[status]} {words.get(status, status.value)}" for status in order if seen[status]]
-    while counts and len(", ".join(counts)) > width:
-        counts.pop()
-    return ", ".join(counts)
+    counts = {status: f"{seen[status]:,} {words.get(status, status.value)}" for status in order if seen[status]}
+    while len(", ".join(counts.values())) > width and counts:
+        del counts[next((status for status in reversed(counts) if status is not Status.FAILED), Status.FAILED)]
+    return ", ".join(counts.values())
 
 
 def children_to_show(parent: ParentJob) -> tuple[ChildJob, ...]:

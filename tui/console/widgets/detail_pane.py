@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from textual import events
 
 from engine import ChildJob, JobId, ParentJob
+from engine.domain.batches import Batch
+from tui.console.views.batch_rows import batch_detail
 from tui.console.views.detail import detail_lines
 from tui.console.widgets.page import Page
 
@@ -23,6 +25,7 @@ class DetailPane(Page):
         self._name_of = name_of
         self._job: JobId | None = None
         self._whole: ParentJob | None = None
+        self._batch: tuple[Batch, Sequence[ParentJob]] | None = None
 
     @property
     def job(self) -> tuple[ParentJob, JobId] | None:
@@ -35,13 +38,23 @@ class DetailPane(Page):
             parent = with_known_steps(parent, self._whole)
         if job != self._job:
             self.start_at(0)
-        self._whole, self._job = parent, job
+        self._whole, self._job, self._batch = parent, job, None
+        self._lay_out()
+
+    def put_batch(self, batch: Batch, jobs: Sequence[ParentJob]) -> None:
+        """Show a batch, with the jobs of it that are known."""
+        if self._batch is None or self._batch[0].id != batch.id:
+            self.start_at(0)
+        self._whole, self._job, self._batch = None, None, (batch, jobs)
         self._lay_out()
 
     def on_resize(self, event: events.Resize) -> None:
         self._lay_out()
 
     def _lay_out(self) -> None:
+        if self._batch is not None:
+            self.show(batch_detail(*self._batch, self._name_of, self.columns))
+            return
         if self._whole is None or self._job is None:
             self.show([])
             return

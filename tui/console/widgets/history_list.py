@@ -14,6 +14,7 @@ from textual.cache import LRUCache
 from textual.message import Message
 
 from engine import JobId, ParentJob
+from engine.domain.batches import Batch
 from tui.console.actions import bindings
 from tui.console.views.history import columns, history_row, placeholder_row
 from tui.console.views.line import Line, marked, named
@@ -173,6 +174,11 @@ class HistoryList(LineView):
         """The job under the cursor; None where it has not been read yet."""
         parent = self.parent_job
         return (parent, JobId(parent.id)) if parent is not None else None
+
+    @property
+    def selected_batch(self) -> Batch | None:
+        """The batch under the cursor."""
+        return None
 
     @property
     def marked_jobs(self) -> list[tuple[ParentJob, JobId]]:

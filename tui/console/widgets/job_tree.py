@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from textual import events
 from textual.message import Message
 
 from engine import JobId, ParentJob, Status
+from engine.domain.batches import Batch, BatchId
 from tui.console.actions import bindings
 from tui.console.feed import RECENT
+from tui.console.views.batch_rows import BatchRestKey, batch_row, jobs_to_show, rest_row
 from tui.console.views.hints import no_jobs
-from tui.console.views.line import Line
+from tui.console.views.line import Line, Role, Span
 from tui.console.views.rows import FoldedKey, summary, tree_rows
 from tui.console.widgets.item_list import ItemList
 
+_INDENT: Final[Span] = ("  ", Role.TEXT)
 KEPT = RECENT
 """Parents that are kept, at most, beside open and marked ones and the one under the cursor."""
 
@@ -34,6 +38,12 @@ class JobTree(ItemList):
         """The user opens a job."""
 
         job: JobId
+
+    @dataclass
+    class BatchOpened(Message):
+        """The user wants to see all jobs of a batch."""
+
+        batch: BatchId
 
     def __init__(
         self,
@@ -59,6 +69,10 @@ class JobTree(ItemList):
         self._auto_unfolded: set[int] = set()
         self._showing_all: set[int] = set()
         self._rows: dict[int, list[Line]] = {}
+        self._batches: dict[int, Batch] = {}
+        self._members: dict[int, set[int]] = {}
+        """The parents of each batch that are known here."""
+        self._batch_expanded: dict[int, bool] = {}
         self._loaded = False
         self.marks: frozenset[JobId] = frozenset()
         """The marked jobs."""
@@ -79,11 +93,26 @@ class JobTree(ItemList):
         parent, job = self.parent_job, self.job
         return (parent, job) if parent is not None and job is not None else None
 
-    def put(self, parents: Iterable[ParentJob]) -> None:
-        """Update these parents, and drop the oldest ended ones."""
+    @property
+    def selected_batch(self) -> Batch | None:
+        """The batch under the cursor."""
+        key = self.key
+        number = key.batch_id if isinstance(key, BatchRestKey) else key.number if isinstance(key, BatchId) else None
+        return self._batches.get(number) if number is not None else None
+
+    def jobs_of(self, batch: Batch) -> list[ParentJob]:
+        """The jobs of a batch that are known here: all that run or failed."""
+        return [self._parents[parent_id] for parent_id in self._members.get(batch.id, ())]
+
+    def put(self, parents: Iterable[ParentJob], batches: Iterable[Batch] = ()) -> None:
+        """Update these parents and batches, and drop the oldest ended parents."""
         news = list(parents)
-        started = [parent.id for parent in news if parent.status is Status.RUNNING and not self._runs(parent.id)]
+        started = [p.id for p in news if p.status is Status.RUNNING and p.batch is None and not self._runs(p.id)]
         self._parents |= {parent.id: parent for parent in news}
+        self._batches |= {batch.id: batch for batch in batches}
+        for parent in news:
+            if parent.batch is not None:
+                self._members.setdefault(parent.batch, set()).add(parent.id)
         for parent_id in started:
             self.unfold(parent_id)
         if started:
@@ -105,7 +134,8 @@ class JobTree(ItemList):
 
     def unfold(self, parent_id: int) -> None:
         """Show the children of a parent, unless the user has folded it."""
-        if parent_id not in self._expanded:
+        parent = self._parents.get(parent_id)
+        if parent_id not in self._expanded and (parent is None or parent.batch is None):
             self._expanded[parent_id] = True
             self._auto_unfolded.add(parent_id)
 
@@ -121,14 +151,33 @@ class JobTree(ItemList):
         """Bounds the memory of a console that is open for weeks."""
         in_use = {job.parent for job in (*self.marks, self.job) if job is not None}
         for parent_id in sorted(self._parents, reverse=True)[KEPT:]:
-            if self._parents[parent_id].status.is_final and parent_id not in in_use:
+            parent = self._parents[parent_id]
+            if parent.status.is_final and parent_id not in in_use and not self._is_failure_of_shown_batch(parent):
                 del self._parents[parent_id], self._rows[parent_id]
+                self._forget_member(parent)
                 self._expanded.pop(parent_id, None)
                 self._auto_unfolded.discard(parent_id)
                 self._showing_all.discard(parent_id)
 
+    def _is_failure_of_shown_batch(self, parent: ParentJob) -> bool:
+        newest = max(self._members.get(parent.batch, ()), default=0) if parent.batch is not None else 0
+        return parent.status is Status.FAILED and newest > parent.id
+
+    def _forget_member(self, parent: ParentJob) -> None:
+        if parent.batch is None:
+            return
+        members = self._members[parent.batch]
+        members.discard(parent.id)
+        if not members:
+            del self._members[parent.batch]
+            self._batches.pop(parent.batch, None)
+            self._batch_expanded.pop(parent.batch, None)
+
     def go_to_parent(self, parent_id: int) -> None:
-        """Move the cursor to a parent, if it is shown."""
+        """Move the cursor to a parent, if it is shown, or to its batch."""
+        parent = self._parents.get(parent_id)
+        if parent is not None and parent.batch in self._batches:
+            self.go_to(BatchId(parent.batch))
         self.go_to(JobId(parent_id))
 
     def _make_rows(self, parent: ParentJob) -> None:
@@ -138,16 +187,40 @@ class JobTree(ItemList):
             expanded=self._expanded.get(parent.id, False),
             show_all=parent.id in self._showing_all,
             now=self._clock(),
-            width=self.columns,
+            width=self.columns - (0 if parent.batch is None else len(_INDENT[0])),
             marks=self.marks,
         )
 
     def _show_rows(self) -> None:
-        rows = [row for parent_id in sorted(self._rows, reverse=True) for row in self._rows[parent_id]]
+        rows: list[Line] = []
+        shown_batches = set()
+        for parent_id in sorted(self._rows, reverse=True):
+            batch_id = self._parents[parent_id].batch
+            batch = self._batches.get(batch_id) if batch_id is not None else None
+            if batch is None:
+                rows += self._rows[parent_id]
+            elif batch.id not in shown_batches:
+                shown_batches.add(batch.id)
+                rows += self._rows_of_batch(batch)
         hint = no_jobs(self.columns, read_only=self._read_only, has_target=self._has_target) if self._loaded else []
         self.show(rows or hint)
         marks = f"{len(self.marks)} marked, " if self.marks else ""
-        self.subtitled((marks + summary(self._parents.values(), self.subtitle_room - len(marks))).removesuffix(", "))
+        counts = summary(self._parents.values(), self.subtitle_room - len(marks), self._batches)
+        self.subtitled((marks + counts).removesuffix(", "))
+
+    def _rows_of_batch(self, batch: Batch) -> list[Line]:
+        known, expanded = self.jobs_of(batch), self._is_expanded(batch)
+        rows = [batch_row(batch, known, expanded=expanded, width=self.columns)]
+        if not expanded:
+            return rows
+        shown = jobs_to_show(batch, known)
+        rows += [Line((_INDENT, *row.spans), row.key) for parent in shown for row in self._rows[parent.id]]
+        rest = rest_row(batch, shown, self.columns)
+        return [*rows, rest] if rest is not None else rows
+
+    def _is_expanded(self, batch: Batch) -> bool:
+        """As the user has chosen, or else while it is going on."""
+        return self._batch_expanded.get(batch.id, not batch.is_over)
 
     @property
     def marked_jobs(self) -> list[tuple[ParentJob, JobId]]:
@@ -178,13 +251,21 @@ class JobTree(ItemList):
         self.post_message(self.CursorMoved(self))
 
     def action_open(self) -> None:
-        if isinstance(self.key, FoldedKey):
+        if isinstance(self.key, FoldedKey | BatchId):
             self.action_fold()
+        elif isinstance(self.key, BatchRestKey):
+            self.post_message(self.BatchOpened(BatchId(self.key.batch_id)))
         elif self.job is not None:
             self.post_message(self.Opened(self.job))
 
     def action_fold(self, fold: bool | None = None) -> None:
-        """Fold or unfold the parent of the job under the cursor; None: toggle."""
+        """Fold or unfold the batch, or the parent of the job, under the cursor; None: toggle."""
+        batch = self.selected_batch
+        if batch is not None:
+            self._batch_expanded[batch.id] = not self._is_expanded(batch) if fold is None else not fold
+            self.go_to(BatchId(batch.id))
+            self._show_rows()
+            return
         if self.parent_job is None:
             return
         parent_id = self.parent_job.id

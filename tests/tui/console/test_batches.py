@@ -1,0 +1,142 @@
+"""A batch is one row in the job tree, with counts that name every failure; it unfolds, and is cancelled and retried."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from textual.app import App
+
+from engine import Engine, Operation, ParentJob, Request, Status
+from engine.domain.batches import Batch, BatchOptions
+from tests.tui.console.harness import Clock, entry, open_console
+from tui.console.views.batch_rows import batch_row
+from tui.console.views.rows import summary
+
+STORE = Path("jobs.db")
+both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+
+
+def tenants(number: int) -> list[Request]:
+    """Requests for so many databases; the last but one is no database, and the last is not there."""
+    for n in range(1, number + 1):
+        path = Path(f"t{n}.db")
+        if n == number - 1:
+            path.write_bytes(b"SQLite format 3\0" + b"\xff" * 9000)
+        elif n < number:
+            with closing(sqlite3.connect(path, isolation_level=None)) as db:
+                db.execute("CREATE TABLE a(b)")
+    return [Request(target=f"t{n}.db", operations=(Operation.ANALYZE,)) for n in range(1, number + 1)]
+
+
+async def run_batch(clock: Clock, number: int = 12) -> Sequence[ParentJob]:
+    async with Engine.open(STORE, workers=2, clock=clock) as engine:
+        made = await engine.submit(tenants(number))
+        clock.forward(5)
+        return await engine.wait([job.id for job in made])
+
+
+async def test_a_batch_is_one_row_that_names_what_failed(sales: Path, clock: Clock) -> None:
+    await run_batch(clock)
+    async with open_console(STORE, entry(), clock=clock, size=(120, 40)) as console:
+        await console.until(lambda: console.lines()[0].startswith("► b1  12 targets  10 completed"))
+        assert len(console.lines()) == 1
+        assert sum(map(int, [part.split()[0] for part in console.lines()[0].split("targets")[1].split(",")])) == 12
+        await console.press("3")
+        assert "2 failed" in str(console.app.screen.query_one("#jobs").border_subtitle)
+        detail = "\n".join(console.lines("#detail"))
+        assert "t11.db" in detail
+        assert "t12.db" in detail
+        assert "there is no such file" in detail
+
+
+async def test_a_batch_unfolds_to_what_failed_and_a_line_for_the_rest(sales: Path, clock: Clock) -> None:
+    await run_batch(clock)
+    async with open_console(STORE, entry(), clock=clock, size=(120, 40)) as console:
+        await console.until(lambda: console.lines()[0].startswith("► b1"))
+        await console.press("3", "l")
+        rows = console.lines()
+        assert rows[0].startswith("▼ b1  12 targets")
+        assert [row.split()[2] for row in rows[1:3]] == ["t11.db", "t12.db"]
+        assert rows[3].strip() == "10 more: 10 completed"
+        await console.press("G", "enter")
+        assert console.screen_name == "HistoryScreen"
+        assert len(console.lines("#history")) == 12
+        await console.press("escape", "escape", "h")
+        assert console.screen_name == "HistoryScreen"
+        await console.press("escape", "3", "g", "left")
+        assert len(console.lines()) == 1
+
+
+async def test_a_small_batch_shows_all_its_jobs(sales: Path, clock: Clock) -> None:
+    await run_batch(clock, 4)
+    async with open_console(STORE, entry(), clock=clock) as console:
+        await console.until(lambda: console.lines()[0].startswith("► b1"))
+        await console.press("3", "enter")
+        assert [row.split()[2] for row in console.lines()[1:]] == ["t1.db", "t2.db", "t3.db", "t4.db"]
+        await console.press("down", "enter")
+        assert console.screen_name == "JobScreen"
+
+
+async def test_a_batch_is_cancelled_as_one(sales: Path, clock: Clock) -> None:
+    async with Engine.open(STORE, clock=clock) as engine:
+        await engine.submit(tenants(12))
+    async with open_console(STORE, entry(), clock=clock) as console:
+        while console.screen_name == "ConfirmScreen":
+            await console.press("n")
+        await console.until(lambda: console.lines()[0].startswith("▼ b1"))
+        await console.press("3", "c")
+        assert console.lines("#text")[0].startswith("Cancel b1: 10 open jobs of 12?")
+        await console.press("y")
+        await console.until(lambda: "10 cancelled" in console.lines()[0])
+        assert (await console.engine.batch(1)).is_over
+
+
+async def test_what_did_not_complete_is_retried_as_a_new_batch(sales: Path, clock: Clock) -> None:
+    await run_batch(clock)
+    Path("t11.db").unlink()
+    for name in ("t11.db", "t12.db"):
+        with closing(sqlite3.connect(name, isolation_level=None)) as db:
+            db.execute("CREATE TABLE a(b)")
+    async with open_console(STORE, entry(), clock=clock, workers=2) as console:
+        await console.until(lambda: console.lines()[0].startswith("► b1"))
+        await console.press("3", "t")
+        assert " ".join(console.lines("#text")).startswith("Run 2 jobs of b1 that did not complete again?")
+        await console.press("y")
+        await console.until(lambda: any("b2  2 targets  2 completed" in row for row in console.lines()))
+        assert (await console.engine.batch(2)).retry_of == 1
+
+
+async def test_other_jobs_stand_beside_batches_in_order(sales: Path, clock: Clock) -> None:
+    await run_batch(clock)
+    async with Engine.open(STORE, workers=1, clock=clock) as engine:
+        (job,) = await engine.submit([Request(target="sales.db", operations=(Operation.ANALYZE,))])
+        await engine.wait([job.id])
+    async with open_console(STORE, entry(), clock=clock) as console:
+        await console.until(lambda: any(row.startswith("► b1") for row in console.lines()))
+        assert [row.split()[1] for row in console.lines()] == ["#13", "b1"]
+
+
+@pytest.mark.parametrize("width", range(24, 120, 3))
+def test_no_width_hides_that_something_failed(width: int) -> None:
+    counts = {Status.COMPLETED: 298, Status.FAILED: 2, Status.RUNNING: 12, Status.PENDING: 1000}
+    batch = Batch(id=17, options=BatchOptions(), created_at=0, counts=counts)
+    row = batch_row(batch, [], expanded=False, width=width)
+    assert len(row.text) == width
+    if width >= 33:
+        assert "2 failed" in row.text
+    assert "2 failed" in summary([], max(width, 8), {17: batch})
+
+
+@both_sizes
+async def test_batch(
+    size: tuple[int, int], sales: Path, clock: Clock, looks_right: Callable[[App[None]], bool]
+) -> None:
+    await run_batch(clock)
+    async with open_console(STORE, entry(), clock=clock, size=size) as console:
+        await console.until(lambda: console.lines()[0].startswith("► b1"))
+        await console.press("3", "l")
+        assert looks_right(console.app)

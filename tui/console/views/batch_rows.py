@@ -1,0 +1,118 @@
+"""A batch in the job tree and in the history: one row with counts, and what is said of it beside."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final
+
+from rich.cells import cell_len
+
+from engine import ParentJob, Status
+from engine.domain.batches import Batch, BatchId
+from engine.domain.frozen import frozen
+from tui.console.views.line import Line, Role, Span, both_ends, fit, line, named, wrapped
+from tui.presentation.batch_summary import TROUBLE, Outcome, outcome_of
+from tui.presentation.effect_summary import first_error
+from tui.presentation.text import counted, local_time, plain
+
+SHOWN: Final = 8
+"""The jobs of a larger batch are shown only if they run or failed."""
+_NAMED: Final = 20
+"""Failed jobs that the detail names, at most."""
+_OUTCOMES: Final = {
+    Status.COMPLETED: Outcome.COMPLETED,
+    Status.FAILED: Outcome.FAILED,
+    Status.CANCELLED: Outcome.CANCELLED,
+    Status.SKIPPED: Outcome.SKIPPED,
+    Status.RUNNING: Outcome.RUNNING,
+    Status.PENDING: Outcome.PENDING,
+}
+_ROLES: Final = {Outcome.UNREACHABLE: Role.FAILED, Outcome.PARTIAL: Role.COMPLETED}
+_WORDS: Final = {Outcome.PENDING: "waiting"}
+
+
+@frozen
+class BatchRestKey:
+    """The key of the line that counts the jobs of a batch that are not shown."""
+
+    batch_id: int
+
+
+def outcomes(batch: Batch, known: Iterable[ParentJob]) -> Mapping[Outcome, int]:
+    """How many of its jobs have each outcome. `known`: jobs of it: which of the failed ones were unreachable."""
+    found = Counter({_OUTCOMES[status]: count for status, count in batch.counts.items()})
+    unreachable = sum(outcome_of(job) is Outcome.UNREACHABLE for job in known)
+    unreachable = min(unreachable, found[Outcome.FAILED])
+    found[Outcome.FAILED] -= unreachable
+    found[Outcome.UNREACHABLE] = unreachable
+    return {outcome: found[outcome] for outcome in Outcome if found[outcome]}
+
+
+def batch_row(batch: Batch, known: Iterable[ParentJob], *, expanded: bool | None, width: int) -> Line:
+    """`► b17  300 targets  298 completed, 1 failed, 1 unreachable`; what failed first if not all fits.
+
+    `expanded`: None: it cannot be unfolded here.
+    """
+    marker = "" if expanded is None else "▼ " if expanded else "► "
+    head: list[Span] = [
+        (f"{marker}{BatchId(batch.id)}", Role.DIM),
+        (f"  {counted(batch.total, 'target')}  ", Role.STRONG),
+    ]
+    room = width - sum(cell_len(text) for text, _ in head)
+    found = outcomes(batch, known)
+    whole = _counts(found)
+    if sum(cell_len(text) for text, _ in whole) > room:
+        whole = _counts({o: found[o] for o in sorted(found, key=lambda outcome: outcome not in TROUBLE)})
+    return Line(both_ends((*head, *whole), (), width).spans, BatchId(batch.id))
+
+
+def _counts(found: Mapping[Outcome, int]) -> list[Span]:
+    spans: list[Span] = []
+    for outcome, number in found.items():
+        role = _ROLES.get(outcome) or Role(outcome.value)
+        spans += [(", ", Role.DIM)] if spans else []
+        spans.append((f"{number:,} {_WORDS.get(outcome, outcome.value)}", role))
+    return spans
+
+
+def jobs_to_show(batch: Batch, known: Collection[ParentJob]) -> list[ParentJob]:
+    """All jobs of a small batch, in order; of a large one the running and then the failed ones."""
+    ordered = sorted(known, key=lambda job: job.id)
+    if batch.total <= SHOWN and len(ordered) == batch.total:
+        return ordered
+    running = [job for job in ordered if job.status is Status.RUNNING]
+    return [*running, *(job for job in ordered if job.status is Status.FAILED)]
+
+
+def rest_row(batch: Batch, shown: Sequence[ParentJob], width: int) -> Line | None:
+    """`     290 more: 288 completed, 2 waiting`; None: all are shown."""
+    left = Counter({_OUTCOMES[status]: count for status, count in batch.counts.items()})
+    left.subtract(_OUTCOMES[job.status] for job in shown)
+    more = sum(left.values())
+    if more <= 0:
+        return None
+    parts = ", ".join(f"{left[o]:,} {_WORDS.get(o, o.value)}" for o in Outcome if left[o] > 0)
+    return Line(((fit(f"      {more:,} more: {parts}", width), Role.DIM),), BatchRestKey(batch.id))
+
+
+def batch_detail(batch: Batch, known: Collection[ParentJob], name_of: Callable[[str], str], width: int) -> list[Line]:
+    """What became of a batch: when, its rules, the counts, and why each job of it failed."""
+    lines = [batch_row(batch, known, expanded=None, width=width)]
+    facts = [f"submitted {local_time(batch.created_at)}"]
+    facts += [f"repeats {BatchId(batch.retry_of)}"] if batch.retry_of is not None else []
+    options = batch.options
+    facts += [f"stops after {counted(options.max_failures, 'failure')}"] if options.max_failures is not None else []
+    facts += [f"{counted(options.canary, 'canary target')} first"] if options.canary is not None else []
+    facts += [f"at most {options.max_per_host} on one server"] if options.max_per_host is not None else []
+    lines += [*wrapped(", ".join(facts), width, Role.DIM), line()]
+    failed = [job for job in sorted(known, key=lambda job: job.id) if job.status is Status.FAILED]
+    for job in failed[:_NAMED]:
+        lines.append(line((f"#{job.id} ", Role.DIM), *named(name_of(job.target)), f"  {outcome_of(job)}"))
+        lines += wrapped(plain(first_error(job)), width, Role.FAILED, indent=2)
+    more = batch.counts.get(Status.FAILED, 0) - min(len(failed), _NAMED)
+    if more > 0:
+        lines += wrapped(
+            f"and {more:,} more that failed: enter below the row of the batch lists them", width, Role.FAILED
+        )
+    return lines
