@@ -11,7 +11,7 @@ class RecordedBackup:
     """A backup that a job completed, as it was then."""
 
     path: str
-    size: int
+    size: int | None
     """Bytes."""
     identity: str
     """Identifies the file, unless it was written since; "" if it was not recorded."""

@@ -35,7 +35,7 @@ T = TypeVar("T")
 StepDurations = Callable[[str, str, Speed], Awaitable[Mapping[str, float]]]
 BeforeOpening = Callable[[str], Awaitable[None]]
 HistoryLookup = Callable[[str], Awaitable[TargetHistory]]
-_NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX, Operation.BACKUP})
+_NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX})
 
 
 class JobWorker(Protocol):
@@ -125,8 +125,9 @@ class DatabaseMaintenanceWorker:
                     reporter.log(LogLevel.WARNING, line)
                 try:
                     writes = target.operations[operation].writes
-                    past = await self._past(claim.target, options) if writes or operation in _NEEDS_HISTORY else None
-                    goes_by = past if operation in _NEEDS_HISTORY else None
+                    needs_history = operation in _NEEDS_HISTORY or options.keep is not None
+                    past = await self._past(claim.target, options) if writes or needs_history else None
+                    goes_by = past if needs_history else None
                     planned = await _unless_cancelled(cancel, session.plan(operation, options, goes_by))
                     before = await _unless_cancelled(cancel, planned.facts())
                 except ServerUnavailableError:

@@ -235,9 +235,10 @@ def decode_backup(row: Row) -> RecordedBackup:
     text, warnings, started_at, finished_at = row
     effect = checked_facts(json.loads(text))
     checked({"warnings": warnings, "started_at": started_at, "at": finished_at})
+    written = effect.get("backup_size")
     return RecordedBackup(
         path=effect["backup"],
-        size=int(effect["backup_size"]),
+        size=written if isinstance(written, int) else None,
         identity=str(effect.get("backup_file", "")),
         source=str(effect.get("backup_source", "")),
         # Old versions told of a copy that was not found sound by a warning alone.

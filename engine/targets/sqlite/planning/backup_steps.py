@@ -84,7 +84,7 @@ def removal_step(summary: Summary, series: BackupSeries, old: OldBackups, keep: 
         return None
     paths = [str(Path(series.directory, name_of(backup))) for backup in removed]
     others = f"; {counted(old.unknown, 'file')} with such a name not in its history" if old.unknown else ""
-    freed = size(sum(backup.size for backup in removed))
+    freed = size(sum(backup.size or 0 for backup in removed))
     reason = f"keeps the new backup and {keep - 1} of {len(old.fitting)} older ones, frees {freed}{others}"
     return replace(
         step_of(Operation.BACKUP, summary, Method.REMOVE_BACKUPS, shlex.join(["rm", "--", *paths]), reason),

@@ -284,8 +284,8 @@ async def _removal(
         hint = "give a directory, or leave out --keep"
         return [], (f"{none_removed}: --backup-to names a file, and only names that dbtend chooses count ({hint})",)
     if past is None or past.maintained_files is None:
-        what = "job history" if past is None else "config file"
-        return [], (f"{none_removed}: the {what} cannot be read",)
+        why = "there is no job history to go by" if past is None else "the config file cannot be read"
+        return [], (f"{none_removed}: {why}",)
     directory = str(Path(destination).parent)
     series = BackupSeries(database=reader.path, source=reader.opened.number, directory=directory, recorded=past.backups)
     try:

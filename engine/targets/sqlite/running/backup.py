@@ -122,7 +122,7 @@ async def remove_old(work: Work) -> StepResult:
     names = [old_backups.name_of(backup) for backup in done.removed]
     return StepResult(
         status=Status.COMPLETED if done.is_whole else Status.CANCELLED,
-        effect={"backups_removed": names, "backups_removed_bytes": sum(backup.size for backup in done.removed)},
+        effect={"backups_removed": names, "backups_removed_bytes": sum(backup.size or 0 for backup in done.removed)},
         warnings=old_backups.describe_staying(done.staying),
         left="" if done.is_whole else f"{len(names)} of {step.object} removed",
     )

@@ -35,9 +35,10 @@ class Stays(StrEnum):
     OTHER_SOURCE = "it is a copy of another file that was at the path of the database"
     NO_FILE = "it is not a regular file"
     CHANGED = "it changed since dbtend made it"
-    JOURNAL = "a journal or log beside it is in use, or not its own"
+    JOURNAL = "a journal or log beside it holds data, or is not its own"
     TARGET = "it is a target of the config file or of an open job"
     OPEN = "a process has it open"
+    UNSEEN = "this system does not say whether a process has it open"
     NEEDED = "fewer newer backups are there than when this was planned"
 
 
@@ -300,9 +301,10 @@ def _removed(directory: int, series: BackupSeries, backup: RecordedBackup) -> st
             status = os.fstat(file)
             if reason := _misfit(status, backup, series.source, ()):
                 return reason
-            is_open = is_open_elsewhere(file)
-            if is_locked(f"{series.directory}/{name}") if is_open is None else is_open:
-                return Stays.OPEN
+            if (is_open := is_open_elsewhere(file)) is None:
+                is_open = is_locked(f"{series.directory}/{name}")
+            if is_open is not False:
+                return Stays.UNSEEN if is_open is None else Stays.OPEN
             beside = _beside(directory, name, status)
             if beside is None:
                 return Stays.JOURNAL

@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -191,9 +192,9 @@ CHANGES: list[tuple[Callable[[Path], None], str]] = [
     (_becomes_a_link, "it is not a regular file"),
     (_becomes_a_directory, "it is not a regular file"),
     (_becomes_a_pipe, "it is not a regular file"),
-    (_gets_a_hot_journal, "a journal or log beside it is in use, or not its own"),
-    (_gets_a_log, "a journal or log beside it is in use, or not its own"),
-    (_gets_a_linked_journal, "a journal or log beside it is in use, or not its own"),
+    (_gets_a_hot_journal, "a journal or log beside it holds data, or is not its own"),
+    (_gets_a_log, "a journal or log beside it holds data, or is not its own"),
+    (_gets_a_linked_journal, "a journal or log beside it holds data, or is not its own"),
 ]
 
 
@@ -323,6 +324,28 @@ async def test_a_journal_that_is_over_goes_with_its_backup(engine: Engine, path:
     Path(f"{first}-journal").write_bytes(bytes(512))
     child = await back_up(engine, path, keep=1)
     assert backups_in(path.parent) == {backup_of(child)}
+
+
+async def test_the_empty_log_and_the_index_of_a_reader_that_was_killed_go_too(engine: Engine, tmp_path: Path) -> None:
+    path = make_database(tmp_path / "wal.db", rows=20, journal_mode="wal")
+    (first,) = await made(engine, path, 1)
+    with another_process(first, "SELECT count(*) FROM item") as pid:
+        os.kill(pid, signal.SIGKILL)
+    assert {file.name for file in backups_in(tmp_path)} == {first.name, f"{first.name}-wal", f"{first.name}-shm"}
+    child = await back_up(engine, path, keep=1)
+    assert child.warnings == ()
+    assert backups_in(tmp_path) == {backup_of(child)}
+
+
+async def test_the_log_of_a_writer_that_was_killed_stays_with_the_backup(engine: Engine, tmp_path: Path) -> None:
+    path = make_database(tmp_path / "wal.db", rows=20, journal_mode="wal")
+    (first,) = await made(engine, path, 1)
+    with another_process(first, "CREATE TABLE mine(a)") as pid:
+        os.kill(pid, signal.SIGKILL)
+    before = backups_in(tmp_path)
+    child = await back_up(engine, path, keep=1)
+    assert child.warnings == (f"{first.name} stays: a journal or log beside it holds data, or is not its own",)
+    assert backups_in(tmp_path) == {*before, backup_of(child)}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
@@ -469,7 +492,7 @@ async def test_a_plan_without_the_history_removes_nothing(path: Path) -> None:
     async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
         plan = await session.plan(Operation.BACKUP, Options(keep=1))
     assert len(plan.steps) == 2
-    assert plan.warnings == ("no old backup is removed: the job history cannot be read",)
+    assert plan.warnings == ("no old backup is removed: there is no job history to go by",)
 
 
 async def test_what_was_pruned_from_the_history_stays(engine: Engine, tmp_path: Path, path: Path) -> None:
