@@ -15,18 +15,25 @@ import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from engine.domain.advice import TargetHistory
+from engine.domain.backups import RecordedBackup
 from engine.domain.errors import DbtendError
 from engine.domain.requests import Operation, Options
+from engine.domain.steps import Facts
 from engine.targets import resolve
+from engine.targets.sqlite.system import copying
 from engine.targets.step_execution import StepContext
 
 ATTACKER: Final = 65534
 SECRET: Final = b"what only root may read"
 PATIENCE: Final = 30.0
 """Seconds after which a backup hangs."""
+TIDIED_EVERY: Final = 10
+"""So many backups; in between only what dbtend removes is removed."""
 PLANTED: Final = "app.backup-2026-01-01.db.00000000.unfinished"
 
 
@@ -40,12 +47,17 @@ def attack(count: int, seed: int) -> list[str]:
         treasure, place = _made(base)
         before = _state_of(treasure)
         found: list[str] = []
+        recorded: list[RecordedBackup] = []
+        opened = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
         with _attacked(place, treasure, seed):
-            for _ in range(count):
-                found += _backup(place / "app.db")
+            for number in range(count):
+                found += _backup(place / "app.db", recorded)
+                if number % TIDIED_EVERY == 0:
+                    _tidy(opened)
                 if (now := _state_of(treasure)) != before:
                     found.append(f"root's own directory was {before}, and is {now}")
                     break
+        os.close(opened)
         return found + _readable(base)
 
 
@@ -53,7 +65,8 @@ def _made(base: Path) -> tuple[Path, Path]:
     """What is root's, and the directory of the attacker with a database that only root may read."""
     treasure, owned = base / "treasure", base / "owned"
     treasure.mkdir(0o700)
-    for name in ("secret", "copy", "copy-journal", "lock"):
+    backup = copying.free_name("app.db", str(treasure), datetime.now(UTC).date())
+    for name in ("secret", "copy", "copy-journal", "lock", Path(backup).name):
         (treasure / name).write_bytes(SECRET)
         (treasure / name).chmod(0o600)
     (treasure / "empty").touch(0o600)
@@ -69,13 +82,19 @@ def _made(base: Path) -> tuple[Path, Path]:
     return treasure, place
 
 
-def _backup(path: Path) -> list[str]:
+def _backup(path: Path, recorded: list[RecordedBackup]) -> list[str]:
+    """Back up, and remove the backups before that one as far as they are `recorded`, which this one then is."""
+    context = StepContext(store_results=_stored, maintained_files=_no_targets)
+
     async def backup() -> None:
+        past = TargetHistory(now=0, backups=tuple(reversed(recorded)), maintained_files=frozenset())
         async with asyncio.timeout(PATIENCE):
             async with resolve(str(path)).connect(lock_timeout=0, writing=False) as session:
-                planned = await session.plan(Operation.BACKUP, Options())
+                planned = await session.plan(Operation.BACKUP, Options(keep=1), past)
                 for step in planned.plan.steps:
-                    await planned.execute(step, StepContext())
+                    effect = (await planned.execute(step, context)).effect or {}
+                    if "backup" in effect:
+                        recorded.append(_recorded(effect, len(recorded)))
 
     try:
         asyncio.run(backup())
@@ -85,10 +104,35 @@ def _backup(path: Path) -> list[str]:
         return [f"a backup hangs for {PATIENCE:.0f} s"]
     except Exception as error:
         return [f"a backup ends with {error!r}"]
-    with suppress(OSError):
-        for backup_made in [*path.parent.glob("app.backup-*.db")]:
-            backup_made.unlink()
     return []
+
+
+def _tidy(place: int) -> None:
+    """By a descriptor: the attacker may have another directory at the path."""
+    for name in os.listdir(place):
+        if name.startswith("app.backup-") and not name.endswith(".unfinished"):
+            with suppress(OSError):
+                os.unlink(name, dir_fd=place)
+
+
+async def _stored() -> bool:
+    return True
+
+
+async def _no_targets() -> frozenset[str]:
+    return frozenset()
+
+
+def _recorded(effect: Facts, at: int) -> RecordedBackup:
+    return RecordedBackup(
+        path=str(effect["backup"]),
+        size=int(str(effect["backup_size"])),
+        identity=str(effect["backup_file"]),
+        source=str(effect["backup_source"]),
+        is_checked=bool(effect["backup_checked"]),
+        started_at=at,
+        finished_at=at,
+    )
 
 
 def _state_of(directory: Path) -> Mapping[str, tuple[bytes, int, int, int]]:

@@ -96,6 +96,11 @@ SMALLER: Facts = {"index_size": 25 * MB}
             "138 MB to /srv/copy\\x1b.db, checked",
         ),
         (ended(Operation.BACKUP, {}, {"backup": "/srv/copy.db"}), "to /srv/copy.db, checked"),
+        (ended(Operation.BACKUP, {}, {"backup": "/c.db", "backup_checked": False}), "to /c.db"),
+        (
+            ended(Operation.BACKUP, {}, {"backup": "/c.db", "backups_removed": ["a"]}),
+            "to /c.db, checked, 1 old backup removed",
+        ),
         (ended(Operation.BACKUP, {}, {"backup_size": 5}), ""),
     ],
 )
@@ -188,6 +193,8 @@ def test_steps_are_counted_where_nothing_better_is_known() -> None:
         ({"written_back": 64 * MB}, "64.0 MB of log written back"),
         ({"backup_size": 64 * MB}, "64.0 MB written"),
         ({"backup": "/x\x07.db", "backup_size": 64 * MB}, "complete as /x\\x07.db"),
+        ({"backups_removed": ["a", "b\x1b"], "backups_removed_bytes": 64 * MB}, "2 old backups removed"),
+        ({"backups_removed": [], "backups_removed_bytes": 0}, ""),
         ({"objects": ["a", "b\x1b"]}, "2 done"),
         ({"objects": "none of ours"}, ""),
         ({"findings": 1, "moved_bytes": 2_000_000}, "1 finding, moved bytes 2.00 MB"),
