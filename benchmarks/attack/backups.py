@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
@@ -34,6 +35,10 @@ PATIENCE: Final = 30.0
 """Seconds after which a backup hangs."""
 TIDIED_EVERY: Final = 10
 """So many backups; in between only what dbtend removes is removed."""
+EAGER: Final = 20
+"""So many tricks at once."""
+REST: Final = 0.2
+"""The most seconds between them."""
 PLANTED: Final = "app.backup-2026-01-01.db.00000000.unfinished"
 
 
@@ -166,8 +171,10 @@ def _attacked(place: Path, treasure: Path, seed: int) -> Iterator[None]:
             os.umask(0)
             dice = random.Random(seed)
             while os.getppid() != 1:
-                with suppress(OSError):
-                    _trick(place, treasure, dice)
+                for _ in range(EAGER):
+                    with suppress(OSError):
+                        _trick(place, treasure, dice)
+                time.sleep(dice.random() * REST)  # so that some backups come to their end
         os._exit(0)
     try:
         yield

@@ -6,6 +6,7 @@ descriptor of its directory: others may be able to change that directory.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -152,11 +153,12 @@ def remove(
                 is_whole = False
                 break
             name = name_of(backup)
-            reason = Stays.OPEN if name in in_use else _removed(place.descriptor, series, backup)
-            if reason is None:
-                removed.append(backup)
-            else:
-                staying[name] = reason
+            with suppress(FileNotFoundError):  # another process was faster
+                reason = Stays.OPEN if name in in_use else _removed(place.descriptor, series, backup)
+                if reason is None:
+                    removed.append(backup)
+                else:
+                    staying[name] = reason
         if removed:
             _sync(place.descriptor)
     return Removal(removed=tuple(removed), staying=staying, is_whole=is_whole)
@@ -292,6 +294,8 @@ def _removed(directory: int, series: BackupSeries, backup: RecordedBackup) -> st
     """Remove a backup that no process has open, with what lies beside it; why it stays, or None if it is gone.
 
     What lies beside it goes first, as nothing in it is needed: so at any moment the backup is whole, or gone.
+
+    Raises FileNotFoundError where it is gone already.
     """
     name = name_of(backup)
     try:
@@ -311,10 +315,15 @@ def _removed(directory: int, series: BackupSeries, backup: RecordedBackup) -> st
             if not os.path.samestat(os.stat(name, dir_fd=directory, follow_symlinks=False), status):
                 return Stays.CHANGED
             for one in (*beside, name):
-                os.unlink(one, dir_fd=directory)
+                with suppress(FileNotFoundError):
+                    os.unlink(one, dir_fd=directory)
         finally:
             os.close(file)
+    except FileNotFoundError:
+        raise
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            return Stays.NO_FILE
         return f"it cannot be removed ({error.strerror or error})"
     return None
 
