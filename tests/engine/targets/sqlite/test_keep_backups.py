@@ -11,7 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +21,14 @@ from typing import Any, Final
 import pytest
 
 from engine import Engine
+from engine.domain.advice import TargetHistory
 from engine.domain.jobs import ChildJob
 from engine.domain.requests import OnDuplicate, Operation, Options, Request
 from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.plans import OperationPlan
 from engine.targets.sqlite.system.copying import generated_names
-from engine.targets.step_execution import StepContext
+from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.processes import python
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.engine.targets.sqlite.small_disks import ROOT, can_mount, in_a_world_of_its_own
@@ -220,21 +221,60 @@ async def test_what_changes_after_the_plan_stays_too(
     async with Engine.open(tmp_path / "jobs.db", workers=1, config=config) as engine:
         first, second, third = await made(engine, path, 3)
         past = await engine._past_of(resolve(str(path)).url)
-    context = StepContext(store_results=_is_stored, maintained_files=_no_targets)
-    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
-        known = replace(past, maintained_files=frozenset())
-        steps = (await session.plan(Operation.BACKUP, Options(keep=2), known)).steps
-        assert steps[2].objects == (first.name, second.name)
-        await session.execute(steps[0], context)
-        await session.execute(steps[1], context)
-        change(first)
-        result = await session.execute(steps[2], context)
+    result = await _removed_after(lambda: change(first), path, past, keep=2)
     assert result.status is Status.COMPLETED
     assert result.effect is not None
     assert result.effect["backups_removed"] == [second.name]
     assert len(result.warnings) == 1
     assert os.path.lexists(first)
     assert third.exists()
+
+
+async def test_what_is_gone_already_is_not_told(engine: Engine, path: Path) -> None:
+    first, second = await made(engine, path, 2)
+    past = await engine._past_of(resolve(str(path)).url)
+    result = await _removed_after(first.unlink, path, past, keep=1)
+    assert result.effect is not None
+    assert (result.effect["backups_removed"], result.warnings) == ([second.name], ())
+
+
+async def test_where_newer_ones_are_gone_by_then_older_ones_stay(engine: Engine, path: Path) -> None:
+    first, second, third, fourth = await made(engine, path, 4)
+    past = await engine._past_of(resolve(str(path)).url)
+    result = await _removed_after(third.unlink, path, past, keep=3)
+    assert result.effect is not None
+    assert result.effect["backups_removed"] == [first.name]
+    assert result.warnings == (f"{second.name} stays: fewer newer backups are there than when this was planned",)
+    assert second.exists()
+    assert fourth.exists()
+
+
+async def test_what_became_a_target_after_the_plan_stays(engine: Engine, path: Path) -> None:
+    first, second = await made(engine, path, 2)
+    past = await engine._past_of(resolve(str(path)).url)
+    targets: set[str] = set()
+    result = await _removed_after(lambda: targets.add(str(first)), path, past, keep=1, targets=targets)
+    assert result.warnings == (f"{first.name} stays: it is a target of the config file or of an open job",)
+    assert first.exists()
+    assert not second.exists()
+
+
+async def _removed_after(
+    change: Callable[[], object], path: Path, past: TargetHistory, *, keep: int, targets: Collection[str] = ()
+) -> StepResult:
+    """The removal of what was planned before the change. `targets`: the paths that are targets then."""
+
+    async def maintained_files() -> frozenset[str]:
+        return frozenset(targets)
+
+    context = StepContext(store_results=_is_stored, maintained_files=maintained_files)
+    async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
+        known = replace(past, maintained_files=frozenset())
+        *first, last = (await session.plan(Operation.BACKUP, Options(keep=keep), known)).steps
+        for step in first:
+            await session.execute(step, context)
+        change()
+        return await session.execute(last, context)
 
 
 async def _is_stored() -> bool:
