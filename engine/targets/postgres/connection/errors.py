@@ -146,6 +146,12 @@ def connecting_error(what: str, error: BaseException, *, typed: bool = False) ->
     return ServerUnavailableError(what, why, state="server cannot be connected to")
 
 
+def lost_connection(error: psycopg.Error) -> bool:
+    """Whether the error means that the server or the network ended the connection."""
+    state = error.sqlstate
+    return not isinstance(error, AnswerError) and (state is None or state.startswith(("57P", "08")))
+
+
 def reading_error(what: str, error: psycopg.Error) -> TargetError:
     """Why the catalog could not be read."""
     state = error.sqlstate
@@ -153,7 +159,7 @@ def reading_error(what: str, error: psycopg.Error) -> TargetError:
         return TargetUnavailableError(what, str(error), "check that it is a PostgreSQL server, and the network")
     if state == LOCK_TIMEOUT:
         return TargetBusyError(what, "its catalog is locked by another session", "try again later")
-    if state is None or state.startswith(("57P", "08")):
+    if lost_connection(error):
         return ServerUnavailableError(what, "the connection was lost", "check the server, then try again")
     if state == NO_RIGHT:
         return TargetRefusedError(what, server_message(error), "connect as a role that may read the catalog")
@@ -161,6 +167,13 @@ def reading_error(what: str, error: psycopg.Error) -> TargetError:
         hint = "restore a backup of the database, or ask for help before anything is written to it"
         return TargetDamagedError(what, f"its catalog is damaged: {message_with_detail(error)}", hint)
     return TargetError(what, f"cannot be inspected: {server_message(error)}", "")
+
+
+def setting_error(what: str, error: psycopg.Error) -> TargetError:
+    """Why a connection could not be prepared for a step."""
+    if isinstance(error, AnswerError) or lost_connection(error):
+        return reading_error(what, error)
+    return TargetError(what, message_with_detail(error))
 
 
 _SENTENCES: Final[Mapping[str, str]] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import psycopg
 
 from engine.domain.errors import TargetError
-from engine.targets.postgres.connection.errors import CANCELLED, server_message
+from engine.targets.postgres.connection.errors import CANCELLED, lost_connection, reading_error, server_message
 
 if TYPE_CHECKING:
     from engine.targets.postgres.connection.bounded import Connection
@@ -44,6 +44,8 @@ async def check(reader: Reader, query: str) -> str:
                     return ""
                 what = (await connection.row(_TYPE, columns[:1], row=(str,)))[0] if columns else "no column"
         except psycopg.Error as error:
+            if lost_connection(error):
+                raise reading_error(reader.what, error) from None
             return _failure(error)
     return f"--pause-while failed: it gives {what}, {_NOT_A_LOAD}"
 
@@ -55,6 +57,8 @@ async def ask(reader: Reader, query: str) -> Load | None:
             with connection.within(_PATIENCE):
                 rows = await _first_row(connection, query)
         except psycopg.Error as error:
+            if lost_connection(error):
+                raise reading_error(reader.what, error) from None
             raise TargetError(reader.what, _failure(error), "") from None
     load = rows[0][0] if rows and rows[0] else None
     if load is not None and not _is_load(load):  # what it calls may have changed since it was checked

@@ -8,12 +8,14 @@ import time
 from dataclasses import replace
 from typing import Final
 
+import psycopg
+
 from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.requests import ServerOptions
 from engine.targets.postgres.connection.connecting import Server
-from engine.targets.postgres.connection.errors import CRASHED
+from engine.targets.postgres.connection.errors import CRASHED, setting_error
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
 from engine.targets.postgres.reading.locks import NO_BLOCKERS
 from engine.targets.postgres.reading.reader import Reader
@@ -89,8 +91,21 @@ class CommandRunner:
         await self._stops.end()
 
     async def run(self, step: PgStep, context: StepContext) -> CommandRun:
-        """Run the command to its end. Raises NotBegunError, NoLeftoverError, TargetError, psycopg.Error."""
-        await self._may_begin(context)
+        """Run the command to its end. Raises NotBegunError, NoLeftoverError, TargetError.
+
+        Where the connection is lost before the command is sent, once more when the server is up.
+        """
+        try:
+            return await self._run(step, context)
+        except TEMPORARY_ERRORS:
+            await self._pool.reconnect(context)
+            return await self._run(step, context)
+
+    async def _run(self, step: PgStep, context: StepContext) -> CommandRun:
+        """Raises as `run`: each error means that the command was not sent."""
+        await throttling.wait_while_throttled(self._reader, self._options, context)
+        if context.cancel.is_set() or context.window.closed.is_set():
+            raise NotBegunError
         async with self._pool.connection(context) as pooled:
             if step.method is Method.DROP_LEFTOVER and step.subject is not None:
                 await invalid_indexes.require_leftover(self._reader, step.subject.oid)
@@ -105,16 +120,6 @@ class CommandRunner:
         async with self._pool.connection() as pooled:
             return await pooled.statements.run(step.uncompared_command, self._stops.of(context.cancel))
 
-    async def _may_begin(self, context: StepContext) -> None:
-        """Raises as `ConnectionPool.connection`."""
-        try:
-            await throttling.wait_while_throttled(self._reader, self._options, context)
-        except TEMPORARY_ERRORS:
-            await self._pool.reconnect(context)
-            await throttling.wait_while_throttled(self._reader, self._options, context)
-        if context.cancel.is_set() or context.window.closed.is_set():
-            raise NotBegunError
-
     async def _run_on(self, pooled: PooledConnection, step: PgStep, context: StepContext) -> CommandRun:
         size_before = await self._sizes.before(step)
         if step.model is Model.REWRITE and step.subject is not None:
@@ -128,9 +133,14 @@ class CommandRunner:
             yield_after=self._options.yield_after,
         )
         stops = self._stops.of(context.cancel), watched.must_yield, limits.exceeded
-        await pooled.set(step.settings)
         is_concurrent = step.method in CONCURRENT
-        await pooled.set_lock_timeout(limits.server_limit(time.monotonic()) if is_concurrent else self._lock_timeout)
+        try:
+            await pooled.set(step.settings)
+            await pooled.set_lock_timeout(
+                limits.server_limit(time.monotonic()) if is_concurrent else self._lock_timeout
+            )
+        except psycopg.Error as error:
+            raise setting_error(self._reader.what, error) from None
         self._monitor.watch(pooled.server.backend, watched)
         try:
             answer = await pooled.statements.run(step.first_command or self._command_of(step), *stops)

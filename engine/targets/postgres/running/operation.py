@@ -7,8 +7,6 @@ import contextlib
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 
-import psycopg
-
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetError
 from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT, listed, span
@@ -18,7 +16,6 @@ from engine.domain.steps import Facts
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server
-from engine.targets.postgres.connection.errors import explain
 from engine.targets.postgres.planning import operation_specs
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading import locks, snapshots
@@ -131,9 +128,6 @@ class PostgresOperation:
             if context.cancel.is_set():
                 return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
             result = failed_by(error)
-        except psycopg.Error as error:
-            why = explain(error, is_closed=True, waited=self._lock_timeout)
-            result = StepResult(status=Status.FAILED, error=why)
         if refusal := self._pool.take_refusal():
             result = replace(result, warnings=(*result.warnings, refusal))
         if result.status is Status.COMPLETED and step.method.is_rebuild:
@@ -166,7 +160,9 @@ class PostgresOperation:
             stop_reason = "" if self._pool.error is None else gone.why
             return replace(await self._results.collect(step, run, context, cleanup), stop_reason=stop_reason)
         result = await self._results.collect(step, second, context)
-        return replace(result, warnings=(*result.warnings, f"{step.object}: begun twice, because the server went away"))
+        warning = f"{step.object}: begun twice, because the server went away"
+        undropped = {**cleanup.undropped, **result.undropped}
+        return replace(result, warnings=(*result.warnings, warning), undropped=undropped)
 
     async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
         return await self._cleanup.retry_drops(cancel)

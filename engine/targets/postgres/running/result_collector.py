@@ -79,7 +79,7 @@ class ResultCollector:
             damaged=damaged,
         )
         is_cancelled = context.cancel.is_set()
-        cleanup = cleanup or await self._clean_up(step, result, context)
+        cleanup = cleanup or await self._clean_up(step, run, result, context)
         if cleanup.has_new_index and not watched.only_waited:
             result = StepResult(status=Status.COMPLETED, effect=effect or None)
         elif result.status is Status.CANCELLED and watched.must_yield.is_set() and not is_cancelled:
@@ -121,12 +121,12 @@ class ResultCollector:
             return not await self._reader.rows("SELECT FROM pg_class WHERE oid = %s", [step.subject.oid], row=())
         return None
 
-    async def _clean_up(self, step: PgStep, result: StepResult, context: StepContext) -> CleanupResult:
+    async def _clean_up(self, step: PgStep, run: CommandRun, result: StepResult, context: StepContext) -> CleanupResult:
         """Drop the leftovers of a concurrent rebuild that did not complete."""
         if result.status is Status.COMPLETED or step.method is not Method.REINDEX_CONCURRENTLY:
             return CleanupResult()
         context.report(StepProgress(phase=CLEANING_UP))
-        return await self._cleanup.clean_up(step)
+        return await self._cleanup.clean_up(step, is_lost=run.is_lost)
 
     def _give_way(self, step: PgStep, result: StepResult) -> StepResult:
         self._yields[step] += 1

@@ -7,28 +7,35 @@ import contextlib
 import os
 import signal
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
-from engine import Engine, Facts, JobId, Operation, Options, Progress, Reason, Request, ServerOptions, Status
+from engine import Engine, Facts, JobId, Operation, Options, Reason, Request, ServerOptions, Status
 from engine.domain.steps import WaitsFor
 from engine.domain.time_limits import window
 from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.connection.dsn import address
-from engine.targets.postgres.running.connection_pool import ConnectionPool
+from engine.targets.postgres.running import invalid_indexes
+from engine.targets.postgres.running.command_runner import CommandRun, CommandRunner
+from engine.targets.postgres.running.connection_pool import ConnectionPool, PooledConnection
+from engine.targets.postgres.running.invalid_indexes import Leftover, Removal
 from engine.targets.postgres.running.operation import PostgresOperation
+from engine.targets.postgres.running.statement import Answer
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database, new_database
 from tests.postgres_server import PostgresServer, running_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
     from engine import ChildJob, ParentJob
+    from engine.targets.postgres.connection.bounded import Connection
+    from engine.targets.postgres.planning.steps import PgStep
 
 TABLES = 8
 
@@ -85,41 +92,38 @@ async def waiting_for_server(engine: Engine, job: ParentJob) -> ChildJob:
             await asyncio.sleep(0.02)
 
 
-async def progress_at_rest(engine: Engine, job: ParentJob) -> Progress:
-    """Which stays as it is: at first a step that ended beside the one that waits may still be stored."""
-    before = None
-    while True:
-        after = (await engine.job(job.id)).children[0].progress
-        if before is not None and (after.fraction, after.steps_done) == (before.fraction, before.steps_done):
-            return after
-        before = after
-        await asyncio.sleep(1.5)
-
-
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
 @pytest.mark.parametrize("operation", [Operation.REINDEX, Operation.ANALYZE])
 async def test_an_operation_is_held_while_its_server_is_down_and_goes_on_then(
     shop: Database, own: PostgresServer, tmp_path: Path, how: signal.Signals, operation: Operation
 ) -> None:
+    shop(
+        "SET dbtend_test.fast = on",
+        "CREATE TABLE slow_too AS SELECT * FROM slow",
+        "CREATE INDEX slow_too_number ON slow_too (public.slow(number))",
+        "RESET dbtend_test.fast",
+    )
     if operation is Operation.ANALYZE:
-        shop("ALTER TABLE slow ALTER number SET STATISTICS 100")
+        shop("ALTER TABLE slow ALTER number SET STATISTICS 100", "ALTER TABLE slow_too ALTER number SET STATISTICS 100")
     async with at_work(tmp_path) as engine:
         (job,) = await engine.submit([request_of(shop, operation, jobs=2)])
-        await until(shop, SLEEPS)
+        await until(shop, SLEEPS.replace("> 0", "= 2"))  # no third one is in work, which might end
         shop.set_fast()
         shop("CHECKPOINT")
         await asyncio.to_thread(own.stop, how)
         held = await waiting_for_server(engine, job)
         assert str(held.progress.phase).startswith("server is down; next try in ")
-        progress = await progress_at_rest(engine, job)
-        assert progress.steps_done <= TABLES
+        before = held.progress
+        await asyncio.sleep(1.5)
+        after = (await engine.job(job.id)).children[0].progress
+        assert (after.fraction, after.steps_done) == (before.fraction, before.steps_done)
         own.start()
         (job,) = await engine.wait([job.id])
     shop.reconnect()
     (child,) = job.children
     assert (child.status, child.error, child.left) == (Status.COMPLETED, None, 0), (child.error, child.warnings)
     assert {step.status for step in child.steps} == {Status.COMPLETED}
-    assert any("begun twice" in warning for warning in child.warnings)
+    assert ["begun twice" in warning for warning in child.warnings] == [True, True]
     assert shop.invalid_indexes() == []
 
 
@@ -272,6 +276,132 @@ async def test_a_step_that_was_begun_once_is_never_told_as_not_begun(shop: Datab
         result = await running
     shop.reconnect()
     assert (result.status, result.never_began) == (Status.FAILED, False)
+    assert shop.invalid_indexes() == []
+
+
+async def restarted(server: PostgresServer) -> None:
+    await asyncio.to_thread(server.stop)
+    await asyncio.to_thread(server.start)
+
+
+def lose_connections(monkeypatch: pytest.MonkeyPatch, lose: Callable[[PooledConnection], Awaitable[object]]) -> None:
+    """Whenever a step has its connection and has not sent its command, this happens."""
+    connection = ConnectionPool.connection
+
+    @contextlib.asynccontextmanager
+    async def lost(pool: ConnectionPool, context: StepContext | None = None) -> AsyncIterator[PooledConnection]:
+        async with connection(pool, context) as pooled:
+            if context is not None:
+                await lose(pooled)
+            yield pooled
+
+    monkeypatch.setattr(ConnectionPool, "connection", lost)
+
+
+@pytest.mark.parametrize(
+    "operation", [Operation.REINDEX, Operation.ANALYZE, Operation.VACUUM_FULL, Operation.CLEAN_LEFTOVERS]
+)
+async def test_a_step_whose_command_was_not_sent_when_the_server_restarted_begins_then(
+    shop: Database, own: PostgresServer, monkeypatch: pytest.MonkeyPatch, operation: Operation
+) -> None:
+    if operation is Operation.CLEAN_LEFTOVERS:
+        shop("ALTER INDEX i1 RENAME TO i1_ccnew")
+        shop("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'i1_ccnew'::regclass", "CHECKPOINT")
+    restarts = 0
+
+    async def lose(_: PooledConnection) -> None:
+        nonlocal restarts
+        restarts += 1
+        if restarts == 1:
+            await restarted(own)
+
+    async with asyncio.timeout(60), connected(shop.url) as session:
+        objects = () if operation is Operation.CLEAN_LEFTOVERS else ("t1",)
+        plan = await session.plan(operation, Options(objects=objects))
+        lose_connections(monkeypatch, lose)
+        result = await session.execute(plan.steps[0], StepContext())
+    shop.reconnect()
+    assert (result.status, result.error, result.warnings) == (Status.COMPLETED, None, ())
+    assert shop.invalid_indexes() == []
+
+
+async def test_a_connection_that_is_lost_each_time_before_its_command_is_sent_is_no_endless_loop(
+    shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lose(pooled: PooledConnection) -> None:
+        await asyncio.to_thread(shop, f"SELECT pg_terminate_backend({pooled.server.backend}, 5000)")
+
+    async with asyncio.timeout(60), connected(shop.url) as session:
+        plan = await session.plan(Operation.REINDEX, Options(objects=("i1",)))
+        lose_connections(monkeypatch, lose)
+        result = await session.execute(plan.steps[0], StepContext())
+    assert (result.status, result.error) == (Status.FAILED, "the connection was lost")
+
+
+@pytest.mark.parametrize("limits", [{"pause_while": "SELECT is_high FROM public.load"}, {"max_lag": 10**9}])
+async def test_a_step_that_is_throttled_when_its_server_restarts_begins_then(
+    shop: Database, own: PostgresServer, limits: dict[str, Any]
+) -> None:
+    shop("CREATE TABLE public.load AS SELECT false AS is_high", "CHECKPOINT")
+    async with asyncio.timeout(60), connected(shop.url) as session:
+        options = Options(objects=("t1",), server=ServerOptions(**limits))
+        plan = await session.plan(Operation.ANALYZE, options)
+        await restarted(own)
+        result = await session.execute(plan.steps[0], StepContext())
+    assert (result.status, result.error) == (Status.COMPLETED, None)
+
+
+async def test_what_the_first_attempt_left_and_could_not_be_dropped_is_reported_by_the_second(
+    shop: Database, own: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def in_use(_: Connection, leftover: Leftover, *, waited: float) -> Removal:
+        return Removal(leftover, f"because others were using its table for {waited:g} s")
+
+    monkeypatch.setattr(invalid_indexes, "drop", in_use)
+    async with asyncio.timeout(60), connected(shop.url, 60) as session:
+        plan = await session.plan(Operation.REINDEX, Options(objects=("slow_number",)))
+        running = asyncio.create_task(session.execute(plan.steps[0], StepContext()))
+        await until(shop, SLEEPS)
+        shop.set_fast()
+        shop("CHECKPOINT")
+        await restarted(own)
+        result = await running
+    shop.reconnect()
+    assert result.status is Status.COMPLETED
+    assert shop.invalid_indexes() == ["slow_number_ccnew"]
+    assert list(result.undropped) == ["public.slow_number_ccnew"]
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+async def test_a_rebuild_that_took_effect_when_its_server_was_lost_is_completed_and_not_repeated(
+    shop: Database, own: PostgresServer, monkeypatch: pytest.MonkeyPatch, attempt: int
+) -> None:
+    runs, run_command = 0, CommandRunner.run
+
+    async def without_its_answer(runner: CommandRunner, step: PgStep, context: StepContext) -> CommandRun:
+        nonlocal runs
+        runs += 1
+        run = await run_command(runner, step, context)
+        if runs < attempt:
+            assert run.is_lost
+            return run
+        await restarted(own)
+        return replace(run, answer=Answer(error=psycopg.OperationalError("lost")), is_closed=True)
+
+    monkeypatch.setattr(CommandRunner, "run", without_its_answer)
+    if attempt == 1:
+        shop.set_fast()
+    async with asyncio.timeout(60), connected(shop.url, 60) as session:
+        plan = await session.plan(Operation.REINDEX, Options(objects=("slow_number",)))
+        running = asyncio.create_task(session.execute(plan.steps[0], StepContext()))
+        if attempt == 2:
+            await until(shop, SLEEPS)
+            shop.set_fast()
+            shop("CHECKPOINT")
+            await restarted(own)
+        result = await running
+    shop.reconnect()
+    assert (result.status, result.error, runs) == (Status.COMPLETED, None, attempt)
     assert shop.invalid_indexes() == []
 
 
