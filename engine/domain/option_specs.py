@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from engine.domain.humanize import counted
 from engine.domain.number_types import Duration, RowLimit, Seconds, Size, TimeLimit, Whole
 from engine.domain.option_spec import ANY_OPERATION, POSTGRESQL, SQLITE, OptionSpec, Place
 from engine.domain.requests import (
@@ -95,7 +96,7 @@ OPTION_SPECS: Final = (
         "keep", Whole("number of backups", most=10_000),
         "after a sound backup, remove the oldest of this database in the same directory until N stay",
         {SQLITE: (Operation.BACKUP,)},
-        places=Place.USER, default_text="all", text="keep {} backups",
+        places=Place.USER, default_text="all", text=lambda options: f"keep {counted(options.keep or 0, 'backup')}",
         hint="leave it out: pg_dump and pg_basebackup make backups",
     ),
     OptionSpec(
