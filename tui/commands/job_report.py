@@ -18,7 +18,7 @@ from tui.presentation.job_status import ending, status_text
 from tui.presentation.job_times import limit_of
 from tui.presentation.shared_notes import SharedNotes, shared_notes, told_once
 from tui.presentation.text import GLYPH, format_options, local_time, padded, plain
-from tui.presentation.trend_plot import headline, in_two, plots, too_few
+from tui.presentation.trend_plot import plots, side_by_side, too_few
 
 WIDTH: Final = 80
 _LABELS: Final = {
@@ -90,16 +90,13 @@ def _child_lines(job: ParentJob, child: ChildJob, at: int, told: Collection[str]
 def trend_lines(trends: Sequence[Trend], only: JobId | None, job: ParentJob) -> Iterator[str]:
     """How long the operations of a job, or one of them, took on this database up to then."""
     wanted = {child.operation for child in job.children if only is None or only == child.id}
-    enough, others = in_two([trend for trend in trends if trend.operation in wanted])
-    for trend in enough:
-        yield ""
-        yield f"trend  {headline(trend)}"
-        for plot in plots(trend, WIDTH - 2):
-            yield from (f"  {text}" for text in plot.lines)
-            yield from (f"  {label}{bars}".rstrip() for label, bars in plot.rows)
-    if others:
-        yield ""
-        yield f"trend  {too_few(others)}"
+    shown = [trend for trend in trends if trend.operation in wanted]
+    rows = list(side_by_side(plots(shown, job.id), WIDTH - 2))
+    if rows:
+        yield from ("", "trend")
+        yield from (("  " + "".join(cell.text + cell.bars for cell in row)).rstrip() for row in rows)
+    if others := too_few(shown):
+        yield from ("", f"trend  {others}")
 
 
 def finding_lines(child: ChildJob, most: int | None = None) -> Iterator[str]:

@@ -1,142 +1,226 @@
-"""How an operation went over time, as a small plot of text: pure functions, shared by the console and `dbtend show`."""
+"""How operations went over time, as small plots of text side by side: pure functions, for both front ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Final
 
 from engine import PastRun, Trend
 from engine.domain.frozen import frozen
-from tui.presentation.text import cells, counted, local_time, precise_duration, size
+from engine.domain.steps import Micros
+from tui.presentation.text import cells, counted, local_time, padded, precise_duration, size
 
 FEWEST: Final = 3
 """Runs that a trend needs."""
-LABEL: Final = 11
-"""Cells for what the axis says."""
+LABEL: Final = 9
+"""Cells of the labels beside the bars, at least."""
 ROWS: Final = 3
+PLOT_LEAST: Final = 34
+"""Cells that a plot has at least where others stand beside it,"""
+PLOT_MOST: Final = 60
+"""and that it has at most."""
+GAP: Final = 3
 NEARLY: Final = 0.95
 """Where the least is so much of the most, they are nearly the same."""
+NOTICEABLE: Final = 0.1
+"""The least difference that is told: of a median,"""
+NOTICEABLE_SECONDS: Final = 0.05
+"""and in seconds."""
 BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 
 
 @frozen
+class Point:
+    at: Micros
+    value: float
+
+
+@frozen
 class Plot:
-    """Lines of text about some figures, and rows of bars with their labels, a column for each figure.
+    """Figures over time, with a title and what they mean. `end`: the last time that any plot shows."""
 
-    No bars if all figures are nearly the same.
+    title: str
+    meaning: str
+    points: tuple[Point, ...]
+    begin: Micros
+    end: Micros
+    highest: str
+    """The largest figure, as text."""
+
+
+@frozen
+class PlotCell:
+    """A piece of a line: of one plot."""
+
+    text: str
+    bars: str = ""
+    is_title: bool = False
+
+
+def plots(trends: Sequence[Trend], job: int) -> list[Plot]:
+    """A plot of the durations of each operation with enough runs, and one of the size of the database.
+
+    Args:
+        job: the number of the job that the trends lead up to.
     """
-
-    lines: tuple[str, ...]
-    rows: tuple[tuple[str, str], ...]
-
-
-def headline(trend: Trend) -> str:
-    """`vacuum  60 runs from 2026-08-01 to 2026-11-24, not counting 2 failed and 1 cancelled`."""
-    first, last = trend.runs[0], trend.runs[-1]
-    if _day(first) != _day(last):
-        when = f"from {_day(first)} to {_day(last)}"
-    elif _minute(first) != _minute(last):
-        when = f"on {_day(first)} from {_minute(first)} to {_minute(last)}"
-    else:
-        when = f"on {_day(first)} at {_minute(first)}"
-    return f"{trend.operation}  {counted(len(trend.runs), 'run')} {when}{_left_out(trend)}"
-
-
-def in_two(trends: Sequence[Trend]) -> tuple[list[Trend], list[Trend]]:
-    """Those with enough runs for a trend, and the others."""
-    enough = [trend for trend in trends if len(trend.runs) >= FEWEST]
-    return enough, [trend for trend in trends if trend not in enough]
+    runs = [run for trend in trends for run in trend.runs if len(trend.runs) >= FEWEST]
+    if not runs:
+        return []
+    begin, end = min(run.at for run in runs), max(run.at for run in runs)
+    found = [_durations(trend, job, begin, end) for trend in trends if len(trend.runs) >= FEWEST]
+    sizes = _sizes(runs)
+    return [*found, _size_plot(sizes, job, begin, end)] if len(sizes) >= FEWEST else found
 
 
 def too_few(trends: Sequence[Trend]) -> str:
-    """`vacuum, analyze: fewer than 3 completed runs up to this job`; empty where there are none such."""
-    names = ", ".join(trend.operation for trend in trends)
+    """`vacuum, analyze: fewer than 3 completed runs up to this job`; "" if there are none such."""
+    names = ", ".join(trend.operation for trend in trends if len(trend.runs) < FEWEST)
     return f"{names}: fewer than {FEWEST} completed runs up to this job" if names else ""
 
 
-def plots(trend: Trend, width: int) -> list[Plot]:
-    """Plots of durations and of known sizes; none if there are too few."""
-    runs = trend.runs[-max(width - LABEL, 1) :]
-    when = _when(trend.runs)
-    sized = [run for run in runs if run.size is not None]
-    found = [
-        _plot("duration", runs, when, lambda run: run.seconds, precise_duration, width),
-        _plot("size", sized, when, lambda run: run.size or 0.0, size, width, is_earlier=runs[-1].size is None),
-    ]
-    return [plot for plot in found if plot is not None]
+def side_by_side(shown: Sequence[Plot], width: int) -> Iterator[tuple[PlotCell, ...]]:
+    """The lines of the plots, as many beside each other as fit in `width` cells; an empty line between two rows."""
+    most = max((width + GAP) // (PLOT_LEAST + GAP), 1)
+    beside = -(-len(shown) // -(-len(shown) // most)) if shown else 1
+    each = min((width - GAP * (beside - 1)) // beside, PLOT_MOST)
+    for first in range(0, len(shown), beside):
+        if first:
+            yield ()
+        for pieces in zip_longest(
+            *(_block(plot, each) for plot in shown[first : first + beside]), fillvalue=PlotCell("")
+        ):
+            yield tuple(_filled(piece, each + GAP) for piece in pieces[:-1]) + pieces[-1:]
 
 
-def _left_out(trend: Trend) -> str:
-    counts = [
-        f"{number} {what}" for number, what in ((trend.failed, "failed"), (trend.cancelled, "cancelled")) if number
-    ]
+def _durations(trend: Trend, job: int, begin: Micros, end: Micros) -> Plot:
+    last, points = trend.runs[-1], tuple(Point(run.at, run.seconds) for run in trend.runs)
+    is_of_job = last.job.parent == job
+    when = "" if is_of_job else _when(last.at, begin, end)
+    meaning = _took([run.seconds for run in trend.runs], is_of_job=is_of_job)
+    return Plot(
+        title=f"{trend.operation}  {precise_duration(last.seconds)} {when}".rstrip(),
+        meaning=f"{meaning}{_not_counted(trend)}",
+        points=points,
+        begin=begin,
+        end=end,
+        highest=precise_duration(max(run.seconds for run in trend.runs)),
+    )
+
+
+def _took(seconds: Sequence[float], *, is_of_job: bool) -> str:
+    """`took 40 % longer than the median of 14 runs (1.20 s)`: the runs before the last one."""
+    if not is_of_job:
+        return f"median of {counted(len(seconds), 'run')}: {precise_duration(_median(seconds))}"
+    *earlier, last = seconds
+    median = _median(earlier)
+    return f"took {_compared(last, median)} the median of {counted(len(earlier), 'run')} ({precise_duration(median)})"
+
+
+def _compared(seconds: float, median: float) -> str:
+    difference = seconds - median
+    if abs(difference) < max(NOTICEABLE * median, NOTICEABLE_SECONDS):
+        return "as long as"
+    if difference < 0:
+        return f"{-difference / median:.0%} less time than".replace("%", " %")
+    if not median or seconds >= 2 * median:
+        return f"{seconds / median:.1f} times as long as" if median else "longer than"
+    return f"{difference / median:.0%} longer than".replace("%", " %")
+
+
+def _not_counted(trend: Trend) -> str:
+    counts = [f"{count} {what}" for count, what in ((trend.failed, "failed"), (trend.cancelled, "cancelled")) if count]
     return f", not counting {' and '.join(counts)}" if counts else ""
 
 
-def _when(runs: Sequence[PastRun]) -> Callable[[PastRun], str]:
-    """The time of a run as precise as needed to tell it from the others."""
-    first, last = runs[0], runs[-1]
-    if _day(first) != _day(last):
-        return lambda run: f" on {_day(run)}"
-    return lambda run: f" at {_minute(run)}" if _minute(first) != _minute(last) else ""
+def _sizes(runs: Sequence[PastRun]) -> list[tuple[int, Point]]:
+    """The size of the database after each job, oldest first, with the number of the job."""
+    last: dict[int, tuple[int | None, Point]] = {}
+    for run in sorted(runs, key=lambda run: run.job.ordinal or 0):
+        if run.size is not None:
+            last[run.job.parent] = (run.job.ordinal, Point(run.at, run.size))
+    return sorted(((job, point) for job, (_, point) in last.items()), key=lambda one: one[1].at)
 
 
-def _plot(
-    what: str,
-    runs: Sequence[PastRun],
-    when: Callable[[PastRun], str],
-    value: Callable[[PastRun], float],
-    words: Callable[[float], str],
-    width: int,
-    *,
-    is_earlier: bool = False,
-) -> Plot | None:
-    """`is_earlier`: the last of these runs is not the last that the headline speaks of."""
-    if len(runs) < FEWEST:
-        return None
-    values = [value(run) for run in runs]
-    least, most = min(runs, key=value), max(runs, key=value)
-    of_last = when(runs[-1]) if is_earlier else ""
-    facts = [f"last {words(values[-1])}{of_last}", f"median {words(_median(values))}"]
-    lowest, highest = f"min {words(value(least))}", f"max {words(value(most))}"
-    both = f"{lowest} and {highest}{when(most)}"
-    if when(least) and when(least) == when(most) and cells(f"{what}  {both}") <= width:
-        facts.append(both)
-    else:
-        facts += [lowest + when(least), highest + when(most)]
-    lines = tuple(_packed(f"{what}  ", facts, width))
-    if value(least) > NEARLY * value(most):
-        return Plot(lines, ())  # equal bars show nothing
-    labels = [words(max(values)), *[""] * (ROWS - 2), "0"]
-    return Plot(lines, tuple(zip([f"{label:>{LABEL - 1}} " for label in labels], bars(values, ROWS), strict=True)))
+def _size_plot(sizes: Sequence[tuple[int, Point]], job: int, begin: Micros, end: Micros) -> Plot:
+    first, (last_job, last) = sizes[0][1], sizes[-1]
+    when = "" if last_job == job else _when(last.at, begin, end)
+    return Plot(
+        title=f"size  {size(last.value)} {when}".rstrip(),
+        meaning=f"{_grown(first.value, last.value)} {_when(first.at, begin, end) or 'at first'}",
+        points=tuple(point for _, point in sizes),
+        begin=begin,
+        end=end,
+        highest=size(max(point.value for _, point in sizes)),
+    )
 
 
-def _packed(what: str, facts: Sequence[str], width: int) -> Iterator[str]:
-    """Two facts beside each other where they fit, each on one line as a whole."""
-    beside: list[str] = []
-    for fact in facts:
-        if len(beside) == 2 or (beside and cells(what + ", ".join([*beside, fact])) > width):
-            yield what + ", ".join(beside)
-            what, beside = " " * cells(what), []
-        beside.append(fact)
-    yield what + ", ".join(beside)
+def _grown(first: float, last: float) -> str:
+    if size(first) == size(last) or not first:
+        return "as large as"
+    if last >= 2 * first:
+        return f"{last / first:.1f} times as large as"
+    return f"{abs(last - first) / first:.0%} {'larger' if last > first else 'smaller'} than".replace("%", " %")
 
 
-def bars(values: Sequence[float], rows: int) -> list[str]:
-    """A bar for each value, from 0 up to the largest, in so many rows from the top; the least that shows is shown."""
-    most = max(values)
-    steps = [max(round(value / most * rows * 8), 1) if most > 0 else 1 for value in values]
+def _when(at: Micros, begin: Micros, end: Micros) -> str:
+    """A time as precise as needed to tell it from others between two times; "" in the same minute."""
+    moment = local_time(at)
+    if local_time(begin)[:10] != local_time(end)[:10]:
+        return f"on {moment[:10]}"
+    return f"at {moment[11:16]}" if local_time(begin)[:16] != local_time(end)[:16] else ""
+
+
+def _block(plot: Plot, width: int) -> Iterator[PlotCell]:
+    yield PlotCell(plot.title, is_title=True)
+    values = [point.value for point in plot.points]
+    beside = max(LABEL, cells(plot.highest) + 1)
+    room = width - beside
+    if min(values) <= NEARLY * max(values):  # equal bars show nothing
+        labels = [plot.highest, *[""] * (ROWS - 2), "0"]
+        for label, row in zip(labels, bars(_columns(plot, room), ROWS), strict=True):
+            yield PlotCell(f"{label:>{beside - 1}} ", row)
+        yield PlotCell(" " * beside + _dates(plot, room))
+    yield from map(PlotCell, textwrap.wrap(plot.meaning, width))
+
+
+def _columns(plot: Plot, width: int) -> list[float | None]:
+    """The largest figure at each place on the axis; None where there is none."""
+    found: list[float | None] = [None] * width
+    span = plot.end - plot.begin
+    for number, point in enumerate(plot.points):
+        at = round((point.at - plot.begin) * (width - 1) / span) if span else min(number, width - 1)
+        found[at] = max(found[at] or 0.0, point.value)
+    return found
+
+
+def bars(values: Sequence[float | None], rows: int) -> list[str]:
+    """A bar for each value, from 0 up to the largest, in so many rows from the top; the least is seen, too."""
+    most = max(value or 0.0 for value in values)
+
+    def height(value: float | None) -> int:
+        return 0 if value is None else max(round(value / most * rows * 8), 1) if most > 0 else 1
+
+    steps = list(map(height, values))
     return ["".join(BLOCKS[max(0, min(step - 8 * below, 8))] for step in steps) for below in range(rows - 1, -1, -1)]
+
+
+def _dates(plot: Plot, width: int) -> str:
+    """The first and the last date of the axis; of one day the times."""
+    first, last = local_time(plot.begin), local_time(plot.end)
+    piece = slice(0, 10) if first[:10] != last[:10] else slice(11, 16)
+    return first[piece] if first[piece] == last[piece] else f"{first[piece]}{last[piece]:>{width - len(first[piece])}}"
+
+
+def _filled(piece: PlotCell, width: int) -> PlotCell:
+    """The cell in exactly `width` cells."""
+    room = width - cells(piece.text)
+    if piece.bars:
+        return PlotCell(piece.text, padded(piece.bars, room), piece.is_title)
+    return PlotCell(padded(piece.text, width), "", piece.is_title)
 
 
 def _median(values: Sequence[float]) -> float:  # the module `statistics` would bring decimal and fractions along
     ordered, half = sorted(values), len(values) // 2
     return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
-
-
-def _day(run: PastRun) -> str:
-    return local_time(run.at)[:10]
-
-
-def _minute(run: PastRun) -> str:
-    return local_time(run.at)[11:16]

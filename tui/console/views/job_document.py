@@ -50,7 +50,7 @@ def job_document(
     told = told_once(shared)
     for child in parent.children:
         lines += [line(), *_child(parent, child, now, width, told)]
-    return [*lines, line(), *trend_lines(trends, width)] if trends else lines
+    return [*lines, line(), *trend_lines(trends, parent.id, width)] if trends else lines
 
 
 def _child(parent: ParentJob, child: ChildJob, now: int, width: int, told: Collection[str]) -> list[Line]:
