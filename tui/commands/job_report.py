@@ -14,6 +14,7 @@ from tui.presentation.effect_summary import error_of, findings, remedy, status_s
 from tui.presentation.fact_format import changes, table
 from tui.presentation.job_log import StepText, attempt_numbers, attempt_text, findings_not_kept, log_entries, step_text
 from tui.presentation.job_notes import NoteKind, advice, notes
+from tui.presentation.job_picture import job_picture
 from tui.presentation.job_status import ending, status_text
 from tui.presentation.job_times import limit_of
 from tui.presentation.shared_notes import SharedNotes, shared_notes, told_once
@@ -47,6 +48,9 @@ def job_lines(job: ParentJob, at: int, only: JobId | None = None) -> list[str]:
     if job.pinned:
         lines.append("  pinned   retention keeps it")
     shown = replace(job, children=tuple(child for child in job.children if only is None or only == child.id))
+    if any(child.started_at is not None for child in shown.children):
+        picture = job_picture(shown, at, WIDTH, selected=only.ordinal if only is not None else None)
+        lines += ["", *(row.plain for row in picture)]
     shared = shared_notes(shown, lambda child: instructions(child.id))
     for one in shared:
         lines += ["", *_shared_lines(one)]
