@@ -31,6 +31,8 @@ class TargetEntry:
     """The groups it belongs to: `@eu` stands for all targets of the group eu."""
     exclude: tuple[str, ...] = ()
     """If its URL is a pattern: shell patterns of the names, paths or databases that it leaves out."""
+    pattern: str = ""
+    """The URL of the pattern that stands for it; "" if it was named itself."""
     operations: tuple[Operation, ...] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The options that are set for it, by name."""

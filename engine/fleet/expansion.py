@@ -184,7 +184,7 @@ async def _on_server(entry: TargetEntry) -> list[_Candidate]:
         raise UsageError(entry.url, why, f"there are {listed([one.name for one in there])}")
     return [
         _Candidate(
-            entry=replace(entry, name=one.name, url=one.url),
+            entry=replace(entry, name=one.name, url=one.url, pattern=entry.url),
             names=(one.name, one.url),
             may_connect=one.may_connect,
             is_member=True,
@@ -209,7 +209,7 @@ def _files(entry: TargetEntry, pattern: str) -> tuple[list[_Candidate], list[Unl
     ]
     return [
         _Candidate(
-            entry=replace(entry, name=_short_name(path), url=path),
+            entry=replace(entry, name=_short_name(path), url=path, pattern=entry.url),
             names=(*_names_of_file(path), os.path.relpath(path, base)),
             path=path,
             is_member=True,

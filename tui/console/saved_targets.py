@@ -53,6 +53,11 @@ class SavedTargets:
         same = [saved for saved in self.entries if self.urls.of(saved.url) == url]
         return next((saved for saved in same if saved.name == entry.name), same[0] if same else None)
 
+    def has(self, entry: TargetEntry) -> bool:
+        """Whether the file names this database, or a pattern that stands for it."""
+        is_member = bool(entry.pattern) and any(saved.url == entry.pattern for saved in self.entries)
+        return is_member or self.entry_of(entry) is not None
+
     async def read(self) -> None:
         """Read the file again. Raises ConfigError."""
         self._config = await asyncio.to_thread(lambda: self._resolved(self._file.load()))

@@ -409,5 +409,5 @@ def _model_of(context: ConsoleContext) -> TargetModel:
         entry if entry.label or has is None else replace(entry, label=has.label)
         for entry, has in zip(context.targets, known, strict=True)
     ]
-    model.add_all((entry, saved is None or has is not None) for entry, has in zip(labelled, known, strict=True))
+    model.add_all((entry, saved is None or saved.has(entry)) for entry in labelled)
     return model
