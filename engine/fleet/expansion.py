@@ -10,6 +10,7 @@ from dataclasses import field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from engine.config.model import TargetEntry
 from engine.domain.errors import (
@@ -94,8 +95,16 @@ class _Candidate:
 
 
 def may_name_databases(text: str) -> bool:
-    """Whether `text` is a pattern of databases of a server. Needs no driver; a wildcard elsewhere in it counts, too."""
-    return names_server(text) and is_wild(text)
+    """Whether `text` is a pattern of databases of a server. Needs no driver, so `expand` may find that it is none."""
+    if not names_server(text):
+        return False
+    if "://" not in text:
+        return is_wild(text.partition("dbname")[2])
+    try:
+        place = urlsplit(text)
+    except ValueError:
+        return False
+    return is_wild(unquote(place.path)) or is_wild("".join(parse_qs(place.query).get("dbname", ())))
 
 
 def patterns_of_all_databases(entries: Iterable[TargetEntry]) -> list[TargetEntry]:

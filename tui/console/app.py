@@ -17,7 +17,7 @@ from engine.domain.errors import DbtendError
 from engine.domain.lazy_import import lazy
 from engine.system.clock import now
 from tui.console.actions import bindings
-from tui.console.console_screen import ConsoleScreen
+from tui.console.console_screen import ConsoleScreen, TargetScreen
 from tui.console.context import ConsoleContext
 from tui.console.key_queue import KeyHandled, KeyQueue
 from tui.console.saved_targets import SavedTargets
@@ -156,10 +156,23 @@ class DbtendApp(ThemedApp[None]):
             self.pop_screen()
 
     def action_palette(self, typed: str = "") -> None:
-        if isinstance(self.screen, ConsoleScreen):
+        main = self._main_screen()
+        if isinstance(self.screen, ConsoleScreen) and main is not None:
             command_palette.offer(
-                self, self.screen, typed, choose_theme=self.choose_theme, refresh_every=self.refresh_every
+                self,
+                self.screen,
+                typed,
+                targets={number: state.entry.name for number, state in main.model.states.items()},
+                go_to_target=self._go_to_target,
+                choose_theme=self.choose_theme,
+                refresh_every=self.refresh_every,
             )
+
+    def _go_to_target(self, number: int) -> None:
+        """On a screen of targets put the cursor on one; from elsewhere go to the main screen."""
+        while not isinstance(self.screen, TargetScreen):
+            self.pop_screen()
+        self.screen.go_to_target(number)
 
     async def choose_theme(self, name: str) -> None:
         """Change the colours, and save them in the config file if there is one."""

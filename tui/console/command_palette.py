@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from textual.app import App
@@ -26,10 +26,16 @@ def offer(
     screen: ConsoleScreen[None],
     typed: str,
     *,
+    targets: Mapping[int, str],
+    go_to_target: Callable[[int], None],
     choose_theme: Callable[[str], Awaitable[None]],
     refresh_every: Callable[[float], None],
 ) -> None:
-    """Open the list of all commands that work now, filtered by `typed`."""
+    """Open the list of all commands that work now, filtered by `typed`.
+
+    Args:
+        targets: the names of the targets to go to, by number; `go_to_target` does it.
+    """
     context = screen.context
     bound = {b.binding.id: (b.node, b.binding.action) for b in screen.active_bindings.values() if b.binding.id}
     known = [
@@ -58,8 +64,10 @@ def offer(
                 refresh_every(float(command.value))
             case Kind.JOB:
                 await _open_job(app, context, JobId.parse(command.value))
+            case Kind.TARGET:
+                go_to_target(int(command.value))
 
-    app.push_screen(context.screens.palette(known, typed), do)
+    app.push_screen(context.screens.palette(known, targets, typed), do)
 
 
 async def _open_job(app: App[Any], context: ConsoleContext, job: JobId) -> None:

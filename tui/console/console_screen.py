@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar, runtime_checkable
 
 from textual import events
 from textual.binding import BindingType
@@ -37,6 +37,14 @@ class ScreenPart(Protocol):
 
     def can(self, action_id: str) -> bool:
         """Whether one of `actions` can be taken now."""
+
+
+@runtime_checkable
+class TargetScreen(Protocol):
+    """A screen with a list of targets."""
+
+    def go_to_target(self, number: int) -> None:
+        """Put the cursor on a target, also one that the filter hides."""
 
 
 _STEPS_EVERY: Final = 1_000_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
@@ -52,7 +52,9 @@ class Screens(Protocol):
 
     def history(self, *, filtering: bool, words: str = "") -> Screen[None]: ...
 
-    def palette(self, known: Sequence[Command], typed: str) -> ModalScreen[Command | None]: ...
+    def palette(
+        self, known: Sequence[Command], targets: Mapping[int, str], typed: str
+    ) -> ModalScreen[Command | None]: ...
 
     def confirm(self, question: str, consequence: str) -> ModalScreen[bool]: ...
 

@@ -14,7 +14,7 @@ import pytest
 from engine.config.model import TargetEntry
 from engine.domain.errors import ServerTimeoutError, ServerUnavailableError, TargetError, UsageError
 from engine.fleet import expansion
-from engine.fleet.expansion import Expansion, LeftOut
+from engine.fleet.expansion import Expansion, LeftOut, may_name_databases
 from tests.postgres_databases import Database
 from tests.postgres_server import PostgresServer
 
@@ -205,3 +205,23 @@ def test_a_server_that_never_answers_is_given_up(tenants: Path, monkeypatch: pyt
         found = expanded(f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/*", tenants / "t1.db")
     assert urls(found) == [str(tenants / "t1.db")]
     assert isinstance(found.unlisted[0].error, ServerTimeoutError)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("postgresql://dba@db1/*", True),
+        ("postgresql://dba@db1/shop_*?sslmode=require", True),
+        ("postgresql://dba@db1/%2A", True),
+        ("host=db1 dbname=shop*", True),
+        ("postgresql://db1?dbname=*", True),
+        ("postgresql://dba@db1/shop?sslmode=require", False),
+        ("postgresql://dba@[::1]:5432/shop", False),
+        ("postgresql://dba@db1/shop?host=/nowhere/*", False),
+        ("host=db1 dbname=shop", False),
+        ("postgresql://[/*", False),
+        ("/srv/*.db", False),
+    ],
+)
+def test_a_pattern_of_databases_is_known_by_its_name_alone(text: str, expected: bool) -> None:
+    assert may_name_databases(text) is expected

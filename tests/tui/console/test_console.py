@@ -464,7 +464,7 @@ async def test_keys_that_are_typed_ahead_are_for_the_new_pane(sales: Path, clock
     async with open_console(STORE, entry(), entry("other.db"), clock=clock) as console:
         await console.press("2", "g")
         for zoomed in (False, True):
-            await console.press("1", "up", *(["plus"] if zoomed else []))
+            await console.press("1", "down", *(["plus"] if zoomed else []))
             type_at_once(console, "2", "down", "down")
             await console.settle()
             operations = console.app.screen.query_one("#operations", OperationList)
@@ -478,8 +478,8 @@ async def test_a_plan_that_is_asked_for_right_after_a_choice_goes_by_it(sales: P
     with closing(sqlite3.connect("other.db")) as db:
         db.execute("CREATE TABLE t(a)")
     async with open_console(STORE, entry(), entry("other.db"), clock=clock) as console:
-        await console.press("1")
-        type_at_once(console, "down", "2", "g", "space", "p")
+        await console.press("1", "down")
+        type_at_once(console, "up", "2", "g", "space", "p")
         await console.until(lambda: console.screen_name == "PlanScreen" and "  VACUUM" in console.lines("#page"))
         assert "other.db" in console.lines("#page")[0]
 

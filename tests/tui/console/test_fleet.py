@@ -150,6 +150,21 @@ async def test_a_mark_moves_on_and_marks_are_kept_by_a_sort(fleet: list[TargetEn
         assert [row.split()[0] for row in rows(console) if row.startswith("●")] == ["●t2", "●t12"]
 
 
+async def test_a_target_is_gone_to_by_its_name(fleet: list[TargetEntry], clock: Clock) -> None:
+    async with open_console(STORE, *fleet, clock=clock) as console:
+        await console.press("slash", *"@us", "enter")
+        await console.press("colon", *"t1")
+        assert [row.split()[0] for row in console.lines("#commands")][:4] == ["t1", "t10", "t11", "t12"]
+        await console.press("enter")
+        assert console.screen_name == "FleetScreen"
+        assert names(console)[console.app.screen.query_one("#fleet", fleet_list.FleetList).cursor] == "t1"
+        await console.press("h", "colon", *"t10", "enter")
+        assert console.screen_name == "FleetScreen"
+        await console.press("enter", "colon", *"t3", "enter")
+        assert console.screen_name == "MainScreen"
+        assert console.text("#header").startswith("dbtend  t3")
+
+
 async def test_enter_opens_the_target_on_the_main_screen(fleet: list[TargetEntry], clock: Clock) -> None:
     async with open_console(STORE, *fleet, clock=clock) as console:
         await console.press("down", "enter")

@@ -36,7 +36,7 @@ def test_what_cannot_be_done_is_not_offered() -> None:
         ("cancel", "cancel works on a waiting or running job."),
         ("canc", "cancel works on a waiting or running job."),
         ("submit", "submit works in a plan in which something can run."),
-        ("filter", "filter works in the history."),
+        ("filter-t", "filter-targets works on a target."),
     ],
 )
 def test_of_what_can_be_done_only_elsewhere_that_is_said(typed: str, why: str) -> None:

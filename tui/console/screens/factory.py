@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,10 +68,10 @@ class ScreenFactory:
 
         return PlansScreen(self._context, wanted)
 
-    def palette(self, known: Sequence[Command], typed: str) -> ModalScreen[Command | None]:
+    def palette(self, known: Sequence[Command], targets: Mapping[int, str], typed: str) -> ModalScreen[Command | None]:
         from tui.console.screens.palette import PaletteScreen
 
-        return PaletteScreen(known, typed)
+        return PaletteScreen(known, targets, typed)
 
     def confirm(self, question: str, consequence: str) -> ModalScreen[bool]:
         from tui.console.screens.confirm import ConfirmScreen

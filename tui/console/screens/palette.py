@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from textual import events, on
@@ -14,7 +14,7 @@ from textual.widgets import Input
 
 from tui.console.actions import bindings
 from tui.console.views.line import Role, line
-from tui.console.views.palette import Command, matching, palette_rows
+from tui.console.views.palette import Command, matching, palette_rows, targets_named, with_targets
 from tui.console.widgets.item_list import ItemList
 from tui.console.widgets.one_line import OneLine
 
@@ -32,11 +32,15 @@ class PaletteScreen(ModalScreen[Command | None]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("do-command", "close-commands")
     AUTO_FOCUS = "#typed"
 
-    def __init__(self, known: Sequence[Command], typed: str = "") -> None:
-        """`typed`: what stands there from the beginning."""
+    def __init__(self, known: Sequence[Command], targets: Mapping[int, str], typed: str = "") -> None:
+        """
+        Args:
+            targets: the names of the targets to go to, by number.
+            typed: what stands there from the beginning.
+        """
         super().__init__()
-        self._known = known
-        self._found = matching(known, typed)
+        self._known, self._targets = known, targets
+        self._found = self._matching(typed)
         self._list = ItemList(id="commands")
         self._list.can_focus = False
         self._typed = _Typed(typed, id="typed", compact=True, select_on_focus=False)
@@ -55,9 +59,12 @@ class PaletteScreen(ModalScreen[Command | None]):
 
     @on(Input.Changed)
     def _look_up(self, message: Input.Changed) -> None:
-        self._found = matching(self._known, message.value)
+        self._found = self._matching(message.value)
         self._lay_out()
         self._list.cursor = 0
+
+    def _matching(self, typed: str) -> list[Command]:
+        return with_targets(matching(self._known, typed), targets_named(self._targets, typed), typed)
 
     @on(Input.Submitted)
     def _submitted(self) -> None:

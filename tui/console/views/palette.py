@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -13,7 +13,7 @@ from engine.domain.frozen import frozen
 from tui.console.actions import ACTIONS, BY_ID, Action, Place, barred
 from tui.console.keymap import shown_keys, with_keys
 from tui.console.views.line import Line, Role, fit, line, wrapped
-from tui.presentation.text import cells
+from tui.presentation.text import cells, plain
 
 
 class Kind(StrEnum):
@@ -23,13 +23,14 @@ class Kind(StrEnum):
     THEME = "theme"
     REFRESH = "refresh"
     JOB = "job"
+    TARGET = "target"
     ELSEWHERE = "elsewhere"
     """Nothing: it cannot be done now; its help says why."""
 
 
 @frozen
 class Command:
-    """A command; `value` is the id of an action, a theme, seconds, or a job."""
+    """A command; `value` is the id of an action, a theme, seconds, a job, or the number of a target."""
 
     kind: Kind
     value: str
@@ -144,6 +145,30 @@ def matching(known: Sequence[Command], typed: str) -> list[Command]:
     return found
 
 
+def targets_named(names: Mapping[int, str], typed: str) -> list[Command]:
+    """Commands that go to the targets whose name contains the typed text: the whole name first, then its beginning.
+
+    `names`: by number.
+    """
+    wanted = typed.strip().casefold()
+    if not wanted:
+        return []
+    found = [(number, name, name.casefold()) for number, name in names.items() if wanted in name.casefold()]
+    found.sort(key=lambda one: (one[2] != wanted, not one[2].startswith(wanted)))
+    return [Command(Kind.TARGET, str(number), plain(name), "Go to this target") for number, name, _ in found[:TARGETS]]
+
+
+def with_targets(commands: Sequence[Command], targets: Sequence[Command], typed: str) -> list[Command]:
+    """Both: a target of exactly this name comes first, and all targets before commands that only mention the text."""
+    wanted = typed.strip().casefold()
+    exact = [one for one in targets if one.name.casefold() == wanted]
+    others = [one for one in targets if one not in exact]
+    named = [one for one in commands if wanted in one.name.casefold()]
+    return [*exact, *named, *others, *(one for one in commands if one not in named)]
+
+
+TARGETS: Final = 12
+"""Targets that the list offers, at most."""
 _BY_HELP: Final = 2
 
 
