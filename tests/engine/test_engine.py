@@ -182,7 +182,7 @@ async def test_the_same_database_under_two_names_is_refused_where_all_must_be_so
 ) -> None:
     link = sales.with_name("alias.db")
     link.symlink_to(sales)
-    with pytest.raises(UsageError, match="is the same database as"):
+    with pytest.raises(UsageError, match="the same database"):
         await engine.submit([request(sales), request(link)], strict=True)
 
 
@@ -311,7 +311,7 @@ async def test_an_engine_without_workers_executes_nothing(tmp_path: Path, sales:
 async def test_the_store_itself_is_no_target(tmp_path: Path) -> None:
     store = tmp_path / "jobs.db"
     async with Engine.open(store) as engine:
-        with pytest.raises(UsageError, match="is the store of jobs"):
+        with pytest.raises(UsageError, match="store of jobs"):
             await engine.submit([request(store)])
 
 
@@ -346,7 +346,7 @@ async def test_a_check_of_what_cannot_even_be_looked_at_has_found_that(engine: E
     assert (child.status, child.reason) == (Status.FAILED, Reason.OPERATION_ERROR)
     assert child.after is not None
     assert (child.after["findings"], child.after["complete"]) == (1, False)
-    assert str(child.after["damage"]).startswith("too damaged to read: ")
+    assert str(child.after["damage"]).startswith("too damaged")
     assert str(child.after["remedy"]).startswith("Restore a backup, ")
     assert [line.message for line in child.log] == [child.after["damage"]]
     with pytest.raises(TargetDamagedError):

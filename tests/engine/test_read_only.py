@@ -92,7 +92,7 @@ async def test_what_would_change_something_is_refused_before_anything_is_touched
 
 @pytest.mark.parametrize("how", [{"workers": 1}, {"retention": Retention()}])
 async def test_it_neither_works_nor_prunes(past: Path, how: dict[str, Any]) -> None:
-    with pytest.raises(ReadOnlyError, match="cannot run jobs or prune"):
+    with pytest.raises(ReadOnlyError, match="cannot run jobs"):
         async with Engine.open(past, read_only=True, **how):
             pass
 
@@ -184,7 +184,7 @@ async def test_a_store_that_comes_to_be_meanwhile_is_told(store_path: Path) -> N
     async with Engine.open(store_path, read_only=True) as looking:
         changes = looking.changes()
         async with Engine.open(store_path):
-            with pytest.raises(StoreLostError, match="was created after it was opened"):
+            with pytest.raises(StoreLostError, match="was created after"):
                 await anext(changes)
         assert isinstance(looking.lost, StoreLostError)
 
@@ -196,7 +196,7 @@ def test_an_older_store_is_not_upgraded(store_path: Path) -> None:
         file.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
         file.execute("PRAGMA user_version = 1")
     before = everything_below(store_path.parent)
-    with pytest.raises(ReadOnlyError, match="older dbtend, and would have to be upgraded first"):
+    with pytest.raises(ReadOnlyError, match="upgraded first"):
         connections.connect_read_only(store_path)
     assert everything_below(store_path.parent) == before
 
@@ -236,7 +236,7 @@ async def test_what_a_crash_has_left_half_done_is_not_rolled_back(past: Path, tm
         subprocess.run(["kill", "-KILL", str(pid)], check=True)
     before = everything_below(tmp_path)
     async with Engine.open(past, read_only=True) as engine:
-        with pytest.raises(TargetError, match="rolled back first, which needs write access"):
+        with pytest.raises(TargetError, match="needs write access"):
             await engine.inspect(str(path))
     assert everything_below(tmp_path) == before
 
@@ -265,7 +265,7 @@ async def test_a_store_where_nothing_can_be_written_beside_it(past: Path, is_in_
         async with Engine.open(past, workers=1):
             assert await looked() == "1 1\n"
     else:
-        assert "cannot be read: nothing can be written beside it" in await looked()
+        assert "cannot be read: " in await looked()
 
 
 async def main(store: Path) -> None:

@@ -242,22 +242,22 @@ def test_a_mistake_is_named_with_file_line_and_key(text: str, said: str) -> None
 def test_a_missing_file_matters_only_where_it_was_named(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     assert load_config(path, required=False) == Config()
-    with pytest.raises(ConfigError, match="there is no such config file"):
+    with pytest.raises(ConfigError, match="no such config"):
         load_config(path, required=True)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+    with pytest.raises(ConfigError, match="Is a directory"):
         load_config(tmp_path, required=False)
     (tmp_path / "latin.toml").write_bytes(b'theme = "\xe9"')
-    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+    with pytest.raises(ConfigError, match="not UTF-8 text"):
         load_config(tmp_path / "latin.toml", required=False)
 
 
 def test_a_console_may_be_read_only() -> None:
     assert parse_config("[console]\nread_only = true", "config.toml").console.read_only
     assert not parse_config("[console]\nrefresh = 1", "config.toml").console.read_only
-    with pytest.raises(ConfigError, match="must be true or false"):
+    with pytest.raises(ConfigError, match="true or false"):
         parse_config('[console]\nread_only = "yes"', "config.toml")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -114,22 +115,22 @@ def test_a_wrong_file_is_never_written_to(path: Path, content: bytes, why: str) 
 
 
 def test_what_says_something_wrong_is_never_written(path: Path) -> None:
-    with pytest.raises(ConfigError, match="is an unknown key"):
+    with pytest.raises(ConfigError, match="unknown key"):
         ConfigFile(path).change(lambda text: "[target.x]\n")
     assert not path.exists()
 
 
 def test_what_is_no_text_is_refused(path: Path) -> None:
-    with pytest.raises(ConfigError, match="can hold valid text only"):
+    with pytest.raises(ConfigError, match="valid text only"):
         ConfigFile(path).change(adding("\udcff"))
     assert not path.exists()
 
 
 def test_where_nothing_can_be_written_that_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"cannot be written: .* .nothing was changed."):
+    with pytest.raises(ConfigError, match="nothing was changed"):
         ConfigFile(tmp_path / "file" / "config.toml").change(adding("sales"))
-    with pytest.raises(ConfigError, match="cannot be written: Is a directory"):
+    with pytest.raises(ConfigError, match="Is a directory"):
         ConfigFile(tmp_path).change(adding("sales"))
 
 
@@ -140,7 +141,7 @@ def test_no_space_leaves_the_file_as_it_was(path: Path, monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ConfigError, match="No space left on device"):
+    with pytest.raises(ConfigError, match=os.strerror(errno.ENOSPC)):
         ConfigFile(path).change(adding("sales"))
     assert path.read_text() == "# ours\n"
     assert [beside.name for beside in path.parent.iterdir()] == ["config.toml"]

@@ -139,7 +139,7 @@ def test_a_target_that_is_written_in_another_way_becomes_a_section(text: str) ->
 
 def test_what_cannot_be_changed_in_place_is_refused() -> None:
     text = 'targets = { a = { url = "x" } }\n'
-    with pytest.raises(ConfigError, match=r"cannot be changed from here \(change it in an editor"):
+    with pytest.raises(ConfigError, match="in an editor"):
         with_target(text, NEW, file=FILE)
 
 
@@ -151,7 +151,7 @@ def test_a_wrong_file_is_not_touched(text: str) -> None:
 
 def test_what_was_changed_meanwhile_is_not_overwritten() -> None:
     newer = CONFIG.replace("PROD", "TEST")
-    with pytest.raises(ConfigError, match=r"sales: was changed in config.toml by another program"):
+    with pytest.raises(ConfigError, match=r"^sales: .* by another program"):
         with_target(newer, replace(SALES, label="QA"), was=SALES, file=FILE)
     with pytest.raises(ConfigError, match="by another program"):
         without_target(newer, SALES, file=FILE)
@@ -160,12 +160,12 @@ def test_what_was_changed_meanwhile_is_not_overwritten() -> None:
 
 def test_a_name_that_is_taken_is_refused() -> None:
     for was in (None, SALES):
-        with pytest.raises(ConfigError, match="app: is the name of another target"):
+        with pytest.raises(ConfigError, match=r"^app: "):
             with_target(CONFIG, replace(NEW, name="app"), was=was, file=FILE)
 
 
 def test_a_home_that_nobody_has_is_a_sentence() -> None:
-    with pytest.raises(ConfigError, match=r"line 2: targets.a.url begins with ~nobody-at-all, which has no home"):
+    with pytest.raises(ConfigError, match=r"line 2: .* ~nobody-at-all"):
         parse_config('[targets.a]\nurl = "~nobody-at-all/a.db"\n', FILE)
 
 
@@ -258,7 +258,7 @@ def _opens(line: str, name: str | None) -> bool:
 def test_a_target_does_not_become_a_database_to_which_what_is_said_of_it_means_nothing() -> None:
     text = '[targets.shop]\nurl = "postgresql:///shop"\nspeed = "gentle"\n'
     (shop,) = parse_config(text, "f").targets
-    with pytest.raises(ConfigError, match="shop: f says speed of it, which does not apply to this kind"):
+    with pytest.raises(ConfigError, match=r"^shop: .* speed "):
         with_target(text, replace(shop, url="/srv/shop.db"), was=shop, file="f")
     assert 'url = "postgresql:///web"\nspeed = "gentle"' in with_target(
         text, replace(shop, url="postgresql:///web"), was=shop, file="f"
@@ -276,7 +276,7 @@ def test_a_theme_is_put_beside_what_is_there() -> None:
 
 @pytest.mark.parametrize("text", ['console = { theme = "dbtend" }\n', 'console.theme = "dbtend"\n'])
 def test_a_theme_that_is_written_in_another_way_is_left_to_an_editor(text: str) -> None:
-    with pytest.raises(ConfigError, match=r'best to theme = "dbtend-light" below \[console\]'):
+    with pytest.raises(ConfigError, match=r'"dbtend-light" below \[console\]'):
         with_theme(text, "dbtend-light", file=FILE)
 
 

@@ -41,10 +41,10 @@ def test_a_statement_ends_where_toml_says(first: str) -> None:
 def test_an_error_after_a_very_long_list_has_its_line() -> None:
     names = '"shop",\n' * 100_000
     text = f'[targets.a]\nurl = "service=a"\nschemas = [\n{names}]\n[defaults]\njobs = "x"\n'
-    with pytest.raises(ConfigError, match=r"^f, line 100006: defaults.jobs must be a whole number"):
+    with pytest.raises(ConfigError, match=r"^f, line 100006: defaults.jobs "):
         parse_config(text, "f")
 
 
 def test_only_a_newline_ends_a_line() -> None:
-    with pytest.raises(ConfigError, match=r"^f, line 3: targets.a.jobs must be"):
+    with pytest.raises(ConfigError, match=r"^f, line 3: targets.a.jobs "):
         parse_config('[targets.a]\nurl = "/srv/\x85\u2028.db"\njobs = 0\n', "f")

@@ -42,20 +42,18 @@ def test_what_has_none_is_left_alone(word: str) -> None:
 
 
 def test_a_password_with_a_blank_is_masked_between_its_quotes() -> None:
-    assert masked("'postgresql://ann:s3 cret@h/db' is no job id") == "'postgresql://ann:***@h/db' is no job id"
+    assert masked("'postgresql://ann:s3 cret@h/db' is no") == "'postgresql://ann:***@h/db' is no"
 
 
 def test_of_two_urls_in_a_sentence_only_the_passwords_go() -> None:
-    assert masked("postgresql://a:b@h is the same database as postgresql://c@h") == (
-        "postgresql://a:***@h is the same database as postgresql://c@h"
-    )
+    assert masked("postgresql://a:b@h is postgresql://c@h") == "postgresql://a:***@h is postgresql://c@h"
 
 
 def test_what_is_known_to_be_one_is_masked_wherever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSWORD", "hunter2")
     typed_passwords.remember("postgresql://ann@h/db", "correct horse")
     try:
-        assert masked("the server says hunter2 and correct horse") == "the server says *** and ***"
+        assert masked("hunter2 and correct horse") == "*** and ***"
     finally:
         typed_passwords.forget()
 

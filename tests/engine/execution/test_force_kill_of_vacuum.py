@@ -93,9 +93,8 @@ async def test_vacuum_is_ended_in_its_second_phase(
             (parent,) = await console.wait([1])
     vacuum, analyze = parent.children
     assert (vacuum.status, vacuum.reason) == (Status.CANCELLED, Reason.CANCELLED_BY_USER)
-    assert vacuum.error == (
-        "its process was killed: what it had not finished was rolled back, and a quick check found nothing wrong"
-    )
+    assert (vacuum.error or "").startswith("its process was killed")
+    assert (vacuum.error or "").endswith("found nothing wrong")
     assert [(a.status, a.reason, a.pid) for a in vacuum.attempts[:-1]] == [
         (Status.FAILED, Reason.OWNER_LOST, victim.pid)
     ]

@@ -214,9 +214,9 @@ def test_a_server_that_never_had_a_check_is_ok() -> None:
     ],
 )
 def test_what_cannot_be_inspected_says_why(error: type[DbtendError], level: str, cause: str) -> None:
-    found = judge_error(error("sales", "there is no such file"))
+    found = judge_error(error("sales", "no such file"))
     assert seen(found) == [(level, cause)]
-    assert found.reasons[0].facts == {"error": "there is no such file"}
+    assert found.reasons[0].facts == {"error": "no such file"}
 
 
 def test_a_file_that_says_that_it_is_a_database_and_is_none_is_critical() -> None:

@@ -127,7 +127,7 @@ async def test_r21_what_is_pinned_or_open_is_never_removed(store: SqliteStore, c
 
 
 async def test_an_unknown_job_cannot_be_pinned(store: SqliteStore) -> None:
-    with pytest.raises(JobNotFoundError, match="there is no such job"):
+    with pytest.raises(JobNotFoundError):
         await store.pin(7, True)
 
 
@@ -333,8 +333,8 @@ async def test_r21_an_engine_with_a_retention_sees_to_it_by_itself(store: Sqlite
 async def test_r21_a_job_that_was_removed_is_unknown(store: SqliteStore, clock: StoppedClock) -> None:
     parent_id = await add(store, "sales")
     await prune(store, NOTHING, clock.at + 1)
-    with pytest.raises(JobNotFoundError, match="there is no such job"):
+    with pytest.raises(JobNotFoundError):
         await store.job(parent_id)
-    with pytest.raises(JobNotFoundError, match="there is no such job"):
+    with pytest.raises(JobNotFoundError):
         await store.request_cancel(JobId(parent_id))
     assert await add(store, "sales") == parent_id + 1  # no id is used twice

@@ -72,7 +72,7 @@ async def test_a_damaged_index_is_found_rebuilt_and_found_sound(engine: Engine, 
     assert [step.object for step in done.children[0].steps] == ["order"]
     found = await of(engine, sales, Operation.REINDEX)
     assert found.level is Level.NONE
-    assert found.reason.startswith("the last check found 1 index damaged, rebuilt since: order")
+    assert "rebuilt since: order" in found.reason
     assert (await of(engine, sales, Operation.CHECK)).level is Level.SOON  # of the whole database, that is
 
     await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
@@ -96,7 +96,7 @@ async def test_a_damaged_index_is_rebuilt_alone_where_the_whole_database_is_anal
     assert [step.object for step in reindex.steps] == ["order"]
     assert [step.object for step in analyze.steps] != ["order"]
     found = await of(engine, sales, Operation.REINDEX)
-    assert found.reason.startswith("the last check found 1 index damaged, rebuilt since: order")
+    assert "rebuilt since: order" in found.reason
 
 
 async def test_a_quick_check_says_nothing_of_indexes(engine: Engine, sales: Path) -> None:
@@ -107,12 +107,13 @@ async def test_a_quick_check_says_nothing_of_indexes(engine: Engine, sales: Path
     assert (await carried_out(engine, quick)).status is Status.COMPLETED
     found = await of(engine, sales, Operation.REINDEX)
     assert found.level is Level.NONE
-    assert found.reason.startswith("no full check on record: only that compares indexes with their tables")
+    assert found.reason.startswith("no full check")
     full = Request(target=str(sales), operations=(Operation.CHECK,))
     await carried_out(engine, full)
     assert (await of(engine, sales, Operation.REINDEX)).objects == ("order",)
     await carried_out(engine, replace(full, operations=(Operation.REINDEX, Operation.CHECK)))
-    assert "the last full check found no damaged index" in (await of(engine, sales, Operation.REINDEX)).reason
+    found = await of(engine, sales, Operation.REINDEX)
+    assert (found.level, "no damaged index" in found.reason) == (Level.NONE, True)
 
 
 async def test_a_plan_warns_of_an_index_that_is_known_to_be_damaged(engine: Engine, sales: Path) -> None:
@@ -127,8 +128,8 @@ async def test_a_plan_warns_of_an_index_that_is_known_to_be_damaged(engine: Engi
     assert await warnings(Operation.VACUUM, Operation.REINDEX) == known
     (planned,) = (await engine.plan(Request(target=str(sales), operations=(Operation.REINDEX,)))).operations
     reasons = {step.object: step.reason for step in planned.steps}
-    assert reasons["order"] == "the last check found it damaged"
-    assert reasons["my-index"] == "index of table item"
+    assert reasons["order"].endswith("found it damaged")
+    assert reasons["my-index"].endswith("table item")
     assert await warnings(Operation.REINDEX, Operation.VACUUM) == ()
     with closing(sqlite3.connect(sales)) as db:
         db.execute('DROP INDEX "order"')
@@ -154,9 +155,8 @@ async def test_nothing_is_chosen_that_writes_to_a_damaged_file(engine: Engine, s
     checked = await carried_out(engine, check)
     assert needed(everything, await engine.advise(str(sales))) is None
     assert await warnings(Operation.CHECK, Operation.BACKUP) == ()
-    assert await warnings(Operation.CHECK, Operation.ANALYZE) == (
-        f"the last check found damage (#{checked.id}): writing to a damaged file can make it worse",
-    )
+    (warning,) = await warnings(Operation.CHECK, Operation.ANALYZE)
+    assert f"found damage (#{checked.id}): " in warning
     (vacuum,) = (await carried_out(engine, replace(everything, operations=(Operation.VACUUM,)))).children
     warning = f"the last check found damage (#{checked.id}): writing to a damaged file can make it worse"
     assert warning in vacuum.warnings
@@ -177,7 +177,8 @@ async def test_rows_without_their_parents_are_no_damage_and_no_clean_check(engin
     orphan = "a row of bill refers to a missing row of group (rowid 1)"
     found = await of(engine, sales, Operation.CHECK)
     assert (found.level, found.facts["found"]) == (Level.SOON, orphan)
-    assert found.reason == f"found 1 orphan (#{checked.id}): repair it, then check again ({orphan})"
+    assert found.needs_manual_fix
+    assert found.reason.startswith(f"found 1 orphan (#{checked.id}): ")
     everything = Request(target=str(sales), operations=SQLITE_OPERATIONS)
     request = needed(everything, await engine.advise(str(sales)))
     assert request is not None
@@ -188,7 +189,7 @@ async def test_rows_without_their_parents_are_no_damage_and_no_clean_check(engin
         db.commit()
     found = await of(engine, sales, Operation.CHECK)
     assert found.is_needed
-    assert f"(#{checked.id}), and the database has changed since: repair it, then check again" in found.reason
+    assert f"(#{checked.id}), and the database has changed since: " in found.reason
     await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
     found = await of(engine, sales, Operation.CHECK)
     assert (found.level, found.facts["found"]) == (Level.NONE, None)
@@ -225,10 +226,8 @@ async def test_after_a_vacuum_half_filled_pages_are_known_without_a_look(
     done = await carried_out(engine, Request(target=str(sales), operations=operations))
     assert done.status is Status.COMPLETED
     found = await vacuum()
-    assert (found.level, found.reason) == (
-        Level.NONE,
-        f"vacuumed by #{done.id}, and nothing was written since",
-    )
+    assert found.level is Level.NONE
+    assert found.reason.startswith(f"vacuumed by #{done.id}, ")
     with closing(sqlite3.connect(sales)) as db:
         db.execute("DELETE FROM item WHERE rowid % 2")
         db.commit()
@@ -287,7 +286,7 @@ async def test_what_cannot_be_looked_at(engine: Engine, tmp_path: Path, sales: P
     with pytest.raises(TargetUnavailableError, match="no such file"):
         await engine.advise(str(tmp_path / "missing.db"))
     (tmp_path / "text.db").write_text("This is no database. " * 100)
-    with pytest.raises(TargetError, match="not a SQLite database"):
+    with pytest.raises(TargetError, match="a SQLite database"):
         await engine.advise(str(tmp_path / "text.db"))
     with transaction(sales, "EXCLUSIVE"), pytest.raises(TargetBusyError):
         await engine.advise(str(sales))
@@ -308,7 +307,7 @@ async def test_a_plan_goes_by_how_long_it_took_before(engine: Engine, sales: Pat
     assert before.estimated_from == ""
     done = await carried_out(engine, request)
     (operation,) = (await engine.plan(request)).operations
-    assert operation.estimated_from == "as long as in earlier runs"
+    assert "earlier runs" in operation.estimated_from
     (child,) = done.children
     assert child.started_at is not None
     assert child.finished_at is not None
@@ -331,9 +330,9 @@ async def test_a_clean_check_says_nothing_of_a_file_that_was_put_there_since(
     make_database(sales)
     found = await of(engine, sales, Operation.CHECK)
     assert (found.level, found.check) == (Level.SOON, CheckLevel.QUICK)
-    assert found.reason.startswith("no check on record of this file (a different file was here before); a quick check")
+    assert "a different file" in found.reason
     reindex = await of(engine, sales, Operation.REINDEX)
-    assert reindex.reason.startswith("no full check on record")
+    assert reindex.reason.startswith("no full check")
 
     kept.replace(sales)
     assert "of this file" not in (await of(engine, sales, Operation.CHECK)).reason

@@ -139,7 +139,7 @@ async def test_a_clean_check_of_an_earlier_state_is_none_of_this_one(engine: Eng
     assert (request.operations, request.options.check) == ((Operation.CHECK, Operation.ANALYZE), CheckLevel.QUICK)
     advice = (await of(engine, path))[Operation.CHECK]
     assert (advice.level, advice.before_writing) == (Level.NONE, CheckLevel.QUICK)
-    assert advice.reason.endswith("; a quick check runs first: the database has changed since")
+    assert "; a quick check" in advice.reason
 
 
 async def test_one_that_is_verified_is_checked_once(engine: Engine, path: Path) -> None:

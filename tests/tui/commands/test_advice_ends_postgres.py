@@ -183,7 +183,7 @@ def make_bloat_that_is_none(database: Database) -> None:
 def make_unique_index_fail(database: Database) -> None:
     a_table(database)
     database("INSERT INTO item VALUES (9001, 'twice'), (9002, 'twice')", "ANALYZE item")
-    with pytest.raises(Exception, match="could not create unique index"):
+    with pytest.raises(Exception, match="could not create"):
         database("CREATE UNIQUE INDEX CONCURRENTLY item_name ON item (name)")
 
 
@@ -390,4 +390,5 @@ def test_what_a_role_may_not_do_is_said(dbtend: CommandLine, database: Database)
     joe = database.as_user("joe")
     assert dbtend("run", joe, "--needed").code == 4
     (one,) = urgent(advice(dbtend, joe), Cause.DEAD_ROWS)
-    assert one["facts"]["obstacles"] == ["this role may not maintain public.item"]
+    (obstacle,) = one["facts"]["obstacles"]
+    assert "public.item" in obstacle

@@ -133,9 +133,9 @@ def test_a_word_that_can_be_a_target_is_one(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     (tmp_path / "hsitory").touch()
     refuse_mistyped_command(["hsitory", "prod", "no/such.db", "missing.db", "sqlite:histroy"], ["prod"])
-    with pytest.raises(UsageError, match="no command, no file and no target"):
+    with pytest.raises(UsageError, match="no command"):
         refuse_mistyped_command(["quux"], ["prod"])
-    with pytest.raises(UsageError, match="did you mean prod"):
+    with pytest.raises(UsageError, match="mean prod"):
         refuse_mistyped_command(["prdo"], ["prod"])
 
 
@@ -162,7 +162,7 @@ def test_job_ids() -> None:
     assert typed_values.job_or_batch_id("42.2") == JobId(42, 2)
     assert typed_values.job_or_batch_id("b17") == typed_values.job_or_batch_id("B17") == BatchId(17)
     for wrong in ("b", "b1.2", "b-1", "b١", "b1 ", "bb1", "42.", "", "b" + "9" * 19):
-        with pytest.raises(UsageError, match="is no job id"):
+        with pytest.raises(UsageError, match="no job id"):
             typed_values.job_or_batch_id(wrong)
-    with pytest.raises(UsageError, match="is no job id"):
+    with pytest.raises(UsageError, match="no job id"):
         typed_values.job_id("42.x")

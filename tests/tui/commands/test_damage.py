@@ -70,7 +70,8 @@ def test_what_a_check_found_is_told_and_left_alone_but_for_what_can_be_rebuilt(
     assert after["check"]["facts"]["damaged_tables"] == ["public.broken"]
     said = dbtend("run", shop.url, "--needed")
     assert (said.code, said.out) == (4, "")
-    assert "damaged: nothing is done (the last check found public.broken damaged" in said.err
+    assert "damaged: " in said.err
+    assert "public.broken" in said.err
 
 
 def test_a_damaged_table_is_left_out_whatever_operations_are_usual(dbtend: CommandLine, shop: Database) -> None:

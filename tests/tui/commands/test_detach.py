@@ -51,7 +51,7 @@ def test_a_worker_process_carries_on(dbtend: CommandLine, sales: Path) -> None:
 def test_the_same_request_again_is_the_same_job(dbtend: CommandLine, sales: Path, served: None) -> None:
     assert dbtend("run", sales, "--detach").out == "1\n"
     again = dbtend("run", sales, "--detach")
-    assert (again.code, again.out, again.err) == (0, "1\n", "dbtend: job #1 already does exactly this\n")
+    assert (again.code, again.out, again.err.startswith("dbtend: job #1 ")) == (0, "1\n", True)
     assert not (dbtend.store.with_name("jobs.db.d") / "worker.log").exists()
 
 
@@ -82,7 +82,7 @@ def test_where_no_worker_process_can_be_started_the_job_waits(
     result = dbtend("run", sales, "--detach")
     assert (result.code, result.out) == (2, "")
     waits, error = result.err.splitlines()
-    assert waits == "dbtend: waiting for a worker process: #1"
-    assert error.startswith("dbtend: worker: cannot be started")
+    assert waits.endswith("worker process: #1")
+    assert error.startswith("dbtend: worker: ")
     (job,) = dbtend("history", "--json").json["jobs"]
     assert job["status"] == "pending"

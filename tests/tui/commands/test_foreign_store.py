@@ -53,10 +53,8 @@ def test_a_job_of_somebody_else_is_not_run(dbtend: CommandLine, shared: Path, sa
     before = sales.stat()
     result = dbtend.process("worker", "--idle-exit", "0.1", "--store", store)
     assert (result.code, result.out) == (2, "")
-    assert result.err == (
-        f"dbtend: {store}: belongs to nobody, who could change what dbtend runs"
-        " (run dbtend as nobody, or give another --store)\n"
-    )
+    assert result.err.startswith(f"dbtend: {store}: ")
+    assert "belongs to nobody" in result.err
     assert (sales.stat().st_mtime_ns, sales.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
@@ -124,7 +122,7 @@ def test_every_command_says_so(line: str, dbtend: CommandLine, shared: Path, sal
     store.touch(0o600)
     result = dbtend(*line.replace("sales.db", str(sales)).split(), "--store", store)
     assert result.code == 2
-    assert result.err.startswith(f"dbtend: {shared}: can be written by ")
+    assert result.err.startswith(f"dbtend: {shared}: ")
     assert f"chmod o-w {shared}" in result.err
     assert result.err.count("\n") == 1
     assert store.stat().st_size == 0
@@ -136,9 +134,7 @@ def test_the_doctor_tells_of_a_config_that_others_can_change(dbtend: CommandLine
     assert "permissions" not in dbtend("doctor").out
     config = dbtend.home / "config-home" / "dbtend" / "config.toml"
     config.chmod(0o606)
-    assert f"config: {config} can be written by everybody, who could change what dbtend runs  (chmod o-w {config})" in (
-        dbtend("doctor").out
-    )
+    assert f"chmod o-w {config}" in dbtend("doctor").out
 
 
 def test_the_console_does_not_open(dbtend: CommandLine, tmp_path: Path, sales: Path) -> None:
@@ -186,7 +182,7 @@ def test_what_is_put_beside_the_store_as_it_is_opened_is_found(tmp_path: Path) -
         connection.execute("SELECT * FROM parent_job").fetchall()
         private_files.require_private_descriptors(store)
         os.chown(f"{store}-wal", NOBODY, NOBODY)
-        with pytest.raises(StoreError, match=r"jobs\.db-wal: belongs to nobody"):
+        with pytest.raises(StoreError, match=r"jobs\.db-wal: belongs to"):
             private_files.require_private_descriptors(store)
 
 
@@ -200,5 +196,6 @@ def test_a_link_in_place_of_the_log_or_the_lock_is_not_followed(
     (directory / name).symlink_to(precious)
     result = dbtend("run", sales, "--op", "analyze", "--detach")
     assert result.code == 2
-    assert f"{directory / name}: is a symbolic link" in result.err
+    assert f"{directory / name}: " in result.err
+    assert "symbolic link" in result.err
     assert precious.read_text() == "keep"

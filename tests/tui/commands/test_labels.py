@@ -25,14 +25,14 @@ def test_a_target_goes_by_its_name_and_its_label_wherever_it_is_named(
     assert dbtend("plan", target, "--op", "analyze").out.startswith(f"{labelled} [EU WEST]  sqlite  ")
     assert dbtend("advise", target).out.startswith(f"{labelled} [EU WEST]\n")
     ran = dbtend("run", target, "--op", "analyze").out.splitlines()
-    assert ran[0] == "#1.1 shop [EU WEST] analyze started"
-    assert ran[-1].startswith("#1 shop [EU WEST] completed in ")
+    assert ran[0].startswith("#1.1 shop [EU WEST] ")
+    assert ran[-1].startswith("#1 shop [EU WEST] ")
     shown = dbtend("show", "1").out.splitlines()
-    assert shown[0].startswith("#1 shop [EU WEST] completed")
+    assert shown[0].startswith("#1 shop [EU WEST] ")
     assert shown[1] == f"  target   {labelled} [EU WEST]"
-    assert "  shop [EU WEST]  analyze" in dbtend("history").out
-    assert dbtend("cancel", "1").out.startswith("#1 shop [EU WEST] is already completed")
-    assert dbtend("pin", "1").out.startswith("#1 shop [EU WEST] is ")
+    assert "  shop [EU WEST]  " in dbtend("history").out
+    assert dbtend("cancel", "1").out.startswith("#1 shop [EU WEST] ")
+    assert dbtend("pin", "1").out.startswith("#1 shop [EU WEST] ")
     assert "needs nothing" not in dbtend("run", target, "--op", "analyze", "--needed").out
 
 

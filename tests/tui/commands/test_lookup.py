@@ -72,12 +72,12 @@ def test_words_and_grep_find_the_same_errors(three_jobs: CommandLine, sales: Pat
 def test_the_history_for_a_person(three_jobs: CommandLine) -> None:
     result = three_jobs("history", "--limit", "2")
     assert [line.split()[0] for line in result.out.splitlines()] == ["JOB", "#3", "#2"]
-    assert result.err == "dbtend: older jobs: add --before 2\n"
+    assert result.err.endswith(" --before 2\n")
 
 
 def test_a_history_in_which_nothing_is_found_says_what_may_be_meant(three_jobs: CommandLine) -> None:
     said = three_jobs("history", "vacuum").err
-    assert said == "dbtend: no job matches (words alone are looked for in errors; did you mean op:vacuum?)\n"
+    assert "mean op:vacuum?" in said
 
 
 def test_one_job_and_one_of_its_operations(three_jobs: CommandLine) -> None:
@@ -110,24 +110,24 @@ def test_what_is_not_there(three_jobs: CommandLine, words: list[str], said: str)
 
 def test_cancel_of_what_is_over_changes_nothing(three_jobs: CommandLine) -> None:
     result = three_jobs("cancel", "3")
-    assert (result.code, result.out) == (0, "#3 sales.db is already completed: nothing to cancel\n")
+    assert (result.code, result.out.split(": ")[0]) == (0, "#3 sales.db is already completed")
     result = three_jobs("cancel", "3.1")
-    assert (result.code, result.out) == (0, "#3.1 sales.db vacuum is already completed: nothing to cancel\n")
+    assert (result.code, result.out.split()[0], "already completed" in result.out) == (0, "#3.1", True)
 
 
 def test_cancel_of_what_waits_and_of_what_runs(dbtend: CommandLine, sales: Path) -> None:
     two = ("--op", "vacuum", "--op", "analyze", "--op", "optimize", "--lock-timeout", "600")
     with write_locked(sales), dbtend.start("run", sales, *two) as process:
         out_line(process)
-        assert dbtend("cancel", "1.2").out == "#1.2 sales.db analyze cancelled: it had not begun\n"
-        assert dbtend("cancel", "1").out.splitlines() == [
-            "#1.1 sales.db vacuum running, cancel requested",
-            "  it ends as soon as that is safe for the data",
-            "  leaves: nothing changed while it copies; once it writes back, it cannot stop",
-            "#1.2 sales.db analyze is already cancelled: nothing to cancel",
-            "#1.3 sales.db optimize cancelled: it had not begun",
-            "to see how it ends: dbtend show 1",
+        assert "analyze cancelled: " in dbtend("cancel", "1.2").out
+        *lines, last = dbtend("cancel", "1").out.splitlines()
+        of_jobs = [line.partition(" sales.db ") for line in lines if line.startswith("#")]
+        assert [(job, words.partition(":")[0]) for job, _, words in of_jobs] == [
+            ("#1.1", "vacuum running, cancel requested"),
+            ("#1.2", "analyze is already cancelled"),
+            ("#1.3", "optimize cancelled"),
         ]
+        assert last.endswith(": dbtend show 1")
         assert process.wait(timeout=30) == 130
 
 
@@ -141,7 +141,7 @@ def test_cancel_of_what_lost_its_process_does_not_say_that_it_had_not_begun(dbte
     assert dbtend("cancel", "1").out == f"#1.1 sales.db vacuum cancelled: {told}\n"
     for words in (("show", "1"), ("history",)):
         said = dbtend(*words).out
-        assert "the database has not been rec" in said
+        assert "not been rec" in said
         assert "not begun" not in said
 
 

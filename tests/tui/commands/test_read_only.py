@@ -55,10 +55,9 @@ def test_what_would_change_something_is_refused_in_a_line(line: str, home: Path,
     refused = dbtend(*line.split(), "--read-only")
     assert (refused.code, refused.out) == (2, "")
     command = line.split()[0]
-    assert refused.err == (
-        f"dbtend: dbtend {command}: would change something, and this is read-only"
-        " (leave out --read-only, and unset DBTEND_READ_ONLY)\n"
-    )
+    assert refused.err.startswith(f"dbtend: dbtend {command}: ")
+    assert "unset DBTEND_READ_ONLY" in refused.err
+    assert refused.err.count("\n") == 1
     assert everything_below(home) == before
 
 
@@ -88,11 +87,12 @@ def test_by_the_environment(home: Path, dbtend: CommandLine, monkeypatch: pytest
     monkeypatch.setenv("DBTEND_READ_ONLY", "0")
     assert dbtend("pause").code == 0
     monkeypatch.setenv("DBTEND_READ_ONLY", "maybe")
-    assert dbtend("pause").err == "dbtend: DBTEND_READ_ONLY='maybe': is neither on nor off (give 1 or 0)\n"
+    refused = dbtend("pause")
+    assert (refused.code, refused.err.startswith("dbtend: DBTEND_READ_ONLY='maybe': ")) == (2, True)
 
 
 def test_without_a_store_none_is_made(dbtend: CommandLine, sales: Path) -> None:
-    assert "there is no store yet" in dbtend("history", "--read-only").err
+    assert "no store yet" in dbtend("history", "--read-only").err
     assert dbtend("advise", sales, "--read-only").code == 0
     assert dbtend("plan", sales, "--read-only").code == 0
     assert not dbtend.store.exists()

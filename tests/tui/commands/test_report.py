@@ -40,7 +40,7 @@ def test_a_file_that_was_overwritten_is_told_as_that_and_not_as_a_worker_that_di
     facts = {"file_overwritten": True}
     lost = child(1, Status.FAILED, Reason.OWNER_LOST, error=f"{OVERWRITTEN}: put a good copy in its place")
     lost = replace(lost, after=facts)
-    assert ending(lost) == f"failed in 1.50 s: {OVERWRITTEN}: put a good copy in its place"
+    assert ending(lost) == f"failed in 1.50 s: {lost.error}"
     assert outcome(lost, "sqlite:///sales.db", 20) == "file overwritten"
     told = "\n".join(map(str, remarks(parent(lost), lost, 80)))
     assert OVERWRITTEN in told
@@ -114,14 +114,14 @@ def test_what_a_check_found_is_told_line_by_line() -> None:
 
 def test_a_check_that_could_not_look_says_why() -> None:
     busy = replace(CHECKED, reason=Reason.TARGET_BUSY, error="the database is locked")
-    assert ending(busy).startswith("failed in 1.50 s (target busy): the database is locked")
+    assert ending(busy).startswith(f"failed in 1.50 s (target busy): {busy.error}")
     unknown = replace(CHECKED, after=None, error="no such collation sequence: x")
-    assert ending(unknown) == "failed in 1.50 s (operation error): no such collation sequence: x"
+    assert ending(unknown) == f"failed in 1.50 s (operation error): {unknown.error}"
 
 
 def test_the_line_of_a_job_whose_only_operation_failed_says_why() -> None:
     unknown = replace(CHECKED, before={"size": 5}, after={"size": 5}, error="no such collation sequence: x\x1b")
-    assert report.summary(parent(unknown)) == "#42 sales.db failed in 2.00 s  no such collation sequence: x\\x1b"
+    assert report.summary(parent(unknown)).endswith(" sequence: x\\x1b")
 
 
 def failed(operation: Operation, before: Facts, after: Facts, error: str = "the disk is full") -> ChildJob:
@@ -158,7 +158,7 @@ def test_the_line_of_a_job_that_failed_says_after_why_what_was_done_all_the_same
         operation=Operation.REINDEX, started_at=START, finished_at=START,
     )  # fmt: skip
     one = replace(failed(Operation.REINDEX, {"index_size": 9}, {"index_size": 5}), steps=(step,))
-    assert report.summary(parent(one)).endswith("  the disk is full; 1 index rebuilt, 4 B smaller")
+    assert report.summary(parent(one)).endswith(" full; 1 index rebuilt, 4 B smaller")
     vacuumed = replace(child(1), before={"size": 9}, after={"size": 5})
     two = replace(failed(Operation.ANALYZE, {"size": 5}, {"size": 5}), ordinal=2)
     assert report.summary(parent(vacuumed, two)).endswith("  analyze: the disk is full; 9 B -> 5 B, 4 B back")
@@ -166,7 +166,7 @@ def test_the_line_of_a_job_that_failed_says_after_why_what_was_done_all_the_same
         one, operation=Operation.VACUUM, steps=(replace(step, command="VACUUM", operation=Operation.VACUUM),)
     )
     whole = replace(whole, before={"size": 9}, after={"size": 5})
-    assert report.summary(parent(whole)).endswith("  the disk is full; 9 B -> 5 B, 4 B back")
+    assert report.summary(parent(whole)).endswith(" full; 9 B -> 5 B, 4 B back")
 
 
 def test_a_run_shows_the_follow_up_lines_and_where_the_others_are() -> None:
@@ -200,7 +200,7 @@ def test_what_runs_says_how_far_it_is() -> None:
 
 def test_what_was_not_needed_says_why_and_is_no_trouble() -> None:
     skipped = child(1, Status.SKIPPED, Reason.NOT_NEEDED, operation=Operation.CHECKPOINT, error="there is no log")
-    assert ending(skipped) == "skipped (not needed): there is no log"
+    assert ending(skipped) == f"skipped (not needed): {skipped.error}"
     assert report.history_table([parent(skipped)])[1].endswith("1 skipped (not needed)")
     assert report.summary(parent(skipped)).endswith("1 skipped (not needed)")
 
@@ -351,17 +351,12 @@ def test_a_cancel_that_was_asked_for_is_said() -> None:
     asked = replace(running, cancel_requested_at=START)
     finishing = replace(asked, progress=Progress(phase=FINISHING))
     assert live_lines.frame([parent(asked)], START, 79)[1][1].endswith("cancelling")
-    assert live_lines.frame([parent(finishing)], START, 79)[1][1].endswith(
-        "cancelling (finishing, cannot be interrupted)"
-    )
-    assert "► #42.1 vacuum cancelling (finishing, cannot be interrupted)" in job_report.job_lines(
-        parent(finishing), START
-    )
+    words = "cancelling (finishing, cannot be interrupted)"
+    assert live_lines.frame([parent(finishing)], START, 79)[1][1].endswith(words)
+    assert f"► #42.1 vacuum {words}" in job_report.job_lines(parent(finishing), START)
     assert list(report.events({running.id: running}, parent(asked))) == ["#42.1 sales.db vacuum cancelling"]
     assert list(report.events({asked.id: asked}, parent(asked))) == []
-    assert list(report.events({asked.id: asked}, parent(finishing))) == [
-        "#42.1 sales.db vacuum cancelling (finishing, cannot be interrupted)"
-    ]
+    assert list(report.events({asked.id: asked}, parent(finishing))) == [f"#42.1 sales.db vacuum {words}"]
 
 
 def test_a_child_that_lost_its_process_waits_to_run_again() -> None:
@@ -422,7 +417,7 @@ def test_what_failed_tells_its_effect_apart_from_what_to_do() -> None:
     failed = replace(
         child(1, Status.FAILED), operation=Operation.ANALYZE, error="try a longer lock timeout", after=statistics
     )
-    assert ending(failed).endswith(": try a longer lock timeout; 1 of 1 statistics changed")
+    assert ending(failed).endswith(f": {failed.error}; 1 of 1 statistics changed")
 
 
 def test_a_step_says_what_it_left() -> None:
@@ -479,9 +474,9 @@ def test_a_child_whose_process_died_for_good_is_told_as_recovering() -> None:
 
 def test_a_cancel_of_what_was_to_be_looked_after_tells_what_that_means() -> None:
     lost = replace(child(status=Status.RUNNING), status=Status.PENDING, recovering=True, cancel_requested_at=START)
-    over = replace(lost, status=Status.CANCELLED, error="nobody has looked")
+    over = replace(lost, status=Status.CANCELLED, error="not recovered yet")
     lines = list(report.cancel_lines(parent(lost), parent(over), JobId(42, 1), START))
-    assert lines == ["#42.1 sales.db vacuum cancelled: nobody has looked"]
+    assert lines == [f"#42.1 sales.db vacuum cancelled: {over.error}"]
 
 
 def test_a_job_is_cancelling_when_everything_that_is_not_over_is() -> None:

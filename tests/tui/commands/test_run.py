@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pty
 import signal
@@ -120,7 +121,8 @@ def test_retry_runs_the_request_once_more(dbtend: CommandLine, sales: Path) -> N
     (job,) = result.json["jobs"]
     assert (job["id"], job["retry_of"], job["status"]) == (2, 1, "completed")
     assert "vacuum" in [child["operation"] for child in job["children"]]
-    assert dbtend("retry", "2", "--failed").err.startswith("dbtend: job 2: every operation completed")
+    refused = dbtend("retry", "2", "--failed")
+    assert (refused.code, refused.err.startswith("dbtend: job 2: ")) == (2, True)
 
 
 def test_a_run_that_joined_a_job_leaves_it_alone(dbtend: CommandLine, sales: Path) -> None:
@@ -129,7 +131,7 @@ def test_a_run_that_joined_a_job_leaves_it_alone(dbtend: CommandLine, sales: Pat
         first = dbtend.start(*line)
         out_line(first)
         with dbtend.start(*line) as second:
-            assert err_line(second) == "dbtend: job #1 already does exactly this: waiting for it\n"
+            assert err_line(second).startswith("dbtend: job #1 ")
             second.send_signal(signal.SIGINT)
             assert second.wait(timeout=30) == 130
     out, _ = first.communicate(timeout=30)
@@ -210,7 +212,8 @@ def test_output_that_cannot_be_written_does_not_stop_the_run(dbtend: CommandLine
     with Path("/dev/full").open("w") as full, dbtend.start("run", sales, stdout=full.fileno()) as process:
         _, err = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert err == "dbtend: output: cannot be written: No space left on device\n"
+    assert err.startswith("dbtend: output: ")
+    assert err.endswith(f": {os.strerror(errno.ENOSPC)}\n")
 
 
 def test_a_closed_standard_output_does_not_stop_the_run(dbtend: CommandLine, sales: Path) -> None:

@@ -72,4 +72,4 @@ def test_on_a_terminal_it_has_lines_of_its_own(width: int) -> None:
 
 def test_names_from_elsewhere_do_no_harm() -> None:
     *_, (_, wait) = live_lines.frame([held("waiting for its lock: pid 1 (\x1b[2J)")], START, 79)
-    assert wait.strip() == "waiting for its lock: pid 1 (\\x1b[2J)"
+    assert wait.strip().endswith(": pid 1 (\\x1b[2J)")

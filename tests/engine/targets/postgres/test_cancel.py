@@ -10,7 +10,7 @@ import pytest
 
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.requests import Operation, Options, Request, ServerOptions, Speed
-from engine.domain.statuses import Status
+from engine.domain.statuses import Reason, Status
 from engine.domain.steps import CLEANING_UP, WAITING
 from engine.inspection import inspector
 from engine.targets.plans import PlannedStep
@@ -67,7 +67,8 @@ async def test_a_running_step_is_stopped_and_leaves_nothing(
                 else "the old index stays; its unfinished copy was dropped",
             }.get(operation, "nothing changed")
             if operation is Operation.REINDEX and not offline:
-                assert result.warnings == ("the unfinished copy public.slow_number_ccnew was dropped",)
+                (warning,) = result.warnings
+                assert "public.slow_number_ccnew was dropped" in warning
                 assert told.phases[-1] == CLEANING_UP
         assert database.ours() == []
         assert database.invalid_indexes() == []
@@ -114,13 +115,15 @@ async def _a_prepared_transaction_is_named(database: Database) -> None:
             options = Options(objects=("item",), confirmed=True)
             request = Request(target=database.url, operations=(Operation.VACUUM_FULL,), options=options)
             (planned,) = (await inspector.plan(request)).operations
-            assert re.fullmatch(f"it would have to wait: {whom} holds a lock on public.item", planned.warnings[0])
+            assert re.search(f": {whom} .* public.item$", planned.warnings[0])
+            assert planned.waits
             async with connected(database.url, 1) as session:
                 told = Told()
                 step = await first_step(session, Operation.VACUUM_FULL, "item")
                 result = await session.execute(step, StepContext(report=told))
             assert re.fullmatch(f"{WAITING}: {whom}", told.phases[-1])
-            assert re.fullmatch(f"it waited 1 s for a lock held by {whom}", str(result.error))
+            assert re.search(f"lock held by {whom}$", str(result.error))
+            assert result.reason is Reason.TARGET_BUSY
             await asyncio.to_thread(database.server.stop)
             database.server.start()
             database.reconnect()
@@ -154,7 +157,7 @@ async def test_of_a_vacuum_that_was_cancelled_what_it_did_stays(database: Databa
         cancel.set()
         result = await task
     assert result.status is Status.CANCELLED
-    assert result.left == "the rows removed so far (of 20,000 dead rows) stay removed, the next run removes the rest"
+    assert "(of 20,000 dead rows)" in result.left
 
 
 @pytest.mark.parametrize("tables", [1, FEW + 1])
@@ -184,7 +187,7 @@ async def test_trap_cancelled_by_somebody_else_is_a_failure(database: Database) 
         database(f"SELECT pg_cancel_backend({database.ours()[0][0]})")
         result = await task
     assert result.status is Status.FAILED
-    assert str(result.error).startswith("another session cancelled it")
+    assert str(result.error).startswith("another session cancelled")
 
 
 async def test_trap_a_leftover_of_somebody_else_is_not_dropped_by_our_step(database: Database) -> None:
@@ -198,8 +201,9 @@ async def test_trap_a_leftover_of_somebody_else_is_not_dropped_by_our_step(datab
         database(f"SELECT pg_terminate_backend({database.ours()[0][0]})")
         result = await task
         assert result.status is Status.FAILED
-        assert "an administrator ended the connection" in str(result.error)
-        assert result.warnings == ("the unfinished copy public.slow_number_ccnew1 was dropped",)
+        assert "administrator ended" in str(result.error)
+        (warning,) = result.warnings
+        assert "public.slow_number_ccnew1 was dropped" in warning
         assert database.invalid_indexes() == ["slow_number_ccnew"]
 
 
@@ -216,7 +220,9 @@ async def test_leftovers_are_left_out_of_a_rebuild_and_cleaned_on_request(databa
     leave_something_behind(database)
     planned = await plan(database.url, Operation.REINDEX, OFFLINE)
     assert [step.object for step in planned.steps] == ["public.slow_number"]
-    assert planned.warnings == ("left out: leftovers, which clean-leftovers drops: public.slow_number_ccnew",)
+    (warning,) = planned.warnings
+    assert warning.startswith("left out: ")
+    assert warning.endswith(": public.slow_number_ccnew")
     assert statuses(await run(database.url, Operation.CLEAN_LEFTOVERS)) == {Status.COMPLETED}
     assert database.invalid_indexes() == []
 
@@ -231,14 +237,13 @@ async def test_trap_a_reader_that_stays_makes_a_concurrent_rebuild_leave_somethi
             step = (await session.plan(Operation.REINDEX, options)).steps[0]
             result = await session.execute(step, StepContext())
         assert result.status is Status.FAILED
-        assert "it waited 1s for the transaction of pid" in str(result.error)
+        assert result.reason is Reason.TARGET_BUSY
+        assert "transaction of pid" in str(result.error)
     if result.undropped:
-        assert result.undropped == {
-            "public.item_pkey_ccnew": "the unfinished copy public.item_pkey_ccnew was not dropped,"
-            " because others were using its table for 1 s. Drop it later: DROP INDEX CONCURRENTLY"
-            ' "public"."item_pkey_ccnew"'
-        }
-        assert result.left == "the old index stays; left over, and invalid: public.item_pkey_ccnew"
+        ((name, warning),) = result.undropped.items()
+        assert name == "public.item_pkey_ccnew"
+        assert warning.endswith(': DROP INDEX CONCURRENTLY "public"."item_pkey_ccnew"')
+        assert result.left.endswith(": public.item_pkey_ccnew")
         assert database.invalid_indexes()
         async with connected(database.url) as session:
             planned = await session.plan(Operation.CLEAN_LEFTOVERS, Options())

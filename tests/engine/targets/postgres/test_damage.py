@@ -95,7 +95,7 @@ async def test_a_library_that_is_not_installed_is_no_damage(damaged: Database) -
     assert {result.status for result in results.values()} == {Status.FAILED}
     assert not any(result.findings for result in results.values())
     assert (facts["damaged_tables"], facts["damaged_indexes"], facts["complete"]) == ((), (), False)
-    assert "could not access file" in str(results["public.item"].error)
+    assert "could not access" in str(results["public.item"].error)
 
 
 async def test_a_table_that_has_lost_its_end_is_told(damaged: Database) -> None:
@@ -104,9 +104,9 @@ async def test_a_table_that_has_lost_its_end_is_told(damaged: Database) -> None:
     do_damage(damaged, {"'item'": harm.cut_off(5), harm.TOAST.replace("{0}", "long"): harm.cut_off(3)})
     results, facts = await check(damaged, CheckLevel.QUICK)
     told = [*results["public.item"].findings, *results["public.item"].warnings]
-    assert told[0].startswith("public.item: its file has 5 pages, ")
+    assert " 5 pages, " in told[0]
     told = [*results["public.long"].findings, *results["public.long"].warnings]
-    assert told[0].startswith("TOAST of public.long: its file has 3 pages, ")
+    assert " 3 pages, " in told[0]
     # From 18 on a dump may bring along what was counted where it comes from.
     assert set(facts["damaged_tables"]) == ({"public.item", "public.long"} if damaged.major < 18 else set())  # type: ignore[arg-type]
     assert not results["public.well"].warnings
@@ -157,9 +157,8 @@ async def test_damage_in_toast_is_of_its_table_and_in_an_index_of_toast_of_that(
     assert str(facts["damage"]).startswith("TOAST of public.heap: ")
     assert results["public.lost"].findings[0].startswith("public.lost: block ")
     assert results["public.tree"].status is Status.COMPLETED
-    assert results["public.tree"].warnings == (
-        "public.tree was not compared with its TOAST table, where damage was found",
-    )
+    (warning,) = results["public.tree"].warnings
+    assert warning.startswith("public.tree was not")
 
 
 async def test_a_page_whose_checksum_is_wrong_is_a_finding(postgres: PostgresServer) -> None:
@@ -198,7 +197,7 @@ async def test_a_damaged_catalog_is_told_as_damage_by_every_look(damaged: Databa
         await session.plan(Operation.CHECK, Options())
     do_damage(damaged, {"'pg_catalog.pg_extension'": harm.in_page(0, 10, b"\xff" * 8)})
     async with connected(damaged.url) as session:
-        with pytest.raises(TargetDamagedError, match="its catalog is damaged"):
+        with pytest.raises(TargetDamagedError, match="catalog"):
             await session.plan(Operation.CHECK, Options())
 
 

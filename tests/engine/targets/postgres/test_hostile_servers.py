@@ -134,7 +134,7 @@ async def test_a_step_that_is_asked_to_stop_by_a_server_that_is_silent_says_that
 
     # One of these is the answer to the command itself.
     errors = await asyncio.gather(*map(error_where_silent, (SINCE, SINCE + 1, SINCE + 2)))
-    assert any(error.startswith("no answer to the cancel within 1 s") for error in errors), errors
+    assert any("to the cancel" in error for error in errors), errors
 
 
 @pytest.mark.parametrize("how", ["silence", "endless rows", "a huge field", "other values"])

@@ -120,5 +120,5 @@ async def test_a_leftover_that_somebody_makes_valid_after_it_was_planned_to_drop
             result = None if is_through else await session.execute(step, StepContext())
         result = result or await session.execute(step, StepContext())
     assert result.status is Status.SKIPPED
-    assert result.error == "no longer left over: another session works on it, or has rebuilt or dropped it"
+    assert str(result.error).startswith("no longer left")
     assert shop.value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'public.slow_number_ccnew'::regclass")

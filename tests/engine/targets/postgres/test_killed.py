@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from engine import Engine, JobId, Operation, Reason, Status
+from engine.domain.humanize import format_worker_death
 from tests.engine.processes import python
 from tests.engine.targets.postgres.a_session import connected, until
 from tests.postgres_databases import SLEEPS, Database
@@ -72,10 +73,8 @@ async def test_killed_in_vacuum_full_nothing_runs_any_more_and_it_is_told(databa
     assert database.ours() == []
     assert database.value("SELECT relfilenode FROM pg_class WHERE relname = 'slow'") == node
     assert (child.status, child.reason) == (Status.FAILED, Reason.OWNER_LOST)
-    assert child.error == (
-        "the process that ran it died: what it had not finished does not run any more,"
-        " and nothing changed in public.slow"
-    )
+    assert str(child.error).startswith(format_worker_death(1))
+    assert str(child.error).endswith(" nothing changed in public.slow")
 
 
 async def test_trap_a_vacuum_full_that_was_completed_while_its_process_died_is_told(
@@ -93,11 +92,9 @@ async def test_trap_a_vacuum_full_that_was_completed_while_its_process_died_is_t
         process.kill()
     child = await over(store_path, number)
     assert (child.status, child.reason) == (Status.FAILED, Reason.OWNER_LOST)
-    assert child.error == (
-        "the process that ran it died: what it had not finished does not run any more,"
-        " and public.item was rewritten: its VACUUM FULL completed"
-        "; run ANALYZE on it"
-    )
+    assert str(child.error).startswith(format_worker_death(1))
+    assert " public.item was rewritten: " in str(child.error)
+    assert "run ANALYZE" in str(child.error)
 
 
 async def test_killed_in_reindex_concurrently_its_leftover_is_dropped_and_it_is_run_again(
@@ -108,7 +105,7 @@ async def test_killed_in_reindex_concurrently_its_leftover_is_dropped_and_it_is_
     database.set_fast()
     child = await over(store_path, number)
     assert (child.status, child.attempt) == (Status.COMPLETED, 2)
-    assert "the unfinished copy public.slow_number_ccnew was dropped" in [line.message for line in child.log]
+    assert [line for line in child.log if "public.slow_number_ccnew was dropped" in line.message]
     assert [(step.attempt, step.status) for step in child.steps] == [(1, Status.FAILED), (2, Status.COMPLETED)]
     assert database.invalid_indexes() == []
 
@@ -125,8 +122,8 @@ async def test_cancelled_by_force_what_runs_on_the_server_is_ended_and_cleaned(
         assert await process.ended() < 0
     child = await over(store_path, number)
     assert (child.status, child.reason) == (Status.CANCELLED, Reason.CANCELLED_BY_USER)
-    assert "its process was killed" in str(child.error)
-    assert "the unfinished copy public.slow_number_ccnew was dropped" in str(child.error)
+    assert "process was killed" in str(child.error)
+    assert "public.slow_number_ccnew was dropped" in str(child.error)
     assert (database.ours(), database.invalid_indexes()) == ([], [])
 
 
@@ -139,7 +136,8 @@ async def test_what_does_not_notice_that_its_client_is_gone_is_ended(database: D
         await until(database, SLEEPS)
         async with connected(database.url, name="test 1/2") as session:
             (told,) = await session.cleanup_orphans(())
-        assert told == (f"pid {pid} of the dead process still ran and was terminated: SELECT pg_sleep(600)")
+        assert told.startswith(f"pid {pid} ")
+        assert told.endswith(": SELECT pg_sleep(600)")
         with pytest.raises(psycopg.errors.AdminShutdown):
             await running
 

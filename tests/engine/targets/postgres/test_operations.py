@@ -68,8 +68,8 @@ async def test_trap_dead_rows_that_somebody_may_still_see_are_a_warning_with_who
         assert result.effect is not None
         assert result.effect["rows_kept"] == 5_000
         (warning,) = result.warnings
-        assert warning.startswith("public.item: 5,000 dead rows not yet removable: held back by pid")
-        assert f"pid {other.info.backend_pid} (somebody, postgres, idle in transaction for " in warning
+        assert warning.startswith("public.item: 5,000 ")
+        assert f"pid {other.info.backend_pid} (" in warning
 
 
 @pytest.mark.parametrize("operation", [Operation.VACUUM, Operation.ANALYZE])
@@ -151,7 +151,7 @@ async def test_trap_a_lock_that_is_not_had_in_time_names_who_has_it(database: Da
         result = (await run(database.url, Operation.VACUUM_FULL, objects=("item",)))["public.item"]
     assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
     assert result.error is not None
-    assert result.error.startswith(f"it waited 1 s for a lock held by pid {pid} (somebody, postgres, idle in")
+    assert f"held by pid {pid} (" in result.error
 
 
 async def test_r9_a_table_that_fails_does_not_stop_the_others(database: Database, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ async def test_without_the_right_it_is_refused_with_what_to_grant(database: Data
     planned = await plan(database.as_user("joe"), Operation.VACUUM, objects=("item",))
     assert planned.refused is not None
     if database.major < 17:
-        assert "connect as the owner" in planned.refused
+        assert "as the owner" in planned.refused
         return
     _, _, command = planned.refused.partition("As the owner: ")
     assert command == 'GRANT MAINTAIN ON TABLE public.item TO "joe";'
@@ -228,7 +228,8 @@ async def test_of_a_whole_database_what_the_role_may_not_do_is_left_out_and_told
     database(*ITEMS, "CREATE ROLE joe LOGIN", "CREATE TABLE mine (a int PRIMARY KEY)", "ALTER TABLE mine OWNER TO joe")
     planned = await plan(database.as_user("joe"), Operation.ANALYZE)
     assert [step.object for step in planned.steps] == ["public.mine"]
-    assert planned.warnings[0].startswith("left out: joe may not maintain public.item")
+    assert planned.warnings[0].startswith("left out: ")
+    assert "public.item" in planned.warnings[0]
     assert planned.left_out == 1
     async with connected(database.as_user("joe")) as session:
         await session.plan(Operation.VACUUM, Options())
@@ -299,7 +300,7 @@ async def test_optimize_tells_of_an_exclusion_constraint_that_it_leaves_out(data
     planned = await plan(database.url, Operation.OPTIMIZE, offline)
     assert 'REINDEX INDEX "public"."booked_room_excl"' in [step.command for step in planned.steps]
     needs_confirmation = resolve(database.url).needs_confirmation
-    assert needs_confirmation(Operation.OPTIMIZE, Options(server=offline)).startswith("with --offline blocks writers")
+    assert needs_confirmation(Operation.OPTIMIZE, Options(server=offline)).startswith("with --offline ")
     assert needs_confirmation(Operation.OPTIMIZE, Options()) == ""
 
 
@@ -379,9 +380,8 @@ async def test_a_rewrite_stays_one_though_what_follows_it_is_stopped(database: D
         result = await task
     assert database.value(node) != before
     assert result.status is Status.COMPLETED
-    assert result.warnings == (
-        'public.slow was rewritten. Still to run: ANALYZE (VERBOSE) "public"."slow" (it was stopped)',
-    )
+    (warning,) = result.warnings
+    assert ' run: ANALYZE (VERBOSE) "public"."slow"' in warning
 
 
 async def test_a_table_without_an_index_to_go_by_is_not_clustered(database: Database) -> None:
@@ -464,7 +464,7 @@ async def test_analyze_only_what_has_no_statistics_and_in_stages(database: Datab
     database(*ITEMS, "CREATE TABLE fresh AS SELECT generate_series(1, 100) AS a")
     missing = ServerOptions(missing_only=True, schemas=("public",))
     assert list(await run(database.url, Operation.ANALYZE, missing)) == ["public.fresh"]
-    assert (await plan(database.url, Operation.ANALYZE, missing)).not_needed == "every table has statistics"
+    assert (await plan(database.url, Operation.ANALYZE, missing)).not_needed is not None
     staged = await plan(database.url, Operation.ANALYZE, ServerOptions(in_stages=True), objects=("item",))
     assert [step.reason for step in staged.steps] == [f"statistics with target {n}" for n in (1, 10, 100)]
     async with connected(database.url) as session:
@@ -493,7 +493,7 @@ async def test_options_of_vacuum_are_as_the_server_has_them(database: Database) 
     limited = ServerOptions(buffer_usage_limit=1024)
     planned = await plan(database.url, Operation.VACUUM, limited, objects=("item",))
     if database.major < 16:
-        assert planned.refused == f"--buffer-usage-limit needs PostgreSQL 16 or newer, this one is {database.major}"
+        assert str(planned.refused).startswith("--buffer-usage-limit needs PostgreSQL")
     else:
         assert statuses(await run(database.url, Operation.VACUUM, limited, objects=("item",))) == {Status.COMPLETED}
 
@@ -569,10 +569,9 @@ async def test_a_check_by_a_role_that_may_not_run_amcheck_is_refused_with_what_t
     database(*ITEMS, "CREATE EXTENSION amcheck", "CREATE ROLE joe LOGIN")
     refused = str((await plan(database.as_user("joe"), Operation.CHECK)).refused)
     why, _, command = refused.partition(" As a superuser: ")
-    assert why == "joe may not execute the functions of amcheck."
-    assert command.startswith(
-        "GRANT EXECUTE ON FUNCTION public.bt_index_check(regclass,boolean), public.verify_heapam("
-    )
+    assert why.endswith(" amcheck.")
+    assert command.startswith("GRANT EXECUTE ON ")
+    assert "public.bt_index_check(regclass,boolean), public.verify_heapam(" in command
     database(command)
     results = await run(database.as_user("joe"), Operation.CHECK, objects=("item",))
     assert statuses(results) == {Status.COMPLETED}
@@ -632,12 +631,11 @@ async def test_a_plan_to_rebuild_concurrently_says_whose_snapshot_would_be_waite
             request = Request(target=database.url, operations=(Operation.REINDEX, Operation.VACUUM), options=options)
             reindex, vacuum = (await inspector.plan(request)).operations
             warnings[offline] = reindex.warnings
-            assert "it would have to wait" not in str(vacuum.warnings)
+            assert not vacuum.waits
         pid = session.info.backend_pid
-    assert [warning.partition(" for ")[0] for warning in warnings[False]] == [
-        f"it would have to wait: pid {pid} (somebody, postgres, idle in transaction"
-    ]
-    assert "Each new index waits for that at its end, up to 1h (--snapshot-wait)" in warnings[False][0]
+    (warning,) = warnings[False]
+    assert f": pid {pid} (" in warning
+    assert "(--snapshot-wait)" in warning
     assert warnings[True] == ()
 
 
@@ -648,9 +646,11 @@ async def test_who_may_not_see_other_sessions_is_told_their_numbers_all_the_same
         options = Options(objects=("item",), confirmed=True)
         request = Request(target=database.as_user("joe"), operations=(Operation.VACUUM_FULL,), options=options)
         (planned,) = (await inspector.plan(request)).operations
-        assert planned.warnings[0].startswith(f"it would have to wait: pid {pid} (")
+        assert planned.waits
+        assert f": pid {pid} (" in planned.warnings[0]
         result = (await run(database.as_user("joe"), Operation.VACUUM_FULL, objects=("item",)))["public.item"]
-    assert str(result.error).startswith(f"it waited 1 s for a lock held by pid {pid} (")
+    assert result.reason is Reason.TARGET_BUSY
+    assert f"held by pid {pid} (" in str(result.error)
     assert "()" not in f"{result.error} {planned.warnings}"
 
 

@@ -132,7 +132,8 @@ async def test_true_and_what_is_more_than_nothing_hold_steps_back(shop: Database
     assert (await plan(shop.url, Operation.ANALYZE, server, objects=("item",))).refused is None
     async with connected(shop.url) as session:
         held_up = await throttled_by(session._reader, server)
-    assert held_up == (f"the load query returned {says}" if says else "")
+    assert held_up.endswith(f" {says}" if says else "")
+    assert bool(held_up) is bool(says)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ async def test_it_ends_after_a_while(shop: Database, query: str, monkeypatch: py
     monkeypatch.setattr(load_query, "_BEGIN", load_query._BEGIN.replace("'5s'", "'50ms'"))
     async with connected(shop.url) as session:
         reader = session._reader
-        with pytest.raises(TargetError, match="--pause-while failed: it takes longer than 5 s"):
+        with pytest.raises(TargetError, match=r"--pause-while failed: .* 5 s$"):
             await load_query.ask(reader, query)
         assert await load_query.ask(reader, "SELECT 7;") == 7
         assert (await reader.rows("SHOW statement_timeout")) == [("1min",)]

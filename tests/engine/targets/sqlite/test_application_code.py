@@ -80,7 +80,7 @@ async def test_where_nothing_can_be_done_it_is_refused(tmp_path: Path, operation
     path = make(tmp_path / "a.db", SPOILT["collation of an index"], rows)
     planned = await plan(path, operation)
     assert planned.verdict is Verdict.REFUSE
-    assert "no such collation sequence: german, which only its application has" in (planned.refused or "")
+    assert "collation sequence: german, " in (planned.refused or "")
 
 
 async def test_damage_beside_what_cannot_be_looked_at_is_found(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ async def test_what_vacuum_would_stumble_over_is_known_before_it_runs(path: Path
         try:
             db.execute("VACUUM" if operation is Operation.VACUUM else f"VACUUM INTO '{path.with_name('copy.db')}'")
         except sqlite3.OperationalError:
-            assert "only its application has" in (refused or "")
+            assert "only its application" in (refused or "")
         else:
             assert refused is None
 

@@ -49,7 +49,7 @@ async def test_every_operation_completes_and_leaves_the_content_alone(
     planned = await plan(path, operation)
     if operation is Operation.CHECKPOINT and journal_mode != "wal":
         assert (planned.steps, planned.verdict) == ((), Verdict.OK)
-        assert f"the journal mode is {journal_mode}" in str(planned.not_needed)
+        assert f"mode is {journal_mode}" in str(planned.not_needed)
         return
     assert statuses(await run(path, operation)) == {Status.COMPLETED}
     assert content(path) == before
@@ -96,8 +96,8 @@ async def test_vacuum_says_what_it_needs_and_why(tmp_path: Path, journal_mode: s
     step = planned.steps[0]
     assert planned.verdict is Verdict.OK
     assert (step.command, step.lock.impact) == ("VACUUM", lock)
-    assert "of the pages are free (" in step.reason
-    assert "nothing changed while it copies" in step.after_cancel
+    assert "pages are free (" in step.reason
+    assert "while it copies" in step.after_cancel
     assert step.disk_needed is not None
     assert 0 < step.disk_needed < 2 * path.stat().st_size
 
@@ -110,10 +110,8 @@ async def test_vacuum_in_wal_mode_reads_what_its_checkpoint_answers(tmp_path: Pa
         assert vacuum.status is Status.COMPLETED
         assert checkpoint.status is Status.SKIPPED
         assert "frames" in str(checkpoint.error)
-        assert checkpoint.warnings == (
-            "in WAL mode the file shrinks when the log is written back: "
-            "run checkpoint when the other connection is done",
-        )
+        (warning,) = checkpoint.warnings
+        assert "run checkpoint" in warning
         assert path.stat().st_size == size
     assert (await run(path, Operation.VACUUM))["VACUUM"].status is Status.COMPLETED
     assert path.stat().st_size < size
@@ -123,7 +121,7 @@ async def test_what_reindex_leaves_in_the_log_is_not_said_to_be_about_the_size_o
     path = make_database(tmp_path / "a.db", rows=20, journal_mode="wal")
     with transaction(path, "DEFERRED"):
         checkpoint = (await run(path, Operation.REINDEX, lock_timeout=0.05))["PRAGMA main.wal_checkpoint(TRUNCATE)"]
-    assert ["the new indexes are in the log" in warning for warning in checkpoint.warnings] == [True]
+    assert ["the new indexes" in warning for warning in checkpoint.warnings] == [True]
 
 
 async def test_of_a_log_that_could_not_be_looked_at_no_frames_are_counted(tmp_path: Path) -> None:
@@ -131,7 +129,7 @@ async def test_of_a_log_that_could_not_be_looked_at_no_frames_are_counted(tmp_pa
     with another_process(path, "PRAGMA user_version"), transaction(path, "IMMEDIATE"):
         (result,) = (await run(path, Operation.CHECKPOINT, lock_timeout=0.05)).values()
     assert result.status is Status.FAILED
-    assert str(result.error).startswith("the log could not be written back: ")
+    assert str(result.error).startswith("the log could")
 
 
 async def test_analyze_has_a_step_per_ordinary_table(tmp_path: Path) -> None:
@@ -140,23 +138,24 @@ async def test_analyze_has_a_step_per_ordinary_table(tmp_path: Path) -> None:
     shadow_tables = {f"search_{suffix}" for suffix in ("data", "idx", "content", "docsize", "config")}
     assert {s.object for s in steps} == {"item", "group"} | shadow_tables
     assert 'ANALYZE main."group"' in {s.command for s in steps}
-    assert next(s.reason for s in steps if s.object == "item") == "6 indexes, no statistics yet"
+    assert next(s.reason for s in steps if s.object == "item").startswith("6 indexes, no ")
     await run(path, Operation.ANALYZE)
     with closing(sqlite3.connect(path)) as db:
         known = {name for (name,) in db.execute("SELECT idx FROM sqlite_stat1 WHERE tbl = 'item'")}
     assert known == {*HOSTILE_INDEX_NAMES, AUTOMATIC_INDEX}
     reasons = {s.object: s.reason for s in (await plan(path, Operation.ANALYZE)).steps}
-    assert reasons["item"] == "6 indexes, statistics from when it had 1,000 rows"
+    assert reasons["item"].startswith("6 indexes, ")
+    assert reasons["item"].endswith(" 1,000 rows")
 
 
 async def test_analyze_of_named_objects_leaves_the_others_alone(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=20)
     steps = (await plan(path, Operation.ANALYZE, objects=("MY-INDEX", "group"))).steps
     assert [step.object for step in steps] == ["item", "group"]
-    assert steps[0].reason == "the table of index my-index; 6 indexes, no statistics yet"
+    assert "of index my-index; " in steps[0].reason
     assert "the table of" not in steps[1].reason
     (both,) = (await plan(path, Operation.ANALYZE, objects=("MY-INDEX", "item"))).steps
-    assert both.reason == "6 indexes, no statistics yet"
+    assert both.reason.startswith("6 indexes, ")
     await run(path, Operation.ANALYZE, objects=("group",))
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT DISTINCT tbl FROM sqlite_stat1").fetchall() == [("group",)]
@@ -170,7 +169,7 @@ async def test_analyze_with_a_limit_looks_at_that_many_rows_only(tmp_path: Path)
             " (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO t SELECT i / 1000 FROM n"
         )
     (step,) = (await plan(path, Operation.ANALYZE, analysis_limit=100)).steps
-    assert step.reason.endswith("; reads 100 rows of each index")
+    assert "; reads 100 rows" in step.reason
 
     async def rows_per_key(limit: int | None) -> int:
         await run(path, Operation.ANALYZE, analysis_limit=limit)
@@ -200,7 +199,7 @@ async def test_optimize_collects_missing_statistics(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db")
     (step,) = (await plan(path, Operation.OPTIMIZE)).steps
     assert (step.object, step.command) == ("main", "PRAGMA optimize=0x10012")
-    assert step.reason.startswith("7 of 7 tables without statistics")
+    assert step.reason.startswith("7 of 7 ")
     await run(path, Operation.OPTIMIZE)
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'item'").fetchone() == (6,)
@@ -221,7 +220,7 @@ async def test_a_database_without_tables_completes_or_needs_nothing(tmp_path: Pa
 @pytest.mark.parametrize("operation", [Operation.ANALYZE, Operation.REINDEX, Operation.CHECK])
 async def test_an_object_that_is_not_there_is_named(tmp_path: Path, operation: Operation) -> None:
     path = make_database(tmp_path / "a.db", rows=20)
-    with pytest.raises(UsageError, match="no-such-table: is no table or index of the database"):
+    with pytest.raises(UsageError, match=r"^no-such-table: "):
         await plan(path, operation, objects=("item", "no-such-table"))
 
 
@@ -244,8 +243,8 @@ async def test_r10_reindex_has_a_step_per_index_and_quotes_each(tmp_path: Path) 
     assert commands["order"] == 'REINDEX main."order"'
     assert commands['a"b'] == 'REINDEX main."a""b"'
     reasons = {s.object: s.reason for s in steps}
-    assert reasons["order"] == "index of table item"
-    assert reasons[AUTOMATIC_INDEX] == "PRIMARY KEY or UNIQUE of table item"
+    assert reasons["order"].endswith("of table item")
+    assert reasons[AUTOMATIC_INDEX].startswith("PRIMARY KEY or ")
 
 
 async def test_r10_an_index_with_the_name_of_a_collation_is_rebuilt(tmp_path: Path) -> None:
@@ -274,9 +273,9 @@ async def test_r9_one_index_fails_alone_and_the_others_are_rebuilt(tmp_path: Pat
     broken = results.pop('REINDEX main."broken"')
     assert broken.status is Status.FAILED
     assert broken.reason is None
-    assert "must be unique (UNIQUE constraint failed: item.note)" in str(broken.error)
+    assert "failed: item.note)" in str(broken.error)
     assert statuses(results) == {Status.COMPLETED}
-    assert not any("missing from index order" in line for line in integrity(path))
+    assert not any("from index order" in line for line in integrity(path))
 
 
 async def test_r9_a_missing_collation_fails_its_index_and_no_other(tmp_path: Path) -> None:
@@ -287,7 +286,7 @@ async def test_r9_a_missing_collation_fails_its_index_and_no_other(tmp_path: Pat
     results = await run(path, Operation.REINDEX)
     named = results.pop('REINDEX main."named"')
     assert named.status is Status.FAILED
-    assert "no such collation sequence: german" in str(named.error)
+    assert "sequence: german" in str(named.error)
     assert statuses(results) == {Status.COMPLETED}
 
 
@@ -371,4 +370,4 @@ async def test_nothing_more_is_written_to_a_database_that_turned_out_to_be_damag
     first, second = (await run(path, Operation.REINDEX)).values()
     assert (first.status, second.status) == (Status.FAILED, Status.SKIPPED)
     assert "damaged" in str(first.error)
-    assert "nothing more is written" in str(second.error)
+    assert "nothing more is" in str(second.error)

@@ -95,8 +95,8 @@ async def test_a_database_with_such_a_journal_is_refused(path: Path, victim: Pat
     journal = plant(path, victim)
     with pytest.raises(TargetRefusedError) as refused:
         await do(path)
-    assert refused.value.why == (f"SQLite did not write the journal beside it, and would remove {victim} because of it")
-    assert refused.value.hint == f"find out who made {journal}, and remove it"
+    assert f"remove {victim} " in refused.value.why
+    assert f" {journal}, and remove" in refused.value.hint
     assert (victim.exists(), journal.exists()) == (True, True)
 
 
@@ -105,7 +105,7 @@ async def test_a_database_with_such_a_journal_is_refused(path: Path, victim: Pat
 async def test_a_pipe_in_the_place_of_a_journal_holds_nobody_up(path: Path, do: Does, end: str) -> None:
     pipe = Path(f"{path}{end}")
     os.mkfifo(pipe)
-    with pytest.raises(TargetUnavailableError, match=f"{pipe} is not a regular file"):
+    with pytest.raises(TargetUnavailableError, match=f"{pipe} is not "):
         await do(path)
 
 
@@ -128,6 +128,6 @@ async def test_a_look_by_root_in_a_directory_of_somebody_else_obeys_no_journal(p
     journal, before = plant(path, None), path.read_bytes()
     with pytest.raises(TargetRefusedError) as refused:
         await do(path)
-    assert refused.value.why == "an earlier crash must be rolled back first, which needs write access"
-    assert refused.value.hint == "run dbtend as the owner of the database: others can change its directory"
+    assert "needs write access" in refused.value.why
+    assert "as the owner" in refused.value.hint
     assert (path.read_bytes(), journal.exists()) == (before, True)

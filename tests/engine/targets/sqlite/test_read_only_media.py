@@ -78,7 +78,7 @@ def test_a_database_on_a_read_only_medium_is_checked_and_backed_up(
 def test_what_writes_is_refused_for_what_it_is(tmp_path: Path, directory: Path) -> None:
     path = make_database(directory / "a.db", rows=50)
     (error,) = ended(path, Operation.VACUUM, tmp_path / "copy.db")
-    assert "its file system is mounted read-only (remount it writable" in error
+    assert "is mounted read-only" in error
 
 
 @needs_mounts
@@ -90,7 +90,7 @@ def test_what_is_in_a_log_that_cannot_be_read_is_not_left_out(tmp_path: Path, di
         for suffix in ("", "-wal"):
             shutil.copy(f"{path}{suffix}", directory)
     (error,) = ended(directory / "a.db", Operation.CHECK, tmp_path / "copy.db")
-    assert "its write-ahead log cannot be read: its directory is not writable" in error
+    assert "is not writable" in error
 
 
 async def test_what_was_read_without_locks_while_somebody_wrote_is_not_believed(tmp_path: Path) -> None:

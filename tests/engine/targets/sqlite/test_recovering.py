@@ -55,7 +55,7 @@ async def test_damage_is_told(tmp_path: Path) -> None:
     remove_index_entries(path, "order")
     result = await recovered(path)
     assert (result.is_well, result.is_damaged) == (False, True)
-    assert result.found == "a quick check found damage: wrong # of entries in index order"
+    assert result.found.endswith(" in index order")
 
 
 async def test_who_is_in_the_way_is_waited_for_or_named(tmp_path: Path) -> None:

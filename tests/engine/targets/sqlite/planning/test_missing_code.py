@@ -33,9 +33,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("operation", [Operation.VACUUM, Operation.BACKUP])
 async def test_a_collation_that_sqlite_only_read_of_in_the_schema_is_missing(path: Path, operation: Operation) -> None:
     refused = (await plan(path, operation)).refused
-    assert refused == (
-        "it needs a collation that only its application has: 'mi\"ne' of it. Only the application can maintain it"
-    )
+    assert """: 'mi"ne' of it.""" in str(refused)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:  # so says SQLite
         into = f" INTO '{path.with_name('copy.db')}'" if operation is Operation.BACKUP else ""
         with pytest.raises(sqlite3.OperationalError, match="no such collation"):
@@ -48,7 +46,7 @@ async def test_the_plan_warns_of_exactly_what_fails_when_it_runs(path: Path, ope
     results = await run(path, operation)
     failed = [step.object for step in planned.steps if results[step.command].status is Status.FAILED]
     assert failed == {Operation.REINDEX: ["it", "doubled"], Operation.ANALYZE: ["t"]}[operation]
-    assert [warning.partition(":")[0] for warning in planned.warnings] == [f"certain to fail for {n}" for n in failed]
+    assert [warning.partition(":")[0].rpartition(" ")[2] for warning in planned.warnings] == failed
     assert planned.verdict is Verdict.WARN
 
 

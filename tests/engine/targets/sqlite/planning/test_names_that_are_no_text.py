@@ -50,7 +50,7 @@ async def test_the_whole_is_done_at_once(
     monkeypatch.setattr(check_steps, "CHECKED_IN_PARTS", 0)
     step = (await plan(path, operation, jobs=2 if operation is Operation.CHECK else None)).steps[0]
     assert (step.command, step.estimate is not None) == (command, True)
-    assert operation is Operation.CHECK or "is not valid UTF-8" in step.reason
+    assert operation is Operation.CHECK or "not valid UTF-8" in step.reason
     assert statuses(await run(path, operation)) == {Status.COMPLETED}
 
 
@@ -78,7 +78,7 @@ async def test_a_full_text_index_is_not_said_to_be_none(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"f~text", b"f\xe9text"))
     planned = await plan(path, Operation.FTS_OPTIMIZE)
     assert planned.not_needed is None
-    assert r"the name of f\xe9text is not valid UTF-8" in str(planned.refused)
+    assert r"f\xe9text is not" in str(planned.refused)
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE VIRTUAL TABLE sound USING fts5(a)")
     planned = await plan(path, Operation.FTS_OPTIMIZE)

@@ -226,7 +226,7 @@ def test_objects_are_tables_or_indexes(objects: tuple[str, ...], tables: list[st
 
 def test_objects_that_are_not_there_are_all_named() -> None:
     for named in (named_tables, named_indexes):
-        with pytest.raises(UsageError, match="x, y: is no table or index"):
+        with pytest.raises(UsageError, match=r"^x, y: "):
             named([PLAIN, OTHER], ("x", "plain", "y"))
 
 

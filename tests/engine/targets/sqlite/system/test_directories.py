@@ -55,7 +55,7 @@ def test_what_lies_in_a_directory_of_somebody_else_is_not_ours_and_his_links_are
     assert directories.workshop(str(inside)) == str(owned.parent.parent)
     (owned.parent / "link").symlink_to("/etc")
     with (
-        pytest.raises(PermissionError, match="a symbolic link that others can change"),
+        pytest.raises(PermissionError, match="a symbolic link"),
         directories.opened(str(owned.parent / "link")),
     ):
         pass
@@ -80,7 +80,8 @@ async def test_a_backup_for_a_directory_of_somebody_else_is_made_where_only_we_a
     assert isinstance(copy, SqliteStep)
     ours = owned.parent.parent
     assert Path(copy.unfinished).parent == ours
-    assert copy.reason.endswith(f", in {ours} until it is complete, because others can change {owned}")
+    assert copy.reason.endswith(f" {owned}")
+    assert f", in {ours} " in copy.reason
     async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
         await session.plan(Operation.BACKUP, Options())
         for step in (copy, check):
