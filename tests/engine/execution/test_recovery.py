@@ -178,7 +178,7 @@ async def test_in_a_damaged_database_nothing_is_rebuilt_and_that_is_told(notes: 
     assert damage.endswith(" in index i")
     assert rebuild.endswith(WRONG)
     assert (outcome.error or "").startswith(f"{format_worker_death(1)}: ")
-    assert (outcome.error or "").endswith("found damage")
+    assert damage in (outcome.error or "")
 
 
 async def test_the_indexes_that_were_rebuilt_before_the_process_died_are_named(tmp_path: Path) -> None:

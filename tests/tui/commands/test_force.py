@@ -20,7 +20,7 @@ from engine import Engine, JobId
 from engine.domain.requests import Operation
 from engine.execution.force_kill import ForceCancel
 from tests.sqlite_files import content, files_beside, integrity, make_database
-from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, workers_of, write_locked
+from tests.tui.command_line import CommandLine, err_line, wait_until, workers_of, write_locked
 from tui.presentation.force_kill import consequences, question
 from tui.workers.detached import is_served
 
@@ -34,8 +34,7 @@ def a_run(dbtend: CommandLine, *targets: Path, workers: int = 1) -> Iterator[sub
     options = ("--op", "vacuum", "--workers", str(workers), *WAITS)
     with dbtend.start("run", *targets, *options) as process:
         try:
-            for _ in targets[:workers]:
-                assert "vacuum started" in out_line(process)
+            wait_until(lambda: dbtend.store.exists() and len(workers_of(dbtend.store)) == min(workers, len(targets)))
             yield process
         finally:
             process.kill()

@@ -14,7 +14,7 @@ import pytest
 from engine import Engine, WorkerProcess
 from tests.postgres_databases import SECRET, Database
 from tests.sqlite_files import integrity, make_database
-from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, write_locked
+from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, workers_of, write_locked
 from tests.tui.workers.test_detached_environment import a_worker
 from tui.workers.detached import is_served
 
@@ -58,7 +58,7 @@ def test_a_pool_takes_none_of_them_while_the_run_lives(
 ) -> None:
     one, *others = databases
     with write_locked(one), dbtend.start("run", *databases, *VACUUM, "--workers", "1") as run:
-        assert out_line(run) == "#1.1 db0.db vacuum started\n"
+        wait_until(lambda: running(dbtend.store, in_pool=False) == 1)
         assert dbtend.process("run", others[0], "--op", "analyze").code == 0  # as the pool has room for more
         assert (running(dbtend.store, in_pool=False), running(dbtend.store, in_pool=True)) == (1, 0)
         run.send_signal(signal.SIGINT)
@@ -84,7 +84,7 @@ def test_a_pool_takes_them_all_once_the_run_is_gone(
 ) -> None:
     with write_locked(databases[0]):
         with dbtend.start("run", *databases, *VACUUM, "--workers", "1", "--grace", "0") as run:
-            out_line(run)
+            wait_until(lambda: running(dbtend.store, in_pool=False) == 1)
             assert running(dbtend.store, in_pool=True) == 0
             run.send_signal(number)
             _, err = run.communicate(timeout=30)
@@ -100,7 +100,7 @@ def test_a_run_that_is_stopped_keeps_them(
     dbtend: CommandLine, pool: subprocess.Popen[str], databases: list[Path]
 ) -> None:
     with write_locked(databases[0]), dbtend.start("run", *databases, *VACUUM, "--workers", "1") as run:
-        out_line(run)
+        wait_until(lambda: running(dbtend.store, in_pool=False) == 1)
         os.kill(run.pid, signal.SIGSTOP)
         try:
             assert dbtend.process("run", databases[1], "--op", "analyze").code == 0
@@ -116,9 +116,10 @@ def test_who_waits_for_the_same_job_takes_it_only_after_the_other_run(dbtend: Co
         out_line(first)
         with dbtend.start("run", sales, *VACUUM) as second:
             assert err_line(second).startswith("dbtend: job #1 ")
+            of_first = workers_of(dbtend.store)
             first.kill()
             first.wait()
-            wait_until(lambda: running(dbtend.store, in_pool=False) == 1)
+            wait_until(lambda: workers_of(dbtend.store) not in ([], of_first))
             second.send_signal(signal.SIGINT)
             second.communicate(timeout=30)
     assert statuses(dbtend) == ["cancelled"]
