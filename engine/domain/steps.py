@@ -128,3 +128,5 @@ class LogLine:
     at: Micros
     level: LogLevel
     message: str
+    is_settings: bool = False
+    """Whether it only names settings of the connection."""

@@ -63,7 +63,7 @@ class PlanRun:
     async def outcome(self, before: Facts) -> Outcome:
         """Run the plan to its end. `before`: facts of the database before the first step."""
         if self._plan.settings_reason:
-            self._reporter.log(LogLevel.INFO, self._plan.settings_reason)
+            self._reporter.log(LogLevel.INFO, self._plan.settings_reason, is_settings=True)
         for warning in self._plan.warnings:
             self._reporter.log(LogLevel.WARNING, warning)
         try:

@@ -160,11 +160,19 @@ class Reporter:
         self._finishing = True
         self._notify()
 
-    def log(self, level: LogLevel, message: str) -> None:
-        """Add a line to the child's log. The middle of a very long log, and of a very long line, is dropped."""
+    def log(self, level: LogLevel, message: str, *, is_settings: bool = False) -> None:
+        """Add a line to the child's log. The middle of a very long log, and of a very long line, is dropped.
+
+        `is_settings`: it only names settings of the connection.
+        """
         self._lines += 1
         self._log[self._lines] = LogLine(
-            number=self._lines, attempt=self._claim.attempt, at=self._clock(), level=level, message=_shortened(message)
+            number=self._lines,
+            attempt=self._claim.attempt,
+            at=self._clock(),
+            level=level,
+            message=_shortened(message),
+            is_settings=is_settings,
         )
         if len(self._log) > LOG_HEAD + LOG_TAIL:  # the store could not be written for long
             del self._log[next(number for number in self._log if number > LOG_HEAD)]

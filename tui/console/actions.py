@@ -128,6 +128,7 @@ ACTIONS: Final = (
     Action("find-next", Place.PAGE, "n", "find_next(1)", "next", "Next match"),
     Action("find-previous", Place.PAGE, "N", "find_next(-1)", "previous", "Previous match"),
     Action("details", Place.JOB_PAGE, "enter", "details", "details", "Show the details of the operation"),
+    Action("unfold-log", Place.JOB_PAGE, "z", "unfold", "settings", "Show or hide log lines on settings"),
     Action("submit", Place.PLAN, "enter", "submit", "run this plan", "Run this plan"),
     Action("look-again", Place.PLAN, "a", "look", "plan again", "Make the plan again from the current state"),
     Action("save", Place.FORM, "enter", "save", "save", "Save the target"),

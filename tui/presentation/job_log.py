@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from engine import Attempt, ChildJob, LogLine, Reason, Status, Step
+from engine import Attempt, ChildJob, LogLine, ParentJob, Reason, Status, Step
 from engine.domain.frozen import frozen
 from engine.domain.statuses import format_ending
 from tui.presentation.effect_summary import error_of, is_finding, is_listed_finding, step_effect
@@ -75,15 +75,23 @@ def step_text(child: ChildJob, step: Step, target: str, now: int, told: Collecti
     return StepText(took, plain(step.command), step_effect(step.effect), "" if is_shown else error)
 
 
-def log_entries(child: ChildJob, attempt: int) -> Iterator[LogLine | str]:
-    """The log of an attempt without findings; a sentence stands where lines were not kept."""
+def log_entries(child: ChildJob, attempt: int, *, with_settings: bool = True) -> Iterator[LogLine | str]:
+    """The log of an attempt without findings; a sentence stands where lines were not kept.
+
+    `with_settings`: with the lines that only name settings.
+    """
     expected = 1
     for entry in (entry for entry in child.log if entry.attempt == attempt):
         if entry.number > expected:
             yield f"... {counted(entry.number - expected, 'line')} left out ..."
         expected = entry.number + 1
-        if not is_finding(child, entry):
+        if not is_finding(child, entry) and (with_settings or not entry.is_settings):
             yield entry
+
+
+def settings_lines(parent: ParentJob) -> int:
+    """How many lines in the logs of a job only name settings."""
+    return sum(entry.is_settings for child in parent.children for entry in child.log)
 
 
 def findings_not_kept(child: ChildJob, kept: Sequence[str]) -> int:

@@ -25,7 +25,7 @@ STEPS = """(SELECT json_group_array(json_object('number', number, 'attempt', att
     FROM (SELECT * FROM step AS s WHERE s.parent_id = c.parent_id AND s.ordinal = c.ordinal
           ORDER BY attempt, number))"""
 LOG = """(SELECT json_group_array(json_object('number', number, 'attempt', attempt, 'at', at, 'level', level,
-    'message', message))
+    'message', message, 'is_settings', is_settings))
     FROM (SELECT * FROM log AS l WHERE l.parent_id = c.parent_id AND l.ordinal = c.ordinal
           ORDER BY attempt, number))"""
 

@@ -211,6 +211,7 @@ def _log_line(named: Mapping[str, Any]) -> LogLine:
         at=named["at"],
         level=LogLevel(named["level"]),
         message=named["message"],
+        is_settings=bool(named["is_settings"]),
     )
 
 

@@ -369,9 +369,12 @@ def _write_steps_and_log(connection: sqlite3.Connection, claim: Claim, report: R
         ),
     )
     connection.executemany(
-        "INSERT OR REPLACE INTO log (parent_id, ordinal, attempt, number, at, level, message)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        ((*job, line.attempt, line.number, line.at, line.level, storable(line.message)) for line in report.log),
+        "INSERT OR REPLACE INTO log (parent_id, ordinal, attempt, number, at, level, message, is_settings)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            (*job, line.attempt, line.number, line.at, line.level, storable(line.message), line.is_settings)
+            for line in report.log
+        ),
     )
     if report.log and report.log[-1].number > LOG_HEAD + LOG_TAIL:
         connection.execute(

@@ -246,6 +246,13 @@ async def test_where_nothing_was_done_nothing_is_completed(tmp_path: Path) -> No
     assert not any("shrink" in warning for warning in outcome.warnings)
 
 
+async def test_the_line_of_the_log_that_only_names_settings_is_known_as_such(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "sales.db", rows=200)
+    outcome, report = await carried_out(path, Operation.VACUUM)
+    assert outcome.status is Status.COMPLETED
+    assert [line.number for line in report.log if line.is_settings] == [1]
+
+
 async def test_a_check_in_parts_at_once_finds_what_one_after_the_other_finds(tmp_path: Path) -> None:
     path = make_database(tmp_path / "sales.db", rows=200)
     with closing(sqlite3.connect(path)) as db:

@@ -55,7 +55,7 @@ COLUMNS = {
     "child_job": "parent_id, ordinal, target_key, operation, status, reason, warnings, attempt, max_attempts, owner,"
     " changed_at, finished_at, cancel_requested_at, before, after",
     "step": "parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error",
-    "log": "*",
+    "log": "parent_id, ordinal, attempt, number, at, level, message",
     "event": "*",
     "worker": "id, pid, host, started_at",
 }

@@ -179,12 +179,13 @@ async def test_r13_an_outcome_is_stored_whole(store: SqliteStore) -> None:
         number=1, attempt=1, object="main", command="VACUUM", status=Status.COMPLETED, started_at=5, finished_at=9
     )
     line = LogLine(number=1, attempt=1, at=7, level=LogLevel.WARNING, message="the WAL is in use")
+    settings = LogLine(number=2, attempt=1, at=8, level=LogLevel.INFO, message="mapped into memory", is_settings=True)
     outcome = Outcome(
         status=Status.COMPLETED, warnings=("the WAL is in use",), before={"size": 9000}, after={"size": 4000}
     )
-    await store.finish(claim, outcome, Report(steps=(step,), log=(line,)))
+    await store.finish(claim, outcome, Report(steps=(step,), log=(line, settings)))
     (child,) = (await store.job(1)).children
-    assert (child.steps, child.log, child.warnings) == ((step,), (line,), ("the WAL is in use",))
+    assert (child.steps, child.log, child.warnings) == ((step,), (line, settings), ("the WAL is in use",))
     assert (child.before, child.after) == ({"size": 9000}, {"size": 4000})
     assert (child.owner, child.attempt) == (None, 1)
 

@@ -365,3 +365,16 @@ def test_how_operations_do_their_work_is_told_on_the_page() -> None:
         "on failure continue, lock timeout 5 s, verified by quick checks, 2 at once, only a and b\\x1b, "
         "analysis limit 1,000 rows, backup to /b.db, forced"
     ) in said
+
+
+def test_log_lines_that_only_name_settings_are_folded() -> None:
+    settings = replace(log_line(1), message="temporary files in memory", is_settings=True)
+    job = parent(replace(RUNNING, log=(settings, log_line(2))))
+    text = "\n".join(page(job))
+    assert "temporary files in memory" not in text
+    assert "line 2" in text
+    assert "left out" not in text
+    assert page(job)[-1] == "1 log line on settings: z"
+    unfolded = "\n".join(line.text for line in job_document(job, "sales.db", now=NOW, width=100, unfolded=True))
+    assert "temporary files in memory" in unfolded
+    assert "log line on settings" not in unfolded

@@ -10,7 +10,7 @@ from textual.app import App
 from engine.domain.claims import Outcome, Report
 from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import Progress, Step, WaitsFor
+from engine.domain.steps import LogLevel, LogLine, Progress, Step, WaitsFor
 from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (
@@ -23,6 +23,7 @@ from tests.tui.console.harness import (
     worker_process,
 )
 from tui.console.widgets.job_page import JobPage
+from tui.console.widgets.one_line import OneLine
 
 LooksRight = Callable[[App[None]], bool]
 SIZES = [(80, 24), (120, 40), (200, 60)]
@@ -131,6 +132,25 @@ async def test_enter_leads_to_the_details_of_the_operation(seeded: Seeded, clock
         await console.press("3", "enter", "enter")
         top = console.lines("#page")[page(console).scroll_offset.y]
         assert top.startswith(".1 vacuum  ✓ completed")
+
+
+async def test_z_unfolds_log_lines_on_settings(seeded: Seeded, clock: Clock) -> None:
+    (parent_id,) = await seeded.store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    claim = await seeded.store.claim(seeded.owner, [parent_id])
+    assert claim is not None
+    settings = LogLine(
+        number=1, attempt=1, at=clock.now, level=LogLevel.INFO, message="mapped into memory", is_settings=True
+    )
+    await seeded.store.finish(claim, Outcome(status=Status.COMPLETED), Report(log=(settings,)))
+    async with open_console(seeded.path, clock=clock, size=(120, 40)) as console:
+        await console.press("3", "enter")
+        assert "mapped into memory" not in "".join(console.lines("#page"))
+        assert "1 log line on settings: z" in console.lines("#page")
+        assert " z settings " in console.app.screen.query_one("#footer", OneLine).render_line(0).text
+        await console.press("z")
+        assert "mapped into memory" in "".join(console.lines("#page"))
+        await console.press("z")
+        assert "mapped into memory" not in "".join(console.lines("#page"))
 
 
 async def test_a_click_moves_the_cursor(seeded: Seeded, clock: Clock) -> None:

@@ -21,6 +21,7 @@ from tui.console.views.job_document import job_document
 from tui.console.views.line import Line, Role, wrapped
 from tui.console.views.many_jobs import Jobs
 from tui.console.widgets.job_page import JobPage
+from tui.presentation.job_log import settings_lines
 
 if TYPE_CHECKING:
     from tui.console.feed import News
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 class JobScreen(PageScreen[None]):
     """The cursor begins on the child that `job` names, if any; actions are for the whole job."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings("cancel", "retry", "pin")
+    BINDINGS: ClassVar[list[BindingType]] = bindings("cancel", "retry", "pin", "unfold-log")
     PAGE_TYPE = JobPage
     page: JobPage
-    FOOTER = (*TYPING, "cancel", "retry", "details", "pin", "unpin", *ON_A_PAGE)
+    FOOTER = (*TYPING, "cancel", "retry", "details", "unfold-log", "pin", "unpin", *ON_A_PAGE)
 
     def __init__(self, context: ConsoleContext, job: JobId) -> None:
         super().__init__(context)
@@ -45,6 +46,8 @@ class JobScreen(PageScreen[None]):
         """The job, and its number of ended operations, when the trends were read."""
         self._read_at = 0
         self._error: DbtendError | None = None
+        self._unfolded = False
+        """Whether log lines that only name settings are shown."""
 
     def on_mount(self) -> None:
         self._show(self._job)
@@ -120,6 +123,15 @@ class JobScreen(PageScreen[None]):
     def action_retry(self) -> None:
         self._actions.retry()
 
+    def action_unfold(self) -> None:
+        self._unfolded = not self._unfolded
+        self.refresh_page()
+
+    def can(self, action_id: str) -> bool:
+        if action_id == "unfold-log":
+            return self._whole is not None and settings_lines(self._whole) > 0
+        return super().can(action_id)
+
     def action_pin(self) -> None:
         self._actions.pin()
 
@@ -135,5 +147,6 @@ class JobScreen(PageScreen[None]):
                 height=self.page.size.height,
                 selected=self.page.selected.ordinal if self.page.selected else None,
                 trends=self._trends,
+                unfolded=self._unfolded,
             )
         return wrapped(str(self._error), width, Role.FAILED) if self._error else []

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from engine import ChildJob, ParentJob, Reason, Status, Step, Trend
 from engine.domain.steps import LogLevel
+from tui.console.keymap import key_of
 from tui.console.views.detail import before_and_after
 from tui.console.views.job_picture import picture_lines
 from tui.console.views.line import Line, Role, Span, line, wrapped
@@ -15,12 +16,20 @@ from tui.console.views.times import times
 from tui.console.views.trend import trend_lines
 from tui.presentation.effect_summary import effect, findings, only_found, steps_taken
 from tui.presentation.fact_format import waited
-from tui.presentation.job_log import StepText, attempt_numbers, attempt_text, findings_not_kept, log_entries, step_text
+from tui.presentation.job_log import (
+    StepText,
+    attempt_numbers,
+    attempt_text,
+    findings_not_kept,
+    log_entries,
+    settings_lines,
+    step_text,
+)
 from tui.presentation.job_progress import progress_parts
 from tui.presentation.job_status import warnings_text
 from tui.presentation.job_times import moment
 from tui.presentation.shared_notes import shared_notes, told_once
-from tui.presentation.text import GLYPH, cells, local_time
+from tui.presentation.text import GLYPH, cells, counted, local_time
 
 
 def job_document(
@@ -32,12 +41,14 @@ def job_document(
     height: int = 24,
     selected: int | None = None,
     trends: Sequence[Trend] = (),
+    unfolded: bool = False,
 ) -> list[Line]:
     """A picture of a job over time; its children, their attempts, steps and logs; how its operations went over time.
 
     Args:
         height: lines in view, for the number of steps in the picture.
         selected: the ordinal of the child whose steps the picture shows.
+        unfolded: show also log lines that only name settings.
     """
     lines = [
         *head_of(parent, name, now, width),
@@ -49,11 +60,18 @@ def job_document(
     lines += shared_lines(shared, width)
     told = told_once(shared)
     for child in parent.children:
-        lines += [line(), *_child(parent, child, now, width, told)]
+        lines += [line(), *_child(parent, child, now, width, told, unfolded=unfolded)]
+    if not unfolded and (hidden := settings_lines(parent)):
+        lines += [
+            line(),
+            *wrapped(f"{counted(hidden, 'log line')} on settings: {key_of('unfold-log')}", width, Role.DIM),
+        ]
     return [*lines, line(), *trend_lines(trends, parent.id, width)] if trends else lines
 
 
-def _child(parent: ParentJob, child: ChildJob, now: int, width: int, told: Collection[str]) -> list[Line]:
+def _child(
+    parent: ParentJob, child: ChildJob, now: int, width: int, told: Collection[str], *, unfolded: bool
+) -> list[Line]:
     """The lines about a child, without errors and notes that were told before."""
     running = child.status is Status.RUNNING
     did = progress_parts(child, now) if running else [effect(child) or steps_taken(child)]
@@ -76,7 +94,7 @@ def _child(parent: ParentJob, child: ChildJob, now: int, width: int, told: Colle
         for step in child.steps:
             if step.attempt == number:
                 lines += _step(step, step_text(child, step, parent.target, now, told), width)
-        lines += _log(child, number, width)
+        lines += _log(child, number, width, unfolded=unfolded)
     return lines
 
 
@@ -124,9 +142,9 @@ def _step(step: Step, text: StepText, width: int) -> list[Line]:
     return lines
 
 
-def _log(child: ChildJob, attempt: int, width: int) -> list[Line]:
+def _log(child: ChildJob, attempt: int, width: int, *, unfolded: bool) -> list[Line]:
     lines: list[Line] = []
-    for entry in log_entries(child, attempt):
+    for entry in log_entries(child, attempt, with_settings=unfolded):
         if isinstance(entry, str):
             lines += wrapped(entry, width, Role.DIM, indent=6)
             continue
