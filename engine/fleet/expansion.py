@@ -94,6 +94,10 @@ class _Candidate:
         return status.st_dev, status.st_ino
 
 
+_Result = tuple[list[_Candidate], list[Unlisted]] | DbtendError
+"""What an entry stands for, and the directories of it that cannot be read; or why that cannot be told."""
+
+
 def may_name_databases(text: str) -> bool:
     """Whether `text` is a pattern of databases of a server. Needs no driver, so `expand` may find that it is none."""
     if not names_server(text):
@@ -143,17 +147,18 @@ async def expand(
     """
     if all_databases:
         entries = patterns_of_all_databases(entries)
-    found = await asyncio.gather(*[_candidates(entry) for entry in entries], return_exceptions=True)
+    here = await asyncio.to_thread(lambda: [_without_server(entry) for entry in entries])
+    found = await asyncio.gather(*map(_with_server, entries, here))
     candidates: list[_Candidate] = []
     unlisted: list[Unlisted] = []
     for entry, result in zip(entries, found, strict=True):
-        if isinstance(result, (UsageError, TargetError)) and len(entries) > 1:
-            unlisted.append(Unlisted(entry, result))
-        elif isinstance(result, BaseException):
-            raise result
-        else:
+        if not isinstance(result, DbtendError):
             candidates += result[0]
             unlisted += result[1]
+        elif len(entries) > 1:
+            unlisted.append(Unlisted(entry, result))
+        else:
+            raise result
     alone = len(candidates) == 1 and not candidates[0].is_member
     reasons = await asyncio.to_thread(_reasons, candidates, exclude, alone=alone)
     targets = _named([one for one, reason in zip(candidates, reasons, strict=True) if reason is None])
@@ -167,14 +172,25 @@ async def expand(
     return Expansion(targets=targets, left_out=left_out, unlisted=unlisted)
 
 
-async def _candidates(entry: TargetEntry) -> tuple[list[_Candidate], list[Unlisted]]:
-    path = file_named(entry.url)
-    if await asyncio.to_thread(stands_for_many, entry):
-        if path is None:
-            return await _on_server(entry), []
-        return await asyncio.to_thread(_files, entry, path)
-    names = (entry.name, database_named(entry.url), entry.url) if path is None else (entry.name, *_names_of_file(path))
-    return [_Candidate(entry=entry, names=names, path=path)], []
+def _without_server(entry: TargetEntry) -> _Result | None:
+    """What an entry stands for; None: a server is to be asked. Reads the disk."""
+    try:
+        path = file_named(entry.url)
+        if not stands_for_many(entry):
+            place = (database_named(entry.url), entry.url) if path is None else _names_of_file(path)
+            return [_Candidate(entry=entry, names=(entry.name, *place), path=path)], []
+        return None if path is None else _files(entry, path)
+    except UsageError as error:
+        return error
+
+
+async def _with_server(entry: TargetEntry, known: _Result | None) -> _Result:
+    if known is not None:
+        return known
+    try:
+        return await _on_server(entry), []
+    except (UsageError, TargetError) as error:
+        return error
 
 
 async def _on_server(entry: TargetEntry) -> list[_Candidate]:

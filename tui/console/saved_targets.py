@@ -49,14 +49,12 @@ class SavedTargets:
 
     def entry_of(self, entry: TargetEntry) -> TargetEntry | None:
         """The entry of the file for the same database, under any name; None: there is none."""
-        url = self.urls.of(entry.url)
-        same = [saved for saved in self.entries if self.urls.of(saved.url) == url]
+        same = self._by_url.get(self.urls.of(entry.url), ())
         return next((saved for saved in same if saved.name == entry.name), same[0] if same else None)
 
     def has(self, entry: TargetEntry) -> bool:
         """Whether the file names this database, or a pattern that stands for it."""
-        is_member = bool(entry.pattern) and any(saved.url == entry.pattern for saved in self.entries)
-        return is_member or self.entry_of(entry) is not None
+        return entry.pattern in self._urls or self.entry_of(entry) is not None
 
     async def read(self) -> None:
         """Read the file again. Raises ConfigError."""
@@ -81,4 +79,8 @@ class SavedTargets:
     def _resolved(self, config: Config) -> Config:
         """The same config, after resolving the URLs of its targets."""
         self.urls.learn(entry.url for entry in config.targets)
+        self._urls = {entry.url for entry in config.targets}
+        self._by_url: dict[str, list[TargetEntry]] = {}
+        for entry in config.targets:
+            self._by_url.setdefault(self.urls.of(entry.url), []).append(entry)
         return config

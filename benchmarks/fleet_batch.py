@@ -1,0 +1,74 @@
+"""How many small jobs of one batch a run does in a second: python -m benchmarks.fleet_batch [--files N]
+
+`dbtend run DIRECTORY --op analyze --workers 2`, from its start to its end, beside a loop of plain Python that opens
+each file with sqlite3 and does the same, in the same round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+ROUNDS = 3
+
+
+def make_files(directory: Path, number: int) -> None:
+    directory.mkdir()
+    with closing(sqlite3.connect(directory / "t1.db", isolation_level=None)) as db:
+        db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)")
+        db.execute("CREATE INDEX a ON t (a)")
+        db.executemany("INSERT INTO t (a) VALUES (?)", ((str(n),) for n in range(50)))
+    for n in range(2, number + 1):
+        shutil.copy(directory / "t1.db", directory / f"t{n}.db")
+
+
+def with_sqlite3(directory: Path) -> None:
+    for path in sorted(directory.glob("*.db")):
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("ANALYZE")
+
+
+def with_dbtend(directory: Path, store: Path) -> None:
+    command = [sys.executable, "-m", "tui.cli", "run", str(directory), "--op", "analyze", "--workers", "2", "--quiet"]
+    subprocess.run([*command, "--store", str(store)], check=True, stdout=subprocess.DEVNULL, env=dict(os.environ))
+
+
+def seconds(directory: Path, number: int) -> tuple[float, float]:
+    """Of dbtend and of the loop, each on files of its own."""
+    make_files(directory / "ours", number)
+    make_files(directory / "floor", number)
+    begin = time.perf_counter()
+    with_dbtend(directory / "ours", directory / "jobs.db")
+    middle = time.perf_counter()
+    with_sqlite3(directory / "floor")
+    return middle - begin, time.perf_counter() - middle
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    options = parser.parse_args()
+    took = []
+    for _ in range(options.rounds):
+        with tempfile.TemporaryDirectory() as directory:
+            took.append(seconds(Path(directory), options.files))
+    ours = statistics.median(first for first, _ in took)
+    ratio = statistics.median(first / second for first, second in took)
+    print(
+        f"batch of {options.files:,} files, analyze      {options.files / ours:7.1f} jobs a second, {ours:.1f} s in all"
+    )
+    print(f"beside a loop of plain sqlite3         {ratio:7.2f} times its seconds, median of {options.rounds} rounds")
+
+
+if __name__ == "__main__":
+    main()
