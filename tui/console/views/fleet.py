@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Final
 
 from rich.cells import cell_len
@@ -191,4 +192,9 @@ def list_title(shown: int, marked: int, sort: Sort) -> str:
 
 def longest_name(states: Sequence[TargetState]) -> int:
     """Cells of the longest name with its label."""
-    return max((cell_len(TargetName.of(state.entry)) for state in states), default=0)
+    return max((_name_cells(state.entry.name, state.entry.label) for state in states), default=0)
+
+
+@lru_cache(maxsize=1 << 16)
+def _name_cells(name: str, label: str | None) -> int:
+    return cell_len(TargetName(name, label))
