@@ -15,7 +15,7 @@ from tui.console.views.detail import detail_lines
 from tui.console.views.history import columns, history_row
 from tui.console.views.job_document import job_document
 from tui.console.views.line import Role
-from tui.console.views.rows import FoldedKey, child_row, children_to_show, summary, tree_rows
+from tui.console.views.rows import FoldedKey, TreeColumns, child_row, children_to_show, parent_row, summary, tree_rows
 from tui.console.views.status import operations
 from tui.presentation.target_names import TargetName
 
@@ -697,3 +697,21 @@ def test_what_waits_for_more_than_a_lock_says_for_how_long(waits_for: WaitsFor, 
     said = [line.text for line in detail_lines(parent(waiting), waiting.id, "sales", now=NOW, width=200)]
     assert limit in said
     assert f"{phase[0].upper()}{phase[1:]}" in said
+
+
+@pytest.mark.parametrize("width", [64, 86, 120, 180])
+def test_operations_and_status_line_up_from_row_to_row(width: int) -> None:
+    children = [child(n, operation=operation) for n, operation in enumerate((Operation.VACUUM, Operation.REINDEX), 1)]
+    jobs = [
+        (replace(parent(*children), id=7), "app"),
+        (replace(parent(children[0]), id=1042, pinned=True), "a longer name of a database"),
+        (parent(child(1, Status.RUNNING), *[child(n, Status.FAILED) for n in (2, 3)]), "sales.db"),
+    ]
+    columns = TreeColumns()
+    for job, name in jobs:
+        columns = columns.with_job(job, name)
+    rows = [parent_row(job, name, expanded=False, now=NOW, width=width, columns=columns).text for job, name in jobs]
+    assert {len(row) for row in rows} == {width}
+    assert len({row.index(name[:3]) for row, (_, name) in zip(rows, jobs, strict=True)}) == 1
+    assert len({row.index("  vacuum") for row in rows}) == 1
+    assert len({row.index(f"{glyph} ", 6) for row, glyph in zip(rows, "✓✓►", strict=True)}) == 1

@@ -26,8 +26,12 @@ ELAPSED_WIDTH = 7
 DONE_WIDTH = 4
 NAME_LEAST = 12
 """Cells that a target name has at least, before operations done and duration get any."""
-NAME_MOST = 20
-"""Cells of a name, at most, while operations are shown beside it."""
+OPERATIONS_FROM = 30
+"""Cells for name and operations from which both are shown; the name then gets half of them, at most."""
+ASKED_LEAST = 10
+"""Cells that operations need to say something."""
+NUMBER_LEAST = 6
+"""Cells of `► #1 `, at least."""
 PERCENT_LEAST = 3
 PERCENT_WIDTH = 5
 NUMBER_WIDTH = 4
@@ -50,6 +54,19 @@ class FoldedKey:
     parent_id: int
 
 
+@frozen
+class TreeColumns:
+    """Cells of the longest number and of the longest name of a target in the tree: so all rows line up."""
+
+    number: int = 0
+    name: int = 0
+
+    def with_job(self, parent: ParentJob, name: str) -> TreeColumns:
+        """Wide enough for another job, too."""
+        number, name_cells = len(f"► #{parent.id} "), sum(cell_len(text) for text, _ in named(name))
+        return TreeColumns(max(self.number, number, NUMBER_LEAST), max(self.name, name_cells))
+
+
 def tree_rows(
     parent: ParentJob,
     name: str,
@@ -59,6 +76,7 @@ def tree_rows(
     now: int,
     width: int,
     marks: Collection[JobId] = (),
+    columns: TreeColumns | None = None,
 ) -> list[Line]:
     """A parent's row and, when it is expanded, those of its children.
 
@@ -67,8 +85,9 @@ def tree_rows(
         show_all: show every child, even if there are many.
         now: microseconds, for the duration of running jobs.
         marks: the jobs that are marked.
+        columns: of the tree; None: this row is alone.
     """
-    rows = [parent_row(parent, name, expanded=expanded, now=now, width=width)]
+    rows = [parent_row(parent, name, expanded=expanded, now=now, width=width, columns=columns)]
     if expanded:
         shown = parent.children if show_all else children_to_show(parent)
         names = names_width(parent, width)
@@ -108,9 +127,12 @@ def children_to_show(parent: ParentJob) -> tuple[ChildJob, ...]:
     return tuple(sorted(chosen, key=lambda child: (by_status[child.status], child.ordinal)))
 
 
-def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width: int) -> Line:
+def parent_row(
+    parent: ParentJob, name: str, *, expanded: bool, now: int, width: int, columns: TreeColumns | None = None
+) -> Line:
+    has = columns or TreeColumns().with_job(parent, name)
     marker = "▼" if expanded else "►"
-    number = fit(f"{marker} #{parent.id}", max(len(str(parent.id)) + 4, 6))
+    number = fit(f"{marker} #{parent.id}", has.number)
     is_wide = width >= 70
     whole_name = sum(cell_len(text) for text, _ in named(name))
     done: Span = (right(done_of(parent), DONE_WIDTH) + " done" * is_wide, Role.TEXT)
@@ -124,14 +146,13 @@ def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width:
     failed = sum(child.status is Status.FAILED for child in parent.children)
     caveat = f"  {failed} failed" if failed and not parent.status.is_final and room >= 40 else ""
     pinned = f"  {PINNED}" if parent.pinned and room >= 40 else ""
-    room -= len(caveat) + len(pinned)
-    # Operations are aligned, unless a long name needs their place.
-    if room < 30:
+    if room < OPERATIONS_FROM:
         spans: tuple[Span, ...] = named_column(name, room)
     else:
-        asked = operations(parent, room - min(whole_name, NAME_LEAST) - 2)
-        name_width = min(max(whole_name, NAME_MOST), room - len(asked) - 2)
-        spans = (*named_column(name, name_width), (fit("  " + asked, room - name_width), Role.DIM))
+        name_width = min(max(has.name, NAME_LEAST), room // 2)
+        room -= name_width + len(caveat) + len(pinned)
+        asked = operations(parent, room - 2) if room >= ASKED_LEAST else ""
+        spans = (*named_column(name, name_width), (fit(f"  {asked}".rstrip(), room), Role.DIM))
     return Line(
         (
             (number, Role.DIM),

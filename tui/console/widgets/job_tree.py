@@ -16,7 +16,7 @@ from tui.console.feed import RECENT
 from tui.console.views.batch_rows import BatchRestKey, batch_row, jobs_to_show, rest_row
 from tui.console.views.hints import no_jobs
 from tui.console.views.line import Line, Role, Span
-from tui.console.views.rows import FoldedKey, summary, tree_rows
+from tui.console.views.rows import FoldedKey, TreeColumns, summary, tree_rows
 from tui.console.widgets.item_list import ItemList
 
 _INDENT: Final[Span] = ("  ", Role.TEXT)
@@ -73,6 +73,7 @@ class JobTree(ItemList):
         self._members: dict[int, set[int]] = {}
         """The parents of each batch that are known here."""
         self._batch_expanded: dict[int, bool] = {}
+        self._columns = TreeColumns()
         self._loaded = False
         self.marks: frozenset[JobId] = frozenset()
         """The marked jobs."""
@@ -117,11 +118,18 @@ class JobTree(ItemList):
             self.unfold(parent_id)
         if started:
             self._fold_ended()
-        for parent in news:
+        for parent in self._parents.values() if self._widen_columns(news) else news:
             self._make_rows(parent)
         self._loaded = True
         self._forget_the_old()
         self._show_rows()
+
+    def _widen_columns(self, news: Iterable[ParentJob]) -> bool:
+        """Whether the columns have to be wider for these jobs."""
+        before = self._columns
+        for parent in news:
+            self._columns = self._columns.with_job(parent, self._name_of(parent.target))
+        return self._columns != before
 
     def _runs(self, parent_id: int) -> bool:
         return parent_id in self._parents and self._parents[parent_id].status is Status.RUNNING
@@ -189,6 +197,7 @@ class JobTree(ItemList):
             now=self._clock(),
             width=self.columns - (0 if parent.batch is None else len(_INDENT[0])),
             marks=self.marks,
+            columns=self._columns,
         )
 
     def _show_rows(self) -> None:
