@@ -701,11 +701,14 @@ def test_what_waits_for_more_than_a_lock_says_for_how_long(waits_for: WaitsFor, 
 
 @pytest.mark.parametrize("width", [64, 86, 120, 180])
 def test_operations_and_status_line_up_from_row_to_row(width: int) -> None:
-    children = [child(n, operation=operation) for n, operation in enumerate((Operation.VACUUM, Operation.REINDEX), 1)]
+    children = [over(n, operation=operation) for n, operation in enumerate((Operation.VACUUM, Operation.REINDEX), 1)]
     jobs = [
         (replace(parent(*children), id=7), "app"),
         (replace(parent(children[0]), id=1042, pinned=True), "a longer name of a database"),
-        (parent(child(1, Status.RUNNING), *[child(n, Status.FAILED) for n in (2, 3)]), "sales.db"),
+        (
+            parent(replace(over(1, Status.RUNNING), finished_at=None), *[over(n, Status.FAILED) for n in (2, 3)]),
+            "sales.db",
+        ),
     ]
     columns = TreeColumns()
     for job, name in jobs:
