@@ -80,7 +80,37 @@ async def photograph(directory: Path) -> None:
                 await tell_the_story(engine, (sales, app, archive), camera, worker.ensure)
             finally:
                 await asyncio.to_thread(worker.stop)
+        await photograph_fleet(Path(home), camera)
         camera.develop(directory)
+
+
+def build_tenants(home: Path) -> list[TargetEntry]:
+    """Some have much to give back, one is damaged, one is gone."""
+    tenants = [TargetEntry(name=f"tenant-{n}", url=str(home / f"tenant-{n}.db"), groups=("eu",)) for n in range(1, 31)]
+    for number, tenant in enumerate(tenants[:-1]):
+        with closing(sqlite3.connect(tenant.url, isolation_level=None)) as db:
+            db.execute("CREATE TABLE orders(id INTEGER PRIMARY KEY, note TEXT)")
+            rows = 12_000 if number % 7 == 2 else 1_200
+            db.execute("BEGIN")
+            db.executemany("INSERT INTO orders(note) VALUES (?)", ((f"{n:05} " + "x" * 4000,) for n in range(rows)))
+            db.execute("DELETE FROM orders WHERE id % 10 < ?", (number % 10,))
+            db.execute("COMMIT")
+    Path(tenants[16].url).write_bytes(b"SQLite format 3\0" + b"\xff" * 9000)
+    return tenants
+
+
+async def photograph_fleet(home: Path, camera: Camera) -> None:
+    """The tenants of a shop, the most urgent first."""
+    tenants = build_tenants(home)
+    async with (
+        Engine.open(home / "fleet-jobs.db", workers=2) as engine,
+        console(engine, tenants, LARGE, lambda: None) as pilot,
+    ):
+        requests = [Request(target=one.url, operations=(Operation.CHECK,)) for one in tenants[3:9]]
+        await engine.wait([job.id for job in await engine.submit(requests)])
+        await press(pilot, "x")
+        await press(pilot, "down", "down", "space", "space")
+        await camera.take(pilot, "fleet")
 
 
 def make_larger(path: Path) -> None:

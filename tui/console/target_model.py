@@ -29,6 +29,8 @@ class TargetModel:
         self._states: dict[int, TargetState] = {}
         self._next = 0
         self.current = 0
+        self.names_version = 0
+        """Grows with every change of which targets there are, and of their entries."""
         self._marked: set[int] = set()
         self._chosen_by_user: dict[int, frozenset[Operation]] = {}
         self._check_chosen: set[int] = set()
@@ -67,6 +69,7 @@ class TargetModel:
         return list(added)
 
     def _sort(self) -> None:
+        self.names_version += 1
         self._states = dict(sorted(self._states.items(), key=lambda one: natural_order(one[1].entry.name)))
 
     def expand(self, number: int, entries: Iterable[TargetEntry]) -> list[int]:
@@ -99,6 +102,7 @@ class TargetModel:
         """Remove a target; if it was the current one, the next below becomes current, or the last."""
         numbers = list(self._states)
         at = numbers.index(number)
+        self.names_version += 1
         del self._states[number]
         self._forget(number)
         if self.current == number and self._states:

@@ -156,11 +156,15 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
         if self.targets.number is not None:
             self._model.mark_all([self.targets.number])
             self.targets.action_move(1)
-            self.show_model()
+            self._show_marks()
 
     def action_mark_all(self) -> None:
         self._model.mark_all(self.targets.shown)
-        self.show_model()
+        self._show_marks()
+
+    def _show_marks(self) -> None:
+        self.targets.show_marks()
+        self.refresh_footer()
 
     def action_sort(self) -> None:
         self.targets.sort = self.targets.sort.following

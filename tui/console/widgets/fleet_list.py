@@ -31,17 +31,22 @@ class FleetList(ModelList):
     def __init__(self, model: TargetModel, clock: Callable[[], int], *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(model, Sort.LEVEL, id=id)
         self._clock = clock
+        self._names_version = -1
         self._names = 0
         self._has_groups = False
         self.has = Columns(0, {})
         """The columns of the last layout."""
 
     def show_model(self, now: int) -> None:
-        states = list(self.model.states.values())
-        self._names = longest_name(states)
-        self._has_groups = any(state.entry.groups for state in states)
+        if self._names_version != self.model.names_version:
+            self._names_version, states = self.model.names_version, list(self.model.states.values())
+            self._names = longest_name(states)
+            self._has_groups = any(state.entry.groups for state in states)
         self.has = columns(self._names, self.columns, groups=self._has_groups)
         super().show_model(now)
+
+    def show_marks(self) -> None:
+        super().show_marks()
         self.titled(list_title(len(self.shown), self.model.marked_count, self.sort), self.words)
 
     def rows_of(self, number: int) -> Sequence[Line]:

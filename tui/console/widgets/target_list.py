@@ -67,6 +67,10 @@ class ModelList(ItemList):
             self.cursor = 0
         elif not self.stays_on_top:
             self._keep_cursor_on(key, before)
+        self.show_marks()
+
+    def show_marks(self) -> None:
+        """The same while the order of the targets is as it was."""
         top = self.scroll_offset.y
         for index in range(top, min(top + self.size.height, self.line_count)):
             line = self.line_at(index)
@@ -113,8 +117,8 @@ class TargetList(ModelList):
     def empty_lines(self) -> Sequence[Line]:
         return no_target(self.columns, filtered=bool(self.model.states))
 
-    def show_model(self, now: int) -> None:
-        super().show_model(now)
+    def show_marks(self) -> None:
+        super().show_marks()
         self.titled(self._title(), self._subtitle_of_sort() or self._unsaved())
 
     def _title(self) -> str:
