@@ -1,4 +1,4 @@
-"""A disk that fails from some moment on: for this process, every wait for what was written ends with EIO."""
+"""A disk that fails after some time: every later fsync of this process ends with EIO."""
 
 from __future__ import annotations
 

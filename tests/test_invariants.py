@@ -1,4 +1,4 @@
-"""docs/invariants.md names the code and the tests of each rule, and no page in docs/ names what is not there."""
+"""docs/invariants.md names the code and tests of each rule, and every name in docs/ exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A second user on this machine, who means harm: `nobody`, as whom root can act."""
+"""A second, hostile user on this machine: `nobody`; the tests run as root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checker finds each kind of damage: in the record of a quiet run that somebody has tampered with."""
+"""The checker finds each kind of damage, in the record of a quiet run that was falsified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `submit` has returned is there, whatever happens to the process right after."""
+"""A job that `submit` has returned is stored, even if the process dies right after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file holds, as far as it can be read: the same before and after whatever maintenance does."""
+"""The readable content of a file: the same before and after maintenance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be said of an operation on a file, given what SQLite itself does with that file."""
+"""The correct reports of an operation on a file, given what SQLite itself does with that file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Databases beside which something was left: by a crash, by another database, or by a backup tool."""
+"""Databases with leftovers beside them: of a crash, of another database, or of a backup tool."""
 
 from __future__ import annotations
 

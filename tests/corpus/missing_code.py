@@ -1,4 +1,4 @@
-"""Sound databases that need collations, functions and modules of an application, which nobody else has."""
+"""Sound databases that need collations, functions and modules of an application."""
 
 from __future__ import annotations
 

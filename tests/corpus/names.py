@@ -1,4 +1,4 @@
-"""Sound databases whose tables, columns, indexes and files have names that somebody will not expect."""
+"""Sound databases whose tables, columns, indexes and files have unusual names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What SQLite itself does with a file: the measure of what dbtend may say of it."""
+"""The result of SQLite itself on a file: dbtend's report is measured by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The corpus is what it says: sound files are sound to SQLite, and every kind of trouble is really there."""
+"""Each file of the corpus is as labelled: sound to SQLite, or with exactly its kind of trouble."""
 
 from __future__ import annotations
 

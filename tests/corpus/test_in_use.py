@@ -1,4 +1,4 @@
-"""A database that another process uses: what SQLite would find busy ends as busy, and all else completes."""
+"""A database that another process uses: busy where SQLite would be busy, completed otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mere look at a file, to plan or to advise, changes nothing, and whatever is wrong with it is said in words."""
+"""A plan or advice changes no file, and reports every trouble of it in words."""
 
 from __future__ import annotations
 

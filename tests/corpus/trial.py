@@ -1,4 +1,4 @@
-"""Cases of the corpus, maintained by a real engine, and what is wrong with what it made of them."""
+"""Cases of the corpus, maintained by a real engine, and the errors in the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real processes for tests: they run a script, and are told and heard line by line."""
+"""Real processes for tests: they run a script and exchange lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches on real servers: how many of their databases are worked on at once, and what a server that is down costs."""
+"""Batches on real servers: how many databases run at once, and the cost of a server that is down."""
 
 from __future__ import annotations
 

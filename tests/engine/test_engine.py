@@ -1,4 +1,4 @@
-"""The main job, end to end: real SQLite files, the real engine."""
+"""The engine end to end, on real SQLite files."""
 
 from __future__ import annotations
 

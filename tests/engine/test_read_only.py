@@ -1,4 +1,4 @@
-"""An engine that only looks: it sees everything, and leaves every file as it was."""
+"""A read-only engine reads everything and changes no file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python runs this at the start of every process of a chaos test, whoever started it: it is on their PYTHONPATH."""
+"""Python runs this at the start of every process of a chaos test: it is on their PYTHONPATH."""
 
 from tests.chaos import instruments
 

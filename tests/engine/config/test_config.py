@@ -1,4 +1,4 @@
-"""The config file, and what is said of a wrong one."""
+"""The config file, and the errors of a wrong one."""
 
 from __future__ import annotations
 

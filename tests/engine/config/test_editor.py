@@ -1,4 +1,4 @@
-"""Changes to the text of a config file: exactly what is meant, and nothing else."""
+"""Changes to the text of a config file: they change only the lines that they must."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lazy module is imported at the first use of one of its attributes, and tells why."""
+"""A lazy module is imported at the first use of an attribute, and gives its reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A password in the wrong place is noticed, and never repeated."""
+"""A password in the wrong place is found and never repeated."""
 
 from __future__ import annotations
 

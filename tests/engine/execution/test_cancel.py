@@ -1,4 +1,4 @@
-"""R16: pending is cancelled at once; running is asked, in whatever process, and ends as what really happened."""
+"""R16: cancel ends a pending job at once; it asks a running one in any process, which ends with its true result."""
 
 from __future__ import annotations
 

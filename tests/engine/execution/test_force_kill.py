@@ -1,4 +1,4 @@
-"""Cancel by force: the process is killed, and whoever is there sees to the rest."""
+"""Force kill: the process is killed, and another process recovers the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VACUUM's second phase heeds no interrupt; ended by force it leaves the database as it was, and is told as that."""
+"""The second phase of VACUUM ignores an interrupt; after a force kill the database is unchanged."""
 
 from __future__ import annotations
 

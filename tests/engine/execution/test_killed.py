@@ -1,4 +1,4 @@
-"""Real processes, killed by SIGKILL: nothing is lost, nothing lies, and nobody has to clear up."""
+"""Real processes, killed by SIGKILL: no job is lost, and recovery needs no person."""
 
 from __future__ import annotations
 

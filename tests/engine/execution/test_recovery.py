@@ -1,4 +1,4 @@
-"""What has to follow an operation follows it, also where processes die, and what is missing is told."""
+"""Recovery runs the mandatory follow-ups after a crash, and reports those that are missing."""
 
 from __future__ import annotations
 

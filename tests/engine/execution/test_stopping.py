@@ -1,4 +1,4 @@
-"""R14: whenever an engine is stopped, what it ran has ended, or is handed back; nothing runs without an owner."""
+"""R14: when an engine stops, its operations have ended or are handed back; none runs without an owner."""
 
 from __future__ import annotations
 

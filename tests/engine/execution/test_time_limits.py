@@ -1,4 +1,4 @@
-"""R5: no limit unless one was asked for; past it nothing starts, and what runs ends only when it has ended."""
+"""R5: no limit by default; after a limit no operation starts, and a running one ends by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No more operations run at once on a store than it has slots, whoever runs them."""
+"""A store never runs more operations at once than it has slots, in any number of processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which targets a pattern, a directory and a server stand for, and what is left out."""
+"""Which targets a pattern, a directory and a server stand for, and which are left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words that say which of many targets are meant."""
+"""Filter words select some of many targets."""
 
 from __future__ import annotations
 

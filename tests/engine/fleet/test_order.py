@@ -1,4 +1,4 @@
-"""In which order many targets are worked on."""
+"""The order in which many targets are maintained."""
 
 from __future__ import annotations
 

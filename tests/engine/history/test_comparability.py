@@ -1,4 +1,4 @@
-"""What an operation is for, by its options: what counts as a run of everything, and what runs are compared."""
+"""Which runs of an operation count as whole, and which are comparable, by their options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R21: what is old enough goes, in small batches; what is to be kept stays; a store under a steady load stays small."""
+"""R21: old jobs go in small batches, pinned ones stay, and a store under a steady load stays small."""
 
 from __future__ import annotations
 

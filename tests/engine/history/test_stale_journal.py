@@ -1,4 +1,4 @@
-"""What lies beside a file that was overwritten under a job: named, and not applied to the new file by us."""
+"""A journal or log beside a file that was overwritten during a job: named, and not applied to the new file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every advice on a SQLite database: once what is called for has run it is gone, or it says why nothing can be done."""
+"""Advice on a SQLite database is gone after the advised operation, or says why nothing helps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Advice end to end: real databases, the real engine, and what is needed carried out."""
+"""Advice end to end: real databases, the real engine, and the advised operations carried out."""
 
 from __future__ import annotations
 

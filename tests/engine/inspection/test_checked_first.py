@@ -1,4 +1,4 @@
-"""What is needed writes nothing to a database before it is known that it is sound."""
+"""`--needed` checks a database before it writes to it."""
 
 from __future__ import annotations
 

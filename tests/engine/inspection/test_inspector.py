@@ -1,4 +1,4 @@
-"""Looks at a database that need no store."""
+"""Inspections of a database that need no store."""
 
 from __future__ import annotations
 

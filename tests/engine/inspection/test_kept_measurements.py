@@ -1,4 +1,4 @@
-"""What a look at everything has found is known until somebody writes to the database."""
+"""The result of a full inspection is kept until the database is written to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store in which anything can be put in by hand."""
+"""A store without constraints, for rows made by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches in the store: what is held back, let go and skipped, by the ends of their jobs."""
+"""Batches in the store: the ends of their jobs decide which jobs are held back, released and skipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was told to have failed is not there, and what is there is told: on a disk that fails, or is full."""
+"""On a disk that fails or is full, a write that failed is not in the store, and a write in the store did not fail."""
 
 from __future__ import annotations
 

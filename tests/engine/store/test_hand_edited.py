@@ -1,4 +1,4 @@
-"""A store that was damaged, or changed by hand, is told in a sentence, and nothing goes by what it says."""
+"""A store that was damaged, or edited by hand, gives one error, and no data of it is used."""
 
 from __future__ import annotations
 

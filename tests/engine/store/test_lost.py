@@ -1,4 +1,4 @@
-"""A store whose file is taken away while it is open: that is told, and nothing goes into a file without a name."""
+"""A store whose file is removed while open: an error, and no write into the removed file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store of an older version becomes one of this version, with all that is in it, whoever else has it open."""
+"""A store of an older version is upgraded with all its data, also while others have it open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is reserved for a run is claimed by nobody else, until the run releases it or is proven dead."""
+"""Jobs reserved for a run are claimed by no other process, until the run releases them or is proven dead."""
 
 from __future__ import annotations
 

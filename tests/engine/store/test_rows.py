@@ -1,4 +1,4 @@
-"""What a row of the store says is what was written into it."""
+"""A row of the store is read as it was written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search of the history: what it finds, by which indexes, and that its pages do not shift."""
+"""The search of the history: its results, its indexes, and stable pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""By which signal a process ended decides what becomes of what it ran; it is told by the one that started it."""
+"""The signal that ended a process decides what becomes of its jobs; its parent process records it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that dies while the one that started it stands still is found dead all the same, by what is left of it."""
+"""A process that dies while its parent is stopped is found dead, though it is still a zombie."""
 
 from __future__ import annotations
 

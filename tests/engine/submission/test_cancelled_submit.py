@@ -1,4 +1,4 @@
-"""A submit that is cancelled leaves nothing, or tells what there is."""
+"""A cancelled submit stores nothing, or reports the stored jobs."""
 
 from __future__ import annotations
 

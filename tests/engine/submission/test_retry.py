@@ -1,4 +1,4 @@
-"""Retry: the same request as a new job; or only what did not complete of it, with the checks around it."""
+"""Retry: the same request as a new job, or only its incomplete operations, with the checks around them."""
 
 from __future__ import annotations
 

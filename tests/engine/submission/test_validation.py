@@ -1,4 +1,4 @@
-"""R11: what cannot be meant is refused whole, in words, before anything is stored."""
+"""R11: an invalid request is refused as a whole, in words, before anything is stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""On which file system a path lies."""
+"""The file system of a path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups that are one user's alone: what they may write is trusted, what others may write is not."""
+"""A group of one user alone is trusted with a file; a group of others is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user can type as a target."""
+"""The forms of a target that a user can type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `advise` calls for on PostgreSQL it calls for no more after `run --needed`, or it says why that is no help."""
+"""After `run --needed` on PostgreSQL `advise` no longer asks for it, or says why it does not help."""
 
 from __future__ import annotations
 

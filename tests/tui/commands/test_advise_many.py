@@ -1,4 +1,4 @@
-"""`dbtend advise` of many targets: what is needed comes first, by name, and the rest is counted."""
+"""`dbtend advise` on many targets: urgent ones first, by name; the rest is counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be typed, and what is said to what may not."""
+"""Valid arguments, and the errors of invalid ones."""
 
 from __future__ import annotations
 

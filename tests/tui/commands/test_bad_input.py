@@ -1,4 +1,4 @@
-"""Bad input: the right exit code, one line that says what to do, nothing stored, and never a traceback."""
+"""Bad input: the right exit code, one line with the fix, nothing stored, never a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`show`, `cancel` and `retry` of a batch, and its filter: what they tell and do."""
+"""`show`, `cancel` and `retry` of a batch, and its filter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tab completes, in the real shells: commands, options, their values, files."""
+"""Completion by Tab in the real shells: commands, options, their values, files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pause`, `resume` and `workers`, and what a run says of what keeps it waiting."""
+"""`pause`, `resume` and `workers`, and the notices of a run that waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`run --detach`: the job is stored, a worker process carries it out, and nobody waits."""
+"""`run --detach`: the job is stored, a worker process runs it, and the command does not wait."""
 
 from __future__ import annotations
 

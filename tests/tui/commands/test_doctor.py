@@ -1,4 +1,4 @@
-"""`dbtend doctor`: what is wrong, and the fix."""
+"""`dbtend doctor`: each problem and its fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that a signal ends: Ctrl-C cancels; a shutdown lets go on what can, and leaves nothing to start unasked."""
+"""A run ended by a signal: Ctrl-C cancels; a shutdown lets jobs that have begun go on, and starts no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command tells the shell."""
+"""The exit codes of commands."""
 
 from __future__ import annotations
 

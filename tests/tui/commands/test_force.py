@@ -1,4 +1,4 @@
-"""`cancel --force`: asked for twice, done once, watched to its end; and whoever is needed for that is there."""
+"""`cancel --force`: confirmed, done once, watched to its end, and followed by recovery."""
 
 from __future__ import annotations
 

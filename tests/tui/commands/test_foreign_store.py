@@ -1,4 +1,4 @@
-"""A store that somebody else could have made, or could change, is not trusted: it says what dbtend runs."""
+"""A store that another user can write is refused: it names what dbtend runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run whose store is on a disk that is full once the job is submitted: nothing is left to start in silence."""
+"""A run whose store fills its disk after the submit: no job starts later unreported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A time limit holds inside an operation, too: from then on no step begins, and what is left is told."""
+"""A time limit holds inside an operation: after it no step begins, and the remaining steps are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`run` with a time limit: what is past it does not start, and the exit code says so."""
+"""`run` with a time limit: no operation starts after it, and the exit code says so."""
 
 from __future__ import annotations
 

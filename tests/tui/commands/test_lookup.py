@@ -1,4 +1,4 @@
-"""`history`, `show`, `cancel` and `plan`: what they tell, and that they create nothing."""
+"""`history`, `show`, `cancel` and `plan`: their output; they create nothing."""
 
 from __future__ import annotations
 

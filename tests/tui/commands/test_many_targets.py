@@ -1,4 +1,4 @@
-"""run, plan and retry on many targets: one bad target stops no other, and a summary says what became of all."""
+"""run, plan and retry on many targets: a bad target stops no other, and a summary counts all results."""
 
 from __future__ import annotations
 

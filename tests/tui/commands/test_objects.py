@@ -1,4 +1,4 @@
-"""A named object with which nothing can be done is a usage error that says why, and never a success."""
+"""A named object on which nothing can be done is a usage error with its reason, never a success."""
 
 from __future__ import annotations
 

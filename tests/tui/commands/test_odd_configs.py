@@ -1,4 +1,4 @@
-"""A config that is no file, has no end, or is absurd is told in one sentence, at once."""
+"""A config that is no file, endless, or absurd gives one error, at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operations beyond the four usual ones, and how they are asked for: on real files, as a script meets them."""
+"""The operations beyond the usual four, on real files, as a script calls them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wherever somebody types a password on the command line, it is not repeated, nor stored."""
+"""A password typed anywhere on the command line is not repeated, nor stored."""
 
 from __future__ import annotations
 

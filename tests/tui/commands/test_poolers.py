@@ -1,4 +1,4 @@
-"""A pooler that shares connections of the server among clients: each command says it in a sentence."""
+"""A pooler that shares server connections among clients: each command refuses it with one error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""On the command line, too, nothing keeps the writers of production out without a yes."""
+"""The command line blocks the writers of production only after a confirmation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of the history is kept: `prune`, `pin` and `unpin`, and what a run removes by the way."""
+"""Retention: `prune`, `pin` and `unpin`, and the pruning by a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--read-only`: commands that only tell work, all others refuse before they begin."""
+"""`--read-only`: commands that read work; all others refuse at once."""
 
 from __future__ import annotations
 

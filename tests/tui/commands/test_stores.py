@@ -1,4 +1,4 @@
-"""Stores that cannot be used: each is told in one line, by every command, with --read-only as without."""
+"""Stores that cannot be used: every command gives one line, with --read-only as without."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said to whoever waits for jobs, of what keeps them waiting."""
+"""The notices for a command that waits for jobs: what keeps them waiting."""
 
 from __future__ import annotations
 

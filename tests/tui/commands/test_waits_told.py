@@ -1,4 +1,4 @@
-"""What a run waits for is told: soon, once, and whole also where it is narrow."""
+"""A run names what it waits for: soon, once, and in full on a narrow terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a plan: on the command line, and on its page."""
+"""The text of a plan, on the command line and in the console."""
 
 from __future__ import annotations
 

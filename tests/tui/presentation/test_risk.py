@@ -1,4 +1,4 @@
-"""What makes somebody type the name of a target before something runs: values, never a phrase of a sentence."""
+"""When the name of a target must be typed before a run: decided by values, never by a phrase."""
 
 from __future__ import annotations
 

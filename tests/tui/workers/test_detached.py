@@ -1,4 +1,4 @@
-"""The worker process that a console starts: there is one, and only one, and it outlives the console."""
+"""The worker process that a console starts: exactly one, and it outlives the console."""
 
 from __future__ import annotations
 

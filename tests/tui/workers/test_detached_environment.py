@@ -1,4 +1,4 @@
-"""What is set in this process only never reaches a worker process that runs already: refused before it is submitted."""
+"""A variable set in this process only does not reach a running worker process: refused before the submit."""
 
 from __future__ import annotations
 

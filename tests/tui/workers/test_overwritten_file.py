@@ -1,4 +1,4 @@
-"""A database that is overwritten while an operation has it mapped: a failed job that says so, and nothing worse."""
+"""A database that is overwritten while an operation maps it: the job fails with that reason, and no other harm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passwords that are typed: asked for without echo, and in the memory of our own processes only."""
+"""Typed passwords: read without echo, and only in the memory of dbtend's processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's jobs are carried out by its own workers, whoever else serves the store, until it leaves them to others."""
+"""The workers of a run carry out its jobs, and no other pool, until the run releases them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker processes of a run: replaced when they die, and gone with it, however it ends."""
+"""The worker processes of a run: replaced when they die, and gone when it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pool that stands still (Ctrl-Z) holds up nobody: the processes that it cannot see to are rescued from."""
+"""A stopped pool (Ctrl-Z) delays no other process: its jobs are rescued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cancel is asked of the server, its answer decides, and nothing of ours is left behind."""
+"""A cancel goes to the server, its answer decides, and no invalid index or session remains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check finds in damaged tables and indexes, and what is done with these afterwards."""
+"""Findings of a check in damaged tables and indexes, and the operations that follow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers that answer as no PostgreSQL does: each look ends soon, in a sentence, and takes little memory."""
+"""Servers that answer unlike PostgreSQL: each inspection ends soon, with one error, in little memory."""
 
 from __future__ import annotations
 

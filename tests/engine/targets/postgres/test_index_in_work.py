@@ -1,4 +1,4 @@
-"""An index that somebody builds, rebuilds or drops is invalid meanwhile, and is no leftover."""
+"""An index that another session builds, rebuilds or drops is invalid for that time, and is no leftover."""
 
 from __future__ import annotations
 

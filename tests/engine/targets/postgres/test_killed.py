@@ -1,4 +1,4 @@
-"""Processes killed in the middle of their work: the server stops, what is left is cleaned, and history tells it."""
+"""Processes killed during an operation: the server stops it, leftovers are dropped, and the history says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each operation does to a real database, and what it says of that."""
+"""The effect of each operation on a real database, and its report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session keeps nothing that one call leaves for another: each planned operation knows its own plan and results."""
+"""A session keeps nothing between calls: each planned operation has its own plan and results."""
 
 from __future__ import annotations
 

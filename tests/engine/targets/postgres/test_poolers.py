@@ -1,4 +1,4 @@
-"""Through PgBouncer: pools that share a server's connection among clients are refused without a trace, others work."""
+"""Through PgBouncer: a pool that shares server connections among clients is refused; others work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real standby that falls behind: no step begins as long as that is so."""
+"""A real standby that falls behind: no step begins until it has caught up."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ async def test_a_standby_that_is_not_connected_is_told_but_holds_nobody_up(pair:
     try:
         planned = await plan(database.url, Operation.ANALYZE, server, objects=("item",))
         (warning,) = planned.warnings
-        assert re.search("slot away is not connected, .*--max-lag", warning)
+        assert re.search("slot away .*--max-lag", warning)
         assert re.search("[0-9]+[kM]B of WAL", warning)
         assert (await plan(database.url, Operation.ANALYZE, objects=("item",))).warnings == ()
         async with connected(database.url) as session:

@@ -1,4 +1,4 @@
-"""Collations and functions that only the application has: what can be done is done, and each plan says how it ends."""
+"""Collations and functions that only the application has: the other steps run, and the plan says which fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What others do to a database between its plan and a step: each step looks for itself whether it may begin."""
+"""Changes by others between the plan and a step: each step checks whether it may begin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other processes that hold a lock: waited for, named, and never harmed by work that is thrown away."""
+"""Processes that hold a lock are waited for and named, and no work is done that will be thrown away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statements that run are really stopped, and what could not be stopped says so."""
+"""A cancel stops a running statement; one that cannot stop says so."""
 
 from __future__ import annotations
 

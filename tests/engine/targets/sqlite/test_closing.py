@@ -1,4 +1,4 @@
-"""The end of a session: nothing stays open, and nothing unfinished stays."""
+"""The end of a session: no connection stays open, and no unfinished file stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the disk is too small the preflight says so with numbers; with force it fails, and nothing is harmed."""
+"""On a disk that is too small the preflight refuses with numbers; with force the step fails, and no data is lost."""
 
 from __future__ import annotations
 

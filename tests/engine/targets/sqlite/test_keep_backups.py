@@ -11,7 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.plans import OperationPlan
 from engine.targets.sqlite.system.copying import generated_names
+from engine.targets.sqlite.system.old_backups import Stays
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.processes import python
 from tests.engine.targets.sqlite.another_process import another_process
@@ -84,6 +85,11 @@ def removed(child: ChildJob) -> list[str]:
     return list((child.after or {}).get("backups_removed", ()))  # type: ignore[arg-type]
 
 
+def assert_stays(warnings: Sequence[str], backup: Path, why: Stays) -> None:
+    """Check that the one warning names this backup and this reason."""
+    assert list(warnings) == [f"{backup.name} stays: {why}"]
+
+
 async def planned(engine: Engine, path: Path, **options: Any) -> OperationPlan:
     (operation,) = (await engine.plan(request(path, **options))).operations
     return operation
@@ -135,7 +141,7 @@ async def test_a_file_that_the_history_does_not_know_stays(engine: Engine, path:
     old = await made(engine, path, 2)
     stranger = path.with_name("sales.backup-2020-01-01.db")
     shutil.copy2(old[0], stranger)
-    assert "1 file with such a name not in its history" in (await planned(engine, path, keep=1)).steps[2].reason
+    assert "not in its history" in (await planned(engine, path, keep=1)).steps[2].reason
     child = await back_up(engine, path, keep=1)
     assert backups_in(path.parent) == {stranger, backup_of(child)}
 
@@ -244,7 +250,7 @@ async def test_where_newer_ones_are_gone_by_then_older_ones_stay(engine: Engine,
     result = await _removed_after(third.unlink, path, past, keep=3)
     assert result.effect is not None
     assert result.effect["backups_removed"] == [first.name]
-    assert result.warnings == (f"{second.name} stays: fewer newer backups are there than when this was planned",)
+    assert_stays(result.warnings, second, Stays.NEEDED)
     assert second.exists()
     assert fourth.exists()
 
@@ -254,7 +260,7 @@ async def test_what_became_a_target_after_the_plan_stays(engine: Engine, path: P
     past = await engine._past_of(resolve(str(path)).url)
     targets: set[str] = set()
     result = await _removed_after(lambda: targets.add(str(first)), path, past, keep=1, targets=targets)
-    assert result.warnings == (f"{first.name} stays: it is a target of the config file or of an open job",)
+    assert_stays(result.warnings, first, Stays.TARGET)
     assert first.exists()
     assert not second.exists()
 
@@ -295,7 +301,7 @@ async def test_a_target_of_the_config_file_stays(engine: Engine, config: Path, p
         named.hardlink_to(first)
     config.write_text(f"[targets.live]\nurl = {json.dumps(str(named))}\n")
     child = await back_up(engine, path, keep=1)
-    assert child.warnings == (f"{first.name} stays: it is a target of the config file or of an open job",)
+    assert_stays(child.warnings, first, Stays.TARGET)
     assert backups_in(path.parent) == {first, backup_of(child)}
 
 
@@ -303,7 +309,8 @@ async def test_a_config_file_that_cannot_be_read_keeps_all(engine: Engine, confi
     old = await made(engine, path, 2)
     config.write_text("[targets.live\n")
     child = await back_up(engine, path, keep=1)
-    assert child.warnings == ("no old backup is removed: the config file cannot be read",)
+    (warning,) = child.warnings
+    assert "config file cannot" in warning
     assert backups_in(path.parent) == {*old, backup_of(child)}
 
 
@@ -312,7 +319,7 @@ async def test_the_target_of_an_open_job_stays(engine: Engine, tmp_path: Path, p
     async with Engine.open(tmp_path / "jobs.db", run="another") as other:
         (job,) = await other.submit([Request(target=str(first), operations=(Operation.CHECK,))])
         child = await back_up(engine, path, keep=1)
-        assert child.warnings == (f"{first.name} stays: it is a target of the config file or of an open job",)
+        assert_stays(child.warnings, first, Stays.TARGET)
         await other.cancel(job.children[0].id)
         child = await back_up(engine, path, keep=1)
         assert backups_in(path.parent) == {backup_of(child)}
@@ -322,7 +329,7 @@ async def test_a_backup_that_another_process_has_open_stays(engine: Engine, path
     first, second, third = await made(engine, path, 3)
     with another_process(first, "SELECT count(*) FROM item"):
         child = await back_up(engine, path, keep=2)
-        assert child.warnings == (f"{first.name} stays: a process has it open",)
+        assert_stays(child.warnings, first, Stays.OPEN)
         assert backups_in(path.parent) == {first, third, backup_of(child)}
         assert not second.exists()
     child = await back_up(engine, path, keep=1)
@@ -335,7 +342,7 @@ async def test_a_backup_that_is_open_under_another_name_stays(engine: Engine, pa
     other.hardlink_to(first)
     with another_process(other, "SELECT 1"):
         child = await back_up(engine, path, keep=1)
-        assert child.warnings == (f"{first.name} stays: a process has it open",)
+        assert_stays(child.warnings, first, Stays.OPEN)
         assert first.exists()
 
 
@@ -345,7 +352,7 @@ async def test_a_backup_that_this_process_has_open_stays_with_its_locks(engine: 
         db.execute("BEGIN")
         db.execute("SELECT count(*) FROM item").fetchone()
         child = await back_up(engine, path, keep=1)
-        assert child.warnings == (f"{first.name} stays: a process has it open",)
+        assert_stays(child.warnings, first, Stays.OPEN)
         locks = Path("/proc/locks").read_text()
         assert f":{first.stat().st_ino} " in locks
 
@@ -384,7 +391,7 @@ async def test_the_log_of_a_writer_that_was_killed_stays_with_the_backup(engine:
         os.kill(pid, signal.SIGKILL)
     before = backups_in(tmp_path)
     child = await back_up(engine, path, keep=1)
-    assert child.warnings == (f"{first.name} stays: a journal or log beside it holds data, or is not its own",)
+    assert_stays(child.warnings, first, Stays.JOURNAL)
     assert backups_in(tmp_path) == {*before, backup_of(child)}
 
 
@@ -432,7 +439,7 @@ async def test_a_name_that_another_database_got_is_not_taken_for_the_own_one(eng
     first.unlink()
     assert await made(engine, other, 1, backup_to=str(to)) == [first]
     child = await back_up(engine, one, keep=1, backup_to=str(to))
-    assert child.warnings == (f"{first.name} stays: it changed since dbtend made it",)
+    assert_stays(child.warnings, first, Stays.CHANGED)
     assert backups_in(to) == {first, backup_of(child)}
 
 
@@ -446,7 +453,7 @@ async def test_backups_of_an_earlier_file_at_the_path_stay(engine: Engine, path:
     path.rename(path.with_name("old.db"))
     make_database(path, rows=3)
     child = await back_up(engine, path, keep=1)
-    assert child.warnings == (f"{first.name} stays: it is a copy of another file that was at the path of the database",)
+    assert_stays(child.warnings, first, Stays.OTHER_SOURCE)
     assert backups_in(path.parent) == {first, backup_of(child)}
 
 
@@ -469,7 +476,7 @@ async def test_a_backup_to_a_named_file_removes_nothing(engine: Engine, path: Pa
     old = await made(engine, path, 2)
     child = await back_up(engine, path, keep=1, backup_to=str(path.with_name("copy.db")))
     (warning,) = child.warnings
-    assert warning.startswith("no old backup is removed: --backup-to names a file")
+    assert "--backup-to names a" in warning
     assert backups_in(path.parent) == set(old)
 
 
@@ -492,13 +499,13 @@ async def test_a_backup_with_a_problem_removes_nothing_and_is_not_removed(engine
     _make_unsound(path)
     child = await back_up(engine, path, keep=1)
     assert any("with a problem" in warning for warning in child.warnings)
-    assert child.warnings[-1] == "no old backup is removed: the new one was not found sound"
+    assert "not found sound" in child.warnings[-1]
     assert backups_in(path.parent) == {*old, backup_of(child)}
     with closing(sqlite3.connect(path)) as db:
         db.executescript("DROP TABLE n")
     doubtful = backup_of(child)
     child = await back_up(engine, path, keep=1)
-    assert child.warnings == (f"{doubtful.name} stays: its check did not find it sound",)
+    assert_stays(child.warnings, doubtful, Stays.UNCHECKED)
     assert backups_in(path.parent) == {doubtful, backup_of(child)}
 
 
@@ -521,10 +528,8 @@ async def test_nothing_is_removed_before_the_new_backup_is_on_record(engine: Eng
         for step in first:
             await session.execute(step, StepContext())
         result = await session.execute(last, StepContext())
-    assert (result.status, result.error) == (
-        Status.SKIPPED,
-        "no old backup is removed: the job history cannot be written",
-    )
+    assert result.status is Status.SKIPPED
+    assert "history cannot be" in str(result.error)
     assert set(old) < backups_in(path.parent)
 
 
@@ -532,7 +537,8 @@ async def test_a_plan_without_the_history_removes_nothing(path: Path) -> None:
     async with stepwise(resolve(str(path)).connect(lock_timeout=1, writing=False)) as session:
         plan = await session.plan(Operation.BACKUP, Options(keep=1))
     assert len(plan.steps) == 2
-    assert plan.warnings == ("no old backup is removed: there is no job history to go by",)
+    (warning,) = plan.warnings
+    assert "no job history" in warning
 
 
 async def test_what_was_pruned_from_the_history_stays(engine: Engine, tmp_path: Path, path: Path) -> None:
@@ -597,7 +603,7 @@ async def test_a_file_that_cannot_be_removed_is_told_and_the_backup_is_complete(
         child = await back_up(engine, path, keep=1)
         assert child.status is Status.COMPLETED
         (warning,) = child.warnings
-        assert warning.startswith(f"{first.name} stays: it cannot be removed (")
+        assert warning.startswith(f"{first.name} stays: ")
         assert backups_in(path.parent) == {first, backup_of(child)}
         assert not second.exists()
     finally:
@@ -667,7 +673,7 @@ async def test_a_cancel_stops_between_two_files(engine: Engine, path: Path) -> N
         for step in first:
             await session.execute(step, context)
         result = await session.execute(last, context)
-    assert (result.status, result.left) == (Status.CANCELLED, "0 of 4 old backups removed")
+    assert (result.status, result.left.startswith("0 of 4 ")) == (Status.CANCELLED, True)
     assert len(backups_in(path.parent)) == len(old) + 1
 
 

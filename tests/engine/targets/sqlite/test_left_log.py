@@ -1,4 +1,4 @@
-"""A log that a crashed application has left is written back by whoever was asked to, and by no look or plan."""
+"""The log of a crashed application is written back by an operation, never by an inspection or plan."""
 
 from __future__ import annotations
 

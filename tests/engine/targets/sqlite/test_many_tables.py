@@ -1,4 +1,4 @@
-"""Databases of very many small tables: what is done takes as many times longer as they are more, and is one step."""
+"""Databases of very many small tables: the time grows in proportion, and they are one step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are moved, replaced or deleted while they are open: nothing is said of what lies there then."""
+"""Files that are moved, replaced or deleted while open: no result is reported for the new file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables and views that are called like what SQLite has of its own change nothing of what is told and done."""
+"""Tables and views with the names of SQLite's own objects change no result."""
 
 from __future__ import annotations
 

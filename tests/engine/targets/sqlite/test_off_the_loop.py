@@ -1,4 +1,4 @@
-"""A disk may hang: what asks it for anything does so in a thread, so that the console goes on meanwhile."""
+"""A disk may hang: file access runs in threads, so the console stays usable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Somebody copies another file over a database while it is looked at: that fails, and ends no process."""
+"""A file is copied over a database during an inspection: the inspection fails, and no process ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A journal that somebody put beside a database to have SQLite remove a file: it obeys, and dbtend does not let it."""
+"""A journal that another user puts beside a database to make SQLite remove a file: dbtend refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After a process died in the middle of an operation: what it left is put in order, and damage is looked for."""
+"""Crash recovery: it rolls back the unfinished operation and looks for damage."""
 
 from __future__ import annotations
 

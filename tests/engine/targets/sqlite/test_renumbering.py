@@ -1,4 +1,4 @@
-"""VACUUM numbers the rows of some tables anew: who is told, and what is rebuilt because of it."""
+"""VACUUM renumbers the rowids of some tables: the warning, and the indexes that are rebuilt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a crash left half done is rolled back by whoever looks next, and that is told once."""
+"""The next connection rolls back an operation that crashed, and that is reported once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VACUUM changes rowids that something outside of their table goes by: it is refused, unless that is wanted."""
+"""VACUUM changes rowids that another table or index uses: refused without force."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for a lock: it ends with the cancel, is not done twice, and has its turn where readers come and go."""
+"""The wait for a lock: a cancel ends it, it happens once, and it gets its turn among busy readers."""
 
 from __future__ import annotations
 

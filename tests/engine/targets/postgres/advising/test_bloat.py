@@ -1,4 +1,4 @@
-"""Estimates of dead space: by numbers, and against what a rewrite really gives back."""
+"""Estimates of dead space: by numbers, and against the effect of a rewrite."""
 
 from __future__ import annotations
 

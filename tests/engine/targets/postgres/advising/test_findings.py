@@ -1,4 +1,4 @@
-"""What tables and indexes need: by numbers, and found on real databases."""
+"""Advice for tables and indexes: by numbers, and on real databases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions are set to what maintenance needs, whatever a role or a server says; refusals are sentences."""
+"""A session has the settings that maintenance needs, whatever its role or server sets; a refusal is one error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What names a PostgreSQL database, and what becomes of it."""
+"""The forms of a PostgreSQL target, and their canonical URL."""
 
 from __future__ import annotations
 

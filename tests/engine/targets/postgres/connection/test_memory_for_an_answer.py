@@ -1,4 +1,4 @@
-"""An answer for which there is no room."""
+"""An answer that does not fit into memory."""
 
 from __future__ import annotations
 

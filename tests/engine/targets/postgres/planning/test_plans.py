@@ -1,4 +1,4 @@
-"""What of a request a server cannot do, or must not; and what others do anyway."""
+"""Options that a server does not support, or must not use; and maintenance by others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The connections on which steps run: what ends the wait for one, and what is asked for again."""
+"""The connections of steps: when a wait for one ends, and when one is opened again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a step ended, by severities and codes and never by words, which may be in any language."""
+"""The result of a step comes from severities and codes, never from words, which may be in any language."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tables and indexes take is looked at beside the steps, and holds none of them up."""
+"""Sizes of tables and indexes are measured beside the steps, and delay none of them."""
 
 from __future__ import annotations
 

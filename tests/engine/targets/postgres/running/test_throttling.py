@@ -1,4 +1,4 @@
-"""Steps that wait while others need the server, and that give way."""
+"""Steps that wait while others need the server, and steps that yield."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Advice by the past, by full-text indexes and by the log: at each threshold."""
+"""Advice from the history, full-text indexes and the log: at each threshold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nobody has checked, or can check, is not said to be well."""
+"""A database that was never checked, or cannot be checked, is not called sound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether statistics are to be renewed: at each threshold."""
+"""When new statistics are advised: at each threshold."""
 
 from __future__ import annotations
 

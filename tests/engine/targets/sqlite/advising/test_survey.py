@@ -1,4 +1,4 @@
-"""The condition of real databases, and that what is advised mends what it was advised for."""
+"""The condition of real databases; an advised operation removes the reason for the advice."""
 
 from __future__ import annotations
 

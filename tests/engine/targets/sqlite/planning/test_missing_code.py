@@ -1,4 +1,4 @@
-"""Plans for databases that need what only their application has: known before anything runs."""
+"""A plan says which steps need a function or collation of the application, before anything runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables and indexes whose names cannot be said in SQL: what SQLite does with the whole database is done with it."""
+"""Names that SQL cannot express: operations on the whole database include these tables and indexes."""
 
 from __future__ import annotations
 

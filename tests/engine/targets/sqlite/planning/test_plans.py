@@ -1,4 +1,4 @@
-"""Reasons, locks and needs, as pure functions of the facts; and that what is planned is SQL whatever the names."""
+"""Steps, reasons, locks and disk space as pure functions of the facts; commands are valid SQL for any name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are no database, or none that may be maintained: refused in words, and nothing is created."""
+"""Files that are no database, or cannot be maintained: refused with an error, and no file is created."""
 
 from __future__ import annotations
 

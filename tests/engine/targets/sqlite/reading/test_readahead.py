@@ -1,4 +1,4 @@
-"""Reading a database ahead of the statements that look at all of it."""
+"""A database is read ahead of the statements that read all of it."""
 
 from __future__ import annotations
 

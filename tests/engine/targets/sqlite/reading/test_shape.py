@@ -1,4 +1,4 @@
-"""The tables and indexes of real databases, however they are called, and how many rows they have."""
+"""The tables and indexes of real databases with any names, and their numbers of rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Views that stand on each other."""
+"""Views that are defined by other views."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What checks find, on databases that were damaged on purpose, and what their rows mean."""
+"""Findings of checks on databases with deliberate damage, and how their rows are read."""
 
 from __future__ import annotations
 

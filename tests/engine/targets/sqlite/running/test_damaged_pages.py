@@ -1,4 +1,4 @@
-"""Damage of pages: it is told by the table or index that has them, and REINDEX is advised where it mends all of it."""
+"""Damaged pages are reported by table or index; REINDEX is advised where it repairs all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How steps are carried out: in chunks, with room, and with the effect that they say they had."""
+"""How steps run: in chunks, with enough disk space, and with the effect that they report."""
 
 from __future__ import annotations
 

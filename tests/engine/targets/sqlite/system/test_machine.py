@@ -1,4 +1,4 @@
-"""What the machine has left, and what this process uses."""
+"""Free memory and processors of the machine, and what one thread reads, writes and allocates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page cache is looked into and filled through SQLite's own descriptor, and its locks stay."""
+"""The page cache is read and filled through SQLite's own descriptor, and its locks stay."""
 
 from __future__ import annotations
 

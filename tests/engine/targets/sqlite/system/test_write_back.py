@@ -1,4 +1,4 @@
-"""Having what is written go to the disk meanwhile."""
+"""Written pages go to the disk early, during the operation."""
 
 from __future__ import annotations
 
