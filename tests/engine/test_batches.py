@@ -150,7 +150,7 @@ async def test_a_wrong_request_refuses_all(engine: Engine, files: Sequence[Path]
     assert await engine.history() == []
 
 
-async def test_two_names_of_one_database_are_one_and_it_is_told(
+async def test_two_names_of_one_database_are_one_target_or_refused_if_strict(
     engine: Engine, files: Sequence[Path], tmp_path: Path
 ) -> None:
     link = tmp_path / "alias.db"
@@ -162,6 +162,8 @@ async def test_two_names_of_one_database_are_one_and_it_is_told(
     assert [job.target.rpartition("/")[2] for job in jobs] == ["t1.db", "t2.db", "missing.db"]
     assert [error.what.rpartition("/")[2] for error in dropped] == ["t1.db", "t2.db", "missing.db"]
     assert all("the same database" in error.why for error in dropped)
+    with pytest.raises(UsageError, match="the same database"):
+        await engine.submit([request(files[0]), request(link)], strict=True)
     (alone,) = await engine.submit([request(files[2]), request(files[2])])
     assert alone.batch is None
 

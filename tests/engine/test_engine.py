@@ -177,15 +177,6 @@ async def test_no_request_at_all_is_refused(engine: Engine) -> None:
         await engine.submit([])
 
 
-async def test_the_same_database_under_two_names_is_refused_where_all_must_be_sound(
-    engine: Engine, sales: Path
-) -> None:
-    link = sales.with_name("alias.db")
-    link.symlink_to(sales)
-    with pytest.raises(UsageError, match="the same database"):
-        await engine.submit([request(sales), request(link)], strict=True)
-
-
 async def test_a_missing_database_is_refused_and_never_created(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(TargetError):
         await engine.submit([request(tmp_path / "nothing.db")])
@@ -306,13 +297,6 @@ async def test_an_engine_without_workers_executes_nothing(tmp_path: Path, sales:
         assert await console.workers() == []
     async with Engine.open(tmp_path / "jobs.db") as console:
         assert [job.status for job in await console.open_jobs()] == [Status.PENDING]
-
-
-async def test_the_store_itself_is_no_target(tmp_path: Path) -> None:
-    store = tmp_path / "jobs.db"
-    async with Engine.open(store) as engine:
-        with pytest.raises(UsageError, match="store of jobs"):
-            await engine.submit([request(store)])
 
 
 async def test_a_plan_tells_which_operation_would_be_refused_as_the_run_does(engine: Engine, sales: Path) -> None:

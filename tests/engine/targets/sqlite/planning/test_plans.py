@@ -127,25 +127,31 @@ def test_a_table_without_rowid_is_planned_with_what_it_takes_to_rebuild() -> Non
 
 
 def test_reasons_count_in_words() -> None:
-    assert [step.reason for step in operation_steps.analyze_steps([A, B], SUMMARY, limit=None)] == [
+    (limited,) = operation_steps.analyze_steps([A], SUMMARY, limit=1000)
+    (reindex,) = operation_steps.reindex_steps(A.indexes, [A], SUMMARY, "/srv/a.db", None)
+    assert "PRAGMA analysis_limit = 1000" in limited.settings
+    assert reindex.command == 'REINDEX main."a""i"'
+    steps = [
+        *operation_steps.analyze_steps([A, B], SUMMARY, limit=None),
+        *operation_steps.analyze_steps([replace(B, known_rows=1)], SUMMARY, limit=None),
+        limited,
+        *operation_steps.optimize_steps([A, B], SUMMARY),
+        reindex,
+        *operation_steps.checkpoint_steps(IN_WAL_MODE),
+        *operation_steps.incremental_vacuum_steps(SUMMARY),
+        *operation_steps.fts_optimize_steps({"search": Segments(number=7, pages=10)}, SUMMARY),
+    ]
+    assert [step.reason for step in steps] == [
         "1 index, statistics from when it had 12,000 rows",
         "no indexes, no statistics yet",
+        "no indexes, statistics from when it had 1 row",
+        "1 index, statistics from when it had 12,000 rows; reads 1,000 rows of each index",
+        "1 of 2 tables without statistics; renews stale statistics too",
+        "index of table a",
+        "the write-ahead log is 138 MB long",
+        "310 pages free (1.27 MB), 1,000 at a time",
+        "7 segments; the second command repeats until nothing is left to merge",
     ]
-    (one,) = operation_steps.analyze_steps([replace(B, known_rows=1)], SUMMARY, limit=None)
-    assert one.reason == "no indexes, statistics from when it had 1 row"
-    (limited,) = operation_steps.analyze_steps([A], SUMMARY, limit=1000)
-    assert limited.reason == "1 index, statistics from when it had 12,000 rows; reads 1,000 rows of each index"
-    assert "PRAGMA analysis_limit = 1000" in limited.settings
-    (optimize,) = operation_steps.optimize_steps([A, B], SUMMARY)
-    assert optimize.reason == "1 of 2 tables without statistics; renews stale statistics too"
-    (reindex,) = operation_steps.reindex_steps(A.indexes, [A], SUMMARY, "/srv/a.db", None)
-    assert (reindex.command, reindex.reason) == ('REINDEX main."a""i"', "index of table a")
-    (checkpoint,) = operation_steps.checkpoint_steps(IN_WAL_MODE)
-    assert checkpoint.reason == "the write-ahead log is 138 MB long"
-    (incremental,) = operation_steps.incremental_vacuum_steps(SUMMARY)
-    assert incremental.reason == "310 pages free (1.27 MB), 1,000 at a time"
-    (merge,) = operation_steps.fts_optimize_steps({"search": Segments(number=7, pages=10)}, SUMMARY)
-    assert merge.reason == "7 segments; the second command repeats until nothing is left to merge"
 
 
 def test_a_check_looks_at_the_whole_or_at_each_table_with_indexes_and_then_at_the_pages() -> None:
