@@ -24,7 +24,7 @@ from engine.domain.steps import Facts, LogLine, Progress, Step
 
 if TYPE_CHECKING:
     from engine.domain.advice import Advice, Level, TargetHistory
-    from engine.domain.batches import Batch, BatchId, BatchOptions, UnlistedTargets
+    from engine.domain.batches import Batch, BatchId, BatchOptions, FailedRequest
     from engine.domain.events import Change, ChangeKind, HistoryFilter, Lagged, Pause, WorkerProcess
     from engine.domain.past_runs import PastRun
     from engine.domain.retention import Retention
@@ -50,6 +50,7 @@ __all__ = [
     "Engine",
     "EngineName",
     "Facts",
+    "FailedRequest",
     "FleetLevel",
     "ForceCancel",
     "HistoryFilter",
@@ -84,7 +85,6 @@ __all__ = [
     "TargetInfo",
     "Thresholds",
     "Trend",
-    "UnlistedTargets",
     "Verdict",
     "WorkerProcess",
     "parent_progress",
@@ -99,7 +99,7 @@ _HOMES: Final = {
     "Batch": "engine.domain.batches",
     "BatchId": "engine.domain.batches",
     "BatchOptions": "engine.domain.batches",
-    "UnlistedTargets": "engine.domain.batches",
+    "FailedRequest": "engine.domain.batches",
     "ForceCancel": "engine.execution.force_kill",
     "Engine": "engine.engine",
     "Retention": "engine.domain.retention",

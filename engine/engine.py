@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
-from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, UnlistedTargets
+from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest
 from engine.domain.errors import ReadOnlyError, StoreError, TargetError, UsageError
 from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 from engine.domain.jobs import JobId, ParentJob
@@ -188,7 +188,7 @@ class Engine:
         *,
         on_duplicate: OnDuplicate = OnDuplicate.REFUSE,
         batch: BatchOptions = NO_BATCH_OPTIONS,
-        unlisted: Sequence[UnlistedTargets] = (),
+        failed: Sequence[FailedRequest] = (),
         strict: bool = False,
         on_dropped: Callable[[UsageError], None] | None = None,
     ) -> tuple[ParentJob, ...]:
@@ -199,7 +199,7 @@ class Engine:
 
         Args:
             batch: how the jobs of the batch depend on each other.
-            unlisted: patterns whose targets cannot be listed: each becomes a job that failed, after the others.
+            failed: requests that failed before: each becomes a job that failed, after the others.
             strict: refuse all if one database cannot be opened, or two requests name the same one.
             on_dropped: called with the reason for each request that is dropped.
 
@@ -214,7 +214,7 @@ class Engine:
         """
         self._must_write("submit")
         ids = await self._manager.submit(
-            requests, on_duplicate, batch=batch, unlisted=unlisted, strict=strict, on_dropped=on_dropped
+            requests, on_duplicate, batch=batch, failed=failed, strict=strict, on_dropped=on_dropped
         )
         self._adopt(ids)
         return tuple(await wait_ignoring_cancel(self._store.jobs(ids)))
@@ -357,7 +357,7 @@ class Engine:
         """
         self._must_write("retry")
         batch, parents = await self.batch(batch_id), await self.batch_jobs(batch_id)
-        repeated, _ = await asyncio.to_thread(batch_retry.repeatable, batch, parents, only_incomplete=only_incomplete)
+        repeated, _ = batch_retry.repeatable(batch, parents, only_incomplete=only_incomplete)
         ids = await self._manager.retry_batch(batch, repeated, only_incomplete=only_incomplete, confirmed=confirmed)
         self._adopt(ids)
         return tuple(await wait_ignoring_cancel(self._store.jobs(ids)))

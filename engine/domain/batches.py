@@ -75,9 +75,10 @@ def parse_id(text: str) -> JobId | BatchId:
 
 
 @frozen
-class UnlistedTargets:
-    """A pattern of a batch whose targets cannot be listed, such as all databases of a server that is down."""
+class FailedRequest:
+    """A request of a batch that has failed before the submit."""
 
     request: Request
-    """Its target is the pattern."""
     error: DbtendError
+    is_pattern: bool = False
+    """Whether its target is a pattern whose databases cannot be listed, such as all of a server that is down."""

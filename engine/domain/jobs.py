@@ -159,6 +159,8 @@ class ParentJob:
     """From then on no child and no step starts."""
     pinned: bool = False
     """Whether retention keeps it."""
+    is_pattern: bool = False
+    """Whether its target is a pattern whose databases could not be listed."""
     children: tuple[ChildJob, ...] = ()
 
     @property

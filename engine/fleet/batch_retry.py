@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.config.model import TargetEntry
 from engine.domain.batches import Batch, BatchId
 from engine.domain.errors import UsageError
 from engine.domain.jobs import ParentJob
-from engine.domain.statuses import Reason
-from engine.fleet.expansion import stands_for_many
 
 
 def repeatable(
     batch: Batch, parents: Sequence[ParentJob], *, only_incomplete: bool
 ) -> tuple[list[ParentJob], list[ParentJob]]:
-    """Those to repeat, and patterns that could not be listed: these cannot be repeated. Reads the disk.
+    """Those to repeat, and patterns that could not be listed: these cannot be repeated.
 
     For what a pattern leaves out is not on record: a retry would also run on that.
 
@@ -29,13 +26,7 @@ def repeatable(
     ]
     if not wanted:
         raise UsageError(name, "every operation completed", "leave out --failed to run them all again")
-    patterns = [parent for parent in wanted if _is_unlisted_pattern(parent)]
+    patterns = [parent for parent in wanted if parent.is_pattern]
     if len(patterns) == len(wanted):
         raise UsageError(name, "nothing is left but patterns that could not be listed", "run them again")
     return [parent for parent in wanted if parent not in patterns], patterns
-
-
-def _is_unlisted_pattern(parent: ParentJob) -> bool:
-    """Whether a job stands for targets that could not be listed. Reads the disk."""
-    never_began = all(child.reason is Reason.UNREACHABLE and not child.attempt for child in parent.children)
-    return never_began and stands_for_many(TargetEntry(name=parent.target, url=parent.target))

@@ -48,6 +48,8 @@ class NewJob:
     """Its server, on which a batch may limit how much runs at once; None for a file."""
     failure: Failure | None = None
     """Why it cannot begin: it is stored as failed."""
+    is_pattern: bool = False
+    """Whether its target is a pattern whose databases could not be listed."""
 
 
 @frozen

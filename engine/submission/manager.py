@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from engine.domain import time_limits
-from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, UnlistedTargets
+from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest
 from engine.domain.errors import (
     DbtendError,
     TargetBusyError,
@@ -28,7 +28,6 @@ from engine.submission.ignored_cancel import wait_ignoring_cancel
 from engine.submission.retry import retry_request
 from engine.submission.validation import validate_batch, validate_request
 from engine.system.clock import now
-from engine.targets import engine_named
 from engine.targets.host_queue import HostQueue, all_results
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class DatabaseMaintenanceManager:
         on_duplicate: OnDuplicate,
         *,
         batch: BatchOptions = NO_BATCH_OPTIONS,
-        unlisted: Sequence[UnlistedTargets] = (),
+        failed: Sequence[FailedRequest] = (),
         strict: bool = False,
         on_dropped: OnDropped | None = None,
     ) -> list[int]:
@@ -91,7 +90,7 @@ class DatabaseMaintenanceManager:
         A cancel during validation stores nothing. A later one has no effect, so that the caller gets the ids.
         """
         asked = [_Asked(request) for request in requests]
-        return await self._submit(asked, on_duplicate, NewBatch(options=batch), unlisted, strict, on_dropped)
+        return await self._submit(asked, on_duplicate, NewBatch(options=batch), failed, strict, on_dropped)
 
     async def retry(self, parent: ParentJob, *, only_incomplete: bool, confirmed: bool) -> int:
         """Submit a finished parent's request again, see `retry_request`; returns the new parent's id."""
@@ -114,26 +113,26 @@ class DatabaseMaintenanceManager:
         asked: Sequence[_Asked],
         on_duplicate: OnDuplicate,
         batch: NewBatch,
-        unlisted: Sequence[UnlistedTargets] = (),
+        failed: Sequence[FailedRequest] = (),
         strict: bool = False,
         on_dropped: OnDropped | None = None,
     ) -> list[int]:
-        if not asked and not unlisted:
+        if not asked and not failed:
             raise UsageError("request", "names no database", "give at least one")
         validate_batch(batch.options)
-        is_batch = len(asked) > 1 or bool(unlisted) or batch.retry_of is not None
+        is_batch = len(asked) > 1 or bool(failed) or batch.retry_of is not None
         targets = [self._resolve(one.request.target) for one in asked]
         validated = [self._validated(one, target) for one, target in zip(asked, targets, strict=True)]
         queue = HostQueue()
         prepared = await all_results(
             [self._prepared(job, target, queue) for job, target in zip(validated, targets, strict=True)]
         )
-        prepared += [self._unlisted(one) for one in unlisted]
+        prepared += [self._failed(one) for one in failed]
         if strict or not is_batch:
             for error in (one.error for one in prepared if one.error is not None):
                 raise error
         distinct = self._distinct(prepared, on_dropped, strict=strict)
-        if len(distinct) == 1 and not unlisted and batch.retry_of is None:
+        if len(distinct) == 1 and not failed and batch.retry_of is None:
             is_batch = False
             if distinct[0].error is not None:
                 raise distinct[0].error
@@ -143,8 +142,13 @@ class DatabaseMaintenanceManager:
 
     def _validated(self, asked: _Asked, target: Target) -> NewJob:
         """Without opening the target. Raises UsageError."""
+        job = self._new_job(asked, target)
+        _refuse_unconfirmed(job.request, target)
+        return job
+
+    def _new_job(self, asked: _Asked, target: Target) -> NewJob:
+        """Raises UsageError."""
         request = validate_request(asked.request, target)
-        _refuse_unconfirmed(request, target)
         return NewJob(
             request=replace(request, target=target.url),
             engine=target.engine,
@@ -175,18 +179,27 @@ class DatabaseMaintenanceManager:
             )
         return await target.identify()
 
-    def _unlisted(self, unlisted: UnlistedTargets) -> _Prepared:
-        request, error = unlisted.request, unlisted.error
+    def _failed(self, failed: FailedRequest) -> _Prepared:
+        """Raises UsageError."""
+        target = self._resolve(failed.request.target)
+        if failed.is_pattern:
+            job = self._pattern(failed.request, target)
+        else:
+            job = self._new_job(_Asked(failed.request), target)
+        return _Prepared(replace(job, failure=Failure(failure_reason(failed.error), str(failed.error))), failed.error)
+
+    def _pattern(self, request: Request, target: Target) -> NewJob:
+        """Raises UsageError."""
         if not request.operations:
-            raise UsageError(request.target, "no operation was chosen", "choose at least one")
-        pattern = _with_wildcards(self._resolve(request.target).url)
-        job = NewJob(
-            request=replace(request, target=pattern),
-            engine=engine_named(request.target),
-            target_key=f"unreachable {pattern}",
-            failure=Failure(failure_reason(error), str(error)),
+            raise UsageError(target.url, "no operation was chosen", "choose at least one")
+        url = _with_wildcards(target.url)
+        return NewJob(
+            request=replace(request, target=url),
+            engine=target.engine,
+            target_key=f"unreachable {url}",
+            host_key=target.host_key,
+            is_pattern=True,
         )
-        return _Prepared(job, error)
 
     def _distinct(
         self, prepared: Sequence[_Prepared], on_dropped: OnDropped | None, *, strict: bool

@@ -14,6 +14,7 @@ import pytest
 from engine import (
     BatchOptions,
     Engine,
+    FailedRequest,
     HistoryFilter,
     OnDuplicate,
     Operation,
@@ -22,7 +23,6 @@ from engine import (
     Reason,
     Request,
     Status,
-    UnlistedTargets,
 )
 from engine.domain.errors import (
     DuplicateRequestError,
@@ -55,6 +55,11 @@ def damaged(path: Path) -> Path:
 def request(target: Path | str, *operations: Operation, **options: object) -> Request:
     chosen = Options(**{"lock_timeout": 0.1, **options})  # type: ignore[arg-type]
     return Request(target=str(target), operations=operations or (Operation.ANALYZE,), options=chosen)
+
+
+def unlisted_pattern(server: str) -> FailedRequest:
+    down = TargetUnavailableError("x", "is down")
+    return FailedRequest(request(f"postgresql://dba@{server}/*"), down, is_pattern=True)
 
 
 @pytest.fixture
@@ -183,15 +188,15 @@ async def test_the_store_of_jobs_is_left_out(tmp_path: Path, files: Sequence[Pat
 
 async def test_a_pattern_that_cannot_be_listed_is_told_in_the_history(engine: Engine, files: Sequence[Path]) -> None:
     error = TargetUnavailableError("postgresql://dba@db1/*", "no server answers there")
-    unlisted = UnlistedTargets(request("postgresql://dba@db1/*"), error)
-    jobs = await engine.submit([request(files[0])], unlisted=[unlisted], batch=BatchOptions(canary=1))
+    unlisted = FailedRequest(request("postgresql://dba@db1/*"), error, is_pattern=True)
+    jobs = await engine.submit([request(files[0])], failed=[unlisted], batch=BatchOptions(canary=1))
     assert [job.status for job in jobs] == [Status.PENDING, Status.FAILED]
     assert jobs[1].target == "postgresql://dba@db1:5432/*"
     assert (errors(jobs[1]), jobs[1].children[0].reason) == ([str(error)], Reason.UNREACHABLE)
     with pytest.raises(TargetUnavailableError):
-        await engine.submit([request(path) for path in files], unlisted=[unlisted], strict=True)
+        await engine.submit([request(path) for path in files], failed=[unlisted], strict=True)
     assert len(await engine.history()) == 2
-    (alone,) = await engine.submit([], unlisted=[unlisted])
+    (alone,) = await engine.submit([], failed=[unlisted])
     assert (alone.status, alone.batch) == (Status.FAILED, 2)
 
 
@@ -199,8 +204,8 @@ async def test_an_unlisted_pattern_of_files_keeps_its_wildcards(
     engine: Engine, files: Sequence[Path], tmp_path: Path
 ) -> None:
     pattern = str(tmp_path / "none" / "*.[ds]b")
-    unlisted = UnlistedTargets(request(pattern), UsageError(pattern, "matches no file"))
-    *_, job = await engine.submit([request(files[0])], unlisted=[unlisted])
+    unlisted = FailedRequest(request(pattern), UsageError(pattern, "matches no file"), is_pattern=True)
+    *_, job = await engine.submit([request(files[0])], failed=[unlisted])
     assert job.target == f"sqlite://{pattern}"
 
 
@@ -221,10 +226,10 @@ async def test_a_batch_is_cancelled_as_one(engine: Engine, files: Sequence[Path]
 async def test_a_retry_of_a_batch_repeats_what_did_not_complete(tmp_path: Path, files: Sequence[Path]) -> None:
     both = (Operation.ANALYZE, Operation.VACUUM)
     missing = tmp_path / "missing.db"
-    pattern = UnlistedTargets(request("postgresql://dba@127.0.0.1:1/*"), TargetUnavailableError("x", "is down"))
+    pattern = unlisted_pattern("127.0.0.1:1")
     async with Engine.open(tmp_path / "jobs.db", workers=2) as engine:
         asked = [request(target, *both) for target in (*files[:2], missing)]
-        first = await engine.submit(asked, unlisted=[pattern], batch=BatchOptions(max_failures=9, max_per_host=3))
+        first = await engine.submit(asked, failed=[pattern], batch=BatchOptions(max_failures=9, max_per_host=3))
         with pytest.raises(UsageError, match="batch b1: "):
             await engine.retry_batch(1)
         await engine.wait([job.id for job in first])
@@ -258,12 +263,38 @@ async def test_a_retry_of_a_batch_that_cannot_be_opened_again_is_told_again(
 
 
 async def test_a_retry_of_patterns_alone_says_so(engine: Engine) -> None:
-    gone = [
-        UnlistedTargets(request(f"postgresql://dba@db{n}/*"), TargetUnavailableError("x", "is down")) for n in (1, 2)
-    ]
-    await engine.submit([], unlisted=gone)
+    await engine.submit([], failed=[unlisted_pattern(f"db{n}") for n in (1, 2)])
     with pytest.raises(UsageError, match="but patterns"):
         await engine.retry_batch(1)
+
+
+async def test_a_database_whose_name_looks_like_a_pattern_is_repeated(engine: Engine, tmp_path: Path) -> None:
+    odd = request("postgresql://dba@127.0.0.1:1/a%5B1%5D")
+    missing = request(tmp_path / "missing[1].db")
+    inspected = FailedRequest(
+        request("postgresql://dba@127.0.0.1:1/b%2A"), TargetUnavailableError("b*", "no server answers there")
+    )
+    jobs = await engine.submit([odd, missing], failed=[inspected, unlisted_pattern("127.0.0.1:1")])
+    assert [job.is_pattern for job in jobs] == [False, False, False, True]
+    assert [job.target for job in jobs[:3]] == [
+        "postgresql://dba@127.0.0.1:1/a%5B1%5D",
+        f"sqlite://{tmp_path}/missing[1].db",
+        "postgresql://dba@127.0.0.1:1/b%2A",
+    ]
+    again = await engine.retry_batch(1)
+    assert [(job.target, job.retry_of) for job in again] == [(job.target, job.id) for job in jobs[:3]]
+
+
+async def test_a_failed_request_is_validated_as_any_other(engine: Engine, files: Sequence[Path]) -> None:
+    down = TargetUnavailableError("x", "is down")
+    for wrong in (
+        request(files[1], jobs=1000),
+        request(files[1], Operation.CLUSTER),
+        Request(target=str(files[1]), operations=()),
+    ):
+        with pytest.raises(UsageError):
+            await engine.submit([request(files[0])], failed=[FailedRequest(wrong, down)])
+    assert await engine.history() == []
 
 
 async def test_a_silent_server_delays_no_other_and_is_waited_for_once(engine: Engine, files: Sequence[Path]) -> None:

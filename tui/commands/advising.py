@@ -13,7 +13,7 @@ from typing import Final
 from engine import Advice, Engine, EngineName, Level, Operation, Plan, Request, TargetHistory
 from engine.config.model import TargetEntry
 from engine.domain.advice import needed
-from engine.domain.batches import UnlistedTargets
+from engine.domain.batches import FailedRequest
 from engine.domain.errors import StoreError, TargetError, TargetRefusedError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, listed
@@ -74,7 +74,7 @@ class ToRun:
     """What of the requests of a command is to be done."""
 
     requests: Sequence[Request]
-    failed: Sequence[UnlistedTargets] = ()
+    failed: Sequence[FailedRequest] = ()
     """Of several targets those that cannot be inspected, or that a person must repair first."""
     code: int = OK
     """The exit code for work that is left undone."""
@@ -150,7 +150,7 @@ async def _only_needed(
 ) -> tuple[ToRun, list[tuple[Request, Sequence[Advice]]]]:
     """What of the requests is needed, and the advice on targets that need nothing. Raises TargetError."""
     requests: list[Request] = []
-    failed: list[UnlistedTargets] = []
+    failed: list[FailedRequest] = []
     idle: list[tuple[Request, Sequence[Advice]]] = []
     code = OK
     limits = {entry.url: entry.thresholds for entry in entries}
@@ -177,9 +177,10 @@ async def _only_needed(
     return ToRun(requests=requests, failed=failed, code=code), idle
 
 
-def _not_inspected(request: Request, error: TargetError) -> UnlistedTargets:
+def _not_inspected(request: Request, error: TargetError) -> FailedRequest:
     """The stored operations: the usual ones, as the needed ones are unknown, and a retry must not do all."""
-    return UnlistedTargets(replace(request, operations=inspector.default_operations(request.target)), error)
+    usual = replace(request, operations=inspector.default_operations(request.target))
+    return FailedRequest(inspector.applicable(usual), error)
 
 
 def needs_repair(request: Request, advice: Sequence[Advice]) -> TargetRefusedError | None:

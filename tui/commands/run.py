@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine import Batch, BatchId, Engine, OnDuplicate, ParentJob, Request
 from engine.config.model import TargetEntry
-from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, UnlistedTargets
+from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, FailedRequest
 from engine.domain.errors import StoreError, UsageError
 from engine.domain.frozen import frozen
 from engine.fleet.batch_retry import repeatable
@@ -58,7 +58,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.strict and chosen.failed:
         raise chosen.failed[0].error
     patterns = requests(args, [one.entry for one in expansion.unlisted])
-    failed = [*chosen.failed, *map(UnlistedTargets, patterns, [one.error for one in expansion.unlisted])]
+    errors = [one.error for one in expansion.unlisted]
+    failed = [
+        *chosen.failed,
+        *(FailedRequest(pattern, error, is_pattern=True) for pattern, error in zip(patterns, errors, strict=True)),
+    ]
     if not (chosen.requests or failed):
         if args.json:
             output.document({"jobs": []})
@@ -142,7 +146,7 @@ def run_requests(store: Path, asked: Sequence[Request], *, as_json: bool = False
 
 def _submitting(
     asked: Sequence[Request],
-    failed: Sequence[UnlistedTargets] = (),
+    failed: Sequence[FailedRequest] = (),
     batch: BatchOptions = NO_BATCH_OPTIONS,
     *,
     strict: bool = False,
@@ -152,7 +156,7 @@ def _submitting(
             asked,
             on_duplicate=OnDuplicate.MERGE,
             batch=batch,
-            unlisted=failed,
+            failed=failed,
             strict=strict,
             on_dropped=lambda error: output.error(error, as_json=False),
         )

@@ -21,7 +21,7 @@ from engine.store.sqlite.row_checks import checked, checked_facts, sound
 
 PARENT_COLUMNS = (
     "id", "target", "engine", "operations", "options", "status", "created_at", "started_at", "finished_at", "retry_of",
-    "deadline_at", "pinned", "batch_id",
+    "deadline_at", "pinned", "batch_id", "is_pattern",
 )  # fmt: skip
 CHILD_COLUMNS = (
     "ordinal", "operation", "status", "reason", "error", "attempt", "owner", "pid", "host", "started_at", "finished_at",
@@ -103,6 +103,7 @@ def _parent(row: Row, children: tuple[ChildJob, ...]) -> ParentJob:
         batch=named["batch_id"],
         deadline_at=named["deadline_at"],
         pinned=bool(named["pinned"]),
+        is_pattern=bool(named["is_pattern"]),
         children=children,
     )
 

@@ -186,11 +186,12 @@ def _insert_job(
     (parent_id,) = connection.execute(
         "INSERT INTO parent_job"
         " (target, target_key, engine, operations, options, retry_of, deadline_at, submission, batch_id, canary,"
-        " created_at, changed_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        " is_pattern, created_at, changed_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         (
             *(storable(job.request.target), storable(job.target_key), job.engine, operations, options),
-            *(job.retry_of, job.deadline_at, submission, batch_id, is_canary, at, at),
+            *(job.retry_of, job.deadline_at, submission, batch_id, is_canary, job.is_pattern),
+            *(at, at),
         ),
     ).fetchone()
     connection.executemany(

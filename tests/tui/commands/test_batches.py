@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import BatchOptions, Engine, Operation, Request, UnlistedTargets
+from engine import BatchOptions, Engine, FailedRequest, Operation, Request
 from engine.domain.errors import TargetUnavailableError
 from tests.sqlite_files import make_database, transaction
 from tests.tui.command_line import CommandLine, wait_until, workers_of, write_locked
@@ -38,13 +38,15 @@ def mixed(dbtend: CommandLine, files: list[Path], tmp_path: Path) -> CommandLine
 def submit(dbtend: CommandLine, files: list[Path], *, pattern: bool = False, **options: int) -> None:
     """A batch that nobody executes."""
     requests = [Request(target=str(path), operations=(Operation.ANALYZE,)) for path in files]
-    unlisted = UnlistedTargets(
-        Request(target=PATTERN, operations=(Operation.ANALYZE,)), TargetUnavailableError(PATTERN, "is down")
+    unlisted = FailedRequest(
+        Request(target=PATTERN, operations=(Operation.ANALYZE,)),
+        TargetUnavailableError(PATTERN, "is down"),
+        is_pattern=True,
     )
 
     async def store() -> None:
         async with Engine.open(dbtend.store) as engine:
-            await engine.submit(requests, batch=BatchOptions(**options), unlisted=[unlisted] if pattern else [])
+            await engine.submit(requests, batch=BatchOptions(**options), failed=[unlisted] if pattern else [])
 
     asyncio.run(store())
 
