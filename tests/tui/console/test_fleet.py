@@ -253,3 +253,20 @@ async def test_ten_thousand_targets_draw_only_what_is_in_view(clock: Clock, monk
         assert 0 < len(drawn) < 500
         await console.press("asterisk")
         assert str(console.app.screen.query_one("#fleet").border_title).endswith("10,000 marked")
+
+
+async def test_the_pane_of_the_main_screen_is_sorted_and_filtered_by_the_same_keys(
+    fleet: list[TargetEntry], clock: Clock
+) -> None:
+    async with open_console(STORE, *fleet[:3], fleet[9], clock=clock, size=(120, 40)) as console:
+        assert [row[2:].split()[0] for row in console.lines("#targets")] == ["t1", "t2", "t3", "t10"]
+        await console.press("1", "s")
+        assert [row[2:].split()[0] for row in console.lines("#targets")][:2] == ["t2", "t3"]
+        assert "48.9 MB" in console.lines("#targets")[0]
+        await console.press("slash", *"level:ok", "enter")
+        assert [row[2:].split()[0] for row in console.lines("#targets")] == ["t1", "t10"]
+        assert str(console.app.screen.query_one("#targets").border_title) == "1 Targets 2 of 4"
+        await console.press("asterisk", "escape", "escape")
+        assert len(console.lines("#targets")) == 4
+        await console.press("2", "slash")
+        assert console.screen_name == "HistoryScreen"
