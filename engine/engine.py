@@ -279,8 +279,8 @@ class Engine:
         """The kept surveys of these targets, by canonical URL, however old they are. No target is opened."""
         return await self._store.surveys(targets)
 
-    async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob]:
-        """The newest job of each of these targets that has one, by canonical URL."""
+    async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
+        """The newest job of each of these targets that has one, by canonical URL; None for one that cannot be read."""
         return await self._store.last_jobs(targets)
 
     async def damaged_indexes(self, target: str) -> tuple[str, ...]:

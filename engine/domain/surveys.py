@@ -21,7 +21,7 @@ class FleetLevel(StrEnum):
     SOON = "soon"
     OK = "ok"
     UNKNOWN = "unknown"
-    """It is there, and cannot be inspected now."""
+    """It is there, and cannot be inspected now, or was not measured in the time of a survey."""
     UNREACHABLE = "unreachable"
 
 
@@ -53,6 +53,8 @@ class SurveyCause(StrEnum):
     NEVER_CHECKED = "never_checked"
     LOCKED = "locked"
     REFUSED = "refused"
+    NOT_MEASURED = "not_measured"
+    """Whether it needs some operations, was not measured; the fact `operations` names them."""
     NO_ANSWER = "no_answer"
     UNAVAILABLE = "unavailable"
 
@@ -106,6 +108,8 @@ class LastJob:
     id: int
     status: Status
     finished_at: Micros | None
+    ran_until: Micros | None
+    """When a job of this target ended last that had begun to run: this one or an earlier one; None if none did."""
 
 
 def counts(levels: Iterable[FleetLevel]) -> Mapping[FleetLevel, int]:

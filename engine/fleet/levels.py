@@ -1,7 +1,7 @@
 """How urgent a target is, and why: pure functions of what an inspection found.
 
 A level is at most that of the advice, or critical. What counts is bytes: small tables do not make it urgent, and
-neither does a check that is due.
+neither does a check that is due. What needs nothing urgently is ok only if all of it was measured, checks apart.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory
-from engine.domain.errors import DbtendError, TargetBusyError, TargetDamagedError, TargetRefusedError
+from engine.domain.errors import DbtendError, StoreError, TargetBusyError, TargetDamagedError, TargetRefusedError
 from engine.domain.frozen import frozen
 from engine.domain.requests import Operation
 from engine.domain.steps import Facts
@@ -68,6 +68,9 @@ def judge(
         facts = {"free": disk.free, "size": disk.size}
         reasons = most_urgent([*reasons, SurveyReason(FleetLevel.CRITICAL, SurveyCause.DISK_FULL, facts)])
     level = reasons[0].level if reasons else FleetLevel.OK
+    if level is FleetLevel.OK and (unmeasured := [one.operation for one in advice if _is_unmeasured(one)]):
+        level = FleetLevel.UNKNOWN
+        reasons = (SurveyReason(level, SurveyCause.NOT_MEASURED, {"operations": unmeasured}), *reasons)
     return Judgement(level, reasons, _reclaimable(advice))
 
 
@@ -79,7 +82,7 @@ def judge_error(error: DbtendError, *, is_damaged: bool = False) -> Judgement:
             reason = SurveyReason(FleetLevel.CRITICAL, SurveyCause.CANNOT_BE_READ, facts)
         case TargetBusyError():
             reason = SurveyReason(FleetLevel.UNKNOWN, SurveyCause.LOCKED, facts)
-        case TargetRefusedError():
+        case TargetRefusedError() | StoreError():
             reason = SurveyReason(FleetLevel.UNKNOWN, SurveyCause.REFUSED, facts)
         case _:
             reason = SurveyReason(FleetLevel.UNREACHABLE, SurveyCause.UNAVAILABLE, facts)
@@ -90,6 +93,14 @@ def judge_silence(seconds: float) -> Judgement:
     """The level of a target that gave no answer in so many seconds."""
     reason = SurveyReason(FleetLevel.UNREACHABLE, SurveyCause.NO_ANSWER, {"seconds": seconds})
     return Judgement(reason.level, (reason,))
+
+
+def _is_unmeasured(one: Advice) -> bool:
+    return one.operation is not Operation.CHECK and _level_of_large(one) is Level.UNKNOWN
+
+
+def _level_of_large(one: Advice) -> Level:
+    return one.level if one.level_of_large is None else one.level_of_large
 
 
 def _has_urgent(advice: Sequence[Advice], operations: set[Operation]) -> bool:
@@ -105,7 +116,7 @@ def _reasons(one: Advice, past: TargetHistory, limits: Thresholds, *, is_repeate
     elif one.operation is Operation.VACUUM and "oldest_xid_age" in one.facts:
         yield from _vacuum_reasons(one, limits)
     elif one.is_urgent and not is_repeated:
-        level = _LEVELS.get(one.level if one.level_of_large is None else one.level_of_large, FleetLevel.OK)
+        level = _LEVELS.get(_level_of_large(one), FleetLevel.OK)
         cause = _CAUSES.get(one.operation, SurveyCause.OTHER)
         if one.operation is Operation.VACUUM:
             cause = SurveyCause.RECLAIMABLE
@@ -125,7 +136,7 @@ def _check_reasons(one: Advice, past: TargetHistory) -> Iterator[SurveyReason]:
 
 def _vacuum_reasons(one: Advice, limits: Thresholds) -> Iterator[SurveyReason]:
     """Of a server: apart from dead rows, ids may be old."""
-    level = _LEVELS.get(one.level if one.level_of_large is None else one.level_of_large, FleetLevel.OK)
+    level = _LEVELS.get(_level_of_large(one), FleetLevel.OK)
     causes = one.facts.get("causes") or ()
     named = causes if isinstance(causes, list | tuple) else ()
     for fact, (cause_of_advice, cause) in _AGES.items():

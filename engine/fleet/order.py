@@ -9,8 +9,6 @@ from typing import TypeVar
 from engine.domain.surveys import LastJob, Survey
 
 _T = TypeVar("_T")
-_NOW = 2**63
-"""Later than any time."""
 
 
 class Order(StrEnum):
@@ -21,18 +19,18 @@ class Order(StrEnum):
     SMALLEST = "smallest"
     LARGEST = "largest"
     OLDEST = "oldest"
-    """How long ago its last job ended; first those without a job."""
+    """How long ago a job of it last ended that had begun; first those without one."""
 
 
 def in_order(
-    targets: Mapping[str, _T], order: Order, surveys: Mapping[str, Survey], last_jobs: Mapping[str, LastJob]
+    targets: Mapping[str, _T], order: Order, surveys: Mapping[str, Survey], last_jobs: Mapping[str, LastJob | None]
 ) -> Sequence[_T]:
     """The values of `targets`, which are by canonical URL. Those that are not known come last, as they were."""
 
     def place(url: str) -> tuple[bool, tuple[int, ...]]:
         if order is Order.OLDEST:
             job = last_jobs.get(url)
-            return (False, (job.finished_at or _NOW,)) if job else (False, (0,))
+            return False, ((job.ran_until if job else None) or 0,)
         survey = surveys.get(url)
         if survey is None or (order is not Order.URGENT and survey.size is None):
             return True, ()

@@ -16,13 +16,14 @@ from engine.domain.errors import DbtendError, StoreError, TargetError, TargetUnr
 from engine.domain.frozen import frozen
 from engine.domain.requests import EngineName
 from engine.domain.steps import Micros
-from engine.domain.surveys import FleetLevel, LastJob, Survey
+from engine.domain.surveys import LastJob, Survey, SurveyCause
 from engine.fleet.expansion import Unlisted
 from engine.fleet.file_headers import find_sqlite
 from engine.fleet.levels import Disk, Judgement, judge, judge_error, judge_silence
 from engine.history.stale_journal import refuse_stale_journal
 from engine.history.target_history import target_history
 from engine.inspection import inspector
+from engine.system.paths import real_path
 from engine.targets import engine_named, file_named, resolve
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ BUDGET: Final = 0.1
 """and of all others: they are measured by their free pages."""
 FRESH: Final = 3_600 * 1_000_000
 """Microseconds for which a survey is not repeated, unless its target has changed."""
+_NOT_INSPECTED: Final = {SurveyCause.LOCKED, SurveyCause.REFUSED, SurveyCause.NO_ANSWER, SurveyCause.UNAVAILABLE}
+"""Why a target has a survey without an inspection: it is surveyed again."""
 
 
 @frozen
@@ -114,7 +117,9 @@ class Surveyor:
             for task in running:
                 task.cancel()
 
-    async def _fresh(self, subjects: Sequence[_Subject], last_jobs: Mapping[str, LastJob]) -> Mapping[str, Survey]:
+    async def _fresh(
+        self, subjects: Sequence[_Subject], last_jobs: Mapping[str, LastJob | None]
+    ) -> Mapping[str, Survey]:
         surveys = await self._store.surveys([subject.url for subject in subjects])
         now = self._clock()
         return {
@@ -147,8 +152,9 @@ class Surveyor:
         return self._survey(subject, judge_silence(self._time_limit))
 
     async def _inspect(self, subject: _Subject, opened: Callable[[], object]) -> Survey:
-        past = await self._past_of(subject)
+        begun_at, past = self._clock(), None
         try:
+            past = await self._past_of(subject)
             if subject.url in self._with_jobs:
                 await refuse_stale_journal(self._store, subject.url)
             info, advice = await inspector.inspect_and_advise(
@@ -160,10 +166,10 @@ class Surveyor:
                 opened=opened,
             )
         except DbtendError as error:
-            return self._survey(subject, await _judge_error(subject, error), past=past)
+            return self._survey(subject, await _judge_error(subject, error), past=past, at=begun_at)
         disk = await asyncio.to_thread(_disk_of, subject)
         judgement = judge(advice, past, disk=disk, limits=subject.entry.thresholds)
-        return self._survey(subject, judgement, info, past)
+        return self._survey(subject, judgement, info, past, at=begun_at)
 
     async def _past_of(self, subject: _Subject) -> TargetHistory:
         if subject.url not in self._with_jobs:
@@ -179,12 +185,15 @@ class Surveyor:
         judgement: Judgement,
         info: TargetInfo | None = None,
         past: TargetHistory | None = None,
+        *,
+        at: Micros | None = None,
     ) -> Survey:
+        """`at`: when its inspection began: a job that ends later may change what it found."""
         size = info.facts.get("size") if info is not None else None
         return Survey(
             target=subject.url,
             engine=subject.engine,
-            surveyed_at=self._clock(),
+            surveyed_at=self._clock() if at is None else at,
             level=judgement.level,
             reasons=judgement.reasons,
             version=info.version if info is not None else "",
@@ -197,9 +206,10 @@ class Surveyor:
 
 def is_fresh(survey: Survey, last_job: LastJob | None, now: Micros) -> bool:
     """Whether a survey still holds: it is recent, and no job has ended since. `now`: in microseconds."""
-    if survey.level in {FleetLevel.UNKNOWN, FleetLevel.UNREACHABLE} or not 0 <= now - survey.surveyed_at <= FRESH:
+    was_inspected = survey.reason is None or survey.reason.cause not in _NOT_INSPECTED
+    if not was_inspected or not 0 <= now - survey.surveyed_at <= FRESH:
         return False
-    ended = last_job.finished_at if last_job is not None else None
+    ended = last_job.ran_until if last_job is not None else None
     return ended is None or ended < survey.surveyed_at
 
 
@@ -277,7 +287,7 @@ def _disk_of(subject: _Subject) -> Disk | None:
     if path is None:
         return None
     try:
-        found = os.statvfs(Path(path).parent)
+        found = os.statvfs(Path(real_path(path)).parent)
     except OSError:
         return None
     return Disk(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize) if found.f_blocks else None

@@ -333,8 +333,8 @@ class SurveyStore(Protocol):
 
     async def save_surveys(self, done: Collection[Survey]) -> None: ...
 
-    async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob]:
-        """The newest job of each of these targets that has one."""
+    async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
+        """The newest job of each of these targets that has one; None for one that cannot be read."""
         ...
 
 

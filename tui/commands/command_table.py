@@ -241,7 +241,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "FILTERS: level:now, engine:postgresql, label:PROD, size:>1GB, checked:>30d. A survey is kept for an hour, or\n"
         "until its file is written or a job has run. Thresholds are in [advice] of the config file.\n\n"
         "Levels: critical (damage found, transaction ids running out, disk nearly full), now, soon, ok,\n"
-        "unknown (locked, or refused), unreachable. Exit code 1: a target could not be reached.",
+        "unknown (locked, refused, or not measured), unreachable. Exit code 1: a target could not be reached.",
     ),
     "history": Command(
         "[FILTERS]", "all jobs that ever ran, newest first", _history_options,

@@ -73,6 +73,9 @@ def phrase(reason: SurveyReason) -> str:
             return "never checked"
         case SurveyCause.NO_ANSWER:
             return f"no answer in {number(facts, 'seconds') or 0:g} s"
+        case SurveyCause.NOT_MEASURED:
+            operations = facts.get("operations")
+            return plain(f"not measured: {', '.join(map(str, operations)) if isinstance(operations, list) else '?'}")
         case SurveyCause.LOCKED | SurveyCause.REFUSED | SurveyCause.UNAVAILABLE:
             return text(facts, "error")
 

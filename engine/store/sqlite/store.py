@@ -399,7 +399,7 @@ class SqliteStore:
     async def save_surveys(self, done: Collection[Survey]) -> None:
         await self._writer.run(lambda c: surveys.save(c, done, self._clock()))
 
-    async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob]:
+    async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
         return surveys.decoded_last_jobs(await self._read(surveys.LAST_JOBS, surveys.of_targets(targets)))
 
     async def prunable(self, status: Status, *, before: Micros, keep_last: int, after: int, limit: int) -> list[int]:

@@ -20,7 +20,8 @@ KEPT: Final = 365 * 86_400 * 1_000_000
 _COLUMNS: Final = ("target", "engine", "surveyed_at", "level", "reason", "size", "reclaimable", "checked_at", "facts")
 SURVEYS: Final = f"""SELECT {", ".join(_COLUMNS)} FROM survey
 WHERE target IN (SELECT value FROM json_each(:targets))"""
-LAST_JOBS: Final = """SELECT wanted.value, p.id, p.status, p.finished_at
+LAST_JOBS: Final = """SELECT wanted.value, p.id, p.status, p.finished_at,
+    (SELECT max(finished_at) FROM parent_job WHERE target = wanted.value AND started_at IS NOT NULL)
 FROM json_each(:targets) AS wanted
 JOIN parent_job AS p ON p.id = (SELECT max(id) FROM parent_job WHERE target = wanted.value)"""
 
@@ -91,11 +92,19 @@ def _decode(row: Row) -> Survey:
         )
 
 
-def decoded_last_jobs(rows: Iterable[Row]) -> dict[str, LastJob]:
-    """By target. Raises UnsoundRowError."""
-    found = {}
-    for target, parent_id, status, finished_at in rows:
-        checked({"target": target, "id": parent_id, "finished_at": finished_at})
-        with sound(f"job #{parent_id}"):
-            found[target] = LastJob(parent_id, Status(status), finished_at)
+def decoded_last_jobs(rows: Iterable[Row]) -> dict[str, LastJob | None]:
+    """By target; None for a row that dbtend would not write: there is a job, and nothing is known of it."""
+    found: dict[str, LastJob | None] = {}
+    for target, *values in rows:
+        try:
+            found[target] = _decode_last_job(*values)
+        except UnsoundRowError:
+            found[target] = None
     return found
+
+
+def _decode_last_job(parent_id: Any, status: Any, finished_at: Any, ran_until: Any) -> LastJob:
+    for at in (finished_at, ran_until):
+        checked({"id": parent_id, "finished_at": at})
+    with sound(f"job #{parent_id}"):
+        return LastJob(parent_id, Status(status), finished_at, ran_until)

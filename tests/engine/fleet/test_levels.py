@@ -114,6 +114,34 @@ def test_rows_that_violate_a_constraint_are_no_damage() -> None:
     assert told.reasons[0].facts == {"findings": 3, "orphans": 3, "job": 42}
 
 
+def of_large_unmeasured(past: TargetHistory = CHECKED, **how: Any) -> Judgement:
+    tables = (Statistics(table="t", known_rows=10, rows=None, unseen=True),)
+    return of_file(replace(WELL, leaves=None, unseen="over the budget", statistics=tables, **how), past)
+
+
+def test_what_was_not_measured_is_unknown_and_not_ok() -> None:
+    never = TargetHistory(now=NOW)
+    found = of_large_unmeasured(never)
+    assert (found.level, seen(found)) == (
+        FleetLevel.UNKNOWN,
+        [("unknown", "not_measured"), ("ok", "never_checked")],
+    )
+    assert found.reasons[0].facts == {"operations": ["vacuum", "analyze", "optimize"]}
+
+
+def test_what_is_known_to_be_urgent_is_told_instead_of_what_was_not_measured() -> None:
+    assert seen(of_large_unmeasured(free_pages=7_000)) == [("soon", "reclaimable")]
+
+
+def test_a_small_file_of_which_not_all_was_measured_is_ok() -> None:
+    assert of_large_unmeasured(pages=1_000).level is FleetLevel.OK
+
+
+def test_a_check_that_is_not_possible_leaves_the_level_ok() -> None:
+    check = Advice(operation=Operation.CHECK, level=Level.UNKNOWN, reason="it cannot be checked here")
+    assert judge([check], CHECKED).level is FleetLevel.OK
+
+
 @pytest.mark.parametrize(
     ("free", "size", "level"),
     [
@@ -274,7 +302,7 @@ def test_the_level_of_a_server_never_rises_when_a_number_falls(
     assert RANK[better] >= RANK[worse]
 
 
-LEVELS = st.sampled_from([Level.NOW, Level.SOON, Level.NONE])
+LEVELS = st.sampled_from(Level)
 
 
 @given(
@@ -292,8 +320,14 @@ LEVELS = st.sampled_from([Level.NOW, Level.SOON, Level.NONE])
 )
 def test_the_level_is_that_of_the_first_reason_and_at_most_that_of_the_advice(advice: list[Advice]) -> None:
     found = judge(advice, CHECKED)
-    ranks = [RANK[one.level] for one in found.reasons]
+    ranks = [RANK[one.level] for one in found.reasons if one.cause is not SurveyCause.NOT_MEASURED]
     assert ranks == sorted(ranks)
+    if found.level is FleetLevel.OK:
+        assert not [
+            one
+            for one in advice
+            if one.level is Level.UNKNOWN and one.level_of_large is None and one.operation is not Operation.CHECK
+        ]
     assert found.level is (found.reasons[0].level if found.reasons else FleetLevel.OK)
     if found.level is not FleetLevel.CRITICAL:
         urgent = [FleetLevel(one.level) for one in advice if one.is_urgent]

@@ -19,9 +19,10 @@ SURVEYS = {
     "gone": survey("gone", FleetLevel.UNREACHABLE, None),
 }
 JOBS = {
-    "small": LastJob(1, Status.COMPLETED, 100),
-    "large": LastJob(2, Status.FAILED, 50),
-    "middle": LastJob(3, Status.RUNNING, None),
+    "small": LastJob(1, Status.COMPLETED, 100, 100),
+    "large": LastJob(4, Status.PENDING, None, 50),  # and an earlier one ran
+    "middle": LastJob(3, Status.FAILED, 200, None),  # it never began
+    "gone": None,  # a damaged row
 }
 NAMES = {name: name for name in ("gone", "never", "small", "large", "middle")}
 
@@ -33,4 +34,4 @@ def test_each_order() -> None:
     assert ordered(Order.URGENT) == ["middle", "large", "small", "gone", "never"]
     assert ordered(Order.SMALLEST) == ["small", "middle", "large", "gone", "never"]
     assert ordered(Order.LARGEST) == ["large", "middle", "small", "gone", "never"]
-    assert ordered(Order.OLDEST) == ["gone", "never", "large", "small", "middle"]
+    assert ordered(Order.OLDEST) == ["gone", "never", "middle", "large", "small"]

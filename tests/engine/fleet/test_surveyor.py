@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from engine import Engine, Operation, Request
 from engine.config.model import TargetEntry
-from engine.domain.surveys import FleetLevel, Survey, SurveyCause, counts
+from engine.domain.statuses import Status
+from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason, counts
 from engine.domain.thresholds import DAY
 from engine.engine import Engine as RealEngine
 from engine.fleet import surveyor
@@ -25,6 +29,7 @@ from engine.inspection import inspector
 from engine.store.sqlite.store import SqliteStore
 from engine.system.clock import now
 from tests.black_hole import network_to
+from tests.building import StoppedClock
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import PostgresServer
 from tests.sqlite_files import make_database, transaction
@@ -107,6 +112,65 @@ async def test_a_survey_is_kept_until_its_file_changes_or_a_job_has_run(engine: 
     assert (await surveys(engine, [one], refresh=True))["t1"].surveyed_at > again["t1"].surveyed_at
 
 
+async def test_a_survey_is_not_kept_after_a_job_even_if_another_one_waits(tmp_path: Path) -> None:
+    path, store = make_database(tmp_path / "sales.db"), tmp_path / "jobs.db"
+    request = Request(target=str(path), operations=(Operation.CHECK,))
+    async with RealEngine.open(store, workers=1) as engine:
+        assert (await surveys(engine, entries(path)))["sales"].checked_at is None
+        (job,) = await engine.submit([request])
+        await engine.wait([job.id])
+    async with RealEngine.open(store, workers=0) as engine:
+        await engine.submit([request])
+        assert (await surveys(engine, entries(path)))["sales"].checked_at is not None
+
+
+async def test_a_survey_is_as_old_as_the_begin_of_its_inspection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that ends during the inspection has ended after it."""
+    path, clock = make_database(tmp_path / "sales.db"), StoppedClock()
+    begun_at, real = clock.at, inspector.inspect_and_advise
+
+    async def lasts(*args: object, **how: object) -> object:
+        clock.at += 1_000
+        return await real(*args, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(inspector, "inspect_and_advise", lasts)
+    async with SqliteStore.open(tmp_path / "jobs.db", clock=clock) as store:
+        (found,) = [one.survey async for one in Surveyor(store, clock).survey(entries(path))]
+    assert found.surveyed_at == begun_at
+
+
+async def test_a_damaged_job_keeps_no_other_target_from_its_survey(tmp_path: Path) -> None:
+    """Its own target is not opened: whether a journal beside it is stale cannot be told."""
+    one, other = entries(*many_files(tmp_path / "tenants", 2))
+    store = tmp_path / "jobs.db"
+    async with RealEngine.open(store, workers=1) as engine:
+        (job,) = await engine.submit([Request(target=one.url, operations=(Operation.CHECK,))])
+        await engine.wait([job.id])
+    with closing(sqlite3.connect(store)) as file:
+        file.execute("UPDATE parent_job SET finished_at = -1")
+        file.commit()
+    async with RealEngine.open(store, workers=0) as engine:
+        found = await surveys(engine, [one, other])
+    assert {name: (survey.level.value, cause(survey)) for name, survey in found.items()} == {
+        "t1": ("unknown", SurveyCause.REFUSED),
+        "t2": ("ok", SurveyCause.NEVER_CHECKED),
+    }
+
+
+async def test_the_disk_of_a_link_is_that_of_the_file(engine: Engine, tmp_path: Path) -> None:
+    memory = Path("/dev/shm")  # noqa: S108 - a file system of its own
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second disk")
+    with TemporaryDirectory(dir=memory) as there:
+        (link := tmp_path / "sales.db").symlink_to(make_database(Path(there) / "sales.db"))
+        found = (await surveys(engine, entries(link, disk_critical=2**60, disk_critical_share=1)))["sales"]
+        disk = os.statvfs(there)
+    facts = {reason.cause: reason.facts for reason in found.reasons}
+    assert facts[SurveyCause.DISK_FULL]["size"] == disk.f_blocks * disk.f_frsize
+
+
 async def test_other_thresholds_make_another_survey(engine: Engine, tmp_path: Path) -> None:
     path = make_database(tmp_path / "sales.db")
     assert (await surveys(engine, entries(path)))["sales"].level is FleetLevel.OK
@@ -126,7 +190,9 @@ async def test_damage_that_a_check_found_is_critical_until_it_is_gone(engine: En
     assert (found.level, cause(found), found.checked_at) == (FleetLevel.CRITICAL, SurveyCause.DAMAGE, None)
     assert found.reason is not None
     assert found.reason.facts == {"job": job.id}
-    assert (await engine.last_jobs([found.target]))[found.target].id == job.id
+    last = (await engine.last_jobs([found.target]))[found.target]
+    assert last is not None
+    assert last.id == job.id
     make_database(tmp_path / "restored.db").replace(path)
     (job,) = await engine.submit([Request(target=str(path), operations=(Operation.CHECK,))])
     await engine.wait([job.id])
@@ -285,6 +351,14 @@ async def test_a_host_that_answers_late_is_no_answer_and_the_next_survey_finds_i
 
 def test_a_survey_is_fresh_for_an_hour() -> None:
     survey = Survey(target="a", engine="sqlite", surveyed_at=10**15, level=FleetLevel.OK)  # type: ignore[arg-type]
-    assert surveyor.is_fresh(survey, None, 10**15 + 60_000_000)
+    ended = LastJob(7, Status.PENDING, None, 10**15 - 1)
+    for last_job in (None, ended):
+        assert surveyor.is_fresh(survey, last_job, 10**15 + 60_000_000)
+        assert surveyor.is_fresh(survey, last_job, 10**15)
+    for at in (10**15, 10**15 + 1):
+        assert not surveyor.is_fresh(survey, replace(ended, ran_until=at), 10**15 + 60_000_000)
     assert not surveyor.is_fresh(survey, None, 10**15 + round(DAY * 1e6))
     assert not surveyor.is_fresh(survey, None, 10**15 - 1)  # the clock was set back
+    for cause_, is_fresh in ((SurveyCause.NOT_MEASURED, True), (SurveyCause.LOCKED, False)):
+        unknown = replace(survey, level=FleetLevel.UNKNOWN, reasons=(SurveyReason(FleetLevel.UNKNOWN, cause_),))
+        assert surveyor.is_fresh(unknown, None, 10**15) is is_fresh

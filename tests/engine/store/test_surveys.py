@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from engine.domain.claims import Report
 from engine.domain.errors import ReadOnlyError
-from engine.domain.requests import EngineName, OnDuplicate
+from engine.domain.requests import EngineName, OnDuplicate, Operation
+from engine.domain.statuses import Status
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason
 from engine.store.sqlite import surveys
 from engine.store.sqlite.store import SqliteStore
-from tests.building import StoppedClock, new_job
+from tests.building import COMPLETED, StoppedClock, new_job
 
 DAY = 86_400_000_000
 CLOCK = StoppedClock()
@@ -84,9 +86,44 @@ async def test_the_last_job_of_each_target(store: SqliteStore) -> None:
     )
     found = await store.last_jobs(["sqlite:///sales.db", "sqlite:///shop.db", "sqlite:///none.db"])
     assert set(found) == {"sqlite:///sales.db", "sqlite:///shop.db"}
-    assert found["sqlite:///sales.db"].id == first
-    assert found["sqlite:///shop.db"] == LastJob(second, found["sqlite:///shop.db"].status, None)
+    assert found["sqlite:///sales.db"] == LastJob(first, Status.PENDING, None, None)
+    assert found["sqlite:///shop.db"] == LastJob(second, Status.PENDING, None, None)
     assert last > second
+
+
+async def test_the_last_job_of_a_target_and_when_one_of_them_ended_that_had_begun(store_path: Path) -> None:
+    clock, url = StoppedClock(), "sqlite:///sales.db"
+
+    async def submitted(*operations: Operation) -> int:
+        (job,) = await store.submit([new_job("sales", *operations)], OnDuplicate.REFUSE)
+        return job
+
+    async with SqliteStore.open(store_path, clock=clock) as store:
+        first = await submitted(Operation.CHECK)
+        claim = await store.claim("worker")
+        assert claim is not None
+        second = await submitted(Operation.ANALYZE)
+        assert await store.last_jobs([url]) == {url: LastJob(second, Status.PENDING, None, None)}
+        clock.at += DAY
+        await store.finish(claim, COMPLETED, Report())
+        assert await store.last_jobs([url]) == {url: LastJob(second, Status.PENDING, None, clock.at)}
+        ended = clock.at
+        clock.at += DAY
+        await store.cancel_all([second])
+        assert await store.last_jobs([url]) == {url: LastJob(second, Status.CANCELLED, clock.at, ended)}
+        assert first < second
+
+
+async def test_a_damaged_job_keeps_no_other_from_being_read(store_path: Path) -> None:
+    async with SqliteStore.open(store_path) as store:
+        sales, shop = await store.submit([new_job("sales"), new_job("shop")], OnDuplicate.REFUSE)
+        with closing(sqlite3.connect(store_path, isolation_level=None)) as file:
+            file.execute("PRAGMA ignore_check_constraints = 1")
+            file.execute("UPDATE parent_job SET finished_at = -1 WHERE id = ?", (sales,))
+        assert await store.last_jobs(["sqlite:///sales.db", "sqlite:///shop.db"]) == {
+            "sqlite:///sales.db": None,
+            "sqlite:///shop.db": LastJob(shop, Status.PENDING, None, None),
+        }
 
 
 async def test_a_store_that_is_only_read_keeps_none(store_path: Path) -> None:
