@@ -23,7 +23,7 @@ class BatchOptions:
     canary: int | None = None
     """The number of jobs that run first; the others run only if all of these complete."""
     max_per_host: int | None = None
-    """How many operations may run at once on one server."""
+    """How many operations of batches with such a limit may run at once on one server."""
 
 
 NO_BATCH_OPTIONS = BatchOptions()

@@ -112,7 +112,7 @@ WHERE p.target = :target AND p.id <= :newest AND p.id >= coalesce((
 ORDER BY p.id DESC LIMIT :runs"""
 PAST_RUNS = _RUNS.format(only="(c.status <> 'completed' OR c.reason IS NULL)")
 """The newest runs of an operation on a target, up to one job, in so many of its jobs at most; but for those that
-partial, which had less to do."""
+completed in part, which had less to do."""
 
 _AT_THIS_SPEED = f"coalesce(json_extract(p.options, '$.server.speed'), '{NO_SERVER_OPTIONS.speed}') = :speed"
 PAST_STEPS = f"""WITH run AS (

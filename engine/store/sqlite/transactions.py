@@ -40,11 +40,14 @@ else:
     claims = lazy("engine.domain.claims", "a console claims nothing")
 
 FREE = """NOT EXISTS (SELECT 1 FROM child_job AS r WHERE r.status = 'running' AND r.target_key = c.target_key)
-    AND (c.host_key IS NULL
-        OR (SELECT count(*) FROM child_job AS r WHERE r.status = 'running' AND r.host_key = c.host_key) < coalesce(
-            (SELECT max_per_host FROM batch WHERE id = (SELECT batch_id FROM parent_job WHERE id = c.parent_id)),
-            1000000))"""
-"""Nothing else runs on its target, and no more on its server than its batch allows."""
+    AND (c.host_key IS NULL OR NOT EXISTS (
+        SELECT 1 FROM batch WHERE id = (SELECT batch_id FROM parent_job WHERE id = c.parent_id)
+            AND max_per_host IS NOT NULL AND max_per_host <= (
+                SELECT count(*) FROM child_job AS r CROSS JOIN parent_job AS p ON p.id = r.parent_id
+                    CROSS JOIN batch AS b ON b.id = p.batch_id
+                WHERE r.status = 'running' AND r.host_key = c.host_key AND b.max_per_host IS NOT NULL)))"""
+"""Nothing else runs on its target, and its batch allows one more on its server. Only jobs of batches with such a limit
+count, as others would keep it waiting without an end."""
 EVERYBODYS = "status = 'pending' AND reserved_by IS NULL AND held = 0"
 
 # In this order the first child whose target is free is also the first pending one of its parent.
@@ -72,7 +75,7 @@ OF_THIS_RUN = f"""
 SELECT parent_id, ordinal FROM (
     SELECT parent_id, ordinal, target_key, host_key FROM child_job INDEXED BY child_job_pending_of_run
     WHERE status = 'pending' AND held = 0 AND reserved_by = ?2 ORDER BY parent_id, ordinal LIMIT 100) AS c
-WHERE EXISTS (SELECT 1 FROM json_each(?1) WHERE value = c.parent_id) AND {FREE} LIMIT 1
+WHERE c.parent_id IN (SELECT value FROM json_each(?1)) AND {FREE} LIMIT 1
 """
 OF_THESE_PARENTS = f"""
 SELECT parent_id, ordinal FROM child_job AS c

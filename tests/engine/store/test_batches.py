@@ -269,15 +269,39 @@ async def test_a_server_runs_no_more_at_once_than_its_batch_allows(store: Sqlite
     assert [claim.target for claim in claims] == ["sqlite:///db0.db", "sqlite:///db1.db", "sqlite:///file.db"]
     assert not await store.has_pending()
     await store.submit([new_job("other", Operation.VACUUM, host_key=host)], OnDuplicate.REFUSE)
-    alone = await store.claim("me")  # what belongs to no batch, or to another, counts and is not limited
+    alone = await store.claim("me")
     assert alone is not None
     assert alone.target == "sqlite:///other.db"
     await store.finish(claims[0], COMPLETED, Report())
-    assert await store.claim("me") is None
-    await store.finish(alone, COMPLETED, Report())
     following = await store.claim("me")
     assert following is not None
     assert following.target == "sqlite:///db2.db"
+    assert await store.claim("me") is None
+
+
+async def test_jobs_without_a_limit_do_not_keep_a_batch_with_one_waiting(store: SqliteStore) -> None:
+    """They may follow one another for as long as they like."""
+    await store.submit([new_job(f"alone{n}", Operation.VACUUM, host_key="one") for n in range(3)], OnDuplicate.REFUSE)
+    await submit(store, [new_job(f"free{n}", Operation.VACUUM, host_key="one") for n in range(3)])
+    for _ in range(6):
+        assert await store.claim("me") is not None
+    await submit(store, jobs(3, host="one"), max_per_host=1)
+    limited = await store.claim("me")
+    assert limited is not None
+    assert limited.target == "sqlite:///db1.db"
+    assert await store.claim("me") is None
+
+
+async def test_batches_with_a_limit_count_together_on_a_server(store: SqliteStore) -> None:
+    """A server that may bear two at once bears no two of each batch."""
+    await submit(store, jobs(3, host="one"), max_per_host=2)
+    claims = [claim for _ in range(3) if (claim := await store.claim("me")) is not None]
+    assert len(claims) == 2
+    await submit(store, [new_job(f"x{n}", Operation.VACUUM, host_key="one") for n in range(2)], max_per_host=2)
+    assert await store.claim("me") is None
+    await store.finish(claims[0], COMPLETED, Report())
+    assert await store.claim("me") is not None
+    assert await store.claim("me") is None
 
 
 async def test_each_server_has_a_limit_of_its_own(store: SqliteStore) -> None:

@@ -89,6 +89,19 @@ def test_a_claim_looks_only_at_what_is_pending_or_running(
     assert all(any(index in line for index in indexes) for line in of_children), plan
 
 
+@pytest.mark.parametrize(
+    ("parents", "run", "paused"), [([1, 2], "a run", False), ([1, 2], None, False), ([1, 2], "a run", True)]
+)
+def test_a_claim_reads_the_list_of_its_parents_once(
+    file: sqlite3.Connection, parents: Sequence[int], run: str | None, paused: bool
+) -> None:
+    for sql, values in transactions.next_child_queries(parents, run, paused=paused):
+        plan = plan_of(file, sql, values)
+        before = [plan[n - 1] for n, line in enumerate(plan) if line.startswith("SCAN json_each")]
+        assert before, plan
+        assert all(line.startswith("LIST SUBQUERY") for line in before), plan
+
+
 PRUNABLE: dict[str, object] = {"status": "completed", "before": 150, "keep_last": 2, "after": 3, "limit": 9}
 STEADILY_ASKED: dict[str, tuple[str, dict[str, object] | Sequence[object]]] = {
     "one job": (queries.ONE_JOB, {"id": 7}),
