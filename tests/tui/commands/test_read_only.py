@@ -16,6 +16,7 @@ TELL = (
     "show 1",
     "plan sales.db",
     "advise sales.db",
+    "fleet sales.db",
     "doctor sales.db",
     "workers",
     "prune --dry-run",
