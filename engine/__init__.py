@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from engine.domain.advice import Advice, Level, TargetHistory
     from engine.domain.batches import Batch, BatchId, BatchOptions, FailedRequest
     from engine.domain.events import Change, ChangeKind, HistoryFilter, Lagged, Pause, WorkerProcess
+    from engine.domain.job_outcomes import JobOutcome
     from engine.domain.past_runs import PastRun
     from engine.domain.retention import Retention
     from engine.domain.surveys import FleetLevel, Survey, SurveyReason
@@ -55,6 +56,7 @@ __all__ = [
     "ForceCancel",
     "HistoryFilter",
     "JobId",
+    "JobOutcome",
     "Lagged",
     "Level",
     "Lock",
@@ -100,6 +102,7 @@ _HOMES: Final = {
     "BatchId": "engine.domain.batches",
     "BatchOptions": "engine.domain.batches",
     "FailedRequest": "engine.domain.batches",
+    "JobOutcome": "engine.domain.job_outcomes",
     "ForceCancel": "engine.execution.force_kill",
     "Engine": "engine.engine",
     "Retention": "engine.domain.retention",

@@ -8,9 +8,9 @@ from typing import Self
 
 from engine.domain.errors import DbtendError
 from engine.domain.frozen import frozen
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.jobs import JobId
 from engine.domain.requests import Request
-from engine.domain.statuses import Status
 from engine.domain.steps import Micros
 
 
@@ -38,8 +38,8 @@ class Batch:
     created_at: Micros
     retry_of: int | None = None
     """The id of the batch that it repeats."""
-    counts: Mapping[Status, int] = field(default_factory=dict)
-    """Its jobs by status."""
+    counts: Mapping[JobOutcome, int] = field(default_factory=dict)
+    """How many of its jobs have each outcome; those that none has are left out."""
 
     @property
     def total(self) -> int:
@@ -48,7 +48,7 @@ class Batch:
     @property
     def is_over(self) -> bool:
         """Whether all its jobs have ended."""
-        return all(status.is_final for status, count in self.counts.items() if count)
+        return not (self.counts.get(JobOutcome.RUNNING) or self.counts.get(JobOutcome.PENDING))
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-from engine import Engine, Status
+from engine import Engine, JobOutcome
 from tests.chaos.checker import check
 from tests.chaos.processes import Processes, processes
 from tests.chaos.storm import until_all_is_over
@@ -49,7 +49,7 @@ async def test_r7_a_batch_of_300_is_completed_once_whoever_is_killed(tmp_path: P
     assert check(trace.store, lines, contents) == []
     assert sum(line.what is What.KILLED for line in lines) >= 4
     async with Engine.open(trace.store) as engine:
-        assert (await engine.batch(1)).counts == {Status.COMPLETED: FILES}
+        assert (await engine.batch(1)).counts == {JobOutcome.COMPLETED: FILES}
     assert completions(trace.store) == dict.fromkeys(range(1, FILES + 1), 1)
 
 

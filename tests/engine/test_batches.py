@@ -16,6 +16,7 @@ from engine import (
     Engine,
     FailedRequest,
     HistoryFilter,
+    JobOutcome,
     OnDuplicate,
     Operation,
     Options,
@@ -82,7 +83,7 @@ async def test_several_requests_make_up_a_batch_and_one_does_not(engine: Engine,
     several = await engine.submit([request(path) for path in files[1:4]], batch=BatchOptions(max_failures=2))
     assert [job.batch for job in (alone, *several)] == [None, 1, 1, 1]
     batch = await engine.batch(1)
-    assert (batch.options, batch.counts) == (BatchOptions(max_failures=2), {Status.PENDING: 3})
+    assert (batch.options, batch.counts) == (BatchOptions(max_failures=2), {JobOutcome.PENDING: 3})
     assert await engine.history(HistoryFilter(batch=1)) == list(reversed(several))
 
 
@@ -105,7 +106,7 @@ async def test_what_cannot_be_opened_stops_no_other(tmp_path: Path) -> None:
             submitted = await engine.submit([request(target) for target in targets])
             jobs = await engine.wait([job.id for job in submitted])
         batch = await engine.batch(1)
-    assert batch.counts == {Status.COMPLETED: 20, Status.FAILED: 6}
+    assert batch.counts == {JobOutcome.COMPLETED: 20, JobOutcome.FAILED: 2, JobOutcome.UNREACHABLE: 4}
     assert [job.status for job in jobs[:10] + jobs[16:]] == [Status.COMPLETED] * 20
     assert {child.reason for child in jobs[10].children} == {Reason.TARGET_BUSY}
     for job, part in zip(jobs[11:16], bad.values(), strict=True):
@@ -220,7 +221,7 @@ async def test_what_is_done_already_is_refused_or_joined(engine: Engine, files: 
 
 async def test_a_batch_is_cancelled_as_one(engine: Engine, files: Sequence[Path]) -> None:
     await engine.submit([request(path) for path in files], batch=BatchOptions(canary=2))
-    assert (await engine.cancel_batch(1)).counts == {Status.CANCELLED: 5}
+    assert (await engine.cancel_batch(1)).counts == {JobOutcome.CANCELLED: 5}
 
 
 async def test_a_retry_of_a_batch_repeats_what_did_not_complete(tmp_path: Path, files: Sequence[Path]) -> None:

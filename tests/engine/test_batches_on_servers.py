@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine import BatchOptions, Engine, Operation, Reason, Request, Status
+from engine import BatchOptions, Engine, JobOutcome, Operation, Reason, Request, Status
 from engine.domain.events import Change
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import PostgresServer, running_server
@@ -44,7 +44,7 @@ async def test_no_more_databases_of_a_server_at_once_than_allowed(
             if change.job.parent == jobs[-1].id and change.new is Status.COMPLETED:
                 break
         assert 1 <= seen <= most
-        assert (await engine.batch(1)).counts == {Status.COMPLETED: 6}
+        assert (await engine.batch(1)).counts == {JobOutcome.COMPLETED: 6}
 
 
 async def test_a_server_that_is_down_costs_only_its_own_databases(

@@ -8,12 +8,13 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from engine import ParentJob, Status
+from engine.domain.job_outcomes import outcome_of
 from engine.system.clock import now
 from tui.commands import job_report, output, report
 from tui.commands.live_lines import Line, fitted, redraw
 from tui.commands.naming import named
 from tui.commands.views import View
-from tui.presentation.batch_summary import TROUBLE, counts_text, fraction_done, given_back, outcome_of, time_to_go
+from tui.presentation.batch_summary import TROUBLE, counts_text, fraction_done, given_back, time_to_go
 from tui.presentation.effect_summary import error_of
 from tui.presentation.job_progress import progress_parts
 from tui.presentation.text import GLYPH, percent, plain, size, time_left

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 
 from engine import Batch, BatchId, Engine, ParentJob, Status
 from engine.domain.errors import UsageError
+from engine.domain.job_outcomes import outcome_of
 from tui.commands import output, report
 from tui.commands.batch_views import error_lines
 from tui.commands.notices import notices
 from tui.commands.settings import Settings
 from tui.presentation import json_format
-from tui.presentation.batch_summary import TROUBLE, batch_summary, outcome_of
+from tui.presentation.batch_summary import TROUBLE, batch_summary
 from tui.presentation.effect_summary import status_shown
 from tui.presentation.exit_codes import OK
 from tui.presentation.text import GLYPH, counted, local_time

@@ -13,6 +13,7 @@ from engine.config.model import TargetEntry
 from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, FailedRequest
 from engine.domain.errors import StoreError, UsageError
 from engine.domain.frozen import frozen
+from engine.domain.job_outcomes import outcome_of
 from engine.fleet.batch_retry import repeatable
 from engine.fleet.order import Order, in_order
 from engine.inspection import inspector
@@ -32,7 +33,7 @@ from tui.commands.targets import named_targets
 from tui.commands.views import SilentView, View, view_for_stdout
 from tui.commands.waiting import nothing_starts
 from tui.presentation import json_format, typed_values
-from tui.presentation.batch_summary import TROUBLE, batch_summary, outcome_of
+from tui.presentation.batch_summary import TROUBLE, batch_summary
 from tui.presentation.exit_codes import OK, weightiest
 from tui.workers.detached import DetachedWorker
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from typing import Final
 
-from engine import ParentJob, Reason, Status
-from engine.domain.statuses import PARTIAL
+from engine import ParentJob
+from engine.domain.job_outcomes import JobOutcome, outcome_of
 from tui.presentation.fact_format import number
 from tui.presentation.server_effects import is_of_a_server
 from tui.presentation.text import duration, precise_duration, size
@@ -16,39 +15,13 @@ from tui.presentation.text import duration, precise_duration, size
 _MINUTE: Final = 60
 
 
-class Outcome(StrEnum):
-    """What became of a job on one target. In the order in which they are counted."""
-
-    COMPLETED = "completed"
-    PARTIAL = PARTIAL
-    FAILED = "failed"
-    UNREACHABLE = "unreachable"
-    CANCELLED = "cancelled"
-    SKIPPED = "skipped"
-    RUNNING = "running"
-    PENDING = "pending"
+TROUBLE: Final = (JobOutcome.FAILED, JobOutcome.UNREACHABLE)
 
 
-TROUBLE: Final = (Outcome.FAILED, Outcome.UNREACHABLE)
-
-
-def outcome_of(job: ParentJob) -> Outcome:
-    """A job that skipped everything for another reason than that nothing was needed did not complete."""
-    children = job.children
-    if job.status is Status.FAILED and any(child.reason is Reason.UNREACHABLE for child in children):
-        return Outcome.UNREACHABLE
-    if job.status is not Status.COMPLETED:
-        return Outcome(job.status.value)
-    left = [c for c in children if c.status is Status.SKIPPED and c.reason is not Reason.NOT_NEEDED]
-    if left and len(left) == len(children):
-        return Outcome.SKIPPED
-    return Outcome.PARTIAL if left or any(child.is_partly_completed for child in children) else Outcome.COMPLETED
-
-
-def counts(jobs: Sequence[ParentJob]) -> Mapping[Outcome, int]:
+def counts(jobs: Sequence[ParentJob]) -> Mapping[JobOutcome, int]:
     """How many jobs had each outcome, in the order of the outcomes."""
     found = Counter(map(outcome_of, jobs))
-    return {outcome: found[outcome] for outcome in Outcome if found[outcome]}
+    return {outcome: found[outcome] for outcome in JobOutcome if found[outcome]}
 
 
 def counts_text(jobs: Sequence[ParentJob]) -> str:

@@ -22,11 +22,11 @@ from engine import (
     Plan,
     PlannedStep,
     Progress,
-    Status,
     Step,
     WorkerProcess,
 )
 from engine.domain.errors import DbtendError
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.option_specs import OPTION_SPECS
 from tui.presentation.effect_summary import findings
 from tui.presentation.lock_format import format_lock
@@ -64,7 +64,7 @@ def batch(batch: Batch) -> Json:
         "max_failures": batch.options.max_failures,
         "canary": batch.options.canary,
         "max_per_host": batch.options.max_per_host,
-        "counts": {status.value: batch.counts.get(status, 0) for status in Status if status is not Status.SKIPPED},
+        "counts": {outcome.value: batch.counts.get(outcome, 0) for outcome in JobOutcome},
     }
 
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.requests import NO_SERVER_OPTIONS
 from engine.store.sqlite.rows import JOB_COLUMNS
 
@@ -36,10 +37,22 @@ FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id WHERE p.id = :id"
 OPEN_JOBS = f"""SELECT {JOB_COLUMNS} FROM parent_job AS p INDEXED BY parent_job_open
 JOIN child_job AS c ON c.parent_id = p.id WHERE p.finished_at IS NULL"""
 
-BATCH = """SELECT id, created_at, retry_of, max_failures, canary, max_per_host,
-    (SELECT json_group_object(status, number) FROM (
-        SELECT status, count(*) AS number FROM parent_job INDEXED BY parent_job_batch
-        WHERE batch_id = :id GROUP BY status))
+_LEFT_OUT = "(c.status = 'skipped' AND c.reason IS NOT 'not_needed')"
+_IN_PART = f"({_LEFT_OUT} OR (c.status = 'completed' AND c.reason = 'time_limit'))"
+_CHILD = "SELECT 1 FROM child_job AS c WHERE c.parent_id = p.id"
+JOB_OUTCOME = f"""CASE
+    WHEN p.status = 'failed' AND EXISTS ({_CHILD} AND c.reason = 'unreachable') THEN 'unreachable'
+    WHEN p.status <> 'completed' THEN p.status
+    WHEN NOT EXISTS ({_CHILD} AND NOT {_LEFT_OUT}) THEN 'skipped'
+    WHEN EXISTS ({_CHILD} AND {_IN_PART}) THEN 'partial'
+    ELSE 'completed' END"""
+"""The outcome of a parent, as `outcome_of` has it."""
+_EACH_OUTCOME = ", ".join(f"'{name}', count(*) FILTER (WHERE outcome = '{name}')" for name in JobOutcome)
+# Without a limit SQLite would work out the outcome of a job once for each name.
+BATCH = f"""SELECT id, created_at, retry_of, max_failures, canary, max_per_host,
+    (SELECT json_object({_EACH_OUTCOME}) FROM (
+        SELECT {JOB_OUTCOME} AS outcome FROM parent_job AS p INDEXED BY parent_job_batch
+        WHERE p.batch_id = :id LIMIT -1))
 FROM batch WHERE id = :id"""
 BATCH_JOBS = f"{JOB} WHERE p.batch_id = :id"
 

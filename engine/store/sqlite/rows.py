@@ -11,6 +11,7 @@ from engine.domain.advice import Measurement
 from engine.domain.backups import RecordedBackup
 from engine.domain.batches import Batch, BatchOptions
 from engine.domain.events import Change, ChangeKind
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.jobs import Attempt, ChildJob, JobId, ParentJob
 from engine.domain.option_specs import BY_NAME, OPTION_SPECS
 from engine.domain.past_runs import PastRun
@@ -275,7 +276,7 @@ def decode_batch(row: Row) -> Batch:
         created_at=created_at,
         retry_of=retry_of,
         options=BatchOptions(max_failures=max_failures, canary=canary, max_per_host=max_per_host),
-        counts={Status(name): number for name, number in json.loads(counts).items()},
+        counts={JobOutcome(name): number for name, number in json.loads(counts).items() if number},
     )
 
 

@@ -11,6 +11,7 @@ from engine.domain.batches import Batch, BatchOptions
 from engine.domain.claims import Outcome, Report
 from engine.domain.errors import JobNotFoundError
 from engine.domain.events import ChangeKind, HistoryFilter
+from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.statuses import Reason, Status
@@ -84,10 +85,39 @@ async def test_a_batch_counts_its_jobs_and_they_name_it(store: SqliteStore) -> N
         id=1,
         created_at=batch.created_at,
         options=BatchOptions(max_failures=5, canary=3, max_per_host=4),
-        counts={Status.COMPLETED: 1, Status.PENDING: 2},
+        counts={JobOutcome.COMPLETED: 1, JobOutcome.PENDING: 2},
     )
     assert (batch.total, batch.is_over) == (3, False)
     assert [job.id for job in await store.batch_jobs(1)] == ids
+
+
+async def test_a_batch_counts_what_became_of_its_jobs(store: SqliteStore) -> None:
+    partly = Outcome(status=Status.COMPLETED, reason=Reason.TIME_LIMIT)
+    past_limit = Outcome(status=Status.SKIPPED, reason=Reason.TIME_LIMIT)
+    ids = await submit(store, jobs(11, unreachable=[1]), max_failures=3)
+    await end(store, ids[1], COMPLETED, NOT_NEEDED)
+    await end(store, ids[2], NOT_NEEDED, NOT_NEEDED)
+    await end(store, ids[3], COMPLETED, partly)
+    await end(store, ids[4], COMPLETED, past_limit)
+    await end(store, ids[5], past_limit)
+    await end(store, ids[6], FAILED, COMPLETED)
+    assert await store.claim("me", [ids[7]]) is not None
+    await store.request_cancel(JobId(ids[8]))
+    before = {
+        JobOutcome.COMPLETED: 2,
+        JobOutcome.PARTIAL: 2,
+        JobOutcome.FAILED: 1,
+        JobOutcome.UNREACHABLE: 1,
+        JobOutcome.CANCELLED: 1,
+        JobOutcome.SKIPPED: 1,
+        JobOutcome.RUNNING: 1,
+    }
+    assert (await store.batch(1)).counts == before | {JobOutcome.PENDING: 2}
+    await end(store, ids[9], FAILED, FAILED)
+    batch = await store.batch(1)
+    assert batch.counts == before | {JobOutcome.FAILED: 2, JobOutcome.SKIPPED: 2}
+    assert (batch.total, batch.is_over) == (11, False)
+    assert batch.counts == Counter(map(outcome_of, await store.batch_jobs(1)))
 
 
 async def test_there_is_no_such_batch(store: SqliteStore) -> None:
@@ -131,7 +161,12 @@ async def test_after_too_many_failures_nothing_more_begins_and_what_runs_goes_on
         assert await children(store, parent_id) == skipped(Reason.TOO_MANY_FAILURES)
     await store.finish(begun, COMPLETED, Report())
     await end(store, ids[2], COMPLETED)
-    assert (await store.batch(1)).counts == {Status.FAILED: 2, Status.COMPLETED: 4}
+    assert (await store.batch(1)).counts == {
+        JobOutcome.FAILED: 1,
+        JobOutcome.UNREACHABLE: 1,
+        JobOutcome.SKIPPED: 3,
+        JobOutcome.COMPLETED: 1,
+    }
 
 
 async def test_too_many_that_cannot_be_opened_end_all_at_the_submit(store: SqliteStore) -> None:
@@ -166,7 +201,7 @@ async def test_others_wait_for_the_canaries(store: SqliteStore) -> None:
     assert released == [JobId(ids[2], 1), JobId(ids[2], 2), JobId(ids[3], 1), JobId(ids[3], 2)]
     await end(store, ids[2])
     await end(store, ids[3])
-    assert (await store.batch(1)).counts == {Status.COMPLETED: 4}
+    assert (await store.batch(1)).counts == {JobOutcome.COMPLETED: 4}
 
 
 @pytest.mark.parametrize(
@@ -321,9 +356,9 @@ async def test_a_batch_is_cancelled_in_one_transaction(store: SqliteStore) -> No
         assert await children(store, parent_id) == [(Status.CANCELLED, Reason.CANCELLED_BY_USER)] * 2
     assert await store.cancel_requests("me") == {JobId(ids[0], 2)}
     await store.finish(running, CANCELLED, Report())
-    assert (await store.batch(1)).counts == {Status.FAILED: 1, Status.CANCELLED: 4}
+    assert (await store.batch(1)).counts == {JobOutcome.UNREACHABLE: 1, JobOutcome.CANCELLED: 4}
     await store.cancel_batch(1)  # of one that is over, nothing
-    assert (await store.batch(1)).counts == {Status.FAILED: 1, Status.CANCELLED: 4}
+    assert (await store.batch(1)).counts == {JobOutcome.UNREACHABLE: 1, JobOutcome.CANCELLED: 4}
 
 
 async def test_a_cancelled_batch_has_no_skipped_jobs(store: SqliteStore) -> None:

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from engine.domain.batches import Batch, BatchOptions
 from engine.domain.claims import Claim, Outcome, Report
 from engine.domain.errors import DuplicateRequestError, JobNotFoundError, OwnershipLostError
+from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.requests import OnDuplicate, OnFailure, Operation
 from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason, Status, may_follow, parent_status
@@ -396,7 +397,7 @@ class StoreMachine(RuleBasedStateMachine):
         canaries = {parent_id for (parent_id,) in self.file.execute("SELECT id FROM parent_job WHERE canary = 1")}
         for batch in batches:
             of_batch = [parent for parent in parents if parent.batch == batch.id]
-            assert batch.counts == Counter(parent.status for parent in of_batch)
+            assert batch.counts == Counter(map(outcome_of, of_batch))
             assert batch.total == len(of_batch)
             assert batch.is_over == all(parent.status.is_final for parent in of_batch)
             waiting = [parent for parent in of_batch if parent.id in held]
@@ -405,8 +406,8 @@ class StoreMachine(RuleBasedStateMachine):
             assert not {parent.id for parent in waiting} & canaries
             assert len(canaries & {parent.id for parent in of_batch}) <= (batch.options.canary or 0)
             most = batch.options.max_failures
-            if most is not None and batch.counts.get(Status.FAILED, 0) >= most:
-                assert not batch.counts.get(Status.PENDING, 0)
+            if most is not None and sum(parent.status is Status.FAILED for parent in of_batch) >= most:
+                assert not batch.counts.get(JobOutcome.PENDING, 0)
             reasons = {child.reason for parent in of_batch for child in parent.children}
             if Reason.CANARY_FAILED in reasons:
                 ends = [p for p in of_batch if p.id in canaries]

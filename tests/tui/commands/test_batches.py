@@ -67,10 +67,27 @@ def test_show_counts_and_names_what_failed_first(mixed: CommandLine) -> None:
 def test_show_as_json_has_the_batch_and_whole_jobs(mixed: CommandLine) -> None:
     shown = mixed("show", "b1", "--json").json
     assert (shown["batch"], shown["retry_of"], shown["canary"]) == (1, None, None)
-    assert shown["counts"] == {"pending": 0, "running": 0, "completed": 2, "failed": 2, "cancelled": 0}
+    assert shown["counts"] == {
+        "completed": 2,
+        "partial": 0,
+        "failed": 1,
+        "unreachable": 1,
+        "cancelled": 0,
+        "skipped": 0,
+        "running": 0,
+        "pending": 0,
+    }
     assert [job["id"] for job in shown["jobs"]] == [1, 2, 3, 4]
     assert {job["batch"] for job in shown["jobs"]} == {1}
     assert shown["jobs"][0]["children"][0]["steps"]
+
+
+def test_all_count_what_never_began_as_skipped(dbtend: CommandLine, files: list[Path], tmp_path: Path) -> None:
+    run = dbtend("run", tmp_path / "missing.db", *files[:3], "--op", "analyze", "--canary", "1", "--quiet")
+    assert run.out.startswith("1 unreachable, 3 skipped")
+    counts = dbtend("show", "b1", "--json").json["counts"]
+    assert {name: number for name, number in counts.items() if number} == {"unreachable": 1, "skipped": 3}
+    assert dbtend("show", "b1").out.startswith("b1  1 unreachable, 3 skipped")
 
 
 def test_a_job_names_its_batch(mixed: CommandLine) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from engine import Operation, ParentJob, Reason, Status
+from engine.domain.job_outcomes import JobOutcome, outcome_of
 from tests.tui.command_line import CommandLine, write_locked
 from tests.tui.jobs import child, parent
 from tui.commands.batch_views import block, trouble_lines
-from tui.presentation.batch_summary import Outcome, batch_summary, fraction_done, given_back, outcome_of
+from tui.presentation.batch_summary import batch_summary, fraction_done, given_back
 from tui.workers.detached import serving
 
 DATABASES = 8
@@ -127,19 +128,19 @@ UNREACHABLE = parent(child(1, Status.FAILED, Reason.UNREACHABLE, error="gone"))
 @pytest.mark.parametrize(
     ("job", "outcome"),
     [
-        (parent(child(1)), Outcome.COMPLETED),
-        (parent(child(1, Status.SKIPPED, Reason.NOT_NEEDED)), Outcome.COMPLETED),
-        (parent(child(1, Status.COMPLETED, Reason.TIME_LIMIT)), Outcome.PARTIAL),
-        (parent(child(1), child(2, Status.SKIPPED, Reason.TIME_LIMIT)), Outcome.PARTIAL),
-        (parent(child(1, Status.SKIPPED, Reason.TOO_MANY_FAILURES)), Outcome.SKIPPED),
-        (parent(child(1, Status.FAILED, Reason.OPERATION_ERROR)), Outcome.FAILED),
-        (UNREACHABLE, Outcome.UNREACHABLE),
-        (parent(child(1, Status.CANCELLED)), Outcome.CANCELLED),
-        (parent(child(1, Status.RUNNING)), Outcome.RUNNING),
-        (parent(child(1, Status.PENDING)), Outcome.PENDING),
+        (parent(child(1)), JobOutcome.COMPLETED),
+        (parent(child(1, Status.SKIPPED, Reason.NOT_NEEDED)), JobOutcome.COMPLETED),
+        (parent(child(1, Status.COMPLETED, Reason.TIME_LIMIT)), JobOutcome.PARTIAL),
+        (parent(child(1), child(2, Status.SKIPPED, Reason.TIME_LIMIT)), JobOutcome.PARTIAL),
+        (parent(child(1, Status.SKIPPED, Reason.TOO_MANY_FAILURES)), JobOutcome.SKIPPED),
+        (parent(child(1, Status.FAILED, Reason.OPERATION_ERROR)), JobOutcome.FAILED),
+        (UNREACHABLE, JobOutcome.UNREACHABLE),
+        (parent(child(1, Status.CANCELLED)), JobOutcome.CANCELLED),
+        (parent(child(1, Status.RUNNING)), JobOutcome.RUNNING),
+        (parent(child(1, Status.PENDING)), JobOutcome.PENDING),
     ],
 )
-def test_what_became_of_a_job(job: ParentJob, outcome: Outcome) -> None:
+def test_what_became_of_a_job(job: ParentJob, outcome: JobOutcome) -> None:
     assert outcome_of(job) is outcome
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from textual.app import App
 
-from engine import Engine, Operation, ParentJob, Request, Status
+from engine import Engine, JobOutcome, Operation, ParentJob, Request
 from engine.domain.batches import Batch, BatchOptions
 from tests.tui.console.harness import Clock, entry, open_console
 from tui.console.views.batch_rows import batch_row
@@ -46,7 +46,7 @@ async def test_a_batch_is_one_row_that_names_what_failed(sales: Path, clock: Clo
         assert len(console.lines()) == 1
         assert sum(map(int, [part.split()[0] for part in console.lines()[0].split("targets")[1].split(",")])) == 12
         await console.press("3")
-        assert "2 failed" in str(console.app.screen.query_one("#jobs").border_subtitle)
+        assert "2 unreachable" in str(console.app.screen.query_one("#jobs").border_subtitle)
         detail = "\n".join(console.lines("#detail"))
         assert "t11.db" in detail
         assert "t12.db" in detail
@@ -122,9 +122,9 @@ async def test_other_jobs_stand_beside_batches_in_order(sales: Path, clock: Cloc
 
 @pytest.mark.parametrize("width", range(24, 120, 3))
 def test_no_width_hides_that_something_failed(width: int) -> None:
-    counts = {Status.COMPLETED: 298, Status.FAILED: 2, Status.RUNNING: 12, Status.PENDING: 1000}
+    counts = {JobOutcome.COMPLETED: 298, JobOutcome.FAILED: 2, JobOutcome.RUNNING: 12, JobOutcome.PENDING: 1000}
     batch = Batch(id=17, options=BatchOptions(), created_at=0, counts=counts)
-    row = batch_row(batch, [], expanded=False, width=width)
+    row = batch_row(batch, expanded=False, width=width)
     assert len(row.text) == width
     if width >= 33:
         assert "2 failed" in row.text

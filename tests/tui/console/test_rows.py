@@ -241,9 +241,9 @@ def test_a_parent_of_which_something_was_left_out_does_not_read_completed(
         assert (words, role) in {(text.rstrip(), role) for text, role in first.spans}
 
 
-def test_the_jobs_are_counted_as_they_read() -> None:
+def test_the_jobs_are_counted_by_their_outcome() -> None:
     jobs = [parent(over(1)), parent(over(1), LEFT_OUT), parent(over(1, Status.FAILED), LEFT_OUT)]
-    assert summary(jobs, 50) == "1 failed, 1 skipped, 1 completed"
+    assert summary(jobs, 50) == "1 failed, 1 partial, 1 completed"
 
 
 @pytest.mark.parametrize("width", [75, 115])

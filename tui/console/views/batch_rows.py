@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from rich.cells import cell_len
@@ -11,8 +11,9 @@ from rich.cells import cell_len
 from engine import ParentJob, Status
 from engine.domain.batches import Batch, BatchId
 from engine.domain.frozen import frozen
+from engine.domain.job_outcomes import JobOutcome, outcome_of
 from tui.console.views.line import Line, Role, Span, both_ends, fit, line, named, wrapped
-from tui.presentation.batch_summary import TROUBLE, Outcome, outcome_of
+from tui.presentation.batch_summary import TROUBLE
 from tui.presentation.effect_summary import first_error
 from tui.presentation.text import counted, local_time, plain
 
@@ -20,16 +21,8 @@ SHOWN: Final = 8
 """The jobs of a larger batch are shown only if they run or failed."""
 _NAMED: Final = 20
 """Failed jobs that the detail names, at most."""
-_OUTCOMES: Final = {
-    Status.COMPLETED: Outcome.COMPLETED,
-    Status.FAILED: Outcome.FAILED,
-    Status.CANCELLED: Outcome.CANCELLED,
-    Status.SKIPPED: Outcome.SKIPPED,
-    Status.RUNNING: Outcome.RUNNING,
-    Status.PENDING: Outcome.PENDING,
-}
-_ROLES: Final = {Outcome.UNREACHABLE: Role.FAILED, Outcome.PARTIAL: Role.COMPLETED}
-_WORDS: Final = {Outcome.PENDING: "waiting"}
+_ROLES: Final = {JobOutcome.UNREACHABLE: Role.FAILED, JobOutcome.PARTIAL: Role.COMPLETED}
+_WORDS: Final = {JobOutcome.PENDING: "waiting"}
 
 
 @frozen
@@ -39,17 +32,7 @@ class BatchRestKey:
     batch_id: int
 
 
-def outcomes(batch: Batch, known: Iterable[ParentJob]) -> Mapping[Outcome, int]:
-    """How many of its jobs have each outcome. `known`: jobs of it: which of the failed ones were unreachable."""
-    found = Counter({_OUTCOMES[status]: count for status, count in batch.counts.items()})
-    unreachable = sum(outcome_of(job) is Outcome.UNREACHABLE for job in known)
-    unreachable = min(unreachable, found[Outcome.FAILED])
-    found[Outcome.FAILED] -= unreachable
-    found[Outcome.UNREACHABLE] = unreachable
-    return {outcome: found[outcome] for outcome in Outcome if found[outcome]}
-
-
-def batch_row(batch: Batch, known: Iterable[ParentJob], *, expanded: bool | None, width: int) -> Line:
+def batch_row(batch: Batch, *, expanded: bool | None, width: int) -> Line:
     """`► b17  300 targets  298 completed, 1 failed, 1 unreachable`; what failed first if not all fits.
 
     `expanded`: None: it cannot be unfolded here.
@@ -60,14 +43,14 @@ def batch_row(batch: Batch, known: Iterable[ParentJob], *, expanded: bool | None
         (f"  {counted(batch.total, 'target')}  ", Role.STRONG),
     ]
     room = width - sum(cell_len(text) for text, _ in head)
-    found = outcomes(batch, known)
+    found = batch.counts
     whole = _counts(found)
     if sum(cell_len(text) for text, _ in whole) > room:
         whole = _counts({o: found[o] for o in sorted(found, key=lambda outcome: outcome not in TROUBLE)})
     return Line(both_ends((*head, *whole), (), width).spans, BatchId(batch.id))
 
 
-def _counts(found: Mapping[Outcome, int]) -> list[Span]:
+def _counts(found: Mapping[JobOutcome, int]) -> list[Span]:
     spans: list[Span] = []
     for outcome, number in found.items():
         role = _ROLES.get(outcome) or Role(outcome.value)
@@ -87,18 +70,18 @@ def jobs_to_show(batch: Batch, known: Collection[ParentJob]) -> list[ParentJob]:
 
 def rest_row(batch: Batch, shown: Sequence[ParentJob], width: int) -> Line | None:
     """`     290 more: 288 completed, 2 waiting`; None: all are shown."""
-    left = Counter({_OUTCOMES[status]: count for status, count in batch.counts.items()})
-    left.subtract(_OUTCOMES[job.status] for job in shown)
+    left = Counter(batch.counts)
+    left.subtract(map(outcome_of, shown))
     more = sum(left.values())
     if more <= 0:
         return None
-    parts = ", ".join(f"{left[o]:,} {_WORDS.get(o, o.value)}" for o in Outcome if left[o] > 0)
+    parts = ", ".join(f"{left[o]:,} {_WORDS.get(o, o.value)}" for o in JobOutcome if left[o] > 0)
     return Line(((fit(f"      {more:,} more: {parts}", width), Role.DIM),), BatchRestKey(batch.id))
 
 
 def batch_detail(batch: Batch, known: Collection[ParentJob], name_of: Callable[[str], str], width: int) -> list[Line]:
     """What became of a batch: when, its rules, the counts, and why each job of it failed."""
-    lines = [batch_row(batch, known, expanded=None, width=width)]
+    lines = [batch_row(batch, expanded=None, width=width)]
     facts = [f"submitted {local_time(batch.created_at)}"]
     facts += [f"repeats {BatchId(batch.retry_of)}"] if batch.retry_of is not None else []
     options = batch.options
@@ -110,7 +93,7 @@ def batch_detail(batch: Batch, known: Collection[ParentJob], name_of: Callable[[
     for job in failed[:_NAMED]:
         lines.append(line((f"#{job.id} ", Role.DIM), *named(name_of(job.target)), f"  {outcome_of(job)}"))
         lines += wrapped(plain(first_error(job)), width, Role.FAILED, indent=2)
-    more = batch.counts.get(Status.FAILED, 0) - min(len(failed), _NAMED)
+    more = sum(batch.counts.get(outcome, 0) for outcome in TROUBLE) - min(len(failed), _NAMED)
     if more > 0:
         lines += wrapped(
             f"and {more:,} more that failed: enter below the row of the batch lists them", width, Role.FAILED

@@ -12,10 +12,12 @@ from rich.cells import cell_len
 from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
 from engine.domain.batches import Batch
 from engine.domain.frozen import frozen
+from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.jobs import is_cancelling
 from engine.domain.steps import FINISHING, UNINTERRUPTIBLE_PHASES, WAITING, WaitsFor, object_name
 from tui.console.views.line import Line, Role, Span, fit, marked, named, named_column, right
 from tui.console.views.status import PINNED, STATUS_WIDTH, bar, operations, status_span, time_taken
+from tui.presentation.batch_summary import TROUBLE
 from tui.presentation.effect_summary import done_of
 from tui.presentation.job_status import format_status, is_waiting, outcome, warnings_text
 from tui.presentation.text import GLYPH, percent, plain, time_left
@@ -44,6 +46,11 @@ AT_WIDTH = 14
 """Cells of `  writing back`."""
 LEFT_WIDTH = 11
 """Cells of `23h59m left`."""
+_SUMMED: Final = (
+    *(JobOutcome.RUNNING, JobOutcome.PENDING, *TROUBLE),
+    *(JobOutcome.CANCELLED, JobOutcome.SKIPPED, JobOutcome.PARTIAL, JobOutcome.COMPLETED),
+)
+"""The order in which a tree counts its jobs."""
 NO_BATCHES: Final[Mapping[int, Batch]] = {}
 
 
@@ -103,18 +110,17 @@ def _with_mark(row: Line) -> Line:
 
 
 def summary(parents: Iterable[ParentJob], width: int, batches: Mapping[int, Batch] = NO_BATCHES) -> str:
-    """Jobs by status: `2 running, 1 failed, 12 completed`; what does not fit is left out, the failed ones last.
+    """Jobs by outcome: `2 running, 1 failed, 12 completed`; what does not fit is left out, the failed ones last.
 
     `batches`: by id; all of their jobs count, also those that are not among `parents`.
     """
-    seen = Counter(format_status(parent)[0] for parent in parents if parent.batch not in batches)
+    seen = Counter(outcome_of(parent) for parent in parents if parent.batch not in batches)
     for batch in batches.values():
         seen.update(batch.counts)
-    order = (Status.RUNNING, Status.PENDING, Status.FAILED, Status.CANCELLED, Status.SKIPPED, Status.COMPLETED)
-    words = {Status.PENDING: "waiting"}
-    counts = {status: f"{seen[status]:,} {words.get(status, status.value)}" for status in order if seen[status]}
+    words = {JobOutcome.PENDING: "waiting"}
+    counts = {outcome: f"{seen[outcome]:,} {words.get(outcome, outcome.value)}" for outcome in _SUMMED if seen[outcome]}
     while len(", ".join(counts.values())) > width and counts:
-        del counts[next((status for status in reversed(counts) if status is not Status.FAILED), Status.FAILED)]
+        del counts[next((outcome for outcome in reversed(counts) if outcome not in TROUBLE), next(reversed(counts)))]
     return ", ".join(counts.values())
 
 

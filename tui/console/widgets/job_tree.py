@@ -219,7 +219,7 @@ class JobTree(ItemList):
 
     def _rows_of_batch(self, batch: Batch) -> list[Line]:
         known, expanded = self.jobs_of(batch), self._is_expanded(batch)
-        rows = [batch_row(batch, known, expanded=expanded, width=self.columns)]
+        rows = [batch_row(batch, expanded=expanded, width=self.columns)]
         if not expanded:
             return rows
         shown = jobs_to_show(batch, known)
