@@ -24,6 +24,7 @@ from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, listed
 from engine.fleet.file_headers import find_sqlite
 from engine.fleet.file_search import Search, find_files
+from engine.fleet.membership import short_name
 from engine.fleet.patterns import DATABASE_SUFFIXES, is_backup_name, is_wild, matches_any, natural_order
 from engine.targets import database_named, databases_of, file_named, names_server, url_of_all_databases
 
@@ -234,7 +235,7 @@ def _files(entry: TargetEntry, pattern: str) -> tuple[list[_Candidate], list[Unl
     ]
     return [
         _Candidate(
-            entry=replace(entry, name=_short_name(path), url=path, pattern=entry.url),
+            entry=replace(entry, name=short_name(path), url=path, pattern=entry.url),
             names=(*_names_of_file(path), os.path.relpath(path, base)),
             path=path,
             is_member=True,
@@ -246,12 +247,6 @@ def _files(entry: TargetEntry, pattern: str) -> tuple[list[_Candidate], list[Unl
 
 def _names_of_file(path: str) -> tuple[str, str, str]:
     return Path(path).name, Path(path).stem, path
-
-
-def _short_name(path: str) -> str:
-    """The file name, without a suffix that only says that it is a database."""
-    name = Path(path)
-    return name.stem if name.suffix in DATABASE_SUFFIXES else name.name
 
 
 def _reasons(candidates: Sequence[_Candidate], exclude: Collection[str], *, alone: bool) -> list[LeftOut | None]:

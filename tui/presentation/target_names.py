@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine.config.model import TargetEntry
+from engine.fleet.membership import member_name
 from tui.presentation.canonical_urls import CanonicalUrls
 from tui.presentation.text import plain, shortened, target_name
 
@@ -44,6 +45,10 @@ class TargetNames:
         """`sources`: a later source overrides names of an earlier one, but keeps its labels."""
         self._urls = urls
         self._names: dict[str, TargetName] = {}
+        self._patterns: dict[str, TargetEntry] = {}
+        """By canonical URL: entries that may stand for many targets."""
+        self._members: dict[str, TargetName | None] = {}
+        """What was found for targets that patterns may stand for."""
         for entries in sources:
             for entry in entries:
                 known = self._names.get(self._urls.of(entry.url))
@@ -51,23 +56,38 @@ class TargetNames:
 
     def learn(self, entry: TargetEntry) -> None:
         """Set its name and label."""
-        self._names[self._urls.of(entry.url)] = self._names[entry.url] = TargetName.of(entry)
+        url = self._urls.of(entry.url)
+        self._names[url] = self._names[entry.url] = TargetName.of(entry)
+        self._patterns[url] = entry
+        self._members.clear()
 
     def forget(self, entry: TargetEntry) -> None:
         for url in (self._urls.of(entry.url), entry.url):
             self._names.pop(url, None)
+            self._patterns.pop(url, None)
+        self._members.clear()
 
     def of(self, url: str) -> TargetName:
         """Its name; without one, the name of the file or database."""
-        return self._names.get(url) or TargetName(target_name(url))
+        return self.given(url) or TargetName(target_name(url))
 
     def canonical(self, url: str) -> str:
         """The canonical URL of a target."""
         return self._urls.of(url)
 
     def given(self, url: str) -> TargetName | None:
-        """The name that a user gave it; None without one."""
-        return self._names.get(url)
+        """The name that a user gave it, or its name and label as a member of a pattern; None without one."""
+        if name := self._names.get(url):
+            return name
+        if url not in self._members:
+            self._members[url] = self._as_member(url)
+        return self._members[url]
+
+    def _as_member(self, url: str) -> TargetName | None:
+        for pattern, entry in self._patterns.items():
+            if entry.label and (name := member_name(pattern, url, entry.exclude)):
+                return TargetName(plain(name), entry.label)
+        return None
 
     def called(self, part: str) -> frozenset[str]:
         """The URLs of the targets whose name or label contains `part`."""
