@@ -19,6 +19,7 @@ from engine.domain.requests import EngineName
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel
 from engine.fleet.patterns import GROUP
+from engine.targets import engine_named
 
 if TYPE_CHECKING:
     from engine.config.model import TargetEntry
@@ -64,6 +65,11 @@ class FleetFilter:
     check_ages: tuple[Comparison, ...] = ()
     """In seconds since the last clean check. A target that was never checked is older than any age."""
 
+    @property
+    def needs_survey(self) -> bool:
+        """Whether it depends on more than how a target is named."""
+        return bool(self.levels or self.sizes or self.check_ages)
+
     def matches(self, entry: TargetEntry, survey: Survey | None, now: Micros) -> bool:
         """Whether a target is meant. `survey`: None if it was never surveyed; then it has neither level nor size."""
         name, label = entry.name.casefold(), (entry.label or "").casefold()
@@ -71,7 +77,7 @@ class FleetFilter:
             all(text.casefold() in name for text in self.texts)
             and (not self.groups or not self.groups.isdisjoint((*entry.groups, entry.name)))
             and (not self.labels or label in self.labels)
-            and (not self.engines or (survey is not None and survey.engine in self.engines))
+            and (not self.engines or engine_named(entry.url) in self.engines)
             and (not self.levels or (survey is not None and survey.level in self.levels))
             and all(_has_size(survey, one) for one in self.sizes)
             and all(one.holds(_check_age(survey, now)) for one in self.check_ages)

@@ -23,9 +23,12 @@ class Order(StrEnum):
 
 
 def in_order(
-    targets: Mapping[str, _T], order: Order, surveys: Mapping[str, Survey], last_jobs: Mapping[str, LastJob | None]
+    targets: Sequence[tuple[str, _T]],
+    order: Order,
+    surveys: Mapping[str, Survey],
+    last_jobs: Mapping[str, LastJob | None],
 ) -> Sequence[_T]:
-    """The values of `targets`, which are by canonical URL. Those that are not known come last, as they were."""
+    """What stands with each canonical URL. Targets that are not known come last, as they were."""
 
     def place(url: str) -> tuple[bool, tuple[int, ...]]:
         if order is Order.OLDEST:
@@ -38,4 +41,4 @@ def in_order(
             return False, survey.urgency
         return False, ((survey.size or 0) * (1 if order is Order.SMALLEST else -1),)
 
-    return [targets[url] for url in sorted(targets, key=place)]
+    return [one for _, one in sorted(targets, key=lambda target: place(target[0]))]

@@ -89,7 +89,10 @@ def ended_line(job: ParentJob) -> str:
 def trouble_lines(job: ParentJob) -> Iterator[str]:
     """Why a job failed, and what to do."""
     yield from error_lines(job)
-    yield from (f"  {line}" for line in job_report.follow_up_lines(job))
+    if job.is_pattern:
+        yield "  Nothing was begun. Fix what the message names, then run the pattern again."
+    else:
+        yield from (f"  {line}" for line in job_report.follow_up_lines(job))
 
 
 def error_lines(job: ParentJob) -> Iterator[str]:

@@ -18,6 +18,7 @@ from engine.domain.errors import (
     UsageError,
 )
 from engine.inspection import inspector
+from engine.inspection.many import for_each
 from tui.commands import output
 from tui.commands.naming import label_of, name_of
 from tui.presentation.risk import confirmation_needed, is_production, risks, word_to_type
@@ -32,10 +33,15 @@ def confirmed(asked: Sequence[Request]) -> list[Request]:
 
     Raises UsageError without a confirmation or a terminal.
     """
+    open_requests = {request.target: request for request in asked if not request.options.confirmed}
+    found = asyncio.run(for_each(list(open_requests), lambda target: _reasons(open_requests[target])))
+    if len(asked) == 1 and found and isinstance(found[0], TargetError):
+        raise found[0]
+    # One of several that cannot be planned is no question: to submit it says why.
     open_questions = {
-        request.target: why
-        for request in asked
-        if not request.options.confirmed and (why := _reasons(request, several=len(asked) > 1))
+        target: why
+        for target, why in zip(open_requests, found, strict=True)
+        if why and not isinstance(why, TargetError)
     }
     if open_questions:
         _ask(open_questions)
@@ -66,20 +72,16 @@ def _ask(reasons: Mapping[str, Sequence[str]]) -> None:
         raise UsageError(word, "was not typed: nothing was done", "run it again, or give --yes")
 
 
-def _reasons(request: Request, *, several: bool) -> list[str]:
+async def _reasons(request: Request) -> list[str]:
     """Why it needs a confirmation, without a final stop. Raises what submitting it would."""
     label = label_of(request.target)
     if not is_production(label):
         return confirmation_needed(inspector.needs_confirmation(request))
     name = name_of(request.target)
     try:
-        return risks(asyncio.run(inspector.plan(request)), name, label)
+        return risks(await inspector.plan(request), name, label)
     except (TargetBusyError, ServerUnavailableError) as error:
         return [f"{name} is labelled {label}. {_state(error)}, so it is unknown what this blocks"]
-    except TargetError:
-        if several:  # to submit it says why
-            return []
-        raise
 
 
 def _state(error: TargetBusyError | ServerUnavailableError) -> str:

@@ -29,7 +29,7 @@ from tui.commands.naming import named
 from tui.commands.passwords import ask_for_missing
 from tui.commands.server_wait import wait_for_servers
 from tui.commands.settings import Settings, one_job, requests
-from tui.commands.targets import named_targets
+from tui.commands.targets import entries_of, named_targets, refuse_for_one_target
 from tui.commands.views import SilentView, View, view_for_stdout
 from tui.commands.waiting import nothing_starts
 from tui.presentation import json_format, typed_values
@@ -49,11 +49,12 @@ class Printing:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
+    wait_for_servers(requests(args, entries_of(args, settings.config())))  # before their databases are listed
     expansion = named_targets(args, settings)
     if args.strict and expansion.unlisted:
         raise expansion.unlisted[0].error
     wanted = requests(args, expansion.targets)
-    wait_for_servers(wanted)
+    refuse_for_one_target(args, expansion)
     ask_for_missing([request.target for request in wanted])
     chosen = to_run(wanted, expansion.targets, args, settings)
     if args.strict and chosen.failed:
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     ]
     if not (chosen.requests or failed):
         if args.json:
-            output.document({"jobs": []})
+            output.document({"batch": None, "jobs": []})
         return chosen.code
     asked = chosen.requests
     if args.order is not None and len(asked) > 1:
@@ -80,12 +81,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 async def _in_order(
     asked: Sequence[Request], entries: Sequence[TargetEntry], order: Order, settings: Settings
 ) -> Sequence[Request]:
-    by_url = {inspector.canonical_url(request.target): request for request in asked}
+    by_url = [(inspector.canonical_url(request.target), request) for request in asked]
     urls = {request.target for request in asked}
     async with Engine.open(settings.store) as engine:
         surveyed = [one async for one in engine.survey([entry for entry in entries if entry.url in urls])]
         surveys = {one.survey.target: one.survey for one in surveyed}
-        return in_order(by_url, order, surveys, await engine.last_jobs(list(by_url)))
+        return in_order(by_url, order, surveys, await engine.last_jobs([url for url, _ in by_url]))
 
 
 def _batch_options(args: argparse.Namespace) -> BatchOptions:
@@ -99,6 +100,10 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
     job = typed_values.parent_id(one_job(args))
     existing_store(settings.store, job)
     earlier = asyncio.run(_job(settings, job))
+    if earlier.is_pattern:
+        raise UsageError(
+            f"job #{job}", "its pattern could not be listed, so it ran on nothing", "run the pattern again"
+        )
     once_more = retry_request(earlier, only_incomplete=args.failed, confirmed="confirmed" in args)
     wait_for_servers([once_more])
     ask_for_missing([earlier.target])
@@ -193,7 +198,7 @@ def _carried_out(
 
 def _printing(*, as_json: bool, quiet: bool = False, many: bool = False) -> Printing:
     if as_json:
-        return Printing(SilentView(), _print_json)
+        return Printing(SilentView(), partial(_print_json, since=now()))
     view: View = QuietView() if quiet else view_of_many() if many else view_for_stdout()
     return Printing(view, _print_batch if many else partial(_print_each, short=view.prints_errors))
 
@@ -204,9 +209,14 @@ def _in_foreground(how: Foreground, submit: Submit, printing: Printing) -> int:
     return code
 
 
-def _print_json(jobs: Sequence[ParentJob]) -> None:
-    batch = next((job.batch for job in jobs if job.batch is not None), None)
-    output.document({"batch": batch, "jobs": [json_format.job(job) for job in jobs]})
+def _print_json(jobs: Sequence[ParentJob], *, since: int) -> None:
+    output.document({"batch": _batch_of(jobs, since), "jobs": [json_format.job(job) for job in jobs]})
+
+
+def _batch_of(jobs: Sequence[ParentJob], since: int) -> int | None:
+    """The batch that was made since then: jobs that were joined may belong to older ones."""
+    newest = max(jobs, key=lambda job: job.id, default=None)
+    return newest.batch if newest is not None and newest.created_at >= since else None
 
 
 def _print_batch(jobs: Sequence[ParentJob]) -> None:
@@ -241,8 +251,10 @@ async def _detached(store: Path, submit: Submit, worker: DetachedWorker, *, as_j
         output.notice(f"waiting for a worker process: {', '.join(f'#{job.id}' for job in jobs)}")
         raise
     if as_json:
-        _print_json(jobs)
-    else:
-        for job in jobs:
-            output.line(str(job.id))
+        _print_json(jobs, since=asked_at)
+        return OK
+    for job in jobs:
+        output.line(str(job.id))
+    if (batch := _batch_of(jobs, asked_at)) is not None:
+        output.notice(f"all of them are batch {BatchId(batch)}")
     return OK

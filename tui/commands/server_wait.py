@@ -9,6 +9,7 @@ from engine import Request
 from engine.domain import time_limits
 from engine.domain.humanize import span
 from engine.domain.steps import WaitsFor
+from engine.domain.typed_passwords import server_of
 from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output
@@ -17,15 +18,17 @@ from tui.presentation.text import plain
 
 
 def wait_for_servers(asked: Sequence[Request]) -> None:
-    """Return once the servers are there, at the latest at the time limit.
+    """Return once the servers are there, at the latest at the time limit. Each is asked for one of its databases.
 
     Raises ServerUnavailableError if the server of the only target stays down; with several the run reports it.
     """
-    waiting = [
-        request for request in asked if request.options.server.server_wait and inspector.is_on_server(request.target)
-    ]
-    if waiting:
-        asyncio.run(_wait_for_all(waiting, several=len(asked) > 1))
+    of_servers = {
+        server_of(inspector.canonical_url(request.target)): request
+        for request in asked
+        if request.options.server.server_wait and inspector.is_on_server(request.target)
+    }
+    if of_servers:
+        asyncio.run(_wait_for_all(list(of_servers.values()), several=len(asked) > 1))
 
 
 async def _wait_for_all(asked: Sequence[Request], *, several: bool) -> None:

@@ -10,14 +10,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
+from engine import Engine
 from engine.config.model import Config, TargetEntry
-from engine.domain.errors import PasswordNeededError, UsageError
+from engine.domain.errors import PasswordNeededError, TargetUnavailableError, UsageError
 from engine.domain.humanize import counted, listed
-from engine.fleet.expansion import Expansion, LeftOut, expand
+from engine.domain.surveys import FleetLevel
+from engine.fleet.expansion import Expansion, LeftOut, Unlisted, expand
 from engine.fleet.filters import FleetFilter, fleet_filter, is_filter_word
+from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output, passwords
 from tui.commands.settings import Settings
+from tui.presentation.survey_format import why
 from tui.presentation.text import plain, target_name
 
 GROUP: Final = "@"
@@ -32,6 +36,8 @@ _NOUNS: Final[Mapping[LeftOut, tuple[str, str]]] = {
     LeftOut.NO_RIGHT: ("database without the right to connect", "databases without the right to connect"),
 }
 _NAMES_TOLD: Final = 3
+_UNKNOWN: Final = frozenset({FleetLevel.UNKNOWN, FleetLevel.UNREACHABLE})
+"""Levels of targets of which a survey says nothing else."""
 
 
 def target_entries(words: Iterable[str], config: Config) -> list[TargetEntry]:
@@ -68,30 +74,66 @@ def _unnamed(word: str, names: Collection[str]) -> TargetEntry:
     return TargetEntry(name=target_name(word), url=word)
 
 
+def entries_of(args: argparse.Namespace, config: Config) -> list[TargetEntry]:
+    """What the words of a command name, with patterns as they are; those of the config file if there are only filters.
+
+    Raises UsageError.
+    """
+    if not args.words:
+        raise UsageError(args.command, "no TARGET was given", f"such as: dbtend {args.command} sales.db")
+    words = [word for word in args.words if not is_filter_word(word)]
+    return target_entries(words or [entry.name for entry in config.targets], config)
+
+
 def named_targets(args: argparse.Namespace, settings: Settings) -> Expansion:
     """The single targets that the words of a command stand for; see `expanded`.
 
-    Words such as `level:now` restrict them by their survey, which is made where it is missing; without another word
-    they restrict the targets of the config file.
+    Words such as `level:now` restrict them by their survey, which is made where it is missing. Targets that cannot be
+    judged by it are among the unlisted ones.
     """
-    config = settings.config()
-    words = [word for word in args.words if not is_filter_word(word)]
+    found = expanded(entries_of(args, settings.config()), args)
     meant = fleet_filter(filter(is_filter_word, args.words))
-    if not args.words:
-        raise UsageError(args.command, "no TARGET was given", f"such as: dbtend {args.command} sales.db")
-    found = expanded(target_entries(words or [entry.name for entry in config.targets], config), args)
-    if len(words) == len(args.words):
+    if meant == FleetFilter():
         return found
-    kept = asyncio.run(_kept(found.targets, meant, settings))
+    if meant.needs_survey:
+        passwords.ask_for_missing([entry.url for entry in found.targets])
+    kept, unlisted = asyncio.run(_kept(found.targets, meant, settings, read_only=args.command != "run"))
     output.notice(f"{len(kept):,} of {counted(len(found.targets), 'target')} meant by the filter")
-    return replace(found, targets=kept, unlisted=())
+    return replace(found, targets=kept, unlisted=[*found.unlisted, *unlisted])
 
 
-async def _kept(entries: Sequence[TargetEntry], meant: FleetFilter, settings: Settings) -> list[TargetEntry]:
-    async with settings.engine() as engine:
-        surveyed = [one async for one in engine.survey(entries)]
-    kept = {one.entry.url for one in surveyed if meant.matches(one.entry, one.survey, now())}
-    return [entry for entry in entries if entry.url in kept]
+async def _kept(
+    entries: Sequence[TargetEntry], meant: FleetFilter, settings: Settings, *, read_only: bool
+) -> tuple[list[TargetEntry], list[Unlisted]]:
+    """The targets that are meant, and those of which that is unknown."""
+    if not meant.needs_survey:
+        return [entry for entry in entries if meant.matches(entry, None, now())], []
+    async with Engine.open(settings.store, read_only=read_only or settings.read_only) as engine:
+        surveyed = {one.entry.url: one.survey async for one in engine.survey(entries)}
+    kept, unlisted = [], []
+    for entry in entries:
+        survey = surveyed[entry.url]
+        if meant.matches(entry, survey, now()):
+            kept.append(entry)
+        elif survey.level in _UNKNOWN - meant.levels:
+            problem = f"the filter cannot judge it: {why(survey)}"
+            unlisted.append(Unlisted(entry, TargetUnavailableError(entry.url, problem, "see dbtend fleet")))
+    return kept, unlisted
+
+
+def refuse_for_one_target(args: argparse.Namespace, found: Expansion) -> None:
+    """Raise UsageError for options that mean nothing for what was named."""
+    is_alone = len(found.targets) == 1 and not found.targets[0].pattern and not found.unlisted
+    for name in ("max_failures", "canary", "max_per_host", "order"):
+        if is_alone and getattr(args, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(option, f"means nothing for one target, {found.targets[0].url}", "leave it out")
+    if (
+        args.max_per_host is not None
+        and not any(inspector.is_on_server(one.url) for one in found.targets)
+        and not found.unlisted
+    ):
+        raise UsageError("--max-per-host", "means nothing for files: no target is on a server", "leave it out")
 
 
 def expanded(entries: Sequence[TargetEntry], args: argparse.Namespace) -> Expansion:

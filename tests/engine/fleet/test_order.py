@@ -24,7 +24,7 @@ JOBS = {
     "middle": LastJob(3, Status.FAILED, 200, None),  # it never began
     "gone": None,  # a damaged row
 }
-NAMES = {name: name for name in ("gone", "never", "small", "large", "middle")}
+NAMES = [(name, name) for name in ("gone", "never", "small", "large", "middle")]
 
 
 def test_each_order() -> None:

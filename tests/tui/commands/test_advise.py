@@ -187,7 +187,7 @@ def test_only_what_is_needed_runs_until_nothing_is(dbtend: CommandLine, shop: Pa
     assert (second.code, operations(second.json)) == (0, [["check"]])
 
     third = dbtend("run", "--needed", shop, "--json")
-    assert (third.code, third.json) == (0, {"jobs": []})
+    assert (third.code, third.json) == (0, {"batch": None, "jobs": []})
     assert third.err.startswith("dbtend: shop.db ")
     as_text = dbtend("run", "--needed", shop)
     assert (as_text.code, as_text.err) == (0, "")
@@ -199,7 +199,7 @@ def test_only_what_is_needed_runs_until_nothing_is(dbtend: CommandLine, shop: Pa
     assert all(one["reason"] in as_text.out for one in dbtend("advise", shop, "--json").json["advice"])
     assert (dbtend("plan", "--needed", shop).out, dbtend("plan", "--needed", shop, "--json").json) == (
         as_text.out,
-        {"jobs": []},
+        {"batch": None, "jobs": []},
     )
     assert len(dbtend("history", "--json").json["jobs"]) == 2
 
@@ -213,7 +213,7 @@ def test_what_was_asked_for_by_name_runs_whether_needed_or_not(dbtend: CommandLi
 def test_what_the_config_names_runs_only_where_it_is_needed(dbtend: CommandLine, shop: Path) -> None:
     dbtend.configure(f'[targets.prod]\nurl = "{shop}"\noperations = ["vacuum", "analyze"]')
     assert operations(dbtend("run", "prod", "--needed", "--json").json) == [["analyze"]]
-    assert dbtend("run", "prod", "--needed", "--json").json == {"jobs": []}
+    assert dbtend("run", "prod", "--needed", "--json").json == {"batch": None, "jobs": []}
 
 
 def test_of_analyze_and_optimize_the_one_that_the_config_names(dbtend: CommandLine, shop: Path) -> None:
@@ -250,7 +250,7 @@ def test_what_somebody_has_to_put_right_is_refused_every_night(dbtend: CommandLi
         assert "(#1)" in refused.err
         assert len(refused.err.splitlines()) == 1
         as_json = dbtend(command, broken, "--needed", "--json")
-        assert (as_json.code, as_json.json, as_json.err) == (4, {"jobs": []}, refused.err)
+        assert (as_json.code, as_json.json, as_json.err) == (4, {"batch": None, "jobs": []}, refused.err)
 
     others = dbtend("run", broken, shop, "--needed", "--json")
     assert (others.code, operations(others.json)) == (4, [["check", "analyze"], ["vacuum", "analyze"]])
@@ -282,7 +282,7 @@ def test_needed_and_left_to_a_worker(dbtend: CommandLine, shop: Path) -> None:
     while dbtend("run", "--needed", shop, "--json").json["jobs"]:
         pass
     result = dbtend("run", "--needed", "--detach", shop, "--json")
-    assert (result.code, result.json) == (0, {"jobs": []})
+    assert (result.code, result.json) == (0, {"batch": None, "jobs": []})
 
 
 def test_needed_on_what_cannot_be_opened(dbtend: CommandLine, tmp_path: Path) -> None:

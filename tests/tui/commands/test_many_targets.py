@@ -167,3 +167,51 @@ def test_the_block_has_counts_failures_and_what_runs() -> None:
     assert lines[1] == "1 completed, 1 unreachable"
     assert "unreachable" in lines[2]
     assert "vacuum" in lines[3]
+
+
+def test_options_of_a_batch_mean_nothing_for_one_target(dbtend: CommandLine, tenants: Path) -> None:
+    for option in (["--canary", "1"], ["--max-failures", "1"], ["--order", "urgent"], ["--max-per-host", "1"]):
+        assert dbtend("run", tenants / "t0.db", "--op", "analyze", *option).code == 2
+    assert dbtend("run", tenants, "--op", "analyze", "--max-per-host", "1").code == 2
+    assert dbtend("run", tenants / "t0*.db", "--op", "analyze", "--canary", "1").code == 0
+
+
+def test_a_filter_hides_no_server_that_is_down(dbtend: CommandLine, tenants: Path) -> None:
+    down = f"postgresql://nobody@/shop?host={tenants}"
+    for server in (down, down.replace("shop", "*")):
+        found = dbtend("run", tenants, server, "level:ok", "--op", "analyze", "--json")
+        assert found.code == 1
+        assert [job["children"][0]["reason"] for job in found.json["jobs"] if job["status"] == "failed"] == [
+            "unreachable"
+        ]
+        assert dbtend("run", tenants, server, "level:ok", "--op", "analyze", "--strict").code == 2
+
+
+def test_a_plan_with_a_filter_makes_no_store(dbtend: CommandLine, tenants: Path) -> None:
+    assert dbtend("plan", tenants, "size:>1B", "--op", "analyze").code == 0
+    assert not dbtend.store.exists()
+
+
+def test_a_label_of_a_pattern_asks_for_each_of_its_targets(dbtend: CommandLine, tenants: Path) -> None:
+    dbtend.configure(f'[targets.tenants]\nurl = "{tenants}/*.db"\nlabel = "PROD"\n')
+    result = dbtend("run", "tenants", "--op", "vacuum")
+    assert result.code == 2
+    assert "--yes" in result.err
+    assert not dbtend.store.exists()
+    assert "[PROD]" in dbtend("run", "tenants", "--op", "analyze", "--yes").out
+
+
+def test_the_batch_of_a_run_is_its_own(dbtend: CommandLine, tenants: Path) -> None:
+    dbtend.store.with_name("jobs.db.d").mkdir(parents=True)
+    words = ("run", tenants / "t0.db", tenants / "t1.db", "--op", "analyze", "--detach", "--json")
+    with serving(dbtend.store):  # so that no worker process is started
+        assert dbtend(*words).json["batch"] == 1
+        assert dbtend(*words).json["batch"] is None
+        assert dbtend("run", tenants / "t2.db", *words[1:]).json["batch"] == 2
+
+
+def test_a_pattern_that_could_not_be_listed_is_not_retried_as_a_name(dbtend: CommandLine, tenants: Path) -> None:
+    result = dbtend("run", f"postgresql://nobody@/*?host={tenants}", tenants / "t0.db", "--op", "analyze")
+    assert result.code == 1
+    assert "dbtend retry" not in result.out
+    assert dbtend("retry", "2").code == 2

@@ -81,7 +81,7 @@ def test_words_restrict_the_targets_by_their_survey(dbtend: CommandLine, tenants
     assert targets_of(dbtend, tenants, "size:>20MB") == ["t2.db"]
     assert targets_of(dbtend, tenants, "size:<20MB", "engine:sqlite") == ["t1.db", "t10.db"]
     nothing = dbtend("run", tenants, "level:critical", "--json")
-    assert (nothing.code, nothing.json) == (0, {"jobs": []})
+    assert (nothing.code, nothing.json) == (0, {"batch": None, "jobs": []})
     assert dbtend("advise", tenants, "level:critical").out == ""
     assert dbtend("run", tenants, "level:urgent").code == 2
     dbtend.configure(f'[targets.tenants]\nurl = "{tenants}"\n')
