@@ -199,7 +199,7 @@ def test_only_what_is_needed_runs_until_nothing_is(dbtend: CommandLine, shop: Pa
     assert all(one["reason"] in as_text.out for one in dbtend("advise", shop, "--json").json["advice"])
     assert (dbtend("plan", "--needed", shop).out, dbtend("plan", "--needed", shop, "--json").json) == (
         as_text.out,
-        {"batch": None, "jobs": []},
+        {"jobs": []},
     )
     assert len(dbtend("history", "--json").json["jobs"]) == 2
 
