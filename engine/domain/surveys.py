@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 from enum import StrEnum
+from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.requests import EngineName
@@ -23,6 +24,17 @@ class FleetLevel(StrEnum):
     UNKNOWN = "unknown"
     """It is there, and cannot be inspected now, or was not measured in the time of a survey."""
     UNREACHABLE = "unreachable"
+
+
+_URGENCY: Final = (
+    FleetLevel.CRITICAL,
+    FleetLevel.NOW,
+    FleetLevel.UNREACHABLE,
+    FleetLevel.SOON,
+    FleetLevel.UNKNOWN,
+    FleetLevel.OK,
+)
+"""In which order targets are listed: what cannot be opened is not lost behind hundreds that need nothing."""
 
 
 class SurveyCause(StrEnum):
@@ -98,7 +110,7 @@ class Survey:
     @property
     def urgency(self) -> tuple[int, int]:
         """A sort key: the most urgent first, and in a level where most is to be gained."""
-        return list(FleetLevel).index(self.level), -self.reclaimable
+        return _URGENCY.index(self.level), -self.reclaimable
 
 
 @frozen

@@ -56,6 +56,8 @@ class Unlisted:
     entry: TargetEntry
     """Its URL is the pattern or the directory."""
     error: DbtendError
+    is_pattern: bool = True
+    """False: a single target of which it is not known whether it is meant."""
 
 
 @frozen(kw_only=True)

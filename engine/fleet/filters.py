@@ -5,6 +5,7 @@ Words with the same name are alternatives, except for sizes and checks, which mu
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
@@ -35,6 +36,7 @@ KNOWN: Final[Mapping[str, str]] = {
 }
 """The names that words may have, and what may follow."""
 _NAMED: Final = re.compile(r"([a-z]+):(?!//)(.*)", re.DOTALL)
+_LIKE_NAMED: Final = re.compile(r"([A-Za-z]{2,})(:(?!//)|=)")
 _COMPARISON: Final = re.compile(r"(>=|<=|>|<)\s*(.+)", re.DOTALL)
 _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {">": gt, "<": lt, ">=": ge, "<=": le}
 _Choice = TypeVar("_Choice", bound=StrEnum)
@@ -85,9 +87,11 @@ class FleetFilter:
 
 
 def is_filter_word(word: str) -> bool:
-    """Whether a word filters, rather than names a target: `level:now`, and not `sqlite:sales.db`."""
-    named = _NAMED.fullmatch(word)
-    return named is not None and named[1] in KNOWN
+    """Whether a word filters, also mistyped, rather than names a target: `level:now`, and not `sqlite:sales.db`."""
+    named = _LIKE_NAMED.match(word)
+    if named is None or named[1].lower() == EngineName.SQLITE or os.path.lexists(word):
+        return False
+    return named[2] == ":" or named[1].lower() in KNOWN
 
 
 def fleet_filter(words: Iterable[str]) -> FleetFilter:
@@ -97,6 +101,8 @@ def fleet_filter(words: Iterable[str]) -> FleetFilter:
     given: dict[str, list[str]] = {}
     for word in words:
         named = _NAMED.fullmatch(word)
+        if named is None and (other := _LIKE_NAMED.match(word)) is not None:
+            raise UsageError(word, "is no filter", f"write {other[1].lower()}:{word[other.end() :]}")
         if word.startswith(GROUP) and len(word) > 1:
             groups.add(word.removeprefix(GROUP))
         elif named is None:

@@ -13,7 +13,7 @@ GROUP: Final = "@"
 _WILD: Final = frozenset("*?[")
 DATABASE_SUFFIXES: Final = (".db", ".sqlite", ".sqlite3", ".db3")
 """Suffixes of database files."""
-_BACKUP: Final = re.compile(r".+\.backup-\d{4}-\d\d-\d\d(\.\d+)?(\.[^./]+)?")
+_BACKUP: Final = re.compile(r".+\.backup-\d{4}-\d\d-\d\d(\.\d+)?(\.[^./]+)?", re.DOTALL)
 
 
 def is_wild(text: str) -> bool:

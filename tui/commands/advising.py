@@ -14,7 +14,7 @@ from engine import Advice, Engine, EngineName, Level, Operation, Plan, Request, 
 from engine.config.model import TargetEntry
 from engine.domain.advice import needed
 from engine.domain.batches import FailedRequest
-from engine.domain.errors import StoreError, TargetError, TargetRefusedError
+from engine.domain.errors import DbtendError, StoreError, TargetError, TargetRefusedError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, listed
 from engine.domain.thresholds import Thresholds
@@ -94,9 +94,9 @@ def to_run(
     if not args.needed:
         usual = [request.target for request, entry in zip(asked, entries, strict=True) if not entry.operations]
         return ToRun(requests=asyncio.run(_with_damaged_indexes(asked, usual, settings)))
-    chosen, idle = asyncio.run(_only_needed(asked, entries, settings))
+    chosen, idle = asyncio.run(_only_needed(asked, entries, args, settings))
     is_result = not (args.json or chosen.requests or chosen.failed)
-    for line in _idle_lines(idle, in_full=is_result):
+    for line in _idle_lines(idle, in_full=is_result and len(asked) == 1):
         (output.line if is_result else output.notice)(line)
     return chosen
 
@@ -106,7 +106,7 @@ def _idle_lines(idle: Sequence[tuple[Request, Sequence[Advice]]], *, in_full: bo
     if len(idle) > _NAMED:
         unsure = sum(is_unsure(request, advice) for request, advice in idle)
         text = f"{counted(len(idle), 'target')} need nothing"
-        yield f"{text}, as far as is known of {unsure:,} of them" if unsure else text
+        yield f"{text}; of {unsure:,} of them not everything is known" if unsure else text
         return
     for request, advice in idle:
         summary, *reasons = nothing_needed(request, advice)
@@ -146,7 +146,7 @@ async def _damaged_first(engine: Engine, request: Request) -> Request:
 
 
 async def _only_needed(
-    asked: Sequence[Request], entries: Sequence[TargetEntry], settings: Settings
+    asked: Sequence[Request], entries: Sequence[TargetEntry], args: argparse.Namespace, settings: Settings
 ) -> tuple[ToRun, list[tuple[Request, Sequence[Advice]]]]:
     """What of the requests is needed, and the advice on targets that need nothing. Raises TargetError."""
     requests: list[Request] = []
@@ -163,12 +163,12 @@ async def _only_needed(
         if isinstance(advice, TargetError):
             if len(asked) == 1:
                 raise advice
-            failed.append(_not_inspected(request, advice))
+            failed.append(not_begun(request, advice, args))
         elif (narrowed := needed(request, advice)) is not None:
             requests.append(inspector.applicable(narrowed))
         elif (error := needs_repair(request, advice)) is not None:
             if len(asked) > 1:
-                failed.append(_not_inspected(request, error))
+                failed.append(not_begun(request, error, args))
             else:
                 output.error(error, as_json=False)
                 code = REFUSED
@@ -177,10 +177,14 @@ async def _only_needed(
     return ToRun(requests=requests, failed=failed, code=code), idle
 
 
-def _not_inspected(request: Request, error: TargetError) -> FailedRequest:
-    """The stored operations: the usual ones, as the needed ones are unknown, and a retry must not do all."""
-    usual = replace(request, operations=inspector.default_operations(request.target))
-    return FailedRequest(inspector.applicable(usual), error)
+def not_begun(request: Request, error: DbtendError, args: argparse.Namespace) -> FailedRequest:
+    """What is stored of a request that cannot begin.
+
+    With `--needed` it is unknown which operations are needed: a retry only checks.
+    """
+    if args.needed and not args.operations:
+        request = inspector.applicable(replace(request, operations=(Operation.CHECK,)))
+    return FailedRequest(request, error)
 
 
 def needs_repair(request: Request, advice: Sequence[Advice]) -> TargetRefusedError | None:

@@ -101,9 +101,11 @@ def error_lines(job: ParentJob) -> Iterator[str]:
     for child in job.children:
         if child.error and child.status is Status.FAILED:
             operations_of.setdefault(error_of(child, job.target), []).append(child.operation)
+    name = named(job.target)
     for error, operations in operations_of.items():
         which = "" if len(operations) == len(job.children) else f" {', '.join(operations)}"
-        yield f"#{job.id} {named(job.target)} {outcome_of(job)}{which}: {plain(' '.join(error.split()))}"
+        why = plain(" ".join(error.removeprefix(f"{name}: ").split()))
+        yield f"#{job.id} {name} {outcome_of(job)}{which}: {why}"
     if not operations_of:
         yield report.summary(job)
 

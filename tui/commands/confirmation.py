@@ -17,6 +17,7 @@ from engine.domain.errors import (
     TooManyConnectionsError,
     UsageError,
 )
+from engine.domain.frozen import frozen
 from engine.inspection import inspector
 from engine.inspection.many import for_each
 from tui.commands import output
@@ -28,29 +29,37 @@ NAMED: Final = 6
 """Targets that a question names; the others are counted."""
 
 
-def confirmed(asked: Sequence[Request]) -> list[Request]:
+@frozen
+class Confirmed:
+    """Requests that may run, and of several those of which it cannot be known what they block."""
+
+    requests: Sequence[Request]
+    unplanned: Sequence[tuple[Request, TargetError]] = ()
+
+
+def confirmed(asked: Sequence[Request]) -> Confirmed:
     """The requests, confirmed if they need that: all of them at once.
 
-    Raises UsageError without a confirmation or a terminal.
+    Raises UsageError without a confirmation or a terminal, TargetError if the only request cannot be planned.
     """
+    several = len(asked) > 1
     open_requests = {request.target: request for request in asked if not request.options.confirmed}
-    found = asyncio.run(for_each(list(open_requests), lambda target: _reasons(open_requests[target])))
-    if len(asked) == 1 and found and isinstance(found[0], TargetError):
-        raise found[0]
-    # One of several that cannot be planned is no question: to submit it says why.
-    open_questions = {
-        target: why
-        for target, why in zip(open_requests, found, strict=True)
-        if why and not isinstance(why, TargetError)
-    }
-    if open_questions:
-        _ask(open_questions)
-    return [
-        replace(request, options=replace(request.options, confirmed=True))
-        if request.target in open_questions
-        else request
-        for request in asked
-    ]
+    found = asyncio.run(for_each(list(open_requests), lambda target: _reasons(open_requests[target], several=several)))
+    reasons = dict(zip(open_requests, found, strict=True))
+    errors = {target: why for target, why in reasons.items() if isinstance(why, TargetError)}
+    if errors and not several:
+        raise errors[asked[0].target]
+    questions = {target: why for target, why in reasons.items() if why and not isinstance(why, TargetError)}
+    if questions:
+        _ask(questions)
+    return Confirmed(
+        [
+            replace(one, options=replace(one.options, confirmed=True)) if one.target in questions else one
+            for one in asked
+            if one.target not in errors
+        ],
+        [(one, errors[one.target]) for one in asked if one.target in errors],
+    )
 
 
 def _ask(reasons: Mapping[str, Sequence[str]]) -> None:
@@ -72,7 +81,7 @@ def _ask(reasons: Mapping[str, Sequence[str]]) -> None:
         raise UsageError(word, "was not typed: nothing was done", "run it again, or give --yes")
 
 
-async def _reasons(request: Request) -> list[str]:
+async def _reasons(request: Request, *, several: bool) -> list[str]:
     """Why it needs a confirmation, without a final stop. Raises what submitting it would."""
     label = label_of(request.target)
     if not is_production(label):
@@ -81,6 +90,8 @@ async def _reasons(request: Request) -> list[str]:
     try:
         return risks(await inspector.plan(request), name, label)
     except (TargetBusyError, ServerUnavailableError) as error:
+        if several and isinstance(error, ServerUnavailableError):
+            raise
         return [f"{name} is labelled {label}. {_state(error)}, so it is unknown what this blocks"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from engine.inspection import inspector
 from engine.submission.retry import retry_request
 from engine.system.clock import now
 from tui.commands import job_report, output, report
-from tui.commands.advising import to_run
+from tui.commands.advising import not_begun, to_run
 from tui.commands.batch_views import QuietView, trouble_lines, view_of_many
 from tui.commands.confirmation import confirmed
 from tui.commands.foreground import Foreground, Submit, carry_out
@@ -59,11 +60,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     chosen = to_run(wanted, expansion.targets, args, settings)
     if args.strict and chosen.failed:
         raise chosen.failed[0].error
-    patterns = requests(args, [one.entry for one in expansion.unlisted])
-    errors = [one.error for one in expansion.unlisted]
+    unlisted = zip(requests(args, [one.entry for one in expansion.unlisted]), expansion.unlisted, strict=True)
     failed = [
         *chosen.failed,
-        *(FailedRequest(pattern, error, is_pattern=True) for pattern, error in zip(patterns, errors, strict=True)),
+        *(replace(not_begun(request, one.error, args), is_pattern=one.is_pattern) for request, one in unlisted),
     ]
     if not (chosen.requests or failed):
         if args.json:
@@ -72,8 +72,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     asked = chosen.requests
     if args.order is not None and len(asked) > 1:
         asked = asyncio.run(_in_order(asked, expansion.targets, args.order, settings))
-    submit = _submitting(confirmed(asked), failed, _batch_options(args), strict=args.strict)
-    targets = [request.target for request in asked]
+    allowed = confirmed(asked)
+    if args.strict and allowed.unplanned:
+        raise allowed.unplanned[0][1]
+    failed += [FailedRequest(request, error) for request, error in allowed.unplanned]
+    submit = _submitting(allowed.requests, failed, _batch_options(args), strict=args.strict)
+    targets = [request.target for request in allowed.requests]
     many = len(wanted) + len(expansion.unlisted) > 1
     return weightiest({_carried_out(submit, targets, args, settings, many=many), chosen.code})
 
@@ -107,7 +111,7 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
     once_more = retry_request(earlier, only_incomplete=args.failed, confirmed="confirmed" in args)
     wait_for_servers([once_more])
     ask_for_missing([earlier.target])
-    (again,) = confirmed([once_more])
+    (again,) = confirmed([once_more]).requests
 
     async def submit(engine: Engine) -> Sequence[ParentJob]:
         return [await engine.retry(job, only_incomplete=args.failed, confirmed=again.options.confirmed)]
@@ -127,7 +131,7 @@ def _retry_batch(wanted: BatchId, args: argparse.Namespace, settings: Settings) 
     targets = [request.target for request in once_more]
     wait_for_servers(once_more)
     ask_for_missing(targets)
-    is_confirmed = any(request.options.confirmed for request in confirmed(once_more))
+    is_confirmed = any(request.options.confirmed for request in confirmed(once_more).requests)
 
     async def submit(engine: Engine) -> Sequence[ParentJob]:
         return await engine.retry_batch(wanted.number, only_incomplete=args.failed, confirmed=is_confirmed)

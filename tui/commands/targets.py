@@ -117,7 +117,8 @@ async def _kept(
             kept.append(entry)
         elif survey.level in _UNKNOWN - meant.levels:
             problem = f"the filter cannot judge it: {why(survey)}"
-            unlisted.append(Unlisted(entry, TargetUnavailableError(entry.url, problem, "see dbtend fleet")))
+            error = TargetUnavailableError(entry.url, problem, "see dbtend fleet")
+            unlisted.append(Unlisted(entry, error, is_pattern=False))
     return kept, unlisted
 
 

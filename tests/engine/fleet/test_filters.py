@@ -59,7 +59,7 @@ def test_a_target_that_was_never_checked_is_older_than_any_age() -> None:
 def test_a_target_that_was_never_surveyed_has_neither_level_nor_size() -> None:
     for line, is_meant in (
         ("sales", True), ("@eu", True), ("label:prod", True), ("checked:never", True),
-        ("level:unknown", False), ("size:<1GB", False), ("engine:sqlite", False),
+        ("level:unknown", False), ("size:<1GB", False), ("engine:sqlite", True),
     ):  # fmt: skip
         assert fleet_filter([line]).matches(ENTRY, None, NOW) is is_meant
 

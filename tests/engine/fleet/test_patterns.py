@@ -21,10 +21,20 @@ def test_a_plain_name_is_no_pattern(text: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["s.backup-2026-11-24.db", "s.backup-2026-11-24.2.db", "s.backup-2026-11-24", "a.b.backup-2026-01-01.x"],
+    [
+        "s.backup-2026-11-24.db",
+        "s.backup-2026-11-24.2.db",
+        "s.backup-2026-11-24",
+        "a\nb.backup-2026-11-24.db",
+        "a.b.backup-2026-01-01.x",
+    ],
 )
 def test_names_that_dbtend_gives_backups(name: str) -> None:
     assert is_backup_name(name)
+
+
+def test_a_line_break_in_a_name_is_part_of_it() -> None:
+    assert is_backup_name("a\nb.backup-2026-11-24.db")
 
 
 @pytest.mark.parametrize("name", ["sales.db", "backup-2026-11-24.db", "sales.backup.db", "sales.backup-26-11-24.db"])

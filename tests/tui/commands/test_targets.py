@@ -92,3 +92,11 @@ def test_advice_on_several_tells_of_a_server_that_lists_nothing(dbtend: CommandL
     result = dbtend("advise", tenants / "t1.db", f"postgresql://nobody@/*?host={tenants}")
     assert result.code == 1
     assert "no server answers" in result.err
+
+
+@pytest.mark.parametrize("word", ["lvel:now", "Level:now", "level=now", "name:t1"])
+def test_a_mistyped_filter_is_an_error_and_no_target(dbtend: CommandLine, tenants: Path, word: str) -> None:
+    result = dbtend("run", tenants, word, "--op", "analyze")
+    assert result.code == 2
+    assert word in result.err
+    assert not dbtend.store.exists()
