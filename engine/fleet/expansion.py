@@ -127,6 +127,18 @@ def stands_for_many(entry: TargetEntry) -> bool:
     return path is not None and (Path(path).is_dir() or (is_wild(path) and not os.path.lexists(path)))
 
 
+def member_called(name: str, entries: Iterable[TargetEntry]) -> TargetEntry | None:
+    """The file with this name for which one of the entries stands; None if there is none. Reads the disk."""
+    for entry in entries:
+        path = file_named(entry.url)
+        if path is None or not stands_for_many(entry):
+            continue
+        for found in find_files(path, Search()):
+            if name in (short_name(found), Path(found).name):
+                return replace(entry, name=name, url=found, pattern=entry.url)
+    return None
+
+
 async def expand(
     entries: Sequence[TargetEntry],
     *,

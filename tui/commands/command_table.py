@@ -133,12 +133,17 @@ def _advise_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--thorough", action="store_true", help="count all rows and read all pages, however long it takes"
     )
+    _many_option(parser)
     _json_option(parser)
+
+
+def _many_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--yes", dest="confirmed", action="store_true", help="take more than 10,000 targets")
 
 
 def _fleet_options(parser: argparse.ArgumentParser) -> None:
     _targets_options(parser)
-    parser.add_argument("--yes", dest="confirmed", action="store_true", help="survey more than 10,000 targets")
+    _many_option(parser)
     parser.add_argument(
         "--only", action="append", type=typed_values.fleet_level, metavar="LEVEL",
         help=f"only targets of this level: {', '.join(FleetLevel)}; repeatable",

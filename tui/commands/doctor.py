@@ -6,7 +6,6 @@ import argparse
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
 
 from engine.config.model import Config, TargetEntry
 from tui.commands import output
@@ -14,12 +13,8 @@ from tui.commands.diagnostics import examine
 from tui.commands.settings import Settings
 from tui.commands.targets import target_entries
 from tui.presentation.exit_codes import FAILED, OK
-from tui.presentation.health_check import Check, Level
-from tui.presentation.text import counted, padded, plain
-
-_MANY: Final = 5
-"""More targets than this that are well are counted, not named."""
-_ORDER: Final = (Level.PROBLEM, Level.WARN, Level.OK)
+from tui.presentation.health_check import Level, to_show
+from tui.presentation.text import padded, plain
 
 
 def doctor(args: argparse.Namespace, settings: Settings) -> int:
@@ -28,19 +23,10 @@ def doctor(args: argparse.Namespace, settings: Settings) -> int:
         form = [{"level": c.level.value, "what": c.what, "found": c.found, "fix": c.fix} for c in checks]
         output.document({"checks": form})
     else:
-        for check in sorted(_few(checks), key=lambda check: _ORDER.index(check.level)):
+        for check in to_show(checks):
             fix = f"  ({plain(check.fix)})" if check.fix else ""
             output.line(f"{padded(check.level, 8)} {padded(plain(check.what), 12)} {plain(check.found)}{fix}")
     return FAILED if any(check.level is Level.PROBLEM for check in checks) else OK
-
-
-def _few(checks: Sequence[Check]) -> list[Check]:
-    """The checks; of very many targets those that are well are counted."""
-    well = [check for check in checks if check.is_target and check.level is Level.OK]
-    if len(well) <= _MANY:
-        return list(checks)
-    rest = [check for check in checks if check not in well]
-    return [*rest, Check(Level.OK, "targets", f"{counted(len(well), 'target')} can be maintained")]
 
 
 def _targets(words: Sequence[str], config: Config) -> Sequence[TargetEntry]:

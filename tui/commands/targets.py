@@ -15,7 +15,7 @@ from engine.config.model import Config, TargetEntry
 from engine.domain.errors import PasswordNeededError, TargetUnavailableError, UsageError
 from engine.domain.humanize import counted, listed
 from engine.domain.surveys import FleetLevel
-from engine.fleet.expansion import Expansion, LeftOut, Unlisted, expand
+from engine.fleet.expansion import Expansion, LeftOut, Unlisted, expand, member_called
 from engine.fleet.filters import FleetFilter, fleet_filter, is_filter_word
 from engine.inspection import inspector
 from engine.system.clock import now
@@ -49,9 +49,19 @@ def target_entries(words: Iterable[str], config: Config) -> list[TargetEntry]:
     entries = [
         entry
         for word in words
-        for entry in (_group(word, config) if word.startswith(GROUP) else [named.get(word) or _unnamed(word, named)])
+        for entry in (
+            _group(word, config)
+            if word.startswith(GROUP)
+            else [named.get(word) or _member(word, config) or _unnamed(word, named)]
+        )
     ]
     return [entry.with_defaults(config.defaults) for entry in entries]
+
+
+def _member(word: str, config: Config) -> TargetEntry | None:
+    """What a pattern of the config file stands for and `dbtend fleet` shows by this name."""
+    is_name = not (set(word) & set("/:=*?[") or Path(word).exists())
+    return member_called(word, config.targets) if is_name else None
 
 
 def _group(word: str, config: Config) -> list[TargetEntry]:

@@ -1,10 +1,13 @@
-"""A result of `dbtend doctor` and of the page of the doctor."""
+"""The results of `dbtend doctor` and of the page of the doctor."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import Final
 
 from engine.domain.frozen import frozen
+from tui.presentation.text import counted
 
 
 class Level(StrEnum):
@@ -23,3 +26,18 @@ class Check:
     fix: str = ""
     is_target: bool = False
     """Whether it is about a database."""
+
+
+_MANY: Final = 5
+"""More targets than this that are well are counted, not named."""
+_ORDER: Final = (Level.PROBLEM, Level.WARN, Level.OK)
+
+
+def to_show(checks: Sequence[Check]) -> list[Check]:
+    """The checks, what is wrong first; of very many targets those that are well are counted."""
+    well = [check for check in checks if check.is_target and check.level is Level.OK]
+    shown = list(checks)
+    if len(well) > _MANY:
+        counts = Check(Level.OK, "targets", f"{counted(len(well), 'target')} can be maintained")
+        shown = [*(check for check in checks if not (check.is_target and check.level is Level.OK)), counts]
+    return sorted(shown, key=lambda check: _ORDER.index(check.level))

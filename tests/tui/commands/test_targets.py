@@ -52,6 +52,13 @@ groups = ["eu", "us"]
     assert "@us" in unknown.err
 
 
+def test_a_member_of_a_pattern_goes_by_its_name(dbtend: CommandLine, tenants: Path) -> None:
+    dbtend.configure(f'[targets.tenants]\nurl = "{tenants}"\nlabel = "PROD"\n')
+    assert targets_of(dbtend, "t10") == targets_of(dbtend, "t10.db") == ["t10.db"]
+    assert dbtend("run", "t10", "--op", "vacuum").code == 2
+    assert dbtend("plan", "t11", "--op", "vacuum").code == 2
+
+
 def test_what_is_left_out_is_told(dbtend: CommandLine, tenants: Path) -> None:
     (tenants / "new.db").touch()
     (tenants / "notes.txt").write_text("text")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tui.console.views.line import Line, Role, line, wrapped
-from tui.presentation.health_check import Check, Level
+from tui.presentation.health_check import Check, Level, to_show
 from tui.presentation.text import counted
 
 _LEVELS: Final = {
@@ -26,7 +26,7 @@ def doctor_document(checks: Sequence[Check], width: int) -> list[Line]:
     summary = ", ".join(filter(None, counts)) or "No problems found."
     role = Role.FAILED if wrong else Role.WARNING if odd else Role.COMPLETED
     lines = [line((summary, role)), line()]
-    for check in checks:
+    for check in to_show(checks):
         word, level_role = _LEVELS[check.level]
         indent = _LEVEL_WIDTH + _WHAT_WIDTH
         first, *more = wrapped(check.found, width - indent)
