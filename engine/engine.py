@@ -353,7 +353,8 @@ class Engine:
         """Submit the requests of a batch that is over again, as a new batch with `retry_of`.
 
         Patterns that could not be listed are left out. `only_incomplete`: only jobs that did not complete, and of these
-        the operations that did not. `confirmed`: see `retry`. Raises as `retry` does.
+        the operations that did not. `confirmed`: see `retry`. An open job that does the same is returned instead of a
+        new one, and does not belong to the batch. Raises as `retry` does.
         """
         self._must_write("retry")
         batch, parents = await self.batch(batch_id), await self.batch_jobs(batch_id)

@@ -101,12 +101,15 @@ class DatabaseMaintenanceManager:
     async def retry_batch(
         self, batch: Batch, parents: Sequence[ParentJob], *, only_incomplete: bool, confirmed: bool
     ) -> list[int]:
-        """Submit the requests of these parents of a batch again, as a new one, see `retry_request`."""
+        """Submit the requests of these parents of a batch again, as a new one, see `retry_request`.
+
+        An open job that does the same is joined: its id stands for the new one.
+        """
         asked = [
             _Asked(retry_request(parent, only_incomplete=only_incomplete, confirmed=confirmed), parent.id)
             for parent in parents
         ]
-        return await self._submit(asked, OnDuplicate.REFUSE, NewBatch(options=batch.options, retry_of=batch.id))
+        return await self._submit(asked, OnDuplicate.MERGE, NewBatch(options=batch.options, retry_of=batch.id))
 
     async def _submit(
         self,

@@ -269,6 +269,19 @@ async def test_a_retry_of_patterns_alone_says_so(engine: Engine) -> None:
         await engine.retry_batch(1)
 
 
+async def test_a_retry_of_a_batch_joins_what_is_done_already(engine: Engine, files: Sequence[Path]) -> None:
+    first = await engine.submit([request(path) for path in files[:3]])
+    await engine.cancel_batch(1)
+    (alone,) = await engine.submit([request(files[0])])
+    of_another, _ = await engine.submit([request(files[1]), request(files[4])])
+    jobs = await engine.retry_batch(1, only_incomplete=True)
+    assert [job.id for job in jobs[:2]] == [alone.id, of_another.id]
+    assert (jobs[2].batch, jobs[2].retry_of) == (3, first[2].id)
+    assert (await engine.batch(3)).counts == {JobOutcome.PENDING: 1}
+    assert [job.id for job in await engine.retry_batch(1)] == [job.id for job in jobs]  # by now all three are open
+    assert (await engine.history())[0].batch == 3
+
+
 async def test_a_database_whose_name_looks_like_a_pattern_is_repeated(engine: Engine, tmp_path: Path) -> None:
     odd = request("postgresql://dba@127.0.0.1:1/a%5B1%5D")
     missing = request(tmp_path / "missing[1].db")

@@ -136,6 +136,16 @@ def test_a_pattern_that_could_not_be_listed_is_told_and_not_repeated(dbtend: Com
     assert again.out.startswith("2 completed in ")
 
 
+def test_a_retry_joins_what_is_done_already_and_names_it(dbtend: CommandLine, files: list[Path]) -> None:
+    submit(dbtend, files[:3])
+    dbtend("cancel", "b1")
+    submit(dbtend, files[:1])
+    again = dbtend("retry", "b1", "--failed", "--quiet")
+    assert again.code == 0
+    assert "job #4 already does exactly this" in again.err
+    assert again.out.startswith("3 completed in ")
+
+
 def test_what_is_open_is_not_repeated(dbtend: CommandLine, files: list[Path]) -> None:
     submit(dbtend, files)
     refused = dbtend("retry", "b1")

@@ -110,6 +110,25 @@ async def test_what_did_not_complete_is_retried_as_a_new_batch(sales: Path, cloc
         assert (await console.engine.batch(2)).retry_of == 1
 
 
+async def test_a_retry_names_the_jobs_that_are_open_already(sales: Path, clock: Clock) -> None:
+    async with Engine.open(STORE, clock=clock) as engine:
+        await engine.submit(tenants(5))
+        await engine.cancel_batch(1)
+        clock.forward(5)
+        (there,) = await engine.submit([Request(target="t2.db", operations=(Operation.ANALYZE,))])
+        clock.forward(5)
+    async with open_console(STORE, entry(), clock=clock) as console:
+        while console.screen_name == "ConfirmScreen":
+            await console.press("n")
+        await console.until(lambda: any(row.startswith("► b1") for row in console.lines()))
+        await console.press("3")
+        await console.press("G")
+        assert console.lines()[-1].startswith("► b1")
+        await console.press("t", "y")
+        await console.until(lambda: f"#{there.id}" in console.message)
+        assert (await console.engine.batch(2)).total == 4
+
+
 async def test_other_jobs_stand_beside_batches_in_order(sales: Path, clock: Clock) -> None:
     await run_batch(clock)
     async with Engine.open(STORE, workers=1, clock=clock) as engine:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from engine import ChildJob, JobId, ParentJob, Status
 from engine.domain.batches import Batch, BatchId
 from engine.domain.errors import DbtendError
+from engine.domain.humanize import listed
 from engine.domain.jobs import is_cancelling
 from engine.inspection import inspector
 from engine.submission.retry import retry_request
@@ -151,9 +152,14 @@ class JobActions:
 
         async def retry() -> None:
             self._context.supervisor.check_worker_can_connect(job.target for job in again)
+            asked_at = self._context.clock()
             made = await self._context.engine.retry_batch(batch.id, only_incomplete=bool(left), confirmed=bool(needed))
-            self._show(made[0])
+            joined = [job for job in made if job.created_at < asked_at]
+            self._show(next((job for job in made if job not in joined), made[0]))
             self._context.supervisor.start_worker()
+            if joined:
+                names = listed([f"#{job.id}" for job in joined])
+                self._context.tell(f"Joined, as they already do exactly this: {names}.", Role.WARNING)
 
         what = f"{counted(len(left), 'job')} of {name} that did not complete" if left else f"all of {name}"
         self._ask_about(f"Run {what} again?", "They become a new batch.", retry, again, needed)
