@@ -6,10 +6,10 @@ import asyncio
 import os
 import zlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import DbtendError, StoreError, TargetError, TargetUnrecognizedError
@@ -23,15 +23,23 @@ from engine.fleet.levels import Disk, Judgement, judge, judge_error, judge_silen
 from engine.history.stale_journal import refuse_stale_journal
 from engine.history.target_history import target_history
 from engine.inspection import inspector
+from engine.system.daemon_threads import DaemonThreads
 from engine.system.paths import real_path
-from engine.targets import engine_named, file_named, resolve
+from engine.targets import engine_named, file_named, lexical_url, resolve
 
 if TYPE_CHECKING:
     from engine.config.model import TargetEntry
     from engine.store.protocol import Store
     from engine.targets.target_info import TargetInfo
 
+_T = TypeVar("_T")
 AT_ONCE: Final = 4
+DISKS_AT_ONCE: Final = 16
+"""How many files and directories are asked for at once, apart from those whose disk does not answer promptly,"""
+HANGING: Final = 64
+"""and together with these."""
+PROMPT: Final = 0.5
+"""Seconds after which those are surveyed whose disk has answered; the others follow."""
 PER_HOST: Final = 2
 TIME_LIMIT: Final = 5.0
 """Seconds for each target."""
@@ -65,6 +73,8 @@ class _Subject:
     host: str | None
     state: str
     is_small: bool
+    is_silent: bool = False
+    """Whether its disk gave no answer."""
 
 
 class Surveyor:
@@ -82,6 +92,9 @@ class Surveyor:
     ) -> None:
         self._store, self._clock, self._read_only = store, clock, read_only
         self._at_once, self._per_host, self._time_limit = at_once, per_host, time_limit
+        self._disks_at_once, self._threads = asyncio.Semaphore(DISKS_AT_ONCE), DaemonThreads(HANGING)
+        self._asked: dict[Path, asyncio.Task[bool | None]] = {}
+        """The directories of files; where one gives no answer, its files are not waited for."""
         self._silent: set[str] = set()
         """Servers that gave no answer: their other databases are not waited for."""
         self._with_jobs: set[str] = set()
@@ -93,9 +106,23 @@ class Surveyor:
         `refresh`: survey all of them; otherwise only those without a fresh survey.
         """
         self._silent.clear()
-        subjects = await asyncio.to_thread(lambda: [_subject(entry) for entry in entries])
+        self._asked.clear()
+        made = [asyncio.create_task(self._made(entry)) for entry in entries]
+        waiting = set(made)
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, timeout=PROMPT)
+                subjects = [task.result() for task in made if task in done]
+                async with aclosing(self._survey_all(subjects, refresh=refresh)) as surveyed:
+                    async for one in surveyed:
+                        yield one
+        finally:
+            for task in (*waiting, *self._asked.values()):
+                task.cancel()
+
+    async def _survey_all(self, subjects: Sequence[_Subject], *, refresh: bool) -> AsyncGenerator[Surveyed]:
         last_jobs = await self._store.last_jobs([subject.url for subject in subjects])
-        self._with_jobs = set(last_jobs)
+        self._with_jobs |= set(last_jobs)
         kept = {} if refresh else await self._fresh(subjects, last_jobs)
         for subject in subjects:
             if subject.url in kept:
@@ -117,6 +144,32 @@ class Surveyor:
             for task in running:
                 task.cancel()
 
+    async def _made(self, entry: TargetEntry) -> _Subject:
+        directory = _directory_of(entry)
+        if directory is not None:
+            if directory not in self._asked:
+                self._asked[directory] = asyncio.create_task(self._answer(lambda: directory.exists()))
+            if await asyncio.shield(self._asked[directory]) is None:
+                return _silent_subject(entry)
+        subject = await self._answer(lambda: _subject(entry))
+        return _silent_subject(entry) if subject is None else subject
+
+    async def _answer(self, call: Callable[[], _T]) -> _T | None:
+        """What `call` gives, which reads the disk; None if that gives no answer."""
+        prompt = min(PROMPT, self._time_limit)
+        async with self._disks_at_once:
+            asking = asyncio.create_task(self._threads.run(call))
+            try:
+                await asyncio.wait({asking}, timeout=prompt)
+            except asyncio.CancelledError:
+                asking.cancel()
+                raise
+        try:
+            await asyncio.wait({asking}, timeout=self._time_limit - prompt)
+        finally:
+            asking.cancel()  # what hangs in a thread is not waited for
+        return asking.result() if asking.done() else None
+
     async def _fresh(
         self, subjects: Sequence[_Subject], last_jobs: Mapping[str, LastJob | None]
     ) -> Mapping[str, Survey]:
@@ -136,7 +189,7 @@ class Surveyor:
                 await self._store.save_surveys(surveys)
 
     async def _within_limit(self, subject: _Subject) -> Survey:
-        if subject.host in self._silent:
+        if subject.is_silent or subject.host in self._silent:
             return self._survey(subject, judge_silence(self._time_limit))
         answered = asyncio.Event()
         inspecting = asyncio.create_task(self._inspect(subject, answered.set))
@@ -253,6 +306,23 @@ class _Waiting:
 
     def release(self, subject: _Subject) -> None:
         self._running[subject.host] -= 1
+
+
+def _directory_of(entry: TargetEntry) -> Path | None:
+    """Of a file. Reads no disk."""
+    try:
+        path = file_named(entry.url)
+    except DbtendError:
+        return None
+    return Path(path).parent if path is not None else None
+
+
+def _silent_subject(entry: TargetEntry) -> _Subject:
+    """Reads no disk."""
+    url = entry.url
+    with suppress(DbtendError):
+        url = lexical_url(url)
+    return _Subject(entry, url, engine_named(entry.url), None, "", is_small=False, is_silent=True)
 
 
 def _subject(entry: TargetEntry) -> _Subject:

@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 from engine.domain.errors import NotAvailableError, UsageError
 from engine.domain.requests import EngineName
 from engine.targets.sqlite import SqliteTarget
+from engine.targets.sqlite.connection.names import target_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +59,12 @@ def file_named(text: str) -> str | None:
     """
     target = resolve(text)
     return target.given if isinstance(target, SqliteTarget) else None
+
+
+def lexical_url(text: str) -> str:
+    """The URL of what `text` names, with links not followed: no disk is read. Raises as `resolve` does."""
+    path = file_named(text)
+    return resolve(text).url if path is None else target_url(os.path.normpath(path))
 
 
 def database_named(text: str) -> str:

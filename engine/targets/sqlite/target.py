@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -44,12 +44,16 @@ class SqliteTarget:
     def __init__(self, path: str) -> None:
         """Touches no disk. Raises FileNotFoundError where the path is relative to a directory that is gone."""
         self.given: Final = path if path.startswith("/") else str(Path.cwd() / path)
+        self._path: str | None = None
 
-    @cached_property
+    @property
     def path(self) -> str:
         """Symbolic links are followed once, here."""
-        # POSIX lets two leading slashes mean something else; nothing we run on does.
-        return "/" + real_path(self.given).lstrip("/")
+        # No cached_property: in Python 3.11 all targets share its lock, and one disk that hangs would hold it.
+        if self._path is None:
+            # POSIX lets two leading slashes mean something else; nothing we run on does.
+            self._path = "/" + real_path(self.given).lstrip("/")
+        return self._path
 
     def __repr__(self) -> str:
         return f"SqliteTarget({self.path!r})"

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import sqlite3
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import closing
@@ -64,6 +65,11 @@ def many_files(directory: Path, number: int) -> list[Path]:
         db.executemany("INSERT INTO t (a) VALUES (?)", [(f"row {n}",) for n in range(100)])
         db.commit()
     return [first, *(Path(shutil.copy(first, directory / f"t{n}.db")) for n in range(2, number + 1))]
+
+
+def make_file(path: Path) -> Path:
+    path.write_bytes(b"")
+    return path
 
 
 def overwrite(path: Path, offset: int, content: bytes) -> None:
@@ -169,6 +175,51 @@ async def test_the_disk_of_a_link_is_that_of_the_file(engine: Engine, tmp_path: 
         disk = os.statvfs(there)
     facts = {reason.cause: reason.facts for reason in found.reasons}
     assert facts[SurveyCause.DISK_FULL]["size"] == disk.f_blocks * disk.f_frsize
+
+
+async def test_disks_that_hang_keep_no_other_file_waiting_and_no_process_alive(tmp_path: Path) -> None:
+    """More of them than there are threads for all other work, some behind links that lie among healthy files."""
+    healthy = many_files(tmp_path / "tenants", 20)
+    for n in range(30):
+        dead = tmp_path / f"dead{n % 3}"
+        dead.mkdir(exist_ok=True)
+        (tmp_path / "tenants" / f"link{n}.db").symlink_to(make_file(dead / f"d{n}.db"))
+    program = f"""if True:
+        import asyncio, os, sys, threading
+        from pathlib import Path
+        def hanging(real):
+            def call(path, *args, **how):
+                if isinstance(path, (str, Path)) and "/dead" in str(path):
+                    threading.Event().wait()
+                return real(path, *args, **how)
+            return call
+        os.stat, os.lstat = hanging(os.stat), hanging(os.lstat)
+        from engine.config.model import TargetEntry
+        from engine.fleet.surveyor import Surveyor
+        from engine.store.sqlite.store import SqliteStore
+        from engine.system.clock import now
+        async def main():
+            async with SqliteStore.open(Path({str(tmp_path / "jobs.db")!r})) as store:
+                entries = [TargetEntry(name=Path(p).stem, url=p) for p in sys.argv[1:]]
+                async for one in Surveyor(store, now, time_limit=3.0).survey(entries):
+                    print(one.entry.name, one.survey.level, one.survey.reason and one.survey.reason.cause, flush=True)
+        asyncio.run(main())
+    """
+    links = sorted((tmp_path / "tenants").glob("link*"))
+    behind = [tmp_path / f"dead{n % 3}" / f"d{n}.db" for n in range(30)]
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", program, *map(str, (*links, *behind, *healthy))],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    found = [line.split(" ", 1) for line in done.stdout.splitlines()]
+    assert [name for name, _ in found[:20] if not name.startswith("t")] == []
+    assert {said for name, said in found if name.startswith("t")} == {"ok never_checked"}
+    assert {said for name, said in found if not name.startswith("t")} == {"unreachable no_answer"}
+    assert len(found) == 80
 
 
 async def test_other_thresholds_make_another_survey(engine: Engine, tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""Threads for calls that a hanging disk may never let return: so many at most, and no exit waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+class DaemonThreads:
+    """Each call has a thread of its own; a call beyond the limit waits until another one returns."""
+
+    def __init__(self, limit: int) -> None:
+        self._room = asyncio.Semaphore(limit)
+
+    async def run(self, call: Callable[[], _T]) -> _T:
+        """Its result, or its exception. If this is cancelled, the call goes on, and what it gives is dropped."""
+        await self._room.acquire()
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[_T] = loop.create_future()
+
+        def deliver(finish: Callable[[], None]) -> None:
+            self._room.release()
+            if not result.done():
+                finish()
+
+        def work() -> None:
+            try:
+                value = call()
+            except BaseException as error:
+                finish = _raising(result, error)
+            else:
+                finish = _returning(result, value)
+            with suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
+                loop.call_soon_threadsafe(deliver, finish)
+
+        try:
+            threading.Thread(target=work, name="dbtend-disk", daemon=True).start()
+        except RuntimeError:  # the system has no thread left
+            self._room.release()
+            raise
+        return await result
+
+
+def _raising(result: asyncio.Future[_T], error: BaseException) -> Callable[[], None]:
+    return lambda: result.set_exception(error)
+
+
+def _returning(result: asyncio.Future[_T], value: _T) -> Callable[[], None]:
+    return lambda: result.set_result(value)
