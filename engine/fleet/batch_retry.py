@@ -29,4 +29,4 @@ def repeatable(
     patterns = [parent for parent in wanted if parent.is_pattern]
     if len(patterns) == len(wanted):
         raise UsageError(name, "nothing is left but patterns that could not be listed", "run them again")
-    return [parent for parent in wanted if parent not in patterns], patterns
+    return [parent for parent in wanted if not parent.is_pattern], patterns

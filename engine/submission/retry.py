@@ -15,10 +15,12 @@ def retry_request(parent: ParentJob, *, only_incomplete: bool = False, confirmed
 
     `confirmed`: whether the user confirms operations that need it; the confirmation of the first run does not count.
 
-    Raises UsageError: it is still open, or nothing is left to repeat.
+    Raises UsageError: it is still open, it stands for a pattern that could not be listed, or nothing is left to repeat.
     """
     if not parent.status.is_final:
         raise UsageError(f"job {parent.id}", f"is still {parent.status}", "wait for it, or cancel it first")
+    if parent.is_pattern:
+        raise UsageError(f"job {parent.id}", "its pattern could not be listed", "run the pattern again")
     request = _incomplete(parent) if only_incomplete else _fitting(parent)
     if request is None:
         raise UsageError(f"job {parent.id}", "every operation completed", "leave out --failed to run them all again")

@@ -80,6 +80,12 @@ async def test_where_all_of_it_completed_there_is_nothing_to_repeat(tmp_path: Pa
         assert [job.status for job in await engine.history()] == [Status.COMPLETED]
 
 
+def test_a_pattern_that_could_not_be_listed_is_run_again_and_not_repeated() -> None:
+    unlisted = replace(parent(child(status=Status.FAILED)), status=Status.FAILED, is_pattern=True)
+    with pytest.raises(UsageError, match="could not be listed"):
+        retry_request(unlisted)
+
+
 def test_a_yes_that_was_said_to_a_job_does_not_cover_its_repetition() -> None:
     url = "postgresql://127.0.0.1:1/none"
     asked = Request(target=url, operations=(Operation.VACUUM_FULL,), options=Options(confirmed=True))

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from textual.app import App
 
-from engine import Engine, JobOutcome, Operation, ParentJob, Request
+from engine import Engine, FailedRequest, JobOutcome, Operation, ParentJob, Request
 from engine.domain.batches import Batch, BatchOptions
+from engine.domain.errors import TargetUnavailableError
 from tests.tui.console.harness import Clock, entry, open_console
 from tui.console.views.batch_rows import batch_row
 from tui.console.views.rows import summary
@@ -127,6 +128,27 @@ async def test_a_retry_names_the_jobs_that_are_open_already(sales: Path, clock: 
         await console.press("t", "y")
         await console.until(lambda: f"#{there.id}" in console.message)
         assert (await console.engine.batch(2)).total == 4
+
+
+async def test_patterns_that_could_not_be_listed_are_not_counted_among_what_is_retried(
+    sales: Path, clock: Clock
+) -> None:
+    url = "postgresql://dba@127.0.0.1:1/*"
+    down = FailedRequest(
+        Request(target=url, operations=(Operation.ANALYZE,)), TargetUnavailableError(url, "is down"), is_pattern=True
+    )
+    async with Engine.open(STORE, clock=clock) as engine:
+        await engine.submit(tenants(4), failed=[down])
+        await engine.cancel_batch(1)
+        await engine.submit([], failed=[down])
+    async with open_console(STORE, entry(), clock=clock) as console:
+        await console.until(lambda: console.lines()[-1].startswith("► b1"))
+        await console.press("3", "g", "t")
+        assert "nothing is left but patterns" in console.message
+        await console.press("G", "t")
+        asked = " ".join(console.lines("#text"))
+        assert asked.startswith("Run 4 jobs of b1 that did not complete again?")
+        assert "Not 1 pattern that could not be listed." in asked
 
 
 async def test_other_jobs_stand_beside_batches_in_order(sales: Path, clock: Clock) -> None:

@@ -11,6 +11,7 @@ from engine.domain.batches import Batch, BatchId
 from engine.domain.errors import DbtendError
 from engine.domain.humanize import listed
 from engine.domain.jobs import is_cancelling
+from engine.fleet.batch_retry import repeatable
 from engine.inspection import inspector
 from engine.submission.retry import retry_request
 from tui.console.console_screen import ConsoleScreen
@@ -143,26 +144,27 @@ class JobActions:
             return
         try:
             jobs = await self._context.engine.batch_jobs(batch.id)
+            left = any(not child.is_complete for job in jobs for child in job.children)
+            again, patterns = repeatable(batch, jobs, only_incomplete=left)
         except DbtendError as error:
             self._screen.say_error(error)
             return
-        left = [job for job in jobs if not all(child.is_complete for child in job.children)]
-        again = left or jobs
         needed = list(dict.fromkeys(why for job in again for why in _confirmation_of(job)))
 
         async def retry() -> None:
             self._context.supervisor.check_worker_can_connect(job.target for job in again)
             asked_at = self._context.clock()
-            made = await self._context.engine.retry_batch(batch.id, only_incomplete=bool(left), confirmed=bool(needed))
+            made = await self._context.engine.retry_batch(batch.id, only_incomplete=left, confirmed=bool(needed))
             joined = [job for job in made if job.created_at < asked_at]
-            self._show(next((job for job in made if job not in joined), made[0]))
+            self._show(next((job for job in made if job.created_at >= asked_at), made[0]))
             self._context.supervisor.start_worker()
             if joined:
                 names = listed([f"#{job.id}" for job in joined])
                 self._context.tell(f"Joined, as they already do exactly this: {names}.", Role.WARNING)
 
-        what = f"{counted(len(left), 'job')} of {name} that did not complete" if left else f"all of {name}"
-        self._ask_about(f"Run {what} again?", "They become a new batch.", retry, again, needed)
+        what = f"{counted(len(again), 'job')} of {name} that did not complete" if left else f"all of {name}"
+        not_listed = f" Not {counted(len(patterns), 'pattern')} that could not be listed." if patterns else ""
+        self._ask_about(f"Run {what} again?", f"They become a new batch.{not_listed}", retry, again, needed)
 
     def _cancel_all(self, marked: Jobs) -> None:
         jobs = [(parent, job) for parent, job in marked if open_children(parent, job)]
