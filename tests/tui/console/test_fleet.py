@@ -110,6 +110,26 @@ async def test_what_is_kept_is_there_at_once_with_its_age(
         assert {local_time(one.surveyed_at)[5:16] for one in surveys if one is not None} == {at}
 
 
+async def test_what_an_error_of_the_store_left_out_is_surveyed_the_next_time(
+    fleet: list[TargetEntry], clock: Clock
+) -> None:
+    def rename(table: str, name: str) -> None:
+        with closing(sqlite3.connect(STORE, isolation_level=None)) as store:
+            store.execute(f"ALTER TABLE {table} RENAME TO {name}")
+
+    async with open_console(STORE, *fleet[:3], clock=clock) as console:
+        main = console.app.screen_stack[0]
+        assert isinstance(main, MainScreen)
+        states = main.model.states
+        rename("survey", "elsewhere")
+        await console.press("f")
+        assert "survey" in console.message or "store" in console.message
+        assert [state.survey for state in states.values()] == [None] * 3
+        rename("elsewhere", "survey")
+        main.surveys.survey([next(iter(states))])
+        await console.until(lambda: all(state.survey for state in states.values()))
+
+
 async def test_the_sort_goes_in_a_circle_and_names_are_in_natural_order(fleet: list[TargetEntry], clock: Clock) -> None:
     async with open_console(STORE, *fleet, clock=clock) as console:
         titles = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from time import monotonic
 from typing import Any, Final
 
@@ -57,14 +57,18 @@ class TargetSurveys:
             self._screen.run_worker(self._run(), group="surveys")
 
     async def _run(self) -> None:
+        begun: dict[int, bool] = {}
         try:
             while self._waiting:
-                waiting, self._waiting = self._waiting, {}
-                self._total, self._done = len(waiting), 0
-                await self._show_kept(waiting)
+                begun, self._waiting = self._waiting, {}
+                self._total, self._done = len(begun), 0
+                await self._show_kept(begun)
                 for refresh in (False, True):
-                    await self._survey([n for n, again in waiting.items() if again is refresh], refresh=refresh)
+                    async for number in self._survey([n for n, again in begun.items() if again is refresh], refresh):
+                        begun.pop(number, None)  # two entries may name one target
         except DbtendError as error:
+            for number, refresh in begun.items():  # those left are surveyed the next time
+                self._waiting[number] = refresh or self._waiting.get(number, False)
             self._screen.context.tell_error(error)
         finally:
             self._is_running = False
@@ -80,7 +84,8 @@ class TargetSurveys:
                 self._model.set_survey(number, surveys.get(url, state.survey), last_jobs.get(url))
         self._changed()
 
-    async def _survey(self, numbers: Collection[int], *, refresh: bool) -> None:
+    async def _survey(self, numbers: Collection[int], refresh: bool) -> AsyncIterator[int]:
+        """The numbers of those that have their survey."""
         states = self._model.states
         by_url: dict[str, list[int]] = {}
         entries: list[TargetEntry] = []
@@ -95,6 +100,7 @@ class TargetSurveys:
             self._done += 1
             for number in by_url[one.entry.url]:
                 self._put(number, one.survey)
+                yield number
             if monotonic() - shown_at >= SHOWN_EVERY:
                 shown_at = monotonic()
                 self._changed()
