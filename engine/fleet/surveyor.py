@@ -6,7 +6,7 @@ import asyncio
 import os
 import zlib
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -100,7 +100,7 @@ class Surveyor:
         self._with_jobs: set[str] = set()
         """The targets that ever had a job, by canonical URL: only of these there is a history."""
 
-    async def survey(self, entries: Sequence[TargetEntry], *, refresh: bool = False) -> AsyncIterator[Surveyed]:
+    async def survey(self, entries: Sequence[TargetEntry], *, refresh: bool = False) -> AsyncGenerator[Surveyed]:
         """The survey of each target, as it comes; one that cannot be inspected gets a survey that says why.
 
         `refresh`: survey all of them; otherwise only those without a fresh survey.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, closing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,7 @@ import pytest
 
 from engine import Engine, Operation, Request
 from engine.config.model import TargetEntry
+from engine.domain.requests import EngineName, OnDuplicate
 from engine.domain.statuses import Status
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason, counts
 from engine.domain.thresholds import DAY
@@ -27,8 +29,10 @@ from engine.fleet import surveyor
 from engine.fleet.expansion import expand
 from engine.fleet.surveyor import Surveyor
 from engine.inspection import inspector
+from engine.store.protocol import NewJob
 from engine.store.sqlite.store import SqliteStore
 from engine.system.clock import now
+from engine.targets import resolve
 from tests.black_hole import network_to
 from tests.building import StoppedClock
 from tests.postgres_databases import Database, new_database
@@ -165,6 +169,25 @@ async def test_a_damaged_job_keeps_no_other_target_from_its_survey(tmp_path: Pat
     }
 
 
+async def test_a_file_beside_a_stale_journal_is_not_opened(tmp_path: Path) -> None:
+    """SQLite would apply the journal of the file that was overwritten to the new one."""
+    path = make_database(tmp_path / "sales.db")
+    journal = path.with_name("sales.db-journal")
+    journal.write_bytes(b"x" * 512)
+    os.utime(journal, ns=(1_000, 1_000))
+    target = resolve(str(path))
+    request = Request(target=target.url, operations=(Operation.REINDEX,))
+    async with SqliteStore.open(tmp_path / "jobs.db") as store:
+        await store.submit(
+            [NewJob(request=request, engine=EngineName.SQLITE, target_key=target.key)], OnDuplicate.REFUSE
+        )
+        await store.claim("dead")
+        await store._rescue_from("dead", signal.SIGBUS)
+        (found,) = [one.survey async for one in Surveyor(store, now).survey(entries(path))]
+    assert (found.level, cause(found)) == (FleetLevel.UNKNOWN, SurveyCause.REFUSED)
+    assert journal.read_bytes() == b"x" * 512
+
+
 async def test_the_disk_of_a_link_is_that_of_the_file(engine: Engine, tmp_path: Path) -> None:
     memory = Path("/dev/shm")  # noqa: S108 - a file system of its own
     if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
@@ -257,30 +280,53 @@ async def test_what_cannot_be_surveyed_is_asked_again(engine: Engine, tmp_path: 
     assert (await surveys(engine, entries(path)))["sales"].level is FleetLevel.OK
 
 
-async def test_no_more_than_a_few_are_surveyed_at_once(
-    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    running, most = 0, 0
-    real = inspector.inspect_and_advise
-
-    async def counted(*args: object, **how: object) -> object:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        try:
-            return await real(*args, **how)  # type: ignore[arg-type]
-        finally:
-            running -= 1
-
+@pytest.fixture
+def inspected(monkeypatch: pytest.MonkeyPatch) -> Inspected:
+    """Counts the inspections of a test."""
+    counted = Inspected(inspector.inspect_and_advise)
     monkeypatch.setattr(inspector, "inspect_and_advise", counted)
+    return counted
+
+
+class Inspected:
+    def __init__(self, real: Callable[..., Awaitable[object]]) -> None:
+        self._real = real
+        self.running = self.most = 0
+        self.all_ended = asyncio.Event()
+        self.hangs_after: int | None = None
+        """How many inspections end; those after them never do."""
+
+    async def __call__(self, *args: object, **how: object) -> object:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        self.all_ended.clear()
+        try:
+            if self.hangs_after is not None:
+                self.hangs_after -= 1
+                if self.hangs_after < 0:
+                    await asyncio.Event().wait()
+            return await self._real(*args, **how)
+        finally:
+            self.running -= 1
+            if not self.running:
+                self.all_ended.set()
+
+
+async def test_no_more_than_a_few_are_surveyed_at_once(engine: Engine, tmp_path: Path, inspected: Inspected) -> None:
     await surveys(engine, entries(*many_files(tmp_path / "tenants", 20)))
-    assert most == surveyor.AT_ONCE
+    assert inspected.most == surveyor.AT_ONCE
 
 
-async def test_who_stops_listening_leaves_nothing_behind(engine: Engine, tmp_path: Path) -> None:
+async def test_who_stops_listening_leaves_nothing_behind(engine: Engine, tmp_path: Path, inspected: Inspected) -> None:
     files = many_files(tmp_path / "tenants", 20)
-    async for _ in engine.survey(entries(*files)):
-        break
+    inspected.hangs_after = 1
+    async with SqliteStore.open(tmp_path / "jobs.db") as store:
+        async with aclosing(Surveyor(store, now, time_limit=600.0).survey(entries(*files))) as found:
+            async for _ in found:
+                break
+        async with asyncio.timeout(60):
+            await inspected.all_ended.wait()
+    inspected.hangs_after = None
     assert len(await surveys(engine, entries(*files))) == 20
 
 
@@ -317,24 +363,15 @@ def databases(postgres: PostgresServer) -> Iterator[list[Database]]:
 
 
 async def test_30_databases_of_a_server_are_surveyed_two_at_a_time(
-    engine: Engine, databases: list[Database], monkeypatch: pytest.MonkeyPatch
+    engine: Engine, databases: list[Database], inspected: Inspected
 ) -> None:
-    hosts: list[int] = []
-    real = surveyor._Waiting.take
-
-    def noted(self: surveyor._Waiting) -> object:
-        taken = real(self)
-        hosts.append(max(self._running.values(), default=0))
-        return taken
-
-    monkeypatch.setattr(surveyor._Waiting, "take", noted)
     url = databases[0].server.url("*")
     targets = (await expand([TargetEntry(name="db1", url=url)], exclude=["postgres", "dbtend_*", "template*"])).targets
     wanted = [target for target in targets if target.name.startswith("fleet_")]
     assert len(wanted) == 30
     found = await surveys(engine, wanted)
     assert {one.level for one in found.values()} == {FleetLevel.OK}
-    assert max(hosts) == surveyor.PER_HOST
+    assert inspected.most == surveyor.PER_HOST
     one = found["fleet_7"]
     assert one.size is not None
     assert one.size > 1_000_000
