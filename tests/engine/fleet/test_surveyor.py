@@ -178,9 +178,7 @@ async def test_a_file_beside_a_stale_journal_is_not_opened(tmp_path: Path) -> No
     target = resolve(str(path))
     request = Request(target=target.url, operations=(Operation.REINDEX,))
     async with SqliteStore.open(tmp_path / "jobs.db") as store:
-        await store.submit(
-            [NewJob(request=request, engine=EngineName.SQLITE, target_key=target.key)], OnDuplicate.REFUSE
-        )
+        await store.submit([NewJob(request=request, engine=EngineName.SQLITE, target_key="it")], OnDuplicate.REFUSE)
         await store.claim("dead")
         await store._rescue_from("dead", signal.SIGBUS)
         (found,) = [one.survey async for one in Surveyor(store, now).survey(entries(path))]
