@@ -39,6 +39,7 @@ DAY = 86_400_000_000
         ("broken_rule", {"orphans": 0, "findings": 1}, "1 broken rule"),
         ("check_overdue", {}, "check overdue"),
         ("never_checked", {}, "never checked"),
+        ("not_measured", {"operations": ["vacuum", "analyze\x1b[31m"]}, "not measured: vacuum, analyze\\x1b[31m"),
         ("no_answer", {"seconds": 5.0}, "no answer in 5 s"),
         ("locked", {"error": "no lock within 1 s: \x1b[2J"}, "no lock within 1 s: \\x1b[2J"),
         ("unavailable", {"error": "there is no such file"}, "there is no such file"),
