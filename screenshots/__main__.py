@@ -152,6 +152,7 @@ async def tell_the_story(
     engine: Engine, targets: Sequence[TargetEntry], camera: Camera, ensure_worker: Callable[[], None]
 ) -> None:
     async with console(engine, targets, LARGE, ensure_worker) as pilot:
+        await press(pilot, "colon", *"sales", "enter")
         await camera.take(pilot, "advice")
         await press(pilot, "down", "down", "space")  # reindex, besides what is needed
         await press(pilot, "r")
@@ -180,7 +181,7 @@ async def tell_the_story(
         await press(pilot, "escape", "question_mark")
         await camera.take(pilot, "help")
     async with console(engine, targets, SMALL, ensure_worker) as pilot:
-        await press(pilot, "3", "l", "down")
+        await press(pilot, "colon", *"sales", "enter", "3", "l", "down")
         await camera.take(pilot, "main-80x24")
 
 
