@@ -154,7 +154,7 @@ async def tell_the_story(
     async with console(engine, targets, LARGE, ensure_worker) as pilot:
         await press(pilot, "colon", *"sales", "enter")
         await camera.take(pilot, "advice")
-        await press(pilot, "down", "down", "space")  # reindex, besides what is needed
+        await press(pilot, "2", "home", "down", "down", "space")  # reindex, besides what is needed
         await press(pilot, "r")
         await camera.take(pilot, "plan")
         await pilot.press("enter")
