@@ -26,14 +26,15 @@ class FleetLevel(StrEnum):
     UNREACHABLE = "unreachable"
 
 
-_URGENCY: Final = (
+_BY_URGENCY: Final = (
     FleetLevel.CRITICAL,
     FleetLevel.NOW,
-    FleetLevel.UNREACHABLE,
     FleetLevel.SOON,
+    FleetLevel.UNREACHABLE,
     FleetLevel.UNKNOWN,
     FleetLevel.OK,
 )
+URGENCY: Final[Mapping[FleetLevel, int]] = {level: place for place, level in enumerate(_BY_URGENCY)}
 """In which order targets are listed: what cannot be opened is not lost behind hundreds that need nothing."""
 
 
@@ -110,7 +111,7 @@ class Survey:
     @property
     def urgency(self) -> tuple[int, int]:
         """A sort key: the most urgent first, and in a level where most is to be gained."""
-        return _URGENCY.index(self.level), -self.reclaimable
+        return URGENCY[self.level], -self.reclaimable
 
 
 @frozen

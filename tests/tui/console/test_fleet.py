@@ -74,7 +74,7 @@ async def test_it_opens_first_where_there_are_many(fleet: list[TargetEntry], clo
         assert console.text("#header").startswith("Fleet  12 targets: 1 critical, 2 soon, 8 ok, 1 unreachable")
         assert names(console)[:3] == ["t12", "t2", "t3"]
         assert "48.9 MB in free pages" in rows(console)[1]
-        assert "no such file" in rows(console)[-1]
+        assert "no such file" in rows(console)[3]
 
 
 async def test_it_is_opened_by_its_key_where_there_are_few(sales: Path, clock: Clock) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.domain.surveys import FleetLevel
+from engine.domain.surveys import URGENCY
 from tui.console.views.lists import TargetState, level_of
 
 if TYPE_CHECKING:
@@ -49,14 +49,13 @@ def shown_targets(
     return sorted(found, key=lambda number: key(states[number]))
 
 
-_URGENCY: Final = {level: at for at, level in enumerate(FleetLevel)}
-_LAST: Final = len(_URGENCY)
+_LAST: Final = len(URGENCY)
 
 
 def _by_level(state: TargetState) -> tuple[int, int]:
     level = level_of(state)
     gain = state.survey.reclaimable if state.survey is not None else 0
-    return (_LAST if level is None else _URGENCY[level]), -gain
+    return (_LAST if level is None else URGENCY[level]), -gain
 
 
 def _by_check(state: TargetState) -> tuple[bool, int]:
