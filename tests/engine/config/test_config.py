@@ -263,7 +263,7 @@ def test_a_console_may_be_read_only() -> None:
 
 def test_every_key_is_a_field_and_every_field_is_a_key() -> None:
     for keys, model, others in (
-        (TARGET_KEYS, TargetEntry, {"name", "settings", "advice"}),
+        (TARGET_KEYS, TargetEntry, {"name", "pattern", "settings", "advice"}),
         (DEFAULTS_KEYS, Defaults, {"settings", "advice"}),
         (ADVICE_KEYS, Thresholds, set()),
         (CONSOLE_KEYS, ConsoleConfig, {"keys"}),

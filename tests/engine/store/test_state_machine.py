@@ -201,7 +201,12 @@ class StoreMachine(RuleBasedStateMachine):
         return {JobId(parent_id, ordinal) for parent_id, ordinal in rows}
 
     def _running_on_host(self) -> int:
-        rows = self.file.execute("SELECT 1 FROM child_job WHERE status = 'running' AND host_key IS NOT NULL")
+        """Of batches with a limit: only these count."""
+        rows = self.file.execute(
+            """SELECT 1 FROM child_job AS c
+            JOIN parent_job AS p ON p.id = c.parent_id JOIN batch AS b ON b.id = p.batch_id
+            WHERE c.status = 'running' AND c.host_key IS NOT NULL AND b.max_per_host IS NOT NULL"""
+        )
         return len(rows.fetchall())
 
     def _batches(self) -> list[Batch]:

@@ -449,7 +449,7 @@ def test_colour_only_without_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_redrawing_writes_over_what_was_there() -> None:
     assert live_lines.redraw(0, ["a"]) == "\ra\x1b[K\n"
-    assert live_lines.redraw(2, ["a", "b"]) == "\x1b[2A\ra\x1b[K\n\rb\x1b[K\n"
+    assert live_lines.redraw(2, ["a", "b"]) == "\r\x1b[2A\ra\x1b[K\n\rb\x1b[K\n"
     assert live_lines.redraw(2, ["a"]).endswith("\x1b[J")
 
 
