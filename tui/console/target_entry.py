@@ -11,6 +11,8 @@ from engine import EngineName, Operation
 from engine.config.model import TargetEntry, expand_home
 from engine.domain.errors import DbtendError, TargetError
 from engine.domain.frozen import frozen
+from engine.fleet.expansion import stands_for_many
+from engine.fleet.patterns import is_wild
 from engine.inspection import inspector
 from tui.presentation.canonical_urls import CanonicalUrls
 from tui.presentation.target_names import LABEL_WIDTH
@@ -99,7 +101,8 @@ def place_of(url: str, others: Collection[TargetEntry], urls: CanonicalUrls) -> 
     try:
         meant = inspector.canonical_url(expand_home(url))
         same_as = next((other.name for other in others if urls.of(other.url) == meant), "")
-        inspector.fingerprint(meant)
+        if _names_a_server(url) or not stands_for_many(TargetEntry(name="", url=expand_home(url))):
+            inspector.fingerprint(meant)
     except TargetError as error:
         return Place(url, same_as, error.why)
     except (DbtendError, RuntimeError):
@@ -122,7 +125,9 @@ def about_place(message: FieldMessage, place: Place, *, is_typed: bool) -> Field
 
 
 def proposed_name(url: str) -> str:
-    """The name of the file without its extension."""
+    """The name of the file without its extension; for a pattern that of its directory."""
+    if is_wild(url):
+        url = url[: min(url.find(char) for char in "*?[" if char in url)].rpartition("/")[0]
     name = plain(unquote(url.strip().rstrip("/").rpartition("/")[2]).removeprefix("sqlite:"))
     return name.removesuffix(".db").removesuffix(".sqlite").removesuffix(".sqlite3") or name
 

@@ -159,3 +159,11 @@ def test_a_file_whose_name_is_no_text_is_saved_as_a_url() -> None:
 def test_operations_are_offered_before_it_is_known_of_what() -> None:
     assert offered("~nobody/x") == offered("oracle://db1") == offered("a.db")
     assert Operation.VACUUM in offered("")
+
+
+def test_a_pattern_and_a_directory_are_places_of_many_files(tmp_path: Path) -> None:
+    (tmp_path / "t1.db").write_bytes(b"SQLite format 3\0")
+    for url in (f"{tmp_path}/*.db", str(tmp_path)):
+        assert place_of(url, [], CanonicalUrls()).trouble == ""
+    assert place_of(f"{tmp_path}/t2.db", [], CanonicalUrls()).trouble
+    assert proposed_name("/srv/tenants/*.db") == proposed_name("/srv/tenants/**/*.db") == "tenants"

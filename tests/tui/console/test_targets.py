@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -733,3 +734,15 @@ async def test_the_lists_at_the_left_have_a_share_of_the_width(
 ) -> None:
     async with open_console(STORE, entry(), clock=clock, size=(width, 30)) as console:
         assert console.app.screen.query_one("#left").size.width == columns
+
+
+async def test_a_pattern_of_files_that_is_added_is_expanded_at_once(sales: Path, clock: Clock) -> None:
+    directory = sales.parent / "tenants"
+    directory.mkdir()
+    for n in (1, 2):
+        shutil.copy(sales, directory / f"t{n}.db")
+    async with open_console(STORE, clock=clock, saved=saved()) as console:
+        await console.press("A", *f"{directory}/*.db", "enter")
+        assert console.screen_name == "MainScreen"
+        assert in_config()["tenants"].url == f"{directory}/*.db"
+        await console.until(lambda: [line.split()[-2] for line in console.lines("#targets")] == ["t1", "t2"])

@@ -10,6 +10,7 @@ from typing import Any, Final
 from textual.timer import Timer
 from textual.worker import Worker
 
+from engine.config.model import TargetEntry
 from engine.domain.errors import DbtendError, ServerUnavailableError, TargetBusyError
 from engine.fleet import expansion
 from engine.inspection import inspector
@@ -108,7 +109,7 @@ class TargetInspector:
             state = self._model.states.get(number)
             if state is None:
                 return
-            if state.is_pattern:
+            if state.is_pattern or await asyncio.to_thread(_is_many, state.entry):
                 await self._list(number)
                 return
             try:
@@ -123,7 +124,7 @@ class TargetInspector:
             self._screen.run_worker(self._advise_in_slot(number), group="advice")
 
     async def _list(self, number: int) -> None:
-        """Replace a pattern of databases of a server by these databases, or show why they cannot be listed."""
+        """Replace a pattern or a directory by the targets that it stands for, or show why they cannot be listed."""
         entry, names = self._model.states[number].entry, self._screen.context.names
         try:
             async with asyncio.timeout(LIST_WITHIN):
@@ -245,3 +246,11 @@ class TargetInspector:
             return await self._engine.fingerprint(state.entry.url) if state is not None else None
         except DbtendError:
             return None
+
+
+def _is_many(entry: TargetEntry) -> bool:
+    """Whether an entry that was added in this session is a pattern of files or a directory."""
+    try:
+        return not inspector.is_on_server(entry.url) and expansion.stands_for_many(entry)
+    except DbtendError:  # to inspect it says why
+        return False
