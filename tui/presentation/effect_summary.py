@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Final
 
 from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Status, Step
+from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.steps import MAX_FINDINGS, LogLevel, format_findings
 from tui.presentation.fact_format import number, stated, text, waited
 from tui.presentation.server_effects import is_of_a_server, phrases, step_phrase
@@ -27,7 +28,9 @@ def effect(child: ChildJob, width: int | None = None) -> str:
 
 
 def status_shown(job: ChildJob | ParentJob) -> Status:
-    """The status whose glyph and colour a job gets: partly completed looks like skipped."""
+    """The status whose glyph and colour a job gets: partly completed, and begun with nothing, look like skipped."""
+    if isinstance(job, ParentJob) and outcome_of(job) is JobOutcome.SKIPPED:
+        return Status.SKIPPED
     children = (job,) if isinstance(job, ChildJob) else job.children
     is_partly_completed = job.status is Status.COMPLETED and any(child.is_partly_completed for child in children)
     return Status.SKIPPED if is_partly_completed else job.status

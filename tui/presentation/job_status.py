@@ -6,6 +6,7 @@ from typing import Final
 
 from engine import ChildJob, ParentJob, Reason, Status, run_duration
 from engine.domain.humanize import NOT_BEGUN
+from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.jobs import format_child_reason, is_cancelling, is_overwritten, never_began
 from engine.domain.statuses import PARTIAL, format_ending, format_reason
 from tui.presentation.effect_summary import effect, error_of, found_damage, status_shown, steps_taken
@@ -15,6 +16,8 @@ PROCESS_KILLED: Final = "process killed"
 WORKER_DIED: Final = format_reason(Reason.OWNER_LOST)
 _REASON_OVER_ERROR: Final = {Reason.TARGET_BUSY, Reason.OWNER_LOST, Reason.TIME_LIMIT, Reason.SHUTDOWN}
 """Reasons that say more than the beginning of an error."""
+_SAID_OF_A_PARENT: Final = {JobOutcome.SKIPPED, JobOutcome.UNREACHABLE}
+"""Outcomes that its status does not say: nothing of it ran."""
 _ERROR_LEAST: Final = 16
 """Cells below which the beginning of an error says less than any reason."""
 
@@ -40,6 +43,8 @@ def status_text(job: ChildJob | ParentJob) -> str:
     if isinstance(job, ParentJob):
         if is_cancelling(job):
             return "cancelling"
+        if (outcome := outcome_of(job)) in _SAID_OF_A_PARENT:
+            return outcome.value
         return job.status.value if status_shown(job) is job.status else PARTIAL
     if job.recovering and not job.status.is_final:
         doing = "recovering" if job.cancel_requested_at is None else "cancelling"
