@@ -109,7 +109,7 @@ class TargetInspector:
             state = self._model.states.get(number)
             if state is None:
                 return
-            if state.is_pattern or await asyncio.to_thread(_is_many, state.entry):
+            if state.is_pattern or (state.info is None and await asyncio.to_thread(_is_many, state.entry)):
                 await self._list(number)
                 return
             try:
