@@ -104,12 +104,13 @@ class TargetInspector:
             await self._advise_in_slot(number)
 
     async def _inspect_one(self, number: int, *, advise: bool = True) -> None:
+        is_new = number not in self._begun  # what was a file once is no directory of files
         self._begun.add(number)
         async with self._slot(number, self._file_inspections):
             state = self._model.states.get(number)
             if state is None:
                 return
-            if state.is_pattern or (state.info is None and await asyncio.to_thread(_is_many, state.entry)):
+            if state.is_pattern or (is_new and await asyncio.to_thread(_is_many, state.entry)):
                 await self._list(number)
                 return
             try:
