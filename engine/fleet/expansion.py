@@ -27,12 +27,12 @@ from engine.fleet.file_search import Search, find_files
 from engine.fleet.membership import short_name
 from engine.fleet.patterns import DATABASE_SUFFIXES, is_backup_name, is_wild, matches_any, natural_order
 from engine.targets import database_named, databases_of, file_named, names_server, url_of_all_databases
+from engine.targets.sqlite.system.files import BESIDE
 
 MANY: Final = 10_000
 """More targets than this need a confirmation."""
 LIST_WITHIN: Final = 5.0
 """Seconds within which a server must list its databases: others wait for it."""
-_BESIDE: Final = ("-journal", "-wal", "-shm")
 
 
 class LeftOut(StrEnum):
@@ -51,13 +51,12 @@ class LeftOut(StrEnum):
 
 @frozen
 class Unlisted:
-    """A pattern, or a directory below it, whose targets cannot be listed."""
+    """An entry of which it is unknown which targets it stands for, or whether it is meant."""
 
     entry: TargetEntry
-    """Its URL is the pattern or the directory."""
     error: DbtendError
     is_pattern: bool = True
-    """False: a single target of which it is not known whether it is meant."""
+    """Whether it is a pattern, or a directory below one; else a single target."""
 
 
 @frozen(kw_only=True)
@@ -297,7 +296,7 @@ def _obvious_reason(one: _Candidate, exclude: Collection[str], *, alone: bool) -
         return LeftOut.NO_RIGHT
     if one.path is None or alone:
         return None
-    if one.path.endswith(_BESIDE):
+    if one.path.endswith(BESIDE):
         return LeftOut.JOURNAL
     if is_backup_name(Path(one.path).name):
         return LeftOut.BACKUP

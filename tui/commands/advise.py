@@ -22,7 +22,7 @@ from tui.commands.advising import adviser
 from tui.commands.naming import labelled
 from tui.commands.passwords import ask_for_missing
 from tui.commands.settings import Settings
-from tui.commands.targets import named_targets
+from tui.commands.targets import entries_of, named_targets
 from tui.presentation import json_format
 from tui.presentation.canonical_urls import canonical
 from tui.presentation.exit_codes import FAILED, OK
@@ -35,7 +35,7 @@ NOT_ALL: Final = "unknown: not everything was looked at; dbtend advise --thoroug
 
 
 def advise(args: argparse.Namespace, settings: Settings) -> int:
-    found = named_targets(args, settings)
+    found = named_targets(entries_of(args, settings.config()), args, settings)
     targets = found.targets
     ask_for_missing([entry.url for entry in targets])
     advice, errors = asyncio.run(_advice(targets, settings, None if args.thorough else inspector.BUDGET))

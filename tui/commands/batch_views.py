@@ -20,19 +20,6 @@ from tui.presentation.job_progress import progress_parts
 from tui.presentation.text import GLYPH, percent, plain, size, time_left
 
 
-class QuietView:
-    """Nothing until all is over."""
-
-    interval: float | None = None
-    prints_errors = False
-
-    def show(self, jobs: Sequence[ParentJob]) -> None:
-        pass
-
-    def announce(self, text: str) -> None:
-        output.notice(text)
-
-
 class LineView:
     """One line for each target that is done."""
 

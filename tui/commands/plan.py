@@ -15,14 +15,14 @@ from tui.commands import output, plan_report
 from tui.commands.advising import adviser, to_run
 from tui.commands.passwords import ask_for_missing
 from tui.commands.settings import Settings, requests
-from tui.commands.targets import named_targets
+from tui.commands.targets import entries_of, named_targets
 from tui.presentation import json_format
 from tui.presentation.exit_codes import FAILED, OK, REFUSED, weightiest
 from tui.presentation.job_times import limit_text
 
 
 def plan(args: argparse.Namespace, settings: Settings) -> int:
-    expansion = named_targets(args, settings)
+    expansion = named_targets(entries_of(args, settings.config()), args, settings)
     wanted = requests(args, expansion.targets)
     ask_for_missing([request.target for request in wanted])
     chosen = to_run(wanted, expansion.targets, args, settings)

@@ -22,7 +22,7 @@ from engine.submission.retry import retry_request
 from engine.system.clock import now
 from tui.commands import job_report, output, report
 from tui.commands.advising import not_begun, to_run
-from tui.commands.batch_views import QuietView, trouble_lines, view_of_many
+from tui.commands.batch_views import trouble_lines, view_of_many
 from tui.commands.confirmation import confirmed
 from tui.commands.foreground import Foreground, Submit, carry_out
 from tui.commands.lookup import existing_store
@@ -50,8 +50,9 @@ class Printing:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    wait_for_servers(requests(args, entries_of(args, settings.config())))  # before their databases are listed
-    expansion = named_targets(args, settings)
+    entries = entries_of(args, settings.config())
+    wait_for_servers(requests(args, entries))  # before their databases are listed
+    expansion = named_targets(entries, args, settings)
     if args.strict and expansion.unlisted:
         raise expansion.unlisted[0].error
     wanted = requests(args, expansion.targets)
@@ -203,7 +204,7 @@ def _carried_out(
 def _printing(*, as_json: bool, quiet: bool = False, many: bool = False) -> Printing:
     if as_json:
         return Printing(SilentView(), partial(_print_json, since=now()))
-    view: View = QuietView() if quiet else view_of_many() if many else view_for_stdout()
+    view: View = SilentView() if quiet else view_of_many() if many else view_for_stdout()
     return Printing(view, _print_batch if many else partial(_print_each, short=view.prints_errors))
 
 

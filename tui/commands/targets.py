@@ -17,6 +17,7 @@ from engine.domain.humanize import counted, listed
 from engine.domain.surveys import FleetLevel
 from engine.fleet.expansion import Expansion, LeftOut, Unlisted, expand, member_called
 from engine.fleet.filters import FleetFilter, fleet_filter, is_filter_word
+from engine.fleet.patterns import GROUP
 from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output, passwords
@@ -24,8 +25,6 @@ from tui.commands.settings import Settings
 from tui.presentation.survey_format import why
 from tui.presentation.text import plain, target_name
 
-GROUP: Final = "@"
-"""What a word begins with that names a group."""
 _NOUNS: Final[Mapping[LeftOut, tuple[str, str]]] = {
     LeftOut.BACKUP: ("backup", "backups"),
     LeftOut.JOURNAL: ("journal", "journals"),
@@ -95,13 +94,13 @@ def entries_of(args: argparse.Namespace, config: Config) -> list[TargetEntry]:
     return target_entries(words or [entry.name for entry in config.targets], config)
 
 
-def named_targets(args: argparse.Namespace, settings: Settings) -> Expansion:
-    """The single targets that the words of a command stand for; see `expanded`.
+def named_targets(entries: Sequence[TargetEntry], args: argparse.Namespace, settings: Settings) -> Expansion:
+    """The single targets that the entries of a command stand for; see `expanded`.
 
     Words such as `level:now` restrict them by their survey, which is made where it is missing. Targets that cannot be
     judged by it are among the unlisted ones.
     """
-    found = expanded(entries_of(args, settings.config()), args)
+    found = expanded(entries, args)
     meant = fleet_filter(filter(is_filter_word, args.words))
     if meant == FleetFilter():
         return found
@@ -175,7 +174,8 @@ def _with_passwords(entries: Sequence[TargetEntry], args: argparse.Namespace) ->
             if not passwords.ask(problem):
                 raise
         else:
-            if not sum(map(passwords.ask, missing)):
+            answered = [passwords.ask(problem) for problem in missing]
+            if not any(answered):
                 return found
 
 

@@ -35,7 +35,7 @@ class View(Protocol):
 
 
 class SilentView:
-    """For `--json`: the result is all there is."""
+    """For `--json` and `--quiet`: nothing until all is over."""
 
     interval: float | None = None
     prints_errors = False

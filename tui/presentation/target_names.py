@@ -46,7 +46,7 @@ class TargetNames:
         self._urls = urls
         self._names: dict[str, TargetName] = {}
         self._patterns: dict[str, TargetEntry] = {}
-        """By canonical URL: entries that may stand for many targets."""
+        """By canonical URL: entries with a label, which holds for all targets that they stand for."""
         self._members: dict[str, TargetName | None] = {}
         """What was found for targets that patterns may stand for."""
         for entries in sources:
@@ -58,7 +58,9 @@ class TargetNames:
         """Set its name and label."""
         url = self._urls.of(entry.url)
         self._names[url] = self._names[entry.url] = TargetName.of(entry)
-        self._patterns[url] = entry
+        self._patterns.pop(url, None)
+        if entry.label:
+            self._patterns[url] = entry
         self._members.clear()
 
     def forget(self, entry: TargetEntry) -> None:
@@ -85,7 +87,7 @@ class TargetNames:
 
     def _as_member(self, url: str) -> TargetName | None:
         for pattern, entry in self._patterns.items():
-            if entry.label and (name := member_name(pattern, url, entry.exclude)):
+            if name := member_name(pattern, url, entry.exclude):
                 return TargetName(plain(name), entry.label)
         return None
 
