@@ -1,6 +1,6 @@
 """The fleet screen with very many targets, in a terminal of 80x24: python -m benchmarks.fleet_screen [--targets N]
 
-The surveys are in the store already, as they are on the second day. Beside it the console with one target.
+The store already has the surveys, as after a first day. Beside it: the console with 11 targets.
 """
 
 from __future__ import annotations

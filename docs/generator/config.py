@@ -66,7 +66,7 @@ def _rows(keys: Mapping[str, Key], usual: object) -> Iterator[list[str]]:
 
 
 def _shown(type: ValueType, value: Any) -> str:  # noqa: A002
-    """A default as it is written in the file."""
+    """A default, written as in the file."""
     if value is None:
         return "-"
     if isinstance(value, bool):
