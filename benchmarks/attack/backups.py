@@ -88,7 +88,7 @@ def _made(base: Path) -> tuple[Path, Path]:
 
 
 def _backup(path: Path, recorded: list[RecordedBackup]) -> list[str]:
-    """Back up, and remove the backups before that one as far as they are `recorded`, which this one then is."""
+    """Back up, and remove the earlier backups that are `recorded`. The new one is added to them."""
     context = StepContext(store_results=_stored, maintained_files=_no_targets)
 
     async def backup() -> None:

@@ -1,6 +1,6 @@
-"""Batches with missing databases, canaries and a limit of failures, of which one process is killed.
+"""Batches with missing databases, canaries and a limit of failures, while one of their processes is killed.
 
-Each job ends as the rules of its batch say, whoever is killed.
+Each job ends as the rules of its batch say, whichever process is killed.
 """
 
 from __future__ import annotations
