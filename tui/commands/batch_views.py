@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 from collections.abc import Iterator, Sequence
 
 from engine import ParentJob, Status
 from engine.domain.job_outcomes import outcome_of
-from engine.system.clock import now
 from tui.commands import job_report, output, report
-from tui.commands.live_lines import Line, fitted, redraw
+from tui.commands.live_lines import Line
 from tui.commands.naming import named
-from tui.commands.views import View
+from tui.commands.views import LiveView, View, stdout_is_terminal
 from tui.presentation.batch_summary import TROUBLE, counts_text, fraction_done, given_back, time_to_go
 from tui.presentation.effect_summary import error_of
 from tui.presentation.job_progress import progress_parts
@@ -39,31 +35,13 @@ class LineView:
         output.notice(text)
 
 
-class BlockView:
-    """A block of lines redrawn in place, at most four times a second; it goes when all is over."""
-
-    interval: float | None = 0.25
-    prints_errors = False
-
-    def __init__(self) -> None:
-        self._drawn: list[str] = []
-
-    def show(self, jobs: Sequence[ParentJob]) -> None:
-        width, height = shutil.get_terminal_size()
-        is_over = all(job.status.is_final for job in jobs)
-        lines = [] if is_over else fitted(block(jobs, now()), width, height)
-        if lines != self._drawn:
-            output.write(redraw(len(self._drawn), lines))
-            self._drawn = lines
-
-    def announce(self, text: str) -> None:
-        output.write(redraw(len(self._drawn), []))
-        self._drawn = []
-        output.notice(text)
-
-
 def view_of_many() -> View:
-    return BlockView() if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" else LineView()
+    return LiveView(_block_until_over) if stdout_is_terminal() else LineView()
+
+
+def _block_until_over(jobs: Sequence[ParentJob], at: int, _width: int) -> Sequence[Line]:
+    """The summary takes its place when all is over."""
+    return [] if all(job.status.is_final for job in jobs) else block(jobs, at)
 
 
 def ended_line(job: ParentJob) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from engine import ChildJob, JobId, ParentJob, Status
 from engine.domain.steps import WaitsFor
 from engine.system.clock import now
 from tui.commands import output, report
-from tui.commands.live_lines import fitted, frame, redraw
+from tui.commands.live_lines import Line, fitted, frame, redraw
 from tui.presentation.job_status import is_waiting
 
 _A_SECOND: Final = 1_000_000
@@ -114,12 +114,14 @@ class LiveView:
     interval: float | None = 0.25
     prints_errors = False
 
-    def __init__(self) -> None:
+    def __init__(self, lines: Callable[[Sequence[ParentJob], int, int], Sequence[Line]] = frame) -> None:
+        """`lines`: the block for these jobs, at this time, in so many cells."""
+        self._lines = lines
         self._drawn: list[str] = []
 
     def show(self, jobs: Sequence[ParentJob]) -> None:
         width, height = shutil.get_terminal_size()
-        lines = fitted(frame(jobs, now(), width - 1), width, height)
+        lines = fitted(self._lines(jobs, now(), width - 1), width, height)
         if lines != self._drawn:
             output.write(redraw(len(self._drawn), lines))
             self._drawn = lines
@@ -131,5 +133,10 @@ class LiveView:
         output.notice(text)
 
 
+def stdout_is_terminal() -> bool:
+    """Whether stdout is a terminal that can redraw lines."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def view_for_stdout() -> View:
-    return LiveView() if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" else PlainView()
+    return LiveView() if stdout_is_terminal() else PlainView()
