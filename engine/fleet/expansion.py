@@ -214,7 +214,7 @@ async def _on_server(entry: TargetEntry) -> list[_Candidate]:
         async with asyncio.timeout(LIST_WITHIN):
             listed_there = await databases_of(entry.url)
     except TimeoutError:
-        why = f"did not list its databases within {LIST_WITHIN:g} s"
+        why = f"no answer in {LIST_WITHIN:g} s"
         raise ServerTimeoutError(entry.url, why, "check the server, and the network") from None
     there = sorted(listed_there, key=lambda one: natural_order(one.name))
     matching = [one for one in there if matches_any((one.name,), (wanted,))]

@@ -34,7 +34,8 @@ _NOUNS: Final[Mapping[LeftOut, tuple[str, str]]] = {
     LeftOut.EXCLUDED: ("excluded name", "excluded names"),
     LeftOut.NO_RIGHT: ("database without the right to connect", "databases without the right to connect"),
 }
-_NAMES_TOLD: Final = 3
+_NAMED: Final = 3
+"""Names of each reason that are shown; more are counted."""
 _UNKNOWN: Final = frozenset({FleetLevel.UNKNOWN, FleetLevel.UNREACHABLE})
 """Levels of targets of which a survey says nothing else."""
 
@@ -182,5 +183,5 @@ def _with_passwords(entries: Sequence[TargetEntry], args: argparse.Namespace) ->
 def _counted(reason: LeftOut, names: Sequence[str]) -> str:
     """`2 backups`, `1 empty file (/srv/new.db)`."""
     text = f"{len(names):,} {_NOUNS[reason][len(names) > 1]}"
-    is_told = len(names) <= _NAMES_TOLD and reason is not LeftOut.EXCLUDED
-    return f"{text} ({', '.join(map(plain, names))})" if is_told else text
+    is_named = len(names) <= _NAMED and reason is not LeftOut.EXCLUDED
+    return f"{text} ({', '.join(map(plain, names))})" if is_named else text

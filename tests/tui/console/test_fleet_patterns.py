@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from engine.config.model import TargetEntry
+from engine.fleet import expansion
 from engine.fleet.expansion import patterns_of_all_databases
 from tests.postgres_databases import Database
 from tests.tui.console.harness import Clock, Console, entry, open_console
-from tui.console.parts import target_inspector
 from tui.console.screens.main import MainScreen
 
 STORE = Path("jobs.db")
@@ -30,7 +30,7 @@ def says(console: Console, *parts: str) -> bool:
 async def test_a_server_that_hangs_keeps_nothing_waiting_and_says_so(
     sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(target_inspector, "LIST_WITHIN", 0.5)
+    monkeypatch.setattr(expansion, "LIST_WITHIN", 0.5)
 
     async def never_answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

@@ -28,8 +28,6 @@ SERVERS_AT_ONCE: Final = 16
 """Inspections and advice on servers are work for the server."""
 PRESENCE_CHECKS_AT_ONCE: Final = 3
 """Each uses a thread, and keeps it while a disk hangs."""
-LIST_WITHIN: Final = 5.0
-"""Seconds that a server may take to list its databases."""
 RETRY_AFTER = 3.0
 """Seconds to the next inspection of targets that were locked or unavailable; doubled after each failure."""
 RETRY_AFTER_AT_MOST: Final = 60.0
@@ -128,10 +126,12 @@ class TargetInspector:
         """Replace a pattern or a directory by the targets that it stands for, or show why they cannot be listed."""
         entry, names = self._model.states[number].entry, self._screen.context.names
         try:
-            async with asyncio.timeout(LIST_WITHIN):
+            async with asyncio.timeout(expansion.LIST_WITHIN):
                 found = await expansion.expand([entry])
         except TimeoutError:
-            self._model.set_error(number, ServerUnavailableError(entry.url, f"no answer in {LIST_WITHIN:g} s"))
+            self._model.set_error(
+                number, ServerUnavailableError(entry.url, f"no answer in {expansion.LIST_WITHIN:g} s")
+            )
         except DbtendError as error:
             self._model.set_error(number, error)
         else:
