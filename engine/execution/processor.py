@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from engine.domain.claims import Claim, Outcome, Report
-from engine.domain.errors import OwnershipLostError, StoreError
+from engine.domain.errors import OwnershipLostError, StoreError, SystemLimitError
 from engine.domain.jobs import JobId
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import LogLevel, Micros
@@ -225,7 +225,7 @@ class JobProcessor:
             if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
                 raise  # this slot is cancelled, not a task inside the worker
             reporter.log(LogLevel.ERROR, "".join(traceback.format_exception(error)))
-            return _internal_error(error)
+            return _failure(error)
 
     async def _report(self, claim: Claim, report: Report) -> None:
         try:
@@ -272,7 +272,7 @@ class JobProcessor:
                 if broken:
                     raise
                 # An outcome that cannot be stored becomes a failure: the child must not stay running.
-                broken, handed_back, outcome, report = True, False, _internal_error(error), Report()
+                broken, handed_back, outcome, report = True, False, _failure(error), Report()
 
     async def _may_release_clock(self, claim: Claim) -> bool:
         """Whether the clock is off, and the job has no other open child that is measured by it."""
@@ -327,9 +327,8 @@ class JobProcessor:
                 await asyncio.sleep(CANCEL_CHECK_INTERVAL)
 
 
-def _internal_error(error: BaseException) -> Outcome:
-    return Outcome(
-        status=Status.FAILED,
-        reason=Reason.OPERATION_ERROR,
-        error=f"internal error: {type(error).__name__}: {error} (the job's log has the details)",
-    )
+def _failure(error: BaseException) -> Outcome:
+    """The outcome for an exception that is a limit of the system, or a defect."""
+    limit = SystemLimitError.of(error) if isinstance(error, Exception) else None
+    defect = f"internal error: {type(error).__name__}: {error} (the job's log has the details)"
+    return Outcome(status=Status.FAILED, reason=Reason.OPERATION_ERROR, error=defect if limit is None else str(limit))

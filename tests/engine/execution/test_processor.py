@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.domain.claims import Outcome
-from engine.domain.errors import StoreError, StoreFullError
+from engine.domain.errors import StoreError, StoreFullError, SystemLimitError
 from engine.domain.events import ChangeKind
 from engine.domain.jobs import JobId
 from engine.domain.requests import OnDuplicate, Operation
@@ -84,6 +84,17 @@ async def test_r27_what_a_worker_raises_fails_its_child_and_nothing_else(
     assert "Traceback" not in str(failed.error)
     assert [line.level for line in failed.log] == [LogLevel.ERROR]
     assert "Traceback" in failed.log[0].message
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError(), OSError(24, "too many")])
+async def test_what_the_system_refuses_a_worker_is_no_internal_error(store: SqliteStore, error: Exception) -> None:
+    async def raises(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+        raise error
+
+    async with processing(store, FunctionWorker(raises), concurrency=1):
+        (parent,) = await carried_out(store, new_job("sales", Operation.ANALYZE))
+    assert parent.children[0].reason is Reason.OPERATION_ERROR
+    assert parent.children[0].error == str(SystemLimitError.of(error))
 
 
 async def test_cancel_reaches_a_running_worker_and_the_row_tells_what_happened(store: SqliteStore) -> None:
