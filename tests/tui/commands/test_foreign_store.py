@@ -28,9 +28,8 @@ def shared() -> Iterator[Path]:
         yield directory
 
 
-def store_with_a_job(path: Path, target: Path) -> None:
-    """What an attacker wants root to run."""
-    path.parent.mkdir()
+def store_with_a_job(path: Path, target: Path) -> bytes:
+    """What an attacker wants root to run. Made here: the other user may not be able to read the code for it."""
     path.touch()
     with closing(connections.connect_writer(path)) as store:
         store.execute(
@@ -43,13 +42,20 @@ def store_with_a_job(path: Path, target: Path) -> None:
             " VALUES (1, 1, ?, 'vacuum', 1)",
             (f"sqlite://{target}",),
         )
+    return path.read_bytes()
+
+
+def put(content: bytes, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
     path.chmod(0o666)
 
 
 @needs_root
-def test_a_job_of_somebody_else_is_not_run(dbtend: CommandLine, shared: Path, sales: Path) -> None:
+def test_a_job_of_somebody_else_is_not_run(dbtend: CommandLine, shared: Path, sales: Path, tmp_path: Path) -> None:
     store = shared / "own" / "jobs.db"
-    as_nobody(lambda: store_with_a_job(store, sales))
+    content = store_with_a_job(tmp_path / "made.db", sales)
+    as_nobody(lambda: put(content, store))
     before = sales.stat()
     result = dbtend.process("worker", "--idle-exit", "0.1", "--store", store)
     assert (result.code, result.out) == (2, "")
