@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import pytest
 from textual.content import Content
 
@@ -246,6 +248,17 @@ async def test_the_end_is_reached_even_where_it_is_asked_for_before_all_was_read
         await console.until(lambda: view.complete)
         assert (view.line_count, view.parent_id) == (300, 1)
         await console.until(lambda: "#1 " in view.render_line(view.size.height - 1).text)
+
+
+async def test_the_end_of_a_list_that_has_just_grown_beyond_the_screen_is_in_view(seeded: Seeded, clock: Clock) -> None:
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h")
+        view = console.app.screen.query_one(HistoryList)
+        view.begin(array("q", range(300, 290, -1)), (), lambda _: [])
+        view.action_last()
+        view.extend(range(290, 0, -1))
+        view.end()
+        assert view.scroll_offset.y + view.size.height == 300
 
 
 async def test_a_search_that_fails_is_said_and_the_next_one_finds_again(seeded: Seeded, clock: Clock) -> None:

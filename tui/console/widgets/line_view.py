@@ -120,7 +120,8 @@ class LineView(ScrollView, can_focus=True):
             self._scroll_at_once(index - height + 1)
 
     def _scroll_at_once(self, top: int) -> None:
-        self.scroll_to(y=top, animate=False, immediate=True)
+        # By force: Textual shows the scroll bar of a list that has grown only at its next layout.
+        self.scroll_to(y=top, animate=False, immediate=True, force=True)
 
     def action_move(self, by: int) -> None:
         if self.HAS_CURSOR:
