@@ -191,6 +191,7 @@ class Engine:
         failed: Sequence[FailedRequest] = (),
         strict: bool = False,
         on_dropped: Callable[[UsageError], None] | None = None,
+        closes_at: Micros | None = None,
     ) -> tuple[ParentJob, ...]:
         """Create one parent job with its children per request: all of them, or none.
 
@@ -202,6 +203,7 @@ class Engine:
             failed: requests that failed before: each becomes a job that failed, after the others.
             strict: refuse all if one database cannot be opened, or two requests name the same one.
             on_dropped: called with the reason for each request that is dropped.
+            closes_at: from then on no operation and no step begins, as if `until` named that instant.
 
         Raises:
             UsageError: a request is empty, or names an operation twice or one the engine does not offer; or, if
@@ -214,7 +216,13 @@ class Engine:
         """
         self._must_write("submit")
         ids = await self._manager.submit(
-            requests, on_duplicate, batch=batch, failed=failed, strict=strict, on_dropped=on_dropped
+            requests,
+            on_duplicate,
+            batch=batch,
+            failed=failed,
+            strict=strict,
+            on_dropped=on_dropped,
+            closes_at=closes_at,
         )
         self._adopt(ids)
         return tuple(await wait_ignoring_cancel(self._store.jobs(ids)))

@@ -20,13 +20,17 @@ MAX_TIME_LIMIT = 366 * 86400.0
 """The longest time limit, in seconds."""
 
 
-def deadline(options: Options, submitted_at: Micros) -> Micros | None:
-    """The earlier of the two limits of a request, counted from its submit; None without limits.
+def has_limit(options: Options) -> bool:
+    return options.time_limit is not None or options.until is not None
+
+
+def deadline(options: Options, submitted_at: Micros, closes_at: Micros | None = None) -> Micros | None:
+    """The earliest limit of a request; None without limits. Those of its options count from its submit.
 
     `until` is a time of day in the zone of this process: the next one after the submit; but for a request that comes
     less than `UNTIL_TOLERANCE` after it, it has passed.
     """
-    limits = []
+    limits = [] if closes_at is None else [closes_at]
     if options.time_limit is not None:
         limits.append(submitted_at + round(options.time_limit * 1e6))
     if options.until is not None:

@@ -81,6 +81,7 @@ class DatabaseMaintenanceManager:
         failed: Sequence[FailedRequest] = (),
         strict: bool = False,
         on_dropped: OnDropped | None = None,
+        closes_at: Micros | None = None,
     ) -> list[int]:
         """The ids of the new parents, in order. Nothing is stored unless every request is sound.
 
@@ -90,7 +91,7 @@ class DatabaseMaintenanceManager:
         A cancel during validation stores nothing. A later one has no effect, so that the caller gets the ids.
         """
         asked = [_Asked(request) for request in requests]
-        return await self._submit(asked, on_duplicate, NewBatch(options=batch), failed, strict, on_dropped)
+        return await self._submit(asked, on_duplicate, NewBatch(options=batch), failed, strict, on_dropped, closes_at)
 
     async def retry(self, parent: ParentJob, *, only_incomplete: bool, confirmed: bool) -> int:
         """Submit a finished parent's request again, see `retry_request`; returns the new parent's id."""
@@ -119,18 +120,20 @@ class DatabaseMaintenanceManager:
         failed: Sequence[FailedRequest] = (),
         strict: bool = False,
         on_dropped: OnDropped | None = None,
+        closes_at: Micros | None = None,
     ) -> list[int]:
         if not asked and not failed:
             raise UsageError("request", "names no database", "give at least one")
         validate_batch(batch.options)
         is_batch = len(asked) > 1 or bool(failed) or batch.retry_of is not None
         targets = [self._resolve(one.request.target) for one in asked]
-        validated = [self._validated(one, target) for one, target in zip(asked, targets, strict=True)]
+        closes = closes_at is not None
+        validated = [self._validated(one, target, closes=closes) for one, target in zip(asked, targets, strict=True)]
         queue = HostQueue()
         prepared = await all_results(
             [self._prepared(job, target, queue) for job, target in zip(validated, targets, strict=True)]
         )
-        prepared += [self._failed(one) for one in failed]
+        prepared += [self._failed(one, closes=closes) for one in failed]
         if strict or not is_batch:
             for error in (one.error for one in prepared if one.error is not None):
                 raise error
@@ -140,18 +143,21 @@ class DatabaseMaintenanceManager:
             if distinct[0].error is not None:
                 raise distinct[0].error
         at = self._clock()
-        jobs = [replace(one.job, deadline_at=time_limits.deadline(one.job.request.options, at)) for one in distinct]
+        jobs = [
+            replace(one.job, deadline_at=time_limits.deadline(one.job.request.options, at, closes_at))
+            for one in distinct
+        ]
         return await wait_ignoring_cancel(self._store.submit(jobs, on_duplicate, batch if is_batch else None))
 
-    def _validated(self, asked: _Asked, target: Target) -> NewJob:
+    def _validated(self, asked: _Asked, target: Target, *, closes: bool) -> NewJob:
         """Without opening the target. Raises UsageError."""
-        job = self._new_job(asked, target)
+        job = self._new_job(asked, target, closes=closes)
         _refuse_unconfirmed(job.request, target)
         return job
 
-    def _new_job(self, asked: _Asked, target: Target) -> NewJob:
+    def _new_job(self, asked: _Asked, target: Target, *, closes: bool) -> NewJob:
         """Raises UsageError."""
-        request = validate_request(asked.request, target)
+        request = validate_request(asked.request, target, closes=closes)
         return NewJob(
             request=replace(request, target=target.url),
             engine=target.engine,
@@ -182,13 +188,13 @@ class DatabaseMaintenanceManager:
             )
         return await target.identify()
 
-    def _failed(self, failed: FailedRequest) -> _Prepared:
+    def _failed(self, failed: FailedRequest, *, closes: bool) -> _Prepared:
         """Raises UsageError."""
         target = self._resolve(failed.request.target)
         if failed.is_pattern:
             job = self._pattern(failed.request, target)
         else:
-            job = self._new_job(_Asked(failed.request), target)
+            job = self._new_job(_Asked(failed.request), target, closes=closes)
         return _Prepared(replace(job, failure=Failure(failure_reason(failed.error), str(failed.error))), failed.error)
 
     def _pattern(self, request: Request, target: Target) -> NewJob:

@@ -8,6 +8,7 @@ from engine.domain.errors import UsageError
 from engine.domain.jobs import ParentJob
 from engine.domain.option_specs import applicable
 from engine.domain.requests import Operation, Request
+from engine.domain.time_limits import has_limit
 
 
 def retry_request(parent: ParentJob, *, only_incomplete: bool = False, confirmed: bool = False) -> Request:
@@ -24,7 +25,10 @@ def retry_request(parent: ParentJob, *, only_incomplete: bool = False, confirmed
     request = _incomplete(parent) if only_incomplete else _fitting(parent)
     if request is None:
         raise UsageError(f"job {parent.id}", "every operation completed", "leave out --failed to run them all again")
-    return replace(request, options=replace(request.options, confirmed=confirmed))
+    options = replace(request.options, confirmed=confirmed)
+    if not has_limit(options):  # the window of its schedule is not taken over
+        options = replace(options, stop_at_limit=False)
+    return replace(request, options=options)
 
 
 def _incomplete(parent: ParentJob) -> Request | None:

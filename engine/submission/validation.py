@@ -9,6 +9,7 @@ from engine.domain.batches import BatchOptions
 from engine.domain.errors import UsageError
 from engine.domain.option_specs import OPTION_SPECS, changed_options, refuse_inapplicable
 from engine.domain.requests import CheckLevel, Operation, Request
+from engine.domain.time_limits import has_limit
 from engine.domain.value_types import require_distinct
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 MAX_BATCH_NUMBER = 1_000_000
 
 
-def validate_request(request: Request, target: Target) -> Request:
-    """The validated request, in its stored form.
+def validate_request(request: Request, target: Target, *, closes: bool = False) -> Request:
+    """The validated request, in its stored form. `closes`: whether its window has an end besides its options.
 
     Raises UsageError unless the operations are known, offered and distinct, and the options valid.
     """
@@ -26,7 +27,7 @@ def validate_request(request: Request, target: Target) -> Request:
     options = request.options
     for spec in OPTION_SPECS:
         spec.validate(options)
-    if options.stop_at_limit and options.time_limit is None and options.until is None:
+    if options.stop_at_limit and not (closes or has_limit(options)):
         raise UsageError("stop at limit", "there is no limit", "give a time limit, or a time of day")
     _validate_objects(request, target)
     refuse_inapplicable(changed_options(options), target.engine, request.children, options)

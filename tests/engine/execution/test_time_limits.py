@@ -237,6 +237,50 @@ async def test_r5_a_limit_is_kept_by_whoever_has_the_store_open(
 
 
 @pytest.mark.parametrize(
+    ("options", "opens_for"),
+    [
+        (Options(), 2 * HOUR),
+        (Options(time_limit=3600), HOUR),
+        (Options(time_limit=3 * 3600), 2 * HOUR),
+        (Options(stop_at_limit=True), 2 * HOUR),
+    ],
+)
+async def test_an_instant_closes_the_window_whatever_the_zone_of_this_process(
+    tmp_path: Path, clock: StoppedClock, options: Options, opens_for: int
+) -> None:
+    paths = [make_database(tmp_path / f"{name}.db", rows=20) for name in "ab"]
+    requests = [Request(target=str(path), operations=(Operation.VACUUM,), options=options) for path in paths]
+    async with Engine.open(tmp_path / "jobs.db", clock=clock) as engine:
+        submitted = await engine.submit(requests, closes_at=clock.at + 2 * HOUR)
+    assert {parent.deadline_at for parent in submitted} == {clock.at + opens_for}
+    assert {parent.request.options for parent in submitted} == {options}  # it can be run again in another window
+
+
+async def test_in_a_window_that_has_closed_nothing_runs(tmp_path: Path, clock: StoppedClock) -> None:
+    path = make_database(tmp_path / "sales.db", rows=20)
+    async with Engine.open(tmp_path / "jobs.db", workers=1, clock=clock) as engine, asyncio.timeout(30):
+        (parent,) = await engine.submit(
+            [Request(target=str(path), operations=(Operation.VACUUM,))], closes_at=clock.at - HOUR
+        )
+        (parent,) = await engine.wait([parent.id])
+    assert ends(parent) == [SKIPPED]
+
+
+async def test_a_retry_does_not_take_over_the_instant_that_closed_the_window(
+    tmp_path: Path, clock: StoppedClock
+) -> None:
+    path = make_database(tmp_path / "sales.db", rows=20)
+    request = Request(target=str(path), operations=(Operation.VACUUM,), options=Options(stop_at_limit=True))
+    async with Engine.open(tmp_path / "jobs.db", workers=1, clock=clock) as engine, asyncio.timeout(30):
+        (parent,) = await engine.submit([request], closes_at=clock.at)
+        await engine.wait([parent.id])
+        again = await engine.retry(parent.id, only_incomplete=True)
+        assert again.deadline_at is None
+        (again,) = await engine.wait([again.id])
+    assert ends(again) == [(Status.COMPLETED, None)]
+
+
+@pytest.mark.parametrize(
     ("options", "complaint"),
     [
         (Options(time_limit=0), "time limit 0 s: is not possible"),

@@ -13,6 +13,7 @@ from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT, listed, span
 from engine.domain.requests import SERVER_WAIT, Operation, Options
 from engine.domain.statuses import Status
 from engine.domain.steps import Facts
+from engine.domain.time_limits import has_limit
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server
@@ -103,8 +104,7 @@ class PostgresOperation:
         limit = self._options.server.snapshot_wait
         if limit is not None:
             return f"up to {span(limit)}"
-        has_limit = self._options.time_limit is not None or self._options.until is not None
-        return "until the time limit" if has_limit else f"up to {span(SNAPSHOT_WAIT)} (--snapshot-wait)"
+        return "until the time limit" if has_limit(self._options) else f"up to {span(SNAPSHOT_WAIT)} (--snapshot-wait)"
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
         assert isinstance(step, PgStep), "a step of another engine"  # noqa: S101 - a bug
