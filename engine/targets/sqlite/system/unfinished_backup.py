@@ -66,7 +66,10 @@ class UnfinishedCopy:
             lock = None
             while lock is None:  # in the moment before it is locked it may be taken for abandoned, and removed
                 os.mkdir(name, 0o700, dir_fd=around.descriptor)
-                descriptor = os.open(name, _DIRECTORY, dir_fd=around.descriptor)
+                try:
+                    descriptor = os.open(name, _DIRECTORY, dir_fd=around.descriptor)
+                except FileNotFoundError:
+                    continue
                 try:
                     if (lock := _locked(descriptor, fcntl.LOCK_EX)) is None:
                         os.close(descriptor)

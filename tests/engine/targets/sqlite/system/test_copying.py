@@ -499,6 +499,25 @@ def test_what_was_discarded_can_be_discarded_again(path: Path) -> None:
     another.discard()
 
 
+def test_a_copy_is_begun_once_more_where_another_backup_takes_its_new_directory_for_abandoned(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mkdir = os.mkdir
+    made: list[bool] = []
+
+    def then_another_cleans_up(name: str, mode: int, *, dir_fd: int) -> None:
+        mkdir(name, mode, dir_fd=dir_fd)
+        if not made:
+            copying.remove_leftovers(str(path), str(path))
+        made.append((path.parent / name).exists())
+
+    monkeypatch.setattr(os, "mkdir", then_another_cleans_up)
+    copy = UnfinishedCopy.begin(directory_for(str(path)))
+    assert made == [False, True]
+    copy.require()
+    copy.discard()
+
+
 @pytest.mark.parametrize("to_directory", [False, True])
 async def test_what_a_killed_attempt_left_elsewhere_is_removed_by_a_recovery(path: Path, to_directory: bool) -> None:
     elsewhere = path.parent / "elsewhere"
