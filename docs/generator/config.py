@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from docs.generator.tables import Block, code, table
-from engine.config.keys import ADVICE_KEYS, CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, TARGET_KEYS, Key
+from engine.config.keys import ADVICE_KEYS, CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, SCHEDULE_KEYS, TARGET_KEYS, Key
 from engine.config.model import ConsoleConfig, Defaults
 from engine.domain.number_types import Age, Duration
 from engine.domain.option_spec import OptionSpec, Place
@@ -55,6 +55,11 @@ def retention() -> str:
     return table(COLUMNS, _rows(RETENTION_KEYS, Retention()))
 
 
+def schedules() -> str:
+    rows = [[code(name), key.type.rule, key.help] for name, key in SCHEDULE_KEYS.items()]
+    return table(["key", "value", "meaning"], rows)
+
+
 def _kinds(spec: OptionSpec) -> str:
     engines = [engine for engine in EngineName if spec.is_for(engine)]
     return "all" if len(engines) == len(EngineName) else ", ".join(PRODUCTS[engine] for engine in engines)
@@ -82,4 +87,5 @@ BLOCKS: Final[Mapping[str, Block]] = {
     "config-advice": advice,
     "config-console": console,
     "config-retention": retention,
+    "config-schedules": schedules,
 }

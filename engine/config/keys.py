@@ -9,11 +9,13 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from engine.domain.batches import Order
 from engine.domain.frozen import frozen
 from engine.domain.number_types import Age, Duration, Seconds, Whole
 from engine.domain.requests import EngineName, Operation
+from engine.domain.schedule_types import Cron, NeededOrOperations, TimeZone
 from engine.domain.threshold_types import Bytes, Multiple, Share
-from engine.domain.value_types import ChoiceList, Flag, Names, Text, ValueType
+from engine.domain.value_types import Choice, ChoiceList, Flag, Names, Text, TimeOfDay, ValueType
 
 
 @frozen
@@ -82,4 +84,20 @@ RETENTION_KEYS: Final[Mapping[str, Key]] = {
     "failed": Key(Age(), "how long failed jobs are kept"),
     "cancelled": Key(Age(), "how long cancelled jobs are kept"),
     "keep_last": Key(Whole("number of jobs", most=10_000, least=0), "the newest jobs of each target stay at any age"),
+}
+_MANY: Final = 1_000_000
+SCHEDULE_KEYS: Final[Mapping[str, Key]] = {
+    "targets": Key(Names("target"), "names and `@GROUP`s of this file, full paths, patterns, URLs"),
+    "exclude": Key(Names("pattern"), "names, paths or databases that it leaves out"),
+    "operations": Key(NeededOrOperations(), "which operations; `needed`: those that `dbtend advise` calls for"),
+    "start": Key(Cron(), "when it is due: minute, hour, day of month, month, day of week"),
+    "timezone": Key(TimeZone(), "the time zone of `start` and `until` (default: that of the machine)"),
+    "until": Key(TimeOfDay(), "when its window closes: from then on no operation and no step begins"),
+    "stagger": Key(Duration(86_400.0), "spread the starts of its targets over this time, the same way each night"),
+    "order": Key(Choice("order", Order), "which target comes first"),
+    "max_failures": Key(Whole("number of targets", most=_MANY), "begin no further target after so many have failed"),
+    "canary": Key(Whole("number of targets", most=_MANY), "run so many first, the others only if these completed"),
+    "max_per_host": Key(Whole("number of databases", most=_MANY), "how many databases at once on one server"),
+    "catch_up": Key(Duration(7 * 86_400.0), "start late if no worker was there, at most by this much"),
+    "notify": Key(Names("recipient"), "who is told how it went"),
 }

@@ -1,11 +1,11 @@
-"""The model of the config file: targets, defaults, console, retention; and the default paths."""
+"""The model of the config file: targets, defaults, console, retention, schedules; and the default paths."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from platformdirs import user_config_path, user_state_path
 
@@ -13,8 +13,12 @@ from engine.domain.frozen import frozen
 from engine.domain.option_specs import BY_NAME, with_values
 from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.domain.retention import Retention
+from engine.domain.schedules import Schedule
 from engine.domain.thresholds import Thresholds, with_settings
 from engine.targets import engine_named
+
+GROUP: Final = "@"
+"""What the name of a group begins with, where it stands for its targets."""
 
 
 @frozen(kw_only=True)
@@ -91,6 +95,7 @@ class Config:
     defaults: Defaults = field(default_factory=Defaults)
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
     retention: Retention = field(default_factory=Retention)
+    schedules: tuple[Schedule, ...] = ()
 
 
 def default_store_path() -> Path:

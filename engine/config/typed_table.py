@@ -62,8 +62,14 @@ class Table:
         """The whole table, each value a text."""
         return {key: self.value(key, Key(Text(), "")) for key in self._values}
 
+    def fail_itself(self, why: str, hint: str) -> NoReturn:
+        """Raise the error for the name of this table."""
+        self._fail(self.path, why, hint)
+
     def fail(self, key: str, why: str, hint: str) -> NoReturn:
-        path = (*self.path, key)
+        self._fail((*self.path, key), why, hint)
+
+    def _fail(self, path: tuple[str, ...], why: str, hint: str) -> NoReturn:
         line = line_of(path, self._text) or line_of(self.path, self._text) or 1
         raise ConfigError(f"{self._file}, line {line}", f"{shortened('.'.join(path))} {why}", hint)
 

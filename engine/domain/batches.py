@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Self
 
 from engine.domain.errors import DbtendError
@@ -27,6 +28,17 @@ class BatchOptions:
 
 
 NO_BATCH_OPTIONS = BatchOptions()
+
+
+class Order(StrEnum):
+    """What decides which target comes first."""
+
+    URGENT = "urgent"
+    """The level of its survey, then the bytes to gain."""
+    SMALLEST = "smallest"
+    LARGEST = "largest"
+    OLDEST = "oldest"
+    """How long ago a job of it last ended that had begun; first those without one."""
 
 
 @frozen(kw_only=True)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from engine.domain.frozen import frozen
 from engine.domain.requests import Options
@@ -34,7 +34,7 @@ def deadline(options: Options, submitted_at: Micros, closes_at: Micros | None = 
     if options.time_limit is not None:
         limits.append(submitted_at + round(options.time_limit * 1e6))
     if options.until is not None:
-        limits.append(_next(options.until, submitted_at - round(UNTIL_TOLERANCE * 1e6)))
+        limits.append(next_time_of_day(options.until, submitted_at - round(UNTIL_TOLERANCE * 1e6)))
     return min(limits, default=None)
 
 
@@ -72,11 +72,11 @@ def is_time_of_day(text: str) -> bool:
     return re.fullmatch(r"([01]?[0-9]|2[0-3]):[0-5][0-9]", text) is not None
 
 
-def _next(time_of_day: str, after: Micros) -> Micros:
+def next_time_of_day(time_of_day: str, after: Micros, zone: tzinfo | None = None) -> Micros:
+    """The first time after `after` at which a clock in this zone shows `HH:MM`; None: the zone of this process."""
+    begin = datetime.fromtimestamp(after / 1e6, zone)  # the wall clock, whatever summer time does
     hour, minute = map(int, time_of_day.split(":"))
-    begin = datetime.fromtimestamp(after / 1e6)  # naive on purpose: the wall clock, whatever summer time does
-    found = begin.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    if found <= begin:
-        again = found.replace(fold=1)  # when summer time ends, an hour comes twice
-        found = again if again.timestamp() > begin.timestamp() else found + timedelta(days=1)
-    return round(found.timestamp() * 1e6)
+    found = begin.replace(hour=hour, minute=minute, second=0, microsecond=0, fold=0)
+    again = found.replace(fold=1)  # when summer time ends, an hour comes twice
+    times = (round(one.timestamp() * 1e6) for one in (found, again, found + timedelta(days=1)))
+    return next(at for at in times if at > after)

@@ -13,13 +13,13 @@ from enum import StrEnum
 from operator import ge, gt, le, lt
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from engine.config.model import GROUP
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import parse_bytes, parse_duration
 from engine.domain.requests import EngineName
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel
-from engine.fleet.patterns import GROUP
 from engine.targets import engine_named
 
 if TYPE_CHECKING:

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from typing import TypeVar
 
+from engine.domain.batches import Order
 from engine.domain.surveys import LastJob, Survey
 
 _T = TypeVar("_T")
-
-
-class Order(StrEnum):
-    """What decides which target comes first."""
-
-    URGENT = "urgent"
-    """The level of its survey, then the bytes to gain."""
-    SMALLEST = "smallest"
-    LARGEST = "largest"
-    OLDEST = "oldest"
-    """How long ago a job of it last ended that had begun; first those without one."""
 
 
 def in_order(

@@ -8,8 +8,6 @@ from fnmatch import translate
 from functools import lru_cache
 from typing import Final
 
-GROUP: Final = "@"
-"""What a word begins with that names a group of the config file."""
 _WILD: Final = frozenset("*?[")
 DATABASE_SUFFIXES: Final = (".db", ".sqlite", ".sqlite3", ".db3")
 """Suffixes of database files."""

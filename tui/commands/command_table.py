@@ -8,11 +8,11 @@ from typing import Final
 
 from engine.config.keys import DEFAULTS_KEYS
 from engine.config.model import Defaults
+from engine.domain.batches import Order
 from engine.domain.frozen import frozen
 from engine.domain.option_spec import shown_value
 from engine.domain.option_specs import BY_NAME
 from engine.domain.surveys import FleetLevel
-from engine.fleet.order import Order
 from tui.commands.request_options import add_option, add_request_options
 from tui.presentation import typed_values
 from tui.presentation.exit_codes import MEANINGS

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from engine import Batch, BatchId, Engine, OnDuplicate, ParentJob, Request
 from engine.config.model import TargetEntry
-from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, FailedRequest
+from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, FailedRequest, Order
 from engine.domain.errors import StoreError, UsageError
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import outcome_of
 from engine.fleet.batch_retry import repeatable
-from engine.fleet.order import Order, in_order
+from engine.fleet.order import in_order
 from engine.inspection import inspector
 from engine.submission.retry import retry_request
 from engine.system.clock import now

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from engine import Engine
-from engine.config.model import Config, TargetEntry
+from engine.config.model import GROUP, Config, TargetEntry
 from engine.domain.errors import PasswordNeededError, TargetUnavailableError, UsageError
 from engine.domain.humanize import counted, listed
 from engine.domain.surveys import FleetLevel
 from engine.fleet.expansion import Expansion, LeftOut, Unlisted, expand, member_called
 from engine.fleet.filters import FleetFilter, fleet_filter, is_filter_word
-from engine.fleet.patterns import GROUP
 from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output, passwords

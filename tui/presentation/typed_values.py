@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine import JobId, Operation, Status
-from engine.domain.batches import BatchId, parse_id
+from engine.domain.batches import BatchId, Order, parse_id
 from engine.domain.errors import UsageError
 from engine.domain.lazy_import import lazy
 from engine.domain.masking import holds_password
 from engine.domain.number_types import Seconds, Whole
 from engine.domain.surveys import FleetLevel
 from engine.domain.value_types import Choice, FilePath, Text
-from engine.fleet.order import Order
 
 if TYPE_CHECKING:
     from importlib import metadata

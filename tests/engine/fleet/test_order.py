@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from engine.domain.batches import Order
 from engine.domain.requests import EngineName
 from engine.domain.statuses import Status
 from engine.domain.surveys import FleetLevel, LastJob, Survey
-from engine.fleet.order import Order, in_order
+from engine.fleet.order import in_order
 
 
 def survey(name: str, level: FleetLevel, size: int | None, reclaimable: int = 0) -> Survey:

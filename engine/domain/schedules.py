@@ -1,0 +1,109 @@
+"""Schedules: when which operations run on which targets, and what became of each due time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from enum import StrEnum
+from typing import Any, Final
+
+from engine.domain.batches import BatchOptions, Order
+from engine.domain.frozen import frozen
+from engine.domain.requests import Operation
+from engine.domain.steps import Micros
+
+NEEDED: Final = "needed"
+"""What stands in the config file for the operations that advice calls for."""
+
+
+@frozen(kw_only=True)
+class Schedule:
+    """A section `[schedules.NAME]` of the config file."""
+
+    name: str
+    targets: tuple[str, ...]
+    """Names and groups of the config file, paths, patterns and URLs."""
+    start: str
+    """A cron expression of five fields."""
+    timezone: str = ""
+    """The zone of `start` and `until`; "": that of the machine."""
+    until: str | None = None
+    """The time of day at which the window closes, `HH:MM`; None: it does not."""
+    exclude: tuple[str, ...] = ()
+    operations: tuple[Operation, ...] | None = None
+    """None: those that advice calls for."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The options that are set for its jobs, by name."""
+    stagger: float = 0.0
+    """Seconds over which the starts of its targets are spread, the same way each time."""
+    order: Order | None = None
+    """Which target comes first; None: as named."""
+    max_failures: int | None = None
+    canary: int | None = None
+    max_per_host: int | None = None
+    catch_up: float = 0.0
+    """Seconds after a due time within which it still fires if no worker ran at that time."""
+    notify: tuple[str, ...] = ()
+    """Who is told how it went: names of `[notify.NAME]`."""
+
+    @property
+    def batch(self) -> BatchOptions:
+        return BatchOptions(max_failures=self.max_failures, canary=self.canary, max_per_host=self.max_per_host)
+
+
+class FiringStatus(StrEnum):
+    """What became of a due time."""
+
+    FIRED = "fired"
+    MISSED = "missed"
+    """Nothing ran, and something should have."""
+    SKIPPED = "skipped"
+    """Nothing ran, as it should be."""
+
+
+class FiringReason(StrEnum):
+    """Why a due time did not plainly fire."""
+
+    NO_WORKER = "no_worker"
+    """No worker ran at that time, or none could write to the store."""
+    CLOCK_CHANGED = "clock_changed"
+    """The clock was set forward over it, or the machine slept."""
+    WINDOW_CLOSED = "window_closed"
+    """A worker came after its window had closed."""
+    NOT_STARTED = "not_started"
+    """Its jobs could not be submitted; the error says why."""
+    STILL_RUNNING = "still_running"
+    """Jobs of an earlier due time had not ended."""
+    NOT_NEEDED = "not_needed"
+    """It fired, and no target needed anything."""
+    BY_HAND = "by_hand"
+    """A person started it."""
+
+
+@frozen(kw_only=True)
+class Firing:
+    """What became of a due time of a schedule. There is one for each at most."""
+
+    schedule: str
+    due_at: Micros
+    status: FiringStatus
+    recorded_at: Micros
+    reason: FiringReason | None = None
+    error: str | None = None
+    batch: int | None = None
+    """The id of the batch of its jobs; None if there are none, or they have been removed."""
+
+
+@frozen(kw_only=True)
+class ScheduleState:
+    """What the store knows of a schedule, besides its firings."""
+
+    name: str
+    start: str
+    """Its cron expression and zone, as a worker last read them."""
+    config: str
+    """The path of the config file that it stands in; "": no worker has read it."""
+    since: Micros
+    """Only due times after this count: since then it is known, enabled, and as it is."""
+    disabled_at: Micros | None = None
+    disabled_by: str = ""
