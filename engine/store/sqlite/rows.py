@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from engine.domain.advice import Measurement
@@ -38,6 +39,7 @@ KNOWN_CHANGES = frozenset(ChangeKind)
 Row = Sequence[Any]
 
 
+@lru_cache(maxsize=64)
 def encode_options(options: Options) -> str:
     """Options as canonical JSON: equal options give equal text; defaults are left out."""
     told = [spec for spec in OPTION_SPECS if spec.is_told(options)]
