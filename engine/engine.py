@@ -24,7 +24,7 @@ from engine.execution.supervision import supervising
 from engine.history import estimates, stale_journal, trends
 from engine.history.maintained_files import maintained_files
 from engine.history.retention import prune, pruning
-from engine.history.target_history import past_step_seconds, target_history
+from engine.history.target_history import past_step_seconds, target_history, turns_of
 from engine.inspection import inspector
 from engine.store.sqlite.connections import OPEN_TIMEOUT
 from engine.store.sqlite.store import SqliteStore
@@ -234,7 +234,7 @@ class Engine:
         """
         url = await asyncio.to_thread(inspector.canonical_url, request.target)  # resolving links may be slow
         await stale_journal.refuse_stale_journal(self._store, url)
-        past = await self._past_of(url)
+        past = replace(await self._past_of(url), turns=await turns_of(self._store, url))
         if request.options.keep is not None:
             past = replace(past, maintained_files=await maintained_files(self._store, self._config))
         plan = await inspector.plan(request, past, advice=advice, read_only=self.read_only)

@@ -11,6 +11,7 @@ from engine.domain.backups import RecordedBackup
 from engine.domain.frozen import frozen
 from engine.domain.requests import CheckLevel, Operation, Request
 from engine.domain.steps import Facts, Micros
+from engine.domain.turns import NO_TURNS, Turns
 
 CRITICAL: Final = "critical"
 """The value of the fact `severity` if data are damaged."""
@@ -157,6 +158,8 @@ class TargetHistory:
     """By table of a server: the last VACUUM, if it could not remove all dead rows."""
     rebuilt: Mapping[str, CompletedStep] = field(default_factory=dict)
     """By index of a server: its last rebuild."""
+    turns: Turns = NO_TURNS
+    """Which of its objects come first in a plan."""
 
     @property
     def damage_found(self) -> str:

@@ -21,6 +21,7 @@ from engine.domain.requests import SERVER_WAIT, Operation, Options, Speed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel
 from engine.domain.time_limits import Window
+from engine.domain.turns import NO_TURNS, Turns
 from engine.execution.plan_run import PlanRun
 from engine.execution.recovery import recover, recovery_outcome
 from engine.execution.reporter import Reporter
@@ -35,6 +36,7 @@ T = TypeVar("T")
 StepDurations = Callable[[str, str, Speed], Awaitable[Mapping[str, float]]]
 BeforeOpening = Callable[[str], Awaitable[None]]
 HistoryLookup = Callable[[str], Awaitable[TargetHistory]]
+TurnsLookup = Callable[[str], Awaitable[Turns]]
 _NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX})
 
 
@@ -60,6 +62,7 @@ class DatabaseMaintenanceWorker:
         store: str = "",
         past_steps: StepDurations | None = None,
         target_history: HistoryLookup | None = None,
+        turns: TurnsLookup | None = None,
         maintained_files: FilesLookup = unknown_files,
         before_opening: BeforeOpening | None = None,
     ) -> None:
@@ -69,6 +72,7 @@ class DatabaseMaintenanceWorker:
             store: marks the connections of this store on a server.
             past_steps: by target, operation and speed: the average seconds of each command in earlier runs.
             target_history: looks up the history of a target.
+            turns: looks up which of its objects come first.
             maintained_files: see `StepContext`.
             before_opening: raises TargetError if a target must not be opened.
         """
@@ -76,6 +80,7 @@ class DatabaseMaintenanceWorker:
         self._store = store
         self._past_steps = past_steps
         self._history_of = target_history
+        self._turns_of = turns
         self._maintained_files = maintained_files
         self._before_opening = before_opening
 
@@ -127,7 +132,9 @@ class DatabaseMaintenanceWorker:
                     writes = target.operations[operation].writes
                     needs_history = operation in _NEEDS_HISTORY or options.keep is not None
                     past = await self._past(claim.target, options) if writes or needs_history else None
-                    goes_by = past if needs_history else None
+                    goes_by = past if needs_history else TargetHistory(now=0)
+                    if goes_by is not None:
+                        goes_by = replace(goes_by, turns=await self._turns(claim.target))
                     planned = await _unless_cancelled(cancel, session.plan(operation, options, goes_by))
                     before = await _unless_cancelled(cancel, planned.facts())
                 except ServerUnavailableError:
@@ -175,6 +182,14 @@ class DatabaseMaintenanceWorker:
         except StoreError:
             return None
         return past if options.keep is None else replace(past, maintained_files=await self._maintained_files())
+
+    async def _turns(self, target: str) -> Turns:
+        if self._turns_of is None:
+            return NO_TURNS
+        try:
+            return await self._turns_of(target)
+        except StoreError:
+            return NO_TURNS
 
     async def _with_past_durations(self, claim: Claim, plan: OperationPlan, speed: Speed) -> tuple[PlannedStep, ...]:
         """The steps with estimates from the history."""

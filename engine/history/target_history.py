@@ -14,6 +14,7 @@ from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.requests import CheckLevel, EngineName, Operation, Speed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import MAX_FINDINGS, Facts, Micros
+from engine.domain.turns import Turns
 from engine.history.comparability import covers_whole_database
 from engine.history.estimates import RUNS
 
@@ -27,6 +28,10 @@ REBUILDS: Final = (Operation.REINDEX, Operation.OPTIMIZE)
 """The operations that may rebuild an index."""
 MAX_JOBS_READ: Final = 50
 """The newest jobs with an operation that are read."""
+TURN_JOBS_READ: Final = 1_000
+"""The newest jobs among which the last run of each operation is looked for,"""
+TURN_STEPS_READ: Final = 100_000
+"""and the newest steps by which objects have their turn: of many nights, if each gets through few objects."""
 LAST_JOBS: Final = 10
 """The newest jobs whose completed operations are reported."""
 
@@ -85,6 +90,11 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
 async def past_step_seconds(store: JobReader, target: str, operation: str, speed: Speed) -> Mapping[str, float]:
     """By command: its average seconds in earlier runs of an operation, at this speed, on this canonical URL."""
     return await store.past_steps(target, operation, speed=speed, jobs=MAX_JOBS_READ, runs=RUNS)
+
+
+async def turns_of(store: JobReader, target: str) -> Turns:
+    """When the objects of the database with this canonical URL were last worked on."""
+    return await store.turns(target, jobs=TURN_JOBS_READ, steps=TURN_STEPS_READ)
 
 
 @frozen

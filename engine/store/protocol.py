@@ -25,6 +25,7 @@ from engine.domain.requests import EngineName, OnDuplicate, Operation, Request, 
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
+from engine.domain.turns import Turns
 
 if TYPE_CHECKING:
     from engine.domain.claims import Claim, Outcome, Report
@@ -121,6 +122,10 @@ class JobReader(Protocol):
 
         Keys are (VACUUM or REINDEX, object). A VACUUM that removed all dead rows is left out.
         """
+        ...
+
+    async def turns(self, target: str, *, jobs: int, steps: int) -> Turns:
+        """When the objects of a database were last worked on, by its newest jobs and steps."""
         ...
 
     async def backups(self, target: str) -> list[RecordedBackup]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
 from engine.domain.frozen import frozen
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options
 from engine.domain.steps import Facts
+from engine.domain.turns import Turns
 from engine.targets.lock_impact import Lock, strongest
 
 
@@ -63,6 +64,19 @@ _Step = TypeVar("_Step", bound=PlannedStep)
 def longest_first(steps: Iterable[_Step]) -> list[_Step]:
     """So that of steps that run at the same time none is left over, alone, at the end."""
     return sorted(steps, key=lambda step: -(step.estimate or step.weight or 0.0))
+
+
+def by_turn(steps: Sequence[_Step], operation: Operation, turns: Turns) -> list[_Step]:
+    """The steps of `operation` with those first whose turn it is, else in the given order.
+
+    From the first mandatory follow-up on they stay where they are.
+    """
+    end = next((number for number, step in enumerate(steps) if step.mandatory_follow_up), len(steps))
+
+    def rank(step: _Step) -> tuple[bool, int]:
+        return turns.rank(operation, step.operation or operation, step.objects or (step.object,))
+
+    return [*sorted(steps[:end], key=rank), *steps[end:]]
 
 
 @frozen(kw_only=True)

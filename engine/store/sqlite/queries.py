@@ -150,6 +150,30 @@ WHERE operation = 'reindex' OR json_extract(effect, '$.rows_kept') > 0"""
 """What the last VACUUM of each table, where it could not remove all that was dead, and the last rebuild of each index
 did, in the newest jobs on a database of a server. (With max() the other columns are of the same row.)"""
 
+_STEPS_OF_TARGET = """SELECT s.parent_id, s.ordinal, s.operation, s.object, s.status, s.effect
+    FROM parent_job AS p INDEXED BY parent_job_target CROSS JOIN step AS s ON s.parent_id = p.id
+    WHERE p.target = :target AND s.status <> 'skipped' ORDER BY p.id DESC LIMIT :steps"""
+OBJECT_TURNS = f"""WITH step_of AS (
+    SELECT coalesce(s.operation, (
+            SELECT operation FROM child_job AS c WHERE (c.parent_id, c.ordinal) = (s.parent_id, s.ordinal))) AS kind,
+        s.* FROM ({_STEPS_OF_TARGET}) AS s)
+SELECT kind, object, max(done), max(parent_id) FROM (
+    SELECT kind, object, iif(status = 'completed', parent_id, 0) AS done, parent_id FROM step_of
+    UNION ALL
+    SELECT s.kind, o.value, s.parent_id, s.parent_id FROM step_of AS s, json_each(s.effect, '$.objects') AS o
+    WHERE s.effect IS NOT NULL AND json_type(s.effect, '$.objects') = 'array' AND o.type = 'text')
+GROUP BY kind, object"""
+"""By kind of work and object: the newest job in which it completed, 0 for none, and in which it began; by the newest
+steps of a target. A step on several objects lists those on which it completed."""
+UNFINISHED_RUNS = """SELECT operation, parent_id FROM (
+    SELECT c.operation, max(c.parent_id) AS parent_id, c.steps_left
+    FROM parent_job AS p INDEXED BY parent_job_target CROSS JOIN child_job AS c ON c.parent_id = p.id
+    WHERE p.target = :target AND p.id >= coalesce((
+            SELECT id FROM parent_job WHERE target = :target ORDER BY id DESC LIMIT 1 OFFSET :jobs), 0)
+        AND c.attempt > 0 AND c.finished_at IS NOT NULL
+    GROUP BY c.operation)
+WHERE steps_left > 0"""
+"""By operation its newest finished run on a target, if that left steps."""
 
 BACKUPS = """SELECT s.effect, c.warnings, c.started_at, s.finished_at
 FROM parent_job AS p INDEXED BY parent_job_target

@@ -25,6 +25,7 @@ from engine.domain.requests import OnDuplicate, Operation, Speed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
+from engine.domain.turns import Turns
 from engine.store.protocol import NewBatch, NewJob
 from engine.store.sqlite import (
     cancel_and_rescue,
@@ -495,6 +496,16 @@ class SqliteStore:
             (Operation(operation), name): CompletedStep(at, json.loads(effect or "{}"))
             for operation, name, at, effect in rows
         }
+
+    async def turns(self, target: str, *, jobs: int, steps: int) -> Turns:
+        works = await self._read(queries.OBJECT_TURNS, {"target": target, "steps": steps})
+        begun = {(Operation(kind), str(name)): (done, last) for kind, name, done, last in works}
+        unfinished = await self._read(queries.UNFINISHED_RUNS, {"target": target, "jobs": jobs})
+        return Turns(
+            done={work: done for work, (done, _) in begun.items() if done},
+            begun={work: last for work, (_, last) in begun.items()},
+            unfinished={Operation(name): parent_id for name, parent_id in unfinished},
+        )
 
     async def backups(self, target: str) -> list[RecordedBackup]:
         return [decode_backup(row) for row in await self._read(queries.BACKUPS, {"target": target})]

@@ -144,6 +144,7 @@ class PostgresSession:
             analyze=_reasons(found.analyze),
             reindex=_reasons(found.reindex),
             drifted=found.drifts,
+            turns=past.turns,
             damaged=past.damaged_tables,
         )
         return await plan_needed(self._reader, options, needed)

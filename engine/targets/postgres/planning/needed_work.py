@@ -8,6 +8,7 @@ from dataclasses import replace
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import Operation, Options
+from engine.domain.turns import NO_TURNS, Turns
 from engine.targets.plans import OperationPlan
 from engine.targets.postgres.planning import operation_steps
 from engine.targets.postgres.planning.collation_steps import recording
@@ -32,6 +33,7 @@ class PlannedWork:
     analyze: Mapping[int, str]
     reindex: Mapping[int, str]
     drifted: Sequence[CollationRebuild] = ()
+    turns: Turns = NO_TURNS
     damaged: Collection[str] = ()
     """Names of damaged tables, which are left out."""
 
@@ -92,6 +94,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         Operation.OPTIMIZE,
         steps,
         reader.server,
+        replace(needed.turns, done={}),  # by kind of work, but for what was left
         forbidden=[*forbidden_tables, *forbidden_indexes],
         warnings=[*left_out, *not_recorded],
         nothing=". ".join(left_out) or "nothing is needed",

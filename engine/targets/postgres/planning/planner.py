@@ -10,7 +10,8 @@ from engine.domain.advice import TargetHistory
 from engine.domain.errors import UsageError
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel, Operation, Options
-from engine.targets.plans import OperationPlan
+from engine.domain.turns import Turns
+from engine.targets.plans import OperationPlan, by_turn
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.planning import check_steps, operation_steps
 from engine.targets.postgres.planning.collation_steps import recording
@@ -64,12 +65,14 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
     partitions = await partitions_of(reader)
     found = scope(operation, options, tables, indexes, partitions)
     if operation is Operation.ANALYZE:
-        planned = await _analyze(reader, options, found, partitions)
+        planned = await _analyze(reader, options, found, partitions, past.turns)
     elif operation is Operation.REINDEX:
         drifted = [collation_rebuild(drift, indexes, past) for drift in await drifts(reader)]
-        planned = _reindex(operation, options, found, {table.oid: table for table in tables}, reader, drifted)
+        planned = _reindex(
+            operation, options, found, {table.oid: table for table in tables}, reader, drifted, past.turns
+        )
     else:
-        planned = await _planned(reader, operation, options, found)
+        planned = await _planned(reader, operation, options, found, past.turns)
     if not planned.steps:
         return planned
     return await in_parallel(reader, planned, options)
@@ -90,7 +93,7 @@ async def partitions_of(reader: Reader) -> dict[int, list[int]]:
     return children
 
 
-async def _planned(reader: Reader, operation: Operation, options: Options, found: Scope) -> OperationPlan:
+async def _planned(reader: Reader, operation: Operation, options: Options, found: Scope, turns: Turns) -> OperationPlan:
     server = reader.server
     match operation:
         case Operation.VACUUM:
@@ -99,21 +102,22 @@ async def _planned(reader: Reader, operation: Operation, options: Options, found
             if steps and not found.is_named:
                 steps += operation_steps.database_statistics(server.version)
             held = xmin_horizon.warnings(await xmin_horizon.read(reader))
-            return plan_of(operation, steps, server, forbidden=forbidden, warnings=held)
+            return plan_of(operation, steps, server, turns, forbidden=forbidden, warnings=held)
         case Operation.VACUUM_FULL | Operation.CLUSTER:
-            return _rewrite(operation, options, found, server)
+            return _rewrite(operation, options, found, server, turns)
         case Operation.CLEAN_LEFTOVERS:
             leftovers, forbidden_leftovers = allowed(leftovers_of(found.indexes))
             steps = operation_steps.drop_steps(leftovers)
-            return plan_of(operation, steps, server, forbidden=forbidden_leftovers, nothing="no leftover index")
+            nothing = "no leftover index"
+            return plan_of(operation, steps, server, turns, forbidden=forbidden_leftovers, nothing=nothing)
         case Operation.CHECK:
-            return await _check(reader, options, found)
+            return await _check(reader, options, found, turns)
         case _:
             raise UsageError(str(operation), "PostgreSQL has no such operation")
 
 
 async def _analyze(
-    reader: Reader, options: Options, found: Scope, partitions: Mapping[int, Sequence[int]]
+    reader: Reader, options: Options, found: Scope, partitions: Mapping[int, Sequence[int]], turns: Turns
 ) -> OperationPlan:
     version = reader.server.version
     wanted, forbidden = allowed(found.tables)
@@ -124,7 +128,7 @@ async def _analyze(
             return OperationPlan(operation=Operation.ANALYZE, not_needed="every table has statistics")
     along = {} if operation_steps.supports_only(version) else analyzed_with_parent(wanted, partitions)
     steps = operation_steps.analyze_steps([table for table in wanted if table.oid not in along], options, version, {})
-    return plan_of(Operation.ANALYZE, steps, reader.server, forbidden=forbidden)
+    return plan_of(Operation.ANALYZE, steps, reader.server, turns, forbidden=forbidden)
 
 
 def _reindex(
@@ -134,6 +138,7 @@ def _reindex(
     tables: dict[int, Table],
     reader: Reader,
     drifted: Sequence[CollationRebuild],
+    turns: Turns,
 ) -> OperationPlan:
     if problem := operation_steps.unsafe_rebuild(options.server, reader.server.version):
         return OperationPlan(operation=operation, refused=problem)
@@ -161,6 +166,7 @@ def _reindex(
         operation,
         [*steps, *recorded],
         reader.server,
+        turns,
         forbidden=forbidden,
         warnings=[*warnings, *not_recorded],
         nothing=". ".join(nothing),
@@ -177,7 +183,7 @@ def rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index]
     return others, f"{why}. reindex --offline --object NAME can do it, and blocks writers"
 
 
-def _rewrite(operation: Operation, options: Options, found: Scope, server: Server) -> OperationPlan:
+def _rewrite(operation: Operation, options: Options, found: Scope, server: Server, turns: Turns) -> OperationPlan:
     wanted, forbidden = allowed([table for table in found.tables if not table.in_catalog and not table.is_partitioned])
     if operation is Operation.CLUSTER:
         without = [table for table in wanted if table.clustered_by is None]
@@ -187,17 +193,17 @@ def _rewrite(operation: Operation, options: Options, found: Scope, server: Serve
             return OperationPlan(operation=operation, refused=why)
         wanted = [table for table in wanted if table.clustered_by is not None]
     steps = operation_steps.rewrite_steps(operation, wanted, options, server.version)
-    return plan_of(operation, steps, server, forbidden=forbidden, nothing="no table is clustered on an index")
+    return plan_of(operation, steps, server, turns, forbidden=forbidden, nothing="no table is clustered on an index")
 
 
-async def _check(reader: Reader, options: Options, found: Scope) -> OperationPlan:
+async def _check(reader: Reader, options: Options, found: Scope, turns: Turns) -> OperationPlan:
     schema, obstacle = await amcheck(reader)
     if obstacle:
         return OperationPlan(operation=Operation.CHECK, refused=obstacle)
     indexes = [index for index in found.indexes if index.is_valid]
     full = options.check_level is CheckLevel.FULL
     steps = check_steps.check_steps(indexes, found.tables, schema, reader.server.version, full=full)
-    return plan_of(Operation.CHECK, steps, reader.server)
+    return plan_of(Operation.CHECK, steps, reader.server, turns)
 
 
 async def _analyzed(reader: Reader) -> set[int]:
@@ -213,12 +219,13 @@ def plan_of(
     operation: Operation,
     steps: Sequence[PgStep],
     server: Server,
+    turns: Turns,
     *,
     forbidden: Sequence[Table | Index] = (),
     warnings: Sequence[str] = (),
     nothing: str = "",
 ) -> OperationPlan:
-    """The plan with these steps. Without steps it is refused where rights are missing, else not needed.
+    """The plan with these steps, in turn. Without steps it is refused where rights are missing, else not needed.
 
     Args:
         forbidden: what the role may not maintain.
@@ -231,7 +238,7 @@ def plan_of(
         return OperationPlan(operation=operation, not_needed=nothing or "no table or index to work on")
     return OperationPlan(
         operation=operation,
-        steps=tuple(steps),
+        steps=tuple(by_turn(steps, operation, turns)),
         warnings=(*(f"left out: {right}" for right in rights), *warnings),
         left_out=len(unprivileged(forbidden)),
     )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 from engine.domain.humanize import counted, listed, size
 from engine.domain.requests import Operation
 from engine.domain.steps import WHOLE
+from engine.domain.turns import NO_TURNS, Turns
+from engine.targets.plans import by_turn
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import costs, grouping
 from engine.targets.sqlite.planning.grouping import Part
@@ -128,6 +130,7 @@ def analyze_steps(
     objects: Sequence[str] = (),
     whole: str = "",
     failing: Collection[str] = (),
+    turns: Turns = NO_TURNS,
 ) -> list[SqliteStep]:
     """`objects`: the requested names. `whole`: why no table is analyzed on its own, if so. `failing`:
     the tables that cannot be analyzed."""
@@ -147,7 +150,7 @@ def analyze_steps(
         for table in tables
     ]
     if objects:
-        return [part.step(step) for part in parts]
+        return by_turn([part.step(step) for part in parts], Operation.ANALYZE, turns)
     reloading = costs.reloading(summary.tables)
     usual = costs.analyze_all(_usual_size(summary), 1).seconds or 0.0
     alone, groups = grouping.divided(
@@ -157,9 +160,9 @@ def analyze_steps(
         most=max(grouping.MOST_SECONDS, 4 * reloading),
     )
     why = "small tables in one statement"
+    grouped = [_analyze_only(grouping.together(group, "table", why, usual=usual, like=step)) for group in groups]
     steps = [
-        *(part.step(step) for part in alone),
-        *(_analyze_only(grouping.together(group, "table", why, usual=usual, like=step)) for group in groups),
+        *by_turn([*(part.step(step) for part in alone), *grouped], Operation.ANALYZE, turns),
         *(part.step(step) for part in parts if part.object in failing),
     ]
     return [step if step.estimate is None else replace(step, estimate=step.estimate + reloading) for step in steps]
@@ -192,6 +195,7 @@ def reindex_steps(
     temporary_directory: str | None,
     whole: str = "",
     failing: Collection[str] = (),
+    turns: Turns = NO_TURNS,
 ) -> list[SqliteStep]:
     """One step per index, so that each has its own outcome, or for many small ones. The schema is named because a bare
     `REINDEX "nocase"` would rebuild by collation and leave an index of that name alone. `tables`: with all indexes.
@@ -227,6 +231,7 @@ def reindex_steps(
         for group in groups:
             size = sum(part.size for part in group)
             steps.append(needing(grouping.together(group, "index", why, usual=usual, like=step), size))
+        steps = by_turn(steps, Operation.REINDEX, turns)
         steps += [needing(part.step(step), part.size) for part in parts if part.object in failing]
     return [
         *steps,
@@ -297,7 +302,9 @@ def incremental_vacuum_steps(summary: Summary) -> list[SqliteStep]:
     ]
 
 
-def fts_optimize_steps(segments: Mapping[str, Segments | None], summary: Summary) -> list[SqliteStep]:
+def fts_optimize_steps(
+    segments: Mapping[str, Segments | None], summary: Summary, turns: Turns = NO_TURNS
+) -> list[SqliteStep]:
     """`segments`: those of each full-text index; None where they could not be looked at."""
     steps = []
     for name, known in segments.items():
@@ -307,7 +314,7 @@ def fts_optimize_steps(segments: Mapping[str, Segments | None], summary: Summary
         step = step_of(Operation.FTS_OPTIMIZE, summary, Method.MERGE, command, reason, name)
         steps.append(replace(step, volume=0 if known is None else known.pages * CHANGES_A_PAGE))
     return [
-        *steps,
+        *by_turn(steps, Operation.FTS_OPTIMIZE, turns),
         *log_written_back(summary, "in WAL mode the merged index is in the log until it is written back"),
     ]
 

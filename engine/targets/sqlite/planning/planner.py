@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from engine.domain.errors import UsageError
 from engine.domain.requests import Operation, Options
 from engine.domain.steps import WHOLE
+from engine.domain.turns import NO_TURNS, Turns
 from engine.system.mounts import is_local
-from engine.targets.plans import OperationPlan
+from engine.targets.plans import OperationPlan, by_turn
 from engine.targets.sqlite.connection.names import folded, literal, quote
 from engine.targets.sqlite.planning import backup_steps, check_steps, operation_steps, preflight
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check, would_optimize
@@ -73,12 +74,12 @@ async def _planned(
     *,
     shared: bool,
 ) -> OperationPlan:
-    wal = summary.is_wal
+    wal, turns = summary.is_wal, NO_TURNS if past is None else past.turns
     match operation:
         case Operation.VACUUM:
             return await _vacuum(reader, summary, options, chosen)
         case Operation.ANALYZE:
-            return await _analyze(reader, summary, options)
+            return await _analyze(reader, summary, options, turns)
         case Operation.REINDEX:
             soon = operation_steps.are_rebuilt_soon(summary) and not options.objects
             tables = await (reader.tables_uncounted() if soon else reader.tables())
@@ -86,13 +87,21 @@ async def _planned(
             whole = await _why_whole(reader, options)
             problems = await _problems(reader, "REINDEX", "REINDEX", () if whole else [index.name for index in indexes])
             steps = operation_steps.reindex_steps(
-                indexes, tables, summary, reader.path, temporary_directory(), whole=whole, failing=problems.keys()
+                indexes,
+                tables,
+                summary,
+                reader.path,
+                temporary_directory(),
+                whole=whole,
+                failing=problems.keys(),
+                turns=turns,
             )
             return replace(_of(operation, steps), warnings=preflight.certain_to_fail(problems.items()))
         case Operation.OPTIMIZE:
             return await _optimize(reader, summary)
         case Operation.CHECK:
-            return await _check(reader, summary, options, chosen, shared=shared)
+            checking = await _check(reader, summary, options, chosen, shared=shared)
+            return replace(checking, steps=tuple(by_turn(checking.steps, operation, turns)))
         case Operation.CHECKPOINT if not wal:
             why = f"the journal mode is {summary.journal_mode}: there is no write-ahead log to write back"
             return OperationPlan(operation=operation, not_needed=why)
@@ -106,14 +115,14 @@ async def _planned(
         case Operation.INCREMENTAL_VACUUM:
             return _of(operation, operation_steps.incremental_vacuum_steps(summary))
         case Operation.FTS_OPTIMIZE:
-            return await _fts_optimize(reader, summary)
+            return await _fts_optimize(reader, summary, turns)
         case Operation.BACKUP:
             return await _backup(reader, summary, options, past)
         case _:
             raise UsageError(str(operation), "SQLite has no such operation")
 
 
-async def _analyze(reader: Reader, summary: Summary, options: Options) -> OperationPlan:
+async def _analyze(reader: Reader, summary: Summary, options: Options, turns: Turns) -> OperationPlan:
     limit, objects = options.analysis_limit, options.objects
     whole = await _why_whole(reader, options)
     steps = operation_steps.analyze_all_steps(summary, limit) if not (whole or objects) else []
@@ -126,7 +135,7 @@ async def _analyze(reader: Reader, summary: Summary, options: Options) -> Operat
     left_out_warnings = preflight.left_out((await cannot_be_analyzed(reader, left_out)).items()) if left_out else ()
     problems = await _problems(reader, "ANALYZE main", "ANALYZE", () if whole else [table.name for table in tables])
     steps = operation_steps.analyze_steps(
-        tables, summary, limit=limit, objects=objects, whole=whole, failing=problems.keys()
+        tables, summary, limit=limit, objects=objects, whole=whole, failing=problems.keys(), turns=turns
     )
     warnings = (*left_out_warnings, *preflight.certain_to_fail(problems.items()))
     return replace(_of(Operation.ANALYZE, steps), warnings=warnings)
@@ -138,7 +147,7 @@ async def _why_whole(reader: Reader, options: Options) -> str:
     return f"all at once: {preflight.no_text(nameless)}" if nameless else ""
 
 
-async def _fts_optimize(reader: Reader, summary: Summary) -> OperationPlan:
+async def _fts_optimize(reader: Reader, summary: Summary, turns: Turns) -> OperationPlan:
     segments, nameless = await reader.fts_segments(), await reader.names_that_are_no_text()
     if not segments:
         return OperationPlan(operation=Operation.FTS_OPTIMIZE, not_needed="there is no full-text index (FTS5)")
@@ -147,7 +156,8 @@ async def _fts_optimize(reader: Reader, summary: Summary) -> OperationPlan:
     if not named:
         return OperationPlan(operation=Operation.FTS_OPTIMIZE, refused=preflight.no_text(left_out))
     warnings = (f"{preflight.no_text(left_out)}, and not optimized",) if left_out else ()
-    return replace(_of(Operation.FTS_OPTIMIZE, operation_steps.fts_optimize_steps(named, summary)), warnings=warnings)
+    steps = operation_steps.fts_optimize_steps(named, summary, turns)
+    return replace(_of(Operation.FTS_OPTIMIZE, steps), warnings=warnings)
 
 
 async def indexes_of(reader: Reader, tables: Sequence[Table], objects: Sequence[str]) -> list[Index]:
