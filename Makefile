@@ -18,7 +18,7 @@ demo: $(RUNTIME) ## try dbtend on a sample database; headless where stdout is no
 	@$(BIN)/dbtend demo
 
 test: $(DEV) ## run all tests
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 4 --dist worksteal
 
 fast: $(DEV) ## run the tests that need no process, server or screen
 	@$(BIN)/python -m pytest -n 2 -m fast

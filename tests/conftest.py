@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import NO_SERVER, PostgresServer, running_server, servers_found
+from tests.scratch import SCRATCH
 
 # With it a process never has output left that it cannot write any more, as it has everywhere else.
 os.environ.pop("PYTHONUNBUFFERED", None)
@@ -21,6 +24,9 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # What the user says to libpq is for the user's servers.
 for name in [name for name in os.environ if name.startswith("PG") and not name.startswith("PGTEST_")]:
     del os.environ[name]
+
+# All `tmp_path` are below it, too.
+tempfile.tempdir = SCRATCH
 
 TESTS = Path(__file__).parent
 FAST = tuple(
@@ -39,6 +45,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         needs_server = "postgres" in getattr(item, "fixturenames", ())
         if not needs_server and any(item.path.is_relative_to(room) for room in FAST):
             item.add_marker(pytest.mark.fast)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays. Looking through it again and again is a fifth of the time of screens."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 def _majors() -> list[int | None]:

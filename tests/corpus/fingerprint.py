@@ -13,9 +13,9 @@ from typing import Final
 
 from engine.targets.sqlite.connection.names import quote
 from tests.corpus.oracle import complaints, connect, errorname
+from tests.scratch import SCRATCH
 
 Content = Mapping[str, object]
-MEMORY: Final = "/dev/shm"  # noqa: S108
 
 # What an application put there: not the statistics, not the tables in which full text keeps its index.
 TABLES: Final = r"""
@@ -32,8 +32,7 @@ SETTINGS: Final = ("application_id", "user_version", "encoding", "page_size", "a
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A directory in memory, if there is one: nothing in it needs to outlive anything."""
-    with tempfile.TemporaryDirectory(prefix="dbtend-corpus-", dir=MEMORY if Path(MEMORY).is_dir() else None) as name:
+    with tempfile.TemporaryDirectory(prefix="dbtend-corpus-", dir=SCRATCH) as name:
         yield Path(name)
 
 

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import aclosing, closing
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -37,6 +36,7 @@ from tests.black_hole import network_to
 from tests.building import StoppedClock
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import PostgresServer
+from tests.scratch import on_another_file_system
 from tests.sqlite_files import make_database, transaction
 
 MANY = 300
@@ -187,11 +187,8 @@ async def test_a_file_beside_a_stale_journal_is_not_opened(tmp_path: Path) -> No
 
 
 async def test_the_disk_of_a_link_is_that_of_the_file(engine: Engine, tmp_path: Path) -> None:
-    memory = Path("/dev/shm")  # noqa: S108 - a file system of its own
-    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("there is no second disk")
-    with TemporaryDirectory(dir=memory) as there:
-        (link := tmp_path / "sales.db").symlink_to(make_database(Path(there) / "sales.db"))
+    with on_another_file_system(tmp_path) as there:
+        (link := tmp_path / "sales.db").symlink_to(make_database(there / "sales.db"))
         found = (await surveys(engine, entries(link, disk_critical=2**60, disk_critical_share=1)))["sales"]
         disk = os.statvfs(there)
     facts = {reason.cause: reason.facts for reason in found.reasons}

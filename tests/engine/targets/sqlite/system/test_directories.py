@@ -18,6 +18,7 @@ from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy, direc
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.sqlite.a_session import plan, run, statuses
 from tests.engine.targets.stepwise import stepwise
+from tests.scratch import on_another_file_system
 from tests.sqlite_files import content, files_beside, make_database
 
 SOMEBODY = 65534
@@ -97,13 +98,9 @@ async def test_a_backup_for_a_directory_of_somebody_else_is_made_where_only_we_a
 
 @by_root
 async def test_it_is_written_again_where_that_is_another_file_system(
-    owned: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    owned: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere = Path(f"/dev/shm/{tmp_path_factory.getbasetemp().name}-{os.getpid()}")  # noqa: S108
-    elsewhere.mkdir(mode=0o700)
-    try:
-        if elsewhere.stat().st_dev == owned.stat().st_dev:
-            pytest.skip("there is no other file system here")
+    with on_another_file_system(owned) as elsewhere:
         monkeypatch.setattr(directories, "workshop", lambda _: str(elsewhere))
         path = make_database(owned / "sales.db")
         path.chmod(0o604)
@@ -114,8 +111,6 @@ async def test_it_is_written_again_where_that_is_another_file_system(
         assert content(Path(copy.destination)) == content(path)
         assert stat.S_IMODE(Path(copy.destination).stat().st_mode) == 0o604
         assert list(elsewhere.iterdir()) == []
-    finally:
-        elsewhere.rmdir()
 
 
 @by_root
