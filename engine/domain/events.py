@@ -64,6 +64,7 @@ class HistoryFilter:
     status: Status | None = None
     operation: Operation | None = None
     batch: int | None = None
+    schedule: str | None = None
     since: Micros | None = None
     until: Micros | None = None
     error_words: tuple[str, ...] = ()
@@ -90,6 +91,7 @@ class HistoryFilter:
             has_status
             and self.matches_target(parent.target)
             and (self.batch is None or parent.batch == self.batch)
+            and (self.schedule is None or parent.schedule == self.schedule)
             and (self.operation is None or any(child.operation is self.operation for child in parent.children))
             and (self.since is None or parent.created_at >= self.since)
             and (self.until is None or parent.created_at <= self.until)

@@ -110,6 +110,8 @@ class ChildJob:
     after: Facts | None = None
     left: int = 0
     """The number of its steps that were not begun."""
+    starts_at: Micros | None = None
+    """Before then it does not start; None: it may."""
     attempts: tuple[Attempt, ...] = ()
     steps: tuple[Step, ...] = ()
     log: tuple[LogLine, ...] = ()
@@ -161,11 +163,18 @@ class ParentJob:
     """Whether retention keeps it."""
     is_pattern: bool = False
     """Whether its target is a pattern whose databases could not be listed."""
+    schedule: str | None = None
+    """The schedule that started it."""
     children: tuple[ChildJob, ...] = ()
 
     @property
     def target(self) -> str:
         return self.request.target
+
+    @property
+    def starts_at(self) -> Micros | None:
+        """Before then none of its children starts; None: they may."""
+        return next((child.starts_at for child in self.children if not child.status.is_final), None)
 
     @property
     def done(self) -> int:

@@ -1,4 +1,5 @@
-"""Supervision of the store in every process: rescue children of dead processes, enforce time limits."""
+"""Supervision of the store in every process: rescue children of dead processes, enforce time limits,
+let children start whose time has come."""
 
 from __future__ import annotations
 
@@ -32,6 +33,7 @@ async def _supervise_once(store: OwnerSupervision) -> None:
     for job in await store.rescue():
         log.info("#%s was taken over from a dead process", job)
     await store.enforce_time_limits()
+    await store.let_start()
 
 
 async def _supervise(store: OwnerSupervision) -> None:

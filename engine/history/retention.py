@@ -43,6 +43,7 @@ async def prune(
             await asyncio.sleep(0 if dry_run else BREATH)
     if not dry_run:
         await _forget_changes(store, now - round(CHANGES_KEPT * 1e6))
+        await store.prune_firings()
     return removed
 
 

@@ -22,6 +22,7 @@ from engine.domain.frozen import frozen
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.past_runs import PastRun
 from engine.domain.requests import EngineName, OnDuplicate, Operation, Request, Speed
+from engine.domain.schedules import Firing, ScheduleState
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
@@ -51,6 +52,8 @@ class NewJob:
     """Why it cannot begin: it is stored as failed."""
     is_pattern: bool = False
     """Whether its target is a pattern whose databases could not be listed."""
+    starts_at: Micros | None = None
+    """Before then it does not start; None: at once."""
 
 
 @frozen
@@ -65,6 +68,8 @@ class NewBatch:
 
     options: BatchOptions = NO_BATCH_OPTIONS
     retry_of: int | None = None
+    schedule: str | None = None
+    """The schedule that it is a firing of."""
 
 
 class ProcessIdentity(Protocol):
@@ -293,6 +298,10 @@ class OwnerSupervision(Protocol):
         """Skip pending children past their time limit; ask running ones to stop if their request says so."""
         ...
 
+    async def let_start(self) -> None:
+        """Let go the children whose time to start has come."""
+        ...
+
     async def request_force(
         self, job: JobId, running: JobId, owner: str, reason: Reason = Reason.CANCELLED_BY_USER
     ) -> bool:
@@ -328,6 +337,10 @@ class HistoryPruning(Protocol):
         """Remove the oldest changes from before `before`, up to `limit`; how many there were."""
         ...
 
+    async def prune_firings(self) -> None:
+        """Remove what is recorded of due times long ago."""
+        ...
+
 
 class SurveyStore(Protocol):
     """Keeps the last survey of each target, by its canonical URL."""
@@ -343,7 +356,56 @@ class SurveyStore(Protocol):
         ...
 
 
-class Store(JobReader, ChangeFeed, JobWriter, JobClaims, OwnerSupervision, HistoryPruning, SurveyStore, Protocol):
+class ScheduleStore(Protocol):
+    """Keeps what became of each due time of each schedule."""
+
+    async def schedule_states(self) -> Mapping[str, ScheduleState]:
+        """By name: the schedules that a worker has read, or a person has disabled."""
+        ...
+
+    async def observe_schedules(self, seen: Collection[ScheduleState]) -> None:
+        """Keep what a worker has read of schedules. Their due times count from `since` on, if they are new or their
+        `start` has changed."""
+        ...
+
+    async def enable_schedule(self, name: str) -> None:
+        """Let it be due again, from now on."""
+        ...
+
+    async def disable_schedule(self, name: str, by: str) -> None:
+        """Let it be due no more. `by`: who asked for it. A second time changes nothing."""
+        ...
+
+    async def last_handled(self, schedule: str) -> Micros | None:
+        """The newest due time up to now of which something is recorded."""
+        ...
+
+    async def open_batch(self, schedule: str) -> int | None:
+        """The batch of its last firing, if that has not ended."""
+        ...
+
+    async def fire(self, firing: Firing, jobs: Sequence[NewJob], batch: NewBatch) -> Firing | None:
+        """Record that a due time fires, and submit its jobs as a batch; what was recorded.
+
+        It is skipped if jobs of an earlier one are open. None, and nothing is written, if something was recorded of
+        this due time before, or the schedule is disabled.
+        """
+        ...
+
+    async def record_firings(self, firings: Collection[Firing]) -> list[Firing]:
+        """Record due times that did not fire, but for those of which something is recorded; those that were."""
+        ...
+
+    async def firings(
+        self, schedule: str | None = None, *, since: Micros | None = None, until: Micros | None = None, limit: int
+    ) -> list[Firing]:
+        """The newest firings of a schedule, or of all, that were due between these times, newest first."""
+        ...
+
+
+class Store(
+    ScheduleStore, JobReader, ChangeFeed, JobWriter, JobClaims, OwnerSupervision, HistoryPruning, SurveyStore, Protocol
+):
     """The durable record of jobs, shared by any number of processes."""
 
     path: Path

@@ -1,4 +1,4 @@
-"""What the end of a job leads to in its batch: others are let go, or are not to begin."""
+"""What lets jobs of a batch go, or keeps them from beginning: the ends of others, and their time to start."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ LIMIT 1"""
 NOT_BEGUN = "SELECT id FROM parent_job INDEXED BY parent_job_batch WHERE batch_id = ? AND status = 'pending'"
 FAILED = """SELECT count(*) FROM (
     SELECT 1 FROM parent_job INDEXED BY parent_job_batch WHERE batch_id = ? AND status = 'failed' LIMIT ?)"""
+
+DUE_TO_START = """SELECT id, batch_id, canary FROM parent_job WHERE id IN (
+    SELECT parent_id FROM child_job INDEXED BY child_job_starts
+    WHERE status = 'pending' AND held = 1 AND starts_at IS NOT NULL AND starts_at <= ?)"""
 
 
 def update_parent(connection: sqlite3.Connection, parent_id: int, at: Micros) -> None:
@@ -44,6 +48,21 @@ def apply_rules(connection: sqlite3.Connection, batch_id: int, at: Micros, *, ca
             _skip(connection, _not_begun(connection, batch_id), Reason.TOO_MANY_FAILURES, at)
 
 
+def let_start(connection: sqlite3.Connection, at: Micros) -> None:
+    """Let go the children whose time to start has come, unless they also wait for a canary."""
+    for parent_id, batch_id, is_canary in connection.execute(DUE_TO_START, (at,)).fetchall():
+        waits = not is_canary and _waits_for_canary(connection, batch_id)
+        connection.execute(
+            "UPDATE child_job SET held = ?1, starts_at = NULL, changed_at = max(?2, changed_at)"
+            " WHERE parent_id = ?3 AND status = 'pending' AND held = 1",
+            (waits, at, parent_id),
+        )
+
+
+def _waits_for_canary(connection: sqlite3.Connection, batch_id: int | None) -> bool:
+    return batch_id is not None and connection.execute(OPEN_CANARY, (batch_id,)).fetchone() is not None
+
+
 def _not_begun(connection: sqlite3.Connection, batch_id: int) -> list[int]:
     return [parent_id for (parent_id,) in connection.execute(NOT_BEGUN, (batch_id,))]
 
@@ -56,6 +75,7 @@ def _skip(connection: sqlite3.Connection, parent_ids: Iterable[int], reason: Rea
 
 def _let_go(connection: sqlite3.Connection, parent_ids: Iterable[int], at: Micros) -> None:
     connection.executemany(
-        "UPDATE child_job SET held = 0, changed_at = max(?, changed_at) WHERE parent_id = ? AND held = 1",
-        [(at, parent_id) for parent_id in parent_ids],
+        "UPDATE child_job SET held = 0, starts_at = NULL, changed_at = max(?, changed_at)"
+        " WHERE parent_id = ? AND held = 1 AND (starts_at IS NULL OR starts_at <= ?)",
+        [(at, parent_id, at) for parent_id in parent_ids],
     )

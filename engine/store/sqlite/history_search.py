@@ -90,6 +90,14 @@ def _conditions(where: HistoryFilter, targets: Sequence[str] | None, values: dic
                 "EXISTS (SELECT 1 FROM parent_job AS p WHERE p.id = found.id AND p.batch_id = :batch)",
             )
         )
+    if where.schedule is not None:
+        values["schedule"] = where.schedule
+        found.append(
+            _Condition(
+                f"SELECT id FROM parent_job INDEXED BY parent_job_schedule WHERE schedule = :schedule AND id {RANGE}",
+                "EXISTS (SELECT 1 FROM parent_job AS p WHERE p.id = found.id AND p.schedule = :schedule)",
+            )
+        )
     if where.status is not None and where.status is not Status.COMPLETED:
         found.append(_status(where.status, values))
     if targets is not None:

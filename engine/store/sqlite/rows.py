@@ -23,12 +23,12 @@ from engine.store.sqlite.row_checks import checked, checked_facts, sound
 
 PARENT_COLUMNS = (
     "id", "target", "engine", "operations", "options", "status", "created_at", "started_at", "finished_at", "retry_of",
-    "deadline_at", "pinned", "batch_id", "is_pattern",
+    "deadline_at", "pinned", "batch_id", "is_pattern", "schedule",
 )  # fmt: skip
 CHILD_COLUMNS = (
     "ordinal", "operation", "status", "reason", "error", "attempt", "owner", "pid", "host", "started_at", "finished_at",
     "cancel_requested_at", "force_requested_at", "recovering", "fraction", "object", "steps_done", "steps_total",
-    "phase", "waits_for", "waited", "warnings", "before", "after", "steps_left",
+    "phase", "waits_for", "waited", "warnings", "before", "after", "steps_left", "starts_at",
 )  # fmt: skip
 JOB_COLUMNS = ", ".join([f"p.{name}" for name in PARENT_COLUMNS] + [f"c.{name}" for name in CHILD_COLUMNS])
 
@@ -107,6 +107,7 @@ def _parent(row: Row, children: tuple[ChildJob, ...]) -> ParentJob:
         deadline_at=named["deadline_at"],
         pinned=bool(named["pinned"]),
         is_pattern=bool(named["is_pattern"]),
+        schedule=named["schedule"],
         children=children,
     )
 
@@ -143,6 +144,7 @@ def _child(parent_id: int, row: Row) -> ChildJob:
         before=_facts(named["before"]),
         after=_facts(named["after"]),
         left=named["steps_left"],
+        starts_at=named["starts_at"],
         steps=decode_steps(steps),
         log=tuple(_log_line(line) for line in json.loads(log)),
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from engine.domain.errors import StoreError
 from engine.domain.requests import EngineName, Operation
+from engine.domain.schedules import FiringReason, FiringStatus
 from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason, Transitions
 
 APPLICATION_ID = 0x6474656E  # "dten": marks a SQLite file as a store of dbtend
@@ -87,6 +88,8 @@ def triggers() -> list[str]:
         *_closed("parent_job", "engine", EngineName),
         *_closed("child_job", "operation", Operation),
         *_closed("child_job", "reason", Reason),
+        *_closed("firing", "status", FiringStatus),
+        *_closed("firing", "reason", FiringReason),
         *_born_pending("parent_job"),
         *_born_pending("child_job"),
         _legal_transitions("parent_job", PARENT_TRANSITIONS),

@@ -22,24 +22,27 @@ from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.past_runs import PastRun
 from engine.domain.requests import OnDuplicate, Operation, Speed
+from engine.domain.schedules import Firing, ScheduleState
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
 from engine.domain.turns import Turns
 from engine.store.protocol import NewBatch, NewJob
 from engine.store.sqlite import (
+    batch_rules,
     cancel_and_rescue,
     connections,
     history_search,
     liveness,
     queries,
+    schedules,
     store_admin,
     surveys,
     transactions,
 )
 from engine.store.sqlite.change_watch import ChangeWatch
 from engine.store.sqlite.file_identity import Identity
-from engine.store.sqlite.row_checks import checked
+from engine.store.sqlite.row_checks import LATEST, checked
 from engine.store.sqlite.rows import (
     Row,
     decode_backup,
@@ -255,6 +258,10 @@ class SqliteStore:
         if list(await self._read(cancel_and_rescue.OVERDUE, (self._clock(),))):
             await self._writer.run(lambda c: cancel_and_rescue.enforce_time_limits(c, self._clock()))
 
+    async def let_start(self) -> None:
+        if list(await self._read(batch_rules.DUE_TO_START, (self._clock(),))):
+            await self._writer.run(lambda c: batch_rules.let_start(c, self._clock()))
+
     async def rescue(self) -> list[JobId]:
         """Reads and file locks tell who is dead; there is a write only where someone is."""
         rescued: list[JobId] = []
@@ -282,6 +289,27 @@ class SqliteStore:
                     break
             else:
                 return
+
+    async def observe_schedules(self, seen: Collection[ScheduleState]) -> None:
+        known = await self.schedule_states()
+        if any(one.name not in known or not _is_same(one, known[one.name]) for one in seen):
+            await self._writer.run(lambda c: schedules.observe(c, seen))
+
+    async def enable_schedule(self, name: str) -> None:
+        await self._writer.run(lambda c: schedules.enable(c, name, self._clock()))
+
+    async def disable_schedule(self, name: str, by: str) -> None:
+        await self._writer.run(lambda c: schedules.disable(c, name, by, self._clock()))
+
+    async def fire(self, firing: Firing, jobs: Sequence[NewJob], batch: NewBatch) -> Firing | None:
+        submission = uuid.uuid4().hex
+        return await self._writer.run(lambda c: schedules.fire(c, firing, jobs, batch, self._clock(), submission))
+
+    async def record_firings(self, firings: Collection[Firing]) -> list[Firing]:
+        return await self._writer.run(lambda c: schedules.record(c, firings, self._clock()))
+
+    async def prune_firings(self) -> None:
+        await self._writer.run(lambda c: schedules.prune(c, self._clock()))
 
     async def pause(self, by: str) -> None:
         await self._writer.run(lambda c: store_admin.pause(c, by, self._clock()))
@@ -402,6 +430,27 @@ class SqliteStore:
 
     async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
         return surveys.decoded_last_jobs(await self._read(surveys.LAST_JOBS, surveys.of_targets(targets)))
+
+    async def schedule_states(self) -> Mapping[str, ScheduleState]:
+        states = map(schedules.decode_state, await self._read(schedules.STATES))
+        return {state.name: state for state in states}
+
+    async def last_handled(self, schedule: str) -> Micros | None:
+        values = {"schedule": schedule, "now": self._clock()}
+        return next((at for (at,) in await self._read(schedules.LAST_HANDLED, values)), None)
+
+    async def open_batch(self, schedule: str) -> int | None:
+        return next((batch for (batch,) in await self._read(schedules.OPEN_BATCH, (schedule, schedule))), None)
+
+    async def firings(
+        self, schedule: str | None = None, *, since: Micros | None = None, until: Micros | None = None, limit: int
+    ) -> list[Firing]:
+        values: dict[str, Any] = {"since": since or 0, "until": LATEST if until is None else until, "limit": limit}
+        if schedule is None:
+            rows = await self._read(schedules.ALL_FIRINGS, values)
+        else:
+            rows = await self._read(schedules.FIRINGS, {**values, "schedule": schedule})
+        return list(map(schedules.decode_firing, rows))
 
     async def prunable(self, status: Status, *, before: Micros, keep_last: int, after: int, limit: int) -> list[int]:
         values = {"status": status, "before": before, "keep_last": keep_last, "after": after, "limit": limit}
@@ -528,6 +577,10 @@ class SqliteStore:
             for row in rows:
                 checked(dict(zip(names, row, strict=False)))
         return rows
+
+
+def _is_same(seen: ScheduleState, known: ScheduleState) -> bool:
+    return (seen.start, seen.config) == (known.start, known.config)
 
 
 @asynccontextmanager

@@ -143,7 +143,12 @@ def submit(
             continue
         is_canary = canaries is not None and new < canaries
         held = canaries is not None and not is_canary
-        ids.append(_insert_job(connection, job, at, submission, run, batch_id, is_canary=is_canary, held=held))
+        schedule = None if batch is None else batch.schedule
+        ids.append(
+            _insert_job(
+                connection, job, at, submission, run, batch_id, is_canary=is_canary, held=held, schedule=schedule
+            )
+        )
         new += 1
     if batch_id is not None:
         apply_rules(connection, batch_id, at, canary_ended=canaries is not None)
@@ -184,23 +189,25 @@ def _insert_job(
     *,
     is_canary: bool,
     held: bool,
+    schedule: str | None,
 ) -> int:
+    starts_at = None if job.starts_at is None or job.starts_at <= at else job.starts_at
     operations, options = encode_operations(job.request.operations), encode_options(job.request.options)
     (parent_id,) = connection.execute(
         "INSERT INTO parent_job"
         " (target, target_key, engine, operations, options, retry_of, deadline_at, submission, batch_id, canary,"
-        " is_pattern, created_at, changed_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        " is_pattern, schedule, created_at, changed_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         (
             *(storable(job.request.target), storable(job.target_key), job.engine, operations, options),
             *(job.retry_of, job.deadline_at, submission, batch_id, is_canary, job.is_pattern),
-            *(at, at),
+            *(schedule, at, at),
         ),
     ).fetchone()
     connection.executemany(
         "INSERT INTO child_job (parent_id, ordinal, target_key, host_key, operation, max_attempts, reserved_by, held,"
-        " changed_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " starts_at, changed_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 parent_id,
@@ -210,7 +217,8 @@ def _insert_job(
                 name,
                 job.max_attempts.get(name, MAX_ATTEMPTS),
                 run,
-                held,
+                held or starts_at is not None,
+                starts_at,
                 at,
             )
             for n, name in enumerate(job.request.children, 1)

@@ -1,0 +1,158 @@
+"""Schedules in the store: what is known of each, and what became of its due times."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from engine.domain.requests import OnDuplicate
+from engine.domain.schedules import Firing, FiringReason, FiringStatus, ScheduleState
+from engine.domain.steps import Micros
+from engine.store.protocol import NewBatch, NewJob
+from engine.store.sqlite import transactions
+from engine.store.sqlite.job_endings import storable
+from engine.store.sqlite.row_checks import checked, sound
+from engine.store.sqlite.rows import Row
+
+_STATE: Final = ("name", "start", "config", "since", "disabled_at", "disabled_by")
+_FIRING: Final = ("schedule", "due_at", "status", "reason", "error", "batch_id", "recorded_at")
+
+STATES: Final = f"SELECT {', '.join(_STATE)} FROM schedule"
+FIRINGS: Final = f"""SELECT {", ".join(_FIRING)} FROM firing
+WHERE schedule = :schedule AND due_at >= :since AND due_at <= :until ORDER BY due_at DESC LIMIT :limit"""
+ALL_FIRINGS: Final = f"""SELECT {", ".join(_FIRING)} FROM firing
+WHERE due_at >= :since AND due_at <= :until ORDER BY due_at DESC, schedule LIMIT :limit"""
+_COMES_AGAIN: Final = "status = 'missed' AND recorded_at > :now"
+"""It was missed because the clock was ahead: its time is yet to come."""
+LAST_HANDLED: Final = f"""SELECT due_at FROM firing
+WHERE schedule = :schedule AND due_at <= :now AND NOT ({_COMES_AGAIN}) ORDER BY due_at DESC LIMIT 1"""
+OPEN_BATCH: Final = """SELECT batch_id FROM firing INDEXED BY firing_newest_batch
+WHERE schedule = ? AND batch_id IS NOT NULL AND batch_id = (
+    SELECT max(batch_id) FROM firing WHERE schedule = ? AND batch_id IS NOT NULL)
+AND EXISTS (SELECT 1 FROM parent_job INDEXED BY parent_job_batch
+    WHERE parent_job.batch_id = firing.batch_id AND (status = 'pending' OR status = 'running'))"""
+"""The batch of a schedule that has not ended. Only its newest one can be open, as none begins beside it."""
+KEPT: Final = 400 * 86_400 * 1_000_000
+"""Microseconds: firings of more than a year,"""
+KEPT_OF_EACH: Final = 10_000
+"""and so many of each schedule at most."""
+
+
+def observe(connection: sqlite3.Connection, seen: Collection[ScheduleState]) -> None:
+    """Keep what a worker has read of schedules: due times count from `since` on, where one is new or has changed."""
+    connection.executemany(
+        "INSERT INTO schedule (name, start, config, since) VALUES (?1, ?2, ?3, ?4)"
+        " ON CONFLICT (name) DO UPDATE SET since = iif(start = ?2, since, ?4), start = ?2, config = ?3"
+        " WHERE start <> ?2 OR config <> ?3",
+        [(one.name, one.start, storable(one.config), one.since) for one in seen],
+    )
+
+
+def enable(connection: sqlite3.Connection, name: str, at: Micros) -> None:
+    """Let it be due again, from now on."""
+    connection.execute(
+        "UPDATE schedule SET disabled_at = NULL, disabled_by = '', since = max(since, ?)"
+        " WHERE name = ? AND disabled_at IS NOT NULL",
+        (at, name),
+    )
+
+
+def disable(connection: sqlite3.Connection, name: str, by: str, at: Micros) -> None:
+    """Let it be due no more. A second time changes nothing."""
+    connection.execute(
+        "INSERT INTO schedule (name, start, config, since, disabled_at, disabled_by) VALUES (?1, '', '', ?2, ?2, ?3)"
+        " ON CONFLICT (name) DO UPDATE SET disabled_at = ?2, disabled_by = ?3 WHERE disabled_at IS NULL",
+        (name, at, storable(by)),
+    )
+
+
+def fire(
+    connection: sqlite3.Connection,
+    firing: Firing,
+    jobs: Sequence[NewJob],
+    batch: NewBatch,
+    at: Micros,
+    submission: str,
+) -> Firing | None:
+    """Record that a due time fires, and submit its jobs; None, and nothing is written, if others were first.
+
+    If jobs of an earlier one are open, it is recorded as skipped instead.
+    """
+    if not _may_record(connection, firing, at):
+        return None
+    recorded = replace(firing, status=FiringStatus.FIRED, recorded_at=at)
+    if connection.execute(OPEN_BATCH, (firing.schedule, firing.schedule)).fetchone():
+        recorded = replace(recorded, status=FiringStatus.SKIPPED, reason=FiringReason.STILL_RUNNING)
+    elif jobs:
+        ids = transactions.submit(connection, jobs, OnDuplicate.MERGE, at, submission, batch=batch)
+        recorded = replace(recorded, batch=_new_batch(connection, ids, submission))
+    else:
+        recorded = replace(recorded, reason=FiringReason.NOT_NEEDED)
+    _insert(connection, recorded)
+    return recorded
+
+
+def record(connection: sqlite3.Connection, firings: Iterable[Firing], at: Micros) -> list[Firing]:
+    """Record due times that did not fire; those that others recorded before are left out."""
+    recorded = [replace(one, recorded_at=at) for one in firings if _may_record(connection, one, at)]
+    for one in recorded:
+        _insert(connection, one)
+    return recorded
+
+
+def prune(connection: sqlite3.Connection, at: Micros) -> None:
+    connection.execute("DELETE FROM firing WHERE due_at < ?", (at - KEPT,))
+    for (name,) in connection.execute("SELECT DISTINCT schedule FROM firing").fetchall():
+        connection.execute(
+            "DELETE FROM firing WHERE schedule = ?1 AND due_at <= ("
+            " SELECT due_at FROM firing WHERE schedule = ?1 ORDER BY due_at DESC LIMIT 1 OFFSET ?2)",
+            (name, KEPT_OF_EACH),
+        )
+
+
+def _may_record(connection: sqlite3.Connection, firing: Firing, at: Micros) -> bool:
+    """Whether its schedule is enabled, and nothing is recorded of this due time but a miss that is yet to come."""
+    found = connection.execute(
+        "SELECT 1 FROM schedule WHERE name = :schedule AND disabled_at IS NOT NULL AND :reason IS NOT 'by_hand'"
+        f" UNION ALL SELECT 1 FROM firing WHERE schedule = :schedule AND due_at = :due_at AND NOT ({_COMES_AGAIN})",
+        {"schedule": firing.schedule, "due_at": firing.due_at, "now": at, "reason": firing.reason},
+    ).fetchone()
+    return found is None
+
+
+def _new_batch(connection: sqlite3.Connection, parent_ids: Collection[int], submission: str) -> int | None:
+    """The batch that this submit made; None if open jobs do all of it already."""
+    (found,) = connection.execute(
+        "SELECT max(batch_id) FROM parent_job WHERE id >= ? AND submission = ?", (min(parent_ids), submission)
+    ).fetchone()
+    return None if found is None else int(found)
+
+
+def _insert(connection: sqlite3.Connection, firing: Firing) -> None:
+    connection.execute(
+        f"INSERT OR REPLACE INTO firing ({', '.join(_FIRING)}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(firing.schedule, firing.due_at, firing.status, firing.reason, storable(firing.error)),
+            *(firing.batch, firing.recorded_at),
+        ),
+    )
+
+
+def decode_state(row: Row) -> ScheduleState:
+    return ScheduleState(**checked(dict(zip(_STATE, row, strict=True))))
+
+
+def decode_firing(row: Row) -> Firing:
+    values = checked(dict(zip(_FIRING, row, strict=True)))
+    with sound("a firing"):
+        return Firing(
+            schedule=values["schedule"],
+            due_at=values["due_at"],
+            status=FiringStatus(values["status"]),
+            reason=FiringReason(values["reason"]) if values["reason"] else None,
+            error=values["error"],
+            batch=values["batch_id"],
+            recorded_at=values["recorded_at"],
+        )

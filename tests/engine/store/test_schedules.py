@@ -1,0 +1,257 @@
+"""Firings in the store: one for each due time, in one transaction with its jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.domain.batches import BatchOptions
+from engine.domain.claims import Outcome, Report
+from engine.domain.errors import StoreError
+from engine.domain.events import HistoryFilter
+from engine.domain.requests import Operation
+from engine.domain.schedules import Firing, FiringReason, FiringStatus, ScheduleState
+from engine.domain.statuses import Reason, Status
+from engine.store.protocol import NewBatch, NewJob
+from engine.store.sqlite import schedules
+from engine.store.sqlite.store import SqliteStore
+from tests.building import COMPLETED, FAILED, StoppedClock, new_job
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+NIGHT = 22 * 3_600_000_000
+DAY = 86_400_000_000
+MINUTE = 60_000_000
+
+
+def job_on(name: str) -> NewJob:
+    return new_job(name, Operation.VACUUM)
+
+
+def due(at: int, status: FiringStatus = FiringStatus.FIRED, reason: FiringReason | None = None) -> Firing:
+    return Firing(schedule="nightly", due_at=at, status=status, reason=reason, recorded_at=0)
+
+
+def missed(at: int) -> Firing:
+    return due(at, FiringStatus.MISSED, FiringReason.NO_WORKER)
+
+
+def batch(canary: int | None = None) -> NewBatch:
+    return NewBatch(options=BatchOptions(canary=canary), schedule="nightly")
+
+
+async def fire(store: SqliteStore, at: int, *jobs: NewJob) -> Firing | None:
+    return await store.fire(due(at), jobs, batch())
+
+
+async def end(store: SqliteStore, outcome: Outcome = COMPLETED) -> None:
+    """Execute all that may be claimed now."""
+    while (claim := await store.claim("me")) is not None:
+        await store.finish(claim, outcome, Report())
+
+
+async def starting(store: SqliteStore) -> list[str]:
+    """The targets that may be claimed now, in order; their children complete."""
+    found = []
+    while (claim := await store.claim("me")) is not None:
+        found.append(claim.target)
+        await store.finish(claim, COMPLETED, Report())
+    return found
+
+
+async def test_a_due_time_fires_with_its_jobs(store: SqliteStore) -> None:
+    fired = await fire(store, NIGHT, job_on("a"), job_on("b"))
+    assert fired is not None
+    assert (fired.status, fired.batch) == (FiringStatus.FIRED, 1)
+    assert await store.firings("nightly", limit=9) == [fired]
+    assert [job.schedule for job in await store.batch_jobs(1)] == ["nightly", "nightly"]
+    found = await store.history(HistoryFilter(schedule="nightly"), before=None, limit=9)
+    assert [job.id for job in found] == [2, 1]
+    assert await store.history(HistoryFilter(schedule="other"), before=None, limit=9) == []
+    assert all(HistoryFilter(schedule="nightly").matches(job) for job in found)
+    assert not any(HistoryFilter(schedule="other").matches(job) for job in found)
+
+
+async def test_a_due_time_fires_once(store: SqliteStore) -> None:
+    results = await asyncio.gather(*[fire(store, NIGHT, job_on(f"t{n}")) for n in range(5)])
+    assert sum(one is not None for one in results) == 1
+    assert await store.count() == 1
+    assert await store.record_firings([missed(NIGHT)]) == []
+
+
+async def test_none_begins_while_jobs_of_an_earlier_one_are_open(store: SqliteStore) -> None:
+    await fire(store, NIGHT, job_on("a"))
+    assert await store.open_batch("nightly") == 1
+    skipped = await fire(store, NIGHT + DAY, job_on("b"))
+    assert skipped is not None
+    assert (skipped.status, skipped.reason, skipped.batch) == (
+        FiringStatus.SKIPPED,
+        FiringReason.STILL_RUNNING,
+        None,
+    )
+    await end(store)
+    assert await store.open_batch("nightly") is None
+    third = await fire(store, NIGHT + 2 * DAY, job_on("b"))
+    assert third is not None
+    assert third.batch == 2
+
+
+async def test_one_without_jobs_is_recorded(store: SqliteStore) -> None:
+    fired = await fire(store, NIGHT)
+    assert fired is not None
+    assert (fired.status, fired.reason, fired.batch) == (FiringStatus.FIRED, FiringReason.NOT_NEEDED, None)
+
+
+async def test_a_firing_whose_jobs_cannot_be_stored_is_not_recorded(store: SqliteStore) -> None:
+    with pytest.raises(StoreError, match="unknown engine"):
+        await store.fire(due(NIGHT), [replace(job_on("a"), engine="oracle")], batch())  # type: ignore[arg-type]
+    assert await store.firings("nightly", limit=9) == []
+    assert await fire(store, NIGHT, job_on("a")) is not None
+
+
+async def test_a_disabled_schedule_does_not_fire_but_by_hand(store: SqliteStore) -> None:
+    await store.disable_schedule("nightly", "ann")
+    await store.disable_schedule("nightly", "bob")
+    state = (await store.schedule_states())["nightly"]
+    assert state.disabled_by == "ann"
+    assert await fire(store, NIGHT, job_on("a")) is None
+    assert await store.record_firings([missed(NIGHT)]) == []
+    by_hand = await store.fire(replace(due(NIGHT), reason=FiringReason.BY_HAND), [job_on("a")], batch())
+    assert by_hand is not None
+    await end(store)
+    await store.enable_schedule("nightly")
+    assert (await store.schedule_states())["nightly"].disabled_at is None
+    assert await fire(store, NIGHT + DAY, job_on("a")) is not None
+
+
+async def test_due_times_count_from_when_a_schedule_is_new_changed_or_enabled(store_path: Path) -> None:
+    clock = StoppedClock()
+    async with SqliteStore.open(store_path, clock=clock) as store:
+        seen = ScheduleState(name="nightly", start="0 22 * * *", config="/etc/a.toml", since=5)
+        await store.observe_schedules([seen])
+        await store.observe_schedules([replace(seen, since=9)])
+        assert (await store.schedule_states())["nightly"] == seen
+        await store.observe_schedules([replace(seen, since=9, config="/etc/b.toml")])
+        assert (await store.schedule_states())["nightly"] == replace(seen, config="/etc/b.toml")
+        await store.observe_schedules([replace(seen, since=9, start="0 23 * * *")])
+        assert (await store.schedule_states())["nightly"].since == 9
+        await store.disable_schedule("nightly", "ann")
+        await store.enable_schedule("nightly")
+        assert (await store.schedule_states())["nightly"].since == clock()
+
+
+async def test_what_was_missed_while_the_clock_was_ahead_still_fires_at_its_time(store_path: Path) -> None:
+    clock = StoppedClock(NIGHT + 3 * DAY)
+    async with SqliteStore.open(store_path, clock=clock) as store:
+        await store.record_firings([missed(NIGHT), missed(NIGHT + DAY)])
+        await fire(store, NIGHT + 3 * DAY, job_on("a"))
+        await end(store)
+        clock.at = NIGHT - MINUTE
+        assert await store.last_handled("nightly") is None
+        clock.at = NIGHT + MINUTE
+        fired = await fire(store, NIGHT, job_on("b"))
+        assert fired is not None
+        assert fired.status is FiringStatus.FIRED
+        assert await store.last_handled("nightly") == NIGHT
+        clock.at = NIGHT + 3 * DAY + MINUTE
+        assert await fire(store, NIGHT + 3 * DAY, job_on("c")) is None  # what fired never fires again
+
+
+async def test_children_start_at_their_time(store_path: Path) -> None:
+    clock = StoppedClock(NIGHT)
+    jobs = [replace(job_on(name), starts_at=NIGHT + n * MINUTE) for n, name in enumerate("abc")]
+    async with SqliteStore.open(store_path, clock=clock) as store:
+        await store.fire(due(NIGHT), jobs, batch())
+        assert [job.starts_at for job in await store.batch_jobs(1)] == [None, NIGHT + MINUTE, NIGHT + 2 * MINUTE]
+        assert await starting(store) == [jobs[0].request.target]
+        clock.at += MINUTE - 1
+        await store.let_start()
+        assert await starting(store) == []
+        clock.at += 1
+        seen = store.last_change()
+        await store.let_start()
+        assert store.last_change() > seen  # which wakes who waits for something to claim
+        assert await starting(store) == [jobs[1].request.target]
+        clock.at -= DAY
+        await store.let_start()
+        assert await starting(store) == []
+        clock.at += 2 * DAY
+        await store.let_start()
+        assert await starting(store) == [jobs[2].request.target]
+        seen = store.last_change()
+        await store.let_start()
+        assert store.last_change() == seen
+
+
+def canaries(at: int) -> Sequence[NewJob]:
+    return [
+        job_on("canary"),
+        replace(job_on("early"), starts_at=at + MINUTE),
+        replace(job_on("late"), starts_at=at + 9 * MINUTE),
+    ]
+
+
+async def test_a_time_to_start_and_a_canary_are_both_waited_for(store_path: Path) -> None:
+    clock = StoppedClock(NIGHT)
+    async with SqliteStore.open(store_path, clock=clock) as store:
+        await store.fire(due(NIGHT), canaries(NIGHT), batch(canary=1))
+        clock.at += 2 * MINUTE
+        await store.let_start()
+        await store.let_start()
+        claim = await store.claim("me")
+        assert claim is not None
+        assert await store.claim("other") is None  # its time has come, and the canary runs
+        await store.finish(claim, COMPLETED, Report())
+        assert len(await starting(store)) == 1
+        clock.at += 8 * MINUTE
+        await store.let_start()
+        assert len(await starting(store)) == 1
+
+
+async def test_what_waits_for_its_time_is_skipped_when_a_canary_fails_and_when_the_window_closes(
+    store_path: Path,
+) -> None:
+    clock = StoppedClock(NIGHT)
+    async with SqliteStore.open(store_path, clock=clock) as store:
+        await store.fire(due(NIGHT), canaries(NIGHT), batch(canary=1))
+        await end(store, FAILED)
+        reasons = [job.children[0].reason for job in await store.batch_jobs(1)]
+        assert reasons[1:] == [Reason.CANARY_FAILED] * 2
+        late = replace(job_on("z"), starts_at=NIGHT + 9 * MINUTE, deadline_at=NIGHT + 5 * MINUTE)
+        await store.fire(due(NIGHT + 1), [late], batch())
+        clock.at += 6 * MINUTE
+        await store.enforce_time_limits()
+        (job,) = await store.batch_jobs(2)
+        assert [(child.status, child.reason) for child in job.children] == [(Status.SKIPPED, Reason.TIME_LIMIT)]
+        assert job.starts_at is None
+
+
+async def test_firings_stay_bounded(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedules, "KEPT_OF_EACH", 3)
+    clock = StoppedClock(500 * DAY)
+    async with SqliteStore.open(store_path, clock=clock) as store:
+        await store.record_firings([missed(day * DAY) for day in (1, 99, 101, 102, 103, 104)])
+        await store.prune_firings()
+        assert [one.due_at // DAY for one in await store.firings("nightly", limit=9)] == [104, 103, 102]
+
+
+async def test_firings_of_all_schedules_between_two_times(store: SqliteStore) -> None:
+    other = replace(missed(DAY), schedule="other")
+    await store.record_firings([missed(0), missed(DAY), missed(2 * DAY), other])
+    found = await store.firings(since=1, until=DAY, limit=9)
+    assert [(one.schedule, one.due_at) for one in found] == [("nightly", DAY), ("other", DAY)]
+    assert len(await store.firings(limit=2)) == 2
+
+
+async def test_a_firing_outlives_its_jobs(store: SqliteStore) -> None:
+    await fire(store, NIGHT, job_on("a"))
+    await end(store)
+    await store.prune([1])
+    (fired,) = await store.firings("nightly", limit=9)
+    assert (fired.status, fired.batch) == (FiringStatus.FIRED, None)
+    assert await fire(store, NIGHT, job_on("a")) is None
