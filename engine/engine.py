@@ -435,13 +435,16 @@ class Engine:
         """A page of parents, newest first, without steps and logs; `before` is the last id of the page above."""
         return await self._store.history(where or HistoryFilter(), before=before, limit=limit)
 
-    def search(self, where: HistoryFilter | None = None) -> AsyncIterator[array[int]]:
-        """The ids of all matching parents, newest first, in batches: for a screen that pages by itself.
+    def search(self, where: HistoryFilter | None = None, *, folded: bool = False) -> AsyncIterator[array[int]]:
+        """The ids of all matching parents, newest first, in portions: for a screen that pages by itself.
 
-        The first batch comes at once; a batch may be empty. `changes` reports jobs that appear or change during the
+        The first portion comes at once; one may be empty. `changes` reports jobs that appear or change during the
         search; `HistoryFilter.matches` tells whether they belong to the result.
+
+        `folded`: the jobs of a batch are one id, that of the newest, negative; but each is found where the filter is
+        of jobs (`HistoryFilter.is_of_jobs`).
         """
-        return self._store.search(where or HistoryFilter())
+        return self._store.search(where or HistoryFilter(), folded=folded)
 
     async def trend(self, job: ParentJob) -> tuple[Trend, ...]:
         """For each operation of a job: its runs on this database up to and including this job."""

@@ -50,6 +50,8 @@ class Batch:
     created_at: Micros
     retry_of: int | None = None
     """The id of the batch that it repeats."""
+    newest_job: int = 0
+    """The id of its newest job. The ids of its jobs follow each other: all are stored in one transaction."""
     counts: Mapping[JobOutcome, int] = field(default_factory=dict)
     """How many of its jobs have each outcome; those that none has are left out."""
 

@@ -74,12 +74,21 @@ class HistoryFilter:
     def has_target(self) -> bool:
         return self.target is not None or self.target_part is not None
 
+    @property
+    def is_of_jobs(self) -> bool:
+        """Whether it asks for more than times, so that some jobs of a batch may match and others not."""
+        asked = (self.status, self.operation, self.batch)
+        return self.has_target or bool(self.error_words) or any(one is not None for one in asked)
+
     def matches_target(self, target: str) -> bool:
         """Whether jobs on this target, a canonical URL, match."""
         if self.target is not None and target != self.target:
             return False
         part = self.target_part
         return part is None or target in self.named_targets or part.casefold() in unquote(target).casefold()
+
+    def matches_time(self, created_at: Micros) -> bool:
+        return (self.since is None or created_at >= self.since) and (self.until is None or created_at <= self.until)
 
     def matches(self, parent: ParentJob) -> bool:
         """Whether a job matches, by the same rules as the search in the store."""
@@ -93,8 +102,7 @@ class HistoryFilter:
             and (self.batch is None or parent.batch == self.batch)
             and (self.schedule is None or parent.schedule == self.schedule)
             and (self.operation is None or any(child.operation is self.operation for child in parent.children))
-            and (self.since is None or parent.created_at >= self.since)
-            and (self.until is None or parent.created_at <= self.until)
+            and self.matches_time(parent.created_at)
             and (not self.error_words or any(_has_all(child, self.error_words) for child in parent.children))
         )
 

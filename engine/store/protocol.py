@@ -103,8 +103,13 @@ class JobReader(Protocol):
 
     async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]: ...
 
-    def search(self, where: HistoryFilter, *, before: int | None = None) -> AsyncIterator[array[int]]:
-        """The ids of all parents that match, newest first, in batches; a batch may be empty."""
+    def search(
+        self, where: HistoryFilter, *, before: int | None = None, folded: bool = False
+    ) -> AsyncIterator[array[int]]:
+        """The ids of all parents that match, newest first, in portions; one may be empty.
+
+        `folded`: see `Engine.search`.
+        """
         ...
 
     async def past_runs(self, target: str, operation: Operation, *, newest: int, jobs: int, runs: int) -> list[PastRun]:

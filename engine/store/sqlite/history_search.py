@@ -23,8 +23,13 @@ Query = tuple[str, dict[str, Any]]
 
 RANGE: Final = "BETWEEN :low AND :high"
 ALL: Final = f"SELECT id FROM parent_job WHERE id {RANGE}"
+FOLDED: Final = f"""SELECT iif(batch_id IS NULL, id, -id) FROM parent_job AS p WHERE id {RANGE} AND (
+    batch_id IS NULL OR batch_id IS NOT (SELECT batch_id FROM parent_job AS n WHERE n.id > p.id ORDER BY n.id LIMIT 1))"""
+"""Single jobs, and of each batch the newest job, negative: the ids of a batch follow each other."""
 OPEN: Final = f"SELECT id FROM parent_job INDEXED BY parent_job_open WHERE finished_at IS NULL AND id {RANGE}"
 
+OLDEST_OF_BATCH: Final = "SELECT min(id) FROM parent_job INDEXED BY parent_job_batch WHERE batch_id = :batch"
+NEWEST_OF_BATCH: Final = "SELECT max(id) FROM parent_job INDEXED BY parent_job_batch WHERE batch_id = :batch"
 OLDEST: Final = "SELECT min(id) FROM parent_job"
 OLDEST_SINCE: Final = "SELECT id FROM parent_job WHERE created_at >= :since ORDER BY created_at, id LIMIT 1"
 NEWEST: Final = "SELECT max(id) FROM parent_job"
@@ -51,27 +56,37 @@ class _Condition:
     asked: str
 
 
-def bounds(since: Micros | None, until: Micros | None) -> Query:
-    """The oldest and the newest id between two times; NULL if there is none. Ids are in time order."""
-    values: dict[str, Any] = {}
-    if since is not None:
-        values["since"] = since
-    if until is not None:
-        values["until"] = until
-    oldest = OLDEST if since is None else OLDEST_SINCE
-    newest = NEWEST if until is None else NEWEST_UNTIL
-    return f"SELECT ({oldest}), ({newest})", values
+def bounds(where: HistoryFilter) -> Query:
+    """The oldest and the newest id of a batch and between two times; NULL if there is none. Ids are in time order."""
+    asked = {"since": where.since, "until": where.until, "batch": where.batch}
+    values = {name: value for name, value in asked.items() if value is not None}
+    oldest = [OLDEST_SINCE if "since" in values else OLDEST]
+    newest = [NEWEST_UNTIL if "until" in values else NEWEST]
+    if "batch" in values:
+        oldest.append(OLDEST_OF_BATCH)
+        newest.append(NEWEST_OF_BATCH)
+    return f"SELECT {_of_all('max', oldest)}, {_of_all('min', newest)}", values
 
 
-def ids_in_range(where: HistoryFilter, targets: Sequence[str] | None, *, low: int, high: int) -> Query:
+def _of_all(function: str, queries: Sequence[str]) -> str:
+    """With one value max() and min() are other functions."""
+    each = ", ".join(f"({query})" for query in queries)
+    return f"{function}({each})" if len(queries) > 1 else each
+
+
+def ids_in_range(
+    where: HistoryFilter, targets: Sequence[str] | None, *, low: int, high: int, folded: bool = False
+) -> Query:
     """The matching ids in a range, unordered, possibly with duplicates. Times are ignored.
 
-    `targets`: those that match the filter; None: all.
+    Args:
+        targets: those that match the filter; None: all.
+        folded: one negative id for each batch, unless the filter is of jobs.
     """
     values: dict[str, Any] = {"low": low, "high": high}
     conditions = _conditions(where, targets, values)
     if not conditions:
-        return ALL, values
+        return FOLDED if folded and not where.is_of_jobs else ALL, values
     first, *others = conditions
     asked = "".join(f" AND {condition.asked}" for condition in others)
     return f"SELECT id FROM ({first.leading}) AS found WHERE true{asked}", values

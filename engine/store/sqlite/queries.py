@@ -1,6 +1,6 @@
 """The reads: SQL for each question the engine and the console ask. Each is one statement, so one snapshot.
 
-The search of the history is in searching.py.
+The search of the history is in history_search.py.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ JOB_OUTCOME = f"""CASE
 _EACH_OUTCOME = ", ".join(f"'{name}', count(*) FILTER (WHERE outcome = '{name}')" for name in JobOutcome)
 # Without a limit SQLite would work out the outcome of a job once for each name.
 BATCH = f"""SELECT id, created_at, retry_of, max_failures, canary, max_per_host,
+    (SELECT max(id) FROM parent_job INDEXED BY parent_job_batch WHERE batch_id = :id),
     (SELECT json_object({_EACH_OUTCOME}) FROM (
         SELECT {JOB_OUTCOME} AS outcome FROM parent_job AS p INDEXED BY parent_job_batch
         WHERE p.batch_id = :id LIMIT -1))

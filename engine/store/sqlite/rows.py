@@ -273,13 +273,14 @@ def decode_run(row: Row) -> PastRun:
 @sound("a batch")
 def decode_batch(row: Row) -> Batch:
     """A row of `queries.BATCH`. Raises UnsoundRowError."""
-    batch_id, created_at, retry_of, max_failures, canary, max_per_host, counts = row
+    batch_id, created_at, retry_of, max_failures, canary, max_per_host, newest_job, counts = row
     checked({"id": batch_id, "created_at": created_at, "retry_of": retry_of})
     return Batch(
         id=batch_id,
         created_at=created_at,
         retry_of=retry_of,
         options=BatchOptions(max_failures=max_failures, canary=canary, max_per_host=max_per_host),
+        newest_job=newest_job or 0,
         counts={JobOutcome(name): number for name, number in json.loads(counts).items() if number},
     )
 

@@ -503,8 +503,10 @@ class SqliteStore:
                 break
         return await self.jobs(found[:limit])
 
-    async def search(self, where: HistoryFilter, *, before: int | None = None) -> AsyncIterator[array[int]]:
-        ((oldest, newest),) = await self._read(*history_search.bounds(where.since, where.until))
+    async def search(
+        self, where: HistoryFilter, *, before: int | None = None, folded: bool = False
+    ) -> AsyncIterator[array[int]]:
+        ((oldest, newest),) = await self._read(*history_search.bounds(where))
         if oldest is None or newest is None:
             return
         targets = await self._targets(where) if where.has_target else None
@@ -514,8 +516,8 @@ class SqliteStore:
         size = history_search.FIRST_RANGE
         while high >= oldest:
             low = max(high - size + 1, oldest)
-            rows = await self._read(*history_search.ids_in_range(where, targets, low=low, high=high))
-            yield array("q", sorted({parent_id for (parent_id,) in rows}, reverse=True))
+            rows = await self._read(*history_search.ids_in_range(where, targets, low=low, high=high, folded=folded))
+            yield array("q", sorted({parent_id for (parent_id,) in rows}, key=abs, reverse=True))
             high, size = low - 1, min(size * 4, history_search.LARGEST_RANGE)
 
     async def _targets(self, where: HistoryFilter) -> list[str] | None:

@@ -85,6 +85,7 @@ async def test_a_batch_counts_its_jobs_and_they_name_it(store: SqliteStore) -> N
         id=1,
         created_at=batch.created_at,
         options=BatchOptions(max_failures=5, canary=3, max_per_host=4),
+        newest_job=ids[-1],
         counts={JobOutcome.COMPLETED: 1, JobOutcome.PENDING: 2},
     )
     assert (batch.total, batch.is_over) == (3, False)

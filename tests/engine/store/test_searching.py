@@ -14,6 +14,7 @@ from engine.domain.events import HistoryFilter
 from engine.domain.jobs import JobId
 from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.statuses import Reason, Status, format_reason
+from engine.store.protocol import NewBatch
 from engine.store.sqlite import history_search
 from tests.building import COMPLETED, FAILED, new_job
 from tests.engine.store.test_queries import any_store as any_store
@@ -64,14 +65,24 @@ def test_r18_a_range_of_the_history_is_read_from_one_index_and_each_of_its_ids_i
     assert all(re.fullmatch(f"SEARCH ({ASKED})", line) for line in others), plan
 
 
-@pytest.mark.parametrize(("since", "until"), product((None, 5), (None, 9)))
+@pytest.mark.parametrize(("since", "until", "batch"), product((None, 5), (None, 9), (None, 1)))
 def test_where_the_search_begins_and_ends_is_found_at_once(
-    any_store: sqlite3.Connection, since: int | None, until: int | None
+    any_store: sqlite3.Connection, since: int | None, until: int | None, batch: int | None
 ) -> None:
-    plan = plan_of(any_store, *history_search.bounds(since, until))
+    plan = plan_of(any_store, *history_search.bounds(HistoryFilter(since=since, until=until, batch=batch)))
     dated = "SEARCH parent_job USING COVERING INDEX parent_job_created"
+    of_batch = "SEARCH parent_job USING COVERING INDEX parent_job_batch (batch_id=?)"
     for line in plan:
-        assert line == "SEARCH parent_job" or line.startswith((dated, "SCALAR SUBQUERY", "SCAN CONSTANT ROW")), plan
+        known = line.startswith((dated, "SCALAR SUBQUERY", "SCAN CONSTANT ROW"))
+        assert known or line in {"SEARCH parent_job", of_batch}, plan
+
+
+def test_a_range_with_folded_batches_looks_once_at_the_job_after_each(any_store: sqlite3.Connection) -> None:
+    plan = plan_of(any_store, *history_search.ids_in_range(HistoryFilter(), None, low=100, high=150, folded=True))
+    assert [line for line in plan if "SUBQUERY" not in line] == [
+        "SEARCH p USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        "SEARCH n USING INTEGER PRIMARY KEY (rowid>?)",
+    ]
 
 
 def test_each_target_is_found_by_one_step_along_the_index(any_store: sqlite3.Connection) -> None:
@@ -162,6 +173,46 @@ async def test_what_was_removed_in_the_middle_is_no_end(store: SqliteStore, monk
     await store.prune(range(3, 10))
     assert await searched(store, HistoryFilter()) == [12, 11, 10, 2, 1]
     assert [job.id for job in await store.history(HistoryFilter(), before=11, limit=2)] == [10, 2]
+
+
+@pytest.mark.parametrize("size", [2, 3, 100])
+async def test_a_batch_is_one_folded_id_wherever_a_range_ends_and_whatever_was_removed(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(history_search, "FIRST_RANGE", size)
+    monkeypatch.setattr(history_search, "LARGEST_RANGE", size)
+    await store.submit([new_job("alone")], OnDuplicate.REFUSE)  # 1
+    for batch in (1, 2):  # 2 to 5, 6 to 9; their first request joins an open job
+        jobs = [new_job("alone"), *(new_job(f"db{batch}.{number}") for number in range(4))]
+        await store.submit(jobs, OnDuplicate.MERGE, NewBatch())
+    await store.submit([new_job("another")], OnDuplicate.REFUSE)  # 10
+
+    async def folded(where: HistoryFilter) -> list[int]:
+        return [parent_id async for ids in store.search(where, folded=True) for parent_id in ids]
+
+    assert await folded(HistoryFilter()) == [10, -9, -5, 1]
+    created_at = (await store.job(9)).created_at
+    assert await folded(HistoryFilter(since=created_at)) == [10, -9]
+    assert await folded(HistoryFilter(until=created_at)) == [-9, -5, 1]
+    assert await folded(HistoryFilter(batch=1)) == [5, 4, 3, 2]
+    assert await folded(HistoryFilter(status=Status.PENDING)) == list(range(10, 0, -1))
+    assert await folded(HistoryFilter(target_part="db")) == list(range(10, 0, -1))
+    assert [(await store.batch(batch)).newest_job for batch in (1, 2)] == [5, 9]
+    for parent_id in range(2, 10):
+        await store.request_cancel(JobId(parent_id))
+    await store.prune([3, 5, 6, 7, 8])
+    assert await folded(HistoryFilter()) == [10, -9, -4, 1]
+    assert (await store.batch(1)).newest_job == 4
+    await store.prune([9])
+    assert await folded(HistoryFilter()) == [10, -4, 1]
+
+
+async def test_the_jobs_of_a_batch_are_found_in_one_read(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history_search, "FIRST_RANGE", 4)
+    await store.submit([new_job(f"a{number}") for number in range(20)], OnDuplicate.REFUSE)
+    await store.submit([new_job(f"b{number}") for number in range(4)], OnDuplicate.REFUSE, NewBatch())
+    await store.submit([new_job(f"c{number}") for number in range(20)], OnDuplicate.REFUSE)
+    assert [list(ids) async for ids in store.search(HistoryFilter(batch=1))] == [[24, 23, 22, 21]]
 
 
 async def test_a_job_of_which_several_operations_match_is_found_once(store: SqliteStore) -> None:
