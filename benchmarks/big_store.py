@@ -26,6 +26,8 @@ END: Final = 1_790_000_000_000_000
 SPAN: Final = 3 * 365 * 86_400 * 1_000_000
 STEPS_OF_NEWEST: Final = 10_000
 """So many of the newest parents come with steps and log."""
+BATCH: Final = 50
+"""The parents of a batch; every fourth group of so many is one."""
 SHARES: Final = {"completed": 92, "failed": 5, "cancelled": 3}
 
 USUAL: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
@@ -57,7 +59,11 @@ STEPS = """INSERT INTO step
     (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error)
     SELECT parent_id, ordinal, 1, 1, 'main', upper(operation), status, started_at, finished_at, error FROM child_job
     WHERE parent_id > :after AND started_at IS NOT NULL"""
-LOG = """INSERT INTO log SELECT parent_id, ordinal, 1, 1, started_at, 'info', 'main begun' FROM child_job
+BATCHES = f"""INSERT INTO batch (id, created_at)
+    SELECT id / {BATCH}, min(created_at) FROM parent_job WHERE id / {BATCH} % 4 = 3 GROUP BY 1"""
+OF_BATCHES = f"UPDATE parent_job SET batch_id = id / {BATCH} WHERE id / {BATCH} % 4 = 3"
+LOG = """INSERT INTO log (parent_id, ordinal, attempt, number, at, level, message)
+    SELECT parent_id, ordinal, 1, 1, started_at, 'info', 'main begun' FROM child_job
     WHERE parent_id > :after AND started_at IS NOT NULL"""
 INDEXES = "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"
 
@@ -97,6 +103,8 @@ def _fill(store: sqlite3.Connection, parents: int) -> None:
         numbers = range(first, min(first + 10_000, parents + 1))
         store.executemany(PARENT, [_job(number, parents, chance, sizes, children) for number in numbers])
         store.executemany(CHILD, children)
+    store.execute(BATCHES)
+    store.execute(OF_BATCHES)
     for sql in (STEPS, LOG):
         store.execute(sql, {"after": parents - STEPS_OF_NEWEST})
 

@@ -80,7 +80,9 @@ def measure(store: Path, figures: Figures) -> None:
         for name, typed in FILTERS.items():
             terminal.send(b"/")
             terminal.read_until_quiet(0.3)
-            figures[f"filter by {name}"].append(seconds_to(terminal, typed.encode(), f"jobs( so far)?  {typed}"))
+            figures[f"filter by {name}"].append(
+                seconds_to(terminal, typed.encode(), f"(jobs|batches)( so far)?  {typed}")
+            )
             terminal.read_until_quiet(1)
             terminal.send(ESCAPE)
             terminal.read_until_quiet(1)

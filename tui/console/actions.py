@@ -22,7 +22,7 @@ class Place(StrEnum):
     OPERATIONS = "On an operation"
     JOBS = "On a job"
     ROWS = "In a list of jobs"
-    TREE = "In the job tree, and in plans of many targets"
+    TREE = "In the job tree, the history, and plans of many targets"
     HISTORY = "In the history"
     PAGE = "On a page"
     JOB_PAGE = "On the page of a job"
@@ -114,15 +114,31 @@ ACTIONS: Final = (
     Action("run-needed", Place.FLEET, "r", "run_needed", "run", "Plan what the marked targets need; enter runs it"),
     Action("survey", Place.FLEET, "x", "survey", "survey", "Survey the marked targets again, or all that are shown"),
     Action("choose", Place.OPERATIONS, "space", "screen.choose", "choose", "Select or deselect the operation"),
-    Action("open", Place.ROWS, "enter", "open", "open", "Open the job: steps with their SQL, errors, log"),
-    Action("mark", Place.ROWS, "space", "mark", "mark", "Mark or unmark: the next action is for all marked jobs"),
-    Action("cancel", Place.JOBS, "c", "cancel", "cancel", "Cancel the job or operation under the cursor (asks first)"),
-    Action("retry", Place.JOBS, "t", "retry", "retry", "Run this job again (asks first)"),
+    Action(
+        "open", Place.ROWS, "enter", "open", "open", "Open the job: steps with their SQL, errors, log; unfold the batch"
+    ),
+    Action(
+        "mark",
+        Place.ROWS,
+        "space",
+        "mark",
+        "mark",
+        "Mark or unmark: the next action is for all marked jobs and batches",
+    ),
+    Action(
+        "cancel",
+        Place.JOBS,
+        "c",
+        "cancel",
+        "cancel",
+        "Cancel the job, operation or batch under the cursor (asks first)",
+    ),
+    Action("retry", Place.JOBS, "t", "retry", "retry", "Run this job again, or what a batch left undone (asks first)"),
     Action("pin", Place.JOBS, "m", "pin", "pin", "Pin the job: retention never removes it"),
     Action("unpin", Place.JOBS, "m", "pin", "unpin", "Remove the pin: retention applies again", same_key_as="pin"),
-    Action("fold", Place.TREE, "z", "fold", "fold", "Show or hide the operations of the job"),
-    Action("unfold", Place.TREE, "right,l", "fold(False)", "", "Show the operations of the job"),
-    Action("fold-away", Place.TREE, "left", "fold(True)", "", "Hide the operations of the job"),
+    Action("fold", Place.TREE, "z", "fold", "fold", "Show or hide the operations of the job, or the jobs of the batch"),
+    Action("unfold", Place.TREE, "right,l", "fold(False)", "", "Show them"),
+    Action("fold-away", Place.TREE, "left", "fold(True)", "", "Hide them"),
     Action("filter", Place.HISTORY, "slash", "filter", "filter", "Filter by target, status, op, date or error text"),
     Action("find", Place.PAGE, "slash", "find", "find", "Find text on the page"),
     Action("find-next", Place.PAGE, "n", "find_next(1)", "next", "Next match"),
@@ -192,7 +208,7 @@ _SITUATIONS: Final = (
     _ALWAYS | {Place.MAIN, Place.JOBS, Place.OPERATIONS},
     _ALWAYS | {Place.MAIN, Place.JOBS, Place.ROWS, Place.TREE},
     _ALWAYS | {Place.FLEET, Place.TARGETS},
-    _ALWAYS | {Place.HISTORY, Place.JOBS, Place.ROWS},
+    _ALWAYS | {Place.HISTORY, Place.JOBS, Place.ROWS, Place.TREE},
     _ALWAYS | {Place.PAGE, Place.JOBS, Place.JOB_PAGE},
     _ALWAYS | {Place.PAGE, Place.PLAN, Place.TREE},
     frozenset({Place.FORM, Place.EVERYWHERE}),

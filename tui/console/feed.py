@@ -10,9 +10,10 @@ from engine import Change, ChangeKind, Engine, HistoryFilter, Lagged, ParentJob,
 from engine.domain.batches import Batch
 from engine.domain.errors import DbtendError, JobNotFoundError, StoreLostError
 from engine.domain.frozen import frozen
+from tui.console.views.batch_rows import SHOWN
 
 RECENT = 50
-"""Newest parents that are shown beside the open ones."""
+"""Newest jobs that are shown beside the open ones; a batch counts as one."""
 SHORTEST = 0.05
 """Seconds between two reads, at least."""
 SLOWEST = 2.0
@@ -125,17 +126,32 @@ class JobFeed:
     async def _load(self, changed: Iterable[int] | None = None) -> None:
         """Read all jobs that are shown; `changed`: which of them count as changed; None: all."""
         self._pause_is_known = False
-        parents = {parent.id: parent for parent in await self._engine.history(limit=RECENT)}
+        parents = {parent.id: parent for parent in await self._newest()}
         parents |= {parent.id: parent for parent in await self._engine.open_jobs()}
         # Jobs that were open at the last read may have ended, or been deleted.
         known = await self._engine.jobs(self.open.keys() - parents.keys())
         parents |= {parent.id: parent for parent in known}
         for batch_id in {parent.batch for parent in parents.values() if parent.batch is not None}:
-            failed = HistoryFilter(batch=batch_id, status=Status.FAILED)
-            parents |= {parent.id: parent for parent in await self._engine.history(failed, limit=RECENT)}
+            parents |= {parent.id: parent for parent in await self._shown_of(batch_id)}
         for gone in self.open.keys() - parents.keys():
             del self.open[gone]
         await self._tell(parents.values(), parents if changed is None else changed)
+
+    async def _newest(self) -> list[ParentJob]:
+        """The newest jobs, of a batch the newest one."""
+        found: list[int] = []
+        async for ids in self._engine.search(folded=True):
+            found += map(abs, ids)
+            if len(found) >= RECENT:
+                break
+        return await self._engine.jobs(found[:RECENT])
+
+    async def _shown_of(self, batch_id: int) -> list[ParentJob]:
+        """All jobs of a small batch; those of a large one that failed."""
+        whole = await self._engine.history(HistoryFilter(batch=batch_id), limit=SHOWN + 1)
+        if len(whole) <= SHOWN:
+            return whole
+        return await self._engine.history(HistoryFilter(batch=batch_id, status=Status.FAILED), limit=RECENT)
 
     async def _listen(self, changes: AsyncIterator[Change | Lagged]) -> None:
         async for change in changes:

@@ -13,7 +13,6 @@ from typing import Any, Final
 from engine.domain.events import HistoryFilter, reasons_matching
 from engine.domain.frozen import frozen
 from engine.domain.statuses import Status
-from engine.domain.steps import Micros
 
 FIRST_RANGE: Final = 2_048
 """Ids: enough for a first page unless matches are rare."""
@@ -23,8 +22,9 @@ Query = tuple[str, dict[str, Any]]
 
 RANGE: Final = "BETWEEN :low AND :high"
 ALL: Final = f"SELECT id FROM parent_job WHERE id {RANGE}"
-FOLDED: Final = f"""SELECT iif(batch_id IS NULL, id, -id) FROM parent_job AS p WHERE id {RANGE} AND (
-    batch_id IS NULL OR batch_id IS NOT (SELECT batch_id FROM parent_job AS n WHERE n.id > p.id ORDER BY n.id LIMIT 1))"""
+FOLDED: Final = f"""SELECT iif(batch_id IS NULL, id, -id) FROM parent_job AS p WHERE id {RANGE}
+    AND (batch_id IS NULL
+        OR batch_id IS NOT (SELECT batch_id FROM parent_job AS n WHERE n.id > p.id ORDER BY n.id LIMIT 1))"""
 """Single jobs, and of each batch the newest job, negative: the ids of a batch follow each other."""
 OPEN: Final = f"SELECT id FROM parent_job INDEXED BY parent_job_open WHERE finished_at IS NULL AND id {RANGE}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from engine.domain.batches import Batch, BatchOptions
 from engine.domain.errors import TargetUnavailableError
 from tests.tui.console.harness import Clock, entry, open_console
 from tui.console.views.batch_rows import batch_row
+from tui.console.views.line import MARK
 from tui.console.views.rows import summary
 
 STORE = Path("jobs.db")
@@ -29,15 +31,16 @@ def tenants(number: int) -> list[Request]:
             path.write_bytes(b"SQLite format 3\0" + b"\xff" * 9000)
         elif n < number:
             with closing(sqlite3.connect(path, isolation_level=None)) as db:
-                db.execute("CREATE TABLE a(b)")
+                db.execute("CREATE TABLE IF NOT EXISTS a(b)")
     return [Request(target=f"t{n}.db", operations=(Operation.ANALYZE,)) for n in range(1, number + 1)]
 
 
 async def run_batch(clock: Clock, number: int = 12) -> Sequence[ParentJob]:
     async with Engine.open(STORE, workers=2, clock=clock) as engine:
         made = await engine.submit(tenants(number))
+        ended = await engine.wait([job.id for job in made])
         clock.forward(5)
-        return await engine.wait([job.id for job in made])
+        return ended
 
 
 async def test_a_batch_is_one_row_that_names_what_failed(sales: Path, clock: Clock) -> None:
@@ -159,6 +162,77 @@ async def test_other_jobs_stand_beside_batches_in_order(sales: Path, clock: Cloc
     async with open_console(STORE, entry(), clock=clock) as console:
         await console.until(lambda: any(row.startswith("► b1") for row in console.lines()))
         assert [row.split()[1] for row in console.lines()] == ["#13", "b1"]
+
+
+async def test_a_large_batch_pushes_no_older_job_out_of_the_tree(sales: Path, clock: Clock) -> None:
+    async with Engine.open(STORE, workers=2, clock=clock) as engine:
+        for _ in range(3):
+            (job,) = await engine.submit([Request(target="sales.db", operations=(Operation.ANALYZE,))])
+            await engine.wait([job.id])
+        made = await engine.submit(tenants(60))
+        await engine.wait([one.id for one in made])
+        async with open_console(STORE, entry(), clock=clock) as console:
+            await console.until(lambda: len(console.lines()) == 4)
+            assert [row.split()[1] for row in console.lines()] == ["b1", "#3", "#2", "#1"]
+            again = await engine.submit([replace(one.request, operations=(Operation.OPTIMIZE,)) for one in made[:58]])
+            await engine.wait([one.id for one in again])
+            await console.until(lambda: "58 completed" in console.lines()[0])
+            assert [row.split()[1] for row in console.lines()] == ["b2", "b1", "#3", "#2", "#1"]
+            assert len(console.tree._parents) < 10  # completed jobs have no rows, and are not kept
+            await console.press("3", "g", "down", "l")
+            assert [row.split()[2] for row in console.lines()[2:4]] == ["t59.db", "t60.db"]
+
+
+async def test_a_batch_and_jobs_are_marked_and_cancelled_together(sales: Path, clock: Clock) -> None:
+    async with Engine.open(STORE, clock=clock) as engine:
+        await engine.submit([Request(target="sales.db", operations=(Operation.ANALYZE,))])
+        await engine.submit(tenants(12))
+        await engine.submit([Request(target="sales.db", operations=(Operation.VACUUM,))])
+    async with open_console(STORE, entry(), clock=clock) as console:
+        while console.screen_name == "ConfirmScreen":
+            await console.press("n")
+        await console.until(lambda: any(row.startswith("▼ b1") for row in console.lines()))
+        await console.press("3", "g", "space", "space")
+        assert str(console.tree.border_subtitle).startswith("2 marked, ")
+        assert any(row.startswith(f"▼{MARK}b1") for row in console.lines())
+        await console.press("down", "space", "m")
+        assert console.message == "b1 is a batch. Only jobs can be pinned: unfold it and mark its jobs."
+        await console.press("t")
+        assert console.message == "Nothing to retry: none of the 1 marked job and 1 marked batch has ended."
+        await console.press("c")
+        assert console.lines("#text")[:3] == [
+            "Cancel 1 marked job and 1 marked batch?",
+            "b1: 10 open jobs of 12",
+            "#14 vacuum on sales.db",
+        ]
+        await console.press("y")
+        await console.until(lambda: (console.tree.marks, len(console.app.context.feed.open)) == (frozenset(), 1))
+        assert (await console.engine.batch(1)).counts == {JobOutcome.CANCELLED: 10, JobOutcome.UNREACHABLE: 2}
+
+
+async def test_a_batch_and_jobs_are_marked_and_retried_together(sales: Path, clock: Clock) -> None:
+    await run_batch(clock)
+    async with Engine.open(STORE, workers=1, clock=clock) as engine:
+        (job,) = await engine.submit([Request(target="sales.db", operations=(Operation.ANALYZE,))])
+        await engine.wait([job.id])
+        clock.forward(5)
+    for name in ("t11.db", "t12.db"):
+        Path(name).unlink(missing_ok=True)
+        with closing(sqlite3.connect(name, isolation_level=None)) as db:
+            db.execute("CREATE TABLE a(b)")
+    async with open_console(STORE, entry(), clock=clock) as console:
+        await console.until(lambda: len(console.lines()) == 2)
+        await console.press("3", "g", "space", "space", "t")
+        assert console.lines("#text")[:4] == [
+            "Run 1 marked job and 1 marked batch again?",
+            "2 jobs of b1 that did not complete",
+            "#13 analyze on sales.db",
+            "Each becomes a new job. Each batch becomes a new",
+        ]
+        await console.press("y")
+        await console.until(lambda: len(console.lines()) == 7)
+        assert [row.split()[1] for row in console.lines() if row[0] in "►▼"] == ["#16", "b2", "#13", "b1"]
+        assert ((await console.engine.batch(2)).retry_of, (await console.engine.job(16)).retry_of) == (1, 13)
 
 
 @pytest.mark.parametrize("width", range(24, 120, 3))

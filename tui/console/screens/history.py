@@ -1,4 +1,7 @@
-"""The history: all jobs, or those that match a filter, newest first."""
+"""The history: all jobs, or those that match a filter, newest first.
+
+A batch is one row, which unfolds; but a filter of jobs, by status for example, finds each job of a batch by itself.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ from textual.widgets import Input
 from textual.worker import Worker
 
 from engine import HistoryFilter, JobId, ParentJob
-from engine.domain.errors import DbtendError, UsageError
+from engine.domain.batches import Batch
+from engine.domain.errors import DbtendError, JobNotFoundError, UsageError
 from tui.console.actions import bindings
 from tui.console.context import ConsoleContext
 from tui.console.parts.job_actions import JobActions
@@ -38,7 +42,7 @@ READ_AT_ONCE: Final = 64
 class HistoryScreen(EntryScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("filter", "cancel", "retry", "pin")
     PLACEHOLDER = "target: status: op: since: until: or error text"
-    FOOTER = (*TYPING, "open", "filter", "mark", "cancel", "retry", "pin", "unpin", "back", "palette", "help")
+    FOOTER = (*TYPING, "open", "fold", "filter", "mark", "cancel", "retry", "pin", "unpin", "back", "palette", "help")
 
     def __init__(self, context: ConsoleContext, *, filtering: bool = False, words: str = "") -> None:
         """
@@ -58,7 +62,8 @@ class HistoryScreen(EntryScreen[None]):
         self._newest = 0
         self._searching = False
         self._changed_meanwhile: dict[int, ParentJob] = {}
-        """Jobs that changed during a search, which may have read older versions."""
+        self._batches_meanwhile: dict[int, Batch] = {}
+        """Jobs and batches that changed during a search, which may have read older versions."""
 
     def compose_body(self) -> Iterator[Widget]:
         yield self._list
@@ -102,7 +107,7 @@ class HistoryScreen(EntryScreen[None]):
             await self.close_entry()
 
     def clear_search(self) -> bool:
-        if self._list.marked_jobs and not self.is_typing:
+        if self._list.marks and not self.is_typing:
             self._list.clear_marks()
             return True
         if not self._words:
@@ -116,39 +121,49 @@ class HistoryScreen(EntryScreen[None]):
         self._words, self._where = words, where
         self._searching = True
         self._changed_meanwhile.clear()
+        self._batches_meanwhile.clear()
         _: Worker[None] = self.run_worker(partial(self._search, words, where), group="search", exclusive=True)
 
     async def _search(self, words: str, where: HistoryFilter) -> None:
         """Show the first matches at once; the others follow."""
-        begun = False
+        begun, folds = False, not where.is_of_jobs
         meant = rather(words_of(words), self.context.targets_called)
         hint = partial(no_history, words, rather=meant, read_only=self.context.engine.read_only)
         try:
-            async for ids in self.context.engine.search(where):
+            async for ids in self.context.engine.search(where, folded=folds):
                 if begun:
                     self._list.extend(ids)
                 elif ids:
                     if not words:
-                        self._newest = max(self._newest, ids[0])
-                    self._list.begin(ids, await self.context.engine.jobs(ids[:READ_AT_ONCE]), hint)
+                        self._newest = max(self._newest, abs(ids[0]))
+                    read = await self.context.engine.jobs([*map(abs, ids[:READ_AT_ONCE])])
+                    self._list.begin(ids, read, hint, folds=folds)
                     begun = True
                     self._count()
             if not begun:
-                self._list.begin(array("q"), [], hint)
+                self._list.begin(array("q"), [], hint, folds=folds)
             self._list.end()
             self._total = await self.context.engine.count()
         except DbtendError as error:
             if not begun:  # the old list does not match the new filter
-                self._list.begin(array("q"), [], hint)
+                self._list.begin(array("q"), [], hint, folds=folds)
             self._list.end()
             self.say_error(error)
         self._searching = False
         changed, self._changed_meanwhile = self._changed_meanwhile, {}
-        self._update_list(changed.values())
+        batches, self._batches_meanwhile = self._batches_meanwhile, {}
+        self._update_list(changed.values(), batches.values())
 
     def _count(self) -> None:
-        found = format_found(self._list.line_count, self._total, self._words, complete=self._list.complete)
-        marks = f"{len(self._list.marked_jobs)} marked, " if self._list.marked_jobs else ""
+        found = format_found(
+            self._list.found,
+            self._total,
+            self._words,
+            complete=self._list.complete,
+            folds=not self._where.is_of_jobs,
+            has_batches=self._list.has_batches,
+        )
+        marks = f"{self._list.marks} marked, " if self._list.marks else ""
         self._list.subtitled(marks + found)
         self.refresh_footer()
 
@@ -168,14 +183,41 @@ class HistoryScreen(EntryScreen[None]):
                 self._total -= gone
             self._update_list(found)
 
+    @on(HistoryList.BatchNeeded)
+    def _read_needed_batch(self, message: HistoryList.BatchNeeded) -> None:
+        self.run_worker(self._read_batch(message.batch_id), group="pages")
+
+    async def _read_batch(self, batch_id: int) -> None:
+        try:
+            self._list.put_batches([await self.context.engine.batch(batch_id)])
+        except JobNotFoundError:  # it was removed from the history
+            pass
+        except DbtendError as error:
+            self._list.batch_read_failed(batch_id)
+            self.say_error(error)
+        self.refresh_footer()
+
+    @on(HistoryList.JobsNeeded)
+    def _read_jobs_of_batch(self, message: HistoryList.JobsNeeded) -> None:
+        self.run_worker(self._unfold(message.batch), group="unfold")
+
+    async def _unfold(self, batch: Batch) -> None:
+        try:
+            search = self.context.engine.search(HistoryFilter(batch=batch.id))
+            self._list.unfold(batch, [parent_id async for ids in search for parent_id in ids])
+        except DbtendError as error:
+            self.say_error(error)
+
     def hear(self, news: News) -> None:
         if self._searching:
             self._changed_meanwhile |= {parent.id: parent for parent in news.parents}
-        self._update_list(news.parents)
+            self._batches_meanwhile |= {batch.id: batch for batch in news.batches}
+        self._update_list(news.parents, news.batches)
 
-    def _update_list(self, parents: Iterable[ParentJob]) -> None:
-        """Put current versions of jobs into the list, or remove those that no longer match."""
-        for parent in parents:
+    def _update_list(self, parents: Iterable[ParentJob], batches: Iterable[Batch] = ()) -> None:
+        """Put current versions of jobs and batches into the list, or remove those that no longer match."""
+        self._list.put_batches(batch for batch in batches if self._where.matches_time(batch.created_at))
+        for parent in sorted(parents, key=lambda parent: parent.id):
             if parent.id > self._newest:
                 self._newest = parent.id
                 self._total = None if self._total is None else self._total + 1
@@ -193,22 +235,25 @@ class HistoryScreen(EntryScreen[None]):
 
     def copied(self) -> tuple[str, str] | None:
         parent = self._list.parent_job
-        if parent is None:
-            return None
-        return copied_job(parent, JobId(parent.id), self._list.line_at(self._list.cursor).text.rstrip())
+        row = self._list.line_at(self._list.cursor).text.rstrip() if self._list.line_count else ""
+        if self._list.selected_batch is not None:
+            return "this row", row
+        return copied_job(parent, JobId(parent.id), row) if parent is not None else None
 
     def _show_new_job(self, parent: ParentJob) -> None:
         self._update_list([parent])
         self.say(retry_message(parent))
 
     def can(self, action_id: str) -> bool:
+        if action_id == "fold":
+            return super().can(action_id) and self._list.can_fold
         return super().can(action_id) and (action_id not in {"open", "mark"} or bool(self._list.line_count))
 
     async def action_cancel(self) -> None:
         await self._actions.cancel()
 
-    def action_retry(self) -> None:
-        self._actions.retry()
+    async def action_retry(self) -> None:
+        await self._actions.retry()
 
     def action_pin(self) -> None:
         self._actions.pin()

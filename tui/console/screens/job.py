@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -114,14 +115,18 @@ class JobScreen(PageScreen[None]):
     def marked_jobs(self) -> Jobs:
         return ()
 
+    @property
+    def marked_batches(self) -> Sequence[Batch]:
+        return ()
+
     def clear_marks(self) -> None:
         """A page has no marks."""
 
     async def action_cancel(self) -> None:
         await self._actions.cancel()
 
-    def action_retry(self) -> None:
-        self._actions.retry()
+    async def action_retry(self) -> None:
+        await self._actions.retry()
 
     def action_unfold(self) -> None:
         self._unfolded = not self._unfolded

@@ -223,7 +223,8 @@ class MainScreen(EntryScreen[None]):
         self._job_detail.show()
 
     def _show_new_job(self, parent: ParentJob) -> None:
-        self._jobs.unfold(parent.id)
+        if parent.batch is None:
+            self._jobs.unfold(parent.id)
         self._jobs.put([parent])
         self._jobs.go_to_parent(parent.id)
         self._jobs.focus()
@@ -304,7 +305,7 @@ class MainScreen(EntryScreen[None]):
     # Actions
 
     def can(self, action_id: str) -> bool:
-        if action_id in {"open", "fold"} and self._jobs.selected_batch is not None:
+        if action_id in {"open", "mark", "fold"} and self._jobs.selected_batch is not None:
             return self.focused is self._jobs
         if action_id in {"open", "mark", "fold"}:
             return self._jobs.selected_job is not None and self.focused is self._jobs
@@ -316,8 +317,8 @@ class MainScreen(EntryScreen[None]):
     async def action_cancel(self) -> None:
         await self._job_actions.cancel()
 
-    def action_retry(self) -> None:
-        self._job_actions.retry()
+    async def action_retry(self) -> None:
+        await self._job_actions.retry()
 
     def action_pin(self) -> None:
         self._job_actions.pin()

@@ -43,11 +43,16 @@ def batch_row(batch: Batch, *, expanded: bool | None, width: int) -> Line:
         (f"  {counted(batch.total, 'target')}  ", Role.STRONG),
     ]
     room = width - sum(cell_len(text) for text, _ in head)
+    return Line(both_ends((*head, *counts_in(batch, room)), (), width).spans, BatchId(batch.id))
+
+
+def counts_in(batch: Batch, room: int) -> list[Span]:
+    """The counts in their order; what failed first if not all fits."""
     found = batch.counts
     whole = _counts(found)
     if sum(cell_len(text) for text, _ in whole) > room:
         whole = _counts({o: found[o] for o in sorted(found, key=lambda outcome: outcome not in TROUBLE)})
-    return Line(both_ends((*head, *whole), (), width).spans, BatchId(batch.id))
+    return whole
 
 
 def _counts(found: Mapping[JobOutcome, int]) -> list[Span]:
@@ -59,10 +64,15 @@ def _counts(found: Mapping[JobOutcome, int]) -> list[Span]:
     return spans
 
 
+def has_row(batch: Batch, job: ParentJob) -> bool:
+    """Whether a job has a row of its own where its batch is unfolded."""
+    return batch.total <= SHOWN or job.status in {Status.RUNNING, Status.FAILED}
+
+
 def jobs_to_show(batch: Batch, known: Collection[ParentJob]) -> list[ParentJob]:
     """All jobs of a small batch, in order; of a large one the running and then the failed ones."""
-    ordered = sorted(known, key=lambda job: job.id)
-    if batch.total <= SHOWN and len(ordered) == batch.total:
+    ordered = [job for job in sorted(known, key=lambda job: job.id) if has_row(batch, job)]
+    if batch.total <= SHOWN:
         return ordered
     running = [job for job in ordered if job.status is Status.RUNNING]
     return [*running, *(job for job in ordered if job.status is Status.FAILED)]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from rich.cells import cell_len
+
 from engine import JobId, ParentJob, Status
+from engine.domain.batches import Batch, BatchId
 from engine.domain.frozen import frozen
-from tui.console.views.line import Line, Role, Span, fit, named_column, right
+from tui.console.views.batch_rows import counts_in
+from tui.console.views.line import Line, Role, Span, both_ends, fit, named_column, right
 from tui.console.views.status import PINNED, STATUS_WIDTH, operations, status_span, time_taken
 from tui.presentation.effect_summary import done_of, first_error, job_effect
 from tui.presentation.job_status import outcome
@@ -18,6 +22,9 @@ NAME_MOST: Final = ((130, 40), (100, 24), (0, 16))
 """Cells of target names, at most, for each least width of the list."""
 OPERATIONS_MOST: Final = 32
 """Cells of the four usual operations."""
+FOLDED: Final = "► "
+UNFOLDED: Final = "▼ "
+"""The signs before a batch."""
 PIN: Final = "*"
 """The mark of a pinned job, if the word does not fit."""
 GAP: Final = 2
@@ -63,10 +70,14 @@ def columns(number: int, names: int, width: int) -> Columns:
     return Columns(number, name + room, **found)
 
 
-def history_row(parent: ParentJob, name: str, has: Columns, *, now: int) -> Line:
-    """Number, time, target, operations, status, duration and effect, as far as there are columns."""
+def history_row(parent: ParentJob, name: str, has: Columns, *, now: int, is_below_batch: bool = False) -> Line:
+    """Number, time, target, operations, status, duration and effect, as far as there are columns.
+
+    `is_below_batch`: it stands below the row of its batch.
+    """
     pin = PIN if parent.pinned and not has.effect else ""
-    spans: list[Span] = [(fit(f"#{parent.id}", has.number), Role.DIM), (fit(pin, GAP), Role.STRONG)]
+    number = f"{' ' * len(FOLDED) * is_below_batch}#{parent.id}"
+    spans: list[Span] = [(fit(number, has.number), Role.DIM), (fit(pin, GAP), Role.STRONG)]
     if has.when:
         spans += [(_when(parent.created_at, now, has.when), Role.DIM), _GAP]
     spans += named_column(name, has.name)
@@ -85,6 +96,18 @@ def history_row(parent: ParentJob, name: str, has: Columns, *, now: int) -> Line
 _GAP: Final[Span] = (" " * GAP, Role.TEXT)
 
 
+def batch_history_row(batch: Batch, has: Columns, *, expanded: bool, now: int, width: int) -> Line:
+    """`► b17  11-24 12:02  300 targets   298 completed, 1 failed, 1 unreachable`, in the columns of the history."""
+    number = f"{UNFOLDED if expanded else FOLDED}{BatchId(batch.id)}"
+    targets = counted(batch.total, "target")
+    spans: list[Span] = [(fit(number, has.number), Role.DIM), _GAP]
+    if has.when:
+        spans += [(_when(batch.created_at, now, has.when), Role.DIM), _GAP]
+    spans += [(fit(targets, max(has.name, cell_len(targets))), Role.STRONG), _GAP]
+    room = width - sum(cell_len(text) for text, _ in spans)
+    return Line(both_ends((*spans, *counts_in(batch, room)), (), width).spans, BatchId(batch.id))
+
+
 def _effect(parent: ParentJob, width: int) -> str:
     """The effect or the error; for several operations also how many are done, if not all."""
     if len(parent.children) == 1:
@@ -101,10 +124,10 @@ def _when_width(width: int) -> int:
 
 def _when(at: int, now: int, width: int) -> str:
     """`2026-11-24 12:02:03`; in a narrow column `11-24 12:02`, or `2025-11-24` for another year."""
-    when = local_time(at)
+    time = local_time(at)
     if width >= 16:
-        return when[:width]
-    return when[5:16] if when[:4] == local_time(now)[:4] else fit(when[:10], width)
+        return time[:width]
+    return time[5:16] if time[:4] == local_time(now)[:4] else fit(time[:10], width)
 
 
 def placeholder_row(job_id: int) -> Line:
@@ -112,10 +135,26 @@ def placeholder_row(job_id: int) -> Line:
     return Line(((f"#{job_id} …", Role.DIM),), JobId(job_id))
 
 
-def format_found(found: int, total: int | None, words: str, *, complete: bool) -> str:
-    """`1,204 of 1,000,000 jobs  status:failed`; `words`: the current filter."""
+def placeholder_batch_row(batch_id: int) -> Line:
+    """The row of a batch that has not been read yet."""
+    return Line(((f"{FOLDED}{BatchId(batch_id)} …", Role.DIM),), BatchId(batch_id))
+
+
+def format_found(
+    found: int, total: int | None, words: str, *, complete: bool, folds: bool = False, has_batches: bool = False
+) -> str:
+    """`1,204 of 1,000,000 jobs  status:failed`, `24 jobs and batches  since:7d`.
+
+    Args:
+        words: the current filter.
+        folds: `found` counts a batch as one.
+        has_batches: some of those are batches.
+    """
     so_far = "" if complete else " so far"
-    if not words:
-        return counted(found, "job") + so_far
-    of = f"{found:,} of {counted(total, 'job')}" if total is not None else counted(found, "job")
-    return f"{of}{so_far}  {plain(words)}"
+    filtered = f"  {plain(words)}" if words else ""
+    if folds and has_batches:
+        if complete and total is not None and not words:
+            return counted(total, "job")
+        return f"{found:,} jobs and batches{so_far}{filtered}"
+    of = f"{found:,} of {counted(total, 'job')}" if words and total is not None else counted(found, "job")
+    return f"{of}{so_far}{filtered}"

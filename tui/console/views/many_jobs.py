@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from engine import ChildJob, JobId, ParentJob
+from engine.domain.batches import BatchId
 from tui.console.views.status import child_of, operations
 from tui.presentation.text import counted, plain
 
@@ -15,12 +16,17 @@ NAMED: Final = 6
 Jobs = Sequence[tuple[ParentJob, JobId]]
 
 
-def named(jobs: Jobs, name_of: Callable[[str], str]) -> str:
-    """A line for each: `#42.2 analyze on sales.db`."""
-    lines = [_format_job(parent, job, name_of) for parent, job in jobs[:NAMED]]
-    if more := len(jobs) - NAMED:
-        lines += [f"and {counted(more, 'more job')}"] if more > 0 else []
-    return "\n".join(lines)
+def named(jobs: Jobs, name_of: Callable[[str], str], batches: Sequence[str] = ()) -> str:
+    """A line for each: `#42.2 analyze on sales.db`; first those of batches."""
+    lines = [*batches[:NAMED], *(_format_job(parent, job, name_of) for parent, job in jobs)][:NAMED]
+    more = len(batches) + len(jobs) - len(lines)
+    return "\n".join([*lines, f"and {more:,} more"] if more else lines)
+
+
+def format_marked(jobs: int, batches: int) -> str:
+    """`2 marked jobs and 1 marked batch`."""
+    found = {"marked job": jobs, "marked batch": batches}
+    return " and ".join(counted(number, noun) for noun, number in found.items() if number) or counted(0, "marked job")
 
 
 def open_children(parent: ParentJob, job: JobId) -> list[ChildJob]:
@@ -40,5 +46,5 @@ def _format_job(parent: ParentJob, job: JobId, name_of: Callable[[str], str]) ->
 
 
 def retry_message(made: ParentJob) -> str:
-    """Says which new job a retry has made."""
-    return f"Runs again as #{made.id}."
+    """Says which new job or batch a retry has made."""
+    return f"Runs again as {f'#{made.id}' if made.batch is None else BatchId(made.batch)}."

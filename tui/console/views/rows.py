@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -82,7 +82,7 @@ def tree_rows(
     show_all: bool,
     now: int,
     width: int,
-    marks: Collection[JobId] = (),
+    marks: Collection[Hashable] = (),
     columns: TreeColumns | None = None,
 ) -> list[Line]:
     """A parent's row and, when it is expanded, those of its children.

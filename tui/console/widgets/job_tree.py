@@ -13,15 +13,15 @@ from engine import JobId, ParentJob, Status
 from engine.domain.batches import Batch, BatchId
 from tui.console.actions import bindings
 from tui.console.feed import RECENT
-from tui.console.views.batch_rows import BatchRestKey, batch_row, jobs_to_show, rest_row
+from tui.console.views.batch_rows import BatchRestKey, batch_row, has_row, jobs_to_show, rest_row
 from tui.console.views.hints import no_jobs
-from tui.console.views.line import Line, Role, Span
+from tui.console.views.line import Line, Role, Span, marked
 from tui.console.views.rows import FoldedKey, TreeColumns, summary, tree_rows
 from tui.console.widgets.item_list import ItemList
 
 _INDENT: Final[Span] = ("  ", Role.TEXT)
 KEPT = RECENT
-"""Parents that are kept, at most, beside open and marked ones and the one under the cursor."""
+"""Jobs and batches that are kept, at most, beside open and marked ones and the one under the cursor."""
 
 
 class JobTree(ItemList):
@@ -75,8 +75,8 @@ class JobTree(ItemList):
         self._batch_expanded: dict[int, bool] = {}
         self._columns = TreeColumns()
         self._loaded = False
-        self.marks: frozenset[JobId] = frozenset()
-        """The marked jobs."""
+        self.marks: frozenset[JobId | BatchId] = frozenset()
+        """The marked jobs and batches."""
 
     @property
     def job(self) -> JobId | None:
@@ -156,20 +156,32 @@ class JobTree(ItemList):
                 self._make_rows(parent)
 
     def _forget_the_old(self) -> None:
-        """Bounds the memory of a console that is open for weeks."""
-        in_use = {job.parent for job in (*self.marks, self.job) if job is not None}
-        for parent_id in sorted(self._parents, reverse=True)[KEPT:]:
+        """Bounds the memory of a console that is open for weeks; of a batch, which counts as one, to what is shown."""
+        in_use = {key.parent for key in (*self.marks, self.job) if isinstance(key, JobId)}
+        batches_in_use = [*self.marked_batches, self.selected_batch]
+        rows: dict[JobId | BatchId, list[ParentJob]] = {}
+        for parent_id in sorted(self._parents, reverse=True):
             parent = self._parents[parent_id]
-            if parent.status.is_final and parent_id not in in_use and not self._is_failure_of_shown_batch(parent):
-                del self._parents[parent_id], self._rows[parent_id]
-                self._forget_member(parent)
-                self._expanded.pop(parent_id, None)
-                self._auto_unfolded.discard(parent_id)
-                self._showing_all.discard(parent_id)
+            batch = self._batch_of(parent)
+            rows.setdefault(JobId(parent_id) if batch is None else BatchId(batch.id), []).append(parent)
+        for number, parents in enumerate(rows.values()):
+            needed = {one.id for one in parents if one.id in in_use or not one.status.is_final}
+            batch = self._batch_of(parents[0])
+            is_kept = number < KEPT or needed or (batch is not None and batch in batches_in_use)
+            for parent in parents:
+                is_shown = parent is parents[0] or batch is None or has_row(batch, parent)
+                if parent.id not in needed and not (is_kept and is_shown):
+                    self._forget(parent)
 
-    def _is_failure_of_shown_batch(self, parent: ParentJob) -> bool:
-        newest = max(self._members.get(parent.batch, ()), default=0) if parent.batch is not None else 0
-        return parent.status is Status.FAILED and newest > parent.id
+    def _batch_of(self, parent: ParentJob) -> Batch | None:
+        return self._batches.get(parent.batch) if parent.batch is not None else None
+
+    def _forget(self, parent: ParentJob) -> None:
+        del self._parents[parent.id], self._rows[parent.id]
+        self._forget_member(parent)
+        self._expanded.pop(parent.id, None)
+        self._auto_unfolded.discard(parent.id)
+        self._showing_all.discard(parent.id)
 
     def _forget_member(self, parent: ParentJob) -> None:
         if parent.batch is None:
@@ -204,8 +216,7 @@ class JobTree(ItemList):
         rows: list[Line] = []
         shown_batches = set()
         for parent_id in sorted(self._rows, reverse=True):
-            batch_id = self._parents[parent_id].batch
-            batch = self._batches.get(batch_id) if batch_id is not None else None
+            batch = self._batch_of(self._parents[parent_id])
             if batch is None:
                 rows += self._rows[parent_id]
             elif batch.id not in shown_batches:
@@ -219,7 +230,8 @@ class JobTree(ItemList):
 
     def _rows_of_batch(self, batch: Batch) -> list[Line]:
         known, expanded = self.jobs_of(batch), self._is_expanded(batch)
-        rows = [batch_row(batch, expanded=expanded, width=self.columns)]
+        row = batch_row(batch, expanded=expanded, width=self.columns)
+        rows = [marked(row, 1) if row.key in self.marks else row]
         if not expanded:
             return rows
         shown = jobs_to_show(batch, known)
@@ -233,26 +245,39 @@ class JobTree(ItemList):
 
     @property
     def marked_jobs(self) -> list[tuple[ParentJob, JobId]]:
-        """The marked jobs, newest first; without the operations of a job that is marked itself."""
-        jobs = [job for job in self.marks if job.ordinal is None or JobId(job.parent) not in self.marks]
-        return [
+        """The marked jobs, newest first; without those of a job or a batch that is marked itself."""
+        jobs = [
+            job
+            for job in self.marks
+            if isinstance(job, JobId) and (job.ordinal is None or JobId(job.parent) not in self.marks)
+        ]
+        found = [
             (self._parents[job.parent], job)
             for job in sorted(jobs, key=lambda job: (-job.parent, job.ordinal or 0))
             if job.parent in self._parents
         ]
+        in_batches = {batch.id for batch in self.marked_batches}
+        return [(parent, job) for parent, job in found if parent.batch not in in_batches]
+
+    @property
+    def marked_batches(self) -> list[Batch]:
+        """The marked batches, newest first."""
+        numbers = sorted((key.number for key in self.marks if isinstance(key, BatchId)), reverse=True)
+        return [self._batches[number] for number in numbers if number in self._batches]
 
     def action_mark(self) -> None:
-        """Mark or unmark the job under the cursor and move to the next one."""
-        if self.job is None:
-            return
-        self._mark(self.marks ^ {self.job})
-        self.action_move(1)
+        """Mark or unmark the job or batch under the cursor and move to the next one."""
+        batch = self.selected_batch
+        key = self.job if batch is None else BatchId(batch.id)
+        if key is not None:
+            self._mark(self.marks ^ {key})
+            self.action_move(1)
 
     def clear_marks(self) -> None:
         self._mark(frozenset())
 
-    def _mark(self, marks: frozenset[JobId]) -> None:
-        changed = {job.parent for job in self.marks ^ marks}
+    def _mark(self, marks: frozenset[JobId | BatchId]) -> None:
+        changed = {key.parent for key in self.marks ^ marks if isinstance(key, JobId)}
         self.marks = marks
         for parent_id in changed & self._parents.keys():
             self._make_rows(self._parents[parent_id])

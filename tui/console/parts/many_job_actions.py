@@ -1,0 +1,202 @@
+"""Actions on marked jobs and on batches: cancel, retry, pin, all after one question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from engine import JobId, ParentJob
+from engine.domain.batches import Batch, BatchId
+from engine.domain.errors import DbtendError
+from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
+from engine.fleet.batch_retry import repeatable
+from tui.console.console_screen import ConsoleScreen
+from tui.console.parts.job_questions import JobQuestions, confirmation_of
+from tui.console.views.cancel_question import cancel_consequences
+from tui.console.views.line import Role
+from tui.console.views.many_jobs import Jobs, format_marked, left_out, named, open_children
+from tui.presentation.text import counted
+
+
+@frozen
+class _BatchRetry:
+    """What a retry of a batch runs."""
+
+    batch: Batch
+    jobs: Sequence[ParentJob]
+    only_incomplete: bool
+    patterns: int
+    """How many patterns of it cannot be repeated."""
+
+    @property
+    def what(self) -> str:
+        name = BatchId(self.batch.id)
+        return (
+            f"{counted(len(self.jobs), 'job')} of {name} that did not complete"
+            if self.only_incomplete
+            else f"all of {name}"
+        )
+
+
+class ManyJobActions:
+    """What the keys for jobs do with several jobs and batches."""
+
+    def __init__(
+        self,
+        screen: ConsoleScreen[Any],
+        questions: JobQuestions,
+        clear_marks: Callable[[], None],
+        show: Callable[[ParentJob], None],
+    ) -> None:
+        """`show`: called with each job that a retry makes."""
+        self._screen, self._context, self._questions = screen, screen.context, questions
+        self._clear_marks, self._show = clear_marks, show
+
+    async def cancel(self, jobs: Jobs, batches: Sequence[Batch]) -> None:
+        """Ask, and cancel those that have not ended."""
+        still = [(parent, job) for parent, job in jobs if open_children(parent, job)]
+        going_on = [batch for batch in batches if not batch.is_over]
+        if not still and not going_on:
+            self._screen.say(f"Nothing to cancel: {_all_of(jobs, batches)} ended.", Role.WARNING)
+            return
+        members: list[ParentJob] = []
+        lines: list[str] = []
+        try:
+            for batch in going_on:
+                opened = [job for job in await self._context.engine.batch_jobs(batch.id) if not job.status.is_final]
+                lines.append(f"{BatchId(batch.id)}: {counted(len(opened), 'open job')} of {batch.total:,}")
+                members += opened
+        except DbtendError as error:
+            self._screen.say_error(error)
+            return
+
+        async def cancel() -> None:
+            for batch in going_on:
+                await self._context.engine.cancel_batch(batch.id)
+            for _, job in still:
+                await self._context.engine.cancel(job)
+            self._clear_marks()
+
+        meant = [*still, *((parent, JobId(parent.id)) for parent in members)]
+        children = [(child, parent.target) for parent, job in meant for child in open_children(parent, job)]
+        what = format_marked(len(still), len(going_on))
+        question = f"Cancel {what}?\n{named(still, self._context.name_of, lines)}"
+        self._questions.ask(
+            f"Cancel {lines[0]}?" if _is_one(jobs, batches) else question,
+            cancel_consequences(children, self._context.clock())
+            + left_out(len(jobs) + len(batches), len(still) + len(going_on), "have already ended"),
+            cancel,
+        )
+
+    async def retry(self, jobs: Jobs, batches: Sequence[Batch]) -> None:
+        """Ask, and run those that have ended again: of a batch what did not complete, or all if all completed."""
+        parents = {parent.id: parent for parent, _ in jobs if parent.status.is_final}
+        over = [batch for batch in batches if batch.is_over]
+        if not parents and not over:
+            still = "none of the " + format_marked(len({p.id for p, _ in jobs}), len(batches)) + " has ended"
+            still = f"{BatchId(batches[0].id)} has not ended" if _is_one(jobs, batches) else still
+            self._screen.say(f"Nothing to retry: {still}.", Role.WARNING)
+            return
+        try:
+            repeats = [await self._repeat_of(batch) for batch in over]
+        except DbtendError as error:
+            self._screen.say_error(error)
+            return
+        again = [*parents.values(), *(job for repeat in repeats for job in repeat.jobs)]
+        needed = {job.id: confirmation_of(job) for job in again}
+
+        async def retry() -> None:
+            refused: list[DbtendError] = []
+            joined: list[ParentJob] = []
+            for repeat in repeats:
+                try:
+                    joined += await self._retry_batch(repeat, confirmed=any(needed[job.id] for job in repeat.jobs))
+                except DbtendError as error:
+                    refused.append(error)
+            for parent_id in sorted(parents):
+                try:
+                    self._context.supervisor.check_worker_can_connect([parents[parent_id].target])
+                    self._show(await self._context.engine.retry(parent_id, confirmed=bool(needed[parent_id])))
+                except DbtendError as error:  # for example an identical job is open
+                    refused.append(error)
+            self._clear_marks()
+            self._context.supervisor.start_worker()
+            if refused:
+                why = self._context.format_error(refused[0])
+                number = len(parents) + len(repeats)
+                of = f"{len(refused)} of {number} not started: " if number > 1 else ""
+                self._context.tell(f"{of}{why}", Role.FAILED)
+            elif joined:
+                names = listed([f"#{job.id}" for job in joined])
+                self._context.tell(f"Joined, as they already do exactly this: {names}.", Role.WARNING)
+
+        one = _is_one(jobs, batches)
+        marked = [(parent, JobId(parent.id)) for parent in parents.values()]
+        lines = [repeat.what for repeat in repeats]
+        question = (
+            f"Run {format_marked(len(marked), len(repeats))} again?\n{named(marked, self._context.name_of, lines)}"
+        )
+        patterns = sum(repeat.patterns for repeat in repeats)
+        self._questions.ask_about(
+            f"Run {lines[0]} again?" if one else question,
+            " ".join(
+                filter(
+                    None,
+                    (
+                        "Each becomes a new job." if marked else "",
+                        "They become a new batch." if one else "Each batch becomes a new batch." if repeats else "",
+                        f"Not {counted(patterns, 'pattern')} that could not be listed." if patterns else "",
+                    ),
+                )
+            )
+            + left_out(len({p.id for p, _ in jobs}) + len(batches), len(marked) + len(repeats), "have not ended"),
+            retry,
+            again,
+            list(dict.fromkeys(why for reasons in needed.values() for why in reasons)),
+        )
+
+    async def _repeat_of(self, batch: Batch) -> _BatchRetry:
+        """Raises UsageError if nothing of it can be repeated."""
+        jobs = await self._context.engine.batch_jobs(batch.id)
+        left = any(not child.is_complete for job in jobs for child in job.children)
+        again, patterns = repeatable(batch, jobs, only_incomplete=left)
+        return _BatchRetry(batch, again, left, len(patterns))
+
+    async def _retry_batch(self, repeat: _BatchRetry, *, confirmed: bool) -> list[ParentJob]:
+        """Returns the open jobs that do the same already."""
+        self._context.supervisor.check_worker_can_connect(job.target for job in repeat.jobs)
+        asked_at = self._context.clock()
+        made = await self._context.engine.retry_batch(
+            repeat.batch.id, only_incomplete=repeat.only_incomplete, confirmed=confirmed
+        )
+        self._show(next((job for job in made if job.created_at >= asked_at), made[0]))
+        return [job for job in made if job.created_at < asked_at]
+
+    def pin(self, jobs: Jobs, batches: Sequence[Batch]) -> None:
+        """Pin all these jobs, or remove their pins if all are pinned."""
+        if batches:
+            name = BatchId(batches[0].id)
+            self._screen.say(f"{name} is a batch. Only jobs can be pinned: unfold it and mark its jobs.", Role.WARNING)
+            return
+        parents = {parent.id: parent for parent, _ in jobs}
+        pinned = not all(parent.pinned for parent in parents.values())
+
+        async def pin() -> None:
+            for parent_id in parents:
+                self._context.feed.reload((await self._context.engine.pin(parent_id, pinned=pinned)).id)
+            self._clear_marks()
+            self._context.tell(f"{counted(len(parents), 'job')} {'pinned' if pinned else 'no longer pinned'}.")
+
+        self._context.write(pin)
+
+
+def _is_one(jobs: Jobs, batches: Sequence[Batch]) -> bool:
+    """Whether one batch alone is meant."""
+    return not jobs and len(batches) == 1
+
+
+def _all_of(jobs: Jobs, batches: Sequence[Batch]) -> str:
+    if _is_one(jobs, batches):
+        return f"{BatchId(batches[0].id)} has"
+    return f"all {format_marked(len(jobs), len(batches))} have"
