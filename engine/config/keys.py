@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from engine.domain.batches import Order
+from engine.domain.batches import MAX_BATCH_NUMBER, Order
 from engine.domain.frozen import frozen
 from engine.domain.number_types import Age, Duration, Seconds, Whole
 from engine.domain.requests import EngineName, Operation
@@ -69,9 +69,15 @@ ADVICE_KEYS: Final[Mapping[str, AdviceKey]] = {
     "disk_critical_share": AdviceKey(Share(), "if that is less than this share of the disk", only=EngineName.SQLITE),
     "small": AdviceKey(Bytes(), "smaller tables and files do not make one of many targets urgent by their rows alone"),
 }
-DEFAULTS_KEYS: Final[Mapping[str, Key]] = {
+WORKER_KEYS: Final[Mapping[str, Key]] = {
     "workers": Key(Whole("number of workers", most=64), "how many databases at once, over all runs and workers"),
     "grace": Key(Seconds(), "how long running operations may go on after SIGTERM"),
+}
+DEFAULTS_KEYS: Final[Mapping[str, Key]] = {
+    **WORKER_KEYS,
+    "max_per_host": Key(
+        Whole("number of databases", most=MAX_BATCH_NUMBER), "of several targets, how many at once on one server"
+    ),
 }
 CONSOLE_KEYS: Final[Mapping[str, Key]] = {
     "theme": Key(Text(), "`dbtend`, `dbtend-light`, `high-contrast`, `ansi-dark` or `ansi-light`"),

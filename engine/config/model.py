@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from platformdirs import user_config_path, user_state_path
 
+from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions
 from engine.domain.frozen import frozen
 from engine.domain.option_specs import BY_NAME, with_values
 from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.domain.retention import Retention
 from engine.domain.schedules import Schedule
 from engine.domain.thresholds import Thresholds, with_settings
-from engine.targets import engine_named
+from engine.targets import engine_named, names_server
 
 GROUP: Final = "@"
 """What the name of a group begins with, where it stands for its targets."""
@@ -75,6 +76,12 @@ class Defaults:
     workers: int = 2
     grace: float = 30.0
     """Seconds that running operations may take to end at a shutdown."""
+    max_per_host: int | None = None
+
+    def batch_options(self, urls: Iterable[str]) -> BatchOptions:
+        """What holds for a batch of jobs on these targets, if nothing else is asked for."""
+        is_limited = self.max_per_host is not None and any(map(names_server, urls))
+        return BatchOptions(max_per_host=self.max_per_host) if is_limited else NO_BATCH_OPTIONS
 
 
 @frozen(kw_only=True)

@@ -27,6 +27,8 @@ class BatchOptions:
     """How many operations of batches with such a limit may run at once on one server."""
 
 
+MAX_BATCH_NUMBER = 1_000_000
+"""The largest value of each option."""
 NO_BATCH_OPTIONS = BatchOptions()
 
 

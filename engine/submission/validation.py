@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.domain.batches import BatchOptions
+from engine.domain.batches import MAX_BATCH_NUMBER, BatchOptions
 from engine.domain.errors import UsageError
 from engine.domain.option_specs import OPTION_SPECS, changed_options, refuse_inapplicable
 from engine.domain.requests import CheckLevel, Operation, Request
@@ -14,8 +14,6 @@ from engine.domain.value_types import require_distinct
 
 if TYPE_CHECKING:
     from engine.targets.protocol import Target
-
-MAX_BATCH_NUMBER = 1_000_000
 
 
 def validate_request(request: Request, target: Target, *, closes: bool = False) -> Request:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from engine.config.keys import DEFAULTS_KEYS
+from engine.config.keys import WORKER_KEYS
 from engine.config.model import Defaults
 from engine.domain.batches import Order
 from engine.domain.frozen import frozen
@@ -110,7 +110,7 @@ def _execution_options(parser: argparse.ArgumentParser) -> None:
 
 def _worker_defaults(parser: argparse.ArgumentParser, *, shown: bool = True) -> None:
     """The keys of [defaults] for worker processes."""
-    for name, key in DEFAULTS_KEYS.items():
+    for name, key in WORKER_KEYS.items():
         meaning = f"{key.help} (default: {shown_value(getattr(Defaults(), name))})" if shown else argparse.SUPPRESS
         parser.add_argument(f"--{name}", type=key.type.parse, metavar=key.type.metavar, help=meaning)
 

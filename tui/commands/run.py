@@ -77,8 +77,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.strict and allowed.unplanned:
         raise allowed.unplanned[0][1]
     failed += [FailedRequest(request, error) for request, error in allowed.unplanned]
-    submit = _submitting(allowed.requests, failed, _batch_options(args), strict=args.strict)
     targets = [request.target for request in allowed.requests]
+    batch = settings.config().defaults.batch_options(targets)
+    submit = _submitting(allowed.requests, failed, _with_given(batch, args), strict=args.strict)
     many = len(wanted) + len(expansion.unlisted) > 1
     return weightiest({_carried_out(submit, targets, args, settings, many=many), chosen.code})
 
@@ -94,8 +95,9 @@ async def _in_order(
         return in_order(by_url, order, surveys, await engine.last_jobs([url for url, _ in by_url]))
 
 
-def _batch_options(args: argparse.Namespace) -> BatchOptions:
-    return BatchOptions(max_failures=args.max_failures, canary=args.canary, max_per_host=args.max_per_host)
+def _with_given(usual: BatchOptions, args: argparse.Namespace) -> BatchOptions:
+    max_per_host = usual.max_per_host if args.max_per_host is None else args.max_per_host
+    return BatchOptions(max_failures=args.max_failures, canary=args.canary, max_per_host=max_per_host)
 
 
 def retry(args: argparse.Namespace, settings: Settings) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.config.config_file import ConfigFile
 from engine.config.model import Config, TargetEntry
+from engine.domain.batches import BatchOptions
 from engine.domain.lazy_import import lazy
 from tui.presentation.canonical_urls import CanonicalUrls
 
@@ -46,6 +47,10 @@ class SavedTargets:
     def whole(self, entry: TargetEntry) -> TargetEntry:
         """This entry with the defaults of the file."""
         return entry.with_defaults(self._config.defaults)
+
+    def batch_options(self, urls: Iterable[str]) -> BatchOptions:
+        """What the defaults of the file say of a batch on these targets."""
+        return self._config.defaults.batch_options(urls)
 
     def entry_of(self, entry: TargetEntry) -> TargetEntry | None:
         """The entry of the file for the same database, under any name; None: there is none."""

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine import ParentJob, Request
+from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions
 from engine.domain.errors import DuplicateRequestError, PasswordNeededError
 from engine.domain.lazy_import import lazy
 from tui.console.console_screen import ConsoleScreen
@@ -108,11 +109,15 @@ class RunActions:
         if requests:
             self._context.write(partial(self._submit, requests))
 
+    def _batch_options(self, requests: Sequence[Request]) -> BatchOptions:
+        saved = self._context.saved
+        return NO_BATCH_OPTIONS if saved is None else saved.batch_options(request.target for request in requests)
+
     async def _submit(self, requests: Sequence[Request]) -> None:
         supervisor = self._context.supervisor
         supervisor.check_worker_can_connect(request.target for request in requests)
         try:
-            first, *_ = made = await self._context.engine.submit(requests)
+            first, *_ = made = await self._context.engine.submit(requests, batch=self._batch_options(requests))
         except DuplicateRequestError as error:
             self._jobs.go_to_parent(error.parent_id)
             self._context.tell_error(error)
