@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import zlib
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -26,6 +25,7 @@ from engine.inspection import inspector
 from engine.system.daemon_threads import DaemonThreads
 from engine.system.paths import real_path
 from engine.targets import engine_named, file_named, lexical_url, resolve
+from engine.targets.host_queue import PER_HOST, as_they_end
 
 if TYPE_CHECKING:
     from engine.config.model import TargetEntry
@@ -40,7 +40,6 @@ HANGING: Final = 64
 """and together with these."""
 PROMPT: Final = 0.5
 """Seconds after which those are surveyed whose disk has answered; the others follow."""
-PER_HOST: Final = 2
 TIME_LIMIT: Final = 5.0
 """Seconds for each target."""
 SMALL_FILE: Final = 16_000_000
@@ -127,22 +126,19 @@ class Surveyor:
         for subject in subjects:
             if subject.url in kept:
                 yield Surveyed(subject.entry, kept[subject.url])
-        waiting = _Waiting([subject for subject in subjects if subject.url not in kept], self._per_host)
-        running: dict[asyncio.Task[Survey], _Subject] = {}
-        try:
-            while waiting or running:
-                while len(running) < self._at_once and (begun := waiting.take()) is not None:
-                    running[asyncio.create_task(self._within_limit(begun))] = begun
-                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                surveyed = [Surveyed(running[task].entry, task.result()) for task in done]
-                for task in done:
-                    waiting.release(running.pop(task))
-                await self._save([one.survey for one in surveyed])
-                for one in surveyed:
-                    yield one
-        finally:
-            for task in running:
-                task.cancel()
+        missing = [subject for subject in subjects if subject.url not in kept]
+        surveying = as_they_end(
+            missing,
+            lambda subject: subject.host,
+            self._within_limit,
+            at_once=self._at_once,
+            per_host=self._per_host,
+        )
+        async with aclosing(surveying):
+            async for ended in surveying:
+                await self._save([survey for _, survey in ended])
+                for subject, survey in ended:
+                    yield Surveyed(subject.entry, survey)
 
     async def _made(self, entry: TargetEntry) -> _Subject:
         directory = _directory_of(entry)
@@ -277,35 +273,6 @@ def survey_of_unlisted(one: Unlisted, at: Micros) -> Surveyed:
         reasons=judgement.reasons,
     )
     return Surveyed(one.entry, survey)
-
-
-class _Waiting:
-    """The targets that wait for their turn, in order, those of a server only while it has room."""
-
-    def __init__(self, subjects: Sequence[_Subject], per_host: int) -> None:
-        self._per_host = per_host
-        self._by_host: dict[str | None, deque[_Subject]] = {}
-        self._running: dict[str | None, int] = {}
-        for subject in subjects:
-            self._by_host.setdefault(subject.host, deque()).append(subject)
-
-    def __bool__(self) -> bool:
-        return bool(self._by_host)
-
-    def take(self) -> _Subject | None:
-        """The next one that may begin; the servers take turns."""
-        for host in self._by_host:
-            if host is None or self._running.get(host, 0) < self._per_host:
-                queue = self._by_host.pop(host)
-                subject = queue.popleft()
-                if queue:
-                    self._by_host[host] = queue
-                self._running[host] = self._running.get(host, 0) + 1
-                return subject
-        return None
-
-    def release(self, subject: _Subject) -> None:
-        self._running[subject.host] -= 1
 
 
 def _directory_of(entry: TargetEntry) -> Path | None:

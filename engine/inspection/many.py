@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from engine.domain.errors import TargetError
 from engine.targets import resolve
-from engine.targets.host_queue import HostQueue, all_results
+from engine.targets.host_queue import open_each
 
 _T = TypeVar("_T")
 
@@ -17,13 +17,4 @@ async def for_each(targets: Sequence[str], do: Callable[[str], Awaitable[_T]]) -
 
     A server that does not answer is not asked for its other databases.
     """
-    queue = HostQueue()
-
-    async def one(target: str) -> _T | TargetError:
-        found = resolve(target)
-        try:
-            return await queue.run(found.host_key, found.url, lambda: do(target))
-        except TargetError as error:
-            return error
-
-    return await all_results([one(target) for target in targets])
+    return await open_each([resolve(target) for target in targets], lambda place: do(targets[place]))

@@ -28,7 +28,7 @@ from engine.submission.ignored_cancel import wait_ignoring_cancel
 from engine.submission.retry import retry_request
 from engine.submission.validation import validate_batch, validate_request
 from engine.system.clock import now
-from engine.targets.host_queue import HostQueue, all_results
+from engine.targets.host_queue import open_each
 
 if TYPE_CHECKING:
     from engine.targets.protocol import Target
@@ -129,10 +129,8 @@ class DatabaseMaintenanceManager:
         targets = [self._resolve(one.request.target) for one in asked]
         closes = closes_at is not None
         validated = [self._validated(one, target, closes=closes) for one, target in zip(asked, targets, strict=True)]
-        queue = HostQueue()
-        prepared = await all_results(
-            [self._prepared(job, target, queue) for job, target in zip(validated, targets, strict=True)]
-        )
+        keys = await open_each(targets, lambda n: self._preflight(validated[n].request, targets[n]))
+        prepared = [_prepared(job, key) for job, key in zip(validated, keys, strict=True)]
         prepared += [self._failed(one, closes=closes) for one in failed]
         if strict or not is_batch:
             for error in (one.error for one in prepared if one.error is not None):
@@ -166,15 +164,6 @@ class DatabaseMaintenanceManager:
             retry_of=asked.retry_of,
             max_attempts={name: 1 for name in request.children if not target.operations[name].is_repeatable},
         )
-
-    async def _prepared(self, job: NewJob, target: Target, queue: HostQueue) -> _Prepared:
-        """With the key of its target, or the error that opening it raised. Raises UsageError."""
-        try:
-            key = await queue.run(job.host_key, target.url, lambda: self._preflight(job.request, target))
-        except TargetError as error:
-            reason = failure_reason(error)
-            return _Prepared(replace(job, failure=Failure(reason, str(error))), error)
-        return _Prepared(replace(job, target_key=key))
 
     async def _preflight(self, request: Request, target: Target) -> str:
         """The key of the target. Raises TargetError, UsageError."""
@@ -234,6 +223,13 @@ class DatabaseMaintenanceManager:
             if on_dropped is not None:
                 on_dropped(error)
         return list(kept.values())
+
+
+def _prepared(job: NewJob, key: str | TargetError) -> _Prepared:
+    """`key`: that of its target, or the error that opening it raised."""
+    if isinstance(key, TargetError):
+        return _Prepared(replace(job, failure=Failure(failure_reason(key), str(key))), key)
+    return _Prepared(replace(job, target_key=key))
 
 
 def failure_reason(error: DbtendError) -> Reason:

@@ -1,55 +1,104 @@
-"""Opens many targets: several at once, few on one server, and a server that does not answer only once."""
+"""Works on many targets: several at once, few on one server, and a server that does not answer only once."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Final, TypeVar
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from engine.domain.errors import ServerTimeoutError
+from engine.domain.errors import ServerTimeoutError, TargetError
+
+if TYPE_CHECKING:
+    from engine.targets.protocol import Target
 
 AT_ONCE: Final = 8
 PER_HOST: Final = 2
 
+_S = TypeVar("_S")
 _T = TypeVar("_T")
 
 
-class _Host:
-    def __init__(self) -> None:
-        self.free = asyncio.Semaphore(PER_HOST)
-        self.failure: ServerTimeoutError | None = None
+class _Waiting(Generic[_S]):
+    """What waits for its turn, in order; what is on a server only while that has room."""
+
+    def __init__(self, items: Sequence[_S], host_of: Callable[[_S], str | None], per_host: int) -> None:
+        self._host_of, self._per_host = host_of, per_host
+        self._by_host: dict[str | None, deque[_S]] = {}
+        self._running: dict[str | None, int] = {}
+        for item in items:
+            self._by_host.setdefault(host_of(item), deque()).append(item)
+
+    def __bool__(self) -> bool:
+        return bool(self._by_host)
+
+    def take(self) -> list[_S]:
+        """The next one that may begin, or none; the servers take turns."""
+        for host in self._by_host:
+            if host is None or self._running.get(host, 0) < self._per_host:
+                queue = self._by_host.pop(host)
+                item = queue.popleft()
+                if queue:
+                    self._by_host[host] = queue
+                self._running[host] = self._running.get(host, 0) + 1
+                return [item]
+        return []
+
+    def release(self, item: _S) -> None:
+        self._running[self._host_of(item)] -= 1
 
 
-class HostQueue:
-    """Limits how many targets are opened at once. A server that did not answer in time is not asked again."""
+async def as_they_end(
+    items: Sequence[_S],
+    host_of: Callable[[_S], str | None],
+    do: Callable[[_S], Coroutine[Any, Any, _T]],
+    *,
+    at_once: int = AT_ONCE,
+    per_host: int = PER_HOST,
+) -> AsyncGenerator[Sequence[tuple[_S, _T]]]:
+    """The items with the results of `do`, in groups that have just ended. Raises what `do` raises.
 
-    def __init__(self) -> None:
-        self._free = asyncio.Semaphore(AT_ONCE)
-        self._hosts: defaultdict[str, _Host] = defaultdict(_Host)
-
-    async def run(self, host_key: str | None, url: str, open_target: Callable[[], Awaitable[_T]]) -> _T:
-        """Raises what `open_target` raises; ServerTimeoutError at once if the server kept another target waiting."""
-        if host_key is None:
-            async with self._free:
-                return await open_target()
-        host = self._hosts[host_key]
-        async with host.free:  # before a place of all: targets of one server do not take every place
-            if host.failure is not None:
-                raise ServerTimeoutError(url, host.failure.why, host.failure.hint)
-            async with self._free:
-                try:
-                    return await open_target()
-                except ServerTimeoutError as error:
-                    host.failure = error
-                    raise
-
-
-async def all_results(running: Sequence[Coroutine[object, object, _T]]) -> list[_T]:
-    """The results in order. A cancel returns only after all have ended."""
+    `host_of`: the server that an item is on; None: on none. Once closed, nothing runs any more.
+    """
+    waiting = _Waiting(items, host_of, per_host)
+    running: dict[asyncio.Task[_T], _S] = {}
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in running]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
+        while waiting or running:
+            while len(running) < at_once and (begun := waiting.take()):
+                running |= {asyncio.create_task(do(item)): item for item in begun}
+            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            ended = [(running[task], task.result()) for task in done]
+            for task in done:
+                waiting.release(running.pop(task))
+            yield ended
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def open_each(targets: Sequence[Target], open_target: Callable[[int], Awaitable[_T]]) -> list[_T | TargetError]:
+    """The results of `open_target` for the place of each target, or the TargetError that it raised.
+
+    A server that does not answer in time is not asked for its other databases. Raises any other error at once.
+    """
+    silent: dict[str | None, ServerTimeoutError] = {}
+    results: dict[int, _T | TargetError] = {}
+
+    async def opened(place: int) -> _T | TargetError:
+        target = targets[place]
+        if (known := silent.get(target.host_key)) is not None:
+            return ServerTimeoutError(target.url, known.why, known.hint)
+        try:
+            return await open_target(place)
+        except TargetError as error:
+            if isinstance(error, ServerTimeoutError) and target.host_key is not None:
+                silent[target.host_key] = error
+            return error
+
+    ending = as_they_end(range(len(targets)), lambda place: targets[place].host_key, opened)
+    async with aclosing(ending):
+        async for ended in ending:
+            results.update(ended)
+    return [results[place] for place in range(len(targets))]

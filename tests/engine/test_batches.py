@@ -32,7 +32,8 @@ from engine.domain.errors import (
     TargetUnavailableError,
     UsageError,
 )
-from engine.targets.host_queue import AT_ONCE, PER_HOST, HostQueue, all_results
+from engine.targets import resolve
+from engine.targets.host_queue import AT_ONCE, PER_HOST, as_they_end, open_each
 from tests.sqlite_files import transaction
 
 if TYPE_CHECKING:
@@ -325,7 +326,7 @@ async def test_a_silent_server_delays_no_other_and_is_waited_for_once(engine: En
 
 
 async def test_few_are_opened_at_once_and_fewer_on_one_server() -> None:
-    queue, running, most = HostQueue(), Counter[str | None](), Counter[str | None]()
+    running, most = Counter[str | None](), Counter[str | None]()
     all_taken, release = asyncio.Event(), asyncio.Event()
 
     async def preflight(host: str | None) -> None:
@@ -338,33 +339,50 @@ async def test_few_are_opened_at_once_and_fewer_on_one_server() -> None:
         for key in (host, "all"):
             running[key] -= 1
 
-    hosts = ["one"] * 30 + ["two"] * 30 + [None] * 30
-    work = asyncio.create_task(
-        all_results([queue.run(host, "url", lambda host=host: preflight(host)) for host in hosts])  # type: ignore[misc]
-    )
+    async def work() -> int:
+        hosts = ["one"] * 30 + ["two"] * 30 + [None] * 30
+        return sum([len(ended) async for ended in as_they_end(hosts, lambda host: host, preflight)])
+
+    working = asyncio.create_task(work())
     await all_taken.wait()
     assert running["one"] == running["two"] == PER_HOST
     release.set()
-    await work
+    assert await working == 90
     assert (most["all"], most["one"], most["two"]) == (AT_ONCE, PER_HOST, PER_HOST)
 
 
 async def test_a_server_that_keeps_one_waiting_is_not_asked_again() -> None:
-    queue, asked = HostQueue(), list[str]()
+    urls = [f"postgresql://dba@one:5432/db{n}" for n in range(30)] + ["postgresql://dba@two:5432/other"]
+    asked = []
 
-    async def no_answer(url: str) -> None:
-        asked.append(url)
+    async def no_answer(place: int) -> None:
+        asked.append(place)
         await asyncio.sleep(0)
-        raise ServerTimeoutError(url, "the server does not answer", "check host and network")
+        raise ServerTimeoutError(urls[place], "the server does not answer", "check host and network")
 
-    async def try_it(host: str, url: str) -> str:
-        with pytest.raises(ServerTimeoutError) as raised:
-            await queue.run(host, url, lambda: no_answer(url))
-        return raised.value.what
+    errors = await open_each([resolve(url) for url in urls], no_answer)
+    assert {type(error) for error in errors} == {ServerTimeoutError}
+    assert [error.what for error in errors if isinstance(error, ServerTimeoutError)] == urls
+    assert sorted(asked) == [0, 1, 30]
 
-    told = await all_results([try_it("one", f"db{n}") for n in range(30)] + [try_it("two", "other")])
-    assert told == [*(f"db{n}" for n in range(30)), "other"]
-    assert asked == ["db0", "db1", "other"]
+
+async def test_what_runs_for_others_ends_where_one_cannot_go_on() -> None:
+    begun, ended = set[int](), set[int]()
+
+    async def fail_on_last(n: int) -> None:
+        begun.add(n)
+        try:
+            if n == 5:
+                raise UsageError("request", "is wrong")
+            await asyncio.Event().wait()
+        finally:
+            ended.add(n)
+
+    with pytest.raises(UsageError):
+        async for _ in as_they_end(range(30), lambda n: None, fail_on_last):
+            pass
+    assert begun == ended
+    assert len(begun) <= AT_ONCE
 
 
 async def test_a_cancelled_submit_of_many_stores_nothing(engine: Engine, files: Sequence[Path]) -> None:

@@ -31,7 +31,7 @@ from engine.inspection import inspector
 from engine.store.protocol import NewJob
 from engine.store.sqlite.store import SqliteStore
 from engine.system.clock import now
-from engine.targets import resolve
+from engine.targets import host_queue, resolve
 from tests.black_hole import network_to
 from tests.building import StoppedClock
 from tests.postgres_databases import Database, new_database
@@ -366,7 +366,7 @@ async def test_30_databases_of_a_server_are_surveyed_two_at_a_time(
     assert len(wanted) == 30
     found = await surveys(engine, wanted)
     assert {one.level for one in found.values()} == {FleetLevel.OK}
-    assert inspected.most == surveyor.PER_HOST
+    assert inspected.most == host_queue.PER_HOST
     one = found["fleet_7"]
     assert one.size is not None
     assert one.size > 1_000_000
