@@ -14,6 +14,7 @@ from engine.system.clock import now
 from tui.commands import output, plan_report
 from tui.commands.advising import adviser, to_run
 from tui.commands.passwords import ask_for_missing
+from tui.commands.plan_overview import MANY, overview_lines
 from tui.commands.settings import Settings, requests
 from tui.commands.targets import entries_of, named_targets
 from tui.presentation import json_format
@@ -35,14 +36,20 @@ def plan(args: argparse.Namespace, settings: Settings) -> int:
     if args.json:
         output.document({"jobs": [json_format.plan(plan) for plan in plans]})
     elif plans:
-        blocks = ["\n".join(plan_report.plan_lines(plan)) for plan in plans]
-        output.line("\n\n".join([plan_report.total(plans), *blocks] if len(plans) > 1 else blocks))
+        output.line(_text(plans))
         if (closes := deadline(chosen.requests[0].options, now())) is not None:  # it is the same for all
             output.line(f"\nif it is run now, {limit_text(chosen.requests[0].options, closes, now())}")
     for error in errors:
         output.error(error, as_json=False)
     refused = any(operation.refused for plan in plans for operation in plan.operations)
     return weightiest({REFUSED if refused else OK, chosen.code, FAILED if errors else OK})
+
+
+def _text(plans: Sequence[Plan]) -> str:
+    if len(plans) > MANY:
+        return "\n".join(overview_lines(plans))
+    blocks = ["\n".join(plan_report.plan_lines(plan)) for plan in plans]
+    return "\n\n".join([plan_report.total(plans), *blocks] if len(plans) > 1 else blocks)
 
 
 async def _plans(asked: Sequence[Request], settings: Settings) -> list[Plan | TargetError]:

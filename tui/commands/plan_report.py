@@ -34,6 +34,11 @@ def plan_lines(plan: Plan) -> list[str]:
     return lines
 
 
+def asks_first(plan: Plan) -> bool:
+    """Whether `run` asks before it does this."""
+    return bool(_in_production(plan)) or any(operation.needs_confirmation for operation in plan.operations)
+
+
 def _in_production(plan: Plan) -> str:
     locks = {operation.operation: operation.lock for operation in plan.operations}
     return production_risk(name_of(plan.target), label_of(plan.target), locks)

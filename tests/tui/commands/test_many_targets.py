@@ -115,6 +115,24 @@ def test_a_plan_of_several_begins_with_the_totals_and_leaves_out_what_cannot_be_
     assert "gone.db" in result.err
 
 
+def test_a_plan_of_many_is_a_line_for_each_operation_then_for_each_target(dbtend: CommandLine, tenants: Path) -> None:
+    dbtend.configure(f'[targets.shop]\nurl = "{tenants / "t5.db"}"\nlabel = "PROD"\n')
+    words = ("--op", "vacuum", "--op", "checkpoint", "--op", "analyze")
+    result = dbtend("plan", tenants, *words)
+    assert result.code == 0
+    head, groups, rows, last = (block.splitlines() for block in result.out.split("\n\n"))
+    assert head[0].startswith(f"{DATABASES} targets: {3 * DATABASES} operations, {8 * DATABASES} steps")
+    assert head[1] == "run asks first for 1 target, or give --yes"
+    assert [line.split()[0] for line in groups] == ["vacuum", "checkpoint", "analyze"]
+    assert all(f"  {DATABASES} databases of " in groups[n] for n in (0, 2))
+    assert groups[1].endswith(f"nothing to do on {DATABASES}")
+    assert len(rows) == 2 * DATABASES
+    assert any(row.startswith("shop [PROD]  vacuum   ") for row in rows)
+    assert last == ["dbtend plan TARGET shows every step of one target"]
+    found = dbtend("plan", tenants, *words, "--json").json["jobs"]
+    assert [len(job["children"]) for job in found] == [3] * DATABASES
+
+
 def test_a_detached_run_of_many_is_one_batch(dbtend: CommandLine, tenants: Path) -> None:
     dbtend.store.with_name("jobs.db.d").mkdir(parents=True)
     with serving(dbtend.store):  # so that no worker process is started
