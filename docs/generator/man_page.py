@@ -47,12 +47,12 @@ def man_page() -> str:
 def _leave_out_repetitions(parser: argparse.ArgumentParser) -> None:
     """The options of every command stand once, at the top."""
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    common = {action.dest for action in parser._actions} - {"words"}
+    common = {(action.dest, action.help) for action in parser._actions if action.dest != "words"}
     for command in commands.choices.values():
         summary_and_notes = command.description.partition("\n\nExit codes:")[0]
         command.description = summary_and_notes.partition("\n\n")[2]
         for action in command._actions:
-            if action.dest in common:
+            if (action.dest, action.help) in common:
                 action.help = argparse.SUPPRESS
 
 

@@ -100,7 +100,8 @@ OPTION_SPECS: Final = (
         hint="leave it out: pg_dump and pg_basebackup make backups",
     ),
     OptionSpec(
-        "confirmed", Flag(), "confirm operations that block everyone, or production, so that dbtend does not ask",
+        "confirmed", Flag(),
+        "confirm what dbtend asks about: operations that block everyone, production, more than 10,000 targets",
         spelling="--yes", text="",
     ),
     OptionSpec(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from engine.config.model import TargetEntry
@@ -67,6 +67,8 @@ class Expansion:
     left_out: Mapping[LeftOut, Sequence[str]] = field(default_factory=dict)
     """Paths and URLs by reason."""
     unlisted: Sequence[Unlisted] = ()
+    unused_excludes: Sequence[str] = ()
+    """Exclude patterns of the command that match nothing."""
 
 
 @frozen(kw_only=True)
@@ -138,12 +140,16 @@ def member_called(name: str, entries: Iterable[TargetEntry]) -> TargetEntry | No
     return None
 
 
+def refuse_many(what: str, count: int) -> NoReturn:
+    raise UsageError(what, f"there are {count:,} targets", "name fewer, or leave some out with exclude")
+
+
 async def expand(
     entries: Sequence[TargetEntry],
     *,
     exclude: Collection[str] = (),
     all_databases: bool = False,
-    confirmed: bool = False,
+    confirm_many: Callable[[str, int], object] = refuse_many,
 ) -> Expansion:
     """The single targets of these entries, each once, in the order of the entries.
 
@@ -153,7 +159,8 @@ async def expand(
     Args:
         exclude: shell patterns of names, paths, URLs or databases to leave out.
         all_databases: an entry on a server stands for all databases of that server.
-        confirmed: take more than `MANY`.
+        confirm_many: called with the first entry and the number of targets if that is more than `MANY`; it raises
+            UsageError unless they are meant.
 
     Raises:
         UsageError: the only entry is a pattern that matches nothing, or is malformed; or there are too many targets.
@@ -176,14 +183,14 @@ async def expand(
     alone = len(candidates) == 1 and not candidates[0].is_member
     reasons = await asyncio.to_thread(_reasons, candidates, exclude, alone=alone)
     targets = _named([one for one, reason in zip(candidates, reasons, strict=True) if reason is None])
-    if len(targets) > MANY and not confirmed:
-        hint = "confirm it with --yes, or leave some out with --exclude"
-        raise UsageError(entries[0].url, f"there are {len(targets):,} targets", hint)
+    if len(targets) > MANY:
+        confirm_many(entries[0].url, len(targets))
     left_out: dict[LeftOut, list[str]] = {}
     for one, reason in zip(candidates, reasons, strict=True):
         if reason is not None:
             left_out.setdefault(reason, []).append(one.path or one.entry.url)
-    return Expansion(targets=targets, left_out=left_out, unlisted=unlisted)
+    unused = [pattern for pattern in exclude if not any(matches_any(one.names, (pattern,)) for one in candidates)]
+    return Expansion(targets=targets, left_out=left_out, unlisted=unlisted, unused_excludes=unused)
 
 
 def _without_server(entry: TargetEntry) -> _Result | None:

@@ -121,6 +121,7 @@ def _json_option(parser: argparse.ArgumentParser) -> None:
 
 def _console_options(parser: argparse.ArgumentParser) -> None:
     _targets_options(parser)
+    _many_option(parser)
     _mouse_option(parser)
 
 
@@ -138,7 +139,7 @@ def _advise_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _many_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--yes", dest="confirmed", action="store_true", help="take more than 10,000 targets")
+    parser.add_argument("--yes", dest="confirmed", action="store_true", help="confirm more than 10,000 targets")
 
 
 def _fleet_options(parser: argparse.ArgumentParser) -> None:

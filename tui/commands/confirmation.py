@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -20,7 +19,7 @@ from engine.domain.errors import (
 from engine.domain.frozen import frozen
 from engine.inspection import inspector
 from engine.inspection.many import for_each
-from tui.commands import output
+from tui.commands import output, terminal_question
 from tui.commands.naming import label_of, name_of
 from tui.presentation.risk import confirmation_needed, is_production, risks, word_to_type
 from tui.presentation.text import counted, plain, sentences
@@ -67,7 +66,7 @@ def _ask(reasons: Mapping[str, Sequence[str]]) -> None:
     names = [name_of(target) for target in reasons]
     labels = {label_of(target) for target in reasons}
     word = word_to_type(names, labels.pop() if len(labels) == 1 else None)
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not terminal_question.can_ask():
         (why, *_) = reasons.values()
         more = f", and {counted(len(names) - 1, 'other target')}" if len(names) > 1 else ""
         hint = "there is no terminal to ask at: give --yes"
@@ -76,9 +75,7 @@ def _ask(reasons: Mapping[str, Sequence[str]]) -> None:
         output.notice(f"on {name}: {plain(sentences(why))}")
     if len(names) > NAMED:
         output.notice(f"and on {counted(len(names) - NAMED, 'other target')}")
-    print(f"Type {word} to go on: ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip() != word:
-        raise UsageError(word, "was not typed: nothing was done", "run it again, or give --yes")
+    terminal_question.have_typed(word)
 
 
 async def _reasons(request: Request, *, several: bool) -> list[str]:

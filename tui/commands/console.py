@@ -60,7 +60,7 @@ def _known_targets(entries: Sequence[TargetEntry], args: argparse.Namespace) -> 
     patterns = [replace(entry, exclude=(*entry.exclude, *(args.exclude or ()))) for entry in on_servers]
     if not others:
         return patterns
-    found = expanded(others, args)
+    found = expanded(others, args, are_all=not patterns)
     return [*found.targets, *(one.entry for one in found.unlisted), *patterns]
 
 

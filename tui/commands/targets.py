@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ from engine.fleet.expansion import Expansion, LeftOut, Unlisted, expand, member_
 from engine.fleet.filters import FleetFilter, fleet_filter, is_filter_word
 from engine.inspection import inspector
 from engine.system.clock import now
-from tui.commands import output, passwords
+from tui.commands import output, passwords, terminal_question
 from tui.commands.settings import Settings
 from tui.presentation.survey_format import why
 from tui.presentation.text import plain, target_name
@@ -146,9 +147,15 @@ def refuse_for_one_target(args: argparse.Namespace, found: Expansion) -> None:
         raise UsageError("--max-per-host", "means nothing for files: no target is on a server", "leave it out")
 
 
-def expanded(entries: Sequence[TargetEntry], args: argparse.Namespace) -> Expansion:
-    """The single targets that entries stand for. Reports the entries left out. Raises UsageError, TargetError."""
+def expanded(entries: Sequence[TargetEntry], args: argparse.Namespace, *, are_all: bool = True) -> Expansion:
+    """The single targets that entries stand for. Reports what is left out, and if `are_all`, what excludes nothing.
+
+    Raises UsageError, TargetError.
+    """
     found = _with_passwords(entries, args)
+    for pattern in found.unused_excludes if are_all else ():
+        hint = "it is compared with whole names, paths and databases; upper and lower case differ"
+        output.notice(f"--exclude {plain(pattern)}: matches no target ({hint})")
     if found.left_out:
         left_out = f"left out: {', '.join(map(_counted, found.left_out, found.left_out.values()))}"
         if not (found.targets or found.unlisted):
@@ -166,7 +173,7 @@ def _with_passwords(entries: Sequence[TargetEntry], args: argparse.Namespace) ->
                     entries,
                     exclude=args.exclude or (),
                     all_databases=args.all_databases,
-                    confirmed=bool(getattr(args, "confirmed", False)),
+                    confirm_many=partial(_confirm_many, given=bool(getattr(args, "confirmed", False))),
                 )
             )
             missing = [one.error for one in found.unlisted if isinstance(one.error, PasswordNeededError)]
@@ -177,6 +184,17 @@ def _with_passwords(entries: Sequence[TargetEntry], args: argparse.Namespace) ->
             answered = [passwords.ask(problem) for problem in missing]
             if not any(answered):
                 return found
+
+
+def _confirm_many(what: str, count: int, *, given: bool) -> None:
+    """Raises UsageError unless `--yes` is given or the number is typed."""
+    if given:
+        return
+    if not terminal_question.can_ask():
+        hint = "there is no terminal to ask at: give --yes, or leave some out with --exclude"
+        raise UsageError(what, f"there are {count:,} targets", hint)
+    output.notice(f"{plain(what)}: there are {count:,} targets")
+    terminal_question.have_typed(str(count))
 
 
 def _counted(reason: LeftOut, names: Sequence[str]) -> str:

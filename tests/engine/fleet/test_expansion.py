@@ -163,7 +163,16 @@ def test_too_many_targets_need_a_confirmation(tenants: Path, monkeypatch: pytest
     monkeypatch.setattr(expansion, "MANY", 3)
     with pytest.raises(UsageError):
         expanded(tenants)
-    assert len(asyncio.run(expansion.expand(entries(tenants), confirmed=True)).targets) == 10
+    asked: list[tuple[str, int]] = []
+    found = asyncio.run(expansion.expand(entries(tenants), confirm_many=lambda *many: asked.append(many)))
+    assert len(found.targets) == 10
+    assert asked == [(str(tenants), 10)]
+
+
+def test_an_exclude_that_matches_nothing_is_known(tenants: Path) -> None:
+    given = ["T1", "t1", "t2.db", "t3*", "nothing_*", str(tenants / "t4.db"), "*.backup-*", "t"]
+    assert expanded(tenants, exclude=given).unused_excludes == ["T1", "nothing_*", "t"]
+    assert expanded(tenants / "t1.db", exclude=["t2"]).unused_excludes == ["t2"]
 
 
 def test_all_databases_of_a_server(database: Database, postgres: PostgresServer) -> None:

@@ -23,7 +23,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def limit_of_batch(dbtend: CommandLine, config: Path, *words: object) -> object:
+def limit_of_batch(dbtend: CommandLine, config: Path, *words: str | Path) -> object:
     dbtend("run", *words, "--op", "analyze", "--quiet", "--config", config)
     return dbtend("show", "b1", "--json").json["max_per_host"]
 
