@@ -91,7 +91,6 @@ RETENTION_KEYS: Final[Mapping[str, Key]] = {
     "cancelled": Key(Age(), "how long cancelled jobs are kept"),
     "keep_last": Key(Whole("number of jobs", most=10_000, least=0), "the newest jobs of each target stay at any age"),
 }
-_MANY: Final = 1_000_000
 SCHEDULE_KEYS: Final[Mapping[str, Key]] = {
     "targets": Key(Names("target"), "names and `@GROUP`s of this file, full paths, patterns, URLs"),
     "exclude": Key(Names("pattern"), "names, paths or databases that it leaves out"),
@@ -101,9 +100,15 @@ SCHEDULE_KEYS: Final[Mapping[str, Key]] = {
     "until": Key(TimeOfDay(), "when its window closes: from then on no operation and no step begins"),
     "stagger": Key(Duration(86_400.0), "spread the starts of its targets over this time, the same way each night"),
     "order": Key(Choice("order", Order), "which target comes first"),
-    "max_failures": Key(Whole("number of targets", most=_MANY), "begin no further target after so many have failed"),
-    "canary": Key(Whole("number of targets", most=_MANY), "run so many first, the others only if these completed"),
-    "max_per_host": Key(Whole("number of databases", most=_MANY), "how many databases at once on one server"),
+    "max_failures": Key(
+        Whole("number of targets", most=MAX_BATCH_NUMBER), "begin no further target after so many have failed"
+    ),
+    "canary": Key(
+        Whole("number of targets", most=MAX_BATCH_NUMBER), "run so many first, the others only if these completed"
+    ),
+    "max_per_host": Key(
+        Whole("number of databases", most=MAX_BATCH_NUMBER), "how many databases at once on one server"
+    ),
     "catch_up": Key(Duration(7 * 86_400.0), "start late if no worker was there, at most by this much"),
     "notify": Key(Names("recipient"), "who is told how it went"),
 }
