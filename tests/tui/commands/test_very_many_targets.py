@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
     from tests.tui.command_line import CommandLine
 
-COMMAND = "import sys; from engine.fleet import expansion; expansion.MANY = 3; from tui.cli import main; sys.exit(main(sys.argv[1:]))"
+COMMAND = """
+import sys
+from engine.fleet import expansion
+from tui.cli import main
+expansion.MANY = 3
+sys.exit(main(sys.argv[1:]))
+"""
 """`dbtend` for which four targets are very many."""
 
 
