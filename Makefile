@@ -59,5 +59,5 @@ $(RUNTIME): $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(DEV): $(BIN)/python pyproject.toml constraints.txt
-	@$(INSTALL) '.[postgres,dev,bench,screenshots]'
+	@$(INSTALL) '.[postgres,notify,dev,bench,screenshots]'
 	@touch $@ $(RUNTIME)

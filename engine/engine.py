@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from engine.config.model import TargetEntry
     from engine.domain.advice import Advice, TargetHistory
     from engine.domain.errors import StoreError
+    from engine.domain.notifications import RecipientState
     from engine.domain.requests import Operation
     from engine.domain.surveys import LastJob, Survey
     from engine.execution import force_kill, worker_runtime
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from engine.fleet import batch_retry, surveyor
     from engine.fleet.surveyor import Surveyed
     from engine.history.trends import Trend
+    from engine.notify import notifier
+    from engine.notify.notifier import Compose, Recipients
     from engine.store.protocol import Store
     from engine.targets.plans import Plan
     from engine.targets.target_info import TargetInfo
@@ -58,6 +61,7 @@ else:
     surveyor = lazy("engine.fleet.surveyor", "only a survey of many targets needs it")
     batch_retry = lazy("engine.fleet.batch_retry", "only a retry of a batch needs it")
     force_kill = lazy("engine.execution.force_kill", "only a forced cancel needs it")
+    notifier = lazy("engine.notify.notifier", "only where recipients are configured")
 
 _WITHOUT: Final = "leave out --read-only, and unset DBTEND_READ_ONLY"
 
@@ -408,6 +412,31 @@ class Engine:
         if not dry_run:
             self._must_write("prune")
         return await prune(self._store, retention, self._clock(), dry_run=dry_run)
+
+    def notifying(self, recipients: Recipients, compose: Compose) -> AbstractAsyncContextManager[None]:
+        """Tell people what happens, while inside; of all processes that share the store, one does.
+
+        `recipients`: asked again and again. `compose`: makes the text of a message.
+        """
+        self._must_write("notify")
+        return notifier.notifying(notifier.Notifier(self._store, recipients, compose, self._clock))
+
+    async def register_recipients(self, names: Collection[str]) -> None:
+        """Those that are new are told of what happens from now on."""
+        self._must_write("notify")
+        await self._store.register_recipients(names)
+
+    async def notify_now(self, recipients: Recipients, compose: Compose) -> Sequence[str]:
+        """Tell people what happened, and what waits from before: one attempt each. Returns why attempts failed.
+
+        Nothing happens where another process tells people.
+        """
+        self._must_write("notify")
+        return await notifier.Notifier(self._store, recipients, compose, self._clock).tell_now()
+
+    async def recipient_states(self, names: Collection[str]) -> list[RecipientState]:
+        """What is known of these recipients."""
+        return await self._store.recipient_states(names)
 
     async def job(self, parent_id: int) -> ParentJob:
         """A parent with its children, their attempts, steps and logs. Raises JobNotFoundError."""

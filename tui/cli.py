@@ -35,6 +35,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "pin": "prune",
     "unpin": "prune",
     "prune": "prune",
+    "notify": "notify",
     "worker": "worker",
     "workers": "workers",
     "pause": "control",
@@ -98,7 +99,8 @@ def _as_dbtend_error(error: Exception) -> DbtendError:
 def _refuse_to_change(args: argparse.Namespace) -> None:
     """Raise ReadOnlyError where the command would change something: it does not even begin."""
     is_read_only_command = args.command is None or args.command in _ONLY_TELL
-    if is_read_only_command or (args.command == "prune" and args.dry_run):
+    only_tells = (args.command == "prune" and args.dry_run) or (args.command == "notify" and not args.test)
+    if is_read_only_command or only_tells:
         return
     why = "would change something, and this is read-only"
     raise ReadOnlyError(f"dbtend {args.command}", why, "leave out --read-only, and unset DBTEND_READ_ONLY")

@@ -6,8 +6,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from docs.generator.tables import Block, code, table
-from engine.config.keys import ADVICE_KEYS, CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, SCHEDULE_KEYS, TARGET_KEYS, Key
+from engine.config.keys import (
+    ADVICE_KEYS,
+    CONSOLE_KEYS,
+    DEFAULTS_KEYS,
+    NOTIFY_KEYS,
+    RETENTION_KEYS,
+    SCHEDULE_KEYS,
+    TARGET_KEYS,
+    Key,
+)
 from engine.config.model import ConsoleConfig, Defaults
+from engine.domain.notifications import Method, Recipient
 from engine.domain.number_types import Age, Duration
 from engine.domain.option_spec import OptionSpec, Place
 from engine.domain.option_specs import options_at
@@ -60,6 +70,16 @@ def schedules() -> str:
     return table(["key", "value", "meaning"], rows)
 
 
+def notify() -> str:
+    usual = Recipient(name="", method=Method.COMMAND)
+    rows = []
+    for name, key in NOTIFY_KEYS.items():
+        default = getattr(usual, name, None) if key.only is None or name in {"tls", "json"} else None
+        shown = "all" if name == "on" else _shown(key.type, default)
+        rows.append([code(name), key.type.rule, shown, key.only.value if key.only else "all", key.help])
+    return table([*COLUMNS[:-1], "for", COLUMNS[-1]], rows)
+
+
 def _kinds(spec: OptionSpec) -> str:
     engines = [engine for engine in EngineName if spec.is_for(engine)]
     return "all" if len(engines) == len(EngineName) else ", ".join(PRODUCTS[engine] for engine in engines)
@@ -88,4 +108,5 @@ BLOCKS: Final[Mapping[str, Block]] = {
     "config-console": console,
     "config-retention": retention,
     "config-schedules": schedules,
+    "config-notify": notify,
 }

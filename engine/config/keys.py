@@ -11,17 +11,36 @@ from typing import Final
 
 from engine.domain.batches import MAX_BATCH_NUMBER, Order
 from engine.domain.frozen import frozen
+from engine.domain.notifications import EventKind, Method, Tls
 from engine.domain.number_types import Age, Duration, Seconds, Whole
 from engine.domain.requests import EngineName, Operation
 from engine.domain.schedule_types import Cron, NeededOrOperations, TimeZone
 from engine.domain.threshold_types import Bytes, Multiple, Share
-from engine.domain.value_types import Choice, ChoiceList, Flag, Names, Text, TimeOfDay, ValueType
+from engine.domain.value_types import (
+    Choice,
+    ChoiceList,
+    FilePath,
+    Flag,
+    Names,
+    Text,
+    TimeOfDay,
+    ValueType,
+    Words,
+)
 
 
 @frozen
 class Key:
     type: ValueType
     help: str
+
+
+@frozen
+class NotifyKey(Key):
+    """A key of a recipient."""
+
+    only: Method | None = None
+    """The one way of delivery that it is for; None: for all."""
 
 
 @frozen
@@ -111,4 +130,30 @@ SCHEDULE_KEYS: Final[Mapping[str, Key]] = {
     ),
     "catch_up": Key(Duration(7 * 86_400.0), "start late if no worker was there, at most by this much"),
     "notify": Key(Names("recipient"), "who is told how it went"),
+}
+NOTIFY_KEYS: Final[Mapping[str, NotifyKey]] = {
+    "on": NotifyKey(ChoiceList("event", EventKind), "the events that it is told of"),
+    "settle": NotifyKey(Duration(86_400), "a message is sent when no job has been open for so long,"),
+    "latest": NotifyKey(Duration(7 * 86_400), "or so long after its first event"),
+    "longer_by": NotifyKey(
+        Duration(7 * 86_400), "longer than usual is twice the median of earlier runs, and so much longer"
+    ),
+    "from_runs": NotifyKey(Flag(), "whether `dbtend run` delivers, too, where no permanent worker does"),
+    "timeout": NotifyKey(Seconds(600), "how long one attempt to deliver may take"),
+    "command": NotifyKey(Words(), "a program that gets the message on its standard input", Method.COMMAND),
+    "json": NotifyKey(Flag(), "whether it gets it as JSON", Method.COMMAND),
+    "webhook": NotifyKey(Text(), "the URL that gets the message by POST, as JSON", Method.WEBHOOK),
+    "webhook_file": NotifyKey(FilePath(), "a file with that URL, if it is a secret", Method.WEBHOOK),
+    "webhook_command": NotifyKey(Words(), "or a program that prints it", Method.WEBHOOK),
+    "token_file": NotifyKey(FilePath(), "a file with a token, sent as `Authorization: Bearer`", Method.WEBHOOK),
+    "token_command": NotifyKey(Words(), "or a program that prints it", Method.WEBHOOK),
+    "smtp": NotifyKey(Text(), "the mail server, `HOST` or `HOST:PORT`", Method.EMAIL),
+    "tls": NotifyKey(Choice("kind of TLS", Tls), "how the connection to it is encrypted", Method.EMAIL),
+    "from": NotifyKey(Text(), "the address of the sender", Method.EMAIL),
+    "to": NotifyKey(Names("address"), "the addresses that get the mail", Method.EMAIL),
+    "user": NotifyKey(Text(), "the user at the mail server, if it wants one", Method.EMAIL),
+    "password_file": NotifyKey(FilePath(), "a file with the password of the user", Method.EMAIL),
+    "password_command": NotifyKey(Words(), "or a program that prints it", Method.EMAIL),
+    "apprise_file": NotifyKey(FilePath(), "a file with the URLs of services, one a line", Method.APPRISE),
+    "apprise_command": NotifyKey(Words(), "or a program that prints them", Method.APPRISE),
 }

@@ -1,4 +1,4 @@
-"""The model of the config file: targets, defaults, console, retention, schedules; and the default paths."""
+"""The model of the config file: targets, defaults, console, retention, schedules, recipients; and the default paths."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from platformdirs import user_config_path, user_state_path
 
 from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions
 from engine.domain.frozen import frozen
+from engine.domain.notifications import Recipient
 from engine.domain.option_specs import BY_NAME, with_values
 from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.domain.retention import Retention
@@ -103,6 +104,7 @@ class Config:
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
     retention: Retention = field(default_factory=Retention)
     schedules: tuple[Schedule, ...] = ()
+    notify: tuple[Recipient, ...] = ()
 
 
 def default_store_path() -> Path:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from engine.config.keys import ADVICE_KEYS, CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, TARGET_KEYS
 from engine.config.model import Config, ConsoleConfig, Defaults, TargetEntry, expand_home
+from engine.config.recipients import recipient
 from engine.config.schedules import parse_schedules
 from engine.config.typed_table import Table, root_table
 from engine.domain.option_spec import KINDS, Place
@@ -21,7 +22,7 @@ _OF_ALL: Final = options_at(Place.DEFAULTS)
 def parse_config(text: str, file: str) -> Config:
     """The config in `text`; `file` is its name in errors. Raises ConfigError."""
     root = root_table(text, file)
-    root.allow_only("targets", "defaults", "advice", "console", "retention", "schedules")
+    root.allow_only("targets", "defaults", "advice", "console", "retention", "schedules", "notify")
     targets = tuple(_target(entry) for entry in root.table("targets").tables())
     return Config(
         targets=targets,
@@ -29,6 +30,7 @@ def parse_config(text: str, file: str) -> Config:
         console=_console(root.table("console")),
         retention=_retention(root.table("retention")),
         schedules=parse_schedules(root.table("schedules"), targets),
+        notify=tuple(recipient(entry) for entry in root.table("notify").tables()),
     )
 
 

@@ -232,6 +232,19 @@ class Names(ValueType):
         return " and ".join(value)
 
 
+class Words(ValueType):
+    """A program with its arguments, as a list: no shell reads it."""
+
+    rule, example = "a list of words, the program first", '["/usr/local/bin/page", "dba"]'
+
+    def from_toml(self, value: object) -> Any:
+        if not isinstance(value, list) or not value or not all(isinstance(word, str) for word in value):
+            raise self.wrong_value()
+        if not value[0] or any("\0" in word for word in value):
+            raise self.wrong_value()
+        return tuple(value)
+
+
 def require_distinct(noun: str, names: Iterable[str]) -> None:
     """Raise UsageError for a name that comes twice."""
     seen: set[str] = set()

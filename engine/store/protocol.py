@@ -30,6 +30,7 @@ from engine.domain.turns import Turns
 
 if TYPE_CHECKING:
     from engine.domain.claims import Claim, Outcome, Report
+    from engine.domain.notifications import Event, Message, MessageStatus, RecipientState
 
 MAX_ATTEMPTS = 2
 """How often a child starts when its process keeps dying, unless its operation is not repeatable."""
@@ -408,8 +409,76 @@ class ScheduleStore(Protocol):
         ...
 
 
+class NotificationStore(Protocol):
+    """Keeps the events that people are to be told of, and the messages until they are delivered."""
+
+    async def register_recipients(self, names: Collection[str]) -> None:
+        """New ones are told of what happens from now on."""
+        ...
+
+    async def seen_by_recipients(self) -> Mapping[str, int]:
+        """By name: up to which change events were collected for it."""
+        ...
+
+    async def collect_events(
+        self, recipient: str, events: Sequence[Event], *, seen: int, calm: Collection[str] = ()
+    ) -> None:
+        """Keep events up to the change `seen`. `calm`: targets that are no longer critical."""
+        ...
+
+    async def collected_since(self) -> Mapping[str, Micros]:
+        """By name: when the oldest event was collected that is in no message yet."""
+        ...
+
+    async def newly_critical(self, recipient: str) -> list[str]:
+        """The targets that are critical by their surveys, of which the recipient was not told."""
+        ...
+
+    async def no_longer_critical(self, recipient: str) -> list[str]:
+        """The targets of which it was told, and which are not critical by a later survey."""
+        ...
+
+    async def last_outcome(
+        self, target: str, operation: Operation, *, before: int, jobs: int
+    ) -> tuple[Status, int] | None:
+        """How an operation ended on a target in the newest job before one in which it completed or failed, and its id.
+
+        `jobs`: read at most this many jobs.
+        """
+        ...
+
+    async def make_message(self, recipient: str) -> None:
+        """Put all collected events into one message; none without events."""
+        ...
+
+    async def take_over_messages(self) -> None:
+        """Try again at once what a dead process was delivering, and remove old messages."""
+        ...
+
+    async def waiting_messages(self) -> list[Message]: ...
+
+    async def begin_delivery(self, message_id: int) -> None: ...
+
+    async def end_delivery(
+        self, message_id: int, status: MessageStatus, *, error: str | None, done: Collection[int], next_try_at: Micros
+    ) -> None: ...
+
+    async def recipient_states(self, names: Collection[str]) -> list[RecipientState]: ...
+
+    async def has_open_jobs(self) -> bool: ...
+
+
 class Store(
-    ScheduleStore, JobReader, ChangeFeed, JobWriter, JobClaims, OwnerSupervision, HistoryPruning, SurveyStore, Protocol
+    JobReader,
+    ChangeFeed,
+    JobWriter,
+    JobClaims,
+    OwnerSupervision,
+    HistoryPruning,
+    SurveyStore,
+    NotificationStore,
+    ScheduleStore,
+    Protocol,
 ):
     """The durable record of jobs, shared by any number of processes."""
 

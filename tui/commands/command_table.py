@@ -21,6 +21,7 @@ WORDS: Final[Mapping[str, str]] = {
     "TARGET": "a path or pattern, postgresql://..., service=NAME, a name or @GROUP",
     "JOB": "the id of a job, 42, or of one of its operations, 42.2",
     "FILTERS": "words as in the filter line of the console",
+    "NAME": "a recipient: [notify.NAME] of the config file",
     "SHELL": "bash, zsh or fish",
 }
 """What the words after a command are, as its usage names them."""
@@ -213,6 +214,11 @@ def _worker_options(parser: argparse.ArgumentParser) -> None:
     _worker_defaults(parser)
 
 
+def _notify_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--test", action="store_true", help="deliver a test message now")
+    _json_option(parser)
+
+
 def _prune_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="remove nothing, only count")
     _json_option(parser)
@@ -276,6 +282,12 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "prune": Command(
         "[--dry-run]", "remove old history now", _prune_options, "dbtend prune --dry-run",
         "[retention] in the config file says how long jobs are kept.",
+    ),
+    "notify": Command(
+        "[NAME] [--test]", "who is told of what happens, and whether messages arrive", _notify_options,
+        "dbtend notify ops --test",
+        "Recipients are in [notify.NAME] of the config file. A permanent `dbtend worker` tells them; `dbtend run`\n"
+        "does so where from_runs is true. Exit code 1: a message could not be delivered.",
     ),
     "worker": Command(
         "[--idle-exit SECONDS]", "run jobs in the background until stopped", _worker_options,

@@ -23,6 +23,7 @@ from engine.fleet.expansion import expand, stands_for_many
 from engine.inspection import inspector
 from engine.inspection.many import for_each
 from engine.system.private_files import exposure, require_private_store
+from tui.commands import notify_checks
 from tui.commands.settings import Settings
 from tui.commands.waiting import paused
 from tui.presentation import typed_values
@@ -50,6 +51,8 @@ async def examine(settings: Settings, targets: Callable[[Config], Sequence[Targe
         *exposed,
         *(_files(settings) if not exposed else []),
         *(await _store(settings, config.defaults.workers) if has_store else []),
+        *notify_checks.secrets(config.notify),
+        *(await notify_checks.deliveries(settings, config.notify) if has_store else []),
         *await _targets(targets(config), settings, has_store=has_store),
     ]
 

@@ -27,6 +27,7 @@ from tui.commands.confirmation import confirmed
 from tui.commands.foreground import Foreground, Submit, carry_out
 from tui.commands.lookup import existing_store
 from tui.commands.naming import named
+from tui.commands.notify import telling_people
 from tui.commands.passwords import ask_for_missing
 from tui.commands.server_wait import wait_for_servers
 from tui.commands.settings import Settings, one_job, requests
@@ -200,7 +201,9 @@ def _carried_out(
         retention=config.retention,
         config=settings.config_path,
     )
-    return _in_foreground(how, submit, _printing(as_json=args.json, quiet=args.quiet, many=many))
+    recipients = tuple(one for one in config.notify if one.from_runs)
+    with telling_people(settings.store, recipients):
+        return _in_foreground(how, submit, _printing(as_json=args.json, quiet=args.quiet, many=many))
 
 
 def _printing(*, as_json: bool, quiet: bool = False, many: bool = False) -> Printing:

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +18,11 @@ from engine import Engine, Retention
 from engine.domain import typed_passwords
 from engine.domain.errors import StoreLostError, UsageError
 from engine.domain.frozen import frozen
+from engine.domain.notifications import Recipient
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_runtime import preload_imports
 from tui.commands import output
+from tui.commands.notify import composing
 from tui.commands.settings import Settings
 from tui.presentation.exit_codes import CANCELLED, FAILED, OK
 from tui.presentation.text import plain
@@ -39,7 +41,8 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
     grace = config.defaults.grace if args.grace is None else args.grace
     size = args.workers or config.defaults.workers
     max_running = max(size, config.defaults.workers)
-    host = _Host(settings.store, args.idle_exit, grace, config.retention, max_running, settings.config_path)
+    recipients = config.notify if args.idle_exit is None else tuple(one for one in config.notify if one.from_runs)
+    host = _Host(settings.store, args.idle_exit, grace, config.retention, max_running, settings.config_path, recipients)
     asyncio.run(_check_store(settings.store))
     _log_to_stderr()
     stand_by = partial(_stand_by, settings.store) if args.idle_exit is None else None
@@ -111,19 +114,26 @@ class _Host:
     max_running: int
     """How many jobs run at once on the store, in all processes."""
     config: Path
+    recipients: tuple[Recipient, ...] = ()
+    """Who is told of what happens."""
 
     async def work(self, process: PoolProcess) -> bool:
         """Carry out jobs; whether it was asked to stop, rather than had nothing left to do."""
         retention = self.retention if process.number == 0 else None
+        tells_people = process.number == 0 and bool(self.recipients)
         with _stopping(process.lifeline) as (stop, alone):
-            async with Engine.open(
-                self.store,
-                workers=1,
-                max_running=self.max_running,
-                identity=process.identity,
-                retention=retention,
-                config=self.config,
-            ) as engine:
+            async with AsyncExitStack() as stack:
+                opening = Engine.open(
+                    self.store,
+                    workers=1,
+                    max_running=self.max_running,
+                    identity=process.identity,
+                    retention=retention,
+                    config=self.config,
+                )
+                engine = await stack.enter_async_context(opening)
+                if tells_people:
+                    await self._tell_people(engine, stack)
                 process.ready()
                 while not stop.is_set():
                     with serving(self.store):
@@ -134,6 +144,15 @@ class _Host:
                         return False
                 await engine.drain(self.grace)
         return True
+
+    async def _tell_people(self, engine: Engine, stack: AsyncExitStack) -> None:
+        """As long as it is here; a process that ends when it is idle does so at its end."""
+        await engine.register_recipients([recipient.name for recipient in self.recipients])
+        compose = composing(self.store)
+        if self.idle_exit is None:
+            await stack.enter_async_context(engine.notifying(lambda: self.recipients, compose))
+        else:
+            stack.push_async_callback(engine.notify_now, lambda: self.recipients, compose)
 
 
 @contextmanager

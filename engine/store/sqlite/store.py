@@ -34,6 +34,7 @@ from engine.store.sqlite import (
     connections,
     history_search,
     liveness,
+    notifications,
     queries,
     schedules,
     store_admin,
@@ -42,7 +43,8 @@ from engine.store.sqlite import (
 )
 from engine.store.sqlite.change_watch import ChangeWatch
 from engine.store.sqlite.file_identity import Identity
-from engine.store.sqlite.row_checks import LATEST, checked
+from engine.store.sqlite.job_endings import storable
+from engine.store.sqlite.row_checks import LATEST, UnsoundRowError, checked
 from engine.store.sqlite.rows import (
     Row,
     decode_backup,
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     import aiosqlite
 
     from engine.domain.claims import Claim, Outcome, Report
+    from engine.domain.notifications import Event, Message, MessageStatus, RecipientState
     from engine.store.protocol import ProcessIdentity
 
 ANY_ID = 2**63 - 1
@@ -360,8 +363,7 @@ class SqliteStore:
             seen = self.last_change()
             liveness.beat(self.path, owner)
             with suppress(StoreError):
-                ((is_open,),) = await self._read(queries.IS_OPEN)
-                if not is_open:
+                if not await self.has_open_jobs():
                     await self.next_change(seen)
             await asyncio.sleep(BEAT_INTERVAL)
 
@@ -451,6 +453,68 @@ class SqliteStore:
         else:
             rows = await self._read(schedules.FIRINGS, {**values, "schedule": schedule})
         return list(map(schedules.decode_firing, rows))
+
+    async def register_recipients(self, names: Collection[str]) -> None:
+        await self._writer.run(lambda c: notifications.register(c, names))
+
+    async def seen_by_recipients(self) -> Mapping[str, int]:
+        return {str(name): int(seen) for name, seen in await self._read(notifications.SEEN)}
+
+    async def collect_events(
+        self, recipient: str, events: Sequence[Event], *, seen: int, calm: Collection[str] = ()
+    ) -> None:
+        await self._writer.run(lambda c: notifications.collect(c, recipient, events, seen, calm, self._clock()))
+
+    async def collected_since(self) -> Mapping[str, Micros]:
+        return {str(name): int(at) for name, at in await self._read(notifications.COLLECTED)}
+
+    async def newly_critical(self, recipient: str) -> list[str]:
+        rows = await self._read(notifications.NEWLY_CRITICAL, {"recipient": storable(recipient)})
+        return [str(target) for (target,) in rows]
+
+    async def no_longer_critical(self, recipient: str) -> list[str]:
+        rows = await self._read(notifications.NO_LONGER_CRITICAL, {"recipient": storable(recipient)})
+        return [str(target) for (target,) in rows]
+
+    async def last_outcome(
+        self, target: str, operation: Operation, *, before: int, jobs: int
+    ) -> tuple[Status, int] | None:
+        values = {"target": target, "operation": operation, "before": before, "jobs": jobs}
+        rows = list(await self._read(notifications.LAST_OUTCOME, values))
+        return (Status(rows[0][0]), int(rows[0][1])) if rows else None
+
+    async def make_message(self, recipient: str) -> None:
+        await self._writer.run(lambda c: notifications.make_message(c, recipient, self._clock()))
+
+    async def take_over_messages(self) -> None:
+        await self._writer.run(lambda c: notifications.take_over(c, self._clock()))
+
+    async def waiting_messages(self) -> list[Message]:
+        found = []
+        for row in list(await self._read(notifications.WAITING)):
+            events = await self._read(notifications.EVENTS, {"id": row[0]})
+            ((number,),) = await self._read(notifications.NUMBER_OF_EVENTS, {"id": row[0]})
+            with suppress(UnsoundRowError):  # the others are delivered all the same
+                found.append(notifications.decode_message(row, events, int(number)))
+        return found
+
+    async def begin_delivery(self, message_id: int) -> None:
+        await self._writer.run(lambda c: notifications.begin_attempt(c, message_id))
+
+    async def end_delivery(
+        self, message_id: int, status: MessageStatus, *, error: str | None, done: Collection[int], next_try_at: Micros
+    ) -> None:
+        await self._writer.run(
+            lambda c: notifications.end_attempt(c, message_id, status, error, done, self._clock(), next_try_at)
+        )
+
+    async def recipient_states(self, names: Collection[str]) -> list[RecipientState]:
+        values = {"names": json.dumps([storable(name) for name in names])}
+        return [notifications.decode_state(row) for row in await self._read(notifications.STATES, values)]
+
+    async def has_open_jobs(self) -> bool:
+        ((is_open,),) = await self._read(queries.IS_OPEN)
+        return bool(is_open)
 
     async def prunable(self, status: Status, *, before: Micros, keep_last: int, after: int, limit: int) -> list[int]:
         values = {"status": status, "before": before, "keep_last": keep_last, "after": after, "limit": limit}

@@ -1,0 +1,171 @@
+"""What people are told of: events, and the messages that carry them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import field
+from enum import StrEnum
+from typing import Any, Final
+
+from engine.domain.frozen import frozen
+from engine.domain.jobs import JobId
+from engine.domain.steps import Facts, Micros
+
+
+class EventKind(StrEnum):
+    """What happened, the most urgent first."""
+
+    CRITICAL = "critical"
+    """A database became critical, by a check or a survey."""
+    FAILED = "failed"
+    MISSED = "missed"
+    """A schedule was not fired in time."""
+    LONGER_THAN_USUAL = "longer_than_usual"
+    RECOVERED = "recovered"
+    """An operation completed that had failed the last time."""
+
+
+@frozen(kw_only=True)
+class Event:
+    """One thing that happened."""
+
+    kind: EventKind
+    at: Micros
+    target: str = ""
+    """The canonical URL of the database; "" for a schedule."""
+    job: JobId | None = None
+    schedule: str = ""
+    """The schedule that was missed, or whose job it is."""
+    facts: Facts = field(default_factory=dict)
+
+
+class Method(StrEnum):
+    """How messages are delivered."""
+
+    COMMAND = "command"
+    WEBHOOK = "webhook"
+    EMAIL = "email"
+    APPRISE = "apprise"
+
+
+class Tls(StrEnum):
+    """How the connection to a mail server is encrypted."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
+@frozen
+class Secret:
+    """Where a secret is read when it is needed."""
+
+    file: str | None = None
+    command: tuple[str, ...] = ()
+    """A program that prints it; no shell reads it."""
+
+
+@frozen(kw_only=True)
+class Recipient:
+    """Who is told of which events, and how."""
+
+    name: str
+    method: Method
+    on: tuple[EventKind, ...] = tuple(EventKind)
+    settle: float = 60.0
+    """Seconds without an open job after which a message is sent,"""
+    latest: float = 8 * 3600.0
+    """but at the latest so many seconds after its first event."""
+    longer_by: float = 10.0
+    """Seconds that an operation that took longer than usual took longer."""
+    from_runs: bool = False
+    """Whether `dbtend run` delivers, too."""
+    timeout: float = 30.0
+    """Seconds that one attempt may take."""
+    command: tuple[str, ...] = ()
+    json: bool = False
+    """Whether the command gets JSON instead of text."""
+    webhook: str = ""
+    webhook_secret: Secret | None = None
+    """Where the URL is read, if it is a secret."""
+    token: Secret | None = None
+    host: str = ""
+    port: int = 0
+    tls: Tls = Tls.STARTTLS
+    sender: str = ""
+    to: tuple[str, ...] = ()
+    user: str = ""
+    password: Secret | None = None
+    apprise: Secret | None = None
+
+
+class MessageStatus(StrEnum):
+    WAITING = "waiting"
+    SENT = "sent"
+    GIVEN_UP = "given_up"
+
+
+@frozen(kw_only=True)
+class Message:
+    """What a recipient is told at once."""
+
+    id: int
+    key: str
+    """Names it for good: each attempt to deliver it carries the same one."""
+    recipient: str
+    status: MessageStatus
+    created_at: Micros
+    attempts: int = 0
+    next_try_at: Micros
+    ended_at: Micros | None = None
+    error: str | None = None
+    """Why the last attempt failed."""
+    done: tuple[int, ...] = ()
+    """Which of several services of its recipient have it."""
+    events: tuple[Event, ...] = ()
+    left_out: int = 0
+    """The number of further events."""
+
+
+@frozen
+class MessageText:
+    """A message as it is delivered."""
+
+    subject: str
+    text: str
+    document: Mapping[str, Any]
+    """The same as JSON."""
+
+
+@frozen(kw_only=True)
+class DeliveryResult:
+    error: str | None = None
+    """Why it failed; None if it was taken."""
+    done: tuple[int, ...] = ()
+    note: str = ""
+    """What a person should know although it was taken."""
+
+
+@frozen(kw_only=True)
+class RecipientState:
+    """What is known of a recipient in the store."""
+
+    name: str
+    collected: int = 0
+    """The number of events that are in no message yet."""
+    waiting: int = 0
+    """The number of messages that are not delivered yet."""
+    given_up: int = 0
+    sent_at: Micros | None = None
+    """When a message was delivered last."""
+    error: str | None = None
+    """Why the newest attempt failed; None if it did not."""
+
+
+MOST_EVENTS: Final = 1_000
+"""The events that one message lists."""
+
+
+def most_urgent_first(events: Collection[Event]) -> list[Event]:
+    kinds = list(EventKind)
+    return sorted(events, key=lambda event: (kinds.index(event.kind), event.at))

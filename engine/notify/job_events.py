@@ -1,0 +1,128 @@
+"""The events of a job that ended: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from engine.domain.frozen import frozen
+from engine.domain.job_outcomes import outcome_of
+from engine.domain.jobs import ChildJob, ParentJob
+from engine.domain.notifications import Event, EventKind, Recipient
+from engine.domain.past_runs import PastRun
+from engine.domain.requests import Operation
+from engine.domain.statuses import Reason, Status
+from engine.domain.surveys import FleetLevel, Survey, SurveyCause
+from engine.history.comparability import extent
+
+LEAST_RUNS: Final = 3
+"""Earlier runs without which nothing is usual."""
+LONGER: Final = 2.0
+"""Times the median."""
+
+
+@frozen
+class PastOperations:
+    """What came before a job, for each of its operations that completed."""
+
+    runs: Mapping[Operation, Sequence[PastRun]]
+    """Earlier runs, newest first."""
+    failed: Mapping[Operation, int]
+    """The job in which it failed, if it failed the last time."""
+
+
+def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
+    """All events of a job that has ended. Those that took longer than usual are told by how much."""
+    at = job.finished_at or job.created_at
+    damaged = [child for child in job.children if found_damage(child)]
+    for child in damaged[:1]:
+        facts = {"cause": SurveyCause.DAMAGE.value, "operation": child.operation.value, "error": child.error or ""}
+        yield Event(kind=EventKind.CRITICAL, at=at, target=job.target, job=child.id, facts=facts)
+    failed = [child for child in job.children if child.status is Status.FAILED]
+    if failed:
+        # What needs a person most is told: not that an operation was not begun as its target cannot be opened.
+        child = next((child for child in failed if child.reason is not Reason.UNREACHABLE), failed[0])
+        yield Event(
+            kind=EventKind.FAILED,
+            at=at,
+            target=job.target,
+            job=child.id,
+            facts={
+                "outcome": outcome_of(job).value,
+                "operation": child.operation.value,
+                "error": child.error or "",
+                "reason": child.reason.value if child.reason else None,
+                "failed": len(failed),
+                "is_damage": bool(damaged) and len(failed) == len(damaged),
+            },
+        )
+    for child in job.children:
+        if child.is_complete and (took := _seconds(job, child, past)) is not None:
+            seconds, median, number = took
+            if seconds >= LONGER * median:
+                facts_of_run = {"operation": child.operation.value, "seconds": seconds, "median": median}
+                yield Event(
+                    kind=EventKind.LONGER_THAN_USUAL,
+                    at=at,
+                    target=job.target,
+                    job=child.id,
+                    facts={**facts_of_run, "runs": number},
+                )
+    again = [child.operation for child in job.children if child.is_complete and child.operation in past.failed]
+    if again and not failed:
+        yield Event(
+            kind=EventKind.RECOVERED,
+            at=at,
+            target=job.target,
+            job=job.children[0].id,
+            facts={
+                "operations": [operation.value for operation in dict.fromkeys(again)],
+                "failed_job": max(past.failed[operation] for operation in again),
+            },
+        )
+
+
+def found_damage(child: ChildJob) -> bool:
+    """Whether it is a check that found damage, rather than broken constraints."""
+    if child.operation is not Operation.CHECK or child.status is not Status.FAILED or child.after is None:
+        return False
+    return any(child.after.get(name) for name in ("damage", "damaged_indexes", "damaged_tables"))
+
+
+def critical(survey: Survey) -> Event | None:
+    """The event of a target that is critical by its survey."""
+    reason = survey.reason
+    if survey.level is not FleetLevel.CRITICAL or reason is None:
+        return None
+    facts = {**reason.facts, "cause": reason.cause.value}
+    return Event(kind=EventKind.CRITICAL, at=survey.surveyed_at, target=survey.target, facts=facts)
+
+
+def is_told(event: Event, recipient: Recipient) -> bool:
+    """Whether this recipient is told of it."""
+    if event.kind not in recipient.on:
+        return False
+    if event.kind is EventKind.FAILED and event.facts.get("is_damage"):
+        return EventKind.CRITICAL not in recipient.on  # which says the same
+    if event.kind is EventKind.LONGER_THAN_USUAL:
+        seconds, median = event.facts.get("seconds"), event.facts.get("median")
+        if isinstance(seconds, int | float) and isinstance(median, int | float):
+            return seconds - median >= recipient.longer_by
+    return True
+
+
+def _seconds(job: ParentJob, child: ChildJob, past: PastOperations) -> tuple[float, float, int] | None:
+    """Its seconds, the median of comparable earlier runs, and their number; None if they are too few."""
+    wanted = extent(child.operation, job.request.options)
+    runs = past.runs.get(child.operation, ())
+    own = next((run.seconds for run in runs if run.job == child.id), None)
+    earlier = sorted(
+        run.seconds
+        for run in runs
+        if run.job.parent < job.id and run.status is Status.COMPLETED and extent(child.operation, run.options) == wanted
+    )
+    if own is None or len(earlier) < LEAST_RUNS:
+        return None
+    half = len(earlier) // 2
+    median = earlier[half] if len(earlier) % 2 else (earlier[half - 1] + earlier[half]) / 2
+    return own, median, len(earlier)

@@ -1,0 +1,282 @@
+"""Collects events for recipients, makes a message of them when the night is over, and sees to its delivery."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final, Protocol
+
+from engine.domain.errors import StoreError
+from engine.domain.jobs import ParentJob
+from engine.domain.notifications import DeliveryResult, Event, Message, MessageStatus, MessageText, Recipient
+from engine.domain.past_runs import PastRun
+from engine.domain.requests import Operation
+from engine.domain.statuses import Status
+from engine.domain.steps import Micros
+from engine.history.trends import RUNS
+from engine.notify import job_events
+from engine.notify.delivery import Parcel, deliver
+from engine.store.protocol import ChangeFeed, JobReader, NotificationStore, SurveyStore
+from engine.system import locks
+from engine.system.private_files import private_directory
+
+PAGE: Final = 500
+"""Changes that are read at once."""
+JOBS_READ: Final = 1_000
+"""The newest jobs of a target in which an operation is looked for."""
+LOOK_EVERY: Final = 30.0
+"""Seconds between two rounds in which nothing changed: surveys, and messages that are due again."""
+PAUSE: Final = 0.5
+"""Seconds between two rounds at least."""
+RETRY_AFTER: Final = (60.0, 300.0, 900.0, 3600.0)
+"""Seconds between two attempts; the last one holds for all further ones."""
+GIVE_UP_AFTER: Final = 3 * 86_400.0
+"""Seconds after which a message that was never taken is given up."""
+
+Compose = Callable[[Message], MessageText]
+Recipients = Callable[[], Sequence[Recipient]]
+log = logging.getLogger("dbtend")
+
+
+class NotifiedStore(JobReader, ChangeFeed, SurveyStore, NotificationStore, Protocol):
+    path: Path
+
+
+class Notifier:
+    """Tells people what happens on a store. Of all processes only one does so at a time.
+
+    What was collected and what is to be delivered are in the store: a process that dies loses nothing. One that dies
+    between the delivery and its record has the message delivered again, with the same key.
+    """
+
+    def __init__(
+        self, store: NotifiedStore, recipients: Recipients, compose: Compose, clock: Callable[[], Micros]
+    ) -> None:
+        self._store = store
+        self._recipients = recipients
+        self._compose = compose
+        self._clock = clock
+        self._deliveries: dict[str, asyncio.Task[None]] = {}
+        """By recipient: one that hangs keeps no other waiting."""
+        self._delivered = asyncio.Event()
+        """Set when one of them has ended: the next message of its recipient can go."""
+        self._moved_at = clock()
+        """When a job changed last, as far as known."""
+
+    async def run(self) -> None:
+        """Tell people, as long as this process is the one that does. Never returns."""
+        while True:
+            with _sole(self._store.path) as is_sole:
+                if is_sole:
+                    await self._take_turns()
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def _take_turns(self) -> None:
+        try:
+            is_begun = False
+            while True:
+                seen = self._store.last_change()
+                pause = LOOK_EVERY
+                try:
+                    if not is_begun:
+                        await self._store.take_over_messages()
+                        is_begun = True
+                    await self.collect()
+                    await self._make_due_messages()
+                    await self._begin_deliveries()
+                    pause = await self._seconds_until_due()
+                except StoreError as error:
+                    log.warning("people cannot be told now: %s", error)
+                except Exception:  # a defect must not end it for good
+                    log.exception("people cannot be told now")
+                await asyncio.sleep(PAUSE)
+                await self._wait(seen, pause)
+        finally:
+            await self._stop_deliveries()
+
+    async def _wait(self, seen: int, seconds: float) -> None:
+        """Until a job changes or a delivery ends, at most so many seconds."""
+        waits = {asyncio.ensure_future(self._store.next_change(seen)), asyncio.ensure_future(self._delivered.wait())}
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+        self._delivered.clear()
+
+    async def tell_now(self) -> Sequence[str]:
+        """Collect what happened, and try once to deliver it, with what waits from before; why that failed.
+
+        Nothing happens where another process tells people.
+        """
+        with _sole(self._store.path) as is_sole:
+            if not is_sole:
+                return ()
+            await self._store.take_over_messages()
+            await self.collect()
+            for recipient in self._recipients():
+                await self._store.make_message(recipient.name)
+            await self._begin_deliveries()
+            await asyncio.gather(*self._deliveries.values())
+            names = [recipient.name for recipient in self._recipients()]
+            states = await self._store.recipient_states(names)
+            return [f"{state.name}: {state.error}" for state in states if state.error and state.waiting]
+
+    async def collect(self) -> None:
+        """Collect what happened since the last time, for each recipient."""
+        recipients = self._recipients()
+        known = await self._store.seen_by_recipients()
+        if new := [recipient.name for recipient in recipients if recipient.name not in known]:
+            await self._store.register_recipients(new)
+            known = await self._store.seen_by_recipients()
+        events = _JobEvents(self._store)
+        for recipient in recipients:
+            await self._collect_for(recipient, known[recipient.name], events)
+
+    async def _collect_for(self, recipient: Recipient, seen: int, events: _JobEvents) -> None:
+        while page := await self._store.changes(seen, PAGE):
+            self._moved_at = self._clock()
+            ended = [
+                change.job.parent
+                for change in page
+                if change.job and change.job.ordinal is None and change.new is not None and change.new.is_final
+            ]
+            found = [event for event in await events.of_jobs(ended) if job_events.is_told(event, recipient)]
+            seen = page[-1].seq
+            await self._store.collect_events(recipient.name, found, seen=seen)
+        calm = await self._store.no_longer_critical(recipient.name)
+        alarming = [event for event in await self._critical(recipient) if job_events.is_told(event, recipient)]
+        if calm or alarming:
+            await self._store.collect_events(recipient.name, alarming, seen=seen, calm=calm)
+
+    async def _critical(self, recipient: Recipient) -> list[Event]:
+        surveys = await self._store.surveys(await self._store.newly_critical(recipient.name))
+        return [event for survey in surveys.values() if (event := job_events.critical(survey)) is not None]
+
+    async def _make_due_messages(self) -> None:
+        since = await self._store.collected_since()
+        if not since:
+            return
+        is_open, at = await self._store.has_open_jobs(), self._clock()
+        for recipient in self._recipients():
+            if recipient.name not in since:
+                continue
+            is_over = not is_open and at - self._moved_at >= recipient.settle * 1e6
+            if is_over or at - since[recipient.name] >= recipient.latest * 1e6:
+                await self._store.make_message(recipient.name)
+
+    async def _begin_deliveries(self) -> None:
+        by_name = {recipient.name: recipient for recipient in self._recipients()}
+        self._deliveries = {name: task for name, task in self._deliveries.items() if not task.done()}
+        for message in await self._store.waiting_messages():
+            recipient = by_name.get(message.recipient)
+            is_due = _is_due(message.next_try_at, self._clock())
+            if recipient is not None and recipient.name not in self._deliveries and is_due:
+                task = asyncio.create_task(self._deliver(recipient, message), name="dbtend-notify")
+                task.add_done_callback(lambda _: self._delivered.set())
+                self._deliveries[recipient.name] = task
+
+    async def _deliver(self, recipient: Recipient, message: Message) -> None:
+        try:
+            await self._store.begin_delivery(message.id)
+            text = self._compose(message)
+            result = await deliver(recipient, Parcel(key=message.key, text=text, done=message.done))
+            await self._record(message, result)
+        except StoreError as error:
+            log.warning("what became of a message to %s cannot be recorded: %s", recipient.name, error)
+        except Exception:  # a defect must not end the others
+            log.exception("a message to %s was not delivered", recipient.name)
+
+    async def _record(self, message: Message, result: DeliveryResult) -> None:
+        at = self._clock()
+        after = RETRY_AFTER[min(message.attempts, len(RETRY_AFTER) - 1)]
+        if result.error is None:
+            status = MessageStatus.SENT
+        elif at - message.created_at >= GIVE_UP_AFTER * 1e6:
+            status = MessageStatus.GIVEN_UP
+        else:
+            status = MessageStatus.WAITING
+        if result.error is not None:
+            end = "given up" if status is MessageStatus.GIVEN_UP else f"next try in {after:g} s"
+            log.warning("message to %s was not delivered: %s (%s)", message.recipient, result.error, end)
+        elif result.note:
+            log.warning("message to %s: %s", message.recipient, result.note)
+        await self._store.end_delivery(
+            message.id, status, error=result.error, done=result.done, next_try_at=at + round(after * 1e6)
+        )
+
+    async def _seconds_until_due(self) -> float:
+        """Until something is to be done although no job changes; at most until the next regular look."""
+        at, due = self._clock(), [LOOK_EVERY]
+        recipients = {recipient.name: recipient for recipient in self._recipients()}
+        for name, since in (await self._store.collected_since()).items():
+            if (recipient := recipients.get(name)) is not None:
+                due.append((since - at) / 1e6 + recipient.latest)
+                due.append((self._moved_at - at) / 1e6 + recipient.settle)
+        return max(min(due), PAUSE)
+
+    async def _stop_deliveries(self) -> None:
+        for task in self._deliveries.values():
+            task.cancel()
+        if self._deliveries:
+            await asyncio.wait(self._deliveries.values())
+
+
+class _JobEvents:
+    """The events of jobs, each worked out once for all recipients."""
+
+    def __init__(self, store: NotifiedStore) -> None:
+        self._store = store
+        self._known: dict[int, tuple[Event, ...]] = {}
+
+    async def of_jobs(self, ids: Collection[int]) -> list[Event]:
+        """Jobs that were removed since have none."""
+        for job in await self._store.jobs([job_id for job_id in dict.fromkeys(ids) if job_id not in self._known]):
+            self._known[job.id] = tuple(job_events.events_of(job, await self._past(job)))
+        return [event for job_id in dict.fromkeys(ids) for event in self._known.get(job_id, ())]
+
+    async def _past(self, job: ParentJob) -> job_events.PastOperations:
+        runs: dict[Operation, Sequence[PastRun]] = {}
+        failed: dict[Operation, int] = {}
+        for operation in dict.fromkeys(child.operation for child in job.children if child.is_complete):
+            runs[operation] = await self._store.past_runs(
+                job.target, operation, newest=job.id, jobs=JOBS_READ, runs=RUNS
+            )
+            last = await self._store.last_outcome(job.target, operation, before=job.id, jobs=JOBS_READ)
+            if last is not None and last[0] is Status.FAILED:
+                failed[operation] = last[1]
+        return job_events.PastOperations(runs, failed)
+
+
+def _is_due(at: Micros, now: Micros) -> bool:
+    """Also after the clock was set back by more than the longest pause."""
+    return at <= now or at - now > 2 * RETRY_AFTER[-1] * 1e6
+
+
+@contextmanager
+def _sole(store: Path) -> Iterator[bool]:
+    """Whether this process is the one that tells people, while inside."""
+    lock = locks.take(private_directory(store) / "notify.lock")
+    if lock is None:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        os.close(lock)
+
+
+@asynccontextmanager
+async def notifying(notifier: Notifier) -> AsyncIterator[None]:
+    """Tell people while inside."""
+    task = asyncio.create_task(notifier.run(), name="dbtend-notifier")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})

@@ -1,0 +1,53 @@
+"""Delivers one message: `python -m engine.notify.sending`, with the order as a line of JSON on standard input.
+
+Prints the result as JSON. It ends with its process group when standard input ends: the process that started it is
+gone, and another one delivers the message.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from importlib import import_module
+
+from engine.domain.notifications import Method
+from engine.notify.sending.order import DeliveryError, Order, Result
+
+_MODULES = {
+    Method.COMMAND: "send_command",
+    Method.WEBHOOK: "send_webhook",
+    Method.EMAIL: "send_email",
+    Method.APPRISE: "send_apprise",
+}
+
+
+def main() -> None:
+    order = Order.from_json(json.loads(sys.stdin.buffer.readline()))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    result = _sent(order)
+    sys.stdout.write(json.dumps({"error": result.error, "done": list(result.done), "note": result.note}))
+    sys.stdout.flush()
+    os._exit(0)  # a thread of a library keeps nothing up
+
+
+def _sent(order: Order) -> Result:
+    try:
+        return import_module(f"engine.notify.sending.{_MODULES[order.method]}").send(order)  # type: ignore[no-any-return]
+    except ModuleNotFoundError as error:
+        return Result(f"{error.name} is not installed: pip install 'dbtend[notify]'", order.done)
+    except DeliveryError as error:
+        return Result(order.without_secrets(str(error)), error.done)
+    except Exception as error:
+        return Result(order.without_secrets(f"{type(error).__name__}: {error}"), order.done)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""What the sending process is asked to do, and how it reads secrets."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+from engine.domain.notifications import Method, Secret
+
+_MOST_BYTES: Final = 65_536
+"""Of a file or an answer with a secret."""
+_MOST_TEXT: Final = 500
+"""Characters of an error."""
+_LEAST: Final = 4
+"""Characters of a secret that is masked: shorter ones occur in ordinary words."""
+
+
+class DeliveryError(Exception):
+    """Why a message was not taken."""
+
+    def __init__(self, why: str, done: tuple[int, ...] = ()) -> None:
+        self.done = done
+        super().__init__(why)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    error: str | None = None
+    done: tuple[int, ...] = ()
+    note: str = ""
+
+
+@dataclass(slots=True)
+class Order:
+    """One message, and where it is to go."""
+
+    method: Method
+    key: str
+    """Names the message for good: a receiver that knows it need not take it twice."""
+    subject: str
+    text: str
+    document: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    """The fields of the recipient."""
+    done: tuple[int, ...] = ()
+    timeout: float = 30.0
+    _secrets: list[str] = field(default_factory=list)
+    """Those that were read."""
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Self:
+        return cls(
+            method=Method(given["method"]),
+            key=given["key"],
+            subject=given["subject"],
+            text=given["text"],
+            document=given["document"],
+            settings=given["settings"],
+            done=tuple(given["done"]),
+            timeout=given["timeout"],
+        )
+
+    def secret(self, name: str) -> str | None:
+        """The secret that is in a file, or that a program prints; None if there is none. Raises DeliveryError."""
+        if self.settings[name] is None:
+            return None
+        found = _read(Secret(self.settings[name]["file"], tuple(self.settings[name]["command"])))
+        self._secrets += [found, *found.split()]
+        return found
+
+    def without_secrets(self, text: str) -> str:
+        """The text of an error, in which a receiver may have repeated a secret."""
+        for secret in sorted(filter(None, self._secrets), key=len, reverse=True):
+            for form in (secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()):
+                if len(form) >= _LEAST:
+                    text = text.replace(form, "***")
+        text = " ".join(text.split())
+        return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."
+
+
+def _read(secret: Secret) -> str:
+    found = _file(secret.file) if secret.file is not None else _printed(secret.command)
+    try:
+        text = found.decode().strip()
+    except UnicodeDecodeError:
+        raise DeliveryError(f"{_source(secret)} gives no text") from None
+    if not text:
+        raise DeliveryError(f"{_source(secret)} gives nothing")
+    return text
+
+
+def _file(path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(_MOST_BYTES)
+    except OSError as error:
+        raise DeliveryError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _printed(command: tuple[str, ...]) -> bytes:
+    """Its errors go nowhere: they might hold the secret."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except OSError as error:
+        raise DeliveryError(f"{command[0]} cannot be started: {error.strerror}") from None
+    if done.returncode:
+        raise DeliveryError(f"{command[0]}, which is to print a secret, ended with exit code {done.returncode}")
+    return done.stdout[:_MOST_BYTES]
+
+
+def _source(secret: Secret) -> str:
+    return secret.file or secret.command[0]

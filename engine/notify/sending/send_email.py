@@ -1,0 +1,78 @@
+"""Delivery by e-mail: plain text by SMTP, taken if the server takes it for one address."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from contextlib import suppress
+from email.message import EmailMessage
+from email.utils import formatdate
+
+from engine.domain.notifications import Tls
+from engine.notify.sending.order import DeliveryError, Order, Result
+
+
+def send(order: Order) -> Result:
+    """Raises DeliveryError."""
+    settings, password = order.settings, order.secret("password")
+    host = settings["host"]
+    try:
+        with _connected(order) as server:
+            if password is not None:
+                server.login(settings["user"], password)
+            refused = server.send_message(_mail(order), settings["sender"], list(settings["to"]))
+    except smtplib.SMTPRecipientsRefused as error:
+        raise DeliveryError(f"{host} refuses every address: {_answers(error.recipients)}") from None
+    except smtplib.SMTPAuthenticationError as error:
+        raise DeliveryError(f"{host} refuses the user: {error.smtp_code} {_text(error.smtp_error)}") from None
+    except smtplib.SMTPResponseException as error:
+        raise DeliveryError(f"{host} answers {error.smtp_code} {_text(error.smtp_error)}") from None
+    except smtplib.SMTPException as error:
+        raise DeliveryError(f"{host}: {error}") from None
+    except OSError as error:
+        raise DeliveryError(f"{host} cannot be reached: {error.strerror or error}") from None
+    return Result(note=f"{host} refuses {_answers(refused)}" if refused else "")
+
+
+def _connected(order: Order) -> smtplib.SMTP:
+    """smtplib ends a connection whose greeting or TLS fails."""
+    settings, tls = order.settings, Tls(order.settings["tls"])
+    place = settings["host"], settings["port"]
+    context = ssl.create_default_context()
+    if tls is Tls.TLS:
+        return smtplib.SMTP_SSL(*place, timeout=order.timeout, context=context)
+    server = smtplib.SMTP(*place, timeout=order.timeout)
+    try:
+        if tls is Tls.STARTTLS:
+            server.starttls(context=context)
+    except BaseException:
+        with suppress(OSError):
+            server.close()
+        raise
+    return server
+
+
+def _mail(order: Order) -> EmailMessage:
+    sender = order.settings["sender"]
+    mail = EmailMessage()
+    mail["Subject"] = _valid(order.subject)
+    mail["From"] = sender
+    mail["To"] = ", ".join(order.settings["to"])
+    mail["Date"] = formatdate()
+    mail["Message-ID"] = f"<{order.key}@{sender.rpartition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(_valid(order.text))
+    return mail
+
+
+def _valid(text: str) -> str:
+    """A name may hold bytes that are no text."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _answers(refused: dict[str, tuple[int, bytes]]) -> str:
+    return "; ".join(f"{address} ({code} {_text(said)})" for address, (code, said) in refused.items())
+
+
+def _text(said: bytes | str) -> str:
+    return said if isinstance(said, str) else said.decode("utf-8", "replace")

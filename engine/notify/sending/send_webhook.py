@@ -1,0 +1,45 @@
+"""Delivery by a webhook: a POST of JSON, taken if the answer is 2xx. No redirection is followed."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import urlsplit
+
+from engine.config.recipients import is_web_url
+from engine.notify.sending.order import DeliveryError, Order, Result
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """It would become a GET, and take the token elsewhere."""
+
+
+def send(order: Order) -> Result:
+    """Raises DeliveryError."""
+    url, token = order.secret("webhook_secret") or order.settings["webhook"], order.secret("token")
+    if not is_web_url(url):
+        raise DeliveryError("what is given as the URL of the webhook is no URL of http or https")
+    headers = {"Content-Type": "application/json", "User-Agent": "dbtend", "Idempotency-Key": order.key}
+    if token is not None:
+        if not (token.isascii() and token.isprintable()):
+            raise DeliveryError("the token of the webhook holds more than one line of printable text")
+        headers["Authorization"] = f"Bearer {token}"
+    request = urllib.request.Request(  # noqa: S310 - the URL was checked
+        url, json.dumps(order.document).encode(), headers, method="POST"
+    )
+    place = urlsplit(url).hostname
+    try:
+        with urllib.request.build_opener(_NoRedirects).open(request, timeout=order.timeout):
+            return Result()
+    except urllib.error.HTTPError as error:
+        with error:
+            said = error.read(300).decode("utf-8", "replace").strip()
+        raise DeliveryError(f"{place} answers {error.code} {error.reason}" + (f": {said}" if said else "")) from None
+    except urllib.error.URLError as error:
+        why = error.reason.strerror if isinstance(error.reason, OSError) else None
+        raise DeliveryError(f"{place} cannot be reached: {why or error.reason}") from None
+    except OSError as error:
+        raise DeliveryError(f"{place} breaks off: {error.strerror or error}") from None

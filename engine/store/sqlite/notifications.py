@@ -1,0 +1,184 @@
+"""Who is told of what, in the store: collected events, and messages until they are delivered.
+
+Each write is one transaction: an event is collected once with the change that it comes from, and is in one message.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final
+
+from engine.domain.jobs import JobId
+from engine.domain.notifications import MOST_EVENTS, Event, EventKind, Message, MessageStatus, RecipientState
+from engine.domain.steps import Micros
+from engine.store.sqlite.job_endings import storable
+from engine.store.sqlite.queries import LAST_CHANGE
+from engine.store.sqlite.row_checks import UnsoundRowError, checked, checked_facts, sound
+from engine.store.sqlite.rows import Row
+
+MESSAGES_KEPT: Final = 90 * 86_400 * 1_000_000
+"""Microseconds."""
+
+SEEN: Final = "SELECT name, seen FROM recipient"
+_MESSAGE: Final = (
+    "id", "key", "recipient", "status", "created_at", "attempts", "next_try_at", "ended_at", "error", "done"
+)  # fmt: skip
+WAITING: Final = f"SELECT {', '.join(_MESSAGE)} FROM message WHERE status = 'waiting' ORDER BY id"
+_EVENT: Final = ("kind", "at", "target", "parent_id", "child", "schedule", "facts")
+EVENTS: Final = f"""SELECT kind, at, target, parent_id, ordinal, schedule, facts FROM notification
+WHERE message_id = :id ORDER BY id LIMIT {MOST_EVENTS}"""
+NUMBER_OF_EVENTS: Final = "SELECT count(*) FROM notification WHERE message_id = :id"
+COLLECTED: Final = """SELECT recipient, min(created_at) FROM notification WHERE message_id IS NULL GROUP BY recipient"""
+NEWLY_CRITICAL: Final = """SELECT target FROM survey INDEXED BY survey_critical WHERE level = 'critical'
+    AND NOT EXISTS (SELECT 1 FROM told_critical AS t WHERE t.recipient = :recipient AND t.target = survey.target)"""
+NO_LONGER_CRITICAL: Final = """SELECT t.target FROM told_critical AS t JOIN survey AS s ON s.target = t.target
+WHERE t.recipient = :recipient AND s.level <> 'critical' AND s.surveyed_at > t.at"""
+LAST_OUTCOME: Final = """SELECT c.status, p.id FROM parent_job AS p INDEXED BY parent_job_target
+CROSS JOIN child_job AS c INDEXED BY child_job_operation ON c.operation = :operation AND c.parent_id = p.id
+WHERE p.target = :target AND p.id < :before AND (c.status = 'completed' OR c.status = 'failed')
+    AND p.id >= coalesce((
+        SELECT id FROM parent_job WHERE target = :target AND id < :before ORDER BY id DESC LIMIT 1 OFFSET :jobs), 0)
+ORDER BY p.id DESC LIMIT 1"""
+"""How an operation ended on a target the last time before a job, of those that completed or failed."""
+STATES: Final = """SELECT name,
+    (SELECT count(*) FROM notification WHERE recipient = name AND message_id IS NULL),
+    (SELECT count(*) FROM message WHERE recipient = name AND status = 'waiting'),
+    (SELECT count(*) FROM message WHERE recipient = name AND status = 'given_up'),
+    (SELECT max(ended_at) FROM message WHERE recipient = name AND status = 'sent'),
+    (SELECT error FROM message WHERE recipient = name ORDER BY id DESC LIMIT 1)
+FROM (SELECT value AS name FROM json_each(:names))"""
+
+
+def register(connection: sqlite3.Connection, names: Collection[str]) -> None:
+    """Let the recipients that are new be told of what happens from now on."""
+    newest = connection.execute(LAST_CHANGE).fetchone()
+    connection.executemany(
+        "INSERT OR IGNORE INTO recipient (name, seen) VALUES (?, ?)",
+        [(storable(name), newest[0] if newest else 0) for name in names],
+    )
+
+
+def collect(
+    connection: sqlite3.Connection,
+    recipient: str,
+    events: Iterable[Event],
+    seen: int,
+    calm: Collection[str],
+    at: Micros,
+) -> None:
+    """Keep events for a recipient, and up to which change they were collected.
+
+    `calm`: targets that are no longer critical.
+    """
+    connection.execute("UPDATE recipient SET seen = max(seen, ?) WHERE name = ?", (seen, storable(recipient)))
+    connection.execute(
+        "DELETE FROM told_critical WHERE recipient = ? AND target IN (SELECT value FROM json_each(?))",
+        (storable(recipient), json.dumps([storable(target) for target in calm])),
+    )
+    for event in events:
+        if event.kind is EventKind.CRITICAL:
+            told = "INSERT INTO told_critical (recipient, target, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+            if not connection.execute(told, (storable(recipient), storable(event.target), event.at)).rowcount:
+                continue
+        job = event.job
+        connection.execute(
+            "INSERT INTO notification (recipient, kind, at, target, parent_id, ordinal, schedule, facts, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (
+                *(storable(recipient), event.kind, event.at, storable(event.target)),
+                *((job.parent, job.ordinal) if job else (None, None)),
+                *(storable(event.schedule), storable(json.dumps(dict(event.facts))), at),
+            ),
+        )
+
+
+def make_message(connection: sqlite3.Connection, recipient: str, at: Micros) -> None:
+    """Put all that was collected for a recipient into one message."""
+    if not connection.execute(
+        "SELECT 1 FROM notification WHERE recipient = ? AND message_id IS NULL", (storable(recipient),)
+    ).fetchone():
+        return
+    (message_id,) = connection.execute(
+        "INSERT INTO message (key, recipient, status, created_at, next_try_at) VALUES (?, ?, 'waiting', ?, ?)"
+        " RETURNING id",
+        (uuid.uuid4().hex, storable(recipient), at, at),
+    ).fetchone()
+    connection.execute(
+        "UPDATE notification SET message_id = ? WHERE recipient = ? AND message_id IS NULL",
+        (message_id, storable(recipient)),
+    )
+
+
+def take_over(connection: sqlite3.Connection, at: Micros) -> None:
+    """Let messages be tried again at once that a dead process was delivering; remove what is old."""
+    connection.execute("UPDATE message SET sending = 0, next_try_at = ? WHERE sending = 1", (at,))
+    connection.execute("DELETE FROM message WHERE ended_at < ?", (at - MESSAGES_KEPT,))
+
+
+def begin_attempt(connection: sqlite3.Connection, message_id: int) -> None:
+    connection.execute("UPDATE message SET attempts = attempts + 1, sending = 1 WHERE id = ?", (message_id,))
+
+
+def end_attempt(
+    connection: sqlite3.Connection,
+    message_id: int,
+    status: MessageStatus,
+    error: str | None,
+    done: Collection[int],
+    at: Micros,
+    next_try_at: Micros,
+) -> None:
+    connection.execute(
+        "UPDATE message SET sending = 0, status = ?1, error = ?2, done = ?3, next_try_at = ?4,"
+        " ended_at = iif(?1 = 'waiting', NULL, ?5) WHERE id = ?6 AND status = 'waiting'",
+        (status, storable(error), json.dumps(sorted(done)), next_try_at, at, message_id),
+    )
+
+
+def decode_message(row: Row, events: Iterable[Row], number_of_events: int) -> Message:
+    """Raises UnsoundRowError. An event that dbtend would not write is left out, and counted."""
+    values = checked(dict(zip(_MESSAGE, row, strict=True)))
+    with sound("a message"):
+        found = [event for event in map(_decode_event, events) if event is not None]
+        done = json.loads(values["done"])
+        return Message(
+            id=values["id"],
+            key=str(values["key"]),
+            recipient=str(values["recipient"]),
+            status=MessageStatus(values["status"]),
+            created_at=values["created_at"],
+            attempts=int(values["attempts"]),
+            next_try_at=int(values["next_try_at"]),
+            ended_at=values["ended_at"],
+            error=values["error"],
+            done=tuple(int(position) for position in done),
+            events=tuple(found),
+            left_out=number_of_events - len(found),
+        )
+
+
+def _decode_event(row: Row) -> Event | None:
+    try:
+        values: Mapping[str, Any] = checked(dict(zip(_EVENT, row, strict=True)))
+        with sound("a notification"):
+            parent_id, ordinal = values["parent_id"], values["child"]
+            return Event(
+                kind=EventKind(values["kind"]),
+                at=values["at"],
+                target=values["target"],
+                job=None if parent_id is None else JobId(int(parent_id), None if ordinal is None else int(ordinal)),
+                schedule=str(values["schedule"]),
+                facts=checked_facts(json.loads(values["facts"])),
+            )
+    except UnsoundRowError:
+        return None
+
+
+def decode_state(row: Row) -> RecipientState:
+    name, collected, waiting, given_up, sent_at, error = row
+    return RecipientState(
+        name=name, collected=collected, waiting=waiting, given_up=given_up, sent_at=sent_at, error=error
+    )

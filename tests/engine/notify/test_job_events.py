@@ -1,0 +1,129 @@
+"""Which events a job that ended has: pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from engine import ChildJob, Operation, Options, ParentJob, Reason, Status
+from engine.domain.jobs import JobId
+from engine.domain.notifications import Event, EventKind, Method, Recipient
+from engine.domain.past_runs import PastRun
+from engine.domain.requests import EngineName
+from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
+from engine.notify.job_events import PastOperations, critical, events_of, is_told
+from tests.tui.jobs import child, parent
+
+NOTHING = PastOperations({}, {})
+OPS = Recipient(name="ops", method=Method.COMMAND)
+
+
+def run(job: int, seconds: float, status: Status = Status.COMPLETED, **options: Any) -> PastRun:
+    return PastRun(JobId(job, 1), status, 0, seconds, None, Options(**options))
+
+
+def kinds(job: ParentJob, past: PastOperations = NOTHING) -> list[EventKind]:
+    return [event.kind for event in events_of(job, past)]
+
+
+def check(status: Status = Status.FAILED, **facts: Any) -> ChildJob:
+    made = child(operation=Operation.CHECK, status=status, reason=Reason.OPERATION_ERROR, error="index x is damaged")
+    return replace(made, after={"findings": 1, **facts})
+
+
+def test_a_job_that_completed_has_no_event() -> None:
+    assert kinds(parent(child())) == []
+
+
+def test_a_failed_job_has_one_event_that_names_its_operation_and_error() -> None:
+    job = parent(child(), child(2, Status.FAILED, Reason.OPERATION_ERROR, error="disk I/O error"), child(3))
+    (event,) = events_of(job, NOTHING)
+    assert (event.kind, event.job, event.target) == (EventKind.FAILED, JobId(42, 2), job.target)
+    assert (event.facts["operation"], event.facts["error"]) == ("vacuum", "disk I/O error")
+
+
+@pytest.mark.parametrize(
+    "status", [Status.CANCELLED, Status.SKIPPED, Status.COMPLETED], ids=lambda status: status.value
+)
+def test_what_did_not_fail_is_no_failure(status: Status) -> None:
+    assert EventKind.FAILED not in kinds(parent(child(1, status, Reason.TIME_LIMIT)))
+
+
+@pytest.mark.parametrize("facts", [{"damage": "row missing"}, {"damaged_indexes": ("x",)}, {"damaged_tables": ("t",)}])
+def test_a_check_that_found_damage_is_critical_and_told_once(facts: dict[str, Any]) -> None:
+    events = list(events_of(parent(check(**facts)), NOTHING))
+    assert [event.kind for event in events] == [EventKind.CRITICAL, EventKind.FAILED]
+    assert [event.kind for event in events if is_told(event, OPS)] == [EventKind.CRITICAL]
+    only_failed = replace(OPS, on=(EventKind.FAILED,))
+    assert [event.kind for event in events if is_told(event, only_failed)] == [EventKind.FAILED]
+
+
+def test_damage_hides_no_other_failure_of_its_job() -> None:
+    job = parent(check(damage="row missing"), child(2, Status.FAILED, Reason.OPERATION_ERROR, error="disk full"))
+    told = [event for event in events_of(job, NOTHING) if is_told(event, OPS)]
+    assert [event.kind for event in told] == [EventKind.CRITICAL, EventKind.FAILED]
+
+
+def test_a_broken_constraint_is_no_damage() -> None:
+    assert kinds(parent(check(broken_rule="3 orphans", damage=None, damaged_indexes=()))) == [EventKind.FAILED]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "earlier", "is_longer"),
+    [
+        (40.0, [20.0, 20.0, 20.0], True),
+        (39.9, [20.0, 20.0, 20.0], False),
+        (400.0, [20.0, 20.0], False),
+        (40.0, [10.0, 20.0, 20.0, 300.0], True),
+        (0.0, [0.0, 0.0, 0.0], True),
+    ],
+)
+def test_longer_than_usual_is_twice_the_median_of_at_least_three_runs(
+    seconds: float, earlier: list[float], is_longer: bool
+) -> None:
+    runs = [run(42, seconds), *(run(number, took) for number, took in enumerate(earlier, 1))]
+    found = kinds(parent(child()), PastOperations({Operation.VACUUM: runs}, {}))
+    assert (EventKind.LONGER_THAN_USUAL in found) is is_longer
+
+
+def test_only_comparable_runs_that_completed_are_usual() -> None:
+    others = [run(1, 1.0, Status.FAILED), run(2, 1.0, objects=("t",)), run(3, 1.0), run(4, 1.0)]
+    assert kinds(parent(child()), PastOperations({Operation.VACUUM: [run(42, 90.0), *others]}, {})) == []
+
+
+def test_a_difference_that_is_too_small_is_not_told() -> None:
+    facts: dict[str, Any] = {"seconds": 3.0, "median": 1.0}
+    event = Event(kind=EventKind.LONGER_THAN_USUAL, at=1, target="x", facts=facts)
+    assert not is_told(event, OPS)
+    assert is_told(event, replace(OPS, longer_by=2.0))
+
+
+def test_an_operation_that_had_failed_the_last_time_recovers() -> None:
+    (event,) = events_of(parent(child()), PastOperations({}, {Operation.VACUUM: 41}))
+    assert (event.kind, event.facts) == (EventKind.RECOVERED, {"operations": ["vacuum"], "failed_job": 41})
+
+
+def test_a_job_that_failed_again_recovers_nothing() -> None:
+    job = parent(child(), child(2, Status.FAILED, operation=Operation.ANALYZE, error="no"))
+    assert kinds(job, PastOperations({}, {Operation.VACUUM: 41})) == [EventKind.FAILED]
+
+
+def test_a_recipient_is_told_of_what_it_wants_only() -> None:
+    event = Event(kind=EventKind.RECOVERED, at=1)
+    assert is_told(event, OPS)
+    assert not is_told(event, replace(OPS, on=(EventKind.FAILED, EventKind.MISSED)))
+
+
+def test_a_critical_survey_is_an_event_with_its_cause() -> None:
+    reason = SurveyReason(FleetLevel.CRITICAL, SurveyCause.DISK_FULL, {"free": 1, "size": 9})
+    survey = Survey(
+        target="sqlite:///t.db", engine=EngineName.SQLITE, surveyed_at=7, level=FleetLevel.CRITICAL, reasons=(reason,)
+    )
+    event = critical(survey)
+    assert event is not None
+    assert (event.kind, event.at, event.facts) == (
+        EventKind.CRITICAL, 7, {"free": 1, "size": 9, "cause": "disk_full"}
+    )  # fmt: skip
+    assert critical(replace(survey, level=FleetLevel.NOW)) is None

@@ -1,0 +1,334 @@
+"""From jobs that end to one message for a recipient, on a real store, with real deliveries."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from engine.domain.claims import Outcome, Report
+from engine.domain.notifications import EventKind, Message, MessageStatus, MessageText, Method, Recipient
+from engine.domain.requests import EngineName, OnDuplicate, Operation
+from engine.domain.statuses import Reason, Status
+from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
+from engine.notify import notifier
+from engine.notify.notifier import Notifier, notifying
+from engine.store.protocol import Failure
+from engine.store.sqlite.store import SqliteStore
+from tests.building import COMPLETED, FAILED, StoppedClock, new_job
+from tests.receivers import WebServer, silent_server, web_server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+SECOND = 1_000_000
+
+
+def compose(message: Message) -> MessageText:
+    kinds = [event.kind.value for event in message.events]
+    targets = [event.target for event in message.events]
+    return MessageText("subject", "text", {"kinds": kinds, "targets": targets, "key": message.key})
+
+
+@pytest.fixture
+def clock() -> StoppedClock:
+    return StoppedClock()
+
+
+@pytest.fixture
+async def opened(store_path: Path, clock: StoppedClock) -> AsyncIterator[SqliteStore]:
+    async with SqliteStore.open(store_path, clock=clock) as store:
+        yield store
+
+
+@pytest.fixture
+def web() -> Iterator[WebServer]:
+    with web_server() as server:
+        yield server
+
+
+def ops(server: WebServer | None = None, **settings: Any) -> Recipient:
+    url = server.url if server else "http://127.0.0.1:1/"
+    return Recipient(**{"name": "ops", "method": Method.WEBHOOK, "webhook": url, "timeout": 20.0, **settings})
+
+
+async def ended(store: SqliteStore, target: str, outcome: Outcome = COMPLETED, *operations: Operation) -> int:
+    (job,) = await store.submit([new_job(target, *(operations or (Operation.VACUUM,)))], OnDuplicate.REFUSE)
+    async with store.hosting_workers() as owner:
+        while claim := await store.claim(owner, [job]):
+            await store.finish(claim, outcome, Report())
+    return job
+
+
+def made(store: SqliteStore, clock: StoppedClock, *recipients: Recipient) -> Notifier:
+    return Notifier(store, lambda: recipients, compose, clock)
+
+
+async def collected(store: SqliteStore, notifier_: Notifier, name: str = "ops") -> list[tuple[EventKind, str]]:
+    """What is collected, put into a message."""
+    await notifier_.collect()
+    await store.make_message(name)
+    return [
+        (event.kind, event.target.removeprefix("sqlite:///").removesuffix(".db"))
+        for message in await store.waiting_messages()
+        if message.recipient == name
+        for event in message.events
+    ]
+
+
+async def test_a_new_recipient_is_told_of_what_happens_from_then_on(opened: SqliteStore, clock: StoppedClock) -> None:
+    await ended(opened, "before", FAILED)
+    telling = made(opened, clock, ops())
+    assert await collected(opened, telling) == []
+    await ended(opened, "sales", FAILED)
+    await ended(opened, "stock")
+    assert await collected(opened, telling) == [(EventKind.FAILED, "sales")]
+
+
+async def test_what_was_collected_is_not_collected_again_by_another_process(
+    opened: SqliteStore, clock: StoppedClock
+) -> None:
+    await opened.register_recipients(["ops"])
+    await ended(opened, "sales", FAILED)
+    await made(opened, clock, ops()).collect()
+    await made(opened, clock, ops()).collect()
+    assert await collected(opened, made(opened, clock, ops())) == [(EventKind.FAILED, "sales")]
+
+
+async def test_the_first_success_after_a_failure_is_told_once(opened: SqliteStore, clock: StoppedClock) -> None:
+    await opened.register_recipients(["ops"])
+    telling = made(opened, clock, ops(on=(EventKind.RECOVERED,)))
+    await ended(opened, "sales", FAILED)
+    await ended(opened, "sales", COMPLETED, Operation.ANALYZE)
+    await ended(opened, "sales", Outcome(status=Status.CANCELLED))
+    assert await collected(opened, telling) == []
+    await ended(opened, "sales")
+    await ended(opened, "sales")
+    assert await collected(opened, telling) == [(EventKind.RECOVERED, "sales")]
+
+
+async def test_a_target_that_could_not_be_opened_fails_and_recovers(opened: SqliteStore, clock: StoppedClock) -> None:
+    await opened.register_recipients(["ops"])
+    failure = Failure(Reason.UNREACHABLE, "there is no such file")
+    await opened.submit([new_job("sales", Operation.VACUUM, failure=failure)], OnDuplicate.REFUSE)
+    await ended(opened, "sales")
+    assert await collected(opened, made(opened, clock, ops())) == [
+        (EventKind.FAILED, "sales"), (EventKind.RECOVERED, "sales")
+    ]  # fmt: skip
+
+
+async def test_an_operation_that_took_twice_as_long_is_told(opened: SqliteStore, clock: StoppedClock) -> None:
+    await opened.register_recipients(["ops"])
+    for seconds in (30, 20, 25, 60):
+        (job,) = await opened.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+        async with opened.hosting_workers() as owner:
+            claim = await opened.claim(owner, [job])
+            assert claim is not None
+            clock.at += seconds * SECOND
+            await opened.finish(claim, COMPLETED, Report())
+    await opened.make_message("ops")
+    assert await collected(opened, made(opened, clock, ops())) == [(EventKind.LONGER_THAN_USUAL, "sales")]
+    (message,) = await opened.waiting_messages()
+    assert message.events[0].facts == {"operation": "vacuum", "seconds": 60.0, "median": 25.0, "runs": 3}
+
+
+async def test_a_critical_target_is_told_until_it_is_well_and_then_anew(
+    opened: SqliteStore, clock: StoppedClock
+) -> None:
+    reason = SurveyReason(FleetLevel.CRITICAL, SurveyCause.DISK_FULL, {"free": 1, "size": 9})
+    survey = Survey(
+        target="sqlite:///sales.db", engine=EngineName.SQLITE, surveyed_at=clock.at, level=FleetLevel.CRITICAL,
+        reasons=(reason,),
+    )  # fmt: skip
+    telling, one = made(opened, clock, ops()), [(EventKind.CRITICAL, "sales")]
+    await opened.save_surveys([survey])
+    assert await collected(opened, telling) == one
+    await opened.save_surveys([replace(survey, surveyed_at=clock.at + 1)])
+    assert await collected(opened, telling) == one
+    await opened.save_surveys([replace(survey, surveyed_at=clock.at + 2, level=FleetLevel.OK, reasons=())])
+    assert await collected(opened, telling) == one
+    await opened.save_surveys([replace(survey, surveyed_at=clock.at + 3)])
+    assert await collected(opened, telling) == one * 2
+
+
+async def test_each_recipient_is_told_of_its_own_events(opened: SqliteStore, clock: StoppedClock) -> None:
+    await opened.register_recipients(["ops", "dba"])
+    await ended(opened, "sales", FAILED)
+    await ended(opened, "sales")
+    telling = made(opened, clock, ops(on=(EventKind.FAILED,)), ops(name="dba", on=(EventKind.RECOVERED,)))
+    assert await collected(opened, telling, "ops") == [(EventKind.FAILED, "sales")]
+    assert await collected(opened, telling, "dba") == [(EventKind.RECOVERED, "sales")]
+
+
+async def test_a_night_is_one_message_when_it_is_over(
+    opened: SqliteStore, clock: StoppedClock, web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifier, "PAUSE", 0.01)
+    await opened.register_recipients(["ops"])
+    (last,) = await opened.submit([new_job("last", Operation.VACUUM)], OnDuplicate.REFUSE)
+    for number in range(30):
+        await ended(opened, f"t{number}", FAILED)
+    async with notifying(made(opened, clock, ops(web, settle=0.0))):
+        async with opened.hosting_workers() as owner:
+            claim = await opened.claim(owner, [last])
+            assert claim is not None
+            clock.at += SECOND
+            await opened.finish(claim, FAILED, Report())
+        post = await asyncio.to_thread(web.taken)
+    assert post.json["kinds"] == ["failed"] * 31
+    assert web.none_waits()
+
+
+async def test_a_night_that_does_not_end_is_told_of_at_the_latest_time(
+    opened: SqliteStore, clock: StoppedClock
+) -> None:
+    await opened.register_recipients(["ops"])
+    await opened.submit([new_job("never ends", Operation.VACUUM)], OnDuplicate.REFUSE)
+    await ended(opened, "sales", FAILED)
+    telling = made(opened, clock, ops(settle=0.0, latest=3600.0))
+    await telling.collect()
+    await telling._make_due_messages()
+    assert await opened.waiting_messages() == []
+    clock.at += 3600 * SECOND
+    await telling._make_due_messages()
+    assert len(await opened.waiting_messages()) == 1
+
+
+async def test_a_delivery_that_fails_is_repeated_later_with_the_same_key_and_then_sent_no_more(
+    opened: SqliteStore, clock: StoppedClock, web: WebServer
+) -> None:
+    web.answers = [503, 503, 200]
+    await opened.register_recipients(["ops"])
+    await ended(opened, "sales", FAILED)
+    keys = set()
+    for seconds in (0, 59, 2, 299, 2, 10_000):
+        clock.at += seconds * SECOND
+        await told(made(opened, clock, ops(web)))
+        if not web.none_waits():
+            keys.add(web.taken().json["key"])
+    assert web.none_waits()
+    assert len(keys) == 1
+    (state,) = await opened.recipient_states(["ops"])
+    assert (state.waiting, state.given_up, state.error) == (0, 0, None)
+    assert state.sent_at == clock.at - 10_000 * SECOND
+
+
+async def told(telling: Notifier) -> None:
+    """One round, without what `tell_now` does first: messages that are not due stay."""
+    await telling.collect()
+    await telling._store.make_message("ops")
+    await telling._begin_deliveries()
+    await asyncio.gather(*telling._deliveries.values())
+
+
+async def test_a_message_that_nobody_takes_is_given_up_in_the_end(
+    opened: SqliteStore, clock: StoppedClock, web: WebServer
+) -> None:
+    web.answers = [500]
+    await opened.register_recipients(["ops"])
+    await ended(opened, "sales", FAILED)
+    await told(made(opened, clock, ops(web)))
+    clock.at += 4 * 86_400 * SECOND
+    await told(made(opened, clock, ops(web)))
+    (state,) = await opened.recipient_states(["ops"])
+    assert (state.waiting, state.given_up) == (0, 1)
+    assert state.error is not None
+
+
+async def test_a_clock_that_is_set_back_by_days_delays_no_message(
+    opened: SqliteStore, clock: StoppedClock, web: WebServer
+) -> None:
+    web.answers = [500, 200]
+    await opened.register_recipients(["ops"])
+    await ended(opened, "sales", FAILED)
+    await told(made(opened, clock, ops(web)))
+    clock.at -= 5 * 86_400 * SECOND
+    await told(made(opened, clock, ops(web)))
+    assert (await opened.recipient_states(["ops"]))[0].waiting == 0
+
+
+async def test_one_that_hangs_keeps_no_other_waiting(
+    opened: SqliteStore, clock: StoppedClock, web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifier, "PAUSE", 0.01)
+    await opened.register_recipients(["ops", "slow"])
+    with silent_server() as port:
+        slow = ops(name="slow", webhook=f"http://127.0.0.1:{port}/", timeout=600.0, settle=0.0)
+        await ended(opened, "sales", FAILED)
+        async with notifying(made(opened, clock, slow, ops(web, settle=0.0))):
+            await asyncio.to_thread(web.taken)
+            clock.at += SECOND
+            await ended(opened, "stock", FAILED)
+            assert (await asyncio.to_thread(web.taken)).json["targets"] == ["sqlite:///stock.db"]
+    states = {state.name: state for state in await opened.recipient_states(["ops", "slow"])}
+    assert states["slow"].waiting >= 1
+
+
+async def test_only_one_of_several_processes_tells_people(
+    opened: SqliteStore, clock: StoppedClock, web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifier, "PAUSE", 0.01)
+    await opened.register_recipients(["ops"])
+    async with (
+        notifying(made(opened, clock, ops(web, settle=0.0))),
+        notifying(made(opened, clock, ops(web, settle=0.0))),
+    ):
+        await ended(opened, "sales", FAILED)
+        await asyncio.to_thread(web.taken)
+        assert await made(opened, clock, ops(web)).tell_now() == ()
+    assert web.none_waits()
+
+
+async def test_what_a_dead_process_was_delivering_is_tried_again_at_once(
+    opened: SqliteStore, clock: StoppedClock, web: WebServer
+) -> None:
+    await opened.register_recipients(["ops"])
+    await ended(opened, "sales", FAILED)
+    await made(opened, clock, ops()).collect()
+    await opened.make_message("ops")
+    (message,) = await opened.waiting_messages()
+    await opened.begin_delivery(message.id)
+    await opened.end_delivery(
+        message.id, MessageStatus.WAITING, error="x", done=(), next_try_at=clock.at + 3600 * SECOND
+    )
+    await opened.begin_delivery(message.id)  # and here it died
+    assert await made(opened, clock, ops(web)).tell_now() == []
+    assert web.taken().json["key"] == message.key
+
+
+async def test_a_removed_job_and_a_row_that_was_changed_by_hand_stop_nothing(
+    opened: SqliteStore, clock: StoppedClock, store_path: Path
+) -> None:
+    await opened.register_recipients(["ops"])
+    gone = await ended(opened, "gone", FAILED)
+    await ended(opened, "sales", FAILED)
+    await opened.prune([gone])
+    telling = made(opened, clock, ops())
+    await telling.collect()
+    await ended(opened, "stock", FAILED)
+    await telling.collect()
+    with closing(sqlite3.connect(store_path)) as file, file:
+        file.execute("UPDATE notification SET kind = 'nonsense' WHERE target LIKE '%sales%'")
+    assert await collected(opened, telling) == [(EventKind.FAILED, "stock")]
+    (message,) = await opened.waiting_messages()
+    assert message.left_out == 1
+
+
+async def test_old_messages_are_removed(opened: SqliteStore, clock: StoppedClock, web: WebServer) -> None:
+    await opened.register_recipients(["ops"])
+    await ended(opened, "sales", FAILED)
+    await told(made(opened, clock, ops(web)))
+    clock.at += 91 * 86_400 * SECOND
+    await opened.take_over_messages()
+    assert (await opened.recipient_states(["ops"]))[0].sent_at is None
+
+
+async def test_without_a_recipient_nothing_is_written(opened: SqliteStore, clock: StoppedClock) -> None:
+    await ended(opened, "sales", FAILED)
+    await made(opened, clock).collect()
+    assert await opened.seen_by_recipients() == {}

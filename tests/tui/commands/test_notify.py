@@ -1,0 +1,272 @@
+"""`dbtend notify`, and people who are told by workers and runs: real processes, real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, Operation, Request
+from engine.domain.errors import StoreError
+from tests.receivers import Post, WebServer, mail_server, silent_server, web_server
+from tests.sqlite_files import make_database
+from tests.tui.command_line import CommandLine, wait_until
+from tui.presentation.exit_codes import FAILED, OK, USAGE
+
+Start = Callable[[], subprocess.Popen[str]]
+SECRET = "s3cr3t-t0ken-0815"
+
+
+@pytest.fixture
+def web() -> Iterator[WebServer]:
+    with web_server() as server:
+        yield server
+
+
+@pytest.fixture
+def sales(tmp_path: Path) -> Path:
+    return make_database(tmp_path / "sales.db", rows=5)
+
+
+def configure(dbtend: CommandLine, web: WebServer, more: str = "") -> None:
+    token = dbtend.home.parent / "token"
+    token.write_text(SECRET)
+    dbtend.configure(f'[notify.ops]\nwebhook = "{web.url}"\ntoken_file = "{token}"\nsettle = "0s"\n{more}\n')
+
+
+async def submit(store: Path, *targets: Path) -> None:
+    async with Engine.open(store) as engine:
+        await engine.submit([Request(target=str(path), operations=(Operation.ANALYZE,)) for path in targets])
+
+
+def ends(worker: subprocess.Popen[str]) -> str:
+    """What it said on standard error."""
+    worker.send_signal(signal.SIGTERM)
+    _, said = worker.communicate(timeout=60)
+    return said
+
+
+@pytest.fixture
+def start(dbtend: CommandLine) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    """Starts a worker that is registered; none is left at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        started.append(dbtend.start("worker", "--workers", "1"))
+        wait_until(lambda: is_registered(dbtend.store))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        if worker.poll() is None:
+            kill_all(worker)
+
+
+def test_without_a_recipient_there_is_none(dbtend: CommandLine) -> None:
+    done = dbtend("notify")
+    assert (done.code, done.out) == (OK, "")
+    assert "has no recipient: add [notify.NAME]" in done.err
+
+
+def test_each_recipient_is_listed(dbtend: CommandLine, web: WebServer) -> None:
+    configure(dbtend, web, 'on = ["failed"]')
+    assert dbtend("notify").out.splitlines()[1].split() == ["ops", "webhook", "never", "0", "0"]
+    assert dbtend("notify", "ops", "--json").json == {
+        "recipients": [
+            {
+                "name": "ops", "method": "webhook", "on": ["failed"], "sent_at": None, "collected": 0, "waiting": 0,
+                "given_up": 0, "error": None,
+            }
+        ]
+    }  # fmt: skip
+    assert not dbtend.store.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["nobody"], "'nobody': is no recipient in the config file (known: ops)"),
+        (["ops", "dba"], "takes one NAME"),
+        (["--test"], "--test: needs the NAME of a recipient"),
+    ],
+)
+def test_what_is_no_recipient_is_a_wrong_usage(dbtend: CommandLine, web: WebServer, words: list[str], why: str) -> None:
+    configure(dbtend, web)
+    done = dbtend("notify", *words)
+    assert done.code == USAGE
+    assert why in done.err
+
+
+def test_a_test_message_arrives(dbtend: CommandLine, web: WebServer) -> None:
+    configure(dbtend, web)
+    done = dbtend("notify", "ops", "--test")
+    assert (done.code, done.out) == (OK, "ops: the message was taken\n")
+    assert "test message for ops" in web.taken().json["subject"]
+    assert not dbtend.store.exists()
+
+
+def test_a_test_message_by_mail_arrives(dbtend: CommandLine) -> None:
+    with mail_server() as server:
+        dbtend.configure(
+            f'[notify.dba]\nsmtp = "{server.host}:{server.port}"\ntls = "none"\nfrom = "dbtend@example.org"\n'
+            'to = ["dba@example.org"]\n'
+        )
+        assert dbtend("notify", "dba", "--test", "--json").json == {
+            "recipient": "dba", "delivered": True, "error": None
+        }  # fmt: skip
+        assert "test message for dba" in server.taken()["Subject"]
+
+
+def test_a_test_message_that_is_not_taken_says_why(dbtend: CommandLine, web: WebServer) -> None:
+    configure(dbtend, web)
+    web.answers, web.answer_text = [401], f"{SECRET} is no token"
+    done = dbtend("notify", "ops", "--test")
+    assert (done.code, done.out) == (FAILED, "")
+    assert done.err == "dbtend: notify ops: 127.0.0.1 answers 401 Unauthorized: *** is no token\n"
+
+
+def test_a_test_message_is_refused_where_nothing_may_be_changed(dbtend: CommandLine, web: WebServer) -> None:
+    configure(dbtend, web)
+    assert dbtend("notify", "--read-only").code == OK
+    assert dbtend("notify", "ops", "--test", "--read-only").code == USAGE
+    assert web.none_waits()
+
+
+def test_a_run_tells_people_if_its_config_says_so(dbtend: CommandLine, web: WebServer, sales: Path) -> None:
+    configure(dbtend, web, "from_runs = true")
+    done = dbtend.process("run", sales, sales.with_name("missing.db"), "--op", "analyze")
+    assert done.code == FAILED
+    document = web.taken().json
+    assert [(event["kind"], event["name"]) for event in document["events"]] == [("failed", "missing.db")]
+    assert document["store"] == str(dbtend.store)
+    make_database(sales.with_name("missing.db"), rows=1)
+    assert dbtend.process("run", sales, sales.with_name("missing.db"), "--op", "analyze").code == OK
+    assert [event["kind"] for event in web.taken().json["events"]] == ["recovered"]
+    assert web.none_waits()
+
+
+def test_a_run_tells_nobody_if_its_config_does_not_say_so(dbtend: CommandLine, web: WebServer, sales: Path) -> None:
+    configure(dbtend, web)
+    assert dbtend.process("run", sales, sales.with_name("missing.db"), "--op", "analyze").code == FAILED
+    assert web.none_waits()
+
+
+def test_a_run_whose_message_is_not_taken_ends_as_it_would_without(
+    dbtend: CommandLine, web: WebServer, sales: Path
+) -> None:
+    configure(dbtend, web, "from_runs = true")
+    web.answers = [503, 200]
+    done = dbtend.process("run", sales, sales.with_name("missing.db"), "--op", "analyze")
+    assert done.code == FAILED
+    assert "dbtend: notify ops: 127.0.0.1 answers 503 Service Unavailable; the next run or worker" in done.err
+    first = web.taken().json
+    listed = dbtend("notify")
+    assert listed.code == FAILED
+    assert "answers 503" in listed.out
+    assert dbtend("doctor").out.count("notify") >= 1
+    assert dbtend.process("run", sales, "--op", "analyze").code == OK
+    assert web.none_waits()  # not due yet: nothing new happened, and the next try is a minute later
+    assert [event["name"] for event in first["events"]] == ["missing.db"]
+
+
+def test_a_worker_tells_people_of_jobs_that_others_submitted(
+    dbtend: CommandLine, web: WebServer, sales: Path, start: Start
+) -> None:
+    configure(dbtend, web)
+    worker = start()
+    asyncio.run(submit(dbtend.store, sales, sales.with_name("missing.db"), sales.with_name("gone.db")))
+    document = web.taken().json
+    assert [event["name"] for event in document["events"]] == ["missing.db", "gone.db"]
+    said = ends(worker)
+    assert SECRET not in said
+    assert web.none_waits()
+
+
+def is_registered(store: Path) -> bool:
+    async def look() -> bool:
+        with suppress(StoreError):  # it is being made
+            async with Engine.open(store, read_only=True) as engine:
+                return "ops" in await engine._store.seen_by_recipients()
+        return False
+
+    return store.exists() and asyncio.run(look())
+
+
+def test_a_target_that_hangs_keeps_no_worker_up(dbtend: CommandLine, sales: Path, start: Start) -> None:
+    with silent_server() as port:
+        dbtend.configure(f'[notify.ops]\nwebhook = "http://127.0.0.1:{port}/"\nsettle = "0s"\ntimeout = 600\n')
+        worker = start()
+        asyncio.run(submit(dbtend.store, sales.with_name("missing.db"), sales.with_name("gone.db")))
+        wait_until(lambda: waiting(dbtend) == 1)
+        asyncio.run(submit(dbtend.store, sales, sales.with_name("missing.db")))
+        wait_until(lambda: "completed" in dbtend("history").out)
+        ends(worker)
+    assert worker.returncode == OK
+    assert waiting(dbtend) >= 1
+
+
+def waiting(dbtend: CommandLine) -> int:
+    number: int = dbtend("notify", "--json").json["recipients"][0]["waiting"]
+    return number
+
+
+def test_workers_that_are_killed_lose_no_event_and_tell_none_in_two_messages(
+    dbtend: CommandLine, web: WebServer, tmp_path: Path, start: Start
+) -> None:
+    """A message that was taken when its worker died may arrive again: with the same key."""
+    configure(dbtend, web, 'latest = "0s"')
+    taken = Taken(web)
+    for number in range(5):
+        worker = start()
+        asyncio.run(submit(dbtend.store, *(tmp_path / f"t{number}-{which}.db" for which in range(4))))
+        wait_until(partial(taken.has_more_than, 4 * number))
+        kill_all(worker)
+    worker = start()
+    expected = {f"{job}.1" for job in range(1, 21)}
+    wait_until(lambda: taken.has_more_than(19))
+    ends(worker)
+    taken.has_more_than(0)
+    by_key = {post.headers["Idempotency-Key"]: post.json["events"] for post in taken.posts}
+    assert Counter(event["job"] for events in by_key.values() for event in events) == Counter(expected)
+
+
+class Taken:
+    """All that a server has taken so far."""
+
+    def __init__(self, web: WebServer) -> None:
+        self._web = web
+        self.posts: list[Post] = []
+
+    def has_more_than(self, number: int) -> bool:
+        """Whether it was told of more than so many jobs."""
+        while not self._web.none_waits():
+            self.posts.append(self._web.taken())
+        return len({event["job"] for post in self.posts for event in post.json["events"]}) > number
+
+
+def kill_all(worker: subprocess.Popen[str]) -> None:
+    """The worker with its processes, as by a machine that loses power."""
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+    for pid in (worker.pid, *map(int, children)):
+        subprocess.run(["kill", "-KILL", str(pid)], check=False)
+    worker.communicate(timeout=30)
+
+
+def test_no_secret_is_in_the_store_its_logs_or_on_the_screen(dbtend: CommandLine, web: WebServer, sales: Path) -> None:
+    configure(dbtend, web, "from_runs = true")
+    web.answers, web.answer_text = [403], f"wrong: {SECRET}"
+    done = dbtend.process("run", sales, sales.with_name("missing.db"), "--op", "analyze")
+    listed = dbtend("notify")
+    assert web.taken().headers["Authorization"] == f"Bearer {SECRET}"
+    assert SECRET not in done.out + done.err + listed.out + listed.err
+    for path in dbtend.store.parent.rglob("*"):
+        assert not path.is_file() or SECRET.encode() not in path.read_bytes()
+    assert re.search(r"answers 403 .*: wrong: \*\*\*", listed.out)

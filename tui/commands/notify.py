@@ -1,0 +1,144 @@
+"""`dbtend notify`: who is told of what happens, and a test message; telling people at the end of a run."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import Engine
+from engine.domain.errors import StoreError, UsageError
+from engine.domain.lazy_import import lazy
+from engine.domain.notifications import Message, MessageText, Recipient, RecipientState
+from engine.system.clock import now
+from tui.commands import output
+from tui.commands.naming import named
+from tui.commands.report import columns
+from tui.commands.settings import Settings
+from tui.presentation.exit_codes import FAILED, OK
+from tui.presentation.text import local_time, plain, rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.notify import delivery
+    from tui.presentation import notification_text
+else:
+    delivery = lazy("engine.notify.delivery", "only a delivery needs it")
+    notification_text = lazy("tui.presentation.notification_text", "only a delivery needs it")
+
+
+def notify(args: argparse.Namespace, settings: Settings) -> int:
+    recipients = _chosen(args.words, settings.config().notify)
+    if args.test:
+        if not args.words:
+            raise UsageError("--test", "needs the NAME of a recipient", "such as: dbtend notify ops --test")
+        return _test(recipients[0], as_json=args.json)
+    states = asyncio.run(_states(settings, recipients)) if settings.store.exists() else []
+    by_name = {state.name: state for state in states}
+    shown = [(recipient, by_name.get(recipient.name, RecipientState(name=recipient.name))) for recipient in recipients]
+    if args.json:
+        output.document({"recipients": [_recipient_json(*one) for one in shown]})
+    elif shown:
+        output.line("\n".join(columns([("NAME", "HOW", "SENT", "WAITING", "GIVEN UP", "ERROR"), *map(_row, shown)])))
+    else:
+        output.notice(f"{settings.config_path} has no recipient: add [notify.NAME]")
+    return FAILED if any(state.error for _, state in shown) else OK
+
+
+def _chosen(words: Sequence[str], configured: Sequence[Recipient]) -> Sequence[Recipient]:
+    if not words:
+        return configured
+    if len(words) > 1:
+        raise UsageError("notify", "takes one NAME", "such as: dbtend notify ops --test")
+    found = [recipient for recipient in configured if recipient.name == words[0]]
+    if not found:
+        known = ", ".join(recipient.name for recipient in configured)
+        hint = f"known: {known}" if known else "add [notify.NAME] to the config file"
+        raise UsageError(repr(words[0]), "is no recipient in the config file", hint)
+    return found
+
+
+def _test(recipient: Recipient, *, as_json: bool) -> int:
+    text = notification_text.trial_message(recipient.name, now())
+    result = asyncio.run(delivery.deliver(recipient, delivery.Parcel(key=uuid.uuid4().hex, text=text)))
+    if as_json:
+        output.document({"recipient": recipient.name, "delivered": result.error is None, "error": result.error})
+    elif result.error is None:
+        output.line(f"{recipient.name}: the message was taken")
+    if result.error is not None:
+        output.notice(f"notify {recipient.name}: {plain(result.error)}")
+    elif result.note:
+        output.notice(f"notify {recipient.name}: {plain(result.note)}")
+    return OK if result.error is None else FAILED
+
+
+async def _states(settings: Settings, recipients: Sequence[Recipient]) -> list[RecipientState]:
+    async with settings.engine() as engine:
+        return await engine.recipient_states([recipient.name for recipient in recipients])
+
+
+def _row(one: tuple[Recipient, RecipientState]) -> Sequence[str]:
+    recipient, state = one
+    waiting = state.waiting + bool(state.collected)
+    return (
+        plain(recipient.name),
+        recipient.method.value,
+        local_time(state.sent_at) or "never",
+        str(waiting),
+        str(state.given_up),
+        plain(state.error or ""),
+    )
+
+
+def _recipient_json(recipient: Recipient, state: RecipientState) -> dict[str, Any]:
+    return {
+        "name": recipient.name,
+        "method": recipient.method.value,
+        "on": [kind.value for kind in recipient.on],
+        "sent_at": rfc3339(state.sent_at),
+        "collected": state.collected,
+        "waiting": state.waiting,
+        "given_up": state.given_up,
+        "error": state.error,
+    }
+
+
+def composing(store: Path) -> Callable[[Message], MessageText]:
+    """Makes the text of messages about this store."""
+    return partial(_compose, store=str(store))
+
+
+def _compose(message: Message, *, store: str) -> MessageText:
+    return notification_text.message_text(message, named=named, store=store)
+
+
+@contextmanager
+def telling_people(store: Path, recipients: Sequence[Recipient]) -> Iterator[None]:
+    """Tell these people of what happens inside, at its end. That it fails changes no exit code."""
+    if not recipients:
+        yield
+        return
+    asyncio.run(_register(store, recipients))
+    yield
+    try:
+        errors = asyncio.run(_tell(store, recipients))
+    except StoreError as error:
+        errors = [str(error)]
+    for error_text in errors:
+        output.notice(f"notify {plain(error_text)}; the next run or worker tries again")
+
+
+async def _register(store: Path, recipients: Sequence[Recipient]) -> None:
+    async with Engine.open(store) as engine:
+        await engine.register_recipients([recipient.name for recipient in recipients])
+
+
+async def _tell(store: Path, recipients: Sequence[Recipient]) -> Sequence[str]:
+    async with Engine.open(store) as engine:
+        return await engine.notify_now(lambda: recipients, composing(store))

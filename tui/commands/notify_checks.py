@@ -1,0 +1,66 @@
+"""The doctor's checks of who is told of what happens: secrets that can be read, messages that arrive."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from engine.domain.errors import StoreError
+from engine.domain.notifications import Method, Recipient, Secret
+from tui.commands.settings import Settings
+from tui.presentation.health_check import Check, Level
+from tui.presentation.text import counted, local_time
+
+
+def secrets(recipients: Sequence[Recipient]) -> Iterator[Check]:
+    """What keeps a message from being sent, or lets others read a secret."""
+    for recipient in recipients:
+        what = f"notify {recipient.name}"
+        if recipient.method is Method.APPRISE and find_spec("apprise") is None:
+            yield Check(Level.PROBLEM, what, "apprise is not installed", "pip install 'dbtend[notify]'")
+        programs = [secret.command[0] for secret in _secrets_of(recipient) if secret.command]
+        for program in [*programs, *recipient.command[:1]]:
+            if shutil.which(program) is None:
+                yield Check(Level.PROBLEM, what, f"{program} is no program", "give the path of one that can be run")
+        for path in [Path(secret.file) for secret in _secrets_of(recipient) if secret.file is not None]:
+            yield from _file(what, path)
+
+
+def _secrets_of(recipient: Recipient) -> list[Secret]:
+    found = (recipient.webhook_secret, recipient.token, recipient.password, recipient.apprise)
+    return [secret for secret in found if secret is not None]
+
+
+def _file(what: str, path: Path) -> Iterator[Check]:
+    if not path.is_file() or not os.access(path, os.R_OK):
+        yield Check(Level.PROBLEM, what, f"{path} cannot be read", "it must be a file that this user can read")
+        return
+    with suppress(OSError):
+        if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
+            yield Check(Level.WARN, what, f"{path} is open to others ({mode:04o})", f"chmod 600 {path}")
+
+
+async def deliveries(settings: Settings, recipients: Sequence[Recipient]) -> list[Check]:
+    """Whether messages arrive; nothing where the store cannot be read, which another check says."""
+    if not recipients:
+        return []
+    try:
+        async with settings.engine() as engine:
+            states = await engine.recipient_states([recipient.name for recipient in recipients])
+    except StoreError:
+        return []
+    found = []
+    for state in states:
+        what = f"notify {state.name}"
+        if state.error is None:
+            last = f"last message {local_time(state.sent_at)}" if state.sent_at else "no message yet"
+            found.append(Check(Level.OK, what, last))
+            continue
+        text = f"{counted(state.waiting or state.given_up, 'message')} not delivered: {state.error}"
+        found.append(Check(Level.PROBLEM, what, text, f"try it: dbtend notify {state.name} --test"))
+    return found
