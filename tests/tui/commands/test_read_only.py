@@ -33,6 +33,7 @@ CHANGE = (
     "prune",
     "pause",
     "resume",
+    "notify ops --test",
     "worker --idle-exit 0",
     "demo",
 )
