@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from engine.fleet.surveyor import Surveyed
     from engine.history.trends import Trend
     from engine.notify import notifier
-    from engine.notify.notifier import Compose, Recipients
+    from engine.notify.notifier import Compose, Configured
     from engine.store.protocol import Store
     from engine.targets.plans import Plan
     from engine.targets.target_info import TargetInfo
@@ -413,26 +413,26 @@ class Engine:
             self._must_write("prune")
         return await prune(self._store, retention, self._clock(), dry_run=dry_run)
 
-    def notifying(self, recipients: Recipients, compose: Compose) -> AbstractAsyncContextManager[None]:
+    def notifying(self, config: Configured, compose: Compose) -> AbstractAsyncContextManager[None]:
         """Tell people what happens, while inside; of all processes that share the store, one does.
 
-        `recipients`: asked again and again. `compose`: makes the text of a message.
+        `config`: asked again and again. `compose`: makes the text of a message.
         """
         self._must_write("notify")
-        return notifier.notifying(notifier.Notifier(self._store, recipients, compose, self._clock))
+        return notifier.notifying(notifier.Notifier(self._store, config, compose, self._clock))
 
     async def register_recipients(self, names: Collection[str]) -> None:
         """Those that are new are told of what happens from now on."""
         self._must_write("notify")
         await self._store.register_recipients(names)
 
-    async def notify_now(self, recipients: Recipients, compose: Compose) -> Sequence[str]:
+    async def notify_now(self, config: Configured, compose: Compose) -> Sequence[str]:
         """Tell people what happened, and what waits from before: one attempt each. Returns why attempts failed.
 
         Nothing happens where another process tells people.
         """
         self._must_write("notify")
-        return await notifier.Notifier(self._store, recipients, compose, self._clock).tell_now()
+        return await notifier.Notifier(self._store, config, compose, self._clock).tell_now()
 
     async def recipient_states(self, names: Collection[str]) -> list[RecipientState]:
         """What is known of these recipients."""

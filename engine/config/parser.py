@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any, Final
 
 from engine.config.keys import ADVICE_KEYS, CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, TARGET_KEYS
@@ -9,10 +11,13 @@ from engine.config.model import Config, ConsoleConfig, Defaults, TargetEntry, ex
 from engine.config.recipients import recipient
 from engine.config.schedules import parse_schedules
 from engine.config.typed_table import Table, root_table
+from engine.domain.notifications import Recipient
 from engine.domain.option_spec import KINDS, Place
 from engine.domain.option_specs import options_at
 from engine.domain.requests import EngineName
 from engine.domain.retention import Retention
+from engine.domain.schedules import Schedule
+from engine.domain.value_types import shortened
 from engine.targets import engine_named
 
 _OF_TARGETS: Final = options_at(Place.TARGET)
@@ -24,14 +29,29 @@ def parse_config(text: str, file: str) -> Config:
     root = root_table(text, file)
     root.allow_only("targets", "defaults", "advice", "console", "retention", "schedules", "notify")
     targets = tuple(_target(entry) for entry in root.table("targets").tables())
+    recipients = tuple(recipient(entry) for entry in root.table("notify").tables())
+    schedules = parse_schedules(root.table("schedules"), targets)
+    _require_recipients(root.table("schedules"), schedules, recipients)
     return Config(
         targets=targets,
         defaults=_defaults(root.table("defaults"), root.table("advice")),
         console=_console(root.table("console")),
         retention=_retention(root.table("retention")),
-        schedules=parse_schedules(root.table("schedules"), targets),
-        notify=tuple(recipient(entry) for entry in root.table("notify").tables()),
+        schedules=schedules,
+        notify=recipients,
     )
+
+
+def _require_recipients(table: Table, schedules: Iterable[Schedule], recipients: Iterable[Recipient]) -> None:
+    """Raise ConfigError if a schedule names a recipient that is not in the file."""
+    known = [one.name for one in recipients]
+    for schedule in schedules:
+        for name in schedule.notify:
+            if name not in known:
+                close = get_close_matches(name, known, 1)
+                hint = f"did you mean {close[0]}?" if close else f"add [notify.{shortened(name)}], or leave it out"
+                why = f"names {shortened(name)}, which is no recipient of the file"
+                table.table(schedule.name).fail("notify", why, hint)
 
 
 def _target(entry: Table) -> TargetEntry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from engine.domain.frozen import frozen
@@ -11,6 +11,7 @@ from engine.domain.jobs import ChildJob, ParentJob
 from engine.domain.notifications import Event, EventKind, Recipient
 from engine.domain.past_runs import PastRun
 from engine.domain.requests import Operation
+from engine.domain.schedules import Firing, Schedule
 from engine.domain.statuses import Reason, Status
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause
 from engine.history.comparability import extent
@@ -37,7 +38,9 @@ def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
     damaged = [child for child in job.children if found_damage(child)]
     for child in damaged[:1]:
         facts = {"cause": SurveyCause.DAMAGE.value, "operation": child.operation.value, "error": child.error or ""}
-        yield Event(kind=EventKind.CRITICAL, at=at, target=job.target, job=child.id, facts=facts)
+        yield Event(
+            kind=EventKind.CRITICAL, at=at, target=job.target, schedule=job.schedule or "", job=child.id, facts=facts
+        )
     failed = [child for child in job.children if child.status is Status.FAILED]
     if failed:
         # What needs a person most is told: not that an operation was not begun as its target cannot be opened.
@@ -46,6 +49,7 @@ def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
             kind=EventKind.FAILED,
             at=at,
             target=job.target,
+            schedule=job.schedule or "",
             job=child.id,
             facts={
                 "outcome": outcome_of(job).value,
@@ -65,6 +69,7 @@ def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
                     kind=EventKind.LONGER_THAN_USUAL,
                     at=at,
                     target=job.target,
+                    schedule=job.schedule or "",
                     job=child.id,
                     facts={**facts_of_run, "runs": number},
                 )
@@ -74,6 +79,7 @@ def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
             kind=EventKind.RECOVERED,
             at=at,
             target=job.target,
+            schedule=job.schedule or "",
             job=job.children[0].id,
             facts={
                 "operations": [operation.value for operation in dict.fromkeys(again)],
@@ -98,9 +104,18 @@ def critical(survey: Survey) -> Event | None:
     return Event(kind=EventKind.CRITICAL, at=survey.surveyed_at, target=survey.target, facts=facts)
 
 
-def is_told(event: Event, recipient: Recipient) -> bool:
-    """Whether this recipient is told of it."""
+def missed(firing: Firing) -> Event:
+    """The event of a due time that was missed."""
+    facts = {"reason": firing.reason.value if firing.reason else None, "error": firing.error}
+    return Event(kind=EventKind.MISSED, at=firing.due_at, schedule=firing.schedule, facts=facts)
+
+
+def is_told(event: Event, recipient: Recipient, schedules: Iterable[Schedule] = ()) -> bool:
+    """Whether this recipient is told of it. `schedules`: those of the config file."""
     if event.kind not in recipient.on:
+        return False
+    chosen = next((schedule.notify for schedule in schedules if schedule.name == event.schedule), ())
+    if chosen and recipient.name not in chosen:
         return False
     if event.kind is EventKind.FAILED and event.facts.get("is_damage"):
         return EventKind.CRITICAL not in recipient.on  # which says the same

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
+from engine.config.model import Config
 from engine.domain.errors import StoreError
 from engine.domain.jobs import ParentJob
 from engine.domain.notifications import DeliveryResult, Event, Message, MessageStatus, MessageText, Recipient
@@ -38,7 +39,7 @@ GIVE_UP_AFTER: Final = 3 * 86_400.0
 """Seconds after which a message that was never taken is given up."""
 
 Compose = Callable[[Message], MessageText]
-Recipients = Callable[[], Sequence[Recipient]]
+Configured = Callable[[], Config]
 log = logging.getLogger("dbtend")
 
 
@@ -53,11 +54,9 @@ class Notifier:
     between the delivery and its record has the message delivered again, with the same key.
     """
 
-    def __init__(
-        self, store: NotifiedStore, recipients: Recipients, compose: Compose, clock: Callable[[], Micros]
-    ) -> None:
+    def __init__(self, store: NotifiedStore, config: Configured, compose: Compose, clock: Callable[[], Micros]) -> None:
         self._store = store
-        self._recipients = recipients
+        self._config = config
         self._compose = compose
         self._clock = clock
         self._deliveries: dict[str, asyncio.Task[None]] = {}
@@ -119,17 +118,17 @@ class Notifier:
                 return ()
             await self._store.take_over_messages()
             await self.collect()
-            for recipient in self._recipients():
+            for recipient in self._config().notify:
                 await self._store.make_message(recipient.name)
             await self._begin_deliveries()
             await asyncio.gather(*self._deliveries.values())
-            names = [recipient.name for recipient in self._recipients()]
+            names = [recipient.name for recipient in self._config().notify]
             states = await self._store.recipient_states(names)
             return [f"{state.name}: {state.error}" for state in states if state.error and state.waiting]
 
     async def collect(self) -> None:
         """Collect what happened since the last time, for each recipient."""
-        recipients = self._recipients()
+        recipients = self._config().notify
         known = await self._store.seen_by_recipients()
         if new := [recipient.name for recipient in recipients if recipient.name not in known]:
             await self._store.register_recipients(new)
@@ -146,13 +145,18 @@ class Notifier:
                 for change in page
                 if change.job and change.job.ordinal is None and change.new is not None and change.new.is_final
             ]
-            found = [event for event in await events.of_jobs(ended) if job_events.is_told(event, recipient)]
+            found = self._told(await events.of_jobs(ended), recipient)
             seen = page[-1].seq
             await self._store.collect_events(recipient.name, found, seen=seen)
         calm = await self._store.no_longer_critical(recipient.name)
-        alarming = [event for event in await self._critical(recipient) if job_events.is_told(event, recipient)]
-        if calm or alarming:
-            await self._store.collect_events(recipient.name, alarming, seen=seen, calm=calm)
+        missed = map(job_events.missed, await self._store.newly_missed(recipient.name))
+        found = self._told([*await self._critical(recipient), *missed], recipient)
+        if calm or found:
+            await self._store.collect_events(recipient.name, found, seen=seen, calm=calm)
+
+    def _told(self, events: Iterable[Event], recipient: Recipient) -> list[Event]:
+        schedules = self._config().schedules
+        return [event for event in events if job_events.is_told(event, recipient, schedules)]
 
     async def _critical(self, recipient: Recipient) -> list[Event]:
         surveys = await self._store.surveys(await self._store.newly_critical(recipient.name))
@@ -163,7 +167,7 @@ class Notifier:
         if not since:
             return
         is_open, at = await self._store.has_open_jobs(), self._clock()
-        for recipient in self._recipients():
+        for recipient in self._config().notify:
             if recipient.name not in since:
                 continue
             is_over = not is_open and at - self._moved_at >= recipient.settle * 1e6
@@ -171,7 +175,7 @@ class Notifier:
                 await self._store.make_message(recipient.name)
 
     async def _begin_deliveries(self) -> None:
-        by_name = {recipient.name: recipient for recipient in self._recipients()}
+        by_name = {recipient.name: recipient for recipient in self._config().notify}
         self._deliveries = {name: task for name, task in self._deliveries.items() if not task.done()}
         for message in await self._store.waiting_messages():
             recipient = by_name.get(message.recipient)
@@ -213,7 +217,7 @@ class Notifier:
     async def _seconds_until_due(self) -> float:
         """Until something is to be done although no job changes; at most until the next regular look."""
         at, due = self._clock(), [LOOK_EVERY]
-        recipients = {recipient.name: recipient for recipient in self._recipients()}
+        recipients = {recipient.name: recipient for recipient in self._config().notify}
         for name, since in (await self._store.collected_since()).items():
             if (recipient := recipients.get(name)) is not None:
                 due.append((since - at) / 1e6 + recipient.latest)

@@ -438,6 +438,10 @@ class NotificationStore(Protocol):
         """The targets of which it was told, and which are not critical by a later survey."""
         ...
 
+    async def newly_missed(self, recipient: str) -> list[Firing]:
+        """The due times of schedules that were missed since it is registered, of which the recipient was not told."""
+        ...
+
     async def last_outcome(
         self, target: str, operation: Operation, *, before: int, jobs: int
     ) -> tuple[Status, int] | None:

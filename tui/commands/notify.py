@@ -7,11 +7,13 @@ import asyncio
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import Engine
+from engine.config.model import Config
 from engine.domain.errors import StoreError, UsageError
 from engine.domain.lazy_import import lazy
 from engine.domain.notifications import Message, MessageText, Recipient, RecipientState
@@ -118,16 +120,21 @@ def _compose(message: Message, *, store: str) -> MessageText:
     return notification_text.message_text(message, named=named, store=store)
 
 
+def for_runs(config: Config) -> Config:
+    """The config with those recipients only that a run tells, too."""
+    return replace(config, notify=tuple(recipient for recipient in config.notify if recipient.from_runs))
+
+
 @contextmanager
-def telling_people(store: Path, recipients: Sequence[Recipient]) -> Iterator[None]:
-    """Tell these people of what happens inside, at its end. That it fails changes no exit code."""
-    if not recipients:
+def telling_people(store: Path, config: Config) -> Iterator[None]:
+    """Tell the recipients of what happens inside, at its end. That it fails changes no exit code."""
+    if not config.notify:
         yield
         return
-    asyncio.run(_register(store, recipients))
+    asyncio.run(_register(store, config.notify))
     yield
     try:
-        errors = asyncio.run(_tell(store, recipients))
+        errors = asyncio.run(_tell(store, config))
     except StoreError as error:
         errors = [str(error)]
     for error_text in errors:
@@ -139,6 +146,6 @@ async def _register(store: Path, recipients: Sequence[Recipient]) -> None:
         await engine.register_recipients([recipient.name for recipient in recipients])
 
 
-async def _tell(store: Path, recipients: Sequence[Recipient]) -> Sequence[str]:
+async def _tell(store: Path, config: Config) -> Sequence[str]:
     async with Engine.open(store) as engine:
-        return await engine.notify_now(lambda: recipients, composing(store))
+        return await engine.notify_now(lambda: config, composing(store))

@@ -27,7 +27,7 @@ from tui.commands.confirmation import confirmed
 from tui.commands.foreground import Foreground, Submit, carry_out
 from tui.commands.lookup import existing_store
 from tui.commands.naming import named
-from tui.commands.notify import telling_people
+from tui.commands.notify import for_runs, telling_people
 from tui.commands.passwords import ask_for_missing
 from tui.commands.server_wait import wait_for_servers
 from tui.commands.settings import Settings, one_job, requests
@@ -201,8 +201,7 @@ def _carried_out(
         retention=config.retention,
         config=settings.config_path,
     )
-    recipients = tuple(one for one in config.notify if one.from_runs)
-    with telling_people(settings.store, recipients):
+    with telling_people(settings.store, for_runs(config)):
         return _in_foreground(how, submit, _printing(as_json=args.json, quiet=args.quiet, many=many))
 
 

@@ -15,14 +15,14 @@ from functools import partial
 from pathlib import Path
 
 from engine import Engine, Retention
+from engine.config.model import Config
 from engine.domain import typed_passwords
 from engine.domain.errors import StoreLostError, UsageError
 from engine.domain.frozen import frozen
-from engine.domain.notifications import Recipient
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_runtime import preload_imports
 from tui.commands import output
-from tui.commands.notify import composing
+from tui.commands.notify import composing, for_runs
 from tui.commands.settings import Settings
 from tui.presentation.exit_codes import CANCELLED, FAILED, OK
 from tui.presentation.text import plain
@@ -41,8 +41,8 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
     grace = config.defaults.grace if args.grace is None else args.grace
     size = args.workers or config.defaults.workers
     max_running = max(size, config.defaults.workers)
-    recipients = config.notify if args.idle_exit is None else tuple(one for one in config.notify if one.from_runs)
-    host = _Host(settings.store, args.idle_exit, grace, config.retention, max_running, settings.config_path, recipients)
+    told = config if args.idle_exit is None else for_runs(config)
+    host = _Host(settings.store, args.idle_exit, grace, config.retention, max_running, settings.config_path, told)
     asyncio.run(_check_store(settings.store))
     _log_to_stderr()
     stand_by = partial(_stand_by, settings.store) if args.idle_exit is None else None
@@ -114,13 +114,13 @@ class _Host:
     max_running: int
     """How many jobs run at once on the store, in all processes."""
     config: Path
-    recipients: tuple[Recipient, ...] = ()
+    told: Config
     """Who is told of what happens."""
 
     async def work(self, process: PoolProcess) -> bool:
         """Carry out jobs; whether it was asked to stop, rather than had nothing left to do."""
         retention = self.retention if process.number == 0 else None
-        tells_people = process.number == 0 and bool(self.recipients)
+        tells_people = process.number == 0 and bool(self.told.notify)
         with _stopping(process.lifeline) as (stop, alone):
             async with AsyncExitStack() as stack:
                 opening = Engine.open(
@@ -147,12 +147,12 @@ class _Host:
 
     async def _tell_people(self, engine: Engine, stack: AsyncExitStack) -> None:
         """As long as it is here; a process that ends when it is idle does so at its end."""
-        await engine.register_recipients([recipient.name for recipient in self.recipients])
+        await engine.register_recipients([recipient.name for recipient in self.told.notify])
         compose = composing(self.store)
         if self.idle_exit is None:
-            await stack.enter_async_context(engine.notifying(lambda: self.recipients, compose))
+            await stack.enter_async_context(engine.notifying(lambda: self.told, compose))
         else:
-            stack.push_async_callback(engine.notify_now, lambda: self.recipients, compose)
+            stack.push_async_callback(engine.notify_now, lambda: self.told, compose)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from engine.domain.notifications import Event, EventKind, Message, MessageText, most_urgent_first
+from engine.domain.schedules import FiringReason
 from engine.domain.surveys import FleetLevel, SurveyCause, SurveyReason
 from tui.presentation.fact_format import number, text
 from tui.presentation.survey_format import phrase
@@ -28,6 +29,14 @@ _HEADINGS: Final[Mapping[EventKind, str]] = {
     EventKind.MISSED: "Missed",
     EventKind.LONGER_THAN_USUAL: "Longer than usual",
     EventKind.RECOVERED: "Recovered",
+}
+
+
+_MISSED: Final[Mapping[str, str]] = {
+    FiringReason.NO_WORKER: "no worker ran",
+    FiringReason.CLOCK_CHANGED: "the clock was set forward, or the machine slept",
+    FiringReason.WINDOW_CLOSED: "a worker came after the window had closed",
+    FiringReason.NOT_STARTED: "its jobs could not be submitted",
 }
 
 
@@ -85,7 +94,8 @@ def event_phrase(event: Event) -> str:
             what = f"{text(facts, 'operation')}: {text(facts, 'error') or text(facts, 'reason')}"
             return what + (f" (and {counted(more, 'other operation')})" if more else "")
         case EventKind.MISSED:
-            return f"not started at {local_time(event.at)}" + (f": {why}" if (why := text(facts, "reason")) else "")
+            why = text(facts, "error") or _MISSED.get(text(facts, "reason"), "")
+            return f"not started at {local_time(event.at)}" + (f": {why}" if why else "")
         case EventKind.LONGER_THAN_USUAL:
             took, usual = precise_duration(number(facts, "seconds")), precise_duration(number(facts, "median"))
             return f"{text(facts, 'operation')} took {took}, usually {usual}"

@@ -18,9 +18,12 @@ from engine.store.sqlite.job_endings import storable
 from engine.store.sqlite.queries import LAST_CHANGE
 from engine.store.sqlite.row_checks import UnsoundRowError, checked, checked_facts, sound
 from engine.store.sqlite.rows import Row
+from engine.store.sqlite.schedules import FIRING
 
 MESSAGES_KEPT: Final = 90 * 86_400 * 1_000_000
 """Microseconds."""
+MISSED_TOLD: Final = 8 * 86_400 * 1_000_000
+"""Microseconds: of a due time that is longer ago nobody is told."""
 
 SEEN: Final = "SELECT name, seen FROM recipient"
 _MESSAGE: Final = (
@@ -36,6 +39,12 @@ NEWLY_CRITICAL: Final = """SELECT target FROM survey INDEXED BY survey_critical 
     AND NOT EXISTS (SELECT 1 FROM told_critical AS t WHERE t.recipient = :recipient AND t.target = survey.target)"""
 NO_LONGER_CRITICAL: Final = """SELECT t.target FROM told_critical AS t JOIN survey AS s ON s.target = t.target
 WHERE t.recipient = :recipient AND s.level <> 'critical' AND s.surveyed_at > t.at"""
+NEWLY_MISSED: Final = f"""SELECT {", ".join(FIRING)} FROM firing AS f INDEXED BY firing_due_at
+WHERE f.due_at >= :since AND f.status = 'missed'
+    AND f.recorded_at >= (SELECT registered_at FROM recipient WHERE name = :recipient)
+    AND NOT EXISTS (SELECT 1 FROM notification AS n WHERE n.recipient = :recipient AND n.schedule = f.schedule
+        AND n.at = f.due_at AND n.kind = 'missed')
+ORDER BY f.due_at"""
 LAST_OUTCOME: Final = """SELECT c.status, p.id FROM parent_job AS p INDEXED BY parent_job_target
 CROSS JOIN child_job AS c INDEXED BY child_job_operation ON c.operation = :operation AND c.parent_id = p.id
 WHERE p.target = :target AND p.id < :before AND (c.status = 'completed' OR c.status = 'failed')
@@ -52,12 +61,12 @@ STATES: Final = """SELECT name,
 FROM (SELECT value AS name FROM json_each(:names))"""
 
 
-def register(connection: sqlite3.Connection, names: Collection[str]) -> None:
+def register(connection: sqlite3.Connection, names: Collection[str], at: Micros) -> None:
     """Let the recipients that are new be told of what happens from now on."""
     newest = connection.execute(LAST_CHANGE).fetchone()
     connection.executemany(
-        "INSERT OR IGNORE INTO recipient (name, seen) VALUES (?, ?)",
-        [(storable(name), newest[0] if newest else 0) for name in names],
+        "INSERT OR IGNORE INTO recipient (name, seen, registered_at) VALUES (?, ?, ?)",
+        [(storable(name), newest[0] if newest else 0, at) for name in names],
     )
 
 

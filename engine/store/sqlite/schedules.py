@@ -17,12 +17,12 @@ from engine.store.sqlite.row_checks import checked, sound
 from engine.store.sqlite.rows import Row
 
 _STATE: Final = ("name", "start", "config", "since", "disabled_at", "disabled_by")
-_FIRING: Final = ("schedule", "due_at", "status", "reason", "error", "batch_id", "recorded_at")
+FIRING: Final = ("schedule", "due_at", "status", "reason", "error", "batch_id", "recorded_at")
 
 STATES: Final = f"SELECT {', '.join(_STATE)} FROM schedule"
-FIRINGS: Final = f"""SELECT {", ".join(_FIRING)} FROM firing
+FIRINGS: Final = f"""SELECT {", ".join(FIRING)} FROM firing
 WHERE schedule = :schedule AND due_at >= :since AND due_at <= :until ORDER BY due_at DESC LIMIT :limit"""
-ALL_FIRINGS: Final = f"""SELECT {", ".join(_FIRING)} FROM firing
+ALL_FIRINGS: Final = f"""SELECT {", ".join(FIRING)} FROM firing
 WHERE due_at >= :since AND due_at <= :until ORDER BY due_at DESC, schedule LIMIT :limit"""
 _COMES_AGAIN: Final = "status = 'missed' AND recorded_at > :now"
 """It was missed because the clock was ahead: its time is yet to come."""
@@ -132,7 +132,7 @@ def _new_batch(connection: sqlite3.Connection, parent_ids: Collection[int], subm
 
 def _insert(connection: sqlite3.Connection, firing: Firing) -> None:
     connection.execute(
-        f"INSERT OR REPLACE INTO firing ({', '.join(_FIRING)}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT OR REPLACE INTO firing ({', '.join(FIRING)}) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             *(firing.schedule, firing.due_at, firing.status, firing.reason, storable(firing.error)),
             *(firing.batch, firing.recorded_at),
@@ -145,7 +145,7 @@ def decode_state(row: Row) -> ScheduleState:
 
 
 def decode_firing(row: Row) -> Firing:
-    values = checked(dict(zip(_FIRING, row, strict=True)))
+    values = checked(dict(zip(FIRING, row, strict=True)))
     with sound("a firing"):
         return Firing(
             schedule=values["schedule"],

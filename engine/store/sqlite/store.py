@@ -455,7 +455,7 @@ class SqliteStore:
         return list(map(schedules.decode_firing, rows))
 
     async def register_recipients(self, names: Collection[str]) -> None:
-        await self._writer.run(lambda c: notifications.register(c, names))
+        await self._writer.run(lambda c: notifications.register(c, names, self._clock()))
 
     async def seen_by_recipients(self) -> Mapping[str, int]:
         return {str(name): int(seen) for name, seen in await self._read(notifications.SEEN)}
@@ -475,6 +475,10 @@ class SqliteStore:
     async def no_longer_critical(self, recipient: str) -> list[str]:
         rows = await self._read(notifications.NO_LONGER_CRITICAL, {"recipient": storable(recipient)})
         return [str(target) for (target,) in rows]
+
+    async def newly_missed(self, recipient: str) -> list[Firing]:
+        values = {"recipient": storable(recipient), "since": self._clock() - notifications.MISSED_TOLD}
+        return list(map(schedules.decode_firing, await self._read(notifications.NEWLY_MISSED, values)))
 
     async def last_outcome(
         self, target: str, operation: Operation, *, before: int, jobs: int

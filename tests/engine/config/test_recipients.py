@@ -128,3 +128,11 @@ def test_each_key_is_for_one_way_or_for_all() -> None:
 )
 def test_what_is_no_web_url(url: str) -> None:
     assert not is_web_url(url)
+
+
+def test_a_schedule_names_recipients_of_the_file() -> None:
+    schedule = '[schedules.nightly]\ntargets = ["/srv/a.db"]\nstart = "0 22 * * *"\nnotify = ["ops"]\n'
+    config = parse_config(f'{schedule}[notify.ops]\ncommand = ["x"]\n', "config.toml")
+    assert config.schedules[0].notify == ("ops",)
+    with pytest.raises(ConfigError, match=r"line 4: schedules\.nightly\.notify names ops.* \(did you mean oops\?\)"):
+        parse_config(f'{schedule}[notify.oops]\ncommand = ["x"]\n', "config.toml")

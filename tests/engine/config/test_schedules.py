@@ -39,6 +39,9 @@ on_failure = "stop"
 targets = ["sales"]
 operations = "needed"
 start = "0 4 1 * *"
+
+[notify.ops]
+command = ["page"]
 """
 )
 

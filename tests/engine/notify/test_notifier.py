@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from engine.config.model import Config
 from engine.domain.claims import Outcome, Report
 from engine.domain.notifications import EventKind, Message, MessageStatus, MessageText, Method, Recipient
 from engine.domain.requests import EngineName, OnDuplicate, Operation
+from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule
 from engine.domain.statuses import Reason, Status
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
 from engine.notify import notifier
@@ -66,7 +68,7 @@ async def ended(store: SqliteStore, target: str, outcome: Outcome = COMPLETED, *
 
 
 def made(store: SqliteStore, clock: StoppedClock, *recipients: Recipient) -> Notifier:
-    return Notifier(store, lambda: recipients, compose, clock)
+    return Notifier(store, lambda: Config(notify=recipients), compose, clock)
 
 
 async def collected(store: SqliteStore, notifier_: Notifier, name: str = "ops") -> list[tuple[EventKind, str]]:
@@ -332,3 +334,34 @@ async def test_without_a_recipient_nothing_is_written(opened: SqliteStore, clock
     await ended(opened, "sales", FAILED)
     await made(opened, clock).collect()
     assert await opened.seen_by_recipients() == {}
+
+
+def firing(due_at: int, schedule: str = "nightly", status: FiringStatus = FiringStatus.MISSED) -> Firing:
+    return Firing(
+        schedule=schedule, due_at=due_at, status=status, recorded_at=0, reason=FiringReason.NO_WORKER
+    )  # fmt: skip
+
+
+async def test_a_missed_schedule_is_told_once_to_those_that_it_names(opened: SqliteStore, clock: StoppedClock) -> None:
+    await opened.record_firings([firing(clock.at - 60 * SECOND)])
+    clock.at += SECOND
+    await opened.register_recipients(["ops", "dba"])
+    config = Config(
+        notify=(ops(), ops(name="dba")),
+        schedules=(
+            Schedule(name="nightly", targets=("/x",), start="* * * * *", notify=("dba",)),
+            Schedule(name="weekly", targets=("/x",), start="* * * * *"),
+        ),
+    )
+    telling = Notifier(opened, lambda: config, compose, clock)
+    late = [firing(clock.at - 9 * 86_400 * SECOND)]
+    await opened.record_firings([firing(clock.at), firing(clock.at, status=FiringStatus.SKIPPED, schedule="s"), *late])
+    await opened.record_firings([firing(clock.at, schedule="weekly")])
+    for _ in range(2):
+        await telling.collect()
+    for name, schedules in {"ops": ["weekly"], "dba": ["nightly", "weekly"]}.items():
+        await opened.make_message(name)
+        events = [event for one in await opened.waiting_messages() if one.recipient == name for event in one.events]
+        assert [(event.kind, event.schedule, event.at) for event in events] == [
+            (EventKind.MISSED, schedule, clock.at) for schedule in schedules
+        ]

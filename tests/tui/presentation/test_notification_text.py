@@ -52,7 +52,7 @@ def test_each_event_has_a_phrase(what: Event, phrase: str) -> None:
 
 
 def test_a_missed_schedule_is_named() -> None:
-    missed = Event(kind=EventKind.MISSED, at=AT, schedule="nightly", facts={"reason": "no worker ran"})
+    missed = Event(kind=EventKind.MISSED, at=AT, schedule="nightly", facts={"reason": "no_worker", "error": None})
     made = message_text(message(missed), named=target_name, store="/s")
     assert "schedule nightly  not started at 2023-11-1" in made.text
     assert "no worker ran" in made.text

@@ -1,7 +1,8 @@
 -- Who is told of events, and up to which change (event.seq) they were collected for each.
 CREATE TABLE recipient (
-    name TEXT PRIMARY KEY,
-    seen INTEGER NOT NULL
+    name          TEXT PRIMARY KEY,
+    seen          INTEGER NOT NULL,
+    registered_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE message (
