@@ -26,14 +26,16 @@ async def test_only_what_runs_on_this_host_takes_its_slots(tmp_path: Path, host:
         with write_locked(paths[0]):
             options = Options(lock_timeout=60)
             asked = [Request(target=str(path), operations=(Operation.VACUUM,), options=options) for path in paths]
+            await engine.pause("a test")  # each is read before it starts
             first, second = [(await engine.submit([one]))[0] for one in asked]
+            await engine.resume()
             while not any(worker.running for worker in await engine.workers()):  # noqa: ASYNC110 - as soon as it runs
                 await asyncio.sleep(0.01)
             if host is not None:
                 with closing(sqlite3.connect(store)) as file:
                     file.execute("UPDATE worker SET host = ?", (host,))
                     file.commit()
-            assert first.status is Status.PENDING  # as it was read, before it started
+            assert first.status is Status.PENDING
             await Waiting(engine, said.append, max_running=1).tell([first, second])
         await engine.wait([first.id, second.id])
     assert said == told

@@ -40,6 +40,7 @@ async def test_what_each_takes_before_and_after_is_told_where_many_are_measured_
     for number in range(20):
         database(f"CREATE TABLE t{number} (a int)", f"INSERT INTO t{number} SELECT generate_series(1, 4000)")
         database(f"DELETE FROM t{number} WHERE a > 2000")
+    database.wait_for("SELECT count(*) = 20 FROM pg_stat_user_tables WHERE n_dead_tup = 2000")
 
     def sizes() -> dict[str, int]:
         query = (
