@@ -49,6 +49,8 @@ class TargetEntry:
         """This entry with the defaults for its missing options, if they apply to its kind of database."""
         engine = engine_named(self.url)
         usual = {name: value for name, value in defaults.settings.items() if BY_NAME[name].is_for(engine)}
+        if not (usual or defaults.advice):
+            return self
         return replace(self, settings={**usual, **self.settings}, advice={**defaults.advice, **self.advice})
 
     @property

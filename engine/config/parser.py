@@ -60,8 +60,8 @@ def _target(entry: Table) -> TargetEntry:
     if not url:
         entry.fail("url", "is missing", 'give a path or a URL, such as url = "/srv/sales.db"')
     engine = engine_named(url)
-    for name, spec in _OF_TARGETS.items():
-        if entry.has(name) and not spec.is_for(engine):
+    for name in entry.keys_of(_OF_TARGETS):
+        if not _OF_TARGETS[name].is_for(engine):
             entry.fail(name, f"does not apply to {KINDS[engine]}", "leave it out here")
     values = entry.values(TARGET_KEYS) | {"url": _expanded(url, entry)}
     advice = _advice(entry.table("advice"), engine)
@@ -78,8 +78,8 @@ def _expanded(url: str, entry: Table) -> str:
 def _advice(table: Table, engine: EngineName | None = None) -> dict[str, Any]:
     """The thresholds that are set. `engine`: the engine of the target that they are for; None: they are for all."""
     table.allow_only(*ADVICE_KEYS)
-    for name, key in ADVICE_KEYS.items():
-        if engine is not None and key.only not in {None, engine} and table.has(name):
+    for name in table.keys_of(ADVICE_KEYS):
+        if engine is not None and ADVICE_KEYS[name].only not in {None, engine}:
             table.fail(name, f"does not apply to {KINDS[engine]}", "leave it out here")
     return table.values(ADVICE_KEYS)
 

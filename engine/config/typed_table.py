@@ -56,7 +56,11 @@ class Table:
 
     def values(self, declared: Mapping[str, Declared]) -> dict[str, Any]:
         """The values of the keys that are there."""
-        return {key: self.value(key, one) for key, one in declared.items() if key in self._values}
+        return {key: self.value(key, declared[key]) for key in self.keys_of(declared)}
+
+    def keys_of(self, declared: Mapping[str, Declared]) -> list[str]:
+        """Those of these keys that are there."""
+        return [key for key in self._values if key in declared]
 
     def texts(self) -> dict[str, str]:
         """The whole table, each value a text."""

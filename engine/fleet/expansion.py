@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import field, replace
@@ -76,26 +77,36 @@ class _Candidate:
     """A file or database that an entry stands for."""
 
     entry: TargetEntry
-    names: Collection[str]
-    """What an exclude pattern is compared with."""
     path: str | None = None
     """None: it is on a server."""
+    status: os.stat_result | None = None
+    """Of a file; None if it cannot be read: opening it will say why."""
+    database: str = ""
+    """Of a server."""
     may_connect: bool = True
     is_member: bool = False
     """Whether a pattern stands for it."""
+    base: str = ""
+    """The directory where the pattern of a file begins."""
     long_name: str = ""
     """The name of a member whose short name another has, too."""
 
     @property
+    def names(self) -> Collection[str]:
+        """What an exclude pattern is compared with."""
+        named = () if self.is_member else (self.entry.name,)
+        if self.path is None:
+            return (*named, self.database, self.entry.url)
+        name = os.path.basename(self.path)  # noqa: PTH119 - for each of very many files
+        below = (os.path.relpath(self.path, self.base),) if self.base else ()
+        return (*named, name, os.path.splitext(name)[0], self.path, *below)  # noqa: PTH122
+
+    @property
     def identity(self) -> object:
-        """The same for two names of one database. Reads the disk."""
+        """The same for two names of one database."""
         if self.path is None:
             return self.entry.url
-        try:
-            status = Path(self.path).stat()
-        except OSError:
-            return self.path
-        return status.st_dev, status.st_ino
+        return (self.status.st_dev, self.status.st_ino) if self.status is not None else self.path
 
 
 _Result = tuple[list[_Candidate], list[Unlisted]] | DbtendError
@@ -125,7 +136,21 @@ def stands_for_many(entry: TargetEntry) -> bool:
     if names_server(entry.url):
         return is_wild(database_named(entry.url))
     path = file_named(entry.url)
-    return path is not None and (Path(path).is_dir() or (is_wild(path) and not os.path.lexists(path)))
+    return path is not None and _is_many(path, _status(path))
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)  # noqa: PTH116 - for each of very many files
+    except (OSError, ValueError):
+        return None
+
+
+def _is_many(path: str, status: os.stat_result | None) -> bool:
+    """Whether a path stands for many files: it is a directory or a pattern."""
+    if status is not None:
+        return stat.S_ISDIR(status.st_mode)
+    return is_wild(path) and not os.path.lexists(path)
 
 
 def member_called(name: str, entries: Iterable[TargetEntry]) -> TargetEntry | None:
@@ -169,7 +194,8 @@ async def expand(
     if all_databases:
         entries = patterns_of_all_databases(entries)
     here = await asyncio.to_thread(lambda: [_without_server(entry) for entry in entries])
-    found = await asyncio.gather(*map(_with_server, entries, here))
+    there = iter(await asyncio.gather(*(_with_server(e) for e, known in zip(entries, here, strict=True) if not known)))
+    found = [known or next(there) for known in here]
     candidates: list[_Candidate] = []
     unlisted: list[Unlisted] = []
     for entry, result in zip(entries, found, strict=True):
@@ -197,17 +223,18 @@ def _without_server(entry: TargetEntry) -> _Result | None:
     """What an entry stands for; None: a server is to be asked. Reads the disk."""
     try:
         path = file_named(entry.url)
-        if not stands_for_many(entry):
-            place = (database_named(entry.url), entry.url) if path is None else _names_of_file(path)
-            return [_Candidate(entry=entry, names=(entry.name, *place), path=path)], []
-        return None if path is None else _files(entry, path)
+        if path is None:
+            database = database_named(entry.url)
+            return None if is_wild(database) else ([_Candidate(entry=entry, database=database)], [])
+        status = _status(path)
+        return (
+            _files(entry, path) if _is_many(path, status) else ([_Candidate(entry=entry, path=path, status=status)], [])
+        )
     except UsageError as error:
         return error
 
 
-async def _with_server(entry: TargetEntry, known: _Result | None) -> _Result:
-    if known is not None:
-        return known
+async def _with_server(entry: TargetEntry) -> _Result:
     try:
         return await _on_server(entry), []
     except (UsageError, TargetError) as error:
@@ -231,7 +258,7 @@ async def _on_server(entry: TargetEntry) -> list[_Candidate]:
     return [
         _Candidate(
             entry=replace(entry, name=one.name, url=one.url, pattern=entry.url),
-            names=(one.name, one.url),
+            database=one.name,
             may_connect=one.may_connect,
             is_member=True,
             long_name=f"{entry.name}/{one.name}",
@@ -256,17 +283,14 @@ def _files(entry: TargetEntry, pattern: str) -> tuple[list[_Candidate], list[Unl
     return [
         _Candidate(
             entry=replace(entry, name=short_name(path), url=path, pattern=entry.url),
-            names=(*_names_of_file(path), os.path.relpath(path, base)),
             path=path,
+            status=_status(path),
             is_member=True,
+            base=base,
             long_name=path,
         )
         for path in paths
     ], unlisted
-
-
-def _names_of_file(path: str) -> tuple[str, str, str]:
-    return Path(path).name, Path(path).stem, path
 
 
 def _reasons(candidates: Sequence[_Candidate], exclude: Collection[str], *, alone: bool) -> list[LeftOut | None]:
@@ -297,7 +321,8 @@ def _reasons(candidates: Sequence[_Candidate], exclude: Collection[str], *, alon
 
 def _obvious_reason(one: _Candidate, exclude: Collection[str], *, alone: bool) -> LeftOut | None:
     """Why a candidate is left out without a look at its content."""
-    if matches_any(one.names, (*exclude, *one.entry.exclude)):
+    patterns = (*exclude, *one.entry.exclude)
+    if patterns and matches_any(one.names, patterns):
         return LeftOut.EXCLUDED
     if not one.may_connect:
         return LeftOut.NO_RIGHT
@@ -305,12 +330,9 @@ def _obvious_reason(one: _Candidate, exclude: Collection[str], *, alone: bool) -
         return None
     if one.path.endswith(BESIDE):
         return LeftOut.JOURNAL
-    if is_backup_name(Path(one.path).name):
+    if is_backup_name(os.path.basename(one.path)):  # noqa: PTH119
         return LeftOut.BACKUP
-    try:
-        return None if Path(one.path).stat().st_size else LeftOut.EMPTY
-    except OSError:
-        return None  # opening it will say why
+    return LeftOut.EMPTY if one.status is not None and not one.status.st_size else None
 
 
 def _named(candidates: Iterable[_Candidate]) -> list[TargetEntry]:

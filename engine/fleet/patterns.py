@@ -21,7 +21,7 @@ def is_wild(text: str) -> bool:
 
 def is_backup_name(name: str) -> bool:
     """Whether dbtend names its backups like this: `sales.backup-2026-11-24.db`."""
-    return _BACKUP.fullmatch(name) is not None
+    return ".backup-" in name and _BACKUP.fullmatch(name) is not None
 
 
 def matches(name: str, pattern: str) -> bool:

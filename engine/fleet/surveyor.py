@@ -7,6 +7,7 @@ import os
 import zlib
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 AT_ONCE: Final = 4
+AT_A_TIME: Final = 1_000
+"""How many targets are begun with before others: each takes some memory."""
 DISKS_AT_ONCE: Final = 16
 """How many files and directories are asked for at once, apart from those whose disk does not answer promptly,"""
 HANGING: Final = 64
@@ -106,17 +109,18 @@ class Surveyor:
         """
         self._silent.clear()
         self._asked.clear()
-        made = [asyncio.create_task(self._made(entry)) for entry in entries]
-        waiting = set(made)
+        made: list[asyncio.Task[_Subject]] = []
+        left = iter(entries)
         try:
-            while waiting:
-                done, waiting = await asyncio.wait(waiting, timeout=PROMPT)
+            while made := made + [asyncio.create_task(self._made(entry)) for entry in islice(left, AT_A_TIME)]:
+                done, _ = await asyncio.wait(made, timeout=PROMPT)
                 subjects = [task.result() for task in made if task in done]
+                made = [task for task in made if task not in done]
                 async with aclosing(self._survey_all(subjects, refresh=refresh)) as surveyed:
                     async for one in surveyed:
                         yield one
         finally:
-            for task in (*waiting, *self._asked.values()):
+            for task in (*made, *self._asked.values()):
                 task.cancel()
 
     async def _survey_all(self, subjects: Sequence[_Subject], *, refresh: bool) -> AsyncGenerator[Surveyed]:

@@ -48,7 +48,8 @@ def console(args: argparse.Namespace, settings: Settings) -> int:
     settings = replace(settings, read_only=settings.read_only or config.console.read_only)
     mouse = config.console.mouse and not args.no_mouse
     saved = SavedTargets(ConfigFile(settings.config_path), config, reserved=COMMANDS)
-    saved.urls.learn(entry.url for entry in targets)
+    for entry in targets:
+        saved.urls.of(entry.url)  # off the event loop
     open_console(settings, targets, config.console, worker, mouse=mouse, saved=saved)
     return OK
 

@@ -168,14 +168,7 @@ def _with_passwords(entries: Sequence[TargetEntry], args: argparse.Namespace) ->
     """The expansion; passwords that servers ask for before they list their databases are asked for at the terminal."""
     while True:
         try:
-            found = asyncio.run(
-                expand(
-                    entries,
-                    exclude=args.exclude or (),
-                    all_databases=args.all_databases,
-                    confirm_many=partial(_confirm_many, given=bool(getattr(args, "confirmed", False))),
-                )
-            )
+            found = _expanded(entries, args)
             missing = [one.error for one in found.unlisted if isinstance(one.error, PasswordNeededError)]
         except PasswordNeededError as problem:
             if not passwords.ask(problem):
@@ -184,6 +177,24 @@ def _with_passwords(entries: Sequence[TargetEntry], args: argparse.Namespace) ->
             answered = [passwords.ask(problem) for problem in missing]
             if not any(answered):
                 return found
+
+
+def _expanded(entries: Sequence[TargetEntry], args: argparse.Namespace) -> Expansion:
+    """Raises UsageError, TargetError."""
+    found: list[Expansion] = []
+
+    async def work() -> None:  # it returns nothing: asyncio.run() would make the text of it, by the signal module
+        found.append(
+            await expand(
+                entries,
+                exclude=args.exclude or (),
+                all_databases=args.all_databases,
+                confirm_many=partial(_confirm_many, given=bool(getattr(args, "confirmed", False))),
+            )
+        )
+
+    asyncio.run(work())
+    return found[0]
 
 
 def _confirm_many(what: str, count: int, *, given: bool) -> None:

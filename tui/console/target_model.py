@@ -118,7 +118,7 @@ class TargetModel:
     @property
     def marked(self) -> list[int]:
         """The marked targets, in order."""
-        return [number for number in self._states if number in self._marked]
+        return [number for number in self._states if number in self._marked] if self._marked else []
 
     @property
     def selected(self) -> list[int]:

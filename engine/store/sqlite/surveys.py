@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 
@@ -84,7 +85,7 @@ def _decode(row: Row) -> Survey:
                 SurveyReason(FleetLevel(level), SurveyCause(cause), checked_facts(of_reason))
                 for level, cause, of_reason in facts["reasons"]
             ),
-            version=str(facts["version"]),
+            version=sys.intern(str(facts["version"])),
             size=values["size"],
             reclaimable=values["reclaimable"],
             checked_at=values["checked_at"],

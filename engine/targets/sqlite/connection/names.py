@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import string
 import unicodedata
 from typing import Final
@@ -10,6 +11,8 @@ from urllib.parse import quote as percent_encoded
 
 from engine.targets.quoting import enclosed
 
+_PLAIN: Final = re.compile(r'[!"$&->@-~]*')
+"""Visible ASCII that means nothing in a URL, but % and ? and #."""
 _LOWER_CASE: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -39,7 +42,7 @@ def literal(text: str) -> str:
 
 def target_url(path: str) -> str:
     """The canonical URL of an absolute path: readable, and without anything a URL gives a meaning to."""
-    return "sqlite://" + "".join(map(_url_char, path))
+    return "sqlite://" + (path if _PLAIN.fullmatch(path) else "".join(map(_url_char, path)))
 
 
 def _url_char(char: str) -> str:
