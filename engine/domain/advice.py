@@ -27,6 +27,18 @@ class Level(StrEnum):
     NONE = "none"
 
 
+class OldIds(StrEnum):
+    """Ids of PostgreSQL that wrap around, by the word that names them as a cause where they are old."""
+
+    XID = "xid_age"
+    MULTIXACT = "multixact_age"
+
+    @property
+    def fact(self) -> str:
+        """The name of the fact that holds the age of the oldest one."""
+        return f"oldest_{self}"
+
+
 @frozen(kw_only=True)
 class Advice:
     """Whether a database needs an operation."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory
+from engine.domain.advice import CRITICAL, Advice, Level, OldIds, TargetHistory
 from engine.domain.errors import DbtendError, StoreError, TargetBusyError, TargetDamagedError, TargetRefusedError
 from engine.domain.frozen import frozen
 from engine.domain.requests import Operation
@@ -27,11 +27,7 @@ _CAUSES: Final = {
     Operation.CHECKPOINT: SurveyCause.LONG_LOG,
     Operation.CLEAN_LEFTOVERS: SurveyCause.LEFTOVERS,
 }
-_AGES: Final = {
-    "oldest_xid_age": ("xid_age", SurveyCause.XID_AGE),
-    "oldest_multixact_age": ("multixact_age", SurveyCause.MULTIXACT_AGE),
-}
-"""By fact: the cause in the advice of a server, and here."""
+_AGES: Final = {OldIds.XID: SurveyCause.XID_AGE, OldIds.MULTIXACT: SurveyCause.MULTIXACT_AGE}
 
 
 @frozen
@@ -113,7 +109,7 @@ def _reasons(one: Advice, past: TargetHistory, limits: Thresholds, *, is_repeate
         yield SurveyReason(FleetLevel.CRITICAL, SurveyCause.DAMAGE, _job_of(past))
     elif one.operation is Operation.CHECK:
         yield from _check_reasons(one, past)
-    elif one.operation is Operation.VACUUM and "oldest_xid_age" in one.facts:
+    elif one.operation is Operation.VACUUM and OldIds.XID.fact in one.facts:
         yield from _vacuum_reasons(one, limits)
     elif one.is_urgent and not is_repeated:
         level = _LEVELS.get(_level_of_large(one), FleetLevel.OK)
@@ -139,14 +135,14 @@ def _vacuum_reasons(one: Advice, limits: Thresholds) -> Iterator[SurveyReason]:
     level = _LEVELS.get(_level_of_large(one), FleetLevel.OK)
     causes = one.facts.get("causes") or ()
     named = causes if isinstance(causes, list | tuple) else ()
-    for fact, (cause_of_advice, cause) in _AGES.items():
-        age = one.facts.get(fact)
+    for ids, cause in _AGES.items():
+        age = one.facts.get(ids.fact)
         facts = {"age": age, "most": MOST_IDS}
         if isinstance(age, int) and age >= limits.age_critical * MOST_IDS:
             yield SurveyReason(FleetLevel.CRITICAL, cause, facts)
-        elif one.is_urgent and cause_of_advice in named:
+        elif one.is_urgent and ids in named:
             yield SurveyReason(level, cause, facts)
-    if one.is_urgent and set(named) - {cause for cause, _ in _AGES.values()}:
+    if one.is_urgent and set(named) - set(_AGES):
         yield SurveyReason(level, SurveyCause.DEAD_ROWS, _numbers(one))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Final
 
-from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory, highest_level
+from engine.domain.advice import CRITICAL, Advice, Level, OldIds, TargetHistory, highest_level
 from engine.domain.humanize import counted, listed, size
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Facts
@@ -81,8 +81,8 @@ def _vacuum(condition: Condition, needs: TableFindings, names: Mapping[int, str]
     facts: dict[str, int] = {
         "tables": len(needs.vacuum),
         "dead_rows": sum(table.dead for table in condition.activity),
-        "oldest_xid_age": max(oldest, condition.xid_age),
-        "oldest_multixact_age": max(oldest_multixact, condition.multixact_age),
+        OldIds.XID.fact: max(oldest, condition.xid_age),
+        OldIds.MULTIXACT.fact: max(oldest_multixact, condition.multixact_age),
     }
     in_doubt = condition.counts_nothing or _in_doubt(condition, needs, names)
     if in_doubt and not needs.vacuum:

@@ -7,7 +7,7 @@ from dataclasses import field, replace
 from enum import StrEnum
 from typing import Final
 
-from engine.domain.advice import Level, TargetHistory
+from engine.domain.advice import Level, OldIds, TargetHistory
 from engine.domain.frozen import frozen
 from engine.domain.humanize import size
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -29,8 +29,8 @@ TABLE_WASTED: Final = 100_000_000
 class Cause(StrEnum):
     """The causes of a need."""
 
-    XID_AGE = "xid_age"
-    MULTIXACT_AGE = "multixact_age"
+    XID_AGE = OldIds.XID.value
+    MULTIXACT_AGE = OldIds.MULTIXACT.value
     DEAD_ROWS = "dead_rows"
     INSERTED_ROWS = "inserted_rows"
     NO_STATISTICS = "no_statistics"
