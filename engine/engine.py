@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest
-from engine.domain.errors import ReadOnlyError, StoreError, TargetError, UsageError
+from engine.domain.errors import ReadOnlyError, StoreError, UsageError
 from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import OnDuplicate, Request
 from engine.domain.retention import Retention
+from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule, ScheduleState
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -24,21 +25,21 @@ from engine.execution.supervision import supervising
 from engine.history import estimates, stale_journal, trends
 from engine.history.maintained_files import maintained_files
 from engine.history.retention import prune, pruning
-from engine.history.target_history import past_step_seconds, target_history, turns_of
-from engine.inspection import inspector
+from engine.history.target_history import past_step_seconds, turns_of
+from engine.inspection import inspector, with_history
 from engine.store.sqlite.connections import OPEN_TIMEOUT
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.writer import BUSY_TIMEOUT
 from engine.submission.ignored_cancel import wait_ignoring_cancel
 from engine.submission.manager import DatabaseMaintenanceManager
-from engine.system.clock import now
+from engine.system.clock import now, wall_clock
 from engine.targets import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from engine.config.model import TargetEntry
+    from engine.config.model import Config, TargetEntry
     from engine.domain.advice import Advice, TargetHistory
     from engine.domain.errors import StoreError
     from engine.domain.notifications import RecipientState
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from engine.history.trends import Trend
     from engine.notify import notifier
     from engine.notify.notifier import Compose, Configured
+    from engine.schedules import firing as schedule_firing
+    from engine.schedules import scheduler
     from engine.store.protocol import Store
     from engine.targets.plans import Plan
     from engine.targets.target_info import TargetInfo
@@ -60,6 +63,8 @@ else:
     worker_runtime = lazy("engine.execution.worker_runtime", "the console and most commands run no jobs")
     surveyor = lazy("engine.fleet.surveyor", "only a survey of many targets needs it")
     batch_retry = lazy("engine.fleet.batch_retry", "only a retry of a batch needs it")
+    schedule_firing = lazy("engine.schedules.firing", "only a schedule that is started needs it")
+    scheduler = lazy("engine.schedules.scheduler", "only permanent workers fire schedules")
     force_kill = lazy("engine.execution.force_kill", "only a forced cancel needs it")
     notifier = lazy("engine.notify.notifier", "only where recipients are configured")
 
@@ -108,6 +113,7 @@ class Engine:
         run: str | None = None,
         retention: Retention | None = None,
         config: Path | None = None,
+        schedules: bool = False,
         read_only: bool = False,
         timeout: float = OPEN_TIMEOUT,
         clock: Callable[[], Micros] = now,
@@ -123,6 +129,7 @@ class Engine:
             run: reserve jobs submitted here for worker processes whose identity has this name.
             retention: prune the history by these rules, now and every hour; None: do not prune.
             config: the config file, which may be missing: none of its targets is removed as an old backup.
+            schedules: fire the schedules of `config` while inside, also as it is changed.
             read_only: change nothing. Calls that would write to the store or start a job raise ReadOnlyError; no store
                 is created, upgraded or supervised. A missing store reads as an empty one.
             timeout: seconds to wait for a store that another process locks.
@@ -165,6 +172,9 @@ class Engine:
                         clock=clock,
                     )
                 )
+            if schedules and config is not None and not read_only:
+                firing = scheduler.scheduling(store, manager, config, clock=wall_clock(clock))
+                await stack.enter_async_context(firing)
             yield cls(store, manager, orchestrator, processor, clock, config=config, read_only=read_only)
 
     @property
@@ -268,16 +278,9 @@ class Engine:
         `budget`: seconds for expensive measurements; None: no limit. `engine.domain.advice.needed` reduces a request to
         what the advice calls for. Raises TargetError.
         """
-        url = await asyncio.to_thread(inspector.canonical_url, target)
-        await stale_journal.refuse_stale_journal(self._store, url)
-        past = await self._past_of(url)
-        advice, measured = await inspector.advise_and_measure(
-            target, past, budget=budget, limits=limits, read_only=self.read_only
+        return await with_history.advise(
+            self._store, target, self._clock(), budget=budget, limits=limits, read_only=self.read_only
         )
-        if measured is not None and not self.read_only:
-            with suppress(StoreError):  # then the next call measures again
-                await self._store.save_measurement(url, measured)
-        return advice
 
     def survey(self, targets: Sequence[TargetEntry], *, refresh: bool = False) -> AsyncIterator[Surveyed]:
         """Survey targets, a few at once; each comes when it is done, and is kept in the store.
@@ -304,11 +307,7 @@ class Engine:
         return (await self._past_of(url)).damaged_indexes
 
     async def _past_of(self, url: str) -> TargetHistory:
-        try:
-            file = await self.fingerprint(url)
-        except TargetError:  # the inspection that follows reports it
-            file = None
-        return await target_history(self._store, url, self._clock(), file)
+        return await with_history.past_of(self._store, url, self._clock())
 
     async def cancel(self, job: JobId, *, force: bool = False, reason: Reason = Reason.CANCELLED_BY_USER) -> ParentJob:
         """Cancel a child, or all open children of a parent.
@@ -374,6 +373,58 @@ class Engine:
         ids = await self._manager.retry_batch(batch, repeated, only_incomplete=only_incomplete, confirmed=confirmed)
         self._adopt(ids)
         return tuple(await wait_ignoring_cancel(self._store.jobs(ids)))
+
+    async def schedule_states(self) -> Mapping[str, ScheduleState]:
+        """What workers have read of schedules, and which are disabled, by name."""
+        return await self._store.schedule_states()
+
+    async def firings(
+        self,
+        schedule: str | None = None,
+        *,
+        since: Micros | None = None,
+        until: Micros | None = None,
+        limit: int = 50,
+    ) -> list[Firing]:
+        """What became of the due times of a schedule, or of all, between these times, newest first."""
+        return await self._store.firings(schedule, since=since, until=until, limit=limit)
+
+    async def enable_schedule(self, name: str) -> None:
+        """Let a schedule be due again, from now on."""
+        self._must_write("enable")
+        await self._store.enable_schedule(name)
+
+    async def disable_schedule(self, name: str, by: str) -> None:
+        """Let a schedule be due no more. `by`: who asked for it."""
+        self._must_write("disable")
+        await self._store.disable_schedule(name, by)
+
+    async def fire(self, schedule: Schedule, config: Config) -> tuple[Firing, tuple[ParentJob, ...]]:
+        """Start a schedule now, as if it were due: what is recorded of it, and its jobs.
+
+        Raises UsageError: jobs of an earlier firing are open, or its targets cannot be told.
+        """
+        self._must_write("run")
+        at = wall_clock(self._clock)()
+        firing = Firing(
+            schedule=schedule.name,
+            due_at=at,
+            status=FiringStatus.FIRED,
+            reason=FiringReason.BY_HAND,
+            recorded_at=at,
+        )
+        fired = None
+        if await self._store.open_batch(schedule.name) is None:
+            fired = await schedule_firing.fire(self._store, self._manager, schedule, config, firing, self._clock)
+        if fired is None:
+            batch = await self._store.open_batch(schedule.name)
+            why = "jobs of it are open" + ("" if batch is None else f": batch b{batch}")
+            raise UsageError(f"schedule {schedule.name}", why, "wait for them, or cancel them first")
+        if fired.batch is None:
+            return fired, ()
+        jobs = await wait_ignoring_cancel(self._store.batch_jobs(fired.batch))
+        self._adopt([job.id for job in jobs])
+        return fired, tuple(jobs)
 
     def _adopt(self, parent_ids: Collection[int]) -> None:
         if self._processor is not None:

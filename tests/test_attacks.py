@@ -27,6 +27,7 @@ def mutants(attack: str, count: int) -> subprocess.CompletedProcess[str]:
         ("limits", 30),
         ("rowids", 12),
         ("batches", 2),
+        ("schedules", 6),
     ],
 )
 def test_mutants_are_met_with_plain_sentences(attack: str, count: int) -> None:

@@ -24,6 +24,7 @@ from benchmarks.attack import (
     pools,
     postgres_damage,
     rowids,
+    schedules,
     server_outages,
     servers,
     stores,
@@ -48,6 +49,7 @@ ATTACKS: Final[Mapping[str, Attack]] = {
     "pools": pools.attack,
     "batches": batches.attack,
     "servers": servers.attack,
+    "schedules": schedules.attack,
 }
 TOLD: Final = 20
 """Findings that are told one by one."""

@@ -181,6 +181,15 @@ class TargetHistory:
         return "the last check found damage" + (f" (#{self.found.job})" if self.found else "")
 
 
+def blocking_check(request: Request, advice: Sequence[Advice]) -> Advice | None:
+    """The advice on a check if what it found must be put right by a person before the request may run."""
+    check = next((one for one in advice if one.operation is Operation.CHECK), None)
+    if check is None:
+        return None
+    is_asked = Operation.CHECK in request.operations
+    return check if check.level is Level.NOW or (check.needs_manual_fix and is_asked) else None
+
+
 _OF_WHATEVER_OBJECTS: Final = frozenset({Operation.ANALYZE, Operation.FTS_OPTIMIZE})
 
 

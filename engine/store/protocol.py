@@ -382,7 +382,7 @@ class ScheduleStore(Protocol):
         """Let it be due no more. `by`: who asked for it. A second time changes nothing."""
         ...
 
-    async def last_handled(self, schedule: str) -> Micros | None:
+    async def last_handled(self, schedule: str, now: Micros) -> Micros | None:
         """The newest due time up to now of which something is recorded."""
         ...
 
@@ -393,8 +393,8 @@ class ScheduleStore(Protocol):
     async def fire(self, firing: Firing, jobs: Sequence[NewJob], batch: NewBatch) -> Firing | None:
         """Record that a due time fires, and submit its jobs as a batch; what was recorded.
 
-        It is skipped if jobs of an earlier one are open. None, and nothing is written, if something was recorded of
-        this due time before, or the schedule is disabled.
+        It is skipped if jobs of an earlier one are open; one by hand is not recorded then. None, and nothing is
+        written, if something was recorded of this due time before, or the schedule is disabled.
         """
         ...
 

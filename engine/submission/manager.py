@@ -20,10 +20,11 @@ from engine.domain.errors import (
 from engine.domain.frozen import frozen
 from engine.domain.jobs import ParentJob
 from engine.domain.requests import OnDuplicate, Request
+from engine.domain.schedules import Firing
 from engine.domain.statuses import Reason
 from engine.domain.steps import Micros
 from engine.history import stale_journal
-from engine.store.protocol import Failure, JobReader, JobWriter, NewBatch, NewJob
+from engine.store.protocol import Failure, JobReader, JobWriter, NewBatch, NewJob, ScheduleStore
 from engine.submission.ignored_cancel import wait_ignoring_cancel
 from engine.submission.retry import retry_request
 from engine.submission.validation import validate_batch, validate_request
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 OnDropped = Callable[[UsageError], None]
 
 
-class SubmittedJobs(JobWriter, JobReader, Protocol):
+class SubmittedJobs(JobWriter, JobReader, ScheduleStore, Protocol):
     """Jobs to submit, and those submitted before."""
 
 
@@ -93,6 +94,31 @@ class DatabaseMaintenanceManager:
         asked = [_Asked(request) for request in requests]
         return await self._submit(asked, on_duplicate, NewBatch(options=batch), failed, strict, on_dropped, closes_at)
 
+    async def fire(
+        self,
+        firing: Firing,
+        requests: Sequence[Request],
+        *,
+        failed: Sequence[FailedRequest],
+        batch: BatchOptions,
+        closes_at: Micros | None,
+        starts_at: Callable[[str], Micros] | None,
+    ) -> Firing | None:
+        """Submit the jobs of a schedule as a batch, also a single one; see `ScheduleStore.fire`.
+
+        One whose target cannot be opened is stored as failed. `starts_at`: when the job on a target, by its canonical
+        URL, starts; None: all at once. Raises UsageError.
+        """
+        validate_batch(batch)
+        prepared = await self._prepare([_Asked(request) for request in requests], failed, closes=closes_at is not None)
+        distinct = self._distinct(prepared, None, strict=False) if prepared else []
+        jobs = [
+            job if starts_at is None else replace(job, starts_at=starts_at(job.request.target))
+            for job in self._with_deadlines(distinct, closes_at)
+        ]
+        new_batch = NewBatch(options=batch, schedule=firing.schedule)
+        return await wait_ignoring_cancel(self._store.fire(firing, jobs, new_batch))
+
     async def retry(self, parent: ParentJob, *, only_incomplete: bool, confirmed: bool) -> int:
         """Submit a finished parent's request again, see `retry_request`; returns the new parent's id."""
         request = retry_request(parent, only_incomplete=only_incomplete, confirmed=confirmed)
@@ -126,12 +152,7 @@ class DatabaseMaintenanceManager:
             raise UsageError("request", "names no database", "give at least one")
         validate_batch(batch.options)
         is_batch = len(asked) > 1 or bool(failed) or batch.retry_of is not None
-        targets = [self._resolve(one.request.target) for one in asked]
-        closes = closes_at is not None
-        validated = [self._validated(one, target, closes=closes) for one, target in zip(asked, targets, strict=True)]
-        keys = await open_each(targets, lambda n: self._preflight(validated[n].request, targets[n]))
-        prepared = [_prepared(job, key) for job, key in zip(validated, keys, strict=True)]
-        prepared += [self._failed(one, closes=closes) for one in failed]
+        prepared = await self._prepare(asked, failed, closes=closes_at is not None)
         if strict or not is_batch:
             for error in (one.error for one in prepared if one.error is not None):
                 raise error
@@ -140,12 +161,25 @@ class DatabaseMaintenanceManager:
             is_batch = False
             if distinct[0].error is not None:
                 raise distinct[0].error
-        at = self._clock()
-        jobs = [
-            replace(one.job, deadline_at=time_limits.deadline(one.job.request.options, at, closes_at))
-            for one in distinct
-        ]
+        jobs = self._with_deadlines(distinct, closes_at)
         return await wait_ignoring_cancel(self._store.submit(jobs, on_duplicate, batch if is_batch else None))
+
+    async def _prepare(
+        self, asked: Sequence[_Asked], failed: Sequence[FailedRequest], *, closes: bool
+    ) -> list[_Prepared]:
+        """Raises UsageError."""
+        targets = [self._resolve(one.request.target) for one in asked]
+        validated = [self._validated(one, target, closes=closes) for one, target in zip(asked, targets, strict=True)]
+        keys = await open_each(targets, lambda n: self._preflight(validated[n].request, targets[n]))
+        prepared = [_prepared(job, key) for job, key in zip(validated, keys, strict=True)]
+        return [*prepared, *(self._failed(one, closes=closes) for one in failed)]
+
+    def _with_deadlines(self, prepared: Sequence[_Prepared], closes_at: Micros | None) -> list[NewJob]:
+        at = self._clock()
+        return [
+            replace(one.job, deadline_at=time_limits.deadline(one.job.request.options, at, closes_at))
+            for one in prepared
+        ]
 
     def _validated(self, asked: _Asked, target: Target, *, closes: bool) -> NewJob:
         """Without opening the target. Raises UsageError."""

@@ -39,6 +39,10 @@ class SteadyClock:
         at, since = anchor
         return at + (self._elapsed() - since) // 1000
 
+    def wall(self) -> Micros:
+        """The time of the system clock, also while it is held steady."""
+        return self._wall() // 1000
+
     @contextmanager
     def steady(self) -> Iterator[None]:
         self._holders += 1
@@ -64,6 +68,11 @@ class SteadyClock:
 
 now: Final = SteadyClock()
 """Microseconds since the epoch, UTC."""
+
+
+def wall_clock(clock: Callable[[], Micros]) -> Callable[[], Micros]:
+    """The clock of the system behind a clock; one of a test is that itself."""
+    return clock.wall if isinstance(clock, SteadyClock) else clock
 
 
 def held_steady(clock: Callable[[], Micros]) -> AbstractContextManager[None]:

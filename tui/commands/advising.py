@@ -12,7 +12,7 @@ from typing import Final
 
 from engine import Advice, Engine, EngineName, Level, Operation, Plan, Request, TargetHistory
 from engine.config.model import TargetEntry
-from engine.domain.advice import needed
+from engine.domain.advice import blocking_check, needed
 from engine.domain.batches import FailedRequest
 from engine.domain.errors import DbtendError, StoreError, TargetError, TargetRefusedError
 from engine.domain.frozen import frozen
@@ -189,15 +189,12 @@ def not_begun(request: Request, error: DbtendError, args: argparse.Namespace) ->
 
 def needs_repair(request: Request, advice: Sequence[Advice]) -> TargetRefusedError | None:
     """The refusal of a request because a person must first repair what a check found; None if it may run."""
-    check = next((one for one in advice if one.operation is Operation.CHECK), None)
+    check = blocking_check(request, advice)
     if check is None:
         return None
-    if check.level is Level.NOW:
-        return TargetRefusedError(named(request.target), "damaged: nothing is done", plain(check.reason))
-    if check.needs_manual_fix and Operation.CHECK in request.operations:
-        why = "nothing is done before what the check found is put right"
-        return TargetRefusedError(named(request.target), why, plain(check.reason))
-    return None
+    is_damaged = check.level is Level.NOW
+    why = "damaged: nothing is done" if is_damaged else "nothing is done before what the check found is put right"
+    return TargetRefusedError(named(request.target), why, plain(check.reason))
 
 
 def nothing_needed(request: Request, advice: Sequence[Advice]) -> list[str]:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from engine import Engine
-from engine.config.model import GROUP, Config, TargetEntry
+from engine.config.model import Config, TargetEntry
 from engine.domain.errors import PasswordNeededError, TargetUnavailableError, UsageError
-from engine.domain.humanize import counted, listed
+from engine.domain.humanize import counted
 from engine.domain.surveys import FleetLevel
-from engine.fleet.expansion import Expansion, LeftOut, Unlisted, expand, member_called
+from engine.fleet.expansion import Expansion, LeftOut, Unlisted, expand
 from engine.fleet.filters import FleetFilter, fleet_filter, is_filter_word
+from engine.fleet.target_words import entries_named
 from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output, passwords, terminal_question
@@ -45,43 +44,7 @@ def target_entries(words: Iterable[str], config: Config) -> list[TargetEntry]:
 
     Patterns are not expanded. Raises UsageError for an unknown group, and for a bare word that is close to a name.
     """
-    named = {entry.name: entry for entry in config.targets}
-    entries = [
-        entry
-        for word in words
-        for entry in (
-            _group(word, config)
-            if word.startswith(GROUP)
-            else [named.get(word) or _member(word, config) or _unnamed(word, named)]
-        )
-    ]
-    return [entry.with_defaults(config.defaults) for entry in entries]
-
-
-def _member(word: str, config: Config) -> TargetEntry | None:
-    """What a pattern of the config file stands for and `dbtend fleet` shows by this name."""
-    is_name = not (set(word) & set("/:=*?[") or Path(word).exists())
-    return member_called(word, config.targets) if is_name else None
-
-
-def _group(word: str, config: Config) -> list[TargetEntry]:
-    name = word.removeprefix(GROUP)
-    members = [entry for entry in config.targets if name in (*entry.groups, entry.name)]
-    if not members:
-        groups = sorted({GROUP + group for entry in config.targets for group in entry.groups})
-        raise UsageError(
-            repr(word),
-            "is no group of the config file",
-            f"there is {listed(groups)}" if groups else "no target has groups",
-        )
-    return members
-
-
-def _unnamed(word: str, names: Collection[str]) -> TargetEntry:
-    close = get_close_matches(word, names, 1)
-    if close and not set(word) & set("/.:=") and not Path(word).exists():
-        raise UsageError(repr(word), "is no target of the config file, and no file", f"did you mean {close[0]}?")
-    return TargetEntry(name=target_name(word), url=word)
+    return entries_named(words, config, name_of=target_name)
 
 
 def entries_of(args: argparse.Namespace, config: Config) -> list[TargetEntry]:

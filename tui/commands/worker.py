@@ -9,10 +9,11 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
 from engine import Engine, Retention
 from engine.config.model import Config
@@ -26,11 +27,13 @@ from tui.commands.notify import composing, for_runs
 from tui.commands.settings import Settings
 from tui.presentation.exit_codes import CANCELLED, FAILED, OK
 from tui.presentation.text import plain
-from tui.workers.detached import serving, sole_pool
+from tui.workers.detached import has_pool, serving, sole_pool
 from tui.workers.pool import STOPPED, PoolProcess, WorkerPool
 from tui.workers.signals import STOP_SIGNALS, has_terminal
 from tui.workers.tasks import first_of
 
+_LOOK_EVERY: Final = 0.25
+"""Seconds between two looks whether the pool that serves the store is gone."""
 log = logging.getLogger("dbtend")
 
 
@@ -45,24 +48,33 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
     host = _Host(settings.store, args.idle_exit, grace, config.retention, max_running, settings.config_path, told)
     asyncio.run(_check_store(settings.store))
     _log_to_stderr()
-    stand_by = partial(_stand_by, settings.store) if args.idle_exit is None else None
-    with sole_pool(settings.store, stand_by=stand_by) as is_sole:
-        return _serve(host, size) if is_sole else OK
-
-
-def _stand_by(store: Path) -> None:
-    log.info("another worker process serves %s already: waiting to take its place", store)
+    while True:
+        with sole_pool(settings.store) as is_sole:
+            if is_sole:
+                return _serve(host, size)
+        if not host.is_permanent:
+            return OK
+        log.info("another worker process serves %s already: waiting to take its place", settings.store)
+        pool = WorkerPool(1, partial(_begin, host.stand_by), doing="firing schedules")
+        pool.run()
+        if pool.was_asked or pool.gave_up:
+            return _ended(pool)
 
 
 def _serve(host: _Host, size: int) -> int:
     preload_imports()
     pool = WorkerPool(
         size,
-        partial(_begin, host),
+        partial(_begin, host.work),
         doing=f"serving {host.store}",
         identify=partial(WorkerIdentity, host.store, pool=os.getpid()),
     )
     pool.run()
+    return _ended(pool)
+
+
+def _ended(pool: WorkerPool) -> int:
+    """The exit code of a pool that has ended."""
     log.info("ended")
     if pool.was_forced:
         return CANCELLED
@@ -91,9 +103,10 @@ async def _check_store(store: Path) -> None:
         pass
 
 
-def _begin(host: _Host, process: PoolProcess) -> int:
+def _begin(work: Callable[[PoolProcess], Coroutine[Any, Any, bool]], process: PoolProcess) -> int:
+    """`work`: what the process does; it gives whether it was asked to stop."""
     try:
-        return STOPPED if asyncio.run(host.work(process)) else OK
+        return STOPPED if asyncio.run(work(process)) else OK
     except StoreLostError as error:
         log.error("%s", error)
         return STOPPED  # another process in its place would begin a new store, in the way of the one that is missed
@@ -117,6 +130,19 @@ class _Host:
     told: Config
     """Who is told of what happens."""
 
+    @property
+    def is_permanent(self) -> bool:
+        """Whether it stays until it is stopped: then it fires schedules."""
+        return self.idle_exit is None
+
+    async def stand_by(self, process: PoolProcess) -> bool:
+        """Fire schedules as long as another pool serves the store; whether it was asked to stop."""
+        with _stopping(process.lifeline) as (stop, alone):
+            async with Engine.open(self.store, config=self.config, schedules=True):
+                process.ready()
+                await first_of(stop.wait(), alone.wait(), _pool_ended(self.store))
+            return stop.is_set() or alone.is_set()
+
     async def work(self, process: PoolProcess) -> bool:
         """Carry out jobs; whether it was asked to stop, rather than had nothing left to do."""
         retention = self.retention if process.number == 0 else None
@@ -130,6 +156,7 @@ class _Host:
                     identity=process.identity,
                     retention=retention,
                     config=self.config,
+                    schedules=self.is_permanent and process.number == 0,
                 )
                 engine = await stack.enter_async_context(opening)
                 if tells_people:
@@ -175,6 +202,13 @@ def _stopping(lifeline: int) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
     if has_terminal():
         loop.add_signal_handler(signal.SIGHUP, is_alone)
     yield stop, alone
+
+
+async def _pool_ended(store: Path) -> None:
+    while True:
+        if not has_pool(store):
+            return
+        await asyncio.sleep(_LOOK_EVERY)
 
 
 async def _idle_once(alone: asyncio.Event, engine: Engine) -> None:

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -148,23 +148,17 @@ def serving(store: Path) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def sole_pool(store: Path, *, stand_by: Callable[[], None] | None) -> Iterator[bool]:
+def sole_pool(store: Path) -> Iterator[bool]:
     """Be the one pool of worker processes of the store on this host while inside, as all that it forks are.
 
     Gives False where another one serves the store. One that only begins, or is about to leave, may not take on what
     was submitted just now: it is waited for until it serves, or is gone.
-
-    Args:
-        stand_by: called once where another one serves; then its end is waited for. None: it is not.
     """
-    path = private_directory(store) / "pool.lock"
+    path = _pool_lock(store)
     while (lock := locks.take(path)) is None:
         if is_served(store):
-            if stand_by is None:
-                yield False
-                return
-            stand_by()
-            stand_by = _nothing
+            yield False
+            return
         time.sleep(_LOOK_EVERY)
     try:
         yield True
@@ -177,8 +171,13 @@ def is_served(store: Path) -> bool:
     return locks.is_held(private_directory(store) / "worker.lock", shared=True)
 
 
-def _nothing() -> None:
-    pass
+def has_pool(store: Path) -> bool:
+    """Whether there is a pool of worker processes of the store, also one that only begins or is about to leave."""
+    return locks.is_held(_pool_lock(store))
+
+
+def _pool_lock(store: Path) -> Path:
+    return private_directory(store) / "pool.lock"
 
 
 def _start(store: Path, options: Sequence[str], secrets: Mapping[str, str], words: int) -> subprocess.Popen[bytes]:

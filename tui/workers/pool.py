@@ -134,6 +134,11 @@ class WorkerPool:
         """Why the last process that failed did, where it could tell."""
 
     @property
+    def was_asked(self) -> bool:
+        """Whether a signal asked it to stop."""
+        return self._asked
+
+    @property
     def was_forced(self) -> bool:
         return self._forced
 

@@ -27,7 +27,8 @@ WHERE due_at >= :since AND due_at <= :until ORDER BY due_at DESC, schedule LIMIT
 _COMES_AGAIN: Final = "status = 'missed' AND recorded_at > :now"
 """It was missed because the clock was ahead: its time is yet to come."""
 LAST_HANDLED: Final = f"""SELECT due_at FROM firing
-WHERE schedule = :schedule AND due_at <= :now AND NOT ({_COMES_AGAIN}) ORDER BY due_at DESC LIMIT 1"""
+WHERE schedule = :schedule AND due_at <= :now AND reason IS NOT 'by_hand' AND NOT ({_COMES_AGAIN})
+ORDER BY due_at DESC LIMIT 1"""
 OPEN_BATCH: Final = """SELECT batch_id FROM firing INDEXED BY firing_newest_batch
 WHERE schedule = ? AND batch_id IS NOT NULL AND batch_id = (
     SELECT max(batch_id) FROM firing WHERE schedule = ? AND batch_id IS NOT NULL)
@@ -41,11 +42,12 @@ KEPT_OF_EACH: Final = 10_000
 
 
 def observe(connection: sqlite3.Connection, seen: Collection[ScheduleState]) -> None:
-    """Keep what a worker has read of schedules: due times count from `since` on, where one is new or has changed."""
+    """Keep what a worker has read of schedules: due times count from `since` on, where one is new or has changed, or
+    was seen while the clock was ahead."""
     connection.executemany(
         "INSERT INTO schedule (name, start, config, since) VALUES (?1, ?2, ?3, ?4)"
-        " ON CONFLICT (name) DO UPDATE SET since = iif(start = ?2, since, ?4), start = ?2, config = ?3"
-        " WHERE start <> ?2 OR config <> ?3",
+        " ON CONFLICT (name) DO UPDATE SET since = iif(start = ?2, min(since, ?4), ?4), start = ?2, config = ?3"
+        " WHERE start <> ?2 OR config <> ?3 OR since > ?4",
         [(one.name, one.start, storable(one.config), one.since) for one in seen],
     )
 
@@ -75,28 +77,32 @@ def fire(
     batch: NewBatch,
     at: Micros,
     submission: str,
+    run: str | None = None,
 ) -> Firing | None:
     """Record that a due time fires, and submit its jobs; None, and nothing is written, if others were first.
 
-    If jobs of an earlier one are open, it is recorded as skipped instead.
+    If jobs of an earlier one are open, it is recorded as skipped instead; one by hand is not. See
+    `transactions.submit` for the others.
     """
-    if not _may_record(connection, firing, at):
+    if not _may_record(connection, firing):
         return None
-    recorded = replace(firing, status=FiringStatus.FIRED, recorded_at=at)
     if connection.execute(OPEN_BATCH, (firing.schedule, firing.schedule)).fetchone():
-        recorded = replace(recorded, status=FiringStatus.SKIPPED, reason=FiringReason.STILL_RUNNING)
+        if firing.reason is FiringReason.BY_HAND:
+            return None
+        recorded = replace(firing, status=FiringStatus.SKIPPED, reason=FiringReason.STILL_RUNNING)
     elif jobs:
-        ids = transactions.submit(connection, jobs, OnDuplicate.MERGE, at, submission, batch=batch)
-        recorded = replace(recorded, batch=_new_batch(connection, ids, submission))
+        ids = transactions.submit(connection, jobs, OnDuplicate.MERGE, at, submission, run, batch)
+        batch_id = _new_batch(connection, ids, submission)
+        recorded = replace(firing, batch=batch_id, reason=FiringReason.JOINED if batch_id is None else firing.reason)
     else:
-        recorded = replace(recorded, reason=FiringReason.NOT_NEEDED)
+        recorded = replace(firing, reason=firing.reason or FiringReason.NOT_NEEDED)
     _insert(connection, recorded)
     return recorded
 
 
-def record(connection: sqlite3.Connection, firings: Iterable[Firing], at: Micros) -> list[Firing]:
+def record(connection: sqlite3.Connection, firings: Iterable[Firing]) -> list[Firing]:
     """Record due times that did not fire; those that others recorded before are left out."""
-    recorded = [replace(one, recorded_at=at) for one in firings if _may_record(connection, one, at)]
+    recorded = [one for one in firings if _may_record(connection, one)]
     for one in recorded:
         _insert(connection, one)
     return recorded
@@ -112,12 +118,12 @@ def prune(connection: sqlite3.Connection, at: Micros) -> None:
         )
 
 
-def _may_record(connection: sqlite3.Connection, firing: Firing, at: Micros) -> bool:
+def _may_record(connection: sqlite3.Connection, firing: Firing) -> bool:
     """Whether its schedule is enabled, and nothing is recorded of this due time but a miss that is yet to come."""
     found = connection.execute(
         "SELECT 1 FROM schedule WHERE name = :schedule AND disabled_at IS NOT NULL AND :reason IS NOT 'by_hand'"
         f" UNION ALL SELECT 1 FROM firing WHERE schedule = :schedule AND due_at = :due_at AND NOT ({_COMES_AGAIN})",
-        {"schedule": firing.schedule, "due_at": firing.due_at, "now": at, "reason": firing.reason},
+        {"schedule": firing.schedule, "due_at": firing.due_at, "now": firing.recorded_at, "reason": firing.reason},
     ).fetchone()
     return found is None
 

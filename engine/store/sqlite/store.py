@@ -294,9 +294,7 @@ class SqliteStore:
                 return
 
     async def observe_schedules(self, seen: Collection[ScheduleState]) -> None:
-        known = await self.schedule_states()
-        if any(one.name not in known or not _is_same(one, known[one.name]) for one in seen):
-            await self._writer.run(lambda c: schedules.observe(c, seen))
+        await self._writer.run(lambda c: schedules.observe(c, seen))
 
     async def enable_schedule(self, name: str) -> None:
         await self._writer.run(lambda c: schedules.enable(c, name, self._clock()))
@@ -306,10 +304,12 @@ class SqliteStore:
 
     async def fire(self, firing: Firing, jobs: Sequence[NewJob], batch: NewBatch) -> Firing | None:
         submission = uuid.uuid4().hex
-        return await self._writer.run(lambda c: schedules.fire(c, firing, jobs, batch, self._clock(), submission))
+        return await self._writer.run(
+            lambda c: schedules.fire(c, firing, jobs, batch, self._clock(), submission, self._run)
+        )
 
     async def record_firings(self, firings: Collection[Firing]) -> list[Firing]:
-        return await self._writer.run(lambda c: schedules.record(c, firings, self._clock()))
+        return await self._writer.run(lambda c: schedules.record(c, firings))
 
     async def prune_firings(self) -> None:
         await self._writer.run(lambda c: schedules.prune(c, self._clock()))
@@ -437,8 +437,8 @@ class SqliteStore:
         states = map(schedules.decode_state, await self._read(schedules.STATES))
         return {state.name: state for state in states}
 
-    async def last_handled(self, schedule: str) -> Micros | None:
-        values = {"schedule": schedule, "now": self._clock()}
+    async def last_handled(self, schedule: str, now: Micros) -> Micros | None:
+        values = {"schedule": schedule, "now": now}
         return next((at for (at,) in await self._read(schedules.LAST_HANDLED, values)), None)
 
     async def open_batch(self, schedule: str) -> int | None:
@@ -647,10 +647,6 @@ class SqliteStore:
             for row in rows:
                 checked(dict(zip(names, row, strict=False)))
         return rows
-
-
-def _is_same(seen: ScheduleState, known: ScheduleState) -> bool:
-    return (seen.start, seen.config) == (known.start, known.config)
 
 
 @asynccontextmanager

@@ -34,7 +34,7 @@ def job_on(name: str) -> NewJob:
 
 
 def due(at: int, status: FiringStatus = FiringStatus.FIRED, reason: FiringReason | None = None) -> Firing:
-    return Firing(schedule="nightly", due_at=at, status=status, reason=reason, recorded_at=0)
+    return Firing(schedule="nightly", due_at=at, status=status, reason=reason, recorded_at=at)
 
 
 def missed(at: int) -> Firing:
@@ -148,16 +148,17 @@ async def test_due_times_count_from_when_a_schedule_is_new_changed_or_enabled(st
 async def test_what_was_missed_while_the_clock_was_ahead_still_fires_at_its_time(store_path: Path) -> None:
     clock = StoppedClock(NIGHT + 3 * DAY)
     async with SqliteStore.open(store_path, clock=clock) as store:
-        await store.record_firings([missed(NIGHT), missed(NIGHT + DAY)])
+        ahead = [replace(missed(NIGHT + n * DAY), recorded_at=clock()) for n in range(2)]
+        await store.record_firings(ahead)
         await fire(store, NIGHT + 3 * DAY, job_on("a"))
         await end(store)
         clock.at = NIGHT - MINUTE
-        assert await store.last_handled("nightly") is None
+        assert await store.last_handled("nightly", clock()) is None
         clock.at = NIGHT + MINUTE
         fired = await fire(store, NIGHT, job_on("b"))
         assert fired is not None
         assert fired.status is FiringStatus.FIRED
-        assert await store.last_handled("nightly") == NIGHT
+        assert await store.last_handled("nightly", clock()) == NIGHT
         clock.at = NIGHT + 3 * DAY + MINUTE
         assert await fire(store, NIGHT + 3 * DAY, job_on("c")) is None  # what fired never fires again
 

@@ -1,0 +1,58 @@
+"""The entries of the config file that words name: names, groups, paths, URLs. Patterns are not expanded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+from engine.config.model import GROUP, Config, TargetEntry
+from engine.domain.errors import UsageError
+from engine.domain.humanize import listed
+from engine.fleet.expansion import member_called
+
+
+def entries_named(words: Iterable[str], config: Config, *, name_of: Callable[[str], str] = str) -> list[TargetEntry]:
+    """The entries that words name: those of a group or a name in the config file, or a path or URL. With the defaults.
+
+    `name_of`: the name of an entry that is a path or a URL.
+
+    Raises UsageError for an unknown group, and for a bare word that is close to a name.
+    """
+    named = {entry.name: entry for entry in config.targets}
+    entries = [
+        entry
+        for word in words
+        for entry in (
+            _group(word, config)
+            if word.startswith(GROUP)
+            else [named.get(word) or _member(word, config) or _unnamed(word, named, name_of)]
+        )
+    ]
+    return [entry.with_defaults(config.defaults) for entry in entries]
+
+
+def _member(word: str, config: Config) -> TargetEntry | None:
+    """What a pattern of the config file stands for and `dbtend fleet` shows by this name."""
+    is_name = not (set(word) & set("/:=*?[") or Path(word).exists())
+    return member_called(word, config.targets) if is_name else None
+
+
+def _group(word: str, config: Config) -> list[TargetEntry]:
+    name = word.removeprefix(GROUP)
+    members = [entry for entry in config.targets if name in (*entry.groups, entry.name)]
+    if not members:
+        groups = sorted({GROUP + group for entry in config.targets for group in entry.groups})
+        raise UsageError(
+            repr(word),
+            "is no group of the config file",
+            f"there is {listed(groups)}" if groups else "no target has groups",
+        )
+    return members
+
+
+def _unnamed(word: str, names: Collection[str], name_of: Callable[[str], str]) -> TargetEntry:
+    close = get_close_matches(word, names, 1)
+    if close and not set(word) & set("/.:=") and not Path(word).exists():
+        raise UsageError(repr(word), "is no target of the config file, and no file", f"did you mean {close[0]}?")
+    return TargetEntry(name=name_of(word), url=word)

@@ -1,0 +1,48 @@
+"""Advice on a target with what the store knows of it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from engine.domain.errors import StoreError, TargetError
+from engine.domain.steps import Micros
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from engine.history import stale_journal
+from engine.history.target_history import target_history
+from engine.inspection import inspector
+
+if TYPE_CHECKING:
+    from engine.domain.advice import Advice, TargetHistory
+    from engine.store.protocol import Store
+
+
+async def advise(
+    store: Store,
+    target: str,
+    now: Micros,
+    *,
+    budget: float | None,
+    limits: Thresholds = DEFAULT_THRESHOLDS,
+    read_only: bool = False,
+) -> tuple[Advice, ...]:
+    """See `Engine.advise`. Raises TargetError."""
+    url = await asyncio.to_thread(inspector.canonical_url, target)
+    await stale_journal.refuse_stale_journal(store, url)
+    past = await past_of(store, url, now)
+    advice, measured = await inspector.advise_and_measure(
+        target, past, budget=budget, limits=limits, read_only=read_only
+    )
+    if measured is not None and not read_only:
+        with suppress(StoreError):  # then the next call measures again
+            await store.save_measurement(url, measured)
+    return advice
+
+
+async def past_of(store: Store, url: str, now: Micros) -> TargetHistory:
+    try:
+        file = await asyncio.to_thread(inspector.fingerprint, url)  # a disk may hang
+    except TargetError:  # the inspection that follows reports it
+        file = None
+    return await target_history(store, url, now, file)

@@ -1,0 +1,248 @@
+"""Fires schedules: a thin loop in a permanent worker.
+
+One process fires the schedules of a config file on a store: it holds a lock, so that several do not inspect the same
+targets. That a due time fires once does not depend on that: the store has one row for each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from engine.domain.due_times import due_until, next_due
+from engine.domain.errors import DbtendError, StoreError, internal_error
+from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule, ScheduleState
+from engine.domain.steps import Micros
+from engine.schedules.config_watch import ConfigWatch, defines
+from engine.schedules.decisions import decide
+from engine.schedules.firing import fire
+from engine.store.protocol import Store
+from engine.submission.manager import DatabaseMaintenanceManager
+from engine.system import locks
+from engine.system.private_files import private_directory
+
+INTERVAL: Final = 5.0
+"""The most seconds between two looks at the clock and the config file."""
+RECHECKED_AFTER: Final = 60.0
+"""Seconds after which another config file is read again that has a schedule of the same name."""
+MOST: Final = 1_000
+"""Due times that are recorded in one transaction."""
+
+log = logging.getLogger("dbtend")
+
+
+class Scheduler:
+    """The schedules of one config file on one store."""
+
+    def __init__(
+        self, store: Store, manager: DatabaseMaintenanceManager, config: Path, *, clock: Callable[[], Micros]
+    ) -> None:
+        """`clock`: the time of the system, whatever is done to it."""
+        self._store = store
+        self._manager = manager
+        self._watch = ConfigWatch(config)
+        self._config_name = str(config.absolute())
+        self._clock = clock
+        self._looked_at: Micros | None = None
+        self._next: dict[str, tuple[Micros, Micros | None]] = {}
+        """By schedule: since when its next due time is known, and that."""
+        self._preparing: dict[str, tuple[Micros, asyncio.Task[None]]] = {}
+        """By schedule: the due time that fires, and the preparation of its jobs."""
+        self._foreign: dict[str, float] = {}
+        """The schedules that another config file has, too, and when that was read, by the monotonic clock."""
+
+    async def run(self) -> None:
+        """Fire schedules until it is cancelled."""
+        while True:
+            wait = INTERVAL
+            try:
+                wait = await self.look()
+            except StoreError as error:  # the next look tries again
+                log.warning("schedules: %s", error)
+            except Exception:  # a defect must not end them
+                log.exception("schedules: a look at what is due failed")
+            await asyncio.sleep(wait)
+
+    async def look(self) -> float:
+        """Fire what is due, and record what was missed; the seconds until the next look. Raises StoreError."""
+        now, wait = self._clock(), INTERVAL
+        if await asyncio.to_thread(self._watch.look):
+            self._take_over_config()
+        schedules = self._watch.config.schedules
+        states = await self._store.schedule_states() if schedules else {}
+        for schedule in schedules:
+            state = await self._own(schedule, states, now)
+            if state is not None and state.disabled_at is None:
+                due = await self._look_at(schedule, state, now)
+                wait = wait if due is None else min(wait, (due - now) / 1e6)
+        self._looked_at = now
+        return max(wait, 0.0)
+
+    async def settled(self) -> None:
+        """Wait until all that is being prepared is stored."""
+        await asyncio.gather(*[task for _, task in self._preparing.values()])
+
+    async def close(self) -> None:
+        """Stop what is being prepared; nothing of it is stored."""
+        tasks = [task for _, task in self._preparing.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _take_over_config(self) -> None:
+        self._next.clear()
+        self._foreign.clear()
+        if self._watch.problem is not None:
+            log.error("%s; the schedules stay as they were read before", self._watch.problem)
+            return
+        names = ", ".join(one.name for one in self._watch.config.schedules)
+        log.info("schedules of %s: %s", self._config_name, names or "none")
+
+    async def _own(self, schedule: Schedule, states: Mapping[str, ScheduleState], now: Micros) -> ScheduleState | None:
+        """What is known of a schedule; None if another config file has one of this name, and fires it."""
+        known = states.get(schedule.name)
+        if known is not None and known.config not in {"", self._config_name}:
+            read_at = self._foreign.get(schedule.name)
+            if read_at is not None and time.monotonic() - read_at < RECHECKED_AFTER:
+                return None
+            self._foreign[schedule.name] = time.monotonic()
+            if await asyncio.to_thread(defines, Path(known.config), schedule.name):
+                if read_at is None:
+                    log.error("schedule %s is in %s, too, which fires it: rename one", schedule.name, known.config)
+                return None
+        seen = ScheduleState(name=schedule.name, start=_start(schedule), config=self._config_name, since=now)
+        if known is not None and (known.start, known.config) == (seen.start, seen.config) and known.since <= now:
+            return known
+        await self._store.observe_schedules([seen])
+        self._next.pop(schedule.name, None)
+        return (await self._store.schedule_states())[schedule.name]
+
+    async def _look_at(self, schedule: Schedule, state: ScheduleState, now: Micros) -> Micros | None:
+        """Fire a schedule if it is due, and record what was missed of it; when to look again."""
+        as_of, known = self._next.get(schedule.name, (now + 1, None))
+        if as_of <= now and (known is None or now < known):
+            return known
+        fires = self._fires_now(schedule)
+        handled = await self._store.last_handled(schedule.name, now)
+        due = due_until(schedule, max(state.since, handled or 0, fires or 0), now, most=MOST)
+        if due and fires is not None:
+            await self._record([self._skipped(schedule, at, now) for at in due])
+        elif due:
+            await self._handle(schedule, due, now)
+        following = now if len(due) == MOST else next_due(schedule, now)
+        self._next[schedule.name] = now, following
+        return following
+
+    def _fires_now(self, schedule: Schedule) -> Micros | None:
+        """The due time whose jobs are being prepared."""
+        at, task = self._preparing.get(schedule.name, (None, None))
+        return None if task is None or task.done() else at
+
+    async def _handle(self, schedule: Schedule, due: list[Micros], now: Micros) -> None:
+        decision = decide(schedule, due, now, looked_at=self._looked_at)
+        await self._record(decision.missed)
+        if decision.fires is not None:
+            at = decision.fires
+            firing = Firing(schedule=schedule.name, due_at=at, status=FiringStatus.FIRED, recorded_at=now)
+            task = asyncio.create_task(self._fire(schedule, firing), name="dbtend-firing")
+            self._preparing[schedule.name] = at, task
+
+    async def _fire(self, schedule: Schedule, firing: Firing) -> None:
+        try:
+            if await self._store.open_batch(schedule.name) is not None:
+                await self._record([self._skipped(schedule, firing.due_at, firing.recorded_at)])
+                return
+            fired = await fire(self._store, self._manager, schedule, self._watch.config, firing, self._clock)
+            if fired is not None:
+                self._tell(fired)
+        except StoreError as error:
+            self._not_yet(schedule, error)
+        except Exception as error:
+            await self._record_failure(schedule, firing, error)
+
+    async def _record_failure(self, schedule: Schedule, firing: Firing, error: Exception) -> None:
+        if not isinstance(error, DbtendError):
+            log.exception("schedule %s", schedule.name, exc_info=error)
+        why = str(error if isinstance(error, DbtendError) else internal_error(error))
+        try:
+            await self._record(
+                [replace(firing, status=FiringStatus.MISSED, reason=FiringReason.NOT_STARTED, error=why)]
+            )
+        except StoreError as problem:
+            self._not_yet(schedule, problem)
+
+    def _not_yet(self, schedule: Schedule, error: StoreError) -> None:
+        log.warning("schedule %s: %s; it is tried again", schedule.name, error)
+        self._next.pop(schedule.name, None)
+
+    def _skipped(self, schedule: Schedule, at: Micros, now: Micros) -> Firing:
+        return Firing(
+            schedule=schedule.name,
+            due_at=at,
+            status=FiringStatus.SKIPPED,
+            reason=FiringReason.STILL_RUNNING,
+            recorded_at=now,
+        )
+
+    async def _record(self, firings: Collection[Firing]) -> None:
+        for one in await self._store.record_firings(firings) if firings else ():
+            self._tell(one)
+
+    def _tell(self, firing: Firing) -> None:
+        due = datetime.fromtimestamp(firing.due_at / 1e6).astimezone().isoformat(" ", "minutes")
+        details = [
+            f"batch b{firing.batch}" if firing.batch is not None else "",
+            firing.reason or "",
+            firing.error or "",
+        ]
+        more = ", ".join(filter(None, details))
+        log.info("schedule %s, due %s: %s%s", firing.schedule, due, firing.status, f" ({more})" if more else "")
+
+
+def _start(schedule: Schedule) -> str:
+    return f"{schedule.start} {schedule.timezone}".rstrip()
+
+
+@asynccontextmanager
+async def scheduling(
+    store: Store, manager: DatabaseMaintenanceManager, config: Path, *, clock: Callable[[], Micros]
+) -> AsyncIterator[None]:
+    """Fire the schedules of a config file while inside, unless another process does."""
+    task = asyncio.create_task(_lead(store, manager, config, clock), name="dbtend-schedules")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def _lead(store: Store, manager: DatabaseMaintenanceManager, config: Path, clock: Callable[[], Micros]) -> None:
+    lock = await _leadership(_lock_of(store.path, config))
+    scheduler = Scheduler(store, manager, config, clock=clock)
+    try:
+        await scheduler.run()
+    finally:
+        await scheduler.close()
+        os.close(lock)
+
+
+def _lock_of(store: Path, config: Path) -> Path:
+    digest = hashlib.sha256(os.fsencode(config.absolute())).hexdigest()[:16]
+    return private_directory(store) / f"schedules-{digest}.lock"
+
+
+async def _leadership(path: Path) -> int:
+    """A descriptor of the lock, once no other process has it."""
+    while True:
+        if (lock := locks.take(path)) is not None:
+            return lock
+        await asyncio.sleep(INTERVAL)

@@ -1,0 +1,164 @@
+"""What a schedule does now: the requests of its targets, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from engine.config.model import Config, TargetEntry
+from engine.domain.advice import blocking_check, needed
+from engine.domain.batches import FailedRequest, Order
+from engine.domain.errors import DbtendError, TargetError, TargetRefusedError, UsageError
+from engine.domain.frozen import frozen
+from engine.domain.option_specs import with_values
+from engine.domain.requests import Operation, Request
+from engine.domain.schedules import Schedule
+from engine.domain.steps import Micros
+from engine.fleet.expansion import Expansion, Unlisted, expand
+from engine.fleet.order import in_order
+from engine.fleet.surveyor import Surveyor
+from engine.fleet.target_words import entries_named
+from engine.inspection import inspector, with_history
+from engine.inspection.many import for_each
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.domain.advice import Advice
+    from engine.store.protocol import Store
+
+log = logging.getLogger("dbtend")
+
+
+@frozen(kw_only=True)
+class Work:
+    requests: Sequence[Request] = ()
+    failed: Sequence[FailedRequest] = ()
+    """Targets that cannot be inspected or listed, or that a person must repair first."""
+    idle: int = 0
+    """How many targets need nothing."""
+
+
+async def work_of(
+    schedule: Schedule, config: Config, store: Store, clock: Callable[[], Micros], *, read_only: bool = False
+) -> Work:
+    """The requests of a schedule, in its order. `read_only`: nothing is stored of what is inspected.
+
+    Raises UsageError if its targets cannot be told, or none of its operations applies to any.
+    """
+    found = await _expanded(schedule, config)
+    asked = await asyncio.to_thread(lambda: [_request(schedule, entry) for entry in found.targets])
+    fitting = [(entry, one) for entry, one in zip(found.targets, asked, strict=True) if one.operations]
+    if len(fitting) < len(asked):
+        log.warning("schedule %s: its operations do not apply to %d targets", schedule.name, len(asked) - len(fitting))
+    unlisted = [_unlisted(schedule, one) for one in found.unlisted]
+    if not (fitting or unlisted):
+        why = "none of its operations applies to any of its targets"
+        raise UsageError(f"schedule {schedule.name}", why, "see dbtend plan")
+    if schedule.operations is None:
+        work = await _needed(fitting, store, clock, read_only=read_only)
+    else:
+        work = Work(requests=[_confirmed(one) for _, one in fitting])
+    entries = [entry for entry, _ in fitting]
+    requests = await _ordered(work.requests, schedule.order, entries, store, clock, read_only=read_only)
+    return replace(work, requests=requests, failed=[*work.failed, *unlisted])
+
+
+async def _expanded(schedule: Schedule, config: Config) -> Expansion:
+    """Raises UsageError."""
+    entries = await asyncio.to_thread(entries_named, schedule.targets, config)
+    try:
+        return await expand(entries, exclude=schedule.exclude, confirm_many=_accept)
+    except TargetError as error:  # the only entry is a server that does not list its databases
+        return Expansion(unlisted=[Unlisted(entries[0], error)])
+
+
+def _accept(pattern: str, number: int) -> None:
+    """However many targets there are, the schedule names them."""
+
+
+def _request(schedule: Schedule, entry: TargetEntry) -> Request:
+    """With the operations of the schedule that its engine offers. Raises UsageError, NotAvailableError."""
+    offered = inspector.operations(entry.url)
+    operations = offered if schedule.operations is None else [one for one in schedule.operations if one in offered]
+    options = with_values(entry.options, schedule.settings)
+    return inspector.applicable(Request(target=entry.url, operations=tuple(operations), options=options))
+
+
+def _confirmed(request: Request) -> Request:
+    """Operations that a schedule names are confirmed by that."""
+    return replace(request, options=replace(request.options, confirmed=True))
+
+
+def _unlisted(schedule: Schedule, one: Unlisted) -> FailedRequest:
+    request = Request(target=one.entry.url, operations=schedule.operations or (Operation.CHECK,))
+    return FailedRequest(request, one.error, is_pattern=one.is_pattern)
+
+
+async def _needed(
+    asked: Sequence[tuple[TargetEntry, Request]], store: Store, clock: Callable[[], Micros], *, read_only: bool
+) -> Work:
+    """What of the requests advice calls for."""
+    limits = {entry.url: entry.thresholds for entry, _ in asked}
+
+    async def advise(target: str) -> Sequence[Advice]:
+        return await with_history.advise(
+            store, target, clock(), budget=inspector.BUDGET, limits=limits[target], read_only=read_only
+        )
+
+    found = await for_each([request.target for _, request in asked], advise)
+    requests, failed = list[Request](), list[FailedRequest]()
+    for (_, request), advice in zip(asked, found, strict=True):
+        if isinstance(advice, TargetError):
+            failed.append(FailedRequest(_only_check(request), advice))
+        elif (narrowed := _unattended(needed(request, advice))) is not None:
+            requests.append(inspector.applicable(narrowed))
+        elif (check := blocking_check(request, advice)) is not None:
+            error = TargetRefusedError(request.target, "what a check found must be put right first", check.reason)
+            failed.append(FailedRequest(_only_check(request), error))
+    return Work(requests=requests, failed=failed, idle=len(asked) - len(requests) - len(failed))
+
+
+def _only_check(request: Request) -> Request:
+    """What is stored of a request of which it is unknown what is needed: a retry only checks."""
+    return inspector.applicable(replace(request, operations=(Operation.CHECK,)))
+
+
+def _unattended(request: Request | None) -> Request | None:
+    """Without the operations that a person must confirm: nobody is there. None if nothing is left."""
+    if request is None:
+        return None
+    to_confirm = {operation for operation, _ in inspector.needs_confirmation(request)}
+    operations = tuple(operation for operation in request.operations if operation not in to_confirm)
+    return replace(request, operations=operations) if operations else None
+
+
+async def _ordered(
+    requests: Sequence[Request],
+    order: Order | None,
+    entries: Sequence[TargetEntry],
+    store: Store,
+    clock: Callable[[], Micros],
+    *,
+    read_only: bool,
+) -> Sequence[Request]:
+    if order is None or len(requests) < 2:
+        return requests
+    urls = await asyncio.to_thread(lambda: list(_canonical(requests)))
+    asked = {request.target for request in requests}
+    surveying = Surveyor(store, clock, read_only=read_only).survey([entry for entry in entries if entry.url in asked])
+    async with aclosing(surveying) as surveyed:
+        surveys = {one.survey.target: one.survey async for one in surveyed}
+    return in_order(list(zip(urls, requests, strict=True)), order, surveys, await store.last_jobs(urls))
+
+
+def _canonical(requests: Sequence[Request]) -> Iterator[str]:
+    for request in requests:
+        try:
+            yield inspector.canonical_url(request.target)
+        except DbtendError:  # to submit it says why
+            yield request.target

@@ -1,0 +1,388 @@
+"""Schedules are fired by workers, each due time once, with all that the config file says of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.domain.requests import Operation
+from engine.domain.schedules import FiringReason, FiringStatus
+from engine.domain.statuses import Reason, Status
+from engine.engine import Engine
+from engine.schedules import scheduler as scheduling
+from tests.engine.domain.test_due_times import at
+from tests.engine.schedules.world import DAY, HOUR, MINUTE, World, make_databases, world_at
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+NOON, NIGHT = at("2026-11-27T12:00"), at("2026-11-27T22:00")
+NIGHTLY = """
+[schedules.nightly]
+targets = ["*"]
+operations = ["analyze"]
+start = "0 22 * * *"
+timezone = "Europe/Berlin"
+"""
+FIRED = (FiringStatus.FIRED, None)
+NO_WORKER = (FiringStatus.MISSED, FiringReason.NO_WORKER)
+CLOCK_CHANGED = (FiringStatus.MISSED, FiringReason.CLOCK_CHANGED)
+STILL_RUNNING = (FiringStatus.SKIPPED, FiringReason.STILL_RUNNING)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with world_at(tmp_path, NOON) as made:
+        made.configure(NIGHTLY)
+        yield made
+
+
+async def test_a_schedule_fires_at_its_time_on_all_its_targets(world: World) -> None:
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    assert await world.firings() == []
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    (fired,) = await world.firings()
+    assert (fired.status, fired.due_at, fired.batch) == (FiringStatus.FIRED, NIGHT, 1)
+    jobs = await world.store.batch_jobs(1)
+    assert [job.target.rpartition("/")[2] for job in jobs] == ["a.db", "b.db"]
+    assert all(job.request.operations == (Operation.ANALYZE,) and job.schedule == "nightly" for job in jobs)
+    await world.look(scheduler)
+    assert len(await world.firings()) == 1
+
+
+async def test_it_is_not_due_before_it_was_known(world: World) -> None:
+    world.clock.at = NIGHT + MINUTE // 2
+    await world.look(world.scheduler())
+    assert await world.firings() == []
+
+
+async def test_several_workers_fire_it_once(world: World) -> None:
+    workers = [world.scheduler() for _ in range(3)]
+    await world.look(*workers)
+    world.clock.at = NIGHT
+    await asyncio.gather(*[worker.look() for worker in workers])
+    await asyncio.gather(*[worker.settled() for worker in workers])
+    assert await world.results() == [FIRED]
+    assert await world.store.count() == 2
+
+
+async def test_a_window_closes_in_the_zone_of_the_schedule(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    world.configure(f'{NIGHTLY}until = "05:00"\n')
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    assert {job.deadline_at for job in await world.store.batch_jobs(1)} == {at("2026-11-28T05:00")}
+    world.clock.at = at("2026-11-28T05:00")
+    await world.store.enforce_time_limits()
+    assert {job.children[0].reason for job in await world.store.batch_jobs(1)} == {Reason.TIME_LIMIT}
+
+
+async def test_a_night_without_a_worker_is_missed(world: World) -> None:
+    await world.look(world.scheduler())
+    world.clock.at = NIGHT + 2 * DAY + HOUR
+    await world.look(world.scheduler())
+    assert await world.results() == [NO_WORKER] * 3
+
+
+async def test_a_worker_that_comes_in_time_catches_up(world: World) -> None:
+    world.configure(f'{NIGHTLY}catch_up = "2h"\n')
+    await world.look(world.scheduler())
+    world.clock.at = NIGHT + DAY + HOUR
+    await world.look(world.scheduler())
+    assert await world.results() == [NO_WORKER, FIRED]
+
+
+async def test_a_worker_that_comes_after_the_window_has_closed_starts_nothing(world: World) -> None:
+    world.configure(f'{NIGHTLY}catch_up = "12h"\nuntil = "05:00"\n')
+    await world.look(world.scheduler())
+    world.clock.at = at("2026-11-28T05:00")
+    await world.look(world.scheduler())
+    assert await world.results() == [(FiringStatus.MISSED, FiringReason.WINDOW_CLOSED)]
+    assert await world.store.count() == 0
+
+
+async def test_none_begins_while_the_one_before_runs(world: World) -> None:
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    world.clock.at += DAY
+    await world.look(scheduler)
+    await world.work()
+    world.clock.at += DAY
+    await world.look(scheduler)
+    assert await world.results() == [FIRED, STILL_RUNNING, FIRED]
+
+
+async def test_a_due_time_that_comes_while_the_one_before_is_prepared_is_skipped(world: World) -> None:
+    world.configure(NIGHTLY.replace("0 22", "*/1 *"))
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at += MINUTE
+    await scheduler.look()
+    world.clock.at += MINUTE
+    await scheduler.look()
+    await scheduler.settled()
+    assert await world.results() == [FIRED, STILL_RUNNING]
+
+
+async def test_a_clock_that_is_set_forward_over_a_night(world: World) -> None:
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT + 3 * HOUR
+    await world.look(scheduler)
+    assert await world.results() == [CLOCK_CHANGED]
+    world.clock.at = NOON  # and set right again: the night is yet to come
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    assert await world.results() == [FIRED]
+
+
+async def test_a_clock_that_is_set_back_fires_nothing_twice(world: World) -> None:
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    await world.work()
+    world.clock.at = NIGHT - 5 * HOUR
+    for hours in range(7):
+        world.clock.at = NIGHT - 5 * HOUR + hours * HOUR
+        await world.look(scheduler, world.scheduler())
+    assert await world.results() == [FIRED]
+    world.clock.at = NIGHT + DAY
+    await world.look(scheduler)
+    assert await world.results() == [FIRED, FIRED]
+
+
+async def test_a_schedule_that_was_first_seen_while_the_clock_was_years_ahead(world: World) -> None:
+    world.clock.at = NOON + 9 * 365 * DAY
+    await world.look(world.scheduler())
+    world.clock.at = NOON
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    assert await world.results() == [FIRED]
+
+
+async def test_a_disabled_schedule_is_not_due_and_nothing_of_it_is_missed(world: World) -> None:
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    await world.store.disable_schedule("nightly", "ann")
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    world.clock.at = NIGHT + DAY + HOUR
+    await world.store.enable_schedule("nightly")
+    await world.look(scheduler)
+    assert await world.results() == []
+    world.clock.at = NIGHT + 2 * DAY
+    await world.look(scheduler)
+    assert await world.results() == [FIRED]
+
+
+async def test_starts_are_spread_the_same_way_each_night(world: World) -> None:
+    make_databases(world.databases, *(f"t{n}" for n in range(12)))
+    world.configure(f'{NIGHTLY}stagger = "1h"\n')
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    nights = []
+    for night in range(2):
+        world.clock.at = NIGHT + night * DAY
+        await world.look(scheduler)
+        jobs = await world.store.batch_jobs(night + 1)
+        nights.append([(job.target, (job.starts_at or world.clock.at) - world.clock.at) for job in jobs])
+        begun = 0
+        for _ in range(60):
+            begun += await world.work()
+            world.clock.at += MINUTE
+        assert begun == len(jobs)
+    assert nights[0] == nights[1]
+    assert len({start for _, start in nights[0]}) > 6
+
+
+async def test_what_is_needed_is_told_by_advice(world: World) -> None:
+    world.configure(NIGHTLY.replace('["analyze"]', '"needed"'))
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    jobs = await world.store.batch_jobs(1)
+    assert {job.request.operations for job in jobs} == {(Operation.CHECK,)}
+
+
+async def test_a_night_in_which_nothing_is_needed(world: World) -> None:
+    checks = '[advice]\nquick_check_every = "36500d"\nfull_check_every = "36500d"\n'
+    world.configure(NIGHTLY.replace('["analyze"]', '"needed"'), checks)
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    for night in range(3):  # first a quick check, then a full one
+        world.clock.at = NIGHT + night * DAY
+        await world.look(scheduler)
+        async with Engine.open(world.store.path, workers=2, clock=world.clock) as engine:
+            await engine.wait([job.id for job in await engine.open_jobs()])
+    assert await world.results() == [FIRED, FIRED, (FiringStatus.FIRED, FiringReason.NOT_NEEDED)]
+
+
+async def test_jobs_that_are_open_already_are_joined(world: World) -> None:
+    world.configure(NIGHTLY, NIGHTLY.replace("nightly", "other"))
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await scheduler.look()
+    await scheduler.settled()
+    found = [*await world.results(), *await world.results("other")]
+    assert sorted(found, key=str) == sorted([FIRED, (FiringStatus.FIRED, FiringReason.JOINED)], key=str)
+    assert await world.store.count() == 2
+
+
+async def test_a_target_that_cannot_be_opened_does_not_stop_the_others(world: World) -> None:
+    (world.databases / "z.db").write_bytes(b"no database" * 100)
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    jobs = await world.store.batch_jobs(1)
+    assert [job.status for job in jobs] == [Status.PENDING, Status.PENDING, Status.FAILED]
+
+
+async def test_the_only_target_that_cannot_be_opened_is_a_failed_job(world: World) -> None:
+    world.configure(NIGHTLY.replace('"*"', f'"{world.databases}/none.db"'))
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    (job,) = await world.store.batch_jobs(1)
+    assert job.status is Status.FAILED
+    assert await world.results() == [FIRED]
+
+
+async def test_a_pattern_that_matches_nothing_is_missed_with_the_reason(world: World) -> None:
+    world.configure(NIGHTLY.replace('"*"', f'"{world.databases}/*.nothing"'))
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    (missed,) = await world.firings()
+    assert (missed.status, missed.reason) == (FiringStatus.MISSED, FiringReason.NOT_STARTED)
+    assert "matches no file" in (missed.error or "")
+
+
+async def test_a_changed_config_is_taken_over_and_a_broken_one_is_not(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.configure(NIGHTLY.replace("0 22", "0 nonsense"))
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    assert await world.results() == [FIRED]
+    assert "the schedules stay as they were read before" in caplog.text
+    await world.work()
+    world.config.unlink()
+    await world.look(scheduler)
+    assert "there is no such config file" in caplog.text
+    world.configure(NIGHTLY.replace("0 22", "0 23"))
+    await world.look(scheduler)
+    world.clock.at = NIGHT + HOUR
+    await world.look(scheduler)
+    assert await world.results() == [FIRED, FIRED]
+    world.configure("")
+    world.clock.at = NIGHT + DAY + HOUR
+    await world.look(scheduler)
+    assert await world.results() == [FIRED, FIRED]
+
+
+async def test_a_changed_start_is_not_due_for_the_time_before_the_change(world: World) -> None:
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NOON + HOUR
+    world.configure(NIGHTLY.replace("0 22", "30 12"))
+    await world.look(scheduler)
+    assert await world.results() == []
+
+
+async def test_of_two_config_files_with_one_name_the_first_fires(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.toml"
+    world.configure(
+        NIGHTLY.replace("analyze", "vacuum"),
+        NIGHTLY.replace("nightly", "other").replace("analyze", "reindex"),
+        config=other,
+    )
+    first, second = world.scheduler(), world.scheduler(other)
+    await world.look(first, second)
+    world.clock.at = NIGHT
+    await world.look(second, first)
+    assert [job.request.operations for job in await world.store.open_jobs() if job.schedule == "nightly"] == [
+        (Operation.ANALYZE,)
+    ] * 2
+    assert await world.results() == [FIRED]
+    assert await world.results("other") == [FIRED]
+    assert f"schedule nightly is in {world.config}, too, which fires it: rename one" in caplog.text
+    await world.work()
+    world.config.unlink()  # then the other one has the name for itself
+    monkeypatch.setattr(scheduling, "RECHECKED_AFTER", 0)
+    await world.look(second)
+    world.clock.at = NIGHT + DAY
+    await world.look(second)
+    assert await world.results() == [FIRED, FIRED]
+
+
+async def test_a_long_absence_is_recorded_whole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduling, "MOST", 7)
+    await world.look(world.scheduler())
+    world.clock.at = NIGHT + 30 * DAY + HOUR
+    scheduler = world.scheduler()
+    while await scheduler.look() == 0:
+        await scheduler.settled()
+    assert await world.results() == [NO_WORKER] * 31
+
+
+async def test_nothing_is_written_while_nothing_is_due(world: World) -> None:
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    seen = _version(world)
+    for _ in range(5):
+        world.clock.at += MINUTE
+        await world.look(scheduler)
+    assert _version(world) == seen
+
+
+def _version(world: World) -> object:
+    return [os.stat(f"{world.store.path}{end}").st_mtime_ns for end in ("", "-wal")]  # noqa: PTH116
+
+
+async def test_an_engine_fires_the_schedules_of_its_config_file(tmp_path: Path) -> None:
+    """By the clock of the system; only one of two on the store looks at what is due."""
+    make_databases(tmp_path / "databases", "a")
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'[schedules.often]\ntargets = ["{tmp_path}/databases/*.db"]\noperations = ["analyze"]\nstart = "* * * * *"\n'
+    )
+    offset = (time.time_ns() // 60_000_000_000 + 1) * 60_000_000 - time.time_ns() // 1000 - 500_000
+
+    def clock() -> int:
+        return time.time_ns() // 1000 + offset  # half a second before a full minute
+
+    store = tmp_path / "jobs.db"
+    async with (
+        Engine.open(store, workers=1, config=config, schedules=True, clock=clock) as engine,
+        Engine.open(store, config=config, schedules=True, clock=clock),
+    ):
+        async with asyncio.timeout(30):
+            async for _ in engine.changes(0):
+                jobs = await engine.history()
+                if jobs and jobs[0].status.is_final:
+                    break
+        assert [(job.schedule, job.status) for job in jobs] == [("often", Status.COMPLETED)]

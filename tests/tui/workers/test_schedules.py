@@ -1,0 +1,129 @@
+"""Permanent workers fire schedules: real processes, by a clock that is half a minute before the due time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, ParentJob, WorkerProcess
+from engine.domain.schedules import Firing, FiringStatus
+from tests.sqlite_files import make_database
+from tests.tui.command_line import CommandLine, wait_until
+
+A_WORKER = """
+import sys, time
+from engine.system import clock
+offset = int(sys.argv[1])
+clock.now._wall = lambda: time.time_ns() + offset
+from tui.cli import main
+sys.exit(main(["worker", *sys.argv[2:]]))
+"""
+MINUTE = 60_000_000_000
+
+
+def before_due(seconds: float) -> int:
+    """Nanoseconds to add to the clock, so that it is so long before a full minute."""
+    return MINUTE - time.time_ns() % MINUTE - round(seconds * 1e9)
+
+
+@contextmanager
+def worker(dbtend: CommandLine, offset: int, *options: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", A_WORKER, str(offset), *options],
+        env={**os.environ, **dbtend.environment},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+@pytest.fixture
+def nightly(dbtend: CommandLine, tmp_path: Path) -> CommandLine:
+    """With a schedule that is due each minute, on one database."""
+    make_database(tmp_path / "sales.db", rows=50)
+    dbtend.configure(
+        f'[schedules.nightly]\ntargets = ["{tmp_path}/sales.db"]\noperations = ["analyze"]\nstart = "* * * * *"\n'
+    )
+    return dbtend
+
+
+def told(store: Path) -> tuple[Sequence[Firing], Sequence[ParentJob], Sequence[WorkerProcess]]:
+    async def look() -> tuple[Sequence[Firing], Sequence[ParentJob], Sequence[WorkerProcess]]:
+        async with Engine.open(store) as engine:
+            alive = [one for one in await engine.workers() if one.alive]
+            return await engine.firings("nightly"), await engine.history(), alive
+
+    return asyncio.run(look()) if store.exists() else ((), (), ())
+
+
+def knows_schedule(store: Path) -> bool:
+    async def look() -> bool:
+        async with Engine.open(store) as engine:
+            return "nightly" in await engine.schedule_states()
+
+    return store.exists() and asyncio.run(look())
+
+
+def kill(process: subprocess.Popen[str], store: Path) -> None:
+    """It and all that it has forked, at once."""
+    _, _, workers = told(store)
+    for pid in [process.pid, *(one.pid for one in workers)]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_two_workers_that_take_the_place_of_a_killed_one_fire_once(nightly: CommandLine) -> None:
+    store, offset = nightly.store, before_due(20)
+    with worker(nightly, offset) as first:
+        wait_until(lambda: knows_schedule(store))
+        kill(first, store)
+    assert told(store)[0] == []
+    due = (time.time_ns() + offset) // MINUTE + 1
+    later = offset + due * MINUTE - (time.time_ns() + offset) + 10**9  # a second after it was due
+    with ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(worker(nightly, later))
+        wait_until(lambda: any(job.status.is_final for job in told(store)[1]))
+        firings, jobs, _ = told(store)
+    assert [(one.due_at // 60_000_000, one.status) for one in firings] == [(due, FiringStatus.FIRED)]
+    assert [job.schedule for job in jobs] == ["nightly"]
+
+
+def test_a_worker_that_waits_for_its_turn_fires_schedules(nightly: CommandLine) -> None:
+    """The worker of a console serves the store, and fires none."""
+    store = nightly.store
+    with worker(nightly, 0, "--idle-exit", "60"):
+        wait_until(lambda: bool(told(store)[2]))
+        assert not knows_schedule(store)
+        with worker(nightly, before_due(3)):
+            wait_until(lambda: any(job.status.is_final for job in told(store)[1]))
+            _, jobs, workers = told(store)
+            assert len({one.pool for one in workers}) == 1
+            assert [job.schedule for job in jobs] == ["nightly"]
+
+
+def test_a_worker_takes_over_a_changed_config_file(nightly: CommandLine, tmp_path: Path) -> None:
+    store, text = nightly.store, (nightly.home / "config-home" / "dbtend" / "config.toml").read_text()
+    nightly.configure("")
+    with worker(nightly, before_due(15)):
+        wait_until(lambda: bool(told(store)[2]))
+        nightly.configure("[schedules.nightly]\n")  # a broken one changes nothing
+        nightly.configure(text)
+        wait_until(lambda: knows_schedule(store))
+        wait_until(lambda: any(job.status.is_final for job in told(store)[1]))
+    assert len(told(store)[0]) == 1
