@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from engine.targets.sqlite.system.page_cache import cached_share, descriptors, read_ahead, worth_reading_ahead
 from tests.engine.targets.sqlite.another_process import another_process
+from tests.scratch import DISK
 from tests.sqlite_files import make_database, transaction
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell what they cache")
@@ -30,10 +32,11 @@ sys.stdin.read()
 
 
 @contextmanager
-def cold_file(path: Path) -> Iterator[int]:
-    """The descriptor of a file of which less than half is in the page cache."""
-    path.write_bytes(os.urandom(SIZE))
-    with path.open("rb") as file:
+def cold_file() -> Iterator[int]:
+    """The descriptor of a file on a disk, of which less than half is in the page cache."""
+    with tempfile.NamedTemporaryFile(dir=DISK) as file:
+        file.write(os.urandom(SIZE))
+        file.flush()
         os.fsync(file.fileno())
         for _ in range(100):  # the system need not obey at once
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -76,8 +79,8 @@ def test_our_locks_survive_it_all(tmp_path: Path, journal_mode: str) -> None:
             pass
 
 
-def test_a_cold_file_is_told_from_one_that_was_read_ahead(tmp_path: Path) -> None:
-    with cold_file(tmp_path / "file") as descriptor:
+def test_a_cold_file_is_told_from_one_that_was_read_ahead() -> None:
+    with cold_file() as descriptor:
         told: list[int] = []
         read_ahead(descriptor, SIZE, Event(), told.append)
         again = 0
@@ -89,16 +92,16 @@ def test_a_cold_file_is_told_from_one_that_was_read_ahead(tmp_path: Path) -> Non
         assert told[-1] == SIZE
 
 
-def test_looking_does_not_warm_what_is_looked_at_next(tmp_path: Path) -> None:
-    with cold_file(tmp_path / "file") as descriptor:
+def test_looking_does_not_warm_what_is_looked_at_next() -> None:
+    with cold_file() as descriptor:
         for _ in range(5):
             share = cached_share(descriptor, SIZE)
             assert share is not None
             assert share < 0.6
 
 
-def test_a_part_that_is_cached_counts_as_that_part(tmp_path: Path) -> None:
-    with cold_file(tmp_path / "file") as descriptor:
+def test_a_part_that_is_cached_counts_as_that_part() -> None:
+    with cold_file() as descriptor:
         before = cached_share(descriptor, SIZE)
         os.pread(descriptor, SIZE // 2, SIZE // 2)
         after = cached_share(descriptor, SIZE)
