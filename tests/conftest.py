@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.store.sqlite.connections import connect_writer, create_file
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import NO_SERVER, PostgresServer, running_server, servers_found
 from tests.scratch import SCRATCH
@@ -60,6 +61,14 @@ def _majors() -> list[int | None]:
     if wanted == "all":
         return list[int | None](found)
     return [int(major) for major in wanted.split(",")] if wanted else [found[-1] if found else None]
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """To be copied: making one takes all migrations."""
+    path = create_file(tmp_path_factory.mktemp("store") / "jobs.db")
+    connect_writer(path).close()
+    return path
 
 
 @pytest.fixture(scope="session", params=_majors(), ids=lambda major: f"pg{major}")

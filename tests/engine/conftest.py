@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,7 @@ def store_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def store(store_path: Path) -> AsyncIterator[SqliteStore]:
+async def store(store_path: Path, empty_store: Path) -> AsyncIterator[SqliteStore]:
+    shutil.copy(empty_store, store_path)
     async with SqliteStore.open(store_path, clock=ticking_clock()) as opened:
         yield opened

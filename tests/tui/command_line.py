@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import sqlite3
@@ -10,10 +11,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
@@ -32,11 +33,27 @@ class Result:
         return json.loads(self.out)
 
 
+class _Written(io.TextIOWrapper):
+    """Keeps what is written; it is a terminal where that is one which it stands for."""
+
+    def __init__(self, stands_for: TextIO) -> None:
+        self._bytes = io.BytesIO()
+        super().__init__(self._bytes, encoding="utf-8", newline="", write_through=True)
+        self._stands_for = stands_for
+
+    def isatty(self) -> bool:
+        return self._stands_for.isatty()
+
+    @property
+    def text(self) -> str:
+        return self._bytes.getvalue().decode()
+
+
 class CommandLine:
     """`dbtend` with a store and a config file of its own under `home`."""
 
-    def __init__(self, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        self.home, self._capsys = home, capsys
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.home = home
         self.store, self.config = home / "state" / "jobs.db", home / "config" / "config.toml"
         self.environment: Mapping[str, str] = {
             "XDG_STATE_HOME": str(home / "state-home"),
@@ -48,10 +65,10 @@ class CommandLine:
         monkeypatch.delenv("DBTEND_CONFIG", raising=False)
 
     def __call__(self, *argv: str | Path) -> Result:
-        self._capsys.readouterr()
-        code = main([str(word) for word in argv])
-        out, err = self._capsys.readouterr()
-        return Result(code, out, err)
+        out, err = _Written(sys.stdout), _Written(sys.stderr)
+        with redirect_stdout(out), redirect_stderr(err):
+            code = main([str(word) for word in argv])
+        return Result(code, out.text, err.text)
 
     def configure(self, text: str) -> None:
         """Write the config file at its default place."""
@@ -81,6 +98,13 @@ class CommandLine:
         with self.start(*argv) as process:
             out, err = process.communicate(timeout=60)
         return Result(process.returncode, out, err)
+
+
+@contextmanager
+def command_line(home: Path) -> Iterator[CommandLine]:
+    """The command for a fixture that several tests share, who get copies of `home`."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield CommandLine(home, monkeypatch)
 
 
 def out_line(process: subprocess.Popen[str]) -> str:

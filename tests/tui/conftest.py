@@ -13,9 +13,9 @@ from tests.tui.command_line import CommandLine
 
 
 @pytest.fixture
-def dbtend(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+def dbtend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """The command, with a store and a config of its own."""
-    return CommandLine(tmp_path / "home", capsys, monkeypatch)
+    return CommandLine(tmp_path / "home", monkeypatch)
 
 
 @pytest.fixture

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.sqlite_files import make_database
-from tests.tui.command_line import CommandLine, out_line, wait_until, workers_of, write_locked
+from tests.tui.command_line import CommandLine, command_line, out_line, wait_until, workers_of, write_locked
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with two databases, and a home with a store."""
+    directory = tmp_path_factory.mktemp("prepared")
+    sales, other = (make_database(directory / name, rows=10) for name in ("sales.db", "other.db"))
+    with command_line(directory / "home") as dbtend:
+        dbtend("run", sales, "--op", "analyze")
+        dbtend("run", other, "--op", "optimize")
+        dbtend("run", sales, "--op", "vacuum")
+    return directory
 
 
 @pytest.fixture
-def three_jobs(dbtend: CommandLine, sales: Path, tmp_path: Path) -> CommandLine:
+def three_jobs(dbtend: CommandLine, prepared: Path) -> CommandLine:
     """#1 analyze on sales, #2 optimize on other, #3 vacuum on sales."""
-    other = make_database(tmp_path / "other.db", rows=10)
-    dbtend("run", sales, "--op", "analyze")
-    dbtend("run", other, "--op", "optimize")
-    dbtend("run", sales, "--op", "vacuum")
+    shutil.copytree(prepared / "home", dbtend.home)
     return dbtend
 
 
@@ -45,7 +55,8 @@ def three_jobs(dbtend: CommandLine, sales: Path, tmp_path: Path) -> CommandLine:
         (["no such", "error"], []),
     ],
 )
-def test_filters(three_jobs: CommandLine, sales: Path, filters: list[str], ids: list[int]) -> None:
+def test_filters(three_jobs: CommandLine, prepared: Path, filters: list[str], ids: list[int]) -> None:
+    sales = prepared / "sales.db"
     three_jobs.configure(f'[targets.shop]\nurl = "{sales}"')
     words = [str(sales) if word == "SALES" else word for word in filters]
     result = three_jobs("history", *words, "--json")

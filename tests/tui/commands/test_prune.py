@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.tui.command_line import CommandLine, out_line, wait_until, write_locked
+from tests.sqlite_files import make_database
+from tests.tui.command_line import CommandLine, command_line, out_line, wait_until, write_locked
 
 NOTHING_IS_KEPT = '[retention]\ncompleted = "0s"\nkeep_last = 0\n'
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("prepared")
+    sales = make_database(directory / "sales.db", rows=10)
+    with command_line(directory / "home") as dbtend:
+        for _ in range(3):
+            dbtend("run", sales, "--op", "optimize")
+    return directory / "home"
+
+
 @pytest.fixture
-def three_jobs(dbtend: CommandLine, sales: Path) -> CommandLine:
-    for _ in range(3):
-        dbtend("run", sales, "--op", "optimize")
+def three_jobs(dbtend: CommandLine, prepared: Path) -> CommandLine:
+    shutil.copytree(prepared, dbtend.home)
     dbtend.configure(NOTHING_IS_KEPT)
     return dbtend
 

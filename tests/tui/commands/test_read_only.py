@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.engine.test_read_only import everything_below
-from tests.tui.command_line import CommandLine
+from tests.sqlite_files import make_database
+from tests.tui.command_line import CommandLine, command_line
 from tui.commands.arguments import COMMANDS
 
 TELL = (
@@ -39,12 +41,21 @@ CHANGE = (
 )
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("prepared")
+    with command_line(directory / "home") as dbtend:
+        assert dbtend("run", make_database(directory / "sales.db", rows=10), "--op", "analyze").code == 0
+    return directory
+
+
 @pytest.fixture
-def home(dbtend: CommandLine, sales: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(prepared: Path, dbtend: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where everything lies, after a job."""
-    monkeypatch.chdir(sales.parent)
-    assert dbtend("run", sales, "--op", "analyze").code == 0
-    return sales.parent
+    directory = dbtend.home.parent
+    shutil.copytree(prepared, directory, dirs_exist_ok=True)
+    monkeypatch.chdir(directory)
+    return directory
 
 
 def test_every_command_either_tells_or_changes_something() -> None:

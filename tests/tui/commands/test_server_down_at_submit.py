@@ -13,12 +13,17 @@ from tests.tui.command_line import CommandLine, err_line
 WAITING = "postgres: waiting up to {}: server is down; next try in 1 s\n"
 
 
-@pytest.fixture
-def down(postgres: PostgresServer) -> Iterator[PostgresServer]:
-    """A server of which nobody has seen yet that it is down."""
+@pytest.fixture(scope="module")
+def own(postgres: PostgresServer) -> Iterator[PostgresServer]:
     with running_server(postgres.binaries) as server:
-        server.stop()
         yield server
+
+
+@pytest.fixture
+def down(own: PostgresServer) -> PostgresServer:
+    """A server of which nobody has seen yet that it is down."""
+    own.stop()
+    return own
 
 
 @pytest.mark.parametrize("what", [("--op", "analyze"), ("--needed",)], ids=["operation", "needed"])

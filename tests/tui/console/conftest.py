@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -75,8 +76,8 @@ class Seeded:
 
 
 @pytest.fixture
-async def seeded(tmp_path: Path, clock: Clock) -> AsyncIterator[Seeded]:
-    path = tmp_path / "jobs.db"
+async def seeded(tmp_path: Path, clock: Clock, empty_store: Path) -> AsyncIterator[Seeded]:
+    path = Path(shutil.copy(empty_store, tmp_path / "jobs.db"))
     async with SqliteStore.open(path, clock=clock) as store, worker_process(store, clock, pid=4711) as owner:
         yield Seeded(path, store, owner)
 
