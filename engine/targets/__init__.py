@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
 from engine.domain.errors import NotAvailableError, UsageError
+from engine.domain.lazy_import import lazy
 from engine.domain.requests import EngineName
 from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import target_url
@@ -15,8 +16,11 @@ from engine.targets.sqlite.connection.names import target_url
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.targets.postgres import databases
     from engine.targets.postgres.databases import ServerDatabase
     from engine.targets.protocol import Target
+else:
+    databases = lazy("engine.targets.postgres.databases", "its driver is optional")
 
 _URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 _LIBPQ: Final = re.compile(r"\s*(service|host|hostaddr|port|dbname|user|password|passfile|sslmode)\s*=")
@@ -70,8 +74,6 @@ def lexical_url(text: str) -> str:
 def database_named(text: str) -> str:
     """The database that a name on a server names. Raises UsageError, NotAvailableError."""
     resolve(text)
-    from engine.targets.postgres import databases  # the driver is optional
-
     return databases.database_of(text)
 
 
@@ -80,8 +82,6 @@ def url_of_all_databases(text: str) -> str:
     if not names_server(text):
         raise UsageError(text, "is no database server, so there are no databases to list", "leave out --all-databases")
     resolve(text)
-    from engine.targets.postgres import databases  # the driver is optional
-
     return databases.url_of_all(text)
 
 
@@ -91,8 +91,6 @@ async def databases_of(text: str) -> Sequence[ServerDatabase]:
     Raises UsageError, NotAvailableError, TargetError.
     """
     resolve(text)
-    from engine.targets.postgres import databases  # the driver is optional
-
     return await databases.databases(text)
 
 

@@ -7,8 +7,9 @@ empty: every migration ends by creating the triggers again).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from engine.domain.errors import StoreError
@@ -19,7 +20,8 @@ from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason
 APPLICATION_ID = 0x6474656E  # "dten": marks a SQLite file as a store of dbtend
 
 
-def migrations() -> list[str]:
+@cache
+def migrations() -> Sequence[str]:
     """The SQL of every migration, in order; the version of a store is how many it has had."""
     files = sorted((Path(__file__).parent / "migrations").glob("*.sql"))
     return [file.read_text(encoding="utf-8") for file in files]

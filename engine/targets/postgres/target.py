@@ -9,7 +9,6 @@ from typing import Final
 
 from engine.domain.errors import TargetRefusedError, UsageError
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
-from engine.targets.operation_specs import OperationSpec
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import PROGRAM, READING_TIMEOUT, Server, connect
 from engine.targets.postgres.connection.dsn import address, environment_of, host_key
@@ -24,6 +23,10 @@ READING_LOCK_TIMEOUT: Final = 1.0
 
 class PostgresTarget:
     """The database that `text` names: a URL, key=value as libpq reads it, or service=NAME."""
+
+    engine: Final = EngineName.POSTGRESQL
+    operations: Final = operation_specs.SPECS
+    default_operations: Final = operation_specs.DEFAULT_OPERATIONS
 
     def __init__(self, text: str) -> None:
         self._address: Final = address(text)
@@ -57,18 +60,6 @@ class PostgresTarget:
         connection, server = await self._look("")
         await connection.close()
         return server.key
-
-    @property
-    def engine(self) -> EngineName:
-        return EngineName.POSTGRESQL
-
-    @property
-    def operations(self) -> Mapping[Operation, OperationSpec]:
-        return operation_specs.SPECS
-
-    @property
-    def default_operations(self) -> Sequence[Operation]:
-        return operation_specs.DEFAULT_OPERATIONS
 
     def validate(self, request: Request) -> None:
         """Raise UsageError for options that contradict each other."""

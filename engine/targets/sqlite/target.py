@@ -27,7 +27,6 @@ from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
 
 if TYPE_CHECKING:
-    from engine.targets.operation_specs import OperationSpec
     from engine.targets.protocol import Waiting
     from engine.targets.sqlite import session
     from engine.targets.sqlite.session import SqliteSession
@@ -40,6 +39,10 @@ _BY_ITS_OWNER: Final = "run dbtend as the owner of the database: others can chan
 
 class SqliteTarget:
     """The database file at `path`, which does not have to exist."""
+
+    engine: Final = EngineName.SQLITE
+    operations: Final = operation_specs.SPECS
+    default_operations: Final = operation_specs.DEFAULT_OPERATIONS
 
     def __init__(self, path: str) -> None:
         """Touches no disk. Raises FileNotFoundError where the path is relative to a directory that is gone."""
@@ -84,18 +87,6 @@ class SqliteTarget:
 
     async def identify(self) -> str:
         return await asyncio.to_thread(lambda: self.key)
-
-    @property
-    def engine(self) -> EngineName:
-        return EngineName.SQLITE
-
-    @property
-    def operations(self) -> Mapping[Operation, OperationSpec]:
-        return operation_specs.SPECS
-
-    @property
-    def default_operations(self) -> Sequence[Operation]:
-        return operation_specs.DEFAULT_OPERATIONS
 
     def validate(self, request: Request) -> None:
         pass  # no two of its options contradict each other

@@ -176,7 +176,7 @@ QUIET = Activity(
 )  # fmt: skip
 TABLE = Table(
     oid=1, schema="public", name="t", kind="r", pages=50_000, rows=5000, index_pages=0, indexes=0, in_catalog=False,
-    is_partition=False, has_children=False, may_be_maintained=True, clustered_by=None,
+    has_children=False, may_be_maintained=True, clustered_by=None,
 )  # fmt: skip
 
 

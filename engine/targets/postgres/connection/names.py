@@ -10,6 +10,22 @@ from engine.targets.quoting import enclosed
 _SIMPLE: Final = re.compile(r"[a-z_][a-z0-9_$]*")
 
 
+class Named:
+    """What is known by its schema and its name."""
+
+    __slots__ = ()
+    schema: str
+    name: str
+
+    @property
+    def sql(self) -> str:
+        return qualified(self.schema, self.name)
+
+    @property
+    def shown(self) -> str:
+        return shown(self.schema, self.name)
+
+
 def quote(name: str) -> str:
     return enclosed(name, '"')
 

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from engine.domain.frozen import frozen
-from engine.targets.postgres.connection.names import qualified, shown
+from engine.targets.postgres.connection.names import Named, shown
 
 LEFTOVER: Final = r"_cc(new|old)[0-9]*$"
 """Suffix of the indexes that a failed REINDEX CONCURRENTLY leaves behind,"""
@@ -15,7 +15,7 @@ OLD: Final = r"_ccold[0-9]*$"
 
 
 @frozen
-class Table:
+class Table(Named):
     """A table, a materialized view, or a partitioned table, which has no rows of its own."""
 
     oid: int
@@ -29,7 +29,6 @@ class Table:
     index_pages: int
     indexes: int
     in_catalog: bool
-    is_partition: bool
     has_children: bool
     may_be_maintained: bool
     clustered_by: str | None
@@ -43,14 +42,6 @@ class Table:
     """None where it has no TOAST table."""
 
     @property
-    def sql(self) -> str:
-        return qualified(self.schema, self.name)
-
-    @property
-    def shown(self) -> str:
-        return shown(self.schema, self.name)
-
-    @property
     def dead_share(self) -> float:
         return self.dead_rows / (self.rows + self.dead_rows) if self.dead_rows else 0.0
 
@@ -60,7 +51,7 @@ class Table:
 
 
 @frozen
-class Index:
+class Index(Named):
     """An index of a table or of its TOAST table."""
 
     oid: int
@@ -88,14 +79,6 @@ class Index:
     """Whether writes maintain it."""
 
     @property
-    def sql(self) -> str:
-        return qualified(self.schema, self.name)
-
-    @property
-    def shown(self) -> str:
-        return shown(self.schema, self.name)
-
-    @property
     def could_not_be_built(self) -> bool:
         """Whether a rebuild would fail again because of duplicates."""
         return self.is_unique and not (self.is_valid or self.is_leftover or self.of_toast)
@@ -120,7 +103,7 @@ _MAY_BEFORE_17: Final = """(pg_has_role({}.relowner, 'USAGE') OR NOT {}.relissha
 TABLES: Final = """
 SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, {pages c} + coalesce({pages toast}, 0),
     greatest(c.reltuples, 0)::float8, coalesce(own.pages, 0)::int8, coalesce(own.indexes, 0)::int4,
-    n.nspname IN ('pg_catalog', 'information_schema'), c.relispartition, c.relhassubclass, {may}, own.clustered_by,
+    n.nspname IN ('pg_catalog', 'information_schema'), c.relhassubclass, {may}, own.clustered_by,
     coalesce(pg_stat_get_dead_tuples(c.oid), 0)::int8,
     coalesce(c.relallvisible::float8 / nullif(c.relpages, 0), 0),
     coalesce(pg_stat_get_live_tuples(c.oid), 0) >= abs(c.reltuples), toast.relpages::int8

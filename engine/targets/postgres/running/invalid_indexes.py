@@ -13,7 +13,7 @@ import psycopg
 from engine.domain.frozen import frozen
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.errors import LOCK_TIMEOUT, server_message
-from engine.targets.postgres.connection.names import qualified, shown
+from engine.targets.postgres.connection.names import Named
 from engine.targets.postgres.planning.steps import Subject
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import LEFTOVER, NOT_IN_WORK, OLD
@@ -41,19 +41,11 @@ _IDENTIFIER_BYTES: Final = 63
 
 
 @frozen
-class Leftover:
+class Leftover(Named):
     oid: int
     schema: str
     name: str
     table_oid: int
-
-    @property
-    def sql(self) -> str:
-        return qualified(self.schema, self.name)
-
-    @property
-    def shown(self) -> str:
-        return shown(self.schema, self.name)
 
     @property
     def is_old(self) -> bool:

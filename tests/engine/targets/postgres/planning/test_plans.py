@@ -22,9 +22,9 @@ from engine.targets.postgres.planning.operation_steps import (
 from engine.targets.postgres.planning.scope import analyzed_with_parent
 from engine.targets.postgres.reading.relations import Index, Table
 
-ITEM = Table(1, "public", "item", "r", 100, 5000.0, 40, 2, False, False, False, True, None)
-PART = Table(2, "public", "part", "r", 900, 9000.0, 40, 2, False, True, False, True, None)
-WHOLE = Table(3, "public", "whole", "p", 0, 0.0, 0, 0, False, False, True, True, None)
+ITEM = Table(1, "public", "item", "r", 100, 5000.0, 40, 2, False, False, True, None)
+PART = Table(2, "public", "part", "r", 900, 9000.0, 40, 2, False, False, True, None)
+WHOLE = Table(3, "public", "whole", "p", 0, 0.0, 0, 0, False, True, True, None)
 KEY = Index(4, "public", "item_pkey", 1, "public", "item", 30, 100, "btree", True, False, False, False, False, True)
 
 
@@ -46,7 +46,7 @@ def test_what_a_version_does_not_have_is_said() -> None:
 
 def test_what_is_analyzed_with_the_table_it_is_part_of_is_known() -> None:
     partitions = {3: [2, 5], 5: [6]}
-    deeper = replace(WHOLE, oid=5, name="deeper", is_partition=True)
+    deeper = replace(WHOLE, oid=5, name="deeper")
     deepest = replace(PART, oid=6, name="deepest")
     assert analyzed_with_parent([ITEM, PART, WHOLE, deeper, deepest], partitions) == {2: WHOLE, 5: WHOLE, 6: WHOLE}
     assert analyzed_with_parent([ITEM, PART], partitions) == {}
