@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,14 @@ def many(tmp_path: Path) -> Path:
 def run_past_its_limit(dbtend: CommandLine, path: Path, *options: str) -> Result:
     """`run` whose first step begins before the limit, and ends after it; analyze comes last."""
     limited = (*options, "--op", "analyze", "--lock-timeout", "600", "--time-limit", "2s")
-    with dbtend.start("run", path, *limited) as process:
-        with write_locked(path):
+    with ExitStack() as lock:
+        lock.enter_context(write_locked(path))
+        with dbtend.start("run", path, *limited) as process:
             assert "no operation starts" in err_line(process)
             lines = iter(lambda: out_line(process), "")
             assert any("analyze skipped" in line for line in lines)
-        out, err = process.communicate(timeout=60)
+            lock.close()
+            out, err = process.communicate(timeout=60)
     return Result(process.returncode, out, err)
 
 

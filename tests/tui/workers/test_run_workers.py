@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,9 @@ def is_gone(pid: int) -> bool:
 
 
 def test_one_that_dies_is_replaced_and_its_operation_run_again(dbtend: CommandLine, sales: Path) -> None:
-    with dbtend.start("run", sales, *VACUUM) as run:
-        with write_locked(sales):
+    with ExitStack() as lock:
+        lock.enter_context(write_locked(sales))
+        with dbtend.start("run", sales, *VACUUM) as run:
             assert out_line(run) == "#1.1 sales.db vacuum started\n"
             (pid,) = workers_of(dbtend.store)
             assert os.getsid(pid) == pid != run.pid
@@ -35,7 +37,8 @@ def test_one_that_dies_is_replaced_and_its_operation_run_again(dbtend: CommandLi
             # The process in its place may have begun before anybody looked.
             again = {f"#1.1 sales.db vacuum {said}\n" for said in ("waits to run again", "runs again")}
             assert again & {out_line(run), out_line(run)}  # besides that it waits
-        out, err = run.communicate(timeout=30)
+            lock.close()
+            out, err = run.communicate(timeout=30)
     assert (run.returncode, err) == (0, "")
     assert "#1.1 sales.db vacuum completed" in out
     (job,) = dbtend("show", "1", "--json").json["jobs"]
