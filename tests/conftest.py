@@ -14,7 +14,7 @@ import pytest
 from engine.store.sqlite.connections import connect_writer, create_file
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import NO_SERVER, PostgresServer, running_server, servers_found
-from tests.scratch import SCRATCH
+from tests.scratch import make_scratch
 
 # With it a process never has output left that it cannot write any more, as it has everywhere else.
 os.environ.pop("PYTHONUNBUFFERED", None)
@@ -26,8 +26,8 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 for name in [name for name in os.environ if name.startswith("PG") and not name.startswith("PGTEST_")]:
     del os.environ[name]
 
-# All `tmp_path` are below it, too.
-tempfile.tempdir = SCRATCH
+SCRATCH = make_scratch()
+tempfile.tempdir = str(SCRATCH)
 
 TESTS = Path(__file__).parent
 FAST = tuple(
@@ -39,6 +39,11 @@ FAST = tuple(
     )
 )
 """Rooms of pure functions and of small files."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Not the numbered directories of pytest: a session that ends may remove that of another one."""
+    config.option.basetemp = config.option.basetemp or SCRATCH / "pytest"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -19,7 +19,6 @@ import psycopg
 import pytest
 
 from tests.postgres_databases import Database
-from tests.scratch import SCRATCH
 
 PORT = 6432
 
@@ -51,7 +50,7 @@ def pgbouncer(database: Database, mode: str, *, pool_size: int = 20, **settings:
     program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no pgbouncer: apt install pgbouncer")
-    base = Path(tempfile.mkdtemp(prefix="dbtend-pool-", dir=SCRATCH))
+    base = Path(tempfile.mkdtemp(prefix="dbtend-pool-"))
     as_user: dict[str, Any] = {}
     if os.geteuid() == 0:  # which it refuses to run as
         nobody = pwd.getpwnam("nobody")

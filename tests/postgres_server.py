@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from tests.scratch import SCRATCH
-
 FAST: Final = (
     "fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB", "max_wal_size=4GB",
     "checkpoint_timeout=30min", "max_connections=40", "max_prepared_transactions=2", "autovacuum=off",
@@ -51,7 +49,7 @@ def _places() -> Iterator[Path]:
 
 
 class PostgresServer:
-    """A server below SCRATCH. Nothing else is touched."""
+    """A server in a temporary directory. Nothing else on the disk is touched."""
 
     def __init__(
         self,
@@ -63,7 +61,7 @@ class PostgresServer:
     ) -> None:
         """`copy_of`: a server that runs, of which this is to be a streaming replica. `checksums`: of pages; None: as
         is usual for its version."""
-        self.base = Path(tempfile.mkdtemp(prefix="dbtend-pg-", dir=SCRATCH))
+        self.base = Path(tempfile.mkdtemp(prefix="dbtend-pg-"))
         self._settings = (*FAST, f"unix_socket_directories='{self.base}'", *settings)
         self.tcp_port = 0
         self._as_user: dict[str, Any] = {}

@@ -13,7 +13,7 @@ from typing import Final
 
 from engine.targets.sqlite.connection.names import quote
 from tests.corpus.oracle import complaints, connect, errorname
-from tests.scratch import SCRATCH
+from tests.scratch import MEMORY
 
 Content = Mapping[str, object]
 
@@ -32,7 +32,8 @@ SETTINGS: Final = ("application_id", "user_version", "encoding", "page_size", "a
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="dbtend-corpus-", dir=SCRATCH) as name:
+    """A directory in memory, if there is one: nothing in it needs to outlive anything."""
+    with tempfile.TemporaryDirectory(prefix="dbtend-corpus-", dir=MEMORY if Path(MEMORY).is_dir() else None) as name:
         yield Path(name)
 
 

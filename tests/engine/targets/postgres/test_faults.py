@@ -26,7 +26,6 @@ from tests.engine.targets.sqlite.small_disks import can_mount
 from tests.engine.targets.stepwise import Stepwise
 from tests.postgres_databases import SLEEPS, Database, new_database
 from tests.postgres_server import PostgresServer, running_server
-from tests.scratch import SCRATCH
 
 GONE = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name ~ '^dbtend' AND datname = current_database()"
 
@@ -204,7 +203,7 @@ async def test_a_network_that_breaks_ends_the_step_here_and_on_the_server(databa
         through.extend([writer, server_side[1]])
         await asyncio.gather(_copy(reader, server_side[1]), _copy(server_side[0], writer))
 
-    between = Path(tempfile.mkdtemp(prefix="dbtend-net-", dir=SCRATCH))
+    between = Path(tempfile.mkdtemp(prefix="dbtend-net-"))
     network = await asyncio.start_unix_server(pass_on, between / ".s.PGSQL.5432")
     try:
         url = f"postgresql://postgres@:5432/{database.name}?host={between}"

@@ -27,7 +27,6 @@ from tests.engine.targets.postgres.a_session import Told, connected, first_step,
 from tests.engine.targets.postgres.test_cancel import a_step
 from tests.pgbouncer import PORT, PgBouncer, pgbouncer
 from tests.postgres_databases import SLEEPS, Database
-from tests.scratch import SCRATCH
 
 SHARING = ("transaction", "statement")
 REFUSED = "its pooler hands a connection to the server on to others"
@@ -190,7 +189,7 @@ async def test_poolers_behind_one_address_that_share_connections_are_refused(sho
 @contextmanager
 def short_path() -> Iterator[Path]:
     """A directory for a socket."""
-    with tempfile.TemporaryDirectory(prefix="dbtend-", dir=SCRATCH) as base:
+    with tempfile.TemporaryDirectory(prefix="dbtend-") as base:
         yield Path(base)
 
 
