@@ -20,12 +20,13 @@ from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from engine.domain.time_limits import deadline
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.execution.supervision import supervising
-from engine.history import estimates, stale_journal, trends
+from engine.history import stale_journal, trends
 from engine.history.maintained_files import maintained_files
 from engine.history.retention import prune, pruning
-from engine.history.target_history import past_step_seconds, turns_of
+from engine.history.target_history import estimated, turns_of
 from engine.inspection import inspector, with_history
 from engine.store.sqlite.connections import OPEN_TIMEOUT
 from engine.store.sqlite.store import SqliteStore
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from engine.schedules import firing as schedule_firing
     from engine.schedules import scheduler
     from engine.store.protocol import Store
+    from engine.targets import window_fit
     from engine.targets.plans import Plan
     from engine.targets.target_info import TargetInfo
 else:
@@ -65,6 +67,7 @@ else:
     batch_retry = lazy("engine.fleet.batch_retry", "only a retry of a batch needs it")
     schedule_firing = lazy("engine.schedules.firing", "only a schedule that is started needs it")
     scheduler = lazy("engine.schedules.scheduler", "only permanent workers fire schedules")
+    window_fit = lazy("engine.targets.window_fit", "only a plan with a time limit needs it")
     force_kill = lazy("engine.execution.force_kill", "only a forced cancel needs it")
     notifier = lazy("engine.notify.notifier", "only where recipients are configured")
 
@@ -241,25 +244,24 @@ class Engine:
         self._adopt(ids)
         return tuple(await wait_ignoring_cancel(self._store.jobs(ids)))
 
-    async def plan(self, request: Request, *, advice: Sequence[Advice] = ()) -> Plan:
+    async def plan(self, request: Request, *, advice: Sequence[Advice] = (), closes_at: Micros | None = None) -> Plan:
         """The exact steps `request` would execute now. Changes nothing. Raises as `submit` does.
 
-        Estimates come from earlier runs. Known damaged indexes give warnings. `advice`: see `inspector.plan`.
+        Estimates come from earlier runs. With a time limit, each step that would not begin before it says why. Known
+        damaged indexes give warnings. `advice`: see `inspector.plan`. `closes_at`: see `submit`.
         """
         url = await asyncio.to_thread(inspector.canonical_url, request.target)  # resolving links may be slow
         await stale_journal.refuse_stale_journal(self._store, url)
         past = replace(await self._past_of(url), turns=await turns_of(self._store, url))
-        if request.options.keep is not None:
+        options = request.options
+        if options.keep is not None:
             past = replace(past, maintained_files=await maintained_files(self._store, self._config))
         plan = await inspector.plan(request, past, advice=advice, read_only=self.read_only)
-        jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.MAX_JOBS_READ)
-        past_steps = {
-            operation.operation: await past_step_seconds(
-                self._store, plan.target, operation.operation, request.options.server.speed
-            )
-            for operation in plan.operations
-        }
-        return estimates.with_estimates(plan, jobs, request.options, past_steps)
+        operations = [await estimated(self._store, url, one, options, plan.before) for one in plan.operations]
+        at = self._clock()
+        if (limit := deadline(options, at, closes_at)) is not None:
+            operations = list(window_fit.in_window(operations, (limit - at) / 1e6, fit=options.fit))
+        return replace(plan, operations=tuple(operations))
 
     async def inspect(self, target: str) -> TargetInfo:
         """Facts of a database and the operations it offers. Raises TargetError."""

@@ -52,6 +52,8 @@ class Outcome:
     after: Facts | None = None
     left: int = 0
     """The number of its steps that were not begun."""
+    estimate: float | None = None
+    """The seconds that all its steps were expected to take."""
 
 
 @frozen(kw_only=True)

@@ -71,6 +71,18 @@ def span(seconds: float) -> str:
     return "".join(parts) or "0s"
 
 
+def about(seconds: float) -> str:
+    """An estimate: `less than 1 s`, `about 7 s`, `about 3m20s`."""
+    return "less than 1 s" if seconds < 1 else f"about {rounded(seconds)}"
+
+
+def rounded(seconds: float) -> str:
+    """A duration without false precision: `7 s`, `3m20s`, `1h20m`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return span(seconds - seconds % (1 if seconds < 3600 else 60))
+
+
 def format_age(seconds: float) -> str:
     """`less than an hour ago`, `3 h ago`, `2 days ago`; no finer, because the text is read later."""
     hours = int(seconds) // 3_600

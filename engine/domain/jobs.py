@@ -17,6 +17,7 @@ from engine.domain.requests import (
     Request,
 )
 from engine.domain.statuses import (
+    LEFT_BY_WINDOW,
     Reason,
     Status,
     format_reason,
@@ -112,6 +113,8 @@ class ChildJob:
     """The number of its steps that were not begun."""
     starts_at: Micros | None = None
     """Before then it does not start; None: it may."""
+    estimate: float | None = None
+    """The seconds that it was expected to take, without waits; None if unknown."""
     attempts: tuple[Attempt, ...] = ()
     steps: tuple[Step, ...] = ()
     log: tuple[LogLine, ...] = ()
@@ -127,8 +130,8 @@ class ChildJob:
 
     @property
     def is_partly_completed(self) -> bool:
-        """Whether it completed what it began, and the time limit left steps that were not begun."""
-        return self.status is Status.COMPLETED and self.reason is Reason.TIME_LIMIT
+        """Whether it completed what it began, and its window left steps that were not begun."""
+        return self.status is Status.COMPLETED and self.reason in LEFT_BY_WINDOW
 
 
 def is_overwritten(child: ChildJob) -> bool:

@@ -61,6 +61,10 @@ OPTION_SPECS: Final = (
     OptionSpec("until", TimeOfDay(), "no operation and no step begins after it", text=""),
     OptionSpec("stop_at_limit", Flag(), "at the limit, also stop running operations safely", text=""),
     OptionSpec(
+        "fit", Flag(has_negation=True), "with a limit: do not begin what by its estimate would end after it",
+        places=Place.USER, default_text="on", text="begins what may not fit",
+    ),
+    OptionSpec(
         "verify", Flag(has_negation=True),
         "check the database before and after; if the first check fails, nothing else runs",
         places=Place.USER, text=lambda options: f"verified by {options.check_level} checks",

@@ -131,6 +131,8 @@ class Options:
     """A time of day, `HH:MM` in local time, from which on no child and no step begins."""
     stop_at_limit: bool = False
     """Whether running operations are cancelled at the limit."""
+    fit: bool = True
+    """Whether a step that by its estimate would end after the limit is not begun; one without an estimate is."""
     verify: bool = False
     """Check the database before and after, as children of their own; if the first check fails nothing else runs."""
     check_first: bool = False

@@ -34,6 +34,8 @@ class Reason(StrEnum):
     REFUSED = "refused"
     NOT_NEEDED = "not_needed"
     TIME_LIMIT = "time_limit"
+    WILL_NOT_FIT = "will_not_fit"
+    """By its estimate it would have ended after the time limit."""
     PREVIOUS_FAILED = "previous_failed"
     OWNER_LOST = "owner_lost"
     CANCELLED_BY_USER = "cancelled_by_user"
@@ -49,6 +51,7 @@ class Reason(StrEnum):
 
 _REASON_TEXTS: Final = {
     Reason.TIME_LIMIT: "past its limit",
+    Reason.WILL_NOT_FIT: "does not fit",
     Reason.PREVIOUS_FAILED: "earlier failed",
     Reason.OWNER_LOST: "worker died",
 }
@@ -64,12 +67,14 @@ def reason_names(reason: Reason) -> frozenset[str]:
     return frozenset({reason.value, reason.value.replace("_", " "), format_reason(reason)})
 
 
+LEFT_BY_WINDOW: Final = frozenset({Reason.TIME_LIMIT, Reason.WILL_NOT_FIT})
+"""The reasons of work that was not begun because its window closes."""
 PARTIAL: Final = "partial"
 
 
 def format_ending(status: Status, reason: Reason | None) -> str:
     """The text for a status; a partial completion must not read as completed."""
-    return PARTIAL if status is Status.COMPLETED and reason is Reason.TIME_LIMIT else status.value
+    return PARTIAL if status is Status.COMPLETED and reason in LEFT_BY_WINDOW else status.value
 
 
 Transitions = Mapping[Status, frozenset[Status]]

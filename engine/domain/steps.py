@@ -12,7 +12,7 @@ from typing import Final
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.requests import Operation
-from engine.domain.statuses import Status
+from engine.domain.statuses import Reason, Status
 
 Micros = int
 Facts = Mapping[str, int | float | str | Sequence[str] | None]
@@ -71,6 +71,10 @@ WRITING_BACK = "writing back"
 """The phase in which a step can no longer be interrupted."""
 UNINTERRUPTIBLE_PHASES = frozenset({FINISHING, WRITING_BACK})
 """The phases in which a step ignores a cancel."""
+EXPECTED: Final = "expected_seconds"
+"""The fact of a step that was not begun because it would not fit: the seconds until its work is safe,"""
+TIME_LEFT: Final = "time_left"
+"""and the seconds that its window was still open."""
 WAITING = "waiting for its lock"
 """The start of the phase of a step that waits for a lock,"""
 PAUSED = "paused"
@@ -93,6 +97,8 @@ class Step:
     error: str | None = None
     error_is_finding: bool = False
     """Whether the error reports what a check found."""
+    reason: Reason | None = None
+    """Why it did not complete, unless by an error of the operation itself."""
     effect: Facts | None = None
     """What it did, in numbers, such as `freed_pages` or `findings`; a step for several objects also lists them."""
 

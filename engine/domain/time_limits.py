@@ -47,6 +47,11 @@ class Window:
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set at the end."""
 
+    @property
+    def time_left(self) -> float | None:
+        """Seconds until the end; None if there is none."""
+        return None if self.closes_at is None else self.closes_at - time.monotonic()
+
 
 @contextmanager
 def window(time_left: float | None) -> Iterator[Window]:

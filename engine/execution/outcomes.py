@@ -7,7 +7,7 @@ from typing import Final
 
 from engine.domain.claims import Outcome
 from engine.domain.humanize import NOT_BEGUN, counted, listed
-from engine.domain.statuses import Reason, Status
+from engine.domain.statuses import LEFT_BY_WINDOW, Reason, Status
 from engine.domain.steps import Facts, format_findings, object_name
 from engine.targets.plans import PlannedStep
 from engine.targets.step_execution import StepResult
@@ -53,7 +53,7 @@ def child_outcome(
                 f"Not through: {listed([step.command for step in cut_short], most=1)}"
             )
         elif not_begun:
-            when = "By the time limit" if skip_reason is Reason.TIME_LIMIT else "After that"
+            when = "By the time limit" if skip_reason in LEFT_BY_WINDOW else "After that"
             number = len(not_begun)
             error += f". {when} {counted(number, 'step')} of it {'was' if number == 1 else 'were'} not begun"
     elif cut_short:
@@ -61,7 +61,7 @@ def child_outcome(
         error = describe_cancelled(results, len(planned))
     elif not_begun:
         status, error = partial_outcome(results, len(planned))
-        reason = Reason.TIME_LIMIT
+        reason = skip_reason or Reason.TIME_LIMIT
     if after is not None and "findings" in after and (cut_short or not_begun):
         after = {**after, "complete": False}
     return Outcome(
@@ -86,7 +86,7 @@ def _describe_abort(
 
 
 def partial_outcome(results: Sequence[StepOutcome], planned: int) -> tuple[Status, str | None]:
-    """The status and error of a child whose time limit passed before all its steps had begun."""
+    """The status and error of a child whose window closed, or had too little time left, before all its steps began."""
     done = sum(result.status is Status.COMPLETED for _, result in results)
     if not done and not any(result.error for _, result in results if not result.never_began):
         return Status.SKIPPED, None

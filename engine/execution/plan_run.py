@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import TargetError
 from engine.domain.humanize import PAST_THE_LIMIT
 from engine.domain.requests import OnFailure, Options
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import Facts, LogLevel, object_name
+from engine.domain.steps import EXPECTED, TIME_LEFT, Facts, LogLevel, object_name
 from engine.domain.time_limits import Window
 from engine.execution.outcomes import child_outcome
 from engine.execution.recovery import completed_commands, follow_up_required
@@ -20,6 +21,7 @@ from engine.execution.step_scheduler import StepScheduler
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.protocol import PlannedOperation
 from engine.targets.step_execution import FilesLookup, StepResult, unknown_files
+from engine.targets.window_fit import needed_seconds, reason_not_to_begin
 
 
 class PlanRun:
@@ -55,6 +57,7 @@ class PlanRun:
         """By step number, from 1."""
         self._failed: list[str] = []
         """The objects of the steps that failed."""
+        self._needed = needed_seconds(plan.steps)
         self._skip_reason: Reason | None = None
         """Why steps were not begun, other than a cancel."""
         self._abort_reason = ""
@@ -82,15 +85,20 @@ class PlanRun:
     def _begin(self, number: int, step: PlannedStep, running: asyncio.TaskGroup) -> bool:
         """Begin a step, or skip it; whether it began."""
         if self._abort_reason:
-            self._leave_out(number, Reason.OPERATION_ERROR, f"not begun: {self._abort_reason}")
+            self._leave_out(number, Reason.OPERATION_ERROR, error=f"not begun: {self._abort_reason}")
         elif step.mandatory_follow_up:
             return self._begin_follow_up(number, step, running)
         elif self._cancel.is_set():
             pass
         elif self._failed and self._options.on_step_failure is OnFailure.STOP:
-            self._leave_out(number, Reason.PREVIOUS_FAILED, f"not begun, as {self._failed[0]} failed")
-        elif self._window.closed.is_set() and not self._completes_previous(number):
-            self._leave_out(number, Reason.TIME_LIMIT, PAST_THE_LIMIT)
+            self._leave_out(number, Reason.PREVIOUS_FAILED, error=f"not begun, as {self._failed[0]} failed")
+        elif self._completes_previous(number):
+            running.create_task(self._run_step(number, step, running))
+            return True
+        elif self._window.closed.is_set():
+            self._leave_out(number, Reason.TIME_LIMIT, error=PAST_THE_LIMIT)
+        elif facts := self._facts_that_it_will_not_fit(number):
+            self._leave_out(number, Reason.WILL_NOT_FIT, facts=facts)
         else:
             running.create_task(self._run_step(number, step, running))
             return True
@@ -115,9 +123,17 @@ class PlanRun:
             before is not None and before.status is Status.COMPLETED and self._plan.steps[number - 2].lost_without_next
         )
 
-    def _leave_out(self, number: int, reason: Reason, why: str) -> None:
-        self._skip_reason = self._skip_reason or reason
-        self._results[number] = skip_step(number, self._reporter, why)
+    def _facts_that_it_will_not_fit(self, number: int) -> Facts | None:
+        """None if by its estimate the step ends before the window closes."""
+        needed, time_left = self._needed[number - 1], self._window.time_left
+        if reason_not_to_begin(needed, time_left, fit=self._options.fit) is None:
+            return None
+        return {EXPECTED: needed, TIME_LEFT: max(time_left or 0.0, 0.0)}
+
+    def _leave_out(self, number: int, reason: Reason, *, error: str | None = None, facts: Facts | None = None) -> None:
+        if self._skip_reason in {None, Reason.WILL_NOT_FIT}:  # any other reason weighs more
+            self._skip_reason = reason
+        self._results[number] = skip_step(number, self._reporter, reason, error=error, facts=facts)
 
     async def _run_step(
         self, number: int, step: PlannedStep, running: asyncio.TaskGroup, done: Sequence[str] = ()
@@ -142,8 +158,8 @@ class PlanRun:
         else:
             self._results[number] = result
         self._abort_reason = self._abort_reason or result.stop_reason
-        if result.never_began and self._window.closed.is_set():
-            self._skip_reason = self._skip_reason or Reason.TIME_LIMIT
+        if result.never_began and self._window.closed.is_set() and self._skip_reason in {None, Reason.WILL_NOT_FIT}:
+            self._skip_reason = Reason.TIME_LIMIT
         if result.status is Status.FAILED:
             self._failed.append(object_name(step.object) or "an earlier step")
         self._scheduler.step_finished(number, again=result.requeue)
@@ -167,7 +183,7 @@ class PlanRun:
             if not reported:
                 warnings.append(str(error))  # unless a step has reported a problem already
             reporter.log(LogLevel.WARNING, str(error))
-        return child_outcome(
+        outcome = child_outcome(
             [(step, results[number]) for number, step in enumerate(self._plan.steps, 1) if number in results],
             planned=self._plan.steps,
             before=before,
@@ -176,3 +192,4 @@ class PlanRun:
             skip_reason=self._skip_reason,
             stop_reason=self._abort_reason,
         )
+        return replace(outcome, estimate=self._plan.estimate)

@@ -121,6 +121,7 @@ class Reporter:
         self._steps[number] = replace(
             begun,
             status=result.status,
+            reason=result.reason,
             error=result.error,
             error_is_finding=result.error_is_finding,
             effect=effect or None,
@@ -131,10 +132,12 @@ class Reporter:
             self._over.add(number)
         self._notify()
 
-    def skip_step(self, number: int, why: str) -> None:
+    def skip_step(self, number: int, result: StepResult) -> None:
         """Record a step that is not begun. It does not count as done."""
         step = self._step(number, Status.SKIPPED)
-        self._steps[number] = replace(step, finished_at=step.started_at, error=why)
+        self._steps[number] = replace(
+            step, finished_at=step.started_at, reason=result.reason, error=result.error, effect=result.effect
+        )
         self._notify()
 
     def _step(self, number: int, status: Status) -> Step:

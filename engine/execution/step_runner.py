@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.domain.humanize import listed
-from engine.domain.statuses import Status
-from engine.domain.steps import LogLevel
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Facts, LogLevel
 from engine.domain.time_limits import Window
 from engine.targets.step_execution import FilesLookup, StepContext, StepResult, unknown_files
 
@@ -68,10 +68,13 @@ async def run_step(
     return result
 
 
-def skip_step(number: int, reporter: Reporter, why: str) -> StepResult:
+def skip_step(
+    number: int, reporter: Reporter, reason: Reason, *, error: str | None = None, facts: Facts | None = None
+) -> StepResult:
     """Report a step as not begun."""
-    reporter.skip_step(number, why)
-    return StepResult(status=Status.SKIPPED, error=why, never_began=True)
+    result = StepResult(status=Status.SKIPPED, reason=reason, error=error, effect=facts, never_began=True)
+    reporter.skip_step(number, result)
+    return result
 
 
 def describe_missing_effect(step: PlannedStep, done: Sequence[str]) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from engine.domain.advice import TargetHistory
 from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import ServerUnavailableError, StoreError, TargetDamagedError, TargetError, UsageError
 from engine.domain.humanize import NOT_BEGUN
-from engine.domain.requests import SERVER_WAIT, Operation, Options, Speed
+from engine.domain.requests import SERVER_WAIT, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel
 from engine.domain.time_limits import Window
@@ -25,15 +24,14 @@ from engine.domain.turns import NO_TURNS, Turns
 from engine.execution.plan_run import PlanRun
 from engine.execution.recovery import recover, recovery_outcome
 from engine.execution.reporter import Reporter
-from engine.history.estimates import with_past_durations
 from engine.targets.check_results import CHECK_AGAIN, check_facts
-from engine.targets.plans import OperationPlan, PlannedStep
+from engine.targets.plans import OperationPlan
 from engine.targets.protocol import Target
 from engine.targets.step_execution import FilesLookup, unknown_files
 from engine.targets.waits import first_of
 
 T = TypeVar("T")
-StepDurations = Callable[[str, str, Speed], Awaitable[Mapping[str, float]]]
+EstimateLookup = Callable[[str, OperationPlan, Options, Facts], Awaitable[OperationPlan]]
 BeforeOpening = Callable[[str], Awaitable[None]]
 HistoryLookup = Callable[[str], Awaitable[TargetHistory]]
 TurnsLookup = Callable[[str], Awaitable[Turns]]
@@ -60,7 +58,7 @@ class DatabaseMaintenanceWorker:
         resolve: Callable[[str], Target],
         *,
         store: str = "",
-        past_steps: StepDurations | None = None,
+        with_estimates: EstimateLookup | None = None,
         target_history: HistoryLookup | None = None,
         turns: TurnsLookup | None = None,
         maintained_files: FilesLookup = unknown_files,
@@ -70,7 +68,7 @@ class DatabaseMaintenanceWorker:
         Args:
             resolve: returns the target of a URL.
             store: marks the connections of this store on a server.
-            past_steps: by target, operation and speed: the average seconds of each command in earlier runs.
+            with_estimates: by target, plan, options and facts of the database: the plan with estimates.
             target_history: looks up the history of a target.
             turns: looks up which of its objects come first.
             maintained_files: see `StepContext`.
@@ -78,7 +76,7 @@ class DatabaseMaintenanceWorker:
         """
         self._resolve = resolve
         self._store = store
-        self._past_steps = past_steps
+        self._estimates_of = with_estimates
         self._history_of = target_history
         self._turns_of = turns
         self._maintained_files = maintained_files
@@ -147,11 +145,8 @@ class DatabaseMaintenanceWorker:
                 if plan.not_needed is not None:
                     return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
                 doubts = await planned.damage_warnings(past) if past is not None and writes and plan.steps else ()
-                plan = replace(
-                    plan,
-                    steps=await self._with_past_durations(claim, plan, options.server.speed),
-                    warnings=(*plan.warnings, *doubts),
-                )
+                plan = await self._with_estimates(claim.target, plan, options, before)
+                plan = replace(plan, warnings=(*plan.warnings, *doubts))
                 reporter.begin(plan.steps, at_once=plan.parallel)
                 for remark in await session.remarks([operation]):
                     reporter.log(LogLevel.INFO, remark)
@@ -191,14 +186,13 @@ class DatabaseMaintenanceWorker:
         except StoreError:
             return NO_TURNS
 
-    async def _with_past_durations(self, claim: Claim, plan: OperationPlan, speed: Speed) -> tuple[PlannedStep, ...]:
-        """The steps with estimates from the history."""
-        if self._past_steps is None:
-            return plan.steps
+    async def _with_estimates(self, target: str, plan: OperationPlan, options: Options, before: Facts) -> OperationPlan:
+        if self._estimates_of is None:
+            return plan
         try:
-            return with_past_durations(plan.steps, await self._past_steps(claim.target, claim.operation, speed))
+            return await self._estimates_of(target, plan, options, before)
         except StoreError:
-            return plan.steps
+            return plan
 
 
 def _server_wait(options: Options, claim: Claim, window: Window) -> float:
@@ -206,7 +200,7 @@ def _server_wait(options: Options, claim: Claim, window: Window) -> float:
     if claim.recovering is not None:  # a recovery cannot be cancelled
         return 0.0
     wait = SERVER_WAIT if options.server.server_wait is None else options.server.server_wait
-    return wait if window.closes_at is None else min(wait, max(window.closes_at - time.monotonic(), 0.0))
+    return wait if window.time_left is None else min(wait, max(window.time_left, 0.0))
 
 
 def store_fingerprint(store: Path) -> str:

@@ -17,7 +17,7 @@ from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_slots import WorkerSlots
 from engine.history.maintained_files import maintained_files
 from engine.history.stale_journal import refuse_stale_journal
-from engine.history.target_history import past_step_seconds, target_history, turns_of
+from engine.history.target_history import estimated, target_history, turns_of
 from engine.targets import resolve
 
 
@@ -41,7 +41,7 @@ async def hosted_workers(
                 JobType.OPERATION: DatabaseMaintenanceWorker(
                     resolve,
                     store=store_fingerprint(store_path),
-                    past_steps=partial(past_step_seconds, store),
+                    with_estimates=partial(estimated, store),
                     target_history=lambda target: target_history(store, target, clock()),
                     turns=partial(turns_of, store),
                     maintained_files=partial(maintained_files, store, config),

@@ -13,33 +13,31 @@ from engine.domain.steps import Facts
 from engine.history.comparability import extent
 
 if TYPE_CHECKING:
-    from engine.targets.plans import OperationPlan, Plan, PlannedStep
+    from engine.targets.plans import OperationPlan, PlannedStep
 
 MAX_JOBS_READ: Final = 50
-"""The newest jobs of a target that are read."""
+"""The newest jobs of a target with an operation that are read."""
 RUNS: Final = 5
 """The newest completed runs that count."""
 EARLIER_RUNS: Final = "as long as in earlier runs"
 
 
 def with_estimates(
-    plan: Plan,
-    jobs: Sequence[ParentJob],
+    plan: OperationPlan,
+    jobs: Iterable[ParentJob],
     options: Options,
-    past_steps: Mapping[Operation, Mapping[str, float]] = MappingProxyType({}),
-) -> Plan:
+    before: Facts,
+    past_steps: Mapping[str, float] = MappingProxyType({}),
+) -> OperationPlan:
     """The plan with estimates from earlier runs.
 
-    `jobs`: of the target, newest first. `past_steps`: by operation and command, the seconds it took.
+    Args:
+        jobs: of the target with this operation, newest first.
+        before: facts of the database now.
+        past_steps: by command, the seconds it took.
     """
-    estimated = (
-        _estimated(
-            replace(operation, steps=with_past_durations(operation.steps, past_steps.get(operation.operation, {}))),
-            expected_seconds(operation.operation, options, jobs, plan.before),
-        )
-        for operation in plan.operations
-    )
-    return replace(plan, operations=tuple(estimated))
+    steps = with_past_durations(plan.steps, past_steps)
+    return _estimated(replace(plan, steps=steps), expected_seconds(plan.operation, options, jobs, before))
 
 
 def with_past_durations(steps: Sequence[PlannedStep], past: Mapping[str, float]) -> tuple[PlannedStep, ...]:

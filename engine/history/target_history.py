@@ -11,16 +11,17 @@ from engine.domain.events import HistoryFilter
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.jobs import ChildJob, JobId, ParentJob
-from engine.domain.requests import CheckLevel, EngineName, Operation, Speed
+from engine.domain.requests import CheckLevel, EngineName, Operation, Options, Speed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import MAX_FINDINGS, Facts, Micros
 from engine.domain.turns import Turns
+from engine.history import estimates
 from engine.history.comparability import covers_whole_database
-from engine.history.estimates import RUNS
 
 if TYPE_CHECKING:
     from engine.domain.backups import RecordedBackup
     from engine.store.protocol import JobReader
+    from engine.targets.plans import OperationPlan
 
 HISTORY_WINDOW: Final = 90 * 86_400 * 1_000_000
 """Microseconds: older jobs say little of the database, and are slow to find among many jobs."""
@@ -89,7 +90,17 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
 
 async def past_step_seconds(store: JobReader, target: str, operation: str, speed: Speed) -> Mapping[str, float]:
     """By command: its average seconds in earlier runs of an operation, at this speed, on this canonical URL."""
-    return await store.past_steps(target, operation, speed=speed, jobs=MAX_JOBS_READ, runs=RUNS)
+    return await store.past_steps(target, operation, speed=speed, jobs=MAX_JOBS_READ, runs=estimates.RUNS)
+
+
+async def estimated(
+    store: JobReader, target: str, plan: OperationPlan, options: Options, before: Facts
+) -> OperationPlan:
+    """The plan of an operation on this canonical URL, with estimates from earlier runs."""
+    where = HistoryFilter(target=target, operation=plan.operation)
+    jobs = await store.history(where, before=None, limit=estimates.MAX_JOBS_READ)
+    past_steps = await past_step_seconds(store, target, plan.operation, options.server.speed)
+    return estimates.with_estimates(plan, jobs, options, before, past_steps)
 
 
 async def turns_of(store: JobReader, target: str) -> Turns:

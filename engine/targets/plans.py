@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from engine.domain.frozen import frozen
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options
+from engine.domain.statuses import Reason
 from engine.domain.steps import Facts
 from engine.domain.turns import Turns
 from engine.targets.lock_impact import Lock, strongest
@@ -52,6 +53,8 @@ class PlannedStep:
     measured."""
     by_advice: bool = False
     """Whether the reason of the advice, where there is one, replaces `reason`."""
+    not_begun: Reason | None = None
+    """Why it would not begin if the request ran now; None if it would, or without a time limit."""
     weight: float | None = None
     """Its share of the work relative to the other steps, where seconds are unknown."""
     objects: tuple[str, ...] = ()
@@ -110,6 +113,12 @@ class OperationPlan:
     def lock(self) -> Lock:
         """The strongest lock of its steps."""
         return strongest(step.lock for step in self.steps)
+
+    @property
+    def estimate(self) -> float | None:
+        """Seconds that the steps with an estimate take together; None if none has one."""
+        known = [step.estimate for step in self.steps if step.estimate is not None]
+        return max(sum(known) / self.parallel, *known) if known else None
 
     @property
     def verdict(self) -> Verdict:

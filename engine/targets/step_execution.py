@@ -69,7 +69,7 @@ class StepResult:
     status: Status
     error: str | None = None
     reason: Reason | None = None
-    """Why it failed, unless by an error of the operation itself."""
+    """Why it failed or was not begun, unless by an error of the operation itself."""
     warnings: tuple[str, ...] = ()
     effect: Facts | None = None
     """What it changed, as numbers."""

@@ -62,6 +62,7 @@ def _operation(operation: OperationPlan) -> Iterator[str]:
     for step, notes in step_notes(operation):
         yield f"  {plain(step.command)}"
         texts = {
+            "limit": notes.window,
             "why": notes.reason,
             "lock": notes.lock,
             "cancel": notes.after_cancel,

@@ -13,7 +13,8 @@ from engine.config.model import Config, TargetEntry, default_config_path, defaul
 from engine.config.reader import load_config
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
-from engine.domain.option_specs import refuse_inapplicable, with_values
+from engine.domain.option_specs import BY_NAME, refuse_inapplicable, with_values
+from engine.domain.requests import DEFAULT_OPTIONS
 from engine.domain.value_types import Flag
 from engine.inspection import inspector
 from tui.commands.request_options import typed_options
@@ -73,6 +74,9 @@ def requests(args: argparse.Namespace, entries: Sequence[TargetEntry]) -> list[R
         raise UsageError("--keep", why, "give a directory, or leave --keep out")
     if "offline" in typed and "snapshot_wait" in typed:
         raise UsageError("--snapshot-wait", "means nothing with --offline, which waits for locks only", "leave one out")
+    if "fit" in typed and not typed.keys() & {"time_limit", "until"}:
+        option = BY_NAME["fit"].as_typed(with_values(DEFAULT_OPTIONS, typed))
+        raise UsageError(option, "means nothing without a time limit", "give --time-limit or --until, or leave it out")
     return [_request(entry, args, typed) for entry in entries]
 
 

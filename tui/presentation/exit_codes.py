@@ -23,7 +23,7 @@ MEANINGS: Final[Mapping[int, str]] = {
     USAGE: "wrong usage, or the only database cannot be opened",
     SKIPPED: "finished, but something was skipped, or left out for lack of a privilege",
     REFUSED: "refused before it began; with --needed: something must be put right by hand first",
-    TIME_LIMIT: "the time limit came first: work is left",
+    TIME_LIMIT: "the time limit came first, or was too near: work is left",
     CANCELLED: "cancelled; or stopped by a signal, and left to a worker process",
 }
 _NOT_DONE: Final = ("steps_skipped", "left_out")  # of what a server was asked for
@@ -42,7 +42,7 @@ def weightiest(codes: Collection[int]) -> int:
 
 def _cause(child: ChildJob) -> int:
     match child.status, child.reason:
-        case Status.COMPLETED, Reason.TIME_LIMIT:
+        case Status.COMPLETED, Reason.TIME_LIMIT | Reason.WILL_NOT_FIT:
             return TIME_LIMIT
         case Status.COMPLETED, _:
             return SKIPPED if any(number(child.after, name) for name in _NOT_DONE) else OK
@@ -50,7 +50,7 @@ def _cause(child: ChildJob) -> int:
             return OK
         case Status.FAILED | Status.SKIPPED, Reason.REFUSED:
             return REFUSED
-        case _, Reason.TIME_LIMIT:
+        case _, Reason.TIME_LIMIT | Reason.WILL_NOT_FIT:
             return TIME_LIMIT
         case Status.FAILED, _:
             return FAILED

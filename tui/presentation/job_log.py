@@ -13,6 +13,7 @@ from tui.presentation.force_kill import was_force_killed
 from tui.presentation.job_status import PROCESS_KILLED, WORKER_DIED
 from tui.presentation.job_times import moment
 from tui.presentation.text import counted, plain, precise_duration
+from tui.presentation.window_words import step_error
 
 _ATTEMPT_ENDS = {Reason.OWNER_LOST: WORKER_DIED, Reason.SHUTDOWN: "handed back at a shutdown"}
 
@@ -69,7 +70,7 @@ def earlier_attempt(child: ChildJob, now: int) -> str:
 def step_text(child: ChildJob, step: Step, target: str, now: int, told: Collection[str] = ()) -> StepText:
     """The texts of a step of `child`; `now`: for a step that runs; `told`: errors that were told before."""
     took = precise_duration(max((step.finished_at or now) - step.started_at, 0) / 1e6)
-    error = step.error or ""
+    error = step_error(step)
     is_shown = error in told or is_listed_finding(child, step)
     is_shown = is_shown or (step.attempt == child.attempt and error == error_of(child, target))
     return StepText(took, plain(step.command), step_effect(step.effect), "" if is_shown else error)

@@ -31,6 +31,7 @@ from tui.presentation.timeline import (
     steps_axis,
     steps_to_show,
 )
+from tui.presentation.window_words import step_error
 
 LABEL_MOST: Final = 40
 """Cells of a name, at most; in a narrow picture a third of it."""
@@ -127,7 +128,7 @@ def _of_steps(child: ChildJob, axis: Axis, now: Micros, most: int) -> Iterator[_
             own,
             intervals=tuple(step_intervals(child, step, now)),
             took="" if step.status is Status.SKIPPED else format_elapsed(step.started_at, step.finished_at, now),
-            note=lambda width, step=step: plain(step.error or step_effect(step.effect)),  # type: ignore[misc]
+            note=lambda width, step=step: plain(step_error(step) or step_effect(step.effect)),  # type: ignore[misc]
             status=step.status,
         )
     if hidden := len(steps) - len(shown):

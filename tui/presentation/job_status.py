@@ -8,13 +8,13 @@ from engine import ChildJob, ParentJob, Reason, Status, run_duration
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.jobs import format_child_reason, is_cancelling, is_overwritten, never_began
-from engine.domain.statuses import PARTIAL, format_ending, format_reason
+from engine.domain.statuses import LEFT_BY_WINDOW, PARTIAL, format_ending, format_reason
 from tui.presentation.effect_summary import effect, error_of, found_damage, status_shown, steps_taken
 from tui.presentation.text import cells, counted, plain, precise_duration
 
 PROCESS_KILLED: Final = "process killed"
 WORKER_DIED: Final = format_reason(Reason.OWNER_LOST)
-_REASON_OVER_ERROR: Final = {Reason.TARGET_BUSY, Reason.OWNER_LOST, Reason.TIME_LIMIT, Reason.SHUTDOWN}
+_REASON_OVER_ERROR: Final = {Reason.TARGET_BUSY, Reason.OWNER_LOST, *LEFT_BY_WINDOW, Reason.SHUTDOWN}
 """Reasons that say more than the beginning of an error."""
 _SAID_OF_A_PARENT: Final = {JobOutcome.SKIPPED, JobOutcome.UNREACHABLE}
 """Outcomes that its status does not say: nothing of it ran."""

@@ -30,7 +30,6 @@ from engine.domain.job_outcomes import JobOutcome
 from engine.domain.option_specs import OPTION_SPECS
 from tui.presentation.effect_summary import findings
 from tui.presentation.lock_format import format_lock
-from tui.presentation.plan_summary import estimate
 from tui.presentation.text import rfc3339
 
 Json = dict[str, Any]
@@ -49,11 +48,20 @@ def job(parent: ParentJob, *, with_log: bool = False) -> Json:
         "retry_of": parent.retry_of,
         "batch": parent.batch,
         "deadline_at": rfc3339(parent.deadline_at),
+        "window": _window(parent),
         "left": parent.left,
         "pinned": parent.pinned,
         "options": _options(parent.request.options),
         "children": [child(c, with_log=with_log) for c in parent.children],
     }
+
+
+def _window(parent: ParentJob) -> Json | None:
+    """From when until when steps may begin; null without an end."""
+    if parent.deadline_at is None:
+        return None
+    opens, closes = rfc3339(parent.created_at), rfc3339(parent.deadline_at)
+    return {"opens_at": opens, "closes_at": closes, "fit": parent.request.options.fit}
 
 
 def batch(batch: Batch) -> Json:
@@ -86,6 +94,7 @@ def child(job: ChildJob, *, with_log: bool = False) -> Json:
         "before": _facts(job.before),
         "after": _facts(job.after),
         "left": job.left,
+        "estimate": job.estimate,
         "progress": _progress(job.progress),
         "attempts": [_attempt(a) for a in job.attempts],
         "steps": [_step(s) for s in job.steps],
@@ -116,7 +125,7 @@ def plan(plan: Plan) -> Json:
                 "tuned": operation.settings_reason or None,
                 "needs_yes": operation.needs_confirmation or None,
                 "parallel": operation.parallel,
-                "estimate": estimate(operation),
+                "estimate": operation.estimate,
                 "estimated_from": operation.estimated_from or None,
                 "steps": [_planned_step(step) for step in operation.steps],
             }
@@ -208,6 +217,7 @@ def _step(step: Step) -> Json:
         "finished_at": rfc3339(step.finished_at),
         "duration": _seconds(step.started_at, step.finished_at),
         "error": step.error,
+        "reason": step.reason and step.reason.value,
         "effect": _facts(step.effect),
     }
 
@@ -224,6 +234,7 @@ def _planned_step(step: PlannedStep) -> Json:
         "disk_needed": step.disk_needed,
         "disk_free": step.disk_free,
         "estimate": step.estimate,
+        "not_begun": step.not_begun and step.not_begun.value,
         "objects": list(step.objects),
     }
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from engine import OperationPlan, Plan, PlannedStep, Verdict
 from engine.domain.frozen import frozen
-from engine.domain.humanize import span
+from engine.domain.humanize import about, rounded
 from engine.domain.option_specs import BY_NAME
 from tui.presentation.lock_format import format_lock
 from tui.presentation.text import counted, size, unusual_options
+from tui.presentation.window_words import planned_step
 
 
 @frozen
@@ -23,6 +24,8 @@ class StepNotes:
     """`12.0 MB of disk space (1.20 GB free)`."""
     duration: str
     """`about 7 s`."""
+    window: str
+    """Why it would not begin; this is always given."""
 
     @property
     def needs(self) -> str:
@@ -46,12 +49,14 @@ def verdict(operation: OperationPlan) -> str:
 
 
 def extent(operation: OperationPlan) -> str:
-    """`40 steps, 2 at once, about 12 s`; "" if nothing would run."""
+    """`40 steps, 7 not begun, 2 at once, about 12 s`; "" if nothing would run."""
     if not operation.steps:
         return ""
     at_once = f"{operation.parallel} at once" if operation.parallel > 1 else ""
+    left = sum(step.not_begun is not None and not step.mandatory_follow_up for step in operation.steps)
+    left_text = f"{left:,} not begun" if left else ""
     took = f"{took}{after_a_lock([operation])}" if (took := duration_of([operation])) else ""
-    return ", ".join(filter(None, (counted(len(operation.steps), "step"), at_once, took)))
+    return ", ".join(filter(None, (counted(len(operation.steps), "step"), left_text, at_once, took)))
 
 
 def whole_extent(operations: Sequence[OperationPlan]) -> str:
@@ -74,40 +79,23 @@ def after_a_lock(operations: Sequence[OperationPlan]) -> str:
 
 def duration_of(operations: Sequence[OperationPlan]) -> str:
     """`about 25 s`, or `over 20 s` if some estimates are unknown; "" if all are."""
-    known = [seconds for operation in operations if operation.steps and (seconds := estimate(operation)) is not None]
+    known = [seconds for operation in operations if operation.steps and (seconds := operation.estimate) is not None]
     if not known:
         return ""
     if all(step.estimate is not None for operation in operations for step in operation.steps):
         return about(sum(known))
-    return f"over {_rounded(sum(known))}" if sum(known) >= 1 else ""
-
-
-def estimate(operation: OperationPlan) -> float | None:
-    """Seconds that the steps with an estimate take together; None if none has one."""
-    known = [step.estimate for step in operation.steps if step.estimate is not None]
-    return max(sum(known) / max(operation.parallel, 1), max(known)) if known else None
-
-
-def about(seconds: float) -> str:
-    """An estimate: `less than 1 s`, `about 7 s`, `about 3m20s`."""
-    return "less than 1 s" if seconds < 1 else f"about {_rounded(seconds)}"
-
-
-def _rounded(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return span(seconds - seconds % (1 if seconds < 3600 else 60))
+    return f"over {rounded(sum(known))}" if sum(known) >= 1 else ""
 
 
 def step_notes(operation: OperationPlan) -> Iterator[tuple[PlannedStep, StepNotes]]:
     """Every step with its notes: a sentence is not repeated from step to step, and tiny durations are left out."""
     previous: tuple[str, ...] = ("", "", "")
-    is_timed = len(operation.steps) == 1 or (estimate(operation) or 0) >= 1
+    is_timed = len(operation.steps) == 1 or (operation.estimate or 0) >= 1
     for step in operation.steps:
         sentences = step.reason, format_lock(step.lock), step.after_cancel
         reason, lock, after_cancel = (new if new != old else "" for new, old in zip(sentences, previous, strict=True))
         duration = about(step.estimate) if is_timed and step.estimate is not None else ""
-        yield step, StepNotes(reason, lock, after_cancel, _disk(step), duration)
+        yield step, StepNotes(reason, lock, after_cancel, _disk(step), duration, planned_step(step))
         previous = sentences
 
 

@@ -13,6 +13,7 @@ from engine.domain.steps import object_name
 from tui.presentation.effect_summary import is_listed_finding, only_found
 from tui.presentation.job_notes import Instructions, Note, NoteKind, notes
 from tui.presentation.text import plain
+from tui.presentation.window_words import step_error
 
 SHARED: Final = frozenset({NoteKind.ERROR, NoteKind.CANCEL, NoteKind.ADVICE})
 """The kinds of notes that are told once; others are of one child alone."""
@@ -50,8 +51,8 @@ def _notes_of(parent: ParentJob, child: ChildJob, how: Instructions) -> Iterator
         if note.kind in SHARED and not is_said_otherwise:
             yield note, None
     for step in child.steps:
-        if step.error and not is_listed_finding(child, step):
-            yield Note(NoteKind.ERROR, step.error), step
+        if (error := step_error(step)) and not is_listed_finding(child, step):
+            yield Note(NoteKind.ERROR, error), step
 
 
 def _number(concerned: Sequence[Concerned]) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.requests import NO_SERVER_OPTIONS
+from engine.domain.statuses import LEFT_BY_WINDOW
 from engine.store.sqlite.rows import JOB_COLUMNS
 
 Query = tuple[str, dict[str, Any]]
@@ -22,7 +23,7 @@ ATTEMPTS = """(SELECT json_group_array(json_object('number', attempt, 'pid', pid
     FROM (SELECT * FROM attempt AS a WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal ORDER BY attempt))"""
 STEPS = """(SELECT json_group_array(json_object('number', number, 'attempt', attempt, 'object', object,
     'command', command, 'status', status, 'started_at', started_at, 'finished_at', finished_at, 'error', error,
-    'effect', json(effect), 'operation', operation, 'error_is_finding', error_is_finding))
+    'effect', json(effect), 'operation', operation, 'error_is_finding', error_is_finding, 'reason', reason))
     FROM (SELECT * FROM step AS s WHERE s.parent_id = c.parent_id AND s.ordinal = c.ordinal
           ORDER BY attempt, number))"""
 LOG = """(SELECT json_group_array(json_object('number', number, 'attempt', attempt, 'at', at, 'level', level,
@@ -38,7 +39,8 @@ OPEN_JOBS = f"""SELECT {JOB_COLUMNS} FROM parent_job AS p INDEXED BY parent_job_
 JOIN child_job AS c ON c.parent_id = p.id WHERE p.finished_at IS NULL"""
 
 _LEFT_OUT = "(c.status = 'skipped' AND c.reason IS NOT 'not_needed')"
-_IN_PART = f"({_LEFT_OUT} OR (c.status = 'completed' AND c.reason = 'time_limit'))"
+_BY_WINDOW = ", ".join(f"'{reason}'" for reason in sorted(LEFT_BY_WINDOW))
+_IN_PART = f"({_LEFT_OUT} OR (c.status = 'completed' AND c.reason IN ({_BY_WINDOW})))"
 _CHILD = "SELECT 1 FROM child_job AS c WHERE c.parent_id = p.id"
 JOB_OUTCOME = f"""CASE
     WHEN p.status = 'failed' AND EXISTS ({_CHILD} AND c.reason = 'unreachable') THEN 'unreachable'

@@ -145,5 +145,6 @@ _CHECKS: Final[Mapping[str, Callable[[object], bool]]] = {
     "owner": _or_none(_is_owner),
     "fraction": _or_none(_is_fraction),
     "seconds": _is_length,
+    "estimate": _or_none(_is_length),
 }
 """What a value must be, by the name of its column; enums check themselves."""

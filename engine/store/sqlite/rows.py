@@ -29,6 +29,7 @@ CHILD_COLUMNS = (
     "ordinal", "operation", "status", "reason", "error", "attempt", "owner", "pid", "host", "started_at", "finished_at",
     "cancel_requested_at", "force_requested_at", "recovering", "fraction", "object", "steps_done", "steps_total",
     "phase", "waits_for", "waited", "warnings", "before", "after", "steps_left", "starts_at",
+    "estimate",
 )  # fmt: skip
 JOB_COLUMNS = ", ".join([f"p.{name}" for name in PARENT_COLUMNS] + [f"c.{name}" for name in CHILD_COLUMNS])
 
@@ -145,6 +146,7 @@ def _child(parent_id: int, row: Row) -> ChildJob:
         after=_facts(named["after"]),
         left=named["steps_left"],
         starts_at=named["starts_at"],
+        estimate=named["estimate"],
         steps=decode_steps(steps),
         log=tuple(_log_line(line) for line in json.loads(log)),
     )
@@ -205,6 +207,7 @@ def _step(named: Mapping[str, Any]) -> Step:
         operation=Operation(named["operation"]) if named["operation"] else None,
         error=named["error"],
         error_is_finding=bool(named["error_is_finding"]),
+        reason=Reason(named["reason"]) if named["reason"] else None,
         effect=None if named["effect"] is None else checked_facts(named["effect"]),
     )
 

@@ -297,13 +297,13 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
     progress, at = report.progress, outcome.ended_at or at
     owned = connection.execute(
         "UPDATE child_job SET status = ?1, reason = iif(?1 = 'cancelled', coalesce(cancel_reason, ?2), ?2), error = ?,"
-        " warnings = ?, before = ?, after = ?, steps_left = ?, fraction = ?, object = ?, steps_done = ?,"
+        " warnings = ?, before = ?, after = ?, steps_left = ?, estimate = ?, fraction = ?, object = ?, steps_done = ?,"
         " steps_total = ?, owner = NULL,"
         " phase = NULL, waits_for = NULL, finished_at = max(?, started_at), changed_at = max(?, changed_at)"
         f" WHERE {OWNED}",
         (
             *(outcome.status, outcome.reason, storable(outcome.error), json.dumps(outcome.warnings)),
-            *(encode_facts(outcome.before), encode_facts(outcome.after), outcome.left),
+            *(encode_facts(outcome.before), encode_facts(outcome.after), outcome.left, outcome.estimate),
             *(progress.fraction, storable(progress.object), progress.steps_done, progress.steps_total),
             *(at, at),
             *_token(claim),
@@ -362,8 +362,8 @@ def _write_steps_and_log(connection: sqlite3.Connection, claim: Claim, report: R
     connection.executemany(
         "INSERT OR REPLACE INTO step"
         " (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error, effect,"
-        " operation, error_is_finding)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " operation, error_is_finding, reason)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             (
                 *(*job, s.attempt, s.number, storable(s.object), storable(s.command)),
@@ -375,6 +375,7 @@ def _write_steps_and_log(connection: sqlite3.Connection, claim: Claim, report: R
                     storable(encode_facts(s.effect)),
                     s.operation,
                     s.error_is_finding,
+                    s.reason,
                 ),
             )
             for s in report.steps

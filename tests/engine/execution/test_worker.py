@@ -14,7 +14,7 @@ import pytest
 from engine.domain.claims import Claim
 from engine.domain.errors import StoreError, TargetError
 from engine.domain.jobs import JobId, JobType
-from engine.domain.requests import CheckLevel, Operation, Options, Speed
+from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import FINISHING, MAX_FINDINGS, LogLevel
 from engine.execution.outcomes import StepOutcome, child_outcome, describe_failures, describe_findings
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.domain.claims import Outcome, Report
+    from engine.domain.steps import Facts
+    from engine.targets.plans import OperationPlan
 
 
 def claim_of(path: Path, operation: Operation = Operation.VACUUM, options: Options | None = None) -> Claim:
@@ -104,11 +106,12 @@ async def test_progress_goes_by_what_each_step_took_before_where_that_is_known(
         weighed.extend(step.estimate for step in steps)
         begin(self, steps, **options)
 
-    async def past_steps(target: str, operation: str, speed: Speed) -> dict[str, float]:
+    async def with_estimates(target: str, plan: OperationPlan, options: Options, before: Facts) -> OperationPlan:
         if not is_readable:
             raise StoreError("the store of jobs", "cannot be read")
-        assert (target, operation, speed) == (str(path), "reindex", Speed.FULL)
-        return dict.fromkeys((step.command for step in steps), 77.0)
+        assert (target, plan.operation, options) == (str(path), Operation.REINDEX, Options())
+        assert before["size"] == path.stat().st_size
+        return replace(plan, steps=tuple(replace(step, estimate=77.0) for step in plan.steps))
 
     async with resolve(str(path)).connect(lock_timeout=1) as session:
         steps = (await session.plan(Operation.REINDEX, Options())).plan.steps
@@ -116,7 +119,7 @@ async def test_progress_goes_by_what_each_step_took_before_where_that_is_known(
     monkeypatch.setattr(Reporter, "begin", note)
     claim = claim_of(path, Operation.REINDEX)
     reporter = Reporter(claim, forget, now)
-    worker = DatabaseMaintenanceWorker(resolve, past_steps=past_steps)
+    worker = DatabaseMaintenanceWorker(resolve, with_estimates=with_estimates)
     assert (await worker.execute(claim, reporter, asyncio.Event())).status is Status.COMPLETED
     await reporter.stop()
     assert (set(weighed) == {77.0}) is is_readable

@@ -13,7 +13,7 @@ from engine.domain.requests import CheckLevel, EngineName, Operation, Options, R
 from engine.domain.statuses import Status
 from engine.history.estimates import EARLIER_RUNS, expected_seconds, with_estimates, with_past_durations
 from engine.targets.lock_impact import NO_LOCK
-from engine.targets.plans import OperationPlan, Plan, PlannedStep
+from engine.targets.plans import OperationPlan, PlannedStep
 
 MB = 1_000_000
 
@@ -87,18 +87,16 @@ def test_only_runs_of_the_same_extent_are_compared() -> None:
     assert expected(job(5, options=Options(lock_timeout=60))) == 5
 
 
-def plan(*estimates: float | None, parallel: int = 1) -> Plan:
+def plan(*estimates: float | None, parallel: int = 1) -> OperationPlan:
     steps = tuple(
         PlannedStep(object=f"i{n}", command=f"REINDEX i{n}", reason="", lock=NO_LOCK, estimate=estimate)
         for n, estimate in enumerate(estimates)
     )
-    operation = OperationPlan(operation=Operation.REINDEX, steps=steps, parallel=parallel)
-    return Plan(target="sales.db", engine=EngineName.SQLITE, before={"size": 100 * MB}, operations=(operation,))
+    return OperationPlan(operation=Operation.REINDEX, steps=steps, parallel=parallel)
 
 
-def estimates(planned: Plan, *jobs: ParentJob) -> list[float | None]:
-    (operation,) = with_estimates(planned, jobs, Options()).operations
-    return [step.estimate for step in operation.steps]
+def estimates(planned: OperationPlan, *jobs: ParentJob) -> list[float | None]:
+    return [step.estimate for step in with_estimates(planned, jobs, Options(), {"size": 100 * MB}).steps]
 
 
 def test_steps_keep_their_shares() -> None:
@@ -115,11 +113,11 @@ def test_steps_that_run_side_by_side_take_longer_each() -> None:
 
 def test_without_history_a_plan_stays_as_it_is() -> None:
     planned = plan(1, 3)
-    assert with_estimates(planned, [], Options()) == planned
+    assert with_estimates(planned, [], Options(), {}) == planned
 
 
 def test_a_plan_says_what_its_estimates_go_by() -> None:
-    (operation,) = with_estimates(plan(1), [job(8, operation=Operation.REINDEX)], Options()).operations
+    operation = with_estimates(plan(1), [job(8, operation=Operation.REINDEX)], Options(), {})
     assert operation.estimated_from == EARLIER_RUNS
 
 
@@ -135,18 +133,15 @@ def test_the_steps_come_to_what_it_took_before(shares: list[float | None], paral
     assert max(sum(known) / parallel, max(known)) == pytest.approx(seconds, rel=1e-3)
 
 
-def steps_of(planned: Plan) -> tuple[PlannedStep, ...]:
-    return planned.operations[0].steps
-
-
 def test_a_step_takes_as_long_as_its_command_did_and_the_others_keep_their_shares() -> None:
     past = {"REINDEX i0": 6.0, "REINDEX i1": 2.0, "REINDEX gone": 90.0}
-    assert [step.estimate for step in with_past_durations(steps_of(plan(1, 3, 1)), past)] == [6, 2, 2]
-    assert [step.estimate for step in with_past_durations(steps_of(plan(None, None, 5)), past)] == [6, 2, 5]
-    assert with_past_durations(steps_of(plan(1, 3)), {}) == steps_of(plan(1, 3))
+    assert [step.estimate for step in with_past_durations(plan(1, 3, 1).steps, past)] == [6, 2, 2]
+    assert [step.estimate for step in with_past_durations(plan(None, None, 5).steps, past)] == [6, 2, 5]
+    assert with_past_durations(plan(1, 3).steps, {}) == plan(1, 3).steps
 
 
 def test_a_plan_goes_by_what_each_step_took() -> None:
-    past = {Operation.REINDEX: {"REINDEX i0": 3.0, "REINDEX i1": 1.0}}
-    (operation,) = with_estimates(plan(1, 1), [job(8, operation=Operation.REINDEX)], Options(), past).operations
+    past = {"REINDEX i0": 3.0, "REINDEX i1": 1.0}
+    before = {"size": 100 * MB}
+    operation = with_estimates(plan(1, 1), [job(8, operation=Operation.REINDEX)], Options(), before, past)
     assert [step.estimate for step in operation.steps] == [6, 2]

@@ -58,7 +58,9 @@ async def made(path: Path) -> None:
         await store.submit([new_job("sales", Operation.VACUUM, Operation.ANALYZE)], OnDuplicate.REFUSE)
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         loosen(file)
-        file.execute("INSERT INTO step VALUES (1, 1, 0, 1, 'main', 'VACUUM', 'completed', 5, 6, NULL, NULL, NULL, 0)")
+        file.execute(
+            "INSERT INTO step VALUES (1, 1, 0, 1, 'main', 'VACUUM', 'completed', 5, 6, NULL, NULL, NULL, 0, NULL)"
+        )
         file.execute("INSERT INTO log (parent_id, ordinal, attempt, number, at, level, message)"
                      " VALUES (1, 1, 0, 1, 5, 'info', 'm')")  # fmt: skip
         file.execute("INSERT INTO worker (id, pid, host, started_at) VALUES ('a', 1, 'elsewhere', 1)")

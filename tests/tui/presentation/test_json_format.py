@@ -87,6 +87,7 @@ def test_limits_and_pins_are_told() -> None:
         "time_limit": 5400.0,
         "until": "06:00",
         "stop_at_limit": True,
+        "fit": True,
         "force": False,
         "verify": False,
         "check_first": False,
@@ -101,8 +102,11 @@ def test_limits_and_pins_are_told() -> None:
         "confirmed": False,
         "server": {},
     }
+    at = "2023-11-14T22:13:20.000000Z"
+    assert form["window"] == {"opens_at": at, "closes_at": at, "fit": True}
     assert (form["deadline_at"], form["pinned"]) == ("2023-11-14T22:13:20.000000Z", True)
     plain = json_format.job(parent(child()))
+    assert plain["window"] is None
     assert (plain["deadline_at"], plain["pinned"], plain["options"]["time_limit"]) == (None, False, None)
 
 
@@ -240,6 +244,7 @@ def test_a_plan_has_the_shape_of_a_job_without_status() -> None:
                 "disk_needed": 2_000_000,
                 "disk_free": None,
                 "estimate": 3,
+                "not_begun": None,
                 "objects": [],
             }
         ],

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine import Lock, LockImpact, Operation, OperationPlan
+from engine.domain.humanize import about
 from tests.tui.plans import NOT_NEEDED, REFUSED, VACUUM, plan, reindex, vacuum
 from tui.commands.plan_report import plan_lines
 from tui.console.views.line import Role
@@ -161,7 +162,7 @@ def test_what_takes_a_time_that_is_not_known_makes_a_sum_a_lower_bound() -> None
     soon = OperationPlan(operation=Operation.CHECK, steps=(replace(VACUUM, estimate=0.2),))
     assert plan_summary.whole_extent([soon, unknown]) == "2 operations, 2 steps"
     assert plan_summary.whole_extent([soon]) == "1 operation, 1 step, less than 1 s in all"
-    assert plan_summary.estimate(unknown) is None
+    assert unknown.estimate is None
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_what_takes_a_time_that_is_not_known_makes_a_sum_a_lower_bound() -> None
     [(0.2, "less than 1 s"), (7.4, "about 7 s"), (200.4, "about 3m20s"), (4830, "about 1h20m")],
 )
 def test_an_estimate_pretends_no_precision(seconds: float, words: str) -> None:
-    assert plan_summary.about(seconds) == words
+    assert about(seconds) == words
 
 
 @pytest.mark.parametrize("width", [40, 78])

@@ -20,6 +20,7 @@ from tui.presentation.job_progress import progress_parts
 from tui.presentation.job_status import warnings_text
 from tui.presentation.job_times import limit_of
 from tui.presentation.text import plain
+from tui.presentation.window_words import step_error
 
 
 def detail_lines(parent: ParentJob, job: JobId, name: str, *, now: int, width: int) -> list[Line]:
@@ -48,8 +49,8 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
     step = current_step(child)
     if step is not None:
         lines += wrapped(plain(step.command), width, Role.SQL)
-        if step.error and step.error not in (child.error or ""):
-            lines += wrapped(step.error, width, Role.FAILED)
+        if (error := step_error(step)) and error not in (child.error or ""):
+            lines += wrapped(error, width, Role.FAILED)
         left = text(step.effect, "left")
         if left and left != child.error:
             lines += wrapped(left, width, Role.DIM)

@@ -84,7 +84,8 @@ def _planned_operation(number: int, operation: OperationPlan, width: int) -> lis
 
 
 def _notes(notes: StepNotes, width: int) -> list[Line]:
-    lines = wrapped(notes.reason, width, Role.TEXT, indent=4) if notes.reason else []
+    lines = wrapped(notes.window, width, Role.WARNING, indent=4) if notes.window else []
+    lines += wrapped(notes.reason, width, Role.TEXT, indent=4) if notes.reason else []
     after_cancel = f"cancel: {notes.after_cancel}" if notes.after_cancel else ""
     for words in (notes.lock, after_cancel, notes.needs):
         lines += wrapped(words, width, Role.DIM, indent=4) if words else []

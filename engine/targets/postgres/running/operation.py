@@ -11,7 +11,7 @@ from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetError
 from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT, listed, span
 from engine.domain.requests import SERVER_WAIT, Operation, Options
-from engine.domain.statuses import Status
+from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
 from engine.domain.time_limits import has_limit
 from engine.targets.plans import OperationPlan, PlannedStep
@@ -118,7 +118,7 @@ class PostgresOperation:
         except NotBegunError:
             if context.cancel.is_set():
                 return StepResult(status=Status.CANCELLED, left=NOT_BEGUN, never_began=True)
-            return StepResult(status=Status.SKIPPED, error=PAST_THE_LIMIT, never_began=True)
+            return StepResult(status=Status.SKIPPED, reason=Reason.TIME_LIMIT, error=PAST_THE_LIMIT, never_began=True)
         except NoLeftoverError:
             why = "no longer left over: another session works on it, or has rebuilt or dropped it"
             result = StepResult(status=Status.SKIPPED, error=why)

@@ -1,0 +1,31 @@
+"""What is said of a step that its window leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from engine import PlannedStep, Reason, Step
+from engine.domain.humanize import PAST_THE_LIMIT, about
+from engine.domain.steps import EXPECTED, TIME_LEFT
+from tui.presentation.fact_format import number
+
+_PLANNED: Final[Mapping[Reason, str]] = {
+    Reason.TIME_LIMIT: "not begun: the time limit passes first",
+    Reason.WILL_NOT_FIT: "not begun: by its estimate it ends after the time limit",
+}
+
+
+def planned_step(step: PlannedStep) -> str:
+    """Why the step would not begin if its plan ran now; "" if it would."""
+    return "" if step.not_begun is None else _PLANNED[step.not_begun]
+
+
+def step_error(step: Step) -> str:
+    """Why a step did not complete; "" if it did, or if that is unknown."""
+    if step.error or step.reason not in {Reason.WILL_NOT_FIT, Reason.TIME_LIMIT}:
+        return step.error or ""
+    needed, left = number(step.effect, EXPECTED), number(step.effect, TIME_LEFT)
+    if step.reason is Reason.TIME_LIMIT or needed is None or left is None:
+        return PAST_THE_LIMIT
+    return f"not begun: it takes {about(needed)}, and {about(left)} was left"
