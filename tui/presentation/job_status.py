@@ -25,7 +25,7 @@ _ERROR_LEAST: Final = 16
 def format_status(job: ChildJob | ParentJob) -> tuple[Status, str]:
     """The status for a narrow column, and the status whose glyph and colour it gets.
 
-    A parent that skipped something is not shown as completed.
+    A parent that skipped something is not shown as completed, and one that could not be opened as unreachable.
     """
     if is_cancelling(job):
         return job.status, "cancelling"
@@ -34,6 +34,8 @@ def format_status(job: ChildJob | ParentJob) -> tuple[Status, str]:
     skipped = sum(c.status is Status.SKIPPED and c.reason is not Reason.NOT_NEEDED for c in job.children)
     if job.status is Status.COMPLETED and skipped:
         return Status.SKIPPED, f"{skipped} skipped"
+    if outcome_of(job) is JobOutcome.UNREACHABLE:
+        return job.status, JobOutcome.UNREACHABLE.value
     shown = status_shown(job)
     return shown, job.status.value if shown is job.status else PARTIAL
 

@@ -65,6 +65,7 @@ async def test_a_batch_unfolds_to_what_failed_and_a_line_for_the_rest(sales: Pat
         rows = console.lines()
         assert rows[0].startswith("▼ b1  12 targets")
         assert [row.split()[2] for row in rows[1:3]] == ["t11.db", "t12.db"]
+        assert ["× unreachable " in row for row in rows[1:3]] == [True, True]
         assert rows[3].strip() == "10 more: 10 completed"
         await console.press("G", "enter")
         assert console.screen_name == "HistoryScreen"
@@ -81,8 +82,11 @@ async def test_a_small_batch_shows_all_its_jobs(sales: Path, clock: Clock) -> No
         await console.until(lambda: console.lines()[0].startswith("► b1"))
         await console.press("3", "enter")
         assert [row.split()[2] for row in console.lines()[1:]] == ["t1.db", "t2.db", "t3.db", "t4.db"]
-        await console.press("down", "enter")
+        places = [row.index("✓" if "✓" in row else "×") for row in console.lines()[1:]]
+        assert places == places[:1] * 4  # the column is as wide as its longest word
+        await console.press("G", "enter")
         assert console.screen_name == "JobScreen"
+        assert "× unreachable" in console.lines("#page")[0]
 
 
 async def test_a_batch_is_cancelled_as_one(sales: Path, clock: Clock) -> None:

@@ -56,6 +56,7 @@ async def test_a_batch_is_one_row_with_counts_that_unfolds_and_folds(sales: Path
         assert rows(console)[1].startswith("▼ b1 ")
         assert ids(console) == ["#13", "b1", *(f"#{n}" for n in range(12, 0, -1))]
         assert rows(console)[2].startswith("  #12 ")
+        assert "× unreachable" in rows(console)[2]
         assert border(console) == "13 jobs"
         await console.press("down", "enter")
         assert console.screen_name == "JobScreen"

@@ -36,13 +36,14 @@ class Columns:
 
     number: int
     name: int
+    status: int
     operations: int = 0
     when: int = 0
     took: int = 0
     effect: int = 0
 
 
-def columns(number: int, names: int, width: int) -> Columns:
+def columns(number: int, names: int, width: int, *, statuses: int = STATUS_WIDTH) -> Columns:
     """The columns that fit: number, name and status; then operations, time, duration and effect, in that order.
 
     Spare cells go to the names, then to the operations and to the effect.
@@ -50,10 +51,11 @@ def columns(number: int, names: int, width: int) -> Columns:
     Args:
         number: cells of the longest number.
         names: cells of the longest name.
+        statuses: cells of the longest status.
     """
     number = max(number, NUMBER_LEAST)
     name = min(max(names, 6), NAME_LEAST)
-    room = width - number - name - STATUS_WIDTH - 2 * GAP
+    room = width - number - name - statuses - 2 * GAP
     found: dict[str, int] = {}
     for column, least in (("operations", 10), ("when", _when_width(width)), ("took", 8), ("effect", 12)):
         if room >= GAP + least:
@@ -67,7 +69,7 @@ def columns(number: int, names: int, width: int) -> Columns:
             wider = min(most - found[column], room)
             found[column] += wider
             room -= wider
-    return Columns(number, name + room, **found)
+    return Columns(number, name + room, statuses, **found)
 
 
 def history_row(parent: ParentJob, name: str, has: Columns, *, now: int, is_below_batch: bool = False) -> Line:
@@ -83,7 +85,7 @@ def history_row(parent: ParentJob, name: str, has: Columns, *, now: int, is_belo
     spans += named_column(name, has.name)
     if has.operations:
         spans += [_GAP, (fit(operations(parent, has.operations), has.operations), Role.DIM)]
-    spans += [_GAP, status_span(parent)]
+    spans += [_GAP, status_span(parent, has.status)]
     if has.took:
         spans += [_GAP, (right(time_taken(parent, now), has.took), Role.DIM)]
     if has.effect:

@@ -16,7 +16,7 @@ from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.jobs import is_cancelling
 from engine.domain.steps import FINISHING, UNINTERRUPTIBLE_PHASES, WAITING, WaitsFor, object_name
 from tui.console.views.line import Line, Role, Span, fit, marked, named, named_column, right
-from tui.console.views.status import PINNED, STATUS_WIDTH, bar, operations, status_span, time_taken
+from tui.console.views.status import PINNED, STATUS_WIDTH, bar, operations, status_span, status_width, time_taken
 from tui.presentation.batch_summary import TROUBLE
 from tui.presentation.effect_summary import done_of
 from tui.presentation.job_status import format_status, is_waiting, outcome, warnings_text
@@ -63,15 +63,17 @@ class FoldedKey:
 
 @frozen
 class TreeColumns:
-    """Cells of the longest number and of the longest name of a target in the tree: so all rows line up."""
+    """Cells of the longest number, name of a target, and status in the tree: so all rows line up."""
 
     number: int = 0
     name: int = 0
+    status: int = STATUS_WIDTH
 
     def with_job(self, parent: ParentJob, name: str) -> TreeColumns:
         """Wide enough for another job, too."""
         number, name_cells = len(f"► #{parent.id} "), sum(cell_len(text) for text, _ in named(name))
-        return TreeColumns(max(self.number, number, NUMBER_LEAST), max(self.name, name_cells))
+        status = max(self.status, status_width(parent))
+        return TreeColumns(max(self.number, number, NUMBER_LEAST), max(self.name, name_cells), status)
 
 
 def tree_rows(
@@ -145,7 +147,7 @@ def parent_row(
     elapsed: Span = (" " + right(time_taken(parent, now), ELAPSED_WIDTH), Role.DIM)
     # In a narrow row the name comes first; a cut duration would be wrong, so it is whole or absent.
     tails = ((done, elapsed), (elapsed,), ())
-    rooms = [width - len(number) - 1 - STATUS_WIDTH - sum(len(text) for text, _ in tail) for tail in tails]
+    rooms = [width - len(number) - 1 - has.status - sum(len(text) for text, _ in tail) for tail in tails]
     room, tail = next(((r, t) for r, t in zip(rooms, tails, strict=True) if r >= NAME_LEAST), (rooms[-1], ()))
     if not tail and rooms[1] >= whole_name:
         room, tail = rooms[1], (elapsed,)
@@ -166,7 +168,7 @@ def parent_row(
             (pinned, Role.STRONG),
             (caveat, Role.FAILED),
             (" ", Role.TEXT),
-            status_span(parent),
+            status_span(parent, has.status),
             *tail,
         ),
         JobId(parent.id),

@@ -11,6 +11,7 @@ from tui.presentation.job_times import format_elapsed
 from tui.presentation.text import GLYPH, shortened
 
 STATUS_WIDTH = 12
+"""Cells of the usual statuses; `× unreachable` needs one more."""
 PINNED = "pinned"
 BAR_FULL, BAR_EMPTY = "━", "─"
 
@@ -19,6 +20,12 @@ def status_span(job: ChildJob | ParentJob, width: int = STATUS_WIDTH) -> Span:
     """Glyph and word of a status, in its colour."""
     status, word = format_status(job)
     return fit(f"{GLYPH[status]} {word}", width), Role(status.value)
+
+
+def status_width(job: ParentJob) -> int:
+    """Cells that its status needs, at least those of the usual ones."""
+    status, word = format_status(job)
+    return max(STATUS_WIDTH, cell_len(f"{GLYPH[status]} {word}"))
 
 
 def status_beside(job: ChildJob | ParentJob) -> Span:

@@ -25,6 +25,7 @@ from tui.console.views.history import (
     placeholder_row,
 )
 from tui.console.views.line import Line, marked, named
+from tui.console.views.status import STATUS_WIDTH, status_width
 from tui.console.widgets.line_view import LineView
 
 PAGE: Final = 128
@@ -79,6 +80,8 @@ class HistoryList(LineView):
         self._has_batches = False
         self._names = 0
         """Cells of the longest name so far."""
+        self._statuses = STATUS_WIDTH
+        """Cells of the longest status so far."""
         self._marked: dict[int, ParentJob] = {}
         self._marked_batches: dict[int, Batch] = {}
         self._hint: Callable[[int], list[Line]] = lambda width: []
@@ -120,7 +123,7 @@ class HistoryList(LineView):
             self._ask_for_page_of(index)
             return placeholder_row(abs(found))
         number = len(f"#{abs(self._ids[0])} ")  # the newest is the longest; one cell for a mark
-        has = columns(number + len(FOLDED) * self._has_batches, self._names, self.columns)
+        has = columns(number + len(FOLDED) * self._has_batches, self._names, self.columns, statuses=self._statuses)
         if found < 0 and parent.batch is not None:
             row = self._batch_row(parent.batch, has)
             is_marked = parent.batch in self._marked_batches
@@ -366,8 +369,9 @@ class HistoryList(LineView):
         self._jobs[parent.id] = parent
         self._asked.discard(parent.id)
         name = sum(cell_len(text) for text, _ in named(self._name_of(parent.target)))
-        if name > self._names:
-            self._names = name
+        status = status_width(parent)
+        if name > self._names or status > self._statuses:
+            self._names, self._statuses = max(name, self._names), max(status, self._statuses)
             self.refresh()
 
     def _insert(self, index: int, found: int) -> None:
