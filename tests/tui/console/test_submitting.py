@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.app import App
 
-from engine import Operation
+from engine import Operation, Plan, Request
 from tests.sqlite_files import transaction
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, entry, open_console
@@ -141,6 +143,39 @@ async def test_a_plan_that_a_lock_kept_away_is_looked_for_again(sales: Path, see
         assert not any("plan again" in line for line in console.lines("#page"))
         await console.press("enter")
         assert await jobs(console) == ["sales.db"]
+
+
+async def test_enter_before_all_is_planned_says_how_far_it_is(
+    sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("app.db").write_bytes(sales.read_bytes())
+    targets = [entry(name, operations=VACUUM) for name in ("app.db", "sales.db")]
+    async with open_console(seeded.path, *targets, clock=clock) as console:
+        plan, may_go_on = console.engine.plan, asyncio.Event()
+
+        async def plan_later(request: Request, **known: Any) -> Plan:
+            if request.target == "sales.db":
+                await may_go_on.wait()
+            return await plan(request, **known)
+
+        monkeypatch.setattr(console.engine, "plan", plan_later)
+        await console.press("1", "asterisk")
+        await console.pilot.press("p")
+        await console.until(lambda: "1 target, 1 operation" in "".join(console.lines("#page")), settled=False)
+        await console.pilot.press("enter")
+        assert console.message == "Plans are still being made: 1 of 2. enter runs when all is planned."
+        may_go_on.set()
+        await console.until(lambda: "2 targets, 2 operations" in "".join(console.lines("#page")))
+        assert console.message == ""
+        await console.press("enter")
+        assert sorted(await jobs(console)) == ["app.db", "sales.db"]
+
+
+async def test_enter_where_nothing_can_run_says_so(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    without_search = entry(operations=(Operation.FTS_OPTIMIZE,))
+    async with open_console(seeded.path, without_search, clock=clock) as console:
+        await console.press("p", "enter")
+        assert (console.screen_name, console.message) == ("PlanScreen", "Nothing to run.")
 
 
 async def test_the_plans_of_several_targets_are_looked_for_again(sales: Path, seeded: Seeded, clock: Clock) -> None:

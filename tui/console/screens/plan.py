@@ -40,7 +40,7 @@ class PlanScreen(SubmittingScreen):
             self._plan = await self.context.engine.plan(self._request, advice=self._advice)
         except DbtendError as error:
             self._error = error
-        self.refresh_page()
+        self.plans_made()
 
     def document(self, width: int) -> list[Line]:
         if self._error is not None:
@@ -48,6 +48,10 @@ class PlanScreen(SubmittingScreen):
         if self._plan is None:
             return wrapped(f"Planning {self._target_name} ...", width, Role.DIM)
         return plan_document(self._plan, self._target_name, width)
+
+    @property
+    def progress(self) -> str:
+        return "The plan is still being made." if self._plan is None and self._error is None else ""
 
     @property
     def ready(self) -> Sequence[Ready]:

@@ -59,7 +59,7 @@ class PlansScreen(SubmittingScreen):
     async def _load(self) -> None:
         slots = asyncio.Semaphore(PLANNED_AT_ONCE)
         await asyncio.gather(*(self._load_one(number, slots) for number in range(len(self._planned))))
-        self.refresh_page()
+        self.plans_made()
 
     async def _load_one(self, number: int, slots: asyncio.Semaphore) -> None:
         wanted = self._planned[number].wanted
@@ -97,6 +97,12 @@ class PlansScreen(SubmittingScreen):
         else:
             self._unfolded |= meant
         self.refresh_page()
+
+    @property
+    def progress(self) -> str:
+        total = len(self._planned)
+        made = total - sum(one.is_open for one in self._planned)
+        return f"Plans are still being made: {made:,} of {total:,}." if made < total else ""
 
     @property
     def ready(self) -> Sequence[Ready]:

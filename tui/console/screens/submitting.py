@@ -11,9 +11,11 @@ from textual.binding import BindingType
 from engine import Plan, Request
 from engine.domain.frozen import frozen
 from tui.console.actions import bindings
+from tui.console.keymap import with_keys
 from tui.console.screens.entry import TYPING
 from tui.console.screens.page import ON_A_PAGE, PageScreen
 from tui.console.views.copied import copied_plan
+from tui.console.views.line import Role
 from tui.presentation.risk import risks, word_to_type
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import counted, sentences
@@ -47,8 +49,16 @@ class SubmittingScreen(PageScreen[list[Request]]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("submit", "look-again")
     FOOTER: ClassVar[tuple[str, ...]] = (*TYPING, "submit", "look-again", *ON_A_PAGE)
 
+    _too_early = ""
+    """The message that nothing can run yet."""
+
     def on_mount(self) -> None:
         self.make_plan()
+
+    def plans_made(self) -> None:
+        """Show them, and remove the message that they are not made yet."""
+        self.unsay(self._too_early)
+        self.refresh_page()
 
     def make_plan(self) -> None:
         """Make the plan and show it."""
@@ -63,6 +73,11 @@ class SubmittingScreen(PageScreen[list[Request]]):
         """What enter would run; empty while plans are being made, or if nothing can run."""
         raise NotImplementedError
 
+    @property
+    def progress(self) -> str:
+        """How far the plans are; "" when all are made."""
+        raise NotImplementedError
+
     def can(self, action_id: str) -> bool:
         return super().can(action_id) and (action_id != "submit" or bool(self.ready))
 
@@ -70,7 +85,13 @@ class SubmittingScreen(PageScreen[list[Request]]):
         return ("the SQL", copied_plan(one.plan for one in self.ready)) if self.ready else super().copied()
 
     def action_submit(self) -> None:
-        if self.refuses("submit") or not self.can("submit"):
+        if self.refuses("submit"):
+            return
+        if not self.ready:
+            self._too_early = (
+                with_keys(f"{self.progress} {{submit}} runs when all is planned.") if self.progress else ""
+            )
+            self.say(self._too_early or "Nothing to run.", Role.WARNING)
             return
         risky = {one.name: reasons for one in self.ready if (reasons := risks(one.plan, one.name.name, one.name.label))}
         if not risky:
