@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -14,27 +14,17 @@ from engine.config.model import Config, TargetEntry
 from engine.domain.errors import PasswordNeededError, TargetUnavailableError, UsageError
 from engine.domain.humanize import counted
 from engine.domain.surveys import FleetLevel
-from engine.fleet.expansion import Expansion, LeftOut, Unlisted, expand
+from engine.fleet.expansion import Expansion, Unlisted, expand
 from engine.fleet.filters import FleetFilter, fleet_filter, is_filter_word
 from engine.fleet.target_words import entries_named
 from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output, passwords, terminal_question
 from tui.commands.settings import Settings
+from tui.presentation.left_out import format_left_out
 from tui.presentation.survey_format import why
 from tui.presentation.text import plain, target_name
 
-_NOUNS: Final[Mapping[LeftOut, tuple[str, str]]] = {
-    LeftOut.BACKUP: ("backup", "backups"),
-    LeftOut.JOURNAL: ("journal", "journals"),
-    LeftOut.EMPTY: ("empty file", "empty files"),
-    LeftOut.NO_DATABASE: ("file that is no SQLite database", "files that are no SQLite databases"),
-    LeftOut.REPEATED: ("repeated name", "repeated names"),
-    LeftOut.EXCLUDED: ("excluded name", "excluded names"),
-    LeftOut.NO_RIGHT: ("database without the right to connect", "databases without the right to connect"),
-}
-_NAMED: Final = 3
-"""Names of each reason that are shown; more are counted."""
 _UNKNOWN: Final = frozenset({FleetLevel.UNKNOWN, FleetLevel.UNREACHABLE})
 """Levels of targets of which a survey says nothing else."""
 
@@ -120,7 +110,7 @@ def expanded(entries: Sequence[TargetEntry], args: argparse.Namespace, *, are_al
         hint = "it is compared with whole names, paths and databases; upper and lower case differ"
         output.notice(f"--exclude {plain(pattern)}: matches no target ({hint})")
     if found.left_out:
-        left_out = f"left out: {', '.join(map(_counted, found.left_out, found.left_out.values()))}"
+        left_out = format_left_out(found)
         if not (found.targets or found.unlisted):
             raise UsageError(entries[0].url, "stands for no database", left_out)
         output.notice(left_out)
@@ -169,10 +159,3 @@ def _confirm_many(what: str, count: int, *, given: bool) -> None:
         raise UsageError(what, f"there are {count:,} targets", hint)
     output.notice(f"{plain(what)}: there are {count:,} targets")
     terminal_question.have_typed(str(count))
-
-
-def _counted(reason: LeftOut, names: Sequence[str]) -> str:
-    """`2 backups`, `1 empty file (/srv/new.db)`."""
-    text = f"{len(names):,} {_NOUNS[reason][len(names) > 1]}"
-    is_named = len(names) <= _NAMED and reason is not LeftOut.EXCLUDED
-    return f"{text} ({', '.join(map(plain, names))})" if is_named else text

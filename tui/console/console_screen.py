@@ -146,9 +146,14 @@ class ConsoleScreen(Screen[Result]):
         lines = wrapped(sentence, self.size.width, role, indent=1) if sentence else []
         _show_lines(self._message, with_labels(lines, self.context.names.tags))
 
+    @property
+    def last_message(self) -> str:
+        """The message that is shown."""
+        return self._last_message[0]
+
     def unsay(self, sentence: str) -> None:
         """Remove this message if it is still shown."""
-        if self._last_message[0] == sentence:
+        if self.last_message == sentence:
             self.say("")
 
     def show_banner(self, banner: StatusBanner) -> None:

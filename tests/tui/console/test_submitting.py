@@ -163,7 +163,7 @@ async def test_enter_before_all_is_planned_says_how_far_it_is(
         await console.pilot.press("p")
         await console.until(lambda: "1 target, 1 operation" in "".join(console.lines("#page")), settled=False)
         await console.pilot.press("enter")
-        assert console.message == "Plans are still being made: 1 of 2. enter runs when all is planned."
+        assert console.message == "Plans are still being made: 1 of 2. enter runs them when all are made."
         may_go_on.set()
         await console.until(lambda: "2 targets, 2 operations" in "".join(console.lines("#page")))
         assert console.message == ""

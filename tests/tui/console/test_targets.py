@@ -373,6 +373,24 @@ async def test_the_connection_is_tested_from_the_list_and_from_the_form(sales: P
         assert not CONFIG.exists()
 
 
+async def test_the_test_of_a_pattern_says_what_it_stands_for(sales: Path, clock: Clock) -> None:
+    Path("tenants").mkdir()
+    for name in ("t1.db", "t2.db", "t10.db", "t11.db", "old.db"):
+        Path("tenants", name).write_bytes(sales.read_bytes())
+    Path("tenants/new.db").touch()
+    pattern = '[targets.tenants]\nurl = "tenants/*.db"\nexclude = ["old.db"]\n'
+    async with open_console(STORE, entry(), clock=clock, saved=saved(pattern)) as console:
+        await console.press("1", "A", *"tenants/t*.db", "ctrl+t")
+        assert console.lines("#tested") == ["It stands for 4 databases: t1, t2, t10 and 1 more."]
+        await fill_in(console, url="tenants")
+        await console.press("ctrl+t")
+        tested = " ".join(map(str.strip, console.lines("#tested")))
+        assert tested.startswith("It stands for 5 databases: old, t1, t2 and 2 more; left out: 1 empty file (")
+        await fill_in(console, url="tenants/x*.db")
+        await console.press("ctrl+t")
+        assert console.lines("#tested")[0].startswith("No connection: matches no file (looked in ")
+
+
 async def test_a_test_that_is_not_answered_ends(sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(self: Engine, target: str) -> TargetInfo:
         await asyncio.Event().wait()

@@ -40,7 +40,7 @@ class PlanScreen(SubmittingScreen):
             self._plan = await self.context.engine.plan(self._request, advice=self._advice)
         except DbtendError as error:
             self._error = error
-        self.plans_made()
+        self.plans_changed()
 
     def document(self, width: int) -> list[Line]:
         if self._error is not None:

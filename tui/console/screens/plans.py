@@ -59,7 +59,7 @@ class PlansScreen(SubmittingScreen):
     async def _load(self) -> None:
         slots = asyncio.Semaphore(PLANNED_AT_ONCE)
         await asyncio.gather(*(self._load_one(number, slots) for number in range(len(self._planned))))
-        self.plans_made()
+        self.plans_changed()
 
     async def _load_one(self, number: int, slots: asyncio.Semaphore) -> None:
         wanted = self._planned[number].wanted
@@ -75,7 +75,7 @@ class PlansScreen(SubmittingScreen):
         self._planned[number] = one
         if monotonic() - self._shown_at >= SHOWN_EVERY:
             self._shown_at = monotonic()
-            self.refresh_page()
+            self.plans_changed()
 
     def document(self, width: int) -> list[Line]:
         if self._is_folding:

@@ -55,9 +55,17 @@ class SubmittingScreen(PageScreen[list[Request]]):
     def on_mount(self) -> None:
         self.make_plan()
 
-    def plans_made(self) -> None:
-        """Show them, and remove the message that they are not made yet."""
-        self.unsay(self._too_early)
+    def _say_too_early(self) -> None:
+        self._too_early = with_keys(f"{self.progress} {{submit}} runs them when all are made.")
+        self.say(self._too_early, Role.WARNING)
+
+    def plans_changed(self) -> None:
+        """Show what is planned, and in the message that enter came too early how far it is."""
+        if self._too_early and self.last_message == self._too_early:
+            if self.progress:
+                self._say_too_early()
+            else:
+                self.say("")
         self.refresh_page()
 
     def make_plan(self) -> None:
@@ -88,10 +96,10 @@ class SubmittingScreen(PageScreen[list[Request]]):
         if self.refuses("submit"):
             return
         if not self.ready:
-            self._too_early = (
-                with_keys(f"{self.progress} {{submit}} runs when all is planned.") if self.progress else ""
-            )
-            self.say(self._too_early or "Nothing to run.", Role.WARNING)
+            if self.progress:
+                self._say_too_early()
+            else:
+                self.say("Nothing to run.", Role.WARNING)
             return
         risky = {one.name: reasons for one in self.ready if (reasons := risks(one.plan, one.name.name, one.name.label))}
         if not risky:

@@ -251,6 +251,12 @@ class TargetFormScreen(ConsoleScreen[None]):
     async def _test(self, url: str) -> None:
         self._show_result("Testing the connection ...", Role.DIM)
         try:
+            exclude = self._was.exclude if self._was is not None else ()
+            entry = TargetEntry(name=self._filled.name, url=url, exclude=exclude)
+            found = await connection_test.expand_if_pattern(entry)
+            if found is not None:
+                self._show_result(f"It {connection_test.format_expansion(found)}.", Role.COMPLETED)
+                return
             info = await connection_test.check_connection(self.context.engine, url)
         except PasswordNeededError as error:
             self.ask_for_password("This target", url, error, self.action_test)
