@@ -18,6 +18,8 @@ LABEL_WIDTH: Final = 16
 class TargetName(str):
     """The name of a target; as text with its label: `sales [PROD]`."""
 
+    __slots__ = ("label", "name", "tag")
+
     name: str
     """Without the label."""
     tag: str

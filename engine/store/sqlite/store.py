@@ -425,13 +425,19 @@ class SqliteStore:
         await self._writer.run(lambda c: store_admin.save_measurement(c, target, measured, self._clock()))
 
     async def surveys(self, targets: Collection[str]) -> Mapping[str, Survey]:
-        return surveys.decoded(await self._read(surveys.SURVEYS, surveys.of_targets(targets)))
+        found: dict[str, Survey] = {}
+        for values in surveys.of_targets(targets):
+            found |= surveys.decoded(await self._read(surveys.SURVEYS, values))
+        return found
 
     async def save_surveys(self, done: Collection[Survey]) -> None:
         await self._writer.run(lambda c: surveys.save(c, done, self._clock()))
 
     async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
-        return surveys.decoded_last_jobs(await self._read(surveys.LAST_JOBS, surveys.of_targets(targets)))
+        found: dict[str, LastJob | None] = {}
+        for values in surveys.of_targets(targets):
+            found |= surveys.decoded_last_jobs(await self._read(surveys.LAST_JOBS, values))
+        return found
 
     async def schedule_states(self) -> Mapping[str, ScheduleState]:
         states = map(schedules.decode_state, await self._read(schedules.STATES))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 from typing import Any, Final
 
 from engine.domain.requests import EngineName
@@ -16,6 +17,7 @@ from engine.store.sqlite.job_endings import storable
 from engine.store.sqlite.row_checks import UnsoundRowError, checked, checked_facts, sound
 from engine.store.sqlite.rows import Row
 
+AT_A_TIME: Final = 1_000
 KEPT: Final = 365 * 86_400 * 1_000_000
 """Microseconds."""
 _COLUMNS: Final = ("target", "engine", "surveyed_at", "level", "reason", "size", "reclaimable", "checked_at", "facts")
@@ -27,9 +29,11 @@ FROM json_each(:targets) AS wanted
 JOIN parent_job AS p ON p.id = (SELECT max(id) FROM parent_job WHERE target = wanted.value)"""
 
 
-def of_targets(targets: Collection[str]) -> dict[str, Any]:
-    """The values of both queries."""
-    return {"targets": json.dumps([storable(target) for target in targets])}
+def of_targets(targets: Collection[str]) -> Iterator[dict[str, Any]]:
+    """The values of both queries, for some targets after the others: the rows of very many take memory."""
+    left = iter(targets)
+    while some := list(islice(left, AT_A_TIME)):
+        yield {"targets": json.dumps([storable(target) for target in some])}
 
 
 def save(connection: sqlite3.Connection, surveys: Iterable[Survey], at: Micros) -> None:

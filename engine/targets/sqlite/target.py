@@ -122,7 +122,7 @@ class SqliteTarget:
     async def look(self, *, lock_timeout: float, read_only: bool = False) -> AsyncIterator[SqliteInspection]:
         await asyncio.to_thread(self._check, writing=False)
         blockers = BlockerFinder(self.path)
-        async with self._opened(lock_timeout, blockers, writing=False, read_only=read_only) as database:
+        async with self._opened(lock_timeout, blockers, writing=False, read_only=read_only, counts=False) as database:
             yield SqliteInspection(database)
 
     @asynccontextmanager

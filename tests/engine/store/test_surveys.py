@@ -139,7 +139,7 @@ async def test_ten_thousand_targets_are_found_by_their_keys(store_path: Path) ->
     async with SqliteStore.open(store_path) as store:
         await store.save_surveys([FOUND])
     with closing(sqlite3.connect(store_path)) as file:
-        values = surveys.of_targets(["a", "b"])
+        (values,) = surveys.of_targets(["a", "b"])
         for sql in (surveys.SURVEYS, surveys.LAST_JOBS):
             plan = [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
             assert not [

@@ -74,13 +74,13 @@ async def survey(
     if kept is not None:
         statistics, leaves, unseen = kept.statistics_of(tables), None, ""
     else:
-        known, has_dbstat = await _known_indexes(read), bool(await read(catalog.HAS_DBSTAT))
+        known = await _known_indexes(read)
         queries = QueryBudget(connection, budget)
         async with _read_ahead(queries, path, pages * page_size):
             at_once = TABLES_AT_ONCE if pages * page_size <= SMALL else 1
             statistics = await _statistics(queries, connection, tables, known, at_once)
             leaves, unseen = (
-                await _leaves(queries, pages * page_size, lock_timeout) if has_dbstat else (None, NO_DBSTAT)
+                await _leaves(queries, pages * page_size, lock_timeout) if catalog.has_dbstat() else (None, NO_DBSTAT)
             )
     wal_size, of_file, *changed = await asyncio.to_thread(
         lambda: (file_size(path + "-wal"), file_size(path), changed_at(path), log_changed_at(path))

@@ -7,7 +7,10 @@ used at all: it compiles every view of the database, and a dozen views that stan
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import asdict
+from functools import cache
 from typing import Final
 
 from engine.domain.frozen import frozen
@@ -122,7 +125,7 @@ WHERE i.type = 'index' AND x.coll IS NOT NULL
     AND upper(x.coll) NOT IN ('BINARY', 'NOCASE', 'RTRIM')
 """
 
-HAS_DBSTAT: Final = "SELECT 1 FROM temp.pragma_compile_options WHERE compile_options = 'ENABLE_DBSTAT_VTAB'"
+_HAS_DBSTAT: Final = "SELECT 1 FROM pragma_compile_options WHERE compile_options = 'ENABLE_DBSTAT_VTAB'"
 UNUSED_BYTES: Final = "SELECT coalesce(sum(unused), 0) FROM temp.dbstat('main') WHERE aggregate = TRUE"
 # The plus keeps SQLite from looking each of the names up in a schema of its own.
 INDEX_BYTES: Final = """
@@ -198,3 +201,10 @@ class Table:
     rows: int | None = None
     known_rows: int | None = None
     indexes: tuple[Index, ...] = ()
+
+
+@cache
+def has_dbstat() -> bool:
+    """Whether this SQLite can describe single pages."""
+    with closing(sqlite3.connect(":memory:")) as memory:
+        return bool(memory.execute(_HAS_DBSTAT).fetchall())

@@ -87,7 +87,7 @@ class Effects:
         return {**facts, **about_rows, "file": self._reader.opened.key}
 
     async def _measured(self, name: str, sql: str, summary: Summary) -> Facts:
-        if summary.size > ALWAYS_MEASURED or not await self._reader.rows(catalog.HAS_DBSTAT):
+        if summary.size > ALWAYS_MEASURED or not catalog.has_dbstat():
             return {}
         value = await self._reader.measured(sql)
         return {} if value is None else {name: value}
