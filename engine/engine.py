@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from engine.domain.advice import Advice, TargetHistory
     from engine.domain.errors import StoreError
     from engine.domain.notifications import RecipientState
+    from engine.domain.overview import Overview
     from engine.domain.requests import Operation
     from engine.domain.surveys import LastJob, Survey
     from engine.execution import force_kill, worker_runtime
@@ -295,6 +296,10 @@ class Engine:
     async def surveys(self, targets: Collection[str]) -> Mapping[str, Survey]:
         """The kept surveys of these targets, by canonical URL, however old they are. No target is opened."""
         return await self._store.surveys(targets)
+
+    async def overview(self) -> Overview:
+        """The state of all that the store knows, by what is kept: no target is opened."""
+        return await self._store.overview()
 
     async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
         """The newest job of each of these targets that has one, by canonical URL; None for one that cannot be read."""

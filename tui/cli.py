@@ -36,6 +36,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "unpin": "prune",
     "prune": "prune",
     "notify": "notify",
+    "metrics": "metrics",
     "worker": "worker",
     "workers": "workers",
     "pause": "control",
@@ -43,8 +44,10 @@ _MODULES: Final[Mapping[str, str]] = {
     "doctor": "doctor",
     "completion": "completion",
 }
-_ONLY_TELL: Final = frozenset({"plan", "advise", "fleet", "history", "show", "workers", "doctor", "completion"})
-_WITHOUT_WORDS: Final = frozenset({"prune", "worker", "workers", "pause", "resume"})
+_ONLY_TELL: Final = frozenset(
+    {"plan", "advise", "fleet", "history", "show", "workers", "metrics", "doctor", "completion"}
+)
+_WITHOUT_WORDS: Final = frozenset({"prune", "metrics", "worker", "workers", "pause", "resume"})
 
 
 def entry() -> None:

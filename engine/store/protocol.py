@@ -31,6 +31,7 @@ from engine.domain.turns import Turns
 if TYPE_CHECKING:
     from engine.domain.claims import Claim, Outcome, Report
     from engine.domain.notifications import Event, Message, MessageStatus, RecipientState
+    from engine.domain.overview import Overview
 
 MAX_ATTEMPTS = 2
 """How often a child starts when its process keeps dying, unless its operation is not repeatable."""
@@ -472,6 +473,12 @@ class NotificationStore(Protocol):
     async def has_open_jobs(self) -> bool: ...
 
 
+class OverviewStore(Protocol):
+    async def overview(self) -> Overview:
+        """The state of all that the store knows."""
+        ...
+
+
 class Store(
     JobReader,
     ChangeFeed,
@@ -481,6 +488,7 @@ class Store(
     HistoryPruning,
     SurveyStore,
     NotificationStore,
+    OverviewStore,
     ScheduleStore,
     Protocol,
 ):

@@ -211,12 +211,22 @@ def _worker_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--idle-exit", type=typed_values.seconds, metavar="SECONDS", help="end after this time without work"
     )
+    parser.add_argument(
+        "--metrics", type=typed_values.listen_address, metavar="[ADDRESS:]PORT",
+        help="serve Prometheus metrics by HTTP, on the loopback unless ADDRESS says otherwise",
+    )  # fmt: skip
     _worker_defaults(parser)
 
 
 def _notify_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", action="store_true", help="deliver a test message now")
     _json_option(parser)
+
+
+def _metrics_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--textfile", type=typed_values.path, metavar="FILE", help="write them to FILE at once, for node_exporter"
+    )
 
 
 def _prune_options(parser: argparse.ArgumentParser) -> None:
@@ -288,6 +298,12 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "dbtend notify ops --test",
         "Recipients are in [notify.NAME] of the config file. A permanent `dbtend worker` tells them; `dbtend run`\n"
         "does so where from_runs is true. Exit code 1: a message could not be delivered.",
+    ),
+    "metrics": Command(
+        "[--textfile FILE]", "the state of targets, jobs and schedules for Prometheus", _metrics_options,
+        "dbtend metrics --textfile /var/lib/node_exporter/dbtend.prom",
+        "Nothing is opened: sizes and levels are those of the last survey, such as by `dbtend fleet`. With targets in\n"
+        "the config file, only these are told of. To serve the same by HTTP: `dbtend worker --metrics 9187`.",
     ),
     "worker": Command(
         "[--idle-exit SECONDS]", "run jobs in the background until stopped", _worker_options,

@@ -8,18 +8,21 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine import Engine, Retention
 from engine.config.model import Config
 from engine.domain import typed_passwords
 from engine.domain.errors import StoreLostError, UsageError
 from engine.domain.frozen import frozen
+from engine.domain.lazy_import import lazy
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_runtime import preload_imports
 from tui.commands import output
@@ -27,10 +30,16 @@ from tui.commands.notify import composing, for_runs
 from tui.commands.settings import Settings
 from tui.presentation.exit_codes import CANCELLED, FAILED, OK
 from tui.presentation.text import plain
+from tui.workers import metrics_server
 from tui.workers.detached import has_pool, serving, sole_pool
 from tui.workers.pool import STOPPED, PoolProcess, WorkerPool
 from tui.workers.signals import STOP_SIGNALS, has_terminal
 from tui.workers.tasks import first_of
+
+if TYPE_CHECKING:
+    from tui.commands import metrics
+else:
+    metrics = lazy("tui.commands.metrics", "only --metrics needs it")
 
 _LOOK_EVERY: Final = 0.25
 """Seconds between two looks whether the pool that serves the store is gone."""
@@ -51,7 +60,8 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
     while True:
         with sole_pool(settings.store) as is_sole:
             if is_sole:
-                return _serve(host, size)
+                with metrics_server.listening(args.metrics) as listener:
+                    return _serve(replace(host, metrics=listener), size)
         if not host.is_permanent:
             return OK
         log.info("another worker process serves %s already: waiting to take its place", settings.store)
@@ -128,7 +138,9 @@ class _Host:
     """How many jobs run at once on the store, in all processes."""
     config: Path
     told: Config
-    """Who is told of what happens."""
+    """Who is told of what happens, and of which targets metrics tell."""
+    metrics: socket.socket | None = None
+    """Where metrics are asked for."""
 
     @property
     def is_permanent(self) -> bool:
@@ -138,7 +150,11 @@ class _Host:
     async def stand_by(self, process: PoolProcess) -> bool:
         """Fire schedules as long as another pool serves the store; whether it was asked to stop."""
         with _stopping(process.lifeline) as (stop, alone):
-            async with Engine.open(self.store, config=self.config, schedules=True):
+            async with AsyncExitStack() as stack:
+                opening = Engine.open(self.store, config=self.config, schedules=True)
+                engine = await stack.enter_async_context(opening)
+                if self.told.notify:
+                    await self._tell_people(engine, stack)
                 process.ready()
                 await first_of(stop.wait(), alone.wait(), _pool_ended(self.store))
             return stop.is_set() or alone.is_set()
@@ -159,6 +175,11 @@ class _Host:
                     schedules=self.is_permanent and process.number == 0,
                 )
                 engine = await stack.enter_async_context(opening)
+                if self.metrics is not None and process.number == 0:
+                    answer = partial(metrics.metrics_of, engine, self.told)
+                    await stack.enter_async_context(metrics_server.serving_metrics(self.metrics, answer))
+                elif self.metrics is not None:
+                    self.metrics.close()
                 if tells_people:
                     await self._tell_people(engine, stack)
                 process.ready()

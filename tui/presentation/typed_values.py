@@ -23,6 +23,7 @@ else:
     metadata = lazy("importlib.metadata", "it takes a tenth of the start")
 
 OPERATIONS: Final = tuple(operation.value for operation in Operation)
+LOOPBACK: Final = "127.0.0.1"
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -53,6 +54,14 @@ seconds: Final = Seconds().parse
 limit: Final = Whole("limit", 1_000_000).parse
 order: Final[Callable[[str], Order]] = Choice("order", Order).parse
 many: Final = Whole("number", 1_000_000).parse
+
+
+def listen_address(typed: str) -> tuple[str, int]:
+    """Read `9187` or `0.0.0.0:9187`."""
+    host, _, port = typed.rpartition(":")
+    if not (port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65_536) or typed == f":{port}":
+        raise UsageError(repr(typed), "is no port, and no ADDRESS:PORT", "such as 9187 or 192.0.2.1:9187")
+    return host.strip("[]") or LOOPBACK, int(port)
 
 
 def job_id(typed: str) -> JobId:

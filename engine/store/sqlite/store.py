@@ -20,6 +20,7 @@ from engine.domain.batches import Batch
 from engine.domain.errors import ReadOnlyError, StoreError, StoreUncertainError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.jobs import JobId, ParentJob
+from engine.domain.overview import Overview
 from engine.domain.past_runs import PastRun
 from engine.domain.requests import OnDuplicate, Operation, Speed
 from engine.domain.schedules import Firing, ScheduleState
@@ -35,6 +36,7 @@ from engine.store.sqlite import (
     history_search,
     liveness,
     notifications,
+    overview,
     queries,
     schedules,
     store_admin,
@@ -429,6 +431,26 @@ class SqliteStore:
         for values in surveys.of_targets(targets):
             found |= surveys.decoded(await self._read(surveys.SURVEYS, values))
         return found
+
+    async def overview(self) -> Overview:
+        surveyed = surveys.decoded(await self._read(surveys.ALL_SURVEYS))
+        completed = {(row[0], row[1]): row[6] for row in await self._read(overview.LAST_COMPLETED)}
+        runs = []
+        for row in await self._read(overview.LAST_RUNS):
+            with suppress(UnsoundRowError):  # the others count all the same
+                runs.append(overview.decode_run(row, completed.get((row[0], row[1]))))
+        alive = [process for process in await self.workers() if process.alive]
+        return Overview(
+            at=self._clock(),
+            surveys=tuple(surveyed.values()),
+            runs=tuple(runs),
+            open_jobs={Status(status): int(number) for status, number in await self._read(overview.OPEN_JOBS)},
+            schedules=tuple(map(overview.decode_schedule, await self._read(overview.SCHEDULES))),
+            waiting_messages={str(name): int(number) for name, number in await self._read(overview.WAITING_MESSAGES)},
+            workers=len(alive),
+            stalled=sum(process.stalled for process in alive),
+            is_paused=await self.paused() is not None,
+        )
 
     async def save_surveys(self, done: Collection[Survey]) -> None:
         await self._writer.run(lambda c: surveys.save(c, done, self._clock()))

@@ -23,6 +23,7 @@ KEPT: Final = 365 * 86_400 * 1_000_000
 _COLUMNS: Final = ("target", "engine", "surveyed_at", "level", "reason", "size", "reclaimable", "checked_at", "facts")
 SURVEYS: Final = f"""SELECT {", ".join(_COLUMNS)} FROM survey
 WHERE target IN (SELECT value FROM json_each(:targets))"""
+ALL_SURVEYS: Final = f"SELECT {', '.join(_COLUMNS)} FROM survey ORDER BY target"
 LAST_JOBS: Final = """SELECT wanted.value, p.id, p.status, p.finished_at,
     (SELECT max(finished_at) FROM parent_job WHERE target = wanted.value AND started_at IS NOT NULL)
 FROM json_each(:targets) AS wanted

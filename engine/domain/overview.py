@@ -1,0 +1,58 @@
+"""The state of all that a store knows, at one time: for metrics and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+
+from engine.domain.frozen import frozen
+from engine.domain.requests import Operation
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Micros
+from engine.domain.surveys import Survey
+
+
+@frozen(kw_only=True)
+class LastRun:
+    """The newest end of an operation on a target, skipped ones apart."""
+
+    target: str
+    operation: Operation
+    status: Status
+    reason: Reason | None
+    finished_at: Micros
+    seconds: float | None = None
+    """How long it took; None if it never began."""
+    completed_at: Micros | None = None
+    """When it completed last, if it did in the newest jobs."""
+
+
+@frozen(kw_only=True)
+class ScheduleCounts:
+    """What is on record of a schedule."""
+
+    name: str
+    fired: int = 0
+    missed: int = 0
+    skipped: int = 0
+    fired_at: Micros | None = None
+    """The newest due time that fired,"""
+    missed_at: Micros | None = None
+    """and the newest that was missed."""
+
+
+@frozen(kw_only=True)
+class Overview:
+    at: Micros
+    surveys: tuple[Survey, ...] = ()
+    runs: tuple[LastRun, ...] = ()
+    open_jobs: Mapping[Status, int] = field(default_factory=dict)
+    """How many jobs are pending, and how many run."""
+    schedules: tuple[ScheduleCounts, ...] = ()
+    waiting_messages: Mapping[str, int] = field(default_factory=dict)
+    """By recipient: messages that are not delivered yet."""
+    workers: int = 0
+    """Processes that carry out jobs."""
+    stalled: int = 0
+    """Those of them that do not move."""
+    is_paused: bool = False

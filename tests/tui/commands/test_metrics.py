@@ -1,0 +1,263 @@
+"""`dbtend metrics`, and those that a worker serves: read by the client library of Prometheus itself."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import os
+import signal
+import socket
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from engine import Engine, EngineName
+from engine.domain.schedules import Firing, FiringReason, FiringStatus
+from engine.domain.surveys import FleetLevel, Survey
+from engine.system.clock import now
+from tests.sqlite_files import make_database
+from tests.tui.command_line import CommandLine, wait_until
+from tui.presentation.exit_codes import FAILED, OK, USAGE
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def samples(text: str) -> Samples:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def value(text: str, metric: str, /, **labels: str) -> float | None:
+    """Of the one sample with this name and, among others, these labels."""
+    found = [v for (known, having), v in samples(text).items() if known == metric and set(labels.items()) <= having]
+    assert len(found) <= 1, found
+    return found[0] if found else None
+
+
+def test_an_empty_store_has_metrics_and_is_not_made(dbtend: CommandLine) -> None:
+    done = dbtend("metrics")
+    assert done.code == OK
+    assert value(done.out, "dbtend_jobs_open", status="pending") == 0
+    assert value(done.out, "dbtend_targets", level="critical") == 0
+    assert not dbtend.store.exists()
+
+
+def test_every_name_begins_alike(dbtend: CommandLine, sales: Path) -> None:
+    dbtend("run", sales, "--op", "analyze")
+    dbtend("fleet", sales)
+    assert {name.partition("_")[0] for name, _ in samples(dbtend("metrics").out)} == {"dbtend"}
+
+
+def test_targets_operations_and_their_ages(dbtend: CommandLine, sales: Path) -> None:
+    missing = sales.with_name("missing.db")
+    assert dbtend("run", sales, missing, "--op", "check", "--op", "analyze").code == FAILED
+    dbtend("fleet", sales, missing)
+    text = dbtend("metrics").out
+    assert value(text, "dbtend_target_size_bytes", name="sales.db") == sales.stat().st_size
+    assert value(text, "dbtend_target_level", name="missing.db", level="unreachable") == 1
+    assert value(text, "dbtend_targets", level="unreachable") == 1
+    assert value(text, "dbtend_operation_last_outcome", name="sales.db", operation="analyze", outcome="completed") == 1
+    assert value(text, "dbtend_operation_last_outcome", name="missing.db", operation="check", outcome="failed") == 1
+    took = value(text, "dbtend_operation_last_duration_seconds", name="sales.db", operation="analyze")
+    assert took is not None
+    assert took > 0
+    assert value(text, "dbtend_operation_last_duration_seconds", name="missing.db", operation="check") is None
+    ended = value(text, "dbtend_operation_last_completed_timestamp_seconds", name="sales.db", operation="check")
+    checked = value(text, "dbtend_target_checked_timestamp_seconds", name="sales.db")
+    assert ended == pytest.approx(checked)
+    age = value(text, "dbtend_target_survey_age_seconds", name="sales.db")
+    assert age is not None
+    assert 0 <= age < 600
+
+
+def test_a_failure_after_a_success_keeps_the_time_of_the_success(dbtend: CommandLine, sales: Path) -> None:
+    assert dbtend("run", sales, "--op", "analyze").code == OK
+    completed = value(dbtend("metrics").out, "dbtend_operation_last_completed_timestamp_seconds", operation="analyze")
+    other = make_database(sales.with_name("other.db"), rows=1)
+    sales.rename(sales.with_name("away.db"))
+    assert dbtend("run", sales, other, "--op", "analyze").code == FAILED
+    text = dbtend("metrics").out
+    assert value(text, "dbtend_operation_last_outcome", name="sales.db", outcome="failed") == 1
+    assert value(text, "dbtend_operation_last_outcome", name="sales.db", outcome="completed") is None
+    assert value(text, "dbtend_operation_last_completed_timestamp_seconds", name="sales.db") == completed
+
+
+def test_with_targets_in_the_config_only_these_are_told_of(dbtend: CommandLine, sales: Path) -> None:
+    other = make_database(sales.with_name("other.db"), rows=1)
+    (sales.parent / "many").mkdir()
+    member = make_database(sales.parent / "many" / "t1.db", rows=1)
+    dbtend("fleet", sales, other, member)
+    dbtend.configure(f'[targets.shop]\nurl = "{sales}"\n[targets.many]\nurl = "{sales.parent}/many/*.db"\n')
+    text = dbtend("metrics").out
+    assert {dict(labels)["name"] for name, labels in samples(text) if name == "dbtend_target_level"} == {
+        "shop", "t1.db"
+    }  # fmt: skip
+
+
+def test_open_jobs_and_schedules(dbtend: CommandLine, sales: Path) -> None:
+    assert dbtend("run", sales, "--op", "analyze").code == OK
+
+    async def miss() -> None:
+        async with Engine.open(dbtend.store) as engine:
+            missed = Firing(
+                schedule="night\nly", due_at=now() - 60_000_000, status=FiringStatus.MISSED, recorded_at=0,
+                reason=FiringReason.NO_WORKER,
+            )  # fmt: skip
+            await engine._store.record_firings([missed])
+            await engine.pause("dba")
+
+    asyncio.run(miss())
+    text = dbtend("metrics").out
+    assert value(text, "dbtend_schedule_firings", schedule="night\\nly", status="missed") == 1
+    assert value(text, "dbtend_schedule_last_missed_timestamp_seconds", schedule="night\\nly") is not None
+    assert value(text, "dbtend_schedule_last_fired_timestamp_seconds") is None
+    assert value(text, "dbtend_paused") == 1
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "a{b}", "\x1b[2J", "größe", "a}\n# HELP x y\nx 1"])
+def test_a_hostile_name_is_a_label_and_nothing_else(dbtend: CommandLine, sales: Path, name: str) -> None:
+    async def save() -> None:
+        survey = Survey(
+            target=f"sqlite:///{name}.db", engine=EngineName.SQLITE, surveyed_at=now(), level=FleetLevel.OK, size=1
+        )
+        async with Engine.open(dbtend.store) as engine:
+            await engine._store.save_surveys([survey])
+
+    asyncio.run(save())
+    text = dbtend("metrics").out
+    assert len([one for one in samples(text) if one[0] == "dbtend_target_size_bytes"]) == 1
+    assert "x" not in {known for known, _ in samples(text)}
+
+
+def test_a_file_is_replaced_as_a_whole_and_everybody_can_read_it(dbtend: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "dbtend.prom"
+    file.write_text("old")
+    reader = file.open()
+    done = dbtend("metrics", "--textfile", file)
+    assert (done.code, done.out) == (OK, "")
+    with reader:
+        assert reader.read() == "old"
+    assert value(file.read_text(), "dbtend_info") == 1
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    assert [path.name for path in tmp_path.iterdir() if "prom" in path.name] == ["dbtend.prom"]
+
+
+@pytest.mark.parametrize("place", ["gone/dbtend.prom", "file/dbtend.prom", "directory"])
+def test_a_file_that_cannot_be_written_is_an_error_in_a_line(dbtend: CommandLine, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "directory" / "full").mkdir(parents=True)
+    done = dbtend("metrics", "--textfile", tmp_path / place)
+    assert done.code == USAGE
+    assert done.err.count("\n") == 1
+    assert str(tmp_path / place) in done.err
+    if place != "directory":
+        assert f"there is no directory {(tmp_path / place).parent}" in done.err
+    assert sorted(path.name for path in (tmp_path / "directory").iterdir()) == ["full"]
+
+
+def test_a_reader_never_sees_a_part_of_it(dbtend: CommandLine, sales: Path, tmp_path: Path) -> None:
+    file = tmp_path / "dbtend.prom"
+    dbtend("metrics", "--textfile", file)
+    stop, broken = threading.Event(), []
+
+    def read() -> None:
+        while not stop.is_set():
+            if value(file.read_text(), "dbtend_info") != 1:
+                broken.append(file.read_text())
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    for _ in range(20):
+        dbtend("metrics", "--textfile", file)
+    stop.set()
+    thread.join()
+    assert broken == []
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def served(dbtend: CommandLine, sales: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A worker that serves metrics, and its port."""
+    port = free_port()
+    worker = dbtend.start("worker", "--metrics", str(port), "--workers", "2")
+    try:
+        wait_until(lambda: answers(port))
+        yield worker, port
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        worker.communicate(timeout=60)
+
+
+def answers(port: int) -> bool:
+    try:
+        return get(port)[0] == 200
+    except OSError:
+        return False
+
+
+def get(port: int, path: str = "/metrics", method: str = "GET") -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_a_worker_serves_them_on_the_loopback(served: tuple[subprocess.Popen[str], int], sales: Path) -> None:
+    _, port = served
+    code, text = get(port)
+    assert code == 200
+    assert value(text, "dbtend_worker_processes") == 2
+    assert get(port, "/etc/passwd")[0] == 404
+    assert get(port, method="POST")[0] == 405
+    assert get(port, method="HEAD") == (200, "")
+    listening = Path("/proc/net/tcp").read_text()
+    assert f"0100007F:{port:04X}" in listening
+    assert f"00000000:{port:04X}" not in listening
+
+
+def test_who_asks_and_says_nothing_more_keeps_nobody_up(served: tuple[subprocess.Popen[str], int]) -> None:
+    _, port = served
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(4)]
+    silent[0].sendall(b"GET /metr")
+    silent[1].sendall(b"\xff\x00" * 9000)
+    assert get(port)[0] == 200
+    for connection in silent:
+        connection.close()
+
+
+def test_they_are_served_again_after_the_process_that_did_so_was_killed(
+    served: tuple[subprocess.Popen[str], int],
+) -> None:
+    worker, port = served
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    wait_until(lambda: answers(port))
+
+
+def test_a_port_that_is_taken_is_an_error_in_a_line(dbtend: CommandLine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = dbtend.process("worker", "--metrics", str(port), "--idle-exit", "0")
+    assert done.code == USAGE
+    assert f"dbtend: --metrics {port}: 127.0.0.1 cannot be listened on: Address already in use" in done.err
+
+
+@pytest.mark.parametrize("typed", ["", "x", "0", "70000", ":9187", "127.0.0.1:", "127.0.0.1:x"])
+def test_what_is_no_port_is_a_wrong_usage(dbtend: CommandLine, typed: str) -> None:
+    assert dbtend("worker", f"--metrics={typed}").code == USAGE

@@ -1,0 +1,91 @@
+"""`dbtend metrics`: the state of a store for Prometheus, as a file for node_exporter or on standard output."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from engine import Engine
+from engine.config.model import Config, TargetEntry
+from engine.domain.errors import SystemLimitError
+from engine.domain.overview import Overview
+from engine.fleet.membership import member_name
+from engine.system.clock import now
+from tui.commands import output
+from tui.commands.naming import name_of
+from tui.commands.settings import Settings
+from tui.presentation import typed_values
+from tui.presentation.canonical_urls import canonical
+from tui.presentation.exit_codes import OK
+from tui.presentation.metrics import metrics_text
+
+_MODE: Final = 0o644
+"""Of the file: node_exporter is another user."""
+
+
+def metrics(args: argparse.Namespace, settings: Settings) -> int:
+    config = settings.config()
+    overview = asyncio.run(_overview(settings)) if settings.store.exists() else Overview(at=now())
+    text = text_of(overview, config)
+    if args.textfile is None:
+        output.write(text.decode())
+    else:
+        replace_file(args.textfile, text)
+    return OK
+
+
+async def _overview(settings: Settings) -> Overview:
+    async with settings.engine() as engine:
+        return await engine.overview()
+
+
+async def metrics_of(engine: Engine, config: Config) -> bytes:
+    """The text for an HTTP answer."""
+    overview = await engine.overview()
+    return await asyncio.to_thread(text_of, overview, config)
+
+
+def text_of(overview: Overview, config: Config) -> bytes:
+    """With targets in the config file, only these are told of."""
+    known = {one.target for one in overview.surveys} | {one.target for one in overview.runs}
+    names = {url: name_of(url) for url in chosen(known, config.targets)}
+    return metrics_text(overview, names=names, version=typed_values.version())
+
+
+def chosen(urls: Iterable[str], entries: Iterable[TargetEntry]) -> list[str]:
+    """Those of these targets for which the entries stand; all without entries."""
+    by_url = {canonical(entry.url): entry for entry in entries}
+    return [
+        url
+        for url in urls
+        if not by_url
+        or url in by_url
+        or any(member_name(pattern, url, entry.exclude) for pattern, entry in by_url.items())
+    ]
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write it at once, so that nobody reads a part of it. Raises SystemLimitError."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                os.fchmod(file.fileno(), _MODE)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            with suppress(OSError):
+                Path(name).unlink()
+            raise
+    except OSError as error:
+        missing = f"there is no directory {path.parent}"
+        why = missing if not path.parent.is_dir() else f"cannot be written: {error.strerror}"
+        raise SystemLimitError(str(path), why, "nothing was changed there") from None

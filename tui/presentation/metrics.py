@@ -1,0 +1,129 @@
+"""The state of a store as text for Prometheus: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from engine import Status
+from engine.domain.overview import Overview
+from engine.domain.requests import EngineName
+from engine.domain.surveys import counts
+from tui.presentation.text import plain
+
+Name = Mapping[str, str]
+"""The names of targets by URL."""
+
+
+def metrics_text(overview: Overview, *, names: Name, version: str) -> bytes:
+    """`names`: of the targets that are told of, by URL."""
+    registry = CollectorRegistry()
+    for metric in (_store, _targets, _operations, _schedules):
+        metric(overview, names, registry)
+    _gauge(registry, "dbtend_info", "The version of dbtend", ("version",), [((version,), 1)])
+    return generate_latest(registry)
+
+
+Sample = tuple[tuple[str, ...], float]
+
+
+def _gauge(
+    registry: CollectorRegistry, name: str, help_text: str, labels: tuple[str, ...], samples: Iterable[Sample]
+) -> None:
+    gauge = Gauge(name, help_text, labels, registry=registry)
+    for values, value in samples:
+        (gauge.labels(*values) if labels else gauge).set(value)
+
+
+def _store(overview: Overview, _: Name, registry: CollectorRegistry) -> None:
+    open_jobs = [((status.value,), overview.open_jobs.get(status, 0)) for status in (Status.PENDING, Status.RUNNING)]
+    _gauge(registry, "dbtend_jobs_open", "Jobs that have not ended", ("status",), open_jobs)
+    _gauge(registry, "dbtend_worker_processes", "Processes that carry out jobs", (), [((), overview.workers)])
+    _gauge(registry, "dbtend_worker_processes_stalled", "Those that do not move", (), [((), overview.stalled)])
+    _gauge(registry, "dbtend_paused", "Whether no job starts", (), [((), overview.is_paused)])
+    waiting = [((plain(name),), number) for name, number in overview.waiting_messages.items()]
+    _gauge(registry, "dbtend_messages_waiting", "Messages that are not delivered yet", ("recipient",), waiting)
+    at = [((), overview.at / 1e6)]
+    _gauge(registry, "dbtend_collected_timestamp_seconds", "When these metrics were collected", (), at)
+
+
+def _targets(overview: Overview, names: Name, registry: CollectorRegistry) -> None:
+    surveys = [one for one in overview.surveys if one.target in names]
+    levels = [((level.value,), number) for level, number in counts(one.level for one in surveys).items()]
+    _gauge(registry, "dbtend_targets", "Targets by the level of their last survey", ("level",), levels)
+    labels = ("target", "name", "engine")
+
+    def of(target: str, engine: EngineName) -> tuple[str, str, str]:
+        return plain(target), plain(names[target]), engine.value
+
+    _gauge(
+        registry, "dbtend_target_level", "1 for the level of the last survey", (*labels, "level"),
+        [((*of(one.target, one.engine), one.level.value), 1) for one in surveys],
+    )  # fmt: skip
+    _gauge(
+        registry, "dbtend_target_size_bytes", "Size of the database", labels,
+        [(of(one.target, one.engine), one.size) for one in surveys if one.size is not None],
+    )  # fmt: skip
+    _gauge(
+        registry, "dbtend_target_reclaimable_bytes", "Bytes that maintenance would give back", labels,
+        [(of(one.target, one.engine), one.reclaimable) for one in surveys],
+    )  # fmt: skip
+    _gauge(
+        registry, "dbtend_target_surveyed_timestamp_seconds", "When it was surveyed last", labels,
+        [(of(one.target, one.engine), one.surveyed_at / 1e6) for one in surveys],
+    )  # fmt: skip
+    _gauge(
+        registry, "dbtend_target_survey_age_seconds", "How long ago that was", labels,
+        [(of(one.target, one.engine), max(overview.at - one.surveyed_at, 0) / 1e6) for one in surveys],
+    )  # fmt: skip
+    _gauge(
+        registry, "dbtend_target_checked_timestamp_seconds", "When a check was clean last; absent if never", labels,
+        [(of(one.target, one.engine), one.checked_at / 1e6) for one in surveys if one.checked_at is not None],
+    )  # fmt: skip
+
+
+def _operations(overview: Overview, names: Name, registry: CollectorRegistry) -> None:
+    runs = [run for run in overview.runs if run.target in names]
+    labels = ("target", "name", "operation")
+
+    def samples(value: str) -> Iterator[Sample]:
+        for run in runs:
+            found = getattr(run, value)
+            if found is not None:
+                yield (plain(run.target), plain(names[run.target]), run.operation.value), found
+
+    outcomes = [
+        ((plain(run.target), plain(names[run.target]), run.operation.value, run.status.value), 1.0) for run in runs
+    ]
+    _gauge(registry, "dbtend_operation_last_outcome", "1 for how it ended last", (*labels, "outcome"), outcomes)
+    _gauge(
+        registry, "dbtend_operation_last_duration_seconds", "How long it took the last time", labels,
+        samples("seconds"),
+    )  # fmt: skip
+    _gauge(
+        registry, "dbtend_operation_last_end_timestamp_seconds", "When it ended last", labels,
+        [(values, at / 1e6) for values, at in samples("finished_at")],
+    )  # fmt: skip
+    _gauge(
+        registry, "dbtend_operation_last_completed_timestamp_seconds", "When it completed in full last", labels,
+        [(values, at / 1e6) for values, at in samples("completed_at")],
+    )  # fmt: skip
+
+
+def _schedules(overview: Overview, _: Name, registry: CollectorRegistry) -> None:
+    firings = [
+        ((plain(one.name), status), getattr(one, status))
+        for one in overview.schedules
+        for status in ("fired", "missed", "skipped")
+    ]
+    _gauge(
+        registry, "dbtend_schedule_firings", "Due times on record by what became of them", ("schedule", "status"),
+        firings,
+    )  # fmt: skip
+    for status, what in (("fired", "fired"), ("missed", "was missed")):
+        newest = [(one, getattr(one, f"{status}_at")) for one in overview.schedules]
+        _gauge(
+            registry, f"dbtend_schedule_last_{status}_timestamp_seconds", f"The newest due time that {what}",
+            ("schedule",), [((plain(one.name),), at / 1e6) for one, at in newest if at is not None],
+        )  # fmt: skip
