@@ -21,6 +21,7 @@ from tui.commands.advice_overview import MANY, overview_lines
 from tui.commands.advising import adviser
 from tui.commands.naming import labelled
 from tui.commands.passwords import ask_for_missing
+from tui.commands.progress_line import ProgressLine
 from tui.commands.settings import Settings
 from tui.commands.targets import entries_of, named_targets
 from tui.presentation import json_format
@@ -70,12 +71,19 @@ async def _advice(
     """The advice for each target, and the errors of those that could not be inspected."""
     advice: list[tuple[TargetEntry, tuple[Advice, ...]]] = []
     errors: list[DbtendError] = []
-    limits = {entry.url: entry.thresholds for entry in targets}
-    async with adviser(settings) as looking:
-        found = await for_each(
-            [entry.url for entry in targets],
-            lambda target: looking.advise(target, budget=budget, limits=limits[target]),
-        )
+    limits, advised = {entry.url: entry.thresholds for entry in targets}, 0
+    with ProgressLine(len(targets)) as progress:
+        async with adviser(settings) as looking:
+
+            async def advice_on(target: str) -> tuple[Advice, ...]:
+                nonlocal advised
+                try:
+                    return await looking.advise(target, budget=budget, limits=limits[target])
+                finally:
+                    advised += 1
+                    progress.show(lambda: f"looked at {advised:,} of {len(targets):,}")
+
+            found = await for_each([entry.url for entry in targets], advice_on)
     for entry, result in zip(targets, found, strict=True):
         if isinstance(result, TargetError):
             errors.append(result)

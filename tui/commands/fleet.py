@@ -20,6 +20,7 @@ from engine.fleet.surveyor import Surveyed, survey_of_unlisted
 from engine.system.clock import now
 from tui.commands import output
 from tui.commands.passwords import ask_for_missing
+from tui.commands.progress_line import ProgressLine
 from tui.commands.settings import Settings
 from tui.commands.targets import expanded, target_entries
 from tui.presentation.exit_codes import FAILED, OK
@@ -56,15 +57,19 @@ def _entries(words: Sequence[str], settings: Settings) -> Sequence[TargetEntry]:
 
 
 async def _rows(found: Expansion, settings: Settings, *, refresh: bool) -> list[FleetRow]:
-    progress = _Progress(len(found.targets))
+    total = len(found.targets)
     surveyed: list[Surveyed] = [survey_of_unlisted(one, now()) for one in found.unlisted]
     async with settings.engine() as engine:
-        async for one in engine.survey(found.targets, refresh=refresh):
-            surveyed.append(one)
-            progress.show(surveyed)
-        progress.end()
+        with ProgressLine(total) as progress:
+            async for one in engine.survey(found.targets, refresh=refresh):
+                surveyed.append(one)
+                progress.show(lambda: _so_far(surveyed, total))
         last_jobs = await engine.last_jobs([one.survey.target for one in surveyed])
     return sorted_rows(FleetRow(one.entry, one.survey, last_jobs.get(one.survey.target)) for one in surveyed)
+
+
+def _so_far(surveyed: Sequence[Surveyed], total: int) -> str:
+    return f"surveyed {len(surveyed):,} of {total:,}; {counts_line(one.survey.level for one in surveyed)}"
 
 
 def _lines(rows: Sequence[FleetRow], shown: Sequence[FleetRow], meant: FleetFilter) -> list[str]:
@@ -81,25 +86,3 @@ def _lines(rows: Sequence[FleetRow], shown: Sequence[FleetRow], meant: FleetFilt
     if age >= _OLD:
         lines += ["", f"the oldest survey was made {int(age // 60)} min ago; --refresh makes them again"]
     return lines
-
-
-class _Progress:
-    """One line on a terminal, drawn again with each survey."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._is_shown = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-
-    def show(self, surveyed: Sequence[Surveyed]) -> None:
-        if self._is_shown:
-            said = f"surveyed {len(surveyed):,} of {self._total:,}; {counts_line(one.survey.level for one in surveyed)}"
-            self._draw(said[: shutil.get_terminal_size().columns - 1])
-
-    def end(self) -> None:
-        if self._is_shown:
-            self._draw("")
-
-    @staticmethod
-    def _draw(text: str) -> None:
-        sys.stderr.write(f"\r{text}\x1b[K")
-        sys.stderr.flush()

@@ -15,6 +15,7 @@ from tui.commands import output, plan_report
 from tui.commands.advising import adviser, to_run
 from tui.commands.passwords import ask_for_missing
 from tui.commands.plan_overview import MANY, overview_lines
+from tui.commands.progress_line import ProgressLine
 from tui.commands.settings import Settings, requests
 from tui.commands.targets import entries_of, named_targets
 from tui.presentation import json_format
@@ -54,5 +55,16 @@ def _text(plans: Sequence[Plan]) -> str:
 
 async def _plans(asked: Sequence[Request], settings: Settings) -> list[Plan | TargetError]:
     by_target = {request.target: request for request in asked}
-    async with adviser(settings) as looking:
-        return await for_each(list(by_target), lambda target: looking.plan(by_target[target]))
+    planned = 0
+    with ProgressLine(len(by_target)) as progress:
+        async with adviser(settings) as looking:
+
+            async def plan_of(target: str) -> Plan:
+                nonlocal planned
+                try:
+                    return await looking.plan(by_target[target])
+                finally:
+                    planned += 1
+                    progress.show(lambda: f"planned {planned:,} of {len(by_target):,}")
+
+            return await for_each(list(by_target), plan_of)

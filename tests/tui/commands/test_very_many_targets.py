@@ -68,3 +68,13 @@ def test_an_exclude_that_matches_nothing_is_told(dbtend: CommandLine, tenants: P
         " upper and lower case differ)"
         for pattern in ("T1", "nothing_*")
     ]
+
+
+@pytest.mark.parametrize(("command", "said"), [("plan", "planned "), ("advise", "looked at "), ("fleet", "surveyed ")])
+def test_at_a_terminal_a_line_says_how_far_it_is(dbtend: CommandLine, tenants: Path, command: str, said: str) -> None:
+    for n in range(4, 8):
+        make_database(tenants / f"t{n}.db", rows=10)
+    words = [sys.executable, "-m", "tui.cli", command, str(tenants)]
+    with Terminal(words, environment=dbtend.environment) as terminal:
+        terminal.read_until(f"{said}1 of 8")
+        terminal.read_until("8 targets: ")

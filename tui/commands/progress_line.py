@@ -1,0 +1,45 @@
+"""One line on a terminal that says how far a command is with many targets."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from time import monotonic
+from types import TracebackType
+from typing import Final, Self
+
+FEW: Final = 5
+"""For so many targets nothing is shown."""
+DRAWN_EVERY: Final = 0.2
+"""Seconds between two drawings, at least."""
+
+
+class ProgressLine:
+    """It is there while inside; nothing where stderr is no terminal."""
+
+    def __init__(self, total: int) -> None:
+        is_terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._is_shown = is_terminal and total > FEW
+        self._next = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._is_shown:
+            self._draw("")
+
+    def show(self, text: Callable[[], str]) -> None:
+        """Draw the line, unless it was drawn a moment ago."""
+        if self._is_shown and monotonic() >= self._next:
+            self._draw(text()[: shutil.get_terminal_size().columns - 1])
+            self._next = monotonic() + DRAWN_EVERY
+
+    @staticmethod
+    def _draw(text: str) -> None:
+        sys.stderr.write(f"\r{text}\x1b[K")
+        sys.stderr.flush()
