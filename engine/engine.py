@@ -355,9 +355,9 @@ class Engine:
     async def retry(self, parent_id: int, *, only_incomplete: bool = False, confirmed: bool = False) -> ParentJob:
         """Submit the request of a finished parent again, as a new parent with `retry_of`.
 
-        `only_incomplete`: only the operations that did not complete. `confirmed`: the user confirms operations that
-        need it; the confirmation of the first run does not count. Raises JobNotFoundError, UsageError (it is open, or
-        nothing is left to repeat), and what `submit` raises.
+        `only_incomplete`: only what did not complete: operations, and of these the steps. `confirmed`: the user
+        confirms operations that need it; the confirmation of the first run does not count. Raises JobNotFoundError,
+        UsageError (it is open, or nothing is left to repeat), and what `submit` raises.
         """
         self._must_write("retry")
         parent = await self.job(parent_id)
@@ -371,12 +371,14 @@ class Engine:
         """Submit the requests of a batch that is over again, as a new batch with `retry_of`.
 
         Patterns that could not be listed are left out. `only_incomplete`: only jobs that did not complete, and of these
-        the operations that did not. `confirmed`: see `retry`. An open job that does the same is returned instead of a
-        new one, and does not belong to the batch. Raises as `retry` does.
+        the operations and steps that did not. `confirmed`: see `retry`. An open job that does the same is returned
+        instead of a new one, and does not belong to the batch. Raises as `retry` does.
         """
         self._must_write("retry")
         batch, parents = await self.batch(batch_id), await self.batch_jobs(batch_id)
         repeated, _ = batch_retry.repeatable(batch, parents, only_incomplete=only_incomplete)
+        if only_incomplete:
+            repeated = [await self.job(parent.id) for parent in repeated]
         ids = await self._manager.retry_batch(batch, repeated, only_incomplete=only_incomplete, confirmed=confirmed)
         self._adopt(ids)
         return tuple(await wait_ignoring_cancel(self._store.jobs(ids)))

@@ -11,8 +11,8 @@ from engine.domain.humanize import memory, span
 from engine.domain.number_types import Duration, RowLimit, Seconds, Size, Whole
 from engine.domain.option_spec import OptionSpec
 from engine.domain.option_specs import OPTION_SPECS, with_values
-from engine.domain.requests import DEFAULT_OPTIONS, Options
-from engine.domain.value_types import Choice, FilePath, Flag, Names, Text, TimeOfDay
+from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
+from engine.domain.value_types import Choice, FilePath, Flag, Names, ObjectsDone, Text, TimeOfDay
 
 _texts = st.text("aé -_.'\"%{}$", min_size=1, max_size=8)
 
@@ -39,6 +39,9 @@ def values(spec: OptionSpec) -> st.SearchStrategy[Any]:
             return _texts.map(lambda name: f"/backups/{name}.db")
         case Names():
             return st.lists(_texts, min_size=1, max_size=3, unique=True).map(tuple)
+        case ObjectsDone():
+            pairs = st.tuples(st.sampled_from(Operation), _texts)
+            return st.lists(pairs, min_size=1, max_size=4, unique=True).map(sorted).map(tuple)
         case Text():
             return _texts
     raise AssertionError(f"no values for {spec.name}")

@@ -23,7 +23,7 @@ from engine.domain.requests import (
     Options,
     Speed,
 )
-from engine.domain.value_types import Choice, FilePath, Flag, Names, Text, TimeOfDay
+from engine.domain.value_types import Choice, FilePath, Flag, Names, ObjectsDone, Text, TimeOfDay
 
 
 def _servers(*operations: Operation) -> Mapping[EngineName, Collection[Operation]]:
@@ -87,6 +87,10 @@ OPTION_SPECS: Final = (
         places=Place.NOWHERE, text="reindex only {}", narrows=True,
     ),
     OptionSpec("leave_out", Names("table"), "not these tables", places=Place.NOWHERE, text="", narrows=True),
+    OptionSpec(
+        "done", ObjectsDone(), "not what an earlier job did",
+        places=Place.NOWHERE, text="without {} that an earlier job did", narrows=True,
+    ),
     OptionSpec(
         "analysis_limit", RowLimit(most=1_000_000), "read about N rows of each index", {SQLITE: (Operation.ANALYZE,)},
         places=Place.USER, default_text="0, all rows",

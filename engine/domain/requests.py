@@ -147,6 +147,8 @@ class Options:
     """The indexes for REINDEX if they differ from `objects`; none: as `objects`."""
     leave_out: tuple[str, ...] = ()
     """Tables to skip with their indexes; a check still covers them."""
+    done: tuple[tuple[Operation, str], ...] = ()
+    """What an earlier job did, by operation and object: these steps are not repeated."""
     analysis_limit: int | None = None
     """Rows of each index that ANALYZE reads; None: all."""
     backup_to: str | None = None
@@ -166,6 +168,10 @@ class Options:
     def objects_for(self, operation: Operation) -> tuple[str, ...]:
         """The tables and indexes an operation works on; none: all."""
         return (operation is Operation.REINDEX and self.rebuild) or self.objects
+
+    def done_by(self, operation: Operation) -> frozenset[str]:
+        """The objects on which an operation was done by an earlier job."""
+        return frozenset(name for by, name in self.done if by is operation)
 
 
 DEFAULT_OPTIONS: Final = Options()

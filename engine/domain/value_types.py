@@ -13,6 +13,8 @@ from pathlib import Path, PurePath
 from typing import Any, Final
 
 from engine.domain.errors import UsageError
+from engine.domain.humanize import counted
+from engine.domain.requests import Operation
 from engine.domain.time_limits import is_time_of_day
 
 _LONGEST: Final = 100
@@ -230,6 +232,26 @@ class Names(ValueType):
 
     def text(self, value: Sequence[str]) -> str:
         return " and ".join(value)
+
+
+class ObjectsDone(ValueType):
+    """Objects, each with the operation that was done to it; in JSON by operation."""
+
+    def from_json(self, value: Any) -> tuple[tuple[Operation, str], ...]:
+        if not isinstance(value, dict) or not all(isinstance(names, list) for names in value.values()):
+            raise ValueError("no names by operation")
+        if not all(isinstance(name, str) for names in value.values() for name in names):
+            raise ValueError("no list of names")
+        return tuple((Operation(operation), name) for operation, names in value.items() for name in names)
+
+    def to_json(self, value: Sequence[tuple[Operation, str]]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for operation, name in value:
+            found.setdefault(operation.value, []).append(name)
+        return found
+
+    def text(self, value: Sequence[tuple[Operation, str]]) -> str:
+        return counted(len(value), "object")
 
 
 class Words(ValueType):

@@ -10,7 +10,7 @@ from engine.domain.requests import Operation, Options
 def extent(operation: Operation, options: Options) -> tuple[object, ...]:
     """The options that affect the duration of an operation: runs with equal values are comparable."""
     server = replace(options.server, snapshot_wait=None, server_wait=None)
-    for_what = options.objects_for(operation), _left_out(operation, options), server
+    for_what = options.objects_for(operation), _left_out(operation, options), options.done_by(operation), server
     match operation:
         case Operation.CHECK:
             return *for_what, options.check_level
@@ -22,7 +22,8 @@ def extent(operation: Operation, options: Options) -> tuple[object, ...]:
 
 def covers_whole_database(operation: Operation, options: Options) -> bool:
     """Whether an operation covers the whole database."""
-    return not (options.objects_for(operation) or _left_out(operation, options) or options.server.schemas)
+    narrowed = options.objects_for(operation) or _left_out(operation, options) or options.done_by(operation)
+    return not (narrowed or options.server.schemas)
 
 
 def _left_out(operation: Operation, options: Options) -> tuple[str, ...]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from engine.domain.errors import UsageError
-from engine.domain.jobs import ParentJob
+from engine.domain.jobs import ChildJob, ParentJob
 from engine.domain.option_specs import applicable
-from engine.domain.requests import Operation, Request
+from engine.domain.requests import Operation, Options, Request
+from engine.domain.statuses import Status
+from engine.domain.steps import object_name
 from engine.domain.time_limits import has_limit
 
 
 def retry_request(parent: ParentJob, *, only_incomplete: bool = False, confirmed: bool = False) -> Request:
-    """The request of a parent again, in full or only its incomplete operations.
+    """The request of a parent again, in full or only what did not complete: operations, and objects of them.
+
+    Of a parent without its steps, its incomplete operations are repeated in full.
 
     `confirmed`: whether the user confirms operations that need it; the confirmation of the first run does not count.
 
@@ -38,8 +43,10 @@ def _incomplete(parent: ParentJob) -> Request | None:
     """
     asked = parent.request
     children = parent.children[1:-1] if asked.options.verify else parent.children
-    operations = tuple(child.operation for child in children if not child.is_complete)
-    options = asked.options
+    left = [child for child in children if not child.is_complete]
+    operations = tuple(child.operation for child in left)
+    done = {*asked.options.done, *(work for child in left for work in _done(child, asked.options))}
+    options = replace(asked.options, done=tuple(sorted(work for work in done if work[0] in operations)))
     if not operations and all(child.is_complete for child in parent.children):
         return None
     if not operations:
@@ -47,6 +54,17 @@ def _incomplete(parent: ParentJob) -> Request | None:
         options = replace(options, verify=False, check=options.check_level)
     request = replace(asked, operations=operations, options=options)
     return replace(request, options=applicable(options, parent.engine, request.children))
+
+
+def _done(child: ChildJob, options: Options) -> Iterator[tuple[Operation, str]]:
+    """The objects on which all steps completed that began."""
+    if options.server.in_stages or (options.verify and child.operation is Operation.CHECK):
+        return  # each object has several steps; or the checks around the others are repeated in full
+    last = max((step.attempt for step in child.steps), default=0)
+    open_ = {step.object for step in child.steps if step.attempt == last and step.status is not Status.COMPLETED}
+    for name in dict.fromkeys(name for step in child.steps for name in step.done):
+        if object_name(name) and name not in open_:
+            yield child.operation, name
 
 
 def _fitting(parent: ParentJob) -> Request:

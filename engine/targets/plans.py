@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from enum import StrEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from engine.domain.frozen import frozen
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options
@@ -12,6 +14,8 @@ from engine.domain.statuses import Reason
 from engine.domain.steps import Facts
 from engine.domain.turns import Turns
 from engine.targets.lock_impact import Lock, strongest
+
+ALL_DONE: Final = "an earlier job has done everything"
 
 
 class Verdict(StrEnum):
@@ -77,7 +81,7 @@ def by_turn(steps: Sequence[_Step], operation: Operation, turns: Turns) -> list[
     end = next((number for number, step in enumerate(steps) if step.mandatory_follow_up), len(steps))
 
     def rank(step: _Step) -> tuple[bool, int]:
-        return turns.rank(operation, step.operation or operation, step.objects or (step.object,))
+        return turns.rank(operation, step.operation or operation, _objects(step))
 
     return [*sorted(steps[:end], key=rank), *steps[end:]]
 
@@ -125,6 +129,23 @@ class OperationPlan:
         if self.refused is not None:
             return Verdict.REFUSE
         return Verdict.WARN if self.warnings else Verdict.OK
+
+
+def without_done(plan: OperationPlan, done: AbstractSet[str]) -> OperationPlan:
+    """The plan without steps on objects of which all are `done`, but with what must follow the others.
+
+    If only that is left, it runs by itself.
+    """
+    if not (done and plan.steps):
+        return plan
+    left = [step for step in plan.steps if step.mandatory_follow_up or not done >= {*_objects(step)}]
+    if all(step.mandatory_follow_up for step in left):
+        left = [replace(step, mandatory_follow_up=False) for step in left]
+    return replace(plan, steps=tuple(left), not_needed=None if left else ALL_DONE)
+
+
+def _objects(step: PlannedStep) -> tuple[str, ...]:
+    return step.objects or (step.object,)
 
 
 @frozen(kw_only=True)

@@ -186,7 +186,7 @@ def _history_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _retry_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--failed", action="store_true", help="only the operations that did not complete")
+    parser.add_argument("--failed", action="store_true", help="only the operations and steps that did not complete")
     parser.add_argument("--quiet", action="store_true", help="print only the summary, and what failed")
     add_option(parser, BY_NAME["confirmed"])
     _execution_options(parser)

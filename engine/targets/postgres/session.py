@@ -12,7 +12,7 @@ from engine.domain.requests import EngineName, Operation, Options
 from engine.domain.steps import Facts, Step
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.operation_specs import operation_infos
-from engine.targets.plans import OperationPlan
+from engine.targets.plans import OperationPlan, without_done
 from engine.targets.postgres.advising.advice import advise
 from engine.targets.postgres.advising.collect import collect_condition, collect_needs, with_damaged_indexes
 from engine.targets.postgres.advising.findings import NOTHING_KNOWN, Need, needs
@@ -121,7 +121,7 @@ class PostgresSession:
     async def _plan(self, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
         if problem := await throttling.options_problem(self._reader, options.server):
             return OperationPlan(operation=operation, refused=problem)
-        planned = await self._planned(operation, options, past)
+        planned = without_done(await self._planned(operation, options, past), options.done_by(operation))
         if planned.steps and (unseen := await throttling.uncounted_standbys(self._reader, options.server)):
             planned = replace(planned, warnings=(*planned.warnings, *unseen))
         return planned

@@ -28,6 +28,7 @@ ALWAYS = (
 )
 # Of other options, for which operations they mean something; each engine not named here has none.
 MEANT_FOR = {
+    "done": {SQLITE: "all", POSTGRESQL: "all"},
     "leave_out": {SQLITE: "all", POSTGRESQL: "all"},
     "force": {SQLITE: "all"},
     "jobs": {SQLITE: "check", POSTGRESQL: "all"},

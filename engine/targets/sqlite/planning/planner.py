@@ -15,7 +15,7 @@ from engine.domain.requests import Operation, Options
 from engine.domain.steps import WHOLE
 from engine.domain.turns import NO_TURNS, Turns
 from engine.system.mounts import is_local
-from engine.targets.plans import OperationPlan, by_turn
+from engine.targets.plans import ALL_DONE, OperationPlan, by_turn, without_done
 from engine.targets.sqlite.connection.names import folded, literal, quote
 from engine.targets.sqlite.planning import backup_steps, check_steps, operation_steps, preflight
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check, would_optimize
@@ -61,6 +61,7 @@ async def plan(
         whole=not options.objects and options.analysis_limit is None,
     )
     planned = await _planned(reader, summary, operation, options, past, chosen, shared=shared)
+    planned = without_done(planned, options.done_by(operation))
     return await asyncio.to_thread(_with_space, _with_settings(planned, chosen, summary, options), options)
 
 
@@ -83,7 +84,12 @@ async def _planned(
         case Operation.REINDEX:
             soon = operation_steps.are_rebuilt_soon(summary) and not options.objects
             tables = await (reader.tables_uncounted() if soon else reader.tables())
-            indexes = await indexes_of(reader, tables, options.objects)
+            done = options.done_by(operation)
+            indexes = [one for one in await indexes_of(reader, tables, options.objects) if one.name not in done]
+            if done and not indexes:
+                why = "an earlier job has rebuilt every index, and its write-ahead log is not written back"
+                follow_up = operation_steps.log_written_back(summary, why)
+                return replace(_of(operation, follow_up), not_needed=None if follow_up else ALL_DONE)
             whole = await _why_whole(reader, options)
             problems = await _problems(reader, "REINDEX", "REINDEX", () if whole else [index.name for index in indexes])
             steps = operation_steps.reindex_steps(
@@ -125,13 +131,16 @@ async def _planned(
 async def _analyze(reader: Reader, summary: Summary, options: Options, turns: Turns) -> OperationPlan:
     limit, objects = options.analysis_limit, options.objects
     whole = await _why_whole(reader, options)
-    steps = operation_steps.analyze_all_steps(summary, limit) if not (whole or objects) else []
+    done = options.done_by(Operation.ANALYZE)
+    steps = operation_steps.analyze_all_steps(summary, limit) if not (whole or objects or done) else []
     if steps and await reader.problem_with("ANALYZE main") is None:
         return _of(Operation.ANALYZE, steps)
     tables = await reader.tables(objects, counting=False)  # which would take a tenth of the time
     damaged = frozenset(options.leave_out)
     left_out = [table for table in tables if table.name in damaged]
-    tables = [table for table in tables if table.name not in damaged]
+    tables = [table for table in tables if table.name not in damaged | done]
+    if done and not tables:
+        return OperationPlan(operation=Operation.ANALYZE, not_needed=ALL_DONE)
     left_out_warnings = preflight.left_out((await cannot_be_analyzed(reader, left_out)).items()) if left_out else ()
     problems = await _problems(reader, "ANALYZE main", "ANALYZE", () if whole else [table.name for table in tables])
     steps = operation_steps.analyze_steps(
