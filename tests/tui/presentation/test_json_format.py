@@ -96,6 +96,7 @@ def test_limits_and_pins_are_told() -> None:
         "objects": [],
         "rebuild": [],
         "leave_out": [],
+        "done": {},
         "analysis_limit": None,
         "backup_to": None,
         "keep": None,
