@@ -484,7 +484,8 @@ class Engine:
     async def register_recipients(self, names: Collection[str]) -> None:
         """Those that are new are told of what happens from now on."""
         self._must_write("notify")
-        await self._store.register_recipients(names)
+        if names:
+            await self._store.register_recipients(names)
 
     async def notify_now(self, config: Configured, compose: Compose) -> Sequence[str]:
         """Tell people what happened, and what waits from before: one attempt each. Returns why attempts failed.

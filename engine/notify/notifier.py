@@ -81,13 +81,14 @@ class Notifier:
                 seen = self._store.last_change()
                 pause = LOOK_EVERY
                 try:
-                    if not is_begun:
-                        await self._store.take_over_messages()
-                        is_begun = True
-                    await self.collect()
-                    await self._make_due_messages()
-                    await self._begin_deliveries()
-                    pause = await self._seconds_until_due()
+                    if self._config().notify:
+                        if not is_begun:
+                            await self._store.take_over_messages()
+                            is_begun = True
+                        await self.collect()
+                        await self._make_due_messages()
+                        await self._begin_deliveries()
+                        pause = await self._seconds_until_due()
                 except StoreError as error:
                     log.warning("people cannot be told now: %s", error)
                 except Exception:  # a defect must not end it for good

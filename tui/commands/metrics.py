@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -45,10 +45,10 @@ async def _overview(settings: Settings) -> Overview:
         return await engine.overview()
 
 
-async def metrics_of(engine: Engine, config: Config) -> bytes:
+async def metrics_of(engine: Engine, config: Callable[[], Config]) -> bytes:
     """The text for an HTTP answer."""
     overview = await engine.overview()
-    return await asyncio.to_thread(text_of, overview, config)
+    return await asyncio.to_thread(lambda: text_of(overview, config()))
 
 
 def text_of(overview: Overview, config: Config) -> bytes:

@@ -25,6 +25,7 @@ from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_runtime import preload_imports
+from engine.schedules.config_watch import ConfigWatch
 from tui.commands import output
 from tui.commands.notify import composing, for_runs
 from tui.commands.settings import Settings
@@ -53,8 +54,7 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
     grace = config.defaults.grace if args.grace is None else args.grace
     size = args.workers or config.defaults.workers
     max_running = max(size, config.defaults.workers)
-    told = config if args.idle_exit is None else for_runs(config)
-    host = _Host(settings.store, args.idle_exit, grace, config.retention, max_running, settings.config_path, told)
+    host = _Host(settings.store, args.idle_exit, grace, config.retention, max_running, settings.config_path)
     asyncio.run(_check_store(settings.store))
     _log_to_stderr()
     while True:
@@ -137,8 +137,6 @@ class _Host:
     max_running: int
     """How many jobs run at once on the store, in all processes."""
     config: Path
-    told: Config
-    """Who is told of what happens, and of which targets metrics tell."""
     metrics: socket.socket | None = None
     """Where metrics are asked for."""
 
@@ -153,8 +151,7 @@ class _Host:
             async with AsyncExitStack() as stack:
                 opening = Engine.open(self.store, config=self.config, schedules=True)
                 engine = await stack.enter_async_context(opening)
-                if self.told.notify:
-                    await self._tell_people(engine, stack)
+                await self._tell_people(engine, stack)
                 process.ready()
                 await first_of(stop.wait(), alone.wait(), _pool_ended(self.store))
             return stop.is_set() or alone.is_set()
@@ -162,7 +159,6 @@ class _Host:
     async def work(self, process: PoolProcess) -> bool:
         """Carry out jobs; whether it was asked to stop, rather than had nothing left to do."""
         retention = self.retention if process.number == 0 else None
-        tells_people = process.number == 0 and bool(self.told.notify)
         with _stopping(process.lifeline) as (stop, alone):
             async with AsyncExitStack() as stack:
                 opening = Engine.open(
@@ -176,11 +172,11 @@ class _Host:
                 )
                 engine = await stack.enter_async_context(opening)
                 if self.metrics is not None and process.number == 0:
-                    answer = partial(metrics.metrics_of, engine, self.told)
+                    answer = partial(metrics.metrics_of, engine, self._current_config())
                     await stack.enter_async_context(metrics_server.serving_metrics(self.metrics, answer))
                 elif self.metrics is not None:
                     self.metrics.close()
-                if tells_people:
+                if process.number == 0:
                     await self._tell_people(engine, stack)
                 process.ready()
                 while not stop.is_set():
@@ -195,12 +191,22 @@ class _Host:
 
     async def _tell_people(self, engine: Engine, stack: AsyncExitStack) -> None:
         """As long as it is here; a process that ends when it is idle does so at its end."""
-        await engine.register_recipients([recipient.name for recipient in self.told.notify])
-        compose = composing(self.store)
-        if self.idle_exit is None:
-            await stack.enter_async_context(engine.notifying(lambda: self.told, compose))
-        else:
-            stack.push_async_callback(engine.notify_now, lambda: self.told, compose)
+        config = self._current_config()
+        await engine.register_recipients([recipient.name for recipient in config().notify])
+        if self.is_permanent:
+            await stack.enter_async_context(engine.notifying(config, composing(self.store)))
+        elif config().notify:
+            stack.push_async_callback(engine.notify_now, config, composing(self.store))
+
+    def _current_config(self) -> Callable[[], Config]:
+        """Reads the config file again where it has changed."""
+        watch = ConfigWatch(self.config)
+
+        def current() -> Config:
+            watch.look()
+            return watch.config if self.is_permanent else for_runs(watch.config)
+
+        return current
 
 
 @contextmanager

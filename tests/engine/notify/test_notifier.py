@@ -336,14 +336,16 @@ async def test_without_a_recipient_nothing_is_written(opened: SqliteStore, clock
     assert await opened.seen_by_recipients() == {}
 
 
-def firing(due_at: int, schedule: str = "nightly", status: FiringStatus = FiringStatus.MISSED) -> Firing:
+def firing(
+    due_at: int, recorded_at: int, schedule: str = "nightly", status: FiringStatus = FiringStatus.MISSED
+) -> Firing:
     return Firing(
-        schedule=schedule, due_at=due_at, status=status, recorded_at=0, reason=FiringReason.NO_WORKER
+        schedule=schedule, due_at=due_at, status=status, recorded_at=recorded_at, reason=FiringReason.NO_WORKER
     )  # fmt: skip
 
 
 async def test_a_missed_schedule_is_told_once_to_those_that_it_names(opened: SqliteStore, clock: StoppedClock) -> None:
-    await opened.record_firings([firing(clock.at - 60 * SECOND)])
+    await opened.record_firings([firing(clock.at - 60 * SECOND, clock.at)])
     clock.at += SECOND
     await opened.register_recipients(["ops", "dba"])
     config = Config(
@@ -354,9 +356,11 @@ async def test_a_missed_schedule_is_told_once_to_those_that_it_names(opened: Sql
         ),
     )
     telling = Notifier(opened, lambda: config, compose, clock)
-    late = [firing(clock.at - 9 * 86_400 * SECOND)]
-    await opened.record_firings([firing(clock.at), firing(clock.at, status=FiringStatus.SKIPPED, schedule="s"), *late])
-    await opened.record_firings([firing(clock.at, schedule="weekly")])
+    late = [firing(clock.at - 9 * 86_400 * SECOND, clock.at)]
+    await opened.record_firings(
+        [firing(clock.at, clock.at), firing(clock.at, clock.at, status=FiringStatus.SKIPPED, schedule="s"), *late]
+    )
+    await opened.record_firings([firing(clock.at, clock.at, schedule="weekly")])
     for _ in range(2):
         await telling.collect()
     for name, schedules in {"ops": ["weekly"], "dba": ["nightly", "weekly"]}.items():

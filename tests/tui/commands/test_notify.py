@@ -190,11 +190,28 @@ def test_a_worker_tells_people_of_jobs_that_others_submitted(
     assert web.none_waits()
 
 
-def is_registered(store: Path) -> bool:
+def test_a_worker_takes_a_recipient_from_a_config_that_has_changed(
+    dbtend: CommandLine, web: WebServer, sales: Path
+) -> None:
+    worker = dbtend.start("worker", "--workers", "1")
+    try:
+        wait_until(lambda: is_registered(dbtend.store, named=False))
+        configure(dbtend, web)
+        asyncio.run(submit(dbtend.store, sales))  # a change wakes it
+        wait_until(lambda: is_registered(dbtend.store))
+        asyncio.run(submit(dbtend.store, sales.with_name("missing.db"), sales.with_name("gone.db")))
+        assert [event["name"] for event in web.taken().json["events"]] == ["missing.db", "gone.db"]
+    finally:
+        ends(worker)
+
+
+def is_registered(store: Path, *, named: bool = True) -> bool:
+    """Whether a worker knows the recipient; or, not `named`, is there."""
+
     async def look() -> bool:
         with suppress(StoreError):  # it is being made
             async with Engine.open(store, read_only=True) as engine:
-                return "ops" in await engine._store.seen_by_recipients()
+                return "ops" in await engine._store.seen_by_recipients() if named else bool(await engine.workers())
         return False
 
     return store.exists() and asyncio.run(look())
