@@ -21,6 +21,7 @@ SHOWN: Final = 8
 """The jobs of a larger batch are shown only if they run or failed."""
 _NAMED: Final = 20
 """Failed jobs that the detail names, at most."""
+_MORE: Final[Span] = (", …", Role.DIM)
 _ROLES: Final = {JobOutcome.UNREACHABLE: Role.FAILED, JobOutcome.PARTIAL: Role.COMPLETED}
 _WORDS: Final = {JobOutcome.PENDING: "waiting"}
 
@@ -47,12 +48,18 @@ def batch_row(batch: Batch, *, expanded: bool | None, width: int) -> Line:
 
 
 def counts_in(batch: Batch, room: int) -> list[Span]:
-    """The counts in their order; what failed first if not all fits."""
+    """The counts in their order; if not all fit, first what failed, and those that fit whole."""
     found = batch.counts
     whole = _counts(found)
-    if sum(cell_len(text) for text, _ in whole) > room:
-        whole = _counts({o: found[o] for o in sorted(found, key=lambda outcome: outcome not in TROUBLE)})
-    return whole
+    if _width(whole) <= room:
+        return whole
+    ordered = sorted(found, key=lambda outcome: outcome not in TROUBLE)
+    parts = ([*_counts({o: found[o] for o in ordered[:number]}), _MORE] for number in range(len(ordered) - 1, 0, -1))
+    return next((part for part in parts if _width(part) <= room), _counts({ordered[0]: found[ordered[0]]}))
+
+
+def _width(spans: Sequence[Span]) -> int:
+    return sum(cell_len(text) for text, _ in spans)
 
 
 def _counts(found: Mapping[JobOutcome, int]) -> list[Span]:
