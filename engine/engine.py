@@ -342,10 +342,10 @@ class Engine:
         await self._store.cancel_all(parent_ids, reason)
         return await self.jobs(parent_ids)
 
-    async def cancel_batch(self, batch_id: int, *, reason: Reason = Reason.CANCELLED_BY_USER) -> Batch:
+    async def cancel_batch(self, batch_id: int) -> Batch:
         """Cancel all open jobs of a batch in one transaction, each as `cancel` does. Raises JobNotFoundError."""
         self._must_write("cancel")
-        await self._store.cancel_batch(batch_id, reason)
+        await self._store.cancel_batch(batch_id)
         return await self.batch(batch_id)
 
     async def preview_force_cancel(self, job: JobId) -> ForceCancel:

@@ -208,7 +208,7 @@ class JobWriter(Protocol):
         """`request_cancel` of these parents."""
         ...
 
-    async def cancel_batch(self, batch_id: int, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
+    async def cancel_batch(self, batch_id: int) -> None:
         """`request_cancel` of all its open parents. Raises JobNotFoundError."""
         ...
 

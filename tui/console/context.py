@@ -159,14 +159,6 @@ class ConsoleContext:
 
     # Names
 
-    def name_of(self, url: str) -> TargetName:
-        """The name of the target with this URL, with its label."""
-        return self.names.of(url)
-
-    def targets_called(self, part: str) -> frozenset[str]:
-        """The URLs of the targets whose name contains this part."""
-        return self.names.called(part)
-
     def format_error(self, error: DbtendError) -> str:
         """An error as text, with the name of the target instead of its URL."""
         return str(error).replace(error.what, self.names.given(error.what) or error.what, 1)

@@ -67,14 +67,14 @@ def _whole_effect(job: ParentJob, width: int | None) -> str:
     return forms[0] if width is None or cells(forms[0]) <= width else forms[-1]
 
 
-def first_error(job: ParentJob, width: int = SHORT_ERROR) -> str:
+def first_error(job: ParentJob) -> str:
     """The first operation with an error and that error, on one line."""
     wrong = [child for child in job.children if child.error and child.reason is not Reason.NOT_NEEDED]
     if not wrong:
         return ""
     first = wrong[0]
     why = effect(first) if is_cut_short(first) else _one_line_error(job, first)
-    return shortened(f"{first.operation}: {why}", width)
+    return shortened(f"{first.operation}: {why}", SHORT_ERROR)
 
 
 def error_of(child: ChildJob, target: str) -> str:

@@ -64,11 +64,12 @@ def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, a
     update_parent(connection, job.parent, at)
 
 
-def cancel_batch(connection: sqlite3.Connection, batch_id: int, reason: Reason, at: Micros) -> None:
+def cancel_batch(connection: sqlite3.Connection, batch_id: int, at: Micros) -> None:
     """`request_cancel` of all its open parents."""
     if connection.execute("SELECT 1 FROM batch WHERE id = ?", (batch_id,)).fetchone() is None:
         raise no_such_batch(batch_id)
-    cancel_all(connection, [parent_id for (parent_id,) in connection.execute(OPEN_OF_BATCH, (batch_id,))], reason, at)
+    parent_ids = [parent_id for (parent_id,) in connection.execute(OPEN_OF_BATCH, (batch_id,))]
+    cancel_all(connection, parent_ids, Reason.CANCELLED_BY_USER, at)
 
 
 def cancel_all(connection: sqlite3.Connection, parent_ids: Collection[int], reason: Reason, at: Micros) -> None:

@@ -243,8 +243,8 @@ class SqliteStore:
     async def cancel_all(self, parent_ids: Collection[int], reason: Reason = Reason.CANCELLED_BY_USER) -> None:
         await self._writer.run(lambda c: cancel_and_rescue.cancel_all(c, parent_ids, reason, self._clock()))
 
-    async def cancel_batch(self, batch_id: int, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
-        await self._writer.run(lambda c: cancel_and_rescue.cancel_batch(c, batch_id, reason, self._clock()))
+    async def cancel_batch(self, batch_id: int) -> None:
+        await self._writer.run(lambda c: cancel_and_rescue.cancel_batch(c, batch_id, self._clock()))
 
     async def request_force(
         self, job: JobId, running: JobId, owner: str, reason: Reason = Reason.CANCELLED_BY_USER

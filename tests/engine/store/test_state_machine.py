@@ -156,7 +156,7 @@ class StoreMachine(RuleBasedStateMachine):
     def cancel_batch(self, data: st.DataObject) -> None:
         batch = data.draw(st.sampled_from(self._batches()))
         before = {child.id: child for child in self._children()}
-        cancel_and_rescue.cancel_batch(self.file, batch.id, Reason.CANCELLED_BY_USER, self.tick())
+        cancel_and_rescue.cancel_batch(self.file, batch.id, self.tick())
         for parent in self._parents():
             for child in parent.children if parent.batch == batch.id else ():
                 assert child.status is not Status.PENDING

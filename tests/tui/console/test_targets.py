@@ -183,7 +183,7 @@ async def test_a_target_is_changed_in_place(sales: Path, clock: Clock) -> None:
         await console.press("enter")
         assert CONFIG.read_text() == SALES.replace(".sales]", ".shop]").replace('label = "PROD"\n', "")
         assert row(console) == [">", "shop", "soon"]
-        assert console.app.context.name_of(f"sqlite://{sales}") == "shop"
+        assert console.app.context.names.of(f"sqlite://{sales}") == "shop"
 
 
 async def test_a_name_is_no_markup(sales: Path, clock: Clock) -> None:

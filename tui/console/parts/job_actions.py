@@ -104,7 +104,7 @@ class JobActions:
         if all(map(is_cancelling, children)):
             await self._cancel_again(job, children)
             return
-        name = self._context.name_of(parent.target)
+        name = self._context.names.of(parent.target)
         what = f"{child.operation.value} on {name}" if child else f"on {name} and all its operations"
 
         async def cancel() -> None:
@@ -143,7 +143,7 @@ class JobActions:
             await engine.cancel(job, force=True)
             self._context.supervisor.start_worker()
 
-        question = force_kill.question(found, self._context.name_of(found.target))
+        question = force_kill.question(found, self._context.names.of(found.target))
         asking = self._context.screens.typed_confirm(question, force_kill.consequences(found, job), str(found.job))
         self._screen.app.push_screen(asking, self._questions.if_yes(end))
 
@@ -168,7 +168,7 @@ class JobActions:
             self._show(await self._context.engine.retry(parent.id, confirmed=bool(needed)))
             self._context.supervisor.start_worker()
 
-        question = f"Run #{parent.id} on {self._context.name_of(parent.target)} again?"
+        question = f"Run #{parent.id} on {self._context.names.of(parent.target)} again?"
         self._questions.ask_about(question, f"A new job runs {operations(parent)}.", retry, [parent], needed)
 
     def pin(self) -> None:

@@ -33,7 +33,7 @@ class JobQuestions:
 
         `needed`: why typed confirmation is needed, without a final stop.
         """
-        names = {parent.target: self._context.name_of(parent.target) for parent in jobs}
+        names = {parent.target: self._context.names.of(parent.target) for parent in jobs}
         labels = [name.label for name in names.values() if is_production(name.label)]
         if not labels and not needed:
             self.ask(question, consequence, do)
@@ -48,7 +48,7 @@ class JobQuestions:
         known = self._context.inspected.get(parent.target)
         asked = parent.request.operations
         locks = {o.operation: o.lock for o in known.operations if o.operation in asked} if known else {}
-        name = self._context.name_of(parent.target)
+        name = self._context.names.of(parent.target)
         return production_risk(name.name, name.label, locks)
 
     def ask(self, question: str, consequence: str, do: Callable[[], Awaitable[None]]) -> None:

@@ -81,7 +81,7 @@ class ManyJobActions:
         meant = [*still, *((parent, JobId(parent.id)) for parent in members)]
         children = [(child, parent.target) for parent, job in meant for child in open_children(parent, job)]
         what = format_marked(len(still), len(going_on))
-        question = f"Cancel {what}?\n{named(still, self._context.name_of, lines)}"
+        question = f"Cancel {what}?\n{named(still, self._context.names.of, lines)}"
         self._questions.ask(
             f"Cancel {lines[0]}?" if _is_one(jobs, batches) else question,
             cancel_consequences(children, self._context.clock())
@@ -135,7 +135,7 @@ class ManyJobActions:
         marked = [(parent, JobId(parent.id)) for parent in parents.values()]
         lines = [repeat.what for repeat in repeats]
         question = (
-            f"Run {format_marked(len(marked), len(repeats))} again?\n{named(marked, self._context.name_of, lines)}"
+            f"Run {format_marked(len(marked), len(repeats))} again?\n{named(marked, self._context.names.of, lines)}"
         )
         patterns = sum(repeat.patterns for repeat in repeats)
         self._questions.ask_about(

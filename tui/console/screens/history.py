@@ -52,7 +52,7 @@ class HistoryScreen(EntryScreen[None]):
         """
         super().__init__(context)
         self._begins_filtering, self._begins_with = filtering, words
-        self._list = HistoryList(context.clock, context.name_of, id="history").titled("History")
+        self._list = HistoryList(context.clock, context.names.of, id="history").titled("History")
         self._actions = JobActions(self, self._list, self._show_new_job)
         self.parts = (self._actions,)
         self._words = ""
@@ -91,7 +91,7 @@ class HistoryScreen(EntryScreen[None]):
         """Apply a filter line; for an invalid one show the error and keep the list."""
         now = datetime.fromtimestamp(self.context.clock() / 1e6).astimezone()
         try:
-            where = history_filter(words_of(line), called=self.context.targets_called, now=now)
+            where = history_filter(words_of(line), called=self.context.names.called, now=now)
         except UsageError as error:
             self.say(str(error), Role.WARNING)
             return False
@@ -127,7 +127,7 @@ class HistoryScreen(EntryScreen[None]):
     async def _search(self, words: str, where: HistoryFilter) -> None:
         """Show the first matches at once; the others follow."""
         begun, folds = False, not where.is_of_jobs
-        meant = rather(words_of(words), self.context.targets_called)
+        meant = rather(words_of(words), self.context.names.called)
         hint = partial(no_history, words, rather=meant, read_only=self.context.engine.read_only)
         try:
             async for ids in self.context.engine.search(where, folded=folds):

@@ -143,7 +143,7 @@ class JobScreen(PageScreen[None]):
     def document(self, width: int) -> list[Line]:
         context = self.context
         if self._whole is not None:
-            name = context.name_of(self._whole.target)
+            name = context.names.of(self._whole.target)
             return job_document(
                 self._whole,
                 name,

@@ -75,8 +75,8 @@ class MainScreen(EntryScreen[None]):
         self._targets = TargetList(self.model, id="targets").titled("1 Targets")
         self._operations = OperationList(self.model, id="operations").titled("2 Operations")
         self._operations.add_class("-front", update=False)
-        self._jobs = JobTree(context.clock, context.name_of, read_only=context.engine.read_only, id="jobs")
-        self._detail = DetailPane(context.clock, context.name_of, id="detail")
+        self._jobs = JobTree(context.clock, context.names.of, read_only=context.engine.read_only, id="jobs")
+        self._detail = DetailPane(context.clock, context.names.of, id="detail")
         self._job_detail = JobDetail(self, self._jobs, self._detail)
         self.inspector = TargetInspector(
             self, self.model, changed=self._targets_changed, advised=self._advised, listed=self._listed

@@ -52,5 +52,5 @@ class WorkersScreen(PageScreen[None]):
             return wrapped(str(self._error), width, Role.FAILED)
         if self._workers is None:
             return []
-        about = Surroundings(context.feed.open, context.name_of, context.clock())
+        about = Surroundings(context.feed.open, context.names.of, context.clock())
         return with_labels(workers_document(self._workers, context.feed.pause, about, width), context.names.tags)

@@ -263,7 +263,7 @@ def activity_query(*, reads_statistics: bool) -> str:
     return ACTIVITY.replace("{has_statistics}", _STATISTICS if reads_statistics else _STATISTICS_AS_SEEN)
 
 
-def shapes_query(query: str, *, reads_statistics: bool, least: int = LEAST_PAGES) -> str:
+def shapes_query(query: str, *, reads_statistics: bool) -> str:
     # Of the table itself each row is found by its index; the view would be gone through again and again.
     how, columns = ("NOT MATERIALIZED", _COLUMNS) if reads_statistics else ("", _COLUMNS_AS_SEEN)
-    return query.replace("{how}", how).replace("{columns}", columns).replace("{least}", str(least))
+    return query.replace("{how}", how).replace("{columns}", columns).replace("{least}", str(LEAST_PAGES))
