@@ -81,10 +81,11 @@ class Defaults:
     """Seconds that running operations may take to end at a shutdown."""
     max_per_host: int | None = None
 
-    def batch_options(self, urls: Iterable[str]) -> BatchOptions:
-        """What holds for a batch of jobs on these targets, if nothing else is asked for."""
-        is_limited = self.max_per_host is not None and any(map(names_server, urls))
-        return BatchOptions(max_per_host=self.max_per_host) if is_limited else NO_BATCH_OPTIONS
+    def batch_options(self, urls: Iterable[str], given: BatchOptions = NO_BATCH_OPTIONS) -> BatchOptions:
+        """What holds for a batch of jobs on these targets. `given`: what was asked for."""
+        if self.max_per_host is None or given.max_per_host is not None or not any(map(names_server, urls)):
+            return given
+        return replace(given, max_per_host=self.max_per_host)
 
 
 @frozen(kw_only=True)

@@ -34,7 +34,7 @@ async def fire(
         firing,
         work.requests,
         failed=work.failed,
-        batch=schedule.batch,
+        batch=config.defaults.batch_options((one.target for one in work.requests), schedule.batch),
         closes_at=closes_at(schedule, firing.due_at),
         starts_at=None if firing.reason is FiringReason.BY_HAND else starts_at,
     )

@@ -79,8 +79,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise allowed.unplanned[0][1]
     failed += [FailedRequest(request, error) for request, error in allowed.unplanned]
     targets = [request.target for request in allowed.requests]
-    batch = settings.config().defaults.batch_options(targets)
-    submit = _submitting(allowed.requests, failed, _with_given(batch, args), strict=args.strict)
+    batch = settings.config().defaults.batch_options(targets, _batch_options(args))
+    submit = _submitting(allowed.requests, failed, batch, strict=args.strict)
     many = len(wanted) + len(expansion.unlisted) > 1
     return weightiest({_carried_out(submit, targets, args, settings, many=many), chosen.code})
 
@@ -96,9 +96,8 @@ async def _in_order(
         return in_order(by_url, order, surveys, await engine.last_jobs([url for url, _ in by_url]))
 
 
-def _with_given(usual: BatchOptions, args: argparse.Namespace) -> BatchOptions:
-    max_per_host = usual.max_per_host if args.max_per_host is None else args.max_per_host
-    return BatchOptions(max_failures=args.max_failures, canary=args.canary, max_per_host=max_per_host)
+def _batch_options(args: argparse.Namespace) -> BatchOptions:
+    return BatchOptions(max_failures=args.max_failures, canary=args.canary, max_per_host=args.max_per_host)
 
 
 def retry(args: argparse.Namespace, settings: Settings) -> int:

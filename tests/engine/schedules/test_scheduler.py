@@ -386,3 +386,19 @@ async def test_an_engine_fires_the_schedules_of_its_config_file(tmp_path: Path) 
                 if jobs and jobs[0].status.is_final:
                     break
         assert [(job.schedule, job.status) for job in jobs] == [("often", Status.COMPLETED)]
+
+
+async def test_the_limit_of_a_server_is_that_of_the_schedule_or_else_that_of_all_batches(world: World) -> None:
+    servers = 'targets = ["postgresql://dba@127.0.0.1:1/a", "postgresql://dba@127.0.0.1:1/b"]'
+    one = NIGHTLY.replace('targets = ["*"]', servers)
+    two = one.replace("nightly", "weekly") + "max_per_host = 1\n"
+    world.configure("[defaults]\nmax_per_host = 3\n", one, two)
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    limits = {}
+    for name in ("nightly", "weekly"):
+        (fired,) = await world.firings(name)
+        limits[name] = (await world.store.batch(fired.batch or 0)).options.max_per_host
+    assert limits == {"nightly": 3, "weekly": 1}
