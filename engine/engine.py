@@ -16,7 +16,7 @@ from engine.domain.jobs import JobId, ParentJob
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import OnDuplicate, Request
 from engine.domain.retention import Retention
-from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule, ScheduleState
+from engine.domain.schedules import Firing, FiringReason, FiringStatus, Night, Schedule, ScheduleState
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -57,7 +57,9 @@ if TYPE_CHECKING:
     from engine.notify import notifier
     from engine.notify.notifier import Compose, Configured
     from engine.schedules import firing as schedule_firing
-    from engine.schedules import scheduler
+    from engine.schedules import next_due, preview, scheduler
+    from engine.schedules import work as schedule_work
+    from engine.schedules.night import PlannedNight
     from engine.store.protocol import Store
     from engine.targets import window_fit
     from engine.targets.plans import Plan
@@ -66,6 +68,9 @@ else:
     worker_runtime = lazy("engine.execution.worker_runtime", "the console and most commands run no jobs")
     surveyor = lazy("engine.fleet.surveyor", "only a survey of many targets needs it")
     batch_retry = lazy("engine.fleet.batch_retry", "only a retry of a batch needs it")
+    schedule_work = lazy("engine.schedules.work", "only a schedule needs it")
+    preview = lazy("engine.schedules.preview", "only the plan of a schedule needs it")
+    next_due = lazy("engine.schedules.next_due", "only where there are schedules")
     schedule_firing = lazy("engine.schedules.firing", "only a schedule that is started needs it")
     scheduler = lazy("engine.schedules.scheduler", "only permanent workers fire schedules")
     window_fit = lazy("engine.targets.window_fit", "only a plan with a time limit needs it")
@@ -397,6 +402,37 @@ class Engine:
     ) -> list[Firing]:
         """What became of the due times of a schedule, or of all, between these times, newest first."""
         return await self._store.firings(schedule, since=since, until=until, limit=limit)
+
+    async def next_due(self, targets: Collection[str], config: Config) -> Mapping[str, Micros]:
+        """When schedules start each of these targets next, by canonical URL; those without a schedule are left out."""
+        if not config.schedules:
+            return {}
+        states = await self._store.schedule_states()
+        return await asyncio.to_thread(next_due.next_due_of, targets, config, states, wall_clock(self._clock)())
+
+    def fires_schedules(self, config: Path) -> bool:
+        """Whether a permanent worker on this host fires the schedules of a config file."""
+        return scheduler.is_led(self._store.path, config)
+
+    async def nights(self, schedule: str, *, limit: int = 10) -> list[Night]:
+        """The newest firings of a schedule with their jobs as a whole, newest first."""
+        found = []
+        for firing in await self._store.firings(schedule, limit=limit):
+            if firing.batch is None:
+                found.append(Night(firing=firing))
+                continue
+            started_at, finished_at = await self._store.batch_span(firing.batch)
+            batch = await self._store.batch(firing.batch)
+            found.append(Night(firing=firing, batch=batch, started_at=started_at, finished_at=finished_at))
+        return found
+
+    async def planned_night(self, schedule: Schedule, config: Config, due_at: Micros, *, workers: int) -> PlannedNight:
+        """What a schedule would do if it were due at `due_at`, by what its targets need now.
+
+        `workers`: how many targets are worked on at once. Raises UsageError if its targets cannot be told.
+        """
+        work = await schedule_work.work_of(schedule, config, self._store, self._clock, read_only=self.read_only)
+        return await preview.night_of(schedule, work, self.plan, due_at, workers=workers)
 
     async def enable_schedule(self, name: str) -> None:
         """Let a schedule be due again, from now on."""

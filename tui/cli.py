@@ -28,6 +28,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "run": "run",
     "advise": "advise",
     "fleet": "fleet",
+    "schedules": "schedules",
     "retry": "run",
     "history": "lookup",
     "show": "lookup",
@@ -102,7 +103,15 @@ def _as_dbtend_error(error: Exception) -> DbtendError:
 def _refuse_to_change(args: argparse.Namespace) -> None:
     """Raise ReadOnlyError where the command would change something: it does not even begin."""
     is_read_only_command = args.command is None or args.command in _ONLY_TELL
-    only_tells = (args.command == "prune" and args.dry_run) or (args.command == "notify" and not args.test)
+    match args.command:
+        case "prune":
+            only_tells = args.dry_run
+        case "notify":
+            only_tells = not args.test
+        case "schedules":
+            only_tells = args.run is args.enable is args.disable is None
+        case _:
+            only_tells = False
     if is_read_only_command or only_tells:
         return
     why = "would change something, and this is read-only"

@@ -7,7 +7,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Any, Final
 
-from engine.domain.batches import BatchOptions, Order
+from engine.domain.batches import Batch, BatchOptions, Order
 from engine.domain.frozen import frozen
 from engine.domain.requests import Operation
 from engine.domain.steps import Micros
@@ -94,6 +94,19 @@ class Firing:
     error: str | None = None
     batch: int | None = None
     """The id of the batch of its jobs; None if there are none, or they have been removed."""
+
+
+@frozen(kw_only=True)
+class Night:
+    """A firing with its jobs as a whole."""
+
+    firing: Firing
+    batch: Batch | None = None
+    """None if there is none, or its jobs have been removed."""
+    started_at: Micros | None = None
+    """When the first of its jobs started."""
+    finished_at: Micros | None = None
+    """When the last of its jobs ended; None while one is open."""
 
 
 @frozen(kw_only=True)

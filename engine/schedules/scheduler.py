@@ -235,6 +235,11 @@ async def _lead(store: Store, manager: DatabaseMaintenanceManager, config: Path,
         os.close(lock)
 
 
+def is_led(store: Path, config: Path) -> bool:
+    """Whether a process fires the schedules of a config file on a store."""
+    return locks.is_held(_lock_of(store, config))
+
+
 def _lock_of(store: Path, config: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(config.absolute())).hexdigest()[:16]
     return private_directory(store) / f"schedules-{digest}.lock"

@@ -99,6 +99,10 @@ class JobReader(Protocol):
         """Raises JobNotFoundError."""
         ...
 
+    async def batch_span(self, batch_id: int) -> tuple[Micros | None, Micros | None]:
+        """When the first of its jobs started, and the last of them ended; None if that has not happened."""
+        ...
+
     async def batch_jobs(self, batch_id: int) -> list[ParentJob]:
         """The parents of a batch, oldest first, without steps and logs."""
         ...

@@ -23,6 +23,7 @@ WORDS: Final[Mapping[str, str]] = {
     "FILTERS": "words as in the filter line of the console",
     "NAME": "a recipient: [notify.NAME] of the config file",
     "SHELL": "bash, zsh or fish",
+    "SCHEDULE": "a schedule: [schedules.NAME] of the config file",
 }
 """What the words after a command are, as its usage names them."""
 TARGET_HELP: Final = f"TARGET: {WORDS['TARGET']}."
@@ -154,6 +155,17 @@ def _fleet_options(parser: argparse.ArgumentParser) -> None:
     _json_option(parser)
 
 
+def _schedules_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--run", type=typed_values.text, metavar="NAME", help="run it now, and wait for it")
+    parser.add_argument("--enable", type=typed_values.text, metavar="NAME", help="let it be due again, from now on")
+    parser.add_argument("--disable", type=typed_values.text, metavar="NAME", help="let it be due no more")
+    parser.add_argument(
+        "--systemd", action="store_true", help="print units of systemd that run them without a permanent worker"
+    )
+    parser.add_argument("--cron", action="store_true", help="print lines of a crontab that do")
+    _json_option(parser)
+
+
 def _demo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=typed_values.path, metavar="DIR", help="build it in DIR and leave it there")
     _mouse_option(parser)
@@ -265,11 +277,18 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "Levels: critical (damage found, transaction ids running out, disk nearly full), now, soon, ok,\n"
         "unknown (locked, refused, or not measured), unreachable. Exit code 1: a target could not be reached.",
     ),
+    "schedules": Command(
+        "[SCHEDULE]", "when each schedule is due, and how its nights went", _schedules_options,
+        "dbtend schedules nightly",
+        "With SCHEDULE also the last night and the next one as timelines, the next one by estimate. Schedules are in\n"
+        "[schedules.NAME] of the config file; a permanent worker (dbtend worker) starts them. Exit codes of --run are\n"
+        "those of dbtend run.",
+    ),
     "history": Command(
         "[FILTERS]", "all jobs that ever ran, newest first", _history_options,
         "dbtend history status:failed op:vacuum since:7d disk full",
         "FILTERS are the options below, or words as in the filter line of the console: target:PART of a\n"
-        "name, status:, op:, batch:, since:, until:. All other words are text of an error or reason; one\n"
+        "name, status:, op:, batch:, schedule:, since:, until:. All other words are text of an error or reason; one\n"
         "operation must have them all.",
     ),
     "show": Command(

@@ -64,8 +64,12 @@ async def _rows(found: Expansion, settings: Settings, *, refresh: bool) -> list[
             async for one in engine.survey(found.targets, refresh=refresh):
                 surveyed.append(one)
                 progress.show(lambda: _so_far(surveyed, total))
-        last_jobs = await engine.last_jobs([one.survey.target for one in surveyed])
-    return sorted_rows(FleetRow(one.entry, one.survey, last_jobs.get(one.survey.target)) for one in surveyed)
+        urls = [one.survey.target for one in surveyed]
+        last_jobs, next_due = await engine.last_jobs(urls), await engine.next_due(urls, settings.config())
+    return sorted_rows(
+        FleetRow(one.entry, one.survey, last_jobs.get(one.survey.target), next_due.get(one.survey.target))
+        for one in surveyed
+    )
 
 
 def _so_far(surveyed: Sequence[Surveyed], total: int) -> str:

@@ -154,7 +154,7 @@ async def _job(settings: Settings, job: int) -> ParentJob:
 
 def run_requests(store: Path, asked: Sequence[Request], *, as_json: bool = False) -> int:
     """Submit, watch, and print the result; the exit code. An open job that does the same is joined."""
-    return _in_foreground(Foreground(store=store), _submitting(asked), _printing(as_json=as_json))
+    return in_foreground(Foreground(store=store), _submitting(asked), printing(as_json=as_json))
 
 
 def _submitting(
@@ -201,19 +201,19 @@ def _carried_out(
         config=settings.config_path,
     )
     with telling_people(settings.store, for_runs(config)):
-        return _in_foreground(how, submit, _printing(as_json=args.json, quiet=args.quiet, many=many))
+        return in_foreground(how, submit, printing(as_json=args.json, quiet=args.quiet, many=many))
 
 
-def _printing(*, as_json: bool, quiet: bool = False, many: bool = False) -> Printing:
+def printing(*, as_json: bool, quiet: bool = False, many: bool = False) -> Printing:
     if as_json:
         return Printing(SilentView(), partial(_print_json, since=now()))
     view: View = SilentView() if quiet else view_of_many() if many else view_for_stdout()
     return Printing(view, _print_batch if many else partial(_print_each, short=view.prints_errors))
 
 
-def _in_foreground(how: Foreground, submit: Submit, printing: Printing) -> int:
-    jobs, code = carry_out(how, submit, printing.view)
-    printing.print_result(jobs)
+def in_foreground(how: Foreground, submit: Submit, how_told: Printing) -> int:
+    jobs, code = carry_out(how, submit, how_told.view)
+    how_told.print_result(jobs)
     return code
 
 

@@ -35,6 +35,11 @@ class Settings:
         """The engine of a command that only tells: it is as read-only as was asked for."""
         return Engine.open(self.store, config=self.config_path, read_only=self.read_only)
 
+    def reading_engine(self) -> AbstractAsyncContextManager[Engine]:
+        """An engine that changes nothing, and creates no store where there is none."""
+        read_only = self.read_only or not self.store.exists()
+        return Engine.open(self.store, config=self.config_path, read_only=read_only)
+
     @property
     def given_config(self) -> Path | None:
         """The config file, unless it is the default one."""

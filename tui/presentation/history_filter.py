@@ -24,6 +24,7 @@ KNOWN: Final[Mapping[str, str]] = {
     "status": ", ".join(Status),
     "op": ", ".join(Operation),
     "batch": "its id, such as b17 or 17",
+    "schedule": "its name",
     "since": DATES,
     "until": DATES,
 }
@@ -74,6 +75,7 @@ def history_filter(words: Iterable[Word], *, called: Callable[[str], frozenset[s
         status=given.get("status"),
         operation=given.get("op"),
         batch=given.get("batch"),
+        schedule=given.get("schedule"),
         since=given.get("since"),
         until=given.get("until"),
         error_words=tuple(texts),

@@ -2,77 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
 
 from engine import ChildJob, ParentJob, Status, Step
-from engine.domain.frozen import frozen
 from engine.domain.steps import Micros, object_name
 from tui.presentation.effect_summary import status_shown, step_effect
 from tui.presentation.job_progress import progress_parts
 from tui.presentation.job_status import outcome
 from tui.presentation.job_times import format_elapsed
-from tui.presentation.text import GLYPH, cells, counted, padded, plain, precise_duration, shortened
+from tui.presentation.picture_rows import Draft, PictureRow, laid_out
+from tui.presentation.text import GLYPH, counted, plain, precise_duration, shortened
 from tui.presentation.timeline import (
     MEANING,
     SECOND,
     Axis,
-    Interval,
     Mark,
-    Runs,
-    axis_labels,
-    bar,
     child_intervals,
     job_axis,
     last_steps,
-    plain_bar,
     step_end,
     step_intervals,
     steps_axis,
     steps_to_show,
 )
 from tui.presentation.window_words import step_error
-
-LABEL_MOST: Final = 40
-"""Cells of a name, at most; in a narrow picture a third of it."""
-NOTES_FROM: Final = 100
-"""The width from which an effect or error stands beside a bar."""
-
-
-@frozen
-class PictureRow:
-    """A row of the picture: all its columns, or a text instead of the bar."""
-
-    label: str
-    runs: Runs = ()
-    text: str = ""
-    took: str = ""
-    note: str = ""
-    status: Status | None = None
-    """Whose bar it is: decides its colour."""
-    child: int | None = None
-    """The ordinal of the child whose bar it is."""
-
-    @property
-    def plain(self) -> str:
-        """The row without colours."""
-        return f"{self.label}{plain_bar(self.runs) or self.text}{self.took}{self.note}".rstrip()
-
-
-@frozen
-class _Draft:
-    """A row before the widths of the columns are known."""
-
-    label: str
-    axis: Axis
-    intervals: tuple[Interval, ...] = ()
-    text: str | None = ""
-    """Stands in the place of a bar; None: the labels of the axis."""
-    took: str = ""
-    note: Callable[[int], str] = lambda width: ""
-    """The effect, error or progress in so many cells: beside the bar, or in its place if there is none."""
-    status: Status | None = None
-    child: int | None = None
 
 
 def job_picture(
@@ -86,19 +39,19 @@ def job_picture(
     """
     axis = job_axis(parent, now)
     names = max((len(child.operation) for child in parent.children), default=0)
-    drafts = [_Draft("", axis, text=None)] if axis.end > axis.begin else []
+    drafts = [Draft("", axis, text=None)] if axis.end > axis.begin else []
     for child in parent.children:
         drafts.append(_of_child(parent, child, axis, names, now))
         if child.ordinal == selected:
             drafts += _of_steps(child, axis, now, steps_most)
-    rows = _laid_out(drafts, width)
+    rows = laid_out(drafts, width)
     legend = _legend(parent, rows, axis)
     return [*rows, PictureRow("", text=shortened(legend, width))] if legend else rows
 
 
-def _of_child(parent: ParentJob, child: ChildJob, axis: Axis, names: int, now: Micros) -> _Draft:
+def _of_child(parent: ParentJob, child: ChildJob, axis: Axis, names: int, now: Micros) -> Draft:
     status = status_shown(child)
-    return _Draft(
+    return Draft(
         f"{GLYPH[status]} .{child.ordinal} {child.operation:{names}}",
         axis,
         intervals=tuple(child_intervals(parent, child, now)),
@@ -115,15 +68,15 @@ def _note(parent: ParentJob, child: ChildJob, now: Micros, width: int) -> str:
     return outcome(child, parent.target, width)
 
 
-def _of_steps(child: ChildJob, axis: Axis, now: Micros, most: int) -> Iterator[_Draft]:
+def _of_steps(child: ChildJob, axis: Axis, now: Micros, most: int) -> Iterator[Draft]:
     """The most important steps, on an axis of their own if there are several, and a count of the others."""
     steps = last_steps(child)
     shown = steps_to_show(steps, most, now)
     own = steps_axis(axis, child, steps, now) if len(steps) > 1 else axis
     if len(steps) > 1:
-        yield _Draft(f"     {counted(len(steps), 'step')}", own, text=None)
+        yield Draft(f"     {counted(len(steps), 'step')}", own, text=None)
     for step in shown:
-        yield _Draft(
+        yield Draft(
             f"     {GLYPH[step.status]} {_step_name(child, step)}",
             own,
             intervals=tuple(step_intervals(child, step, now)),
@@ -133,7 +86,7 @@ def _of_steps(child: ChildJob, axis: Axis, now: Micros, most: int) -> Iterator[_
         )
     if hidden := len(steps) - len(shown):
         total = _total(steps, now) - _total(shown, now)
-        yield _Draft("", own, text=f"{counted(hidden, 'shorter step')}, {precise_duration(total)} in total")
+        yield Draft("", own, text=f"{counted(hidden, 'shorter step')}, {precise_duration(total)} in total")
 
 
 def _step_name(child: ChildJob, step: Step) -> str:
@@ -147,31 +100,6 @@ def _step_name(child: ChildJob, step: Step) -> str:
 
 def _total(steps: Sequence[Step], now: Micros) -> float:
     return sum(step_end(step, now) - step.started_at for step in steps) / SECOND
-
-
-def _laid_out(drafts: Sequence[_Draft], width: int) -> list[PictureRow]:
-    longest = max((cells(draft.label) for draft in drafts), default=0)
-    label = min(longest, LABEL_MOST, width // 3) + 1
-    took = max((cells(draft.took) for draft in drafts), default=0) + 1
-    note = width // 4 if width >= NOTES_FROM else 0
-    room = max(width - label - took - note, 0)
-
-    def row(draft: _Draft) -> PictureRow:
-        runs = bar(draft.intervals, draft.axis, room) if draft.intervals else ()
-        beside = draft.note(note - 2) if note else ""
-        text = axis_labels(draft.axis, room) if draft.text is None else draft.text
-        text = text or ("" if beside else draft.note(room))
-        return PictureRow(
-            padded(draft.label, label - 1) + " ",
-            runs,
-            "" if runs else padded(text, room),
-            draft.took.rjust(took),
-            padded(f"  {' '.join(beside.split())}", note),
-            draft.status,
-            draft.child,
-        )
-
-    return [row(draft) for draft in drafts]
 
 
 def _legend(parent: ParentJob, rows: Sequence[PictureRow], axis: Axis) -> str:

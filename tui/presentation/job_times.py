@@ -34,6 +34,8 @@ def origin_parts(parent: ParentJob) -> list[str]:
     """`retry of #41`, `batch b17`, `pinned`."""
     parts = [f"retry of #{parent.retry_of}"] if parent.retry_of else []
     parts += [f"batch {BatchId(parent.batch)}"] if parent.batch else []
+    parts += [f"schedule {parent.schedule}"] if parent.schedule else []
+    parts += [f"starts {moment(parent.starts_at, parent.created_at)}"] if parent.starts_at else []
     return [*parts, "pinned"] if parent.pinned else parts
 
 

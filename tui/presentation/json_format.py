@@ -47,6 +47,7 @@ def job(parent: ParentJob, *, with_log: bool = False) -> Json:
         "duration": _seconds(parent.started_at, parent.finished_at),
         "retry_of": parent.retry_of,
         "batch": parent.batch,
+        "schedule": parent.schedule,
         "deadline_at": rfc3339(parent.deadline_at),
         "window": _window(parent),
         "left": parent.left,

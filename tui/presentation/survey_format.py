@@ -8,6 +8,7 @@ from typing import Any, Final
 from engine.config.model import TargetEntry
 from engine.domain.frozen import frozen
 from engine.domain.requests import EngineName
+from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason, counts
 from engine.fleet.patterns import natural_order
 from tui.presentation.fact_format import number, text
@@ -30,6 +31,8 @@ class FleetRow:
     entry: TargetEntry
     survey: Survey
     last_job: LastJob | None = None
+    next_due: Micros | None = None
+    """When a schedule starts it next."""
 
 
 def phrase(reason: SurveyReason) -> str:
@@ -198,7 +201,7 @@ def _row_json(row: FleetRow) -> dict[str, Any]:
         "checked_at": rfc3339(survey.checked_at),
         "surveyed_at": rfc3339(survey.surveyed_at),
         "last_job": row.last_job.id if row.last_job else None,
-        "next_due": None,
+        "next_due": rfc3339(row.next_due),
         "reasons": [
             {"level": one.level.value, "cause": one.cause.value, "text": phrase(one), "facts": dict(one.facts)}
             for one in survey.reasons

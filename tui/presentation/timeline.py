@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 from itertools import groupby
 from typing import Final
@@ -28,6 +29,8 @@ class Mark(StrEnum):
     WAITED = "░"
     REPEATED = "×"
     RAN = "▆"
+    PLANNED = "▄"
+    UNKNOWN = "?"
 
 
 MEANING: Final = {
@@ -35,6 +38,8 @@ MEANING: Final = {
     Mark.QUEUED: "queued",
     Mark.WAITED: "waited for others",
     Mark.REPEATED: "attempt that was repeated",
+    Mark.PLANNED: "by estimate",
+    Mark.UNKNOWN: "of unknown length",
 }
 
 
@@ -222,6 +227,25 @@ def axis_labels(axis: Axis, width: int) -> str:
     for at in range(first, axis.end - axis.origin + 1, step):
         label = time_label(at, axis.end - axis.origin)
         cell = axis.cell(axis.origin + at, width)
+        if len(text) + bool(text) <= cell and cell + len(label) <= width:
+            text = text.ljust(cell) + label
+    return text
+
+
+def clock_labels(axis: Axis, width: int, zone: tzinfo) -> str:
+    """The times of day below which the cells of a bar stand: `22:00    23:00`; with seconds on a short axis."""
+    length = axis.end - axis.begin
+    if length <= 0 or width < TICK_LEAST:
+        return ""
+    step = max(round_time(length * TICK_LEAST // width), SECOND)
+    ahead = datetime.fromtimestamp(axis.begin / SECOND, zone).utcoffset() or timedelta()
+    offset = round(ahead.total_seconds()) * SECOND
+    first = -(-(axis.begin + offset) // step) * step - offset
+    text = ""
+    for at in range(first, axis.end + 1, step):
+        moment = datetime.fromtimestamp(at / SECOND, zone)
+        label = f"{moment:%H:%M:%S}" if step < _MINUTE else f"{moment:%H:%M}"
+        cell = axis.cell(at, width)
         if len(text) + bool(text) <= cell and cell + len(label) <= width:
             text = text.ljust(cell) + label
     return text

@@ -57,6 +57,8 @@ BATCH = f"""SELECT id, created_at, retry_of, max_failures, canary, max_per_host,
         SELECT {JOB_OUTCOME} AS outcome FROM parent_job AS p INDEXED BY parent_job_batch
         WHERE p.batch_id = :id LIMIT -1))
 FROM batch WHERE id = :id"""
+BATCH_SPAN = """SELECT min(started_at), iif(count(*) = count(finished_at), max(finished_at), NULL)
+FROM parent_job INDEXED BY parent_job_batch WHERE batch_id = ?"""
 BATCH_JOBS = f"{JOB} WHERE p.batch_id = :id"
 
 CHANGES = """SELECT seq, at, parent_id, ordinal, kind, old, new, attempt FROM event
@@ -100,6 +102,7 @@ COLUMNS = {
     RUNNING: ("owner", "id", "ordinal", "at"),
     OLDEST_PENDING: ("at",),
     PAUSE: ("at", "by"),
+    BATCH_SPAN: ("started_at", "finished_at"),
 }
 """What the first columns of these are, so that they can be checked."""
 

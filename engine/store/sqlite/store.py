@@ -587,6 +587,10 @@ class SqliteStore:
             return decode_batch(row)
         raise cancel_and_rescue.no_such_batch(batch_id)
 
+    async def batch_span(self, batch_id: int) -> tuple[Micros | None, Micros | None]:
+        ((started_at, finished_at),) = await self._read(queries.BATCH_SPAN, (batch_id,))
+        return started_at, finished_at
+
     async def batch_jobs(self, batch_id: int) -> list[ParentJob]:
         found = await asyncio.to_thread(decode_jobs, await self._read(queries.BATCH_JOBS, {"id": batch_id}))
         return [found[parent_id] for parent_id in sorted(found)]

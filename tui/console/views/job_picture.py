@@ -7,7 +7,8 @@ from typing import Final
 
 from engine import JobId, ParentJob
 from tui.console.views.line import Line, Role, Span
-from tui.presentation.job_picture import PictureRow, job_picture
+from tui.presentation.job_picture import job_picture
+from tui.presentation.picture_rows import PictureRow
 from tui.presentation.timeline import Mark
 
 STEPS_LEAST: Final = 3

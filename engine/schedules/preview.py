@@ -1,0 +1,64 @@
+"""What a firing of a schedule would be: its targets as they are planned."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from engine.domain.batches import FailedRequest
+from engine.domain.due_times import closes_at, stagger_offset
+from engine.domain.errors import DbtendError, TargetError
+from engine.domain.requests import Request
+from engine.domain.schedules import Schedule
+from engine.domain.steps import Micros
+from engine.inspection import inspector
+from engine.inspection.many import for_each
+from engine.schedules.night import PlannedNight, PlannedOperation, PlannedTarget, planned_night
+from engine.schedules.work import Work
+from engine.targets import resolve
+from engine.targets.plans import Plan
+
+
+async def night_of(
+    schedule: Schedule,
+    work: Work,
+    plan: Callable[[Request], Awaitable[Plan]],
+    due_at: Micros,
+    *,
+    workers: int,
+) -> PlannedNight:
+    """What the work of a schedule would be if it were due at `due_at`. `plan` raises TargetError."""
+    asked = {request.target: request for request in work.requests}
+    plans = await for_each(list(asked), lambda target: plan(asked[target]))
+    targets = [_planned(*one, schedule, due_at) for one in zip(work.requests, plans, strict=True)]
+    return planned_night(
+        [*targets, *map(_failed, work.failed)],
+        opens_at=due_at,
+        closes_at=closes_at(schedule, due_at),
+        workers=workers,
+        max_per_host=schedule.max_per_host,
+        canary=schedule.canary,
+        idle=work.idle,
+    )
+
+
+def _planned(request: Request, plan: Plan | TargetError, schedule: Schedule, due_at: Micros) -> PlannedTarget:
+    if isinstance(plan, TargetError):
+        return _failed(FailedRequest(request, plan))
+    operations = [
+        PlannedOperation(operation=one.operation, seconds=one.estimate, idle=one.refused or one.not_needed or "")
+        for one in plan.operations
+    ]
+    return PlannedTarget(
+        target=plan.target,
+        operations=operations,
+        host=resolve(request.target).host_key,
+        starts_at=due_at + stagger_offset(schedule, plan.target),
+    )
+
+
+def _failed(failed: FailedRequest) -> PlannedTarget:
+    url = failed.request.target
+    with suppress(DbtendError):
+        url = inspector.canonical_url(url)
+    return PlannedTarget(target=url, problem=str(failed.error))

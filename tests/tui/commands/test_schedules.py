@@ -1,0 +1,189 @@
+"""`dbtend schedules`: what it tells of schedules and their nights, and what it does with them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from engine import Engine
+from engine.config.reader import load_config
+from engine.domain.schedules import Firing, FiringReason, FiringStatus, ScheduleState
+from engine.store.sqlite.store import SqliteStore
+from tests.sqlite_files import make_database
+from tests.tui.command_line import CommandLine
+
+DAY = 86_400_000_000
+
+
+@pytest.fixture
+def nightly(dbtend: CommandLine, tmp_path: Path) -> CommandLine:
+    for name in ("a", "b"):
+        make_database(tmp_path / f"{name}.db", rows=50)
+    dbtend.configure(
+        f'[targets.tenants]\nurl = "{tmp_path}/*.db"\n\n'
+        '[schedules.nightly]\ntargets = ["tenants"]\noperations = ["vacuum", "analyze"]\nstart = "0 22 * * *"\n'
+        'timezone = "UTC"\nuntil = "05:00"\n\n'
+        '[schedules.monthly]\ntargets = ["tenants"]\nexclude = ["b"]\nstart = "0 4 1 * *"\ntimezone = "UTC"\n'
+    )
+    return dbtend
+
+
+def record(dbtend: CommandLine, *firings: Firing) -> None:
+    async def write() -> None:
+        async with SqliteStore.open(dbtend.store) as store:
+            await store.record_firings(firings)
+
+    asyncio.run(write())
+
+
+def missed(days_ago: int, reason: FiringReason = FiringReason.NO_WORKER, error: str | None = None) -> Firing:
+    at = datetime.now(UTC).replace(hour=22, minute=0, second=0, microsecond=0).timestamp() * 1e6 - days_ago * DAY
+    status = FiringStatus.SKIPPED if reason is FiringReason.STILL_RUNNING else FiringStatus.MISSED
+    now = time.time_ns() // 1000
+    return Firing(schedule="nightly", due_at=int(at), status=status, reason=reason, error=error, recorded_at=now)
+
+
+def test_schedules_are_listed_without_a_store(nightly: CommandLine) -> None:
+    said = nightly("schedules")
+    assert said.code == 0
+    lines = said.out.splitlines()
+    assert lines[0].split() == ["SCHEDULE", "NEXT", "DUE", "WINDOW", "LAST", "RESULT", "TOOK", "TREND"]
+    assert [line.split()[0] for line in lines[1:]] == ["nightly", "monthly"]
+    assert " until 05:00 " in lines[1]
+    assert "no permanent worker fires them" in said.err
+    assert not nightly.store.exists()
+
+
+def test_without_schedules_it_says_so(dbtend: CommandLine) -> None:
+    said = dbtend("schedules")
+    assert (said.code, said.out) == (0, "")
+    assert "has no schedules: add a section [schedules.NAME]" in said.err
+    assert dbtend("schedules", "--json").json == {"schedules": [], "is_served": False}
+    assert dbtend("schedules", "nightly").code == 2
+
+
+def test_one_is_run_now_and_its_night_is_shown(nightly: CommandLine) -> None:
+    said = nightly("schedules", "--run", "nightly")
+    assert said.code == 0
+    assert said.out.splitlines()[-1].startswith("2 completed in ")
+    listed = nightly("schedules").out
+    assert "✓ b1: 2 completed (by hand)" in listed
+    shown = nightly("schedules", "nightly").out
+    assert "nightly: next due " in shown
+    assert "  window      until 05:00\n" in shown
+    assert "\nLast night, " in shown
+    assert "\n✓ a" in shown
+    assert "\nNext night, " in shown
+    assert "\n· a" in shown
+    assert [job["schedule"] for job in nightly("history", "schedule:nightly", "--json").json["jobs"]] == ["nightly"] * 2
+    assert nightly("history", "schedule:other", "--json").json == {"jobs": []}
+
+
+def test_one_that_runs_is_not_run_beside(nightly: CommandLine) -> None:
+    async def fire() -> None:
+        async with Engine.open(nightly.store) as engine:
+            config = load_config(nightly.home / "config-home" / "dbtend" / "config.toml", required=True)
+            await engine.fire(config.schedules[0], config)
+
+    asyncio.run(fire())
+    said = nightly("schedules", "--run", "nightly")
+    assert said.code == 2
+    assert "schedule nightly: jobs of it are open: batch b1 (wait for them, or cancel them first)" in said.err
+
+
+def test_one_that_needs_nothing_is_run_and_says_so(nightly: CommandLine, tmp_path: Path) -> None:
+    assert nightly("schedules", "--run", "monthly").code == 0
+    assert nightly("schedules", "--run", "monthly").code == 0
+    said = nightly("schedules", "--run", "monthly")
+    assert (said.code, said.out) == (0, "")
+    assert "monthly: nothing is needed" in said.err
+
+
+def test_missed_and_skipped_nights_are_listed_with_the_reason(nightly: CommandLine) -> None:
+    record(
+        nightly,
+        missed(3),
+        missed(2, FiringReason.NOT_STARTED, "/srv/x*: matches no \x1b[31mfile"),
+        missed(1, FiringReason.STILL_RUNNING),
+    )
+    shown = nightly("schedules", "nightly").out
+    assert "missed: no worker was there" in shown
+    assert "missed: /srv/x*: matches no \\x1b[31mfile" in shown
+    assert "skipped (still running)" in shown
+    form = nightly("schedules", "nightly", "--json").json["schedules"][0]
+    assert [one["status"] for one in form["firings"]] == ["skipped", "missed", "missed"]
+    assert [one["reason"] for one in form["firings"]] == ["still_running", "not_started", "no_worker"]
+
+
+def test_one_is_disabled_and_enabled(nightly: CommandLine) -> None:
+    said = nightly("schedules", "--disable", "nightly")
+    assert said.code == 0
+    assert "disabled by " in said.out
+    form = nightly("schedules", "--json").json["schedules"]
+    assert [one["next_due"] is None for one in form] == [True, False]
+    assert "disabled" not in nightly("schedules", "--enable", "nightly").out
+    assert nightly("schedules", "--json").json["schedules"][0]["next_due"].endswith("T22:00:00.000000Z")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("nigthly",), "'nigthly': is no schedule of the config file (did you mean nightly?)"),
+        (("--run", "weekly"), "'weekly': is no schedule of the config file (there is nightly, monthly)"),
+        (("nightly", "monthly"), "schedules: takes one SCHEDULE (name one schedule, or none for all)"),
+        (("--run", "nightly", "--disable", "nightly"), "--disable: does not go with --run"),
+        (("--systemd", "--cron"), "--cron: does not go with --systemd"),
+    ],
+)
+def test_wrong_usage(nightly: CommandLine, argv: tuple[str, ...], said: str) -> None:
+    result = nightly("schedules", *argv)
+    assert result.code == 2
+    assert said in result.err
+
+
+def test_while_read_only_nothing_is_run_or_disabled(nightly: CommandLine) -> None:
+    assert nightly("schedules", "--read-only").code == 0
+    for option in ("--run", "--disable", "--enable"):
+        said = nightly("schedules", option, "nightly", "--read-only")
+        assert said.code == 2
+        assert "read-only" in said.err
+    assert not nightly.store.exists()
+
+
+def test_units_and_lines_run_a_schedule(nightly: CommandLine) -> None:
+    units = nightly("schedules", "--systemd").out
+    assert "# ~/.config/systemd/user/dbtend-nightly.timer\n" in units
+    assert "OnCalendar=*-*-* 22:00:00 UTC\n" in units
+    assert "--run nightly\n" in units
+    assert nightly("schedules", "monthly", "--cron").out.splitlines()[1].startswith("0 4 1 * * ")
+
+
+def test_a_schedule_of_another_config_file_is_told(nightly: CommandLine) -> None:
+    async def observe() -> None:
+        async with SqliteStore.open(nightly.store) as store:
+            seen = ScheduleState(name="nightly", start="0 1 * * *", config="/etc/other.toml", since=0)
+            await store.observe_schedules([seen])
+
+    asyncio.run(observe())
+    said = nightly("schedules")
+    assert "in another config file, too" in said.out
+    assert "nightly is in /etc/other.toml, too, which fires it: rename one" in said.err
+
+
+def test_the_fleet_tells_when_each_target_is_due(nightly: CommandLine) -> None:
+    found = {one["name"]: one["next_due"] for one in nightly("fleet", "--json").json["targets"]}
+    assert {name: due is not None for name, due in found.items()} == {"a": True, "b": True}
+    nightly("schedules", "--disable", "nightly")
+    found = {one["name"]: one["next_due"] for one in nightly("fleet", "--json").json["targets"]}
+    assert {name: due is not None for name, due in found.items()} == {"a": True, "b": False}
+
+
+def test_a_broken_config_is_told_and_that_the_worker_goes_on(nightly: CommandLine) -> None:
+    nightly.configure("[schedules.nightly]\n")
+    said = nightly("schedules")
+    assert said.code == 2
+    assert "schedules.nightly.targets is missing" in said.err

@@ -1,0 +1,266 @@
+"""`dbtend schedules`: when each is due, how its nights went, the next one by its estimates; run, enable, disable."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+from engine import Engine, ParentJob
+from engine.config.model import Config
+from engine.domain.due_times import closes_at, next_due, overlaps_itself
+from engine.domain.errors import ConfigError, DbtendError, UsageError
+from engine.domain.frozen import frozen
+from engine.domain.schedules import Schedule
+from engine.domain.time_zones import zone_named
+from engine.schedules.night import PlannedNight
+from engine.system.clock import now
+from tui.commands import output, timer_units
+from tui.commands.foreground import Foreground
+from tui.commands.naming import name_of
+from tui.commands.report import columns
+from tui.commands.run import in_foreground, printing
+from tui.commands.settings import Settings
+from tui.presentation import schedule_format
+from tui.presentation.current_user import user_at_host
+from tui.presentation.exit_codes import OK
+from tui.presentation.night_picture import planned_picture, real_picture
+from tui.presentation.schedule_format import ScheduleRow
+from tui.presentation.text import GLYPH, plain
+
+_MODES: Final = ("run", "enable", "disable", "systemd", "cron")
+_LISTED: Final = 10
+"""Nights of a schedule that are listed."""
+_TARGETS: Final = 60
+"""Targets of a night that are drawn; more are counted."""
+_NOT_SERVED: Final = "no permanent worker fires them: run dbtend worker, or see dbtend schedules --systemd"
+
+
+def schedules(args: argparse.Namespace, settings: Settings) -> int:
+    config = _config(settings)
+    wanted = _wanted(args)
+    if not config.schedules:
+        if wanted is not None:
+            raise _unknown(wanted, config)
+        return _none(args, settings)
+    chosen = config.schedules if wanted is None else [_named(wanted, config)]
+    if args.systemd or args.cron:
+        lines = timer_units.systemd_units if args.systemd else timer_units.cron_lines
+        output.line("\n".join(lines(chosen, _command(settings))).rstrip())
+        if asyncio.run(_is_served(settings)):
+            output.notice("a permanent worker fires them already: with both, each runs twice")
+        return OK
+    if args.run is not None:
+        return _run(chosen[0], config, args, settings)
+    if args.enable is not None or args.disable is not None:
+        asyncio.run(_switch(chosen[0], settings, on=args.enable is not None))
+    return _show(chosen, config, args, settings, in_full=bool(args.words))
+
+
+def _config(settings: Settings) -> Config:
+    try:
+        return settings.config()
+    except ConfigError:
+        if asyncio.run(_is_served(settings)):
+            output.notice("the worker goes on with the schedules that it read before")
+        raise
+
+
+def _none(args: argparse.Namespace, settings: Settings) -> int:
+    if args.json:
+        output.document({"schedules": [], "is_served": False})
+    else:
+        output.notice(f"{settings.config_path} has no schedules: add a section [schedules.NAME]")
+    return OK
+
+
+def _wanted(args: argparse.Namespace) -> str | None:
+    """The one schedule that is named. Raises UsageError."""
+    given = [*args.words, *(name for name in (args.run, args.enable, args.disable) if name is not None)]
+    modes = [name for name in _MODES if getattr(args, name) not in {None, False}]
+    if len(modes) > 1:
+        raise UsageError(f"--{modes[1]}", f"does not go with --{modes[0]}", "leave one of them out")
+    if len(given) > 1:
+        raise UsageError("schedules", "takes one SCHEDULE", "name one schedule, or none for all")
+    return given[0] if given else None
+
+
+def _named(name: str, config: Config) -> Schedule:
+    """Raises UsageError."""
+    found = next((one for one in config.schedules if one.name == name), None)
+    if found is None:
+        raise _unknown(name, config)
+    return found
+
+
+def _unknown(name: str, config: Config) -> UsageError:
+    names = [one.name for one in config.schedules]
+    close = get_close_matches(name, names, 1)
+    known = f"there is {', '.join(names)}" if names else "it has none"
+    hint = f"did you mean {close[0]}?" if close else known
+    return UsageError(repr(name), "is no schedule of the config file", hint)
+
+
+async def _is_served(settings: Settings) -> bool:
+    if not settings.store.exists():
+        return False
+    async with settings.engine() as engine:
+        return engine.fires_schedules(settings.config_path)
+
+
+def _command(settings: Settings) -> list[str]:
+    """What runs a schedule whose name is added, from any directory."""
+    program = shutil.which("dbtend")
+    words = [str(Path(program).absolute())] if program else [sys.executable, "-P", "-m", "tui.cli"]
+    words += ["schedules", "--store", str(settings.store.absolute())]
+    return [*words, "--config", str(settings.config_path.absolute()), "--run"]
+
+
+def _run(schedule: Schedule, config: Config, args: argparse.Namespace, settings: Settings) -> int:
+    async def submit(engine: Engine) -> Sequence[ParentJob]:
+        fired, jobs = await engine.fire(schedule, config)
+        if not jobs and fired.reason is not None:
+            output.notice(f"{schedule.name}: {_no_jobs(schedule)}")
+        return jobs
+
+    how = Foreground(
+        store=settings.store,
+        workers=config.defaults.workers,
+        max_running=config.defaults.workers,
+        grace=config.defaults.grace,
+        retention=config.retention,
+        config=settings.config_path,
+    )
+    return in_foreground(how, submit, printing(as_json=args.json, many=True))
+
+
+def _no_jobs(schedule: Schedule) -> str:
+    return "nothing is needed" if schedule.operations is None else "open jobs do all of it already"
+
+
+async def _switch(schedule: Schedule, settings: Settings, *, on: bool) -> None:
+    async with Engine.open(settings.store) as engine:
+        if on:
+            await engine.enable_schedule(schedule.name)
+        else:
+            await engine.disable_schedule(schedule.name, user_at_host())
+
+
+@frozen
+class _Looked:
+    rows: Sequence[ScheduleRow]
+    is_served: bool
+    jobs: Sequence[ParentJob] = ()
+    """Of the last night of the only schedule."""
+    plan: PlannedNight | None = None
+    """Of its next one."""
+
+
+def _show(
+    chosen: Sequence[Schedule], config: Config, args: argparse.Namespace, settings: Settings, *, in_full: bool
+) -> int:
+    looked = asyncio.run(_look(chosen, config, settings, in_full=in_full))
+    if args.json:
+        form = {
+            "schedules": [schedule_format.row_json(row, now()) for row in looked.rows],
+            "is_served": looked.is_served,
+        }
+        if looked.plan is not None:
+            form["plan"] = schedule_format.plan_json(looked.plan)
+        output.document(form)
+        return OK
+    lines = _full_lines(looked) if in_full else _table(looked.rows)
+    output.line("\n".join(lines))
+    for row in looked.rows:
+        if row.foreign_config:
+            output.notice(f"{row.schedule.name} is in {plain(row.foreign_config)}, too, which fires it: rename one")
+    if not looked.is_served:
+        output.notice(_NOT_SERVED)
+    return OK
+
+
+async def _look(chosen: Sequence[Schedule], config: Config, settings: Settings, *, in_full: bool) -> _Looked:
+    path = str(settings.config_path.absolute())
+    async with settings.reading_engine() as engine:
+        states = await engine.schedule_states()
+        nights = {one.name: await engine.nights(one.name, limit=_LISTED) for one in chosen}
+        rows = [
+            ScheduleRow(schedule=one, state=states.get(one.name), nights=nights[one.name], config=path)
+            for one in chosen
+        ]
+        is_served = engine.fires_schedules(settings.config_path)
+        if not in_full:
+            return _Looked(rows, is_served)
+        (row,) = rows
+        last = next((night.batch for night in row.nights if night.batch is not None), None)
+        jobs = await engine.batch_jobs(last.id) if last is not None else []
+        return _Looked(rows, is_served, jobs, await _plan(engine, row, config))
+
+
+async def _plan(engine: Engine, row: ScheduleRow, config: Config) -> PlannedNight | None:
+    due = next_due(row.schedule, now())
+    if due is None:
+        return None
+    try:
+        return await engine.planned_night(row.schedule, config, due, workers=config.defaults.workers)
+    except DbtendError as error:
+        output.notice(f"the next night cannot be planned: {plain(str(error))}")
+        return None
+
+
+def _table(rows: Sequence[ScheduleRow]) -> list[str]:
+    table = [("SCHEDULE", "NEXT DUE", "WINDOW", "LAST", "RESULT", "TOOK", "TREND")]
+    for row in rows:
+        name, at = row.schedule.name, now()
+        due, window = schedule_format.due_text(row, at), schedule_format.window_text(row.schedule)
+        if not row.nights:
+            table.append((name, due, window, "never", "", "", ""))
+            continue
+        night = row.nights[0]
+        last, batch, result, took = schedule_format.night_line(night, row.schedule)
+        glyph = GLYPH[schedule_format.status_of(night)]
+        shown = f"{glyph} {batch + ': ' if batch else ''}{result}"
+        table.append((name, due, window, last, shown, took, schedule_format.trend_text(row.nights)))
+    return columns(table)
+
+
+def _full_lines(looked: _Looked) -> Iterator[str]:
+    (row,) = looked.rows
+    yield f"{row.schedule.name}: {_when(row)}"
+    yield from (f"  {name:10}  {text}" for name, text in schedule_format.details(row))
+    if overlaps_itself(row.schedule, now()):
+        yield "  It is due again before its window closes: then it is skipped if it still runs."
+    if row.nights:
+        yield ""
+        rows = [schedule_format.night_line(night, row.schedule) for night in row.nights]
+        glyphs = [GLYPH[schedule_format.status_of(night)] for night in row.nights]
+        yield from columns([(f"{glyph} {due}", *rest) for glyph, (due, *rest) in zip(glyphs, rows, strict=True)])
+    yield from _pictures(row, looked)
+
+
+def _when(row: ScheduleRow) -> str:
+    due = schedule_format.due_text(row, now())
+    return due if row.next_due(now()) is None else f"next due {due}"
+
+
+def _pictures(row: ScheduleRow, looked: _Looked) -> Iterator[str]:
+    zone, width = zone_named(row.schedule.timezone), _width()
+    if looked.jobs:
+        night = next(night for night in row.nights if night.batch is not None)
+        begin = night.firing.due_at
+        closes = closes_at(row.schedule, begin)
+        picture = real_picture(looked.jobs, begin, closes, now(), zone, width, named=name_of, most=_TARGETS)
+        yield from ("", f"Last night, {schedule_format.local(begin, row.schedule)}", *(one.plain for one in picture))
+    if looked.plan is not None:
+        yield from ("", *schedule_format.plan_heading(looked.plan, row.schedule))
+        yield from (one.plain for one in planned_picture(looked.plan, zone, width, named=name_of, most=_TARGETS))
+
+
+def _width() -> int:
+    return shutil.get_terminal_size((120, 24)).columns if sys.stdout.isatty() or "COLUMNS" in os.environ else 120

@@ -1,0 +1,146 @@
+"""The picture of a night: a bar for each target over its window, as planned or as it went. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import tzinfo
+from functools import partial
+from typing import Final
+
+from engine import ParentJob, Status
+from engine.domain.humanize import about
+from engine.domain.steps import Micros
+from engine.schedules.night import PlannedNight, TargetNight
+from tui.presentation.effect_summary import first_error, job_effect, status_shown
+from tui.presentation.job_times import format_elapsed
+from tui.presentation.picture_rows import Draft, PictureRow, laid_out
+from tui.presentation.text import GLYPH, counted, plain, shortened
+from tui.presentation.timeline import (
+    MEANING,
+    SECOND,
+    Axis,
+    Interval,
+    Mark,
+    child_intervals,
+    clock_labels,
+    round_time,
+)
+
+NameOf = Callable[[str], str]
+"""The name of a target by its canonical URL."""
+_OF_WINDOW: Final = 8
+"""Where the work takes less than this share of the window, the axis is that of the work."""
+
+
+def planned_picture(
+    night: PlannedNight, zone: tzinfo, width: int, *, named: NameOf, most: int | None = None
+) -> list[PictureRow]:
+    """A night as planned. `most`: targets that are shown, at most."""
+    axis = _axis(night.opens_at, night.ends_at, night.closes_at)
+    drafts = [_of_plan(one, axis, named) for one in night.targets]
+    return _rows(drafts, axis, zone, width, most)
+
+
+def real_picture(
+    jobs: Sequence[ParentJob],
+    opens_at: Micros,
+    closes_at: Micros | None,
+    now: Micros,
+    zone: tzinfo,
+    width: int,
+    *,
+    named: NameOf,
+    most: int | None = None,
+) -> list[PictureRow]:
+    """A night as it went so far. `most`: targets that are shown, at most."""
+    is_open = any(not job.status.is_final for job in jobs)
+    ends = [job.finished_at for job in jobs if job.finished_at is not None]
+    axis = _axis(opens_at, max([opens_at, *ends, *([now] if is_open else [])]), closes_at)
+    drafts = [_of_job(job, axis, now, named) for job in sorted(jobs, key=_begin)]
+    return _rows(drafts, axis, zone, width, most)
+
+
+def _begin(job: ParentJob) -> tuple[bool, Micros]:
+    return job.started_at is None, job.started_at or job.id
+
+
+def _axis(opens_at: Micros, ends_at: Micros, closes_at: Micros | None) -> Axis:
+    end = opens_at + max(round_time(ends_at - opens_at), SECOND)
+    if closes_at is not None and (end - opens_at) * _OF_WINDOW > closes_at - opens_at:
+        end = max(closes_at, ends_at)
+    return Axis(opens_at, end, opens_at)
+
+
+def _of_plan(one: TargetNight, axis: Axis, named: NameOf) -> Draft:
+    begin = one.runs[0].begins_at if one.runs else axis.begin
+    seconds = sum(run.ends_at - run.begins_at for run in one.runs) / SECOND
+    status = Status.FAILED if one.target.problem else Status.SKIPPED if one.not_begun else Status.PENDING
+    return Draft(
+        f"{GLYPH[status]} {named(one.target.target)}",
+        axis,
+        intervals=(
+            Interval(axis.begin, begin, Mark.QUEUED),
+            *(
+                Interval(run.begins_at, run.ends_at, Mark.PLANNED if run.is_known else Mark.UNKNOWN, is_visible=True)
+                for run in one.runs
+            ),
+        )
+        if one.runs
+        else (),
+        took=about(seconds).removeprefix("about ") if one.runs and all(run.is_known for run in one.runs) else "",
+        note=lambda width: shortened(_plan_note(one), width),
+        status=status,
+    )
+
+
+def _plan_note(one: TargetNight) -> str:
+    if one.target.problem:
+        return plain(one.target.problem)
+    parts = [", ".join(run.operation for run in one.runs)]
+    if one.not_begun:
+        parts.append(f"not begun, as it would end after the window: {', '.join(o.operation for o in one.not_begun)}")
+    if not any(parts):
+        parts = [plain(next((o.idle for o in one.target.operations if o.idle), ""))]
+    return "; ".join(filter(None, parts))
+
+
+def _of_job(job: ParentJob, axis: Axis, now: Micros, named: NameOf) -> Draft:
+    status = status_shown(job)
+    return Draft(
+        f"{GLYPH[status]} {named(job.target)}",
+        axis,
+        intervals=tuple(_intervals(job, axis, now)),
+        took=format_elapsed(job.started_at, job.finished_at, now),
+        note=lambda width: shortened(first_error(job) or job_effect(job) or _operations(job), width),
+        status=status,
+    )
+
+
+def _operations(job: ParentJob) -> str:
+    return ", ".join(child.operation for child in job.children)
+
+
+def _intervals(job: ParentJob, axis: Axis, now: Micros) -> Iterator[Interval]:
+    """Its wait for the first operation, then what ran; a wait between two of its own operations is not drawn."""
+    if job.started_at is None:
+        if not job.status.is_final:
+            yield Interval(axis.begin, now, Mark.QUEUED)
+        return
+    yield Interval(axis.begin, job.started_at, Mark.QUEUED)
+    for child in job.children:
+        for interval in child_intervals(job, child, now):
+            if interval.mark is not Mark.QUEUED:
+                yield interval
+
+
+def _rows(drafts: Sequence[Draft], axis: Axis, zone: tzinfo, width: int, most: int | None) -> list[PictureRow]:
+    shown = drafts[:most]
+    scale = Draft("", axis, text=None, scale=partial(clock_labels, zone=zone))
+    rows = laid_out([scale, *shown], width) if shown else []
+    if len(shown) < len(drafts):
+        rows.append(PictureRow("", text=f"and {counted(len(drafts) - len(shown), 'target')} more"))
+    drawn = {mark for row in rows for mark, _ in row.runs} - {Mark.RAN, Mark.NOTHING}
+    if drawn:
+        legend = "  ".join(f"{mark} {meaning}" for mark, meaning in MEANING.items() if mark in drawn)
+        rows.append(PictureRow("", text=shortened(legend, width)))
+    return rows

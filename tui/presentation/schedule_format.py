@@ -1,0 +1,241 @@
+"""Schedules as text and as JSON: when they are due, and what became of their nights. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from engine import BatchId
+from engine.domain.due_times import closes_at, next_due
+from engine.domain.frozen import frozen
+from engine.domain.humanize import span
+from engine.domain.job_outcomes import JobOutcome
+from engine.domain.schedules import NEEDED, Firing, FiringReason, FiringStatus, Night, Schedule, ScheduleState
+from engine.domain.statuses import Status
+from engine.domain.steps import Micros
+from engine.domain.time_zones import zone_named
+from engine.schedules.night import PlannedNight
+from tui.presentation.text import counted, duration, plain, rfc3339
+from tui.presentation.trend_plot import BLOCKS
+
+NIGHTS: Final = 10
+"""Nights of which the duration is shown."""
+REASONS: Final[Mapping[FiringReason, str]] = {
+    FiringReason.NO_WORKER: "no worker was there",
+    FiringReason.CLOCK_CHANGED: "the clock was set forward over it, or the machine stood still",
+    FiringReason.WINDOW_CLOSED: "the window had closed before a worker was there",
+    FiringReason.NOT_STARTED: "it could not be started",
+    FiringReason.STILL_RUNNING: "still running",
+    FiringReason.NOT_NEEDED: "nothing was needed",
+    FiringReason.JOINED: "open jobs did all of it already",
+    FiringReason.BY_HAND: "by hand",
+}
+
+
+@frozen(kw_only=True)
+class ScheduleRow:
+    """A schedule with what is known of it."""
+
+    schedule: Schedule
+    state: ScheduleState | None
+    nights: Sequence[Night] = ()
+    """Its newest firings, newest first."""
+    config: str = ""
+    """The config file that it was read from."""
+
+    @property
+    def is_disabled(self) -> bool:
+        return self.state is not None and self.state.disabled_at is not None
+
+    @property
+    def foreign_config(self) -> str:
+        """Another config file with a schedule of this name, which is the one that fires; "" if there is none."""
+        known = self.state.config if self.state is not None else ""
+        return known if known not in {"", self.config} else ""
+
+    def next_due(self, now: Micros) -> Micros | None:
+        """None if it is disabled."""
+        return None if self.is_disabled or self.foreign_config else next_due(self.schedule, now)
+
+
+def local(at: Micros, schedule: Schedule, *, now: Micros | None = None) -> str:
+    """`Fri 27 Nov 22:00` in the zone of the schedule; without the date on the day of `now`."""
+    zone = zone_named(schedule.timezone)
+    found = datetime.fromtimestamp(at / 1e6, zone)
+    if now is not None and datetime.fromtimestamp(now / 1e6, zone).date() == found.date():
+        return f"today {found:%H:%M}"
+    return f"{found:%a} {found.day} {found:%b %H:%M}"
+
+
+def due_text(row: ScheduleRow, now: Micros) -> str:
+    """`today 22:00`, `disabled by ann`."""
+    if row.foreign_config:
+        return "in another config file, too"
+    if row.state is not None and row.state.disabled_at is not None:
+        return f"disabled by {plain(row.state.disabled_by)}"
+    due = row.next_due(now)
+    return "never" if due is None else local(due, row.schedule, now=now)
+
+
+def window_text(schedule: Schedule) -> str:
+    return f"until {schedule.until}" if schedule.until else "no end"
+
+
+def operations_text(schedule: Schedule) -> str:
+    return NEEDED if schedule.operations is None else ", ".join(schedule.operations)
+
+
+def result_text(night: Night) -> str:
+    """`298 completed, 1 failed`, `missed: no worker was there`."""
+    firing = night.firing
+    if night.batch is not None:
+        counts = night.batch.counts
+        return ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in JobOutcome if counts.get(outcome))
+    if firing.status is FiringStatus.FIRED:
+        return REASONS[firing.reason] if firing.reason not in {None, FiringReason.BY_HAND} else "its jobs were removed"
+    why = plain(firing.error or "") or (REASONS[firing.reason] if firing.reason else "")
+    return f"{firing.status}: {why}" if firing.status is FiringStatus.MISSED else f"{firing.status} ({why})"
+
+
+def status_of(night: Night) -> Status:
+    """The status whose glyph and colour stand for a night."""
+    if night.firing.status is FiringStatus.MISSED:
+        return Status.FAILED
+    if night.firing.status is FiringStatus.SKIPPED:
+        return Status.SKIPPED
+    counts = night.batch.counts if night.batch is not None else {}
+    if counts.get(JobOutcome.FAILED) or counts.get(JobOutcome.UNREACHABLE):
+        return Status.FAILED
+    if counts.get(JobOutcome.RUNNING) or counts.get(JobOutcome.PENDING):
+        return Status.RUNNING
+    return Status.CANCELLED if counts.get(JobOutcome.CANCELLED) else Status.COMPLETED
+
+
+def seconds_of(night: Night) -> float | None:
+    if night.started_at is None or night.finished_at is None:
+        return None
+    return max(night.finished_at - night.started_at, 0) / 1e6
+
+
+def took_text(night: Night) -> str:
+    seconds = seconds_of(night)
+    return "" if seconds is None else duration(seconds)
+
+
+def trend_text(nights: Sequence[Night]) -> str:
+    """How long its nights took, the last one at the right: `▂▃▃█`; "" for fewer than two."""
+    found = [seconds for night in reversed(nights) if (seconds := seconds_of(night)) is not None]
+    if len(found) < 2:
+        return ""
+    most = max(*found, 1e-9)
+    return "".join(BLOCKS[max(1, round(seconds / most * (len(BLOCKS) - 1)))] for seconds in found[-NIGHTS:])
+
+
+def night_line(night: Night, schedule: Schedule) -> tuple[str, str, str, str]:
+    """When it was due, its batch, what became of it, and how long it took."""
+    firing = night.firing
+    by_hand = " (by hand)" if firing.reason is FiringReason.BY_HAND else ""
+    batch = "" if firing.batch is None else str(BatchId(firing.batch))
+    return local(firing.due_at, schedule), batch, f"{result_text(night)}{by_hand}", took_text(night)
+
+
+def details(row: ScheduleRow) -> list[tuple[str, str]]:
+    """What is configured, in lines of a name and a text."""
+    one = row.schedule
+    batch = {"max failures": one.max_failures, "canary": one.canary, "max per host": one.max_per_host}
+    options = [
+        *(f"{name} {number:,}" for name, number in batch.items() if number is not None),
+        f"order {one.order}" if one.order else "",
+        f"stagger {span(one.stagger)}" if one.stagger else "",
+        f"catch up {span(one.catch_up)}" if one.catch_up else "",
+    ]
+    lines = [
+        ("start", f"{one.start}  {one.timezone or zone_named('').key}"),
+        ("window", window_text(one)),
+        ("targets", plain(", ".join(one.targets))),
+        ("exclude", plain(", ".join(one.exclude))),
+        ("operations", operations_text(one)),
+        ("options", ", ".join(filter(None, options))),
+        ("notify", plain(", ".join(one.notify))),
+    ]
+    return [(name, text) for name, text in lines if text]
+
+
+def row_json(row: ScheduleRow, now: Micros) -> dict[str, Any]:
+    one, state, due = row.schedule, row.state, row.next_due(now)
+    return {
+        "name": one.name,
+        "start": one.start,
+        "timezone": one.timezone or zone_named("").key,
+        "until": one.until,
+        "targets": list(one.targets),
+        "exclude": list(one.exclude),
+        "operations": NEEDED if one.operations is None else list(one.operations),
+        "next_due": rfc3339(due),
+        "closes_at": None if due is None else rfc3339(closes_at(one, due)),
+        "disabled_at": rfc3339(state.disabled_at) if state is not None else None,
+        "disabled_by": state.disabled_by or None if state is not None else None,
+        "other_config": row.foreign_config or None,
+        "firings": [night_json(night) for night in row.nights],
+    }
+
+
+def night_json(night: Night) -> dict[str, Any]:
+    counts = night.batch.counts if night.batch is not None else None
+    return {
+        **firing_json(night.firing),
+        "started_at": rfc3339(night.started_at),
+        "finished_at": rfc3339(night.finished_at),
+        "duration": seconds_of(night),
+        "counts": None if counts is None else {outcome.value: counts.get(outcome, 0) for outcome in JobOutcome},
+    }
+
+
+def firing_json(firing: Firing) -> dict[str, Any]:
+    return {
+        "schedule": firing.schedule,
+        "due_at": rfc3339(firing.due_at),
+        "status": firing.status.value,
+        "reason": firing.reason.value if firing.reason else None,
+        "error": firing.error,
+        "batch": firing.batch,
+    }
+
+
+def plan_heading(night: PlannedNight, schedule: Schedule) -> Iterator[str]:
+    """What the next night would do, in a sentence or two."""
+    yield f"Next night, {local(night.opens_at, schedule)}, by estimate, {night.workers} at a time"
+    ends = [f"the last operation ends about {local(night.ends_at, schedule)}"] if night.ends_at > night.opens_at else []
+    left = sum(len(one.not_begun) for one in night.targets)
+    if left:
+        ends.append(f"{counted(left, 'operation')} will not fit")
+    if night.idle:
+        ends.append("1 target needs nothing" if night.idle == 1 else f"{night.idle:,} targets need nothing")
+    if ends:
+        yield "; ".join(ends)
+
+
+def plan_json(night: PlannedNight) -> dict[str, Any]:
+    return {
+        "opens_at": rfc3339(night.opens_at),
+        "closes_at": rfc3339(night.closes_at),
+        "workers": night.workers,
+        "idle": night.idle,
+        "targets": [
+            {
+                "target": one.target.target,
+                "problem": one.target.problem or None,
+                "operations": [
+                    {
+                        "operation": run.operation.value,
+                        "begins_at": rfc3339(run.begins_at),
+                        "ends_at": rfc3339(run.ends_at) if run.is_known else None,
+                    }
+                    for run in one.runs
+                ],
+                "not_begun": [left.operation.value for left in one.not_begun],
+            }
+            for one in night.targets
+        ],
+    }
