@@ -24,6 +24,7 @@ TELL = (
     "prune --dry-run",
     "notify",
     "metrics",
+    "schedules",
     "completion bash",
 )
 CHANGE = (
@@ -38,6 +39,8 @@ CHANGE = (
     "pause",
     "resume",
     "notify ops --test",
+    "schedules --run nightly",
+    "schedules --disable nightly",
     "worker --idle-exit 0",
     "demo",
 )
