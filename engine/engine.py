@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.config.model import Config, TargetEntry
+    from engine.domain import estimate_errors
     from engine.domain.advice import Advice, TargetHistory
     from engine.domain.errors import StoreError
+    from engine.domain.estimate_errors import EstimateError
     from engine.domain.notifications import RecipientState
     from engine.domain.overview import Overview
     from engine.domain.requests import Operation
@@ -73,6 +75,7 @@ else:
     next_due = lazy("engine.schedules.next_due", "only where there are schedules")
     schedule_firing = lazy("engine.schedules.firing", "only a schedule that is started needs it")
     scheduler = lazy("engine.schedules.scheduler", "only permanent workers fire schedules")
+    estimate_errors = lazy("engine.domain.estimate_errors", "only the doctor needs it")
     window_fit = lazy("engine.targets.window_fit", "only a plan with a time limit needs it")
     force_kill = lazy("engine.execution.force_kill", "only a forced cancel needs it")
     notifier = lazy("engine.notify.notifier", "only where recipients are configured")
@@ -582,6 +585,10 @@ class Engine:
             job.target, operation, newest=job.id, jobs=trends.MAX_JOBS_READ, runs=trends.RUNS_READ
         )
         return trends.trend_of(operation, job.request.options, runs)
+
+    async def estimate_errors(self) -> list[EstimateError]:
+        """By operation and target: how far the estimates of the newest jobs were from what happened."""
+        return estimate_errors.errors_by_target(await self._store.estimated_runs(estimate_errors.RUNS_READ))
 
     async def count(self) -> int:
         """The number of parents."""

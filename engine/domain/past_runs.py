@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.domain.frozen import frozen
 from engine.domain.jobs import JobId
-from engine.domain.requests import Options
+from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
 from engine.domain.steps import Micros
 
@@ -19,3 +19,13 @@ class PastRun:
     seconds: float
     size: float | None
     options: Options
+
+
+@frozen
+class EstimatedRun:
+    """A run that completed in full, and how long it was expected to take. Both in seconds, without waits."""
+
+    target: str
+    operation: Operation
+    estimate: float
+    seconds: float

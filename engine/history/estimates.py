@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from engine.domain.estimate_errors import median
 from engine.domain.jobs import ChildJob, ParentJob, run_duration
 from engine.domain.requests import Operation, Options
 from engine.domain.steps import Facts
@@ -63,12 +64,7 @@ def expected_seconds(operation: Operation, options: Options, jobs: Iterable[Pare
     """The median duration, scaled to the current size of the database; None if it never completed."""
     runs = [_scale_to_size(child, before) for child in _comparable(operation, options, jobs)]
     known = [seconds for seconds in runs if seconds is not None][:RUNS]
-    return _median(known) if known else None
-
-
-def _median(values: Sequence[float]) -> float:  # the module `statistics` would import decimal and fractions
-    ordered, half = sorted(values), len(values) // 2
-    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
+    return median(known) if known else None
 
 
 def _comparable(operation: Operation, options: Options, jobs: Iterable[ParentJob]) -> Iterator[ChildJob]:

@@ -20,7 +20,7 @@ from engine.domain.errors import StoreError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess
 from engine.domain.frozen import frozen
 from engine.domain.jobs import JobId, ParentJob
-from engine.domain.past_runs import PastRun
+from engine.domain.past_runs import EstimatedRun, PastRun
 from engine.domain.requests import EngineName, OnDuplicate, Operation, Request, Speed
 from engine.domain.schedules import Firing, ScheduleState
 from engine.domain.statuses import Reason, Status
@@ -125,6 +125,10 @@ class JobReader(Protocol):
             jobs: read at most this many jobs.
             runs: return at most this many runs.
         """
+        ...
+
+    async def estimated_runs(self, runs: int) -> list[EstimatedRun]:
+        """Of so many newest children those that completed in full and had an estimate."""
         ...
 
     async def past_steps(

@@ -23,7 +23,7 @@ from engine.fleet.expansion import expand, stands_for_many
 from engine.inspection import inspector
 from engine.inspection.many import for_each
 from engine.system.private_files import exposure, require_private_store
-from tui.commands import notify_checks
+from tui.commands import estimate_checks, notify_checks
 from tui.commands.settings import Settings
 from tui.commands.waiting import paused
 from tui.presentation import typed_values
@@ -39,8 +39,15 @@ _LITTLE_SPACE = 100_000_000
 Inspect = Callable[[str], Awaitable[TargetInfo]]
 
 
-async def examine(settings: Settings, targets: Callable[[Config], Sequence[TargetEntry]]) -> list[Check]:
-    """Look at everything. `targets`: those to look at, by the config."""
+async def examine(
+    settings: Settings, targets: Callable[[Config], Sequence[TargetEntry]], *, of_each: bool = False
+) -> list[Check]:
+    """Look at everything.
+
+    Args:
+        targets: those to look at, by the config.
+        of_each: tell of the estimates of each of them, not of all databases together.
+    """
     config, config_check = _config(settings)
     exposed = list(_exposed_store(settings.store))
     has_store = not exposed and _is_there(settings.store)
@@ -53,7 +60,8 @@ async def examine(settings: Settings, targets: Callable[[Config], Sequence[Targe
         *(await _store(settings, config.defaults.workers) if has_store else []),
         *notify_checks.secrets(config.notify),
         *(await notify_checks.deliveries(settings, config.notify) if has_store else []),
-        *await _targets(targets(config), settings, has_store=has_store),
+        *(await estimate_checks.estimates(settings) if has_store and not of_each else []),
+        *await _targets(targets(config), settings, has_store=has_store, of_each=of_each),
     ]
 
 
@@ -171,7 +179,9 @@ def _stalled(process: WorkerProcess) -> Check:
     return Check(Level.WARN, "stalled", found, fix)
 
 
-async def _targets(entries: Sequence[TargetEntry], settings: Settings, *, has_store: bool) -> list[Check]:
+async def _targets(
+    entries: Sequence[TargetEntry], settings: Settings, *, has_store: bool, of_each: bool
+) -> list[Check]:
     """By the history where there is one: it may say that a database must not be opened."""
     single, checks = await _single_targets(entries)
     async with AsyncExitStack() as stack:
@@ -180,7 +190,10 @@ async def _targets(entries: Sequence[TargetEntry], settings: Settings, *, has_st
             with suppress(StoreError):  # the check of the store has reported it
                 inspect = (await stack.enter_async_context(settings.engine())).inspect
         found = await for_each([entry.url for entry in single], inspect)
-    return [*checks, *(_target(entry, one) for entry, one in zip(single, found, strict=True))]
+    checks += [_target(entry, one) for entry, one in zip(single, found, strict=True)]
+    if has_store and of_each:
+        checks += await estimate_checks.estimates(settings, [inspector.canonical_url(entry.url) for entry in single])
+    return checks
 
 
 async def _single_targets(entries: Sequence[TargetEntry]) -> tuple[list[TargetEntry], list[Check]]:

@@ -13,20 +13,29 @@ from tui.commands.diagnostics import examine
 from tui.commands.settings import Settings
 from tui.commands.targets import target_entries
 from tui.presentation.exit_codes import FAILED, OK
-from tui.presentation.health_check import Level, to_show
+from tui.presentation.health_check import Check, Level, to_show
 from tui.presentation.text import padded, plain
 
 
 def doctor(args: argparse.Namespace, settings: Settings) -> int:
-    checks = asyncio.run(examine(settings, partial(_targets, args.words)))
+    checks = asyncio.run(examine(settings, partial(_targets, args.words), of_each=bool(args.words)))
     if args.json:
-        form = [{"level": c.level.value, "what": c.what, "found": c.found, "fix": c.fix} for c in checks]
-        output.document({"checks": form})
+        output.document({"checks": [_form(check) for check in checks]})
     else:
         for check in to_show(checks):
             fix = f"  ({plain(check.fix)})" if check.fix else ""
             output.line(f"{padded(check.level, 8)} {padded(plain(check.what), 12)} {plain(check.found)}{fix}")
     return FAILED if any(check.level is Level.PROBLEM for check in checks) else OK
+
+
+def _form(check: Check) -> dict[str, object]:
+    form: dict[str, object] = {
+        "level": check.level.value,
+        "what": check.what,
+        "found": check.found,
+        "fix": check.fix,
+    }
+    return {**form, "facts": dict(check.facts)} if check.facts else form
 
 
 def _targets(words: Sequence[str], config: Config) -> Sequence[TargetEntry]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 from enum import StrEnum
 from typing import Final
 
@@ -26,6 +27,8 @@ class Check:
     fix: str = ""
     is_target: bool = False
     """Whether it is about a database."""
+    facts: Mapping[str, str | int | float] = field(default_factory=dict)
+    """The numbers in `found`, by name."""
 
 
 _MANY: Final = 5

@@ -15,7 +15,7 @@ from engine.domain.events import Change, ChangeKind
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.jobs import Attempt, ChildJob, JobId, ParentJob
 from engine.domain.option_specs import BY_NAME, OPTION_SPECS
-from engine.domain.past_runs import PastRun
+from engine.domain.past_runs import EstimatedRun, PastRun
 from engine.domain.requests import EngineName, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel, LogLine, Progress, Step, WaitsFor
@@ -271,6 +271,14 @@ def decode_run(row: Row) -> PastRun:
         size=float(size) if isinstance(size, int | float) else None,
         options=decode_options(options) or Options(),
     )
+
+
+@sound("a past run")
+def decode_estimated_run(row: Row) -> EstimatedRun:
+    """A row of `queries.ESTIMATED_RUNS`. Raises UnsoundRowError."""
+    target, operation, estimate, seconds = row
+    checked({"target": target, "estimate": estimate, "seconds": seconds})
+    return EstimatedRun(target, Operation(operation), estimate, seconds)
 
 
 @sound("a batch")

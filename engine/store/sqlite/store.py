@@ -21,7 +21,7 @@ from engine.domain.errors import ReadOnlyError, StoreError, StoreUncertainError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.overview import Overview
-from engine.domain.past_runs import PastRun
+from engine.domain.past_runs import EstimatedRun, PastRun
 from engine.domain.requests import OnDuplicate, Operation, Speed
 from engine.domain.schedules import Firing, ScheduleState
 from engine.domain.statuses import Reason, Status
@@ -52,6 +52,7 @@ from engine.store.sqlite.rows import (
     decode_backup,
     decode_batch,
     decode_change,
+    decode_estimated_run,
     decode_jobs,
     decode_measured,
     decode_run,
@@ -633,6 +634,10 @@ class SqliteStore:
     async def past_runs(self, target: str, operation: Operation, *, newest: int, jobs: int, runs: int) -> list[PastRun]:
         values = {"target": target, "operation": operation, "newest": newest, "jobs": jobs, "runs": runs}
         return [decode_run(row) for row in await self._read(queries.PAST_RUNS, values)]
+
+    async def estimated_runs(self, runs: int) -> list[EstimatedRun]:
+        rows = await self._read(queries.ESTIMATED_RUNS, {"runs": runs})
+        return [decode_estimated_run(row) for row in rows]
 
     async def past_steps(
         self, target: str, operation: str, *, speed: Speed, jobs: int, runs: int

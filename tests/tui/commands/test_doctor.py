@@ -103,3 +103,28 @@ def test_what_the_console_would_refuse_is_found(dbtend: CommandLine, said: str, 
     assert (code, problem["level"]) == (1, "problem")
     assert found in problem["found"]
     assert "line 2" in problem["found"]
+
+
+def of_estimates(found: list[Any]) -> list[Any]:
+    return [check for check in found if check["what"] == "estimates"]
+
+
+def test_estimates_are_compared_with_what_happened(dbtend: CommandLine, sales: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    other.write_bytes(sales.read_bytes())
+    assert of_estimates(checks(dbtend)[1]) == []
+    for _ in range(2):
+        assert dbtend("run", sales, other, "--op", "vacuum", "--op", "reindex").code == 0
+    _, found = checks(dbtend)
+    assert [one["facts"]["operation"] for one in of_estimates(found)] == ["vacuum", "reindex"]
+    vacuum = of_estimates(found)[0]
+    assert vacuum["found"].startswith("vacuum: median error ")
+    assert " in 4 runs on 2 targets; " in vacuum["found"]
+    assert (vacuum["level"], vacuum["facts"]["runs"], vacuum["facts"]["targets"]) == ("ok", 4, 2)
+    assert vacuum["facts"]["median_error"] >= 0
+    _, found = checks(dbtend, sales)
+    assert [one["facts"]["operation"] for one in of_estimates(found)] == ["vacuum", "reindex"]
+    assert {one["facts"]["target"] for one in of_estimates(found)} == {f"sqlite://{sales}"}
+    assert "vacuum of sales.db: median error " in dbtend("doctor", sales).out
+    job = dbtend("show", "1", "--json").json["jobs"][0]
+    assert all(child["estimate"] > 0 for child in job["children"])

@@ -1,0 +1,59 @@
+"""The doctor's word on estimates: how far they were from what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from engine.domain.errors import StoreError
+from engine.domain.humanize import counted
+from engine.domain.lazy_import import lazy
+from tui.commands.naming import name_of
+from tui.commands.settings import Settings
+from tui.presentation.health_check import Check, Level
+from tui.presentation.text import plain, precise_duration
+
+if TYPE_CHECKING:
+    from engine.domain import estimate_errors
+    from engine.domain.estimate_errors import EstimateError, OperationError
+else:
+    estimate_errors = lazy("engine.domain.estimate_errors", "only the doctor needs it")
+
+
+async def estimates(settings: Settings, targets: Collection[str] | None = None) -> list[Check]:
+    """By operation; of these canonical URLs, if given, by operation and target. Nothing before the first run, or where
+    the store cannot be read, which another check says."""
+    try:
+        async with settings.engine() as engine:
+            errors = await engine.estimate_errors()
+    except StoreError:
+        return []
+    if targets is not None:
+        return [_of_target(one) for one in errors if one.target in targets]
+    return [_of_operation(one) for one in estimate_errors.errors_by_operation(errors)]
+
+
+def _of_target(one: EstimateError) -> Check:
+    what = f"{one.operation} of {plain(name_of(one.target))}"
+    found = f"{what}: {_error(one.error, one.seconds)} in {counted(one.runs, 'run')}"
+    return Check(Level.OK, "estimates", found, facts={**_facts(one), "target": one.target})
+
+
+def _of_operation(one: OperationError) -> Check:
+    where = f"{counted(one.runs, 'run')} on {counted(one.targets, 'target')}"
+    worst = f"; {one.worst.error:.0%} on {plain(name_of(one.worst.target))}" if one.targets > 1 else ""
+    found = f"{one.operation}: {_error(one.error, one.seconds)} in {where}{worst}"
+    return Check(Level.OK, "estimates", found, facts={**_facts(one), "targets": one.targets})
+
+
+def _error(share: float, seconds: float) -> str:
+    return f"median error {share:.0%} ({precise_duration(seconds)})"
+
+
+def _facts(one: EstimateError | OperationError) -> dict[str, str | int | float]:
+    return {
+        "operation": one.operation.value,
+        "runs": one.runs,
+        "median_error": one.error,
+        "median_error_seconds": one.seconds,
+    }
