@@ -24,7 +24,7 @@ operations = ["vacuum"]
 
 
 @pytest.mark.parametrize("with_workers", [False, True], ids=["alone", "with its workers"])
-async def test_a_batch_is_completed_once_when_its_console_is_killed(tmp_path: Path, with_workers: bool) -> None:
+async def test_r7_a_batch_is_completed_once_when_its_console_is_killed(tmp_path: Path, with_workers: bool) -> None:
     files = [tenant(tmp_path / f"t{number}.db") for number in range(FILES)]
     contents = {path: content(path) for path in files}
     config = tmp_path / "config.toml"
