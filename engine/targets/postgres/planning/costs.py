@@ -1,16 +1,20 @@
 """What a command is expected to cost, stage by stage: pure.
 
-In units of about the time in which a page of a table is read that is in memory: 15 µs on an ordinary machine, measured
-with PostgreSQL 18. They weigh steps, and stages within a step, against each other.
+In units of about the time in which a page of a table is read that is in memory: `UNIT` on an ordinary machine, measured
+with PostgreSQL 18. They weigh steps, and stages within a step, against each other; and estimate a step that has never
+run.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from engine.targets.postgres.planning.steps import Model, Subject
+from engine.domain.requests import Speed
+from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
 
 SCANNING: Final = "building index: scanning table"
+UNIT: Final = 15e-6
+"""Seconds of a unit."""
 STEP_OVERHEAD: Final = 200.0
 """Of a step whatever it does: its way to the server and back, its locks, its entries in the catalog."""
 _SAMPLE: Final = 30_000
@@ -20,6 +24,15 @@ _SAMPLE: Final = 30_000
 def weight(model: Model, subject: Subject) -> float:
     """Of a whole step."""
     return STEP_OVERHEAD + sum(stages(model, subject).values())
+
+
+def seconds(step: PgStep, speed: Speed) -> float | None:
+    """How long a step takes by the sizes of what it works on; None where they do not say.
+
+    Pauses of a gentle VACUUM depend on what it finds, and the time of a check on how many rows a page has.
+    """
+    pauses = speed is not Speed.FULL and step.method in {Method.VACUUM, Method.STATISTICS}
+    return None if step.weight is None or pauses or step.method is Method.CHECK else step.weight * UNIT
 
 
 def stages(model: Model, subject: Subject) -> dict[str, float]:
