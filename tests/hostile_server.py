@@ -16,9 +16,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from tests.postgres_databases import Database
+if TYPE_CHECKING:
+    from tests.postgres_databases import Database  # its process does without the driver
 
 SSL, GSS, CANCEL = 80877103, 80877104, 80877102
 SLOW: Final = 0.05
