@@ -10,14 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import DbtendError, InternalError, ReadOnlyError, SystemLimitError, UsageError
+from engine.domain.lazy_import import lazy
 from tui.commands import naming, output
 from tui.commands.arguments import parse
 from tui.commands.settings import Settings, settings
 from tui.presentation.exit_codes import CANCELLED, FAILED, OK, error_code
 from tui.presentation.text import plain
+
+if TYPE_CHECKING:
+    from tui.presentation import json_schema
+else:
+    json_schema = lazy("tui.presentation.json_schema", "only --json-schema needs it")
 
 Command = Callable[[argparse.Namespace, Settings], int]
 # Where each command lives: only the one that runs is imported.
@@ -74,6 +80,9 @@ def main(argv: Sequence[str]) -> int:
     as_json, debug = "--json" in flags, "--debug" in flags
     try:
         args = parse(argv)
+        if "json_schema" in args and args.json_schema:
+            output.document(json_schema.schema_of(args.command))
+            return FAILED if output.lost else OK
         if args.words and args.command in _WITHOUT_WORDS:
             raise UsageError(repr(args.words[0]), f"dbtend {args.command} takes no such word", "see its --help")
         chosen = settings(args, os.environ)

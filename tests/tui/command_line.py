@@ -19,6 +19,7 @@ from typing import Any, TextIO
 import pytest
 
 from engine import Engine
+from tests.tui.json_documents import check_document
 from tui.cli import main
 
 
@@ -68,6 +69,7 @@ class CommandLine:
         out, err = _Written(sys.stdout), _Written(sys.stderr)
         with redirect_stdout(out), redirect_stderr(err):
             code = main([str(word) for word in argv])
+        check_document([str(word) for word in argv], out.text)
         return Result(code, out.text, err.text)
 
     def configure(self, text: str) -> None:
@@ -97,6 +99,7 @@ class CommandLine:
         """A real process, run to its end."""
         with self.start(*argv) as process:
             out, err = process.communicate(timeout=60)
+        check_document([str(word) for word in argv], out)
         return Result(process.returncode, out, err)
 
 

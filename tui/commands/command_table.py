@@ -119,6 +119,7 @@ def _worker_defaults(parser: argparse.ArgumentParser, *, shown: bool = True) -> 
 
 def _json_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--json-schema", action="store_true", help="print the JSON schema of that document, do nothing")
 
 
 def _console_options(parser: argparse.ArgumentParser) -> None:
@@ -194,6 +195,7 @@ def _history_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--before", type=typed_values.parent_id, metavar="JOB", help="only jobs older than this one: the next page"
     )
+    parser.add_argument("--csv", action="store_true", help="print a table for spreadsheets: a line for each operation")
     _json_option(parser)
 
 

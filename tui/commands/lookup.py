@@ -15,10 +15,11 @@ from engine.domain.errors import DbtendError, JobNotFoundError, UsageError
 from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import batches, job_report, output, report
+from tui.commands.naming import name_of
 from tui.commands.notices import notices
 from tui.commands.settings import Settings, one_job
 from tui.commands.targets import target_entries
-from tui.presentation import json_format, typed_values
+from tui.presentation import history_csv, json_format, typed_values
 from tui.presentation.exit_codes import OK
 from tui.presentation.history_filter import Word, history_filter, rather
 from tui.presentation.target_names import TargetName, has_part
@@ -35,11 +36,15 @@ def existing_store(store: Path, wanted: object) -> Path:
 def history(args: argparse.Namespace, settings: Settings) -> int:
     jobs: list[ParentJob] = []
     messages: list[str] = []
+    if args.csv and args.json:
+        raise UsageError("--csv", "does not go with --json", "leave one of them out")
     where = _filter(args, settings)
     if settings.store.exists():
         jobs, messages = asyncio.run(_page(settings, where, args, with_steps=args.json))
     if args.json:
         output.document({"jobs": [json_format.job(job) for job in jobs]})
+    elif args.csv:
+        output.write(history_csv.history_csv(jobs, name_of))
     elif jobs:
         output.line("\n".join(report.history_table(jobs)))
         if len(jobs) == args.limit and jobs[-1].id > 1:

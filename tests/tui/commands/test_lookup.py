@@ -191,3 +191,16 @@ def test_what_runs_is_what_the_plan_showed(dbtend: CommandLine, sales: Path) -> 
     (job,) = dbtend("run", sales, "--op", "reindex", "--json").json["jobs"]
     planned, ran = (form["children"][0]["steps"] for form in (plan, job))
     assert [step["command"] for step in ran] == [step["command"] for step in planned]
+
+
+def test_the_history_is_a_table_for_spreadsheets(dbtend: CommandLine, sales: Path) -> None:
+    dbtend("run", sales, "--op", "analyze", "--op", "check")
+    done = dbtend("history", "--csv")
+    assert (done.code, done.err) == (0, "")
+    head, *rows = done.out.splitlines()
+    assert head.startswith("job,batch,schedule,target,name,engine,operation,status")
+    assert [row.split(",")[6] for row in rows] == ["analyze", "check"]
+    assert dbtend("history", "op:vacuum", "--csv").out.splitlines() == [head]
+    both = dbtend("history", "--csv", "--json")
+    assert both.code == 2
+    assert "--csv: does not go with --json" in both.err

@@ -1,0 +1,251 @@
+"""The JSON schema of what each command prints with --json: pure.
+
+What is listed is there. Further names may be added: who reads it ignores what he does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any, Final
+
+from engine import EngineName, LockImpact, Operation, Reason, Status, Verdict
+from engine.domain.errors import ErrorKind
+from engine.domain.job_outcomes import JobOutcome
+from engine.domain.notifications import EventKind, Method
+from engine.domain.steps import LogLevel, WaitsFor
+from engine.domain.surveys import FleetLevel, SurveyCause
+from tui.presentation.health_check import Level
+
+Schema = dict[str, Any]
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+TEXT: Final[Schema] = {"type": "string"}
+WHOLE: Final[Schema] = {"type": "integer"}
+COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+NUMBER: Final[Schema] = {"type": "number"}
+SECONDS: Final[Schema] = {"type": "number", "minimum": 0}
+FLAG: Final[Schema] = {"type": "boolean"}
+TIME: Final[Schema] = {
+    "type": "string",
+    "format": "date-time",
+    "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$",
+}
+FRACTION: Final[Schema] = {"type": "number", "minimum": 0, "maximum": 1}
+FACTS: Final[Schema] = {
+    "description": "What is known of a database: names depend on engine and operation.",
+    "type": "object",
+    "additionalProperties": {"type": ["string", "number", "boolean", "array", "null"]},
+}
+CHILD_ID: Final[Schema] = {"type": "string", "pattern": r"^[0-9]+\.[0-9]+$"}
+
+
+def named(name: str) -> Schema:
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def listed(schema: Schema) -> Schema:
+    return {"type": "array", "items": schema}
+
+
+def one_of(words: Iterable[StrEnum]) -> Schema:
+    return {"enum": [word.value for word in words]}
+
+
+def record(properties: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None) -> Schema:
+    """`optional`: what is not always there."""
+    return {"type": "object", "properties": {**properties, **(optional or {})}, "required": list(properties)}
+
+
+_WINDOW: Final = record({"opens_at": TIME, "closes_at": TIME, "fit": FLAG})
+_ATTEMPT: Final = record(
+    {
+        "number": COUNT, "pid": or_null(COUNT), "host": or_null(TEXT), "started_at": TIME, "finished_at": or_null(TIME),
+        "status": one_of(Status), "reason": or_null(one_of(Reason)), "signal": or_null(COUNT),
+    }
+)  # fmt: skip
+_STEP: Final = record(
+    {
+        "number": COUNT, "attempt": COUNT, "object": TEXT, "command": TEXT, "status": one_of(Status),
+        "started_at": TIME, "finished_at": or_null(TIME), "duration": or_null(SECONDS), "error": or_null(TEXT),
+        "reason": or_null(one_of(Reason)), "effect": or_null(FACTS),
+    }
+)  # fmt: skip
+_PROGRESS: Final = record(
+    {
+        "fraction": or_null(FRACTION), "object": or_null(TEXT), "phase": or_null(TEXT),
+        "waits_for": or_null(one_of(WaitsFor)), "steps_done": COUNT, "steps_total": COUNT,
+    }
+)  # fmt: skip
+_LOG_LINE: Final = record(
+    {"number": COUNT, "attempt": COUNT, "at": TIME, "level": one_of(LogLevel), "message": TEXT}
+)  # fmt: skip
+_OPTIONS: Final[Schema] = {
+    "$comment": "One name for each option.",
+    "type": "object",
+    "properties": {"server": {"type": "object"}},
+    "required": ["server"],
+}
+_CHILD: Final = record(
+    {
+        "id": CHILD_ID, "operation": one_of(Operation), "status": one_of(Status), "reason": or_null(one_of(Reason)),
+        "error": or_null(TEXT), "attempt": COUNT, "started_at": or_null(TIME), "finished_at": or_null(TIME),
+        "cancel_requested_at": or_null(TIME), "force_requested_at": or_null(TIME), "recovering": FLAG,
+        "duration": or_null(SECONDS), "warnings": listed(TEXT), "before": or_null(FACTS), "after": or_null(FACTS),
+        "left": COUNT, "estimate": or_null(SECONDS), "progress": named("progress"),
+        "attempts": listed(named("attempt")), "steps": listed(named("step")),
+    },
+    {"findings": listed(TEXT), "log": listed(named("log_line"))},
+)  # fmt: skip
+_JOB: Final = record(
+    {
+        "id": COUNT, "target": TEXT, "engine": one_of(EngineName), "status": one_of(Status), "created_at": TIME,
+        "started_at": or_null(TIME), "finished_at": or_null(TIME), "duration": or_null(SECONDS),
+        "retry_of": or_null(COUNT), "batch": or_null(COUNT), "deadline_at": or_null(TIME),
+        "window": or_null(named("window")), "left": COUNT, "pinned": FLAG, "options": _OPTIONS,
+        "children": listed(named("child")),
+    }
+)  # fmt: skip
+_PLANNED_STEP: Final = record(
+    {
+        "object": TEXT, "command": TEXT, "reason": TEXT, "lock": TEXT, "lock_impact": one_of(LockImpact),
+        "lock_momentary": one_of(LockImpact), "after_cancel": or_null(TEXT), "disk_needed": or_null(COUNT),
+        "disk_free": or_null(COUNT), "estimate": or_null(SECONDS), "not_begun": or_null(one_of(Reason)),
+        "objects": listed(TEXT),
+    }
+)  # fmt: skip
+_PLANNED_CHILD: Final = record(
+    {
+        "operation": one_of(Operation), "verdict": one_of(Verdict), "error": or_null(TEXT), "warnings": listed(TEXT),
+        "not_needed": or_null(TEXT), "settings": listed(TEXT), "tuned": or_null(TEXT), "needs_yes": or_null(TEXT),
+        "parallel": COUNT, "estimate": or_null(SECONDS), "estimated_from": or_null(TEXT),
+        "steps": listed(named("planned_step")),
+    }
+)  # fmt: skip
+_PLANNED_JOB: Final = record(
+    {
+        "target": TEXT, "engine": one_of(EngineName), "before": or_null(FACTS), "warnings": listed(TEXT),
+        "options": _OPTIONS, "children": listed(named("planned_child")),
+    }
+)  # fmt: skip
+_ADVICE: Final = record(
+    {
+        "target": TEXT, "operation": one_of(Operation), "level": {"enum": ["now", "soon", "none"]}, "reason": TEXT,
+        "gain": or_null(TEXT), "facts": {"type": "object"},
+    }
+)  # fmt: skip
+_ERROR: Final = record({"kind": one_of(ErrorKind), "message": TEXT, "hint": TEXT})
+_SURVEY_REASON: Final = record(
+    {"level": one_of(FleetLevel), "cause": one_of(SurveyCause), "text": TEXT, "facts": FACTS}
+)
+_TARGET: Final = record(
+    {
+        "target": TEXT, "name": TEXT, "engine": one_of(EngineName), "groups": listed(TEXT), "label": or_null(TEXT),
+        "level": one_of(FleetLevel), "reason": or_null(TEXT), "size": or_null(COUNT), "reclaimable": COUNT,
+        "checked_at": or_null(TIME), "surveyed_at": TIME, "last_job": or_null(COUNT), "next_due": or_null(TIME),
+        "reasons": listed(named("survey_reason")),
+    }
+)  # fmt: skip
+_WORKER: Final = record(
+    {
+        "pid": COUNT, "host": TEXT, "started_at": TIME, "serves_all": FLAG, "stalled": FLAG,
+        "running": listed(CHILD_ID), "pool": or_null(COUNT),
+    }
+)  # fmt: skip
+_RECIPIENT: Final = record(
+    {
+        "name": TEXT, "method": one_of(Method), "on": listed(one_of(EventKind)), "sent_at": or_null(TIME),
+        "collected": COUNT, "waiting": COUNT, "given_up": COUNT, "error": or_null(TEXT),
+    }
+)  # fmt: skip
+_CHECK: Final = record({"level": one_of(Level), "what": TEXT, "found": TEXT, "fix": TEXT})
+
+DEFINITIONS: Final[Mapping[str, Schema]] = {
+    "job": _JOB,
+    "child": _CHILD,
+    "window": _WINDOW,
+    "attempt": _ATTEMPT,
+    "step": _STEP,
+    "progress": _PROGRESS,
+    "log_line": _LOG_LINE,
+    "planned_job": _PLANNED_JOB,
+    "planned_child": _PLANNED_CHILD,
+    "planned_step": _PLANNED_STEP,
+    "advice": _ADVICE,
+    "error": _ERROR,
+    "target": _TARGET,
+    "survey_reason": _SURVEY_REASON,
+    "worker": _WORKER,
+    "recipient": _RECIPIENT,
+    "check": _CHECK,
+}
+_JOBS: Final = record({"jobs": listed(named("job"))})
+_BATCH: Final = record(
+    {
+        "batch": COUNT, "created_at": TIME, "retry_of": or_null(COUNT), "max_failures": or_null(COUNT),
+        "canary": or_null(COUNT), "max_per_host": or_null(COUNT),
+        "counts": record({outcome.value: COUNT for outcome in JobOutcome}), "jobs": listed(named("job")),
+    }
+)  # fmt: skip
+_RUN: Final = record({"batch": or_null(COUNT), "jobs": listed(named("job"))})
+_PAUSE: Final = record({"paused": or_null(record({"at": TIME, "by": TEXT}))})
+DOCUMENTS: Final[Mapping[str, Schema]] = {
+    "demo": _RUN,
+    "plan": record({"jobs": listed(named("planned_job"))}, {"errors": listed(named("error"))}),
+    "run": _RUN,
+    "retry": _RUN,
+    "advise": record({"advice": listed(named("advice"))}, {"errors": listed(named("error"))}),
+    "fleet": record(
+        {"targets": listed(named("target")), "counts": record({level.value: COUNT for level in FleetLevel})}
+    ),
+    "history": _JOBS,
+    "show": {"anyOf": [_BATCH, _JOBS]},
+    "cancel": {"anyOf": [_BATCH, _JOBS]},
+    "pin": _JOBS,
+    "unpin": _JOBS,
+    "prune": record({"removed": {"type": "object", "additionalProperties": COUNT}, "dry_run": FLAG}),
+    "notify": {
+        "anyOf": [
+            record({"recipients": listed(named("recipient"))}),
+            record({"recipient": TEXT, "delivered": FLAG, "error": or_null(TEXT)}),
+        ]
+    },
+    "workers": record({"workers": listed(named("worker"))}),
+    "pause": _PAUSE,
+    "resume": _PAUSE,
+    "doctor": record({"checks": listed(named("check"))}),
+}
+"""What each command prints if it does its work."""
+
+
+def schema_of(command: str) -> Schema:
+    """The schema of all that a command prints with --json, errors included."""
+    document = {"anyOf": [DOCUMENTS[command], record({"error": named("error")})]}
+    return {
+        "$schema": DIALECT,
+        "title": f"dbtend {command} --json",
+        **document,
+        "$defs": {name: DEFINITIONS[name] for name in sorted(_used(document))},
+    }
+
+
+def _used(schema: Any) -> set[str]:
+    """The names of the definitions that it refers to, and those that these refer to."""
+    found: set[str] = set()
+    waiting = [schema]
+    while waiting:
+        match waiting.pop():
+            case {"$ref": str(reference)}:
+                name = reference.rpartition("/")[2]
+                if name not in found:
+                    found.add(name)
+                    waiting.append(DEFINITIONS[name])
+            case dict() as table:
+                waiting += table.values()
+            case list() as items:
+                waiting += items
+    return found
