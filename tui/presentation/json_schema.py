@@ -13,6 +13,7 @@ from engine import EngineName, LockImpact, Operation, Reason, Status, Verdict
 from engine.domain.errors import ErrorKind
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.notifications import EventKind, Method
+from engine.domain.schedules import NEEDED, FiringReason, FiringStatus
 from engine.domain.steps import LogLevel, WaitsFor
 from engine.domain.surveys import FleetLevel, SurveyCause
 from tui.presentation.health_check import Level
@@ -105,7 +106,7 @@ _JOB: Final = record(
     {
         "id": COUNT, "target": TEXT, "engine": one_of(EngineName), "status": one_of(Status), "created_at": TIME,
         "started_at": or_null(TIME), "finished_at": or_null(TIME), "duration": or_null(SECONDS),
-        "retry_of": or_null(COUNT), "batch": or_null(COUNT), "deadline_at": or_null(TIME),
+        "retry_of": or_null(COUNT), "batch": or_null(COUNT), "schedule": or_null(TEXT), "deadline_at": or_null(TIME),
         "window": or_null(named("window")), "left": COUNT, "pinned": FLAG, "options": _OPTIONS,
         "children": listed(named("child")),
     }
@@ -162,7 +163,38 @@ _RECIPIENT: Final = record(
         "collected": COUNT, "waiting": COUNT, "given_up": COUNT, "error": or_null(TEXT),
     }
 )  # fmt: skip
-_CHECK: Final = record({"level": one_of(Level), "what": TEXT, "found": TEXT, "fix": TEXT})
+_OUTCOMES: Final = record({outcome.value: COUNT for outcome in JobOutcome})
+_FIRING: Final = record(
+    {
+        "schedule": TEXT, "due_at": TIME, "status": one_of(FiringStatus), "reason": or_null(one_of(FiringReason)),
+        "error": or_null(TEXT), "batch": or_null(COUNT), "started_at": or_null(TIME), "finished_at": or_null(TIME),
+        "duration": or_null(SECONDS), "counts": or_null(_OUTCOMES),
+    }
+)  # fmt: skip
+_SCHEDULE: Final = record(
+    {
+        "name": TEXT, "start": TEXT, "timezone": TEXT, "until": or_null(TEXT), "targets": listed(TEXT),
+        "exclude": listed(TEXT), "operations": {"anyOf": [{"const": NEEDED}, listed(one_of(Operation))]},
+        "next_due": or_null(TIME), "closes_at": or_null(TIME), "disabled_at": or_null(TIME),
+        "disabled_by": or_null(TEXT), "other_config": or_null(TEXT), "firings": listed(named("firing")),
+    }
+)  # fmt: skip
+_NIGHT: Final = record(
+    {
+        "opens_at": TIME, "closes_at": or_null(TIME), "workers": COUNT, "idle": COUNT,
+        "targets": listed(
+            record(
+                {
+                    "target": TEXT, "problem": or_null(TEXT), "not_begun": listed(one_of(Operation)),
+                    "operations": listed(
+                        record({"operation": one_of(Operation), "begins_at": TIME, "ends_at": or_null(TIME)})
+                    ),
+                }
+            )
+        ),
+    }
+)  # fmt: skip
+_CHECK: Final = record({"level": one_of(Level), "what": TEXT, "found": TEXT, "fix": TEXT}, {"facts": FACTS})
 
 DEFINITIONS: Final[Mapping[str, Schema]] = {
     "job": _JOB,
@@ -181,6 +213,9 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
     "survey_reason": _SURVEY_REASON,
     "worker": _WORKER,
     "recipient": _RECIPIENT,
+    "schedule": _SCHEDULE,
+    "firing": _FIRING,
+    "night": _NIGHT,
     "check": _CHECK,
 }
 _JOBS: Final = record({"jobs": listed(named("job"))})
@@ -188,7 +223,7 @@ _BATCH: Final = record(
     {
         "batch": COUNT, "created_at": TIME, "retry_of": or_null(COUNT), "max_failures": or_null(COUNT),
         "canary": or_null(COUNT), "max_per_host": or_null(COUNT),
-        "counts": record({outcome.value: COUNT for outcome in JobOutcome}), "jobs": listed(named("job")),
+        "counts": _OUTCOMES, "jobs": listed(named("job")),
     }
 )  # fmt: skip
 _RUN: Final = record({"batch": or_null(COUNT), "jobs": listed(named("job"))})
@@ -198,6 +233,12 @@ DOCUMENTS: Final[Mapping[str, Schema]] = {
     "plan": record({"jobs": listed(named("planned_job"))}, {"errors": listed(named("error"))}),
     "run": _RUN,
     "retry": _RUN,
+    "schedules": {
+        "anyOf": [
+            record({"schedules": listed(named("schedule")), "is_served": FLAG}, {"plan": named("night")}),
+            _RUN,
+        ]
+    },
     "advise": record({"advice": listed(named("advice"))}, {"errors": listed(named("error"))}),
     "fleet": record(
         {"targets": listed(named("target")), "counts": record({level.value: COUNT for level in FleetLevel})}

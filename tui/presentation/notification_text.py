@@ -12,6 +12,7 @@ from engine.domain.notifications import Event, EventKind, Message, MessageText, 
 from engine.domain.schedules import FiringReason
 from engine.domain.surveys import FleetLevel, SurveyCause, SurveyReason
 from tui.presentation.fact_format import number, text
+from tui.presentation.schedule_format import REASONS
 from tui.presentation.survey_format import phrase
 from tui.presentation.text import counted, local_time, plain, precise_duration, rfc3339, shortened
 
@@ -29,14 +30,6 @@ _HEADINGS: Final[Mapping[EventKind, str]] = {
     EventKind.MISSED: "Missed",
     EventKind.LONGER_THAN_USUAL: "Longer than usual",
     EventKind.RECOVERED: "Recovered",
-}
-
-
-_MISSED: Final[Mapping[str, str]] = {
-    FiringReason.NO_WORKER: "no worker ran",
-    FiringReason.CLOCK_CHANGED: "the clock was set forward, or the machine slept",
-    FiringReason.WINDOW_CLOSED: "a worker came after the window had closed",
-    FiringReason.NOT_STARTED: "its jobs could not be submitted",
 }
 
 
@@ -94,7 +87,7 @@ def event_phrase(event: Event) -> str:
             what = f"{text(facts, 'operation')}: {text(facts, 'error') or text(facts, 'reason')}"
             return what + (f" (and {counted(more, 'other operation')})" if more else "")
         case EventKind.MISSED:
-            why = text(facts, "error") or _MISSED.get(text(facts, "reason"), "")
+            why = text(facts, "error") or _missed_because(text(facts, "reason"))
             return f"not started at {local_time(event.at)}" + (f": {why}" if why else "")
         case EventKind.LONGER_THAN_USUAL:
             took, usual = precise_duration(number(facts, "seconds")), precise_duration(number(facts, "median"))
@@ -103,6 +96,10 @@ def event_phrase(event: Event) -> str:
             operations = facts.get("operations")
             names = ", ".join(map(str, operations)) if isinstance(operations, list | tuple) else "it"
             return plain(f"{names} completed; it had failed in job #{int(number(facts, 'failed_job') or 0)}")
+
+
+def _missed_because(reason: str) -> str:
+    return REASONS[FiringReason(reason)] if reason in list(FiringReason) else ""
 
 
 def _phrase(event: Event) -> str:

@@ -55,7 +55,7 @@ def test_a_missed_schedule_is_named() -> None:
     missed = Event(kind=EventKind.MISSED, at=AT, schedule="nightly", facts={"reason": "no_worker", "error": None})
     made = message_text(message(missed), named=target_name, store="/s")
     assert "schedule nightly  not started at 2023-11-1" in made.text
-    assert "no worker ran" in made.text
+    assert "no worker was there" in made.text
 
 
 def test_one_event_is_the_subject() -> None:
