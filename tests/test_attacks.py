@@ -19,12 +19,12 @@ def mutants(attack: str, count: int) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("attack", "count"),
     [
-        ("databases", 40),
+        ("databases", 20),
         ("database-runs", 3),
-        ("stores", 5),
-        ("command-lines", 60),
-        ("configs", 12),
-        ("limits", 30),
+        ("stores", 3),
+        ("command-lines", 30),
+        ("configs", 6),
+        ("limits", 10),
         ("rowids", 12),
         ("batches", 2),
         ("schedules", 6),
