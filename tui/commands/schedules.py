@@ -198,8 +198,8 @@ async def _look(chosen: Sequence[Schedule], config: Config, settings: Settings, 
         if not in_full:
             return _Looked(rows, is_served)
         (row,) = rows
-        last = next((night.batch for night in row.nights if night.batch is not None), None)
-        jobs = await engine.batch_jobs(last.id) if last is not None else []
+        last = row.last_night.firing.batch if row.last_night is not None else None
+        jobs = await engine.batch_jobs(last) if last is not None else []
         return _Looked(rows, is_served, jobs, await _plan(engine, row, config))
 
 
@@ -251,9 +251,8 @@ def _when(row: ScheduleRow) -> str:
 
 def _pictures(row: ScheduleRow, looked: _Looked) -> Iterator[str]:
     zone, width = zone_named(row.schedule.timezone), _width()
-    if looked.jobs:
-        night = next(night for night in row.nights if night.batch is not None)
-        begin = night.firing.due_at
+    if row.last_night is not None:
+        begin = row.last_night.firing.due_at
         closes = closes_at(row.schedule, begin)
         picture = real_picture(looked.jobs, begin, closes, now(), zone, width, named=name_of, most=_TARGETS)
         yield from ("", f"Last night, {schedule_format.local(begin, row.schedule)}", *(one.plain for one in picture))

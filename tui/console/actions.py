@@ -19,6 +19,7 @@ class Place(StrEnum):
     MAIN = "On the main screen"
     TARGETS = "On a target"
     FLEET = "On the fleet screen"
+    SCHEDULES = "On a schedule"
     OPERATIONS = "On an operation"
     JOBS = "On a job"
     ROWS = "In a list of jobs"
@@ -69,6 +70,9 @@ _WRITES: Final = {
     "sample": "building a sample",
     "edit": "editing targets",
     "remove": "removing targets",
+    "run-schedule": "running schedules",
+    "disable-schedule": "disabling schedules",
+    "enable-schedule": "enabling schedules",
 }
 """Actions that change something, and what a read-only console says is off."""
 
@@ -113,6 +117,19 @@ ACTIONS: Final = (
     Action("open-target", Place.FLEET, "enter", "open_target", "open", "Open the target on the main screen"),
     Action("run-needed", Place.FLEET, "r", "run_needed", "run", "Plan what the marked targets need; enter runs it"),
     Action("survey", Place.FLEET, "x", "survey", "survey", "Survey the marked targets again, or all that are shown"),
+    Action("open-schedule", Place.SCHEDULES, "enter", "screen.open_schedule", "jobs", "Find its jobs in the history"),
+    Action("run-schedule", Place.SCHEDULES, "r", "screen.run_schedule", "run now", "Run it now (asks first)"),
+    Action("plan-schedule", Place.SCHEDULES, "p", "screen.plan_schedule", "plan", "Plan its next night as a timeline"),
+    Action("disable-schedule", Place.SCHEDULES, "d", "screen.switch_schedule", "disable", "Let it be due no more"),
+    Action(
+        "enable-schedule",
+        Place.SCHEDULES,
+        "d",
+        "screen.switch_schedule",
+        "enable",
+        "Let it be due again, from now on",
+        same_key_as="disable-schedule",
+    ),
     Action("choose", Place.OPERATIONS, "space", "screen.choose", "choose", "Select or deselect the operation"),
     Action(
         "open", Place.ROWS, "enter", "open", "open", "Open the job: steps with their SQL, errors, log; unfold the batch"
@@ -171,6 +188,7 @@ ACTIONS: Final = (
     Action("palette", Place.EVERYWHERE, "colon", "app.palette", "command", "List every command that works here"),
     Action("history", Place.EVERYWHERE, "h", "app.history", "history", "Open the history: all jobs"),
     Action("fleet", Place.EVERYWHERE, "f", "app.fleet", "fleet", "Open the fleet: all targets, the most urgent first"),
+    Action("schedules", Place.EVERYWHERE, "S", "app.schedules", "schedules", "Show the schedules and their nights"),
     Action("workers", Place.EVERYWHERE, "w", "app.workers", "workers", "Show the worker processes"),
     Action("pause", Place.EVERYWHERE, "P", "app.pause", "pause", "Pause: no process starts operations (asks first)"),
     Action("resume", Place.EVERYWHERE, "P", "app.pause", "resume", "Resume: jobs start again", same_key_as="pause"),

@@ -47,8 +47,8 @@ class DbtendApp(ThemedApp[None]):
     # Textual does not load the style sheet of a default screen itself.
     CSS_PATH: ClassVar = ["styles/app.tcss", "styles/main.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("palette", "history", "fleet", "workers", "pause", "doctor", "theme", "faster", "slower", "help"),
-        *bindings("suspend", "leave-console"),
+        *bindings("palette", "history", "fleet", "schedules", "workers", "pause", "doctor", "theme"),
+        *bindings("faster", "slower", "help", "suspend", "leave-console"),
     ]
 
     def __init__(
@@ -123,6 +123,9 @@ class DbtendApp(ThemedApp[None]):
 
     def action_workers(self) -> None:
         self._go_to(self._screens.workers())
+
+    def action_schedules(self) -> None:
+        self._go_to(self._screens.schedules())
 
     def action_history(self, filtering: bool = False) -> None:
         self._go_to(self._screens.history(filtering=filtering))

@@ -40,6 +40,11 @@ class SavedTargets:
         return self._file.path
 
     @property
+    def config(self) -> Config:
+        """All of the file, as last read or written."""
+        return self._config
+
+    @property
     def entries(self) -> tuple[TargetEntry, ...]:
         """The targets of the file, without its defaults."""
         return self._config.targets

@@ -19,6 +19,7 @@ from engine.schedules.night import PlannedNight
 from tui.presentation.text import counted, duration, plain, rfc3339
 from tui.presentation.trend_plot import BLOCKS
 
+_SIX_DAYS: Final = 6 * 86_400 * 1_000_000
 NIGHTS: Final = 10
 """Nights of which the duration is shown."""
 REASONS: Final[Mapping[FiringReason, str]] = {
@@ -54,6 +55,11 @@ class ScheduleRow:
         known = self.state.config if self.state is not None else ""
         return known if known not in {"", self.config} else ""
 
+    @property
+    def last_night(self) -> Night | None:
+        """The newest one whose jobs are on record."""
+        return next((night for night in self.nights if night.batch is not None), None)
+
     def next_due(self, now: Micros) -> Micros | None:
         """None if it is disabled."""
         return None if self.is_disabled or self.foreign_config else next_due(self.schedule, now)
@@ -66,6 +72,12 @@ def local(at: Micros, schedule: Schedule, *, now: Micros | None = None) -> str:
     if now is not None and datetime.fromtimestamp(now / 1e6, zone).date() == found.date():
         return f"today {found:%H:%M}"
     return f"{found:%a} {found.day} {found:%b %H:%M}"
+
+
+def local_short(at: Micros, schedule: Schedule, *, now: Micros) -> str:
+    """`Fri 22:00`; of more than six days ago `17 Nov`."""
+    found = datetime.fromtimestamp(at / 1e6, zone_named(schedule.timezone))
+    return f"{found:%a %H:%M}" if abs(now - at) < _SIX_DAYS else f"{found.day} {found:%b}"
 
 
 def due_text(row: ScheduleRow, now: Micros) -> str:

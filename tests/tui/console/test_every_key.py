@@ -18,6 +18,7 @@ WAY: dict[Place, Sequence[str]] = {
     Place.MAIN: (),
     Place.TARGETS: ("1",),
     Place.FLEET: ("f",),
+    Place.SCHEDULES: ("S",),
     Place.OPERATIONS: ("2",),
     Place.JOBS: ("3",),
     Place.ROWS: ("3",),

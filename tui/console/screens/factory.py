@@ -38,6 +38,11 @@ class ScreenFactory:
 
         return WorkersScreen(self._context)
 
+    def schedules(self) -> Screen[None]:
+        from tui.console.screens.schedules import SchedulesScreen
+
+        return SchedulesScreen(self._context)
+
     def history(self, *, filtering: bool, words: str = "") -> Screen[None]:
         from tui.console.screens.history import HistoryScreen
 

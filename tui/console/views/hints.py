@@ -20,6 +20,8 @@ _RUN_FIRST: Final = "Go back with {back}, select operations and press {run}."
 MOST_REASONS: Final = 2
 """Reasons that the result of a full inspection names, at most."""
 
+NO_SCHEDULES: Final = "There are no schedules: add a section [schedules.NAME] to the config file."
+
 
 def no_target(width: int, *, filtered: bool = False) -> list[Line]:
     """In place of an empty list of targets; `filtered`: there are some."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Final
 
 from engine import JobId, ParentJob
@@ -27,7 +27,12 @@ def picture_lines(parent: ParentJob, now: int, width: int, height: int, selected
     """The picture; the line of a child has its id as key. `height`: lines in view."""
     steps = min(max(height - LINES_BESIDE - len(parent.children), STEPS_LEAST), STEPS_MOST)
     rows = job_picture(parent, now, width, selected=selected, steps_most=steps)
-    return [Line(tuple(_spans(row)), JobId(parent.id, row.child) if row.child else None) for row in rows]
+    return [row_line(row, JobId(parent.id, row.child) if row.child else None) for row in rows]
+
+
+def row_line(row: PictureRow, key: Hashable = None) -> Line:
+    """A row of a picture, coloured."""
+    return Line(tuple(_spans(row)), key)
 
 
 def _spans(row: PictureRow) -> Iterator[Span]:

@@ -1,0 +1,232 @@
+"""The schedules: when each is due, how its nights went; run, plan, enable and disable them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from textual import events, on
+from textual.widget import Widget
+
+from engine import ParentJob
+from engine.config.model import Config
+from engine.domain.errors import DbtendError
+from engine.domain.schedules import FiringReason
+from engine.schedules.night import PlannedNight
+from tui.console.console_screen import ConsoleScreen
+from tui.console.context import ConsoleContext
+from tui.console.views.hints import NO_SCHEDULES
+from tui.console.views.line import Line, Role, with_labels, wrapped
+from tui.console.views.schedules import NOT_SERVED, SelectedSchedule, schedule_document, schedule_rows
+from tui.console.widgets.item_list import ItemList
+from tui.console.widgets.page import Page
+from tui.console.widgets.schedule_list import ScheduleList
+from tui.presentation.current_user import user_at_host
+from tui.presentation.schedule_format import NIGHTS, REASONS, ScheduleRow
+
+if TYPE_CHECKING:
+    from tui.console.feed import News
+
+EVERY: Final = 5.0
+"""Seconds between two reads: no change announces that a due time was missed."""
+
+
+class SchedulesScreen(ConsoleScreen[None]):
+    CSS_PATH = "../styles/schedules.tcss"
+    FOOTER = (
+        *("run-schedule", "plan-schedule", "disable-schedule", "enable-schedule", "open-schedule"),
+        *("copy", "back", "palette", "help"),
+    )
+
+    def __init__(self, context: ConsoleContext) -> None:
+        super().__init__(context)
+        self._list = ScheduleList(id="schedules").titled("Schedules")
+        self._page = Page(id="schedule")
+        self._config = Config()
+        self._rows: list[ScheduleRow] = []
+        self._jobs: dict[int, list[ParentJob]] = {}
+        """Of the last nights, by batch."""
+        self._plans: dict[str, PlannedNight] = {}
+        """The plans that were asked for, by schedule."""
+        self._planning: set[str] = set()
+        """Schedules whose next night is being planned."""
+        self._error: DbtendError | None = None
+        self._is_read = self._is_served = False
+
+    def compose_body(self) -> Iterator[Widget]:
+        yield self._list
+        yield self._page
+
+    @on(events.Mount)
+    def _begin(self) -> None:
+        self.set_focus(self._list)
+        self.run_worker(self._read_config(), name="schedules")
+        self.set_interval(EVERY, self._reload)
+
+    def hear(self, news: News) -> None:
+        self._reload()
+
+    def _reload(self) -> None:
+        self.run_worker(self._load(), name="schedules")
+
+    async def _read_config(self) -> None:
+        saved = self.context.saved
+        try:
+            if saved is not None:
+                await saved.read()
+                self._config = saved.config
+        except DbtendError as error:
+            self._error = error
+        await self._load()
+
+    async def _load(self) -> None:
+        engine, saved = self.context.engine, self.context.saved
+        try:
+            states = await engine.schedule_states()
+            path = "" if saved is None else str(saved.path.absolute())
+            nights = {one.name: await engine.nights(one.name, limit=NIGHTS) for one in self._config.schedules}
+            self._rows = [
+                ScheduleRow(schedule=one, state=states.get(one.name), nights=nights[one.name], config=path)
+                for one in self._config.schedules
+            ]
+            self._is_served = saved is not None and engine.fires_schedules(saved.path)
+            await self._load_jobs()
+        except DbtendError as error:
+            self._error = error
+        self._is_read = True
+        self._show()
+
+    async def _load_jobs(self) -> None:
+        """The jobs of the last night of the schedule under the cursor; those that are open change."""
+        night = self._row.last_night if self._row is not None else None
+        batch = night.firing.batch if night is not None else None
+        if night is not None and batch is not None and (batch not in self._jobs or night.finished_at is None):
+            self._jobs[batch] = await self.context.engine.batch_jobs(batch)
+
+    @property
+    def _row(self) -> ScheduleRow | None:
+        """The one under the cursor; the first, if the cursor is above them."""
+        found = next((row for row in self._rows if row.schedule.name == self._list.schedule), None)
+        return found or (self._rows[0] if self._rows else None)
+
+    # What is shown
+
+    @on(ItemList.Resized)
+    def _show(self) -> None:
+        self._list.show(self._list_lines())
+        if self._rows and self._list.schedule is None:
+            self._list.go_to(self._rows[0].schedule.name)
+        served = "fired by a worker" if self._is_served else NOT_SERVED
+        self._list.titled("Schedules", served if self._rows else "")
+        self._show_selected()
+
+    def _list_lines(self) -> list[Line]:
+        width = self._list.columns
+        if self._error is not None:
+            return wrapped(str(self._error), width, Role.FAILED)
+        if not self._rows:
+            return wrapped(NO_SCHEDULES, width) if self._is_read else []
+        return schedule_rows(self._rows, self.context.clock(), width)
+
+    def _show_selected(self) -> None:
+        row = self._row
+        self._page.titled("" if row is None else row.schedule.name)
+        self._page.show([] if row is None else self._document(row))
+        self.refresh_footer()
+
+    def _document(self, row: ScheduleRow) -> list[Line]:
+        night = row.last_night
+        jobs = self._jobs.get(night.firing.batch or 0, []) if night is not None else []
+        selected = SelectedSchedule(row, jobs, self._plans.get(row.schedule.name))
+        context = self.context
+        lines = schedule_document(selected, context.clock(), self._page.columns, context.names.of)
+        return with_labels(lines, context.names.tags)
+
+    @on(ItemList.CursorMoved, "#schedules")
+    def _cursor_moved(self) -> None:
+        self._show_selected()
+        self._reload()
+
+    def copied(self) -> tuple[str, str] | None:
+        row = self._row
+        if row is None:
+            return None
+        text = "\n".join(part.text.rstrip() for part in self._document(row))
+        return f"schedule {row.schedule.name}", f"{row.schedule.name}\n{text}\n"
+
+    # Actions
+
+    def can(self, action_id: str) -> bool:
+        row = self._row
+        if action_id in {"open-schedule", "run-schedule", "plan-schedule"}:
+            return row is not None and super().can(action_id)
+        if action_id in {"disable-schedule", "enable-schedule"}:
+            wanted = row is not None and row.is_disabled == (action_id == "enable-schedule")
+            return wanted and super().can(action_id)
+        return super().can(action_id)
+
+    def action_open_schedule(self) -> None:
+        """Its jobs, in the history."""
+        if self._row is not None:
+            words = f"schedule:{self._row.schedule.name}"
+            self.app.push_screen(self.context.screens.history(filtering=False, words=words))
+
+    def action_plan_schedule(self) -> None:
+        row = self._row
+        if row is not None and row.schedule.name not in self._planning:
+            self.run_worker(self._plan(row), name="plan")
+
+    async def _plan(self, row: ScheduleRow) -> None:
+        name, working = row.schedule.name, f"Planning {row.schedule.name}: its targets are inspected."
+        due = row.next_due(self.context.clock()) or self.context.clock()
+        self.say(working)
+        self._planning.add(name)
+        try:
+            self._plans[name] = await self.context.engine.planned_night(
+                row.schedule, self._config, due, workers=self._config.defaults.workers
+            )
+        except DbtendError as error:
+            self.say_error(error)
+        else:
+            self.unsay(working)
+        finally:
+            self._planning.discard(name)
+        self._show_selected()
+
+    def action_run_schedule(self) -> None:
+        row = self._row
+        if row is None or self.refuses("run-schedule"):
+            return
+
+        def decided(yes: bool | None) -> None:
+            if yes:
+                self.context.write(partial(self._run, row))
+
+        question = f"Run schedule {row.schedule.name} now?"
+        consequence = "Its targets start at once, and are not spread."
+        self.app.push_screen(self.context.screens.confirm(question, consequence), decided)
+
+    async def _run(self, row: ScheduleRow) -> None:
+        fired, jobs = await self.context.engine.fire(row.schedule, self._config)
+        if jobs:
+            self.context.supervisor.start_worker()
+            self.context.tell(f"{row.schedule.name} runs as batch b{fired.batch}.")
+        else:
+            nothing = FiringReason.NOT_NEEDED if row.schedule.operations is None else FiringReason.JOINED
+            self.context.tell(f"{row.schedule.name}: {REASONS[nothing]}.")
+        self._reload()
+
+    def action_switch_schedule(self) -> None:
+        row = self._row
+        if row is None or self.refuses("enable-schedule" if row.is_disabled else "disable-schedule"):
+            return
+        self.context.write(partial(self._switch, row))
+
+    async def _switch(self, row: ScheduleRow) -> None:
+        engine, name = self.context.engine, row.schedule.name
+        if row.is_disabled:
+            await engine.enable_schedule(name)
+        else:
+            await engine.disable_schedule(name, user_at_host())
+        self._reload()

@@ -1,0 +1,125 @@
+"""The screen of schedules: a row for each, and below it the one under the cursor with its nights as timelines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from rich.cells import cell_len
+
+from engine import ParentJob, Status
+from engine.domain.due_times import closes_at, overlaps_itself
+from engine.domain.frozen import frozen
+from engine.domain.schedules import Night, Schedule
+from engine.domain.time_zones import zone_named
+from engine.schedules.night import PlannedNight
+from tui.console.keymap import key_of
+from tui.console.views.job_picture import row_line
+from tui.console.views.line import Line, Role, fit, line, right, wrapped
+from tui.presentation import schedule_format
+from tui.presentation.night_picture import planned_picture, real_picture
+from tui.presentation.schedule_format import ScheduleRow
+from tui.presentation.text import GLYPH
+
+HEADINGS: Final = ("schedule", "next due", "last", "took")
+NAME_MOST: Final = 24
+DUE: Final = 16
+TOOK: Final = 7
+NOT_SERVED: Final = "no permanent worker fires them: run dbtend worker"
+
+
+@frozen
+class SelectedSchedule:
+    """What is shown of the schedule under the cursor."""
+
+    row: ScheduleRow
+    jobs: Sequence[ParentJob] = ()
+    """Of its last night."""
+    plan: PlannedNight | None = None
+    """Of its next night, if that was asked for."""
+
+
+def schedule_rows(rows: Sequence[ScheduleRow], now: int, width: int) -> list[Line]:
+    """The headings, and a line for each schedule with its name as key."""
+    name = min(max([cell_len(HEADINGS[0]), *(cell_len(row.schedule.name) for row in rows)]), NAME_MOST)
+    trend = schedule_format.NIGHTS if width >= 100 else 0
+    last = max(width - name - DUE - TOOK - trend - 4 - (1 if trend else 0), 10)
+    head = f"{fit(HEADINGS[0], name)} {fit(HEADINGS[1], DUE)} {fit(HEADINGS[2], last)} {right(HEADINGS[3], TOOK)}"
+    lines = [line((head + (f" {'trend':{trend}}" if trend else ""), Role.DIM))]
+    for row in rows:
+        night = row.nights[0] if row.nights else None
+        status = schedule_format.status_of(night) if night is not None else Status.PENDING
+        role = Role.DIM if night is None else Role(status.value)
+        is_off = row.is_disabled or bool(row.foreign_config)
+        result = "never" if night is None else f"{GLYPH[status]} {_result(night, row.schedule, now)}"
+        took = "" if night is None else schedule_format.took_text(night)
+        lines.append(
+            line(
+                (fit(row.schedule.name, name), Role.STRONG),
+                " ",
+                (fit(schedule_format.due_text(row, now), DUE), Role.WARNING if is_off else Role.TEXT),
+                " ",
+                (fit(result, last), role),
+                f" {right(took, TOOK)}",
+                (f" {fit(schedule_format.trend_text(row.nights), trend)}" if trend else "", Role.BAR),
+                key=row.schedule.name,
+            )
+        )
+    return lines
+
+
+def _result(night: Night, schedule: Schedule, now: int) -> str:
+    _, batch, result, _ = schedule_format.night_line(night, schedule)
+    due = schedule_format.local_short(night.firing.due_at, schedule, now=now)
+    return f"{due}: {f'{batch}, ' if batch else ''}{result}"
+
+
+def schedule_document(selected: SelectedSchedule, now: int, width: int, named: Callable[[str], str]) -> Iterator[Line]:
+    """What is configured, its nights, the last one and, if it was asked for, the next one as pictures."""
+    row = selected.row
+    for name, text in schedule_format.details(row):
+        first, *others = wrapped(text, width, indent=12)
+        yield line((f"{name:10}  ", Role.DIM), *first.spans[1:])
+        yield from others
+    if row.foreign_config:
+        foreign = f"{row.foreign_config} has it, too, and is the one that fires it: rename one."
+        yield from wrapped(foreign, width, Role.WARNING)
+    if overlaps_itself(row.schedule, now):
+        overlap = "It is due again before its window closes: then it is skipped if it still runs."
+        yield from wrapped(overlap, width, Role.DIM)
+    yield line()
+    yield from _last_night(selected, now, width, named)
+    yield from _next_night(selected, width, named)
+    if row.nights:
+        yield line(("Nights", Role.HEADING))
+    for night in row.nights:
+        status = schedule_format.status_of(night)
+        due, batch, result, took = schedule_format.night_line(night, row.schedule)
+        text = f" {fit(due, 17)} {fit(batch, 6)} {result}"
+        yield line((GLYPH[status], Role(status.value)), f"{fit(text, width - TOOK - 2)} {right(took, TOOK)}")
+
+
+def _last_night(selected: SelectedSchedule, now: int, width: int, named: Callable[[str], str]) -> Iterator[Line]:
+    night = selected.row.last_night
+    if night is None or not selected.jobs:
+        return
+    schedule, begin = selected.row.schedule, night.firing.due_at
+    yield line(("Last night, ", Role.HEADING), (schedule_format.local(begin, schedule), Role.HEADING))
+    zone = zone_named(schedule.timezone)
+    picture = real_picture(selected.jobs, begin, closes_at(schedule, begin), now, zone, width, named=named)
+    yield from map(row_line, picture)
+    yield line()
+
+
+def _next_night(selected: SelectedSchedule, width: int, named: Callable[[str], str]) -> Iterator[Line]:
+    schedule = selected.row.schedule
+    if selected.plan is None:
+        yield from wrapped(f"{key_of('plan-schedule')} plans the next night.", width, Role.DIM)
+        yield line()
+        return
+    heading, *others = schedule_format.plan_heading(selected.plan, schedule)
+    yield line((fit(heading, width).rstrip(), Role.HEADING))
+    for sentence in others:
+        yield from wrapped(sentence, width, Role.DIM)
+    yield from map(row_line, planned_picture(selected.plan, zone_named(schedule.timezone), width, named=named))
+    yield line()
