@@ -168,7 +168,7 @@ class Engine:
             if run is not None:
                 await stack.enter_async_context(store.reserving(run))
             store_key = await resolve(str(store_path)).identify() if store.is_there else None
-            manager = DatabaseMaintenanceManager(store, resolve, store_key=store_key, clock=clock)
+            manager = DatabaseMaintenanceManager(store, resolve, store_key=store_key, clock=wall_clock(clock))
             orchestrator = ParentJobOrchestrator(store)
             processor = None
             if workers:
@@ -267,7 +267,7 @@ class Engine:
             past = replace(past, maintained_files=await maintained_files(self._store, self._config))
         plan = await inspector.plan(request, past, advice=advice, read_only=self.read_only)
         operations = [await estimated(self._store, url, one, options, plan.before) for one in plan.operations]
-        at = self._clock()
+        at = wall_clock(self._clock)()
         if (limit := deadline(options, at, closes_at)) is not None:
             operations = list(window_fit.in_window(operations, (limit - at) / 1e6, fit=options.fit))
         return replace(plan, operations=tuple(operations))

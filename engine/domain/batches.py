@@ -40,7 +40,7 @@ class Order(StrEnum):
     SMALLEST = "smallest"
     LARGEST = "largest"
     OLDEST = "oldest"
-    """How long ago a job of it last ended that had begun; first those without one."""
+    """How long ago it had its turn: a job of it began, and its window left nothing of it."""
 
 
 @frozen(kw_only=True)

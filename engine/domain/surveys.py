@@ -123,6 +123,9 @@ class LastJob:
     finished_at: Micros | None
     ran_until: Micros | None
     """When a job of this target ended last that had begun to run: this one or an earlier one; None if none did."""
+    turn: int = 0
+    """The newest job that has begun to run, by its id; if its window left something of it, the one before. 0 for none:
+    a target with a lower turn comes first, so that what was left comes soon, and keeps no other from its turn."""
 
 
 def counts(levels: Iterable[FleetLevel]) -> Mapping[FleetLevel, int]:

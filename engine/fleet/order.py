@@ -22,7 +22,7 @@ def in_order(
     def place(url: str) -> tuple[bool, tuple[int, ...]]:
         if order is Order.OLDEST:
             job = last_jobs.get(url)
-            return False, ((job.ran_until if job else None) or 0,)
+            return False, (job.turn if job else 0,)
         survey = surveys.get(url)
         if survey is None or (order is not Order.URGENT and survey.size is None):
             return True, ()

@@ -64,7 +64,8 @@ async def work_of(
     else:
         work = Work(requests=[_confirmed(one) for _, one in fitting])
     entries = [entry for entry, _ in fitting]
-    requests = await _ordered(work.requests, schedule.order, entries, store, clock, read_only=read_only)
+    order = schedule.order or (Order.OLDEST if schedule.until else None)
+    requests = await _ordered(work.requests, order, entries, store, clock, read_only=read_only)
     return replace(work, requests=requests, failed=[*work.failed, *unlisted])
 
 
@@ -150,7 +151,8 @@ async def _ordered(
         return requests
     urls = await asyncio.to_thread(lambda: list(_canonical(requests)))
     asked = {request.target for request in requests}
-    surveying = Surveyor(store, clock, read_only=read_only).survey([entry for entry in entries if entry.url in asked])
+    to_survey = [entry for entry in entries if entry.url in asked and order is not Order.OLDEST]
+    surveying = Surveyor(store, clock, read_only=read_only).survey(to_survey)
     async with aclosing(surveying) as surveyed:
         surveys = {one.survey.target: one.survey async for one in surveyed}
     return in_order(list(zip(urls, requests, strict=True)), order, surveys, await store.last_jobs(urls))

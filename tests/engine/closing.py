@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,8 +15,34 @@ from engine.targets.sqlite.running.operation import SqliteOperation
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from engine.domain.time_limits import Window
     from engine.targets.plans import PlannedStep
     from engine.targets.step_execution import StepContext, StepResult
+
+
+@contextmanager
+def night_closing_after(steps: int, close: Callable[[], None]) -> Iterator[list[tuple[str, str]]]:
+    """The windows of all operations close together when so many steps have ended in all; `close` moves the clock.
+
+    Yields the file name of the database and the object of each step that ran, in their order.
+    """
+    ran: list[tuple[str, str]] = []
+    windows: list[Window] = []
+    execute = SqliteOperation.execute
+
+    async def execute_and_close(self: SqliteOperation, step: PlannedStep, context: StepContext) -> StepResult:
+        ran.append((Path(self._path).name, step.object))
+        windows.append(context.window)
+        result = await execute(self, step, context)
+        if len(ran) >= steps:
+            close()
+            for window in windows:
+                window.closed.set()
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SqliteOperation, "execute", execute_and_close)
+        yield ran
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def _batch_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--order", type=typed_values.order, metavar="|".join(Order),
-        help="which target comes first; oldest: by the end of its last job (default: as named)",
+        help="which target comes first; oldest: whose turn it is (default: as named; with a time limit oldest)",
     )  # fmt: skip
 
 

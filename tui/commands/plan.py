@@ -16,6 +16,7 @@ from tui.commands.advising import adviser, to_run
 from tui.commands.passwords import ask_for_missing
 from tui.commands.plan_overview import MANY, overview_lines
 from tui.commands.progress_line import ProgressLine
+from tui.commands.run_order import in_run_order
 from tui.commands.settings import Settings, requests
 from tui.commands.targets import entries_of, named_targets
 from tui.presentation import json_format
@@ -28,7 +29,8 @@ def plan(args: argparse.Namespace, settings: Settings) -> int:
     wanted = requests(args, expansion.targets)
     ask_for_missing([request.target for request in wanted])
     chosen = to_run(wanted, expansion.targets, args, settings)
-    made = asyncio.run(_plans(chosen.requests, settings))
+    asked = asyncio.run(in_run_order(chosen.requests, expansion.targets, args, settings.reading_engine()))
+    made = asyncio.run(_plans(asked, settings))
     errors = [one.error for one in expansion.unlisted] + [one.error for one in chosen.failed]
     errors += [one for one in made if isinstance(one, TargetError)]
     if len(made) == 1 and errors and len(wanted) == 1:

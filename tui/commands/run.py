@@ -10,13 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from engine import Batch, BatchId, Engine, OnDuplicate, ParentJob, Request
-from engine.config.model import TargetEntry
-from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, FailedRequest, Order
+from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, FailedRequest
 from engine.domain.errors import StoreError, UsageError
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import outcome_of
 from engine.fleet.batch_retry import repeatable
-from engine.fleet.order import in_order
 from engine.inspection import inspector
 from engine.submission.retry import retry_request
 from engine.system.clock import now
@@ -29,6 +27,7 @@ from tui.commands.lookup import existing_store
 from tui.commands.naming import named
 from tui.commands.notify import for_runs, telling_people
 from tui.commands.passwords import ask_for_missing
+from tui.commands.run_order import in_run_order
 from tui.commands.server_wait import wait_for_servers
 from tui.commands.settings import Settings, one_job, requests
 from tui.commands.targets import entries_of, named_targets, refuse_for_one_target
@@ -71,9 +70,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         if args.json:
             output.document({"batch": None, "jobs": []})
         return chosen.code
-    asked = chosen.requests
-    if args.order is not None and len(asked) > 1:
-        asked = asyncio.run(_in_order(asked, expansion.targets, args.order, settings))
+    asked = asyncio.run(in_run_order(chosen.requests, expansion.targets, args, Engine.open(settings.store)))
     allowed = confirmed(asked)
     if args.strict and allowed.unplanned:
         raise allowed.unplanned[0][1]
@@ -83,17 +80,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     submit = _submitting(allowed.requests, failed, batch, strict=args.strict)
     many = len(wanted) + len(expansion.unlisted) > 1
     return weightiest({_carried_out(submit, targets, args, settings, many=many), chosen.code})
-
-
-async def _in_order(
-    asked: Sequence[Request], entries: Sequence[TargetEntry], order: Order, settings: Settings
-) -> Sequence[Request]:
-    by_url = [(inspector.canonical_url(request.target), request) for request in asked]
-    urls = {request.target for request in asked}
-    async with Engine.open(settings.store) as engine:
-        surveyed = [one async for one in engine.survey([entry for entry in entries if entry.url in urls])]
-        surveys = {one.survey.target: one.survey for one in surveyed}
-        return in_order(by_url, order, surveys, await engine.last_jobs([url for url, _ in by_url]))
 
 
 def _batch_options(args: argparse.Namespace) -> BatchOptions:

@@ -39,8 +39,8 @@ OPEN_JOBS = f"""SELECT {JOB_COLUMNS} FROM parent_job AS p INDEXED BY parent_job_
 JOIN child_job AS c ON c.parent_id = p.id WHERE p.finished_at IS NULL"""
 
 _LEFT_OUT = "(c.status = 'skipped' AND c.reason IS NOT 'not_needed')"
-_BY_WINDOW = ", ".join(f"'{reason}'" for reason in sorted(LEFT_BY_WINDOW))
-_IN_PART = f"({_LEFT_OUT} OR (c.status = 'completed' AND c.reason IN ({_BY_WINDOW})))"
+BY_WINDOW = ", ".join(f"'{reason}'" for reason in sorted(LEFT_BY_WINDOW))
+_IN_PART = f"({_LEFT_OUT} OR (c.status = 'completed' AND c.reason IN ({BY_WINDOW})))"
 _CHILD = "SELECT 1 FROM child_job AS c WHERE c.parent_id = p.id"
 JOB_OUTCOME = f"""CASE
     WHEN p.status = 'failed' AND EXISTS ({_CHILD} AND c.reason = 'unreachable') THEN 'unreachable'

@@ -59,7 +59,7 @@ from engine.store.sqlite.rows import (
 )
 from engine.store.sqlite.writer import Writer
 from engine.system import lock_holders
-from engine.system.clock import now
+from engine.system.clock import now, wall_clock
 from engine.system.private_files import require_private_descriptors, require_private_store
 from engine.system.sqlite_threads import connected
 from engine.system.wal_cleanup import removing_wal_files
@@ -94,6 +94,8 @@ class SqliteStore:
         self._reader = reader
         self._watch = watch
         self._clock = clock
+        self._wall = wall_clock(clock)
+        """By it windows open and close, also while a process holds its clock steady."""
         self._run: str | None = None
         """The run for which submitted jobs are reserved."""
 
@@ -213,7 +215,7 @@ class SqliteStore:
             liveness.remove_traces(self.path, run)
 
     async def claim(self, owner: str, parents: Collection[int] | None = None, run: str | None = None) -> Claim | None:
-        return await self._writer.run(lambda c: transactions.claim(c, owner, parents, self._clock(), run))
+        return await self._writer.run(lambda c: transactions.claim(c, owner, parents, self._clock(), run, self._wall()))
 
     async def finish(self, claim: Claim, outcome: Outcome, report: Report) -> None:
         await self._writer.run(lambda c: transactions.finish(c, claim, outcome, report, self._clock()))
@@ -228,7 +230,7 @@ class SqliteStore:
     ) -> Claim | None:
         def both(c: sqlite3.Connection) -> Claim | None:
             transactions.finish(c, claim, outcome, report, self._clock())
-            return transactions.claim(c, claim.owner, parents, self._clock(), run)
+            return transactions.claim(c, claim.owner, parents, self._clock(), run, self._wall())
 
         return await self._writer.run(both)
 
@@ -261,12 +263,12 @@ class SqliteStore:
         )
 
     async def enforce_time_limits(self) -> None:
-        if list(await self._read(cancel_and_rescue.OVERDUE, (self._clock(),))):
-            await self._writer.run(lambda c: cancel_and_rescue.enforce_time_limits(c, self._clock()))
+        if list(await self._read(cancel_and_rescue.OVERDUE, (self._wall(),))):
+            await self._writer.run(lambda c: cancel_and_rescue.enforce_time_limits(c, self._wall()))
 
     async def let_start(self) -> None:
-        if list(await self._read(batch_rules.DUE_TO_START, (self._clock(),))):
-            await self._writer.run(lambda c: batch_rules.let_start(c, self._clock()))
+        if list(await self._read(batch_rules.DUE_TO_START, (self._wall(),))):
+            await self._writer.run(lambda c: batch_rules.let_start(c, self._wall()))
 
     async def rescue(self) -> list[JobId]:
         """Reads and file locks tell who is dead; there is a write only where someone is."""

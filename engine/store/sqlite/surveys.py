@@ -14,6 +14,7 @@ from engine.domain.statuses import Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason
 from engine.store.sqlite.job_endings import storable
+from engine.store.sqlite.queries import BY_WINDOW
 from engine.store.sqlite.row_checks import UnsoundRowError, checked, checked_facts, sound
 from engine.store.sqlite.rows import Row
 
@@ -24,8 +25,12 @@ _COLUMNS: Final = ("target", "engine", "surveyed_at", "level", "reason", "size",
 SURVEYS: Final = f"""SELECT {", ".join(_COLUMNS)} FROM survey
 WHERE target IN (SELECT value FROM json_each(:targets))"""
 ALL_SURVEYS: Final = f"SELECT {', '.join(_COLUMNS)} FROM survey ORDER BY target"
-LAST_JOBS: Final = """SELECT wanted.value, p.id, p.status, p.finished_at,
-    (SELECT max(finished_at) FROM parent_job WHERE target = wanted.value AND started_at IS NOT NULL)
+LAST_JOBS: Final = f"""SELECT wanted.value, p.id, p.status, p.finished_at,
+    (SELECT max(finished_at) FROM parent_job WHERE target = wanted.value AND started_at IS NOT NULL),
+    (SELECT json_group_array(json_array(id, EXISTS (
+            SELECT 1 FROM child_job AS c WHERE c.parent_id = r.id AND c.reason IN ({BY_WINDOW}))))
+        FROM (SELECT id FROM parent_job INDEXED BY parent_job_target
+            WHERE target = wanted.value AND started_at IS NOT NULL ORDER BY id DESC LIMIT 2) AS r)
 FROM json_each(:targets) AS wanted
 JOIN parent_job AS p ON p.id = (SELECT max(id) FROM parent_job WHERE target = wanted.value)"""
 
@@ -109,8 +114,10 @@ def decoded_last_jobs(rows: Iterable[Row]) -> dict[str, LastJob | None]:
     return found
 
 
-def _decode_last_job(parent_id: Any, status: Any, finished_at: Any, ran_until: Any) -> LastJob:
+def _decode_last_job(parent_id: Any, status: Any, finished_at: Any, ran_until: Any, runs: Any) -> LastJob:
     for at in (finished_at, ran_until):
         checked({"id": parent_id, "finished_at": at})
     with sound(f"job #{parent_id}"):
-        return LastJob(parent_id, Status(status), finished_at, ran_until)
+        newest, before = [*json.loads(runs), (0, 0), (0, 0)][:2]
+        turn = before[0] if newest[1] else newest[0]
+        return LastJob(parent_id, Status(status), finished_at, ran_until, turn)

@@ -239,9 +239,14 @@ def claim(
     parents: Collection[int] | None,
     at: Micros,
     run: str | None = None,
+    wall: Micros | None = None,
 ) -> Claim | None:
-    """The next pending child whose target is free: oldest parent first, in the order of its request."""
-    enforce_time_limits(connection, at)
+    """The next pending child whose target is free: oldest parent first, in the order of its request.
+
+    `wall`: the time by which windows close, if that is not `at`.
+    """
+    wall = at if wall is None else wall
+    enforce_time_limits(connection, wall)
     found = _next_to_run(connection, parents, run)
     if found is None:
         return None
@@ -264,7 +269,7 @@ def claim(
         deaths=deaths,
         signal=signal,
         earlier=decode_steps(earlier),
-        time_left=None if deadline_at is None else (deadline_at - at) / 1e6,
+        time_left=None if deadline_at is None else (deadline_at - wall) / 1e6,
         forced=bool(forced),
     )
 

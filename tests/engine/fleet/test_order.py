@@ -20,8 +20,8 @@ SURVEYS = {
     "gone": survey("gone", FleetLevel.UNREACHABLE, None),
 }
 JOBS = {
-    "small": LastJob(1, Status.COMPLETED, 100, 100),
-    "large": LastJob(4, Status.PENDING, None, 50),  # and an earlier one ran
+    "small": LastJob(1, Status.COMPLETED, 50, 50, 2),  # as if the clock had been set back
+    "large": LastJob(4, Status.PENDING, None, 100, 1),  # and an earlier one ran
     "middle": LastJob(3, Status.FAILED, 200, None),  # it never began
     "gone": None,  # a damaged row
 }
