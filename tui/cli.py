@@ -44,6 +44,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "prune": "prune",
     "notify": "notify",
     "metrics": "metrics",
+    "report": "html_report",
     "worker": "worker",
     "workers": "workers",
     "pause": "control",
@@ -52,9 +53,9 @@ _MODULES: Final[Mapping[str, str]] = {
     "completion": "completion",
 }
 _ONLY_TELL: Final = frozenset(
-    {"plan", "advise", "fleet", "history", "show", "workers", "metrics", "doctor", "completion"}
+    {"plan", "advise", "fleet", "history", "show", "workers", "metrics", "report", "doctor", "completion"}
 )
-_WITHOUT_WORDS: Final = frozenset({"prune", "metrics", "worker", "workers", "pause", "resume"})
+_WITHOUT_WORDS: Final = frozenset({"prune", "metrics", "report", "worker", "workers", "pause", "resume"})
 
 
 def entry() -> None:

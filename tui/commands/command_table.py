@@ -237,6 +237,11 @@ def _notify_options(parser: argparse.ArgumentParser) -> None:
     _json_option(parser)
 
 
+def _report_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--since", type=typed_values.since, metavar="DATE|7d", help="from then on (default: 7d)")
+    parser.add_argument("--html", type=typed_values.path, metavar="FILE", help="write the page to FILE")
+
+
 def _metrics_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--textfile", type=typed_values.path, metavar="FILE", help="write them to FILE at once, for node_exporter"
@@ -319,6 +324,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "dbtend notify ops --test",
         "Recipients are in [notify.NAME] of the config file. A permanent `dbtend worker` tells them; `dbtend run`\n"
         "does so where from_runs is true. Exit code 1: a message could not be delivered.",
+    ),
+    "report": Command(
+        "[--since 7d] --html FILE", "what happened in the last days, as one page of HTML", _report_options,
+        "dbtend report --since 7d --html report.html",
+        "The page has no script and needs nothing from elsewhere: it can be mailed and printed.",
     ),
     "metrics": Command(
         "[--textfile FILE]", "the state of targets, jobs and schedules for Prometheus", _metrics_options,

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import tempfile
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from engine import Engine
 from engine.config.model import Config, TargetEntry
-from engine.domain.errors import SystemLimitError
 from engine.domain.overview import Overview
 from engine.fleet.membership import member_name
 from engine.system.clock import now
 from tui.commands import output
 from tui.commands.naming import name_of
+from tui.commands.output_file import replace_file
 from tui.commands.settings import Settings
 from tui.presentation import typed_values
 from tui.presentation.canonical_urls import canonical
@@ -36,7 +32,7 @@ def metrics(args: argparse.Namespace, settings: Settings) -> int:
     if args.textfile is None:
         output.write(text.decode())
     else:
-        replace_file(args.textfile, text)
+        replace_file(args.textfile, text, _MODE)
     return OK
 
 
@@ -68,24 +64,3 @@ def chosen(urls: Iterable[str], entries: Iterable[TargetEntry]) -> list[str]:
         or url in by_url
         or any(member_name(pattern, url, entry.exclude) for pattern, entry in by_url.items())
     ]
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write it at once, so that nobody reads a part of it. Raises SystemLimitError."""
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                os.fchmod(file.fileno(), _MODE)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
-    except OSError as error:
-        missing = f"there is no directory {path.parent}"
-        why = missing if not path.parent.is_dir() else f"cannot be written: {error.strerror}"
-        raise SystemLimitError(str(path), why, "nothing was changed there") from None

@@ -43,6 +43,11 @@ def name_of(url: str) -> str:
     return plain(given.name) if given else target_name(url)
 
 
+def target_name_of(url: str) -> TargetName:
+    """Its name with its label; without a name in the config file, that of the file."""
+    return _given(url) or target_names.TargetName(target_name(url))
+
+
 def label_of(url: str) -> str | None:
     """The label of a target in the config; None without one."""
     given = _given(url)

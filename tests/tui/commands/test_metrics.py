@@ -163,6 +163,21 @@ def test_a_file_that_cannot_be_written_is_an_error_in_a_line(dbtend: CommandLine
     assert sorted(path.name for path in (tmp_path / "directory").iterdir()) == ["full"]
 
 
+def test_what_is_no_file_is_written_to_and_stays(dbtend: CommandLine, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    assert dbtend("metrics", "--textfile", tmp_path / "pipe").code == OK
+    assert value(os.read(reader, 100_000).decode(), "dbtend_info") == 1
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+    file, link = tmp_path / "real.prom", tmp_path / "link.prom"
+    file.touch()
+    link.symlink_to(file)
+    assert dbtend("metrics", "--textfile", link).code == OK
+    assert link.is_symlink()
+    assert value(file.read_text(), "dbtend_info") == 1
+
+
 def test_a_reader_never_sees_a_part_of_it(dbtend: CommandLine, sales: Path, tmp_path: Path) -> None:
     file = tmp_path / "dbtend.prom"
     dbtend("metrics", "--textfile", file)

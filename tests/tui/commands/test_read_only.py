@@ -24,6 +24,7 @@ TELL = (
     "prune --dry-run",
     "notify",
     "metrics",
+    "report --html /dev/null",
     "schedules",
     "completion bash",
 )

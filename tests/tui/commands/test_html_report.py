@@ -1,0 +1,96 @@
+"""`dbtend report`: the page of a real store, opened in a real browser."""
+
+from __future__ import annotations
+
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.browser import browser
+from tests.sqlite_files import make_database
+from tests.tui.command_line import CommandLine
+from tui.presentation.exit_codes import FAILED, OK, USAGE
+
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.fixture
+def page(dbtend: CommandLine, sales: Path) -> Path:
+    """After a night with a hostile name, a long one, and one that failed."""
+    names = ["<img src=x onerror=document.title=666>", "a-very-long-name-without-any-blank" * 5, "other"]
+    databases = [make_database(sales.with_name(f"{name}.db"), rows=400) for name in names]
+    missing = sales.with_name("missing.db")
+    for _ in range(2):
+        assert dbtend("run", sales, *databases, missing, "--op", "vacuum", "--op", "analyze").code == FAILED
+    dbtend("fleet", sales, *databases, missing)
+    dbtend.configure(
+        f'[targets.shop]\nurl = "{sales}"\nlabel = "<b>PROD</b>"\n[targets.all]\nurl = "{sales.parent}/*.db"\n'
+        '[schedules.nightly]\ntargets = ["all"]\nstart = "0 22 * * *"\n'
+    )
+    file = sales.parent / "report.html"
+    done = dbtend("report", "--since", "7d", "--html", file)
+    assert (done.code, done.out, done.err) == (OK, "", f"dbtend: report: {file}\n")
+    return file
+
+
+def test_it_says_what_happened(page: Path, sales: Path) -> None:
+    text = page.read_text()
+    assert re.search(r"<b>10</b>\s*jobs", text)
+    assert "there is no such file" in text
+    assert "&lt;img src=x" in text
+    assert "nightly" in text
+    assert stat.S_IMODE(page.stat().st_mode) == 0o640
+
+
+def test_a_browser_shows_it_on_a_phone_on_a_desk_and_printed(page: Path, tmp_path: Path) -> None:
+    with browser(tmp_path / "profile") as found:
+        found.open(page)
+        assert found.requested == [page.as_uri()]
+        assert found.complaints == []
+        assert found.evaluate("document.title").startswith("dbtend report of ")
+        assert found.evaluate("document.querySelectorAll('script, img, link, iframe').length") == 0
+        assert found.evaluate("document.querySelectorAll('svg.bars').length") >= 1
+        assert found.evaluate("[...document.querySelectorAll('h2')].map(e => e.textContent)")[:2] == [
+            "What needs attention", "What ran"
+        ]  # fmt: skip
+        for width, is_phone in ((320, True), (390, True), (768, False), (1200, False)):
+            found.resize(width, 800, mobile=is_phone)
+            assert found.evaluate(OVERFLOW) <= 0, width
+            hidden = found.evaluate("getComputedStyle(document.querySelector('thead')).display === 'none'")
+            assert hidden is is_phone
+            assert found.screenshot().startswith(b"\x89PNG")
+        printed = found.pdf()
+    assert printed.startswith(b"%PDF")
+    assert 1 <= printed.count(b"/Type /Page\n") <= 6
+
+
+def test_what_a_page_may_do_is_nothing(page: Path, tmp_path: Path) -> None:
+    """If a name were markup after all, the browser would still not run it."""
+    broken = page.with_name("broken.html")
+    broken.write_text(page.read_text().replace("<footer>", "<img src=x onerror=\"document.title='666'\"><footer>"))
+    with browser(tmp_path / "profile") as found:
+        found.open(broken)
+        assert found.evaluate("document.title").startswith("dbtend report of ")
+        assert any("Content Security Policy" in text for text in found.complaints)
+
+
+def test_a_store_that_is_not_there_has_an_empty_report(dbtend: CommandLine, tmp_path: Path) -> None:
+    assert dbtend("report", "--html", tmp_path / "r.html").code == OK
+    assert "No job was submitted" in (tmp_path / "r.html").read_text()
+    assert not dbtend.store.exists()
+
+
+def test_older_jobs_are_not_in_it(dbtend: CommandLine, page: Path) -> None:
+    assert dbtend("report", "--since", "1m", "--html", page).code == OK
+    assert dbtend("report", "--since", "2099-01-01", "--html", page).code == USAGE
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--html"], ["x.db", "--html", "r.html"], ["--html", "/no/such/directory/r.html"]]
+)
+def test_what_is_wrong_is_said_in_a_line(dbtend: CommandLine, words: list[str], tmp_path: Path) -> None:
+    done = dbtend("report", *words)
+    assert done.code == USAGE
+    assert done.err.count("\n") == 1

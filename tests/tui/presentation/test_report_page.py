@@ -1,0 +1,187 @@
+"""The report as a page: what it says, and that no name of a database becomes markup."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from engine import EngineName, Operation, ParentJob, Reason, Request, Status
+from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule
+from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
+from tests.tui.jobs import SECOND, START, child, parent
+from tui.presentation.page import period
+from tui.presentation.page.html import Html, element, joined, table
+from tui.presentation.page.period import Period
+from tui.presentation.page.report import report_page
+from tui.presentation.schedule_format import ScheduleRow
+from tui.presentation.target_names import TargetName
+from tui.presentation.text import target_name
+
+DAY = 86_400 * SECOND
+NOW = START + 6 * DAY
+ALONE = {"meta", "line", "rect", "path", "circle"}
+EXPECTED = {
+    *("html", "head", "title", "style", "body", "h1", "h2", "h3", "p", "div", "b", "span", "i", "table", "thead"),
+    *("tbody", "tr", "th", "td", "svg", "g", "text", "footer", *ALONE),
+}
+
+
+class Page(HTMLParser):
+    """Checks that each element is closed where it must be."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.names: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names[tag] += 1
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in ALONE:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names[tag] += 1
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += f"{data} "
+
+
+def job(number: int, *children: Status, target: str = "sqlite:///srv/sales.db", error: str | None = None) -> ParentJob:
+    made = parent(
+        *(
+            replace(
+                child(at, status, Reason.OPERATION_ERROR if status is Status.FAILED else None),
+                parent_id=number, error=error if status is Status.FAILED else None,
+                before={"size": 30_000_000}, after={"size": 20_000_000 + number * 1_000_000},
+            )
+            for at, status in enumerate(children, 1)
+        )
+    )  # fmt: skip
+    at = START + number * DAY // 2
+    asked = Request(target=target, operations=(Operation.VACUUM,) * len(children))
+    return replace(made, id=number, request=asked, created_at=at, started_at=at, finished_at=at + 2 * SECOND)
+
+
+def survey(target: str, level: FleetLevel) -> Survey:
+    reason = SurveyReason(level, SurveyCause.CANNOT_BE_READ, {"error": f"<i>{target}</i>"})
+    return Survey(
+        target=target, engine=EngineName.SQLITE, surveyed_at=NOW, level=level, size=9_000_000, reasons=(reason,)
+    )
+
+
+def page(*jobs: ParentJob, surveys: tuple[Survey, ...] = (), firings: tuple[Firing, ...] = (), **more: object) -> str:
+    found = Period(
+        since=START, until=NOW, jobs=sorted(jobs, key=lambda one: -one.id),
+        surveys={one.target: one for one in surveys}, firings=firings, **more,  # type: ignore[arg-type]
+    )  # fmt: skip
+    return report_page(found, named=lambda url: TargetName(target_name(url)), host="db1", store="/s.db", version="1")
+
+
+def test_an_empty_report_says_so() -> None:
+    text = Page(page()).text
+    assert "Nothing failed, and no target is critical." in text
+    assert "No job was submitted in this time." in text
+    assert "Nights" not in text
+
+
+def test_it_says_what_ran_what_failed_and_what_was_given_back() -> None:
+    jobs = [job(1, Status.COMPLETED), job(2, Status.FAILED, error="disk I/O error"), job(3, Status.COMPLETED)]
+    text = Page(page(*jobs)).text
+    for said in ("2 completed", "1 failed", "disk I/O error", "completed since", "24.0 MB given back", "#2, "):
+        assert said in " ".join(text.split()).replace("3 jobs", ""), said
+
+
+def test_failures_that_are_open_come_before_those_that_are_over() -> None:
+    open_one = job(3, Status.FAILED, target="sqlite:///srv/b.db", error="locked")
+    jobs = [job(1, Status.FAILED, error="disk full"), job(2, Status.COMPLETED), open_one, job(4, Status.COMPLETED)]
+    found = period.failures(jobs)
+    assert [(row.error, row.is_over) for row in found] == [("locked", False), ("disk full", True)]
+
+
+def test_the_same_failure_night_after_night_is_one_line() -> None:
+    (row,) = period.failures([job(number, Status.FAILED, error="disk full") for number in range(1, 6)])
+    assert (row.times, row.job, row.is_over) == (5, 5, False)
+
+
+def test_each_day_has_a_bar_also_one_on_which_nothing_ran() -> None:
+    found = Period(since=START, until=NOW, jobs=[job(8, Status.COMPLETED), job(1, Status.COMPLETED)], surveys={})
+    days = period.days(found)
+    assert len(days) == 7
+    assert [len(jobs) for _, jobs in days].count(0) == 5
+    assert len(period.days(replace(found, until=START + 400 * DAY))) == 58
+
+
+def test_critical_targets_and_missed_nights_are_told() -> None:
+    missed = Firing(
+        schedule="nightly", due_at=NOW - DAY, status=FiringStatus.MISSED, recorded_at=NOW, reason=FiringReason.NO_WORKER
+    )
+    schedule = Schedule(name="nightly", targets=("/x",), start="0 22 * * *", timezone="UTC")
+    made = page(
+        surveys=(survey("sqlite:///srv/a.db", FleetLevel.CRITICAL), survey("sqlite:///srv/b.db", FleetLevel.OK)),
+        firings=(missed,),
+        schedules=(ScheduleRow(schedule=schedule, state=None),),
+    )
+    text = " ".join(Page(made).text.split())
+    for said in ("Critical targets", "1 targets critical", "1 nights missed", "no worker was there", "22:00"):
+        assert said in text
+
+
+HOSTILE = [
+    "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "' onload='alert(1)", "</title><script>x</script>",
+    "</style><script>x</script>", "javascript:alert(1)", "&lt;b&gt;", "]]>", "<!--", "\x00", "\x1b[2J", "\udcff",
+    "\u202egnp.exe", "a\nb", "{{7*7}}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_or_error_is_markup(name: str) -> None:
+    target = f"sqlite:///srv/{name}.db"
+    schedule = Schedule(name="n", targets=(name,), start="0 22 * * *", timezone="UTC")
+    missed = Firing(
+        schedule=name, due_at=NOW - DAY, status=FiringStatus.MISSED, recorded_at=NOW, reason=None, error=name
+    )
+    made = page(
+        job(1, Status.FAILED, target=target, error=name),
+        job(2, Status.COMPLETED, target=target),
+        surveys=(survey(target, FleetLevel.CRITICAL),),
+        firings=(missed,),
+        schedules=(ScheduleRow(schedule=schedule, state=None),),
+    )
+    read = Page(made)
+    assert set(read.names) <= EXPECTED
+    assert not [name for name, _ in read.attributes if name.startswith("on") or name in {"src", "href", "xlink:href"}]
+    made.encode()
+
+
+def test_the_page_needs_nothing_from_elsewhere() -> None:
+    made = page(job(1, Status.COMPLETED), job(2, Status.FAILED, error="x"))
+    assert "http://" not in made
+    assert "https://" not in made
+    assert "url(" not in made
+    assert "default-src 'none'" in Page(made).attributes[3][1] + str(Page(made).attributes)
+
+
+def test_many_targets_are_cut_and_counted() -> None:
+    jobs = [job(number, Status.COMPLETED, target=f"sqlite:///srv/t{number}.db") for number in range(1, 450)]
+    made = page(*jobs)
+    assert "and 49 targets more" in Page(made).text
+
+
+def test_an_element_escapes_all_but_elements() -> None:
+    assert element("p", "<b>", element("b", "x"), title='"', class_=None) == '<p title="&quot;">&lt;b&gt;<b>x</b></p>'
+    assert joined(["a", None, Html("<i>")]) == "a<i>"
+    assert table(("a", "b"), [("1", "2")], numbers=(1,)).count('class="number"') == 2

@@ -1,0 +1,79 @@
+"""`dbtend report`: what happened in the last days, as one page of HTML."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+from typing import Final
+
+from engine import HistoryFilter
+from engine.config.model import Config
+from engine.domain.errors import UsageError
+from engine.domain.surveys import Survey
+from engine.system.clock import now
+from tui.commands import output
+from tui.commands.metrics import chosen
+from tui.commands.naming import target_name_of
+from tui.commands.output_file import replace_file
+from tui.commands.settings import Settings
+from tui.presentation import typed_values
+from tui.presentation.exit_codes import OK
+from tui.presentation.page.period import Period
+from tui.presentation.page.report import report_page
+from tui.presentation.schedule_format import ScheduleRow
+
+_DAYS: Final = "7d"
+_MOST_JOBS: Final = 50_000
+_MOST_FIRINGS: Final = 10_000
+_MODE: Final = 0o640
+"""It names databases, and what is wrong with them."""
+
+
+def report(args: argparse.Namespace, settings: Settings) -> int:
+    if args.html is None:
+        raise UsageError("report", "needs --html FILE", "such as: dbtend report --since 7d --html report.html")
+    config = settings.config()
+    since = typed_values.since(_DAYS) if args.since is None else args.since
+    found = asyncio.run(_period(settings, config, since))
+    host, version = socket.gethostname(), typed_values.version()
+    page = report_page(found, named=target_name_of, host=host, store=str(settings.store), version=version)
+    replace_file(args.html, page.encode(), _MODE)
+    output.notice(f"report: {args.html}")
+    return OK
+
+
+async def _period(settings: Settings, config: Config, since: int) -> Period:
+    at = now()
+    if since > at:
+        raise UsageError("--since", "is in the future: nothing has happened yet", "give a date or an age such as 7d")
+    if not settings.store.exists():
+        return Period(since=since, until=at, jobs=(), surveys={})
+    async with settings.engine() as engine:
+        jobs = await engine.history(HistoryFilter(since=since), limit=_MOST_JOBS + 1)
+        overview = await engine.overview()
+        states = await engine.schedule_states()
+        rows = [
+            ScheduleRow(
+                schedule=one,
+                state=states.get(one.name),
+                nights=await engine.nights(one.name, limit=1),
+                config=str(settings.config_path.absolute()),
+            )
+            for one in config.schedules
+        ]
+        return Period(
+            since=since,
+            until=at,
+            jobs=jobs[:_MOST_JOBS],
+            is_cut=len(jobs) > _MOST_JOBS,
+            surveys=await asyncio.to_thread(_told, overview.surveys, config),
+            firings=await engine.firings(since=since, limit=_MOST_FIRINGS),
+            schedules=rows,
+        )
+
+
+def _told(surveys: tuple[Survey, ...], config: Config) -> dict[str, Survey]:
+    """With targets in the config file, only those of them."""
+    urls = set(chosen([one.target for one in surveys], config.targets))
+    return {one.target: one for one in surveys if one.target in urls}
