@@ -52,6 +52,8 @@ class Scheduler:
         self._watch = ConfigWatch(config)
         self._config_name = str(config.absolute())
         self._clock = clock
+        self._may_forget = False
+        """Whether schedules may have been removed from the config file since the last look."""
         self._looked_at: Micros | None = None
         self._next: dict[str, tuple[Micros, Micros | None]] = {}
         """By schedule: since when its next due time is known, and that."""
@@ -77,8 +79,11 @@ class Scheduler:
         now, wait = self._clock(), INTERVAL
         if await asyncio.to_thread(self._watch.look):
             self._take_over_config()
+            self._may_forget = self._watch.problem is None
         schedules = self._watch.config.schedules
-        states = await self._store.schedule_states() if schedules else {}
+        states = await self._store.schedule_states() if schedules or self._may_forget else {}
+        if self._may_forget:
+            await self._forget_removed(states)
         for schedule in schedules:
             state = await self._own(schedule, states, now)
             if state is not None and state.disabled_at is None:
@@ -86,6 +91,18 @@ class Scheduler:
                 wait = wait if due is None else min(wait, (due - now) / 1e6)
         self._looked_at = now
         return max(wait, 0.0)
+
+    async def _forget_removed(self, states: Mapping[str, ScheduleState]) -> None:
+        """Those that were in this config file: if they come back, nothing of the time between was missed."""
+        there = {schedule.name for schedule in self._watch.config.schedules}
+        removed = [
+            name
+            for name, state in states.items()
+            if state.config == self._config_name and name not in there and state.disabled_at is None
+        ]
+        if removed:
+            await self._store.forget_schedules(removed)
+        self._may_forget = False
 
     async def settled(self) -> None:
         """Wait until all that is being prepared is stored."""

@@ -383,6 +383,10 @@ class ScheduleStore(Protocol):
         `start` has changed."""
         ...
 
+    async def forget_schedules(self, names: Collection[str]) -> None:
+        """Forget schedules that their config file no longer has; disabled ones stay disabled."""
+        ...
+
     async def enable_schedule(self, name: str) -> None:
         """Let it be due again, from now on."""
         ...

@@ -23,7 +23,7 @@ from engine.fleet.expansion import expand, stands_for_many
 from engine.inspection import inspector
 from engine.inspection.many import for_each
 from engine.system.private_files import exposure, require_private_store
-from tui.commands import estimate_checks, notify_checks
+from tui.commands import estimate_checks, notify_checks, schedule_checks
 from tui.commands.settings import Settings
 from tui.commands.waiting import paused
 from tui.presentation import typed_values
@@ -58,6 +58,7 @@ async def examine(
         *exposed,
         *(_files(settings) if not exposed else []),
         *(await _store(settings, config.defaults.workers) if has_store else []),
+        *(await schedule_checks.schedule_checks(settings, config.schedules, has_config=config_check.level is Level.OK)),
         *notify_checks.secrets(config.notify),
         *(await notify_checks.deliveries(settings, config.notify) if has_store else []),
         *(await estimate_checks.estimates(settings) if has_store and not of_each else []),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from engine import BatchId, HistoryFilter, JobId, ParentJob, Trend
+from engine import BatchId, Engine, HistoryFilter, JobId, ParentJob, Trend
 from engine.domain.errors import DbtendError, JobNotFoundError, UsageError
+from engine.domain.schedules import Firing, FiringStatus, Night
 from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import batches, job_report, output, report
@@ -19,7 +21,7 @@ from tui.commands.naming import name_of
 from tui.commands.notices import notices
 from tui.commands.settings import Settings, one_job
 from tui.commands.targets import target_entries
-from tui.presentation import history_csv, json_format, typed_values
+from tui.presentation import history_csv, json_format, schedule_format, typed_values
 from tui.presentation.exit_codes import OK
 from tui.presentation.history_filter import Word, history_filter, rather
 from tui.presentation.target_names import TargetName, has_part
@@ -36,13 +38,15 @@ def existing_store(store: Path, wanted: object) -> Path:
 def history(args: argparse.Namespace, settings: Settings) -> int:
     jobs: list[ParentJob] = []
     messages: list[str] = []
+    unfired: list[Firing] = []
     if args.csv and args.json:
         raise UsageError("--csv", "does not go with --json", "leave one of them out")
     where = _filter(args, settings)
     if settings.store.exists():
-        jobs, messages = asyncio.run(_page(settings, where, args, with_steps=args.json))
+        jobs, messages, unfired = asyncio.run(_page(settings, where, args, with_steps=args.json))
     if args.json:
-        output.document({"jobs": [json_format.job(job) for job in jobs]})
+        firings = [schedule_format.night_json(Night(firing=firing)) for firing in unfired]
+        output.document({"jobs": [json_format.job(job) for job in jobs], "firings": firings})
     elif args.csv:
         output.write(history_csv.history_csv(jobs, name_of))
     elif jobs:
@@ -54,6 +58,8 @@ def history(args: argparse.Namespace, settings: Settings) -> int:
         meant = f" (words alone are looked for in errors; did you mean {better}?)" if better else ""
         there = settings.store.exists()
         output.notice(f"no job matches{meant}" if there else f"there is no store yet: {settings.store}")
+    if unfired and not (args.json or args.csv):
+        output.line("\n".join(["", "Schedules that did not run:", *schedule_format.unfired_lines(unfired)]))
     for sentence in messages:
         output.notice(sentence)
     return OK
@@ -94,11 +100,24 @@ def _called(settings: Settings, part: str) -> frozenset[str]:
 
 async def _page(
     settings: Settings, where: HistoryFilter, args: argparse.Namespace, *, with_steps: bool
-) -> tuple[list[ParentJob], list[str]]:
+) -> tuple[list[ParentJob], list[str], list[Firing]]:
     async with settings.engine() as engine:
         jobs = await engine.history(where, before=args.before, limit=args.limit)
         whole = [await engine.job(job.id) for job in jobs] if with_steps else jobs
-        return whole, await notices(engine)
+        return whole, await notices(engine), await _unfired(engine, where, jobs, args)
+
+
+async def _unfired(
+    engine: Engine, where: HistoryFilter, jobs: Sequence[ParentJob], args: argparse.Namespace
+) -> list[Firing]:
+    """The due times in the time of a page that did not fire; none where other jobs are looked for."""
+    if where != HistoryFilter(schedule=where.schedule, since=where.since, until=where.until):
+        return []
+    has_more = len(jobs) == args.limit
+    since = jobs[-1].created_at if has_more else where.since
+    until = jobs[0].created_at if args.before is not None and jobs else where.until
+    found = await engine.firings(where.schedule, since=since, until=until, limit=args.limit)
+    return [firing for firing in found if firing.status is not FiringStatus.FIRED]
 
 
 def show(args: argparse.Namespace, settings: Settings) -> int:

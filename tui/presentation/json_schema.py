@@ -243,7 +243,7 @@ DOCUMENTS: Final[Mapping[str, Schema]] = {
     "fleet": record(
         {"targets": listed(named("target")), "counts": record({level.value: COUNT for level in FleetLevel})}
     ),
-    "history": _JOBS,
+    "history": record({"jobs": listed(named("job")), "firings": listed(named("firing"))}),
     "show": {"anyOf": [_BATCH, _JOBS]},
     "cancel": {"anyOf": [_BATCH, _JOBS]},
     "pin": _JOBS,

@@ -16,7 +16,7 @@ from engine.domain.statuses import Status
 from engine.domain.steps import Micros
 from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
-from tui.presentation.text import counted, duration, plain, rfc3339
+from tui.presentation.text import counted, duration, local_time, plain, rfc3339
 from tui.presentation.trend_plot import BLOCKS
 
 _SIX_DAYS: Final = 6 * 86_400 * 1_000_000
@@ -96,6 +96,13 @@ def window_text(schedule: Schedule) -> str:
 
 def operations_text(schedule: Schedule) -> str:
     return NEEDED if schedule.operations is None else ", ".join(schedule.operations)
+
+
+def unfired_lines(firings: Sequence[Firing]) -> Iterator[str]:
+    """`2026-11-26 22:00:00  nightly  missed: no worker was there`, in the time zone of this process."""
+    width = max((len(firing.schedule) for firing in firings), default=0)
+    for firing in firings:
+        yield f"{local_time(firing.due_at)}  {firing.schedule:{width}}  {result_text(Night(firing=firing))}"
 
 
 def result_text(night: Night) -> str:
@@ -195,16 +202,7 @@ def row_json(row: ScheduleRow, now: Micros) -> dict[str, Any]:
 
 def night_json(night: Night) -> dict[str, Any]:
     counts = night.batch.counts if night.batch is not None else None
-    return {
-        **firing_json(night.firing),
-        "started_at": rfc3339(night.started_at),
-        "finished_at": rfc3339(night.finished_at),
-        "duration": seconds_of(night),
-        "counts": None if counts is None else {outcome.value: counts.get(outcome, 0) for outcome in JobOutcome},
-    }
-
-
-def firing_json(firing: Firing) -> dict[str, Any]:
+    firing = night.firing
     return {
         "schedule": firing.schedule,
         "due_at": rfc3339(firing.due_at),
@@ -212,6 +210,10 @@ def firing_json(firing: Firing) -> dict[str, Any]:
         "reason": firing.reason.value if firing.reason else None,
         "error": firing.error,
         "batch": firing.batch,
+        "started_at": rfc3339(night.started_at),
+        "finished_at": rfc3339(night.finished_at),
+        "duration": seconds_of(night),
+        "counts": None if counts is None else {outcome.value: counts.get(outcome, 0) for outcome in JobOutcome},
     }
 
 

@@ -52,6 +52,11 @@ def observe(connection: sqlite3.Connection, seen: Collection[ScheduleState]) -> 
     )
 
 
+def forget(connection: sqlite3.Connection, names: Collection[str]) -> None:
+    """Forget schedules that a config file no longer has, so that nothing of them is missed. Disabled ones stay so."""
+    connection.executemany("DELETE FROM schedule WHERE name = ? AND disabled_at IS NULL", [(name,) for name in names])
+
+
 def enable(connection: sqlite3.Connection, name: str, at: Micros) -> None:
     """Let it be due again, from now on."""
     connection.execute(

@@ -301,6 +301,9 @@ class SqliteStore:
     async def observe_schedules(self, seen: Collection[ScheduleState]) -> None:
         await self._writer.run(lambda c: schedules.observe(c, seen))
 
+    async def forget_schedules(self, names: Collection[str]) -> None:
+        await self._writer.run(lambda c: schedules.forget(c, names))
+
     async def enable_schedule(self, name: str) -> None:
         await self._writer.run(lambda c: schedules.enable(c, name, self._clock()))
 

@@ -311,6 +311,22 @@ async def test_a_changed_start_is_not_due_for_the_time_before_the_change(world: 
     assert await world.results() == []
 
 
+async def test_nothing_is_missed_while_a_schedule_was_not_in_the_config_file(world: World) -> None:
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.configure("")
+    await world.look(scheduler)
+    assert await world.store.schedule_states() == {}
+    world.clock.at = NIGHT + 3 * DAY + HOUR
+    world.configure(NIGHTLY)
+    await world.look(scheduler)
+    assert await world.results() == []
+    await world.store.disable_schedule("nightly", "ann")
+    world.configure("")
+    await world.look(scheduler)
+    assert "nightly" in await world.store.schedule_states()
+
+
 async def test_of_two_config_files_with_one_name_the_first_fires(
     world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

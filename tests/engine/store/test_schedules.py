@@ -77,14 +77,14 @@ async def test_a_due_time_fires_with_its_jobs(store: SqliteStore) -> None:
     assert not any(HistoryFilter(schedule="other").matches(job) for job in found)
 
 
-async def test_a_due_time_fires_once(store: SqliteStore) -> None:
+async def test_r29_a_due_time_fires_once(store: SqliteStore) -> None:
     results = await asyncio.gather(*[fire(store, NIGHT, job_on(f"t{n}")) for n in range(5)])
     assert sum(one is not None for one in results) == 1
     assert await store.count() == 1
     assert await store.record_firings([missed(NIGHT)]) == []
 
 
-async def test_none_begins_while_jobs_of_an_earlier_one_are_open(store: SqliteStore) -> None:
+async def test_r29_none_begins_while_jobs_of_an_earlier_one_are_open(store: SqliteStore) -> None:
     await fire(store, NIGHT, job_on("a"))
     assert await store.open_batch("nightly") == 1
     skipped = await fire(store, NIGHT + DAY, job_on("b"))
@@ -107,7 +107,7 @@ async def test_one_without_jobs_is_recorded(store: SqliteStore) -> None:
     assert (fired.status, fired.reason, fired.batch) == (FiringStatus.FIRED, FiringReason.NOT_NEEDED, None)
 
 
-async def test_a_firing_whose_jobs_cannot_be_stored_is_not_recorded(store: SqliteStore) -> None:
+async def test_r29_a_firing_whose_jobs_cannot_be_stored_is_not_recorded(store: SqliteStore) -> None:
     with pytest.raises(StoreError, match="unknown engine"):
         await store.fire(due(NIGHT), [replace(job_on("a"), engine="oracle")], batch())  # type: ignore[arg-type]
     assert await store.firings("nightly", limit=9) == []

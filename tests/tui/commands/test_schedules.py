@@ -80,7 +80,7 @@ def test_one_is_run_now_and_its_night_is_shown(nightly: CommandLine) -> None:
     assert "\nNext night, " in shown
     assert "\n· a" in shown
     assert [job["schedule"] for job in nightly("history", "schedule:nightly", "--json").json["jobs"]] == ["nightly"] * 2
-    assert nightly("history", "schedule:other", "--json").json == {"jobs": []}
+    assert nightly("history", "schedule:other", "--json").json == {"jobs": [], "firings": []}
 
 
 def test_one_that_runs_is_not_run_beside(nightly: CommandLine) -> None:
@@ -117,6 +117,18 @@ def test_missed_and_skipped_nights_are_listed_with_the_reason(nightly: CommandLi
     form = nightly("schedules", "nightly", "--json").json["schedules"][0]
     assert [one["status"] for one in form["firings"]] == ["skipped", "missed", "missed"]
     assert [one["reason"] for one in form["firings"]] == ["still_running", "not_started", "no_worker"]
+
+
+def test_the_history_tells_which_nights_did_not_happen(nightly: CommandLine) -> None:
+    record(nightly, missed(2), missed(1, FiringReason.STILL_RUNNING))
+    said = nightly("history")
+    assert "Schedules that did not run:" in said.out
+    assert "  nightly  missed: no worker was there" in said.out
+    assert "  nightly  skipped (still running)" in said.out
+    assert [one["status"] for one in nightly("history", "--json").json["firings"]] == ["skipped", "missed"]
+    assert nightly("history", "schedule:monthly", "--json").json["firings"] == []
+    assert len(nightly("history", "schedule:nightly", "--since", "36h", "--json").json["firings"]) == 1
+    assert nightly("history", "--status", "failed", "--json").json["firings"] == []
 
 
 def test_one_is_disabled_and_enabled(nightly: CommandLine) -> None:
@@ -187,3 +199,10 @@ def test_a_broken_config_is_told_and_that_the_worker_goes_on(nightly: CommandLin
     said = nightly("schedules")
     assert said.code == 2
     assert "schedules.nightly.targets is missing" in said.err
+
+
+def test_the_doctor_tells_that_nobody_fires_schedules_and_what_was_missed(nightly: CommandLine) -> None:
+    assert "2 schedules, and no permanent worker fires them" in nightly("doctor").out
+    record(nightly, missed(1))
+    said = nightly("doctor").out
+    assert " 22:00: missed: no worker was there" in said

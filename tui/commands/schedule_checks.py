@@ -1,0 +1,40 @@
+"""The doctor's checks of schedules: whether somebody fires them, and which nights were missed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from engine.domain.errors import StoreError
+from engine.domain.schedules import FiringStatus, Night, Schedule
+from tui.commands.settings import Settings
+from tui.presentation.health_check import Check, Level
+from tui.presentation.schedule_format import local, result_text
+from tui.presentation.text import counted
+
+_WHAT: Final = "schedules"
+
+
+async def schedule_checks(settings: Settings, schedules: Sequence[Schedule], *, has_config: bool) -> list[Check]:
+    """Nothing where the store cannot be read, which another check says. `has_config`: the config file could be read."""
+    if not schedules and has_config:
+        return []
+    try:
+        async with settings.reading_engine() as engine:
+            is_served = engine.fires_schedules(settings.config_path)
+            newest = {one.name: await engine.firings(one.name, limit=1) for one in schedules}
+    except StoreError:
+        return []
+    if not has_config:
+        found = "a worker goes on with those that it read before"
+        return [Check(Level.WARN, _WHAT, found, "correct the config file")] if is_served else []
+    number = counted(len(schedules), "schedule")
+    checks = [Check(Level.OK, _WHAT, f"{number}, fired by a worker")]
+    if not is_served:
+        checks = [Check(Level.WARN, _WHAT, f"{number}, and no permanent worker fires them", "run dbtend worker")]
+    for one in schedules:
+        for firing in newest[one.name]:
+            if firing.status is FiringStatus.MISSED:
+                found = f"{one.name}, {local(firing.due_at, one)}: {result_text(Night(firing=firing))}"
+                checks.append(Check(Level.WARN, _WHAT, found, f"see dbtend schedules {one.name}"))
+    return checks
