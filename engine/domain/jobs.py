@@ -189,6 +189,11 @@ class ParentJob:
         """The number of steps of its children that were not begun."""
         return sum(child.left for child in self.children)
 
+    @property
+    def is_left_by_window(self) -> bool:
+        """Whether its window left an operation, or steps of one, that did not begin."""
+        return any(child.reason in LEFT_BY_WINDOW for child in self.children)
+
 
 def parent_progress(parent: ParentJob) -> float:
     """The progress of a parent, from 0 to 1: every child weighs the same."""

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from engine import JobId, Operation, Request, Status
+from engine import EngineName, JobId, OnDuplicate, Operation, Reason, Request, Status, Step
+from engine.domain.claims import Outcome, Report
 from engine.domain.errors import UsageError
+from engine.store.protocol import NewJob
+from engine.targets import resolve
+from tests.building import COMPLETED
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (
@@ -95,6 +99,38 @@ async def test_a_job_is_run_once_more(screen: str, sales: Path, seeded: Seeded, 
         else:
             assert console.message == "Runs again as #2."
             assert console.lines("#history")[0].startswith("#2")
+
+
+@every_screen
+async def test_of_a_job_whose_window_closed_the_rest_is_run(
+    screen: str, sales: Path, seeded: Seeded, clock: Clock
+) -> None:
+    url = resolve("sales.db").url
+    request = Request(target=url, operations=(Operation.VACUUM, Operation.REINDEX))
+    job = NewJob(request=request, engine=EngineName.SQLITE, target_key="of sales")
+    await seeded.store.submit([job], OnDuplicate.REFUSE)
+    late = Outcome(status=Status.COMPLETED, reason=Reason.WILL_NOT_FIT, error="1 of 2 steps done", left=1)
+    for outcome in (COMPLETED, late):
+        claim = await seeded.store.claim(seeded.owner)
+        assert claim is not None
+        step = Step(
+            number=1,
+            attempt=1,
+            object="by price",
+            command="REINDEX",
+            status=Status.COMPLETED,
+            started_at=clock(),
+            finished_at=clock(),
+        )
+        await seeded.store.finish(claim, outcome, Report(steps=(step,)))
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await go_to_the_job(console, screen)
+        await console.press("t")
+        assert console.lines("#text")[0].replace("\N{NO-BREAK SPACE}", " ") == "Run the rest of #1 on sales.db?"
+        await console.press("y")
+        again = await console.engine.job(2)
+    assert again.request.operations == (Operation.REINDEX,)
+    assert again.request.options.done == ((Operation.REINDEX, "by price"),)
 
 
 async def test_the_question_before_a_retry_on_production_says_whom_it_blocks(sales: Path, clock: Clock) -> None:

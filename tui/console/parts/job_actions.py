@@ -165,11 +165,15 @@ class JobActions:
 
         async def retry() -> None:
             self._context.supervisor.check_worker_can_connect([parent.target])
-            self._show(await self._context.engine.retry(parent.id, confirmed=bool(needed)))
+            again = await self._context.engine.retry(parent.id, only_incomplete=is_left, confirmed=bool(needed))
+            self._show(again)
             self._context.supervisor.start_worker()
 
-        question = f"Run #{parent.id} on {self._context.names.of(parent.target)} again?"
-        self._questions.ask_about(question, f"A new job runs {operations(parent)}.", retry, [parent], needed)
+        is_left = parent.is_left_by_window
+        name = f"#{parent.id} on {self._context.names.of(parent.target)}"
+        question = f"Run the rest of {name}?" if is_left else f"Run {name} again?"
+        what = "what its time limit left" if is_left else operations(parent)
+        self._questions.ask_about(question, f"A new job runs {what}.", retry, [parent], needed)
 
     def pin(self) -> None:
         if self._several is not None and not self._screen.refuses("pin"):

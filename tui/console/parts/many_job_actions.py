@@ -90,7 +90,8 @@ class ManyJobActions:
         )
 
     async def retry(self, jobs: Jobs, batches: Sequence[Batch]) -> None:
-        """Ask, and run those that have ended again: of a batch what did not complete, or all if all completed."""
+        """Ask, and run those that have ended again: of a batch what did not complete, or all if all completed; of a
+        job what its time limit left, if it left something."""
         parents = {parent.id: parent for parent, _ in jobs if parent.status.is_final}
         over = [batch for batch in batches if batch.is_over]
         if not parents and not over:
@@ -117,7 +118,12 @@ class ManyJobActions:
             for parent_id in sorted(parents):
                 try:
                     self._context.supervisor.check_worker_can_connect([parents[parent_id].target])
-                    self._show(await self._context.engine.retry(parent_id, confirmed=bool(needed[parent_id])))
+                    again_job = await self._context.engine.retry(
+                        parent_id,
+                        only_incomplete=parents[parent_id].is_left_by_window,
+                        confirmed=bool(needed[parent_id]),
+                    )
+                    self._show(again_job)
                 except DbtendError as error:  # for example an identical job is open
                     refused.append(error)
             self._clear_marks()
