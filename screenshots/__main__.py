@@ -17,9 +17,12 @@ from textual.pilot import Pilot
 from textual.worker import WorkerCancelled
 
 from engine import Engine, Operation, Options, Request
+from engine.config.config_file import ConfigFile
 from engine.config.model import ConsoleConfig, TargetEntry
+from engine.config.reader import load_config
 from engine.inspection.demo_database import SHOWN, build_demo_database
 from tui.console.app import DbtendApp
+from tui.console.saved_targets import SavedTargets
 from tui.console.screens.confirm import ConfirmScreen
 from tui.console.theme import DBTEND
 from tui.console.widgets.job_tree import JobTree
@@ -81,6 +84,7 @@ async def photograph(directory: Path) -> None:
             finally:
                 await asyncio.to_thread(worker.stop)
         await photograph_fleet(Path(home), camera)
+        await photograph_night(Path(home), camera)
         camera.develop(directory)
 
 
@@ -111,6 +115,36 @@ async def photograph_fleet(home: Path, camera: Camera) -> None:
         await press(pilot, "x")
         await press(pilot, "down", "down", "space", "space")
         await camera.take(pilot, "fleet")
+
+
+NIGHTLY = """
+[targets.tenants]
+url = "HOME/tenant-*.db"
+
+[schedules.nightly]
+targets = ["tenants"]
+operations = ["check", "vacuum", "analyze"]
+start = "0 22 * * mon-fri"
+timezone = "Europe/Berlin"
+until = "05:00"
+max_failures = 3
+catch_up = "2h"
+"""
+
+
+async def photograph_night(home: Path, camera: Camera) -> None:
+    """A night of the tenants as it went, and the next one as it is planned."""
+    tenants = build_tenants(home)[:16]
+    file = home / "config.toml"
+    file.write_text(NIGHTLY.replace("HOME/tenant-*", f"{home}/tenant-?"))
+    config = load_config(file, required=True)
+    saved = SavedTargets(ConfigFile(file), config)
+    async with Engine.open(home / "nights.db", workers=2, config=file) as engine:
+        _, jobs = await engine.fire(config.schedules[0], config)
+        await engine.wait([job.id for job in jobs])
+        async with console(engine, tenants[:1], LARGE, lambda: None, saved=saved) as pilot:
+            await press(pilot, "S", "p")
+            await camera.take(pilot, "night")
 
 
 def make_larger(path: Path) -> None:
@@ -187,9 +221,15 @@ async def tell_the_story(
 
 @asynccontextmanager
 async def console(
-    engine: Engine, targets: Sequence[TargetEntry], size: tuple[int, int], ensure_worker: Callable[[], None]
+    engine: Engine,
+    targets: Sequence[TargetEntry],
+    size: tuple[int, int],
+    ensure_worker: Callable[[], None],
+    *,
+    saved: SavedTargets | None = None,
 ) -> AsyncIterator[Pilot[None]]:
-    app = DbtendApp(engine, targets, ensure_worker=ensure_worker, config=ConsoleConfig(theme=DBTEND.name))
+    config = ConsoleConfig(theme=DBTEND.name)
+    app = DbtendApp(engine, targets, ensure_worker=ensure_worker, saved=saved, config=config)
     async with app.run_test(size=size) as pilot:
         await press(pilot)
         await until(pilot, lambda: rows(pilot))
