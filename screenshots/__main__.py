@@ -134,7 +134,7 @@ catch_up = "2h"
 
 async def photograph_night(home: Path, camera: Camera) -> None:
     """A night of the tenants as it went, and the next one as it is planned."""
-    tenants = build_tenants(home)[:16]
+    tenants = build_tenants(home)[:9]
     file = home / "config.toml"
     file.write_text(NIGHTLY.replace("HOME/tenant-*", f"{home}/tenant-?"))
     config = load_config(file, required=True)
@@ -142,7 +142,7 @@ async def photograph_night(home: Path, camera: Camera) -> None:
     async with Engine.open(home / "nights.db", workers=2, config=file) as engine:
         _, jobs = await engine.fire(config.schedules[0], config)
         await engine.wait([job.id for job in jobs])
-        async with console(engine, tenants[:1], LARGE, lambda: None, saved=saved) as pilot:
+        async with console(engine, tenants, LARGE, lambda: None, saved=saved) as pilot:
             await press(pilot, "S", "p")
             await camera.take(pilot, "night")
 
