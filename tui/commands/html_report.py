@@ -38,7 +38,7 @@ def report(args: argparse.Namespace, settings: Settings) -> int:
     found = asyncio.run(_period(settings, config, since))
     host, version = socket.gethostname(), typed_values.version()
     page = report_page(found, named=target_name_of, host=host, store=str(settings.store), version=version)
-    replace_file(args.html, page.encode(), _MODE)
+    replace_file(args.html, page.encode(), _MODE, settings)
     output.notice(f"report: {args.html}")
     return OK
 

@@ -32,7 +32,7 @@ def metrics(args: argparse.Namespace, settings: Settings) -> int:
     if args.textfile is None:
         output.write(text.decode())
     else:
-        replace_file(args.textfile, text, _MODE)
+        replace_file(args.textfile, text, _MODE, settings)
     return OK
 
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from engine.domain.errors import SystemLimitError
+from tui.commands.settings import Settings
+
+_NO_DIRECTORY: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
-def replace_file(path: Path, content: bytes, mode: int) -> None:
+def replace_file(path: Path, content: bytes, mode: int, settings: Settings) -> None:
     """Raises SystemLimitError; then an older file is as it was. What is no file, such as a pipe, is written to."""
     try:
         path = Path(os.path.realpath(path))
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            path.write_bytes(content)
-            return
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+        if path.exists():
+            _refuse_own(path, settings)
+            if not (path.is_file() or path.is_dir()):
+                path.write_bytes(content)
+                return
+        handle, name = tempfile.mkstemp(prefix=".dbtend-", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
@@ -30,6 +37,12 @@ def replace_file(path: Path, content: bytes, mode: int) -> None:
                 Path(name).unlink()
             raise
     except OSError as error:
-        missing = f"there is no directory {path.parent}"
-        why = missing if not path.parent.is_dir() else f"cannot be written: {error.strerror}"
+        is_gone = error.errno in _NO_DIRECTORY
+        why = f"there is no directory {path.parent}" if is_gone else f"cannot be written: {error.strerror}"
         raise SystemLimitError(str(path), why, "nothing was changed there") from None
+
+
+def _refuse_own(path: Path, settings: Settings) -> None:
+    """A mistyped name must not cost the history."""
+    if any(own.exists() and own.samefile(path) for own in (settings.store, settings.config_path)):
+        raise SystemLimitError(str(path), "is a file of dbtend itself", "name another file")
