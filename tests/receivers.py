@@ -29,6 +29,8 @@ class Post:
     path: str
     headers: dict[str, str]
     body: bytes
+    answer: int = 0
+    """The status that it gets."""
 
     @property
     def json(self) -> Any:
@@ -63,9 +65,9 @@ def web_server() -> Iterator[WebServer]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            made.posts.put(Post(self.path, dict(self.headers.items()), body))
-            made.hold.wait()
             code = made.answers.pop(0) if len(made.answers) > 1 else made.answers[0]
+            made.posts.put(Post(self.path, dict(self.headers.items()), body, code))
+            made.hold.wait()
             with suppress(OSError):
                 self.send_response(code)
                 if made.location:

@@ -28,6 +28,7 @@ def mutants(attack: str, count: int) -> subprocess.CompletedProcess[str]:
         ("rowids", 12),
         ("batches", 2),
         ("schedules", 6),
+        ("notifications", 4),
     ],
 )
 def test_mutants_are_met_with_plain_sentences(attack: str, count: int) -> None:

@@ -20,6 +20,7 @@ from benchmarks.attack import (
     databases,
     full_disks,
     limits,
+    notifications,
     overwrites,
     pools,
     postgres_damage,
@@ -50,6 +51,7 @@ ATTACKS: Final[Mapping[str, Attack]] = {
     "batches": batches.attack,
     "servers": servers.attack,
     "schedules": schedules.attack,
+    "notifications": notifications.attack,
 }
 TOLD: Final = 20
 """Findings that are told one by one."""

@@ -31,9 +31,9 @@ JOBS_READ: Final = 1_000
 """The newest jobs of a target in which an operation is looked for."""
 LOOK_EVERY: Final = 30.0
 """Seconds between two rounds in which nothing changed: surveys, and messages that are due again."""
-PAUSE: Final = 0.5
+PAUSE = 0.5
 """Seconds between two rounds at least."""
-RETRY_AFTER: Final = (60.0, 300.0, 900.0, 3600.0)
+RETRY_AFTER: tuple[float, ...] = (60.0, 300.0, 900.0, 3600.0)
 """Seconds between two attempts; the last one holds for all further ones."""
 GIVE_UP_AFTER: Final = 3 * 86_400.0
 """Seconds after which a message that was never taken is given up."""

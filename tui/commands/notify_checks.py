@@ -22,7 +22,8 @@ def secrets(recipients: Sequence[Recipient]) -> Iterator[Check]:
     for recipient in recipients:
         what = f"notify {recipient.name}"
         if recipient.method is Method.APPRISE and find_spec("apprise") is None:
-            yield Check(Level.PROBLEM, what, "apprise is not installed", "pip install 'dbtend[notify]'")
+            fix = "pip install '.[notify]' in the directory of its source"
+            yield Check(Level.PROBLEM, what, "apprise is not installed", fix)
         programs = [secret.command[0] for secret in _secrets_of(recipient) if secret.command]
         for program in [*programs, *recipient.command[:1]]:
             if shutil.which(program) is None:

@@ -37,7 +37,8 @@ def _sent(order: Order) -> Result:
     try:
         return import_module(f"engine.notify.sending.{_MODULES[order.method]}").send(order)  # type: ignore[no-any-return]
     except ModuleNotFoundError as error:
-        return Result(f"{error.name} is not installed: pip install 'dbtend[notify]'", order.done)
+        hint = "pip install '.[notify]' in the directory of its source"
+        return Result(f"{error.name} is not installed: {hint}", order.done)
     except DeliveryError as error:
         return Result(order.without_secrets(str(error)), error.done)
     except Exception as error:

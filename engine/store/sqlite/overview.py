@@ -11,7 +11,7 @@ from engine.store.sqlite.history_search import TARGETS
 from engine.store.sqlite.row_checks import checked, sound
 from engine.store.sqlite.rows import Row
 
-JOBS_READ: Final = 100
+JOBS_READ: Final = 20
 """The newest jobs of each target that are read."""
 _RUNS: Final = f"""WITH target (name) AS ({TARGETS})
 SELECT t.name, c.operation, max(p.id * 1000 + c.ordinal), c.status, c.reason, c.started_at, c.finished_at

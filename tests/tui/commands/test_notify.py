@@ -287,3 +287,51 @@ def test_no_secret_is_in_the_store_its_logs_or_on_the_screen(dbtend: CommandLine
     for path in dbtend.store.parent.rglob("*"):
         assert not path.is_file() or SECRET.encode() not in path.read_bytes()
     assert re.search(r"answers 403 .*: wrong: \*\*\*", listed.out)
+
+
+def test_a_schedule_chooses_who_is_told_of_its_jobs(
+    dbtend: CommandLine, web: WebServer, sales: Path, start: Start
+) -> None:
+    schedule = f'[schedules.nightly]\ntargets = ["{sales.parent}/gone.db"]\nstart = "0 22 * * *"\nnotify = ["dba"]\n'
+    dba = f'[notify.dba]\nwebhook = "{web.url}/dba"\nsettle = "0s"\n'
+    configure(dbtend, web, f"{dba}{schedule}")
+    worker = start()
+    assert dbtend.process("schedules", "--run", "nightly").code == FAILED
+    asyncio.run(submit(dbtend.store, sales.with_name("missing.db"), sales))
+    told: dict[str, list[dict[str, str]]] = {"/hook": [], "/hook/dba": []}
+
+    def all_have_come() -> bool:
+        while not web.none_waits():
+            post = web.taken()
+            told[post.path] += post.json["events"]
+        return bool(told["/hook"]) and len(told["/hook/dba"]) > 1
+
+    wait_until(all_have_come)
+    ends(worker)
+    assert {event["name"] for event in told["/hook"]} == {"missing.db"}
+    assert {event["name"] for event in told["/hook/dba"]} == {"gone.db", "missing.db"}
+    assert {event["schedule"] for event in told["/hook/dba"] if event["name"] == "gone.db"} == {"nightly"}
+
+
+@pytest.mark.parametrize(
+    ("section", "what"),
+    [
+        ('webhook = "https://a.b/"\ntoken_file = "/no/such/file"', "/no/such/file cannot be read"),
+        ('command = ["/no/such/program"]', "/no/such/program is no program"),
+        ('webhook = "https://a.b/"\ntoken_command = ["no-such-program"]', "no-such-program is no program"),
+    ],
+)
+def test_the_doctor_finds_what_keeps_a_message_from_being_sent(dbtend: CommandLine, section: str, what: str) -> None:
+    dbtend.configure(f"[notify.ops]\n{section}\n")
+    done = dbtend("doctor")
+    assert done.code == FAILED
+    assert what in done.out
+
+
+def test_the_doctor_finds_a_secret_that_others_can_read(dbtend: CommandLine, web: WebServer) -> None:
+    configure(dbtend, web)
+    token = dbtend.home.parent / "token"
+    token.chmod(0o644)
+    assert f"{token} is open to others (0644)" in dbtend("doctor").out
+    token.chmod(0o600)
+    assert "notify" not in dbtend("doctor").out
