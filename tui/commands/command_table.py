@@ -238,7 +238,9 @@ def _notify_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _report_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--since", type=typed_values.since, metavar="DATE|7d", help="from then on (default: 7d)")
+    parser.add_argument(
+        "--since", type=typed_values.since, metavar="DATE|7d", help="jobs that ended then or later (default: 7d)"
+    )
     parser.add_argument("--html", type=typed_values.path, metavar="FILE", help="write the page to FILE")
 
 

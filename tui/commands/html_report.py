@@ -7,9 +7,10 @@ import asyncio
 import socket
 from typing import Final
 
-from engine import HistoryFilter
+from engine import Engine, HistoryFilter, ParentJob
 from engine.config.model import Config
 from engine.domain.errors import UsageError
+from engine.domain.steps import Micros
 from engine.domain.surveys import Survey
 from engine.system.clock import now
 from tui.commands import output
@@ -19,12 +20,16 @@ from tui.commands.output_file import replace_file
 from tui.commands.settings import Settings
 from tui.presentation import typed_values
 from tui.presentation.exit_codes import OK
-from tui.presentation.page.period import Period
+from tui.presentation.page.period import Period, belongs
 from tui.presentation.page.report import report_page
 from tui.presentation.schedule_format import ScheduleRow
 
 _DAYS: Final = "7d"
 _MOST_JOBS: Final = 50_000
+_PORTION: Final = 500
+"""Jobs that are read at once."""
+_LONGEST_JOB: Final = 7 * 86_400_000_000
+"""Microseconds: jobs that were created so long before the period are found if they ended in it."""
 _MOST_FIRINGS: Final = 10_000
 _MODE: Final = 0o640
 """It names databases, and what is wrong with them."""
@@ -50,7 +55,7 @@ async def _period(settings: Settings, config: Config, since: int) -> Period:
     if not settings.store.exists():
         return Period(since=since, until=at, jobs=(), surveys={})
     async with settings.engine() as engine:
-        jobs = await engine.history(HistoryFilter(since=since), limit=_MOST_JOBS + 1)
+        jobs = await _jobs(engine, since)
         overview = await engine.overview()
         states = await engine.schedule_states()
         rows = [
@@ -71,6 +76,18 @@ async def _period(settings: Settings, config: Config, since: int) -> Period:
             firings=await engine.firings(since=since, limit=_MOST_FIRINGS),
             schedules=rows,
         )
+
+
+async def _jobs(engine: Engine, since: Micros) -> list[ParentJob]:
+    """The jobs of the period, newest first; at most one more than are told of."""
+    found = {job.id: job for job in await engine.open_jobs()}
+    async for ids in engine.search(HistoryFilter(since=since - _LONGEST_JOB)):
+        for begin in range(0, len(ids), _PORTION):
+            jobs = await engine.jobs(ids[begin : begin + _PORTION])
+            found |= {job.id: job for job in jobs if belongs(job, since)}
+        if len(found) > _MOST_JOBS:
+            break
+    return sorted(found.values(), key=lambda job: -job.id)[: _MOST_JOBS + 1]
 
 
 def _told(surveys: tuple[Survey, ...], config: Config) -> dict[str, Survey]:

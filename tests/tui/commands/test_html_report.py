@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import stat
 from pathlib import Path
 
 import pytest
 
+from engine import Engine, Operation, Request
+from engine.system.clock import now
 from tests.browser import browser
 from tests.sqlite_files import make_database
 from tests.tui.command_line import CommandLine
 from tui.presentation.exit_codes import FAILED, OK, USAGE
 
+DAY = 86_400_000_000
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -78,8 +82,26 @@ def test_what_a_page_may_do_is_nothing(page: Path, tmp_path: Path) -> None:
 
 def test_a_store_that_is_not_there_has_an_empty_report(dbtend: CommandLine, tmp_path: Path) -> None:
     assert dbtend("report", "--html", tmp_path / "r.html").code == OK
-    assert "No job was submitted" in (tmp_path / "r.html").read_text()
+    assert "No job ran" in (tmp_path / "r.html").read_text()
     assert not dbtend.store.exists()
+
+
+def test_a_job_is_in_the_report_of_the_time_in_which_it_ended(dbtend: CommandLine, sales: Path, tmp_path: Path) -> None:
+    """What began on Sunday and failed on Monday would else be in neither week."""
+    file = tmp_path / "r.html"
+
+    async def submit(days_ago: int) -> None:
+        async with Engine.open(dbtend.store, clock=lambda: now() - days_ago * DAY) as engine:
+            await engine.submit([Request(target=str(sales), operations=(Operation.CHECK,))])
+
+    asyncio.run(submit(5))
+    assert dbtend("report", "--since", "1d", "--html", file).code == OK
+    assert re.search(r"<b>1</b>\s*jobs", file.read_text())  # it is still open
+    assert dbtend("worker", "--idle-exit", "0").code == OK
+    asyncio.run(submit(100))
+    assert dbtend("report", "--since", "1d", "--html", file).code == OK
+    assert re.search(r"<b>2</b>\s*jobs", file.read_text())
+    assert re.search(r"<b>1</b>\s*completed", file.read_text())
 
 
 def test_older_jobs_are_not_in_it(dbtend: CommandLine, page: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -94,7 +95,7 @@ def page(*jobs: ParentJob, surveys: tuple[Survey, ...] = (), firings: tuple[Firi
 def test_an_empty_report_says_so() -> None:
     text = Page(page()).text
     assert "Nothing failed, and no target is critical." in text
-    assert "No job was submitted in this time." in text
+    assert "No job ran in this time." in text
     assert "Nights" not in text
 
 
@@ -123,6 +124,48 @@ def test_each_day_has_a_bar_also_one_on_which_nothing_ran() -> None:
     assert len(days) == 7
     assert [len(jobs) for _, jobs in days].count(0) == 5
     assert len(period.days(replace(found, until=START + 400 * DAY))) == 58
+
+
+@pytest.mark.parametrize(("days", "most"), [(0, 1), (1, 26), (2, 50), (7, 8), (119, 120), (121, 120), (9000, 120)])
+def test_every_job_is_in_one_bar_and_bars_are_not_too_many(days: int, most: int) -> None:
+    since = START - days * DAY
+    jobs = [
+        replace(job(number, Status.COMPLETED), finished_at=since + number * days * DAY // 24)
+        for number in range(24, 0, -1)
+    ]
+    found = period.days(Period(since=since, until=START, jobs=jobs, surveys={}))
+    assert sum(len(those) for _, those in found) == 24
+    assert 0 < len(found) <= most
+
+
+def test_a_long_period_begins_with_its_first_job() -> None:
+    found = period.days(Period(since=-60_000_000_000 * SECOND, until=NOW, jobs=[job(1, Status.COMPLETED)], surveys={}))
+    assert len(found) == 6
+
+
+@pytest.mark.parametrize("change", [1_792_886_400 * SECOND, 1_774_742_400 * SECOND])
+def test_bars_are_days_of_the_clock_where_that_changes(change: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        jobs = [replace(job(n, Status.COMPLETED), finished_at=change + n * DAY) for n in range(3, -5, -1)]
+        found = period.days(Period(since=change - 4 * DAY, until=change + 3 * DAY, jobs=jobs, surveys={}))
+        assert [len(those) for _, those in found] == [1] * 8
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_clock_that_was_set_back_loses_no_job() -> None:
+    ahead = replace(job(1, Status.COMPLETED), finished_at=NOW + 3 * DAY)
+    found = period.days(Period(since=START, until=NOW, jobs=[ahead], surveys={}))
+    assert sum(len(those) for _, those in found) == 1
+
+
+def test_an_end_is_told_in_the_period_in_which_it_was() -> None:
+    before, over_it = job(1, Status.COMPLETED), replace(job(2, Status.FAILED, error="x"), finished_at=NOW)
+    still_open = replace(job(3, Status.RUNNING), finished_at=None)
+    assert [period.belongs(one, NOW - DAY) for one in (before, over_it, still_open)] == [False, True, True]
 
 
 def test_critical_targets_and_missed_nights_are_told() -> None:

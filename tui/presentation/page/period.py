@@ -18,8 +18,12 @@ from tui.presentation.effect_summary import error_of
 from tui.presentation.fact_format import number
 from tui.presentation.schedule_format import ScheduleRow
 
+_DAY: Final = 86_400_000_000
+"""Microseconds."""
 MOST_DAYS: Final = 120
-"""Longer periods are shown by weeks."""
+"""Longer periods are shown by weeks,"""
+BY_THE_HOUR: Final = 2 * _DAY
+"""and periods up to this length by the hour."""
 
 
 @frozen(kw_only=True)
@@ -29,7 +33,7 @@ class Period:
     since: Micros
     until: Micros
     jobs: Sequence[ParentJob]
-    """Those that were created in it, newest first, without steps."""
+    """Those that ended in it or are open, newest first, without steps."""
     is_cut: bool = False
     """Whether there are more."""
     surveys: Mapping[str, Survey]
@@ -155,18 +159,37 @@ def _size_after(job: ParentJob) -> float | None:
     return next((found for found in reversed(known) if found is not None), None)
 
 
+def belongs(job: ParentJob, since: Micros) -> bool:
+    """Whether a job is told of from `since` on: each end once, in the period in which it was, and what is open."""
+    return job.finished_at is None or job.finished_at >= since
+
+
 def days(period: Period) -> list[tuple[str, list[ParentJob]]]:
-    """The jobs of each local day, the oldest first, without a gap; of a long period, of each week."""
-    first, last = _day(period.since), _day(period.until)
-    step = timedelta(days=1 if (last - first).days < MOST_DAYS else 7)
+    """The jobs that ended on each local day, the oldest first, without a gap; what is open counts as created.
+
+    Of a short period by the hour; of a long one by weeks, from its first job on.
+    """
+    ends = [job.finished_at or job.created_at for job in period.jobs]
+    since, until = period.since, max([period.until, *ends])  # the clock may have been set back
+    if until - since > MOST_DAYS * _DAY:
+        since = max(since, min(ends, default=until))
+    step, form = _step(until - since)
+    first = _begin(since, step)
     starts = [first]
-    while starts[-1] + step <= last:
+    while starts[-1] + step <= _moment(until):
         starts.append(starts[-1] + step)
     found: list[list[ParentJob]] = [[] for _ in starts]
-    for job in period.jobs:
-        at = min(max((_day(job.created_at) - first) // step, 0), len(starts) - 1)
-        found[at].append(job)
-    return [(f"{start:%m-%d}", jobs) for start, jobs in zip(starts, found, strict=True)]
+    for job, at in zip(period.jobs, ends, strict=True):
+        found[min(max((_moment(at) - first) // step, 0), len(starts) - 1)].append(job)
+    return [(f"{start:{form}}", jobs) for start, jobs in zip(starts, found, strict=True)]
+
+
+def _step(length: Micros) -> tuple[timedelta, str]:
+    """How much time is in a bar, and how its begin is told."""
+    if length <= BY_THE_HOUR:
+        return timedelta(hours=1), "%H:%M"
+    number = length // _DAY + 2  # the first and the last may be parts of days
+    return timedelta(days=1 if number <= MOST_DAYS + 1 else 7 * -(-number // (7 * (MOST_DAYS - 1)))), "%m-%d"
 
 
 def not_fired(firings: Iterable[Firing]) -> list[Firing]:
@@ -179,5 +202,11 @@ def critical(surveys: Iterable[Survey]) -> list[Survey]:
     )
 
 
-def _day(at: Micros) -> datetime:
-    return datetime.fromtimestamp(at / 1e6).replace(hour=0, minute=0, second=0, microsecond=0)
+def _moment(at: Micros) -> datetime:
+    """On the clock of the wall."""
+    return datetime.fromtimestamp(at / 1e6)
+
+
+def _begin(at: Micros, step: timedelta) -> datetime:
+    hour = _moment(at).replace(minute=0, second=0, microsecond=0)
+    return hour if step < timedelta(days=1) else hour.replace(hour=0)

@@ -126,11 +126,11 @@ def _attention(found: Period, named: Named) -> Iterator[Html]:
 def _what_ran(found: Period) -> Iterator[Html]:
     yield element("h2", "What ran")
     if not found.jobs:
-        yield element("p", "No job was submitted in this time.")
+        yield element("p", "No job ran in this time.")
         return
     days = period.days(found)
     most = max(len(jobs) for _, jobs in days)
-    yield charts.bars("Jobs by day", [_jobs_bar(day, jobs) for day, jobs in days], f"{most:,}")
+    yield charts.bars("Jobs that ended", [_jobs_bar(day, jobs) for day, jobs in days], f"{most:,}")
     legend = (element("span", element("i", class_=kind), what) for kind, what in _LEGEND)
     yield element("p", *legend, class_="legend soft")
     yield table(
@@ -165,7 +165,7 @@ def _given_back(found: Period, named: Named) -> Iterator[Html]:
     days = [(day, given_back(jobs)) for day, jobs in period.days(found)]
     most = max(back for _, back in days)
     marks = [charts.Bar(day, {"accent": back}, f"{day}: {size(back)}") for day, back in days]
-    yield charts.bars("Space given back by day", marks, size(most))
+    yield charts.bars("Space given back", marks, size(most))
     rows = sorted(period.trends(found), key=lambda one: -one.given_back)[:10]
     yield table(
         ("target", "given back", "size now"),
