@@ -8,7 +8,7 @@ from typing import Final
 
 from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Status, Step
 from engine.domain.job_outcomes import JobOutcome, outcome_of
-from engine.domain.steps import MAX_FINDINGS, LogLevel, format_findings
+from engine.domain.steps import EXPECTED, MAX_FINDINGS, TIME_LEFT, LogLevel, format_findings
 from tui.presentation.fact_format import number, stated, text, waited
 from tui.presentation.server_effects import is_of_a_server, phrases, step_phrase
 from tui.presentation.text import before_and_after, cells, counted, path_of, plain, shortened, size, size_change
@@ -290,8 +290,10 @@ def _findings_count(number: int) -> str:
     return format_findings(number)
 
 
-_NOT_SHOWN: Final = frozenset({"backup_checked", "backup_file", "backup_source", "backups_removed_bytes"})
-"""Facts of a step that only programs use."""
+_NOT_SHOWN: Final = frozenset(
+    {"backup_checked", "backup_file", "backup_source", "backups_removed_bytes", EXPECTED, TIME_LEFT}
+)
+"""Facts of a step that only programs use, or that are told otherwise."""
 
 
 def _step_fact(name: str, facts: Facts) -> str:

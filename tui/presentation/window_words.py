@@ -10,6 +10,8 @@ from engine.domain.humanize import PAST_THE_LIMIT, about
 from engine.domain.steps import EXPECTED, TIME_LEFT
 from tui.presentation.fact_format import number
 
+_FEW: Final = 10.0
+"""Seconds below which their tenths matter."""
 _PLANNED: Final[Mapping[Reason, str]] = {
     Reason.TIME_LIMIT: "not begun: the time limit passes first",
     Reason.WILL_NOT_FIT: "not begun: by its estimate it ends after the time limit",
@@ -28,4 +30,8 @@ def step_error(step: Step) -> str:
     needed, left = number(step.effect, EXPECTED), number(step.effect, TIME_LEFT)
     if step.reason is Reason.TIME_LIMIT or needed is None or left is None:
         return PAST_THE_LIMIT
-    return f"not begun: it takes {about(needed)}, and {about(left)} was left"
+    return f"not begun: it takes {_seconds(needed)}, and {_seconds(left)} was left"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f} s" if value < _FEW else about(value)
