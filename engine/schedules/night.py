@@ -80,38 +80,72 @@ def planned_night(
     idle: int = 0,
 ) -> PlannedNight:
     """Each worker takes the first target that may begin, does what fits of it, and takes the next."""
-    waiting = list(targets)
-    canaries = {id(one) for one in targets[:canary]} if canary is not None else set()
-    busy: list[tuple[Micros, int, PlannedTarget]] = []  # when it ends; a number, so that no targets are compared
-    on_host = Counter[str | None]()
-    open_canaries, now, nights = len(canaries), opens_at, list[TargetNight]()
-    while waiting:
-        found = next(
-            (
-                one
-                for one in waiting
-                if (one.starts_at or opens_at) <= now
-                and (one.host is None or max_per_host is None or on_host[one.host] < max_per_host)
-                and (id(one) in canaries or not open_canaries)
-            ),
-            None,
-        )
-        if found is not None and len(busy) < workers:
-            waiting.remove(found)
+    queue = _Queue(targets, opens_at, max_per_host=max_per_host, canaries=canary)
+    busy: list[tuple[Micros, int, PlannedTarget]] = []
+    """When each ends that is worked on; and a number, so that no targets are compared."""
+    now, nights = opens_at, list[TargetNight]()
+    while queue or busy:
+        found = queue.take(now) if len(busy) < workers else None
+        if found is not None:
             night = _night_of(found, now, closes_at)
             nights.append(night)
-            on_host[found.host] += 1
-            heapq.heappush(busy, (max((run.ends_at for run in night.runs), default=now), len(nights), found))
+            ends = max((run.ends_at for run in night.runs), default=now)
+            heapq.heappush(busy, (ends, len(nights), found))
             continue
-        starts = [one.starts_at for one in waiting if one.starts_at is not None and one.starts_at > now]
-        if busy and not (len(busy) < workers and starts and min(starts) < busy[0][0]):
+        starts = queue.next_start if len(busy) < workers else None
+        if busy and (starts is None or busy[0][0] <= starts):
             ended, _, done = heapq.heappop(busy)
             now = max(now, ended)
-            on_host[done.host] -= 1
-            open_canaries -= id(done) in canaries
-        else:
-            now = min(starts)
+            queue.done(done)
+        elif starts is not None:
+            now = starts
     return PlannedNight(opens_at=opens_at, closes_at=closes_at, workers=workers, targets=nights, idle=idle)
+
+
+class _Queue:
+    """The targets that have not begun, in their order; those of a server only while it has room."""
+
+    def __init__(
+        self, targets: Sequence[PlannedTarget], opens_at: Micros, *, max_per_host: int | None, canaries: int | None
+    ) -> None:
+        self._max_per_host = max_per_host
+        self._later = [(one.starts_at or opens_at, number, one) for number, one in enumerate(targets)]
+        heapq.heapify(self._later)
+        self._ready: dict[str | None, list[tuple[int, PlannedTarget]]] = {}
+        """Those whose time to start has come, by server."""
+        self._left = len(targets)
+        self._on_host = Counter[str | None]()
+        self._canaries = {id(one) for one in targets[:canaries]} if canaries is not None else set()
+        self._first = len(self._canaries)
+
+    def __bool__(self) -> bool:
+        return self._left > 0
+
+    @property
+    def next_start(self) -> Micros | None:
+        """When the next one may start, by its own time."""
+        return self._later[0][0] if self._later else None
+
+    def take(self, now: Micros) -> PlannedTarget | None:
+        """The first one that may begin now."""
+        while self._later and self._later[0][0] <= now:
+            _, number, one = heapq.heappop(self._later)
+            heapq.heappush(self._ready.setdefault(one.host, []), (number, one))
+        free = [waiting[0] for host, waiting in self._ready.items() if waiting and self._has_room(host)]
+        number, found = min(free, key=lambda one: one[0], default=(0, None))
+        if found is None or (self._canaries and number >= self._first):
+            return None
+        heapq.heappop(self._ready[found.host])
+        self._on_host[found.host] += 1
+        self._left -= 1
+        return found
+
+    def done(self, target: PlannedTarget) -> None:
+        self._on_host[target.host] -= 1
+        self._canaries.discard(id(target))
+
+    def _has_room(self, host: str | None) -> bool:
+        return host is None or self._max_per_host is None or self._on_host[host] < self._max_per_host
 
 
 def _night_of(target: PlannedTarget, begin: Micros, closes_at: Micros | None) -> TargetNight:

@@ -122,7 +122,8 @@ class Scheduler:
             log.error("%s; the schedules stay as they were read before", self._watch.problem)
             return
         names = ", ".join(one.name for one in self._watch.config.schedules)
-        log.info("schedules of %s: %s", self._config_name, names or "none")
+        if names or self._looked_at is not None:
+            log.info("schedules of %s: %s", self._config_name, names or "none")
 
     async def _own(self, schedule: Schedule, states: Mapping[str, ScheduleState], now: Micros) -> ScheduleState | None:
         """What is known of a schedule; None if another config file has one of this name, and fires it."""

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from engine import Engine, ParentJob
+from engine import Engine, ParentJob, Pause
 from engine.config.model import Config
 from engine.domain.due_times import closes_at, next_due, overlaps_itself
 from engine.domain.errors import ConfigError, DbtendError, UsageError
@@ -27,6 +27,7 @@ from tui.commands.naming import name_of
 from tui.commands.report import columns
 from tui.commands.run import in_foreground, printing
 from tui.commands.settings import Settings
+from tui.commands.waiting import nothing_starts
 from tui.presentation import schedule_format
 from tui.presentation.current_user import user_at_host
 from tui.presentation.exit_codes import OK
@@ -156,6 +157,7 @@ async def _switch(schedule: Schedule, settings: Settings, *, on: bool) -> None:
 class _Looked:
     rows: Sequence[ScheduleRow]
     is_served: bool
+    pause: Pause | None
     jobs: Sequence[ParentJob] = ()
     """Of the last night of the only schedule."""
     plan: PlannedNight | None = None
@@ -182,6 +184,8 @@ def _show(
             output.notice(f"{row.schedule.name} is in {plain(row.foreign_config)}, too, which fires it: rename one")
     if not looked.is_served:
         output.notice(_NOT_SERVED)
+    if looked.pause is not None:
+        output.notice(nothing_starts(looked.pause))
     return OK
 
 
@@ -195,12 +199,13 @@ async def _look(chosen: Sequence[Schedule], config: Config, settings: Settings, 
             for one in chosen
         ]
         is_served = engine.fires_schedules(settings.config_path)
+        pause = await engine.paused()
         if not in_full:
-            return _Looked(rows, is_served)
+            return _Looked(rows, is_served, pause)
         (row,) = rows
         last = row.last_night.firing.batch if row.last_night is not None else None
         jobs = await engine.batch_jobs(last) if last is not None else []
-        return _Looked(rows, is_served, jobs, await _plan(engine, row, config))
+        return _Looked(rows, is_served, pause, jobs, await _plan(engine, row, config))
 
 
 async def _plan(engine: Engine, row: ScheduleRow, config: Config) -> PlannedNight | None:
