@@ -16,6 +16,7 @@ from engine.inspection import inspector
 from tui.console.views.lists import TargetState
 
 if TYPE_CHECKING:
+    from engine.domain.steps import Micros
     from engine.domain.surveys import LastJob, Survey
 
 
@@ -191,6 +192,10 @@ class TargetModel:
     def set_survey(self, number: int, survey: Survey | None, last_job: LastJob | None) -> None:
         """The last survey of a target, and its newest job."""
         self._update(number, survey=survey, last_job=last_job)
+
+    def set_next_due(self, number: int, at: Micros | None) -> None:
+        """When a schedule starts a target next."""
+        self._update(number, next_due=at)
 
     def _update(self, number: int, **news: object) -> None:
         if number in self._states:

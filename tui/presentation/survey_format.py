@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from engine.config.model import TargetEntry
@@ -13,7 +14,7 @@ from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, Surv
 from engine.fleet.patterns import natural_order
 from tui.presentation.fact_format import number, text
 from tui.presentation.target_names import TargetName
-from tui.presentation.text import cells, counted, padded, plain, rfc3339, shortened, size
+from tui.presentation.text import cells, counted, local_time, padded, plain, rfc3339, shortened, size
 
 _SHORT_NAMES: Final[Mapping[EngineName, str]] = {EngineName.SQLITE: "sqlite", EngineName.POSTGRESQL: "pg"}
 _GAP: Final = "  "
@@ -114,8 +115,11 @@ def table(rows: Sequence[FleetRow], now: int, width: int | None) -> list[str]:
         "level": [row.survey.level.value for row in rows],
         "checked": [check_age(row.survey.checked_at, now) for row in rows],
         "last run": [row.last_job.status.value if row.last_job else "-" for row in rows],
+        "next": [due_time(row.next_due, now) for row in rows],
         "why": [why(row.survey) for row in rows],
     }
+    if all(row.next_due is None for row in rows):
+        del columns["next"]
     widths = {name: max(map(cells, (name, *values))) for name, values in columns.items()}
     if width is not None:
         _fit(widths, width)
@@ -133,10 +137,10 @@ def _fit(widths: dict[str, int], width: int) -> None:
     def rest() -> int:
         return width - sum(n for name, n in widths.items() if name != "why") - len(_GAP) * (len(widths) - 1)
 
-    for name in ("last run", "engine", "checked", "reclaim", "size"):
+    for name in ("next", "last run", "engine", "checked", "reclaim", "size"):
         if rest() >= least:
             break
-        del widths[name]
+        widths.pop(name, None)
     widths["target"] = min(longest, max(widths["target"] + min(rest() - least, 0), _LEAST_NAME))
     widths["why"] = min(widths["why"], max(rest(), 0))
     widths["target"] = min(longest, widths["target"] + rest() - widths["why"])
@@ -156,6 +160,16 @@ def engine_and_version(survey: Survey) -> str:
     name = _SHORT_NAMES[survey.engine]
     major = survey.version.partition(".")[0] if survey.engine is not EngineName.SQLITE else ""
     return plain(f"{name} {major}".strip())
+
+
+def due_time(at: Micros | None, now: Micros) -> str:
+    """When a schedule starts it: `22:00`, `Sat 22:00`, after six days `12-01 04:00`; "-" without a schedule."""
+    if at is None:
+        return "-"
+    found = datetime.fromtimestamp(at / 1e6)
+    if local_time(at)[:10] == local_time(now)[:10]:
+        return f"{found:%H:%M}"
+    return f"{found:%a %H:%M}" if at - now < 6 * DAY else f"{found:%m-%d %H:%M}"
 
 
 def check_age(at: int | None, now: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -206,3 +207,13 @@ def test_the_doctor_tells_that_nobody_fires_schedules_and_what_was_missed(nightl
     record(nightly, missed(1))
     said = nightly("doctor").out
     assert " 22:00: missed: no worker was there" in said
+
+
+def test_the_table_of_the_fleet_has_a_column_for_what_is_due_only_with_schedules(
+    nightly: CommandLine, tmp_path: Path
+) -> None:
+    heading, *rows = nightly("fleet").out.splitlines()[2:5]
+    assert "  next" in heading
+    assert [bool(re.search(r"\d\d:\d\d", row)) for row in rows[:2]] == [True, True]
+    nightly.configure(f'[targets.tenants]\nurl = "{tmp_path}/*.db"\n')
+    assert "next" not in nightly("fleet").out.splitlines()[2]

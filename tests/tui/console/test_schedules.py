@@ -12,6 +12,7 @@ import pytest
 from textual.app import App
 
 from engine.config.config_file import ConfigFile
+from engine.config.model import TargetEntry
 from engine.config.reader import load_config
 from engine.domain.claims import Outcome, Report
 from engine.domain.requests import Operation
@@ -211,3 +212,14 @@ async def test_snapshot_with_a_plan(
     async with console_on(seeded.path, clock, size=(120, 40)) as console:
         await console.press("p")
         assert looks_right(console.app)
+
+
+async def test_the_fleet_shows_when_each_target_is_due(tenants: Path, seeded: Seeded, clock: Clock) -> None:
+    config = load_config(CONFIG, required=True)
+    saved = SavedTargets(ConfigFile(CONFIG), config)
+    others = [TargetEntry(name=f"t{n}", url=f"tenants/t{n}.db") for n in (1, 2)]
+    async with open_console(seeded.path, entry(), *others, clock=clock, saved=saved, size=(140, 40)) as console:
+        await console.press("f")
+        found = {row.split()[0]: row for row in console.lines("#fleet")}
+        assert "22:00" in found["t1"]
+        assert "22:00" not in found["sales.db"]

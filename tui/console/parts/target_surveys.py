@@ -78,10 +78,13 @@ class TargetSurveys:
         urls = {n: self._urls(state.entry.url) for n, state in self._model.states.items() if n in numbers}
         surveys = await self._engine.surveys(urls.values())
         last_jobs = await self._engine.last_jobs(urls.values())
+        saved = self._screen.context.saved
+        next_due = {} if saved is None else await self._engine.next_due(urls.values(), saved.config)
         for number, url in urls.items():
             state = self._model.states.get(number)
             if state is not None:
                 self._model.set_survey(number, surveys.get(url, state.survey), last_jobs.get(url))
+                self._model.set_next_due(number, next_due.get(url))
         self._changed()
 
     async def _survey(self, numbers: Collection[int], refresh: bool) -> AsyncIterator[int]:

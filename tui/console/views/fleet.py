@@ -14,7 +14,7 @@ from engine.domain.surveys import LastJob, counts
 from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named_column, right
 from tui.console.views.lists import LEVEL_ROLES, TargetState, error_word, level_of
 from tui.console.views.target_order import Sort
-from tui.presentation.survey_format import check_age, engine_and_version, why
+from tui.presentation.survey_format import check_age, due_time, engine_and_version, why
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import counted, local_time, percent, plain, size
 
@@ -31,12 +31,13 @@ _WIDTHS: Final = {
     "checked": 7,
     "size": 7,
     "last run": 13,
+    "next": 11,
     "engine": 7,
     "surveyed": 11,
     "groups": 16,
 }
 """Cells of the columns that not every window has room for, the most important first."""
-_ORDER: Final = ("engine", "size", "reclaim", "level", "why", "checked", "last run", "surveyed", "groups")
+_ORDER: Final = ("engine", "size", "reclaim", "level", "why", "checked", "last run", "next", "surveyed", "groups")
 _LAST: Final = frozenset({"surveyed", "groups"})
 _NUMBERS: Final = frozenset({"size", "reclaim", "checked"})
 _SORTED_COLUMN: Final = {
@@ -58,18 +59,18 @@ class Columns:
     """In order, without those that do not fit."""
 
 
-def columns(names: int, width: int, *, groups: bool) -> Columns:
+def columns(names: int, width: int, *, without: Collection[str]) -> Columns:
     """The columns that fit. Spare cells go to the names, then to the reasons.
 
     Args:
         names: cells of the longest name.
-        groups: whether any target is in a group.
+        without: columns that say nothing of any target.
     """
     name = min(max(names, len("target")), NAME_LEAST)
     room = width - 1 - name - 2 * GAP - LEVEL - WHY_LEAST
     fitting = {"level": LEVEL}
     for column, cells in _WIDTHS.items():
-        if column == "groups" and not groups:
+        if column in without:
             continue
         if room < GAP + cells + (WHY_GOOD - WHY_LEAST if column in _LAST else 0):
             break
@@ -112,6 +113,8 @@ def _cell(column: str, state: TargetState, now: int) -> Span:
         return _level(state)
     if column == "last run":
         return _last_run(job, now) if job is not None else ("", Role.DIM)
+    if column == "next":
+        return due_time(state.next_due, now), Role.DIM
     if column == "groups":
         return plain(" ".join(state.entry.groups)), Role.DIM
     if column == "why" and state.error is not None and survey is None:

@@ -21,6 +21,7 @@ from engine.domain.errors import (
     TooManyConnectionsError,
 )
 from engine.domain.frozen import frozen
+from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, LastJob, Survey
 from tui.console.keymap import key_of
 from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named, wrapped
@@ -50,6 +51,8 @@ class TargetState:
     """Its last survey; None: it was never surveyed, or nobody asked for surveys yet."""
     last_job: LastJob | None = None
     """Its newest job, as far as surveys were asked for."""
+    next_due: Micros | None = None
+    """When a schedule starts it next, as far as surveys were asked for."""
     is_pattern: bool = False
     """Whether it stands for databases of a server that are not listed yet."""
 

@@ -42,7 +42,9 @@ class FleetList(ModelList):
             self._names_version, states = self.model.names_version, list(self.model.states.values())
             self._names = longest_name(states)
             self._has_groups = any(state.entry.groups for state in states)
-        self.has = columns(self._names, self.columns, groups=self._has_groups)
+        has_schedules = any(state.next_due is not None for state in self.model.states.values())
+        found = {"groups": self._has_groups, "next": has_schedules}
+        self.has = columns(self._names, self.columns, without=[name for name, has in found.items() if not has])
         super().show_model(now)
 
     def show_marks(self) -> None:
