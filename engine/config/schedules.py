@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,8 +24,6 @@ else:
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _OPTIONS: Final[Mapping[str, OptionSpec]] = options_at(Place.TARGET)
-_EXAMINED_FROM: Final = round(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1e6)
-"""Microseconds; any year does: each has both changes of the clock."""
 
 
 def parse_schedules(table: Table, targets: Collection[TargetEntry]) -> tuple[Schedule, ...]:
@@ -45,11 +42,11 @@ def _schedule(entry: Table, targets: Collection[TargetEntry]) -> Schedule:
             entry.fail(key, "is missing", hint)
     values["targets"] = tuple(_target(word, entry, targets) for word in values["targets"])
     schedule = Schedule(name=name, **values, settings=entry.values(_OPTIONS))
-    window = due_times.shortest_window(schedule, _EXAMINED_FROM)
+    window = due_times.shortest_window(schedule)
     if window == 0:
         entry.fail("until", "is also a time at which it starts: the window is empty", "give another time of day")
-    if window is not None and schedule.stagger * 1e6 >= window:
-        hint = f"give less than {span(window / 1e6)}"
+    if window is not None and schedule.stagger >= 60 * window:
+        hint = f"give less than {span(60 * window)}"
         entry.fail("stagger", "is as long as the window: some targets would never start", hint)
     return schedule
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import islice, takewhile
 from typing import Final
 
@@ -17,8 +18,10 @@ from engine.domain.time_zones import zone_named
 
 _FIELDS: Final = 5
 _SECOND: Final = 1_000_000
-_EXAMINED: Final = 400
-"""Due times of which the window is examined: a year of nights, with both changes of the clock."""
+_MINUTES_OF_DAY: Final = 24 * 60
+_ANY_TIME: Final = 1_767_225_600 * _SECOND
+_EXAMINED: Final = 100
+"""Due times that are compared with the windows before them."""
 
 
 def cron_problem(expression: str) -> str:
@@ -71,22 +74,24 @@ def stagger_offset(schedule: Schedule, target: str) -> Micros:
     return int(schedule.stagger * int.from_bytes(digest[:8], "big") / 2**64) * _SECOND
 
 
-def shortest_window(schedule: Schedule, after: Micros) -> Micros | None:
-    """The shortest window of the next due times; None: they do not close. 0: one closes when it opens."""
+def shortest_window(schedule: Schedule) -> int | None:
+    """Minutes by the clock of its shortest window; None: they do not close. 0: one closes when it opens."""
     if schedule.until is None:
         return None
-    zone = zone_named(schedule.timezone)
-    lengths = []
-    for due_at in islice(due_times(schedule, after), _EXAMINED):
-        opens = datetime.fromtimestamp(due_at / _SECOND, zone)
-        is_empty = f"{opens:%H:%M}" == schedule.until
-        closes = closes_at(schedule, due_at)
-        lengths.append(0 if is_empty or closes is None else closes - due_at)
-    return min(lengths, default=None)
+    cron = CronSim(schedule.start, datetime(2000, 1, 1, tzinfo=UTC))
+    hour, minute = map(int, schedule.until.split(":"))
+    opens = (60 * h + m for h in cron.hours for m in cron.minutes)
+    return min((60 * hour + minute - at) % _MINUTES_OF_DAY for at in opens)
 
 
-def overlaps_itself(schedule: Schedule, after: Micros) -> bool:
+def overlaps_itself(schedule: Schedule) -> bool:
     """Whether a due time comes before the window of the one before it has closed."""
-    times = list(islice(due_times(schedule, after), _EXAMINED))
+    return schedule.until is not None and _overlaps(schedule.start, schedule.timezone, schedule.until)
+
+
+@lru_cache(maxsize=256)
+def _overlaps(start: str, timezone: str, until: str) -> bool:
+    schedule = Schedule(name="", targets=(), start=start, timezone=timezone, until=until)
+    times = list(islice(due_times(schedule, _ANY_TIME), _EXAMINED))
     windows = [closes_at(schedule, at) for at in times]
     return any(closes is not None and closes > due for closes, due in zip(windows, times[1:], strict=False))

@@ -239,7 +239,7 @@ def _full_lines(looked: _Looked) -> Iterator[str]:
     (row,) = looked.rows
     yield f"{row.schedule.name}: {_when(row)}"
     yield from (f"  {name:10}  {text}" for name, text in schedule_format.details(row))
-    if overlaps_itself(row.schedule, now()):
+    if overlaps_itself(row.schedule):
         yield "  It is due again before its window closes: then it is skipped if it still runs."
     if row.nights:
         yield ""

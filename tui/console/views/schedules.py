@@ -84,7 +84,7 @@ def schedule_document(selected: SelectedSchedule, now: int, width: int, named: C
     if row.foreign_config:
         foreign = f"{row.foreign_config} has it, too, and is the one that fires it: rename one."
         yield from wrapped(foreign, width, Role.WARNING)
-    if overlaps_itself(row.schedule, now):
+    if overlaps_itself(row.schedule):
         overlap = "It is due again before its window closes: then it is skipped if it still runs."
         yield from wrapped(overlap, width, Role.DIM)
     yield line()
