@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from tui.console.feed import News
 
 EVERY: Final = 5.0
-"""Seconds between two reads: no change announces that a due time was missed."""
+"""Seconds between two reads, as no change announces that a due time was missed,"""
+AT_NEWS: Final = 1.0
+"""and between two while jobs change."""
 
 
 class SchedulesScreen(ConsoleScreen[None]):
@@ -52,7 +54,7 @@ class SchedulesScreen(ConsoleScreen[None]):
         self._planning: set[str] = set()
         """Schedules whose next night is being planned."""
         self._error: DbtendError | None = None
-        self._is_read = self._is_served = False
+        self._is_read = self._is_served = self._has_news = False
 
     def compose_body(self) -> Iterator[Widget]:
         yield self._list
@@ -63,11 +65,17 @@ class SchedulesScreen(ConsoleScreen[None]):
         self.set_focus(self._list)
         self.run_worker(self._read_config(), name="schedules")
         self.set_interval(EVERY, self._reload)
+        self.set_interval(AT_NEWS, self._reload_at_news)
 
     def hear(self, news: News) -> None:
-        self._reload()
+        self._has_news = True
+
+    def _reload_at_news(self) -> None:
+        if self._has_news:
+            self._reload()
 
     def _reload(self) -> None:
+        self._has_news = False
         self.run_worker(self._load(), name="schedules")
 
     async def _read_config(self) -> None:
