@@ -534,6 +534,10 @@ class Engine:
         self._must_write("notify")
         return await notifier.Notifier(self._store, config, compose, self._clock).tell_now()
 
+    def tells_people(self) -> bool:
+        """Whether a process on this host tells people what happens; a run does so at its end only."""
+        return notifier.is_telling(self._store.path)
+
     async def recipient_states(self, names: Collection[str]) -> list[RecipientState]:
         """What is known of these recipients."""
         return await self._store.recipient_states(names)

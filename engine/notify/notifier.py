@@ -23,7 +23,7 @@ from engine.notify import job_events
 from engine.notify.delivery import Parcel, deliver
 from engine.store.protocol import ChangeFeed, JobReader, NotificationStore, SurveyStore
 from engine.system import locks
-from engine.system.private_files import private_directory
+from engine.system.private_files import directory_of, private_directory
 
 PAGE: Final = 500
 """Changes that are read at once."""
@@ -37,6 +37,9 @@ RETRY_AFTER: tuple[float, ...] = (60.0, 300.0, 900.0, 3600.0)
 """Seconds between two attempts; the last one holds for all further ones."""
 GIVE_UP_AFTER: Final = 3 * 86_400.0
 """Seconds after which a message that was never taken is given up."""
+
+_LOCK: Final = "notify.lock"
+"""Held by the process that tells people."""
 
 Compose = Callable[[Message], MessageText]
 Configured = Callable[[], Config]
@@ -263,10 +266,15 @@ def _is_due(at: Micros, now: Micros) -> bool:
     return at <= now or at - now > 2 * RETRY_AFTER[-1] * 1e6
 
 
+def is_telling(store: Path) -> bool:
+    """Whether a process tells people what happens on a store."""
+    return locks.is_held(directory_of(Path(os.path.realpath(store))) / _LOCK)
+
+
 @contextmanager
 def _sole(store: Path) -> Iterator[bool]:
     """Whether this process is the one that tells people, while inside."""
-    lock = locks.take(private_directory(store) / "notify.lock")
+    lock = locks.take(private_directory(store) / _LOCK)
     if lock is None:
         yield False
         return

@@ -465,11 +465,11 @@ class NotificationStore(Protocol):
         ...
 
     async def make_message(self, recipient: str) -> None:
-        """Put all collected events into one message; none without events."""
+        """Put all collected events into one message; none without events. Old messages are removed."""
         ...
 
     async def take_over_messages(self) -> None:
-        """Try again at once what a dead process was delivering, and remove old messages."""
+        """Try again at once what a dead process was delivering."""
         ...
 
     async def waiting_messages(self) -> list[Message]: ...

@@ -41,7 +41,7 @@ def notify(args: argparse.Namespace, settings: Settings) -> int:
         if not args.words:
             raise UsageError("--test", "needs the NAME of a recipient", "such as: dbtend notify ops --test")
         return _test(recipients[0], as_json=args.json)
-    states = asyncio.run(_states(settings, recipients)) if settings.store.exists() else []
+    states, is_told = asyncio.run(_states(settings, recipients)) if settings.store.exists() else ([], False)
     by_name = {state.name: state for state in states}
     shown = [(recipient, by_name.get(recipient.name, RecipientState(name=recipient.name))) for recipient in recipients]
     if args.json:
@@ -50,6 +50,8 @@ def notify(args: argparse.Namespace, settings: Settings) -> int:
         output.line("\n".join(columns([("NAME", "HOW", "SENT", "WAITING", "GIVEN UP", "ERROR"), *map(_row, shown)])))
     else:
         output.notice(f"{settings.config_path} has no recipient: add [notify.NAME]")
+    if not is_told and any(not recipient.from_runs for recipient in recipients):
+        output.notice("no permanent worker runs here, so that nobody is told: start dbtend worker")
     return FAILED if any(state.error for _, state in shown) else OK
 
 
@@ -80,9 +82,10 @@ def _test(recipient: Recipient, *, as_json: bool) -> int:
     return OK if result.error is None else FAILED
 
 
-async def _states(settings: Settings, recipients: Sequence[Recipient]) -> list[RecipientState]:
+async def _states(settings: Settings, recipients: Sequence[Recipient]) -> tuple[list[RecipientState], bool]:
     async with settings.engine() as engine:
-        return await engine.recipient_states([recipient.name for recipient in recipients])
+        states = await engine.recipient_states([recipient.name for recipient in recipients])
+        return states, engine.tells_people()
 
 
 def _row(one: tuple[Recipient, RecipientState]) -> Sequence[str]:

@@ -53,9 +53,13 @@ async def deliveries(settings: Settings, recipients: Sequence[Recipient]) -> lis
     try:
         async with settings.engine() as engine:
             states = await engine.recipient_states([recipient.name for recipient in recipients])
+            is_told = engine.tells_people()
     except StoreError:
         return []
     found = []
+    if not is_told and any(not recipient.from_runs for recipient in recipients):
+        text = "no permanent worker runs here, so that nobody is told"
+        found.append(Check(Level.WARN, "notify", text, "start one: dbtend worker"))
     for state in states:
         what = f"notify {state.name}"
         if state.error is None:

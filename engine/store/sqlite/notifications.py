@@ -105,7 +105,8 @@ def collect(
 
 
 def make_message(connection: sqlite3.Connection, recipient: str, at: Micros) -> None:
-    """Put all that was collected for a recipient into one message."""
+    """Put all that was collected for a recipient into one message; and remove what is old."""
+    _remove_old(connection, at)
     if not connection.execute(
         "SELECT 1 FROM notification WHERE recipient = ? AND message_id IS NULL", (storable(recipient),)
     ).fetchone():
@@ -122,9 +123,16 @@ def make_message(connection: sqlite3.Connection, recipient: str, at: Micros) -> 
 
 
 def take_over(connection: sqlite3.Connection, at: Micros) -> None:
-    """Let messages be tried again at once that a dead process was delivering; remove what is old."""
+    """Let messages be tried again at once that a dead process was delivering."""
     connection.execute("UPDATE message SET sending = 0, next_try_at = ? WHERE sending = 1", (at,))
-    connection.execute("DELETE FROM message WHERE ended_at < ?", (at - MESSAGES_KEPT,))
+
+
+def _remove_old(connection: sqlite3.Connection, at: Micros) -> None:
+    """What waits for a recipient that is no longer in the config, too."""
+    old = at - MESSAGES_KEPT
+    connection.execute("DELETE FROM message WHERE ended_at < ?", (old,))
+    connection.execute("DELETE FROM message WHERE status = 'waiting' AND created_at < ?", (old,))
+    connection.execute("DELETE FROM notification WHERE message_id IS NULL AND created_at < ?", (old,))
 
 
 def begin_attempt(connection: sqlite3.Connection, message_id: int) -> None:

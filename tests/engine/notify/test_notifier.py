@@ -325,9 +325,14 @@ async def test_old_messages_are_removed(opened: SqliteStore, clock: StoppedClock
     await opened.register_recipients(["ops"])
     await ended(opened, "sales", FAILED)
     await told(made(opened, clock, ops(web)))
+    await opened.register_recipients(["no longer there"])
+    await ended(opened, "stock", FAILED)
+    await made(opened, clock, ops(), ops(name="no longer there")).collect()
+    await opened.make_message("no longer there")
     clock.at += 91 * 86_400 * SECOND
-    await opened.take_over_messages()
-    assert (await opened.recipient_states(["ops"]))[0].sent_at is None
+    await opened.make_message("ops")
+    state, other = await opened.recipient_states(["ops", "no longer there"])
+    assert (state.sent_at, state.collected, state.waiting, other.waiting) == (None, 0, 0, 0)
 
 
 async def test_without_a_recipient_nothing_is_written(opened: SqliteStore, clock: StoppedClock) -> None:
