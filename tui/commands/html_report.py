@@ -40,12 +40,17 @@ def report(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("report", "needs --html FILE", "such as: dbtend report --since 7d --html report.html")
     config = settings.config()
     since = typed_values.since(_DAYS) if args.since is None else args.since
-    found = asyncio.run(_period(settings, config, since))
-    host, version = socket.gethostname(), typed_values.version()
-    page = report_page(found, named=target_name_of, host=host, store=str(settings.store), version=version)
+    page = asyncio.run(_page(settings, config, since))
     replace_file(args.html, page.encode(), _MODE, settings)
     output.notice(f"report: {args.html}")
     return OK
+
+
+async def _page(settings: Settings, config: Config, since: int) -> str:
+    """Made in here: asyncio.run makes a text of what it returns, which of many thousand jobs takes seconds."""
+    found = await _period(settings, config, since)
+    host, version = socket.gethostname(), typed_values.version()
+    return report_page(found, named=target_name_of, host=host, store=str(settings.store), version=version)
 
 
 async def _period(settings: Settings, config: Config, since: int) -> Period:

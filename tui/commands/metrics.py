@@ -27,8 +27,7 @@ _MODE: Final = 0o644
 
 def metrics(args: argparse.Namespace, settings: Settings) -> int:
     config = settings.config()
-    overview = asyncio.run(_overview(settings)) if settings.store.exists() else Overview(at=now())
-    text = text_of(overview, config)
+    text = asyncio.run(_text(settings, config)) if settings.store.exists() else text_of(Overview(at=now()), config)
     if args.textfile is None:
         output.write(text.decode())
     else:
@@ -36,9 +35,9 @@ def metrics(args: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
-async def _overview(settings: Settings) -> Overview:
+async def _text(settings: Settings, config: Config) -> bytes:
     async with settings.engine() as engine:
-        return await engine.overview()
+        return await metrics_of(engine, lambda: config)
 
 
 async def metrics_of(engine: Engine, config: Callable[[], Config]) -> bytes:
