@@ -7,7 +7,7 @@ import asyncio
 import socket
 from typing import Final
 
-from engine import Engine, HistoryFilter, ParentJob
+from engine import Engine, HistoryFilter
 from engine.config.model import Config
 from engine.domain.errors import UsageError
 from engine.domain.steps import Micros
@@ -17,11 +17,13 @@ from tui.commands import output
 from tui.commands.metrics import chosen
 from tui.commands.naming import target_name_of
 from tui.commands.output_file import replace_file
+from tui.commands.report import instructions
 from tui.commands.settings import Settings
 from tui.presentation import typed_values
 from tui.presentation.exit_codes import OK
 from tui.presentation.page.period import Period, belongs
 from tui.presentation.page.report import report_page
+from tui.presentation.page.runs import Run, run_of
 from tui.presentation.schedule_format import ScheduleRow
 
 _DAYS: Final = "7d"
@@ -83,13 +85,13 @@ async def _period(settings: Settings, config: Config, since: int) -> Period:
         )
 
 
-async def _jobs(engine: Engine, since: Micros) -> list[ParentJob]:
+async def _jobs(engine: Engine, since: Micros) -> list[Run]:
     """The jobs of the period, newest first; at most one more than are told of."""
-    found = {job.id: job for job in await engine.open_jobs()}
+    found = {job.id: run_of(job, instructions) for job in await engine.open_jobs()}
     async for ids in engine.search(HistoryFilter(since=since - _LONGEST_JOB)):
         for begin in range(0, len(ids), _PORTION):
             jobs = await engine.jobs(ids[begin : begin + _PORTION])
-            found |= {job.id: job for job in jobs if belongs(job, since)}
+            found |= {job.id: run_of(job, instructions) for job in jobs if belongs(job, since)}
         if len(found) > _MOST_JOBS:
             break
     return sorted(found.values(), key=lambda job: -job.id)[: _MOST_JOBS + 1]

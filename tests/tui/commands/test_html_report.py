@@ -45,6 +45,8 @@ def test_it_says_what_happened(page: Path, sales: Path) -> None:
     assert "there is no such file" in text
     assert "&lt;img src=x" in text
     assert "nightly" in text
+    assert "dbtend retry" in text
+    assert re.search(r">b2<.*5 targets.*4 completed, 1 unreachable", text)
     assert stat.S_IMODE(page.stat().st_mode) == 0o640
 
 
@@ -80,6 +82,18 @@ def test_what_a_page_may_do_is_nothing(page: Path, tmp_path: Path) -> None:
         assert any("Content Security Policy" in text for text in found.complaints)
 
 
+def test_its_own_style_applies_and_no_other(page: Path, tmp_path: Path) -> None:
+    other = page.with_name("other.html")
+    other.write_text(
+        page.read_text().replace("<footer>", "<style>h1 { display: none }</style><footer style='color: red'>")
+    )
+    with browser(tmp_path / "profile") as found:
+        found.open(other)
+        assert found.evaluate("getComputedStyle(document.querySelector('.tiles')).display") == "grid"
+        assert found.evaluate("getComputedStyle(document.querySelector('h1')).display") == "block"
+        assert found.evaluate("document.querySelector('footer').style.color") == ""
+
+
 def test_a_store_that_is_not_there_has_an_empty_report(dbtend: CommandLine, tmp_path: Path) -> None:
     assert dbtend("report", "--html", tmp_path / "r.html").code == OK
     assert "No job ran" in (tmp_path / "r.html").read_text()
@@ -96,7 +110,7 @@ def test_a_job_is_in_the_report_of_the_time_in_which_it_ended(dbtend: CommandLin
 
     asyncio.run(submit(5))
     assert dbtend("report", "--since", "1d", "--html", file).code == OK
-    assert re.search(r"<b>1</b>\s*jobs", file.read_text())  # it is still open
+    assert re.search(r"<b>1</b>\s*job<", file.read_text())  # it is still open
     assert dbtend("worker", "--idle-exit", "0").code == OK
     asyncio.run(submit(100))
     assert dbtend("report", "--since", "1d", "--html", file).code == OK

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from collections import Counter
 from dataclasses import replace
+from hashlib import sha256
 from html.parser import HTMLParser
 
 import pytest
@@ -13,10 +15,12 @@ from engine import EngineName, Operation, ParentJob, Reason, Request, Status
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
 from tests.tui.jobs import SECOND, START, child, parent
+from tui.commands.report import instructions
 from tui.presentation.page import period
 from tui.presentation.page.html import Html, element, joined, table
 from tui.presentation.page.period import Period
 from tui.presentation.page.report import report_page
+from tui.presentation.page.runs import Run, run_of
 from tui.presentation.schedule_format import ScheduleRow
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import target_name
@@ -61,7 +65,17 @@ class Page(HTMLParser):
             self.text += f"{data} "
 
 
-def job(number: int, *children: Status, target: str = "sqlite:///srv/sales.db", error: str | None = None) -> ParentJob:
+def run(made: ParentJob) -> Run:
+    return run_of(made, instructions)
+
+
+def job(number: int, *children: Status, target: str = "sqlite:///srv/sales.db", error: str | None = None) -> Run:
+    return run(parent_job(number, *children, target=target, error=error))
+
+
+def parent_job(
+    number: int, *children: Status, target: str = "sqlite:///srv/sales.db", error: str | None = None
+) -> ParentJob:
     made = parent(
         *(
             replace(
@@ -84,7 +98,7 @@ def survey(target: str, level: FleetLevel) -> Survey:
     )
 
 
-def page(*jobs: ParentJob, surveys: tuple[Survey, ...] = (), firings: tuple[Firing, ...] = (), **more: object) -> str:
+def page(*jobs: Run, surveys: tuple[Survey, ...] = (), firings: tuple[Firing, ...] = (), **more: object) -> str:
     found = Period(
         since=START, until=NOW, jobs=sorted(jobs, key=lambda one: -one.id),
         surveys={one.target: one for one in surveys}, firings=firings, **more,  # type: ignore[arg-type]
@@ -110,7 +124,7 @@ def test_failures_that_are_open_come_before_those_that_are_over() -> None:
     open_one = job(3, Status.FAILED, target="sqlite:///srv/b.db", error="locked")
     jobs = [job(1, Status.FAILED, error="disk full"), job(2, Status.COMPLETED), open_one, job(4, Status.COMPLETED)]
     found = period.failures(jobs)
-    assert [(row.error, row.is_over) for row in found] == [("locked", False), ("disk full", True)]
+    assert [(row.why, row.is_over) for row in found] == [("locked", False), ("disk full", True)]
 
 
 def test_the_same_failure_night_after_night_is_one_line() -> None:
@@ -130,7 +144,7 @@ def test_each_day_has_a_bar_also_one_on_which_nothing_ran() -> None:
 def test_every_job_is_in_one_bar_and_bars_are_not_too_many(days: int, most: int) -> None:
     since = START - days * DAY
     jobs = [
-        replace(job(number, Status.COMPLETED), finished_at=since + number * days * DAY // 24)
+        replace(job(number, Status.COMPLETED), ended_at=since + number * days * DAY // 24)
         for number in range(24, 0, -1)
     ]
     found = period.days(Period(since=since, until=START, jobs=jobs, surveys={}))
@@ -148,7 +162,7 @@ def test_bars_are_days_of_the_clock_where_that_changes(change: int, monkeypatch:
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
     try:
-        jobs = [replace(job(n, Status.COMPLETED), finished_at=change + n * DAY) for n in range(3, -5, -1)]
+        jobs = [replace(job(n, Status.COMPLETED), ended_at=change + n * DAY) for n in range(3, -5, -1)]
         found = period.days(Period(since=change - 4 * DAY, until=change + 3 * DAY, jobs=jobs, surveys={}))
         assert [len(those) for _, those in found] == [1] * 8
     finally:
@@ -157,14 +171,15 @@ def test_bars_are_days_of_the_clock_where_that_changes(change: int, monkeypatch:
 
 
 def test_a_clock_that_was_set_back_loses_no_job() -> None:
-    ahead = replace(job(1, Status.COMPLETED), finished_at=NOW + 3 * DAY)
+    ahead = replace(job(1, Status.COMPLETED), ended_at=NOW + 3 * DAY)
     found = period.days(Period(since=START, until=NOW, jobs=[ahead], surveys={}))
     assert sum(len(those) for _, those in found) == 1
 
 
 def test_an_end_is_told_in_the_period_in_which_it_was() -> None:
-    before, over_it = job(1, Status.COMPLETED), replace(job(2, Status.FAILED, error="x"), finished_at=NOW)
-    still_open = replace(job(3, Status.RUNNING), finished_at=None)
+    before = parent_job(1, Status.COMPLETED)
+    over_it = replace(parent_job(2, Status.FAILED, error="x"), finished_at=NOW)
+    still_open = replace(parent_job(3, Status.RUNNING), finished_at=None)
     assert [period.belongs(one, NOW - DAY) for one in (before, over_it, still_open)] == [False, True, True]
 
 
@@ -179,8 +194,91 @@ def test_critical_targets_and_missed_nights_are_told() -> None:
         schedules=(ScheduleRow(schedule=schedule, state=None),),
     )
     text = " ".join(Page(made).text.split())
-    for said in ("Critical targets", "1 targets critical", "1 nights missed", "no worker was there", "22:00"):
+    for said in ("Critical targets", "1 target critical", "1 night missed", "no worker was there", "22:00"):
         assert said in text
+
+
+def test_what_was_left_is_told_apart_from_what_failed_with_what_to_do() -> None:
+    skipped = replace(child(2, Status.SKIPPED, Reason.TIME_LIMIT, operation=Operation.CHECK), parent_id=5)
+    of_part = replace(child(1, Status.COMPLETED, Reason.TIME_LIMIT), parent_id=5)
+    made = run(replace(parent_job(5, Status.COMPLETED, Status.COMPLETED), children=(of_part, skipped)))
+    assert period.failures([made]) == []
+    assert [(row.what, row.why) for row in period.left([made])] == [
+        ("vacuum", "past its limit"),
+        ("check", "past its limit"),
+    ]
+    text = Page(page(made)).text
+    assert "Nothing failed" in text
+    assert "What was left undone" in text
+    assert "Run dbtend retry 5 to run the rest." in text
+    later = run(
+        replace(
+            parent_job(6, Status.COMPLETED, Status.COMPLETED),
+            children=(child(1), replace(skipped, status=Status.COMPLETED, reason=None)),
+        )
+    )
+    assert [row.is_over for row in period.left([later, made])] == [True, True]
+    assert "dbtend retry" not in Page(page(made, later)).text
+
+
+@pytest.mark.parametrize("reason", [Reason.NOT_NEEDED, Reason.PREVIOUS_FAILED])
+def test_what_needed_nothing_or_follows_from_a_failure_is_not_left(reason: Reason) -> None:
+    made = parent_job(1, Status.FAILED, Status.SKIPPED, error="disk full")
+    made = replace(made, children=(made.children[0], replace(made.children[1], reason=reason)))
+    assert period.left([run(made)]) == []
+    assert len(period.failures([run(made)])) == 1
+
+
+def test_a_failure_says_what_to_do_until_it_is_over() -> None:
+    failed = job(2, Status.FAILED, error="disk full")
+    assert "dbtend show 2.1" in Page(page(failed)).text
+    assert "dbtend show" not in Page(page(failed, job(3, Status.COMPLETED))).text
+
+
+def test_a_night_that_started_has_the_jobs_of_its_batch() -> None:
+    jobs = [
+        replace(
+            job(number, status, error="disk full"),
+            batch=4,
+            started_at=NOW - 60 * SECOND,
+            ended_at=NOW - number * SECOND,
+        )
+        for number, status in ((3, Status.COMPLETED), (2, Status.FAILED), (1, Status.COMPLETED))
+    ]
+    other = job(9, Status.COMPLETED)
+    fired = Firing(schedule="nightly", due_at=NOW - DAY, status=FiringStatus.FIRED, recorded_at=NOW, batch=4)
+    not_needed = replace(fired, due_at=NOW - 2 * DAY, batch=None, reason=FiringReason.NOT_NEEDED)
+    (night, nothing) = period.nights(
+        Period(since=START, until=NOW, jobs=[other, *jobs], surveys={}, firings=[fired, not_needed])
+    )
+    assert [one.id for one in night.jobs] == [3, 2, 1]
+    assert night.seconds == 59
+    assert (list(nothing.jobs), nothing.seconds) == ([], None)
+    assert [len(same) for same in period.requests([other, *jobs])] == [1, 3]
+    text = " ".join(Page(page(other, *jobs, firings=(fired, not_needed))).text.split())
+    assert "b4 2 completed, 1 failed 59.00 s" in text
+    assert "nothing was needed" in text
+    assert "#9 " in text
+
+
+def test_while_a_job_of_a_night_is_open_it_has_no_duration() -> None:
+    still_open = replace(job(2, Status.RUNNING), ended_at=None)
+    assert period.seconds_of([still_open, job(1, Status.COMPLETED)]) is None
+
+
+def test_a_target_says_why_it_has_its_level() -> None:
+    assert "now cannot be opened: <i>sqlite:///srv/a.db</i>" in " ".join(
+        Page(page(surveys=(survey("sqlite:///srv/a.db", FleetLevel.NOW),))).text.split()
+    )
+
+
+def test_only_its_own_style_applies() -> None:
+    made = page(job(1, Status.COMPLETED))
+    style = made.partition("<style>")[2].partition("</style>")[0]
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    assert f"style-src &#x27;sha256-{digest}&#x27;" in made
+    assert "unsafe-inline" not in made
+    assert not [value for name, value in Page(made).attributes if name == "style"]
 
 
 HOSTILE = [
@@ -197,11 +295,12 @@ def test_no_name_or_error_is_markup(name: str) -> None:
     missed = Firing(
         schedule=name, due_at=NOW - DAY, status=FiringStatus.MISSED, recorded_at=NOW, reason=None, error=name
     )
+    fired = replace(missed, status=FiringStatus.FIRED, due_at=NOW - 2 * DAY)
     made = page(
         job(1, Status.FAILED, target=target, error=name),
         job(2, Status.COMPLETED, target=target),
         surveys=(survey(target, FleetLevel.CRITICAL),),
-        firings=(missed,),
+        firings=(missed, fired),
         schedules=(ScheduleRow(schedule=schedule, state=None),),
     )
     read = Page(made)

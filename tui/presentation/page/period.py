@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Final
 
-from engine import ChildJob, Operation, ParentJob, Status, run_duration
+from engine import Operation, ParentJob, Status
 from engine.domain.frozen import frozen
-from engine.domain.job_outcomes import JobOutcome, outcome_of
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.schedules import Firing, FiringStatus
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, Survey
-from tui.presentation.batch_summary import TROUBLE, given_back
-from tui.presentation.effect_summary import error_of
-from tui.presentation.fact_format import number
+from tui.presentation.batch_summary import TROUBLE
+from tui.presentation.page.runs import OperationRun, Run
 from tui.presentation.schedule_format import ScheduleRow
 
 _DAY: Final = 86_400_000_000
@@ -32,8 +32,8 @@ class Period:
 
     since: Micros
     until: Micros
-    jobs: Sequence[ParentJob]
-    """Those that ended in it or are open, newest first, without steps."""
+    jobs: Sequence[Run]
+    """Those that ended in it or are open, newest first."""
     is_cut: bool = False
     """Whether there are more."""
     surveys: Mapping[str, Survey]
@@ -42,13 +42,15 @@ class Period:
     schedules: Sequence[ScheduleRow] = ()
 
 
-@frozen
-class Failure:
-    """Operations of a target that failed for the same reason."""
+@frozen(kw_only=True)
+class Problem:
+    """Operations of a target that failed, or were left, for the same reason."""
 
     target: str
-    operation: str
-    error: str
+    what: str
+    why: str
+    to_do: str
+    """What to do about the newest of them; "" where nothing is."""
     times: int
     job: int
     """The newest of them."""
@@ -82,57 +84,99 @@ class TargetTrend:
     seconds: Sequence[float]
     """How long each of its jobs took."""
     given_back: float
-    last: ParentJob | None
+    last: Run | None
 
 
-def outcomes(jobs: Iterable[ParentJob]) -> Mapping[JobOutcome, int]:
-    return Counter(map(outcome_of, jobs))
+@frozen(kw_only=True)
+class NightSum:
+    """A due time that fired, with the jobs that it started."""
+
+    firing: Firing
+    jobs: Sequence[Run]
+
+    @property
+    def seconds(self) -> float | None:
+        return seconds_of(self.jobs)
 
 
-def failures(jobs: Sequence[ParentJob]) -> list[Failure]:
+def outcomes(jobs: Iterable[Run]) -> Mapping[JobOutcome, int]:
+    return Counter(job.outcome for job in jobs)
+
+
+def given_back(jobs: Iterable[Run]) -> float:
+    return sum(job.back for job in jobs)
+
+
+def seconds_of(jobs: Iterable[Run]) -> float | None:
+    """From the first start of jobs to their last end; None while one is open, and if none began."""
+    starts, ends = [], []
+    for job in jobs:
+        if job.ended_at is None:
+            return None
+        if job.started_at is not None:
+            starts.append(job.started_at)
+        ends.append(job.ended_at)
+    return max(max(ends) - min(starts), 0) / 1e6 if starts else None
+
+
+def failures(jobs: Sequence[Run]) -> list[Problem]:
     """The newest first, those that are not over before all others."""
+    return _problems(jobs, lambda one: one.status is Status.FAILED)
+
+
+def left(jobs: Sequence[Run]) -> list[Problem]:
+    """What was cancelled, skipped or done in part, in the same order."""
+    return _problems(jobs, lambda one: one.is_left)
+
+
+def _problems(jobs: Sequence[Run], is_one: Callable[[OperationRun], bool]) -> list[Problem]:
     completed: dict[tuple[str, Operation], int] = {}
+    found: dict[tuple[str, str, str], list[tuple[Run, OperationRun]]] = {}
     for job in jobs:
-        for child in job.children:
-            if child.is_complete:
-                key = job.target, child.operation
+        for one in job.operations:
+            if one.is_complete:
+                key = job.target, one.operation
                 completed[key] = max(completed.get(key, 0), job.id)
-    found: dict[tuple[str, str, str], list[tuple[ParentJob, ChildJob]]] = {}
-    for job in jobs:
-        for child in job.children:
-            if child.status is Status.FAILED:
-                error = " ".join(error_of(child, job.target).split())
-                is_reached = outcome_of(job) is not JobOutcome.UNREACHABLE
-                what = child.operation.value if is_reached else JobOutcome.UNREACHABLE.value
-                found.setdefault((job.target, what, error), []).append((job, child))
-    rows = [
-        Failure(
-            target, operation, error,
-            len({job.id for job, _ in those}),
-            max(job.id for job, _ in those),
-            max(child.finished_at or job.created_at for job, child in those),
-            all(completed.get((target, child.operation), 0) > job.id for job, child in those),
+            if is_one(one):
+                is_reached = job.outcome is not JobOutcome.UNREACHABLE
+                what = one.operation.value if is_reached else JobOutcome.UNREACHABLE.value
+                found.setdefault((job.target, what, one.why), []).append((job, one))
+    rows = []
+    for (target, what, why), those in found.items():
+        newest, newest_run = max(those, key=lambda one: one[0].id)
+        is_over = all(completed.get((target, one.operation), 0) > job.id for job, one in those)
+        row = Problem(
+            target=target,
+            what=what,
+            why=why,
+            to_do="" if is_over else newest_run.to_do,
+            times=len({job.id for job, _ in those}),
+            job=newest.id,
+            at=newest.at,
+            is_over=is_over,
         )
-        for (target, operation, error), those in found.items()
-    ]  # fmt: skip
+        rows.append(row)
     return sorted(rows, key=lambda row: (row.is_over, -row.at))
 
 
-def operation_sums(jobs: Iterable[ParentJob]) -> Iterator[OperationSum]:
-    children = [child for job in jobs for child in job.children if child.status.is_final]
-    for operation in Operation:
-        those = [child for child in children if child.operation is operation]
-        took = [run_duration(child, child.finished_at or 0) or 0.0 for child in those]
-        completed = sum(child.is_complete for child in those)
-        failed = sum(child.status is Status.FAILED for child in those)
+def operation_sums(jobs: Iterable[Run]) -> Iterator[OperationSum]:
+    ended: dict[Operation, list[OperationRun]] = {operation: [] for operation in Operation}
+    for job in jobs:
+        for one in job.operations:
+            if one.status.is_final:
+                ended[one.operation].append(one)
+    for operation, those in ended.items():
         if those:
+            took = [one.seconds for one in those]
+            completed = sum(one.is_complete for one in those)
+            failed = sum(one.status is Status.FAILED for one in those)
             other = len(those) - completed - failed
             yield OperationSum(operation, completed, failed, other, sum(took), max(took))
 
 
 def trends(period: Period) -> list[TargetTrend]:
     """Of all targets with a job or a survey; the most urgent first, then those with failures, then the largest."""
-    by_target: dict[str, list[ParentJob]] = {url: [] for url in period.surveys}
+    by_target: dict[str, list[Run]] = {url: [] for url in period.surveys}
     for job in reversed(period.jobs):
         by_target.setdefault(job.target, []).append(job)
     found = [_trend(target, jobs, period.surveys.get(target)) for target, jobs in by_target.items()]
@@ -145,18 +189,30 @@ def trends(period: Period) -> list[TargetTrend]:
     return sorted(found, key=urgency)
 
 
-def _trend(target: str, jobs: Sequence[ParentJob], survey: Survey | None) -> TargetTrend:
-    sizes = [found for job in jobs if (found := _size_after(job)) is not None]
-    seconds = [found for job in jobs if job.finished_at and (found := run_duration(job, job.finished_at)) is not None]
-    failed = sum(outcome_of(job) in TROUBLE for job in jobs)
-    return TargetTrend(
-        target, survey, len(jobs), failed, sizes, seconds, given_back(jobs), jobs[-1] if jobs else None
-    )  # fmt: skip
+def _trend(target: str, jobs: Sequence[Run], survey: Survey | None) -> TargetTrend:
+    sizes = [job.size for job in jobs if job.size is not None]
+    seconds = [job.seconds for job in jobs if job.seconds is not None]
+    failed = sum(job.outcome in TROUBLE for job in jobs)
+    last = jobs[-1] if jobs else None
+    return TargetTrend(target, survey, len(jobs), failed, sizes, seconds, given_back(jobs), last)
 
 
-def _size_after(job: ParentJob) -> float | None:
-    known = [number(child.after, "size") or number(child.before, "size") for child in job.children]
-    return next((found for found in reversed(known) if found is not None), None)
+def nights(period: Period) -> list[NightSum]:
+    """The due times that fired, newest first."""
+    of_batch: dict[int, list[Run]] = {}
+    for job in period.jobs:
+        if job.batch is not None:
+            of_batch.setdefault(job.batch, []).append(job)
+    return [
+        NightSum(firing=one, jobs=of_batch.get(one.batch, []) if one.batch is not None else [])
+        for one in period.firings
+        if one.status is FiringStatus.FIRED
+    ]
+
+
+def requests(jobs: Sequence[Run]) -> list[list[Run]]:
+    """The jobs of each batch together, each other job alone, newest first: those of a batch follow each other."""
+    return [list(same) for _, same in groupby(jobs, key=lambda job: (job.batch, job.batch is None and job.id))]
 
 
 def belongs(job: ParentJob, since: Micros) -> bool:
@@ -164,12 +220,12 @@ def belongs(job: ParentJob, since: Micros) -> bool:
     return job.finished_at is None or job.finished_at >= since
 
 
-def days(period: Period) -> list[tuple[str, list[ParentJob]]]:
+def days(period: Period) -> list[tuple[str, list[Run]]]:
     """The jobs that ended on each local day, the oldest first, without a gap; what is open counts as created.
 
     Of a short period by the hour; of a long one by weeks, from its first job on.
     """
-    ends = [job.finished_at or job.created_at for job in period.jobs]
+    ends = [job.at for job in period.jobs]
     since, until = period.since, max([period.until, *ends])  # the clock may have been set back
     if until - since > MOST_DAYS * _DAY:
         since = max(since, min(ends, default=until))
@@ -178,7 +234,7 @@ def days(period: Period) -> list[tuple[str, list[ParentJob]]]:
     starts = [first]
     while starts[-1] + step <= _moment(until):
         starts.append(starts[-1] + step)
-    found: list[list[ParentJob]] = [[] for _ in starts]
+    found: list[list[Run]] = [[] for _ in starts]
     for job, at in zip(period.jobs, ends, strict=True):
         found[min(max((_moment(at) - first) // step, 0), len(starts) - 1)].append(job)
     return [(f"{start:{form}}", jobs) for start, jobs in zip(starts, found, strict=True)]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Final
 
-from engine import ParentJob
-from engine.domain.job_outcomes import JobOutcome, outcome_of
+from engine import BatchId
+from engine.domain.job_outcomes import JobOutcome
+from engine.domain.schedules import FiringReason, FiringStatus
 from engine.domain.steps import Micros
-from engine.domain.surveys import FleetLevel
-from tui.presentation.batch_summary import given_back
+from engine.domain.surveys import FleetLevel, Survey
 from tui.presentation.page import charts, period
 from tui.presentation.page.html import Html, Part, element, joined, table
-from tui.presentation.page.period import Period, TargetTrend
+from tui.presentation.page.period import NightSum, Period, Problem, TargetTrend
+from tui.presentation.page.runs import Run
 from tui.presentation.page.style import STYLE
 from tui.presentation.schedule_format import REASONS, ScheduleRow, due_text, local, result_text, took_text
 from tui.presentation.survey_format import why
@@ -22,10 +25,12 @@ from tui.presentation.text import counted, duration, local_time, precise_duratio
 MOST_FAILURES: Final = 200
 MOST_TARGETS: Final = 400
 MOST_NIGHTS: Final = 100
+MOST_REQUESTS: Final = 200
 _LONGEST: Final = 300
 """Cells of an error."""
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
-"""Nothing of the page runs or is fetched, whatever a name holds."""
+_DIGEST: Final = b64encode(sha256(STYLE.encode()).digest()).decode()
+_POLICY: Final = f"default-src 'none'; style-src 'sha256-{_DIGEST}'; base-uri 'none'; form-action 'none'"
+"""Nothing of the page runs or is fetched, whatever a name holds; no style but its own applies."""
 _KINDS: Final[Mapping[JobOutcome, str]] = {
     JobOutcome.COMPLETED: "good",
     JobOutcome.PARTIAL: "part",
@@ -49,9 +54,10 @@ def report_page(found: Period, *, named: Named, host: str, store: str, version: 
         _given_back(found, named),
         _targets(found, named),
         _schedules(found),
+        _jobs(found, named),
     )
     title = f"dbtend report of {host}"
-    when = f"{local_time(found.since)[:16]} to {local_time(found.until)[:16]}"
+    when = f"{_minute(found.since)} to {_minute(found.until)}"
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -75,16 +81,16 @@ def _tiles(found: Period) -> Html:
     counts = period.outcomes(found.jobs)
     trouble = counts.get(JobOutcome.FAILED, 0) + counts.get(JobOutcome.UNREACHABLE, 0)
     critical = len(period.critical(found.surveys.values()))
-    missed = sum(firing.status.value == "missed" for firing in found.firings)
+    missed = sum(firing.status is FiringStatus.MISSED for firing in found.firings)
     tiles = [
-        (f"{len(found.jobs):,}{'+' if found.is_cut else ''}", "jobs", "none"),
+        (f"{len(found.jobs):,}{'+' if found.is_cut else ''}", _noun(len(found.jobs), "job", "jobs"), "none"),
         (f"{counts.get(JobOutcome.COMPLETED, 0):,}", "completed", "good"),
         (f"{trouble:,}", "failed or unreachable", "bad" if trouble else "good"),
-        (f"{critical:,}", "targets critical", "bad" if critical else "good"),
-        (size(given_back(found.jobs)), "given back", "none"),
+        (f"{critical:,}", _noun(critical, "target critical", "targets critical"), "bad" if critical else "good"),
+        (size(period.given_back(found.jobs)), "given back", "none"),
     ]
     if found.schedules or found.firings:
-        tiles.append((f"{missed:,}", "nights missed", "bad" if missed else "good"))
+        tiles.append((f"{missed:,}", _noun(missed, "night missed", "nights missed"), "bad" if missed else "good"))
     return element(
         "div",
         *(element("div", element("b", number), what, class_=f"tile {kind}") for number, what, kind in tiles),
@@ -101,26 +107,34 @@ def _attention(found: Period, named: Named) -> Iterator[Html]:
         yield element("h3", "Critical targets")
         yield table(
             ("target", "why", "surveyed"),
-            ((_name(one.target, named), why(one), local_time(one.surveyed_at)[:16]) for one in critical),
+            ((_name(one.target, named), _long(why(one)), _minute(one.surveyed_at)) for one in critical),
         )
     if failures:
         yield element("h3", "What failed, and why")
-        yield table(
-            ("target", "what", "error", "times", "last", "now"),
+        yield from _problems(failures, named, "error", "bad", "failure")
+    if left := period.left(found.jobs):
+        yield element("h3", "What was left undone")
+        yield from _problems(left, named, "why", "part", "operation")
+
+
+def _problems(rows: Sequence[Problem], named: Named, head: str, kind: str, noun: str) -> Iterator[Html]:
+    """`kind`: the class of those that are open."""
+    yield table(
+        ("target", "what", head, "times", "last", "now"),
+        (
             (
-                (
-                    _name(row.target, named),
-                    row.operation,
-                    element("span", shortened(row.error, _LONGEST), class_="long"),
-                    f"{row.times:,}",
-                    element("span", f"#{row.job}, {local_time(row.at)[:16]}", class_="date"),
-                    _word("completed since", "good") if row.is_over else _word("open", "bad"),
-                )
-                for row in failures[:MOST_FAILURES]
-            ),
-            numbers=(3,),
-        )
-        yield from _more(len(failures) - MOST_FAILURES, "failure")
+                _name(row.target, named),
+                row.what,
+                joined((_long(row.why), element("div", row.to_do, class_="soft to-do") if row.to_do else None)),
+                f"{row.times:,}",
+                element("span", f"#{row.job}, {_minute(row.at)}", class_="date"),
+                _word("completed since", "good") if row.is_over else _word("open", kind),
+            )
+            for row in rows[:MOST_FAILURES]
+        ),
+        numbers=(3,),
+    )
+    yield from _more(len(rows) - MOST_FAILURES, noun)
 
 
 def _what_ran(found: Period) -> Iterator[Html]:
@@ -148,21 +162,20 @@ def _what_ran(found: Period) -> Iterator[Html]:
         yield element("p", f"These are the newest {len(found.jobs):,} jobs; there were more.", class_="soft")
 
 
-def _jobs_bar(day: str, jobs: Sequence[ParentJob]) -> charts.Bar:
+def _jobs_bar(day: str, jobs: Sequence[Run]) -> charts.Bar:
     kinds = dict.fromkeys((kind for kind, _ in _LEGEND), 0.0)
     counts = period.outcomes(jobs)
     for outcome, number in counts.items():
         kinds[_KINDS.get(outcome, "none")] += number
-    told = ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in JobOutcome if counts.get(outcome))
-    return charts.Bar(day, kinds, f"{day}: {told or 'no job'}")
+    return charts.Bar(day, kinds, f"{day}: {_counts(jobs) or 'no job'}")
 
 
 def _given_back(found: Period, named: Named) -> Iterator[Html]:
-    whole = given_back(found.jobs)
+    whole = period.given_back(found.jobs)
     if whole <= 0:
         return
     yield element("h2", "Space given back")
-    days = [(day, given_back(jobs)) for day, jobs in period.days(found)]
+    days = [(day, period.given_back(jobs)) for day, jobs in period.days(found)]
     most = max(back for _, back in days)
     marks = [charts.Bar(day, {"accent": back}, f"{day}: {size(back)}") for day, back in days]
     yield charts.bars("Space given back", marks, size(most))
@@ -194,18 +207,16 @@ def _targets(found: Period, named: Named) -> Iterator[Html]:
 
 def _target_row(one: TargetTrend, named: Named) -> Sequence[Part]:
     survey, last = one.survey, one.last
-    level = _word(survey.level.value, _LEVELS.get(survey.level, "none")) if survey is not None else None
     now = one.sizes[-1] if one.sizes else None if survey is None else survey.size
     sizes = charts.line(one.sizes, f"from {size(one.sizes[0])} to {size(one.sizes[-1])}" if one.sizes else "")
     times = charts.line(one.seconds, f"from {_took(one.seconds[0])} to {_took(one.seconds[-1])}" if one.seconds else "")
     ended = None
     if last is not None:
-        outcome = outcome_of(last)
-        when = element("span", f"#{last.id}, {_day(last.created_at)}", class_="date")
-        ended = joined((_word(outcome.value, _KINDS.get(outcome, "none")), " ", when))
+        when = element("span", f"#{last.id}, {_day(last.at)}", class_="date")
+        ended = joined((_outcome(last), " ", when))
     return (
         _name(one.target, named),
-        level,
+        _level(survey),
         size(now) if now is not None else "",
         sizes,
         f"{one.jobs:,}",
@@ -215,48 +226,130 @@ def _target_row(one: TargetTrend, named: Named) -> Sequence[Part]:
     )
 
 
+def _level(survey: Survey | None) -> Part:
+    if survey is None:
+        return None
+    level = _word(survey.level.value, _LEVELS.get(survey.level, "none"))
+    reason = why(survey)
+    return joined((level, element("div", shortened(reason, _LONGEST), class_="long soft") if reason else None))
+
+
 def _schedules(found: Period) -> Iterator[Html]:
     if not (found.schedules or found.firings):
         return
     yield element("h2", "Nights")
+    fired, not_fired = period.nights(found), period.not_fired(found.firings)
     if found.schedules:
         yield element("h3", "What is due")
         yield table(
-            ("schedule", "next", "last night", "it took"),
-            (_schedule_row(row, found.until) for row in found.schedules),
+            ("schedule", "next", "last night", "it took", "trend of time"),
+            (_schedule_row(row, found.until, fired) for row in found.schedules),
             numbers=(3,),
         )
-    not_fired = period.not_fired(found.firings)
-    if found.schedules or not_fired:
-        yield element("h3", "What was missed or skipped")
-    if not not_fired:
-        yield element("p", "Nothing in this time.")
-        return
-    yield table(
-        ("schedule", "due", "what", "why"),
-        (
+    yield element("h3", "What was missed or skipped")
+    if not_fired:
+        yield table(
+            ("schedule", "due", "what", "why"),
             (
-                firing.schedule,
-                local_time(firing.due_at)[:16],
-                _word(firing.status.value, "bad" if firing.status.value == "missed" else "none"),
-                firing.error or (REASONS[firing.reason] if firing.reason else ""),
-            )
-            for firing in not_fired[:MOST_NIGHTS]
-        ),
-    )
-    yield from _more(len(not_fired) - MOST_NIGHTS, "night")
+                (
+                    _long(firing.schedule),
+                    _minute(firing.due_at),
+                    _word(firing.status.value, "bad" if firing.status is FiringStatus.MISSED else "none"),
+                    _long(firing.error or (REASONS[firing.reason] if firing.reason else "")),
+                )
+                for firing in not_fired[:MOST_NIGHTS]
+            ),
+        )
+        yield from _more(len(not_fired) - MOST_NIGHTS, "night")
+    else:
+        yield element("p", "Nothing in this time.")
+    if fired:
+        yield element("h3", "What started")
+        yield table(
+            ("schedule", "due", "jobs", "result", "it took", "given back"),
+            map(_night_row, fired[:MOST_NIGHTS]),
+            numbers=(4, 5),
+        )
+        yield from _more(len(fired) - MOST_NIGHTS, "night")
 
 
-def _schedule_row(row: ScheduleRow, now: Micros) -> Sequence[Part]:
+def _schedule_row(row: ScheduleRow, now: Micros, fired: Sequence[NightSum]) -> Sequence[Part]:
     night = row.nights[0] if row.nights else None
     last = f"{local(night.firing.due_at, row.schedule)}: {result_text(night)}" if night is not None else "none yet"
-    return row.schedule.name, due_text(row, now), last, took_text(night) if night is not None else ""
+    took = [one.seconds for one in reversed(fired) if one.firing.schedule == row.schedule.name]
+    known = [seconds for seconds in took if seconds is not None]
+    trend = charts.line(known, f"from {_took(known[0])} to {_took(known[-1])}" if known else "")
+    return _long(row.schedule.name), due_text(row, now), last, took_text(night) if night is not None else "", trend
+
+
+def _night_row(night: NightSum) -> Sequence[Part]:
+    firing, jobs = night.firing, night.jobs
+    batch = None if firing.batch is None else str(BatchId(firing.batch))
+    is_told = firing.reason is not None and firing.reason is not FiringReason.BY_HAND
+    result: Part = _result(jobs) if jobs else REASONS[firing.reason] if is_told and firing.reason else "no job is left"
+    back = period.given_back(jobs)
+    took = "" if night.seconds is None else _took(night.seconds)
+    return _long(firing.schedule), _minute(firing.due_at), batch, result, took, size(back) if back else ""
+
+
+def _jobs(found: Period, named: Named) -> Iterator[Html]:
+    rows = period.requests(found.jobs)
+    if not rows:
+        return
+    yield element("h2", "Jobs")
+    yield table(
+        ("job", "created", "target", "operations", "result", "it took", "effect"),
+        (_request_row(jobs, named) for jobs in rows[:MOST_REQUESTS]),
+        numbers=(5,),
+    )
+    yield from _more(len(rows) - MOST_REQUESTS, "request")
+
+
+def _request_row(jobs: Sequence[Run], named: Named) -> Sequence[Part]:
+    """A job, or all of a batch."""
+    first, is_one = jobs[0], len(jobs) == 1
+    operations = dict.fromkeys(one.operation.value for job in jobs for one in job.operations)
+    back, took = period.given_back(jobs), period.seconds_of(jobs)
+    effect = first.effect if is_one else f"{size(back)} given back" if back else ""
+    return (
+        f"#{first.id}" if first.batch is None else str(BatchId(first.batch)),
+        _minute(min(job.created_at for job in jobs)),
+        _name(first.target, named) if is_one else counted(len(jobs), "target"),
+        ", ".join(operations),
+        _result(jobs),
+        "" if took is None else _took(took),
+        _long(effect),
+    )
+
+
+def _result(jobs: Sequence[Run]) -> Html:
+    """`298 completed, 1 failed`, in the colour of the worst."""
+    kinds = [_KINDS.get(job.outcome, "none") for job in jobs]
+    worst = min(kinds, key=("bad", "part", "none", "good").index)
+    return element("span", _counts(jobs) if len(jobs) > 1 else jobs[0].outcome.value, class_=f"result {worst}")
+
+
+def _outcome(job: Run) -> Html:
+    return _word(job.outcome.value, _KINDS.get(job.outcome, "none"))
+
+
+def _counts(jobs: Sequence[Run]) -> str:
+    found = period.outcomes(jobs)
+    return ", ".join(f"{found[outcome]:,} {outcome}" for outcome in JobOutcome if found.get(outcome))
 
 
 def _name(url: str, named: Named) -> Html:
     name = named(url)
     label = element("span", name.tag.strip("[]"), class_="label") if name.tag else None
     return element("span", name.name, " " if label else None, label, title=url, class_="long")
+
+
+def _long(text: str) -> Html:
+    return element("span", shortened(text, _LONGEST), class_="long")
+
+
+def _noun(number: int, one: str, several: str) -> str:
+    return one if number == 1 else several
 
 
 def _word(text: str, kind: str) -> Html:
@@ -270,6 +363,10 @@ def _more(number: int, noun: str) -> Iterator[Html]:
 
 def _took(seconds: float) -> str:
     return precise_duration(seconds) if seconds < 60 else duration(seconds)
+
+
+def _minute(at: Micros) -> str:
+    return local_time(at)[:16]
 
 
 def _day(at: Micros) -> str:

@@ -27,6 +27,7 @@ th, td { text-align: left; vertical-align: top; padding: .35rem .6rem .35rem 0; 
 .long, p, h1 { overflow-wrap: anywhere; }
 th { font-weight: 600; color: var(--soft); font-size: .85rem; white-space: nowrap; overflow-wrap: normal; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.result { font-weight: 600; } .to-do, td .soft { font-size: .85rem; }
 .word { white-space: nowrap; font-weight: 600; } .date { white-space: nowrap; }
 .good { color: var(--good); } .bad { color: var(--bad); } .part { color: var(--part); } .none { color: var(--none); }
 .label { border: 1px solid currentColor; border-radius: .25rem; padding: 0 .3rem; font-size: .8rem;
