@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.domain.errors import StoreError
 from engine.domain.requests import Operation
 from engine.domain.schedules import FiringReason, FiringStatus
 from engine.domain.statuses import Reason, Status
 from engine.engine import Engine
 from engine.schedules import scheduler as scheduling
+from engine.submission.manager import DatabaseMaintenanceManager
+from engine.targets import resolve
 from tests.engine.domain.test_due_times import at
 from tests.engine.schedules.world import DAY, HOUR, MINUTE, World, make_databases, world_at
 
@@ -353,6 +356,57 @@ async def test_of_two_config_files_with_one_name_the_first_fires(
     world.clock.at = NIGHT + DAY
     await world.look(second)
     assert await world.results() == [FIRED, FIRED]
+
+
+async def test_a_store_that_cannot_be_written_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler, fire = world.scheduler(), world.store.fire
+
+    async def refuse(*_: object) -> None:
+        raise StoreError("jobs.db", "is locked by others", "wait")
+
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    monkeypatch.setattr(world.store, "fire", refuse)
+    await world.look(scheduler)
+    assert await world.results() == []
+    assert "it is tried again" in caplog.text
+    monkeypatch.setattr(world.store, "fire", fire)
+    world.clock.at += 5_000_000
+    await world.look(scheduler)
+    assert await world.results() == [FIRED]
+
+
+async def test_a_defect_is_recorded_and_the_next_night_is_fired(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduler = world.scheduler()
+
+    async def fail(*_: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    with monkeypatch.context() as patch:
+        patch.setattr(scheduling, "fire", fail)
+        await world.look(scheduler)
+    world.clock.at += DAY
+    await world.look(scheduler)
+    missed, fired = await world.firings()
+    assert (missed.reason, fired.status) == (FiringReason.NOT_STARTED, FiringStatus.FIRED)
+    assert "ZeroDivisionError" in (missed.error or "")
+
+
+async def test_the_store_of_jobs_is_no_target_of_a_schedule(world: World) -> None:
+    key = await resolve(str(world.store.path)).identify()
+    manager = DatabaseMaintenanceManager(world.store, resolve, store_key=key, clock=world.clock)
+    world.configure(NIGHTLY.replace('"*"', f'"{world.store.path}"'))
+    scheduler = scheduling.Scheduler(world.store, manager, world.config, clock=world.clock)
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    (missed,) = await world.firings()
+    assert missed.reason is FiringReason.NOT_STARTED
+    assert "is the store of jobs" in (missed.error or "")
 
 
 async def test_a_long_absence_is_recorded_whole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -195,11 +195,25 @@ def test_the_fleet_tells_when_each_target_is_due(nightly: CommandLine) -> None:
     assert {name: due is not None for name, due in found.items()} == {"a": True, "b": False}
 
 
-def test_a_broken_config_is_told_and_that_the_worker_goes_on(nightly: CommandLine) -> None:
+def test_a_broken_config_is_told_and_that_the_worker_goes_on(
+    nightly: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nightly.configure("[schedules.nightly]\n")
     said = nightly("schedules")
     assert said.code == 2
     assert "schedules.nightly.targets is missing" in said.err
+    assert "the worker goes on" not in said.err
+    nightly.store.parent.mkdir()
+    asyncio.run(_open(nightly.store))
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "fires_schedules", lambda *_: True)
+        assert "the worker goes on with the schedules that it read before" in nightly("schedules").err
+        assert "a worker goes on with those that it read before" in nightly("doctor").out
+
+
+async def _open(store: Path) -> None:
+    async with Engine.open(store):
+        pass
 
 
 def test_the_doctor_tells_that_nobody_fires_schedules_and_what_was_missed(nightly: CommandLine) -> None:

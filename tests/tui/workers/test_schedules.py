@@ -88,7 +88,7 @@ def kill(process: subprocess.Popen[str], store: Path) -> None:
 
 
 def test_two_workers_that_take_the_place_of_a_killed_one_fire_once(nightly: CommandLine) -> None:
-    store, offset = nightly.store, before_due(20)
+    store, offset = nightly.store, before_due(55)
     with worker(nightly, offset) as first:
         wait_until(lambda: knows_schedule(store))
         kill(first, store)
@@ -110,7 +110,8 @@ def test_a_worker_that_waits_for_its_turn_fires_schedules(nightly: CommandLine) 
     with worker(nightly, 0, "--idle-exit", "60"):
         wait_until(lambda: bool(told(store)[2]))
         assert not knows_schedule(store)
-        with worker(nightly, before_due(3)):
+        with worker(nightly, before_due(15)):
+            wait_until(lambda: knows_schedule(store))
             wait_until(lambda: any(job.status.is_final for job in told(store)[1]))
             _, jobs, workers = told(store)
             assert len({one.pool for one in workers}) == 1
@@ -120,7 +121,7 @@ def test_a_worker_that_waits_for_its_turn_fires_schedules(nightly: CommandLine) 
 def test_a_worker_takes_over_a_changed_config_file(nightly: CommandLine, tmp_path: Path) -> None:
     store, text = nightly.store, (nightly.home / "config-home" / "dbtend" / "config.toml").read_text()
     nightly.configure("")
-    with worker(nightly, before_due(15)):
+    with worker(nightly, before_due(20)):
         wait_until(lambda: bool(told(store)[2]))
         nightly.configure("[schedules.nightly]\n")  # a broken one changes nothing
         nightly.configure(text)
