@@ -43,8 +43,9 @@ def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
         )
     failed = [child for child in job.children if child.status is Status.FAILED]
     if failed:
-        # What needs a person most is told: not that an operation was not begun as its target cannot be opened.
-        child = next((child for child in failed if child.reason is not Reason.UNREACHABLE), failed[0])
+        others = [child for child in failed if not found_damage(child)]
+        # Not that an operation was not begun as its target cannot be opened, if there is more to say.
+        child = next((child for child in others if child.reason is not Reason.UNREACHABLE), (others or failed)[0])
         yield Event(
             kind=EventKind.FAILED,
             at=at,
@@ -117,8 +118,6 @@ def is_told(event: Event, recipient: Recipient, schedules: Iterable[Schedule] = 
     chosen = next((schedule.notify for schedule in schedules if schedule.name == event.schedule), ())
     if chosen and recipient.name not in chosen:
         return False
-    if event.kind is EventKind.FAILED and event.facts.get("is_damage"):
-        return EventKind.CRITICAL not in recipient.on  # which says the same
     if event.kind is EventKind.LONGER_THAN_USUAL:
         seconds, median = event.facts.get("seconds"), event.facts.get("median")
         if isinstance(seconds, int | float) and isinstance(median, int | float):

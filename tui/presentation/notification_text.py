@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.notifications import Event, EventKind, Message, MessageText, most_urgent_first
 from engine.domain.schedules import FiringReason
 from engine.domain.surveys import FleetLevel, SurveyCause, SurveyReason
 from tui.presentation.fact_format import number, text
 from tui.presentation.schedule_format import REASONS
 from tui.presentation.survey_format import phrase
-from tui.presentation.text import counted, local_time, plain, precise_duration, rfc3339, shortened
+from tui.presentation.text import counted, local_time, path_of, plain, precise_duration, rfc3339, shortened
 
 Named = Callable[[str], str]
 """The name of a target, harmless to a terminal."""
@@ -80,12 +81,15 @@ def event_phrase(event: Event) -> str:
     facts = event.facts
     match event.kind:
         case EventKind.CRITICAL:
-            found = text(facts, "error") if "operation" in facts else ""
+            found = _error(event) if "operation" in facts else ""
             return found or _phrase(event)
         case EventKind.FAILED:
+            error = _error(event) or text(facts, "reason")
+            if facts.get("outcome") == JobOutcome.UNREACHABLE:
+                return f"{JobOutcome.UNREACHABLE}: {error}"
             more = int(number(facts, "failed") or 1) - 1
-            what = f"{text(facts, 'operation')}: {text(facts, 'error') or text(facts, 'reason')}"
-            return what + (f" (and {counted(more, 'other operation')})" if more else "")
+            others = f" (and {counted(more, 'other operation')})" if more else ""
+            return f"{text(facts, 'operation')}: {error}{others}"
         case EventKind.MISSED:
             why = text(facts, "error") or _missed_because(text(facts, "reason"))
             return f"not started at {local_time(event.at)}" + (f": {why}" if why else "")
@@ -96,6 +100,12 @@ def event_phrase(event: Event) -> str:
             operations = facts.get("operations")
             names = ", ".join(map(str, operations)) if isinstance(operations, list | tuple) else "it"
             return plain(f"{names} completed; it had failed in job #{int(number(facts, 'failed_job') or 0)}")
+
+
+def _error(event: Event) -> str:
+    """It may begin with the path of its target, which is named before it."""
+    path = plain(path_of(event.target))
+    return text(event.facts, "error").removeprefix(f"{path}: ")
 
 
 def _missed_because(reason: str) -> str:

@@ -87,11 +87,15 @@ def collect(
         "DELETE FROM told_critical WHERE recipient = ? AND target IN (SELECT value FROM json_each(?))",
         (storable(recipient), json.dumps([storable(target) for target in calm])),
     )
+    newly_critical = set[int]()
     for event in events:
+        if event.job is not None and event.job.parent in newly_critical and event.facts.get("is_damage"):
+            continue  # that it is critical says so
         if event.kind is EventKind.CRITICAL:
             told = "INSERT INTO told_critical (recipient, target, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
             if not connection.execute(told, (storable(recipient), storable(event.target), event.at)).rowcount:
                 continue
+            newly_critical |= {event.job.parent} if event.job else set()
         job = event.job
         connection.execute(
             "INSERT INTO notification (recipient, kind, at, target, parent_id, ordinal, schedule, facts, created_at)"

@@ -52,18 +52,17 @@ def test_what_did_not_fail_is_no_failure(status: Status) -> None:
 
 
 @pytest.mark.parametrize("facts", [{"damage": "row missing"}, {"damaged_indexes": ("x",)}, {"damaged_tables": ("t",)}])
-def test_a_check_that_found_damage_is_critical_and_told_once(facts: dict[str, Any]) -> None:
+def test_a_check_that_found_damage_is_critical_and_failed(facts: dict[str, Any]) -> None:
     events = list(events_of(parent(check(**facts)), NOTHING))
     assert [event.kind for event in events] == [EventKind.CRITICAL, EventKind.FAILED]
-    assert [event.kind for event in events if is_told(event, OPS)] == [EventKind.CRITICAL]
-    only_failed = replace(OPS, on=(EventKind.FAILED,))
-    assert [event.kind for event in events if is_told(event, only_failed)] == [EventKind.FAILED]
+    assert events[1].facts["is_damage"]
 
 
-def test_damage_hides_no_other_failure_of_its_job() -> None:
+def test_of_a_check_and_another_failure_the_other_is_told_besides_the_damage() -> None:
     job = parent(check(damage="row missing"), child(2, Status.FAILED, Reason.OPERATION_ERROR, error="disk full"))
-    told = [event for event in events_of(job, NOTHING) if is_told(event, OPS)]
-    assert [event.kind for event in told] == [EventKind.CRITICAL, EventKind.FAILED]
+    critical_one, failed = events_of(job, NOTHING)
+    assert (critical_one.kind, critical_one.job) == (EventKind.CRITICAL, JobId(42, 1))
+    assert (failed.facts["error"], failed.facts["failed"], failed.facts["is_damage"]) == ("disk full", 2, False)
 
 
 def test_a_broken_constraint_is_no_damage() -> None:

@@ -158,6 +158,21 @@ async def test_a_critical_target_is_told_until_it_is_well_and_then_anew(
     assert await collected(opened, telling) == one * 2
 
 
+async def test_damage_is_told_as_critical_once_and_each_night_that_the_check_failed(
+    opened: SqliteStore, clock: StoppedClock
+) -> None:
+    await opened.register_recipients(["ops", "dba"])
+    found = Outcome(
+        status=Status.FAILED, reason=Reason.OPERATION_ERROR, error="x", after={"size": 1, "damage": "row missing"}
+    )
+    telling = made(opened, clock, ops(), ops(name="dba", on=(EventKind.FAILED,)))
+    for night in (1, 2, 3):
+        await ended(opened, "sales", found, Operation.CHECK)
+        told = [EventKind.CRITICAL] + [EventKind.FAILED] * (night - 1)
+        assert [kind for kind, _ in await collected(opened, telling)] == told
+        assert [kind for kind, _ in await collected(opened, telling, "dba")] == [EventKind.FAILED] * night
+
+
 async def test_each_recipient_is_told_of_its_own_events(opened: SqliteStore, clock: StoppedClock) -> None:
     await opened.register_recipients(["ops", "dba"])
     await ended(opened, "sales", FAILED)

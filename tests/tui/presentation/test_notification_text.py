@@ -35,6 +35,8 @@ FAILED = event(EventKind.FAILED, operation="vacuum", error="disk I/O error", fai
         (FAILED, "vacuum: disk I/O error"),
         (event(EventKind.FAILED, operation="vacuum", error="", reason="refused", failed=3),
          "vacuum: refused (and 2 other operations)"),
+        (event(EventKind.FAILED, operation="check", error="/srv/sales.db: there is no such file", failed=2,
+               outcome="unreachable"), "unreachable: there is no such file"),
         (event(EventKind.CRITICAL, cause="disk_full", free=1_000_000, size=9_000_000_000),
          "only 1.00 MB free on its disk of 9.00 GB"),
         (event(EventKind.CRITICAL, cause="damage", operation="check", error="row missing from index x"),
