@@ -129,7 +129,7 @@ SCHEDULE_KEYS: Final[Mapping[str, Key]] = {
         Whole("number of databases", most=MAX_BATCH_NUMBER), "how many databases at once on one server"
     ),
     "catch_up": Key(Duration(7 * 86_400.0), "start late if no worker was there, at most by this much"),
-    "notify": Key(Names("recipient"), "who is told how it went"),
+    "notify": Key(Names("recipient"), "who is told how it went, by name (default: every recipient)"),
 }
 NOTIFY_KEYS: Final[Mapping[str, NotifyKey]] = {
     "on": NotifyKey(ChoiceList("event", EventKind), "the events that it is told of"),
