@@ -19,6 +19,12 @@ from tui.presentation.exit_codes import FAILED, OK, USAGE
 DAY = 86_400_000_000
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
+SMALLEST = "Math.min(...[...document.querySelectorAll('svg text')].map(e => e.getBoundingClientRect().height))"
+"""Pixels of the smallest text in a chart."""
+BESIDE_HEADS = """[...document.querySelectorAll('td > *')].filter(
+    e => innerWidth < 800 && e.getBoundingClientRect().left < 100).map(e => e.textContent)"""
+"""What stands on a phone where the names of columns are."""
+
 
 @pytest.fixture
 def page(dbtend: CommandLine, sales: Path) -> Path:
@@ -61,11 +67,13 @@ def test_a_browser_shows_it_on_a_phone_on_a_desk_and_printed(page: Path, tmp_pat
         assert found.evaluate("[...document.querySelectorAll('h2')].map(e => e.textContent)")[:2] == [
             "What needs attention", "What ran"
         ]  # fmt: skip
-        for width, is_phone in ((320, True), (390, True), (768, False), (1200, False)):
-            found.resize(width, 800, mobile=is_phone)
+        for width, has_cards in ((320, True), (390, True), (768, True), (840, False), (1200, False)):
+            found.resize(width, 800, mobile=has_cards)
             assert found.evaluate(OVERFLOW) <= 0, width
             hidden = found.evaluate("getComputedStyle(document.querySelector('thead')).display === 'none'")
-            assert hidden is is_phone
+            assert hidden is has_cards
+            assert found.evaluate(SMALLEST) >= 8, width
+            assert found.evaluate(BESIDE_HEADS) == [], width
             assert found.screenshot().startswith(b"\x89PNG")
         printed = found.pdf()
     assert printed.startswith(b"%PDF")

@@ -9,12 +9,13 @@ from engine.domain.frozen import frozen
 from tui.presentation.page.html import Html, element
 
 _WIDTH: Final = 720.0
-_HEIGHT: Final = 150.0
-_LEFT: Final = 58.0
+_HEIGHT: Final = 180.0
+_LEFT: Final = 84.0
 """Room for the labels of the axis,"""
-_BELOW: Final = 24.0
+_BELOW: Final = 28.0
 """and for the days below."""
-_DATE_WIDTH: Final = 46.0
+_DATE_WIDTH: Final = 76.0
+"""Of a date as on a phone, where the texts of a chart are twice as large."""
 _LINE: Final = (120.0, 28.0)
 """Width and height of a small line."""
 

@@ -208,8 +208,7 @@ def _targets(found: Period, named: Named) -> Iterator[Html]:
 def _target_row(one: TargetTrend, named: Named) -> Sequence[Part]:
     survey, last = one.survey, one.last
     now = one.sizes[-1] if one.sizes else None if survey is None else survey.size
-    sizes = charts.line(one.sizes, f"from {size(one.sizes[0])} to {size(one.sizes[-1])}" if one.sizes else "")
-    times = charts.line(one.seconds, f"from {_took(one.seconds[0])} to {_took(one.seconds[-1])}" if one.seconds else "")
+    sizes, times = _trend(one.sizes, size), _trend(one.seconds, _took)
     ended = None
     if last is not None:
         when = element("span", f"#{last.id}, {_day(last.at)}", class_="date")
@@ -231,7 +230,15 @@ def _level(survey: Survey | None) -> Part:
         return None
     level = _word(survey.level.value, _LEVELS.get(survey.level, "none"))
     reason = why(survey)
-    return joined((level, element("div", shortened(reason, _LONGEST), class_="long soft") if reason else None))
+    return joined((level, element("div", shortened(reason, _LONGEST), class_="long soft reason") if reason else None))
+
+
+def _trend(values: Sequence[float], shown: Callable[[float], str]) -> Html | None:
+    """A line with its first value: the last one has a column of its own."""
+    if len(values) < 2:
+        return None
+    line = charts.line(values, f"from {shown(values[0])} to {shown(values[-1])}")
+    return joined((line, element("div", f"from {shown(values[0])}", class_="soft")))
 
 
 def _schedules(found: Period) -> Iterator[Html]:
@@ -277,8 +284,7 @@ def _schedule_row(row: ScheduleRow, now: Micros, fired: Sequence[NightSum]) -> S
     night = row.nights[0] if row.nights else None
     last = f"{local(night.firing.due_at, row.schedule)}: {result_text(night)}" if night is not None else "none yet"
     took = [one.seconds for one in reversed(fired) if one.firing.schedule == row.schedule.name]
-    known = [seconds for seconds in took if seconds is not None]
-    trend = charts.line(known, f"from {_took(known[0])} to {_took(known[-1])}" if known else "")
+    trend = _trend([seconds for seconds in took if seconds is not None], _took)
     return _long(row.schedule.name), due_text(row, now), last, took_text(night) if night is not None else "", trend
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 STYLE: Final = """
-:root { --ink: #1b2430; --soft: #5b6675; --line: #d9dee5; --paper: #fff; --tile: #f4f6f9; --good: #2e7d4f;
-  --bad: #b3261e; --part: #c77700; --none: #8b96a5; --accent: #2f5fa8; }
+:root { color-scheme: light dark; --ink: #1b2430; --soft: #5b6675; --line: #d9dee5; --paper: #fff; --tile: #f4f6f9;
+  --good: #2e7d4f; --bad: #b3261e; --part: #c77700; --none: #8b96a5; --accent: #2f5fa8; }
 * { box-sizing: border-box; }
-html { color-scheme: light; -webkit-text-size-adjust: 100%; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --ink: #e3e7ec; --soft: #9da8b5; --line: #38414d; --paper: #14181d; --tile: #1f252d; --good: #5fbd88;
+    --bad: #f2777a; --part: #e5a548; --none: #8894a3; --accent: #74a4e6; }
+}
+html { -webkit-text-size-adjust: 100%; }
 body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem 3rem; color: var(--ink); background: var(--paper);
   font: 15px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
 h1 { font-size: 1.6rem; margin: 0; }
@@ -43,19 +47,25 @@ svg text { font-size: 11px; fill: var(--soft); }
 i.good { background: var(--good); } i.bad { background: var(--bad); } i.part { background: var(--part); }
 i.none { background: var(--none); }
 footer { margin-top: 2.5rem; font-size: .85rem; }
-@media screen and (max-width: 40rem) {
+@media screen and (min-width: 52.01rem) { td:first-child { min-width: 6rem; } td .reason { min-width: 9rem; } }
+@media screen and (max-width: 52rem) {
   thead { display: none; }
   table, tbody, tr, td { display: block; width: 100%; }
   tr { padding: .5rem 0; border-bottom: 1px solid var(--line); }
   td { display: grid; grid-template-columns: 7.5rem minmax(0, 1fr); gap: .5rem; padding: .1rem 0; border: 0; }
-  td::before { content: attr(data-label); color: var(--soft); font-size: .85rem; }
-  td.number { text-align: left; white-space: normal; }
+  td::before { content: attr(data-label); color: var(--soft); font-size: .85rem; grid-column: 1; }
+  td > * { grid-column: 2; }
+  td.number { text-align: left; white-space: normal; } .date { white-space: normal; }
   td:empty { display: none; }
 }
+@media screen and (max-width: 40rem) { svg.bars text { font-size: 20px; } }
 @media print {
   @page { margin: 14mm; }
   body { max-width: none; padding: 0; font-size: 10pt; }
-  h2 { break-after: avoid; } tr, .tile, svg { break-inside: avoid; }
+  .tiles { grid-template-columns: repeat(6, 1fr); } .tile { padding: .4rem .5rem; }
+  table { font-size: .85rem; } td:first-child { min-width: 5rem; } td .reason { min-width: 8rem; }
+  td svg { width: 70px; }
+  h2, h3 { break-after: avoid; } tr, .tile, svg { break-inside: avoid; }
   thead { display: table-header-group; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 }
