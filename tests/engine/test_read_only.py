@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from engine import Engine, JobId, Operation, Options, Request, Retention, Status
+from engine.config.model import Config
 from engine.domain.errors import ErrorKind, ReadOnlyError, StoreError, StoreLostError, TargetError
+from engine.domain.notifications import MessageText
 from engine.store.sqlite import connections, schema
 from engine.store.sqlite.store import SqliteStore
 from tests.building import SQLITE_OPERATIONS
@@ -80,6 +82,8 @@ async def test_what_would_change_something_is_refused_before_anything_is_touched
         lambda engine: engine.pause("somebody"),
         lambda engine: engine.resume(),
         lambda engine: engine.prune(Retention()),
+        lambda engine: engine.register_recipients(["ops"]),
+        lambda engine: engine.notify_now(Config, lambda _: MessageText("", "", {})),
     ]
     before = everything_below(past.parent)
     async with Engine.open(past, read_only=True) as engine:

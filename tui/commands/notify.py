@@ -140,6 +140,8 @@ def telling_people(store: Path, config: Config) -> Iterator[None]:
         errors = asyncio.run(_tell(store, config))
     except StoreError as error:
         errors = [str(error)]
+    except KeyboardInterrupt:  # the run is over: its exit code stands
+        errors = ["interrupted"]
     for error_text in errors:
         output.notice(f"notify {plain(error_text)}; the next run or worker tries again")
 

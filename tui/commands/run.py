@@ -176,7 +176,8 @@ def _carried_out(
                 why = f"{lacks}, and the worker process that runs already is not told it"
                 hint = "put it into ~/.pgpass (mode 0600), or leave out --detach"
                 raise UsageError(inspector.canonical_url(target), why, hint)
-        return asyncio.run(_detached(settings.store, submit, worker, as_json=args.json))
+        recipients = [recipient.name for recipient in for_runs(config).notify]
+        return asyncio.run(_detached(settings.store, submit, worker, recipients, as_json=args.json))
     workers = args.workers or config.defaults.workers
     how = Foreground(
         store=settings.store,
@@ -229,9 +230,15 @@ def _print_each(jobs: Sequence[ParentJob], *, short: bool = False) -> None:
             output.line(f"  {found}")
 
 
-async def _detached(store: Path, submit: Submit, worker: DetachedWorker, *, as_json: bool) -> int:
-    """Submit, see to it that a worker process carries on, and tell the ids."""
+async def _detached(
+    store: Path, submit: Submit, worker: DetachedWorker, recipients: Sequence[str], *, as_json: bool
+) -> int:
+    """Submit, see to it that a worker process carries on, and tell the ids.
+
+    `recipients`: those that the worker process tells of what happened.
+    """
     async with Engine.open(store) as engine:
+        await engine.register_recipients(recipients)
         asked_at = now()
         jobs = [await engine.job(job.id) for job in await submit(engine)]
         for job in jobs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import subprocess
@@ -151,6 +152,26 @@ def test_a_run_tells_people_if_its_config_says_so(dbtend: CommandLine, web: WebS
     assert dbtend.process("run", sales, sales.with_name("missing.db"), "--op", "analyze").code == OK
     assert [event["kind"] for event in web.taken().json["events"]] == ["recovered"]
     assert web.none_waits()
+
+
+def test_the_worker_of_a_detached_run_tells_people_at_its_end(dbtend: CommandLine, web: WebServer, sales: Path) -> None:
+    configure(dbtend, web, "from_runs = true")
+    assert dbtend.process("run", sales, sales.with_name("missing.db"), "--op", "analyze", "--detach").code == OK
+    wait_until(lambda: "completed" in dbtend("history").out)
+    for process in dbtend("workers", "--json").json["workers"]:
+        os.kill(process["pid"], signal.SIGTERM)
+    assert [event["name"] for event in web.taken().json["events"]] == ["missing.db"]
+
+
+def test_whoever_is_impatient_gets_the_exit_code_of_the_run(dbtend: CommandLine, sales: Path) -> None:
+    with silent_server() as port:
+        dbtend.configure(f'[notify.ops]\nwebhook = "http://127.0.0.1:{port}/"\nfrom_runs = true\ntimeout = 300\n')
+        run = dbtend.start("run", sales, sales.with_name("missing.db"), "--op", "analyze")
+        wait_until(lambda: dbtend.store.exists() and waiting(dbtend) == 1)
+        run.send_signal(signal.SIGINT)
+        _, said = run.communicate(timeout=60)
+    assert run.returncode == FAILED
+    assert "dbtend: notify interrupted; the next run or worker tries again" in said
 
 
 def test_a_run_tells_nobody_if_its_config_does_not_say_so(dbtend: CommandLine, web: WebServer, sales: Path) -> None:
