@@ -70,7 +70,7 @@ def refused(dbtend: CommandLine, *words: str | Path) -> str:
         assert result.code == 2, (result.code, result.out, result.err)
         said.add(result.err.strip())
     (one,) = said
-    assert dbtend("history", "--json").json == {"jobs": []}
+    assert dbtend("history", "--json").json["jobs"] == []
     return one
 
 
