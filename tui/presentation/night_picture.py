@@ -9,8 +9,10 @@ from typing import Final
 
 from engine import ParentJob, Status
 from engine.domain.humanize import about
+from engine.domain.job_outcomes import outcome_of
 from engine.domain.steps import Micros
 from engine.schedules.night import PlannedNight, TargetNight
+from tui.presentation.batch_summary import TROUBLE
 from tui.presentation.effect_summary import first_error, job_effect, status_shown
 from tui.presentation.job_times import format_elapsed
 from tui.presentation.picture_rows import Draft, PictureRow, laid_out
@@ -37,8 +39,8 @@ def planned_picture(
 ) -> list[PictureRow]:
     """A night as planned. `most`: targets that are shown, at most."""
     axis = _axis(night.opens_at, night.ends_at, night.closes_at)
-    drafts = [_of_plan(one, axis, named) for one in night.targets]
-    return _rows(drafts, axis, zone, width, most)
+    drafts = [_of_plan(one, axis, named) for one in night.targets[:most]]
+    return _rows(drafts, axis, zone, width, hidden=len(night.targets) - len(drafts))
 
 
 def real_picture(
@@ -52,16 +54,17 @@ def real_picture(
     named: NameOf,
     most: int | None = None,
 ) -> list[PictureRow]:
-    """A night as it went so far. `most`: targets that are shown, at most."""
+    """A night as it went so far. `most`: targets that are shown, at most; first those that failed."""
     is_open = any(not job.status.is_final for job in jobs)
     ends = [job.finished_at for job in jobs if job.finished_at is not None]
     axis = _axis(opens_at, max([opens_at, *ends, *([now] if is_open else [])]), closes_at)
-    drafts = [_of_job(job, axis, now, named) for job in sorted(jobs, key=_begin)]
-    return _rows(drafts, axis, zone, width, most)
+    trouble_first = sorted(jobs, key=lambda job: (outcome_of(job) not in TROUBLE, *_begin(job)))
+    drafts = [_of_job(job, axis, now, named) for job in sorted(trouble_first[:most], key=_begin)]
+    return _rows(drafts, axis, zone, width, hidden=len(jobs) - len(drafts))
 
 
-def _begin(job: ParentJob) -> tuple[bool, Micros]:
-    return job.started_at is None, job.started_at or job.id
+def _begin(job: ParentJob) -> tuple[bool, Micros, int]:
+    return job.started_at is None, job.started_at or 0, job.id
 
 
 def _axis(opens_at: Micros, ends_at: Micros, closes_at: Micros | None) -> Axis:
@@ -133,12 +136,11 @@ def _intervals(job: ParentJob, axis: Axis, now: Micros) -> Iterator[Interval]:
                 yield interval
 
 
-def _rows(drafts: Sequence[Draft], axis: Axis, zone: tzinfo, width: int, most: int | None) -> list[PictureRow]:
-    shown = drafts[:most]
+def _rows(drafts: Sequence[Draft], axis: Axis, zone: tzinfo, width: int, *, hidden: int) -> list[PictureRow]:
     scale = Draft("", axis, text=None, scale=partial(clock_labels, zone=zone))
-    rows = laid_out([scale, *shown], width) if shown else []
-    if len(shown) < len(drafts):
-        rows.append(PictureRow("", text=f"and {counted(len(drafts) - len(shown), 'target')} more"))
+    rows = laid_out([scale, *drafts], width) if drafts else []
+    if hidden:
+        rows.append(PictureRow("", text=f"and {counted(hidden, 'target')} more"))
     drawn = {mark for row in rows for mark, _ in row.runs} - {Mark.RAN, Mark.NOTHING}
     if drawn:
         legend = "  ".join(f"{mark} {meaning}" for mark, meaning in MEANING.items() if mark in drawn)

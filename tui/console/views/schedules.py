@@ -13,7 +13,6 @@ from engine.domain.frozen import frozen
 from engine.domain.schedules import Night, Schedule
 from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
-from tui.console.keymap import key_of
 from tui.console.views.job_picture import row_line
 from tui.console.views.line import Line, Role, fit, line, right, wrapped
 from tui.presentation import schedule_format
@@ -25,6 +24,8 @@ HEADINGS: Final = ("schedule", "next due", "last", "took")
 NAME_MOST: Final = 24
 DUE: Final = 16
 TOOK: Final = 7
+DRAWN: Final = 40
+"""Targets of a night that are drawn; more are counted."""
 NOT_SERVED: Final = "no permanent worker fires them: run dbtend worker"
 
 
@@ -75,7 +76,7 @@ def _result(night: Night, schedule: Schedule, now: int) -> str:
 
 
 def schedule_document(selected: SelectedSchedule, now: int, width: int, named: Callable[[str], str]) -> Iterator[Line]:
-    """What is configured, its nights, the last one and, if it was asked for, the next one as pictures."""
+    """What is configured; if it was asked for the next night, and the last one as pictures; then its nights."""
     row = selected.row
     for name, text in schedule_format.details(row):
         first, *others = wrapped(text, width, indent=12)
@@ -88,8 +89,8 @@ def schedule_document(selected: SelectedSchedule, now: int, width: int, named: C
         overlap = "It is due again before its window closes: then it is skipped if it still runs."
         yield from wrapped(overlap, width, Role.DIM)
     yield line()
-    yield from _last_night(selected, now, width, named)
     yield from _next_night(selected, width, named)
+    yield from _last_night(selected, now, width, named)
     if row.nights:
         yield line(("Nights", Role.HEADING))
     for night in row.nights:
@@ -106,7 +107,7 @@ def _last_night(selected: SelectedSchedule, now: int, width: int, named: Callabl
     schedule, begin = selected.row.schedule, night.firing.due_at
     yield line(("Last night, ", Role.HEADING), (schedule_format.local(begin, schedule), Role.HEADING))
     zone = zone_named(schedule.timezone)
-    picture = real_picture(selected.jobs, begin, closes_at(schedule, begin), now, zone, width, named=named)
+    picture = real_picture(selected.jobs, begin, closes_at(schedule, begin), now, zone, width, named=named, most=DRAWN)
     yield from map(row_line, picture)
     yield line()
 
@@ -114,12 +115,11 @@ def _last_night(selected: SelectedSchedule, now: int, width: int, named: Callabl
 def _next_night(selected: SelectedSchedule, width: int, named: Callable[[str], str]) -> Iterator[Line]:
     schedule = selected.row.schedule
     if selected.plan is None:
-        yield from wrapped(f"{key_of('plan-schedule')} plans the next night.", width, Role.DIM)
-        yield line()
         return
     heading, *others = schedule_format.plan_heading(selected.plan, schedule)
     yield line((fit(heading, width).rstrip(), Role.HEADING))
     for sentence in others:
         yield from wrapped(sentence, width, Role.DIM)
-    yield from map(row_line, planned_picture(selected.plan, zone_named(schedule.timezone), width, named=named))
+    zone = zone_named(schedule.timezone)
+    yield from map(row_line, planned_picture(selected.plan, zone, width, named=named, most=DRAWN))
     yield line()
