@@ -82,6 +82,7 @@ async def _period(settings: Settings, config: Config, since: int) -> Period:
             surveys=await asyncio.to_thread(_told, overview.surveys, config),
             firings=await engine.firings(since=since, limit=_MOST_FIRINGS),
             schedules=rows,
+            is_served=engine.fires_schedules(settings.config_path),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,10 @@ _NO_DIRECTORY: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
 def replace_file(path: Path, content: bytes, mode: int, settings: Settings) -> None:
-    """Raises SystemLimitError; then an older file is as it was. What is no file, such as a pipe, is written to."""
+    """Raises SystemLimitError; then an older file is as it was. What is no file, such as a pipe, is written to.
+
+    `mode`: of a new file; the rights of an older one are kept.
+    """
     try:
         path = Path(os.path.realpath(path))
         if path.exists():
@@ -28,7 +32,7 @@ def replace_file(path: Path, content: bytes, mode: int, settings: Settings) -> N
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
-                os.fchmod(file.fileno(), mode)
+                _set_rights(file.fileno(), path, mode)
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).replace(path)
@@ -40,6 +44,17 @@ def replace_file(path: Path, content: bytes, mode: int, settings: Settings) -> N
         is_gone = error.errno in _NO_DIRECTORY
         why = f"there is no directory {path.parent}" if is_gone else f"cannot be written: {error.strerror}"
         raise SystemLimitError(str(path), why, "nothing was changed there") from None
+
+
+def _set_rights(handle: int, older: Path, mode: int) -> None:
+    if older.exists():
+        status = older.stat()
+        mode = stat.S_IMODE(status.st_mode) & 0o777
+        try:
+            os.fchown(handle, status.st_uid if os.geteuid() == 0 else -1, status.st_gid)
+        except PermissionError:  # of a group that we do not belong to: those of another group get no rights
+            mode &= ~stat.S_IRWXG
+    os.fchmod(handle, mode)
 
 
 def _refuse_own(path: Path, settings: Settings) -> None:

@@ -62,6 +62,20 @@ def test_any_name_that_the_disk_takes_is_one(
 
 
 @COMMANDS
+def test_rights_that_somebody_gave_stay(dbtend: CommandLine, tmp_path: Path, command: tuple[str, str]) -> None:
+    file = tmp_path / "out"
+    assert dbtend(*command, file).code == OK
+    file.chmod(0o664)
+    if os.geteuid() == 0:
+        os.chown(file, -1, 12345)
+    before = file.stat()
+    assert dbtend(*command, file).code == OK
+    after = file.stat()
+    assert (after.st_mode, after.st_gid) == (before.st_mode, before.st_gid)
+    assert after.st_ino != before.st_ino
+
+
+@COMMANDS
 def test_on_a_full_disk_the_old_file_stays(dbtend: CommandLine, tmp_path: Path, command: tuple[str, str]) -> None:
     file = tmp_path / "out"
     file.write_text("old")

@@ -272,6 +272,21 @@ def test_a_target_says_why_it_has_its_level() -> None:
     )
 
 
+def test_times_are_dates_as_a_page_is_read_later_and_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        schedule = Schedule(name="n", targets=("/x",), start="30 22 * * *", timezone="UTC")
+        text = Page(page(schedules=(ScheduleRow(schedule=schedule, state=None),), is_served=False)).text
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert "local time (UTC+05:30)" in text
+    assert "2023-11-21 04:00" in text
+    assert "today" not in text
+    assert "No permanent worker starts them." in text
+
+
 def test_only_its_own_style_applies() -> None:
     made = page(job(1, Status.COMPLETED))
     style = made.partition("<style>")[2].partition("</style>")[0]

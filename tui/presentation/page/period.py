@@ -40,6 +40,8 @@ class Period:
     firings: Sequence[Firing] = ()
     """Due times in it, newest first."""
     schedules: Sequence[ScheduleRow] = ()
+    is_served: bool = True
+    """Whether a permanent worker starts the schedules."""
 
 
 @frozen(kw_only=True)

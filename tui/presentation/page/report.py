@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
@@ -17,7 +18,7 @@ from tui.presentation.page.html import Html, Part, element, joined, table
 from tui.presentation.page.period import NightSum, Period, Problem, TargetTrend
 from tui.presentation.page.runs import Run
 from tui.presentation.page.style import STYLE
-from tui.presentation.schedule_format import REASONS, ScheduleRow, due_text, local, result_text, took_text
+from tui.presentation.schedule_format import REASONS, ScheduleRow, due_text, result_text, took_text
 from tui.presentation.survey_format import why
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import counted, duration, local_time, precise_duration, shortened, size
@@ -69,7 +70,7 @@ def report_page(found: Period, *, named: Named, host: str, store: str, version: 
     body = element(
         "body",
         element("h1", title),
-        element("p", f"{when}, local time. Store: {store}", class_="soft"),
+        element("p", f"{when}, local time (UTC{_offset(found.until)}). Store: {store}", class_="soft"),
         _tiles(found),
         *(section for made in sections for section in made),
         element("footer", f"Made by dbtend {version} at {local_time(found.until)}."),
@@ -253,6 +254,8 @@ def _schedules(found: Period) -> Iterator[Html]:
             (_schedule_row(row, found.until, fired) for row in found.schedules),
             numbers=(3,),
         )
+        if not found.is_served:
+            yield element("p", "No permanent worker starts them.", class_="soft")
     yield element("h3", "What was missed or skipped")
     if not_fired:
         yield table(
@@ -282,10 +285,12 @@ def _schedules(found: Period) -> Iterator[Html]:
 
 def _schedule_row(row: ScheduleRow, now: Micros, fired: Sequence[NightSum]) -> Sequence[Part]:
     night = row.nights[0] if row.nights else None
-    last = f"{local(night.firing.due_at, row.schedule)}: {result_text(night)}" if night is not None else "none yet"
+    last = f"{_minute(night.firing.due_at)}: {result_text(night)}" if night is not None else "none yet"
+    due = row.next_due(now)
+    next_due = due_text(row, now) if due is None else _minute(due)
     took = [one.seconds for one in reversed(fired) if one.firing.schedule == row.schedule.name]
     trend = _trend([seconds for seconds in took if seconds is not None], _took)
-    return _long(row.schedule.name), due_text(row, now), last, took_text(night) if night is not None else "", trend
+    return _long(row.schedule.name), next_due, _long(last), took_text(night) if night is not None else "", trend
 
 
 def _night_row(night: NightSum) -> Sequence[Part]:
@@ -369,6 +374,12 @@ def _more(number: int, noun: str) -> Iterator[Html]:
 
 def _took(seconds: float) -> str:
     return precise_duration(seconds) if seconds < 60 else duration(seconds)
+
+
+def _offset(at: Micros) -> str:
+    """`+01:00`: who reads the page may be elsewhere."""
+    found = f"{datetime.fromtimestamp(at / 1e6).astimezone():%z}"
+    return f"{found[:3]}:{found[3:5]}"
 
 
 def _minute(at: Micros) -> str:
