@@ -22,12 +22,12 @@ def replace_file(path: Path, content: bytes, mode: int, settings: Settings) -> N
     `mode`: of a new file; the rights of an older one are kept.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            path.write_bytes(content)  # by its own name: where /dev/stdout is a pipe, it leads to no other
+            return
         path = Path(os.path.realpath(path))
         if path.exists():
             _refuse_own(path, settings)
-            if not (path.is_file() or path.is_dir()):
-                path.write_bytes(content)
-                return
         handle, name = tempfile.mkstemp(prefix=".dbtend-", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:

@@ -62,6 +62,19 @@ def test_any_name_that_the_disk_takes_is_one(
 
 
 @COMMANDS
+def test_standard_output_is_written_to(dbtend: CommandLine, tmp_path: Path, command: tuple[str, str]) -> None:
+    environment = {**os.environ, **dbtend.environment}
+    called = [sys.executable, "-m", "tui.cli", *command, "/dev/stdout"]
+    piped = subprocess.run(called, env=environment, capture_output=True, text=True, check=True).stdout
+    file = tmp_path / "out"
+    with file.open("w") as out:
+        subprocess.run(called, env=environment, stdout=out, stderr=subprocess.DEVNULL, check=True)
+    assert len(piped) > 500
+    assert file.read_text().splitlines()[0] == piped.splitlines()[0]
+    assert Path("/dev/stdout").is_symlink()
+
+
+@COMMANDS
 def test_rights_that_somebody_gave_stay(dbtend: CommandLine, tmp_path: Path, command: tuple[str, str]) -> None:
     file = tmp_path / "out"
     assert dbtend(*command, file).code == OK
