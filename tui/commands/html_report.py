@@ -59,9 +59,7 @@ async def _period(settings: Settings, config: Config, since: int) -> Period:
     at = now()
     if since > at:
         raise UsageError("--since", "is in the future: nothing has happened yet", "give a date or an age such as 7d")
-    if not settings.store.exists():
-        return Period(since=since, until=at, jobs=(), surveys={})
-    async with settings.engine() as engine:
+    async with settings.reading_engine() as engine:
         jobs = await _jobs(engine, since)
         overview = await engine.overview()
         states = await engine.schedule_states()
@@ -74,14 +72,17 @@ async def _period(settings: Settings, config: Config, since: int) -> Period:
             )
             for one in config.schedules
         ]
+        surveys = await asyncio.to_thread(_told, overview.surveys, config)
+        targets = {*surveys, *(job.target for job in jobs)}
         return Period(
             since=since,
             until=at,
             jobs=jobs[:_MOST_JOBS],
             is_cut=len(jobs) > _MOST_JOBS,
-            surveys=await asyncio.to_thread(_told, overview.surveys, config),
+            surveys=surveys,
             firings=await engine.firings(since=since, limit=_MOST_FIRINGS),
             schedules=rows,
+            next_due=await engine.next_due(targets, config),
             is_served=engine.fires_schedules(settings.config_path),
         )
 

@@ -56,6 +56,10 @@ def test_it_says_what_happened(page: Path, sales: Path) -> None:
     assert stat.S_IMODE(page.stat().st_mode) == 0o640
 
 
+def test_each_target_of_a_schedule_says_when_it_is_due_next(page: Path) -> None:
+    assert len(re.findall(r"next \d{4}-\d\d-\d\d 22:00", page.read_text())) == 5
+
+
 def test_a_browser_shows_it_on_a_phone_on_a_desk_and_printed(page: Path, tmp_path: Path) -> None:
     with browser(tmp_path / "profile") as found:
         found.open(page)
@@ -103,7 +107,9 @@ def test_its_own_style_applies_and_no_other(page: Path, tmp_path: Path) -> None:
 
 
 def test_a_store_that_is_not_there_has_an_empty_report(dbtend: CommandLine, tmp_path: Path) -> None:
+    dbtend.configure('[schedules.nightly]\ntargets = ["/srv/*.db"]\nstart = "0 22 * * *"\n')
     assert dbtend("report", "--html", tmp_path / "r.html").code == OK
+    assert "nightly" in (tmp_path / "r.html").read_text()
     assert "No job ran" in (tmp_path / "r.html").read_text()
     assert not dbtend.store.exists()
 

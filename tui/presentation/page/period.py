@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
@@ -40,6 +41,8 @@ class Period:
     firings: Sequence[Firing] = ()
     """Due times in it, newest first."""
     schedules: Sequence[ScheduleRow] = ()
+    next_due: Mapping[str, Micros] = field(default_factory=dict)
+    """When schedules start a target next."""
     is_served: bool = True
     """Whether a permanent worker starts the schedules."""
 

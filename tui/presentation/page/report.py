@@ -200,27 +200,28 @@ def _targets(found: Period, named: Named) -> Iterator[Html]:
         return
     yield table(
         ("target", "level", "size", "trend of size", "jobs", "last job", "it took", "trend of time"),
-        (_target_row(one, named) for one in rows[:MOST_TARGETS]),
+        (_target_row(one, named, found.next_due.get(one.target)) for one in rows[:MOST_TARGETS]),
         numbers=(2, 4, 6),
     )
     yield from _more(len(rows) - MOST_TARGETS, "target")
 
 
-def _target_row(one: TargetTrend, named: Named) -> Sequence[Part]:
+def _target_row(one: TargetTrend, named: Named, next_due: Micros | None) -> Sequence[Part]:
     survey, last = one.survey, one.last
     now = one.sizes[-1] if one.sizes else None if survey is None else survey.size
     sizes, times = _trend(one.sizes, size), _trend(one.seconds, _took)
-    ended = None
-    if last is not None:
-        when = element("span", f"#{last.id}, {_day(last.at)}", class_="date")
-        ended = joined((_outcome(last), " ", when))
+    ended = (
+        [] if last is None else [_outcome(last), " ", element("span", f"#{last.id}, {_day(last.at)}", class_="date")]
+    )
+    if next_due is not None:
+        ended.append(element("div", f"next {_minute(next_due)}", class_="soft date"))
     return (
         _name(one.target, named),
         _level(survey),
         size(now) if now is not None else "",
         sizes,
         f"{one.jobs:,}",
-        ended,
+        joined(ended),
         _took(one.seconds[-1]) if one.seconds else "",
         times,
     )
