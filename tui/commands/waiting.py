@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from engine import Engine, ParentJob, Pause, Status
 from tui.commands.naming import named
-from tui.presentation.text import local_time, plain
+from tui.presentation.text import counted, local_time, plain
 
 
 def paused(pause: Pause) -> str:
@@ -47,14 +47,13 @@ class Waiting:
         running = {job.parent for worker in alive for job in worker.running}
         busy = {job.target: job.id for job in await self._engine.jobs(running)} if running else {}
         is_full = sum(len(worker.running) for worker in alive if worker.host == self._host) >= self._at_most
-        for job in waiting:
-            if job.id in running:  # it started after it was read
-                continue
+        idle = [job for job in waiting if job.id not in running]  # the others started after they were read
+        for job in idle:
             if job.target in busy:
                 self._announce(f"{named(job.target)}: waits for job #{busy[job.target]}")
-                self._reported.add(job.id)
-            elif is_full:
-                self._announce(
-                    f"#{job.id} {named(job.target)}: waiting: {self._at_most} of {self._at_most} workers busy"
-                )
-                self._reported.add(job.id)
+        queued = [job for job in idle if job.target not in busy] if is_full else []
+        if queued:
+            one = f"#{queued[0].id} {named(queued[0].target)}"
+            what = one if len(queued) == 1 else counted(len(queued), "job")
+            self._announce(f"{what}: waiting: {self._at_most} of {self._at_most} workers busy")
+        self._reported |= {job.id for job in idle if job.target in busy or is_full}
