@@ -22,7 +22,7 @@ OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clie
 SMALLEST = "Math.min(...[...document.querySelectorAll('svg text')].map(e => e.getBoundingClientRect().height))"
 """Pixels of the smallest text in a chart."""
 BESIDE_HEADS = """[...document.querySelectorAll('td > *')].filter(
-    e => innerWidth < 800 && e.getBoundingClientRect().left < 100).map(e => e.textContent)"""
+    e => innerWidth < 880 && e.getBoundingClientRect().left < 100).map(e => e.textContent)"""
 """What stands on a phone where the names of columns are."""
 
 
@@ -71,7 +71,7 @@ def test_a_browser_shows_it_on_a_phone_on_a_desk_and_printed(page: Path, tmp_pat
         assert found.evaluate("[...document.querySelectorAll('h2')].map(e => e.textContent)")[:2] == [
             "What needs attention", "What ran"
         ]  # fmt: skip
-        for width, has_cards in ((320, True), (390, True), (768, True), (840, False), (1200, False)):
+        for width, has_cards in ((320, True), (390, True), (860, True), (900, False), (1200, False)):
             found.resize(width, 800, mobile=has_cards)
             assert found.evaluate(OVERFLOW) <= 0, width
             hidden = found.evaluate("getComputedStyle(document.querySelector('thead')).display === 'none'")

@@ -47,8 +47,8 @@ svg text { font-size: 11px; fill: var(--soft); }
 i.good { background: var(--good); } i.bad { background: var(--bad); } i.part { background: var(--part); }
 i.none { background: var(--none); }
 footer { margin-top: 2.5rem; font-size: .85rem; }
-@media screen and (min-width: 52.01rem) { td:first-child { min-width: 6rem; } td .reason { min-width: 9rem; } }
-@media screen and (max-width: 52rem) {
+@media screen and (min-width: 55.01rem) { td:first-child { min-width: 6rem; } td .reason { min-width: 9rem; } }
+@media screen and (max-width: 55rem) {
   thead { display: none; }
   table, tbody, tr, td { display: block; width: 100%; }
   tr { padding: .5rem 0; border-bottom: 1px solid var(--line); }
