@@ -68,6 +68,9 @@ class OnDuplicate(StrEnum):
 
     REFUSE = "refuse"
     MERGE = "merge"
+    """The open job stands for it."""
+    ADD = "add"
+    """It is a job of its own, and waits until the other has ended."""
 
 
 @frozen(kw_only=True)

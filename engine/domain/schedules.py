@@ -76,8 +76,6 @@ class FiringReason(StrEnum):
     """Jobs of an earlier due time had not ended."""
     NOT_NEEDED = "not_needed"
     """It fired, and no target needed anything."""
-    JOINED = "joined"
-    """It fired, and open jobs do all of it already."""
     BY_HAND = "by_hand"
     """A person started it."""
 

@@ -125,9 +125,9 @@ def _command(settings: Settings) -> list[str]:
 
 def _run(schedule: Schedule, config: Config, args: argparse.Namespace, settings: Settings) -> int:
     async def submit(engine: Engine) -> Sequence[ParentJob]:
-        fired, jobs = await engine.fire(schedule, config)
-        if not jobs and fired.reason is not None:
-            output.notice(f"{schedule.name}: {_no_jobs(schedule)}")
+        _, jobs = await engine.fire(schedule, config)
+        if not jobs:
+            output.notice(f"{schedule.name}: nothing is needed")
         return jobs
 
     how = Foreground(
@@ -139,10 +139,6 @@ def _run(schedule: Schedule, config: Config, args: argparse.Namespace, settings:
         config=settings.config_path,
     )
     return in_foreground(how, submit, printing(as_json=args.json, many=True))
-
-
-def _no_jobs(schedule: Schedule) -> str:
-    return "nothing is needed" if schedule.operations is None else "open jobs do all of it already"
 
 
 async def _switch(schedule: Schedule, settings: Settings, *, on: bool) -> None:

@@ -29,7 +29,6 @@ REASONS: Final[Mapping[FiringReason, str]] = {
     FiringReason.NOT_STARTED: "it could not be started",
     FiringReason.STILL_RUNNING: "still running",
     FiringReason.NOT_NEEDED: "nothing was needed",
-    FiringReason.JOINED: "open jobs did all of it already",
     FiringReason.BY_HAND: "by hand",
 }
 

@@ -86,7 +86,8 @@ def fire(
 ) -> Firing | None:
     """Record that a due time fires, and submit its jobs; None, and nothing is written, if others were first.
 
-    If jobs of an earlier one are open, it is recorded as skipped instead; one by hand is not. See
+    If jobs of an earlier one are open, it is recorded as skipped instead; one by hand is not. Its jobs are its own,
+    also where others do the same: their window, their limits and their end are those of the schedule. See
     `transactions.submit` for the others.
     """
     if not _may_record(connection, firing):
@@ -96,9 +97,9 @@ def fire(
             return None
         recorded = replace(firing, status=FiringStatus.SKIPPED, reason=FiringReason.STILL_RUNNING)
     elif jobs:
-        ids = transactions.submit(connection, jobs, OnDuplicate.MERGE, at, submission, run, batch)
-        batch_id = _new_batch(connection, ids, submission)
-        recorded = replace(firing, batch=batch_id, reason=FiringReason.JOINED if batch_id is None else firing.reason)
+        first, *_ = transactions.submit(connection, jobs, OnDuplicate.ADD, at, submission, run, batch)
+        (batch_id,) = connection.execute("SELECT batch_id FROM parent_job WHERE id = ?", (first,)).fetchone()
+        recorded = replace(firing, batch=batch_id)
     else:
         recorded = replace(firing, reason=firing.reason or FiringReason.NOT_NEEDED)
     _insert(connection, recorded)
@@ -131,14 +132,6 @@ def _may_record(connection: sqlite3.Connection, firing: Firing) -> bool:
         {"schedule": firing.schedule, "due_at": firing.due_at, "now": firing.recorded_at, "reason": firing.reason},
     ).fetchone()
     return found is None
-
-
-def _new_batch(connection: sqlite3.Connection, parent_ids: Collection[int], submission: str) -> int | None:
-    """The batch that this submit made; None if open jobs do all of it already."""
-    (found,) = connection.execute(
-        "SELECT max(batch_id) FROM parent_job WHERE id >= ? AND submission = ?", (min(parent_ids), submission)
-    ).fetchone()
-    return None if found is None else int(found)
 
 
 def _insert(connection: sqlite3.Connection, firing: Firing) -> None:

@@ -156,12 +156,15 @@ def submit(
 
 
 def _open_duplicate(connection: sqlite3.Connection, job: NewJob, on_duplicate: OnDuplicate) -> int | None:
-    """The open parent that does the same. Raises DuplicateRequestError."""
-    if job.failure is not None:
+    """The open parent that does the same, but none of a schedule: its start and its end are those of the schedule.
+
+    Raises DuplicateRequestError.
+    """
+    if job.failure is not None or on_duplicate is OnDuplicate.ADD:
         return None
     duplicate = connection.execute(
         "SELECT id FROM parent_job WHERE target_key = ? AND finished_at IS NULL AND cancel_requested_at IS NULL"
-        " AND operations = ? AND options = ?",
+        " AND operations = ? AND options = ? AND schedule IS NULL",
         (job.target_key, encode_operations(job.request.operations), encode_options(job.request.options)),
     ).fetchone()
     if duplicate is not None and on_duplicate is OnDuplicate.REFUSE:

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.domain.errors import StoreError
-from engine.domain.requests import Operation
+from engine.domain.job_outcomes import JobOutcome
+from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.schedules import FiringReason, FiringStatus
 from engine.domain.statuses import Reason, Status
 from engine.engine import Engine
 from engine.schedules import scheduler as scheduling
 from engine.submission.manager import DatabaseMaintenanceManager
 from engine.targets import resolve
+from tests.building import FAILED
 from tests.engine.domain.test_due_times import at
 from tests.engine.schedules.world import DAY, HOUR, MINUTE, World, make_databases, world_at
 
@@ -236,16 +238,49 @@ async def test_a_night_in_which_nothing_is_needed(world: World) -> None:
     assert await world.results() == [FIRED, FIRED, (FiringStatus.FIRED, FiringReason.NOT_NEEDED)]
 
 
-async def test_jobs_that_are_open_already_are_joined(world: World) -> None:
-    world.configure(NIGHTLY, NIGHTLY.replace("nightly", "other"))
+async def test_the_jobs_of_a_schedule_are_its_own_also_where_others_do_the_same(world: World) -> None:
+    world.configure(NIGHTLY, NIGHTLY.replace("nightly", "other") + 'until = "05:00"\n')
     scheduler = world.scheduler()
     await world.look(scheduler)
     world.clock.at = NIGHT
     await scheduler.look()
     await scheduler.settled()
-    found = [*await world.results(), *await world.results("other")]
-    assert sorted(found, key=str) == sorted([FIRED, (FiringStatus.FIRED, FiringReason.JOINED)], key=str)
-    assert await world.store.count() == 2
+    assert [*await world.results(), *await world.results("other")] == [FIRED, FIRED]
+    deadlines = {name: await deadlines_of(world, name) for name in ("nightly", "other")}
+    assert deadlines == {"nightly": {None}, "other": {NIGHT + 7 * HOUR}}
+
+
+async def test_its_night_ends_as_its_own_jobs_end(world: World) -> None:
+    world.configure(NIGHTLY, NIGHTLY.replace("nightly", "other"))
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    await world.work(FAILED)
+    async with Engine.open(world.store.path, clock=world.clock) as engine:
+        nights = [(await engine.nights(name))[0] for name in ("nightly", "other")]
+    assert [night.batch.counts for night in nights if night.batch is not None] == [{JobOutcome.FAILED: 2}] * 2
+
+
+@pytest.mark.parametrize("on_duplicate", [OnDuplicate.MERGE, OnDuplicate.REFUSE])
+async def test_what_a_person_asks_for_is_not_joined_with_the_jobs_of_a_schedule(
+    world: World, on_duplicate: OnDuplicate
+) -> None:
+    world.configure(NIGHTLY + 'until = "05:00"\nstagger = "1h"\n')
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    jobs = await world.store.batch_jobs(1)
+    manager = DatabaseMaintenanceManager(world.store, resolve, clock=world.clock)
+    (made,) = await manager.submit([jobs[0].request], on_duplicate)
+    assert made not in {job.id for job in jobs}
+
+
+async def deadlines_of(world: World, schedule: str) -> set[int | None]:
+    (firing,) = await world.firings(schedule)
+    assert firing.batch is not None
+    return {job.deadline_at for job in await world.store.batch_jobs(firing.batch)}
 
 
 async def test_a_target_that_cannot_be_opened_does_not_stop_the_others(world: World) -> None:

@@ -221,8 +221,7 @@ class SchedulesScreen(ConsoleScreen[None]):
             self.context.supervisor.start_worker()
             self.context.tell(f"{row.schedule.name} runs as batch b{fired.batch}.")
         else:
-            nothing = FiringReason.NOT_NEEDED if row.schedule.operations is None else FiringReason.JOINED
-            self.context.tell(f"{row.schedule.name}: {REASONS[nothing]}.")
+            self.context.tell(f"{row.schedule.name}: {REASONS[FiringReason.NOT_NEEDED]}.")
         self._reload()
 
     def action_switch_schedule(self) -> None:
