@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from engine.store.sqlite.connections import connect_writer, create_file
 from tests.postgres_databases import Database, new_database
@@ -25,6 +26,10 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # What the user says to libpq is for the user's servers.
 for name in [name for name in os.environ if name.startswith("PG") and not name.startswith("PGTEST_")]:
     del os.environ[name]
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("dbtend", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("dbtend")
 
 SCRATCH = make_scratch()
 tempfile.tempdir = str(SCRATCH)

@@ -95,7 +95,7 @@ def wall_clock(at: int) -> str:
 
 @pytest.mark.usefixtures("zone")
 def test_until_is_the_first_minute_that_shows_it_after_one_hour_before_the_submit() -> None:
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(TIMES_OF_DAY, st.one_of(YEARS_2020_TO_2035, NIGHTS_OF_A_CHANGE))
     def check(until: str, at: int) -> None:
         begin = at - 60 * MINUTE

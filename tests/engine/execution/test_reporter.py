@@ -126,7 +126,7 @@ async def test_r21_of_a_very_long_line_both_ends_are_kept(store: SqliteStore) ->
     assert len(shortened) < LOG_LINE_LIMIT + 100
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(chunks=st.lists(st.tuples(st.integers(0, 30), st.booleans()), max_size=12))
 def test_r21_whatever_the_store_took_when_head_and_tail_are_there_in_the_end(chunks: list[tuple[int, bool]]) -> None:
     """`chunks`: so many lines, then whether the store takes what it is given meanwhile."""
@@ -289,7 +289,6 @@ def test_the_whole_is_never_less_than_nothing_nor_more_than_all(
     assert not running or progress.object in {planned[n - 1].object for n in running}
 
 
-@settings(deadline=None)
 @given(
     estimates=st.lists(_estimates, min_size=1, max_size=6),
     at_once=st.integers(1, 4),

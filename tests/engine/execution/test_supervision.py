@@ -143,7 +143,7 @@ async def test_r6_under_whatever_name_of_the_store_a_living_owner_is_seen(store_
         await store.finish(claim, COMPLETED, Report())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(jumps=st.lists(st.integers(-200 * YEAR, 200 * YEAR), min_size=1, max_size=6))
 def test_r6_no_clock_whatsoever_changes_the_job_of_a_living_owner(jumps: list[int]) -> None:
     async def jump() -> None:

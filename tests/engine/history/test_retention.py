@@ -204,7 +204,7 @@ class Model:
         return removed
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     jobs=st.lists(
         st.tuples(

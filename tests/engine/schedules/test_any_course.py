@@ -38,7 +38,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(STEPS, st.sampled_from(["30 2 * * *", "*/20 * * * *", "15 * * * *"]))
 def test_r29_any_course_fires_each_due_time_once_or_says_why_not(steps: list[tuple[str, int]], start: str) -> None:
     with tempfile.TemporaryDirectory() as directory:

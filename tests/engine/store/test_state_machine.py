@@ -574,5 +574,5 @@ class StoreMachine(RuleBasedStateMachine):
         ]
 
 
-StoreMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
+StoreMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=50)
 test_r15_random_work_never_leaves_the_graph = StoreMachine.TestCase

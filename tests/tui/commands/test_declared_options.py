@@ -25,7 +25,7 @@ from tui.presentation import json_format
 from tui.presentation.text import format_options
 
 URLS = {EngineName.SQLITE: "/srv/a.db", EngineName.POSTGRESQL: "postgresql:///a"}
-FEW = settings(max_examples=10, deadline=None)
+FEW = settings(max_examples=10)
 
 
 def each(*places: Place) -> pytest.MarkDecorator:

@@ -233,7 +233,7 @@ def db() -> Iterator[sqlite3.Connection]:
 _text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=12)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=_text, mark=st.sampled_from("'`\""))
 @example(name="a,b)", mark="'")
 @example(name="it's", mark="'")

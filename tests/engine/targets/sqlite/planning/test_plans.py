@@ -237,7 +237,7 @@ _names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"
 )
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(name=_names)
 @example(name="{")
 @example(name="a\"b'c;--")
