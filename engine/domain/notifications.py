@@ -119,7 +119,7 @@ class Message:
     next_try_at: Micros
     ended_at: Micros | None = None
     error: str | None = None
-    """Why the last attempt failed."""
+    """Why the last attempt failed; of one that was sent, who refused it."""
     done: tuple[int, ...] = ()
     """Which of several services of its recipient have it."""
     events: tuple[Event, ...] = ()
@@ -142,8 +142,8 @@ class DeliveryResult:
     error: str | None = None
     """Why it failed; None if it was taken."""
     done: tuple[int, ...] = ()
-    note: str = ""
-    """What a person should know although it was taken."""
+    refused: str | None = None
+    """Who refused it, although others took it."""
 
 
 @frozen(kw_only=True)
@@ -159,7 +159,7 @@ class RecipientState:
     sent_at: Micros | None = None
     """When a message was delivered last."""
     error: str | None = None
-    """Why the newest attempt failed; None if it did not."""
+    """Why the newest attempt failed, or who refused it; None if all took it."""
 
 
 MOST_EVENTS: Final = 1_000

@@ -68,7 +68,7 @@ async def _result_of(process: asyncio.subprocess.Process, order: bytes, done: tu
         await stdin.drain()
     try:
         result = json.loads(await stdout.read())
-        return DeliveryResult(error=result["error"], done=tuple(result["done"]), note=result["note"])
+        return DeliveryResult(error=result["error"], done=tuple(result["done"]), refused=result["refused"])
     except (ValueError, LookupError, TypeError):
         return DeliveryResult(error=_DIED, done=done)
 

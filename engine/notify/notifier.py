@@ -212,10 +212,14 @@ class Notifier:
         if result.error is not None:
             end = "given up" if status is MessageStatus.GIVEN_UP else f"next try in {after:g} s"
             log.warning("message to %s was not delivered: %s (%s)", message.recipient, result.error, end)
-        elif result.note:
-            log.warning("message to %s: %s", message.recipient, result.note)
+        elif result.refused is not None:
+            log.warning("message to %s: %s", message.recipient, result.refused)
         await self._store.end_delivery(
-            message.id, status, error=result.error, done=result.done, next_try_at=at + round(after * 1e6)
+            message.id,
+            status,
+            error=result.error or result.refused,
+            done=result.done,
+            next_try_at=at + round(after * 1e6),
         )
 
     async def _seconds_until_due(self) -> float:

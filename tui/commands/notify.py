@@ -71,15 +71,14 @@ def _chosen(words: Sequence[str], configured: Sequence[Recipient]) -> Sequence[R
 def _test(recipient: Recipient, *, as_json: bool) -> int:
     text = notification_text.trial_message(recipient.name, now())
     result = asyncio.run(delivery.deliver(recipient, delivery.Parcel(key=uuid.uuid4().hex, text=text)))
+    error = result.error or result.refused
     if as_json:
-        output.document({"recipient": recipient.name, "delivered": result.error is None, "error": result.error})
-    elif result.error is None:
+        output.document({"recipient": recipient.name, "delivered": error is None, "error": error})
+    elif error is None:
         output.line(f"{recipient.name}: the message was taken")
-    if result.error is not None:
-        output.notice(f"notify {recipient.name}: {plain(result.error)}")
-    elif result.note:
-        output.notice(f"notify {recipient.name}: {plain(result.note)}")
-    return OK if result.error is None else FAILED
+    if error is not None:
+        output.notice(f"notify {recipient.name}: {plain(error)}")
+    return OK if error is None else FAILED
 
 
 async def _states(settings: Settings, recipients: Sequence[Recipient]) -> tuple[list[RecipientState], bool]:

@@ -66,6 +66,7 @@ async def deliveries(settings: Settings, recipients: Sequence[Recipient]) -> lis
             last = f"last message {local_time(state.sent_at)}" if state.sent_at else "no message yet"
             found.append(Check(Level.OK, what, last))
             continue
-        text = f"{counted(state.waiting or state.given_up, 'message')} not delivered: {state.error}"
+        left = state.waiting or state.given_up
+        text = f"{counted(left, 'message')} not delivered: {state.error}" if left else state.error
         found.append(Check(Level.PROBLEM, what, text, f"try it: dbtend notify {state.name} --test"))
     return found

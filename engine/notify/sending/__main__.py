@@ -28,7 +28,7 @@ def main() -> None:
     order = Order.from_json(json.loads(sys.stdin.buffer.readline()))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     result = _sent(order)
-    sys.stdout.write(json.dumps({"error": result.error, "done": list(result.done), "note": result.note}))
+    sys.stdout.write(json.dumps({"error": result.error, "done": list(result.done), "refused": result.refused}))
     sys.stdout.flush()
     os._exit(0)  # a thread of a library keeps nothing up
 

@@ -32,7 +32,7 @@ class DeliveryError(Exception):
 class Result:
     error: str | None = None
     done: tuple[int, ...] = ()
-    note: str = ""
+    refused: str | None = None
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ def send(order: Order) -> Result:
         raise DeliveryError(f"{host}: {error}") from None
     except OSError as error:
         raise DeliveryError(f"{host} cannot be reached: {error.strerror or error}") from None
-    return Result(note=f"{host} refuses {_answers(refused)}" if refused else "")
+    return Result(refused=f"{host} refuses {_answers(refused)}; others have the message" if refused else None)
 
 
 def _connected(order: Order) -> smtplib.SMTP:

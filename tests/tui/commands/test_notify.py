@@ -126,6 +126,28 @@ def test_a_test_message_by_mail_arrives(dbtend: CommandLine) -> None:
         assert "test message for dba" in server.taken()["Subject"]
 
 
+def test_an_address_that_is_refused_is_a_failure_of_the_test_and_stays_visible(
+    dbtend: CommandLine, sales: Path, start: Start
+) -> None:
+    with mail_server() as server:
+        server.refused = {"nobody@example.org"}
+        dbtend.configure(
+            f'[notify.ops]\nsmtp = "{server.host}:{server.port}"\ntls = "none"\nfrom = "dbtend@example.org"\n'
+            'to = ["dba@example.org", "nobody@example.org"]\nsettle = "0s"\n'
+        )
+        done = dbtend("notify", "ops", "--test")
+        assert (done.code, done.out) == (FAILED, "")
+        assert "refuses nobody@example.org (550 no such user here); others have the message" in done.err
+        assert dbtend("notify", "ops", "--test", "--json").json["delivered"] is False
+        start()
+        dbtend("run", str(sales.with_name("gone.db")), str(sales), "--op", "analyze")
+        wait_until(lambda: dbtend("notify", "--json").json["recipients"][0]["sent_at"] is not None)
+        listed = dbtend("notify")
+        assert listed.code == FAILED
+        assert "nobody@example.org (550" in listed.out
+        assert "refuses nobody@example.org" in dbtend("doctor").out
+
+
 def test_a_test_message_that_is_not_taken_says_why(dbtend: CommandLine, web: WebServer) -> None:
     configure(dbtend, web)
     web.answers, web.answer_text = [401], f"{SECRET} is no token"
