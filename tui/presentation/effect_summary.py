@@ -79,7 +79,12 @@ def first_error(job: ParentJob) -> str:
 
 def error_of(child: ChildJob, target: str) -> str:
     """The error of a child without the path of its target; "" where there is none."""
-    return (child.error or "").removeprefix(f"{path_of(target)}: ")
+    return without_target(child.error or "", target)
+
+
+def without_target(error: str, target: str) -> str:
+    """An error without the target that it begins with, where that is shown beside it."""
+    return error.removeprefix(f"{target}: ").removeprefix(f"{path_of(target)}: ")
 
 
 def _one_line_error(job: ParentJob, child: ChildJob) -> str:

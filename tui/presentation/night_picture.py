@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import tzinfo
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from engine import ParentJob, Status
 from engine.domain.humanize import about
-from engine.domain.job_outcomes import outcome_of
+from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.steps import Micros
 from engine.schedules.night import PlannedNight, TargetNight
-from tui.presentation.batch_summary import TROUBLE
-from tui.presentation.effect_summary import first_error, job_effect, status_shown
+from tui.presentation.effect_summary import first_error, job_effect, status_shown, without_target
 from tui.presentation.job_times import format_elapsed
 from tui.presentation.picture_rows import Draft, PictureRow, laid_out
 from tui.presentation.text import GLYPH, counted, plain, shortened
@@ -30,6 +29,9 @@ from tui.presentation.timeline import (
 
 NameOf = Callable[[str], str]
 """The name of a target by its canonical URL."""
+T = TypeVar("T")
+_AS_PLANNED: Final = frozenset({JobOutcome.COMPLETED, JobOutcome.PENDING})
+"""What became of jobs that need no look."""
 _OF_WINDOW: Final = 8
 """Where the work takes less than this share of the window, the axis is that of the work."""
 
@@ -37,9 +39,10 @@ _OF_WINDOW: Final = 8
 def planned_picture(
     night: PlannedNight, zone: tzinfo, width: int, *, named: NameOf, most: int | None = None
 ) -> list[PictureRow]:
-    """A night as planned. `most`: targets that are shown, at most."""
+    """A night as planned. `most`: targets that are shown; beyond that those whose operations all run are counted."""
     axis = _axis(night.opens_at, night.ends_at, night.closes_at)
-    drafts = [_of_plan(one, axis, named) for one in night.targets[:most]]
+    shown = _folded(night.targets, most, lambda one: bool(one.runs) and not one.not_begun)
+    drafts = [_of_plan(one, axis, named) for one in shown]
     return _rows(drafts, axis, zone, width, hidden=len(night.targets) - len(drafts))
 
 
@@ -54,13 +57,23 @@ def real_picture(
     named: NameOf,
     most: int | None = None,
 ) -> list[PictureRow]:
-    """A night as it went so far. `most`: targets that are shown, at most; first those that failed."""
+    """A night as it went so far. `most`: targets that are shown; beyond that those that completed or wait are counted."""
     is_open = any(not job.status.is_final for job in jobs)
     ends = [job.finished_at for job in jobs if job.finished_at is not None]
     axis = _axis(opens_at, max([opens_at, *ends, *([now] if is_open else [])]), closes_at)
-    trouble_first = sorted(jobs, key=lambda job: (outcome_of(job) not in TROUBLE, *_begin(job)))
-    drafts = [_of_job(job, axis, now, named) for job in sorted(trouble_first[:most], key=_begin)]
+    shown = _folded(sorted(jobs, key=_begin), most, lambda job: outcome_of(job) in _AS_PLANNED)
+    drafts = [_of_job(job, axis, now, named) for job in shown]
     return _rows(drafts, axis, zone, width, hidden=len(jobs) - len(drafts))
+
+
+def _folded(targets: Sequence[T], most: int | None, is_as_planned: Callable[[T], bool]) -> Sequence[T]:
+    """Without the last of those that went or go as planned, so that `most` are left; all others stay."""
+    plain_ones = [number for number, one in enumerate(targets) if is_as_planned(one)]
+    room = len(targets) if most is None else max(most - len(targets) + len(plain_ones), 0)
+    hidden = set(plain_ones[room:])
+    if len(hidden) == 1:  # a line that counts one is no shorter
+        return targets
+    return [one for number, one in enumerate(targets) if number not in hidden]
 
 
 def _begin(job: ParentJob) -> tuple[bool, Micros, int]:
@@ -98,7 +111,7 @@ def _of_plan(one: TargetNight, axis: Axis, named: NameOf) -> Draft:
 
 def _plan_note(one: TargetNight) -> str:
     if one.target.problem:
-        return plain(one.target.problem)
+        return plain(without_target(one.target.problem, one.target.target))
     parts = [", ".join(run.operation for run in one.runs)]
     if one.not_begun:
         parts.append(f"not begun, as it would end after the window: {', '.join(o.operation for o in one.not_begun)}")

@@ -64,7 +64,7 @@ def laid_out(drafts: Sequence[Draft], width: int) -> list[PictureRow]:
 
     def row(draft: Draft) -> PictureRow:
         runs = bar(draft.intervals, draft.axis, room) if draft.intervals else ()
-        beside = draft.note(note - 2) if note else ""
+        beside = draft.note(note - 2) if note and (runs or draft.text) else ""
         text = draft.scale(draft.axis, room) if draft.text is None else draft.text
         text = text or ("" if beside else draft.note(room))
         return PictureRow(

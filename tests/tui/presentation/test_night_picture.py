@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
 from pathlib import PurePosixPath
 from zoneinfo import ZoneInfo
@@ -79,6 +80,58 @@ def test_of_very_many_those_that_failed_are_drawn() -> None:
     rows = [row.plain for row in real_picture(jobs, NIGHT, None, NIGHT, ZONE, 80, named=name, most=3)]
     assert [row.split()[1] for row in rows[1:4]] == ["t1", "t2", "t90"]
     assert rows[4] == "and 97 targets more"
+
+
+def test_one_that_failed_is_drawn_however_many_there_are() -> None:
+    jobs = [job(number, number, 5, failed=number > 10) for number in range(1, 101)]
+    rows = [row.plain for row in real_picture(jobs, NIGHT, None, NIGHT, ZONE, 80, named=name, most=3)]
+    assert sum(row.startswith("×") for row in rows) == 90
+    assert rows[91] == "and 10 targets more"
+
+
+def test_one_that_was_cancelled_partial_or_never_began_is_drawn() -> None:
+    jobs = [job(number, number, 5) for number in range(1, 65)]
+    cancelled = replace(jobs[62], status=Status.CANCELLED)
+    left = replace(jobs[63].children[0], ordinal=2, status=Status.SKIPPED, reason=Reason.TIME_LIMIT)
+    partial = replace(jobs[63], children=(*jobs[63].children, left))
+    never = replace(job(65, 0, 0, failed=True), started_at=None)
+    shown = real_picture([*jobs[:62], cancelled, partial, never], NIGHT, None, NIGHT, ZONE, 80, named=name, most=40)
+    names = [row.plain.split()[1] for row in shown[1:41]]
+    assert names[-3:] == ["t63", "t64", "t65"]
+    assert shown[41].plain == "and 25 targets more"
+
+
+def test_no_line_counts_one_target() -> None:
+    night = planned_night([planned(f"t{n}", 60) for n in range(5)], opens_at=NIGHT, closes_at=None, workers=1)
+    for most in (4, 5, 6):
+        rows = [row.plain for row in planned_picture(night, ZONE, 80, named=name, most=most)]
+        assert [row.split()[1] for row in rows[1:6]] == ["t0", "t1", "t2", "t3", "t4"]
+        assert not any("more" in row for row in rows)
+    rows = [row.plain for row in planned_picture(night, ZONE, 80, named=name, most=3)]
+    assert rows[4] == "and 2 targets more"
+    jobs = [job(number, number, 5, failed=number > 1) for number in range(1, 6)]
+    rows = [row.plain for row in real_picture(jobs, NIGHT, None, NIGHT, ZONE, 80, named=name, most=3)]
+    assert rows[1].startswith("✓ t1 ")
+
+
+def test_of_a_long_plan_what_cannot_be_planned_or_does_not_fit_is_drawn() -> None:
+    targets = [planned(f"t{n}", 60) for n in range(50)]
+    targets += [planned("long", 9 * 3600), planned("gone", problem="gone: there is no such file")]
+    night = planned_night(targets, opens_at=NIGHT, closes_at=NIGHT + 60 * MINUTE, workers=1)
+    rows = [row.plain for row in planned_picture(night, ZONE, 120, named=name, most=10)]
+    assert {row.split()[1] for row in rows[1:11]} >= {"long", "gone"}
+    assert rows[11] == "and 42 targets more"
+
+
+def test_the_reason_stands_where_the_bar_would_be_without_the_path_of_the_target() -> None:
+    target = "sqlite:///srv/a/very/long/way/to/the/databases/zz-damaged.db"
+    for said in (target, target.removeprefix("sqlite://")):
+        problem = f"{said}: its first page is damaged, and nothing can be read"
+        night = planned_night([planned("a", 60), planned(target, problem=problem)], opens_at=NIGHT, closes_at=None,
+                              workers=1)  # fmt: skip
+        rows = [row.plain for row in planned_picture(night, ZONE, 120, named=name)]
+        (shown,) = [row for row in rows if "zz-damaged" in row]
+        assert shown == "× zz-damaged its first page is damaged, and nothing can be read"
 
 
 def test_times_of_day_are_those_of_the_zone_of_the_schedule() -> None:
