@@ -39,7 +39,7 @@ _OF_WINDOW: Final = 8
 def planned_picture(
     night: PlannedNight, zone: tzinfo, width: int, *, named: NameOf, most: int | None = None
 ) -> list[PictureRow]:
-    """A night as planned. `most`: targets that are shown; beyond that those whose operations all run are counted."""
+    """A night as planned. `most`: targets that are shown; more whose operations all run are counted."""
     axis = _axis(night.opens_at, night.ends_at, night.closes_at)
     shown = _folded(night.targets, most, lambda one: bool(one.runs) and not one.not_begun)
     drafts = [_of_plan(one, axis, named) for one in shown]
@@ -57,7 +57,7 @@ def real_picture(
     named: NameOf,
     most: int | None = None,
 ) -> list[PictureRow]:
-    """A night as it went so far. `most`: targets that are shown; beyond that those that completed or wait are counted."""
+    """A night as it went so far. `most`: targets that are shown; more that completed or wait are counted."""
     is_open = any(not job.status.is_final for job in jobs)
     ends = [job.finished_at for job in jobs if job.finished_at is not None]
     axis = _axis(opens_at, max([opens_at, *ends, *([now] if is_open else [])]), closes_at)
