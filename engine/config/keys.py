@@ -54,8 +54,10 @@ class AdviceKey(Key):
 TARGET_KEYS: Final[Mapping[str, Key]] = {
     "url": Key(Text(), "a path or a URL; a password in it is refused"),
     "label": Key(Text(), "such as `PROD`: shown wherever the target is named ([production](../how-to/production.md))"),
-    "groups": Key(Names("group"), "the groups it belongs to: `@eu` stands for all targets of the group eu"),
-    "exclude": Key(Names("pattern"), "where the URL is a pattern: names, paths or databases that it leaves out"),
+    "groups": Key(Names("group", '["eu"]'), "the groups it belongs to: `@eu` stands for all targets of the group eu"),
+    "exclude": Key(
+        Names("pattern", '["test_*"]'), "where the URL is a pattern: names, paths or databases that it leaves out"
+    ),
     "operations": Key(ChoiceList("operation", Operation), "the operations chosen by default"),
 }
 ADVICE_KEYS: Final[Mapping[str, AdviceKey]] = {
@@ -111,8 +113,10 @@ RETENTION_KEYS: Final[Mapping[str, Key]] = {
     "keep_last": Key(Whole("number of jobs", most=10_000, least=0), "the newest jobs of each target stay at any age"),
 }
 SCHEDULE_KEYS: Final[Mapping[str, Key]] = {
-    "targets": Key(Names("target"), "names and `@GROUP`s of this file, full paths, patterns, URLs"),
-    "exclude": Key(Names("pattern"), "names, paths or databases that it leaves out"),
+    "targets": Key(
+        Names("target", '["@eu", "/srv/*.db"]'), "names and `@GROUP`s of this file, full paths, patterns, URLs"
+    ),
+    "exclude": Key(Names("pattern", '["test_*"]'), "names, paths or databases that it leaves out"),
     "operations": Key(NeededOrOperations(), "which operations; `needed`: those that `dbtend advise` calls for"),
     "start": Key(Cron(), "when it is due: minute, hour, day of month, month, day of week"),
     "timezone": Key(TimeZone(), "the time zone of `start` and `until` (default: that of the machine)"),
@@ -129,7 +133,7 @@ SCHEDULE_KEYS: Final[Mapping[str, Key]] = {
         Whole("number of databases", most=MAX_BATCH_NUMBER), "how many databases at once on one server"
     ),
     "catch_up": Key(Duration(7 * 86_400.0), "start late if no worker was there, at most by this much"),
-    "notify": Key(Names("recipient"), "who is told how it went, by name (default: every recipient)"),
+    "notify": Key(Names("recipient", '["ops"]'), "who is told how it went, by name (default: every recipient)"),
 }
 NOTIFY_KEYS: Final[Mapping[str, NotifyKey]] = {
     "on": NotifyKey(ChoiceList("event", EventKind), "the events that it is told of"),
@@ -150,7 +154,7 @@ NOTIFY_KEYS: Final[Mapping[str, NotifyKey]] = {
     "smtp": NotifyKey(Text(), "the mail server, `HOST` or `HOST:PORT`", Method.EMAIL),
     "tls": NotifyKey(Choice("kind of TLS", Tls), "how the connection to it is encrypted", Method.EMAIL),
     "from": NotifyKey(Text(), "the address of the sender", Method.EMAIL),
-    "to": NotifyKey(Names("address"), "the addresses that get the mail", Method.EMAIL),
+    "to": NotifyKey(Names("address", '["dba@example.org"]'), "the addresses that get the mail", Method.EMAIL),
     "user": NotifyKey(Text(), "the user at the mail server, if it wants one", Method.EMAIL),
     "password_file": NotifyKey(FilePath(), "a file with the password of the user", Method.EMAIL),
     "password_command": NotifyKey(Words(), "or a program that prints it", Method.EMAIL),

@@ -12,6 +12,7 @@ from engine.config.model import GROUP, TargetEntry, expand_home
 from engine.config.typed_table import Table
 from engine.domain.humanize import listed, span
 from engine.domain.lazy_import import lazy
+from engine.domain.masking import holds_password
 from engine.domain.option_spec import OptionSpec, Place
 from engine.domain.option_specs import options_at
 from engine.domain.schedules import Schedule
@@ -40,6 +41,9 @@ def _schedule(entry: Table, targets: Collection[TargetEntry]) -> Schedule:
     for key, hint in (("targets", 'such as targets = ["@eu", "/srv/*.db"]'), ("start", 'such as start = "0 22 * * *"')):
         if key not in values:
             entry.fail(key, "is missing", hint)
+    for key in ("targets", "exclude"):
+        if any(map(holds_password, values.get(key, ()))):
+            entry.fail(key, "must not hold a password", "put it into ~/.pgpass or a libpq service file")
     values["targets"] = tuple(_target(word, entry, targets) for word in values["targets"])
     schedule = Schedule(name=name, **values, settings=entry.values(_OPTIONS))
     window = due_times.shortest_window(schedule)

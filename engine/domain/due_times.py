@@ -11,6 +11,7 @@ from typing import Final
 
 from cronsim import CronSim, CronSimError
 
+from engine.domain.humanize import counted
 from engine.domain.schedules import Schedule
 from engine.domain.steps import Micros
 from engine.domain.time_limits import next_time_of_day
@@ -27,14 +28,27 @@ _EXAMINED: Final = 100
 def cron_problem(expression: str) -> str:
     """What is wrong with a cron expression; "" if it has due times."""
     if len(expression.split()) != _FIELDS:
-        return f"has {len(expression.split())} fields, and cron expressions have {_FIELDS}"
+        return f"has {counted(len(expression.split()), 'field')}, and cron expressions have {_FIELDS}"
     try:
         never = next(CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC)), None) is None
     except (CronSimError, AssertionError) as error:  # an assertion: */ after a list of weekdays
+        if _has_no_such_day(expression):
+            return "never comes: its months have no such day"
         return f"is no cron expression ({str(error).lower() or 'it cannot be read'})"
     except (OverflowError, ValueError):
         never = True
     return "never comes" if never else ""
+
+
+def _has_no_such_day(expression: str) -> bool:
+    """Whether its day and its month are sound, but not together."""
+    minute, hour, day, month, weekday = expression.split()
+    try:
+        for fields in ((minute, hour, day, "*", weekday), (minute, hour, "*", month, weekday)):
+            CronSim(" ".join(fields), datetime(2000, 1, 1, tzinfo=UTC))
+    except (CronSimError, AssertionError):
+        return False
+    return True
 
 
 def due_times(schedule: Schedule, after: Micros) -> Iterator[Micros]:

@@ -52,6 +52,8 @@ class NeededOrOperations(ChoiceList):
             return None
         if isinstance(value, str):
             raise WrongValueError(f"cannot be {shortened(repr(value))}", f'give "{NEEDED}", or a list of operations')
+        if isinstance(value, list) and NEEDED in value:
+            raise WrongValueError(f'cannot have "{NEEDED}" in a list', f'write {{key}} = "{NEEDED}"')
         return super().from_toml(value)
 
     def text(self, value: Any) -> str:

@@ -203,10 +203,10 @@ class FilePath(ValueType):
 class Names(ValueType):
     """Several names; on the command line each with an option of its own."""
 
-    metavar, rule, example = "NAME", "a list of names", '["public"]'
+    metavar, rule = "NAME", "a list of names"
 
-    def __init__(self, noun: str) -> None:
-        self._noun = noun
+    def __init__(self, noun: str, example: str = '["public"]') -> None:
+        self._noun, self.example = noun, example
 
     def parse(self, typed: str) -> str:
         """One of the names."""

@@ -82,8 +82,11 @@ def test_a_home_directory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("said", "line", "why"),
     [
-        ('start = "0 0 31 2 *"', 6, "schedules.a.start '0 0 31 2 *' is no cron expression (bad day-of-month)"),
-        ('start = "0 0 30 2 *"', 6, "schedules.a.start '0 0 30 2 *' is no cron expression (bad day-of-month)"),
+        ('start = "0 0 31 2 *"', 6, "schedules.a.start '0 0 31 2 *' never comes: its months have no such day"),
+        ('start = "0 0 30 2 *"', 6, "schedules.a.start '0 0 30 2 *' never comes: its months have no such day"),
+        ('start = "0 0 31 2,4 *"', 6, "schedules.a.start '0 0 31 2,4 *' never comes: its months have no such day"),
+        ('start = "0 0 32 2 *"', 6, "schedules.a.start '0 0 32 2 *' is no cron expression (bad day-of-month)"),
+        ('start = "hourly"', 6, "schedules.a.start 'hourly' has 1 field, and cron expressions have 5"),
         ('start = "0 22 * *"', 6, "schedules.a.start '0 22 * *' has 4 fields, and cron expressions have 5"),
         ('start = "61 22 * * *"', 6, "schedules.a.start '61 22 * * *' is no cron expression (bad minute)"),
         ("start = 22", 6, "schedules.a.start must be text"),
@@ -95,6 +98,21 @@ def test_a_home_directory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         ('start = "0 22 * * *"\nuntil = "23:00"\nstagger = "1h"', 8, "schedules.a.stagger is as long as the window"),
         ('start = "0 22 * * *"\ncatch_up = 5', 7, "schedules.a.catch_up must be text"),
         ('start = "0 22 * * *"\noperations = "all"', 7, "schedules.a.operations cannot be 'all' (give \"needed\","),
+        (
+            'start = "0 22 * * *"\noperations = ["needed"]',
+            7,
+            'schedules.a.operations cannot have "needed" in a list (write operations = "needed")',
+        ),
+        (
+            'start = "0 22 * * *"\nexclude = [""]',
+            7,
+            'schedules.a.exclude must be a list of names (such as exclude = ["test_*"])',
+        ),
+        (
+            'start = "0 22 * * *"\nexclude = ["postgresql://dba:s3cret@db1/a"]',
+            7,
+            "schedules.a.exclude must not hold a ",
+        ),
         ('start = "0 22 * * *"\noperations = []', 7, 'schedules.a.operations must be "needed", or a list of'),
         ('start = "0 22 * * *"\norder = "random"', 7, "schedules.a.order cannot be 'random'"),
         ('start = "0 22 * * *"\nmax_failures = 0', 7, "schedules.a.max_failures must be a whole number from 1"),
@@ -114,7 +132,11 @@ def test_a_wrong_schedule_is_told_with_its_line(said: str, line: int, why: str) 
         ('["@us"]', "schedules.a.targets names @us, which is no group of the file (there is @eu)"),
         ('["sale"]', "schedules.a.targets names sale, which is no target of the file (did you mean sales?)"),
         ('["tenants/*.db"]', "schedules.a.targets names tenants/*.db, which is no target of the file (give the name"),
-        ("[]", "schedules.a.targets must be a list of names"),
+        ("[]", 'schedules.a.targets must be a list of names (such as targets = ["@eu", "/srv/*.db"])'),
+        ('["postgresql://dba:s3cret@db1/*"]', "schedules.a.targets must not hold a password (put it into ~/.pgpass or"),
+        ('["sales", "host=db1 user=dba password=s3cret"]', "schedules.a.targets must not hold a password"),
+        ('["postgresql://dba@db1/shop?password=s3cret"]', "schedules.a.targets must not hold a password"),
+        ('["postgresql:/dba:s3cret@db1"]', "schedules.a.targets must not hold a password"),
     ],
 )
 def test_targets_that_are_not_there(targets: str, why: str) -> None:
