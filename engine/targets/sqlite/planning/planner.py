@@ -275,11 +275,11 @@ async def _unreadable_virtual_tables(reader: Reader) -> tuple[str, ...]:
 async def _backup(reader: Reader, summary: Summary, options: Options, past: TargetHistory | None) -> OperationPlan:
     today = datetime.now(UTC).date()
     destination = await asyncio.to_thread(copying.destination, reader.path, options.backup_to, today)
+    numbered = destination != options.backup_to
     problem = await cannot_be_copied(reader)
-    if problem := problem or await asyncio.to_thread(copying.problem_with, destination):
+    if problem := problem or await asyncio.to_thread(copying.problem_with, destination, numbered=numbered):
         return OperationPlan(operation=Operation.BACKUP, refused=problem)
     place, written_twice = await asyncio.to_thread(copying.place_for, destination)
-    numbered = destination != options.backup_to
     steps = backup_steps.backup_steps(
         summary,
         destination,

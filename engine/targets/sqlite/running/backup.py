@@ -28,7 +28,7 @@ from engine.targets.step_execution import StepResult
 async def copy(work: Work) -> StepResult:
     """Write the copy under a temporary name; remove it if that fails."""
     step = work.step
-    if problem := copying.problem_with(_current_name(work)):
+    if problem := copying.problem_with(_current_name(work), numbered=step.numbered):
         return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=problem)
     place = str(Path(step.destination).parent) if step.numbered else step.destination
     await asyncio.to_thread(copying.remove_leftovers, work.path, place)

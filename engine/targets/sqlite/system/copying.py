@@ -52,12 +52,15 @@ def _directory(path: str, asked: str | None) -> str | None:
     return asked if Path(asked).is_dir() else None
 
 
-def problem_with(destination: str) -> str | None:
-    """Why there cannot be a new file at `destination`, and what to do; None where there can."""
+def problem_with(destination: str, *, numbered: bool = False) -> str | None:
+    """Why there cannot be a new file at `destination`, and what to do; None where there can.
+
+    `numbered`: where there is a file already, the next number is taken.
+    """
     if destination.endswith(BESIDE):
         return f"{destination} is a name that SQLite uses for its own files, and removes: give another --backup-to"
     directory = os.path.dirname(destination)  # noqa: PTH120 - of `missing/` it is `missing`
-    if os.path.lexists(destination):
+    if not numbered and os.path.lexists(destination):
         return f"there is a file {destination} already: give another --backup-to, or move it away"
     if not Path(directory).is_dir():
         return f"there is no directory {directory}: make it, or give another --backup-to"
@@ -112,7 +115,7 @@ def complete(
                 break
             except FileExistsError:
                 taken, destination = destination, another()
-                if destination == taken:
+                if destination == taken and os.path.lexists(taken):  # else it is free again by now
                     raise
         _sync(place.descriptor)
         if not _is_called(named, Path(destination).name, place.descriptor):

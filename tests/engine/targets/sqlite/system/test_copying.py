@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, closing
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -427,6 +428,36 @@ def test_where_there_are_no_hard_links_the_copy_gets_its_name_all_the_same(
         copying.complete(copy, str(path), destination, lambda: destination)
     copy.discard()
     assert files_beside(path) == {"sales.db", "copy.db", "copy.2.db"}
+
+
+def test_a_name_that_was_taken_and_is_free_again_is_taken(path: Path) -> None:
+    destination = path.parent / "copy.db"
+    destination.touch()
+
+    def removed_meanwhile() -> str:
+        destination.unlink()
+        return str(destination)
+
+    copy = UnfinishedCopy.begin(directory_for(str(destination)))
+    assert copying.complete(copy, str(path), str(destination), removed_meanwhile)[0] == str(destination)
+    copy.discard()
+
+
+async def test_each_free_number_may_be_taken_by_another_backup_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free, taken = copying.free_name, list[str]()
+
+    def then_taken(*of: Any) -> str:
+        name = free(*of)
+        if len(taken) < 4:
+            Path(name).touch()
+            taken.append(name)
+        return name
+
+    monkeypatch.setattr(copying, "free_name", then_taken)
+    assert statuses(await run(path, Operation.BACKUP)) == {Status.COMPLETED}
+    assert content(todays_backup(path, ".5")) == content(path)
 
 
 def left_by_a_killed_process(destination: Path) -> Path:
