@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from engine.execution.force_kill import ForceCancel
     from engine.execution.processor import JobProcessor
     from engine.execution.worker_identity import WorkerIdentity
-    from engine.fleet import batch_retry, surveyor
+    from engine.fleet import batch_retry, damage, surveyor
     from engine.fleet.surveyor import Surveyed
     from engine.history.trends import Trend
     from engine.notify import notifier
@@ -69,6 +69,7 @@ if TYPE_CHECKING:
 else:
     worker_runtime = lazy("engine.execution.worker_runtime", "the console and most commands run no jobs")
     surveyor = lazy("engine.fleet.surveyor", "only a survey of many targets needs it")
+    damage = lazy("engine.fleet.damage", "only metrics need it")
     batch_retry = lazy("engine.fleet.batch_retry", "only a retry of a batch needs it")
     schedule_work = lazy("engine.schedules.work", "only a schedule needs it")
     preview = lazy("engine.schedules.preview", "only the plan of a schedule needs it")
@@ -307,7 +308,8 @@ class Engine:
 
     async def overview(self) -> Overview:
         """The state of all that the store knows, by what is kept: no target is opened."""
-        return await self._store.overview()
+        found = await self._store.overview()
+        return replace(found, damaged=await damage.damaged_since_survey(self._store, found))
 
     async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
         """The newest job of each of these targets that has one, by canonical URL; None for one that cannot be read."""

@@ -45,6 +45,8 @@ class ScheduleCounts:
 class Overview:
     at: Micros
     surveys: tuple[Survey, ...] = ()
+    damaged: frozenset[str] = frozenset()
+    """The targets in which a check found damage after their survey, that nothing has repaired since."""
     runs: tuple[LastRun, ...] = ()
     open_jobs: Mapping[Status, int] = field(default_factory=dict)
     """How many jobs are pending, and how many run."""

@@ -91,6 +91,11 @@ def judge_silence(seconds: float) -> Judgement:
     return Judgement(reason.level, (reason,))
 
 
+def is_damaged(past: TargetHistory) -> bool:
+    """Whether a check on record found damage that nothing has repaired since: its target is critical."""
+    return past.damage is not None or bool(past.damaged_indexes or past.damaged_tables)
+
+
 def _is_unmeasured(one: Advice) -> bool:
     return one.operation is not Operation.CHECK and _level_of_large(one) is Level.UNKNOWN
 

@@ -25,6 +25,7 @@ from engine.domain.steps import Micros
 from engine.schedules.config_watch import ConfigWatch, defines
 from engine.schedules.decisions import decide
 from engine.schedules.firing import fire
+from engine.schedules.work import survey_targets
 from engine.store.protocol import Store
 from engine.submission.manager import DatabaseMaintenanceManager
 from engine.system import locks
@@ -34,6 +35,8 @@ INTERVAL: Final = 5.0
 """The most seconds between two looks at the clock and the config file."""
 RECHECKED_AFTER: Final = 60.0
 """Seconds after which another config file is read again that has a schedule of the same name."""
+SURVEYED_WITHIN: Final = 86_400 * 1_000_000
+"""Microseconds after its start within which a night that is over is followed by a survey of its targets."""
 MOST: Final = 1_000
 """Due times that are recorded in one transaction."""
 
@@ -59,6 +62,9 @@ class Scheduler:
         """By schedule: since when its next due time is known, and that."""
         self._preparing: dict[str, tuple[Micros, asyncio.Task[None]]] = {}
         """By schedule: the due time that fires, and the preparation of its jobs."""
+        self._surveyed: dict[str, Micros | None] = {}
+        """By schedule: the night after which its targets were surveyed."""
+        self._surveying: asyncio.Task[None] | None = None
         self._foreign: dict[str, float] = {}
         """The schedules that another config file has, too, and when that was read, by the monotonic clock."""
 
@@ -84,11 +90,14 @@ class Scheduler:
         states = await self._store.schedule_states() if schedules or self._may_forget else {}
         if self._may_forget:
             await self._forget_removed(states)
+        own = []
         for schedule in schedules:
             state = await self._own(schedule, states, now)
+            own += [schedule] if state is not None else []
             if state is not None and state.disabled_at is None:
                 due = await self._look_at(schedule, state, now)
                 wait = wait if due is None else min(wait, (due - now) / 1e6)
+        await self._survey_after_nights(own, now)
         self._looked_at = now
         return max(wait, 0.0)
 
@@ -105,15 +114,19 @@ class Scheduler:
         self._may_forget = False
 
     async def settled(self) -> None:
-        """Wait until all that is being prepared is stored."""
-        await asyncio.gather(*[task for _, task in self._preparing.values()])
+        """Wait until all that is being prepared or surveyed is stored."""
+        await asyncio.gather(*self._tasks())
 
     async def close(self) -> None:
         """Stop what is being prepared; nothing of it is stored."""
-        tasks = [task for _, task in self._preparing.values()]
+        tasks = self._tasks()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        surveying = [] if self._surveying is None else [self._surveying]
+        return [*(task for _, task in self._preparing.values()), *surveying]
 
     def _take_over_config(self) -> None:
         self._next.clear()
@@ -159,6 +172,30 @@ class Scheduler:
         following = now if len(due) == MOST else next_due(schedule, now)
         self._next[schedule.name] = now, following
         return following
+
+    async def _survey_after_nights(self, schedules: Collection[Schedule], now: Micros) -> None:
+        """Survey the targets of a schedule when its night is over, also of one that a person started."""
+        if not schedules or (self._surveying is not None and not self._surveying.done()):
+            return
+        newest: dict[str, Micros] = {}
+        for firing in await self._store.firings(since=now - SURVEYED_WITHIN, limit=MOST):
+            if firing.status is FiringStatus.FIRED:
+                newest.setdefault(firing.schedule, firing.due_at)
+        for schedule in schedules:
+            at = newest.get(schedule.name)
+            if at == self._surveyed.get(schedule.name) or await self._store.open_batch(schedule.name) is not None:
+                continue
+            self._surveyed[schedule.name] = at
+            self._surveying = asyncio.create_task(self._survey(schedule), name="dbtend-survey")
+            return
+
+    async def _survey(self, schedule: Schedule) -> None:
+        try:
+            await survey_targets(schedule, self._watch.config, self._store, self._clock)
+        except DbtendError as error:
+            log.warning("schedule %s: its targets are not surveyed: %s", schedule.name, error)
+        except Exception:  # a defect must not end the schedules
+            log.exception("schedule %s: its targets are not surveyed", schedule.name)
 
     def _fires_now(self, schedule: Schedule) -> Micros | None:
         """The due time whose jobs are being prepared."""

@@ -69,6 +69,14 @@ async def work_of(
     return replace(work, requests=requests, failed=[*work.failed, *unlisted])
 
 
+async def survey_targets(schedule: Schedule, config: Config, store: Store, clock: Callable[[], Micros]) -> None:
+    """Survey its targets, those without a fresh survey. Raises UsageError if its targets cannot be told."""
+    found = await _expanded(schedule, config)
+    async with aclosing(Surveyor(store, clock).survey(found.targets)) as surveyed:
+        async for _ in surveyed:
+            pass
+
+
 async def _expanded(schedule: Schedule, config: Config) -> Expansion:
     """Raises UsageError."""
     entries = await asyncio.to_thread(entries_named, schedule.targets, config)

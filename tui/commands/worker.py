@@ -172,7 +172,7 @@ class _Host:
                 )
                 engine = await stack.enter_async_context(opening)
                 if self.metrics is not None and process.number == 0:
-                    answer = partial(metrics.metrics_of, engine, self._current_config())
+                    answer = partial(metrics.metrics_of, engine, ConfigWatch(self.config))
                     await stack.enter_async_context(metrics_server.serving_metrics(self.metrics, answer))
                 elif self.metrics is not None:
                     self.metrics.close()

@@ -7,20 +7,31 @@ from collections.abc import Iterable, Iterator, Mapping
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from engine import Status
-from engine.domain.overview import Overview
+from engine.domain.overview import Overview, ScheduleCounts
 from engine.domain.requests import EngineName
-from engine.domain.surveys import counts
+from engine.domain.steps import Micros
+from engine.domain.surveys import FleetLevel, counts
+from engine.inspection import inspector
 from tui.presentation.text import plain
 
 Name = Mapping[str, str]
 """The names of targets by URL."""
 
 
-def metrics_text(overview: Overview, *, names: Name, version: str) -> bytes:
-    """`names`: of the targets that are told of, by URL."""
+def metrics_text(
+    overview: Overview,
+    *,
+    names: Name,
+    schedules: Mapping[str, Micros | None],
+    config_is_readable: bool,
+    version: str,
+) -> bytes:
+    """`names`: of the targets that are told of, by URL. `schedules`: when those of the config file are due next."""
     registry = CollectorRegistry()
-    for metric in (_store, _targets, _operations, _schedules):
+    for metric in (_store, _targets, _operations):
         metric(overview, names, registry)
+    _schedules(overview, schedules, registry)
+    _gauge(registry, "dbtend_config_readable", "Whether the config file can be read", (), [((), config_is_readable)])
     _gauge(registry, "dbtend_info", "The version of dbtend", ("version",), [((version,), 1)])
     return generate_latest(registry)
 
@@ -50,16 +61,17 @@ def _store(overview: Overview, _: Name, registry: CollectorRegistry) -> None:
 
 def _targets(overview: Overview, names: Name, registry: CollectorRegistry) -> None:
     surveys = [one for one in overview.surveys if one.target in names]
-    levels = [((level.value,), number) for level, number in counts(one.level for one in surveys).items()]
-    _gauge(registry, "dbtend_targets", "Targets by the level of their last survey", ("level",), levels)
+    levels = _levels(overview, names)
+    numbers = [((level.value,), number) for level, number in counts(levels.values()).items()]
+    _gauge(registry, "dbtend_targets", "Targets by level", ("level",), numbers)
     labels = ("target", "name", "engine")
 
     def of(target: str, engine: EngineName) -> tuple[str, str, str]:
         return plain(target), plain(names[target]), engine.value
 
     _gauge(
-        registry, "dbtend_target_level", "1 for the level of the last survey", (*labels, "level"),
-        [((*of(one.target, one.engine), one.level.value), 1) for one in surveys],
+        registry, "dbtend_target_level", "1 for its level", (*labels, "level"),
+        [((*of(target, inspector.engine_of(target)), level.value), 1) for target, level in levels.items()],
     )  # fmt: skip
     _gauge(
         registry, "dbtend_target_size_bytes", "Size of the database", labels,
@@ -81,6 +93,15 @@ def _targets(overview: Overview, names: Name, registry: CollectorRegistry) -> No
         registry, "dbtend_target_checked_timestamp_seconds", "When a check was clean last; absent if never", labels,
         [(of(one.target, one.engine), one.checked_at / 1e6) for one in surveys if one.checked_at is not None],
     )  # fmt: skip
+
+
+def _levels(overview: Overview, names: Name) -> Mapping[str, FleetLevel]:
+    """By target: that of its last survey, critical if a check found damage since, and unknown without a survey."""
+    surveyed = {one.target: one.level for one in overview.surveys}
+    return {
+        target: FleetLevel.CRITICAL if target in overview.damaged else surveyed.get(target, FleetLevel.UNKNOWN)
+        for target in names
+    }
 
 
 def _operations(overview: Overview, names: Name, registry: CollectorRegistry) -> None:
@@ -111,19 +132,24 @@ def _operations(overview: Overview, names: Name, registry: CollectorRegistry) ->
     )  # fmt: skip
 
 
-def _schedules(overview: Overview, _: Name, registry: CollectorRegistry) -> None:
+def _schedules(overview: Overview, due: Mapping[str, Micros | None], registry: CollectorRegistry) -> None:
+    """Those of the config file, also before their first night."""
+    recorded = {one.name: one for one in overview.schedules}
+    shown = [recorded.get(name, ScheduleCounts(name=name)) for name in due]
     firings = [
-        ((plain(one.name), status), getattr(one, status))
-        for one in overview.schedules
-        for status in ("fired", "missed", "skipped")
+        ((plain(one.name), status), getattr(one, status)) for one in shown for status in ("fired", "missed", "skipped")
     ]
     _gauge(
         registry, "dbtend_schedule_firings", "Due times on record by what became of them", ("schedule", "status"),
         firings,
     )  # fmt: skip
     for status, what in (("fired", "fired"), ("missed", "was missed")):
-        newest = [(one, getattr(one, f"{status}_at")) for one in overview.schedules]
+        newest = [(one, getattr(one, f"{status}_at")) for one in shown]
         _gauge(
             registry, f"dbtend_schedule_last_{status}_timestamp_seconds", f"The newest due time that {what}",
             ("schedule",), [((plain(one.name),), at / 1e6) for one, at in newest if at is not None],
         )  # fmt: skip
+    _gauge(
+        registry, "dbtend_schedule_next_due_timestamp_seconds", "When it is due next; absent while it is disabled",
+        ("schedule",), [((plain(name),), at / 1e6) for name, at in due.items() if at is not None],
+    )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.config.reader import load_config
 from engine.domain.errors import StoreError
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.requests import OnDuplicate, Operation
@@ -223,6 +224,44 @@ async def test_what_is_needed_is_told_by_advice(world: World) -> None:
     await world.look(scheduler)
     jobs = await world.store.batch_jobs(1)
     assert {job.request.operations for job in jobs} == {(Operation.CHECK,)}
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["due", "by hand"])
+async def test_its_targets_are_surveyed_when_its_night_is_over(world: World, by_hand: bool) -> None:
+    world.configure(NIGHTLY)
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    if by_hand:
+        async with Engine.open(world.store.path, clock=world.clock) as engine:
+            config = load_config(world.config, required=True)
+            await engine.fire(config.schedules[0], config)
+    else:
+        world.clock.at = NIGHT
+        await world.look(scheduler)
+    urls = [job.target for job in await world.store.batch_jobs(1)]
+    await world.look(scheduler)
+    assert not await world.store.surveys(urls)
+    await world.work()
+    await world.look(scheduler)
+    assert set(await world.store.surveys(urls)) == set(urls)
+    before = _version(world)
+    await world.look(scheduler)
+    assert _version(world) == before
+
+
+async def test_targets_of_which_nothing_was_needed_are_surveyed_too(world: World) -> None:
+    checks = '[advice]\nquick_check_every = "36500d"\nfull_check_every = "36500d"\n'
+    world.configure(NIGHTLY.replace('["analyze"]', '"needed"'), checks)
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    for night in range(3):
+        world.clock.at = NIGHT + night * DAY
+        await world.look(scheduler)
+        async with Engine.open(world.store.path, workers=2, clock=world.clock) as engine:
+            await engine.wait([job.id for job in await engine.open_jobs()])
+        await world.look(scheduler)
+    urls = [f"sqlite://{world.databases / name}.db" for name in ("a", "b")]
+    assert {survey.surveyed_at for survey in (await world.store.surveys(urls)).values()} == {world.clock.at}
 
 
 async def test_a_night_in_which_nothing_is_needed(world: World) -> None:

@@ -20,7 +20,7 @@ from engine import Engine, EngineName
 from engine.domain.schedules import Firing, FiringReason, FiringStatus
 from engine.domain.surveys import FleetLevel, Survey
 from engine.system.clock import now
-from tests.sqlite_files import make_database
+from tests.sqlite_files import make_database, remove_index_entries
 from tests.tui.command_line import CommandLine, wait_until
 from tui.presentation.exit_codes import FAILED, OK, USAGE
 
@@ -102,22 +102,78 @@ def test_with_targets_in_the_config_only_these_are_told_of(dbtend: CommandLine, 
     }  # fmt: skip
 
 
+def test_targets_that_were_never_surveyed_are_unknown(dbtend: CommandLine, sales: Path) -> None:
+    (sales.parent / "many").mkdir()
+    for number in range(3):
+        make_database(sales.parent / "many" / f"t{number}.db", rows=1)
+    dbtend.configure(f'[targets.shop]\nurl = "{sales}"\n[targets.many]\nurl = "{sales.parent}/many/*.db"\n')
+    assert value(dbtend("metrics").out, "dbtend_targets", level="unknown") == 4
+    dbtend("fleet", sales)
+    text = dbtend("metrics").out
+    assert value(text, "dbtend_targets", level="unknown") == 3
+    assert value(text, "dbtend_target_level", name="shop", level="unknown") is None
+    assert value(text, "dbtend_target_level", name="t1.db", level="unknown") == 1
+
+
+def test_damage_that_a_check_found_makes_its_target_critical_without_a_survey(dbtend: CommandLine, sales: Path) -> None:
+    other = make_database(sales.with_name("other.db"), rows=1)
+    broken = make_database(sales.with_name("damaged.db"), rows=500)
+    dbtend("fleet", broken)
+    remove_index_entries(broken, "order")
+    assert dbtend("run", broken, other, "--op", "check", "--check", "full").code == FAILED
+    text = dbtend("metrics").out
+    assert value(text, "dbtend_targets", level="critical") == 1
+    assert value(text, "dbtend_target_level", name="damaged.db", level="critical") == 1
+    assert value(text, "dbtend_target_level", name="other.db", level="unknown") == 1
+    assert dbtend("run", broken, "--op", "reindex").code == OK
+    assert value(dbtend("metrics").out, "dbtend_targets", level="critical") == 0
+
+
+def test_schedules_of_the_config_have_metrics_before_their_first_night_and_removed_ones_have_none(
+    dbtend: CommandLine, sales: Path
+) -> None:
+    nightly = f'[schedules.nightly]\ntargets = ["{sales}"]\noperations = ["analyze"]\nstart = "0 22 * * *"\n'
+    dbtend.configure(nightly)
+    text = dbtend("metrics").out
+    assert value(text, "dbtend_schedule_firings", schedule="nightly", status="fired") == 0
+    due = value(text, "dbtend_schedule_next_due_timestamp_seconds", schedule="nightly")
+    assert due is not None
+    assert 0 <= due - now() / 1e6 <= 25 * 3600
+    dbtend("schedules", "--run", "nightly")
+    assert value(dbtend("metrics").out, "dbtend_schedule_firings", schedule="nightly", status="fired") == 1
+    dbtend("schedules", "--disable", "nightly")
+    assert value(dbtend("metrics").out, "dbtend_schedule_next_due_timestamp_seconds") is None
+    dbtend.configure("")
+    assert value(dbtend("metrics").out, "dbtend_schedule_firings", schedule="nightly", status="fired") is None
+
+
+def test_a_config_that_cannot_be_read_is_a_metric_and_an_error(dbtend: CommandLine, tmp_path: Path) -> None:
+    dbtend.configure("")
+    assert value(dbtend("metrics").out, "dbtend_config_readable") == 1
+    dbtend.configure("[targets")
+    done = dbtend("metrics", "--textfile", tmp_path / "dbtend.prom")
+    assert done.code == USAGE
+    assert "config" in done.err
+    assert value((tmp_path / "dbtend.prom").read_text(), "dbtend_config_readable") == 0
+
+
 def test_open_jobs_and_schedules(dbtend: CommandLine, sales: Path) -> None:
     assert dbtend("run", sales, "--op", "analyze").code == OK
 
     async def miss() -> None:
         async with Engine.open(dbtend.store) as engine:
             missed = Firing(
-                schedule="night\nly", due_at=now() - 60_000_000, status=FiringStatus.MISSED, recorded_at=0,
+                schedule="nightly", due_at=now() - 60_000_000, status=FiringStatus.MISSED, recorded_at=0,
                 reason=FiringReason.NO_WORKER,
             )  # fmt: skip
             await engine._store.record_firings([missed])
             await engine.pause("dba")
 
     asyncio.run(miss())
+    dbtend.configure(f'[schedules.nightly]\ntargets = ["{sales}"]\noperations = ["analyze"]\nstart = "0 22 * * *"\n')
     text = dbtend("metrics").out
-    assert value(text, "dbtend_schedule_firings", schedule="night\\nly", status="missed") == 1
-    assert value(text, "dbtend_schedule_last_missed_timestamp_seconds", schedule="night\\nly") is not None
+    assert value(text, "dbtend_schedule_firings", schedule="nightly", status="missed") == 1
+    assert value(text, "dbtend_schedule_last_missed_timestamp_seconds", schedule="nightly") is not None
     assert value(text, "dbtend_schedule_last_fired_timestamp_seconds") is None
     assert value(text, "dbtend_paused") == 1
 

@@ -1,0 +1,27 @@
+"""Damage that a check found after the survey of a target: it is critical although nobody surveyed it since."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.domain.requests import Operation
+from engine.domain.statuses import Status
+from engine.fleet.levels import is_damaged
+from engine.history.target_history import target_history
+
+if TYPE_CHECKING:
+    from engine.domain.overview import Overview
+    from engine.store.protocol import JobReader
+
+
+async def damaged_since_survey(store: JobReader, overview: Overview) -> frozenset[str]:
+    """By what is on record: no target is opened."""
+    surveyed_at = {survey.target: survey.surveyed_at for survey in overview.surveys}
+    failed = {
+        run.target
+        for run in overview.runs
+        if run.operation is Operation.CHECK
+        and run.status is Status.FAILED
+        and run.finished_at >= surveyed_at.get(run.target, 0)
+    }
+    return frozenset([url for url in failed if is_damaged(await target_history(store, url, overview.at))])
