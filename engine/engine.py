@@ -58,8 +58,8 @@ if TYPE_CHECKING:
     from engine.history.trends import Trend
     from engine.notify import notifier
     from engine.notify.notifier import Compose, Configured
+    from engine.schedules import as_due, next_due, preview, scheduler
     from engine.schedules import firing as schedule_firing
-    from engine.schedules import next_due, preview, scheduler
     from engine.schedules import work as schedule_work
     from engine.schedules.night import PlannedNight
     from engine.store.protocol import Store
@@ -75,6 +75,7 @@ else:
     preview = lazy("engine.schedules.preview", "only the plan of a schedule needs it")
     next_due = lazy("engine.schedules.next_due", "only where there are schedules")
     schedule_firing = lazy("engine.schedules.firing", "only a schedule that is started needs it")
+    as_due = lazy("engine.schedules.as_due", "only where systemd or cron start schedules")
     scheduler = lazy("engine.schedules.scheduler", "only permanent workers fire schedules")
     estimate_errors = lazy("engine.domain.estimate_errors", "only the doctor needs it")
     window_fit = lazy("engine.targets.window_fit", "only a plan with a time limit needs it")
@@ -450,7 +451,7 @@ class Engine:
         await self._store.disable_schedule(name, by)
 
     async def fire(self, schedule: Schedule, config: Config) -> tuple[Firing, tuple[ParentJob, ...]]:
-        """Start a schedule now, as if it were due: what is recorded of it, and its jobs.
+        """Start a schedule now: what is recorded of it, and its jobs. While its window is closed they have none.
 
         Raises UsageError: jobs of an earlier firing are open, or its targets cannot be told.
         """
@@ -470,11 +471,23 @@ class Engine:
             batch = await self._store.open_batch(schedule.name)
             why = "jobs of it are open" + ("" if batch is None else f": batch b{batch}")
             raise UsageError(f"schedule {schedule.name}", why, "wait for them, or cancel them first")
+        return fired, await self._fired_jobs(fired)
+
+    async def fire_as_due(
+        self, schedule: Schedule, config: Config, file: Path
+    ) -> tuple[Firing | None, tuple[ParentJob, ...]]:
+        """Start a schedule if it is due, as a permanent worker of the config file `file` does; see `as_due`."""
+        self._must_write("run")
+        clock = wall_clock(self._clock)
+        fired = await as_due.fire_as_due(self._store, self._manager, schedule, config, file, clock)
+        return fired, () if fired is None else await self._fired_jobs(fired)
+
+    async def _fired_jobs(self, fired: Firing) -> tuple[ParentJob, ...]:
         if fired.batch is None:
-            return fired, ()
+            return ()
         jobs = await wait_ignoring_cancel(self._store.batch_jobs(fired.batch))
         self._adopt([job.id for job in jobs])
-        return fired, tuple(jobs)
+        return tuple(jobs)
 
     def _adopt(self, parent_ids: Collection[int]) -> None:
         if self._processor is not None:

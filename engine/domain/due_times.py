@@ -12,7 +12,7 @@ from typing import Final
 from cronsim import CronSim, CronSimError
 
 from engine.domain.humanize import counted
-from engine.domain.schedules import Schedule
+from engine.domain.schedules import Firing, FiringReason, Schedule
 from engine.domain.steps import Micros
 from engine.domain.time_limits import next_time_of_day
 from engine.domain.time_zones import zone_named
@@ -21,6 +21,8 @@ _FIELDS: Final = 5
 _SECOND: Final = 1_000_000
 _MINUTES_OF_DAY: Final = 24 * 60
 _ANY_TIME: Final = 1_767_225_600 * _SECOND
+_LONGEST_WINDOW: Final = 25 * 3600 * _SECOND
+"""A day, as it is where the clock is set back."""
 _EXAMINED: Final = 100
 """Due times that are compared with the windows before them."""
 
@@ -72,7 +74,11 @@ def next_due(schedule: Schedule, after: Micros) -> Micros | None:
 
 def due_until(schedule: Schedule, after: Micros, until: Micros, *, most: int) -> list[Micros]:
     """The first due times after `after` and not after `until`, `most` at most."""
-    return list(islice(takewhile(lambda at: at <= until, due_times(schedule, after)), most))
+    return list(islice(due_times_until(schedule, after, until), most))
+
+
+def due_times_until(schedule: Schedule, after: Micros, until: Micros) -> Iterator[Micros]:
+    return takewhile(lambda at: at <= until, due_times(schedule, after))
 
 
 def closes_at(schedule: Schedule, due_at: Micros) -> Micros | None:
@@ -80,6 +86,21 @@ def closes_at(schedule: Schedule, due_at: Micros) -> Micros | None:
     if schedule.until is None:
         return None
     return next_time_of_day(schedule.until, due_at, zone_named(schedule.timezone))
+
+
+def is_open(schedule: Schedule, at: Micros) -> bool:
+    """Whether a window of it is open at a time; always, if its windows do not close."""
+    if schedule.until is None:
+        return True
+    *_, last = [None, *due_times_until(schedule, at - _LONGEST_WINDOW, at)]
+    closes = None if last is None else closes_at(schedule, last)
+    return closes is not None and at < closes
+
+
+def firing_closes_at(schedule: Schedule, firing: Firing) -> Micros | None:
+    """When the window of a firing closes. One that a person starts while none is open has no window."""
+    is_without = firing.reason is FiringReason.BY_HAND and not is_open(schedule, firing.due_at)
+    return None if is_without else closes_at(schedule, firing.due_at)
 
 
 def stagger_offset(schedule: Schedule, target: str) -> Micros:

@@ -47,6 +47,11 @@ class Schedule:
     """Who is told how it went: names of `[notify.NAME]`."""
 
     @property
+    def definition(self) -> str:
+        """When it is due, as text."""
+        return f"{self.start} {self.timezone}".rstrip()
+
+    @property
     def batch(self) -> BatchOptions:
         return BatchOptions(max_failures=self.max_failures, canary=self.canary, max_per_host=self.max_per_host)
 

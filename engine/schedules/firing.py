@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.config.model import Config
-from engine.domain.due_times import closes_at, stagger_offset
+from engine.domain.due_times import firing_closes_at, stagger_offset
 from engine.domain.schedules import Firing, FiringReason, Schedule
 from engine.domain.steps import Micros
 from engine.schedules.work import work_of
@@ -23,7 +23,7 @@ async def fire(
 ) -> Firing | None:
     """Submit what a schedule does now, with its firing; see `ScheduleStore.fire`.
 
-    One that a person starts is not spread. Raises UsageError.
+    One that a person starts is not spread, and has a window only while one is open. Raises UsageError.
     """
     work = await work_of(schedule, config, store, clock)
 
@@ -35,6 +35,6 @@ async def fire(
         work.requests,
         failed=work.failed,
         batch=config.defaults.batch_options((one.target for one in work.requests), schedule.batch),
-        closes_at=closes_at(schedule, firing.due_at),
+        closes_at=firing_closes_at(schedule, firing),
         starts_at=None if firing.reason is FiringReason.BY_HAND else starts_at,
     )

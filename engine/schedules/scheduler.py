@@ -150,7 +150,7 @@ class Scheduler:
                 if read_at is None:
                     log.error("schedule %s is in %s, too, which fires it: rename one", schedule.name, known.config)
                 return None
-        seen = ScheduleState(name=schedule.name, start=_start(schedule), config=self._config_name, since=now)
+        seen = ScheduleState(name=schedule.name, start=schedule.definition, config=self._config_name, since=now)
         if known is not None and (known.start, known.config) == (seen.start, seen.config) and known.since <= now:
             return known
         await self._store.observe_schedules([seen])
@@ -261,10 +261,6 @@ class Scheduler:
         ]
         more = ", ".join(filter(None, details))
         log.info("schedule %s, due %s: %s%s", firing.schedule, due, firing.status, f" ({more})" if more else "")
-
-
-def _start(schedule: Schedule) -> str:
-    return f"{schedule.start} {schedule.timezone}".rstrip()
 
 
 @asynccontextmanager

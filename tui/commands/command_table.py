@@ -158,6 +158,14 @@ def _fleet_options(parser: argparse.ArgumentParser) -> None:
 
 def _schedules_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=typed_values.text, metavar="NAME", help="run it now, and wait for it")
+    parser.add_argument(
+        "--as-due",
+        action="store_true",
+        help="with --run: only if it is due, or was within catch_up, and its window is open; for systemd and cron",
+    )
+    parser.add_argument(
+        "--yes", dest="confirmed", action="store_true", help="with --run: also while its window is closed"
+    )
     parser.add_argument("--enable", type=typed_values.text, metavar="NAME", help="let it be due again, from now on")
     parser.add_argument("--disable", type=typed_values.text, metavar="NAME", help="let it be due no more")
     parser.add_argument(

@@ -14,10 +14,10 @@ from typing import Final
 
 from engine import Engine, ParentJob, Pause
 from engine.config.model import Config
-from engine.domain.due_times import closes_at, next_due, overlaps_itself
+from engine.domain.due_times import firing_closes_at, is_open, next_due, overlaps_itself
 from engine.domain.errors import ConfigError, DbtendError, UsageError
 from engine.domain.frozen import frozen
-from engine.domain.schedules import Schedule
+from engine.domain.schedules import Firing, FiringStatus, Night, Schedule
 from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
 from engine.system.clock import now
@@ -27,10 +27,11 @@ from tui.commands.naming import name_of
 from tui.commands.report import columns
 from tui.commands.run import in_foreground, printing
 from tui.commands.settings import Settings
+from tui.commands.terminal_question import can_ask, have_typed
 from tui.commands.waiting import nothing_starts
 from tui.presentation import schedule_format
 from tui.presentation.current_user import user_at_host
-from tui.presentation.exit_codes import OK
+from tui.presentation.exit_codes import FAILED, OK
 from tui.presentation.night_picture import planned_picture, real_picture
 from tui.presentation.schedule_format import ScheduleRow
 from tui.presentation.text import GLYPH, plain
@@ -55,7 +56,7 @@ def schedules(args: argparse.Namespace, settings: Settings) -> int:
         lines = timer_units.systemd_units if args.systemd else timer_units.cron_lines
         output.line("\n".join(lines(chosen, _command(settings))).rstrip())
         if asyncio.run(_is_served(settings)):
-            output.notice("a permanent worker fires them already: with both, each runs twice")
+            output.notice("a permanent worker fires them already: they do nothing beside it")
         return OK
     if args.run is not None:
         return _run(chosen[0], config, args, settings)
@@ -87,6 +88,11 @@ def _wanted(args: argparse.Namespace) -> str | None:
     modes = [name for name in _MODES if getattr(args, name) not in {None, False}]
     if len(modes) > 1:
         raise UsageError(f"--{modes[1]}", f"does not go with --{modes[0]}", "leave one of them out")
+    for option, name in (("as_due", "--as-due"), ("confirmed", "--yes")):
+        if getattr(args, option) and args.run is None:
+            raise UsageError(name, "goes with --run", "give --run NAME, or leave it out")
+    if args.as_due and args.confirmed:
+        raise UsageError("--yes", "does not go with --as-due", "leave one of them out")
     if len(given) > 1:
         raise UsageError("schedules", "takes one SCHEDULE", "name one schedule, or none for all")
     return given[0] if given else None
@@ -120,14 +126,23 @@ def _command(settings: Settings) -> list[str]:
     program = shutil.which("dbtend")
     words = [str(Path(program).absolute())] if program else [sys.executable, "-P", "-m", "tui.cli"]
     words += ["schedules", "--store", str(settings.store.absolute())]
-    return [*words, "--config", str(settings.config_path.absolute()), "--run"]
+    return [*words, "--config", str(settings.config_path.absolute()), "--as-due", "--run"]
 
 
 def _run(schedule: Schedule, config: Config, args: argparse.Namespace, settings: Settings) -> int:
+    if not args.as_due:
+        _confirm_outside_window(schedule, is_confirmed=args.confirmed)
+    recorded: Firing | None = None
+    config_path = settings.config_path.absolute()
+
     async def submit(engine: Engine) -> Sequence[ParentJob]:
-        _, jobs = await engine.fire(schedule, config)
+        nonlocal recorded
+        if args.as_due:
+            recorded, jobs = await engine.fire_as_due(schedule, config, config_path)
+        else:
+            recorded, jobs = await engine.fire(schedule, config)
         if not jobs:
-            output.notice(f"{schedule.name}: nothing is needed")
+            output.notice(f"{schedule.name}: {_without_jobs(schedule, recorded)}")
         return jobs
 
     how = Foreground(
@@ -138,7 +153,32 @@ def _run(schedule: Schedule, config: Config, args: argparse.Namespace, settings:
         retention=config.retention,
         config=settings.config_path,
     )
-    return in_foreground(how, submit, printing(as_json=args.json, many=True))
+    code = in_foreground(how, submit, printing(as_json=args.json, many=True))
+    return FAILED if recorded is not None and recorded.status is FiringStatus.MISSED else code
+
+
+def _confirm_outside_window(schedule: Schedule, *, is_confirmed: bool) -> None:
+    """Raises UsageError while its window is closed, and nobody confirms that it runs all the same."""
+    if is_open(schedule, now()):
+        return
+    why = schedule_format.outside_window_text(schedule, now())
+    if is_confirmed:
+        output.notice(f"{schedule.name}: {why}")
+        return
+    if not can_ask():
+        raise UsageError(f"schedule {schedule.name}", why, "give --yes to run it now, or wait for its window")
+    output.notice(f"{schedule.name}: {why}")
+    have_typed(schedule.name)
+
+
+def _without_jobs(schedule: Schedule, recorded: Firing | None) -> str:
+    if recorded is None:
+        due = next_due(schedule, now())
+        return "it is not due" + ("" if due is None else f"; next due {schedule_format.local(due, schedule)}")
+    if recorded.status is FiringStatus.FIRED:
+        return "nothing is needed"
+    due_at = schedule_format.local(recorded.due_at, schedule)
+    return f"due {due_at}: {schedule_format.result_text(Night(firing=recorded))}"
 
 
 async def _switch(schedule: Schedule, settings: Settings, *, on: bool) -> None:
@@ -254,7 +294,7 @@ def _pictures(row: ScheduleRow, looked: _Looked) -> Iterator[str]:
     zone, width = zone_named(row.schedule.timezone), _width()
     if row.last_night is not None:
         begin = row.last_night.firing.due_at
-        closes = closes_at(row.schedule, begin)
+        closes = firing_closes_at(row.schedule, row.last_night.firing)
         picture = real_picture(looked.jobs, begin, closes, now(), zone, width, named=name_of, most=_TARGETS)
         yield from ("", f"Last night, {schedule_format.local(begin, row.schedule)}", *(one.plain for one in picture))
     if looked.plan is not None:

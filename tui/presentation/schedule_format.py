@@ -93,6 +93,13 @@ def window_text(schedule: Schedule) -> str:
     return f"until {schedule.until}" if schedule.until else "no end"
 
 
+def outside_window_text(schedule: Schedule, now: Micros) -> str:
+    """What it means to run it now, while its window is closed."""
+    due = next_due(schedule, now)
+    opens = "" if due is None else f" until {local(due, schedule)}"
+    return f"its window is closed{opens}: run now, it has no time limit"
+
+
 def operations_text(schedule: Schedule) -> str:
     return NEEDED if schedule.operations is None else ", ".join(schedule.operations)
 

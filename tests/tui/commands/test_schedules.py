@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -68,7 +68,7 @@ def test_without_schedules_it_says_so(dbtend: CommandLine) -> None:
 
 
 def test_one_is_run_now_and_its_night_is_shown(nightly: CommandLine) -> None:
-    said = nightly("schedules", "--run", "nightly")
+    said = nightly("schedules", "--run", "nightly", "--yes")
     assert said.code == 0
     assert said.out.splitlines()[-1].startswith("2 completed in ")
     listed = nightly("schedules").out
@@ -91,7 +91,7 @@ def test_one_that_runs_is_not_run_beside(nightly: CommandLine) -> None:
             await engine.fire(config.schedules[0], config)
 
     asyncio.run(fire())
-    said = nightly("schedules", "--run", "nightly")
+    said = nightly("schedules", "--run", "nightly", "--yes")
     assert said.code == 2
     assert "schedule nightly: jobs of it are open: batch b1 (wait for them, or cancel them first)" in said.err
 
@@ -149,6 +149,9 @@ def test_one_is_disabled_and_enabled(nightly: CommandLine) -> None:
         (("--run", "weekly"), "'weekly': is no schedule of the config file (there is nightly, monthly)"),
         (("nightly", "monthly"), "schedules: takes one SCHEDULE (name one schedule, or none for all)"),
         (("--run", "nightly", "--disable", "nightly"), "--disable: does not go with --run"),
+        (("--as-due",), "--as-due: goes with --run"),
+        (("nightly", "--yes"), "--yes: goes with --run"),
+        (("--run", "nightly", "--as-due", "--yes"), "--yes: does not go with --as-due"),
         (("--systemd", "--cron"), "--cron: does not go with --systemd"),
     ],
 )
@@ -171,7 +174,7 @@ def test_units_and_lines_run_a_schedule(nightly: CommandLine) -> None:
     units = nightly("schedules", "--systemd").out
     assert "# ~/.config/systemd/user/dbtend-nightly.timer\n" in units
     assert "OnCalendar=*-*-* 22:00:00 UTC\n" in units
-    assert "--run nightly\n" in units
+    assert "--as-due --run nightly\n" in units
     assert nightly("schedules", "monthly", "--cron").out.splitlines()[1].startswith("0 4 1 * * ")
 
 
@@ -231,3 +234,48 @@ def test_the_table_of_the_fleet_has_a_column_for_what_is_due_only_with_schedules
     assert [bool(re.search(r"\d\d:\d\d", row)) for row in rows[:2]] == [True, True]
     nightly.configure(f'[targets.tenants]\nurl = "{tmp_path}/*.db"\n')
     assert "next" not in nightly("fleet").out.splitlines()[2]
+
+
+def closed_window(dbtend: CommandLine, directory: Path, more: str = "") -> None:
+    """A schedule that was due two hours ago, and whose window closed one hour ago."""
+    opened, closed = (datetime.now(UTC) - timedelta(hours=hours) for hours in (2, 1))
+    dbtend.configure(
+        f'[schedules.nightly]\ntargets = ["{directory}/*.db"]\noperations = ["analyze"]\ntimezone = "UTC"\n'
+        f'start = "0 {opened.hour} * * *"\nuntil = "{closed.hour:02}:00"\n{more}'
+    )
+
+
+def test_while_its_window_is_closed_it_runs_only_if_that_is_confirmed(nightly: CommandLine, tmp_path: Path) -> None:
+    closed_window(nightly, tmp_path)
+    said = nightly("schedules", "--run", "nightly")
+    assert said.code == 2
+    assert "schedule nightly: its window is closed until " in said.err
+    assert "give --yes to run it now" in said.err
+    assert not nightly.store.exists()
+    said = nightly("schedules", "--run", "nightly", "--yes")
+    assert said.code == 0
+    assert "run now, it has no time limit" in said.err
+    assert [job["deadline_at"] for job in nightly("history", "--json").json["jobs"]] == [None, None]
+
+
+def test_as_due_it_does_not_run_while_its_window_is_closed(nightly: CommandLine, tmp_path: Path) -> None:
+    closed_window(nightly, tmp_path, 'catch_up = "8h"\n')
+    said = nightly("schedules", "--run", "nightly", "--as-due")
+    assert said.code == 1
+    assert "missed: the window had closed before a worker was there" in said.err
+    assert nightly("history", "--json").json["jobs"] == []
+    said = nightly("schedules", "--run", "nightly", "--as-due")
+    assert said.code == 0
+    assert "nightly: it is not due; next due " in said.err
+
+
+def test_as_due_it_runs_to_its_end_also_if_its_targets_are_spread(nightly: CommandLine, tmp_path: Path) -> None:
+    nightly.configure(
+        f'[schedules.nightly]\ntargets = ["{tmp_path}/*.db"]\noperations = ["analyze"]\ntimezone = "UTC"\n'
+        'start = "* * * * *"\nstagger = "2s"\n'
+    )
+    said = nightly("schedules", "--as-due", "--run", "nightly")
+    assert said.code == 0
+    assert said.out.splitlines()[-1].startswith("2 completed in ")
+    (firing,) = nightly("schedules", "--json").json["schedules"][0]["firings"]
+    assert (firing["status"], firing["reason"], firing["counts"]["completed"]) == ("fired", None, 2)

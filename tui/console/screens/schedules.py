@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from engine import ParentJob
 from engine.config.model import Config
+from engine.domain.due_times import is_open
 from engine.domain.errors import DbtendError
 from engine.domain.schedules import FiringReason
 from engine.schedules.night import PlannedNight
@@ -23,7 +24,7 @@ from tui.console.widgets.item_list import ItemList
 from tui.console.widgets.page import Page
 from tui.console.widgets.schedule_list import ScheduleList
 from tui.presentation.current_user import user_at_host
-from tui.presentation.schedule_format import NIGHTS, REASONS, ScheduleRow
+from tui.presentation.schedule_format import NIGHTS, REASONS, ScheduleRow, outside_window_text
 
 if TYPE_CHECKING:
     from tui.console.feed import News
@@ -213,6 +214,9 @@ class SchedulesScreen(ConsoleScreen[None]):
 
         question = f"Run schedule {row.schedule.name} now?"
         consequence = "Its targets start at once, and are not spread."
+        if not is_open(row.schedule, self.context.clock()):
+            outside = outside_window_text(row.schedule, self.context.clock())
+            consequence = f"{outside[0].upper()}{outside[1:]}. {consequence}"
         self.app.push_screen(self.context.screens.confirm(question, consequence), decided)
 
     async def _run(self, row: ScheduleRow) -> None:

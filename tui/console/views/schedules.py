@@ -8,7 +8,7 @@ from typing import Final
 from rich.cells import cell_len
 
 from engine import ParentJob, Status
-from engine.domain.due_times import closes_at, overlaps_itself
+from engine.domain.due_times import firing_closes_at, overlaps_itself
 from engine.domain.frozen import frozen
 from engine.domain.schedules import Night, Schedule
 from engine.domain.time_zones import zone_named
@@ -107,7 +107,9 @@ def _last_night(selected: SelectedSchedule, now: int, width: int, named: Callabl
     schedule, begin = selected.row.schedule, night.firing.due_at
     yield line(("Last night, ", Role.HEADING), (schedule_format.local(begin, schedule), Role.HEADING))
     zone = zone_named(schedule.timezone)
-    picture = real_picture(selected.jobs, begin, closes_at(schedule, begin), now, zone, width, named=named, most=DRAWN)
+    picture = real_picture(
+        selected.jobs, begin, firing_closes_at(schedule, night.firing), now, zone, width, named=named, most=DRAWN
+    )
     yield from map(row_line, picture)
     yield line()
 

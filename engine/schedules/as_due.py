@@ -1,0 +1,90 @@
+"""Fires one schedule as a permanent worker would, for those who let systemd or cron start it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from engine.config.model import Config
+from engine.domain.due_times import due_times_until
+from engine.domain.errors import DbtendError, StoreError, UsageError
+from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule, ScheduleState
+from engine.domain.steps import Micros
+from engine.schedules.config_watch import defines
+from engine.schedules.decisions import IN_TIME, decide
+from engine.schedules.firing import fire
+from engine.store.protocol import Store
+from engine.submission.manager import DatabaseMaintenanceManager
+
+MOST: Final = 1_000
+"""Due times that are recorded: the newest."""
+_DAY: Final = 86_400.0
+
+
+async def fire_as_due(
+    store: Store,
+    manager: DatabaseMaintenanceManager,
+    schedule: Schedule,
+    config: Config,
+    file: Path,
+    clock: Callable[[], Micros],
+) -> Firing | None:
+    """Fire a schedule if it is due and its window is open, and record what was missed of it since the last time.
+
+    What became of its last due time; None if nothing was left to do. Raises UsageError: another config file has a
+    schedule of this name, or its targets cannot be told; then that is recorded, too. `file`: the absolute path of the
+    config file.
+    """
+    now = clock()
+    states = await store.schedule_states()
+    await _refuse_foreign(schedule, states, file)
+    since = await _known_since(store, schedule, states, file, now)
+    handled = await store.last_handled(schedule.name, now)
+    due = [*deque(due_times_until(schedule, max(since, handled or 0), now), maxlen=MOST)]
+    if schedule.name not in states:  # what was before the last one is not known
+        due = due[-1:]
+    if not due or _is_disabled(schedule, states):
+        return None
+    decision = decide(schedule, due, now, looked_at=None)
+    missed = await store.record_firings(decision.missed)
+    if decision.fires is None:
+        return missed[-1] if missed else None
+    firing = Firing(schedule=schedule.name, due_at=decision.fires, status=FiringStatus.FIRED, recorded_at=now)
+    try:
+        return await fire(store, manager, schedule, config, firing, clock)
+    except StoreError:
+        raise
+    except DbtendError as error:
+        failed = replace(firing, status=FiringStatus.MISSED, reason=FiringReason.NOT_STARTED, error=str(error))
+        await store.record_firings([failed])
+        raise
+
+
+def _is_disabled(schedule: Schedule, states: Mapping[str, ScheduleState]) -> bool:
+    state = states.get(schedule.name)
+    return state is not None and state.disabled_at is not None
+
+
+async def _refuse_foreign(schedule: Schedule, states: Mapping[str, ScheduleState], file: Path) -> None:
+    """Raise UsageError if another config file has a schedule of this name, and fires it."""
+    state = states.get(schedule.name)
+    known = "" if state is None else state.config
+    if known not in {"", str(file)} and await asyncio.to_thread(defines, Path(known), schedule.name):
+        raise UsageError(f"schedule {schedule.name}", f"is in {known}, too, which fires it", "rename one")
+
+
+async def _known_since(
+    store: Store, schedule: Schedule, states: Mapping[str, ScheduleState], file: Path, now: Micros
+) -> Micros:
+    """After when its due times count. That it is started means that it was due: also before it was known."""
+    state, path = states.get(schedule.name), str(file)
+    if state is not None and (state.start, state.config) == (schedule.definition, path):
+        return state.since
+    seconds = max(schedule.catch_up, IN_TIME if state is not None else _DAY)
+    seen = ScheduleState(name=schedule.name, start=schedule.definition, config=path, since=now - round(seconds * 1e6))
+    await store.observe_schedules([seen])
+    return (await store.schedule_states())[schedule.name].since
