@@ -49,6 +49,11 @@ class WebServer:
     """No answer comes before it is set."""
     url: str = ""
 
+    @property
+    def place(self) -> str:
+        """Its host and port."""
+        return self.url.split("/")[2]
+
     def taken(self) -> Post:
         """The next post, waited for."""
         return self.posts.get(timeout=30)
@@ -159,6 +164,30 @@ def silent_server() -> Iterator[int]:
     """The port of a server that accepts connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
+
+
+@contextmanager
+def answering_server(answer: bytes, *, again: bool = False) -> Iterator[int]:
+    """The port of a server that answers each connection so and closes it; or, `again`, goes on and on."""
+    ended = threading.Event()
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                with connection, suppress(OSError):
+                    connection.sendall(answer)
+                    while again and not ended.wait(0.05):
+                        connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        ended.set()
+        with suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)
+    thread.join()
 
 
 def own_certificate(directory: Path) -> Path:

@@ -66,6 +66,11 @@ def engine_of(target: str) -> EngineName:
     return resolve(target).engine
 
 
+def engine_named_by(target: str) -> EngineName:
+    """As `engine_of`, of whatever text, and without a driver."""
+    return engine_named(target)
+
+
 def is_on_server(target: str) -> bool:
     """Whether it names a database on a server rather than a file; no driver is needed."""
     return names_server(target)

@@ -16,8 +16,9 @@ from engine.domain.notifications import DeliveryResult, MessageText, Recipient, 
 
 _SENDER: Final = (sys.executable, "-P", "-m", "engine.notify.sending")
 _DIED: Final = "the process that sends it died"
+_SILENT: Final = "the process that sends it takes longer than"
 _STARTING: Final = 5.0
-"""Seconds in which that process starts."""
+"""Seconds in which that process starts; it keeps to the time limit itself."""
 _SETTINGS: Final = (
     *("command", "json", "webhook", "webhook_secret", "token", "host", "port", "tls", "sender", "to", "user"),
     *("password", "apprise"),
@@ -51,7 +52,7 @@ async def deliver(recipient: Recipient, parcel: Parcel) -> DeliveryResult:
         async with asyncio.timeout(recipient.timeout + _STARTING):
             return await _result_of(process, _order(recipient, parcel), parcel.done)
     except TimeoutError:
-        return DeliveryResult(error=f"no answer in {counted(round(recipient.timeout), 'second')}", done=parcel.done)
+        return DeliveryResult(error=f"{_SILENT} {counted(round(recipient.timeout), 'second')}", done=parcel.done)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

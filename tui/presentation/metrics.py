@@ -71,7 +71,7 @@ def _targets(overview: Overview, names: Name, registry: CollectorRegistry) -> No
 
     _gauge(
         registry, "dbtend_target_level", "1 for its level", (*labels, "level"),
-        [((*of(target, inspector.engine_of(target)), level.value), 1) for target, level in levels.items()],
+        [((*of(target, inspector.engine_named_by(target)), level.value), 1) for target, level in levels.items()],
     )  # fmt: skip
     _gauge(
         registry, "dbtend_target_size_bytes", "Size of the database", labels,

@@ -12,10 +12,13 @@ import signal
 import sys
 import threading
 from importlib import import_module
+from typing import NoReturn
 
+from engine.domain.humanize import counted
 from engine.domain.notifications import Method
 from engine.notify.sending.order import DeliveryError, Order, Result
 
+_ending = threading.Lock()
 _MODULES = {
     Method.COMMAND: "send_command",
     Method.WEBHOOK: "send_webhook",
@@ -27,10 +30,23 @@ _MODULES = {
 def main() -> None:
     order = Order.from_json(json.loads(sys.stdin.buffer.readline()))
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    result = _sent(order)
+    limit = threading.Timer(order.timeout, _give_up, [order])
+    limit.daemon = True
+    limit.start()
+    _end(_sent(order))
+
+
+def _give_up(order: Order) -> None:
+    """The limit is for all of it, however a server drips or a program hangs."""
+    _end(Result(f"{order.waits_for} takes longer than {counted(round(order.timeout), 'second')}", order.done))
+
+
+def _end(result: Result) -> NoReturn:
+    """The first result holds; a thread of a library, and what a program left behind, keep nothing up."""
+    _ending.acquire()
     sys.stdout.write(json.dumps({"error": result.error, "done": list(result.done), "refused": result.refused}))
     sys.stdout.flush()
-    os._exit(0)  # a thread of a library keeps nothing up
+    os._exit(0)
 
 
 def _sent(order: Order) -> Result:

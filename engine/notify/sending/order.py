@@ -49,6 +49,8 @@ class Order:
     """The fields of the recipient."""
     done: tuple[int, ...] = ()
     timeout: float = 30.0
+    waits_for: str = ""
+    """The server or program that it waits for now."""
     _secrets: list[str] = field(default_factory=list)
     """Those that were read."""
 
@@ -69,7 +71,9 @@ class Order:
         """The secret that is in a file, or that a program prints; None if there is none. Raises DeliveryError."""
         if self.settings[name] is None:
             return None
-        found = _read(Secret(self.settings[name]["file"], tuple(self.settings[name]["command"])))
+        secret = Secret(self.settings[name]["file"], tuple(self.settings[name]["command"]))
+        self.waits_for = _source(secret)
+        found = _read(secret)
         self._secrets += [found, *found.split()]
         return found
 
@@ -81,6 +85,10 @@ class Order:
                     text = text.replace(form, "***")
         text = " ".join(text.split())
         return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."
+
+
+def host_and_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _read(secret: Secret) -> str:

@@ -16,13 +16,14 @@ def send(order: Order) -> Result:
         if position in done:
             continue
         service = apprise.Apprise()
-        name = f"service {position + 1} ({url.partition(':')[0]})"
+        order.waits_for = name = f"service {position + 1} ({url.partition(':')[0]})"
         if not service.add(url):
             failed.append(f"{name} is not known to apprise, or its URL is wrong")
         elif service.notify(body=order.text, title=order.subject, body_format=apprise.NotifyFormat.TEXT):
             done.add(position)
+            order.done = tuple(sorted(done))
         else:
             failed.append(f"{name} did not take it")
     if failed:
-        raise DeliveryError("; ".join(failed), tuple(sorted(done)))
-    return Result(done=tuple(sorted(done)))
+        raise DeliveryError("; ".join(failed), order.done)
+    return Result(done=order.done)

@@ -17,6 +17,7 @@ _END: Final = 1_000
 def send(order: Order) -> Result:
     """Raises DeliveryError."""
     command = order.settings["command"]
+    order.waits_for = command[0]
     given = json.dumps(order.document, indent=2) if order.settings["json"] else order.text
     environment = {**os.environ, "DBTEND_SUBJECT": order.subject, "DBTEND_MESSAGE": order.key}
     with tempfile.TemporaryFile() as errors:  # what a pipe stays open for may go on in the background

@@ -9,13 +9,13 @@ from email.message import EmailMessage
 from email.utils import formatdate
 
 from engine.domain.notifications import Tls
-from engine.notify.sending.order import DeliveryError, Order, Result
+from engine.notify.sending.order import DeliveryError, Order, Result, host_and_port
 
 
 def send(order: Order) -> Result:
     """Raises DeliveryError."""
     settings, password = order.settings, order.secret("password")
-    host = settings["host"]
+    order.waits_for = host = host_and_port(settings["host"], settings["port"])
     try:
         with _connected(order) as server:
             if password is not None:
@@ -27,6 +27,8 @@ def send(order: Order) -> Result:
         raise DeliveryError(f"{host} refuses the user: {error.smtp_code} {_text(error.smtp_error)}") from None
     except smtplib.SMTPResponseException as error:
         raise DeliveryError(f"{host} answers {error.smtp_code} {_text(error.smtp_error)}") from None
+    except smtplib.SMTPServerDisconnected:
+        raise DeliveryError(f"{host} closed the connection before it took the message") from None
     except smtplib.SMTPException as error:
         raise DeliveryError(f"{host}: {error}") from None
     except OSError as error:
@@ -40,8 +42,8 @@ def _connected(order: Order) -> smtplib.SMTP:
     place = settings["host"], settings["port"]
     context = ssl.create_default_context()
     if tls is Tls.TLS:
-        return smtplib.SMTP_SSL(*place, timeout=order.timeout, context=context)
-    server = smtplib.SMTP(*place, timeout=order.timeout)
+        return smtplib.SMTP_SSL(*place, context=context)
+    server = smtplib.SMTP(*place)
     try:
         if tls is Tls.STARTTLS:
             server.starttls(context=context)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
 from engine.config.recipients import is_web_url
-from engine.notify.sending.order import DeliveryError, Order, Result
+from engine.notify.sending.order import DeliveryError, Order, Result, host_and_port
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -30,9 +31,11 @@ def send(order: Order) -> Result:
     request = urllib.request.Request(  # noqa: S310 - the URL was checked
         url, json.dumps(order.document).encode(), headers, method="POST"
     )
-    place = urlsplit(url).hostname
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    order.waits_for = place = host_and_port(parts.hostname or "", port)
     try:
-        with urllib.request.build_opener(_NoRedirects).open(request, timeout=order.timeout):
+        with urllib.request.build_opener(_NoRedirects).open(request):
             return Result()
     except urllib.error.HTTPError as error:
         with error:
@@ -41,5 +44,9 @@ def send(order: Order) -> Result:
     except urllib.error.URLError as error:
         why = error.reason.strerror if isinstance(error.reason, OSError) else None
         raise DeliveryError(f"{place} cannot be reached: {why or error.reason}") from None
+    except ConnectionError:
+        raise DeliveryError(f"{place} closed the connection before it answered") from None
     except OSError as error:
-        raise DeliveryError(f"{place} breaks off: {error.strerror or error}") from None
+        raise DeliveryError(f"{place} cannot be reached: {error.strerror or error}") from None
+    except HTTPException:
+        raise DeliveryError(f"{place} gives no answer of HTTP") from None

@@ -15,7 +15,15 @@ import pytest
 from engine.domain.notifications import DeliveryResult, MessageText, Method, Recipient, Secret, Tls
 from engine.notify import delivery
 from engine.notify.delivery import Parcel, deliver
-from tests.receivers import MailServer, WebServer, mail_server, own_certificate, silent_server, web_server
+from tests.receivers import (
+    MailServer,
+    WebServer,
+    answering_server,
+    mail_server,
+    own_certificate,
+    silent_server,
+    web_server,
+)
 from tests.tui.command_line import wait_until
 from tui.presentation.text import plain
 
@@ -89,7 +97,7 @@ async def test_a_server_that_is_not_there_is_a_failure() -> None:
     with silent_server() as port:
         pass
     result = await deliver(to_web(webhook=f"http://127.0.0.1:{port}/"), PARCEL)
-    assert result.error == "127.0.0.1 cannot be reached: Connection refused"
+    assert result.error == f"127.0.0.1:{port} cannot be reached: Connection refused"
 
 
 @pytest.mark.parametrize("method", [Method.WEBHOOK, Method.EMAIL])
@@ -100,7 +108,37 @@ async def test_a_server_that_never_answers_is_a_failure_at_the_time_limit(method
             tls=Tls.NONE, sender="a@b.c", to=("d@e.f",), timeout=1.0,
         )  # fmt: skip
         result = await deliver(recipient, PARCEL)
-    assert result.error is not None
+    assert result.error == f"127.0.0.1:{port} takes longer than 1 second"
+
+
+@pytest.mark.parametrize("method", [Method.WEBHOOK, Method.EMAIL])
+async def test_a_server_that_drips_its_answer_is_a_failure_at_the_time_limit(method: Method) -> None:
+    with answering_server(b"2", again=True) as port:
+        recipient = Recipient(
+            name="ops", method=method, webhook=f"http://127.0.0.1:{port}/", host="127.0.0.1", port=port,
+            tls=Tls.NONE, sender="a@b.c", to=("d@e.f",), timeout=1.0,
+        )  # fmt: skip
+        result = await deliver(recipient, PARCEL)
+    assert result.error == f"127.0.0.1:{port} takes longer than 1 second"
+
+
+@pytest.mark.parametrize("method", [Method.WEBHOOK, Method.EMAIL])
+@pytest.mark.parametrize("answer", [b"", b"220", b"nonsense\r\n"])
+async def test_a_server_that_ends_the_connection_is_told_of_in_plain_words(method: Method, answer: bytes) -> None:
+    with answering_server(answer) as port:
+        recipient = Recipient(
+            name="ops", method=method, webhook=f"http://127.0.0.1:{port}/", host="127.0.0.1", port=port,
+            tls=Tls.NONE, sender="a@b.c", to=("d@e.f",), timeout=20.0,
+        )  # fmt: skip
+        result = await deliver(recipient, PARCEL)
+    assert (result.error or "").startswith(f"127.0.0.1:{port} ")
+    assert not any(word in (result.error or "") for word in ("Unexpected", "unexpected", "BadStatus", "Errno"))
+
+
+async def test_a_secret_that_comes_too_late_is_a_failure_that_names_its_program() -> None:
+    with web_server() as server:
+        recipient = to_web(server, token=Secret(command=("sleep", "60")), timeout=1.0)
+        assert (await deliver(recipient, PARCEL)).error == "sleep takes longer than 1 second"
 
 
 async def test_a_program_gets_the_text_and_its_subject(tmp_path: Path) -> None:
@@ -143,7 +181,7 @@ async def test_a_program_that_hangs_is_killed_with_all_that_it_started(
         "inner.wait()\n"
     )
     result = await deliver(replace(to_program(tmp_path, code), timeout=1.0), PARCEL)
-    assert result.error == "no answer in 1 second"
+    assert result.error == f"{sys.executable} takes longer than 1 second"
     for pid in map(int, (tmp_path / "pids").read_text().split()):
         await until_gone(pid)
 
@@ -203,7 +241,7 @@ async def test_a_mail_goes_by_starttls_with_a_user(tmp_path: Path, monkeypatch: 
         server.taken()
         wrong = await deliver(replace(recipient, password=secret_file(tmp_path, "wrong-password")), PARCEL)
         assert wrong.error is not None
-        assert wrong.error.startswith("127.0.0.1 refuses the user: 535")
+        assert wrong.error.startswith(f"127.0.0.1:{server.port} refuses the user: 535")
         assert "wrong-password" not in wrong.error
 
 

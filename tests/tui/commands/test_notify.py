@@ -153,7 +153,7 @@ def test_a_test_message_that_is_not_taken_says_why(dbtend: CommandLine, web: Web
     web.answers, web.answer_text = [401], f"{SECRET} is no token"
     done = dbtend("notify", "ops", "--test")
     assert (done.code, done.out) == (FAILED, "")
-    assert done.err == "dbtend: notify ops: 127.0.0.1 answers 401 Unauthorized: *** is no token\n"
+    assert done.err == f"dbtend: notify ops: {web.place} answers 401 Unauthorized: *** is no token\n"
 
 
 def test_a_test_message_is_refused_where_nothing_may_be_changed(dbtend: CommandLine, web: WebServer) -> None:
@@ -209,7 +209,7 @@ def test_a_run_whose_message_is_not_taken_ends_as_it_would_without(
     web.answers = [503, 200]
     done = dbtend.process("run", sales, sales.with_name("missing.db"), "--op", "analyze")
     assert done.code == FAILED
-    assert "dbtend: notify ops: 127.0.0.1 answers 503 Service Unavailable; the next run or worker" in done.err
+    assert f"dbtend: notify ops: {web.place} answers 503 Service Unavailable; the next run or worker" in done.err
     first = web.taken().json
     listed = dbtend("notify")
     assert listed.code == FAILED
