@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -51,7 +52,7 @@ def recipient(entry: Table) -> Recipient:
         entry.fail("timeout", "must be at least 1 second", "30 suits most")
     secrets = {name: _secret(entry, values, name) for name in _SECRETS}
     if method is Method.WEBHOOK:
-        _check_webhook(entry, values, secrets["webhook"])
+        _check_webhook(entry, values, secrets["webhook"], secrets["token"])
     if method is Method.EMAIL:
         _check_email(entry, values, secrets["password"])
     return Recipient(
@@ -83,7 +84,7 @@ def _secret(entry: Table, values: dict[str, Any], name: str) -> Secret | None:
     return Secret(file, command) if file or command else None
 
 
-def _check_webhook(entry: Table, values: dict[str, Any], secret: Secret | None) -> None:
+def _check_webhook(entry: Table, values: dict[str, Any], secret: Secret | None, token: Secret | None) -> None:
     url = values.get("webhook")
     if url is None:
         return
@@ -93,6 +94,8 @@ def _check_webhook(entry: Table, values: dict[str, Any], secret: Secret | None) 
         entry.fail("webhook", "must not hold a password", "put the whole URL into a file: webhook_file")
     if not is_web_url(url):
         entry.fail("webhook", "must be a URL", 'such as webhook = "https://example.org/hook"')
+    if token is not None and not hides_secrets(url):
+        entry.fail("webhook", "must be https with a token", "http would show the token to others on the network")
 
 
 def is_web_url(url: str) -> bool:
@@ -104,6 +107,19 @@ def is_web_url(url: str) -> bool:
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+
+
+def hides_secrets(url: str) -> bool:
+    """Whether what is sent there is encrypted, or stays on this host."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or _is_loopback(parts.hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _place(url: str) -> str:

@@ -9,7 +9,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-from engine.config.recipients import is_web_url
+from engine.config.recipients import hides_secrets, is_web_url
 from engine.notify.sending.order import DeliveryError, Order, Result, host_and_port
 
 
@@ -23,6 +23,10 @@ def send(order: Order) -> Result:
     url, token = order.secret("webhook_secret") or order.settings["webhook"], order.secret("token")
     if not is_web_url(url):
         raise DeliveryError("what is given as the URL of the webhook is no URL of http or https")
+    if (token is not None or order.settings["webhook_secret"] is not None) and not hides_secrets(url):
+        raise DeliveryError(
+            "the URL of the webhook is not https: its secret would be sent to another host in plain text"
+        )
     headers = {"Content-Type": "application/json", "User-Agent": "dbtend", "Idempotency-Key": order.key}
     if token is not None:
         if not (token.isascii() and token.isprintable()):

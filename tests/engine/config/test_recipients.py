@@ -92,6 +92,8 @@ def test_services_of_apprise() -> None:
             'webhook = "https://a.b/"\ntoken_file = "/f"\ntoken_command = ["x"]',
             "notify.ops.token_command does not go with token_file",
         ),
+        ('webhook = "http://a.b/"\ntoken_file = "/f"', "notify.ops.webhook must be https with a token"),
+        ('webhook = "http://127.0.0.1.a.b/"\ntoken_command = ["x"]', "notify.ops.webhook must be https with a token"),
         ('webhook = "https://a.b/"\npassword = "x"', "notify.ops.password is an unknown key"),
         (MAIL.replace("mail.example.org", "mail.example.org:0"), "notify.ops.smtp must be HOST or HOST:PORT"),
         (MAIL.replace("mail.example.org", "mail.example.org:99999"), "notify.ops.smtp must be HOST or HOST:PORT"),
@@ -112,6 +114,15 @@ def test_what_is_wrong_is_named_with_its_line(text: str, message: str) -> None:
     assert str(caught.value).startswith("config.toml, line ")
     assert message in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["127.0.0.1:80", "localhost", "[::1]:8080"])
+def test_a_token_may_go_to_this_host_without_encryption(place: str) -> None:
+    assert parsed(f'webhook = "http://{place}/"\ntoken_file = "/f"\n').token == Secret("/f")
+
+
+def test_a_webhook_without_a_secret_needs_no_encryption() -> None:
+    assert parsed('webhook = "http://a.b/"\n').webhook == "http://a.b/"
 
 
 def test_something_else_than_tables_is_an_error() -> None:

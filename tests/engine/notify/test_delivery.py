@@ -316,6 +316,13 @@ async def test_a_secret_that_cannot_be_read_is_a_failure(secret: Secret, why: st
         assert server.none_waits()
 
 
+async def test_a_url_that_is_a_secret_is_not_sent_to_another_host_in_plain_text(tmp_path: Path) -> None:
+    secret = secret_file(tmp_path, f"http://hooks.example.org/{SECRET}")
+    result = await deliver(to_web(webhook_secret=secret), PARCEL)
+    assert "is not https" in (result.error or "")
+    assert SECRET not in (result.error or "")
+
+
 async def test_a_token_of_two_lines_makes_no_header_of_its_own(tmp_path: Path) -> None:
     with web_server() as server:
         result = await deliver(to_web(server, token=secret_file(tmp_path, f"{SECRET}\nX-Evil: 1")), PARCEL)
