@@ -7,6 +7,7 @@ from typing import Final
 
 from engine.domain.errors import StoreError
 from engine.domain.schedules import FiringStatus, Night, Schedule
+from engine.system.clock import now
 from tui.commands.settings import Settings
 from tui.presentation.health_check import Check, Level
 from tui.presentation.schedule_format import local, result_text
@@ -35,6 +36,6 @@ async def schedule_checks(settings: Settings, schedules: Sequence[Schedule], *, 
     for one in schedules:
         for firing in newest[one.name]:
             if firing.status is FiringStatus.MISSED:
-                found = f"{one.name}, {local(firing.due_at, one)}: {result_text(Night(firing=firing))}"
+                found = f"{one.name}, {local(firing.due_at, one, now=now())}: {result_text(Night(firing=firing))}"
                 checks.append(Check(Level.WARN, _WHAT, found, f"see dbtend schedules {one.name}"))
     return checks

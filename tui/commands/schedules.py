@@ -174,10 +174,12 @@ def _confirm_outside_window(schedule: Schedule, *, is_confirmed: bool) -> None:
 def _without_jobs(schedule: Schedule, recorded: Firing | None) -> str:
     if recorded is None:
         due = next_due(schedule, now())
-        return "it is not due" + ("" if due is None else f"; next due {schedule_format.local(due, schedule)}")
+        return "it is not due" + (
+            "" if due is None else f"; next due {schedule_format.local(due, schedule, now=now())}"
+        )
     if recorded.status is FiringStatus.FIRED:
         return "nothing is needed"
-    due_at = schedule_format.local(recorded.due_at, schedule)
+    due_at = schedule_format.local(recorded.due_at, schedule, now=now())
     return f"due {due_at}: {schedule_format.result_text(Night(firing=recorded))}"
 
 
@@ -259,12 +261,12 @@ def _table(rows: Sequence[ScheduleRow]) -> list[str]:
     table = [("SCHEDULE", "NEXT DUE", "WINDOW", "LAST", "RESULT", "TOOK", "TREND")]
     for row in rows:
         name, at = row.schedule.name, now()
-        due, window = schedule_format.due_text(row, at), schedule_format.window_text(row.schedule)
+        due, window = schedule_format.due_text(row, at), schedule_format.closing_text(row.schedule, at)
         if not row.nights:
             table.append((name, due, window, "never", "", "", ""))
             continue
         night = row.nights[0]
-        last, batch, result, took = schedule_format.night_line(night, row.schedule)
+        last, batch, result, took = schedule_format.night_line(night, row.schedule, now())
         glyph = GLYPH[schedule_format.status_of(night)]
         shown = f"{glyph} {batch + ': ' if batch else ''}{result}"
         table.append((name, due, window, last, shown, took, schedule_format.trend_text(row.nights)))
@@ -279,7 +281,7 @@ def _full_lines(looked: _Looked) -> Iterator[str]:
         yield "  It is due again before its window closes: then it is skipped if it still runs."
     if row.nights:
         yield ""
-        rows = [schedule_format.night_line(night, row.schedule) for night in row.nights]
+        rows = [schedule_format.night_line(night, row.schedule, now()) for night in row.nights]
         glyphs = [GLYPH[schedule_format.status_of(night)] for night in row.nights]
         yield from columns([(f"{glyph} {due}", *rest) for glyph, (due, *rest) in zip(glyphs, rows, strict=True)])
     yield from _pictures(row, looked)
@@ -291,14 +293,18 @@ def _when(row: ScheduleRow) -> str:
 
 
 def _pictures(row: ScheduleRow, looked: _Looked) -> Iterator[str]:
-    zone, width = zone_named(row.schedule.timezone), _width()
+    zone, width = zone_named(""), _width()
     if row.last_night is not None:
         begin = row.last_night.firing.due_at
         closes = firing_closes_at(row.schedule, row.last_night.firing)
         picture = real_picture(looked.jobs, begin, closes, now(), zone, width, named=name_of, most=_TARGETS)
-        yield from ("", f"Last night, {schedule_format.local(begin, row.schedule)}", *(one.plain for one in picture))
+        yield from (
+            "",
+            f"Last night, {schedule_format.local(begin, row.schedule, now=now())}",
+            *(one.plain for one in picture),
+        )
     if looked.plan is not None:
-        yield from ("", *schedule_format.plan_heading(looked.plan, row.schedule))
+        yield from ("", *schedule_format.plan_heading(looked.plan, row.schedule, now()))
         yield from (one.plain for one in planned_picture(looked.plan, zone, width, named=name_of, most=_TARGETS))
 
 

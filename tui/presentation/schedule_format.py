@@ -64,19 +64,31 @@ class ScheduleRow:
         return None if self.is_disabled or self.foreign_config else next_due(self.schedule, now)
 
 
-def local(at: Micros, schedule: Schedule, *, now: Micros | None = None) -> str:
-    """`Fri 27 Nov 22:00` in the zone of the schedule; without the date on the day of `now`."""
-    zone = zone_named(schedule.timezone)
-    found = datetime.fromtimestamp(at / 1e6, zone)
-    if now is not None and datetime.fromtimestamp(now / 1e6, zone).date() == found.date():
-        return f"today {found:%H:%M}"
-    return f"{found:%a} {found.day} {found:%b %H:%M}"
+def local(at: Micros, schedule: Schedule, *, now: Micros) -> str:
+    """`Fri 27 Nov 22:00` in the zone of this machine: with the year if it is another one, and with the zone if that of
+    the schedule has another time."""
+    found = _here(at)
+    year = "" if found.year == _here(now).year else f" {found.year}"
+    return f"{found:%a} {found.day} {found:%b}{year} {found:%H:%M}{zone_suffix(at, schedule)}"
 
 
 def local_short(at: Micros, schedule: Schedule, *, now: Micros) -> str:
-    """`Fri 22:00`; of more than six days ago `17 Nov`."""
-    found = datetime.fromtimestamp(at / 1e6, zone_named(schedule.timezone))
-    return f"{found:%a %H:%M}" if abs(now - at) < _SIX_DAYS else f"{found.day} {found:%b}"
+    """`Fri 22:00`; of more than six days ago `17 Nov`, and of another year `17 Nov 2025`."""
+    found = _here(at)
+    if abs(now - at) < _SIX_DAYS:
+        return f"{found:%a %H:%M}{zone_suffix(at, schedule)}"
+    return f"{found.day} {found:%b}" + ("" if found.year == _here(now).year else f" {found.year}")
+
+
+def zone_suffix(at: Micros, schedule: Schedule) -> str:
+    """` CET`: the zone of this machine, where that of the schedule has another time; else ""."""
+    here = _here(at)
+    there = datetime.fromtimestamp(at / 1e6, zone_named(schedule.timezone))
+    return "" if here.utcoffset() == there.utcoffset() else f" {here.tzname()}"
+
+
+def _here(at: Micros) -> datetime:
+    return datetime.fromtimestamp(at / 1e6, zone_named(""))
 
 
 def due_text(row: ScheduleRow, now: Micros) -> str:
@@ -86,17 +98,34 @@ def due_text(row: ScheduleRow, now: Micros) -> str:
     if row.state is not None and row.state.disabled_at is not None:
         return f"disabled by {plain(row.state.disabled_by)}"
     due = row.next_due(now)
-    return "never" if due is None else local(due, row.schedule, now=now)
+    if due is None:
+        return "never"
+    if _here(due).date() == _here(now).date():
+        return f"today {_here(due):%H:%M}{zone_suffix(due, row.schedule)}"
+    return local(due, row.schedule, now=now)
 
 
-def window_text(schedule: Schedule) -> str:
-    return f"until {schedule.until}" if schedule.until else "no end"
+def closing_text(schedule: Schedule, now: Micros) -> str:
+    """When the window of its next due time closes: `until 05:00` in the zone of this machine."""
+    due = next_due(schedule, now)
+    closes = None if due is None else closes_at(schedule, due)
+    return "no end" if closes is None else f"until {_here(closes):%H:%M}{zone_suffix(closes, schedule)}"
+
+
+def _window(schedule: Schedule) -> str:
+    """As it is configured, with its zone where that is not the one of this machine."""
+    zone = "" if zone_name(schedule) == zone_named("").key else f"  {zone_name(schedule)}"
+    return f"until {schedule.until}{zone}" if schedule.until else "no end"
+
+
+def zone_name(schedule: Schedule) -> str:
+    return schedule.timezone or zone_named("").key
 
 
 def outside_window_text(schedule: Schedule, now: Micros) -> str:
     """What it means to run it now, while its window is closed."""
     due = next_due(schedule, now)
-    opens = "" if due is None else f" until {local(due, schedule)}"
+    opens = "" if due is None else f" until {local(due, schedule, now=now)}"
     return f"its window is closed{opens}: run now, it has no time limit"
 
 
@@ -157,12 +186,12 @@ def trend_text(nights: Sequence[Night]) -> str:
     return "".join(BLOCKS[max(1, round(seconds / most * (len(BLOCKS) - 1)))] for seconds in found[-NIGHTS:])
 
 
-def night_line(night: Night, schedule: Schedule) -> tuple[str, str, str, str]:
+def night_line(night: Night, schedule: Schedule, now: Micros) -> tuple[str, str, str, str]:
     """When it was due, its batch, what became of it, and how long it took."""
     firing = night.firing
     by_hand = " (by hand)" if firing.reason is FiringReason.BY_HAND else ""
     batch = "" if firing.batch is None else str(BatchId(firing.batch))
-    return local(firing.due_at, schedule), batch, f"{result_text(night)}{by_hand}", took_text(night)
+    return local(firing.due_at, schedule, now=now), batch, f"{result_text(night)}{by_hand}", took_text(night)
 
 
 def details(row: ScheduleRow) -> list[tuple[str, str]]:
@@ -176,8 +205,8 @@ def details(row: ScheduleRow) -> list[tuple[str, str]]:
         f"catch up {span(one.catch_up)}" if one.catch_up else "",
     ]
     lines = [
-        ("start", f"{one.start}  {one.timezone or zone_named('').key}"),
-        ("window", window_text(one)),
+        ("start", f"{one.start}  {zone_name(one)}"),
+        ("window", _window(one)),
         ("targets", plain(", ".join(one.targets))),
         ("exclude", plain(", ".join(one.exclude))),
         ("operations", operations_text(one)),
@@ -192,7 +221,7 @@ def row_json(row: ScheduleRow, now: Micros) -> dict[str, Any]:
     return {
         "name": one.name,
         "start": one.start,
-        "timezone": one.timezone or zone_named("").key,
+        "timezone": zone_name(one),
         "until": one.until,
         "targets": list(one.targets),
         "exclude": list(one.exclude),
@@ -223,10 +252,12 @@ def night_json(night: Night) -> dict[str, Any]:
     }
 
 
-def plan_heading(night: PlannedNight, schedule: Schedule) -> Iterator[str]:
+def plan_heading(night: PlannedNight, schedule: Schedule, now: Micros) -> Iterator[str]:
     """What the next night would do, in a sentence or two."""
-    yield f"Next night, {local(night.opens_at, schedule)}, by estimate, {night.workers} at a time"
-    ends = [f"the last operation ends about {local(night.ends_at, schedule)}"] if night.ends_at > night.opens_at else []
+    yield f"Next night, {local(night.opens_at, schedule, now=now)}, by estimate, {night.workers} at a time"
+    ends = []
+    if night.ends_at > night.opens_at:
+        ends.append(f"the last operation ends about {local(night.ends_at, schedule, now=now)}")
     left = sum(len(one.not_begun) for one in night.targets)
     if left:
         ends.append(f"{counted(left, 'operation')} will not fit")

@@ -23,6 +23,8 @@ from tui.presentation.text import GLYPH
 HEADINGS: Final = ("schedule", "next due", "last", "took")
 NAME_MOST: Final = 24
 DUE: Final = 16
+DUE_MOST: Final = 25
+"""With a year or a zone."""
 TOOK: Final = 7
 DRAWN: Final = 40
 """Targets of a night that are drawn; more are counted."""
@@ -44,8 +46,9 @@ def schedule_rows(rows: Sequence[ScheduleRow], now: int, width: int) -> list[Lin
     """The headings, and a line for each schedule with its name as key."""
     name = min(max([cell_len(HEADINGS[0]), *(cell_len(row.schedule.name) for row in rows)]), NAME_MOST)
     trend = schedule_format.NIGHTS if width >= 100 else 0
-    last = max(width - name - DUE - TOOK - trend - 4 - (1 if trend else 0), 10)
-    head = f"{fit(HEADINGS[0], name)} {fit(HEADINGS[1], DUE)} {fit(HEADINGS[2], last)} {right(HEADINGS[3], TOOK)}"
+    due = min(max([DUE, *(cell_len(schedule_format.due_text(row, now)) for row in rows)]), DUE_MOST)
+    last = max(width - name - due - TOOK - trend - 4 - (1 if trend else 0), 10)
+    head = f"{fit(HEADINGS[0], name)} {fit(HEADINGS[1], due)} {fit(HEADINGS[2], last)} {right(HEADINGS[3], TOOK)}"
     lines = [line((head + (f" {'trend':{trend}}" if trend else ""), Role.DIM))]
     for row in rows:
         night = row.nights[0] if row.nights else None
@@ -58,7 +61,7 @@ def schedule_rows(rows: Sequence[ScheduleRow], now: int, width: int) -> list[Lin
             line(
                 (fit(row.schedule.name, name), Role.STRONG),
                 " ",
-                (fit(schedule_format.due_text(row, now), DUE), Role.WARNING if is_off else Role.TEXT),
+                (fit(schedule_format.due_text(row, now), due), Role.WARNING if is_off else Role.TEXT),
                 " ",
                 (fit(result, last), role),
                 f" {right(took, TOOK)}",
@@ -70,7 +73,7 @@ def schedule_rows(rows: Sequence[ScheduleRow], now: int, width: int) -> list[Lin
 
 
 def _result(night: Night, schedule: Schedule, now: int) -> str:
-    _, batch, result, _ = schedule_format.night_line(night, schedule)
+    _, batch, result, _ = schedule_format.night_line(night, schedule, now)
     due = schedule_format.local_short(night.firing.due_at, schedule, now=now)
     return f"{due}: {f'{batch}, ' if batch else ''}{result}"
 
@@ -89,14 +92,15 @@ def schedule_document(selected: SelectedSchedule, now: int, width: int, named: C
         overlap = "It is due again before its window closes: then it is skipped if it still runs."
         yield from wrapped(overlap, width, Role.DIM)
     yield line()
-    yield from _next_night(selected, width, named)
+    yield from _next_night(selected, now, width, named)
     yield from _last_night(selected, now, width, named)
     if row.nights:
         yield line(("Nights", Role.HEADING))
-    for night in row.nights:
+    texts = [schedule_format.night_line(night, row.schedule, now) for night in row.nights]
+    due_width = max([17, *(cell_len(due) for due, *_ in texts)])
+    for night, (due, batch, result, took) in zip(row.nights, texts, strict=True):
         status = schedule_format.status_of(night)
-        due, batch, result, took = schedule_format.night_line(night, row.schedule)
-        text = f" {fit(due, 17)} {fit(batch, 6)} {result}"
+        text = f" {fit(due, due_width)} {fit(batch, 6)} {result}"
         yield line((GLYPH[status], Role(status.value)), f"{fit(text, width - TOOK - 2)} {right(took, TOOK)}")
 
 
@@ -105,8 +109,8 @@ def _last_night(selected: SelectedSchedule, now: int, width: int, named: Callabl
     if night is None or not selected.jobs:
         return
     schedule, begin = selected.row.schedule, night.firing.due_at
-    yield line(("Last night, ", Role.HEADING), (schedule_format.local(begin, schedule), Role.HEADING))
-    zone = zone_named(schedule.timezone)
+    yield line(("Last night, ", Role.HEADING), (schedule_format.local(begin, schedule, now=now), Role.HEADING))
+    zone = zone_named("")
     picture = real_picture(
         selected.jobs, begin, firing_closes_at(schedule, night.firing), now, zone, width, named=named, most=DRAWN
     )
@@ -114,14 +118,14 @@ def _last_night(selected: SelectedSchedule, now: int, width: int, named: Callabl
     yield line()
 
 
-def _next_night(selected: SelectedSchedule, width: int, named: Callable[[str], str]) -> Iterator[Line]:
+def _next_night(selected: SelectedSchedule, now: int, width: int, named: Callable[[str], str]) -> Iterator[Line]:
     schedule = selected.row.schedule
     if selected.plan is None:
         return
-    heading, *others = schedule_format.plan_heading(selected.plan, schedule)
+    heading, *others = schedule_format.plan_heading(selected.plan, schedule, now)
     yield line((fit(heading, width).rstrip(), Role.HEADING))
     for sentence in others:
         yield from wrapped(sentence, width, Role.DIM)
-    zone = zone_named(schedule.timezone)
+    zone = zone_named("")
     yield from map(row_line, planned_picture(selected.plan, zone, width, named=named, most=DRAWN))
     yield line()
