@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -20,6 +21,13 @@ def zone_named(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):  # no such zone, a directory, or a name that leads out of it
         raise ValueError(name) from None
+
+
+def has_machine_time(name: str) -> bool:
+    """Whether the zone of this name has the same time as that of the machine on each day of a year."""
+    zone, machine = zone_named(name), zone_named("")
+    days = (datetime(2026, 1, 1) + timedelta(days=day) for day in range(366))
+    return all(zone.utcoffset(day) == machine.utcoffset(day) for day in days)
 
 
 def _machine_zone() -> ZoneInfo:

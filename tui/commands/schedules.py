@@ -45,8 +45,14 @@ _NOT_SERVED: Final = "no permanent worker fires them: run dbtend worker, or see 
 
 
 def schedules(args: argparse.Namespace, settings: Settings) -> int:
-    config = _config(settings)
     wanted = _wanted(args)
+    try:
+        config = _config(settings)
+    except ConfigError as error:
+        if not asyncio.run(_switch_known(args, settings)):
+            raise
+        output.error(error, as_json=False)
+        return OK
     if not config.schedules:
         if wanted is not None:
             raise _unknown(wanted, config)
@@ -61,7 +67,7 @@ def schedules(args: argparse.Namespace, settings: Settings) -> int:
     if args.run is not None:
         return _run(chosen[0], config, args, settings)
     if args.enable is not None or args.disable is not None:
-        asyncio.run(_switch(chosen[0], settings, on=args.enable is not None))
+        asyncio.run(_switch(chosen[0].name, settings, on=args.enable is not None))
     return _show(chosen, config, args, settings, in_full=bool(args.words))
 
 
@@ -77,6 +83,8 @@ def _config(settings: Settings) -> Config:
 def _none(args: argparse.Namespace, settings: Settings) -> int:
     if args.json:
         output.document({"schedules": [], "is_served": False})
+    elif not settings.config_path.exists():
+        output.notice(f"there is no config file {settings.config_path}: write one with a section [schedules.NAME]")
     else:
         output.notice(f"{settings.config_path} has no schedules: add a section [schedules.NAME]")
     return OK
@@ -183,12 +191,25 @@ def _without_jobs(schedule: Schedule, recorded: Firing | None) -> str:
     return f"due {due_at}: {schedule_format.result_text(Night(firing=recorded))}"
 
 
-async def _switch(schedule: Schedule, settings: Settings, *, on: bool) -> None:
-    async with Engine.open(settings.store) as engine:
+async def _switch_known(args: argparse.Namespace, settings: Settings) -> bool:
+    """Enable or disable a schedule by what the store knows, as a worker goes on with it; whether that was asked for."""
+    name = args.enable or args.disable
+    if name is None or not settings.store.exists():
+        return False
+    async with settings.engine() as engine:
+        is_known = name in await engine.schedule_states()
+    if is_known:
+        await _switch(name, settings, on=args.enable is not None)
+        output.line(f"{name}: {'enabled' if args.enable is not None else 'disabled'}")
+    return is_known
+
+
+async def _switch(name: str, settings: Settings, *, on: bool) -> None:
+    async with Engine.open(settings.store, read_only=settings.read_only) as engine:
         if on:
-            await engine.enable_schedule(schedule.name)
+            await engine.enable_schedule(name)
         else:
-            await engine.disable_schedule(schedule.name, user_at_host())
+            await engine.disable_schedule(name, user_at_host())
 
 
 @frozen

@@ -12,7 +12,7 @@ from cronsim import CronSim
 
 from engine.domain.errors import UsageError
 from engine.domain.schedules import Schedule
-from engine.domain.time_zones import zone_named
+from engine.domain.time_zones import has_machine_time, zone_named
 
 _DAYS: Final = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 
@@ -54,12 +54,17 @@ def systemd_units(schedules: Sequence[Schedule], command: Sequence[str]) -> Iter
 
 def cron_lines(schedules: Sequence[Schedule], command: Sequence[str]) -> Iterator[str]:
     """The lines of a crontab. Raises UsageError for what only dbtend understands."""
+    with_zone = not all(has_machine_time(schedule.timezone) for schedule in schedules)
+    if with_zone:
+        yield "# CRON_TZ is the time zone of the lines after it. The cron of Debian and Ubuntu ignores it, and takes"
+        yield f"# these times in {zone_named('').key}: use dbtend schedules --systemd there, or a permanent worker."
     for schedule in schedules:
         _, _, day, _, weekday = schedule.start.lower().split()
         if "l" in day or "#" in weekday or re.search(r"\dl", weekday):
             why = f"{schedule.start} is not understood by cron"
             raise UsageError(f"schedule {schedule.name}", why, "use --systemd, or a permanent worker")
-        yield f"CRON_TZ={zone_named(schedule.timezone).key}"
+        if with_zone:
+            yield f"CRON_TZ={zone_named(schedule.timezone).key}"
         yield f"{schedule.start} {shlex.join([*command, schedule.name]).replace('%', chr(92) + '%')}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -60,6 +61,7 @@ def test_schedules_are_listed_without_a_store(nightly: CommandLine) -> None:
 
 
 def test_without_schedules_it_says_so(dbtend: CommandLine) -> None:
+    dbtend.configure("")
     said = dbtend("schedules")
     assert (said.code, said.out) == (0, "")
     assert "has no schedules: add a section [schedules.NAME]" in said.err
@@ -175,7 +177,7 @@ def test_units_and_lines_run_a_schedule(nightly: CommandLine) -> None:
     assert "# ~/.config/systemd/user/dbtend-nightly.timer\n" in units
     assert "OnCalendar=*-*-* 22:00:00 UTC\n" in units
     assert "--as-due --run nightly\n" in units
-    assert nightly("schedules", "monthly", "--cron").out.splitlines()[1].startswith("0 4 1 * * ")
+    assert nightly("schedules", "monthly", "--cron").out.splitlines()[-1].startswith("0 4 1 * * ")
 
 
 def test_a_schedule_of_another_config_file_is_told(nightly: CommandLine) -> None:
@@ -234,6 +236,35 @@ def test_the_table_of_the_fleet_has_a_column_for_what_is_due_only_with_schedules
     assert [bool(re.search(r"\d\d:\d\d", row)) for row in rows[:2]] == [True, True]
     nightly.configure(f'[targets.tenants]\nurl = "{tmp_path}/*.db"\n')
     assert "next" not in nightly("fleet").out.splitlines()[2]
+
+
+def test_a_config_file_that_does_not_exist_is_told(dbtend: CommandLine) -> None:
+    said = dbtend("schedules")
+    assert said.code == 0
+    assert "there is no config file " in said.err
+
+
+def test_while_the_config_is_broken_one_that_the_store_knows_can_be_disabled(nightly: CommandLine) -> None:
+    nightly("schedules", "--disable", "nightly")
+    nightly("schedules", "--enable", "nightly")
+    nightly.configure("[schedules.nightly]\n")
+    said = nightly("schedules", "--disable", "nightly")
+    assert (said.code, said.out) == (0, "nightly: disabled\n")
+    assert "schedules.nightly.targets is missing" in said.err
+    assert states(nightly)["nightly"].disabled_at is not None
+    assert nightly("schedules", "--enable", "nightly").code == 0
+    assert states(nightly)["nightly"].disabled_at is None
+    assert nightly("schedules", "--disable", "weekly").code == 2
+    assert nightly("schedules", "--disable", "nightly", "--read-only").code == 2
+    assert states(nightly)["nightly"].disabled_at is None
+
+
+def states(dbtend: CommandLine) -> Mapping[str, ScheduleState]:
+    async def read() -> Mapping[str, ScheduleState]:
+        async with SqliteStore.open(dbtend.store) as store:
+            return await store.schedule_states()
+
+    return asyncio.run(read())
 
 
 def closed_window(dbtend: CommandLine, directory: Path, more: str = "") -> None:

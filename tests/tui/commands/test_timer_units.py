@@ -93,8 +93,19 @@ def test_the_units_are_sound(systemd_analyze: str, tmp_path: Path) -> None:
     assert 'ExecStart=/usr/bin/env dbtend schedules --config "/etc/my 100%%/$$config.toml" --run nightly' in lines
 
 
-def test_lines_of_cron() -> None:
-    assert list(cron_lines([schedule("0 22 * * mon-fri")], COMMAND)) == [
+def test_lines_of_cron_in_the_zone_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for zone in ("Europe/Berlin", "Europe/Madrid"):
+        monkeypatch.setenv("TZ", zone)
+        (line,) = cron_lines([schedule("0 22 * * mon-fri")], COMMAND)
+        assert line.startswith("0 22 * * mon-fri /usr/bin/env dbtend ")
+
+
+def test_lines_of_cron_in_another_zone_say_which_cron_ignores_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    comment, where, *lines = cron_lines([schedule("0 22 * * mon-fri")], COMMAND)
+    assert comment.startswith("# CRON_TZ is the time zone of the lines after it. The cron of Debian and Ubuntu ignores")
+    assert where.startswith("# these times in America/New_York: use dbtend schedules --systemd there")
+    assert lines == [
         "CRON_TZ=Europe/Berlin",
         "0 22 * * mon-fri /usr/bin/env dbtend schedules --config '/etc/my 100\\%/$config.toml' --run nightly",
     ]
