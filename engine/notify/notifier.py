@@ -33,6 +33,8 @@ LOOK_EVERY: Final = 30.0
 """Seconds between two rounds in which nothing changed: surveys, and messages that are due again."""
 PAUSE = 0.5
 """Seconds between two rounds at least."""
+CRITICAL_AFTER: Final = 10.0
+"""Seconds after which critical events are told, whatever else goes on: several may be in one message."""
 RETRY_AFTER: tuple[float, ...] = (60.0, 300.0, 900.0, 3600.0)
 """Seconds between two attempts; the last one holds for all further ones."""
 GIVE_UP_AFTER: Final = 3 * 86_400.0
@@ -170,6 +172,7 @@ class Notifier:
         since = await self._store.collected_since()
         if not since:
             return
+        critical_since = await self._store.collected_since(only_critical=True)
         is_open, at = await self._store.has_open_jobs(), self._clock()
         for recipient in self._config().notify:
             if recipient.name not in since:
@@ -177,6 +180,8 @@ class Notifier:
             is_over = not is_open and at - self._moved_at >= recipient.settle * 1e6
             if is_over or at - since[recipient.name] >= recipient.latest * 1e6:
                 await self._store.make_message(recipient.name)
+            elif at - critical_since.get(recipient.name, at) >= CRITICAL_AFTER * 1e6:
+                await self._store.make_message(recipient.name, only_critical=True)
 
     async def _begin_deliveries(self) -> None:
         by_name = {recipient.name: recipient for recipient in self._config().notify}
@@ -230,6 +235,8 @@ class Notifier:
             if (recipient := recipients.get(name)) is not None:
                 due.append((since - at) / 1e6 + recipient.latest)
                 due.append((self._moved_at - at) / 1e6 + recipient.settle)
+        for since in (await self._store.collected_since(only_critical=True)).values():
+            due.append((since - at) / 1e6 + CRITICAL_AFTER)
         return max(min(due), PAUSE)
 
     async def _stop_deliveries(self) -> None:

@@ -439,7 +439,7 @@ class NotificationStore(Protocol):
         """Keep events up to the change `seen`. `calm`: targets that are no longer critical."""
         ...
 
-    async def collected_since(self) -> Mapping[str, Micros]:
+    async def collected_since(self, *, only_critical: bool = False) -> Mapping[str, Micros]:
         """By name: when the oldest event was collected that is in no message yet."""
         ...
 
@@ -464,7 +464,7 @@ class NotificationStore(Protocol):
         """
         ...
 
-    async def make_message(self, recipient: str) -> None:
+    async def make_message(self, recipient: str, *, only_critical: bool = False) -> None:
         """Put all collected events into one message; none without events. Old messages are removed."""
         ...
 

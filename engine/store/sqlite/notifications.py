@@ -34,7 +34,8 @@ _EVENT: Final = ("kind", "at", "target", "parent_id", "child", "schedule", "fact
 EVENTS: Final = f"""SELECT kind, at, target, parent_id, ordinal, schedule, facts FROM notification
 WHERE message_id = :id ORDER BY id LIMIT {MOST_EVENTS}"""
 NUMBER_OF_EVENTS: Final = "SELECT count(*) FROM notification WHERE message_id = :id"
-COLLECTED: Final = """SELECT recipient, min(created_at) FROM notification WHERE message_id IS NULL GROUP BY recipient"""
+COLLECTED: Final = """SELECT recipient, min(created_at) FROM notification
+WHERE message_id IS NULL AND (kind = 'critical' OR NOT :only_critical) GROUP BY recipient"""
 NEWLY_CRITICAL: Final = """SELECT target FROM survey INDEXED BY survey_critical WHERE level = 'critical'
     AND NOT EXISTS (SELECT 1 FROM told_critical AS t WHERE t.recipient = :recipient AND t.target = survey.target)"""
 NO_LONGER_CRITICAL: Final = """SELECT t.target FROM told_critical AS t JOIN survey AS s ON s.target = t.target
@@ -108,12 +109,11 @@ def collect(
         )
 
 
-def make_message(connection: sqlite3.Connection, recipient: str, at: Micros) -> None:
+def make_message(connection: sqlite3.Connection, recipient: str, at: Micros, *, only_critical: bool = False) -> None:
     """Put all that was collected for a recipient into one message; and remove what is old."""
     _remove_old(connection, at)
-    if not connection.execute(
-        "SELECT 1 FROM notification WHERE recipient = ? AND message_id IS NULL", (storable(recipient),)
-    ).fetchone():
+    collected = "recipient = ? AND message_id IS NULL" + (" AND kind = 'critical'" if only_critical else "")
+    if not connection.execute(f"SELECT 1 FROM notification WHERE {collected}", (storable(recipient),)).fetchone():
         return
     (message_id,) = connection.execute(
         "INSERT INTO message (key, recipient, status, created_at, next_try_at) VALUES (?, ?, 'waiting', ?, ?)"
@@ -121,7 +121,7 @@ def make_message(connection: sqlite3.Connection, recipient: str, at: Micros) -> 
         (uuid.uuid4().hex, storable(recipient), at, at),
     ).fetchone()
     connection.execute(
-        "UPDATE notification SET message_id = ? WHERE recipient = ? AND message_id IS NULL",
+        f"UPDATE notification SET message_id = ? WHERE {collected}",
         (message_id, storable(recipient)),
     )
 

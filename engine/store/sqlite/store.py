@@ -499,8 +499,9 @@ class SqliteStore:
     ) -> None:
         await self._writer.run(lambda c: notifications.collect(c, recipient, events, seen, calm, self._clock()))
 
-    async def collected_since(self) -> Mapping[str, Micros]:
-        return {str(name): int(at) for name, at in await self._read(notifications.COLLECTED)}
+    async def collected_since(self, *, only_critical: bool = False) -> Mapping[str, Micros]:
+        found = await self._read(notifications.COLLECTED, {"only_critical": only_critical})
+        return {str(name): int(at) for name, at in found}
 
     async def newly_critical(self, recipient: str) -> list[str]:
         rows = await self._read(notifications.NEWLY_CRITICAL, {"recipient": storable(recipient)})
@@ -521,8 +522,10 @@ class SqliteStore:
         rows = list(await self._read(notifications.LAST_OUTCOME, values))
         return (Status(rows[0][0]), int(rows[0][1])) if rows else None
 
-    async def make_message(self, recipient: str) -> None:
-        await self._writer.run(lambda c: notifications.make_message(c, recipient, self._clock()))
+    async def make_message(self, recipient: str, *, only_critical: bool = False) -> None:
+        await self._writer.run(
+            lambda c: notifications.make_message(c, recipient, self._clock(), only_critical=only_critical)
+        )
 
     async def take_over_messages(self) -> None:
         await self._writer.run(lambda c: notifications.take_over(c, self._clock()))

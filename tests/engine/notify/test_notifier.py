@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 SECOND = 1_000_000
+DAMAGE = Outcome(
+    status=Status.FAILED, reason=Reason.OPERATION_ERROR, error="x", after={"size": 1, "damage": "row missing"}
+)
 
 
 def compose(message: Message) -> MessageText:
@@ -162,12 +165,9 @@ async def test_damage_is_told_as_critical_once_and_each_night_that_the_check_fai
     opened: SqliteStore, clock: StoppedClock
 ) -> None:
     await opened.register_recipients(["ops", "dba"])
-    found = Outcome(
-        status=Status.FAILED, reason=Reason.OPERATION_ERROR, error="x", after={"size": 1, "damage": "row missing"}
-    )
     telling = made(opened, clock, ops(), ops(name="dba", on=(EventKind.FAILED,)))
     for night in (1, 2, 3):
-        await ended(opened, "sales", found, Operation.CHECK)
+        await ended(opened, "sales", DAMAGE, Operation.CHECK)
         told = [EventKind.CRITICAL] + [EventKind.FAILED] * (night - 1)
         assert [kind for kind, _ in await collected(opened, telling)] == told
         assert [kind for kind, _ in await collected(opened, telling, "dba")] == [EventKind.FAILED] * night
@@ -214,6 +214,25 @@ async def test_a_night_that_does_not_end_is_told_of_at_the_latest_time(
     clock.at += 3600 * SECOND
     await telling._make_due_messages()
     assert len(await opened.waiting_messages()) == 1
+
+
+async def test_what_is_critical_waits_for_no_night_to_end(opened: SqliteStore, clock: StoppedClock) -> None:
+    await opened.register_recipients(["ops"])
+    await opened.submit([new_job("never ends", Operation.VACUUM)], OnDuplicate.REFUSE)
+    await ended(opened, "stock", FAILED)
+    await ended(opened, "sales", DAMAGE, Operation.CHECK)
+    telling = made(opened, clock, ops(settle=86_400.0))
+    await telling.collect()
+    assert await telling._seconds_until_due() <= notifier.CRITICAL_AFTER
+    clock.at += int(notifier.CRITICAL_AFTER) * SECOND
+    await telling._make_due_messages()
+    (message,) = await opened.waiting_messages()
+    assert [event.kind for event in message.events] == [EventKind.CRITICAL]
+    await telling._make_due_messages()
+    assert len(await opened.waiting_messages()) == 1
+    clock.at += 8 * 3600 * SECOND
+    await telling._make_due_messages()
+    assert [event.kind for event in (await opened.waiting_messages())[1].events] == [EventKind.FAILED]
 
 
 async def test_a_delivery_that_fails_is_repeated_later_with_the_same_key_and_then_sent_no_more(
