@@ -235,8 +235,8 @@ class Notifier:
             if (recipient := recipients.get(name)) is not None:
                 due.append((since - at) / 1e6 + recipient.latest)
                 due.append((self._moved_at - at) / 1e6 + recipient.settle)
-        for since in (await self._store.collected_since(only_critical=True)).values():
-            due.append((since - at) / 1e6 + CRITICAL_AFTER)
+        critical = (await self._store.collected_since(only_critical=True)).items()
+        due += [(since - at) / 1e6 + CRITICAL_AFTER for name, since in critical if name in recipients]
         return max(min(due), PAUSE)
 
     async def _stop_deliveries(self) -> None:
