@@ -57,14 +57,19 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
     host = _Host(settings.store, args.idle_exit, grace, config.retention, max_running, settings.config_path)
     asyncio.run(_check_store(settings.store))
     _log_to_stderr()
+    with metrics_server.listening(args.metrics) as listener:
+        return _in_turn(replace(host, metrics=listener), size)
+
+
+def _in_turn(host: _Host, size: int) -> int:
+    """Serve the store once no other pool does."""
     while True:
-        with sole_pool(settings.store) as is_sole:
+        with sole_pool(host.store) as is_sole:
             if is_sole:
-                with metrics_server.listening(args.metrics) as listener:
-                    return _serve(replace(host, metrics=listener), size)
+                return _serve(host, size)
         if not host.is_permanent:
             return OK
-        log.info("another worker process serves %s already: waiting to take its place", settings.store)
+        log.info("another worker process serves %s already: waiting to take its place", host.store)
         pool = WorkerPool(1, partial(_begin, host.stand_by), doing="firing schedules")
         pool.run()
         if pool.was_asked or pool.gave_up:
@@ -151,6 +156,7 @@ class _Host:
             async with AsyncExitStack() as stack:
                 opening = Engine.open(self.store, config=self.config, schedules=True)
                 engine = await stack.enter_async_context(opening)
+                await self._serve_metrics(engine, stack)
                 await self._tell_people(engine, stack)
                 process.ready()
                 await first_of(stop.wait(), alone.wait(), _pool_ended(self.store))
@@ -171,9 +177,8 @@ class _Host:
                     schedules=self.is_permanent and process.number == 0,
                 )
                 engine = await stack.enter_async_context(opening)
-                if self.metrics is not None and process.number == 0:
-                    answer = partial(metrics.metrics_of, engine, ConfigWatch(self.config))
-                    await stack.enter_async_context(metrics_server.serving_metrics(self.metrics, answer))
+                if process.number == 0:
+                    await self._serve_metrics(engine, stack)
                 elif self.metrics is not None:
                     self.metrics.close()
                 if process.number == 0:
@@ -188,6 +193,11 @@ class _Host:
                         return False
                 await engine.drain(self.grace)
         return True
+
+    async def _serve_metrics(self, engine: Engine, stack: AsyncExitStack) -> None:
+        if self.metrics is not None:
+            answer = partial(metrics.metrics_of, engine, ConfigWatch(self.config))
+            await stack.enter_async_context(metrics_server.serving_metrics(self.metrics, answer))
 
     async def _tell_people(self, engine: Engine, stack: AsyncExitStack) -> None:
         """As long as it is here; a process that ends when it is idle does so at its end."""

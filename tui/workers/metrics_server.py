@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from errno import EADDRINUSE
 from http import HTTPStatus
 from typing import Final
 
@@ -34,8 +36,10 @@ def listening(address: tuple[str, int] | None) -> Iterator[socket.socket | None]
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         made = socket.create_server(address, family=family, backlog=_AT_ONCE)
     except OSError as error:
-        why = f"{host} cannot be listened on: {error.strerror}"
-        raise UsageError(f"--metrics {port}", why, "give another port") from None
+        why, hint = error.strerror, "give another port"
+        if error.errno == EADDRINUSE:
+            why, hint = os.strerror(EADDRINUSE), f"{hint}: maybe another worker serves there"
+        raise UsageError(f"--metrics {port}", f"{host} cannot be listened on: {why}", hint) from None
     with made:
         log.info("metrics: http://%s:%s/metrics", host, port)
         yield made

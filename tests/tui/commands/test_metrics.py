@@ -321,6 +321,25 @@ def test_they_are_served_again_after_the_process_that_did_so_was_killed(
     wait_until(lambda: answers(port))
 
 
+def test_a_second_worker_serves_them_on_its_own_port_while_it_waits_and_when_it_takes_over(
+    dbtend: CommandLine, served: tuple[subprocess.Popen[str], int]
+) -> None:
+    first, port = served
+    taken = dbtend.process("worker", "--metrics", str(port))
+    assert taken.code == USAGE
+    assert "Address already in use (give another port: maybe another worker serves there)" in taken.err
+    other = free_port()
+    second = dbtend.start("worker", "--metrics", str(other), "--workers", "1")
+    try:
+        wait_until(lambda: answers(other))
+        assert value(get(other)[1], "dbtend_worker_processes") == 2
+        first.send_signal(signal.SIGTERM)
+        wait_until(lambda: answers(other) and value(get(other)[1], "dbtend_worker_processes") == 1)
+    finally:
+        second.send_signal(signal.SIGTERM)
+        second.communicate(timeout=60)
+
+
 def test_a_port_that_is_taken_is_an_error_in_a_line(dbtend: CommandLine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
