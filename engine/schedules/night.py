@@ -17,7 +17,7 @@ class PlannedOperation:
     seconds: float | None = None
     """Its estimate; None where it is unknown."""
     idle: str = ""
-    """Why nothing would run, as text: it is refused, or there is nothing to do."""
+    """Why nothing would run, as text: it is refused, does not apply, or there is nothing to do."""
 
 
 @frozen(kw_only=True)
@@ -52,6 +52,11 @@ class TargetNight:
     not_begun: Sequence[PlannedOperation] = ()
     """Operations that would end after the window, or that do not begin before it closes."""
 
+    @property
+    def left_out(self) -> Sequence[PlannedOperation]:
+        """Operations of which nothing would run."""
+        return [one for one in self.target.operations if one.idle]
+
 
 @frozen(kw_only=True)
 class PlannedNight:
@@ -63,6 +68,8 @@ class PlannedNight:
     """In the order in which they begin."""
     idle: int = 0
     """How many targets need nothing."""
+    inapplicable: int = 0
+    """To how many targets none of its operations applies."""
 
     @property
     def ends_at(self) -> Micros:
@@ -78,6 +85,7 @@ def planned_night(
     max_per_host: int | None = None,
     canary: int | None = None,
     idle: int = 0,
+    inapplicable: int = 0,
 ) -> PlannedNight:
     """Each worker takes the first target that may begin, does what fits of it, and takes the next."""
     queue = _Queue(targets, opens_at, max_per_host=max_per_host, canaries=canary)
@@ -99,7 +107,14 @@ def planned_night(
             queue.done(done)
         elif starts is not None:
             now = starts
-    return PlannedNight(opens_at=opens_at, closes_at=closes_at, workers=workers, targets=nights, idle=idle)
+    return PlannedNight(
+        opens_at=opens_at,
+        closes_at=closes_at,
+        workers=workers,
+        targets=nights,
+        idle=idle,
+        inapplicable=inapplicable,
+    )
 
 
 class _Queue:

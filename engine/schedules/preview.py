@@ -8,6 +8,7 @@ from contextlib import suppress
 from engine.domain.batches import FailedRequest
 from engine.domain.due_times import closes_at, stagger_offset
 from engine.domain.errors import DbtendError, TargetError
+from engine.domain.option_spec import KINDS
 from engine.domain.requests import Request
 from engine.domain.schedules import Schedule
 from engine.domain.steps import Micros
@@ -39,6 +40,7 @@ async def night_of(
         max_per_host=schedule.max_per_host,
         canary=schedule.canary,
         idle=work.idle,
+        inapplicable=work.inapplicable,
     )
 
 
@@ -48,6 +50,12 @@ def _planned(request: Request, plan: Plan | TargetError, schedule: Schedule, due
     operations = [
         PlannedOperation(operation=one.operation, seconds=one.estimate, idle=one.refused or one.not_needed or "")
         for one in plan.operations
+    ]
+    kind = KINDS[inspector.engine_of(request.target)]
+    operations += [
+        PlannedOperation(operation=one, idle=f"does not apply to {kind}")
+        for one in schedule.operations or ()
+        if one not in request.operations
     ]
     return PlannedTarget(
         target=plan.target,

@@ -41,6 +41,8 @@ class Work:
     """Targets that cannot be inspected or listed, or that a person must repair first."""
     idle: int = 0
     """How many targets need nothing."""
+    inapplicable: int = 0
+    """To how many targets none of its operations applies."""
 
 
 async def work_of(
@@ -66,7 +68,8 @@ async def work_of(
     entries = [entry for entry, _ in fitting]
     order = schedule.order or (Order.OLDEST if schedule.until else None)
     requests = await _ordered(work.requests, order, entries, store, clock, read_only=read_only)
-    return replace(work, requests=requests, failed=[*work.failed, *unlisted])
+    inapplicable = len(asked) - len(fitting)
+    return replace(work, requests=requests, failed=[*work.failed, *unlisted], inapplicable=inapplicable)
 
 
 async def survey_targets(schedule: Schedule, config: Config, store: Store, clock: Callable[[], Micros]) -> None:

@@ -181,11 +181,12 @@ _SCHEDULE: Final = record(
 )  # fmt: skip
 _NIGHT: Final = record(
     {
-        "opens_at": TIME, "closes_at": or_null(TIME), "workers": COUNT, "idle": COUNT,
+        "opens_at": TIME, "closes_at": or_null(TIME), "workers": COUNT, "idle": COUNT, "inapplicable": COUNT,
         "targets": listed(
             record(
                 {
                     "target": TEXT, "problem": or_null(TEXT), "not_begun": listed(one_of(Operation)),
+                    "left_out": listed(record({"operation": one_of(Operation), "why": TEXT})),
                     "operations": listed(
                         record({"operation": one_of(Operation), "begins_at": TIME, "ends_at": or_null(TIME)})
                     ),

@@ -115,8 +115,10 @@ def _plan_note(one: TargetNight) -> str:
     parts = [", ".join(run.operation for run in one.runs)]
     if one.not_begun:
         parts.append(f"not begun, as it would end after the window: {', '.join(o.operation for o in one.not_begun)}")
-    if not any(parts):
-        parts = [plain(next((o.idle for o in one.target.operations if o.idle), ""))]
+    if any(parts):
+        parts += [f"not {left.operation}" for left in one.left_out]
+    else:
+        parts = [plain(without_target(left.idle, one.target.target)) for left in one.left_out[:1]]
     return "; ".join(filter(None, parts))
 
 

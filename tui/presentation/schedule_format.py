@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -16,9 +17,11 @@ from engine.domain.statuses import Status
 from engine.domain.steps import Micros
 from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
+from tui.presentation.effect_summary import without_target
 from tui.presentation.text import counted, duration, local_time, plain, rfc3339
 from tui.presentation.trend_plot import BLOCKS
 
+_REASONS_TOLD: Final = 10
 _SIX_DAYS: Final = 6 * 86_400 * 1_000_000
 NIGHTS: Final = 10
 """Nights of which the duration is shown."""
@@ -263,8 +266,22 @@ def plan_heading(night: PlannedNight, schedule: Schedule, now: Micros) -> Iterat
         ends.append(f"{counted(left, 'operation')} will not fit")
     if night.idle:
         ends.append("1 target needs nothing" if night.idle == 1 else f"{night.idle:,} targets need nothing")
+    if night.inapplicable:
+        ends.append(f"its operations do not apply to {counted(night.inapplicable, 'target')}")
     if ends:
         yield "; ".join(ends)
+    yield from _left_out(night)
+
+
+def _left_out(night: PlannedNight) -> Iterator[str]:
+    """`not check on 3 targets: amcheck is not installed`: what would not run, the most frequent first."""
+    found = Counter(
+        (left.operation, without_target(left.idle, one.target.target)) for one in night.targets for left in one.left_out
+    )
+    for (operation, why), number in found.most_common(_REASONS_TOLD):
+        yield f"not {operation} on {counted(number, 'target')}: {plain(why)}"
+    if len(found) > _REASONS_TOLD:
+        yield f"and {len(found) - _REASONS_TOLD:,} more of that kind"
 
 
 def plan_json(night: PlannedNight) -> dict[str, Any]:
@@ -273,6 +290,7 @@ def plan_json(night: PlannedNight) -> dict[str, Any]:
         "closes_at": rfc3339(night.closes_at),
         "workers": night.workers,
         "idle": night.idle,
+        "inapplicable": night.inapplicable,
         "targets": [
             {
                 "target": one.target.target,
@@ -286,6 +304,7 @@ def plan_json(night: PlannedNight) -> dict[str, Any]:
                     for run in one.runs
                 ],
                 "not_begun": [left.operation.value for left in one.not_begun],
+                "left_out": [{"operation": left.operation.value, "why": left.idle} for left in one.left_out],
             }
             for one in night.targets
         ],

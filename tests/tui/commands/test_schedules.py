@@ -238,6 +238,16 @@ def test_the_table_of_the_fleet_has_a_column_for_what_is_due_only_with_schedules
     assert "next" not in nightly("fleet").out.splitlines()[2]
 
 
+def test_the_plan_tells_what_of_it_does_not_run(nightly: CommandLine, tmp_path: Path) -> None:
+    operations = '["vacuum", "cluster"]'
+    nightly.configure(
+        f'[schedules.nightly]\ntargets = ["{tmp_path}/*.db"]\noperations = {operations}\nstart = "0 22 * * *"\n'
+    )
+    plan = nightly("schedules", "nightly", "--json").json["plan"]
+    assert [[one["operation"] for one in target["left_out"]] for target in plan["targets"]] == [["cluster"]] * 2
+    assert "\nnot cluster on 2 targets: does not apply to a SQLite file\n" in nightly("schedules", "nightly").out
+
+
 def test_a_config_file_that_does_not_exist_is_told(dbtend: CommandLine) -> None:
     said = dbtend("schedules")
     assert said.code == 0

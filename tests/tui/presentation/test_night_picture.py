@@ -101,6 +101,16 @@ def test_one_that_was_cancelled_partial_or_never_began_is_drawn() -> None:
     assert shown[41].plain == "and 25 targets more"
 
 
+def test_what_would_not_run_is_said_beside_what_does() -> None:
+    both = replace(planned("a", 60), operations=[
+        PlannedOperation(operation=Operation.VACUUM, seconds=60.0),
+        PlannedOperation(operation=Operation.CHECK, seconds=9.0, idle="a: amcheck is not installed"),
+    ])  # fmt: skip
+    night = planned_night([both], opens_at=NIGHT, closes_at=None, workers=1)
+    (shown,) = [row.plain for row in planned_picture(night, ZONE, 200, named=name) if " a " in row.plain]
+    assert shown.endswith("vacuum; not check")
+
+
 def test_no_line_counts_one_target() -> None:
     night = planned_night([planned(f"t{n}", 60) for n in range(5)], opens_at=NIGHT, closes_at=None, workers=1)
     for most in (4, 5, 6):
