@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import socket
+from dataclasses import replace
 from typing import Final
 
-from engine import Engine, HistoryFilter
+from engine import Engine, HistoryFilter, Operation
 from engine.config.model import Config
 from engine.domain.errors import UsageError
+from engine.domain.overview import Overview
 from engine.domain.steps import Micros
-from engine.domain.surveys import Survey
+from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
+from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output
 from tui.commands.metrics import chosen
@@ -72,7 +75,7 @@ async def _period(settings: Settings, config: Config, since: int) -> Period:
             )
             for one in config.schedules
         ]
-        surveys = await asyncio.to_thread(_told, overview.surveys, config)
+        surveys = await asyncio.to_thread(_told, overview, config)
         targets = {*surveys, *(job.target for job in jobs)}
         return Period(
             since=since,
@@ -99,7 +102,18 @@ async def _jobs(engine: Engine, since: Micros) -> list[Run]:
     return sorted(found.values(), key=lambda job: -job.id)[: _MOST_JOBS + 1]
 
 
-def _told(surveys: tuple[Survey, ...], config: Config) -> dict[str, Survey]:
+def _told(overview: Overview, config: Config) -> dict[str, Survey]:
     """With targets in the config file, only those of them."""
-    urls = set(chosen([one.target for one in surveys], config.targets))
-    return {one.target: one for one in surveys if one.target in urls}
+    surveys = {one.target: one for one in overview.surveys}
+    surveys |= {target: _damaged(target, surveys.get(target), overview) for target in overview.damaged}
+    return {target: surveys[target] for target in chosen(surveys, config.targets)}
+
+
+def _damaged(target: str, survey: Survey | None, overview: Overview) -> Survey:
+    """Its survey, if there is one, with the damage that a check found since."""
+    at = max(run.finished_at for run in overview.runs if run.target == target and run.operation is Operation.CHECK)
+    found = survey or Survey(
+        target=target, engine=inspector.engine_named_by(target), surveyed_at=at, level=FleetLevel.CRITICAL
+    )
+    reason = SurveyReason(FleetLevel.CRITICAL, SurveyCause.DAMAGE)
+    return replace(found, surveyed_at=at, level=FleetLevel.CRITICAL, reasons=(reason, *found.reasons))

@@ -12,7 +12,7 @@ import pytest
 from engine import Engine, Operation, Request
 from engine.system.clock import now
 from tests.browser import browser
-from tests.sqlite_files import make_database
+from tests.sqlite_files import make_database, remove_index_entries
 from tests.tui.command_line import CommandLine
 from tui.presentation.exit_codes import FAILED, OK, USAGE
 
@@ -144,3 +144,21 @@ def test_what_is_wrong_is_said_in_a_line(dbtend: CommandLine, words: list[str], 
     done = dbtend("report", *words)
     assert done.code == USAGE
     assert done.err.count("\n") == 1
+
+
+def test_damage_that_a_check_found_after_the_survey_needs_attention(
+    dbtend: CommandLine, sales: Path, tmp_path: Path
+) -> None:
+    surveyed, unseen = (make_database(sales.with_name(name), rows=500) for name in ("surveyed.db", "unseen.db"))
+    dbtend("fleet", surveyed)
+    for damaged in (surveyed, unseen):
+        remove_index_entries(damaged, "order")
+    assert dbtend("run", surveyed, unseen, "--op", "check", "--check", "full").code == FAILED
+    file = tmp_path / "r.html"
+    assert dbtend("report", "--html", file).code == OK
+    page = file.read_text()
+    assert re.search(r"<b>2</b>\s*targets critical", page)
+    critical = page.split("Critical targets")[1].split("What failed, and why")[0]
+    assert critical.count("damage found") == 2
+    assert "surveyed.db" in critical
+    assert "unseen.db" in critical

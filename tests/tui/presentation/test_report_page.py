@@ -21,7 +21,7 @@ from tui.presentation.page.html import Html, element, joined, table
 from tui.presentation.page.period import Period
 from tui.presentation.page.report import report_page
 from tui.presentation.page.runs import Run, run_of
-from tui.presentation.schedule_format import ScheduleRow
+from tui.presentation.schedule_format import REASONS, ScheduleRow
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import target_name
 
@@ -108,7 +108,7 @@ def page(*jobs: Run, surveys: tuple[Survey, ...] = (), firings: tuple[Firing, ..
 
 def test_an_empty_report_says_so() -> None:
     text = Page(page()).text
-    assert "Nothing failed, and no target is critical." in text
+    assert "Nothing failed, no night was missed, and no target is critical." in text
     assert "No job ran in this time." in text
     assert "Nights" not in text
 
@@ -118,6 +118,23 @@ def test_it_says_what_ran_what_failed_and_what_was_given_back() -> None:
     text = Page(page(*jobs)).text
     for said in ("2 completed", "1 failed", "disk I/O error", "completed since", "24.0 MB given back", "#2, "):
         assert said in " ".join(text.split()).replace("3 jobs", ""), said
+
+
+def test_a_week_of_missed_nights_needs_attention() -> None:
+    why = FiringReason.NO_WORKER
+
+    def firing(schedule: str, days_ago: int, status: FiringStatus) -> Firing:
+        due_at = NOW - days_ago * DAY
+        return Firing(schedule=schedule, due_at=due_at, status=status, recorded_at=NOW, reason=why)
+
+    week = [firing("nightly", days_ago, FiringStatus.MISSED) for days_ago in range(1, 6)]
+    over = [firing("weekly", 1, FiringStatus.FIRED), firing("weekly", 2, FiringStatus.MISSED)]
+    rows = period.missed([*over, *week])
+    assert [(row.schedule, row.times, row.is_over) for row in rows] == [("nightly", 5, False), ("weekly", 1, True)]
+    attention = Page(page(firings=(*over, *week))).text.split("What ran")[0]
+    assert "Nothing failed" not in attention
+    for said in ("nightly", REASONS[why], "open", "fired since"):
+        assert said in attention
 
 
 def test_failures_that_are_open_come_before_those_that_are_over() -> None:

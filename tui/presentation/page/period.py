@@ -12,7 +12,7 @@ from typing import Final
 from engine import Operation, ParentJob, Status
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import JobOutcome
-from engine.domain.schedules import Firing, FiringStatus
+from engine.domain.schedules import Firing, FiringReason, FiringStatus
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, Survey
 from tui.presentation.batch_summary import TROUBLE
@@ -62,6 +62,20 @@ class Problem:
     at: Micros
     is_over: bool
     """Whether the operation completed later."""
+
+
+@frozen(kw_only=True)
+class MissedNights:
+    """Due times of a schedule that were missed for the same reason."""
+
+    schedule: str
+    reason: FiringReason | None
+    error: str
+    times: int
+    due_at: Micros
+    """The newest of them."""
+    is_over: bool
+    """Whether the schedule fired later."""
 
 
 @frozen
@@ -255,6 +269,29 @@ def _step(length: Micros) -> tuple[timedelta, str]:
 
 def not_fired(firings: Iterable[Firing]) -> list[Firing]:
     return [firing for firing in firings if firing.status is not FiringStatus.FIRED]
+
+
+def missed(firings: Iterable[Firing]) -> list[MissedNights]:
+    """The newest first, those that are not over before all others."""
+    fired_at: dict[str, Micros] = {}
+    found: dict[tuple[str, FiringReason | None, str], list[Micros]] = {}
+    for one in firings:
+        if one.status is FiringStatus.FIRED:
+            fired_at[one.schedule] = max(fired_at.get(one.schedule, 0), one.due_at)
+        elif one.status is FiringStatus.MISSED:
+            found.setdefault((one.schedule, one.reason, one.error or ""), []).append(one.due_at)
+    rows = [
+        MissedNights(
+            schedule=schedule,
+            reason=reason,
+            error=error,
+            times=len(due),
+            due_at=max(due),
+            is_over=fired_at.get(schedule, 0) > max(due),
+        )
+        for (schedule, reason, error), due in found.items()
+    ]
+    return sorted(rows, key=lambda row: (row.is_over, -row.due_at))
 
 
 def critical(surveys: Iterable[Survey]) -> list[Survey]:

@@ -102,14 +102,32 @@ def _tiles(found: Period) -> Html:
 def _attention(found: Period, named: Named) -> Iterator[Html]:
     yield element("h2", "What needs attention")
     critical, failures = period.critical(found.surveys.values()), period.failures(found.jobs)
-    if not (critical or failures):
-        yield element("p", "Nothing failed, and no target is critical.")
+    missed = period.missed(found.firings)
+    if not (critical or failures or missed):
+        yield element("p", "Nothing failed, no night was missed, and no target is critical.")
     if critical:
         yield element("h3", "Critical targets")
         yield table(
-            ("target", "why", "surveyed"),
+            ("target", "why", "seen"),
             ((_name(one.target, named), _long(why(one)), _minute(one.surveyed_at)) for one in critical),
         )
+    if missed:
+        yield element("h3", "Nights that were missed")
+        yield table(
+            ("schedule", "why", "times", "last", "now"),
+            (
+                (
+                    _long(row.schedule),
+                    _long(row.error or (REASONS[row.reason] if row.reason else "")),
+                    f"{row.times:,}",
+                    element("span", _minute(row.due_at), class_="date"),
+                    _word("fired since", "good") if row.is_over else _word("open", "bad"),
+                )
+                for row in missed[:MOST_NIGHTS]
+            ),
+            numbers=(2,),
+        )
+        yield from _more(len(missed) - MOST_NIGHTS, "row")
     if failures:
         yield element("h3", "What failed, and why")
         yield from _problems(failures, named, "error", "bad", "failure")
