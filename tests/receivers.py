@@ -44,6 +44,7 @@ class WebServer:
     posts: queue.Queue[Post] = field(default_factory=queue.Queue)
     answers: list[int] = field(default_factory=lambda: [200])
     answer_text: str = ""
+    """`{path}` in it stands for the path of the request."""
     location: str = ""
     hold: threading.Event = field(default_factory=threading.Event)
     """No answer comes before it is set."""
@@ -78,7 +79,7 @@ def web_server() -> Iterator[WebServer]:
                 if made.location:
                     self.send_header("Location", made.location)
                 self.end_headers()
-                self.wfile.write(made.answer_text.encode())
+                self.wfile.write(made.answer_text.replace("{path}", self.path).encode())
 
         def do_GET(self) -> None:
             self.do_POST()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from engine.domain.notifications import Method, Secret
 
@@ -18,6 +18,8 @@ _MOST_TEXT: Final = 500
 """Characters of an error."""
 _LEAST: Final = 4
 """Characters of a secret that is masked: shorter ones occur in ordinary words."""
+_LEAST_OF_PART: Final = 8
+"""Characters of a piece of a secret URL that is masked for itself."""
 
 
 class DeliveryError(Exception):
@@ -74,13 +76,15 @@ class Order:
         secret = Secret(self.settings[name]["file"], tuple(self.settings[name]["command"]))
         self.waits_for = _source(secret)
         found = _read(secret)
-        self._secrets += [found, *found.split()]
+        for word in found.split():
+            self._secrets += [word, *_parts_of_url(word)]
+        self._secrets.append(found)
         return found
 
     def without_secrets(self, text: str) -> str:
         """The text of an error, in which a receiver may have repeated a secret."""
         for secret in sorted(filter(None, self._secrets), key=len, reverse=True):
-            for form in (secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()):
+            for form in _forms(secret):
                 if len(form) >= _LEAST:
                     text = text.replace(form, "***")
         text = " ".join(text.split())
@@ -89,6 +93,27 @@ class Order:
 
 def host_and_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _parts_of_url(word: str) -> Iterator[str]:
+    """What a receiver repeats of a secret URL: its path and query, whole and in pieces."""
+    try:
+        url = urlsplit(word)
+    except ValueError:
+        return
+    if not url.scheme or not url.netloc:
+        return
+    yield url.path
+    yield url.query
+    pieces = [*url.path.split("/"), *url.query.split("&"), *(value for _, value in parse_qsl(url.query))]
+    pieces += [url.username or "", url.password or ""]
+    yield from (piece for piece in pieces if len(piece) >= _LEAST_OF_PART)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """A secret as receivers write it: also encoded, decoded, and in JSON whose slashes are escaped."""
+    yield from (secret, secret.replace("/", "\\/"), quote(secret, safe=""), quote(secret), unquote(secret))
+    yield base64.b64encode(secret.encode()).decode()
 
 
 def _read(secret: Secret) -> str:

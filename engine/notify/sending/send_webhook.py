@@ -6,11 +6,14 @@ import json
 import urllib.error
 import urllib.request
 from http.client import HTTPException
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from engine.config.recipients import hides_secrets, is_web_url
 from engine.notify.sending.order import DeliveryError, Order, Result, host_and_port
+
+_MOST_SAID: Final = 65_536
+"""Bytes of an answer that are read: a secret that it repeats must not be cut before it is masked."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -43,7 +46,7 @@ def send(order: Order) -> Result:
             return Result()
     except urllib.error.HTTPError as error:
         with error:
-            said = error.read(300).decode("utf-8", "replace").strip()
+            said = error.read(_MOST_SAID).decode("utf-8", "replace").strip()
         raise DeliveryError(f"{place} answers {error.code} {error.reason}" + (f": {said}" if said else "")) from None
     except urllib.error.URLError as error:
         why = error.reason.strerror if isinstance(error.reason, OSError) else None

@@ -93,6 +93,36 @@ async def test_no_error_repeats_a_secret_that_a_server_repeats(tmp_path: Path) -
     assert "***" in result.error
 
 
+@pytest.mark.parametrize(
+    "answer", ["no such hook: {path}", "{path}", " " * 250 + "{path}", " " * 500 + "{path}", "a" * 290 + " {path}"]
+)
+async def test_no_error_repeats_the_path_of_a_secret_url(tmp_path: Path, answer: str) -> None:
+    with web_server() as server:
+        server.answers, server.answer_text = [404], answer
+        url = f"{server.url}/T0/{SECRET}?key={SECRET}-key&x=y"
+        result = await deliver(to_web(webhook_secret=secret_file(tmp_path, url)), PARCEL)
+    assert result.error is not None
+    assert result.error.startswith(f"{server.place} answers 404 ")
+    assert not any(piece in result.error for piece in ("s3cr3t", "/T0", "key", "x=y"))
+
+
+@pytest.mark.parametrize(
+    ("said", "masked"),
+    [
+        ("SEGMENT is unknown", "*** is unknown"),
+        ("no route for \\/hook\\/T0\\/SEGMENT", "no route for ***"),
+        ("the key größe-geheim is wrong", "the key *** is wrong"),
+        ("the key gr%C3%B6%C3%9Fe-geheim is wrong", "the key *** is wrong"),
+    ],
+)
+async def test_no_error_repeats_a_piece_of_a_secret_url(tmp_path: Path, said: str, masked: str) -> None:
+    with web_server() as server:
+        server.answers, server.answer_text = [404], said.replace("SEGMENT", SECRET)
+        url = f"{server.url}/T0/{SECRET}?key=gr%C3%B6%C3%9Fe-geheim"
+        result = await deliver(to_web(webhook_secret=secret_file(tmp_path, url)), PARCEL)
+    assert result.error == f"{server.place} answers 404 Not Found: {masked}"
+
+
 async def test_a_server_that_is_not_there_is_a_failure() -> None:
     with silent_server() as port:
         pass
