@@ -92,14 +92,7 @@ class PlanRun:
             pass
         elif self._failed and self._options.on_step_failure is OnFailure.STOP:
             self._leave_out(number, Reason.PREVIOUS_FAILED, error=f"not begun, as {self._failed[0]} failed")
-        elif self._completes_previous(number):
-            running.create_task(self._run_step(number, step, running))
-            return True
-        elif self._window.closed.is_set():
-            self._leave_out(number, Reason.TIME_LIMIT, error=PAST_THE_LIMIT)
-        elif facts := self._facts_that_it_will_not_fit(number):
-            self._leave_out(number, Reason.WILL_NOT_FIT, facts=facts)
-        else:
+        elif self._completes_previous(number) or not self._left_out_by_the_window(number):
             running.create_task(self._run_step(number, step, running))
             return True
         return False
@@ -123,12 +116,17 @@ class PlanRun:
             before is not None and before.status is Status.COMPLETED and self._plan.steps[number - 2].lost_without_next
         )
 
-    def _facts_that_it_will_not_fit(self, number: int) -> Facts | None:
-        """None if by its estimate the step ends before the window closes."""
+    def _left_out_by_the_window(self, number: int) -> bool:
+        """Whether the window has closed, or closes before the step would end by its estimate."""
         needed, time_left = self._needed[number - 1], self._window.time_left
-        if reason_not_to_begin(needed, time_left, fit=self._options.fit) is None:
-            return None
-        return {EXPECTED: needed, TIME_LEFT: max(time_left or 0.0, 0.0)}
+        if self._window.closed.is_set():  # its timer may come a tick early
+            time_left = 0.0
+        reason = reason_not_to_begin(needed, time_left, fit=self._options.fit)
+        if reason is Reason.TIME_LIMIT:
+            self._leave_out(number, reason, error=PAST_THE_LIMIT)
+        elif reason is not None:
+            self._leave_out(number, reason, facts={EXPECTED: needed, TIME_LEFT: time_left})
+        return reason is not None
 
     def _leave_out(self, number: int, reason: Reason, *, error: str | None = None, facts: Facts | None = None) -> None:
         if self._skip_reason in {None, Reason.WILL_NOT_FIT}:  # any other reason weighs more

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from engine import Engine, OnFailure, Operation, Options, ParentJob, Reason, Request, Status, Step
 from engine.domain.claims import Report
+from engine.domain.humanize import PAST_THE_LIMIT
 from engine.store.sqlite.store import SqliteStore
 from engine.system.clock import SteadyClock
 from engine.targets.sqlite.running.operation import SqliteOperation
@@ -130,3 +132,27 @@ async def test_of_two_jobs_on_one_database_the_second_goes_on_where_the_first_st
     assert [job.left for job in ended] == [3, 3]
     assert ended[0].children[0].finished_at is not None
     assert (ended[1].children[0].started_at or 0) >= ended[0].children[0].finished_at
+
+
+@pytest.mark.parametrize("fit", [True, False])
+async def test_a_window_is_over_by_the_clock_also_while_its_timer_is_late(
+    tenant: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fit: bool
+) -> None:
+    execute = SqliteOperation.execute
+
+    async def end_without_timer(self: SqliteOperation, step: PlannedStep, context: StepContext) -> StepResult:
+        result = await execute(self, step, context)
+        object.__setattr__(context.window, "closes_at", time.monotonic())
+        assert not context.window.closed.is_set()
+        return result
+
+    monkeypatch.setattr(SqliteOperation, "execute", end_without_timer)
+    request = Request(target=str(tenant), operations=(REINDEX,), options=Options(time_limit=3600, fit=fit))
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(60):
+        (job,) = await engine.submit([request])
+        (job,) = await engine.wait([job.id])
+    (child,) = job.children
+    assert ends(job) == [(Status.COMPLETED, Reason.TIME_LIMIT)]
+    assert child.left == len(NAMES) - 1
+    left = [step for step in child.steps if step.status is Status.SKIPPED]
+    assert {(step.reason, step.error, step.effect) for step in left} == {(Reason.TIME_LIMIT, PAST_THE_LIMIT, None)}
