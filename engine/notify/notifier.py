@@ -23,6 +23,7 @@ from engine.notify import job_events
 from engine.notify.delivery import Parcel, deliver
 from engine.store.protocol import ChangeFeed, JobReader, NotificationStore, SurveyStore
 from engine.system import locks
+from engine.system.background import in_background
 from engine.system.private_files import directory_of, private_directory
 
 PAGE: Final = 500
@@ -74,9 +75,14 @@ class Notifier:
     async def run(self) -> None:
         """Tell people, as long as this process is the one that does. Never returns."""
         while True:
-            with _sole(self._store.path) as is_sole:
-                if is_sole:
-                    await self._take_turns()
+            try:
+                with _sole(self._store.path) as is_sole:
+                    if is_sole:
+                        await self._take_turns()
+            except (OSError, StoreError) as error:  # no file can be opened, or the disk is full: that may pass
+                log.warning("people cannot be told now: %s; it is tried again", error)
+            except Exception:  # a defect must not end it for good
+                log.exception("people cannot be told now")
             await asyncio.sleep(LOOK_EVERY)
 
     async def _take_turns(self) -> None:
@@ -298,9 +304,5 @@ def _sole(store: Path) -> Iterator[bool]:
 @asynccontextmanager
 async def notifying(notifier: Notifier) -> AsyncIterator[None]:
     """Tell people while inside."""
-    task = asyncio.create_task(notifier.run(), name="dbtend-notifier")
-    try:
+    async with in_background(notifier.run(), "dbtend-notifier"):
         yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})

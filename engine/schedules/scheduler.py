@@ -29,6 +29,7 @@ from engine.schedules.work import survey_targets
 from engine.store.protocol import Store
 from engine.submission.manager import DatabaseMaintenanceManager
 from engine.system import locks
+from engine.system.background import in_background
 from engine.system.private_files import private_directory
 
 INTERVAL: Final = 5.0
@@ -268,16 +269,12 @@ async def scheduling(
     store: Store, manager: DatabaseMaintenanceManager, config: Path, *, clock: Callable[[], Micros]
 ) -> AsyncIterator[None]:
     """Fire the schedules of a config file while inside, unless another process does."""
-    task = asyncio.create_task(_lead(store, manager, config, clock), name="dbtend-schedules")
-    try:
+    async with in_background(_lead(store, manager, config, clock), "dbtend-schedules"):
         yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 async def _lead(store: Store, manager: DatabaseMaintenanceManager, config: Path, clock: Callable[[], Micros]) -> None:
-    lock = await _leadership(_lock_of(store.path, config))
+    lock = await _leadership(store.path, config)
     scheduler = Scheduler(store, manager, config, clock=clock)
     try:
         await scheduler.run()
@@ -296,9 +293,17 @@ def _lock_of(store: Path, config: Path) -> Path:
     return private_directory(store) / f"schedules-{digest}.lock"
 
 
-async def _leadership(path: Path) -> int:
-    """A descriptor of the lock, once no other process has it."""
+async def _leadership(store: Path, config: Path) -> int:
+    """A descriptor of the lock, once no other process has it, and it can be had."""
+    logged = ""
     while True:
-        if (lock := locks.take(path)) is not None:
-            return lock
+        try:
+            if (lock := locks.take(_lock_of(store, config))) is not None:
+                return lock
+        except (OSError, StoreError) as error:  # no file can be opened, or the disk is full: that may pass
+            if str(error) != logged:
+                logged = str(error)
+                log.warning("schedules cannot be fired now: %s; it is tried again", error)
+        except Exception:  # a defect must not end it for good
+            log.exception("schedules cannot be fired now")
         await asyncio.sleep(INTERVAL)

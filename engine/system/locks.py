@@ -37,10 +37,13 @@ def take(path: Path) -> int | None:
     Raises OSError; StoreError if another user owns it.
     """
     lock = _created(path)
-    if _can_lock(lock, fcntl.LOCK_EX):
-        return lock
-    os.close(lock)
-    return None
+    has_it = False
+    try:
+        has_it = _can_lock(lock, fcntl.LOCK_EX)
+        return lock if has_it else None
+    finally:
+        if not has_it:
+            os.close(lock)
 
 
 def is_held(path: str | Path, *, shared: bool = False) -> bool:

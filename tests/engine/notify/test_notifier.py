@@ -22,6 +22,7 @@ from engine.notify import notifier
 from engine.notify.notifier import Notifier, notifying
 from engine.store.protocol import Failure
 from engine.store.sqlite.store import SqliteStore
+from engine.system.private_files import private_directory
 from tests.building import COMPLETED, FAILED, StoppedClock, new_job
 from tests.receivers import WebServer, silent_server, web_server
 
@@ -408,3 +409,25 @@ async def test_a_missed_schedule_is_told_once_to_those_that_it_names(opened: Sql
         assert [(event.kind, event.schedule, event.at) for event in events] == [
             (EventKind.MISSED, schedule, clock.at) for schedule in schedules
         ]
+
+
+async def test_people_are_told_once_the_lock_can_be_had(
+    opened: SqliteStore,
+    clock: StoppedClock,
+    web: WebServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for pause in ("PAUSE", "LOOK_EVERY"):
+        monkeypatch.setattr(notifier, pause, 0.01)
+    await opened.register_recipients(["ops"])
+    await ended(opened, "sales", FAILED)
+    lock = private_directory(opened.path) / "notify.lock"
+    lock.mkdir()
+    async with asyncio.timeout(60), notifying(made(opened, clock, ops(web, settle=0.0))):
+        while "people cannot be told now" not in caplog.text:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        lock.rmdir()
+        clock.at += SECOND
+        post = await asyncio.to_thread(web.taken)
+    assert post.json["kinds"] == ["failed"]

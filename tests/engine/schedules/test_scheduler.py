@@ -546,3 +546,19 @@ async def test_the_limit_of_a_server_is_that_of_the_schedule_or_else_that_of_all
         (fired,) = await world.firings(name)
         limits[name] = (await world.store.batch(fired.batch or 0)).options.max_per_host
     assert limits == {"nightly": 3, "weekly": 1}
+
+
+async def test_schedules_begin_once_their_lock_can_be_had(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(scheduling, "INTERVAL", 0.01)
+    manager = DatabaseMaintenanceManager(world.store, resolve, clock=world.clock)
+    lock = scheduling._lock_of(world.store.path, world.config)
+    lock.mkdir()
+    async with asyncio.timeout(20), scheduling.scheduling(world.store, manager, world.config, clock=world.clock):
+        while "schedules cannot be fired now" not in caplog.text:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        lock.rmdir()
+        while not await world.store.schedule_states():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert caplog.text.count("schedules cannot be fired now") == 1

@@ -1,0 +1,27 @@
+"""A task that runs beside a block, and does not end without a word."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+
+log = logging.getLogger("dbtend")
+
+
+@asynccontextmanager
+async def in_background(work: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
+    """Run `work` while inside. An error that ends it is logged at once."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_log_error)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _log_error(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s has ended", task.get_name(), exc_info=error)
