@@ -535,11 +535,11 @@ class Engine:
         self._must_write("notify")
         return notifier.notifying(notifier.Notifier(self._store, config, compose, self._clock))
 
-    async def register_recipients(self, names: Collection[str]) -> None:
-        """Those that are new are told of what happens from now on."""
+    async def register_recipients(self, names: Collection[str], *, since: Micros | None = None) -> None:
+        """Those that are new are told of what happens from now on, and of what happened since an earlier time."""
         self._must_write("notify")
         if names:
-            await self._store.register_recipients(names)
+            await self._store.register_recipients(names, since=since)
 
     async def notify_now(self, config: Configured, compose: Compose) -> Sequence[str]:
         """Tell people what happened, and what waits from before: one attempt each. Returns why attempts failed.

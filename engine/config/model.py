@@ -16,6 +16,7 @@ from engine.domain.option_specs import BY_NAME, with_values
 from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.domain.retention import Retention
 from engine.domain.schedules import Schedule
+from engine.domain.steps import Micros
 from engine.domain.thresholds import Thresholds, with_settings
 from engine.targets import engine_named, names_server
 
@@ -108,6 +109,8 @@ class Config:
     retention: Retention = field(default_factory=Retention)
     schedules: tuple[Schedule, ...] = ()
     notify: tuple[Recipient, ...] = ()
+    changed_at: Micros | None = None
+    """When the file was changed last; None without one."""
 
 
 def default_store_path() -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +29,7 @@ def load_config(path: Path, *, required: bool) -> Config:
     Raises ConfigError, with file, key and line.
     """
     try:
+        changed_at = path.stat().st_ctime_ns // 1_000
         text = read_config(path).decode()
     except FileNotFoundError:
         if required:
@@ -37,7 +39,7 @@ def load_config(path: Path, *, required: bool) -> Config:
         raise ConfigError(str(path), f"cannot be read: {error.strerror}", "it must be a readable text file") from None
     except UnicodeDecodeError:
         raise ConfigError(str(path), "is not UTF-8 text", "a config file is TOML in UTF-8") from None
-    return parser.parse_config(text, str(path))
+    return replace(parser.parse_config(text, str(path)), changed_at=changed_at)
 
 
 def read_config(path: Path) -> bytes:

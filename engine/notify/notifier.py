@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from engine.config.model import Config
 from engine.domain.errors import StoreError
+from engine.domain.humanize import counted
 from engine.domain.jobs import ParentJob
 from engine.domain.notifications import DeliveryResult, Event, Message, MessageStatus, MessageText, Recipient
 from engine.domain.past_runs import PastRun
@@ -92,6 +93,7 @@ class Notifier:
                 seen = self._store.last_change()
                 pause = LOOK_EVERY
                 try:
+                    await self._forget_removed()
                     if self._config().notify:
                         if not is_begun:
                             await self._store.take_over_messages()
@@ -143,11 +145,22 @@ class Notifier:
         recipients = self._config().notify
         known = await self._store.seen_by_recipients()
         if new := [recipient.name for recipient in recipients if recipient.name not in known]:
-            await self._store.register_recipients(new)
+            await self._store.register_recipients(new, since=self._config().changed_at)
             known = await self._store.seen_by_recipients()
         events = _JobEvents(self._store)
         for recipient in recipients:
             await self._collect_for(recipient, known[recipient.name], events)
+
+    async def _forget_removed(self) -> None:
+        """Those that the config file no longer has, if it can be read: nothing waits for them any more."""
+        config = self._config()
+        names = [recipient.name for recipient in config.notify]
+        if config.changed_at is None or not set(await self._store.seen_by_recipients()) - set(names):
+            return
+        for name, number in (await self._store.forget_recipients(names)).items():
+            if (task := self._deliveries.pop(name, None)) is not None:
+                task.cancel()
+            log.info("%s is no recipient any more: %s dropped", name, counted(number, "message or event"))
 
     async def _collect_for(self, recipient: Recipient, seen: int, events: _JobEvents) -> None:
         while page := await self._store.changes(seen, PAGE):

@@ -425,8 +425,12 @@ class ScheduleStore(Protocol):
 class NotificationStore(Protocol):
     """Keeps the events that people are to be told of, and the messages until they are delivered."""
 
-    async def register_recipients(self, names: Collection[str]) -> None:
-        """New ones are told of what happens from now on."""
+    async def register_recipients(self, names: Collection[str], *, since: Micros | None = None) -> None:
+        """New ones are told of what happens from now on, and of what happened since an earlier time."""
+        ...
+
+    async def forget_recipients(self, kept: Collection[str]) -> Mapping[str, int]:
+        """Drop what waits for recipients that are not kept; by name the number of their messages and events."""
         ...
 
     async def seen_by_recipients(self) -> Mapping[str, int]:

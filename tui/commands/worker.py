@@ -202,7 +202,8 @@ class _Host:
     async def _tell_people(self, engine: Engine, stack: AsyncExitStack) -> None:
         """As long as it is here; a process that ends when it is idle does so at its end."""
         config = self._current_config()
-        await engine.register_recipients([recipient.name for recipient in config().notify])
+        given = config()
+        await engine.register_recipients([recipient.name for recipient in given.notify], since=given.changed_at)
         if self.is_permanent:
             await stack.enter_async_context(engine.notifying(config, composing(self.store)))
         elif config().notify:

@@ -26,6 +26,12 @@ MISSED_TOLD: Final = 8 * 86_400 * 1_000_000
 """Microseconds: of a due time that is longer ago nobody is told."""
 
 SEEN: Final = "SELECT name, seen FROM recipient"
+BEFORE: Final = "SELECT coalesce((SELECT seq FROM event WHERE at < :since ORDER BY seq DESC LIMIT 1), 0)"
+"""The change after which a recipient is told of what happened since."""
+OTHERS: Final = """SELECT name,
+    (SELECT count(*) FROM message INDEXED BY message_waiting WHERE recipient = name AND status = 'waiting'),
+    (SELECT count(*) FROM notification WHERE recipient = name AND message_id IS NULL)
+FROM recipient WHERE name NOT IN (SELECT value FROM json_each(?))"""
 _MESSAGE: Final = (
     "id", "key", "recipient", "status", "created_at", "attempts", "next_try_at", "ended_at", "error", "done"
 )  # fmt: skip
@@ -62,13 +68,27 @@ STATES: Final = """SELECT name,
 FROM (SELECT value AS name FROM json_each(:names))"""
 
 
-def register(connection: sqlite3.Connection, names: Collection[str], at: Micros) -> None:
-    """Let the recipients that are new be told of what happens from now on."""
-    newest = connection.execute(LAST_CHANGE).fetchone()
+def register(connection: sqlite3.Connection, names: Collection[str], at: Micros, since: Micros | None = None) -> None:
+    """Let the recipients that are new be told of what happens from now on, and of what happened since."""
+    since = at if since is None else min(since, at)
+    newest = connection.execute(LAST_CHANGE if since == at else BEFORE, {"since": since}).fetchone()
+    seen = newest[0] if newest else 0
     connection.executemany(
         "INSERT OR IGNORE INTO recipient (name, seen, registered_at) VALUES (?, ?, ?)",
-        [(storable(name), newest[0] if newest else 0, at) for name in names],
+        [(storable(name), seen, since) for name in names],
     )
+
+
+def forget(connection: sqlite3.Connection, kept: Collection[str]) -> dict[str, int]:
+    """Drop what waits for all other recipients; by name how many messages and events that were."""
+    names = json.dumps([storable(name) for name in kept])
+    gone = [(str(name), int(messages) + int(events)) for name, messages, events in connection.execute(OTHERS, (names,))]
+    for name, _ in gone:
+        connection.execute("DELETE FROM message WHERE recipient = ? AND status = 'waiting'", (name,))
+        connection.execute("DELETE FROM notification WHERE recipient = ? AND message_id IS NULL", (name,))
+        connection.execute("DELETE FROM told_critical WHERE recipient = ?", (name,))
+        connection.execute("DELETE FROM recipient WHERE name = ?", (name,))
+    return dict(gone)
 
 
 def collect(

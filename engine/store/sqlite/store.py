@@ -488,8 +488,11 @@ class SqliteStore:
             rows = await self._read(schedules.FIRINGS, {**values, "schedule": schedule})
         return list(map(schedules.decode_firing, rows))
 
-    async def register_recipients(self, names: Collection[str]) -> None:
-        await self._writer.run(lambda c: notifications.register(c, names, self._clock()))
+    async def register_recipients(self, names: Collection[str], *, since: Micros | None = None) -> None:
+        await self._writer.run(lambda c: notifications.register(c, names, self._clock(), since))
+
+    async def forget_recipients(self, kept: Collection[str]) -> Mapping[str, int]:
+        return await self._writer.run(lambda c: notifications.forget(c, kept))
 
     async def seen_by_recipients(self) -> Mapping[str, int]:
         return {str(name): int(seen) for name, seen in await self._read(notifications.SEEN)}

@@ -25,6 +25,7 @@ from engine.store.sqlite.store import SqliteStore
 from engine.system.private_files import private_directory
 from tests.building import COMPLETED, FAILED, StoppedClock, new_job
 from tests.receivers import WebServer, silent_server, web_server
+from tests.tui.command_line import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -94,6 +95,40 @@ async def test_a_new_recipient_is_told_of_what_happens_from_then_on(opened: Sqli
     await ended(opened, "sales", FAILED)
     await ended(opened, "stock")
     assert await collected(opened, telling) == [(EventKind.FAILED, "sales")]
+
+
+async def test_a_new_recipient_is_told_of_what_happened_since_the_config_was_changed(
+    opened: SqliteStore, clock: StoppedClock
+) -> None:
+    await ended(opened, "before", FAILED)
+    clock.at += SECOND
+    config = Config(notify=(ops(),), changed_at=clock.at)
+    await ended(opened, "at that moment", FAILED)
+    await opened.record_firings([firing(clock.at, clock.at)])
+    clock.at += 60 * SECOND
+    telling = Notifier(opened, lambda: config, compose, clock)
+    assert await collected(opened, telling) == [(EventKind.FAILED, "at that moment"), (EventKind.MISSED, "")]
+
+
+async def test_what_waits_for_a_recipient_that_was_removed_is_dropped_with_a_word(
+    opened: SqliteStore, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(notifier, "PAUSE", 0.01)
+    await opened.register_recipients(["ops", "gone"])
+    await ended(opened, "sales", FAILED)
+    await made(opened, clock, ops(), ops(name="gone")).collect()
+    await opened.make_message("gone")
+    await ended(opened, "stock", FAILED)
+    await made(opened, clock, ops(), ops(name="gone")).collect()
+    with caplog.at_level("INFO", "dbtend"):
+        config = Config(notify=(ops(settle=86_400.0),), changed_at=clock.at)
+        async with notifying(Notifier(opened, lambda: config, compose, clock)):
+            await asyncio.to_thread(wait_until, lambda: "gone is no recipient any more: 2 " in caplog.text)
+    (state,) = await opened.recipient_states(["gone"])
+    assert (state.collected, state.waiting) == (0, 0)
+    (kept,) = await opened.recipient_states(["ops"])
+    assert kept.collected == 2
+    assert set(await opened.seen_by_recipients()) == {"ops"}
 
 
 async def test_what_was_collected_is_not_collected_again_by_another_process(
