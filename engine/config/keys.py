@@ -142,7 +142,9 @@ NOTIFY_KEYS: Final[Mapping[str, NotifyKey]] = {
     "longer_by": NotifyKey(
         Duration(7 * 86_400), "longer than usual is twice the median of earlier runs, and so much longer"
     ),
-    "from_runs": NotifyKey(Flag(), "whether `dbtend run` delivers, too, where no permanent worker does"),
+    "from_runs": NotifyKey(
+        Flag(), "whether `dbtend run` and `dbtend schedules --run` deliver, too, where no permanent worker does"
+    ),
     "timeout": NotifyKey(Seconds(600), "how long one attempt to deliver may take"),
     "command": NotifyKey(Words(), "a program that gets the message on its standard input", Method.COMMAND),
     "json": NotifyKey(Flag(), "whether it gets it as JSON", Method.COMMAND),

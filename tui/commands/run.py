@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from engine import Batch, BatchId, Engine, OnDuplicate, ParentJob, Request
+from engine.config.model import Config
 from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, FailedRequest
 from engine.domain.errors import StoreError, UsageError
 from engine.domain.frozen import frozen
@@ -140,7 +141,7 @@ async def _job(settings: Settings, job: int) -> ParentJob:
 
 def run_requests(store: Path, asked: Sequence[Request], *, as_json: bool = False) -> int:
     """Submit, watch, and print the result; the exit code. An open job that does the same is joined."""
-    return in_foreground(Foreground(store=store), _submitting(asked), printing(as_json=as_json))
+    return in_foreground(Foreground(store=store), _submitting(asked), printing(as_json=as_json), Config())
 
 
 def _submitting(
@@ -187,8 +188,7 @@ def _carried_out(
         retention=config.retention,
         config=settings.config_path,
     )
-    with telling_people(settings.store, for_runs(config)):
-        return in_foreground(how, submit, printing(as_json=args.json, quiet=args.quiet, many=many))
+    return in_foreground(how, submit, printing(as_json=args.json, quiet=args.quiet, many=many), config)
 
 
 def printing(*, as_json: bool, quiet: bool = False, many: bool = False) -> Printing:
@@ -198,9 +198,11 @@ def printing(*, as_json: bool, quiet: bool = False, many: bool = False) -> Print
     return Printing(view, _print_batch if many else partial(_print_each, short=view.prints_errors))
 
 
-def in_foreground(how: Foreground, submit: Submit, how_told: Printing) -> int:
-    jobs, code = carry_out(how, submit, how_told.view)
-    how_told.print_result(jobs)
+def in_foreground(how: Foreground, submit: Submit, how_told: Printing, config: Config) -> int:
+    """Carry out jobs, print how they ended, and tell the recipients in the config that a run tells; the exit code."""
+    with telling_people(how.store, for_runs(config)):
+        jobs, code = carry_out(how, submit, how_told.view)
+        how_told.print_result(jobs)
     return code
 
 

@@ -161,7 +161,7 @@ def _run(schedule: Schedule, config: Config, args: argparse.Namespace, settings:
         retention=config.retention,
         config=settings.config_path,
     )
-    code = in_foreground(how, submit, printing(as_json=args.json, many=True))
+    code = in_foreground(how, submit, printing(as_json=args.json, many=True), config)
     return FAILED if recorded is not None and recorded.status is FiringStatus.MISSED else code
 
 

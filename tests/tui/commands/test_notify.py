@@ -10,6 +10,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -173,6 +174,34 @@ def test_a_run_tells_people_if_its_config_says_so(dbtend: CommandLine, web: WebS
     make_database(sales.with_name("missing.db"), rows=1)
     assert dbtend.process("run", sales, sales.with_name("missing.db"), "--op", "analyze").code == OK
     assert [event["kind"] for event in web.taken().json["events"]] == ["recovered"]
+    assert web.none_waits()
+
+
+def test_a_schedule_that_is_run_tells_people_of_a_failure(dbtend: CommandLine, web: WebServer, sales: Path) -> None:
+    schedule = f'[schedules.nightly]\ntargets = ["{sales}"]\noperations = ["analyze"]\nstart = "* * * * *"\n'
+    configure(dbtend, web, f"from_runs = true\n{schedule}")
+    sales.write_bytes(b"no database at all, but long enough to be read as the header of one" * 20)
+    assert dbtend.process("schedules", "--run", "nightly").code == FAILED
+    assert [(event["kind"], event["name"]) for event in web.taken().json["events"]] == [("failed", "sales.db")]
+    make_database(sales.with_name("new.db"), rows=1).replace(sales)
+    assert dbtend.process("schedules", "--run", "nightly", "--as-due").code == OK
+    assert [event["kind"] for event in web.taken().json["events"]] == ["recovered"]
+    assert web.none_waits()
+
+
+def test_a_schedule_that_is_started_as_due_tells_people_of_a_missed_night(
+    dbtend: CommandLine, web: WebServer, sales: Path
+) -> None:
+    opened, closed = (datetime.now(UTC) - timedelta(hours=hours) for hours in (2, 1))
+    configure(
+        dbtend,
+        web,
+        f'from_runs = true\n[schedules.nightly]\ntargets = ["{sales}"]\noperations = ["analyze"]\ntimezone = "UTC"\n'
+        f'start = "0 {opened.hour} * * *"\nuntil = "{closed.hour:02}:00"\ncatch_up = "8h"\n',
+    )
+    assert dbtend.process("schedules", "--as-due", "--run", "nightly").code == FAILED
+    assert [(event["kind"], event["schedule"]) for event in web.taken().json["events"]] == [("missed", "nightly")]
+    assert dbtend.process("schedules", "--as-due", "--run", "nightly").code == OK
     assert web.none_waits()
 
 
