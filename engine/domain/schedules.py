@@ -125,3 +125,8 @@ class ScheduleState:
     """Only due times after this count: since then it is known, enabled, and as it is."""
     disabled_at: Micros | None = None
     disabled_by: str = ""
+
+
+def disabled_ones(states: Mapping[str, ScheduleState]) -> set[str]:
+    """The names of those that a person has disabled."""
+    return {name for name, state in states.items() if state.disabled_at is not None}

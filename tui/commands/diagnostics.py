@@ -58,7 +58,7 @@ async def examine(
         *exposed,
         *(_files(settings) if not exposed else []),
         *(await _store(settings, config.defaults.workers) if has_store else []),
-        *(await schedule_checks.schedule_checks(settings, config.schedules, has_config=config_check.level is Level.OK)),
+        *(await schedule_checks.schedule_checks(settings, config, has_config=config_check.level is Level.OK)),
         *notify_checks.secrets(config.notify),
         *(await notify_checks.deliveries(settings, config.notify) if has_store else []),
         *(await estimate_checks.estimates(settings) if has_store and not of_each else []),

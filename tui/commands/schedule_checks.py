@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
 from typing import Final
 
+from engine.config.model import Config
 from engine.domain.errors import StoreError
-from engine.domain.schedules import FiringStatus, Night, Schedule
+from engine.domain.schedules import FiringStatus, Night, disabled_ones
+from engine.schedules.overlaps import overlaps
 from engine.system.clock import now
 from tui.commands.settings import Settings
 from tui.presentation.health_check import Check, Level
-from tui.presentation.schedule_format import local, result_text
+from tui.presentation.schedule_format import local, overlap_text, result_text
 from tui.presentation.text import counted
 
 _WHAT: Final = "schedules"
 
 
-async def schedule_checks(settings: Settings, schedules: Sequence[Schedule], *, has_config: bool) -> list[Check]:
+async def schedule_checks(settings: Settings, config: Config, *, has_config: bool) -> list[Check]:
     """Nothing where the store cannot be read, which another check says. `has_config`: the config file could be read."""
+    schedules = config.schedules
     if not schedules and has_config:
         return []
     try:
         async with settings.reading_engine() as engine:
             is_served = engine.fires_schedules(settings.config_path)
+            disabled = disabled_ones(await engine.schedule_states())
             newest = {one.name: await engine.firings(one.name, limit=1) for one in schedules}
     except StoreError:
         return []
@@ -38,4 +42,7 @@ async def schedule_checks(settings: Settings, schedules: Sequence[Schedule], *, 
             if firing.status is FiringStatus.MISSED:
                 found = f"{one.name}, {local(firing.due_at, one, now=now())}: {result_text(Night(firing=firing))}"
                 checks.append(Check(Level.WARN, _WHAT, found, f"see dbtend schedules {one.name}"))
+    for overlap in await asyncio.to_thread(overlaps, config, now(), disabled=disabled):
+        fix = "give them other times or other targets"
+        checks.append(Check(Level.WARN, _WHAT, overlap_text(overlap, now()), fix))
     return checks

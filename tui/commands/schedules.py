@@ -17,9 +17,10 @@ from engine.config.model import Config
 from engine.domain.due_times import firing_closes_at, is_open, next_due, overlaps_itself
 from engine.domain.errors import ConfigError, DbtendError, UsageError
 from engine.domain.frozen import frozen
-from engine.domain.schedules import Firing, FiringStatus, Night, Schedule
+from engine.domain.schedules import Firing, FiringStatus, Night, Schedule, disabled_ones
 from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
+from engine.schedules.overlaps import Overlap, overlaps
 from engine.system.clock import now
 from tui.commands import output, timer_units
 from tui.commands.foreground import Foreground
@@ -217,6 +218,7 @@ class _Looked:
     rows: Sequence[ScheduleRow]
     is_served: bool
     pause: Pause | None
+    overlaps: Sequence[Overlap] = ()
     jobs: Sequence[ParentJob] = ()
     """Of the last night of the only schedule."""
     plan: PlannedNight | None = None
@@ -241,6 +243,9 @@ def _show(
     for row in looked.rows:
         if row.foreign_config:
             output.notice(f"{row.schedule.name} is in {plain(row.foreign_config)}, too, which fires it: rename one")
+    for overlap in looked.overlaps:
+        if overlap.one in chosen or overlap.other in chosen:
+            output.notice(schedule_format.overlap_text(overlap, now()))
     if not looked.is_served:
         output.notice(_NOT_SERVED)
     if looked.pause is not None:
@@ -259,12 +264,13 @@ async def _look(chosen: Sequence[Schedule], config: Config, settings: Settings, 
         ]
         is_served = engine.fires_schedules(settings.config_path)
         pause = await engine.paused()
+        common = await asyncio.to_thread(overlaps, config, now(), disabled=disabled_ones(states))
         if not in_full:
-            return _Looked(rows, is_served, pause)
+            return _Looked(rows, is_served, pause, common)
         (row,) = rows
         last = row.last_night.firing.batch if row.last_night is not None else None
         jobs = await engine.batch_jobs(last) if last is not None else []
-        return _Looked(rows, is_served, pause, jobs, await _plan(engine, row, config))
+        return _Looked(rows, is_served, pause, common, jobs, await _plan(engine, row, config))
 
 
 async def _plan(engine: Engine, row: ScheduleRow, config: Config) -> PlannedNight | None:

@@ -17,6 +17,7 @@ from engine.domain.statuses import Status
 from engine.domain.steps import Micros
 from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
+from engine.schedules.overlaps import Overlap
 from tui.presentation.effect_summary import without_target
 from tui.presentation.text import counted, duration, local_time, plain, rfc3339
 from tui.presentation.trend_plot import BLOCKS
@@ -130,6 +131,13 @@ def outside_window_text(schedule: Schedule, now: Micros) -> str:
     due = next_due(schedule, now)
     opens = "" if due is None else f" until {local(due, schedule, now=now)}"
     return f"its window is closed{opens}: run now, it has no time limit"
+
+
+def overlap_text(overlap: Overlap, now: Micros) -> str:
+    """What it means that two schedules are open at once."""
+    at = local(overlap.at, overlap.one, now=now)
+    names = f"{overlap.one.name} and {overlap.other.name}"
+    return f"{names} run at the same time on the same targets, first {at}: the jobs of one wait for the other's"
 
 
 def operations_text(schedule: Schedule) -> str:

@@ -1,0 +1,84 @@
+"""Schedules that are open at the same time on the same targets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from itertools import combinations, islice
+from typing import Final
+
+from engine.config.model import Config
+from engine.domain.due_times import closes_at, due_times_until
+from engine.domain.errors import DbtendError
+from engine.domain.frozen import frozen
+from engine.domain.schedules import Schedule
+from engine.domain.steps import Micros
+from engine.fleet.membership import member_name
+from engine.fleet.target_words import entries_named
+from engine.inspection import inspector
+
+_AHEAD: Final = 35 * 86_400 * 1_000_000
+"""Longer than a month: what is due once a month comes once."""
+_MOST: Final = 2_000
+"""Due times of a schedule that are looked at."""
+
+_Window = tuple[Micros, Micros]
+_Place = tuple[str, tuple[str, ...]]
+"""The canonical URL of a target or pattern, and what the pattern leaves out."""
+
+
+@frozen
+class Overlap:
+    one: Schedule
+    other: Schedule
+    at: Micros
+    """When both are open first."""
+
+
+def overlaps(config: Config, now: Micros, *, disabled: Collection[str] = ()) -> list[Overlap]:
+    """Those of the next weeks, by the words of the config file: no target is opened. Reads the disk."""
+    enabled = [schedule for schedule in config.schedules if schedule.name not in disabled]
+    places = {schedule.name: list(_places(schedule, config)) for schedule in enabled}
+    windows = {schedule.name: list(_windows(schedule, now)) for schedule in enabled}
+    found = []
+    for one, other in combinations(enabled, 2):
+        if _share(places[one.name], places[other.name]):
+            at = _first_common(windows[one.name], windows[other.name])
+            if at is not None:
+                found.append(Overlap(one, other, at))
+    return found
+
+
+def _places(schedule: Schedule, config: Config) -> Iterator[_Place]:
+    try:
+        for entry in entries_named(schedule.targets, config):
+            yield inspector.canonical_url(entry.url), (*schedule.exclude, *entry.exclude)
+    except DbtendError:  # to fire it says why
+        return
+
+
+def _share(some: Sequence[_Place], others: Sequence[_Place]) -> bool:
+    return any(
+        url == other or member_name(url, other, exclude) or member_name(other, url, other_exclude)
+        for url, exclude in some
+        for other, other_exclude in others
+    )
+
+
+def _windows(schedule: Schedule, now: Micros) -> Iterator[_Window]:
+    """From each due time to its end; without an end only the due time itself is known."""
+    for due in islice(due_times_until(schedule, now, now + _AHEAD), _MOST):
+        yield due, closes_at(schedule, due) or due + 1
+
+
+def _first_common(some: Sequence[_Window], others: Sequence[_Window]) -> Micros | None:
+    """When two are open at once first."""
+    left, right = iter(some), iter(others)
+    one, other = next(left, None), next(right, None)
+    while one is not None and other is not None:
+        if max(one[0], other[0]) < min(one[1], other[1]):
+            return max(one[0], other[0])
+        if one[1] <= other[1]:
+            one = next(left, None)
+        else:
+            other = next(right, None)
+    return None
