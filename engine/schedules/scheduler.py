@@ -38,6 +38,7 @@ RECHECKED_AFTER: Final = 60.0
 """Seconds after which another config file is read again that has a schedule of the same name."""
 SURVEYED_WITHIN: Final = 86_400 * 1_000_000
 """Microseconds after its start within which a night that is over is followed by a survey of its targets."""
+_MINUTE: Final = 60 * 1_000_000
 MOST: Final = 1_000
 """Due times that are recorded in one transaction."""
 
@@ -63,7 +64,11 @@ class Scheduler:
         """By schedule: since when its next due time is known, and that."""
         self._preparing: dict[str, tuple[Micros, asyncio.Task[None]]] = {}
         """By schedule: the due time that fires, and the preparation of its jobs."""
-        self._surveyed: dict[str, Micros | None] = {}
+        self._fired = 0
+        """How often a schedule has fired here."""
+        self._nights_seen: object = None
+        """All that tells whether a night may have ended since all were looked at."""
+        self._surveyed: dict[str, Micros] = {}
         """By schedule: the night after which its targets were surveyed."""
         self._surveying: asyncio.Task[None] | None = None
         self._foreign: dict[str, float] = {}
@@ -175,20 +180,25 @@ class Scheduler:
         return following
 
     async def _survey_after_nights(self, schedules: Collection[Schedule], now: Micros) -> None:
-        """Survey the targets of a schedule when its night is over, also of one that a person started."""
-        if not schedules or (self._surveying is not None and not self._surveying.done()):
+        """Survey the targets of a schedule when its night is over, also of one that a person started.
+
+        Looks only when a job has changed, and at every full minute: of nights without jobs in other processes.
+        """
+        if self._surveying is not None and not self._surveying.done():
             return
-        newest: dict[str, Micros] = {}
-        for firing in await self._store.firings(since=now - SURVEYED_WITHIN, limit=MOST):
-            if firing.status is FiringStatus.FIRED:
-                newest.setdefault(firing.schedule, firing.due_at)
+        seen = self._store.last_change(), now // _MINUTE, [schedule.name for schedule in schedules], self._fired
+        if seen == self._nights_seen:
+            return
         for schedule in schedules:
-            at = newest.get(schedule.name)
-            if at == self._surveyed.get(schedule.name) or await self._store.open_batch(schedule.name) is not None:
+            at = await self._store.last_fired(schedule.name, now - SURVEYED_WITHIN)
+            if at is None or at == self._surveyed.get(schedule.name):
+                continue
+            if await self._store.open_batch(schedule.name) is not None:
                 continue
             self._surveyed[schedule.name] = at
             self._surveying = asyncio.create_task(self._survey(schedule), name="dbtend-survey")
             return
+        self._nights_seen = seen
 
     async def _survey(self, schedule: Schedule) -> None:
         try:
@@ -219,6 +229,7 @@ class Scheduler:
                 return
             fired = await fire(self._store, self._manager, schedule, self._watch.config, firing, self._clock)
             if fired is not None:
+                self._fired += 1
                 self._tell(fired)
         except StoreError as error:
             self._not_yet(schedule, error)

@@ -399,6 +399,10 @@ class ScheduleStore(Protocol):
         """The newest due time up to now of which something is recorded."""
         ...
 
+    async def last_fired(self, schedule: str, since: Micros) -> Micros | None:
+        """The newest due time, from `since` on, at which it fired; None if there is none."""
+        ...
+
     async def open_batch(self, schedule: str) -> int | None:
         """The batch of its last firing, if that has not ended."""
         ...

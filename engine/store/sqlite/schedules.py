@@ -29,6 +29,8 @@ _COMES_AGAIN: Final = "status = 'missed' AND recorded_at > :now"
 LAST_HANDLED: Final = f"""SELECT due_at FROM firing
 WHERE schedule = :schedule AND due_at <= :now AND reason IS NOT 'by_hand' AND NOT ({_COMES_AGAIN})
 ORDER BY due_at DESC LIMIT 1"""
+LAST_FIRED: Final = """SELECT due_at FROM firing
+WHERE schedule = :schedule AND due_at >= :since AND status = 'fired' ORDER BY due_at DESC LIMIT 1"""
 OPEN_BATCH: Final = """SELECT batch_id FROM firing INDEXED BY firing_newest_batch
 WHERE schedule = ? AND batch_id IS NOT NULL AND batch_id = (
     SELECT max(batch_id) FROM firing WHERE schedule = ? AND batch_id IS NOT NULL)

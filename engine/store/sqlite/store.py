@@ -475,6 +475,10 @@ class SqliteStore:
         values = {"schedule": schedule, "now": now}
         return next((at for (at,) in await self._read(schedules.LAST_HANDLED, values)), None)
 
+    async def last_fired(self, schedule: str, since: Micros) -> Micros | None:
+        values = {"schedule": schedule, "since": since}
+        return next((at for (at,) in await self._read(schedules.LAST_FIRED, values)), None)
+
     async def open_batch(self, schedule: str) -> int | None:
         return next((batch for (batch,) in await self._read(schedules.OPEN_BATCH, (schedule, schedule))), None)
 

@@ -13,7 +13,7 @@ from engine.config.reader import load_config
 from engine.domain.errors import StoreError
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.requests import OnDuplicate, Operation
-from engine.domain.schedules import FiringReason, FiringStatus
+from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule
 from engine.domain.statuses import Reason, Status
 from engine.engine import Engine
 from engine.schedules import scheduler as scheduling
@@ -247,6 +247,65 @@ async def test_its_targets_are_surveyed_when_its_night_is_over(world: World, by_
     before = _version(world)
     await world.look(scheduler)
     assert _version(world) == before
+
+
+@pytest.fixture
+def surveyed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The schedules whose targets were surveyed, in order."""
+    names: list[str] = []
+
+    async def survey(schedule: Schedule, *_: object) -> None:
+        names.append(schedule.name)
+
+    monkeypatch.setattr(scheduling, "survey_targets", survey)
+    return names
+
+
+async def test_a_night_is_surveyed_once_and_not_again_a_day_later(world: World, surveyed: list[str]) -> None:
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    await world.work()
+    for hours in (0, 1, 23, 25, 36):
+        world.clock.at = NIGHT + hours * HOUR + MINUTE // 2
+        await world.look(scheduler)
+        await world.look(scheduler)
+    assert surveyed == ["nightly"]
+
+
+async def test_a_night_is_surveyed_beside_a_schedule_that_fires_each_minute(world: World, surveyed: list[str]) -> None:
+    often = NIGHTLY.replace("nightly", "often").replace("0 22 * * *", "*/1 * * * *")
+    world.configure(NIGHTLY, often.replace('"*"', f'"{world.databases}/a.db"'))
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    others = [_of("often", FiringStatus.FIRED, NIGHT + number * MINUTE // 2_000) for number in range(1, 1_001)]
+    skipped = [_of("nightly", FiringStatus.SKIPPED, one.due_at) for one in others]
+    await world.store.record_firings([*others, *skipped])
+    await world.work()
+    for _ in range(3):
+        await world.look(scheduler)
+    assert surveyed == ["nightly", "often"]
+
+
+def _of(schedule: str, status: FiringStatus, due_at: int) -> Firing:
+    reason = None if status is FiringStatus.FIRED else FiringReason.STILL_RUNNING
+    return Firing(schedule=schedule, due_at=due_at, status=status, reason=reason, recorded_at=due_at)
+
+
+async def test_nights_are_not_read_again_while_nothing_changes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduler, read, asked = world.scheduler(), world.store.last_fired, list[str]()
+
+    async def last_fired(schedule: str, since: int) -> int | None:
+        asked.append(schedule)
+        return await read(schedule, since)
+
+    monkeypatch.setattr(world.store, "last_fired", last_fired)
+    for _ in range(10):
+        await world.look(scheduler)
+    assert asked == ["nightly"]
 
 
 async def test_targets_of_which_nothing_was_needed_are_surveyed_too(world: World) -> None:
