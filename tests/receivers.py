@@ -106,6 +106,8 @@ class MailServer:
     mails: queue.Queue[EmailMessage] = field(default_factory=queue.Queue)
     refused: set[str] = field(default_factory=set)
     """Addresses that it refuses."""
+    answer_to_quit: str | None = "221 Bye"
+    """None: it never answers."""
     host: str = "127.0.0.1"
     port: int = 0
     logins: list[tuple[str, str]] = field(default_factory=list)
@@ -119,6 +121,11 @@ class MailServer:
             return "550 no such user here"
         envelope.rcpt_tos.append(address)
         return "250 OK"
+
+    async def handle_QUIT(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.answer_to_quit is None:
+            await asyncio.Event().wait()
+        return str(self.answer_to_quit)
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         self.mails.put(message_from_bytes(envelope.content, policy=policy.default))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import smtplib
 import ssl
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from email.utils import formatdate
 
@@ -17,7 +18,7 @@ def send(order: Order) -> Result:
     settings, password = order.settings, order.secret("password")
     order.waits_for = host = host_and_port(settings["host"], settings["port"])
     try:
-        with _connected(order) as server:
+        with _session(order) as server:
             if password is not None:
                 server.login(settings["user"], password)
             refused = server.send_message(_mail(order), settings["sender"], list(settings["to"]))
@@ -34,6 +35,18 @@ def send(order: Order) -> Result:
     except OSError as error:
         raise DeliveryError(f"{host} cannot be reached: {error.strerror or error}") from None
     return Result(refused=f"{host} refuses {_answers(refused)}; others have the message" if refused else None)
+
+
+@contextmanager
+def _session(order: Order) -> Iterator[smtplib.SMTP]:
+    """Its QUIT waits for no answer: by then the server has taken the message, or refused it."""
+    server = _connected(order)
+    try:
+        yield server
+    finally:
+        with suppress(OSError):
+            server.putcmd("QUIT")
+        server.close()
 
 
 def _connected(order: Order) -> smtplib.SMTP:

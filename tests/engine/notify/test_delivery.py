@@ -283,6 +283,17 @@ async def test_a_mail_server_without_tls_gets_no_mail_that_is_to_be_encrypted() 
         assert server.mails.empty()
 
 
+@pytest.mark.parametrize("answer", ["421 too many connections", "500 what?", "", None])
+async def test_a_mail_that_was_taken_is_delivered_however_the_session_ends(answer: str | None) -> None:
+    with mail_server() as server:
+        server.answer_to_quit = answer
+        assert await deliver(to_mail(server), PARCEL) == DeliveryResult()
+        server.taken()
+        server.refused = {"gone@example.org"}
+        refused = await deliver(to_mail(server, to=("gone@example.org",)), PARCEL)
+        assert "refuses every address" in (refused.error or "")
+
+
 async def test_an_address_that_is_refused_is_named_and_the_others_have_the_mail() -> None:
     with mail_server() as server:
         server.refused = {"gone@example.org"}
