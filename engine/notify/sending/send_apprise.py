@@ -9,8 +9,10 @@ from engine.notify.sending.order import DeliveryError, Order, Result
 
 def send(order: Order) -> Result:
     """Raises DeliveryError."""
-    lines = (order.secret("apprise") or "").splitlines()
-    urls = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    lines = [line.strip() for line in (order.secret("apprise") or "").splitlines()]
+    urls = [line for line in lines if line and not line.startswith("#")]
+    if not urls:
+        raise DeliveryError(f"{order.waits_for} names no service", order.done)
     done, failed = set(order.done), []
     for position, url in enumerate(urls):
         if position in done:

@@ -333,6 +333,22 @@ async def test_apprise_delivers_to_each_of_its_services_only_once(tmp_path: Path
     assert [path.rpartition("/")[2] for path in paths] == [f"good-{SECRET}", "other", "other"]
 
 
+async def test_a_file_of_services_that_holds_only_comments_is_a_failure(tmp_path: Path) -> None:
+    secret = secret_file(tmp_path, "# json://127.0.0.1/one\n\n  # json://127.0.0.1/two\n\t#")
+    result = await deliver(Recipient(name="ops", method=Method.APPRISE, apprise=secret, timeout=60.0), PARCEL)
+    assert result.error == f"{secret.file} names no service"
+
+
+async def test_an_indented_comment_is_no_service(tmp_path: Path) -> None:
+    with web_server() as server:
+        place = server.url.removeprefix("http://")
+        secret = secret_file(tmp_path, f"# ours\n  # json://{place}/old\n  json://{place}/new")
+        recipient = Recipient(name="ops", method=Method.APPRISE, apprise=secret, timeout=60.0)
+        assert (await deliver(recipient, PARCEL)).error is None
+        assert server.taken().path.endswith("/new")
+        assert server.none_waits()
+
+
 async def test_a_url_that_apprise_does_not_know_is_not_repeated(tmp_path: Path) -> None:
     recipient = Recipient(name="ops", method=Method.APPRISE, apprise=secret_file(tmp_path, f"nonsense://{SECRET}"))
     result = await deliver(replace(recipient, timeout=60.0), PARCEL)
