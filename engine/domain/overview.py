@@ -24,7 +24,7 @@ class LastRun:
     seconds: float | None = None
     """How long it took; None if it never began."""
     completed_at: Micros | None = None
-    """When it completed last, if it did in the newest jobs."""
+    """When it completed in full last; None if never."""
 
 
 @frozen(kw_only=True)

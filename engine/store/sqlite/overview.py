@@ -7,23 +7,11 @@ from typing import Final
 from engine.domain.overview import LastRun, ScheduleCounts
 from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status
-from engine.store.sqlite.history_search import TARGETS
 from engine.store.sqlite.row_checks import checked, sound
 from engine.store.sqlite.rows import Row
 
-JOBS_READ: Final = 20
-"""The newest jobs of each target that are read."""
-_RUNS: Final = f"""WITH target (name) AS ({TARGETS})
-SELECT t.name, c.operation, max(p.id * 1000 + c.ordinal), c.status, c.reason, c.started_at, c.finished_at
-FROM target AS t
-CROSS JOIN parent_job AS p INDEXED BY parent_job_target ON p.target = t.name AND p.id >= coalesce((
-    SELECT id FROM parent_job WHERE target = t.name ORDER BY id DESC LIMIT 1 OFFSET {JOBS_READ}), 0)
-CROSS JOIN child_job AS c ON c.parent_id = p.id
-WHERE c.finished_at IS NOT NULL AND {{only}}
-GROUP BY t.name, c.operation"""
-# With max() the other columns are of the same row.
-LAST_RUNS: Final = _RUNS.format(only="c.status <> 'skipped'")
-LAST_COMPLETED: Final = _RUNS.format(only="c.status = 'completed' AND c.reason IS NULL")
+LAST_RUNS: Final = "SELECT target, operation, status, reason, started_at, finished_at, completed_at FROM last_run"
+"""One row for each operation of each target, kept by triggers: the history is not read."""
 OPEN_JOBS: Final = """SELECT status, count(*) FROM parent_job INDEXED BY parent_job_open
 WHERE finished_at IS NULL GROUP BY status"""
 SCHEDULES: Final = """SELECT schedule, count(*) FILTER (WHERE status = 'fired'),
@@ -35,9 +23,9 @@ WAITING_MESSAGES: Final = """SELECT name,
 FROM recipient"""
 
 
-def decode_run(row: Row, completed_at: int | None) -> LastRun:
+def decode_run(row: Row) -> LastRun:
     """Raises UnsoundRowError."""
-    target, operation, _, status, reason, started_at, finished_at = row
+    target, operation, status, reason, started_at, finished_at, completed_at = row
     checked({"target": target, "at": finished_at, "started_at": started_at})
     with sound("an operation"):
         return LastRun(

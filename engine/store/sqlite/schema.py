@@ -124,7 +124,20 @@ def triggers() -> list[str]:
             old="OLD.status",
             kind="released",
         ),
-        # A batch goes with its last job.
+        "CREATE TRIGGER child_job_ran AFTER UPDATE OF status ON child_job"
+        " WHEN OLD.status <> NEW.status AND NEW.finished_at IS NOT NULL AND NEW.status <> 'skipped' BEGIN"
+        " INSERT INTO last_run (target, operation, status, reason, started_at, finished_at, completed_at)"
+        " SELECT target, NEW.operation, NEW.status, NEW.reason, NEW.started_at, NEW.finished_at,"
+        " iif(NEW.status = 'completed' AND NEW.reason IS NULL, NEW.finished_at, NULL)"
+        " FROM parent_job WHERE id = NEW.parent_id"
+        " ON CONFLICT DO UPDATE SET status = excluded.status, reason = excluded.reason,"
+        " started_at = excluded.started_at, finished_at = excluded.finished_at,"
+        " completed_at = coalesce(excluded.completed_at, completed_at); END",
+        # What ran last on a target goes with its last job,
+        "CREATE TRIGGER parent_job_forgotten AFTER DELETE ON parent_job BEGIN"
+        " DELETE FROM last_run WHERE target = OLD.target"
+        " AND NOT EXISTS (SELECT 1 FROM parent_job WHERE target = OLD.target); END",
+        # and a batch too.
         "CREATE TRIGGER parent_job_removed AFTER DELETE ON parent_job WHEN OLD.batch_id IS NOT NULL BEGIN"
         " DELETE FROM batch WHERE id = OLD.batch_id"
         " AND NOT EXISTS (SELECT 1 FROM parent_job WHERE batch_id = OLD.batch_id); END",

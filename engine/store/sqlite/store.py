@@ -440,11 +440,10 @@ class SqliteStore:
 
     async def overview(self) -> Overview:
         surveyed = surveys.decoded(await self._read(surveys.ALL_SURVEYS))
-        completed = {(row[0], row[1]): row[6] for row in await self._read(overview.LAST_COMPLETED)}
         runs = []
         for row in await self._read(overview.LAST_RUNS):
             with suppress(UnsoundRowError):  # the others count all the same
-                runs.append(overview.decode_run(row, completed.get((row[0], row[1]))))
+                runs.append(overview.decode_run(row))
         alive = [process for process in await self.workers() if process.alive]
         return Overview(
             at=self._clock(),

@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.domain.claims import Report
+from engine.domain.claims import Outcome, Report
 from engine.domain.jobs import JobId
-from engine.domain.requests import OnDuplicate
-from engine.store.sqlite import batch_rules, cancel_and_rescue, connections, queries, store_admin, transactions
-from tests.building import COMPLETED, new_job
+from engine.domain.requests import OnDuplicate, Operation
+from engine.domain.statuses import Status
+from engine.store.sqlite import (
+    batch_rules,
+    cancel_and_rescue,
+    connections,
+    overview,
+    queries,
+    store_admin,
+    transactions,
+)
+from tests.building import COMPLETED, FAILED, new_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -186,3 +195,28 @@ async def test_jobs_come_in_the_order_asked_for_and_unknown_ones_are_left_out(st
     assert [job.id for job in await store.jobs([3, 99, 1])] == [3, 1]
     await store.request_cancel(JobId(2))
     assert [job.id for job in await store.open_jobs()] == [1, 3]
+
+
+def test_the_last_runs_are_read_without_the_history(any_store: sqlite3.Connection) -> None:
+    assert plan_of(any_store, overview.LAST_RUNS, {}) == ["SCAN last_run"]
+
+
+async def test_an_operation_keeps_its_last_end_however_many_jobs_of_others_come_after_it(store: SqliteStore) -> None:
+    async def run(operation: Operation, outcome: Outcome) -> int:
+        (job_id,) = await store.submit([new_job("sales", operation)], OnDuplicate.REFUSE)
+        claim = await store.claim("me")
+        assert claim is not None
+        await store.finish(claim, outcome, Report())
+        return job_id
+
+    jobs = [await run(Operation.CHECK, COMPLETED), await run(Operation.CHECK, FAILED)]
+    jobs += [await run(Operation.ANALYZE, COMPLETED) for _ in range(40)]
+    (done, failed), found = await store.jobs(jobs[:2]), (await store.overview()).runs
+    assert {run.operation for run in found} == {Operation.CHECK, Operation.ANALYZE}
+    (check,) = [run for run in found if run.operation is Operation.CHECK]
+    assert (check.status, check.finished_at) == (Status.FAILED, failed.children[0].finished_at)
+    assert check.completed_at == done.children[0].finished_at
+    await store.prune(jobs[:-1])
+    assert len((await store.overview()).runs) == 2
+    await store.prune(jobs)
+    assert (await store.overview()).runs == ()
