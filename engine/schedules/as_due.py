@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from engine.config.model import Config
 from engine.domain.due_times import due_times_until
-from engine.domain.errors import DbtendError, StoreError, UsageError
-from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule, ScheduleState
+from engine.domain.schedules import Firing, FiringStatus, Schedule, ScheduleState
 from engine.domain.steps import Micros
-from engine.schedules.config_watch import defines
+from engine.schedules.config_watch import fired_by, other_config
 from engine.schedules.decisions import IN_TIME, decide
-from engine.schedules.firing import fire
+from engine.schedules.firing import fire_and_record
 from engine.store.protocol import Store
 from engine.submission.manager import DatabaseMaintenanceManager
 
@@ -36,7 +34,8 @@ async def fire_as_due(
     """Fire a schedule if it is due and its window is open, and record what was missed of it since the last time.
 
     What became of its last due time; None if nothing was left to do. Raises UsageError: another config file has a
-    schedule of this name, or its targets cannot be told; then that is recorded, too. `file`: the absolute path of the
+    schedule of this name, or its targets cannot be told; then that is recorded, too,
+    as is a defect, which is raised as it is. `file`: the absolute path of the
     config file.
     """
     now = clock()
@@ -54,14 +53,10 @@ async def fire_as_due(
     if decision.fires is None:
         return missed[-1] if missed else None
     firing = Firing(schedule=schedule.name, due_at=decision.fires, status=FiringStatus.FIRED, recorded_at=now)
-    try:
-        return await fire(store, manager, schedule, config, firing, clock)
-    except StoreError:
-        raise
-    except DbtendError as error:
-        failed = replace(firing, status=FiringStatus.MISSED, reason=FiringReason.NOT_STARTED, error=str(error))
-        await store.record_firings([failed])
-        raise
+    recorded = await fire_and_record(store, manager, schedule, config, firing, clock)
+    if recorded.error is not None:
+        raise recorded.error
+    return recorded.firing
 
 
 def _is_disabled(schedule: Schedule, states: Mapping[str, ScheduleState]) -> bool:
@@ -71,10 +66,9 @@ def _is_disabled(schedule: Schedule, states: Mapping[str, ScheduleState]) -> boo
 
 async def _refuse_foreign(schedule: Schedule, states: Mapping[str, ScheduleState], file: Path) -> None:
     """Raise UsageError if another config file has a schedule of this name, and fires it."""
-    state = states.get(schedule.name)
-    known = "" if state is None else state.config
-    if known not in {"", str(file)} and await asyncio.to_thread(defines, Path(known), schedule.name):
-        raise UsageError(f"schedule {schedule.name}", f"is in {known}, too, which fires it", "rename one")
+    other = other_config(states.get(schedule.name), str(file))
+    if other is not None and (error := await asyncio.to_thread(fired_by, other, schedule.name)) is not None:
+        raise error
 
 
 async def _known_since(

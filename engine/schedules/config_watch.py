@@ -6,7 +6,8 @@ from pathlib import Path
 
 from engine.config.model import Config
 from engine.config.reader import load_config
-from engine.domain.errors import ConfigError
+from engine.domain.errors import ConfigError, UsageError
+from engine.domain.schedules import ScheduleState
 
 
 class ConfigWatch:
@@ -42,7 +43,19 @@ class ConfigWatch:
         return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev, found.st_size
 
 
-def defines(config: Path, schedule: str) -> bool:
+def other_config(state: ScheduleState | None, config: str) -> Path | None:
+    """The config file that a schedule was known from, if that is another than `config`."""
+    return None if state is None or state.config in {"", config} else Path(state.config)
+
+
+def fired_by(other: Path, schedule: str) -> UsageError | None:
+    """Why a schedule does not fire here: another config file has one of its name. Reads the disk."""
+    if not _defines(other, schedule):
+        return None
+    return UsageError(f"schedule {schedule}", f"is in {other}, too, which fires it", "rename one")
+
+
+def _defines(config: Path, schedule: str) -> bool:
     """Whether a config file has a schedule of this name; True if that cannot be told. Reads the disk."""
     try:
         if not config.exists():

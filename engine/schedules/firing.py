@@ -2,15 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from engine.config.model import Config
 from engine.domain.due_times import firing_closes_at, stagger_offset
-from engine.domain.schedules import Firing, FiringReason, Schedule
+from engine.domain.errors import DbtendError, StoreError, internal_error
+from engine.domain.frozen import frozen
+from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule
 from engine.domain.steps import Micros
 from engine.schedules.work import work_of
 from engine.store.protocol import Store
 from engine.submission.manager import DatabaseMaintenanceManager
+
+log = logging.getLogger("dbtend")
+
+
+@frozen
+class Recorded:
+    """What became of a due time."""
+
+    firing: Firing | None
+    """As it is recorded; None if others were first."""
+    error: Exception | None = None
+    """Why it could not fire."""
+
+
+async def fire_and_record(
+    store: Store,
+    manager: DatabaseMaintenanceManager,
+    schedule: Schedule,
+    config: Config,
+    firing: Firing,
+    clock: Callable[[], Micros],
+) -> Recorded:
+    """Fire a due time, and record in any case what became of it: also that it could not fire, and why.
+
+    While the night before is open no target is looked at. Raises StoreError: nothing is recorded.
+    """
+    if await store.open_batch(schedule.name) is not None:
+        return Recorded(_only(await store.record_firings([skipped(firing)])))
+    try:
+        return Recorded(await fire(store, manager, schedule, config, firing, clock))
+    except StoreError:
+        raise
+    except Exception as error:
+        if not isinstance(error, DbtendError):
+            log.exception("schedule %s", schedule.name)
+        why = str(error if isinstance(error, DbtendError) else internal_error(error))
+        failed = replace(firing, status=FiringStatus.MISSED, reason=FiringReason.NOT_STARTED, error=why)
+        return Recorded(_only(await store.record_firings([failed])), error)
+
+
+def skipped(firing: Firing) -> Firing:
+    """A due time that came while the night before was open."""
+    return replace(firing, status=FiringStatus.SKIPPED, reason=FiringReason.STILL_RUNNING)
+
+
+def _only(recorded: Iterable[Firing]) -> Firing | None:
+    return next(iter(recorded), None)
 
 
 async def fire(

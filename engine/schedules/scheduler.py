@@ -13,18 +13,17 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from engine.domain.due_times import due_until, next_due
-from engine.domain.errors import DbtendError, StoreError, internal_error
-from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule, ScheduleState
+from engine.domain.errors import DbtendError, StoreError
+from engine.domain.schedules import Firing, FiringStatus, Schedule, ScheduleState
 from engine.domain.steps import Micros
-from engine.schedules.config_watch import ConfigWatch, defines
+from engine.schedules.config_watch import ConfigWatch, fired_by, other_config
 from engine.schedules.decisions import decide
-from engine.schedules.firing import fire
+from engine.schedules.firing import fire_and_record, skipped
 from engine.schedules.work import survey_targets
 from engine.store.protocol import Store
 from engine.submission.manager import DatabaseMaintenanceManager
@@ -147,14 +146,14 @@ class Scheduler:
     async def _own(self, schedule: Schedule, states: Mapping[str, ScheduleState], now: Micros) -> ScheduleState | None:
         """What is known of a schedule; None if another config file has one of this name, and fires it."""
         known = states.get(schedule.name)
-        if known is not None and known.config not in {"", self._config_name}:
+        if (other := other_config(known, self._config_name)) is not None:
             read_at = self._foreign.get(schedule.name)
             if read_at is not None and time.monotonic() - read_at < RECHECKED_AFTER:
                 return None
             self._foreign[schedule.name] = time.monotonic()
-            if await asyncio.to_thread(defines, Path(known.config), schedule.name):
+            if (error := await asyncio.to_thread(fired_by, other, schedule.name)) is not None:
                 if read_at is None:
-                    log.error("schedule %s is in %s, too, which fires it: rename one", schedule.name, known.config)
+                    log.error("%s", error)
                 return None
         seen = ScheduleState(name=schedule.name, start=schedule.definition, config=self._config_name, since=now)
         if known is not None and (known.start, known.config) == (seen.start, seen.config) and known.since <= now:
@@ -172,7 +171,7 @@ class Scheduler:
         handled = await self._store.last_handled(schedule.name, now)
         due = due_until(schedule, max(state.since, handled or 0, fires or 0), now, most=MOST)
         if due and fires is not None:
-            await self._record([self._skipped(schedule, at, now) for at in due])
+            await self._record([skipped(_firing(schedule, at, now)) for at in due])
         elif due:
             await self._handle(schedule, due, now)
         following = now if len(due) == MOST else next_due(schedule, now)
@@ -218,47 +217,24 @@ class Scheduler:
         await self._record(decision.missed)
         if decision.fires is not None:
             at = decision.fires
-            firing = Firing(schedule=schedule.name, due_at=at, status=FiringStatus.FIRED, recorded_at=now)
-            task = asyncio.create_task(self._fire(schedule, firing), name="dbtend-firing")
+            task = asyncio.create_task(self._fire(schedule, _firing(schedule, at, now)), name="dbtend-firing")
             self._preparing[schedule.name] = at, task
 
     async def _fire(self, schedule: Schedule, firing: Firing) -> None:
         try:
-            if await self._store.open_batch(schedule.name) is not None:
-                await self._record([self._skipped(schedule, firing.due_at, firing.recorded_at)])
-                return
-            fired = await fire(self._store, self._manager, schedule, self._watch.config, firing, self._clock)
-            if fired is not None:
-                self._fired += 1
-                self._tell(fired)
+            recorded = await fire_and_record(
+                self._store, self._manager, schedule, self._watch.config, firing, self._clock
+            )
         except StoreError as error:
             self._not_yet(schedule, error)
-        except Exception as error:
-            await self._record_failure(schedule, firing, error)
-
-    async def _record_failure(self, schedule: Schedule, firing: Firing, error: Exception) -> None:
-        if not isinstance(error, DbtendError):
-            log.exception("schedule %s", schedule.name, exc_info=error)
-        why = str(error if isinstance(error, DbtendError) else internal_error(error))
-        try:
-            await self._record(
-                [replace(firing, status=FiringStatus.MISSED, reason=FiringReason.NOT_STARTED, error=why)]
-            )
-        except StoreError as problem:
-            self._not_yet(schedule, problem)
+            return
+        if recorded.firing is not None:
+            self._fired += recorded.firing.status is FiringStatus.FIRED
+            self._tell(recorded.firing)
 
     def _not_yet(self, schedule: Schedule, error: StoreError) -> None:
         log.warning("schedule %s: %s; it is tried again", schedule.name, error)
         self._next.pop(schedule.name, None)
-
-    def _skipped(self, schedule: Schedule, at: Micros, now: Micros) -> Firing:
-        return Firing(
-            schedule=schedule.name,
-            due_at=at,
-            status=FiringStatus.SKIPPED,
-            reason=FiringReason.STILL_RUNNING,
-            recorded_at=now,
-        )
 
     async def _record(self, firings: Collection[Firing]) -> None:
         for one in await self._store.record_firings(firings) if firings else ():
@@ -273,6 +249,10 @@ class Scheduler:
         ]
         more = ", ".join(filter(None, details))
         log.info("schedule %s, due %s: %s%s", firing.schedule, due, firing.status, f" ({more})" if more else "")
+
+
+def _firing(schedule: Schedule, at: Micros, now: Micros) -> Firing:
+    return Firing(schedule=schedule.name, due_at=at, status=FiringStatus.FIRED, recorded_at=now)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import pytest
 from engine.domain.errors import UsageError
 from engine.domain.schedules import Firing, FiringReason, FiringStatus
 from engine.engine import Engine
+from engine.schedules import firing
 from tests.engine.domain.test_due_times import at
 from tests.engine.schedules.world import DAY, HOUR, MINUTE, World, world_at
 
@@ -111,6 +112,27 @@ async def test_targets_that_cannot_be_told_are_recorded(world: World) -> None:
     with pytest.raises(UsageError):
         await start(world, NIGHT)
     assert await world.results() == [(FiringStatus.MISSED, FiringReason.NOT_STARTED)]
+
+
+async def test_a_defect_is_recorded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(firing, "work_of", fail)
+    with pytest.raises(ZeroDivisionError):
+        await start(world, NIGHT)
+    (missed,) = await world.firings()
+    assert missed.reason is FiringReason.NOT_STARTED
+    assert "ZeroDivisionError" in (missed.error or "")
+
+
+async def test_while_jobs_of_it_are_open_no_target_is_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.configure(NIGHTLY.replace('until = "05:00"', ""))
+    await start(world, NIGHT)
+    monkeypatch.setattr(firing, "work_of", fail)
+    await start(world, NIGHT + DAY)
+    assert (await world.results())[-1] == (FiringStatus.SKIPPED, FiringReason.STILL_RUNNING)
+
+
+async def fail(*_: object) -> None:
+    raise ZeroDivisionError("division by zero")
 
 
 async def test_one_of_another_config_file_does_not_fire(world: World, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule
 from engine.domain.statuses import Reason, Status
 from engine.engine import Engine
+from engine.schedules import firing
 from engine.schedules import scheduler as scheduling
 from engine.submission.manager import DatabaseMaintenanceManager
 from engine.targets import resolve
@@ -481,7 +482,7 @@ async def test_of_two_config_files_with_one_name_the_first_fires(
     ] * 2
     assert await world.results() == [FIRED]
     assert await world.results("other") == [FIRED]
-    assert f"schedule nightly is in {world.config}, too, which fires it: rename one" in caplog.text
+    assert f"schedule nightly: is in {world.config}, too, which fires it (rename one)" in caplog.text
     await world.work()
     world.config.unlink()  # then the other one has the name for itself
     monkeypatch.setattr(scheduling, "RECHECKED_AFTER", 0)
@@ -520,7 +521,7 @@ async def test_a_defect_is_recorded_and_the_next_night_is_fired(world: World, mo
     await world.look(scheduler)
     world.clock.at = NIGHT
     with monkeypatch.context() as patch:
-        patch.setattr(scheduling, "fire", fail)
+        patch.setattr(firing, "work_of", fail)
         await world.look(scheduler)
     world.clock.at += DAY
     await world.look(scheduler)
