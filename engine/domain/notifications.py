@@ -120,8 +120,8 @@ class Message:
     ended_at: Micros | None = None
     error: str | None = None
     """Why the last attempt failed; of one that was sent, who refused it."""
-    done: tuple[int, ...] = ()
-    """Which of several services of its recipient have it."""
+    done: tuple[str, ...] = ()
+    """Which of several services of its recipient have it, each by a digest of its URL."""
     events: tuple[Event, ...] = ()
     left_out: int = 0
     """The number of further events."""
@@ -141,7 +141,7 @@ class MessageText:
 class DeliveryResult:
     error: str | None = None
     """Why it failed; None if it was taken."""
-    done: tuple[int, ...] = ()
+    done: tuple[str, ...] = ()
     refused: str | None = None
     """Who refused it, although others took it."""
 

@@ -17,6 +17,8 @@ from engine.domain.notifications import DeliveryResult, MessageText, Recipient, 
 _SENDER: Final = (sys.executable, "-P", "-m", "engine.notify.sending")
 _DIED: Final = "the process that sends it died"
 _SILENT: Final = "the process that sends it takes longer than"
+_LONGEST_LINE: Final = 2**20
+"""Bytes of a line that it prints."""
 _STARTING: Final = 5.0
 """Seconds in which that process starts; it keeps to the time limit itself."""
 _SETTINGS: Final = (
@@ -31,12 +33,13 @@ class Parcel:
 
     key: str
     text: MessageText
-    done: tuple[int, ...] = ()
-    """Which of several services have it."""
+    done: tuple[str, ...] = ()
+    """Which of several services have it, each by a digest of its URL."""
 
 
 async def deliver(recipient: Recipient, parcel: Parcel) -> DeliveryResult:
     """Try once. Never raises but for a cancel, which kills the process that sends it."""
+    done = list(parcel.done)
     try:
         process = await asyncio.create_subprocess_exec(
             *_SENDER,
@@ -45,33 +48,43 @@ async def deliver(recipient: Recipient, parcel: Parcel) -> DeliveryResult:
             stderr=asyncio.subprocess.DEVNULL,
             cwd="/",
             start_new_session=True,
+            limit=_LONGEST_LINE,
         )
-    except OSError as error:
-        return DeliveryResult(error=f"the process that sends it cannot be started: {error.strerror}", done=parcel.done)
+    except OSError as failure:
+        why = f"the process that sends it cannot be started: {failure.strerror}"
+        return DeliveryResult(error=why, done=parcel.done)
     try:
         async with asyncio.timeout(recipient.timeout + _STARTING):
-            return await _result_of(process, _order(recipient, parcel), parcel.done)
+            error, refused = await _said_by(process, _order(recipient, parcel), done)
     except TimeoutError:
-        return DeliveryResult(error=f"{_SILENT} {counted(round(recipient.timeout), 'second')}", done=parcel.done)
+        error, refused = f"{_SILENT} {counted(round(recipient.timeout), 'second')}", None
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await asyncio.shield(process.wait())
+    return DeliveryResult(error=error, done=tuple(done), refused=refused)
 
 
-async def _result_of(process: asyncio.subprocess.Process, order: bytes, done: tuple[int, ...]) -> DeliveryResult:
-    """Its standard input stays open meanwhile: it ends with it."""
+async def _said_by(process: asyncio.subprocess.Process, order: bytes, done: list[str]) -> tuple[str | None, str | None]:
+    """Why it failed, and who refused it. What has taken it is added to `done` at once.
+
+    Its standard input stays open meanwhile: it ends with it.
+    """
     stdin, stdout = process.stdin, process.stdout
     if stdin is None or stdout is None:
-        return DeliveryResult(error=_DIED, done=done)
+        return _DIED, None
     with suppress(ConnectionError):
         stdin.write(order)
         await stdin.drain()
     try:
-        result = json.loads(await stdout.read())
-        return DeliveryResult(error=result["error"], done=tuple(result["done"]), refused=result["refused"])
+        async for line in stdout:
+            said = json.loads(line)
+            if "done" not in said:
+                return said["error"], said["refused"]
+            done.append(said["done"])
     except (ValueError, LookupError, TypeError):
-        return DeliveryResult(error=_DIED, done=done)
+        return _DIED, None
+    return _DIED, None
 
 
 def _order(recipient: Recipient, parcel: Parcel) -> bytes:

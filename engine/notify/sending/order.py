@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -25,19 +25,14 @@ _LEAST_OF_PART: Final = 8
 class DeliveryError(Exception):
     """Why a message was not taken."""
 
-    def __init__(self, why: str, done: tuple[int, ...] = ()) -> None:
-        self.done = done
-        super().__init__(why)
-
 
 @dataclass(frozen=True, slots=True)
 class Result:
     error: str | None = None
-    done: tuple[int, ...] = ()
     refused: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Order:
     """One message, and where it is to go."""
 
@@ -49,7 +44,10 @@ class Order:
     document: Mapping[str, Any]
     settings: Mapping[str, Any]
     """The fields of the recipient."""
-    done: tuple[int, ...] = ()
+    done: tuple[str, ...] = ()
+    """The services that have it."""
+    tell_done: Callable[[str], None]
+    """Tells the process that wanted it at once which service has taken it."""
     timeout: float = 30.0
     waits_for: str = ""
     """The server or program that it waits for now."""
@@ -57,7 +55,7 @@ class Order:
     """Those that were read."""
 
     @classmethod
-    def from_json(cls, given: Mapping[str, Any]) -> Self:
+    def from_json(cls, given: Mapping[str, Any], tell_done: Callable[[str], None]) -> Self:
         return cls(
             method=Method(given["method"]),
             key=given["key"],
@@ -66,6 +64,7 @@ class Order:
             document=given["document"],
             settings=given["settings"],
             done=tuple(given["done"]),
+            tell_done=tell_done,
             timeout=given["timeout"],
         )
 

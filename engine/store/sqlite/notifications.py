@@ -168,7 +168,7 @@ def end_attempt(
     message_id: int,
     status: MessageStatus,
     error: str | None,
-    done: Collection[int],
+    done: Collection[str],
     at: Micros,
     next_try_at: Micros,
 ) -> None:
@@ -195,7 +195,7 @@ def decode_message(row: Row, events: Iterable[Row], number_of_events: int) -> Me
             next_try_at=int(values["next_try_at"]),
             ended_at=values["ended_at"],
             error=values["error"],
-            done=tuple(int(position) for position in done),
+            done=tuple(map(str, done)),
             events=tuple(found),
             left_out=number_of_events - len(found),
         )

@@ -549,7 +549,7 @@ class SqliteStore:
         await self._writer.run(lambda c: notifications.begin_attempt(c, message_id))
 
     async def end_delivery(
-        self, message_id: int, status: MessageStatus, *, error: str | None, done: Collection[int], next_try_at: Micros
+        self, message_id: int, status: MessageStatus, *, error: str | None, done: Collection[str], next_try_at: Micros
     ) -> None:
         await self._writer.run(
             lambda c: notifications.end_attempt(c, message_id, status, error, done, self._clock(), next_try_at)

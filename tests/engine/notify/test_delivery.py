@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
+import signal
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -326,11 +329,63 @@ async def test_apprise_delivers_to_each_of_its_services_only_once(tmp_path: Path
         recipient = Recipient(name="ops", method=Method.APPRISE, apprise=secret, timeout=60.0)
         first = await deliver(recipient, PARCEL)
         assert first.error == "service 2 (json) did not take it"
-        assert first.done == (0,)
+        assert len(first.done) == 1
+        assert "json" not in first.done[0]
         second = await deliver(recipient, replace(PARCEL, done=first.done))
         assert second.error is None
         paths = [server.taken().path for _ in range(3)]
     assert [path.rpartition("/")[2] for path in paths] == [f"good-{SECRET}", "other", "other"]
+
+
+async def test_a_service_that_has_a_message_gets_it_once_although_another_one_hangs_and_the_file_is_edited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_STARTING", 60.0)
+    with web_server() as server, silent_server() as port:
+        one, two, new = (f"json://{server.url.removeprefix('http://')}/{name}" for name in ("one", "two", "new"))
+        silent = f"json://127.0.0.1:{port}/?rto=600&cto=600"
+        secret = secret_file(tmp_path, f"{one}\n{two}\n{silent}")
+        recipient = Recipient(name="ops", method=Method.APPRISE, apprise=secret, timeout=10.0)
+        first = await deliver(recipient, PARCEL)
+        assert first.error == "service 3 (json) takes longer than 10 seconds"
+        secret_file(tmp_path, f"{new}\n{two}\n{one}\n{one}")
+        second = await deliver(replace(recipient, timeout=60.0), replace(PARCEL, done=first.done))
+        assert second.error is None
+        assert second.done[:2] == first.done
+        paths = [server.taken().path for _ in range(3)]
+        assert server.none_waits()
+    assert [path.rpartition("/")[2] for path in paths] == ["one", "two", "new"]
+
+
+async def test_what_a_service_has_taken_is_known_although_the_process_that_sends_it_dies(tmp_path: Path) -> None:
+    with web_server() as server, silent_server() as port:
+        one = f"json://{server.url.removeprefix('http://')}/one"
+        secret = secret_file(tmp_path, f"{one}\njson://127.0.0.1:{port}/?rto=600&cto=600")
+        recipient = Recipient(name="ops", method=Method.APPRISE, apprise=secret, timeout=60.0)
+        sending = asyncio.create_task(deliver(recipient, PARCEL))
+        await asyncio.to_thread(server.taken)
+        await asyncio.to_thread(wait_until, lambda: bool(waits_at(port)))
+        os.kill(waits_at(port)[0], signal.SIGKILL)
+        result = await sending
+    assert result.error == "the process that sends it died"
+    assert len(result.done) == 1
+
+
+def waits_at(port: int) -> list[int]:
+    """The processes that send, and are connected to this port."""
+    sockets = {
+        f"socket:[{fields[9]}]"
+        for fields in map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:])
+        if fields[2].endswith(f":{port:04X}") and fields[3] == "01"
+    }
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if b"engine.notify.sending" in (path / "cmdline").read_bytes() and sockets & {
+                str(link.readlink()) for link in (path / "fd").iterdir()
+            }:
+                found.append(int(path.name))
+    return found
 
 
 async def test_a_file_of_services_that_holds_only_comments_is_a_failure(tmp_path: Path) -> None:
