@@ -267,7 +267,9 @@ class Engine:
         options = request.options
         if options.keep is not None:
             past = replace(past, maintained_files=await maintained_files(self._store, self._config))
-        plan = await inspector.plan(request, past, advice=advice, read_only=self.read_only)
+        plan = await inspector.plan(
+            request, past, advice=advice, read_only=self.read_only, has_window=closes_at is not None
+        )
         operations = [await estimated(self._store, url, one, options, plan.before) for one in plan.operations]
         at = wall_clock(self._clock)()
         if (limit := deadline(options, at, closes_at)) is not None:

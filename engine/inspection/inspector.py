@@ -16,6 +16,7 @@ from engine.domain.errors import DbtendError, PasswordNeededError, ServerUnavail
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import Operation
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from engine.domain.time_limits import has_limit
 from engine.submission.validation import validate_request
 from engine.targets import engine_named, names_server, resolve
 
@@ -105,19 +106,27 @@ def after_cancel(target: str, operation: Operation) -> str:
 
 
 async def plan(
-    request: Request, past: TargetHistory | None = None, *, advice: Sequence[Advice] = (), read_only: bool = False
+    request: Request,
+    past: TargetHistory | None = None,
+    *,
+    advice: Sequence[Advice] = (),
+    read_only: bool = False,
+    has_window: bool = False,
 ) -> Plan:
     """The exact steps `request` would execute now. `past`: the history of the database.
 
     `advice`: known advice, so that the plan gives the same reasons; without it, the plan collects what it needs.
+    `has_window`: whether a window closes over it, other than by its options.
 
     Raises UsageError and TargetError, as submitting it would.
     """
     with _as_target_error(request.target):
-        return await _plan(request, past, advice, read_only)
+        return await _plan(request, past, advice, read_only, has_window or has_limit(request.options))
 
 
-async def _plan(request: Request, past: TargetHistory | None, advice: Sequence[Advice], read_only: bool) -> Plan:
+async def _plan(
+    request: Request, past: TargetHistory | None, advice: Sequence[Advice], read_only: bool, has_window: bool
+) -> Plan:
     target = resolve(request.target)
     request = validate_request(request, target)
     writing = any(target.operations[operation].writes for operation in request.children)
@@ -127,7 +136,7 @@ async def _plan(request: Request, past: TargetHistory | None, advice: Sequence[A
     ) as session:
         operations = [
             replace(
-                await _planned(session, operation, request.options, past),
+                await _planned(session, operation, request.options, past, has_window),
                 needs_confirmation=target.needs_confirmation(operation, request.options),
             )
             for operation in request.children
@@ -146,11 +155,11 @@ async def _plan(request: Request, past: TargetHistory | None, advice: Sequence[A
 
 
 async def _planned(
-    session: Session, operation: Operation, options: Options, past: TargetHistory | None
+    session: Session, operation: Operation, options: Options, past: TargetHistory | None, has_window: bool
 ) -> OperationPlan:
     planned = await session.plan(operation, options, past)
     found = planned.plan
-    waiting = await planned.find_blockers() if found.steps else ""
+    waiting = await planned.find_blockers(has_window=has_window) if found.steps else ""
     return replace(found, warnings=(*found.warnings, waiting), waits=True) if waiting else found
 
 

@@ -78,8 +78,11 @@ class PlannedOperation(Protocol):
         """The warnings that it may make known damage worse."""
         ...
 
-    async def find_blockers(self) -> str:
-        """Who would block it now, as text; "" for no one. A plan warns of that, a job waits."""
+    async def find_blockers(self, *, has_window: bool) -> str:
+        """Who would block it now, as text; "" for no one. A plan warns of that, a job waits.
+
+        `has_window`: whether a window closes over it, by its own limits or those of a schedule.
+        """
         ...
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:

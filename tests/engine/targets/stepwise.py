@@ -55,8 +55,8 @@ class Stepwise:
     async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
         return await self.planned.retry_cleanup(cancel)
 
-    async def find_blockers(self) -> str:
-        return await self.planned.find_blockers()
+    async def find_blockers(self, *, has_window: bool) -> str:
+        return await self.planned.find_blockers(has_window=has_window)
 
     async def close(self) -> None:
         assert isinstance(self.session, SqliteSession)

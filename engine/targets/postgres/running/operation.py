@@ -13,7 +13,6 @@ from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT, listed, span
 from engine.domain.requests import SERVER_WAIT, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
-from engine.domain.time_limits import has_limit
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server
@@ -90,21 +89,23 @@ class PostgresOperation:
         left = [name for name in past.damaged_tables if name not in self._options.leave_out]
         return operation_specs.damage_warnings([self.plan.operation], left)
 
-    async def find_blockers(self) -> str:
+    async def find_blockers(self, *, has_window: bool) -> str:
         tables = {step.subject.lockable for step in self._steps if step.subject is not None}
         if not tables:
             return ""
         level = operation_specs.conflict_level(self.plan.operation, self._options.server)
         blocking = await locks.holders(self._reader, level, tables)
         if not blocking and self._rebuilds_concurrently:
-            blocking = await snapshots.oldest_snapshot(self._reader, self._lock_timeout, self._snapshot_limit())
+            blocking = await snapshots.oldest_snapshot(
+                self._reader, self._lock_timeout, self._snapshot_limit(has_window)
+            )
         return f"it would have to wait: {blocking}" if blocking else ""
 
-    def _snapshot_limit(self) -> str:
+    def _snapshot_limit(self, has_window: bool) -> str:
         limit = self._options.server.snapshot_wait
         if limit is not None:
             return f"up to {span(limit)}"
-        return "until the time limit" if has_limit(self._options) else f"up to {span(SNAPSHOT_WAIT)} (--snapshot-wait)"
+        return "until the time limit" if has_window else f"up to {span(SNAPSHOT_WAIT)} (--snapshot-wait)"
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
         assert isinstance(step, PgStep), "a step of another engine"  # noqa: S101 - a bug

@@ -86,7 +86,7 @@ class SqliteOperation:
     async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
         return await known_damage(self._planned_by, [self.plan.operation], past)
 
-    async def find_blockers(self) -> str:
+    async def find_blockers(self, *, has_window: bool) -> str:
         if not operation_specs.SPECS[self.plan.operation].writes:
             return ""
         is_wal = (await self._reader.summary()).is_wal

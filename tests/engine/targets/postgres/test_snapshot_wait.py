@@ -264,6 +264,22 @@ async def test_a_plan_tells_of_an_old_snapshot_and_for_how_long_it_is_waited_for
         with shop.session(REPEATABLE, "SELECT * FROM other") as other:
             pid = other.info.backend_pid
             await session.plan(Operation.REINDEX, Options(objects=("item_name",)))
-            said = await session.find_blockers()
+            said = await session.find_blockers(has_window=False)
+            in_window = await session.find_blockers(has_window=True)
     assert f": pid {pid} (" in said
     assert " 1h (--snapshot-wait)" in said
+    assert "until the time limit" in in_window
+
+
+async def test_a_plan_in_a_window_of_a_schedule_waits_for_an_old_snapshot_until_the_window_closes(
+    shop: Database, tmp_path: Path
+) -> None:
+    options = Options(objects=("item_name",), lock_timeout=0)
+    request = Request(target=shop.url, operations=(Operation.REINDEX,), options=options)
+    async with Engine.open(tmp_path / "jobs.db") as engine:
+        with shop.session(REPEATABLE, "SELECT * FROM other"):
+            (alone,) = (await engine.plan(request)).operations
+            (in_window,) = (await engine.plan(request, closes_at=2**52)).operations
+    assert any("(--snapshot-wait)" in warning for warning in alone.warnings)
+    assert any("until the time limit" in warning for warning in in_window.warnings)
+    assert not any("(--snapshot-wait)" in warning for warning in in_window.warnings)

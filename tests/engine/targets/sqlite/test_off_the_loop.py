@@ -56,7 +56,7 @@ async def test_connecting_asks_the_disk_in_a_thread(
     async with stepwise(target.connect(lock_timeout=1, writing=writing)) as session:
         await session.facts()
         await session.remarks([Operation.VACUUM])
-        await session.find_blockers()
+        await session.find_blockers(has_window=False)
     assert await target.identify()
     assert asked_on_the_loop == []
 
