@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from engine.domain.advice import Advice, TargetHistory
     from engine.domain.errors import StoreError
     from engine.domain.estimate_errors import EstimateError
-    from engine.domain.notifications import RecipientState
+    from engine.domain.notifications import Message, RecipientState
     from engine.domain.overview import Overview
     from engine.domain.requests import Operation
     from engine.domain.surveys import LastJob, Survey
@@ -554,6 +554,10 @@ class Engine:
     def tells_people(self) -> bool:
         """Whether a process on this host tells people what happens; a run does so at its end only."""
         return notifier.is_telling(self._store.path)
+
+    async def messages(self, recipient: str, *, limit: int = 10) -> list[Message]:
+        """What a recipient was told last, and what waits for it, newest first."""
+        return await self._store.newest_messages(recipient, limit=limit)
 
     async def recipient_states(self, names: Collection[str]) -> list[RecipientState]:
         """What is known of these recipients."""

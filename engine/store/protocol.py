@@ -482,6 +482,10 @@ class NotificationStore(Protocol):
 
     async def waiting_messages(self) -> list[Message]: ...
 
+    async def newest_messages(self, recipient: str, *, limit: int) -> list[Message]:
+        """Newest first."""
+        ...
+
     async def begin_delivery(self, message_id: int) -> None: ...
 
     async def end_delivery(

@@ -35,19 +35,33 @@ else:
     notification_text = lazy("tui.presentation.notification_text", "only a delivery needs it")
 
 
+_Known = tuple[list[RecipientState], list[Message], bool]
+"""What is known of recipients, their newest messages, and whether a process tells people."""
+
+
 def notify(args: argparse.Namespace, settings: Settings) -> int:
     recipients = _chosen(args.words, settings.config().notify)
     if args.test:
         if not args.words:
             raise UsageError("--test", "needs the NAME of a recipient", "such as: dbtend notify ops --test")
         return _test(recipients[0], as_json=args.json)
-    states, is_told = asyncio.run(_states(settings, recipients)) if settings.store.exists() else ([], False)
+    name = args.words[0] if args.words else None
+    nothing: _Known = [], [], False
+    states, messages, is_told = asyncio.run(_known(settings, recipients, name)) if settings.store.exists() else nothing
     by_name = {state.name: state for state in states}
     shown = [(recipient, by_name.get(recipient.name, RecipientState(name=recipient.name))) for recipient in recipients]
     if args.json:
-        output.document({"recipients": [_recipient_json(*one) for one in shown]})
+        output.document(
+            {
+                "recipients": [_recipient_json(*one) for one in shown],
+                "messages": [_message_json(message) for message in messages],
+            }
+        )
     elif shown:
         output.line("\n".join(columns([("NAME", "HOW", "SENT", "WAITING", "GIVEN UP", "ERROR"), *map(_row, shown)])))
+        if messages:
+            heading = ("AT", "STATUS", "TRIES", "MESSAGE", "ERROR")
+            output.line("\n".join(["", *columns([heading, *map(_message_row, messages)])]))
     else:
         output.notice(f"{settings.config_path} has no recipient: add [notify.NAME]")
     if not is_told and any(not recipient.from_runs for recipient in recipients):
@@ -81,10 +95,12 @@ def _test(recipient: Recipient, *, as_json: bool) -> int:
     return OK if error is None else FAILED
 
 
-async def _states(settings: Settings, recipients: Sequence[Recipient]) -> tuple[list[RecipientState], bool]:
+async def _known(settings: Settings, recipients: Sequence[Recipient], name: str | None) -> _Known:
+    """With the newest messages to the recipient that is named."""
     async with settings.engine() as engine:
         states = await engine.recipient_states([recipient.name for recipient in recipients])
-        return states, engine.tells_people()
+        messages = [] if name is None else await engine.messages(name)
+        return states, messages, engine.tells_people()
 
 
 def _row(one: tuple[Recipient, RecipientState]) -> Sequence[str]:
@@ -98,6 +114,29 @@ def _row(one: tuple[Recipient, RecipientState]) -> Sequence[str]:
         str(state.given_up),
         plain(state.error or ""),
     )
+
+
+def _message_row(message: Message) -> Sequence[str]:
+    return (
+        local_time(message.created_at),
+        message.status.value.replace("_", " "),
+        str(message.attempts),
+        notification_text.summary(message, named=named),
+        plain(message.error or ""),
+    )
+
+
+def _message_json(message: Message) -> dict[str, Any]:
+    return {
+        "message": message.key,
+        "status": message.status.value,
+        "created_at": rfc3339(message.created_at),
+        "ended_at": rfc3339(message.ended_at),
+        "attempts": message.attempts,
+        "summary": notification_text.summary(message, named=named),
+        "events": len(message.events) + message.left_out,
+        "error": message.error,
+    }
 
 
 def _recipient_json(recipient: Recipient, state: RecipientState) -> dict[str, Any]:

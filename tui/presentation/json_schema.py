@@ -12,7 +12,7 @@ from typing import Any, Final
 from engine import EngineName, LockImpact, Operation, Reason, Status, Verdict
 from engine.domain.errors import ErrorKind
 from engine.domain.job_outcomes import JobOutcome
-from engine.domain.notifications import EventKind, Method
+from engine.domain.notifications import EventKind, MessageStatus, Method
 from engine.domain.schedules import NEEDED, FiringReason, FiringStatus
 from engine.domain.steps import LogLevel, WaitsFor
 from engine.domain.surveys import FleetLevel, SurveyCause
@@ -163,6 +163,12 @@ _RECIPIENT: Final = record(
         "collected": COUNT, "waiting": COUNT, "given_up": COUNT, "error": or_null(TEXT),
     }
 )  # fmt: skip
+_MESSAGE: Final = record(
+    {
+        "message": TEXT, "status": one_of(MessageStatus), "created_at": TIME, "ended_at": or_null(TIME),
+        "attempts": COUNT, "summary": TEXT, "events": COUNT, "error": or_null(TEXT),
+    }
+)  # fmt: skip
 _OUTCOMES: Final = record({outcome.value: COUNT for outcome in JobOutcome})
 _FIRING: Final = record(
     {
@@ -214,6 +220,7 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
     "survey_reason": _SURVEY_REASON,
     "worker": _WORKER,
     "recipient": _RECIPIENT,
+    "message": _MESSAGE,
     "schedule": _SCHEDULE,
     "firing": _FIRING,
     "night": _NIGHT,
@@ -252,7 +259,7 @@ DOCUMENTS: Final[Mapping[str, Schema]] = {
     "prune": record({"removed": {"type": "object", "additionalProperties": COUNT}, "dry_run": FLAG}),
     "notify": {
         "anyOf": [
-            record({"recipients": listed(named("recipient"))}),
+            record({"recipients": listed(named("recipient")), "messages": listed(named("message"))}),
             record({"recipient": TEXT, "delivered": FLAG, "error": or_null(TEXT)}),
         ]
     },

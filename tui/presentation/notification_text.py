@@ -56,6 +56,11 @@ def message_text(message: Message, *, named: Named, store: str) -> MessageText:
     return MessageText(subject, "\n".join([*lines, *footer]) + "\n", document)
 
 
+def summary(message: Message, *, named: Named) -> str:
+    """What a message tells, in a line."""
+    return _summary(most_urgent_first(message.events), message.left_out, named)
+
+
 def trial_message(recipient: str, at: int) -> MessageText:
     """A message that says that messages arrive."""
     host = socket.gethostname()

@@ -36,6 +36,7 @@ _MESSAGE: Final = (
     "id", "key", "recipient", "status", "created_at", "attempts", "next_try_at", "ended_at", "error", "done"
 )  # fmt: skip
 WAITING: Final = f"SELECT {', '.join(_MESSAGE)} FROM message WHERE status = 'waiting' ORDER BY id"
+NEWEST: Final = f"SELECT {', '.join(_MESSAGE)} FROM message WHERE recipient = :recipient ORDER BY id DESC LIMIT :limit"
 _EVENT: Final = ("kind", "at", "target", "parent_id", "child", "schedule", "facts")
 EVENTS: Final = f"""SELECT kind, at, target, parent_id, ordinal, schedule, facts FROM notification
 WHERE message_id = :id ORDER BY id LIMIT {MOST_EVENTS}"""

@@ -537,8 +537,14 @@ class SqliteStore:
         await self._writer.run(lambda c: notifications.take_over(c, self._clock()))
 
     async def waiting_messages(self) -> list[Message]:
+        return await self._messages(notifications.WAITING, {})
+
+    async def newest_messages(self, recipient: str, *, limit: int) -> list[Message]:
+        return await self._messages(notifications.NEWEST, {"recipient": storable(recipient), "limit": limit})
+
+    async def _messages(self, query: str, values: Mapping[str, Any]) -> list[Message]:
         found = []
-        for row in list(await self._read(notifications.WAITING)):
+        for row in list(await self._read(query, values)):
             events = await self._read(notifications.EVENTS, {"id": row[0]})
             ((number,),) = await self._read(notifications.NUMBER_OF_EVENTS, {"id": row[0]})
             with suppress(UnsoundRowError):  # the others are delivered all the same

@@ -87,7 +87,8 @@ def test_each_recipient_is_listed(dbtend: CommandLine, web: WebServer) -> None:
                 "name": "ops", "method": "webhook", "on": ["failed"], "sent_at": None, "collected": 0, "waiting": 0,
                 "given_up": 0, "error": None,
             }
-        ]
+        ],
+        "messages": [],
     }  # fmt: skip
     assert not dbtend.store.exists()
 
@@ -146,6 +147,12 @@ def test_an_address_that_is_refused_is_a_failure_of_the_test_and_stays_visible(
         listed = dbtend("notify")
         assert listed.code == FAILED
         assert "nobody@example.org (550" in listed.out
+        (message,) = dbtend("notify", "ops", "--json").json["messages"]
+        assert (message["status"], message["events"], message["attempts"]) == ("sent", 1, 1)
+        assert "nobody@example.org (550" in message["error"]
+        told = dbtend("notify", "ops").out.splitlines()[-1]
+        assert "sent" in told
+        assert "gone.db failed: analyze" in told or "gone.db failed: unreachable" in told
         assert "refuses nobody@example.org" in dbtend("doctor").out
 
 
