@@ -216,13 +216,20 @@ class Notifier:
     async def _deliver(self, recipient: Recipient, message: Message) -> None:
         try:
             await self._store.begin_delivery(message.id)
-            text = self._compose(message)
-            result = await deliver(recipient, Parcel(key=message.key, text=text, done=message.done))
-            await self._record(message, result)
+            await self._record(message, await self._attempt(recipient, message))
         except StoreError as error:
             log.warning("what became of a message to %s cannot be recorded: %s", recipient.name, error)
         except Exception:  # a defect must not end the others
             log.exception("a message to %s was not delivered", recipient.name)
+
+    async def _attempt(self, recipient: Recipient, message: Message) -> DeliveryResult:
+        """A defect is an attempt that failed: it is tried again later, and given up in the end."""
+        try:
+            text = self._compose(message)
+            return await deliver(recipient, Parcel(key=message.key, text=text, done=message.done))
+        except Exception as defect:
+            log.exception("a message to %s was not delivered", recipient.name)
+            return DeliveryResult(error=f"internal error: {type(defect).__name__}", done=message.done)
 
     async def _record(self, message: Message, result: DeliveryResult) -> None:
         at = self._clock()

@@ -312,6 +312,35 @@ async def test_a_message_that_nobody_takes_is_given_up_in_the_end(
     assert state.error is not None
 
 
+async def test_a_message_that_cannot_be_made_is_tried_again_later_and_given_up(
+    opened: SqliteStore, clock: StoppedClock
+) -> None:
+    tries = list[str]()
+
+    def fail(message: Message) -> MessageText:
+        tries.append(message.key)
+        raise KeyError("kind")
+
+    def telling() -> Notifier:
+        return Notifier(opened, lambda: Config(notify=(ops(),)), fail, clock)
+
+    await opened.register_recipients(["ops"])
+    await ended(opened, "sales", FAILED)
+    for _ in range(3):
+        await told(telling())
+    assert len(tries) == 1
+    (state,) = await opened.recipient_states(["ops"])
+    assert (state.waiting, state.error) == (1, "internal error: KeyError")
+    clock.at += 61 * SECOND
+    await told(telling())
+    clock.at += 4 * 86_400 * SECOND
+    await told(telling())
+    await told(telling())
+    assert len(tries) == 3
+    (state,) = await opened.recipient_states(["ops"])
+    assert (state.waiting, state.given_up) == (0, 1)
+
+
 async def test_a_clock_that_is_set_back_by_days_delays_no_message(
     opened: SqliteStore, clock: StoppedClock, web: WebServer
 ) -> None:
