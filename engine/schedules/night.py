@@ -5,19 +5,26 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Sequence
+from math import inf
 
 from engine.domain.frozen import frozen
 from engine.domain.requests import Operation
 from engine.domain.steps import Micros
+from engine.targets.plans import OperationPlan
+from engine.targets.window_fit import operation_in_window
 
 
 @frozen(kw_only=True)
 class PlannedOperation:
-    operation: Operation
-    seconds: float | None = None
-    """Its estimate; None where it is unknown."""
+    plan: OperationPlan
     idle: str = ""
     """Why nothing would run, as text: it is refused, does not apply, or there is nothing to do."""
+    fit: bool = True
+    """See `Options.fit`."""
+
+    @property
+    def operation(self) -> Operation:
+        return self.plan.operation
 
 
 @frozen(kw_only=True)
@@ -41,6 +48,8 @@ class PlannedRun:
     ends_at: Micros
     is_known: bool
     """Whether there is an estimate of how long it takes."""
+    left_steps: int = 0
+    """Steps that would not begin before the window closes."""
 
 
 @frozen(kw_only=True)
@@ -168,11 +177,27 @@ def _night_of(target: PlannedTarget, begin: Micros, closes_at: Micros | None) ->
     for one in target.operations:
         if one.idle:
             continue
-        ends = now + round((one.seconds or 0.0) * 1e6)
-        if closes_at is not None and (ends > closes_at or now >= closes_at):
+        run = _run_of(one, now, closes_at)
+        if run is None:
             not_begun.append(one)
-            continue
-        is_known = one.seconds is not None
-        runs.append(PlannedRun(operation=one.operation, begins_at=now, ends_at=ends, is_known=is_known))
-        now = ends
+        else:
+            runs.append(run)
+            now = run.ends_at
     return TargetNight(target=target, runs=runs, not_begun=not_begun)
+
+
+def _run_of(one: PlannedOperation, now: Micros, closes_at: Micros | None) -> PlannedRun | None:
+    """An operation that would begin now, with the steps that fit; None if none of them begins."""
+    time_left = inf if closes_at is None else (closes_at - now) / 1e6
+    marked, seconds = operation_in_window(one.plan, 0.0, time_left, fit=one.fit)
+    begun = [step for step in marked.steps if step.not_begun is None]
+    if not begun:
+        return None
+    ends = now + round(seconds * 1e6)
+    return PlannedRun(
+        operation=one.operation,
+        begins_at=now,
+        ends_at=ends if closes_at is None else min(ends, closes_at),
+        is_known=any(step.estimate is not None for step in begun),
+        left_steps=len(marked.steps) - len(begun),
+    )

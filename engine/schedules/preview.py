@@ -17,7 +17,7 @@ from engine.inspection.many import for_each
 from engine.schedules.night import PlannedNight, PlannedOperation, PlannedTarget, planned_night
 from engine.schedules.work import Work
 from engine.targets import resolve
-from engine.targets.plans import Plan
+from engine.targets.plans import OperationPlan, Plan
 
 
 async def night_of(
@@ -48,12 +48,12 @@ def _planned(request: Request, plan: Plan | TargetError, schedule: Schedule, due
     if isinstance(plan, TargetError):
         return _failed(FailedRequest(request, plan))
     operations = [
-        PlannedOperation(operation=one.operation, seconds=one.estimate, idle=one.refused or one.not_needed or "")
+        PlannedOperation(plan=one, idle=one.refused or one.not_needed or "", fit=request.options.fit)
         for one in plan.operations
     ]
     kind = KINDS[inspector.engine_of(request.target)]
     operations += [
-        PlannedOperation(operation=one, idle=f"does not apply to {kind}")
+        PlannedOperation(plan=OperationPlan(operation=one), idle=f"does not apply to {kind}")
         for one in schedule.operations or ()
         if one not in request.operations
     ]

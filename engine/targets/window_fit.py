@@ -50,13 +50,15 @@ def in_window(operations: Iterable[OperationPlan], time_left: float, *, fit: boo
     """
     planned, begins = [], 0.0
     for operation in operations:
-        marked, begins = _in_window(operation, begins, time_left, fit=fit)
+        marked, begins = operation_in_window(operation, begins, time_left, fit=fit)
         planned.append(marked)
     return tuple(planned)
 
 
-def _in_window(plan: OperationPlan, begins: float, time_left: float, *, fit: bool) -> tuple[OperationPlan, float]:
-    """The plan of an operation that begins at `begins`, and when it ends."""
+def operation_in_window(
+    plan: OperationPlan, begins: float, time_left: float, *, fit: bool
+) -> tuple[OperationPlan, float]:
+    """The plan of an operation that begins at `begins`, with the steps marked that would not begin; when it ends."""
     ends = [begins] * plan.parallel
     steps, has_begun, is_needed = list[PlannedStep](), False, False
     for step, needed in zip(plan.steps, needed_seconds(plan.steps), strict=True):

@@ -41,7 +41,7 @@ def planned_picture(
 ) -> list[PictureRow]:
     """A night as planned. `most`: targets that are shown; more whose operations all run are counted."""
     axis = _axis(night.opens_at, night.ends_at, night.closes_at)
-    shown = _folded(night.targets, most, lambda one: bool(one.runs) and not one.not_begun)
+    shown = _folded(night.targets, most, lambda one: bool(one.runs) and not _is_cut(one))
     drafts = [_of_plan(one, axis, named) for one in shown]
     return _rows(drafts, axis, zone, width, hidden=len(night.targets) - len(drafts))
 
@@ -90,7 +90,7 @@ def _axis(opens_at: Micros, ends_at: Micros, closes_at: Micros | None) -> Axis:
 def _of_plan(one: TargetNight, axis: Axis, named: NameOf) -> Draft:
     begin = one.runs[0].begins_at if one.runs else axis.begin
     seconds = sum(run.ends_at - run.begins_at for run in one.runs) / SECOND
-    status = Status.FAILED if one.target.problem else Status.SKIPPED if one.not_begun else Status.PENDING
+    status = Status.FAILED if one.target.problem else Status.SKIPPED if _is_cut(one) else Status.PENDING
     return Draft(
         f"{GLYPH[status]} {named(one.target.target)}",
         axis,
@@ -109,10 +109,16 @@ def _of_plan(one: TargetNight, axis: Axis, named: NameOf) -> Draft:
     )
 
 
+def _is_cut(one: TargetNight) -> bool:
+    """Whether the window leaves something out of it."""
+    return bool(one.not_begun) or any(run.left_steps for run in one.runs)
+
+
 def _plan_note(one: TargetNight) -> str:
     if one.target.problem:
         return plain(without_target(one.target.problem, one.target.target))
     parts = [", ".join(run.operation for run in one.runs)]
+    parts += [f"{counted(run.left_steps, 'step')} of {run.operation} not begun" for run in one.runs if run.left_steps]
     if one.not_begun:
         parts.append(f"not begun, as it would end after the window: {', '.join(o.operation for o in one.not_begun)}")
     if any(parts):

@@ -272,6 +272,9 @@ def plan_heading(night: PlannedNight, schedule: Schedule, now: Micros) -> Iterat
     left = sum(len(one.not_begun) for one in night.targets)
     if left:
         ends.append(f"{counted(left, 'operation')} will not fit")
+    in_part = sum(run.left_steps > 0 for one in night.targets for run in one.runs)
+    if in_part:
+        ends.append(f"{counted(in_part, 'operation')} will be done in part")
     if night.idle:
         ends.append("1 target needs nothing" if night.idle == 1 else f"{night.idle:,} targets need nothing")
     if night.inapplicable:

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.requests import Operation
+from engine.domain.requests import EngineName, Operation, Options, Request
 from engine.schedules.night import PlannedNight, PlannedOperation, PlannedTarget, planned_night
+from engine.schedules.preview import night_of
+from engine.schedules.work import Work
+from engine.targets.lock_impact import Lock, LockImpact
+from engine.targets.plans import OperationPlan, Plan, PlannedStep
+from tests.engine.domain.test_due_times import at, schedule
 
 SECOND = 1_000_000
 
 
+def operation(kind: Operation, *seconds: float | None, idle: str = "", fit: bool = True) -> PlannedOperation:
+    """One with a step for each of these estimates."""
+    steps = tuple(
+        PlannedStep(object=f"t{n}", command="", reason="", lock=Lock(LockImpact.NONE), estimate=one)
+        for n, one in enumerate(seconds)
+    )
+    return PlannedOperation(plan=OperationPlan(operation=kind, steps=steps), idle=idle, fit=fit)
+
+
 def target(name: str, *seconds: float | None, host: str | None = None, starts: int | None = None) -> PlannedTarget:
-    operations = [PlannedOperation(operation=Operation.VACUUM, seconds=one) for one in seconds]
+    operations = [operation(Operation.VACUUM, one) for one in seconds]
     return PlannedTarget(
         target=name, operations=operations, host=host, starts_at=None if starts is None else starts * SECOND
     )
@@ -77,10 +93,42 @@ def test_an_operation_of_unknown_length_takes_no_time_and_says_so() -> None:
 
 
 def test_what_is_refused_or_not_needed_is_left_out() -> None:
-    idle = PlannedOperation(operation=Operation.CHECK, idle="nothing to do")
+    idle = operation(Operation.CHECK, idle="nothing to do")
     found = night(PlannedTarget(target="a", operations=[idle]), PlannedTarget(target="b", problem="unreachable"))
     assert runs(found) == {"a": [], "b": []}
     assert found.ends_at == found.opens_at == 0
+
+
+def test_an_operation_of_which_some_steps_fit_is_done_in_part_as_it_will_run() -> None:
+    one = PlannedTarget(
+        target="a", operations=[operation(Operation.REINDEX, 4, 9, 5, 3), operation(Operation.CHECK, 1)]
+    )
+    (found,) = night(one, closes=10).targets
+    assert [(run.operation, run.ends_at / SECOND, run.left_steps) for run in found.runs] == [
+        (Operation.REINDEX, 9, 2),
+        (Operation.CHECK, 10, 0),
+    ]
+    assert found.not_begun == []
+
+
+def test_what_need_not_fit_is_begun_and_ends_with_the_window() -> None:
+    one = PlannedTarget(target="a", operations=[operation(Operation.VACUUM, 99, fit=False)])
+    (found,) = night(one, closes=10).targets
+    assert [(run.ends_at / SECOND, run.left_steps) for run in found.runs] == [(10, 0)]
+
+
+@pytest.mark.parametrize("fit", [True, False])
+async def test_whether_it_must_fit_is_what_its_request_says(fit: bool) -> None:
+    async def plan(request: Request) -> Plan:
+        steps = operation(Operation.VACUUM, 36_000).plan
+        return Plan(target=request.target, engine=EngineName.SQLITE, before={}, operations=(steps,))
+
+    request = Request(target="sqlite:///a.db", operations=(Operation.VACUUM,), options=Options(fit=fit))
+    windowed = replace(schedule("0 1 * * *"), until="05:00")
+    found = await night_of(windowed, Work(requests=[request]), plan, at("2026-11-28T01:00"), workers=1)
+    (one,) = found.targets
+    assert [run.ends_at for run in one.runs] == ([] if fit else [found.closes_at])
+    assert len(one.not_begun) == fit
 
 
 TARGETS = st.lists(

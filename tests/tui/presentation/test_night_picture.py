@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 from engine.domain.jobs import ChildJob, ParentJob
 from engine.domain.requests import EngineName, Operation, Request
 from engine.domain.statuses import Reason, Status
-from engine.schedules.night import PlannedOperation, PlannedTarget, planned_night
+from engine.schedules.night import PlannedTarget, planned_night
+from tests.engine.schedules.test_night import operation
 from tui.presentation.night_picture import planned_picture, real_picture
 
 MINUTE = 60_000_000
@@ -26,7 +27,7 @@ def name(url: str) -> str:
 def planned(target: str, *seconds: float | None, starts: int = 0, problem: str = "") -> PlannedTarget:
     return PlannedTarget(
         target=target,
-        operations=[PlannedOperation(operation=Operation.VACUUM, seconds=one) for one in seconds],
+        operations=[operation(Operation.VACUUM, one) for one in seconds],
         starts_at=NIGHT + starts * MINUTE,
         problem=problem,
     )
@@ -103,8 +104,8 @@ def test_one_that_was_cancelled_partial_or_never_began_is_drawn() -> None:
 
 def test_what_would_not_run_is_said_beside_what_does() -> None:
     both = replace(planned("a", 60), operations=[
-        PlannedOperation(operation=Operation.VACUUM, seconds=60.0),
-        PlannedOperation(operation=Operation.CHECK, seconds=9.0, idle="a: amcheck is not installed"),
+        operation(Operation.VACUUM, 60.0),
+        operation(Operation.CHECK, 9.0, idle="a: amcheck is not installed"),
     ])  # fmt: skip
     night = planned_night([both], opens_at=NIGHT, closes_at=None, workers=1)
     (shown,) = [row.plain for row in planned_picture(night, ZONE, 200, named=name) if " a " in row.plain]
@@ -148,3 +149,11 @@ def test_times_of_day_are_those_of_the_zone_of_the_schedule() -> None:
     night = planned_night([planned("a", 3600)], opens_at=NIGHT, closes_at=None, workers=1)
     assert planned_picture(night, ZoneInfo("Asia/Kolkata"), 80, named=name)[0].plain.split()[0] == "03:30"
     assert planned_picture(night, UTC, 80, named=name)[0].plain.split()[0] == "22:00"
+
+
+def test_a_target_done_in_part_shows_its_bar_and_how_much_is_left() -> None:
+    part = replace(planned("a", 60), operations=[operation(Operation.REINDEX, 60.0, 60.0, 60.0)])
+    night = planned_night([part], opens_at=NIGHT, closes_at=NIGHT + 2 * MINUTE, workers=1)
+    (shown,) = [row.plain for row in planned_picture(night, ZONE, 200, named=name) if " a " in row.plain]
+    assert "▄" in shown
+    assert shown.endswith("reindex; 1 step of reindex not begun")
