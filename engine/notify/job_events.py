@@ -74,16 +74,22 @@ def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
                     job=child.id,
                     facts={**facts_of_run, "runs": number},
                 )
-    again = [child.operation for child in job.children if child.is_complete and child.operation in past.failed]
-    if again and not failed:
+    failed_again = {child.operation for child in failed}
+    recovered = [
+        child
+        for child in job.children
+        if child.is_complete and child.operation in past.failed and child.operation not in failed_again
+    ]
+    if recovered:
+        again = dict.fromkeys(child.operation for child in recovered)
         yield Event(
             kind=EventKind.RECOVERED,
             at=at,
             target=job.target,
             schedule=job.schedule or "",
-            job=job.children[0].id,
+            job=recovered[0].id,
             facts={
-                "operations": [operation.value for operation in dict.fromkeys(again)],
+                "operations": [operation.value for operation in again],
                 "failed_job": max(past.failed[operation] for operation in again),
             },
         )

@@ -104,8 +104,17 @@ def test_an_operation_that_had_failed_the_last_time_recovers() -> None:
     assert (event.kind, event.facts) == (EventKind.RECOVERED, {"operations": ["vacuum"], "failed_job": 41})
 
 
-def test_a_job_that_failed_again_recovers_nothing() -> None:
-    job = parent(child(), child(2, Status.FAILED, operation=Operation.ANALYZE, error="no"))
+def test_an_operation_recovers_although_another_one_of_its_job_failed() -> None:
+    """The next job would not tell it: by then it completed the last time."""
+    job = parent(child(1, Status.FAILED, operation=Operation.ANALYZE, error="no"), child(2))
+    failed, recovered = events_of(job, PastOperations({}, {Operation.VACUUM: 41, Operation.ANALYZE: 40}))
+    assert failed.kind is EventKind.FAILED
+    assert (recovered.kind, recovered.job) == (EventKind.RECOVERED, JobId(42, 2))
+    assert recovered.facts == {"operations": ["vacuum"], "failed_job": 41}
+
+
+def test_an_operation_that_failed_again_does_not_recover() -> None:
+    job = parent(child(), child(2, Status.FAILED, error="no"))
     assert kinds(job, PastOperations({}, {Operation.VACUUM: 41})) == [EventKind.FAILED]
 
 
