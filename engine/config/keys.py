@@ -143,7 +143,7 @@ NOTIFY_KEYS: Final[Mapping[str, NotifyKey]] = {
         Duration(7 * 86_400), "longer than usual is twice the median of earlier runs, and so much longer"
     ),
     "from_runs": NotifyKey(
-        Flag(), "whether `dbtend run` and `dbtend schedules --run` deliver, too, where no permanent worker does"
+        Flag(), "whether `dbtend run` and `dbtend schedules --run NAME` deliver, too, where no permanent worker does"
     ),
     "timeout": NotifyKey(Seconds(600), "how long one attempt to deliver may take"),
     "command": NotifyKey(Words(), "a program that gets the message on its standard input", Method.COMMAND),

@@ -79,7 +79,7 @@ class Recipient:
     longer_by: float = 10.0
     """Seconds that an operation that took longer than usual took longer."""
     from_runs: bool = False
-    """Whether `dbtend run` and `dbtend schedules --run` deliver, too."""
+    """Whether `dbtend run` and `dbtend schedules --run NAME` deliver, too."""
     timeout: float = 30.0
     """Seconds that one attempt may take."""
     command: tuple[str, ...] = ()

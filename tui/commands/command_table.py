@@ -333,7 +333,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "[NAME] [--test]", "who is told of what happens, and whether messages arrive", _notify_options,
         "dbtend notify ops --test",
         "Recipients are in [notify.NAME] of the config file. A permanent `dbtend worker` tells them; `dbtend run`\n"
-        "and `dbtend schedules --run` do so where from_runs is true. With NAME also its ten newest messages.\n"
+        "and `dbtend schedules --run NAME` do so where from_runs is true. With NAME also its ten newest messages.\n"
         "Exit code 1: a message could not be delivered, or was refused for some of its addresses.",
     ),
     "report": Command(
