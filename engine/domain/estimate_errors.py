@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from engine.domain.frozen import frozen
+from engine.domain.median import median
 from engine.domain.past_runs import EstimatedRun
 from engine.domain.requests import Operation
 
@@ -40,11 +41,6 @@ class OperationError:
     seconds: float
     """and of their seconds."""
     worst: EstimateError
-
-
-def median(values: Sequence[float]) -> float:  # the module `statistics` would import decimal and fractions
-    ordered, half = sorted(values), len(values) // 2
-    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def errors_by_target(runs: Iterable[EstimatedRun]) -> list[EstimateError]:

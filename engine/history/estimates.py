@@ -7,8 +7,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from engine.domain.estimate_errors import median
 from engine.domain.jobs import ChildJob, ParentJob, run_duration
+from engine.domain.median import median
 from engine.domain.requests import Operation, Options
 from engine.domain.steps import Facts
 from engine.history.comparability import extent

@@ -8,6 +8,7 @@ from typing import Final
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import outcome_of
 from engine.domain.jobs import ChildJob, ParentJob
+from engine.domain.median import median
 from engine.domain.notifications import Event, EventKind, Recipient
 from engine.domain.past_runs import PastRun
 from engine.domain.requests import Operation
@@ -63,9 +64,9 @@ def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
         )
     for child in job.children:
         if child.is_complete and (took := _seconds(job, child, past)) is not None:
-            seconds, median, number = took
-            if seconds >= LONGER * median:
-                facts_of_run = {"operation": child.operation.value, "seconds": seconds, "median": median}
+            seconds, usual, number = took
+            if seconds >= LONGER * usual:
+                facts_of_run = {"operation": child.operation.value, "seconds": seconds, "median": usual}
                 yield Event(
                     kind=EventKind.LONGER_THAN_USUAL,
                     at=at,
@@ -125,9 +126,9 @@ def is_told(event: Event, recipient: Recipient, schedules: Iterable[Schedule] = 
     if chosen and recipient.name not in chosen:
         return False
     if event.kind is EventKind.LONGER_THAN_USUAL:
-        seconds, median = event.facts.get("seconds"), event.facts.get("median")
-        if isinstance(seconds, int | float) and isinstance(median, int | float):
-            return seconds - median >= recipient.longer_by
+        seconds, usual = event.facts.get("seconds"), event.facts.get("median")
+        if isinstance(seconds, int | float) and isinstance(usual, int | float):
+            return seconds - usual >= recipient.longer_by
     return True
 
 
@@ -136,13 +137,11 @@ def _seconds(job: ParentJob, child: ChildJob, past: PastOperations) -> tuple[flo
     wanted = extent(child.operation, job.request.options)
     runs = past.runs.get(child.operation, ())
     own = next((run.seconds for run in runs if run.job == child.id), None)
-    earlier = sorted(
+    earlier = [
         run.seconds
         for run in runs
         if run.job.parent < job.id and run.status is Status.COMPLETED and extent(child.operation, run.options) == wanted
-    )
+    ]
     if own is None or len(earlier) < LEAST_RUNS:
         return None
-    half = len(earlier) // 2
-    median = earlier[half] if len(earlier) % 2 else (earlier[half - 1] + earlier[half]) / 2
-    return own, median, len(earlier)
+    return own, median(earlier), len(earlier)

@@ -9,6 +9,7 @@ from typing import Final
 
 from engine import PastRun, Trend
 from engine.domain.frozen import frozen
+from engine.domain.median import median
 from engine.domain.steps import Micros
 from tui.presentation.text import cells, counted, local_time, padded, precise_duration, size
 
@@ -112,21 +113,21 @@ def _durations(trend: Trend, job: int, begin: Micros, end: Micros) -> Plot:
 def _took(seconds: Sequence[float], *, is_of_job: bool) -> str:
     """`took 40 % longer than the median of 14 runs (1.20 s)`: the runs before the last one."""
     if not is_of_job:
-        return f"median of {counted(len(seconds), 'run')}: {precise_duration(_median(seconds))}"
+        return f"median of {counted(len(seconds), 'run')}: {precise_duration(median(seconds))}"
     *earlier, last = seconds
-    median = _median(earlier)
-    return f"took {_compared(last, median)} the median of {counted(len(earlier), 'run')} ({precise_duration(median)})"
+    usual = median(earlier)
+    return f"took {_compared(last, usual)} the median of {counted(len(earlier), 'run')} ({precise_duration(usual)})"
 
 
-def _compared(seconds: float, median: float) -> str:
-    difference = seconds - median
-    if abs(difference) < max(NOTICEABLE * median, NOTICEABLE_SECONDS):
+def _compared(seconds: float, usual: float) -> str:
+    difference = seconds - usual
+    if abs(difference) < max(NOTICEABLE * usual, NOTICEABLE_SECONDS):
         return "as long as"
     if difference < 0:
-        return f"{-difference / median:.0%} less time than".replace("%", " %")
-    if not median or seconds >= 2 * median:
-        return f"{seconds / median:.1f} times as long as" if median else "longer than"
-    return f"{difference / median:.0%} longer than".replace("%", " %")
+        return f"{-difference / usual:.0%} less time than".replace("%", " %")
+    if not usual or seconds >= 2 * usual:
+        return f"{seconds / usual:.1f} times as long as" if usual else "longer than"
+    return f"{difference / usual:.0%} longer than".replace("%", " %")
 
 
 def _not_counted(trend: Trend) -> str:
@@ -219,8 +220,3 @@ def _filled(piece: PlotCell, width: int) -> PlotCell:
     if piece.bars:
         return PlotCell(piece.text, padded(piece.bars, room), piece.is_title)
     return PlotCell(padded(piece.text, width), "", piece.is_title)
-
-
-def _median(values: Sequence[float]) -> float:  # the module `statistics` would bring decimal and fractions along
-    ordered, half = sorted(values), len(values) // 2
-    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
