@@ -198,7 +198,7 @@ def _history_options(parser: argparse.ArgumentParser) -> None:
         "--grep", type=typed_values.text, metavar="TEXT", help="only jobs with an error or reason that contains TEXT"
     )
     parser.add_argument(
-        "--limit", type=typed_values.limit, default=50, metavar="N", help="at most N jobs (default: 50)"
+        "--limit", type=typed_values.limit, metavar="N", help="at most N jobs (default: 50; with --csv all)"
     )
     parser.add_argument(
         "--before", type=typed_values.parent_id, metavar="JOB", help="only jobs older than this one: the next page"

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from engine import BatchId, Engine, HistoryFilter, JobId, ParentJob, Trend
 from engine.domain.errors import DbtendError, JobNotFoundError, UsageError
@@ -25,6 +26,11 @@ from tui.presentation import history_csv, json_format, schedule_format, typed_va
 from tui.presentation.exit_codes import OK
 from tui.presentation.history_filter import Word, history_filter, rather
 from tui.presentation.target_names import TargetName, has_part
+
+_LISTED: Final = 50
+"""Jobs, unless a limit is given."""
+_PORTION: Final = 500
+"""Jobs that are read at once."""
 
 
 def existing_store(store: Path, wanted: object) -> Path:
@@ -42,13 +48,14 @@ def history(args: argparse.Namespace, settings: Settings) -> int:
     if args.csv and args.json:
         raise UsageError("--csv", "does not go with --json", "leave one of them out")
     where = _filter(args, settings)
+    if args.csv:
+        return _csv(args, settings, where)
+    args.limit = args.limit or _LISTED
     if settings.store.exists():
         jobs, messages, unfired = asyncio.run(_page(settings, where, args, with_steps=args.json))
     if args.json:
         firings = [schedule_format.night_json(Night(firing=firing)) for firing in unfired]
         output.document({"jobs": [json_format.job(job) for job in jobs], "firings": firings})
-    elif args.csv:
-        output.write(history_csv.history_csv(jobs, name_of))
     elif jobs:
         output.line("\n".join(report.history_table(jobs)))
         if len(jobs) == args.limit and jobs[-1].id > 1:
@@ -58,11 +65,33 @@ def history(args: argparse.Namespace, settings: Settings) -> int:
         meant = f" (words alone are looked for in errors; did you mean {better}?)" if better else ""
         there = settings.store.exists()
         output.notice(f"no job matches{meant}" if there else f"there is no store yet: {settings.store}")
-    if unfired and not (args.json or args.csv):
+    if unfired and not args.json:
         output.line("\n".join(["", "Schedules that did not run:", *schedule_format.unfired_lines(unfired)]))
     for sentence in messages:
         output.notice(sentence)
     return OK
+
+
+def _csv(args: argparse.Namespace, settings: Settings, where: HistoryFilter) -> int:
+    output.write(history_csv.head())
+    if settings.store.exists():
+        for sentence in asyncio.run(_write_csv(settings, where, args)):
+            output.notice(sentence)
+    return OK
+
+
+async def _write_csv(settings: Settings, where: HistoryFilter, args: argparse.Namespace) -> list[str]:
+    """Written as it is read: a history of years needs no more memory than one of a day."""
+    before, left = args.before, args.limit
+    async with settings.engine() as engine:
+        while left is None or left > 0:
+            wanted = _PORTION if left is None else min(left, _PORTION)
+            jobs = await engine.history(where, before=before, limit=wanted)
+            output.write(await asyncio.to_thread(history_csv.lines, jobs, name_of))
+            if len(jobs) < wanted:
+                break
+            before, left = jobs[-1].id, None if left is None else left - wanted
+        return await notices(engine)
 
 
 def _filter(args: argparse.Namespace, settings: Settings) -> HistoryFilter:

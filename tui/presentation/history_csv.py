@@ -21,10 +21,18 @@ _OBEYED: Final = ("=", "+", "-", "@")
 """With which a cell begins that a spreadsheet takes for a formula."""
 
 
-def history_csv(jobs: Iterable[ParentJob], named: Callable[[str], str]) -> str:
+def head() -> str:
+    return _text([COLUMNS])
+
+
+def lines(jobs: Iterable[ParentJob], named: Callable[[str], str]) -> str:
     """`named`: the name of a target."""
+    return _text(row for job in jobs for row in _rows(job, named))
+
+
+def _text(rows: Iterable[Sequence[Any]]) -> str:
     text = StringIO(newline="")
-    csv.writer(text).writerows([COLUMNS, *(row for job in jobs for row in _rows(job, named))])
+    csv.writer(text).writerows(rows)
     return text.getvalue()
 
 

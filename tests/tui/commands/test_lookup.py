@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 
 import pytest
 
+from engine import Engine, JobId, Operation, Request
 from tests.sqlite_files import make_database
 from tests.tui.command_line import CommandLine, command_line, out_line, wait_until, workers_of, write_locked
+from tui.commands import lookup
 
 
 @pytest.fixture(scope="module")
@@ -204,3 +207,28 @@ def test_the_history_is_a_table_for_spreadsheets(dbtend: CommandLine, sales: Pat
     both = dbtend("history", "--csv", "--json")
     assert both.code == 2
     assert "--csv: does not go with --json" in both.err
+
+
+def test_the_table_for_spreadsheets_is_of_all_jobs_unless_a_limit_is_given(
+    dbtend: CommandLine, sales: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def submit() -> None:
+        async with Engine.open(dbtend.store) as engine:
+            for _ in range(60):
+                (job,) = await engine.submit([Request(target=str(sales), operations=(Operation.ANALYZE,))])
+                await engine.cancel(JobId(job.id))
+
+    asyncio.run(submit())
+
+    def numbers(*options: str) -> list[int]:
+        done = dbtend("history", "--csv", *options)
+        assert (done.code, done.err) == (0, "")
+        return [int(row.partition(".")[0]) for row in done.out.splitlines()[1:]]
+
+    everything = list(range(60, 0, -1))
+    assert numbers() == everything
+    assert len(dbtend("history", "--json").json["jobs"]) == 50
+    for portion in (1, 7, 20, 60):  # of any size, the parts make the whole
+        monkeypatch.setattr(lookup, "_PORTION", portion)
+        assert numbers() == everything
+        assert numbers("--limit", "21", "--before", "51") == everything[10:31]

@@ -10,12 +10,12 @@ import pytest
 
 from engine import ParentJob, Reason, Status
 from tests.tui.jobs import child, parent, vacuumed
-from tui.presentation.history_csv import COLUMNS, history_csv
+from tui.presentation.history_csv import COLUMNS, head, lines
 from tui.presentation.text import target_name
 
 
 def rows(*jobs: ParentJob) -> list[dict[str, str]]:
-    return list(csv.DictReader(StringIO(history_csv(jobs, target_name))))
+    return list(csv.DictReader(StringIO(head() + lines(jobs, target_name))))
 
 
 def test_there_is_a_line_for_each_operation() -> None:
@@ -33,7 +33,7 @@ def test_there_is_a_line_for_each_operation() -> None:
 
 
 def test_without_jobs_there_is_a_heading() -> None:
-    assert history_csv([], target_name) == ",".join(COLUMNS) + "\r\n"
+    assert head() == ",".join(COLUMNS) + "\r\n"
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", '=HYPERLINK("http://x")', "\r=1"])
