@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from engine.domain.due_times import due_until
 from engine.domain.schedules import FiringStatus
+from engine.schedules.scheduler import Scheduler
 from tests.building import COMPLETED, FAILED
 from tests.engine.domain.test_due_times import at, schedule
 from tests.engine.schedules.world import HOUR, MINUTE, World, world_at
@@ -31,7 +32,7 @@ STEPS = st.lists(
         st.tuples(st.just("pass"), st.integers(1, 50)),
         st.tuples(st.just("jump"), st.integers(-300, 300)),
         st.tuples(st.just("look"), st.integers(0, 2)),
-        st.tuples(st.just("kill"), st.integers(0, 2)),
+        st.tuples(st.sampled_from(["kill while it looks", "kill while it fires"]), st.integers(0, 899)),
         st.tuples(st.just("work"), st.integers(0, 1)),
     ),
     max_size=25,
@@ -58,13 +59,10 @@ async def _course(root: Path, steps: list[tuple[str, int]], start: str) -> None:
                 world.clock.at = max(world.clock.at + number * MINUTE, BEGIN)
             elif what == "look":
                 await world.look(workers[number])
-            elif what == "kill":
-                looking = asyncio.create_task(workers[number].look())
-                await asyncio.sleep(0)
-                looking.cancel()
-                await asyncio.gather(looking, return_exceptions=True)
-                await workers[number].close()
-                workers[number] = world.scheduler()
+            elif what.startswith("kill"):
+                turns, which = divmod(number, 3)
+                await _killed(workers[which], turns, is_looking=what == "kill while it looks")
+                workers[which] = world.scheduler()
             else:
                 await world.work(FAILED if number else COMPLETED)
             latest = max(latest, world.clock.at)
@@ -78,6 +76,18 @@ async def _course(root: Path, steps: list[tuple[str, int]], start: str) -> None:
         for one in recorded:
             fired[one.batch or 0] += one.batch is not None
         assert all(number == 1 for batch, number in fired.items() if batch)
+
+
+async def _killed(worker: Scheduler, turns: int, *, is_looking: bool) -> None:
+    """Stop it so many turns of the loop after it begins to look, or after it has looked and prepares jobs."""
+    looking = asyncio.create_task(worker.look())
+    if not is_looking:
+        await looking
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
+    await worker.close()
 
 
 async def _never_two(world: World) -> None:

@@ -79,6 +79,20 @@ def knows_schedule(store: Path) -> bool:
     return store.exists() and asyncio.run(look())
 
 
+def wait_until_said(process: subprocess.Popen[str], words: str) -> None:
+    """Until it has these words on stderr."""
+    assert process.stderr is not None
+    stderr, said = process.stderr.fileno(), bytearray()
+    os.set_blocking(stderr, False)
+
+    def has_said() -> bool:
+        with suppress(BlockingIOError):
+            said.extend(os.read(stderr, 65_536))
+        return words.encode() in said
+
+    wait_until(has_said)
+
+
 def kill(process: subprocess.Popen[str], store: Path) -> None:
     """It and all that it has forked, at once."""
     _, _, workers = told(store)
@@ -121,9 +135,11 @@ def test_a_worker_that_waits_for_its_turn_fires_schedules(nightly: CommandLine) 
 def test_a_worker_takes_over_a_changed_config_file(nightly: CommandLine, tmp_path: Path) -> None:
     store, text = nightly.store, (nightly.home / "config-home" / "dbtend" / "config.toml").read_text()
     nightly.configure("")
-    with worker(nightly, before_due(20)):
+    with worker(nightly, before_due(25)) as process:
         wait_until(lambda: bool(told(store)[2]))
         nightly.configure("[schedules.nightly]\n")  # a broken one changes nothing
+        wait_until_said(process, "the schedules stay as they were read before")
+        assert not knows_schedule(store)
         nightly.configure(text)
         wait_until(lambda: knows_schedule(store))
         wait_until(lambda: any(job.status.is_final for job in told(store)[1]))
