@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,13 @@ from pathlib import Path
 import pytest
 from textual.app import App
 
+from engine import Engine
 from engine.config.config_file import ConfigFile
 from engine.config.model import TargetEntry
 from engine.config.reader import load_config
 from engine.domain.claims import Outcome, Report
 from engine.domain.requests import Operation
-from engine.domain.schedules import Firing, FiringReason, FiringStatus
+from engine.domain.schedules import Firing, FiringReason, FiringStatus, ScheduleState
 from engine.domain.statuses import Reason, Status
 from engine.store.protocol import NewBatch
 from engine.store.sqlite.store import SqliteStore
@@ -223,3 +225,26 @@ async def test_the_fleet_shows_when_each_target_is_due(tenants: Path, seeded: Se
         found = {row.split()[0]: row for row in console.lines("#fleet")}
         assert "22:00" in found["t1"]
         assert "22:00" not in found["sales.db"]
+
+
+async def test_a_slow_store_is_read_once_at_a_time_and_once_more_for_all_that_asked_meanwhile(
+    seeded: Seeded, tenants: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with console_on(seeded.path, clock) as console:
+        read, go, begun = Engine.schedule_states, asyncio.Event(), list[bool]()
+
+        async def slow(engine: Engine) -> Mapping[str, ScheduleState]:
+            begun.append(go.is_set())
+            await go.wait()
+            return await read(engine)
+
+        monkeypatch.setattr(Engine, "schedule_states", slow)
+        await console.pilot.press("down")
+        await console.until(lambda: begun, settled=False)
+        for key in ("up", "down", "up"):
+            await console.pilot.press(key)
+        await console.pilot.pause()
+        assert begun == [False]
+        go.set()
+        await console.until(lambda: len(begun) > 1)
+        assert begun[:2] == [False, True]

@@ -56,6 +56,7 @@ class SchedulesScreen(ConsoleScreen[None]):
         """Schedules whose next night is being planned."""
         self._error: DbtendError | None = None
         self._is_read = self._is_served = self._has_news = False
+        self._is_loading = self._is_asked = False
 
     def compose_body(self) -> Iterator[Widget]:
         yield self._list
@@ -90,6 +91,19 @@ class SchedulesScreen(ConsoleScreen[None]):
         await self._load()
 
     async def _load(self) -> None:
+        """One read at a time: all that ask for one while it lasts have one more after it."""
+        self._is_asked = True
+        if self._is_loading:
+            return
+        self._is_loading = True
+        try:
+            while self._is_asked:
+                self._is_asked = False
+                await self._read()
+        finally:
+            self._is_loading = False
+
+    async def _read(self) -> None:
         engine, saved = self.context.engine, self.context.saved
         try:
             states = await engine.schedule_states()
