@@ -25,6 +25,8 @@ class OperationSpec:
     """Whether it may simply run again after its worker process died."""
     by_object: bool = True
     """Whether it can be limited to some tables and indexes."""
+    in_turns: bool = True
+    """Whether it works on several objects, so that their order counts."""
     needs_confirmation: str = ""
     """What a person must confirm before it runs; "" for nothing."""
 

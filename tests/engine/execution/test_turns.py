@@ -15,6 +15,7 @@ from engine.domain.requests import OnDuplicate
 from engine.domain.steps import Step
 from engine.domain.turns import NO_TURNS, Turns
 from engine.store.sqlite import queries
+from engine.store.sqlite.store import SqliteStore
 from tests.building import COMPLETED, FAILED, StoppedClock, new_job
 from tests.engine.closing import window_closing_after
 from tests.engine.store.test_queries import any_store as any_store
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from engine.store.sqlite.store import SqliteStore
     from tests.postgres_databases import Database
 
 REINDEX, VACUUM, ANALYZE, CHECK = Operation.REINDEX, Operation.VACUUM, Operation.ANALYZE, Operation.CHECK
@@ -199,3 +199,19 @@ def test_turns_are_found_along_the_jobs_of_the_target(any_store: sqlite3.Connect
     assert searched[1] == "SEARCH s USING PRIMARY KEY (parent_id=?)"
     unfinished = plan_of(any_store, queries.UNFINISHED_RUNS, {"target": "sqlite:///db1.db", "jobs": 10})
     assert not [line for line in unfinished if line.startswith("SCAN") and "subquery" not in line.lower()]
+
+
+@pytest.mark.parametrize(("operation", "reads"), [(VACUUM, 0), (Operation.OPTIMIZE, 0), (REINDEX, 1), (ANALYZE, 1)])
+async def test_only_an_operation_on_several_objects_reads_whose_turn_it_is(
+    tenant: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, reads: int
+) -> None:
+    read, asked = SqliteStore.turns, list[str]()
+
+    async def counted(store: SqliteStore, target: str, *, jobs: int, steps: int) -> Turns:
+        asked.append(target)
+        return await read(store, target, jobs=jobs, steps=steps)
+
+    monkeypatch.setattr(SqliteStore, "turns", counted)
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        await run(engine, Request(target=str(tenant), operations=(operation,)))
+    assert len(asked) == reads

@@ -23,6 +23,7 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         lock=BLOCKS_WRITERS,
         after_cancel="nothing changed while it copies; once it writes back, it cannot stop",
         by_object=False,
+        in_turns=False,
     ),
     Operation.ANALYZE: OperationSpec(
         summary="collects statistics on tables and indexes for the query planner",
@@ -39,6 +40,7 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         lock=BLOCKS_WRITERS,
         after_cancel="the old statistics stay",
         by_object=False,
+        in_turns=False,
     ),
     Operation.CHECK: OperationSpec(
         summary="looks for damage: in the file, in indexes, in constraints and foreign keys",
@@ -51,12 +53,14 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         lock=BLOCKS_WRITERS,
         after_cancel="pages written back so far stay written back",
         by_object=False,
+        in_turns=False,
     ),
     Operation.INCREMENTAL_VACUUM: OperationSpec(
         summary="gives free pages back little by little, where auto_vacuum is incremental",
         lock=BLOCKS_WRITERS_BRIEFLY,
         after_cancel="the pages given back so far stay given back",
         by_object=False,
+        in_turns=False,
     ),
     Operation.FTS_OPTIMIZE: OperationSpec(
         summary="merges the segments of full-text indexes (FTS5), step by step",
@@ -70,6 +74,7 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         after_cancel="the unfinished copy is removed",
         writes=False,
         by_object=False,
+        in_turns=False,
     ),
 }
 """With the lock in WAL mode."""
