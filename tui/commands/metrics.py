@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
+from contextlib import suppress
+from math import inf
+from time import monotonic
 from typing import Final
 
 from engine import Engine
@@ -29,6 +32,8 @@ from tui.presentation.metrics import metrics_text
 
 _MODE: Final = 0o644
 """Of the file: node_exporter is another user."""
+_LIST_EVERY: Final = 180.0
+"""Seconds between two lists of the targets: whether a file is a database is seen only by opening it."""
 _LIST_WITHIN: Final = 5.0
 """Seconds in which directories must list their files."""
 
@@ -51,24 +56,31 @@ def metrics(args: argparse.Namespace, settings: Settings) -> int:
 
 async def _text(settings: Settings, config: Config, *, is_readable: bool) -> bytes:
     if not settings.store.exists():
-        return await _text_of(Overview(at=now()), config, {}, is_readable=is_readable)
+        configured = await ConfiguredTargets().of(config)
+        return await _text_of(Overview(at=now()), config, configured, {}, is_readable=is_readable)
     async with settings.engine() as engine:
-        return await _text_of(await engine.overview(), config, await engine.schedule_states(), is_readable=is_readable)
+        overview, states = await engine.overview(), await engine.schedule_states()
+        return await _text_of(overview, config, await ConfiguredTargets().of(config), states, is_readable=is_readable)
 
 
-async def metrics_of(engine: Engine, watch: ConfigWatch) -> bytes:
+async def metrics_of(engine: Engine, watch: ConfigWatch, targets: ConfiguredTargets) -> bytes:
     """The text for an HTTP answer."""
     await asyncio.to_thread(watch.look)
     overview, states = await engine.overview(), await engine.schedule_states()
-    return await _text_of(overview, watch.config, states, is_readable=watch.problem is None)
+    configured = await targets.of(watch.config)
+    return await _text_of(overview, watch.config, configured, states, is_readable=watch.problem is None)
 
 
 async def _text_of(
-    overview: Overview, config: Config, states: Mapping[str, ScheduleState], *, is_readable: bool
+    overview: Overview,
+    config: Config,
+    configured: Set[str],
+    states: Mapping[str, ScheduleState],
+    *,
+    is_readable: bool,
 ) -> bytes:
     """With targets in the config file, only these are told of."""
     known = {one.target for one in overview.surveys} | {one.target for one in overview.runs}
-    configured = await _configured(config)
     return await asyncio.to_thread(
         lambda: metrics_text(
             overview,
@@ -80,17 +92,38 @@ async def _text_of(
     )
 
 
-async def _configured(config: Config) -> set[str]:
-    """The targets of the config file, but for those that only a server could list. No target is opened."""
-    entries = [entry for entry in config.targets if not may_name_databases(entry.url)]
-    if not entries:
-        return set()
-    try:
-        async with asyncio.timeout(_LIST_WITHIN):
-            found = (await expand(entries, confirm_many=_accept)).targets
-            return await asyncio.to_thread(lambda: {canonical(entry.url) for entry in found})
-    except (DbtendError, TimeoutError):
-        return set()
+class ConfiguredTargets:
+    """The targets of the config file, but for those that only a server could list. No target is opened.
+
+    They are kept from one answer to the next, and listed again in the background.
+    """
+
+    def __init__(self) -> None:
+        self._found: frozenset[str] = frozenset()
+        self._entries: tuple[TargetEntry, ...] = ()
+        """Those that were listed last, or are being listed."""
+        self._listed_at = -inf
+        """By `time.monotonic`."""
+        self._listing: asyncio.Task[None] | None = None
+
+    async def of(self, config: Config) -> frozenset[str]:
+        """Those that were listed last; after a change of the config file those of now, if that takes not too long."""
+        entries = tuple(entry for entry in config.targets if not may_name_databases(entry.url))
+        is_idle = self._listing is None or self._listing.done()
+        if is_idle and (entries != self._entries or monotonic() - self._listed_at > _LIST_EVERY):
+            is_new, self._entries = entries != self._entries, entries
+            self._listing = asyncio.create_task(self._list(entries))
+            if is_new:
+                self._listed_at = -inf
+        if self._listing is not None and self._listed_at == -inf:
+            await asyncio.wait([self._listing], timeout=_LIST_WITHIN)
+        return self._found
+
+    async def _list(self, entries: tuple[TargetEntry, ...]) -> None:
+        with suppress(DbtendError):  # those of before are told of
+            found = (await expand(entries, confirm_many=_accept)).targets if entries else ()
+            self._found = await asyncio.to_thread(lambda: frozenset(canonical(entry.url) for entry in found))
+        self._listed_at = monotonic()
 
 
 def _accept(pattern: str, number: int) -> None:

@@ -196,7 +196,7 @@ class _Host:
 
     async def _serve_metrics(self, engine: Engine, stack: AsyncExitStack) -> None:
         if self.metrics is not None:
-            answer = partial(metrics.metrics_of, engine, ConfigWatch(self.config))
+            answer = partial(metrics.metrics_of, engine, ConfigWatch(self.config), metrics.ConfiguredTargets())
             await stack.enter_async_context(metrics_server.serving_metrics(self.metrics, answer))
 
     async def _tell_people(self, engine: Engine, stack: AsyncExitStack) -> None:

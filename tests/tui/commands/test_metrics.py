@@ -10,19 +10,23 @@ import socket
 import stat
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine import Engine, EngineName
+from engine.config.model import Config, TargetEntry
 from engine.domain.schedules import Firing, FiringReason, FiringStatus
 from engine.domain.surveys import FleetLevel, Survey
+from engine.fleet.expansion import expand
 from engine.system.clock import now
 from tests.sqlite_files import make_database, remove_index_entries
 from tests.tui.command_line import CommandLine, wait_until
+from tui.commands import metrics
 from tui.presentation.exit_codes import FAILED, OK, USAGE
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -358,3 +362,31 @@ def test_a_port_that_is_taken_is_an_error_in_a_line(dbtend: CommandLine) -> None
 @pytest.mark.parametrize("typed", ["", "x", "0", "70000", ":9187", "127.0.0.1:", "127.0.0.1:x"])
 def test_what_is_no_port_is_a_wrong_usage(dbtend: CommandLine, typed: str) -> None:
     assert dbtend("worker", f"--metrics={typed}").code == USAGE
+
+
+async def test_the_targets_of_the_config_are_kept_and_listed_again_in_the_background(
+    sales: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, listed = asyncio.Event(), list[int]()
+    go.set()
+
+    async def counted(entries: Sequence[TargetEntry], **more: Any) -> Any:
+        listed.append(len(entries))
+        await go.wait()
+        return await expand(entries, **more)
+
+    monkeypatch.setattr(metrics, "expand", counted)
+    config, targets = (
+        Config(targets=(TargetEntry(name="all", url=f"{sales.parent}/*.db"),)),
+        metrics.ConfiguredTargets(),
+    )
+    first = await targets.of(config)
+    assert len(first) == 1
+    assert [await targets.of(config) for _ in range(3)] == [first] * 3
+    assert listed == [1]
+    monkeypatch.setattr(metrics, "_LIST_EVERY", 0.0)
+    go.clear()  # a directory that hangs
+    assert [await targets.of(config) for _ in range(3)] == [first] * 3
+    await asyncio.sleep(0)
+    assert listed == [1, 1]
+    go.set()
