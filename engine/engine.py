@@ -310,7 +310,7 @@ class Engine:
         return await self._store.surveys(targets)
 
     async def overview(self) -> Overview:
-        """The state of all that the store knows, by what is kept: no target is opened."""
+        """The state of all targets and jobs on record; opens no target."""
         found = await self._store.overview()
         return replace(found, damaged=await damage.damaged_since_survey(self._store, found))
 
@@ -453,9 +453,9 @@ class Engine:
         await self._store.disable_schedule(name, by)
 
     async def fire(self, schedule: Schedule, config: Config) -> tuple[Firing, tuple[ParentJob, ...]]:
-        """Start a schedule now: what is recorded of it, and its jobs. While its window is closed they have none.
+        """Start a schedule now. Returns its record and its jobs; while its window is closed they have none.
 
-        Raises UsageError: jobs of an earlier firing are open, or its targets cannot be told.
+        Raises UsageError: jobs of an earlier firing are open, or its targets cannot be listed.
         """
         self._must_write("run")
         at = wall_clock(self._clock)()
@@ -538,7 +538,7 @@ class Engine:
         return notifier.notifying(notifier.Notifier(self._store, config, compose, self._clock))
 
     async def register_recipients(self, names: Collection[str], *, since: Micros | None = None) -> None:
-        """Those that are new are told of what happens from now on, and of what happened since an earlier time."""
+        """New recipients hear of events from now on, and of those since an earlier time."""
         self._must_write("notify")
         if names:
             await self._store.register_recipients(names, since=since)
@@ -556,11 +556,11 @@ class Engine:
         return notifier.is_telling(self._store.path)
 
     async def messages(self, recipient: str, *, limit: int = 10) -> list[Message]:
-        """What a recipient was told last, and what waits for it, newest first."""
+        """The newest messages of a recipient, sent and waiting, newest first."""
         return await self._store.newest_messages(recipient, limit=limit)
 
     async def recipient_states(self, names: Collection[str]) -> list[RecipientState]:
-        """What is known of these recipients."""
+        """The records of these recipients."""
         return await self._store.recipient_states(names)
 
     async def job(self, parent_id: int) -> ParentJob:

@@ -83,7 +83,7 @@ class Defaults:
     max_per_host: int | None = None
 
     def batch_options(self, urls: Iterable[str], given: BatchOptions = NO_BATCH_OPTIONS) -> BatchOptions:
-        """What holds for a batch of jobs on these targets. `given`: what was asked for."""
+        """The options of a batch of jobs on these targets. `given`: those of the request."""
         if self.max_per_host is None or given.max_per_host is not None or not any(map(names_server, urls)):
             return given
         return replace(given, max_per_host=self.max_per_host)

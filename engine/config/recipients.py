@@ -77,7 +77,7 @@ def _method(entry: Table) -> Method:
 
 
 def _secret(entry: Table, values: dict[str, Any], name: str) -> Secret | None:
-    """Where it is read; the two keys are taken out of `values`."""
+    """The source of the secret; removes the two keys from `values`."""
     file, command = values.pop(f"{name}_file", None), values.pop(f"{name}_command", ())
     if file and command:
         entry.fail(f"{name}_command", f"does not go with {name}_file", "leave one of them out")
@@ -110,7 +110,7 @@ def is_web_url(url: str) -> bool:
 
 
 def hides_secrets(url: str) -> bool:
-    """Whether what is sent there is encrypted, or stays on this host."""
+    """Whether the message is encrypted on its way, or stays on this host."""
     parts = urlsplit(url)
     return parts.scheme == "https" or _is_loopback(parts.hostname or "")
 

@@ -8,7 +8,7 @@ from engine.domain.steps import Micros
 
 @frozen(kw_only=True)
 class RecordedBackup:
-    """A backup that a job completed, as it was then."""
+    """A backup that a job completed: its state at that time."""
 
     path: str
     size: int | None

@@ -22,13 +22,13 @@ _SECOND: Final = 1_000_000
 _MINUTES_OF_DAY: Final = 24 * 60
 _ANY_TIME: Final = 1_767_225_600 * _SECOND
 _LONGEST_WINDOW: Final = 25 * 3600 * _SECOND
-"""A day, as it is where the clock is set back."""
+"""A day on which the clock is set back."""
 _EXAMINED: Final = 100
 """Due times that are compared with the windows before them."""
 
 
 def cron_problem(expression: str) -> str:
-    """What is wrong with a cron expression; "" if it has due times."""
+    """The error of a cron expression; "" if it has due times."""
     if len(expression.split()) != _FIELDS:
         return f"has {counted(len(expression.split()), 'field')}, and cron expressions have {_FIELDS}"
     try:
@@ -89,7 +89,7 @@ def closes_at(schedule: Schedule, due_at: Micros) -> Micros | None:
 
 
 def is_open(schedule: Schedule, at: Micros) -> bool:
-    """Whether a window of it is open at a time; always, if its windows do not close."""
+    """Whether its window is open at a time; always, if its windows do not close."""
     if schedule.until is None:
         return True
     *_, last = [None, *due_times_until(schedule, at - _LONGEST_WINDOW, at)]

@@ -1,4 +1,4 @@
-"""What people are told of: events, and the messages that carry them."""
+"""Notifications: events, and the messages that carry them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Secret:
 
 @frozen(kw_only=True)
 class Recipient:
-    """Who is told of which events, and how."""
+    """A recipient: its events, and how messages reach it."""
 
     name: str
     method: Method
@@ -107,7 +107,7 @@ class MessageStatus(StrEnum):
 
 @frozen(kw_only=True)
 class Message:
-    """What a recipient is told at once."""
+    """The events of one message."""
 
     id: int
     key: str
@@ -129,7 +129,7 @@ class Message:
 
 @frozen
 class MessageText:
-    """A message as it is delivered."""
+    """A message that is ready for delivery."""
 
     subject: str
     text: str
@@ -148,7 +148,7 @@ class DeliveryResult:
 
 @frozen(kw_only=True)
 class RecipientState:
-    """What is known of a recipient in the store."""
+    """The record of a recipient in the store."""
 
     name: str
     collected: int = 0

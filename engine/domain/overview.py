@@ -29,7 +29,7 @@ class LastRun:
 
 @frozen(kw_only=True)
 class ScheduleCounts:
-    """What is on record of a schedule."""
+    """The record of a schedule."""
 
     name: str
     fired: int = 0

@@ -44,7 +44,7 @@ class Schedule:
     catch_up: float = 0.0
     """Seconds after a due time within which it still fires if no worker ran at that time."""
     notify: tuple[str, ...] = ()
-    """Who is told how it went: names of `[notify.NAME]`."""
+    """Its recipients: names of `[notify.NAME]`; none: all."""
 
     @property
     def definition(self) -> str:
@@ -122,7 +122,7 @@ class ScheduleState:
     config: str
     """The path of the config file that it stands in; "": no worker has read it."""
     since: Micros
-    """Only due times after this count: since then it is known, enabled, and as it is."""
+    """Only due times after this count: from then on it is known, enabled and unchanged."""
     disabled_at: Micros | None = None
     disabled_by: str = ""
 

@@ -27,8 +27,8 @@ class Turns:
     def rank(self, operation: Operation, kind: Operation, objects: Collection[str]) -> tuple[bool, int]:
         """The place of a step of `operation`: the lowest rank comes first.
 
-        First what the last run did not begin, then what was done longest ago. All that one job completed has the same
-        rank.
+        First the objects that the last run did not begin, then those done longest ago. All that one job completed has
+        the same rank.
 
         Args:
             kind: the kind of work of the step.

@@ -1,4 +1,4 @@
-"""Damage that a check found after the survey of a target: it is critical although nobody surveyed it since."""
+"""Damage that a check found after the survey of a target: it is critical before the next survey."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def damaged_since_survey(store: JobReader, overview: Overview) -> frozenset[str]:
-    """By what is on record: no target is opened."""
+    """From the records; opens no target."""
     surveyed_at = {survey.target: survey.surveyed_at for survey in overview.surveys}
     failed = {
         run.target

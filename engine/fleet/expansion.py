@@ -52,7 +52,7 @@ class LeftOut(StrEnum):
 
 @frozen
 class Unlisted:
-    """An entry of which it is unknown which targets it stands for, or whether it is meant."""
+    """An entry whose targets are unknown, or which may not be meant."""
 
     entry: TargetEntry
     error: DbtendError
@@ -110,7 +110,7 @@ class _Candidate:
 
 
 _Result = tuple[list[_Candidate], list[Unlisted]] | DbtendError
-"""What an entry stands for, and the directories of it that cannot be read; or why that cannot be told."""
+"""The targets of an entry, and its directories that cannot be read; or why they are unknown."""
 
 
 def may_name_databases(text: str) -> bool:

@@ -17,7 +17,7 @@ def in_order(
     surveys: Mapping[str, Survey],
     last_jobs: Mapping[str, LastJob | None],
 ) -> Sequence[_T]:
-    """What stands with each canonical URL. Targets that are not known come last, as they were."""
+    """The targets in order, by canonical URL. Unknown targets come last, in their own order."""
 
     def place(url: str) -> tuple[bool, tuple[int, ...]]:
         if order is Order.OLDEST:

@@ -68,7 +68,7 @@ async def deliver(recipient: Recipient, parcel: Parcel) -> DeliveryResult:
 async def _said_by(process: asyncio.subprocess.Process, order: bytes, done: list[str]) -> tuple[str | None, str | None]:
     """Why it failed, and who refused it. What has taken it is added to `done` at once.
 
-    Its standard input stays open meanwhile: it ends with it.
+    Its standard input stays open until then: it ends with it.
     """
     stdin, stdout = process.stdin, process.stdout
     if stdin is None or stdout is None:

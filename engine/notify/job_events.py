@@ -34,7 +34,7 @@ class PastOperations:
 
 
 def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
-    """All events of a job that has ended. Those that took longer than usual are told by how much."""
+    """All events of a job that has ended. An operation that took longer than usual says by how much."""
     at = job.finished_at or job.created_at
     damaged = [child for child in job.children if found_damage(child)]
     for child in damaged[:1]:
@@ -119,7 +119,7 @@ def missed(firing: Firing) -> Event:
 
 
 def is_told(event: Event, recipient: Recipient, schedules: Iterable[Schedule] = ()) -> bool:
-    """Whether this recipient is told of it. `schedules`: those of the config file."""
+    """Whether this recipient hears of the event. `schedules`: those of the config file."""
     if event.kind not in recipient.on:
         return False
     chosen = next((schedule.notify for schedule in schedules if schedule.name == event.schedule), ())

@@ -36,7 +36,7 @@ LOOK_EVERY: Final = 30.0
 PAUSE = 0.5
 """Seconds between two rounds at least."""
 CRITICAL_AFTER: Final = 10.0
-"""Seconds after which critical events are told, whatever else goes on: several may be in one message."""
+"""Seconds after which critical events are sent, whatever else goes on: one message may hold several."""
 RETRY_AFTER: tuple[float, ...] = (60.0, 300.0, 900.0, 3600.0)
 """Seconds between two attempts; the last one holds for all further ones."""
 GIVE_UP_AFTER: Final = 3 * 86_400.0
@@ -57,7 +57,7 @@ class NotifiedStore(JobReader, ChangeFeed, SurveyStore, NotificationStore, Proto
 class Notifier:
     """Tells people what happens on a store. Of all processes only one does so at a time.
 
-    What was collected and what is to be delivered are in the store: a process that dies loses nothing. One that dies
+    Collected events and messages are in the store: a process that dies loses nothing. One that dies
     between the delivery and its record has the message delivered again, with the same key.
     """
 

@@ -31,7 +31,7 @@ async def fire_as_due(
     file: Path,
     clock: Callable[[], Micros],
 ) -> Firing | None:
-    """Fire a schedule if it is due and its window is open, and record what was missed of it since the last time.
+    """Fire a schedule if it is due and its window is open, and record its missed due times.
 
     What became of its last due time; None if nothing was left to do. Raises UsageError: another config file has a
     schedule of this name, or its targets cannot be told; then that is recorded, too,
@@ -44,7 +44,7 @@ async def fire_as_due(
     since = await _known_since(store, schedule, states, file, now)
     handled = await store.last_handled(schedule.name, now)
     due = [*deque(due_times_until(schedule, max(since, handled or 0), now), maxlen=MOST)]
-    if schedule.name not in states:  # what was before the last one is not known
+    if schedule.name not in states:  # older due times are unknown
         due = due[-1:]
     if not due or _is_disabled(schedule, states):
         return None

@@ -16,7 +16,7 @@ class ConfigWatch:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = Config()
-        """As it was last read without an error."""
+        """The last version that was read without an error."""
         self.problem: ConfigError | None = None
         """Why it could not be read since."""
         self._stamp: tuple[int, ...] | None = None
@@ -56,7 +56,7 @@ def fired_by(other: Path, schedule: str) -> UsageError | None:
 
 
 def _defines(config: Path, schedule: str) -> bool:
-    """Whether a config file has a schedule of this name; True if that cannot be told. Reads the disk."""
+    """Whether a config file has a schedule of this name; True if that is unknown. Reads the disk."""
     try:
         if not config.exists():
             return False

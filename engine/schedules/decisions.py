@@ -23,7 +23,7 @@ class Decision:
 
 
 def decide(schedule: Schedule, due: Sequence[Micros], now: Micros, *, looked_at: Micros | None) -> Decision:
-    """What becomes of due times of which nothing is recorded. Only the last one may fire: those before it are over.
+    """The outcome of due times without a record. Only the last one may fire: those before it are over.
 
     Args:
         due: the due times up to now, in order; at least one.

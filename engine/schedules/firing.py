@@ -24,7 +24,7 @@ class Recorded:
     """What became of a due time."""
 
     firing: Firing | None
-    """As it is recorded; None if others were first."""
+    """The recorded firing; None if another process was first."""
     error: Exception | None = None
     """Why it could not fire."""
 

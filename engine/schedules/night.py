@@ -1,4 +1,4 @@
-"""How a night goes by its estimates: a pure simulation of the workers."""
+"""A night by its estimates: a pure simulation of the workers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class TargetNight:
 
     @property
     def left_out(self) -> Sequence[PlannedOperation]:
-        """Operations of which nothing would run."""
+        """Operations that would run no step."""
         return [one for one in self.target.operations if one.idle]
 
 

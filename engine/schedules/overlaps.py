@@ -17,7 +17,7 @@ from engine.fleet.target_words import entries_named
 from engine.inspection import inspector
 
 _AHEAD: Final = 35 * 86_400 * 1_000_000
-"""Longer than a month: what is due once a month comes once."""
+"""Longer than a month, so that a monthly schedule is due once."""
 _MOST: Final = 2_000
 """Due times of a schedule that are looked at."""
 

@@ -1,4 +1,4 @@
-"""What a firing of a schedule would be: its targets as they are planned."""
+"""A preview of a firing: the plans of its targets."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class Scheduler:
             await asyncio.sleep(wait)
 
     async def look(self) -> float:
-        """Fire what is due, and record what was missed; the seconds until the next look. Raises StoreError."""
+        """Fire due schedules and record missed due times. Returns the seconds to the next look. Raises StoreError."""
         now, wait = self._clock(), INTERVAL
         if await asyncio.to_thread(self._watch.look):
             self._take_over_config()
@@ -123,7 +123,7 @@ class Scheduler:
         await asyncio.gather(*self._tasks())
 
     async def close(self) -> None:
-        """Stop what is being prepared; nothing of it is stored."""
+        """Stop the preparation of firings; stores nothing."""
         tasks = self._tasks()
         for task in tasks:
             task.cancel()
@@ -144,7 +144,7 @@ class Scheduler:
             log.info("schedules of %s: %s", self._config_name, names or "none")
 
     async def _own(self, schedule: Schedule, states: Mapping[str, ScheduleState], now: Micros) -> ScheduleState | None:
-        """What is known of a schedule; None if another config file has one of this name, and fires it."""
+        """The state of a schedule; None if another config file has one of this name, and fires it."""
         known = states.get(schedule.name)
         if (other := other_config(known, self._config_name)) is not None:
             read_at = self._foreign.get(schedule.name)
@@ -163,7 +163,7 @@ class Scheduler:
         return (await self._store.schedule_states())[schedule.name]
 
     async def _look_at(self, schedule: Schedule, state: ScheduleState, now: Micros) -> Micros | None:
-        """Fire a schedule if it is due, and record what was missed of it; when to look again."""
+        """Fire a schedule if it is due, and record its missed due times. Returns when to look again."""
         as_of, known = self._next.get(schedule.name, (now + 1, None))
         if as_of <= now and (known is None or now < known):
             return known

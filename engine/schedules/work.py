@@ -48,9 +48,9 @@ class Work:
 async def work_of(
     schedule: Schedule, config: Config, store: Store, clock: Callable[[], Micros], *, read_only: bool = False
 ) -> Work:
-    """The requests of a schedule, in its order. `read_only`: nothing is stored of what is inspected.
+    """The requests of a schedule, in its order. `read_only`: stores nothing of the inspections.
 
-    Raises UsageError if its targets cannot be told, or none of its operations applies to any.
+    Raises UsageError if its targets cannot be listed, or none of its operations applies to any.
     """
     found = await _expanded(schedule, config)
     asked = await asyncio.to_thread(lambda: [_request(schedule, entry) for entry in found.targets])
@@ -73,7 +73,7 @@ async def work_of(
 
 
 async def survey_targets(schedule: Schedule, config: Config, store: Store, clock: Callable[[], Micros]) -> None:
-    """Survey its targets, those without a fresh survey. Raises UsageError if its targets cannot be told."""
+    """Survey its targets, those without a fresh survey. Raises UsageError if its targets cannot be listed."""
     found = await _expanded(schedule, config)
     async with aclosing(Surveyor(store, clock).survey(found.targets)) as surveyed:
         async for _ in surveyed:
@@ -136,12 +136,12 @@ async def _needed(
 
 
 def _only_check(request: Request) -> Request:
-    """What is stored of a request of which it is unknown what is needed: a retry only checks."""
+    """The stored form of a request whose needed work is unknown: a retry only checks."""
     return inspector.applicable(replace(request, operations=(Operation.CHECK,)))
 
 
 def _unattended(request: Request | None) -> Request | None:
-    """Without the operations that a person must confirm: nobody is there. None if nothing is left."""
+    """Without the operations that need confirmation. None if nothing is left."""
     if request is None:
         return None
     to_confirm = {operation for operation, _ in inspector.needs_confirmation(request)}

@@ -353,7 +353,7 @@ class HistoryPruning(Protocol):
         ...
 
     async def prune_firings(self) -> None:
-        """Remove what is recorded of due times long ago."""
+        """Remove the records of old due times."""
         ...
 
 
@@ -396,7 +396,7 @@ class ScheduleStore(Protocol):
         ...
 
     async def last_handled(self, schedule: str, now: Micros) -> Micros | None:
-        """The newest due time up to now of which something is recorded."""
+        """The newest due time up to now that has a record."""
         ...
 
     async def last_fired(self, schedule: str, since: Micros) -> Micros | None:
@@ -408,7 +408,7 @@ class ScheduleStore(Protocol):
         ...
 
     async def fire(self, firing: Firing, jobs: Sequence[NewJob], batch: NewBatch) -> Firing | None:
-        """Record that a due time fires, and submit its jobs as a batch; what was recorded.
+        """Record that a due time fires, and submit its jobs as a batch. Returns the record.
 
         It is skipped if jobs of an earlier one are open; one by hand is not recorded then. None, and nothing is
         written, if something was recorded of this due time before, or the schedule is disabled.
@@ -416,7 +416,7 @@ class ScheduleStore(Protocol):
         ...
 
     async def record_firings(self, firings: Collection[Firing]) -> list[Firing]:
-        """Record due times that did not fire, but for those of which something is recorded; those that were."""
+        """Record due times that did not fire, except those with a record. Returns the new records."""
         ...
 
     async def firings(
@@ -427,10 +427,10 @@ class ScheduleStore(Protocol):
 
 
 class NotificationStore(Protocol):
-    """Keeps the events that people are to be told of, and the messages until they are delivered."""
+    """Keeps events for recipients, and their messages until they are delivered."""
 
     async def register_recipients(self, names: Collection[str], *, since: Micros | None = None) -> None:
-        """New ones are told of what happens from now on, and of what happened since an earlier time."""
+        """New recipients hear of events from now on, and of those since an earlier time."""
         ...
 
     async def forget_recipients(self, kept: Collection[str]) -> Mapping[str, int]:
@@ -452,15 +452,15 @@ class NotificationStore(Protocol):
         ...
 
     async def newly_critical(self, recipient: str) -> list[str]:
-        """The targets that are critical by their surveys, of which the recipient was not told."""
+        """The targets with a critical survey that the recipient has not heard of."""
         ...
 
     async def no_longer_critical(self, recipient: str) -> list[str]:
-        """The targets of which it was told, and which are not critical by a later survey."""
+        """The targets that it heard of and that a later survey found better."""
         ...
 
     async def newly_missed(self, recipient: str) -> list[Firing]:
-        """The due times of schedules that were missed since it is registered, of which the recipient was not told."""
+        """The due times missed since the recipient was registered that it has not heard of."""
         ...
 
     async def last_outcome(

@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 
 class _Waiting(Generic[_S]):
-    """What waits for its turn, in order; what is on a server only while that has room."""
+    """The waiting items in order; an item on a server starts only while the server has room."""
 
     def __init__(self, items: Sequence[_S], host_of: Callable[[_S], str | None], per_host: int) -> None:
         self._host_of, self._per_host = host_of, per_host

@@ -132,7 +132,7 @@ class OperationPlan:
 
 
 def without_done(plan: OperationPlan, done: AbstractSet[str]) -> OperationPlan:
-    """The plan without steps on objects of which all are `done`, but with what must follow the others.
+    """The plan without steps whose objects are all `done`, but with the steps that must follow the others.
 
     If only that is left, it runs by itself.
     """

@@ -1,4 +1,4 @@
-"""What many targets need, on few lines: counts first, then what is needed, by name."""
+"""The advice for many targets on few lines: counts first, then targets by name."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _counts(total: int, urgencies: Sequence[str], small: int) -> str:
 
 
 def _urgent(advice: Sequence[Advice]) -> list[Advice]:
-    """What is needed, the most urgent first; what another operation says again is left out."""
+    """The needed operations, the most urgent first, without repeated reasons."""
     covered = {operation for one in advice if one.is_urgent for operation in one.covers}
     repeats = any(one.is_urgent and one.operation in covered for one in advice)
     found = [one for one in advice if _word(one) in _URGENCIES]

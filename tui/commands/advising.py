@@ -178,7 +178,7 @@ async def _only_needed(
 
 
 def not_begun(request: Request, error: DbtendError, args: argparse.Namespace) -> FailedRequest:
-    """What is stored of a request that cannot begin.
+    """The stored form of a request that cannot begin.
 
     With `--needed` it is unknown which operations are needed: a retry only checks.
     """

@@ -30,7 +30,7 @@ NAMED: Final = 6
 
 @frozen
 class Confirmed:
-    """Requests that may run, and of several those of which it cannot be known what they block."""
+    """Requests that may run, including those whose locks are unknown if there are several."""
 
     requests: Sequence[Request]
     unplanned: Sequence[tuple[Request, TargetError]] = ()

@@ -28,7 +28,7 @@ CANCEL_TRIES = 6
 CANCEL_PAUSE = 1.0
 """and so many seconds are between two."""
 _NAMED: Final = 5
-"""Jobs that are named in one line; of more, their number is told."""
+"""Jobs that one line names; of more it gives the number."""
 _NOBODY: Final = "there is no worker process to go on with it"
 
 

@@ -28,7 +28,7 @@ from tui.presentation.survey_format import FleetRow, counts_line, fleet_json, so
 from tui.presentation.text import size
 
 _OLD: Final = 60.0
-"""Seconds from which on the age of a survey is told."""
+"""Seconds from which on the age of a survey is shown."""
 
 
 def fleet(args: argparse.Namespace, settings: Settings) -> int:
@@ -77,7 +77,7 @@ def _so_far(surveyed: Sequence[Surveyed], total: int) -> str:
 
 
 def _lines(rows: Sequence[FleetRow], shown: Sequence[FleetRow], meant: FleetFilter) -> list[str]:
-    """The counts of all, then the table of those that are meant, then what there is to gain."""
+    """The counts of all, then the table of the wanted ones, then the possible gain."""
     lines = [counts_line(row.survey.level for row in rows)]
     if meant != FleetFilter():
         lines.append(f"{len(shown):,} shown")

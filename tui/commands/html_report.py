@@ -37,7 +37,7 @@ _LONGEST_JOB: Final = 7 * 86_400_000_000
 """Microseconds: jobs that were created so long before the period are found if they ended in it."""
 _MOST_FIRINGS: Final = 10_000
 _MODE: Final = 0o640
-"""It names databases, and what is wrong with them."""
+"""It names databases and their problems."""
 
 
 def report(args: argparse.Namespace, settings: Settings) -> int:
@@ -91,7 +91,7 @@ async def _period(settings: Settings, config: Config, since: int) -> Period:
 
 
 async def _jobs(engine: Engine, since: Micros) -> list[Run]:
-    """The jobs of the period, newest first; at most one more than are told of."""
+    """The jobs of the period, newest first; at most one more than the page lists."""
     found = {job.id: run_of(job, instructions) for job in await engine.open_jobs()}
     async for ids in engine.search(HistoryFilter(since=since - _LONGEST_JOB)):
         for begin in range(0, len(ids), _PORTION):

@@ -60,7 +60,7 @@ def job_lines(job: ParentJob, at: int, only: JobId | None = None) -> list[str]:
 
 
 def _shared_lines(shared: SharedNotes) -> Iterator[str]:
-    """What several children or steps share, and whom it concerns."""
+    """Shared texts, and the children or steps that share them."""
     for note in shared.notes:
         yield f"  {_SHARED_LABELS[note.kind]:7}  {plain(note.text)}"
     yield f"  of       {shared.whom}"

@@ -79,7 +79,7 @@ async def _text_of(
     *,
     is_readable: bool,
 ) -> bytes:
-    """With targets in the config file, only these are told of."""
+    """With targets in the config file, only these are exported."""
     known = {one.target for one in overview.surveys} | {one.target for one in overview.runs}
     return await asyncio.to_thread(
         lambda: metrics_text(

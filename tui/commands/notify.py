@@ -1,4 +1,4 @@
-"""`dbtend notify`: who is told of what happens, and a test message; telling people at the end of a run."""
+"""`dbtend notify`: recipients, and a test message; also delivers messages at the end of a run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ else:
 
 
 _Known = tuple[list[RecipientState], list[Message], bool]
-"""What is known of recipients, their newest messages, and whether a process tells people."""
+"""The recipients, their newest messages, and whether a process delivers messages."""
 
 
 def notify(args: argparse.Namespace, settings: Settings) -> int:

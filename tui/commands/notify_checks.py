@@ -1,4 +1,4 @@
-"""The doctor's checks of who is told of what happens: secrets that can be read, messages that arrive."""
+"""The doctor's checks of notifications: readable secrets, delivered messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes the result of a command into a file, at once: nobody reads a part of it."""
+"""Writes the result of a command into a file atomically: no reader sees a part of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The doctor's checks of schedules: whether somebody fires them, and which nights were missed."""
+"""The doctor's checks of schedules: whether a worker fires them, and which nights were missed."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def _run(schedule: Schedule, config: Config, args: argparse.Namespace, settings:
 
 
 def _confirm_outside_window(schedule: Schedule, *, is_confirmed: bool) -> None:
-    """Raises UsageError while its window is closed, and nobody confirms that it runs all the same."""
+    """Raises UsageError while its window is closed, unless the user confirms."""
     if is_open(schedule, now()):
         return
     why = schedule_format.outside_window_text(schedule, now())

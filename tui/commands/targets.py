@@ -26,7 +26,7 @@ from tui.presentation.survey_format import why
 from tui.presentation.text import plain, target_name
 
 _UNKNOWN: Final = frozenset({FleetLevel.UNKNOWN, FleetLevel.UNREACHABLE})
-"""Levels of targets of which a survey says nothing else."""
+"""Levels of targets whose survey says nothing else."""
 
 
 def target_entries(words: Iterable[str], config: Config) -> list[TargetEntry]:
@@ -68,7 +68,7 @@ def named_targets(entries: Sequence[TargetEntry], args: argparse.Namespace, sett
 async def _kept(
     entries: Sequence[TargetEntry], meant: FleetFilter, settings: Settings, *, read_only: bool
 ) -> tuple[list[TargetEntry], list[Unlisted]]:
-    """The targets that are meant, and those of which that is unknown."""
+    """The wanted targets, and those that may be wanted."""
     if not meant.needs_survey:
         return [entry for entry in entries if meant.matches(entry, None, now())], []
     async with Engine.open(settings.store, read_only=read_only or settings.read_only) as engine:
@@ -101,7 +101,7 @@ def refuse_for_one_target(args: argparse.Namespace, found: Expansion) -> None:
 
 
 def expanded(entries: Sequence[TargetEntry], args: argparse.Namespace, *, are_all: bool = True) -> Expansion:
-    """The single targets that entries stand for. Reports what is left out, and if `are_all`, what excludes nothing.
+    """The single targets of entries. Reports left out ones and, if `are_all`, patterns that exclude nothing.
 
     Raises UsageError, TargetError.
     """

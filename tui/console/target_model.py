@@ -31,7 +31,7 @@ class TargetModel:
         self._next = 0
         self.current = 0
         self.names_version = 0
-        """Grows with every change of which targets there are, and of their entries."""
+        """Grows with every change of the targets and their entries."""
         self._marked: set[int] = set()
         self._chosen_by_user: dict[int, frozenset[Operation]] = {}
         self._check_chosen: set[int] = set()
@@ -139,7 +139,7 @@ class TargetModel:
             self._marked ^= {self.current}
 
     def mark_all(self, numbers: Collection[int]) -> None:
-        """Mark these; if all of them are marked, unmark them."""
+        """Mark these; if all are marked, unmark them."""
         if self._marked.issuperset(numbers):
             self._marked.difference_update(numbers)
         else:

@@ -298,7 +298,7 @@ def _findings_count(number: int) -> str:
 _NOT_SHOWN: Final = frozenset(
     {"backup_checked", "backup_file", "backup_source", "backups_removed_bytes", EXPECTED, TIME_LEFT}
 )
-"""Facts of a step that only programs use, or that are told otherwise."""
+"""Facts of a step that only programs use, or that another line shows."""
 
 
 def _step_fact(name: str, facts: Facts) -> str:

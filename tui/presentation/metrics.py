@@ -26,7 +26,7 @@ def metrics_text(
     config_is_readable: bool,
     version: str,
 ) -> bytes:
-    """`names`: of the targets that are told of, by URL. `schedules`: when those of the config file are due next."""
+    """`names`: of the exported targets, by URL. `schedules`: when those of the config file are due next."""
     registry = CollectorRegistry()
     for metric in (_store, _targets, _operations):
         metric(overview, names, registry)

@@ -1,4 +1,4 @@
-"""What people are told, as plain text and as JSON: pure functions."""
+"""Messages as plain text and as JSON: pure functions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _HEADINGS: Final[Mapping[EventKind, str]] = {
 
 
 def message_text(message: Message, *, named: Named, store: str) -> MessageText:
-    """A message as it is delivered. `store`: the store of the jobs, which `dbtend show` reads."""
+    """A message that is ready for delivery. `store`: the store of the jobs, which `dbtend show` reads."""
     events = most_urgent_first(message.events)
     host = socket.gethostname()
     subject = shortened(f"dbtend on {host}: {_summary(events, message.left_out, named)}", _SUBJECT)

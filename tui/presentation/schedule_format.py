@@ -25,7 +25,7 @@ from tui.presentation.trend_plot import BLOCKS
 _REASONS_TOLD: Final = 10
 _SIX_DAYS: Final = 6 * 86_400 * 1_000_000
 NIGHTS: Final = 10
-"""Nights of which the duration is shown."""
+"""Nights whose duration is shown."""
 REASONS: Final[Mapping[FiringReason, str]] = {
     FiringReason.NO_WORKER: "no worker was there",
     FiringReason.CLOCK_CHANGED: "the clock was set forward over it, or the machine stood still",
@@ -39,7 +39,7 @@ REASONS: Final[Mapping[FiringReason, str]] = {
 
 @frozen(kw_only=True)
 class ScheduleRow:
-    """A schedule with what is known of it."""
+    """A schedule and its state."""
 
     schedule: Schedule
     state: ScheduleState | None
@@ -117,7 +117,7 @@ def closing_text(schedule: Schedule, now: Micros) -> str:
 
 
 def _window(schedule: Schedule) -> str:
-    """As it is configured, with its zone where that is not the one of this machine."""
+    """The configured text, with its zone where the machine has another one."""
     zone = "" if zone_name(schedule) == zone_named("").key else f"  {zone_name(schedule)}"
     return f"until {schedule.until}{zone}" if schedule.until else "no end"
 
@@ -206,7 +206,7 @@ def night_line(night: Night, schedule: Schedule, now: Micros) -> tuple[str, str,
 
 
 def details(row: ScheduleRow) -> list[tuple[str, str]]:
-    """What is configured, in lines of a name and a text."""
+    """The configuration, in lines of a name and a text."""
     one = row.schedule
     batch = {"max failures": one.max_failures, "canary": one.canary, "max per host": one.max_per_host}
     options = [

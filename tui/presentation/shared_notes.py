@@ -1,4 +1,4 @@
-"""Notes and errors that several children or steps of a job share: told once, with whom they concern."""
+"""Notes and errors that several children or steps of a job share: shown once, with the list of these."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tui.presentation.text import plain
 from tui.presentation.window_words import step_error
 
 SHARED: Final = frozenset({NoteKind.ERROR, NoteKind.CANCEL, NoteKind.ADVICE})
-"""The kinds of notes that are told once; others are of one child alone."""
+"""The kinds of notes that are shown once; others belong to one child."""
 Concerned = tuple[ChildJob, Step | None]
 
 
@@ -41,7 +41,7 @@ def shared_notes(parent: ParentJob, how: Callable[[ChildJob], Instructions]) -> 
 
 
 def told_once(shared: Sequence[SharedNotes]) -> frozenset[str]:
-    """The texts that need not be told again."""
+    """The texts that need no repetition."""
     return frozenset(note.text for one in shared for note in one.notes)
 
 

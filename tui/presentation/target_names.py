@@ -50,7 +50,7 @@ class TargetNames:
         self._patterns: dict[str, TargetEntry] = {}
         """By canonical URL: entries with a label, which holds for all targets that they stand for."""
         self._members: dict[str, TargetName | None] = {}
-        """What was found for targets that patterns may stand for."""
+        """The targets found for patterns."""
         for entries in sources:
             for entry in entries:
                 known = self._names.get(self._urls.of(entry.url))

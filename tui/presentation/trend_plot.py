@@ -26,7 +26,7 @@ GAP: Final = 3
 NEARLY: Final = 0.95
 """Where the least is so much of the most, they are nearly the same."""
 NOTICEABLE: Final = 0.1
-"""The least difference that is told: of a median,"""
+"""The least difference that is shown: of a median,"""
 NOTICEABLE_SECONDS: Final = 0.05
 """and in seconds."""
 BLOCKS: Final = " ▁▂▃▄▅▆▇█"

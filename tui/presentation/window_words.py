@@ -1,4 +1,4 @@
-"""What is said of a step that its window leaves out."""
+"""The sentences about a step that its window leaves out."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Result:
 
 @dataclass(slots=True, kw_only=True)
 class Order:
-    """One message, and where it is to go."""
+    """One message and its destination."""
 
     method: Method
     key: str

@@ -1,4 +1,4 @@
-"""Who is told of what, in the store: collected events, and messages until they are delivered.
+"""Notifications in the store: collected events, and messages until they are delivered.
 
 Each write is one transaction: an event is collected once with the change that it comes from, and is in one message.
 """
@@ -23,11 +23,11 @@ from engine.store.sqlite.schedules import FIRING
 MESSAGES_KEPT: Final = 90 * 86_400 * 1_000_000
 """Microseconds."""
 MISSED_TOLD: Final = 8 * 86_400 * 1_000_000
-"""Microseconds: of a due time that is longer ago nobody is told."""
+"""Microseconds. Older missed due times are not reported."""
 
 SEEN: Final = "SELECT name, seen FROM recipient"
 BEFORE: Final = "SELECT coalesce((SELECT seq FROM event WHERE at < :since ORDER BY seq DESC LIMIT 1), 0)"
-"""The change after which a recipient is told of what happened since."""
+"""The change from which on a recipient hears of events."""
 OTHERS: Final = """SELECT name,
     (SELECT count(*) FROM message INDEXED BY message_waiting WHERE recipient = name AND status = 'waiting'),
     (SELECT count(*) FROM notification WHERE recipient = name AND message_id IS NULL)
@@ -70,7 +70,7 @@ FROM (SELECT value AS name FROM json_each(:names))"""
 
 
 def register(connection: sqlite3.Connection, names: Collection[str], at: Micros, since: Micros | None = None) -> None:
-    """Let the recipients that are new be told of what happens from now on, and of what happened since."""
+    """Register new recipients: they hear of events from now on, and of those since an earlier time."""
     since = at if since is None else min(since, at)
     newest = connection.execute(LAST_CHANGE if since == at else BEFORE, {"since": since}).fetchone()
     seen = newest[0] if newest else 0
@@ -131,7 +131,7 @@ def collect(
 
 
 def make_message(connection: sqlite3.Connection, recipient: str, at: Micros, *, only_critical: bool = False) -> None:
-    """Put all that was collected for a recipient into one message; and remove what is old."""
+    """Put all collected events of a recipient into one message, and remove old ones."""
     _remove_old(connection, at)
     collected = "recipient = ? AND message_id IS NULL" + (" AND kind = 'critical'" if only_critical else "")
     if not connection.execute(f"SELECT 1 FROM notification WHERE {collected}", (storable(recipient),)).fetchone():

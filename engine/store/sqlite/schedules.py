@@ -1,4 +1,4 @@
-"""Schedules in the store: what is known of each, and what became of its due times."""
+"""Schedules in the store: the state of each, and the outcome of its due times."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def observe(connection: sqlite3.Connection, seen: Collection[ScheduleState]) -> 
 
 
 def forget(connection: sqlite3.Connection, names: Collection[str]) -> None:
-    """Forget schedules that a config file no longer has, so that nothing of them is missed. Disabled ones stay so."""
+    """Forget schedules that a config file no longer has: they miss no due times. Disabled ones stay disabled."""
     connection.executemany("DELETE FROM schedule WHERE name = ? AND disabled_at IS NULL", [(name,) for name in names])
 
 

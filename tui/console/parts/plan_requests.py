@@ -1,4 +1,4 @@
-"""What is to be planned on several targets: what is chosen on each, or what it needs."""
+"""The plans for several targets: the chosen operations of each, or the needed ones."""
 
 from __future__ import annotations
 

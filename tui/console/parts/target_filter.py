@@ -1,4 +1,4 @@
-"""What is typed into the filter line of a list of targets."""
+"""The filter line of a list of targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Surveys the targets of the console in the background, once somebody wants to see them by level."""
+"""Surveys the targets of the console in the background, once a screen shows their levels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TargetSurveys:
         self._total = 0
         self._done = 0
         self.has_begun = False
-        """Whether somebody wanted surveys."""
+        """Whether a screen needs surveys."""
 
     @property
     def fraction(self) -> float | None:

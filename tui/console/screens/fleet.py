@@ -172,7 +172,7 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
         self.targets.action_first()
 
     def action_survey(self) -> None:
-        """Survey again what is marked, or else all that is shown."""
+        """Survey the marked targets again, or else all that are shown."""
         self._surveys.survey(self._model.marked or self.targets.shown, refresh=True)
         self.show_model()
 

@@ -134,7 +134,7 @@ class MainScreen(EntryScreen[None]):
         self.surveys.survey(numbers)
 
     def _targets_changed(self) -> None:
-        """Something was found out about targets: every screen that shows them is told."""
+        """Targets have news: update every screen that shows them."""
         self._show_model()
         self.context.targets_changed.publish(None)
 

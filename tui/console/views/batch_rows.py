@@ -1,4 +1,4 @@
-"""A batch in the job tree and in the history: one row with counts, and what is said of it beside."""
+"""A batch in the job tree and in the history: one row with counts, and its details."""
 
 from __future__ import annotations
 

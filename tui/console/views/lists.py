@@ -48,7 +48,7 @@ class TargetState:
     saved: bool = True
     """Whether it is in the config file, or nothing is saved in this session."""
     survey: Survey | None = None
-    """Its last survey; None: it was never surveyed, or nobody asked for surveys yet."""
+    """Its last survey; None: never surveyed, or no screen has asked for surveys yet."""
     last_job: LastJob | None = None
     """Its newest job, as far as surveys were asked for."""
     next_due: Micros | None = None

@@ -49,7 +49,7 @@ def remarks(
 
 
 def shared_lines(shared: Sequence[SharedNotes], width: int) -> list[Line]:
-    """What several children or steps share, each once, with whom it concerns."""
+    """Shared texts, each once, with the children or steps that share it."""
     lines: list[Line] = []
     for one in shared:
         first, *others = one.notes

@@ -33,7 +33,7 @@ NOT_SERVED: Final = "no permanent worker fires them: run dbtend worker"
 
 @frozen
 class SelectedSchedule:
-    """What is shown of the schedule under the cursor."""
+    """The page of the schedule under the cursor."""
 
     row: ScheduleRow
     jobs: Sequence[ParentJob] = ()
@@ -79,7 +79,7 @@ def _result(night: Night, schedule: Schedule, now: int) -> str:
 
 
 def schedule_document(selected: SelectedSchedule, now: int, width: int, named: Callable[[str], str]) -> Iterator[Line]:
-    """What is configured; if it was asked for the next night, and the last one as pictures; then its nights."""
+    """The configuration; on request the next night and the last one as pictures; then its nights."""
     row = selected.row
     for name, text in schedule_format.details(row):
         first, *others = wrapped(text, width, indent=12)

@@ -59,7 +59,7 @@ def _by_level(state: TargetState) -> tuple[int, int]:
 
 
 def _by_check(state: TargetState) -> tuple[bool, int]:
-    """The oldest check first, and before it those that were never checked; what was not surveyed is last."""
+    """First those never checked, then the oldest check first; targets without a survey are last."""
     return state.survey is None, (state.survey.checked_at or 0) if state.survey is not None else 0
 
 

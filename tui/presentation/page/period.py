@@ -144,7 +144,7 @@ def failures(jobs: Sequence[Run]) -> list[Problem]:
 
 
 def left(jobs: Sequence[Run]) -> list[Problem]:
-    """What was cancelled, skipped or done in part, in the same order."""
+    """Jobs that were cancelled, skipped or done in part, in the same order."""
     return _problems(jobs, lambda one: one.is_left)
 
 
@@ -260,7 +260,7 @@ def days(period: Period) -> list[tuple[str, list[Run]]]:
 
 
 def _step(length: Micros) -> tuple[timedelta, str]:
-    """How much time is in a bar, and how its begin is told."""
+    """The time that one bar covers, and the format of its begin."""
     if length <= BY_THE_HOUR:
         return timedelta(hours=1), "%H:%M"
     number = length // _DAY + 2  # the first and the last may be parts of days

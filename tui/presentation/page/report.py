@@ -1,4 +1,4 @@
-"""The report: one page that says what ran, what failed and why, what was given back, what was missed, what is due."""
+"""The report: one page of jobs, failures with their reasons, space given back, missed nights and due ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job as a report tells of it: what is worked out once of each, so that many thousands fit into memory."""
+"""A job as a small record for a report, so that many thousands fit into memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tui.presentation.fact_format import number
 from tui.presentation.job_notes import Instructions, advice_to_open
 
 _EXPLAINED: Final = frozenset({Reason.NOT_NEEDED, Reason.PREVIOUS_FAILED})
-"""Why an operation was left where nothing is to be told: the job needs nothing, or says what failed."""
+"""Reasons for left operations that the report omits: nothing was needed, or the failed one is listed."""
 
 
 @frozen(kw_only=True)

@@ -11,7 +11,7 @@ _SIMPLE: Final = re.compile(r"[a-z_][a-z0-9_$]*")
 
 
 class Named:
-    """What is known by its schema and its name."""
+    """An object with a schema and a name."""
 
     __slots__ = ()
     schema: str

@@ -99,7 +99,7 @@ class SqliteStep(PlannedStep):
     unfinished: str = ""
     """The directory of the unfinished copy."""
     series: BackupSeries | None = None
-    """The backups of which the oldest are removed."""
+    """The backups, of which the oldest go."""
     keep: int = 0
     """How many of them stay, with the new one."""
 

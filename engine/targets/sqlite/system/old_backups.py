@@ -86,7 +86,7 @@ class NewBackup:
 
 @frozen(kw_only=True)
 class Removal:
-    """What was removed, and what not."""
+    """The removed backups, and those that stay."""
 
     removed: tuple[RecordedBackup, ...]
     staying: Mapping[str, str]
