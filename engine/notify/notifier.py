@@ -63,7 +63,9 @@ class Notifier:
 
     def __init__(self, store: NotifiedStore, config: Configured, compose: Compose, clock: Callable[[], Micros]) -> None:
         self._store = store
-        self._config = config
+        self._read_config = config
+        self._config = Config()
+        """The config of this round."""
         self._compose = compose
         self._clock = clock
         self._deliveries: dict[str, asyncio.Task[None]] = {}
@@ -93,12 +95,13 @@ class Notifier:
                 seen = self._store.last_change()
                 pause = LOOK_EVERY
                 try:
+                    await self._renew_config()
                     await self._forget_removed()
-                    if self._config().notify:
+                    if self._config.notify:
                         if not is_begun:
                             await self._store.take_over_messages()
                             is_begun = True
-                        await self.collect()
+                        await self._collect()
                         await self._make_due_messages()
                         await self._begin_deliveries()
                         pause = await self._seconds_until_due()
@@ -132,20 +135,27 @@ class Notifier:
                 return ()
             await self._store.take_over_messages()
             await self.collect()
-            for recipient in self._config().notify:
+            for recipient in self._config.notify:
                 await self._store.make_message(recipient.name)
             await self._begin_deliveries()
             await asyncio.gather(*self._deliveries.values())
-            names = [recipient.name for recipient in self._config().notify]
+            names = [recipient.name for recipient in self._config.notify]
             states = await self._store.recipient_states(names)
             return [f"{state.name}: {state.error}" for state in states if state.error and state.waiting]
 
+    async def _renew_config(self) -> None:
+        self._config = await asyncio.to_thread(self._read_config)
+
     async def collect(self) -> None:
-        """Collect what happened since the last time, for each recipient."""
-        recipients = self._config().notify
+        """Collect what happened since the last time, for each recipient of the current config."""
+        await self._renew_config()
+        await self._collect()
+
+    async def _collect(self) -> None:
+        recipients = self._config.notify
         known = await self._store.seen_by_recipients()
         if new := [recipient.name for recipient in recipients if recipient.name not in known]:
-            await self._store.register_recipients(new, since=self._config().changed_at)
+            await self._store.register_recipients(new, since=self._config.changed_at)
             known = await self._store.seen_by_recipients()
         events = _JobEvents(self._store)
         for recipient in recipients:
@@ -153,7 +163,7 @@ class Notifier:
 
     async def _forget_removed(self) -> None:
         """Those that the config file no longer has, if it can be read: nothing waits for them any more."""
-        config = self._config()
+        config = self._config
         names = [recipient.name for recipient in config.notify]
         if config.changed_at is None or not set(await self._store.seen_by_recipients()) - set(names):
             return
@@ -180,7 +190,7 @@ class Notifier:
             await self._store.collect_events(recipient.name, found, seen=seen, calm=calm)
 
     def _told(self, events: Iterable[Event], recipient: Recipient) -> list[Event]:
-        schedules = self._config().schedules
+        schedules = self._config.schedules
         return [event for event in events if job_events.is_told(event, recipient, schedules)]
 
     async def _critical(self, recipient: Recipient) -> list[Event]:
@@ -193,7 +203,7 @@ class Notifier:
             return
         critical_since = await self._store.collected_since(only_critical=True)
         is_open, at = await self._store.has_open_jobs(), self._clock()
-        for recipient in self._config().notify:
+        for recipient in self._config.notify:
             if recipient.name not in since:
                 continue
             is_over = not is_open and at - self._moved_at >= recipient.settle * 1e6
@@ -203,7 +213,7 @@ class Notifier:
                 await self._store.make_message(recipient.name, only_critical=True)
 
     async def _begin_deliveries(self) -> None:
-        by_name = {recipient.name: recipient for recipient in self._config().notify}
+        by_name = {recipient.name: recipient for recipient in self._config.notify}
         self._deliveries = {name: task for name, task in self._deliveries.items() if not task.done()}
         for message in await self._store.waiting_messages():
             recipient = by_name.get(message.recipient)
@@ -256,7 +266,7 @@ class Notifier:
     async def _seconds_until_due(self) -> float:
         """Until something is to be done although no job changes; at most until the next regular look."""
         at, due = self._clock(), [LOOK_EVERY]
-        recipients = {recipient.name: recipient for recipient in self._config().notify}
+        recipients = {recipient.name: recipient for recipient in self._config.notify}
         for name, since in (await self._store.collected_since()).items():
             if (recipient := recipients.get(name)) is not None:
                 due.append((since - at) / 1e6 + recipient.latest)

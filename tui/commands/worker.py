@@ -179,10 +179,9 @@ class _Host:
                 engine = await stack.enter_async_context(opening)
                 if process.number == 0:
                     await self._serve_metrics(engine, stack)
+                    await self._tell_people(engine, stack)
                 elif self.metrics is not None:
                     self.metrics.close()
-                if process.number == 0:
-                    await self._tell_people(engine, stack)
                 process.ready()
                 while not stop.is_set():
                     with serving(self.store):
@@ -202,15 +201,15 @@ class _Host:
     async def _tell_people(self, engine: Engine, stack: AsyncExitStack) -> None:
         """As long as it is here; a process that ends when it is idle does so at its end."""
         config = self._current_config()
-        given = config()
+        given = await asyncio.to_thread(config)
         await engine.register_recipients([recipient.name for recipient in given.notify], since=given.changed_at)
         if self.is_permanent:
             await stack.enter_async_context(engine.notifying(config, composing(self.store)))
-        elif config().notify:
+        elif given.notify:
             stack.push_async_callback(engine.notify_now, config, composing(self.store))
 
     def _current_config(self) -> Callable[[], Config]:
-        """Reads the config file again where it has changed."""
+        """Gives the config, and reads its file again where it has changed."""
         watch = ConfigWatch(self.config)
 
         def current() -> Config:
