@@ -48,7 +48,7 @@ async def test_workers_are_looked_at_only_while_a_job_is_open(sales: Path, seede
     async with open_console(seeded.path, entry(), clock=clock) as console:
         assert not console.app.context.feed.ticking
         (waiting,) = await seeded.store.submit([new_job("other")], OnDuplicate.REFUSE)
-        await console.until(lambda: console.app.context.feed.ticking)
+        await console.until(lambda: console.app.context.feed.ticking and console.app.context.feed.workers)
         assert [worker.pid for worker in console.app.context.feed.workers] == [4711]
         await console.engine.cancel((await console.engine.job(waiting)).children[0].id)
         await add_running_job(seeded.store, seeded.owner, clock)
