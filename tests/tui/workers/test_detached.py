@@ -19,6 +19,7 @@ import pytest
 from engine import Change, Engine, JobId, Lagged, Operation, Options, Reason, Request, Status
 from engine.domain.errors import StoreError
 from tests.sqlite_files import transaction
+from tests.tui.command_line import wait_until
 from tui.workers.detached import DetachedWorker, is_served, serving
 
 A_CONSOLE = """
@@ -115,6 +116,7 @@ async def busy_worker(store: Path, target: Path, *options: str) -> AsyncIterator
     async with Engine.open(store) as engine, asyncio.timeout(60):
         options = ("--workers", "1", "--store", str(store), *options)
         worker = await asyncio.create_subprocess_exec(sys.executable, "-m", "tui.cli", "worker", *options)
+        await asyncio.to_thread(wait_until, lambda: is_served(store))
         changes = engine.changes()
         asked = Request(target=str(target), operations=(Operation.VACUUM,), options=Options(lock_timeout=60))
         (job,) = await engine.submit([asked])
