@@ -11,6 +11,7 @@ from engine.domain.humanize import OVERWRITTEN, format_worker_death
 from engine.domain.jobs import FILE_OVERWRITTEN, JobId
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
+from engine.store.row_checks import sound
 from engine.store.sqlite.batch_rules import update_parent
 from engine.store.sqlite.job_endings import (
     BACK_TO_PENDING,
@@ -21,7 +22,6 @@ from engine.store.sqlite.job_endings import (
     stops_on_failure,
     stored_options,
 )
-from engine.store.sqlite.row_checks import sound
 from engine.system.overwritten_file import overwritten_hint, was_overwritten
 
 OVERDUE = """

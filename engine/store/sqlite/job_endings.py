@@ -9,7 +9,7 @@ from engine.domain.jobs import JobId
 from engine.domain.requests import OnFailure, Operation, Options
 from engine.domain.statuses import Reason, Status, parent_status
 from engine.domain.steps import Facts, Micros
-from engine.store.sqlite.rows import decode_options
+from engine.store.rows import decode_options
 
 BACK_TO_PENDING = """status = 'pending', owner = NULL, pid = NULL, host = NULL, started_at = NULL,
     fraction = NULL, object = NULL, steps_done = 0, steps_total = 0, phase = NULL, waits_for = NULL, waited = 0"""
@@ -22,11 +22,6 @@ LAST_ATTEMPT_LEFT = f"""(
     FROM attempt AS a
     WHERE a.parent_id = child_job.parent_id AND a.ordinal = child_job.ordinal AND a.attempt = child_job.attempt)"""
 """The error of a child that ends while it waits to run again."""
-
-
-def storable(text: str | None) -> str | None:
-    """Text as SQLite can keep it: a file name or a message may hold bytes that are no UTF-8."""
-    return None if text is None else text.encode("utf-8", "backslashreplace").decode()
 
 
 def stored_options(connection: sqlite3.Connection, parent_id: int) -> Options | None:

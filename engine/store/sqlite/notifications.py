@@ -14,10 +14,9 @@ from typing import Any, Final
 from engine.domain.jobs import JobId
 from engine.domain.notifications import MOST_EVENTS, Event, EventKind, Message, MessageStatus, RecipientState
 from engine.domain.steps import Micros
-from engine.store.sqlite.job_endings import storable
+from engine.store.row_checks import UnsoundRowError, checked, checked_facts, sound
+from engine.store.rows import Row, storable
 from engine.store.sqlite.queries import LAST_CHANGE
-from engine.store.sqlite.row_checks import UnsoundRowError, checked, checked_facts, sound
-from engine.store.sqlite.rows import Row
 from engine.store.sqlite.schedules import FIRING
 
 MESSAGES_KEPT: Final = 90 * 86_400 * 1_000_000

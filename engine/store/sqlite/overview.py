@@ -7,8 +7,8 @@ from typing import Final
 from engine.domain.overview import LastRun, ScheduleCounts
 from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status
-from engine.store.sqlite.row_checks import checked, sound
-from engine.store.sqlite.rows import Row
+from engine.store.row_checks import checked, sound
+from engine.store.rows import Row
 
 LAST_RUNS: Final = "SELECT target, operation, status, reason, started_at, finished_at, completed_at FROM last_run"
 """One row for each operation of each target, kept by triggers: the history is not read."""

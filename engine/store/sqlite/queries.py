@@ -12,7 +12,7 @@ from typing import Any
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.requests import NO_SERVER_OPTIONS
 from engine.domain.statuses import LEFT_BY_WINDOW
-from engine.store.sqlite.rows import JOB_COLUMNS
+from engine.store.rows import JOB_COLUMNS
 
 Query = tuple[str, dict[str, Any]]
 

@@ -11,10 +11,9 @@ from engine.domain.requests import OnDuplicate
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, ScheduleState
 from engine.domain.steps import Micros
 from engine.store.protocol import NewBatch, NewJob
+from engine.store.row_checks import checked, sound
+from engine.store.rows import Row, storable
 from engine.store.sqlite import transactions
-from engine.store.sqlite.job_endings import storable
-from engine.store.sqlite.row_checks import checked, sound
-from engine.store.sqlite.rows import Row
 
 _STATE: Final = ("name", "start", "config", "since", "disabled_at", "disabled_by")
 FIRING: Final = ("schedule", "due_at", "status", "reason", "error", "batch_id", "recorded_at")

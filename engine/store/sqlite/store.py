@@ -29,6 +29,18 @@ from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
 from engine.domain.turns import Turns
 from engine.store.protocol import NewBatch, NewJob
+from engine.store.row_checks import LATEST, UnsoundRowError, checked
+from engine.store.rows import (
+    Row,
+    decode_backup,
+    decode_batch,
+    decode_change,
+    decode_estimated_run,
+    decode_jobs,
+    decode_measured,
+    decode_run,
+    storable,
+)
 from engine.store.sqlite import (
     batch_rules,
     cancel_and_rescue,
@@ -45,18 +57,6 @@ from engine.store.sqlite import (
 )
 from engine.store.sqlite.change_watch import ChangeWatch
 from engine.store.sqlite.file_identity import Identity
-from engine.store.sqlite.job_endings import storable
-from engine.store.sqlite.row_checks import LATEST, UnsoundRowError, checked
-from engine.store.sqlite.rows import (
-    Row,
-    decode_backup,
-    decode_batch,
-    decode_change,
-    decode_estimated_run,
-    decode_jobs,
-    decode_measured,
-    decode_run,
-)
 from engine.store.sqlite.writer import Writer
 from engine.system import lock_holders
 from engine.system.clock import now, wall_clock

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 from engine.domain.events import ChangeKind
 from engine.domain.jobs import JobId
 from engine.domain.steps import Micros
+from engine.store.row_checks import checked
+from engine.store.rows import storable
 from engine.store.sqlite.cancel_and_rescue import no_such_job
-from engine.store.sqlite.job_endings import storable
 from engine.store.sqlite.queries import BATCH_IS_OVER
-from engine.store.sqlite.row_checks import checked
 
 if TYPE_CHECKING:
     from engine.domain.advice import Measurement

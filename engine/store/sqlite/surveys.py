@@ -13,10 +13,9 @@ from engine.domain.requests import EngineName
 from engine.domain.statuses import Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason
-from engine.store.sqlite.job_endings import storable
+from engine.store.row_checks import UnsoundRowError, checked, checked_facts, sound
+from engine.store.rows import Row, storable
 from engine.store.sqlite.queries import BY_WINDOW
-from engine.store.sqlite.row_checks import UnsoundRowError, checked, checked_facts, sound
-from engine.store.sqlite.rows import Row
 
 AT_A_TIME: Final = 1_000
 KEPT: Final = 365 * 86_400 * 1_000_000

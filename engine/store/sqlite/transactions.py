@@ -17,6 +17,8 @@ from engine.domain.requests import OnDuplicate
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import LOG_HEAD, LOG_TAIL, Micros
 from engine.store.protocol import MAX_ATTEMPTS, NewBatch, NewJob
+from engine.store.row_checks import checked
+from engine.store.rows import decode_options, decode_steps, encode_facts, encode_operations, encode_options, storable
 from engine.store.sqlite.batch_rules import apply_rules, update_parent
 from engine.store.sqlite.cancel_and_rescue import enforce_time_limits
 from engine.store.sqlite.job_endings import (
@@ -27,11 +29,8 @@ from engine.store.sqlite.job_endings import (
     others_wait_for,
     set_parent_status,
     stops_on_failure,
-    storable,
 )
 from engine.store.sqlite.queries import STEPS
-from engine.store.sqlite.row_checks import checked
-from engine.store.sqlite.rows import decode_options, decode_steps, encode_facts, encode_operations, encode_options
 
 if TYPE_CHECKING:
     from engine.domain import claims

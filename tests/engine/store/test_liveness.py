@@ -12,8 +12,8 @@ from engine.domain.claims import Claim, Outcome, Report
 from engine.domain.events import ChangeKind
 from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.statuses import Reason, Status
+from engine.store.rows import decode_change
 from engine.store.sqlite import liveness
-from engine.store.sqlite.rows import decode_change
 from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, new_job
 

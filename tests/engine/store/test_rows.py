@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from engine.domain.requests import CheckLevel, IndexCleanup, OnFailure, Options, ServerOptions, Speed
-from engine.store.sqlite.rows import decode_options, encode_options
+from engine.store.rows import decode_options, encode_options
 from tests.option_values import all_options
 
 

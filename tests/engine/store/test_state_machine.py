@@ -21,8 +21,8 @@ from engine.domain.requests import OnDuplicate, OnFailure, Operation
 from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason, Status, may_follow, parent_status
 from engine.domain.steps import LogLevel, LogLine, Step
 from engine.store.protocol import MAX_ATTEMPTS, Failure, NewBatch, NewJob
+from engine.store.rows import decode_batch, decode_jobs
 from engine.store.sqlite import cancel_and_rescue, connections, queries, store_admin, transactions
-from engine.store.sqlite.rows import decode_batch, decode_jobs
 from tests.building import new_job
 
 OWNERS = ["ann", "bob", "cyd"]

@@ -15,7 +15,7 @@ from engine.domain.option_spec import OptionSpec, Place
 from engine.domain.option_specs import OPTION_SPECS, with_values
 from engine.domain.requests import EngineName
 from engine.domain.value_types import Flag
-from engine.store.sqlite.rows import decode_options, encode_options
+from engine.store.rows import decode_options, encode_options
 from engine.targets import resolve
 from tests.option_values import toml, values, words
 from tui.commands.arguments import parse

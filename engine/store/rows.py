@@ -19,7 +19,7 @@ from engine.domain.past_runs import EstimatedRun, PastRun
 from engine.domain.requests import EngineName, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel, LogLine, Progress, Step, WaitsFor
-from engine.store.sqlite.row_checks import checked, checked_facts, sound
+from engine.store.row_checks import checked, checked_facts, sound
 
 PARENT_COLUMNS = (
     "id", "target", "engine", "operations", "options", "status", "created_at", "started_at", "finished_at", "retry_of",
@@ -38,6 +38,11 @@ _OWN = [spec for spec in OPTION_SPECS if not spec.of_server]
 KNOWN_CHANGES = frozenset(ChangeKind)
 
 Row = Sequence[Any]
+
+
+def storable(text: str | None) -> str | None:
+    """Text as a store can keep it: a file name or a message may hold bytes that are no UTF-8."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode()
 
 
 @lru_cache(maxsize=64)
