@@ -13,8 +13,7 @@ from pathlib import Path
 
 from engine.domain.jobs import JobId
 from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason, Status, may_follow, parent_status
-from engine.store.sqlite.cancel_and_rescue import RECOVERY_DIED_TOO
-from engine.store.sqlite.job_endings import NOT_RECOVERED
+from engine.store.ending_texts import NOT_RECOVERED, RECOVERY_DIED_TOO
 from tests.chaos.trace import Line, What
 from tests.sqlite_files import content, integrity
 

@@ -11,11 +11,11 @@ from engine.domain.humanize import OVERWRITTEN, format_worker_death
 from engine.domain.jobs import FILE_OVERWRITTEN, JobId
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
+from engine.store.ending_texts import KILLED, NOT_RECOVERED, RECOVERY_DIED_TOO, RECOVERY_FAILED
 from engine.store.row_checks import sound
 from engine.store.sqlite.batch_rules import update_parent
 from engine.store.sqlite.job_endings import (
     BACK_TO_PENDING,
-    NOT_RECOVERED,
     end_pending,
     keep_attempt,
     skip_dependents,
@@ -44,9 +44,6 @@ SELECT c.parent_id, c.ordinal, c.attempt, c.max_attempts,
     c.force_requested_at >= c.started_at, p.engine, p.target
 FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.owner = ?
 """
-
-RECOVERY_DIED_TOO = "and so did the one that looked at the database after it"
-RECOVERY_FAILED = f"its process died before it could stop, {RECOVERY_DIED_TOO}"
 
 
 def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
@@ -167,7 +164,7 @@ def rescue(
     orphans = connection.execute(ORPHANS, (dead_owner,)).fetchall()
     for parent_id, ordinal, attempt, max_attempts, cancel_reason, recovering, deadline_at, deaths, *how in orphans:
         job, (forced, engine, target) = JobId(parent_id, ordinal), how
-        why = "its process was killed" if forced else format_worker_death(1, signal_number)
+        why = KILLED if forced else format_worker_death(1, signal_number)
         if was_overwritten(engine, signal_number):
             why = OVERWRITTEN
             keep_attempt(connection, job, Status.FAILED, Reason.OWNER_LOST, at, signal_number=signal_number)

@@ -9,14 +9,13 @@ from engine.domain.jobs import JobId
 from engine.domain.requests import OnFailure, Operation, Options
 from engine.domain.statuses import Reason, Status, parent_status
 from engine.domain.steps import Facts, Micros
+from engine.store.ending_texts import HANDED_BACK, NOT_RECOVERED
 from engine.store.rows import decode_options
 
 BACK_TO_PENDING = """status = 'pending', owner = NULL, pid = NULL, host = NULL, started_at = NULL,
     fraction = NULL, object = NULL, steps_done = 0, steps_total = 0, phase = NULL, waits_for = NULL, waited = 0"""
 
 
-NOT_RECOVERED = "its process died, and the database has not been recovered"
-HANDED_BACK = "it was handed back at a shutdown, and has not run since"
 LAST_ATTEMPT_LEFT = f"""(
     SELECT CASE a.reason WHEN 'owner_lost' THEN '{NOT_RECOVERED}' WHEN 'shutdown' THEN '{HANDED_BACK}' END
     FROM attempt AS a

@@ -13,8 +13,7 @@ from engine.domain.humanize import format_worker_death
 from engine.domain.jobs import JobId
 from engine.domain.requests import OnDuplicate, OnFailure, Operation
 from engine.domain.statuses import Reason, Status
-from engine.store.sqlite.cancel_and_rescue import RECOVERY_DIED_TOO, RECOVERY_FAILED
-from engine.store.sqlite.job_endings import HANDED_BACK, NOT_RECOVERED
+from engine.store.ending_texts import HANDED_BACK, NOT_RECOVERED, RECOVERY_DIED_TOO, RECOVERY_FAILED
 from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, COMPLETED, FAILED, StoppedClock, new_job
 

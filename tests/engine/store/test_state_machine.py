@@ -20,6 +20,7 @@ from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.requests import OnDuplicate, OnFailure, Operation
 from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason, Status, may_follow, parent_status
 from engine.domain.steps import LogLevel, LogLine, Step
+from engine.store import ending_texts
 from engine.store.protocol import MAX_ATTEMPTS, Failure, NewBatch, NewJob
 from engine.store.rows import decode_batch, decode_jobs
 from engine.store.sqlite import cancel_and_rescue, connections, queries, store_admin, transactions
@@ -260,11 +261,11 @@ class StoreMachine(RuleBasedStateMachine):
             child = children[claim.job]
             if claim.recovering and claim.job not in asked:
                 assert (child.status, child.reason) == (Status.FAILED, Reason.OWNER_LOST)
-                assert (child.error or "").endswith(cancel_and_rescue.RECOVERY_DIED_TOO)
+                assert (child.error or "").endswith(ending_texts.RECOVERY_DIED_TOO)
             elif claim.recovering:
                 assert child.status is Status.CANCELLED
                 assert claim.recovering in {child.reason, Reason.OWNER_LOST}
-                assert child.error == cancel_and_rescue.RECOVERY_FAILED
+                assert child.error == ending_texts.RECOVERY_FAILED
             else:
                 died = sum(attempt.reason is Reason.OWNER_LOST for attempt in child.attempts)
                 deadline_at = self._parent(claim.job.parent).deadline_at

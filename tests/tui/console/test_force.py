@@ -12,7 +12,7 @@ from textual.app import App
 from engine import ForceCancel, JobId, OnDuplicate, Operation, Progress, Status
 from engine.domain.claims import Report
 from engine.domain.steps import FINISHING, WRITING_BACK
-from engine.store.sqlite.job_endings import NOT_RECOVERED
+from engine.store.ending_texts import NOT_RECOVERED
 from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, new_job
 from tests.engine.processes import Process, python

@@ -1,0 +1,85 @@
+"""Notices changes of jobs in the shared store: the server tells of them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import psycopg
+
+from engine.domain.errors import StoreError
+from engine.store.postgres.connections import Connection, connected
+
+CHANNEL: Final = "dbtend_change"
+LOOK_EVERY: Final = 5.0
+"""Seconds after which it looks itself, should a notification be lost."""
+RECONNECT_AFTER: Final = 0.5
+LAST_CHANGE: Final = "SELECT last FROM event_counter"
+
+
+class ChangeWatch:
+    """Follows the newest change, and wakes waiters."""
+
+    def __init__(self, url: str, what: str) -> None:
+        self._url, self._what = url, what
+        self.last_change = 0
+        self.unreachable: StoreError | None = None
+        """Why the store cannot be reached now; None while it can."""
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Raises StoreError."""
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._follow(ready), name="dbtend-watch")
+        await ready
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def note(self, seq: int) -> None:
+        if seq <= self.last_change:
+            return
+        self.last_change = seq
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait_beyond(self, seq: int) -> None:
+        """Wait until there is a change after `seq`."""
+        while self.last_change <= seq:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiting.discard(waiter)
+
+    async def _follow(self, ready: asyncio.Future[None]) -> None:
+        while True:
+            try:
+                async with connected(self._url, self._what, "dbtend watch") as connection:
+                    await connection.execute(f"LISTEN {CHANNEL}".encode())
+                    await self._listen(connection, ready)
+            except StoreError as error:
+                self.unreachable = error
+            except psycopg.Error as error:
+                self.unreachable = StoreError(self._what, f"the connection was lost: {error}".strip())
+            if not ready.done():
+                ready.set_exception(self.unreachable or StoreError(self._what, "cannot be reached"))
+                return
+            await asyncio.sleep(RECONNECT_AFTER)
+
+    async def _listen(self, connection: Connection, ready: asyncio.Future[None]) -> None:
+        while True:
+            cursor = await connection.execute(LAST_CHANGE.encode())
+            row = await cursor.fetchone()
+            self.unreachable = None
+            if row is not None:
+                self.note(row[0])
+            if not ready.done():
+                ready.set_result(None)
+            async for _ in connection.notifies(timeout=LOOK_EVERY, stop_after=1):
+                pass

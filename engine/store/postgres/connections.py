@@ -1,0 +1,150 @@
+"""Connections to the shared store, and what it means when one fails, for a DBA."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from engine.domain.errors import (
+    DbtendError,
+    DuplicateRequestError,
+    JobNotFoundError,
+    OwnershipLostError,
+    StoreBusyError,
+    StoreError,
+    StoreFullError,
+)
+
+KEEPALIVES: Final = {
+    "keepalives_idle": "3",
+    "keepalives_interval": "2",
+    "keepalives_count": "2",
+    "tcp_user_timeout": "7000",
+    "connect_timeout": "5",
+}
+"""A lost network is noticed after about 7 seconds."""
+OPTIONS: Final = "-c search_path=dbtend,pg_temp -c client_min_messages=error -c statement_timeout=0 -c lock_timeout=10s"
+UNAVAILABLE_CLASSES: Final = ("08", "57P")
+ANSWERS_WITHIN: Final = 10.0
+"""Seconds that a read or write waits for a connection."""
+
+Connection = psycopg.AsyncConnection[TupleRow]
+
+
+def parameters(url: str, program: str) -> dict[str, Any]:
+    """What to connect with: the URL's own settings win, but for those that the store needs."""
+    given = conninfo_to_dict(url)
+    return {**KEEPALIVES, **given, "application_name": program, "options": OPTIONS}
+
+
+@asynccontextmanager
+async def connected(url: str, what: str, program: str) -> AsyncIterator[Connection]:
+    """A connection on which each statement commits by itself. Raises StoreError."""
+    with_errors = parameters(url, program)
+    try:
+        connection = await psycopg.AsyncConnection.connect(**with_errors, autocommit=True)
+    except psycopg.Error as error:
+        raise store_error(what, error) from None
+    async with connection:
+        yield connection
+
+
+class Pool:
+    """Connections for statements that commit by themselves; `what` names the store in errors."""
+
+    def __init__(self, url: str, what: str, *, program: str, size: int) -> None:
+        self._what = what
+        self._pool = AsyncConnectionPool(
+            kwargs={**parameters(url, program), "autocommit": True, "prepare_threshold": 0},
+            min_size=1,
+            max_size=size,
+            open=False,
+            timeout=ANSWERS_WITHIN,
+        )
+
+    async def open(self) -> None:
+        await self._pool.open()
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def rows(self, query: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> list[TupleRow]:
+        """The rows of one statement. Raises StoreError, and what a function of the store raises."""
+        try:
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(query.encode(), values)
+                return await cursor.fetchall() if cursor.description is not None else []
+        except (psycopg.Error, PoolTimeout) as error:
+            raise self.error(error) from None
+
+    async def call(self, function: str, *arguments: Any) -> Any:
+        """What a function of the store gives."""
+        places = ", ".join(["%s"] * len(arguments))
+        ((value,),) = await self.rows(f"SELECT {function}({places})", arguments)
+        return value
+
+    def error(self, error: psycopg.Error | PoolTimeout) -> Exception:
+        return store_error(self._what, error)
+
+
+def no_such_batch(batch_id: int) -> JobNotFoundError:
+    return JobNotFoundError(f"batch b{batch_id}", "there is no such batch", "list jobs with `dbtend history`")
+
+
+def no_such_job(job: str) -> JobNotFoundError:
+    return JobNotFoundError(f"job {job}", "there is no such job", "list them with `dbtend history`")
+
+
+def store_error(what: str, error: psycopg.Error | PoolTimeout) -> Exception:
+    """The error of the engine for one of the server; `what`: the store without a password."""
+    if isinstance(error, PoolTimeout):
+        return StoreBusyError(
+            what, f"the server has given no connection for {ANSWERS_WITHIN:.0f} s", "see to the server"
+        )
+    if (own := _own_error(error)) is not None:
+        return own
+    state, text = error.sqlstate or "", _first_line(error)
+    if state.startswith("28") or "password" in text:
+        why = f"the server does not let this user in: {text}"
+        return StoreError(what, why, "put the password into ~/.pgpass, or see to pg_hba.conf")
+    if state == "3D000":
+        return StoreError(what, "there is no such database", "make it with createdb, then run `dbtend store init`")
+    if state == "42501":
+        return StoreError(what, f"this role lacks a right: {text}", "ask who made the store for one of its roles")
+    if state == "25006":
+        return StoreError(what, "the server is read-only", "give the URL of the primary server")
+    if state.startswith("53"):
+        return StoreFullError(what, text, "see to the server")
+    if not state or state.startswith(UNAVAILABLE_CLASSES):
+        return StoreBusyError(what, f"cannot be reached: {text}", "see to the server and the network")
+    if state in {"40P01", "40001", "55P03"}:
+        return StoreBusyError(what, f"others were in the way: {text}", "try again")
+    return StoreError(what, text, "run `dbtend store check`")
+
+
+def _own_error(error: psycopg.Error) -> DbtendError | OwnershipLostError | None:
+    """What a function of the store raised by a code of its own."""
+    detail, hint = error.diag.message_detail or "", error.diag.message_hint or ""
+    match error.sqlstate:
+        case "DT001":
+            return DuplicateRequestError(hint, int(detail))
+        case "DT002" | "DT003":
+            return OwnershipLostError(_first_line(error))
+        case "DT004":
+            parent, ordinal = json.loads(detail)
+            return no_such_job(f"#{parent}" if ordinal is None else f"#{parent}.{ordinal}")
+        case "DT005":
+            return no_such_batch(int(detail))
+    return None
+
+
+def _first_line(error: psycopg.Error) -> str:
+    text = error.diag.message_primary or str(error)
+    return text.strip().splitlines()[0] if text.strip() else type(error).__name__

@@ -1,0 +1,236 @@
+-- What holds for all writes. Each write of the store is one function of these files, called as one statement that
+-- commits by itself: a client that stops never holds a lock.
+--
+-- Locks are taken in this order: the gate (shared; a pause takes it alone), batches with rules, parents by id,
+-- their children, and at COMMIT the counter of events.
+
+CREATE OR REPLACE FUNCTION now_micros() RETURNS bigint LANGUAGE sql VOLATILE
+AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint $$;
+
+CREATE OR REPLACE FUNCTION through_gate() RETURNS void LANGUAGE sql
+AS $$ SELECT pg_advisory_xact_lock_shared({GATE}) $$;
+
+CREATE OR REPLACE FUNCTION lock_parents(ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM through_gate();
+    PERFORM FROM batch
+        WHERE id IN (SELECT batch_id FROM parent_job WHERE parent_job.id = ANY (ids))
+            AND (max_failures IS NOT NULL OR canary IS NOT NULL)
+        ORDER BY id FOR UPDATE;
+    PERFORM FROM parent_job WHERE id = ANY (ids) ORDER BY id FOR UPDATE;
+END $$;
+
+-- Statuses. The rules of legal transitions are made from the vocabulary, as `is_legal`.
+
+CREATE OR REPLACE FUNCTION check_transition() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.status <> 'pending' THEN RAISE 'a job begins pending'; END IF;
+    ELSIF NOT is_legal(TG_TABLE_NAME, OLD.status, NEW.status) THEN
+        RAISE 'illegal transition of % from % to %', TG_TABLE_NAME, OLD.status, NEW.status;
+    END IF;
+    RETURN NEW;
+END $$;
+
+-- Events get their number at COMMIT, when every row lock is held already. Whoever has the counter's row commits before
+-- the next number is given.
+
+CREATE OR REPLACE FUNCTION add_event(
+    at bigint, parent_id bigint, ordinal integer, kind text, old text, new text, attempt integer
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE number bigint;
+BEGIN
+    UPDATE event_counter SET last = last + 1 RETURNING last INTO number;
+    INSERT INTO event VALUES (number, at, parent_id, ordinal, kind, old, new, attempt);
+    PERFORM pg_notify('dbtend_change', '');  -- empty, so that a transaction sends one
+END $$;
+
+CREATE OR REPLACE FUNCTION parent_job_event() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM add_event(
+        NEW.changed_at, NEW.id, NULL, 'status', CASE TG_OP WHEN 'UPDATE' THEN OLD.status END, NEW.status, 0);
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION child_job_event() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    kind text := 'status';
+    old_status text := CASE TG_OP WHEN 'UPDATE' THEN OLD.status END;
+BEGIN
+    IF TG_OP = 'UPDATE' AND OLD.status = NEW.status THEN
+        kind := CASE WHEN NEW.status = 'running' THEN 'cancel_requested' ELSE 'released' END;
+    END IF;
+    PERFORM add_event(NEW.changed_at, NEW.parent_id, NEW.ordinal, kind, old_status, NEW.status, NEW.attempt);
+    IF kind = 'cancel_requested' THEN PERFORM pg_notify('dbtend_cancel', NEW.owner); END IF;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION keep_last_run() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO last_run (target, operation, status, reason, started_at, finished_at, completed_at)
+    SELECT target, NEW.operation, NEW.status, NEW.reason, NEW.started_at, NEW.finished_at,
+        CASE WHEN NEW.status = 'completed' AND NEW.reason IS NULL THEN NEW.finished_at END
+    FROM parent_job WHERE id = NEW.parent_id
+    ON CONFLICT (target, operation) DO UPDATE SET
+        status = excluded.status, reason = excluded.reason, started_at = excluded.started_at,
+        finished_at = excluded.finished_at, completed_at = coalesce(excluded.completed_at, last_run.completed_at);
+    RETURN NULL;
+END $$;
+
+-- What ran last on a target goes with its last job, and a batch too.
+CREATE OR REPLACE FUNCTION forget_with_parent() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM last_run WHERE target = OLD.target
+        AND NOT EXISTS (SELECT FROM parent_job WHERE target = OLD.target);
+    IF OLD.batch_id IS NOT NULL THEN
+        DELETE FROM batch WHERE id = OLD.batch_id
+            AND NOT EXISTS (SELECT FROM parent_job WHERE batch_id = OLD.batch_id);
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE TRIGGER parent_job_transition BEFORE INSERT OR UPDATE OF status ON parent_job
+    FOR EACH ROW EXECUTE FUNCTION check_transition();
+CREATE OR REPLACE TRIGGER child_job_transition BEFORE INSERT OR UPDATE OF status ON child_job
+    FOR EACH ROW EXECUTE FUNCTION check_transition();
+CREATE OR REPLACE TRIGGER child_job_ran AFTER UPDATE OF status ON child_job
+    FOR EACH ROW WHEN (OLD.status <> NEW.status AND NEW.finished_at IS NOT NULL AND NEW.status <> 'skipped')
+    EXECUTE FUNCTION keep_last_run();
+CREATE OR REPLACE TRIGGER parent_job_removed AFTER DELETE ON parent_job
+    FOR EACH ROW EXECUTE FUNCTION forget_with_parent();
+
+-- A constraint trigger cannot be replaced.
+DROP TRIGGER IF EXISTS parent_job_created ON parent_job;
+DROP TRIGGER IF EXISTS parent_job_moved ON parent_job;
+DROP TRIGGER IF EXISTS child_job_created ON child_job;
+DROP TRIGGER IF EXISTS child_job_moved ON child_job;
+CREATE CONSTRAINT TRIGGER parent_job_created AFTER INSERT ON parent_job DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION parent_job_event();
+CREATE CONSTRAINT TRIGGER parent_job_moved AFTER UPDATE ON parent_job DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION parent_job_event();
+CREATE CONSTRAINT TRIGGER child_job_created AFTER INSERT ON child_job DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION child_job_event();
+CREATE CONSTRAINT TRIGGER child_job_moved AFTER UPDATE ON child_job DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (
+        OLD.status <> NEW.status
+        OR NEW.status = 'running' AND OLD.cancel_requested_at IS NULL AND NEW.cancel_requested_at IS NOT NULL
+        OR NEW.status = 'pending' AND (
+            OLD.reserved_by IS NOT NULL AND NEW.reserved_by IS NULL OR OLD.held AND NOT NEW.held))
+    EXECUTE FUNCTION child_job_event();
+
+-- How children end without having run.
+
+CREATE OR REPLACE FUNCTION stops_on_failure(p parent_job, c child_job, found jsonb) RETURNS boolean LANGUAGE sql STABLE
+AS $$
+    SELECT coalesce(o ->> 'on_failure' = 'stop', false)
+        OR coalesce((o -> 'verify')::boolean, false) AND c.ordinal = 1
+        OR coalesce((o -> 'check_first')::boolean, false) AND c.operation = 'check' AND NOT coalesce(
+            found -> 'complete' = 'true' AND coalesce(found -> 'damage', 'null') = 'null'
+            AND coalesce(found -> 'damaged_indexes', 'null') IN ('null', '[]'), false)
+    FROM (SELECT p.options::jsonb AS o) AS options
+$$;
+
+CREATE OR REPLACE FUNCTION others_wait_for(p parent_job, c child_job) RETURNS boolean LANGUAGE sql IMMUTABLE
+AS $$ SELECT coalesce((p.options::jsonb -> 'check_first')::boolean, false) AND c.operation = 'check' $$;
+
+-- Pending children, or the one at `at_ordinal`, end; not those whose database is to be looked after.
+CREATE OR REPLACE FUNCTION end_pending(p bigint, how text, why text, at bigint, at_ordinal integer DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE child_job AS c SET status = how, reason = why, due = false,
+        error = (SELECT CASE a.reason WHEN 'owner_lost' THEN phrase('not_recovered') WHEN 'shutdown' THEN phrase('handed_back') END
+            FROM attempt AS a WHERE (a.parent_id, a.ordinal, a.attempt) = (c.parent_id, c.ordinal, c.attempt)),
+        finished_at = greatest(at, changed_at), changed_at = greatest(at, changed_at)
+    WHERE parent_id = p AND (at_ordinal IS NULL OR ordinal = at_ordinal) AND status = 'pending' AND NOT recovering;
+END $$;
+
+-- After a change of its children: the first open one is due, and the parent's status is what they say.
+-- Whether that ended the parent.
+CREATE OR REPLACE FUNCTION derive_parent(p bigint, at bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    derived text;
+    changed integer;
+BEGIN
+    UPDATE child_job SET due = true
+    WHERE parent_id = p AND status = 'pending' AND NOT due AND ordinal = (
+        SELECT min(ordinal) FROM child_job WHERE parent_id = p AND status IN ('pending', 'running'));
+    SELECT CASE
+        WHEN bool_or(status IN ('pending', 'running')) THEN CASE WHEN bool_or(attempt > 0) THEN 'running' ELSE 'pending' END
+        WHEN bool_or(status = 'failed') THEN 'failed'
+        WHEN bool_or(status = 'cancelled') THEN 'cancelled'
+        ELSE 'completed' END
+    INTO derived FROM child_job WHERE parent_id = p;
+    UPDATE parent_job SET status = derived, changed_at = greatest(at, changed_at),
+        finished_at = CASE WHEN derived NOT IN ('pending', 'running') THEN greatest(at, changed_at) END,
+        started_at = CASE WHEN derived = 'running' THEN coalesce(started_at, greatest(at, changed_at)) ELSE started_at END
+    WHERE id = p AND status <> derived;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    RETURN changed > 0 AND derived NOT IN ('pending', 'running');
+END $$;
+
+-- What lets jobs of a batch go, or keeps them from beginning.
+
+CREATE OR REPLACE FUNCTION skip_not_begun(batch bigint, why text, at bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE p bigint;
+BEGIN
+    FOR p IN SELECT id FROM parent_job WHERE batch_id = batch AND status = 'pending' ORDER BY id FOR UPDATE LOOP
+        PERFORM end_pending(p, 'skipped', why, at);
+        PERFORM derive_parent(p, at);
+    END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION apply_rules(batch_number bigint, at bigint, canary_ended boolean) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    most integer;
+    p bigint;
+BEGIN
+    SELECT max_failures INTO most FROM batch WHERE id = batch_number;
+    IF canary_ended AND NOT EXISTS (
+        SELECT FROM parent_job WHERE batch_id = batch_number AND canary AND status IN ('pending', 'running')
+    ) THEN
+        IF EXISTS (
+            SELECT FROM parent_job AS j WHERE batch_id = batch_number AND canary AND (status <> 'completed' OR EXISTS (
+                SELECT FROM child_job AS c
+                WHERE c.parent_id = j.id AND c.status = 'skipped' AND c.reason IS DISTINCT FROM 'not_needed'))
+        ) THEN
+            PERFORM skip_not_begun(batch_number, 'canary_failed', at);
+        ELSE
+            FOR p IN SELECT id FROM parent_job WHERE batch_id = batch_number AND status = 'pending' ORDER BY id FOR UPDATE
+            LOOP
+                UPDATE child_job SET held = false, starts_at = NULL, changed_at = greatest(at, changed_at)
+                WHERE parent_id = p AND held AND (starts_at IS NULL OR starts_at <= at);
+            END LOOP;
+        END IF;
+    END IF;
+    IF most IS NOT NULL AND (
+        SELECT count(*) FROM parent_job WHERE batch_id = batch_number AND status = 'failed'
+    ) >= most THEN
+        PERFORM skip_not_begun(batch_number, 'too_many_failures', at);
+    END IF;
+END $$;
+
+-- `derive_parent`; if that ends the parent, the rules of its batch apply.
+CREATE OR REPLACE FUNCTION update_parent(p bigint, at bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE j parent_job;
+BEGIN
+    IF NOT derive_parent(p, at) THEN RETURN; END IF;
+    SELECT * INTO j FROM parent_job WHERE id = p;
+    IF j.batch_id IS NOT NULL THEN PERFORM apply_rules(j.batch_id, at, j.canary); END IF;
+END $$;
+
+-- Remember the attempt that the child's row is about to forget.
+CREATE OR REPLACE FUNCTION keep_attempt(c child_job, how text, why text, at bigint, signal_number integer DEFAULT NULL)
+RETURNS void LANGUAGE sql AS $$
+    INSERT INTO attempt (parent_id, ordinal, attempt, pid, host, started_at, finished_at, status, reason, signal)
+    VALUES (c.parent_id, c.ordinal, c.attempt, c.pid, c.host, c.started_at, greatest(at, c.started_at), how, why,
+        signal_number)
+$$;
+
+CREATE OR REPLACE FUNCTION back_to_pending(c child_job, recovers boolean, more_attempts integer, at bigint) RETURNS void
+LANGUAGE sql AS $$
+    UPDATE child_job SET status = 'pending', owner = NULL, pid = NULL, host = NULL, started_at = NULL, fraction = NULL,
+        object = NULL, steps_done = 0, steps_total = 0, phase = NULL, waits_for = NULL, waited = 0,
+        recovering = recovers, max_attempts = max_attempts + more_attempts, changed_at = greatest(at, changed_at)
+    WHERE (parent_id, ordinal) = (c.parent_id, c.ordinal)
+$$;

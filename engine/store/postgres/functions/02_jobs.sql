@@ -1,0 +1,299 @@
+-- The life of a job, from its submit to its end. `at`: the time; NULL: the server's clock.
+
+-- Store parents with all their children, or nothing; their ids, in order. Submits wait for each other: ids are in time
+-- order, those of a batch follow each other, and no two do the same.
+CREATE OR REPLACE FUNCTION submit(
+    jobs jsonb, on_duplicate text, new_batch jsonb, submission_name text, run text, who text, at bigint
+) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    job jsonb;
+    joined bigint;
+    all_joined bigint[] := '{}';
+    ids bigint[] := '{}';
+    batch_number bigint;
+    parent bigint;
+    canaries integer := (new_batch ->> 'canary')::integer;
+    new_jobs integer := 0;
+    is_canary boolean;
+    start bigint;
+    number integer := 0;
+BEGIN
+    PERFORM through_gate();
+    PERFORM pg_advisory_xact_lock({SUBMITS});
+    at := greatest(coalesce(at, now_micros()), (SELECT created_at FROM parent_job ORDER BY id DESC LIMIT 1));
+    FOR job IN SELECT * FROM jsonb_array_elements(jobs) LOOP
+        joined := NULL;
+        IF job ->> 'failure' IS NULL AND on_duplicate <> 'add' THEN
+            SELECT id INTO joined FROM parent_job
+            WHERE target_key = job ->> 'target_key' AND finished_at IS NULL AND cancel_requested_at IS NULL
+                AND operations = job ->> 'operations' AND options = job ->> 'options' AND schedule IS NULL
+            LIMIT 1;
+            IF joined IS NOT NULL AND on_duplicate = 'refuse' THEN
+                RAISE EXCEPTION 'duplicate' USING ERRCODE = 'DT001', DETAIL = joined, HINT = job ->> 'target';
+            END IF;
+        END IF;
+        all_joined := all_joined || joined;
+    END LOOP;
+    IF new_batch IS NOT NULL AND array_position(all_joined, NULL) IS NOT NULL THEN
+        INSERT INTO batch (created_at, retry_of, max_failures, canary, max_per_host)
+        VALUES (at, (new_batch ->> 'retry_of')::bigint, (new_batch ->> 'max_failures')::integer, canaries,
+            (new_batch ->> 'max_per_host')::integer)
+        RETURNING id INTO batch_number;
+    END IF;
+    IF batch_number IS NULL THEN canaries := NULL; END IF;
+    FOR job IN SELECT * FROM jsonb_array_elements(jobs) LOOP
+        number := number + 1;
+        IF all_joined[number] IS NOT NULL THEN
+            ids := ids || all_joined[number];
+            CONTINUE;
+        END IF;
+        is_canary := canaries IS NOT NULL AND new_jobs < canaries;
+        start := (job ->> 'starts_at')::bigint;
+        IF start <= at THEN start := NULL; END IF;
+        INSERT INTO parent_job (
+            target, target_key, queue, engine, operations, options, retry_of, deadline_at, submission, batch_id, canary,
+            is_pattern, schedule, submitted_by, created_at, changed_at)
+        VALUES (
+            job ->> 'target', job ->> 'target_key', job ->> 'queue', job ->> 'engine', job ->> 'operations',
+            job ->> 'options', (job ->> 'retry_of')::bigint, (job ->> 'deadline_at')::bigint, submission_name,
+            batch_number, is_canary, (job ->> 'is_pattern')::boolean, new_batch ->> 'schedule', who, at, at)
+        RETURNING id INTO parent;
+        INSERT INTO child_job (
+            parent_id, ordinal, target_key, host_key, queue, operation, max_attempts, reserved_by, held, starts_at,
+            changed_at)
+        SELECT parent, n, job ->> 'target_key', job ->> 'host_key', job ->> 'queue', child ->> 0, (child ->> 1)::integer,
+            run, canaries IS NOT NULL AND NOT is_canary OR start IS NOT NULL, start, at
+        FROM jsonb_array_elements(job -> 'children') WITH ORDINALITY AS x (child, n);
+        IF job ->> 'failure' IS NOT NULL THEN
+            UPDATE child_job SET status = 'failed', reason = job -> 'failure' ->> 0, error = job -> 'failure' ->> 1,
+                finished_at = at
+            WHERE parent_id = parent;
+        END IF;
+        PERFORM derive_parent(parent, at);
+        new_jobs := new_jobs + 1;
+        ids := ids || parent;
+    END LOOP;
+    IF batch_number IS NOT NULL THEN PERFORM apply_rules(batch_number, at, canaries IS NOT NULL); END IF;
+    RETURN ids;
+END $$;
+
+-- The steps of a child as JSON, of all attempts.
+CREATE OR REPLACE FUNCTION steps_of(p bigint, o integer) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT coalesce(json_agg(json_build_object(
+        'number', number, 'attempt', attempt, 'object', object, 'command', command, 'status', status,
+        'started_at', started_at, 'finished_at', finished_at, 'error', error, 'effect', effect::json,
+        'operation', operation, 'error_is_finding', error_is_finding, 'reason', reason) ORDER BY attempt, number), '[]')
+    FROM step WHERE (parent_id, ordinal) = (p, o)
+$$;
+
+-- Make a child running; NULL if it is not to be claimed any more.
+CREATE OR REPLACE FUNCTION start_child(worker_id text, p bigint, o integer, at bigint, wall bigint) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+DECLARE
+    c child_job;
+    j parent_job;
+    deaths integer := 0;
+    last_signal integer;
+BEGIN
+    UPDATE child_job SET status = 'running', due = false, owner = worker_id, attempt = attempt + 1,
+        changed_at = greatest(at, changed_at), started_at = greatest(at, changed_at), pid = w.pid, host = w.host
+    FROM (SELECT (SELECT pid FROM worker WHERE id = worker_id), (SELECT host FROM worker WHERE id = worker_id)) AS w
+    WHERE (parent_id, ordinal) = (p, o) AND status = 'pending' AND due AND NOT held
+    RETURNING child_job.* INTO c;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    UPDATE parent_job SET status = 'running', changed_at = greatest(at, changed_at),
+        started_at = coalesce(started_at, greatest(at, changed_at))
+    WHERE id = p AND status <> 'running';
+    SELECT * INTO j FROM parent_job WHERE id = p;
+    IF c.attempt > 1 THEN
+        SELECT count(*), (array_agg(signal ORDER BY attempt DESC))[1] INTO deaths, last_signal
+        FROM attempt WHERE (parent_id, ordinal) = (p, o) AND reason = 'owner_lost';
+    END IF;
+    RETURN jsonb_build_object(
+        'parent', p, 'ordinal', o, 'type', c.type, 'attempt', c.attempt, 'target', j.target, 'operation', c.operation,
+        'options', j.options, 'started_at', c.started_at, 'deaths', deaths, 'signal', last_signal,
+        'recovering', CASE WHEN c.recovering THEN CASE WHEN c.cancel_requested_at IS NULL THEN 'owner_lost'
+            ELSE coalesce(c.cancel_reason, 'cancelled_by_user') END END,
+        'forced', c.force_requested_at IS NOT NULL, 'left', j.deadline_at - wall,
+        'earlier', CASE WHEN c.attempt > 1 THEN steps_of(p, o) ELSE '[]' END);
+END $$;
+
+-- Children that are next, and whose target is free.
+CREATE OR REPLACE VIEW claimable AS
+SELECT parent_id, ordinal, target_key, host_key, queue, reserved_by, recovering FROM child_job AS c
+WHERE due AND NOT held AND NOT EXISTS (
+    SELECT FROM child_job AS r WHERE r.target_key = c.target_key AND r.status = 'running');
+
+-- Whether a worker of these queues may claim it, for these parents alone, or for a run.
+CREATE OR REPLACE FUNCTION may_claim(
+    c claimable, queues text[], parents bigint[], run text, is_paused boolean
+) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT (c.recovering OR NOT is_paused) AND (queues IS NULL OR c.queue = ANY (queues))
+        AND (parents IS NULL OR c.parent_id = ANY (parents)) AND (c.reserved_by IS NULL OR c.reserved_by = run)
+$$;
+
+-- The oldest child that a worker may claim, and whose target is free. While the store is paused only children that
+-- await recovery are claimed. What a parent is late for is left to `enforce_time_limits`.
+CREATE OR REPLACE FUNCTION claim_next(
+    worker_id text, queues text[], parents bigint[], run text, at bigint
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    is_paused boolean;
+    child record;
+    got jsonb;
+    full_hosts text[] := '{}';
+BEGIN
+    at := coalesce(at, now_micros());
+    PERFORM FROM worker WHERE id = worker_id FOR KEY SHARE;  -- a rescue of this worker waits, or has happened
+    IF NOT FOUND THEN RAISE EXCEPTION 'worker % is not registered', worker_id USING ERRCODE = 'DT002'; END IF;
+    is_paused := EXISTS (SELECT FROM pause);
+    LOOP
+        SELECT c.parent_id, c.ordinal, c.host_key, b.max_per_host INTO child
+        FROM claimable AS c JOIN parent_job AS j ON j.id = c.parent_id LEFT JOIN batch AS b ON b.id = j.batch_id
+        WHERE may_claim(c, queues, parents, run, is_paused)
+            AND (c.recovering OR j.deadline_at IS NULL OR j.deadline_at > at)
+            AND (c.host_key IS NULL OR b.max_per_host IS NULL OR c.host_key <> ALL (full_hosts))
+            AND NOT EXISTS (  -- SKIP LOCKED would overtake it
+                SELECT FROM claimable AS e WHERE e.target_key = c.target_key AND e.parent_id < c.parent_id
+                    AND may_claim(e, queues, parents, run, is_paused))
+        ORDER BY c.parent_id LIMIT 1 FOR UPDATE OF j SKIP LOCKED;
+        IF NOT FOUND THEN RETURN NULL; END IF;
+        IF child.host_key IS NOT NULL AND child.max_per_host IS NOT NULL THEN
+            PERFORM pg_advisory_xact_lock({HOSTS}, hashtext(child.host_key));
+            IF child.max_per_host <= (
+                SELECT count(*) FROM child_job AS r JOIN parent_job AS p ON p.id = r.parent_id
+                    JOIN batch AS b ON b.id = p.batch_id
+                WHERE r.status = 'running' AND r.host_key = child.host_key AND b.max_per_host IS NOT NULL
+            ) THEN
+                full_hosts := full_hosts || child.host_key;
+                CONTINUE;
+            END IF;
+        END IF;
+        BEGIN
+            got := start_child(worker_id, child.parent_id, child.ordinal, at, at);
+            IF got IS NOT NULL THEN RETURN got; END IF;
+        EXCEPTION WHEN unique_violation THEN
+            NULL;  -- somebody was faster with another child of this target
+        END;
+    END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION claim(worker_id text, queues text[], parents bigint[], run text, at bigint) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM enforce_time_limits(at);
+    PERFORM through_gate();
+    RETURN claim_next(worker_id, queues, parents, run, at);
+END $$;
+
+CREATE OR REPLACE FUNCTION write_steps_and_log(token jsonb, report jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    p bigint := (token ->> 'parent')::bigint;
+    o integer := (token ->> 'ordinal')::integer;
+BEGIN
+    INSERT INTO step (
+        parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error, effect, operation,
+        error_is_finding, reason)
+    SELECT p, o, s.* FROM jsonb_to_recordset(report -> 'steps') AS s (
+        attempt integer, number integer, object text, command text, status text, started_at bigint, finished_at bigint,
+        error text, effect text, operation text, error_is_finding boolean, reason text)
+    ON CONFLICT (parent_id, ordinal, attempt, number) DO UPDATE SET
+        object = excluded.object, command = excluded.command, status = excluded.status,
+        started_at = excluded.started_at, finished_at = excluded.finished_at, error = excluded.error,
+        effect = excluded.effect, operation = excluded.operation, error_is_finding = excluded.error_is_finding,
+        reason = excluded.reason;
+    INSERT INTO log (parent_id, ordinal, attempt, number, at, level, message, is_settings)
+    SELECT p, o, l.* FROM jsonb_to_recordset(report -> 'log') AS l (
+        attempt integer, number integer, at bigint, level text, message text, is_settings boolean)
+    ON CONFLICT (parent_id, ordinal, attempt, number) DO UPDATE SET
+        at = excluded.at, level = excluded.level, message = excluded.message, is_settings = excluded.is_settings;
+    IF report ->> 'log_dropped_until' IS NOT NULL THEN
+        DELETE FROM log WHERE (parent_id, ordinal, attempt) = (p, o, (token ->> 'attempt')::integer)
+            AND number > (report ->> 'log_kept_first')::integer AND number <= (report ->> 'log_dropped_until')::integer;
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION ownership_lost(token jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the child is no longer run by this process' USING ERRCODE = 'DT003';
+END $$;
+
+-- Progress, steps and log lines of a running child, if it is still owned.
+CREATE OR REPLACE FUNCTION report(token jsonb, news jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE n jsonb := news -> 'progress';
+BEGIN
+    UPDATE child_job SET fraction = (n ->> 'fraction')::double precision, object = n ->> 'object',
+        steps_done = (n ->> 'steps_done')::integer, steps_total = (n ->> 'steps_total')::integer, phase = n ->> 'phase',
+        waits_for = n ->> 'waits_for', waited = (n ->> 'waited')::bigint
+    WHERE (parent_id, ordinal) = ((token ->> 'parent')::bigint, (token ->> 'ordinal')::integer)
+        AND owner = token ->> 'owner' AND attempt = (token ->> 'attempt')::integer AND status = 'running';
+    IF NOT FOUND THEN PERFORM ownership_lost(token); END IF;
+    PERFORM write_steps_and_log(token, news);
+END $$;
+
+-- End a child, skip later ones after a failure, close the parent: fenced by owner and attempt.
+CREATE OR REPLACE FUNCTION finish(token jsonb, outcome jsonb, news jsonb, at bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    p bigint := (token ->> 'parent')::bigint;
+    n jsonb := news -> 'progress';
+    how text := outcome ->> 'status';
+    c child_job;
+    j parent_job;
+BEGIN
+    at := coalesce((outcome ->> 'ended_at')::bigint, at, now_micros());
+    PERFORM lock_parents(ARRAY[p]);
+    UPDATE child_job SET status = how, due = false,
+        reason = CASE how WHEN 'cancelled' THEN coalesce(cancel_reason, outcome ->> 'reason') ELSE outcome ->> 'reason' END,
+        error = outcome ->> 'error', warnings = outcome ->> 'warnings', before = outcome ->> 'before',
+        after = outcome ->> 'after', steps_left = (outcome ->> 'left')::integer,
+        estimate = (outcome ->> 'estimate')::double precision, fraction = (n ->> 'fraction')::double precision,
+        object = n ->> 'object', steps_done = (n ->> 'steps_done')::integer, steps_total = (n ->> 'steps_total')::integer,
+        owner = NULL, phase = NULL, waits_for = NULL, finished_at = greatest(at, started_at),
+        changed_at = greatest(at, changed_at)
+    WHERE (parent_id, ordinal) = (p, (token ->> 'ordinal')::integer) AND owner = token ->> 'owner'
+        AND attempt = (token ->> 'attempt')::integer AND status = 'running'
+    RETURNING * INTO c;
+    IF NOT FOUND THEN PERFORM ownership_lost(token); END IF;
+    PERFORM write_steps_and_log(token, news);
+    SELECT * INTO j FROM parent_job WHERE id = p;
+    IF how = 'failed' AND stops_on_failure(j, c, (outcome ->> 'after')::jsonb)
+        OR how = 'cancelled' AND others_wait_for(j, c) THEN
+        PERFORM end_pending(p, 'skipped', 'previous_failed', at);
+    ELSIF outcome ->> 'reason' = 'time_limit' THEN
+        PERFORM end_pending(p, 'skipped', 'time_limit', at);
+    END IF;
+    PERFORM update_parent(p, at);
+END $$;
+
+CREATE OR REPLACE FUNCTION finish_and_claim(
+    token jsonb, outcome jsonb, news jsonb, queues text[], parents bigint[], run text, at bigint
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM worker WHERE id = token ->> 'owner' FOR KEY SHARE;  -- before any parent, as a rescue does
+    PERFORM finish(token, outcome, news, at);
+    RETURN claim_next(token ->> 'owner', queues, parents, run, at);
+END $$;
+
+-- Hand a child back as pending without using up an attempt; cancelled if that was requested.
+CREATE OR REPLACE FUNCTION release(token jsonb, news jsonb, at bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    p bigint := (token ->> 'parent')::bigint;
+    c child_job;
+BEGIN
+    at := coalesce(at, now_micros());
+    PERFORM lock_parents(ARRAY[p]);
+    SELECT * INTO c FROM child_job
+    WHERE (parent_id, ordinal) = (p, (token ->> 'ordinal')::integer) AND owner = token ->> 'owner'
+        AND attempt = (token ->> 'attempt')::integer AND status = 'running';
+    IF NOT FOUND THEN PERFORM ownership_lost(token); END IF;
+    IF c.cancel_requested_at IS NOT NULL AND NOT c.recovering THEN
+        PERFORM finish(
+            token, jsonb_build_object('status', 'cancelled', 'reason', 'cancelled_by_user', 'warnings', '[]', 'left', 0),
+            news, at);
+        RETURN;
+    END IF;
+    PERFORM report(token, news);
+    PERFORM keep_attempt(c, 'cancelled', 'shutdown', at);
+    PERFORM back_to_pending(c, c.recovering, 1, at);
+    PERFORM update_parent(p, at);
+END $$;

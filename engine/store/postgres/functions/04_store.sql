@@ -1,0 +1,99 @@
+-- The store as a whole: worker processes, pause, pins, retention.
+
+-- Register a worker process or a run, whose session this is: it holds the lock from before its row is seen by others.
+CREATE OR REPLACE FUNCTION register_worker(
+    name text, process integer, machine text, release text, its_queues text[], all_jobs boolean, of_pool integer,
+    jobs text, for_run boolean, at bigint
+) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE given integer;
+BEGIN
+    at := coalesce(at, now_micros());
+    INSERT INTO worker (
+        id, is_run, session, pid, host, version, queues, serves_all, pool, own_jobs, started_at, beat_at)
+    VALUES (name, for_run, pg_backend_pid(), process, machine, release, its_queues, all_jobs, of_pool, jobs, at, at)
+    RETURNING number INTO given;
+    PERFORM pg_advisory_lock({WORKERS}, given);
+    RETURN given;
+END $$;
+
+-- Prove again that a worker lives, in a new session; false if it was declared dead.
+CREATE OR REPLACE FUNCTION prove_again(name text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE w worker;
+BEGIN
+    SELECT * INTO w FROM worker WHERE id = name FOR UPDATE;
+    IF NOT FOUND THEN RETURN false; END IF;
+    PERFORM pg_advisory_lock({WORKERS}, w.number);
+    UPDATE worker SET session = pg_backend_pid() WHERE id = name;
+    RETURN true;
+END $$;
+
+-- Whether a worker is fully removed: a child that it could not hand back is left for rescue.
+CREATE OR REPLACE FUNCTION forget_worker(name text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM worker WHERE id = name;
+    RETURN NOT EXISTS (SELECT FROM child_job WHERE owner = name);
+END $$;
+
+CREATE OR REPLACE FUNCTION beat(name text) RETURNS void LANGUAGE sql
+AS $$ UPDATE worker SET beat_at = now_micros() WHERE id = name $$;
+
+CREATE OR REPLACE FUNCTION note_signal(name text, number integer) RETURNS void LANGUAGE sql
+AS $$ UPDATE worker SET signal = number WHERE id = name $$;
+
+-- Let nothing start any more. Whoever is in the gate decides by what was before.
+CREATE OR REPLACE FUNCTION pause(who text, at bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    at := coalesce(at, now_micros());
+    PERFORM pg_advisory_xact_lock({GATE});
+    INSERT INTO pause (at, by) VALUES (at, who) ON CONFLICT DO NOTHING;
+    IF FOUND THEN PERFORM add_event(at, NULL, NULL, 'paused', NULL, NULL, 0); END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION resume(at bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock({GATE});
+    DELETE FROM pause;
+    IF FOUND THEN PERFORM add_event(coalesce(at, now_micros()), NULL, NULL, 'resumed', NULL, NULL, 0); END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION pin(p bigint, is_pinned boolean) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE parent_job SET pinned = is_pinned WHERE id = p;
+    IF NOT FOUND THEN PERFORM no_such_job(p, NULL); END IF;
+END $$;
+
+-- Remove parents with all that belongs to them, unless they or their batch are open, or pinned by now.
+CREATE OR REPLACE FUNCTION prune(ids bigint[]) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE number integer;
+BEGIN
+    PERFORM lock_parents(ids);
+    DELETE FROM parent_job AS p
+    WHERE id = ANY (ids) AND finished_at IS NOT NULL AND NOT pinned AND NOT EXISTS (
+        SELECT FROM parent_job AS other
+        WHERE other.batch_id = p.batch_id AND other.status IN ('pending', 'running'));
+    GET DIAGNOSTICS number = ROW_COUNT;
+    RETURN number;
+END $$;
+
+-- Forget the oldest changes; between those that stay there is no gap, and the newest always stays.
+CREATE OR REPLACE FUNCTION prune_changes(before_time bigint, most integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    number integer;
+    last_old bigint;
+BEGIN
+    SELECT max(seq) FILTER (WHERE NOT is_kept) INTO last_old FROM (
+        SELECT seq, bool_or(event.at >= before_time) OVER (ORDER BY seq) AS is_kept
+        FROM event ORDER BY seq LIMIT most) AS oldest;
+    DELETE FROM event WHERE seq <= last_old AND seq < (SELECT max(seq) FROM event);
+    GET DIAGNOSTICS number = ROW_COUNT;
+    RETURN number;
+END $$;
+
+CREATE OR REPLACE FUNCTION save_measurement(name text, its_state text, what text, at bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    at := coalesce(at, now_micros());
+    DELETE FROM measured AS m WHERE m.at < save_measurement.at - {MEASURED_KEPT};
+    INSERT INTO measured (target, state, at, found) VALUES (name, its_state, at, what)
+    ON CONFLICT (target) DO UPDATE SET state = excluded.state, at = excluded.at, found = excluded.found;
+END $$;

@@ -1,0 +1,212 @@
+"""The shared store: a PostgreSQL database that any number of hosts and people use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+from engine.domain.claims import Claim, Outcome, Report
+from engine.domain.events import Change, Pause
+from engine.domain.humanize import OVERWRITTEN, format_worker_death
+from engine.domain.jobs import JobId, ParentJob
+from engine.domain.requests import OnDuplicate
+from engine.domain.statuses import Reason
+from engine.domain.steps import Micros
+from engine.store.postgres import queries, values
+from engine.store.postgres.change_watch import ChangeWatch
+from engine.store.postgres.connections import Pool, connected, no_such_job
+from engine.store.postgres.schema import require_current
+from engine.store.protocol import NewBatch, NewJob
+from engine.store.rows import decode_change, decode_jobs
+from engine.system.overwritten_file import overwritten_hint, was_overwritten
+
+ANY_HOST = "any"
+"""The queue of jobs that every worker may run."""
+
+
+class PostgresStore:
+    """A `Store` in a PostgreSQL database. Open it with `async with PostgresStore.open(url) as store`."""
+
+    def __init__(self, pool: Pool, watch: ChangeWatch, clock: Callable[[], Micros] | None, who: str) -> None:
+        self._pool = pool
+        self._watch = watch
+        self._clock = clock
+        self._who = who
+        self._queues: list[str] | None = None
+        """Those that this process serves; None: all."""
+        self._run: str | None = None
+        """The run for which submitted jobs are reserved."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, url: str, *, what: str, who: str = "", size: int = 4, clock: Callable[[], Micros] | None = None
+    ) -> AsyncIterator[Self]:
+        """Open the store. Raises StoreError if there is none of this version, or it cannot be reached.
+
+        Args:
+            what: the name of the store in errors, without a password.
+            who: who uses it, as the history shows it.
+            size: connections at most, beside the one that listens.
+            clock: for tests; None: the server's.
+        """
+        async with connected(url, what, "dbtend") as connection:
+            await require_current(connection, what)
+        pool, watch = Pool(url, what, program="dbtend", size=size), ChangeWatch(url, what)
+        await pool.open()
+        try:
+            await watch.open()
+            yield cls(pool, watch, clock, who)
+        finally:
+            await watch.close()
+            await pool.close()
+
+    def _at(self) -> Micros | None:
+        return None if self._clock is None else self._clock()
+
+    # Writes: one function of the server each.
+
+    async def submit(
+        self, jobs: Sequence[NewJob], on_duplicate: OnDuplicate, batch: NewBatch | None = None
+    ) -> list[int]:
+        new = values.as_jsonb([values.new_job(job, ANY_HOST) for job in jobs])
+        ids = await self._pool.call(
+            *("submit", new, on_duplicate, values.new_batch(batch), None, self._run, self._who, self._at())
+        )
+        return list(ids)
+
+    async def claim(self, owner: str, parents: Collection[int] | None = None, run: str | None = None) -> Claim | None:
+        among = None if parents is None else list(parents)
+        return values.claim(await self._pool.call("claim", owner, self._queues, among, run, self._at()), owner)
+
+    async def report(self, claim: Claim, report: Report) -> None:
+        await self._pool.call("report", values.token(claim), values.report(report))
+
+    async def finish(self, claim: Claim, outcome: Outcome, report: Report) -> None:
+        await self._pool.call("finish", values.token(claim), values.outcome(outcome), values.report(report), self._at())
+
+    async def finish_and_claim(
+        self,
+        claim: Claim,
+        outcome: Outcome,
+        report: Report,
+        parents: Collection[int] | None = None,
+        run: str | None = None,
+    ) -> Claim | None:
+        among = None if parents is None else list(parents)
+        ended = (values.token(claim), values.outcome(outcome), values.report(report))
+        found = await self._pool.call("finish_and_claim", *ended, self._queues, among, run, self._at())
+        return values.claim(found, claim.owner)
+
+    async def release(self, claim: Claim, report: Report) -> None:
+        await self._pool.call("release", values.token(claim), values.report(report), self._at())
+
+    async def request_cancel(self, job: JobId, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
+        await self._pool.call("request_cancel", job.parent, job.ordinal, reason, self._who, self._at())
+
+    async def cancel_all(self, parent_ids: Collection[int], reason: Reason = Reason.CANCELLED_BY_USER) -> None:
+        await self._pool.call("cancel_all", list(parent_ids), reason, self._who, self._at())
+
+    async def cancel_batch(self, batch_id: int) -> None:
+        await self._pool.call("cancel_batch", batch_id, self._who, self._at())
+
+    async def request_force(
+        self, job: JobId, running: JobId, owner: str, reason: Reason = Reason.CANCELLED_BY_USER
+    ) -> bool:
+        asked = (job.parent, job.ordinal, running.parent, running.ordinal)
+        return bool(await self._pool.call("request_force", *asked, owner, reason, self._who, self._at()))
+
+    async def enforce_time_limits(self) -> None:
+        await self._pool.call("enforce_time_limits", self._at())
+
+    async def let_start(self) -> None:
+        await self._pool.call("let_start", self._at())
+
+    async def pause(self, by: str) -> None:
+        await self._pool.call("pause", by, self._at())
+
+    async def resume(self) -> None:
+        await self._pool.call("resume", self._at())
+
+    async def pin(self, parent_id: int, pinned: bool) -> None:
+        await self._pool.call("pin", parent_id, pinned)
+
+    async def prune(self, parent_ids: Collection[int]) -> int:
+        return int(await self._pool.call("prune", list(parent_ids)))
+
+    async def prune_changes(self, *, before: Micros, limit: int) -> int:
+        return int(await self._pool.call("prune_changes", before, limit))
+
+    async def rescue(self) -> list[JobId]:
+        """A read tells whose lock is free; there is a write only where one is."""
+        rescued: list[JobId] = []
+        for owner, is_run, signal_number in await self._pool.rows(queries.DEAD_WORKERS):
+            if is_run:
+                await self._pool.call("release_from", owner, False, self._at())
+            else:
+                rescued += await self._rescue_from(owner, signal_number)
+        return rescued
+
+    async def _rescue_from(self, dead_owner: str, signal_number: int | None = None) -> list[JobId]:
+        overwritten = {}
+        for parent_id, ordinal, engine, target in await self._pool.rows(queries.RUN_BY, {"owner": dead_owner}):
+            if was_overwritten(engine, signal_number):
+                overwritten[f"{parent_id}.{ordinal}"] = f"{OVERWRITTEN}: {overwritten_hint(target)}"
+        died = format_worker_death(1, signal_number)
+        asked = (dead_owner, signal_number, died, values.as_jsonb(overwritten), self._at())
+        rows = await self._pool.rows(queries.RESCUE, asked)
+        return [JobId(parent_id, ordinal) for parent_id, ordinal in rows]
+
+    # Reads: one statement each.
+
+    async def has_pending(self, parents: Collection[int] | None = None, run: str | None = None) -> bool:
+        among = None if parents is None else list(parents)
+        asked = {"queues": self._queues, "parents": among, "run": run}
+        ((is_there,),) = await self._pool.rows(queries.HAS_PENDING, asked)
+        return bool(is_there)
+
+    async def has_open_jobs(self) -> bool:
+        ((is_open,),) = await self._pool.rows(queries.IS_OPEN)
+        return bool(is_open)
+
+    async def paused(self) -> Pause | None:
+        found = [Pause(at=at, by=by) for at, by in await self._pool.rows(queries.PAUSE)]
+        return found[0] if found else None
+
+    async def cancel_requests(self, owner: str) -> set[JobId]:
+        rows = await self._pool.rows(queries.CANCEL_REQUESTS, {"owner": owner})
+        return {JobId(parent_id, ordinal) for parent_id, ordinal in rows}
+
+    def last_change(self) -> int:
+        return self._watch.last_change
+
+    async def changes(self, after: int, limit: int) -> list[Change]:
+        rows = await self._pool.rows(queries.CHANGES, {"after": after, "limit": limit})
+        return [decode_change(row) for row in rows]
+
+    async def next_change(self, after: int) -> None:
+        await self._watch.wait_beyond(after)
+
+    async def job(self, parent_id: int) -> ParentJob:
+        found = await self._jobs(queries.ONE_JOB, {"id": parent_id})
+        if parent_id not in found:
+            raise no_such_job(f"#{parent_id}")
+        return found[parent_id]
+
+    async def jobs(self, ids: Collection[int]) -> list[ParentJob]:
+        found = await self._jobs(queries.JOBS, {"ids": list(ids)})
+        return [found[parent_id] for parent_id in ids if parent_id in found]
+
+    async def open_jobs(self) -> list[ParentJob]:
+        found = await self._jobs(queries.OPEN_JOBS, {})
+        return [found[parent_id] for parent_id in sorted(found)]
+
+    async def batch_jobs(self, batch_id: int) -> list[ParentJob]:
+        found = await self._jobs(queries.BATCH_JOBS, {"id": batch_id})
+        return [found[parent_id] for parent_id in sorted(found)]
+
+    async def _jobs(self, query: str, asked: Mapping[str, Any]) -> dict[int, ParentJob]:
+        rows = await self._pool.rows(query, asked)
+        return await asyncio.to_thread(decode_jobs, rows)  # there may be ten thousand steps

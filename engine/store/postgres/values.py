@@ -1,0 +1,170 @@
+"""Values as the functions of the shared store take them, and what they give back: pure functions.
+
+PostgreSQL's text holds no NUL, and no half of a surrogate pair; both become backslash escapes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from engine.domain.claims import Claim, Outcome, Report
+from engine.domain.jobs import JobId
+from engine.domain.statuses import Reason
+from engine.domain.steps import LOG_HEAD, LOG_TAIL, Facts, LogLine, Step
+from engine.store.protocol import MAX_ATTEMPTS, NewBatch, NewJob
+from engine.store.rows import decode_options, decode_steps, encode_facts, encode_operations, encode_options
+
+
+def clean(text: str) -> str:
+    """Text as PostgreSQL can keep it."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
+def cleaned(value: Any) -> Any:
+    """A value of JSON with clean texts."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {clean(str(key)): cleaned(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [cleaned(item) for item in value]
+    return value
+
+
+def as_jsonb(value: Any) -> Jsonb:
+    return Jsonb(cleaned(value))
+
+
+def facts_text(facts: Facts | None) -> str | None:
+    return None if facts is None else encode_facts(cleaned(facts))
+
+
+def new_job(job: NewJob, queue: str) -> dict[str, Any]:
+    """As `submit` takes it."""
+    return {
+        "target": job.request.target,
+        "target_key": job.target_key,
+        "host_key": job.host_key,
+        "queue": queue,
+        "engine": job.engine,
+        "operations": encode_operations(job.request.operations),
+        "options": encode_options(job.request.options),
+        "children": [[name, job.max_attempts.get(name, MAX_ATTEMPTS)] for name in job.request.children],
+        "retry_of": job.retry_of,
+        "deadline_at": job.deadline_at,
+        "starts_at": job.starts_at,
+        "is_pattern": job.is_pattern,
+        "failure": None if job.failure is None else [job.failure.reason, job.failure.error],
+    }
+
+
+def new_batch(batch: NewBatch | None) -> Jsonb | None:
+    if batch is None:
+        return None
+    options = batch.options
+    return as_jsonb(
+        {
+            "retry_of": batch.retry_of,
+            "schedule": batch.schedule,
+            "max_failures": options.max_failures,
+            "canary": options.canary,
+            "max_per_host": options.max_per_host,
+        }
+    )
+
+
+def token(claim: Claim) -> Jsonb:
+    """What a claim is fenced by."""
+    return as_jsonb(
+        {"parent": claim.job.parent, "ordinal": claim.job.ordinal, "owner": claim.owner, "attempt": claim.attempt}
+    )
+
+
+def report(news: Report) -> Jsonb:
+    progress = news.progress
+    values: dict[str, Any] = {
+        "progress": {
+            "fraction": progress.fraction,
+            "object": progress.object,
+            "steps_done": progress.steps_done,
+            "steps_total": progress.steps_total,
+            "phase": progress.phase,
+            "waits_for": progress.waits_for,
+            "waited": progress.waited,
+        },
+        "steps": [_step(step) for step in news.steps],
+        "log": [_line(line) for line in news.log],
+    }
+    if news.log and news.log[-1].number > LOG_HEAD + LOG_TAIL:
+        values |= {"log_kept_first": LOG_HEAD, "log_dropped_until": news.log[-1].number - LOG_TAIL}
+    return as_jsonb(values)
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "attempt": step.attempt,
+        "number": step.number,
+        "object": step.object,
+        "command": step.command,
+        "status": step.status,
+        "started_at": step.started_at,
+        "finished_at": step.finished_at,
+        "error": step.error,
+        "effect": facts_text(step.effect),
+        "operation": step.operation,
+        "error_is_finding": step.error_is_finding,
+        "reason": step.reason,
+    }
+
+
+def _line(line: LogLine) -> dict[str, Any]:
+    return {
+        "attempt": line.attempt,
+        "number": line.number,
+        "at": line.at,
+        "level": line.level,
+        "message": line.message,
+        "is_settings": line.is_settings,
+    }
+
+
+def outcome(ended: Outcome) -> Jsonb:
+    return as_jsonb(
+        {
+            "status": ended.status,
+            "ended_at": ended.ended_at,
+            "reason": ended.reason,
+            "error": ended.error,
+            "warnings": json.dumps(cleaned(ended.warnings)),
+            "before": facts_text(ended.before),
+            "after": facts_text(ended.after),
+            "left": ended.left,
+            "estimate": ended.estimate,
+        }
+    )
+
+
+def claim(found: Mapping[str, Any] | None, owner: str) -> Claim | None:
+    """What `claim` gave."""
+    if found is None:
+        return None
+    return Claim(
+        job=JobId(found["parent"], found["ordinal"]),
+        type=found["type"],
+        attempt=found["attempt"],
+        owner=owner,
+        target=found["target"],
+        started_at=found["started_at"],
+        operation=found["operation"],
+        options=decode_options(found["options"]),
+        recovering=Reason(found["recovering"]) if found["recovering"] else None,
+        deaths=found["deaths"],
+        signal=found["signal"],
+        earlier=decode_steps(found["earlier"]),
+        time_left=None if found["left"] is None else found["left"] / 1e6,
+        forced=found["forced"],
+    )
