@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from engine.domain.requests import NO_SERVER_OPTIONS
+from engine.domain.statuses import LEFT_BY_WINDOW
 from engine.store.postgres.schema import LOCKS
 from engine.store.rows import JOB_COLUMNS
 
@@ -34,10 +36,129 @@ HAS_PENDING: Final = """SELECT EXISTS (
 PAUSE: Final = "SELECT at, by FROM pause"
 SUBMITTED: Final = "SELECT id FROM parent_job WHERE submission = %(submission)s ORDER BY id"
 
-DEAD_WORKERS: Final = f"""SELECT id, is_run, signal FROM worker AS w WHERE NOT EXISTS (
+_LIVES: Final = f"""EXISTS (
     SELECT FROM pg_locks AS l
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = {LOCKS["WORKERS"]}
         AND l.objid = w.number AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))"""
+"""Whether a session holds the lock of a worker."""
+DEAD_WORKERS: Final = f"SELECT id, is_run, signal FROM worker AS w WHERE NOT {_LIVES}"
 RUN_BY: Final = """SELECT c.parent_id, c.ordinal, p.engine, p.target
 FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.owner = %(owner)s"""
 RESCUE: Final = "SELECT parent_id, ordinal FROM rescue(%s, %s, %s, %s, %s)"
+
+OPEN_TARGETS: Final = "SELECT DISTINCT target FROM parent_job WHERE finished_at IS NULL"
+MEASURED: Final = "SELECT state, found FROM measured WHERE target = %(target)s"
+
+WORKERS: Final = f"""SELECT id, pid, host, started_at, serves_all, pool, own_jobs, beat_at, now_micros(), {_LIVES}
+FROM worker AS w WHERE NOT is_run ORDER BY started_at, id"""
+RUNNING: Final = "SELECT owner, parent_id, ordinal, started_at FROM child_job WHERE owner IS NOT NULL"
+OLDEST_PENDING: Final = """SELECT created_at FROM parent_job WHERE id = (
+    SELECT min(parent_id) FROM child_job WHERE due AND NOT held AND reserved_by IS NULL)"""
+
+_LEFT_OUT: Final = "(c.status = 'skipped' AND c.reason IS DISTINCT FROM 'not_needed')"
+BY_WINDOW: Final = ", ".join(f"'{reason}'" for reason in sorted(LEFT_BY_WINDOW))
+_IN_PART: Final = f"({_LEFT_OUT} OR (c.status = 'completed' AND c.reason IN ({BY_WINDOW})))"
+_CHILD: Final = "SELECT FROM child_job AS c WHERE c.parent_id = p.id"
+JOB_OUTCOME: Final = f"""CASE
+    WHEN p.status = 'failed' AND EXISTS ({_CHILD} AND c.reason = 'unreachable') THEN 'unreachable'
+    WHEN p.status <> 'completed' THEN p.status
+    WHEN NOT EXISTS ({_CHILD} AND NOT {_LEFT_OUT}) THEN 'skipped'
+    WHEN EXISTS ({_CHILD} AND {_IN_PART}) THEN 'partial'
+    ELSE 'completed' END"""
+"""The outcome of a parent, as `outcome_of` has it."""
+BATCH: Final = f"""SELECT id, created_at, retry_of, max_failures, canary, max_per_host,
+    (SELECT max(id) FROM parent_job WHERE batch_id = %(id)s),
+    (SELECT coalesce(json_object_agg(outcome, number), '{{}}')::text FROM (
+        SELECT {JOB_OUTCOME} AS outcome, count(*) AS number FROM parent_job AS p WHERE p.batch_id = %(id)s
+        GROUP BY 1) AS counted)
+FROM batch WHERE id = %(id)s"""
+BATCH_SPAN: Final = """SELECT min(started_at), CASE WHEN count(*) = count(finished_at) THEN max(finished_at) END
+FROM parent_job WHERE batch_id = %(id)s"""
+
+PRUNABLE: Final = """SELECT id FROM parent_job AS p
+WHERE status = %(status)s AND finished_at IS NOT NULL AND id > %(after)s AND finished_at < %(before)s AND NOT pinned
+    AND NOT EXISTS (SELECT FROM parent_job AS other
+        WHERE other.batch_id = p.batch_id AND other.status IN ('pending', 'running'))
+    AND id <= (
+        SELECT id FROM parent_job WHERE created_at < %(before)s ORDER BY created_at DESC, id DESC LIMIT 1)
+    AND (SELECT count(*) FROM (
+        SELECT FROM parent_job AS newer WHERE newer.target = p.target AND newer.id > p.id LIMIT %(keep_last)s
+    ) AS newer) >= %(keep_last)s
+ORDER BY id LIMIT %(limit)s"""
+
+_AT_WORK: Final = (
+    "greatest(({0}.finished_at - {0}.started_at) / 1e6 - coalesce(number_of({0}.{1}, 'waited'), 0), 0)::float8"
+)
+"""Seconds that a child or step took, without those in which it only waited for others, by its facts."""
+_SINCE: Final = """coalesce((
+    SELECT id FROM parent_job WHERE target = %(target)s AND id <= %(newest)s
+    ORDER BY id DESC LIMIT 1 OFFSET %(jobs)s), 0)"""
+_RUNS: Final = f"""SELECT c.parent_id, c.ordinal, c.status, c.finished_at, {_AT_WORK.format("c", "after")},
+    coalesce(number_of(c.after, 'size'), number_of(c.before, 'size')), p.options
+FROM parent_job AS p JOIN child_job AS c ON c.operation = %(operation)s AND c.parent_id = p.id
+WHERE p.target = %(target)s AND p.id <= %(newest)s AND p.id >= {_SINCE}
+    AND c.started_at IS NOT NULL AND c.finished_at IS NOT NULL AND {{only}}
+ORDER BY p.id DESC, c.ordinal LIMIT %(runs)s"""
+PAST_RUNS: Final = _RUNS.format(only="(c.status <> 'completed' OR c.reason IS NULL)")
+"""The newest runs of an operation on a target, up to one job, in so many of its jobs at most; but for those that
+completed in part, which had less to do."""
+ESTIMATED_RUNS: Final = f"""SELECT p.target, c.operation, c.estimate, {_AT_WORK.format("c", "after")}
+FROM (SELECT * FROM child_job ORDER BY parent_id DESC, ordinal LIMIT %(runs)s) AS c
+    JOIN parent_job AS p ON p.id = c.parent_id
+WHERE c.estimate IS NOT NULL AND c.status = 'completed' AND c.reason IS NULL AND c.started_at IS NOT NULL"""
+"""Of the newest children those that completed in full and had an estimate."""
+_AT_THIS_SPEED: Final = f"coalesce(p.options::jsonb #>> '{{server,speed}}', '{NO_SERVER_OPTIONS.speed}') = %(speed)s"
+PAST_STEPS: Final = f"""WITH run AS (
+    SELECT c.parent_id, c.ordinal, c.attempt FROM ({_RUNS.format(only=_AT_THIS_SPEED)}) AS r
+    JOIN child_job AS c ON (c.parent_id, c.ordinal) = (r.parent_id, r.ordinal))
+SELECT s.command, avg({_AT_WORK.format("s", "effect")})
+FROM run JOIN step AS s ON (s.parent_id, s.ordinal, s.attempt) = (run.parent_id, run.ordinal, run.attempt)
+WHERE s.status = 'completed' GROUP BY s.command"""
+"""Of the steps that completed in these runs at this speed, how many seconds each command took on average, without its
+waits."""
+
+LAST_DONE: Final = """SELECT kind, object, finished_at, effect FROM (
+    SELECT DISTINCT ON (kind, s.object) kind, s.object, s.finished_at, s.effect
+    FROM parent_job AS p JOIN step AS s ON s.parent_id = p.id
+        CROSS JOIN LATERAL (SELECT CASE s.operation WHEN 'reindex' THEN 'reindex' ELSE 'vacuum' END) AS k (kind)
+    WHERE p.target = %(target)s AND p.engine = 'postgresql' AND p.id >= coalesce((
+            SELECT id FROM parent_job WHERE target = %(target)s ORDER BY id DESC LIMIT 1 OFFSET %(jobs)s), 0)
+        AND s.status = 'completed' AND s.operation IN ('vacuum', 'vacuum-full', 'reindex')
+    ORDER BY kind, s.object, s.finished_at DESC) AS newest
+WHERE kind = 'reindex' OR number_of(effect, 'rows_kept') > 0"""
+"""What the last VACUUM of each table, where it could not remove all that was dead, and the last rebuild of each index
+did, in the newest jobs on a database of a server."""
+
+OBJECT_TURNS: Final = """WITH step_of AS (
+    SELECT coalesce(s.operation, (
+            SELECT operation FROM child_job AS c WHERE (c.parent_id, c.ordinal) = (s.parent_id, s.ordinal))) AS kind,
+        s.parent_id, s.object, s.status, s.effect
+    FROM parent_job AS p JOIN step AS s ON s.parent_id = p.id
+    WHERE p.target = %(target)s AND s.status <> 'skipped' ORDER BY p.id DESC LIMIT %(steps)s)
+SELECT kind, object, max(done), max(parent_id) FROM (
+    SELECT kind, object, CASE WHEN status = 'completed' THEN parent_id ELSE 0 END AS done, parent_id FROM step_of
+    UNION ALL
+    SELECT s.kind, o #>> '{}', s.parent_id, s.parent_id
+    FROM step_of AS s CROSS JOIN LATERAL jsonb_array_elements(
+        CASE jsonb_typeof(s.effect::jsonb -> 'objects') WHEN 'array' THEN s.effect::jsonb -> 'objects'
+            ELSE '[]' END) AS o
+    WHERE jsonb_typeof(o) = 'string') AS works
+GROUP BY kind, object"""
+"""By kind of work and object: the newest job in which it completed, 0 for none, and in which it began; by the newest
+steps of a target. A step on several objects lists those on which it completed."""
+UNFINISHED_RUNS: Final = """SELECT operation, parent_id FROM (
+    SELECT DISTINCT ON (c.operation) c.operation, c.parent_id, c.steps_left
+    FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id
+    WHERE p.target = %(target)s AND p.id >= coalesce((
+            SELECT id FROM parent_job WHERE target = %(target)s ORDER BY id DESC LIMIT 1 OFFSET %(jobs)s), 0)
+        AND c.attempt > 0 AND c.finished_at IS NOT NULL
+    ORDER BY c.operation, c.parent_id DESC, c.ordinal DESC) AS newest
+WHERE steps_left > 0"""
+"""By operation its newest finished run on a target, if that left steps."""
+
+BACKUPS: Final = """SELECT s.effect, c.warnings, c.started_at, s.finished_at
+FROM parent_job AS p JOIN child_job AS c ON c.operation = 'backup' AND c.parent_id = p.id
+    JOIN step AS s ON (s.parent_id, s.ordinal) = (c.parent_id, c.ordinal)
+WHERE p.target = %(target)s AND s.status = 'completed' AND jsonb_typeof(s.effect::jsonb -> 'backup') = 'string'
+ORDER BY s.finished_at DESC"""
+"""The steps that completed a backup of a database, in all attempts."""

@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from array import array
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
+from engine.domain.advice import CompletedStep, Measurement
+from engine.domain.backups import RecordedBackup
+from engine.domain.batches import Batch
 from engine.domain.claims import Claim, Outcome, Report
-from engine.domain.events import Change, Pause
+from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.humanize import OVERWRITTEN, format_worker_death
 from engine.domain.jobs import JobId, ParentJob
-from engine.domain.requests import OnDuplicate
-from engine.domain.statuses import Reason
+from engine.domain.past_runs import EstimatedRun, PastRun
+from engine.domain.requests import OnDuplicate, Operation, Speed
+from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
-from engine.store.postgres import queries, values
+from engine.domain.turns import Turns
+from engine.store.postgres import history_search, queries, values
 from engine.store.postgres.change_watch import ChangeWatch
-from engine.store.postgres.connections import Pool, connected, no_such_job
+from engine.store.postgres.connections import Pool, connected, no_such_batch, no_such_job
 from engine.store.postgres.schema import require_current
 from engine.store.protocol import NewBatch, NewJob
-from engine.store.rows import decode_change, decode_jobs
+from engine.store.rows import (
+    Row,
+    decode_backup,
+    decode_batch,
+    decode_change,
+    decode_estimated_run,
+    decode_jobs,
+    decode_measured,
+    decode_run,
+)
 from engine.system.overwritten_file import overwritten_hint, was_overwritten
 
+ANY_ID = 2**63 - 1
 ANY_HOST = "any"
 """The queue of jobs that every worker may run."""
 
@@ -210,3 +227,126 @@ class PostgresStore:
     async def _jobs(self, query: str, asked: Mapping[str, Any]) -> dict[int, ParentJob]:
         rows = await self._pool.rows(query, asked)
         return await asyncio.to_thread(decode_jobs, rows)  # there may be ten thousand steps
+
+    async def batch(self, batch_id: int) -> Batch:
+        for row in await self._pool.rows(queries.BATCH, {"id": batch_id}):
+            return decode_batch(row)
+        raise no_such_batch(batch_id)
+
+    async def batch_span(self, batch_id: int) -> tuple[Micros | None, Micros | None]:
+        ((started_at, finished_at),) = await self._pool.rows(queries.BATCH_SPAN, {"id": batch_id})
+        return started_at, finished_at
+
+    async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]:
+        found: array[int] = array("q")
+        async for ids in self.search(where, before=before):
+            found += ids
+            if len(found) >= limit:
+                break
+        return await self.jobs(found[:limit])
+
+    async def search(
+        self, where: HistoryFilter, *, before: int | None = None, folded: bool = False
+    ) -> AsyncIterator[array[int]]:
+        ((oldest, newest),) = await self._pool.rows(*history_search.bounds(where))
+        if oldest is None or newest is None:
+            return
+        targets = await self._targets(where) if where.has_target else None
+        if targets == []:
+            return
+        high = newest if before is None else min(newest, before - 1)
+        size = history_search.FIRST_RANGE
+        while high >= oldest:
+            low = max(high - size + 1, oldest)
+            query = history_search.ids_in_range(where, targets, low=low, high=high, folded=folded)
+            rows = await self._pool.rows(*query)
+            yield array("q", sorted((parent_id for (parent_id,) in rows), key=abs, reverse=True))
+            high, size = low - 1, min(size * 4, history_search.LARGEST_RANGE)
+
+    async def _targets(self, where: HistoryFilter) -> list[str] | None:
+        """Those that a filter means, of all that ever had a job; None where it means them all."""
+        rows = [] if where.target else await self._pool.rows(history_search.TARGETS)
+        known = [where.target] if where.target else [str(target) for (target,) in rows]
+        meant = [target for target in known if where.matches_target(target)]
+        return None if where.target is None and len(meant) == len(known) else meant
+
+    async def past_runs(self, target: str, operation: Operation, *, newest: int, jobs: int, runs: int) -> list[PastRun]:
+        asked = {"target": target, "operation": operation, "newest": newest, "jobs": jobs, "runs": runs}
+        return [decode_run(row) for row in await self._pool.rows(queries.PAST_RUNS, asked)]
+
+    async def estimated_runs(self, runs: int) -> list[EstimatedRun]:
+        return [decode_estimated_run(row) for row in await self._pool.rows(queries.ESTIMATED_RUNS, {"runs": runs})]
+
+    async def past_steps(
+        self, target: str, operation: str, *, speed: Speed, jobs: int, runs: int
+    ) -> Mapping[str, float]:
+        asked = {"target": target, "operation": operation, "newest": ANY_ID, "jobs": jobs, "runs": runs, "speed": speed}
+        return {str(command): float(seconds) for command, seconds in await self._pool.rows(queries.PAST_STEPS, asked)}
+
+    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[Operation, str], CompletedStep]:
+        rows = await self._pool.rows(queries.LAST_DONE, {"target": target, "jobs": jobs})
+        return {
+            (Operation(operation), name): CompletedStep(at, json.loads(effect or "{}"))
+            for operation, name, at, effect in rows
+        }
+
+    async def turns(self, target: str, *, jobs: int, steps: int) -> Turns:
+        works = await self._pool.rows(queries.OBJECT_TURNS, {"target": target, "steps": steps})
+        begun = {(Operation(kind), str(name)): (done, last) for kind, name, done, last in works}
+        unfinished = await self._pool.rows(queries.UNFINISHED_RUNS, {"target": target, "jobs": jobs})
+        return Turns(
+            done={work: done for work, (done, _) in begun.items() if done},
+            begun={work: last for work, (_, last) in begun.items()},
+            unfinished={Operation(name): parent_id for name, parent_id in unfinished},
+        )
+
+    async def backups(self, target: str) -> list[RecordedBackup]:
+        return [decode_backup(row) for row in await self._pool.rows(queries.BACKUPS, {"target": target})]
+
+    async def open_targets(self) -> list[str]:
+        return [str(target) for (target,) in await self._pool.rows(queries.OPEN_TARGETS)]
+
+    async def measured(self, target: str) -> Measurement | None:
+        rows = await self._pool.rows(queries.MEASURED, {"target": target})
+        return next((decode_measured(row) for row in rows), None)
+
+    async def save_measurement(self, target: str, measured: Measurement) -> None:
+        found = values.facts_text(measured.found)
+        await self._pool.call("save_measurement", values.clean(target), measured.state, found, self._at())
+
+    async def count(self) -> int:
+        ((number,),) = await self._pool.rows(history_search.COUNT)
+        return int(number)
+
+    async def prunable(self, status: Status, *, before: Micros, keep_last: int, after: int, limit: int) -> list[int]:
+        asked = {"status": status, "before": before, "keep_last": keep_last, "after": after, "limit": limit}
+        return [parent_id for (parent_id,) in await self._pool.rows(queries.PRUNABLE, asked)]
+
+    async def workers(self) -> list[WorkerProcess]:
+        rows = await self._pool.rows(queries.WORKERS)
+        if not rows:
+            return []
+        running: dict[str, list[tuple[JobId, Micros]]] = {}
+        for owner, parent_id, ordinal, started_at in await self._pool.rows(queries.RUNNING):
+            running.setdefault(owner, []).append((JobId(parent_id, ordinal), started_at))
+        pending_since = [at for (at,) in await self._pool.rows(queries.OLDEST_PENDING)]
+        return [_worker(row, running.get(row[0], []), pending_since) for row in rows]
+
+
+def _worker(row: Row, runs: Sequence[tuple[JobId, Micros]], pending_since: Sequence[Micros]) -> WorkerProcess:
+    """A row of `queries.WORKERS`; `runs`: what it runs, each since when; `pending_since`: when the oldest job that any
+    worker may run was created."""
+    owner, pid, host, started_at, serves_all, pool, own_jobs, beat_at, now, is_alive = row
+    busy_since = [at for _, at in runs] or (pending_since if serves_all else [])
+    return WorkerProcess(
+        id=owner,
+        pid=pid,
+        host=host,
+        started_at=started_at,
+        serves_all=serves_all,
+        alive=is_alive,
+        stalled=is_alive and is_stalled(last_beat=beat_at, busy_since=min(busy_since, default=None), now=now),
+        running=tuple(job for job, _ in runs),
+        pool=pool,
+        own_jobs=frozenset(json.loads(own_jobs or "[]")),
+    )

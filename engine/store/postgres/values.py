@@ -6,6 +6,7 @@ PostgreSQL's text holds no NUL, and no half of a surrogate pair; both become bac
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,8 @@ def cleaned(value: Any) -> Any:
         return {clean(str(key)): cleaned(item) for key, item in value.items()}
     if isinstance(value, Sequence):
         return [cleaned(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # no JSON
     return value
 
 

@@ -97,3 +97,8 @@ BEGIN
     INSERT INTO measured (target, state, at, found) VALUES (name, its_state, at, what)
     ON CONFLICT (target) DO UPDATE SET state = excluded.state, at = excluded.at, found = excluded.found;
 END $$;
+
+-- A number among facts; NULL if there is none.
+CREATE OR REPLACE FUNCTION number_of(facts text, name text) RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE jsonb_typeof(facts::jsonb -> name) WHEN 'number' THEN (facts::jsonb ->> name)::double precision END
+$$;

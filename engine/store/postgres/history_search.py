@@ -1,0 +1,117 @@
+"""The search of the history in the shared store: newest job first, in ranges of ids, each by one statement.
+
+The ranges grow: a first page is found among the newest ids, and a rare match needs few round trips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from engine.domain.events import HistoryFilter, reasons_matching
+from engine.domain.statuses import Status
+
+FIRST_RANGE: Final = 2_048
+LARGEST_RANGE: Final = 262_144
+"""Ids."""
+
+Query = tuple[str, dict[str, Any]]
+
+_FOLDED: Final = """SELECT CASE WHEN batch_id IS NULL THEN id ELSE -id END FROM parent_job AS p
+WHERE id BETWEEN %(low)s AND %(high)s AND (batch_id IS NULL OR batch_id IS DISTINCT FROM (
+    SELECT batch_id FROM parent_job AS n WHERE n.id > p.id ORDER BY n.id LIMIT 1))"""
+"""Single jobs, and of each batch the newest job, negative: the ids of a batch follow each other."""
+_CHILD: Final = "EXISTS (SELECT FROM child_job AS c WHERE c.parent_id = p.id AND {0})"
+_LEFT_UNDONE: Final = "(c.status = 'skipped' OR (c.status = 'completed' AND c.reason IS NOT NULL))"
+"""An operation that was skipped or is partial."""
+
+TARGETS: Final = """WITH RECURSIVE known (target) AS (
+    (SELECT min(target) FROM parent_job)
+    UNION ALL
+    SELECT (SELECT min(p.target) FROM parent_job AS p WHERE p.target > known.target)
+    FROM known WHERE target IS NOT NULL)
+SELECT target FROM known WHERE target IS NOT NULL"""
+"""Every target that ever had a job: one index step each, independent of the number of jobs."""
+COUNT: Final = "SELECT count(*) FROM parent_job"
+
+
+def bounds(where: HistoryFilter) -> Query:
+    """The oldest and the newest id of a batch and between two times; NULL if there is none. Ids are in time order."""
+    asked = {"since": where.since, "until": where.until, "batch": where.batch}
+    values = {name: value for name, value in asked.items() if value is not None}
+    of_batch = "WHERE batch_id = %(batch)s" if "batch" in values else ""
+    oldest, newest = [f"SELECT min(id) FROM parent_job {of_batch}"], [f"SELECT max(id) FROM parent_job {of_batch}"]
+    if "since" in values:
+        oldest.append("SELECT id FROM parent_job WHERE created_at >= %(since)s ORDER BY created_at, id LIMIT 1")
+    if "until" in values:
+        newest.append(
+            "SELECT id FROM parent_job WHERE created_at <= %(until)s ORDER BY created_at DESC, id DESC LIMIT 1"
+        )
+    # greatest() and least() would ignore a NULL: nothing is since then.
+    return f"SELECT {_of_all('greatest', oldest)}, {_of_all('least', newest)}", values
+
+
+def _of_all(function: str, queries: Sequence[str]) -> str:
+    each = [f"({query})" for query in queries]
+    if len(each) == 1:
+        return each[0]
+    return f"CASE WHEN {each[1]} IS NOT NULL THEN {function}({', '.join(each)}) END"
+
+
+def ids_in_range(
+    where: HistoryFilter, targets: Sequence[str] | None, *, low: int, high: int, folded: bool = False
+) -> Query:
+    """The matching ids in a range, unordered. Times are ignored.
+
+    Args:
+        targets: those that match the filter; None: all.
+        folded: one negative id for each batch, unless the filter is of jobs.
+    """
+    values: dict[str, Any] = {"low": low, "high": high}
+    conditions = _conditions(where, targets, values)
+    if not conditions and folded and not where.is_of_jobs:
+        return _FOLDED, values
+    asked = "".join(f" AND {condition}" for condition in conditions)
+    return f"SELECT p.id FROM parent_job AS p WHERE p.id BETWEEN %(low)s AND %(high)s{asked}", values
+
+
+def _conditions(where: HistoryFilter, targets: Sequence[str] | None, values: dict[str, Any]) -> list[str]:
+    found = []
+    if targets is not None:
+        values["targets"] = list(targets)
+        found.append("p.target = ANY (%(targets)s)")
+    if where.batch is not None:
+        values["batch"] = where.batch
+        found.append("p.batch_id = %(batch)s")
+    if where.schedule is not None:
+        values["schedule"] = where.schedule
+        found.append("p.schedule = %(schedule)s")
+    if where.status is Status.SKIPPED:  # never the status of a parent
+        found.append(_CHILD.format(_LEFT_UNDONE))
+    elif where.status is not None:
+        values["status"] = where.status
+        open_or_not = "NOT NULL" if where.status.is_final else "NULL"
+        found.append(f"p.status = %(status)s AND p.finished_at IS {open_or_not}")
+    if where.operation is not None:
+        values["operation"] = where.operation
+        found.append(_CHILD.format("c.operation = %(operation)s"))
+    if where.error_words:
+        found.append(_CHILD.format(_error(where.error_words, values)))
+    return found
+
+
+def _error(words: Sequence[str], values: dict[str, Any]) -> str:
+    """All words in the error of one operation or in the text of its reason."""
+    asked = ["(c.error IS NOT NULL OR c.reason IS NOT NULL)"]
+    for number, word in enumerate(words):
+        values[f"word{number}"] = f"%{_escaped(word)}%"
+        has_word = f"""c.error COLLATE "C" ILIKE %(word{number})s"""
+        if reasons := reasons_matching(word):
+            values[f"reasons{number}"] = sorted(reasons)
+            has_word = f"({has_word} OR c.reason = ANY (%(reasons{number})s))"
+        asked.append(has_word)
+    return " AND ".join(asked)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
