@@ -8,6 +8,8 @@ from engine.domain.requests import NO_SERVER_OPTIONS
 from engine.domain.statuses import LEFT_BY_WINDOW
 from engine.store.postgres.schema import LOCKS
 from engine.store.rows import JOB_COLUMNS
+from engine.store.schedule_rows import FIRING, STATE
+from engine.store.survey_rows import COLUMNS as SURVEY
 
 _JOB: Final = f"SELECT {JOB_COLUMNS} FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id"
 _ATTEMPTS: Final = """(SELECT coalesce(json_agg(json_build_object('number', attempt, 'pid', pid, 'host', host,
@@ -162,3 +164,26 @@ FROM parent_job AS p JOIN child_job AS c ON c.operation = 'backup' AND c.parent_
 WHERE p.target = %(target)s AND s.status = 'completed' AND jsonb_typeof(s.effect::jsonb -> 'backup') = 'string'
 ORDER BY s.finished_at DESC"""
 """The steps that completed a backup of a database, in all attempts."""
+
+SCHEDULE_STATES: Final = f"SELECT {', '.join(STATE)} FROM schedule"
+FIRINGS: Final = f"""SELECT {", ".join(FIRING)} FROM firing
+WHERE (%(schedule)s::text IS NULL OR schedule = %(schedule)s) AND due_at >= %(since)s AND due_at <= %(until)s
+ORDER BY due_at DESC, schedule LIMIT %(limit)s"""
+LAST_HANDLED: Final = """SELECT due_at FROM firing
+WHERE schedule = %(schedule)s AND due_at <= %(now)s AND reason IS DISTINCT FROM 'by_hand'
+    AND NOT (status = 'missed' AND recorded_at > %(now)s)
+ORDER BY due_at DESC LIMIT 1"""
+LAST_FIRED: Final = """SELECT due_at FROM firing
+WHERE schedule = %(schedule)s AND due_at >= %(since)s AND status = 'fired' ORDER BY due_at DESC LIMIT 1"""
+FIRE: Final = f"SELECT {', '.join(FIRING)} FROM fire(%s, %s, %s, %s, %s, %s, %s)"
+RECORD_FIRINGS: Final = f"SELECT {', '.join(FIRING)} FROM record_firings(%s)"
+
+SURVEYS: Final = f"SELECT {', '.join(SURVEY)} FROM survey WHERE target = ANY (%(targets)s)"
+LAST_JOBS: Final = f"""SELECT wanted, p.id, p.status, p.finished_at,
+    (SELECT max(finished_at) FROM parent_job WHERE target = wanted AND started_at IS NOT NULL),
+    (SELECT coalesce(json_agg(json_build_array(id, (
+            SELECT count(*) FROM child_job AS c WHERE c.parent_id = r.id AND c.reason IN ({BY_WINDOW})) > 0)
+            ORDER BY id DESC), '[]')::text
+        FROM (SELECT id FROM parent_job WHERE target = wanted AND started_at IS NOT NULL ORDER BY id DESC LIMIT 2) AS r)
+FROM unnest(%(targets)s::text[]) AS wanted
+JOIN parent_job AS p ON p.id = (SELECT max(id) FROM parent_job WHERE target = wanted)"""

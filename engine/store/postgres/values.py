@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from engine.domain.claims import Claim, Outcome, Report
 from engine.domain.jobs import JobId
+from engine.domain.schedules import Firing
 from engine.domain.statuses import Reason
 from engine.domain.steps import LOG_HEAD, LOG_TAIL, Facts, LogLine, Step
 from engine.store.protocol import MAX_ATTEMPTS, NewBatch, NewJob
@@ -171,3 +172,19 @@ def claim(found: Mapping[str, Any] | None, owner: str) -> Claim | None:
         time_left=None if found["left"] is None else found["left"] / 1e6,
         forced=found["forced"],
     )
+
+
+def firing(due: Firing) -> Jsonb:
+    return as_jsonb(firing_values(due))
+
+
+def firing_values(due: Firing) -> dict[str, Any]:
+    return {
+        "schedule": due.schedule,
+        "due_at": due.due_at,
+        "status": due.status,
+        "reason": due.reason,
+        "error": due.error,
+        "batch": due.batch,
+        "recorded_at": due.recorded_at,
+    }

@@ -16,8 +16,8 @@ from engine.domain.notifications import MOST_EVENTS, Event, EventKind, Message, 
 from engine.domain.steps import Micros
 from engine.store.row_checks import UnsoundRowError, checked, checked_facts, sound
 from engine.store.rows import Row, storable
+from engine.store.schedule_rows import FIRING
 from engine.store.sqlite.queries import LAST_CHANGE
-from engine.store.sqlite.schedules import FIRING
 
 MESSAGES_KEPT: Final = 90 * 86_400 * 1_000_000
 """Microseconds."""

@@ -11,14 +11,11 @@ from engine.domain.requests import OnDuplicate
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, ScheduleState
 from engine.domain.steps import Micros
 from engine.store.protocol import NewBatch, NewJob
-from engine.store.row_checks import checked, sound
-from engine.store.rows import Row, storable
+from engine.store.rows import storable
+from engine.store.schedule_rows import FIRING, KEPT, KEPT_OF_EACH, STATE
 from engine.store.sqlite import transactions
 
-_STATE: Final = ("name", "start", "config", "since", "disabled_at", "disabled_by")
-FIRING: Final = ("schedule", "due_at", "status", "reason", "error", "batch_id", "recorded_at")
-
-STATES: Final = f"SELECT {', '.join(_STATE)} FROM schedule"
+STATES: Final = f"SELECT {', '.join(STATE)} FROM schedule"
 FIRINGS: Final = f"""SELECT {", ".join(FIRING)} FROM firing
 WHERE schedule = :schedule AND due_at >= :since AND due_at <= :until ORDER BY due_at DESC LIMIT :limit"""
 ALL_FIRINGS: Final = f"""SELECT {", ".join(FIRING)} FROM firing
@@ -36,10 +33,6 @@ WHERE schedule = ? AND batch_id IS NOT NULL AND batch_id = (
 AND EXISTS (SELECT 1 FROM parent_job INDEXED BY parent_job_batch
     WHERE parent_job.batch_id = firing.batch_id AND (status = 'pending' OR status = 'running'))"""
 """The batch of a schedule that has not ended. Only its newest one can be open, as none begins beside it."""
-KEPT: Final = 400 * 86_400 * 1_000_000
-"""Microseconds: firings of more than a year,"""
-KEPT_OF_EACH: Final = 10_000
-"""and so many of each schedule at most."""
 
 
 def observe(connection: sqlite3.Connection, seen: Collection[ScheduleState]) -> None:
@@ -143,21 +136,3 @@ def _insert(connection: sqlite3.Connection, firing: Firing) -> None:
             *(firing.batch, firing.recorded_at),
         ),
     )
-
-
-def decode_state(row: Row) -> ScheduleState:
-    return ScheduleState(**checked(dict(zip(_STATE, row, strict=True))))
-
-
-def decode_firing(row: Row) -> Firing:
-    values = checked(dict(zip(FIRING, row, strict=True)))
-    with sound("a firing"):
-        return Firing(
-            schedule=values["schedule"],
-            due_at=values["due_at"],
-            status=FiringStatus(values["status"]),
-            reason=FiringReason(values["reason"]) if values["reason"] else None,
-            error=values["error"],
-            batch=values["batch_id"],
-            recorded_at=values["recorded_at"],
-        )

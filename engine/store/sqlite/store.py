@@ -41,6 +41,7 @@ from engine.store.rows import (
     decode_run,
     storable,
 )
+from engine.store.schedule_rows import decode_firing, decode_state
 from engine.store.sqlite import (
     batch_rules,
     cancel_and_rescue,
@@ -58,6 +59,7 @@ from engine.store.sqlite import (
 from engine.store.sqlite.change_watch import ChangeWatch
 from engine.store.sqlite.file_identity import Identity
 from engine.store.sqlite.writer import Writer
+from engine.store.survey_rows import decoded_last_jobs, decoded_surveys
 from engine.system import lock_holders
 from engine.system.clock import now, wall_clock
 from engine.system.private_files import require_private_descriptors, require_private_store
@@ -435,11 +437,11 @@ class SqliteStore:
     async def surveys(self, targets: Collection[str]) -> Mapping[str, Survey]:
         found: dict[str, Survey] = {}
         for values in surveys.of_targets(targets):
-            found |= surveys.decoded(await self._read(surveys.SURVEYS, values))
+            found |= decoded_surveys(await self._read(surveys.SURVEYS, values))
         return found
 
     async def overview(self) -> Overview:
-        surveyed = surveys.decoded(await self._read(surveys.ALL_SURVEYS))
+        surveyed = decoded_surveys(await self._read(surveys.ALL_SURVEYS))
         runs = []
         for row in await self._read(overview.LAST_RUNS):
             with suppress(UnsoundRowError):  # the others count all the same
@@ -463,11 +465,11 @@ class SqliteStore:
     async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
         found: dict[str, LastJob | None] = {}
         for values in surveys.of_targets(targets):
-            found |= surveys.decoded_last_jobs(await self._read(surveys.LAST_JOBS, values))
+            found |= decoded_last_jobs(await self._read(surveys.LAST_JOBS, values))
         return found
 
     async def schedule_states(self) -> Mapping[str, ScheduleState]:
-        states = map(schedules.decode_state, await self._read(schedules.STATES))
+        states = map(decode_state, await self._read(schedules.STATES))
         return {state.name: state for state in states}
 
     async def last_handled(self, schedule: str, now: Micros) -> Micros | None:
@@ -489,7 +491,7 @@ class SqliteStore:
             rows = await self._read(schedules.ALL_FIRINGS, values)
         else:
             rows = await self._read(schedules.FIRINGS, {**values, "schedule": schedule})
-        return list(map(schedules.decode_firing, rows))
+        return list(map(decode_firing, rows))
 
     async def register_recipients(self, names: Collection[str], *, since: Micros | None = None) -> None:
         await self._writer.run(lambda c: notifications.register(c, names, self._clock(), since))
@@ -519,7 +521,7 @@ class SqliteStore:
 
     async def newly_missed(self, recipient: str) -> list[Firing]:
         values = {"recipient": storable(recipient), "since": self._clock() - notifications.MISSED_TOLD}
-        return list(map(schedules.decode_firing, await self._read(notifications.NEWLY_MISSED, values)))
+        return list(map(decode_firing, await self._read(notifications.NEWLY_MISSED, values)))
 
     async def last_outcome(
         self, target: str, operation: Operation, *, before: int, jobs: int

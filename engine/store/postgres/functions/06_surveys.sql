@@ -1,0 +1,13 @@
+-- The last inspection of each target.
+
+CREATE OR REPLACE FUNCTION save_surveys(done jsonb, oldest bigint) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM survey WHERE surveyed_at < oldest;
+    INSERT INTO survey AS s (target, engine, surveyed_at, level, reason, size, reclaimable, checked_at, facts)
+    SELECT x.* FROM jsonb_to_recordset(done) AS x (
+        target text, engine text, surveyed_at bigint, level text, reason text, size bigint, reclaimable bigint,
+        checked_at bigint, facts text)
+    ORDER BY target
+    ON CONFLICT (target) DO UPDATE SET engine = excluded.engine, surveyed_at = excluded.surveyed_at,
+        level = excluded.level, reason = excluded.reason, size = excluded.size, reclaimable = excluded.reclaimable,
+        checked_at = excluded.checked_at, facts = excluded.facts
+$$;
