@@ -6,7 +6,9 @@ import gc
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from engine.store.sqlite.connections import connect_writer, create_file
 from tests.postgres_databases import Database, new_database
-from tests.postgres_server import NO_SERVER, PostgresServer, running_server, servers_found
+from tests.postgres_server import NO_SERVER, PostgresServer, majors, running_server, servers_found
 from tests.scratch import make_scratch
 
 # With it a process never has output left that it cannot write any more, as it has everywhere else.
@@ -65,14 +67,6 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(10_000)
 
 
-def _majors() -> list[int | None]:
-    """The newest, or what PGTEST_MAJORS says: `14,18`, or `all`. Each test that asks for a server runs on them."""
-    found, wanted = sorted(servers_found()), os.environ.get("PGTEST_MAJORS", "")
-    if wanted == "all":
-        return list[int | None](found)
-    return [int(major) for major in wanted.split(",")] if wanted else [found[-1] if found else None]
-
-
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """To be copied: making one takes all migrations."""
@@ -81,13 +75,24 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session", params=_majors(), ids=lambda major: f"pg{major}")
-def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
-    """A server for all tests of this process; each has databases of its own."""
-    if request.param is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NO_SERVER)
-    with running_server(servers_found()[request.param]) as server:
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Callable[[int | None], PostgresServer]]:
+    """Gives one server of each major version to all tests of this process."""
+    with ExitStack() as running:
+
+        @cache
+        def server(major: int | None) -> PostgresServer:
+            if major is None:
+                (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NO_SERVER)
+            return running.enter_context(running_server(servers_found()[major]))
+
         yield server
+
+
+@pytest.fixture(scope="session", params=majors(), ids=lambda major: f"pg{major}")
+def postgres(request: pytest.FixtureRequest, servers: Callable[[int | None], PostgresServer]) -> PostgresServer:
+    """A server for all tests of this process; each has databases of its own."""
+    return servers(request.param)
 
 
 @pytest.fixture

@@ -48,6 +48,14 @@ def _places() -> Iterator[Path]:
     yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
 
+def majors() -> list[int | None]:
+    """The newest, or what PGTEST_MAJORS says: `14,18`, or `all`. Each test that asks for a server runs on them."""
+    found, wanted = sorted(servers_found()), os.environ.get("PGTEST_MAJORS", "")
+    if wanted == "all":
+        return list[int | None](found)
+    return [int(major) for major in wanted.split(",")] if wanted else [found[-1] if found else None]
+
+
 class PostgresServer:
     """A server in a temporary directory. Nothing else on the disk is touched."""
 

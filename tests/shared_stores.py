@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 
 import psycopg
 
@@ -16,19 +18,23 @@ TEMPLATE = "empty_store"
 NUMBERS = itertools.count(1)
 
 
-@asynccontextmanager
-async def made_template(server: PostgresServer) -> AsyncIterator[None]:
+@cache
+def make_template(server: PostgresServer) -> None:
+    """Once per server: making a store takes all migrations and functions."""
     with as_admin(server.url()) as admin:
         admin.execute(f"CREATE DATABASE {TEMPLATE}")
-        admin.execute(f"ALTER DATABASE {TEMPLATE} SET dbtend.grace = '0'")
-    async with await psycopg.AsyncConnection.connect(server.url(TEMPLATE), autocommit=True) as connection:
+    asyncio.run(_migrate(server.url(TEMPLATE)))
+
+
+async def _migrate(url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         await migrate(connection, "the store")
-    yield
 
 
 @contextmanager
 def copied_store(server: PostgresServer) -> Iterator[str]:
     """The URL of a new empty store."""
+    make_template(server)
     name = f"store{next(NUMBERS)}"
     with as_admin(server.url()) as admin:
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")

@@ -1,9 +1,7 @@
-"""What each transaction of the store does, and what it never does. A second store must pass these too."""
+"""What each transaction of a store does, and what it never does."""
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,12 +14,11 @@ from engine.domain.jobs import JobId, ParentJob
 from engine.domain.requests import OnDuplicate, OnFailure, Operation
 from engine.domain.statuses import Reason, Status, parent_status
 from engine.domain.steps import Facts, LogLevel, LogLine, Progress, Step
-from engine.store.sqlite.store import SqliteStore
 from tests.building import ALL_FOUR, COMPLETED, FAILED, StoppedClock, new_job
+from tests.conformance.stores import RescuingStore, Stores, newest_change
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from engine.domain.claims import Claim
 
@@ -37,20 +34,15 @@ WHOLE_REPORT = Report(
 )
 
 
-async def submit(store: SqliteStore, *jobs: object) -> list[int]:
+async def submit(store: RescuingStore, *jobs: object) -> list[int]:
     return await store.submit([*jobs], OnDuplicate.REFUSE)  # type: ignore[list-item]
-
-
-def contents_of(path: Path) -> list[str]:
-    with closing(sqlite3.connect(path)) as file:
-        return list(file.iterdump())
 
 
 def statuses(parent: ParentJob) -> list[Status]:
     return [child.status for child in parent.children]
 
 
-async def test_submit_stores_the_request_as_it_was_asked(store: SqliteStore) -> None:
+async def test_submit_stores_the_request_as_it_was_asked(store: RescuingStore) -> None:
     job = new_job("sales", Operation.ANALYZE, Operation.VACUUM, on_failure=OnFailure.STOP)
     (parent_id,) = await submit(store, job)
     parent = await store.job(parent_id)
@@ -59,7 +51,7 @@ async def test_submit_stores_the_request_as_it_was_asked(store: SqliteStore) -> 
     assert [(str(c.id), c.operation) for c in parent.children] == [("1.1", "analyze"), ("1.2", "vacuum")]
 
 
-async def test_r25_what_is_stored_is_enough_to_submit_it_again(store: SqliteStore) -> None:
+async def test_r25_what_is_stored_is_enough_to_submit_it_again(store: RescuingStore) -> None:
     asked = new_job("sales", on_failure=OnFailure.STOP)
     (first,) = await submit(store, asked)
     await store.request_cancel(JobId(first))
@@ -69,7 +61,7 @@ async def test_r25_what_is_stored_is_enough_to_submit_it_again(store: SqliteStor
     assert (again.request, again.retry_of) == (asked.request, first)
 
 
-async def test_r12_a_submit_that_fails_half_way_stores_nothing(store: SqliteStore) -> None:
+async def test_r12_a_submit_that_fails_half_way_stores_nothing(store: RescuingStore) -> None:
     await submit(store, new_job("sales"))
     with pytest.raises(DuplicateRequestError):
         await submit(store, new_job("other"), new_job("sales"))
@@ -78,7 +70,7 @@ async def test_r12_a_submit_that_fails_half_way_stores_nothing(store: SqliteStor
     assert next_id == 2
 
 
-async def test_r20_the_same_request_twice_is_refused_or_merged(store: SqliteStore) -> None:
+async def test_r20_the_same_request_twice_is_refused_or_merged(store: RescuingStore) -> None:
     (first,) = await submit(store, new_job("sales"))
     with pytest.raises(DuplicateRequestError, match="#1 already"):
         await submit(store, new_job("sales"))
@@ -86,14 +78,14 @@ async def test_r20_the_same_request_twice_is_refused_or_merged(store: SqliteStor
     assert await submit(store, new_job("sales", Operation.VACUUM)) == [2]  # another request is no duplicate
 
 
-async def test_a_cancelled_job_is_not_merged_with(store: SqliteStore) -> None:
+async def test_a_cancelled_job_is_not_merged_with(store: RescuingStore) -> None:
     await submit(store, new_job("sales"))
     await store.claim("me")
     await store.request_cancel(JobId(1))
     assert await store.submit([new_job("sales")], OnDuplicate.MERGE) == [2]
 
 
-async def test_children_are_claimed_in_the_order_of_the_request(store: SqliteStore) -> None:
+async def test_children_are_claimed_in_the_order_of_the_request(store: RescuingStore) -> None:
     await submit(store, new_job("sales"))
     seen = []
     while claim := await store.claim("me"):
@@ -103,7 +95,7 @@ async def test_children_are_claimed_in_the_order_of_the_request(store: SqliteSto
     assert (await store.job(1)).status is Status.COMPLETED
 
 
-async def test_r20_a_target_with_a_running_child_gives_no_second_one(store: SqliteStore) -> None:
+async def test_r20_a_target_with_a_running_child_gives_no_second_one(store: RescuingStore) -> None:
     await submit(store, new_job("sales"))
     await submit(store, new_job("sales", Operation.VACUUM))
     await submit(store, new_job("other"))
@@ -113,7 +105,7 @@ async def test_r20_a_target_with_a_running_child_gives_no_second_one(store: Sqli
     assert (str(first.job), str(second.job), third) == ("1.1", "3.1", None)
 
 
-async def test_a_claim_among_given_parents_leaves_the_others_alone(store: SqliteStore) -> None:
+async def test_a_claim_among_given_parents_leaves_the_others_alone(store: RescuingStore) -> None:
     await submit(store, new_job("sales"))
     await submit(store, new_job("other"))
     claim = await store.claim("me", parents=[2])
@@ -122,11 +114,11 @@ async def test_a_claim_among_given_parents_leaves_the_others_alone(store: Sqlite
     assert await store.claim("me", parents=[]) is None
 
 
-async def test_r4_the_parent_closes_in_the_transaction_of_its_last_child(store: SqliteStore) -> None:
+async def test_r4_the_parent_closes_in_the_transaction_of_its_last_child(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
     claim = await store.claim("me")
     assert claim is not None
-    before = store.last_change()
+    before = await newest_change(store)
     await store.finish(claim, COMPLETED, NOTHING)
     changes = await store.changes(before, 10)
     assert [(str(c.job), c.old, c.new) for c in changes] == [
@@ -138,7 +130,7 @@ async def test_r4_the_parent_closes_in_the_transaction_of_its_last_child(store: 
     assert parent.finished_at == parent.children[0].finished_at == changes[0].at
 
 
-async def test_r2_the_parent_stays_open_while_a_child_is(store: SqliteStore) -> None:
+async def test_r2_the_parent_stays_open_while_a_child_is(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM, Operation.ANALYZE))
     claim = await store.claim("me")
     assert claim is not None
@@ -148,7 +140,7 @@ async def test_r2_the_parent_stays_open_while_a_child_is(store: SqliteStore) -> 
     assert (parent.status, parent.finished_at) == (Status.RUNNING, None)
 
 
-async def test_r3_one_failed_child_makes_the_parent_failed(store: SqliteStore) -> None:
+async def test_r3_one_failed_child_makes_the_parent_failed(store: RescuingStore) -> None:
     await submit(store, new_job("sales"))
     for outcome in (COMPLETED, FAILED, COMPLETED, COMPLETED):
         claim = await store.claim("me")
@@ -160,7 +152,7 @@ async def test_r3_one_failed_child_makes_the_parent_failed(store: SqliteStore) -
     assert parent.children[1].error == "it broke"
 
 
-async def test_on_failure_stop_skips_the_rest(store: SqliteStore) -> None:
+async def test_on_failure_stop_skips_the_rest(store: RescuingStore) -> None:
     await submit(store, new_job("sales", on_failure=OnFailure.STOP))
     claim = await store.claim("me")
     assert claim is not None
@@ -171,7 +163,7 @@ async def test_on_failure_stop_skips_the_rest(store: SqliteStore) -> None:
     assert parent.status is Status.FAILED
 
 
-async def test_r13_an_outcome_is_stored_whole(store: SqliteStore) -> None:
+async def test_r13_an_outcome_is_stored_whole(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
     claim = await store.claim("me")
     assert claim is not None
@@ -194,7 +186,7 @@ async def test_r13_an_outcome_is_stored_whole(store: SqliteStore) -> None:
     "write",
     [
         lambda store, _: submit(store, new_job("stock"), new_job("other")),
-        lambda store, _: store.claim("me"),
+        lambda store, claim: store.claim(claim.owner),
         lambda store, claim: store.report(claim, WHOLE_REPORT),
         lambda store, claim: store.finish(claim, COMPLETED, WHOLE_REPORT),
         lambda store, claim: store.finish(claim, FAILED, WHOLE_REPORT),
@@ -211,26 +203,25 @@ async def test_r13_an_outcome_is_stored_whole(store: SqliteStore) -> None:
     ],
 )
 async def test_r13_others_see_all_of_a_write_or_nothing_of_it(
-    store: SqliteStore, write: Callable[[SqliteStore, Claim], Awaitable[object]]
+    stores: Stores, store: RescuingStore, write: Callable[[RescuingStore, Claim], Awaitable[object]]
 ) -> None:
     """At each of its statements the store is read as another process sees it, and as a kill would leave it."""
     await submit(store, new_job("sales", on_failure=OnFailure.STOP), new_job("more"))
     claim = await store.claim("owner")
     assert claim is not None
-    seen = [contents_of(store.path)]
+    seen = [stores.contents()]
 
-    def look(_: str) -> None:
-        if (now := contents_of(store.path)) != seen[-1]:
+    def look() -> None:
+        if (now := stores.contents()) != seen[-1]:
             seen.append(now)
 
-    await store._writer.run(lambda c: c.set_trace_callback(look))
-    await write(store, claim)
-    await store._writer.run(lambda c: c.set_trace_callback(None))
-    look("in the end")
+    async with stores.watched(store, look):
+        await write(store, claim)
+    look()
     assert len(seen) == 2
 
 
-async def test_a_report_sent_twice_is_stored_once(store: SqliteStore) -> None:
+async def test_a_report_sent_twice_is_stored_once(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
     claim = await store.claim("me")
     assert claim is not None
@@ -243,16 +234,16 @@ async def test_a_report_sent_twice_is_stored_once(store: SqliteStore) -> None:
     assert (child.steps, child.log, child.progress) == ((step,), (line,), report.progress)
 
 
-async def test_progress_is_no_event(store: SqliteStore) -> None:
+async def test_progress_is_no_event(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
     claim = await store.claim("me")
     assert claim is not None
-    before = store.last_change()
+    before = await newest_change(store)
     await store.report(claim, Report(progress=Progress(fraction=0.5)))
-    assert store.last_change() == before
+    assert await newest_change(store) == before
 
 
-async def test_r8_a_finish_by_a_former_owner_changes_nothing(store: SqliteStore) -> None:
+async def test_r8_a_finish_by_a_former_owner_changes_nothing(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
     stale = await store.claim("dead")
     assert stale is not None
@@ -267,21 +258,21 @@ async def test_r8_a_finish_by_a_former_owner_changes_nothing(store: SqliteStore)
     assert (child.status, child.owner) == (Status.RUNNING, "me")
 
 
-async def test_r8_an_earlier_attempt_of_the_same_owner_changes_nothing(store: SqliteStore) -> None:
+async def test_r8_an_earlier_attempt_of_the_same_owner_changes_nothing(stores: Stores, store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
     first = await store.claim("me")
     assert first is not None
     await store.release(first, NOTHING)
     await store.claim("me")
-    before = contents_of(store.path)
+    before = stores.contents()
     for write in (store.finish(first, COMPLETED, NOTHING), store.report(first, NOTHING), store.release(first, NOTHING)):
         with pytest.raises(OwnershipLostError):
             await write
-    assert contents_of(store.path) == before
+    assert stores.contents() == before
 
 
 async def test_rescue_gives_a_child_a_second_chance_and_then_only_its_database_is_looked_after(
-    store: SqliteStore,
+    store: RescuingStore,
 ) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
     for number in (1, 2):
@@ -298,7 +289,7 @@ async def test_rescue_gives_a_child_a_second_chance_and_then_only_its_database_i
     assert (claim.recovering, claim.deaths, claim.attempt, claim.forced) == (Reason.OWNER_LOST, 2, 3, False)
 
 
-async def test_rescue_ends_the_step_that_was_running(store: SqliteStore) -> None:
+async def test_rescue_ends_the_step_that_was_running(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
     claim = await store.claim("dead")
     assert claim is not None
@@ -309,7 +300,7 @@ async def test_rescue_ends_the_step_that_was_running(store: SqliteStore) -> None
     assert [(s.status, s.error) for s in child.steps] == [(Status.FAILED, format_worker_death(1))]
 
 
-async def test_a_claim_tells_what_the_attempts_before_it_did(store: SqliteStore) -> None:
+async def test_a_claim_tells_what_the_attempts_before_it_did(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
     claim = await store.claim("dead")
     assert claim is not None
@@ -323,7 +314,7 @@ async def test_a_claim_tells_what_the_attempts_before_it_did(store: SqliteStore)
     assert [(s.command, s.effect) for s in again.earlier] == [("VACUUM", {"freed_pages": 3})]
 
 
-async def test_a_released_child_is_pending_with_its_attempts_left(store: SqliteStore) -> None:
+async def test_a_released_child_is_pending_with_its_attempts_left(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
     for _ in range(5):
         claim = await store.claim("me")
@@ -333,7 +324,7 @@ async def test_a_released_child_is_pending_with_its_attempts_left(store: SqliteS
     assert (statuses(parent), parent.status) == ([Status.PENDING], Status.RUNNING)
 
 
-async def test_cancel_ends_what_is_pending_and_asks_what_runs(store: SqliteStore) -> None:
+async def test_cancel_ends_what_is_pending_and_asks_what_runs(store: RescuingStore) -> None:
     await submit(store, new_job("sales"))
     claim = await store.claim("me")
     assert claim is not None
@@ -346,13 +337,13 @@ async def test_cancel_ends_what_is_pending_and_asks_what_runs(store: SqliteStore
     assert (parent.children[0].status, parent.status) == (Status.COMPLETED, Status.CANCELLED)
 
 
-async def test_cancel_of_one_child_leaves_its_siblings(store: SqliteStore) -> None:
+async def test_cancel_of_one_child_leaves_its_siblings(store: RescuingStore) -> None:
     await submit(store, new_job("sales"))
     await store.request_cancel(JobId(1, 2))
     assert statuses(await store.job(1)) == [Status.PENDING, Status.CANCELLED, Status.PENDING, Status.PENDING]
 
 
-async def test_cancel_of_what_is_over_changes_nothing(store: SqliteStore) -> None:
+async def test_cancel_of_what_is_over_changes_nothing(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
     claim = await store.claim("me")
     assert claim is not None
@@ -363,13 +354,13 @@ async def test_cancel_of_what_is_over_changes_nothing(store: SqliteStore) -> Non
 
 
 @pytest.mark.parametrize("job", [JobId(7), JobId(1, 9)])
-async def test_cancel_of_an_unknown_job_says_so(store: SqliteStore, job: JobId) -> None:
+async def test_cancel_of_an_unknown_job_says_so(store: RescuingStore, job: JobId) -> None:
     await submit(store, new_job("sales"))
     with pytest.raises(JobNotFoundError):
         await store.request_cancel(job)
 
 
-async def test_the_duration_of_a_child_is_that_of_its_last_attempt(store: SqliteStore) -> None:
+async def test_the_duration_of_a_child_is_that_of_its_last_attempt(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
     await store.claim("dead")
     first = await store.job(1)
@@ -382,7 +373,7 @@ async def test_the_duration_of_a_child_is_that_of_its_last_attempt(store: Sqlite
     assert again.started_at == first.started_at
 
 
-async def test_a_child_that_is_handed_back_after_a_cancel_is_cancelled(store: SqliteStore) -> None:
+async def test_a_child_that_is_handed_back_after_a_cancel_is_cancelled(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
     claim = await store.claim("me")
     assert claim is not None
@@ -392,7 +383,7 @@ async def test_a_child_that_is_handed_back_after_a_cancel_is_cancelled(store: Sq
     assert (statuses(parent), parent.status) == ([Status.CANCELLED], Status.CANCELLED)
 
 
-async def test_text_that_is_no_utf8_is_kept_readable(store: SqliteStore) -> None:
+async def test_text_that_is_no_utf8_is_kept_readable(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
     claim = await store.claim("me")
     assert claim is not None
@@ -403,9 +394,9 @@ async def test_text_that_is_no_utf8_is_kept_readable(store: SqliteStore) -> None
     assert (child.error, child.log[0].message) == ("b\\udcff.db: locked", "b\\udcff.db")
 
 
-async def test_durations_are_never_negative_where_the_clock_is_set_back(store_path: Path) -> None:
+async def test_durations_are_never_negative_where_the_clock_is_set_back(stores: Stores) -> None:
     backwards = iter(range(1_000, 0, -10))
-    async with SqliteStore.open(store_path, clock=lambda: next(backwards)) as store:
+    async with stores.open(clock=lambda: next(backwards)) as store:
         await submit(store, new_job("sales", Operation.VACUUM))
         claim = await store.claim("me")
         assert claim is not None
@@ -416,16 +407,15 @@ async def test_durations_are_never_negative_where_the_clock_is_set_back(store_pa
     assert times == {parent.created_at}
 
 
-async def test_what_an_owner_without_a_trace_left_running_is_rescued(store: SqliteStore) -> None:
+async def test_what_an_owner_without_a_trace_left_running_is_rescued(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
     await store.claim("gone without a trace")
-    assert await store.workers() == []
     assert await store.rescue() == [JobId(1, 1)]
 
 
-async def test_no_time_is_before_an_earlier_one_where_the_clock_is_set_back(store_path: Path) -> None:
+async def test_no_time_is_before_an_earlier_one_where_the_clock_is_set_back(stores: Stores) -> None:
     backwards = iter(range(10_000, 0, -10))
-    async with SqliteStore.open(store_path, clock=lambda: next(backwards)) as store:
+    async with stores.open(clock=lambda: next(backwards)) as store:
         await submit(store, new_job("sales"), new_job("stock", Operation.VACUUM), new_job("late", deadline_at=5_000))
         for _ in range(2):
             claim = await store.claim("me")
@@ -445,9 +435,9 @@ async def test_no_time_is_before_an_earlier_one_where_the_clock_is_set_back(stor
             assert all(at is None or at >= parent.created_at for at in ends)
 
 
-async def test_time_limits_end_nothing_before_it_began_where_the_clock_is_set_back(store_path: Path) -> None:
+async def test_time_limits_end_nothing_before_it_began_where_the_clock_is_set_back(stores: Stores) -> None:
     clock = StoppedClock(10_000)
-    async with SqliteStore.open(store_path, clock=clock) as store:
+    async with stores.open(clock=clock) as store:
         await submit(store, new_job("sales", Operation.VACUUM, deadline_at=5_000))
         clock.at = 6_000
         await store.enforce_time_limits()
@@ -455,7 +445,7 @@ async def test_time_limits_end_nothing_before_it_began_where_the_clock_is_set_ba
     assert parent.children[0].finished_at == parent.finished_at == parent.created_at
 
 
-async def test_how_often_a_process_died_is_told_without_what_was_handed_back(store: SqliteStore) -> None:
+async def test_how_often_a_process_died_is_told_without_what_was_handed_back(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
     claim = await store.claim("me")
     assert claim is not None
@@ -468,7 +458,7 @@ async def test_how_often_a_process_died_is_told_without_what_was_handed_back(sto
     assert (claim.recovering, claim.deaths) == (Reason.OWNER_LOST, 2)
 
 
-async def test_one_that_must_not_be_repeated_is_not_run_again_after_its_first_process(store: SqliteStore) -> None:
+async def test_one_that_must_not_be_repeated_is_not_run_again_after_its_first_process(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM, max_attempts={Operation.VACUUM: 1}))
     claim = await store.claim("me")
     assert claim is not None
@@ -480,7 +470,7 @@ async def test_one_that_must_not_be_repeated_is_not_run_again_after_its_first_pr
     assert (claim.recovering, claim.deaths) == (Reason.OWNER_LOST, 1)
 
 
-async def test_r8_a_former_owner_changes_nothing_even_where_the_job_is_no_longer_kept(store: SqliteStore) -> None:
+async def test_r8_a_former_owner_changes_nothing_even_where_the_job_is_no_longer_kept(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM, max_attempts={Operation.VACUUM: 1}))
     stale = await store.claim("dead")
     assert stale is not None
@@ -492,7 +482,7 @@ async def test_r8_a_former_owner_changes_nothing_even_where_the_job_is_no_longer
             await write
 
 
-async def test_what_a_step_did_is_kept_in_numbers_and_names(store: SqliteStore) -> None:
+async def test_what_a_step_did_is_kept_in_numbers_and_names(store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.CHECK))
     claim = await store.claim("me")
     assert claim is not None

@@ -1,0 +1,130 @@
+"""Stores of both kinds for tests: what a test asks of a store, and how it looks at one from outside."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import pytest
+from psycopg import sql
+
+from engine.store.postgres.store import PostgresStore
+from engine.store.protocol import Store
+from engine.store.sqlite.store import SqliteStore
+from tests.building import ticking_clock
+from tests.postgres_databases import as_admin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.domain.claims import Claim
+    from engine.domain.jobs import JobId
+
+Clock = Callable[[], int]
+Contents = Mapping[str, Sequence[str]]
+"""By table: its rows as text."""
+
+TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'dbtend'::regnamespace AND relkind = 'r'"
+REGISTER = """INSERT INTO worker (id, session, pid, host, started_at, beat_at) VALUES (%s, 0, %s, %s, 0, 0)
+ON CONFLICT DO NOTHING"""
+
+
+class RescuingStore(Store, Protocol):
+    """A store that takes a test's word for it that an owner is dead."""
+
+    async def _rescue_from(self, dead_owner: str, signal_number: int | None = None) -> list[JobId]: ...
+
+
+class Stores(Protocol):
+    """Opens stores on the same data, any number of them."""
+
+    def open(self, *, clock: Clock | None = None) -> AbstractAsyncContextManager[RescuingStore]:
+        """Any name may claim there. `clock`: a ticking one if none is given."""
+        ...
+
+    def contents(self) -> Contents:
+        """All that is stored, as another process sees it."""
+        ...
+
+    def watched(self, store: RescuingStore, look: Callable[[], object]) -> AbstractAsyncContextManager[None]:
+        """Call `look` at each statement of the store."""
+        ...
+
+
+class EmbeddedStores:
+    """In a file of SQLite."""
+
+    def __init__(self, path: Path, empty: Path) -> None:
+        self.path = path
+        shutil.copy(empty, path)
+
+    @asynccontextmanager
+    async def open(self, *, clock: Clock | None = None) -> AsyncIterator[RescuingStore]:
+        async with SqliteStore.open(self.path, clock=clock or ticking_clock()) as store:
+            yield store
+
+    def contents(self) -> Contents:
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as file:
+            file.execute("BEGIN")
+            tables = file.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+            return {table: sorted(map(str, file.execute(f"SELECT * FROM {table}"))) for (table,) in tables}
+
+    @asynccontextmanager
+    async def watched(self, store: RescuingStore, look: Callable[[], object]) -> AsyncIterator[None]:
+        writer = cast("SqliteStore", store)._writer
+        await writer.run(lambda c: c.set_trace_callback(lambda _: look()))
+        yield
+        await writer.run(lambda c: c.set_trace_callback(None))
+
+
+class SharedStores:
+    """In a database of PostgreSQL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @asynccontextmanager
+    async def open(self, *, clock: Clock | None = None) -> AsyncIterator[RescuingStore]:
+        async with RegisteringStore.open(self.url, what="the store", clock=clock or ticking_clock()) as store:
+            yield cast("RescuingStore", store)
+
+    def contents(self) -> Contents:
+        with as_admin(self.url) as admin, admin.transaction():
+            admin.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            tables = admin.execute(TABLES).fetchall()
+            query = sql.SQL("SELECT * FROM dbtend.{}")
+            return {table: sorted(map(str, admin.execute(query.format(sql.Identifier(table))))) for (table,) in tables}
+
+    @asynccontextmanager
+    async def watched(self, store: RescuingStore, look: Callable[[], object]) -> AsyncIterator[None]:
+        pool = cast("PostgresStore", store)._pool
+        ask = pool.rows
+
+        async def rows(*query: Any) -> Any:
+            look()
+            return await ask(*query)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pool, "rows", rows)
+            yield
+
+
+class RegisteringStore(PostgresStore):
+    """A shared store in which any name may claim: it is registered, and nothing proves that it lives."""
+
+    async def claim(self, owner: str, parents: Collection[int] | None = None, run: str | None = None) -> Claim | None:
+        await self._pool.rows(REGISTER, (owner, os.getpid(), socket.gethostname()))
+        return await super().claim(owner, parents, run)
+
+
+async def newest_change(store: Store) -> int:
+    """The `seq` of the newest change that is stored: `last_change` may be a moment behind."""
+    newest = 0
+    while changes := await store.changes(newest, 1_000):
+        newest = changes[-1].seq
+    return newest
