@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -37,6 +38,8 @@ ANSWERS_WITHIN: Final = 10.0
 
 Connection = psycopg.AsyncConnection[TupleRow]
 
+logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # who asks for a connection tells of it
+
 
 def parameters(url: str, program: str) -> dict[str, Any]:
     """What to connect with: the URL's own settings win, but for those that the store needs."""
@@ -67,6 +70,7 @@ class Pool:
             max_size=size,
             open=False,
             timeout=ANSWERS_WITHIN,
+            check=_still_there,
         )
 
     async def open(self) -> None:
@@ -92,6 +96,12 @@ class Pool:
 
     def error(self, error: psycopg.Error | PoolTimeout) -> Exception:
         return store_error(self._what, error)
+
+
+async def _still_there(connection: Connection) -> None:
+    """Raises OperationalError where the server has ended the connection; nothing is sent."""
+    connection.pgconn.consume_input()  # its last words
+    connection.pgconn.consume_input()
 
 
 def no_such_batch(batch_id: int) -> JobNotFoundError:

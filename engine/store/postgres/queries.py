@@ -36,7 +36,6 @@ HAS_PENDING: Final = """SELECT EXISTS (
     SELECT FROM claimable AS c
     WHERE may_claim(c, %(queues)s, %(parents)s, %(run)s, EXISTS (SELECT FROM pause)))"""
 PAUSE: Final = "SELECT at, by FROM pause"
-SUBMITTED: Final = "SELECT id FROM parent_job WHERE submission = %(submission)s ORDER BY id"
 
 _LIVES: Final = f"""EXISTS (
     SELECT FROM pg_locks AS l
@@ -187,3 +186,7 @@ LAST_JOBS: Final = f"""SELECT wanted, p.id, p.status, p.finished_at,
         FROM (SELECT id FROM parent_job WHERE target = wanted AND started_at IS NOT NULL ORDER BY id DESC LIMIT 2) AS r)
 FROM unnest(%(targets)s::text[]) AS wanted
 JOIN parent_job AS p ON p.id = (SELECT max(id) FROM parent_job WHERE target = wanted)"""
+
+REGISTER: Final = "SELECT register_worker(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+OWNER_OF: Final = """SELECT w.host, w.session FROM child_job AS c JOIN worker AS w ON w.id = c.owner
+WHERE (c.parent_id, c.ordinal) = (%(parent)s, %(ordinal)s) AND w.id = %(owner)s"""

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import socket
+import uuid
 from array import array
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Self
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Self
 
 from engine.domain.advice import CompletedStep, Measurement
 from engine.domain.backups import RecordedBackup
 from engine.domain.batches import Batch
 from engine.domain.claims import Claim, Outcome, Report
+from engine.domain.errors import StoreBusyError, StoreError, StoreUncertainError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.humanize import OVERWRITTEN, format_worker_death
 from engine.domain.jobs import JobId, ParentJob
+from engine.domain.lazy_import import lazy
 from engine.domain.past_runs import EstimatedRun, PastRun
 from engine.domain.requests import OnDuplicate, Operation, Speed
 from engine.domain.schedules import Firing, ScheduleState
@@ -23,9 +29,9 @@ from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
 from engine.domain.turns import Turns
-from engine.store.postgres import history_search, queries, values
+from engine.store.postgres import history_search, proof, queries, values
 from engine.store.postgres.change_watch import ChangeWatch
-from engine.store.postgres.connections import Pool, connected, no_such_batch, no_such_job
+from engine.store.postgres.connections import Connection, Pool, connected, no_such_batch, no_such_job
 from engine.store.postgres.schema import require_current
 from engine.store.protocol import NewBatch, NewJob
 from engine.store.row_checks import LATEST
@@ -45,7 +51,18 @@ from engine.store.survey_rows import KEPT as SURVEYS_KEPT
 from engine.store.survey_rows import decoded_last_jobs, decoded_surveys, encode_survey
 from engine.system.overwritten_file import overwritten_hint, was_overwritten
 
+if TYPE_CHECKING:
+    import importlib.metadata as metadata
+
+    from engine.store.protocol import ProcessIdentity
+else:
+    metadata = lazy("importlib.metadata", "only a worker process tells its version")
+
 ANY_ID = 2**63 - 1
+OWNER_CHECK_INTERVAL = 0.5
+"""Seconds between two looks whether all workers live."""
+BEAT_INTERVAL = 5.0
+"""Seconds between two signs of life of a process that has something to do."""
 ANY_HOST = "any"
 """The queue of jobs that every worker may run."""
 
@@ -53,7 +70,10 @@ ANY_HOST = "any"
 class PostgresStore:
     """A `Store` in a PostgreSQL database. Open it with `async with PostgresStore.open(url) as store`."""
 
-    def __init__(self, pool: Pool, watch: ChangeWatch, clock: Callable[[], Micros] | None, who: str) -> None:
+    def __init__(
+        self, url: str, what: str, pool: Pool, watch: ChangeWatch, clock: Callable[[], Micros] | None, who: str
+    ) -> None:
+        self._url, self._what = url, what
         self._pool = pool
         self._watch = watch
         self._clock = clock
@@ -82,7 +102,7 @@ class PostgresStore:
         await pool.open()
         try:
             await watch.open()
-            yield cls(pool, watch, clock, who)
+            yield cls(url, what, pool, watch, clock, who)
         finally:
             await watch.close()
             await pool.close()
@@ -95,11 +115,28 @@ class PostgresStore:
     async def submit(
         self, jobs: Sequence[NewJob], on_duplicate: OnDuplicate, batch: NewBatch | None = None
     ) -> list[int]:
+        submission = uuid.uuid4().hex
         new = values.as_jsonb([values.new_job(job, ANY_HOST) for job in jobs])
-        ids = await self._pool.call(
-            *("submit", new, on_duplicate, values.new_batch(batch), None, self._run, self._who, self._at())
-        )
+        try:
+            ids = await self._pool.call(
+                *("submit", new, on_duplicate, values.new_batch(batch), submission, self._run, self._who, self._at())
+            )
+        except StoreBusyError as error:
+            ids = await self._submitted(submission, error)
+            if not ids:
+                raise StoreBusyError(error.what, f"{error.why}: nothing was submitted", error.hint) from error
+            if len(ids) < len(jobs):  # which open jobs the others joined was in the answer
+                why = f"{error.why}; the new jobs are submitted"
+                raise StoreUncertainError(error.what, why, "look at `dbtend history`") from error
         return list(ids)
+
+    async def _submitted(self, submission: str, error: StoreBusyError) -> list[int]:
+        """What was stored of a submit whose answer was lost."""
+        try:
+            return list(await self._pool.call("submitted", submission))
+        except StoreError:
+            why = f"{error.why}; this may or may not be submitted"
+            raise StoreUncertainError(error.what, why, "look at `dbtend history` first") from error
 
     async def claim(self, owner: str, parents: Collection[int] | None = None, run: str | None = None) -> Claim | None:
         among = None if parents is None else list(parents)
@@ -212,6 +249,89 @@ class PostgresStore:
     async def save_surveys(self, done: Collection[Survey]) -> None:
         rows = [dict(zip(SURVEY, encode_survey(survey), strict=True)) for survey in done]
         await self._pool.call("save_surveys", values.as_jsonb(rows), await self._now() - SURVEYS_KEPT)
+
+    @asynccontextmanager
+    async def hosting_workers(
+        self,
+        *,
+        serves_all: bool = True,
+        own_jobs: Collection[int] | None = None,
+        identity: ProcessIdentity | None = None,
+    ) -> AsyncIterator[str]:
+        owner, pool = (identity.owner, identity.pool) if identity else (uuid.uuid4().hex, None)
+        jobs = None if own_jobs is None else json.dumps(sorted(own_jobs))
+        async with self._registered(owner, serves_all=serves_all, pool=pool, jobs=jobs):
+            beating = asyncio.create_task(self._beat(owner), name="dbtend-beat")
+            try:
+                yield owner
+            finally:
+                beating.cancel()
+                with suppress(StoreError):  # once this process is gone, others do it
+                    await asyncio.shield(self._pool.call("forget_worker", owner))
+
+    @asynccontextmanager
+    async def reserving(self, run: str) -> AsyncIterator[None]:
+        async with self._registered(run, is_run=True):
+            self._run = run
+            try:
+                yield
+            finally:
+                self._run = None
+                with suppress(StoreError):
+                    await asyncio.shield(self._pool.call("release_from", run, True, self._at()))
+
+    @asynccontextmanager
+    async def _registered(
+        self,
+        name: str,
+        *,
+        is_run: bool = False,
+        serves_all: bool = False,
+        pool: int | None = None,
+        jobs: str | None = None,
+    ) -> AsyncIterator[None]:
+        """Register this process under a name; it proves that it lives while inside."""
+        release, queues = metadata.version("dbtend"), self._queues or []
+        process = (os.getpid(), socket.gethostname(), release)
+        known = (name, *process, queues, serves_all, pool, jobs, is_run, self._at())
+
+        async def register(connection: Connection) -> None:
+            await connection.execute(queries.REGISTER.encode(), known)
+
+        async def prove_again(connection: Connection) -> bool:
+            cursor = await connection.execute(b"SELECT prove_again(%s)", (name,))
+            return (await cursor.fetchone() or (False,))[0] is True
+
+        async with proof.proving(self._url, self._what, register=register, prove_again=prove_again):
+            yield
+
+    async def _beat(self, owner: str) -> None:
+        """While a job is open, leave a sign of life every now and then."""
+        while True:
+            seen = self.last_change()
+            with suppress(StoreError):
+                await self._pool.call("beat", owner)
+                if not await self.has_open_jobs():
+                    await self.next_change(seen)
+            await asyncio.sleep(BEAT_INTERVAL)
+
+    async def owner_died(self) -> None:
+        while True:
+            if await self._pool.rows(queries.DEAD_WORKERS):
+                return
+            await asyncio.sleep(OWNER_CHECK_INTERVAL)
+
+    async def kill_owner(self, running: JobId, owner: str, pid: int) -> bool:
+        """On this host by a signal, elsewhere by the end of the session that proves it alive: it ends with that."""
+        rows = await self._pool.rows(
+            queries.OWNER_OF, {"owner": owner, "parent": running.parent, "ordinal": running.ordinal}
+        )
+        for host, session in rows:
+            if host == socket.gethostname():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await self._pool.rows("SELECT pg_terminate_backend(%s)", (session,))
+        return bool(rows)
 
     # Reads: one statement each.
 

@@ -77,6 +77,13 @@ BEGIN
     RETURN ids;
 END $$;
 
+-- The jobs of a submit whose answer was lost. One that the server still works on is waited for.
+CREATE OR REPLACE FUNCTION submitted(submission_name text) RETURNS bigint[] LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock({SUBMITS});
+    RETURN ARRAY(SELECT id FROM parent_job WHERE submission = submission_name ORDER BY id);
+END $$;
+
 -- The steps of a child as JSON, of all attempts.
 CREATE OR REPLACE FUNCTION steps_of(p bigint, o integer) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT coalesce(json_agg(json_build_object(

@@ -22,6 +22,8 @@ DECLARE w worker;
 BEGIN
     SELECT * INTO w FROM worker WHERE id = name FOR UPDATE;
     IF NOT FOUND THEN RETURN false; END IF;
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity  -- the server may not know yet that it is gone
+        WHERE pid = w.session AND usename = session_user AND application_name = 'dbtend worker';
     PERFORM pg_advisory_lock({WORKERS}, w.number);
     UPDATE worker SET session = pg_backend_pid() WHERE id = name;
     RETURN true;

@@ -50,7 +50,7 @@ CREATE INDEX parent_job_batch ON parent_job (batch_id, status) WHERE batch_id IS
 CREATE INDEX parent_job_batch_ids ON parent_job (batch_id, id) WHERE batch_id IS NOT NULL;
 CREATE INDEX parent_job_canary ON parent_job (batch_id, status) WHERE canary;
 CREATE INDEX parent_job_schedule ON parent_job (schedule, id) WHERE schedule IS NOT NULL;
-CREATE INDEX parent_job_submission ON parent_job (submission) WHERE finished_at IS NULL;
+CREATE INDEX parent_job_submission ON parent_job (submission);
 
 CREATE TABLE child_job (
     parent_id           bigint NOT NULL REFERENCES parent_job ON DELETE CASCADE,
