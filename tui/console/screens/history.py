@@ -6,7 +6,7 @@ A batch is one row, which unfolds; but a filter of jobs, by status for example, 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -178,10 +178,28 @@ class HistoryScreen(EntryScreen[None]):
             self._list.read_failed(ids)
             self.say_error(error)
         else:
-            gone = self._list.forget(set(ids) - {parent.id for parent in found})
-            if self._total is not None:
-                self._total -= gone
+            await self._drop(set(ids) - {parent.id for parent in found})
             self._update_list(found)
+
+    async def _drop(self, gone: Collection[int]) -> None:
+        """Remove jobs that are no longer in the history; a batch stays while any of its jobs is there."""
+        if not gone:
+            return
+        try:
+            for parent_id in self._list.batches_without_newest(gone):
+                await self._put_newest_before(parent_id)
+            self._total = await self.context.engine.count()
+        except DbtendError as error:
+            self.say_error(error)
+        self._list.forget(gone)
+
+    async def _put_newest_before(self, gone: int) -> None:
+        """The line of the batch whose newest job is gone stands for the newest that is left, if any."""
+        for parent in await self.context.engine.history(self._where, before=gone, limit=1):
+            if parent.batch is not None:
+                batch = await self.context.engine.batch(parent.batch)
+                if batch.newest_job == parent.id:
+                    self._list.put_newest(gone, batch, parent)
 
     @on(HistoryList.BatchNeeded)
     def _read_needed_batch(self, message: HistoryList.BatchNeeded) -> None:
@@ -204,7 +222,11 @@ class HistoryScreen(EntryScreen[None]):
     async def _unfold(self, batch: Batch) -> None:
         try:
             search = self.context.engine.search(HistoryFilter(batch=batch.id))
-            self._list.unfold(batch, [parent_id async for ids in search for parent_id in ids])
+            ids = [parent_id async for found in search for parent_id in found]
+            if ids[:1] != [batch.newest_job]:
+                await self._drop({batch.newest_job})
+            if ids:
+                self._list.unfold(await self.context.engine.batch(batch.id), ids)
         except DbtendError as error:
             self.say_error(error)
 
