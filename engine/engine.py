@@ -546,13 +546,16 @@ class Engine:
     async def notify_now(self, config: Configured, compose: Compose) -> Sequence[str]:
         """Tell people what happened, and what waits from before: one attempt each. Returns why attempts failed.
 
-        Nothing happens where another process tells people.
+        Nothing happens where another process tells people. Raises StoreError.
         """
         self._must_write("notify")
         return await notifier.Notifier(self._store, config, compose, self._clock).tell_now()
 
     def tells_people(self) -> bool:
-        """Whether a process on this host tells people what happens; a run does so at its end only."""
+        """Whether a process on this host tells people what happens; a run does so at its end only.
+
+        Raises StoreError.
+        """
         return notifier.is_telling(self._store.path)
 
     async def messages(self, recipient: str, *, limit: int = 10) -> list[Message]:

@@ -128,7 +128,7 @@ class Notifier:
     async def tell_now(self) -> Sequence[str]:
         """Collect what happened, and try once to deliver it, with what waits from before; why that failed.
 
-        Nothing happens where another process tells people.
+        Nothing happens where another process tells people. Raises StoreError.
         """
         with _sole(self._store.path) as is_sole:
             if not is_sole:
@@ -314,14 +314,22 @@ def _is_due(at: Micros, now: Micros) -> bool:
 
 
 def is_telling(store: Path) -> bool:
-    """Whether a process tells people what happens on a store."""
-    return locks.is_held(directory_of(Path(os.path.realpath(store))) / _LOCK)
+    """Whether a process tells people what happens on a store. Raises StoreError."""
+    path = directory_of(Path(os.path.realpath(store))) / _LOCK
+    try:
+        return locks.is_held(path)
+    except OSError as error:
+        raise _unusable(path, error) from error
 
 
 @contextmanager
 def _sole(store: Path) -> Iterator[bool]:
-    """Whether this process is the one that tells people, while inside."""
-    lock = locks.take(private_directory(store) / _LOCK)
+    """Whether this process is the one that tells people, while inside. Raises StoreError."""
+    path = private_directory(store) / _LOCK
+    try:
+        lock = locks.take(path)
+    except OSError as error:
+        raise _unusable(path, error) from error
     if lock is None:
         yield False
         return
@@ -329,6 +337,10 @@ def _sole(store: Path) -> Iterator[bool]:
         yield True
     finally:
         os.close(lock)
+
+
+def _unusable(lock: Path, error: OSError) -> StoreError:
+    return StoreError(str(lock), f"cannot be used: {error.strerror}", "it must be a file of your own")
 
 
 @asynccontextmanager

@@ -10,8 +10,10 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+from engine import Engine
 from engine.domain.errors import StoreError
 from engine.domain.notifications import Method, Recipient, Secret
+from tui.commands.notify import NOBODY_TELLS
 from tui.commands.settings import Settings
 from tui.presentation.health_check import Check, Level
 from tui.presentation.text import counted, local_time
@@ -46,6 +48,14 @@ def _file(what: str, path: Path) -> Iterator[Check]:
             yield Check(Level.WARN, what, f"{path} is open to others ({mode:04o})", f"chmod 600 {path}")
 
 
+def _process(engine: Engine, recipients: Sequence[Recipient]) -> Iterator[Check]:
+    try:
+        if not engine.tells_people() and any(not recipient.from_runs for recipient in recipients):
+            yield Check(Level.WARN, "notify", NOBODY_TELLS, "start one: dbtend worker")
+    except StoreError as error:
+        yield Check(Level.PROBLEM, "notify", f"{error.what} {error.why}", error.hint)
+
+
 async def deliveries(settings: Settings, recipients: Sequence[Recipient]) -> list[Check]:
     """Whether messages arrive; nothing where the store cannot be read, which another check says."""
     if not recipients:
@@ -53,13 +63,9 @@ async def deliveries(settings: Settings, recipients: Sequence[Recipient]) -> lis
     try:
         async with settings.engine() as engine:
             states = await engine.recipient_states([recipient.name for recipient in recipients])
-            is_told = engine.tells_people()
+            found = list(_process(engine, recipients))
     except StoreError:
         return []
-    found = []
-    if not is_told and any(not recipient.from_runs for recipient in recipients):
-        text = "no permanent worker runs here, so that nobody is told"
-        found.append(Check(Level.WARN, "notify", text, "start one: dbtend worker"))
     for state in states:
         what = f"notify {state.name}"
         if state.error is None:
