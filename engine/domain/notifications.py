@@ -156,6 +156,9 @@ class RecipientState:
     waiting: int = 0
     """The number of messages that are not delivered yet."""
     given_up: int = 0
+    """The number of messages on record that nobody took."""
+    given_up_at: Micros | None = None
+    """When a message was given up last."""
     sent_at: Micros | None = None
     """When a message was delivered last."""
     error: str | None = None

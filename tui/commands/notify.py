@@ -156,6 +156,7 @@ def _recipient_json(recipient: Recipient, state: RecipientState) -> dict[str, An
         "collected": state.collected,
         "waiting": state.waiting,
         "given_up": state.given_up,
+        "given_up_at": rfc3339(state.given_up_at),
         "error": state.error,
     }
 

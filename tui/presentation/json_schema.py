@@ -160,7 +160,7 @@ _WORKER: Final = record(
 _RECIPIENT: Final = record(
     {
         "name": TEXT, "method": one_of(Method), "on": listed(one_of(EventKind)), "sent_at": or_null(TIME),
-        "collected": COUNT, "waiting": COUNT, "given_up": COUNT, "error": or_null(TEXT),
+        "collected": COUNT, "waiting": COUNT, "given_up": COUNT, "given_up_at": or_null(TIME), "error": or_null(TEXT),
     }
 )  # fmt: skip
 _MESSAGE: Final = record(

@@ -28,7 +28,7 @@ def metrics_text(
 ) -> bytes:
     """`names`: of the exported targets, by URL. `schedules`: when those of the config file are due next."""
     registry = CollectorRegistry()
-    for metric in (_store, _targets, _operations):
+    for metric in (_store, _messages, _targets, _operations):
         metric(overview, names, registry)
     _schedules(overview, schedules, registry)
     _gauge(registry, "dbtend_config_readable", "Whether the config file can be read", (), [((), config_is_readable)])
@@ -53,10 +53,20 @@ def _store(overview: Overview, _: Name, registry: CollectorRegistry) -> None:
     _gauge(registry, "dbtend_worker_processes", "Processes that carry out jobs", (), [((), overview.workers)])
     _gauge(registry, "dbtend_worker_processes_stalled", "Those that do not move", (), [((), overview.stalled)])
     _gauge(registry, "dbtend_paused", "Whether no job starts", (), [((), overview.is_paused)])
-    waiting = [((plain(name),), number) for name, number in overview.waiting_messages.items()]
-    _gauge(registry, "dbtend_messages_waiting", "Messages that are not delivered yet", ("recipient",), waiting)
     at = [((), overview.at / 1e6)]
     _gauge(registry, "dbtend_collected_timestamp_seconds", "When these metrics were collected", (), at)
+
+
+def _messages(overview: Overview, _: Name, registry: CollectorRegistry) -> None:
+    for state, what in (("waiting", "are not delivered yet"), ("given_up", "were given up, of those on record")):
+        numbers = [((plain(one.name),), getattr(one, state)) for one in overview.recipients]
+        _gauge(registry, f"dbtend_messages_{state}", f"Messages that {what}", ("recipient",), numbers)
+    for state, what in (("sent", "delivered"), ("given_up", "given up")):
+        times = [(one, getattr(one, f"{state}_at")) for one in overview.recipients]
+        _gauge(
+            registry, f"dbtend_message_last_{state}_timestamp_seconds", f"When a message was {what} last",
+            ("recipient",), [((plain(one.name),), at / 1e6) for one, at in times if at is not None],
+        )  # fmt: skip
 
 
 def _targets(overview: Overview, names: Name, registry: CollectorRegistry) -> None:

@@ -63,6 +63,7 @@ STATES: Final = """SELECT name,
     (SELECT count(*) FROM notification WHERE recipient = name AND message_id IS NULL),
     (SELECT count(*) FROM message WHERE recipient = name AND status = 'waiting'),
     (SELECT count(*) FROM message WHERE recipient = name AND status = 'given_up'),
+    (SELECT max(ended_at) FROM message WHERE recipient = name AND status = 'given_up'),
     (SELECT max(ended_at) FROM message WHERE recipient = name AND status = 'sent'),
     (SELECT error FROM message WHERE recipient = name ORDER BY id DESC LIMIT 1)
 FROM (SELECT value AS name FROM json_each(:names))"""
@@ -219,7 +220,13 @@ def _decode_event(row: Row) -> Event | None:
 
 
 def decode_state(row: Row) -> RecipientState:
-    name, collected, waiting, given_up, sent_at, error = row
+    name, collected, waiting, given_up, given_up_at, sent_at, error = row
     return RecipientState(
-        name=name, collected=collected, waiting=waiting, given_up=given_up, sent_at=sent_at, error=error
+        name=name,
+        collected=collected,
+        waiting=waiting,
+        given_up=given_up,
+        given_up_at=given_up_at,
+        sent_at=sent_at,
+        error=error,
     )

@@ -451,7 +451,7 @@ class SqliteStore:
             runs=tuple(runs),
             open_jobs={Status(status): int(number) for status, number in await self._read(overview.OPEN_JOBS)},
             schedules=tuple(map(overview.decode_schedule, await self._read(overview.SCHEDULES))),
-            waiting_messages={str(name): int(number) for name, number in await self._read(overview.WAITING_MESSAGES)},
+            recipients=tuple(await self.recipient_states(list(await self.seen_by_recipients()))),
             workers=len(alive),
             stalled=sum(process.stalled for process in alive),
             is_paused=await self.paused() is not None,
