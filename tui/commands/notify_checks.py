@@ -20,7 +20,6 @@ from tui.commands.settings import Settings
 from tui.presentation.health_check import Check, Level
 from tui.presentation.text import counted, local_time
 
-
 _GIVEN_UP_SHOWN: Final = 7 * 86_400_000_000
 """Microseconds in which the doctor names a message that was given up."""
 
