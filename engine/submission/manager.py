@@ -56,6 +56,14 @@ class _Prepared:
     error: DbtendError | None = None
 
 
+@frozen
+class _Identity:
+    """What a target is, whatever it is called."""
+
+    target_key: str
+    host_key: str | None
+
+
 class DatabaseMaintenanceManager:
     """Validates requests against their targets, and submits them in one transaction."""
 
@@ -170,8 +178,8 @@ class DatabaseMaintenanceManager:
         """Raises UsageError."""
         targets = [self._resolve(one.request.target) for one in asked]
         validated = [self._validated(one, target, closes=closes) for one, target in zip(asked, targets, strict=True)]
-        keys = await open_each(targets, lambda n: self._preflight(validated[n].request, targets[n]))
-        prepared = [_prepared(job, key) for job, key in zip(validated, keys, strict=True)]
+        opened = await open_each(targets, lambda n: self._preflight(validated[n].request, targets[n]))
+        prepared = [_prepared(job, one) for job, one in zip(validated, opened, strict=True)]
         return [*prepared, *(self._failed(one, closes=closes) for one in failed)]
 
     def _with_deadlines(self, prepared: Sequence[_Prepared], closes_at: Micros | None) -> list[NewJob]:
@@ -199,8 +207,8 @@ class DatabaseMaintenanceManager:
             max_attempts={name: 1 for name in request.children if not target.operations[name].is_repeatable},
         )
 
-    async def _preflight(self, request: Request, target: Target) -> str:
-        """The key of the target. Raises TargetError, UsageError."""
+    async def _preflight(self, request: Request, target: Target) -> _Identity:
+        """Raises TargetError, UsageError."""
         await stale_journal.refuse_stale_journal(self._store, target.url)
         with suppress(TargetBusyError):  # a running job may lock it: then this one waits
             await target.preflight(
@@ -209,7 +217,7 @@ class DatabaseMaintenanceManager:
                 operations=request.children,
                 options=request.options,
             )
-        return await target.identify()
+        return _Identity(await target.identify(), await target.identify_host())
 
     def _failed(self, failed: FailedRequest, *, closes: bool) -> _Prepared:
         """Raises UsageError."""
@@ -259,11 +267,11 @@ class DatabaseMaintenanceManager:
         return list(kept.values())
 
 
-def _prepared(job: NewJob, key: str | TargetError) -> _Prepared:
-    """`key`: that of its target, or the error that opening it raised."""
-    if isinstance(key, TargetError):
-        return _Prepared(replace(job, failure=Failure(failure_reason(key), str(key))), key)
-    return _Prepared(replace(job, target_key=key))
+def _prepared(job: NewJob, opened: _Identity | TargetError) -> _Prepared:
+    """`opened`: its target, or the error that opening it raised."""
+    if isinstance(opened, TargetError):
+        return _Prepared(replace(job, failure=Failure(failure_reason(opened), str(opened))), opened)
+    return _Prepared(replace(job, target_key=opened.target_key, host_key=opened.host_key))
 
 
 def failure_reason(error: DbtendError) -> Reason:

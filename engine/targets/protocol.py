@@ -170,7 +170,14 @@ class Target(Protocol):
 
     @property
     def host_key(self) -> str | None:
-        """The key of its server, the same for all databases there; None for a file. Nothing is connected to."""
+        """The key of its server by its name, the same for all databases there; None for a file. It does not connect."""
+        ...
+
+    async def identify_host(self) -> str | None:
+        """The key of its server, equal for all names of the server; None for a file.
+
+        Raises TargetError where the database does not exist or does not answer.
+        """
         ...
 
     def fingerprint(self) -> str:

@@ -88,6 +88,9 @@ class SqliteTarget:
     async def identify(self) -> str:
         return await asyncio.to_thread(lambda: self.key)
 
+    async def identify_host(self) -> None:
+        return None
+
     def validate(self, request: Request) -> None:
         pass  # no two of its options contradict each other
 
