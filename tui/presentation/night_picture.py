@@ -41,7 +41,10 @@ _OF_WINDOW: Final = 8
 def planned_picture(
     night: PlannedNight, zone: tzinfo, width: int, *, named: NameOf, most: int | None = None
 ) -> list[PictureRow]:
-    """A night as planned, with what cannot be planned first. `most`: targets that are shown; more whose operations all run are counted."""
+    """A night as planned, with what cannot be planned first.
+
+    `most`: targets that are shown; more whose operations all run are counted.
+    """
     axis = _axis(night.opens_at, night.ends_at, night.closes_at)
     ordered = sorted(night.targets, key=lambda one: not one.target.problem)
     shown = _folded(ordered, most, lambda one: bool(one.runs) and not _is_cut(one))
@@ -60,7 +63,10 @@ def real_picture(
     named: NameOf,
     most: int | None = None,
 ) -> list[PictureRow]:
-    """A night as it went so far, with what failed first. `most`: targets that are shown; more that completed or wait are counted."""
+    """A night as it went so far, with what failed first.
+
+    `most`: targets that are shown; more that completed or wait are counted.
+    """
     is_open = any(not job.status.is_final for job in jobs)
     ends = [job.finished_at for job in jobs if job.finished_at is not None]
     axis = _axis(opens_at, max([opens_at, *ends, *([now] if is_open else [])]), closes_at)
