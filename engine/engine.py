@@ -263,8 +263,9 @@ class Engine:
         """
         url = await asyncio.to_thread(inspector.canonical_url, request.target)  # resolving links may be slow
         await stale_journal.refuse_stale_journal(self._store, url)
-        past = replace(await self._past_of(url), turns=await turns_of(self._store, url))
-        options = request.options
+        past, options = await self._past_of(url), request.options
+        if await asyncio.to_thread(inspector.goes_in_turns, request):
+            past = replace(past, turns=await turns_of(self._store, url))
         if options.keep is not None:
             past = replace(past, maintained_files=await maintained_files(self._store, self._config))
         plan = await inspector.plan(

@@ -131,7 +131,8 @@ class DatabaseMaintenanceWorker:
                     needs_history = operation in _NEEDS_HISTORY or options.keep is not None
                     past = await self._past(claim.target, options) if writes or needs_history else None
                     goes_by = past if needs_history else TargetHistory(now=0)
-                    if goes_by is not None and target.operations[operation].in_turns:
+                    in_turns = await asyncio.to_thread(target.goes_in_turns, operation, options)  # a disk may hang
+                    if goes_by is not None and in_turns:
                         goes_by = replace(goes_by, turns=await self._turns(claim.target))
                     planned = await _unless_cancelled(cancel, session.plan(operation, options, goes_by))
                     before = await _unless_cancelled(cancel, planned.facts())

@@ -100,6 +100,13 @@ def needs_confirmation(request: Request) -> list[tuple[Operation, str]]:
     return [(operation, what) for operation, what in found if what]
 
 
+def goes_in_turns(request: Request) -> bool:
+    """Whether the order of the steps of one of its operations counts. Reads the disk, and no database."""
+    target = resolve(request.target)
+    offered = [operation for operation in request.children if operation in target.operations]
+    return any(target.goes_in_turns(operation, request.options) for operation in offered)
+
+
 def after_cancel(target: str, operation: Operation) -> str:
     """The effect of a cancel while the operation runs, as text."""
     return resolve(target).operations[operation].after_cancel

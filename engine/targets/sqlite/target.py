@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -96,6 +96,12 @@ class SqliteTarget:
 
     def needs_confirmation(self, operation: Operation, options: Options) -> str:
         return operation_specs.SPECS[operation].needs_confirmation
+
+    def goes_in_turns(self, operation: Operation, options: Options) -> bool:
+        if operation is Operation.CHECK and not options.objects and options.jobs is None:
+            with suppress(OSError):
+                return Path(self.path).stat().st_size >= operation_specs.CHECKED_IN_PARTS
+        return operation_specs.SPECS[operation].in_turns
 
     @asynccontextmanager
     async def connect(

@@ -20,8 +20,6 @@ from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
 if TYPE_CHECKING:
     from engine.targets.sqlite.reading.catalog import Summary, Table
 
-CHECKED_IN_PARTS: Final = 32_000_000
-"""Bytes of database: below that one check of the whole is over in a moment."""
 MOST_SECONDS: Final = 1.0
 """Of several small tables that are checked in one step."""
 MOST_FINDING: Final = 0.1

@@ -17,7 +17,7 @@ from engine.domain.turns import NO_TURNS, Turns
 from engine.system.mounts import is_local
 from engine.targets.plans import ALL_DONE, OperationPlan, by_turn, without_done
 from engine.targets.sqlite.connection.names import folded, literal, quote
-from engine.targets.sqlite.planning import backup_steps, check_steps, operation_steps, preflight
+from engine.targets.sqlite.planning import backup_steps, check_steps, operation_specs, operation_steps, preflight
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check, would_optimize
 from engine.targets.sqlite.planning.obstacles import against_vacuum, cannot_be_copied
 from engine.targets.sqlite.planning.steps import CHECKING, WRITING, Method, SqliteStep
@@ -249,7 +249,7 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
             options.check_level,
             named=bool(options.objects),
             in_parts=(parallel > 1 or shared)
-            and (summary.size >= check_steps.CHECKED_IN_PARTS or options.jobs is not None)
+            and (summary.size >= operation_specs.CHECKED_IN_PARTS or options.jobs is not None)
             and not await _why_whole(reader, options),
             keys=keys,
         )

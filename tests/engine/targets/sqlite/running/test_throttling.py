@@ -137,7 +137,7 @@ async def test_a_cancel_ends_the_pause(tmp_path: Path, monkeypatch: pytest.Monke
 def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Machine and database are such that a check goes table by table, two at once."""
     monkeypatch.setattr("engine.targets.sqlite.planning.planner.processors", lambda: 2)
-    monkeypatch.setattr("engine.targets.sqlite.planning.check_steps.CHECKED_IN_PARTS", 0)
+    monkeypatch.setattr("engine.targets.sqlite.planning.operation_specs.CHECKED_IN_PARTS", 0)
 
 
 @linux_only
