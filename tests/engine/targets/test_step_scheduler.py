@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.execution.step_scheduler import StepScheduler
+from engine.targets.step_scheduler import StepScheduler
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.plans import PlannedStep
 
