@@ -47,7 +47,6 @@ class JobWorker(Protocol):
         `reporter` takes progress, steps and log. When `cancel` is set, stop at the next safe point. An exception makes
         the child `failed`.
         """
-        ...
 
 
 class DatabaseMaintenanceWorker:
