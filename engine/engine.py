@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
+from engine.config.model import Config, TargetEntry
+from engine.domain.advice import Advice, TargetHistory
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest
 from engine.domain.errors import ReadOnlyError, StoreError, UsageError
 from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import OnDuplicate, Request
+from engine.domain.notifications import Message, RecipientState
+from engine.domain.overview import Overview
+from engine.domain.requests import OnDuplicate, Operation, Request
 from engine.domain.retention import Retention
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, Night, Schedule, ScheduleState
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
+from engine.domain.surveys import LastJob, Survey
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.domain.time_limits import deadline
 from engine.execution.orchestrator import ParentJobOrchestrator
@@ -27,7 +33,9 @@ from engine.history import stale_journal, trends
 from engine.history.maintained_files import maintained_files
 from engine.history.retention import prune, pruning
 from engine.history.target_history import estimated, turns_of
+from engine.history.trends import Trend
 from engine.inspection import inspector, with_history
+from engine.store.protocol import Store
 from engine.store.sqlite.connections import OPEN_TIMEOUT
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.writer import BUSY_TIMEOUT
@@ -35,37 +43,25 @@ from engine.submission.ignored_cancel import wait_ignoring_cancel
 from engine.submission.manager import DatabaseMaintenanceManager
 from engine.system.clock import now, wall_clock
 from engine.targets import resolve
+from engine.targets.target_info import TargetInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from engine.config.model import Config, TargetEntry
     from engine.domain import estimate_errors
-    from engine.domain.advice import Advice, TargetHistory
-    from engine.domain.errors import StoreError
     from engine.domain.estimate_errors import EstimateError
-    from engine.domain.notifications import Message, RecipientState
-    from engine.domain.overview import Overview
-    from engine.domain.requests import Operation
-    from engine.domain.surveys import LastJob, Survey
     from engine.execution import force_kill, worker_runtime
     from engine.execution.force_kill import ForceCancel
     from engine.execution.processor import JobProcessor
     from engine.execution.worker_identity import WorkerIdentity
     from engine.fleet import batch_retry, damage, surveyor
     from engine.fleet.surveyor import Surveyed
-    from engine.history.trends import Trend
     from engine.notify import notifier
     from engine.notify.notifier import Compose, Configured
     from engine.schedules import as_due, next_due, preview, scheduler
     from engine.schedules import firing as schedule_firing
     from engine.schedules import work as schedule_work
     from engine.schedules.night import PlannedNight
-    from engine.store.protocol import Store
     from engine.targets import window_fit
     from engine.targets.plans import Plan
-    from engine.targets.target_info import TargetInfo
 else:
     worker_runtime = lazy("engine.execution.worker_runtime", "the console and most commands run no jobs")
     surveyor = lazy("engine.fleet.surveyor", "only a survey of many targets needs it")

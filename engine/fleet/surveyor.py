@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from engine.config.model import TargetEntry
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import DbtendError, StoreError, TargetError, TargetUnrecognizedError
 from engine.domain.frozen import frozen
@@ -27,11 +28,10 @@ from engine.system.daemon_threads import DaemonThreads
 from engine.system.paths import real_path
 from engine.targets import engine_named, file_named, lexical_url, resolve
 from engine.targets.host_queue import PER_HOST, as_they_end
+from engine.targets.target_info import TargetInfo
 
 if TYPE_CHECKING:
-    from engine.config.model import TargetEntry
     from engine.store.protocol import Store
-    from engine.targets.target_info import TargetInfo
 
 _T = TypeVar("_T")
 AT_ONCE: Final = 4

@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import CheckFinding, PastJob, TargetHistory
+from engine.domain.backups import RecordedBackup
 from engine.domain.events import HistoryFilter
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
@@ -19,7 +20,6 @@ from engine.history import estimates
 from engine.history.comparability import covers_whole_database
 
 if TYPE_CHECKING:
-    from engine.domain.backups import RecordedBackup
     from engine.store.protocol import JobReader
     from engine.targets.plans import OperationPlan
 

@@ -11,22 +11,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.domain import option_specs
-from engine.domain.advice import TargetHistory
+from engine.domain.advice import Advice, Measurement, TargetHistory
 from engine.domain.errors import DbtendError, PasswordNeededError, ServerUnavailableError, TargetBusyError, TargetError
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import Operation
+from engine.domain.requests import EngineName, Operation, Options, Request
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.domain.time_limits import has_limit
 from engine.submission.validation import validate_request
 from engine.targets import engine_named, names_server, resolve
+from engine.targets.target_info import TargetInfo
 
 if TYPE_CHECKING:
-    from engine.domain.advice import Advice, Measurement
-    from engine.domain.requests import EngineName, Options, Request
     from engine.targets import plans
     from engine.targets.plans import OperationPlan, Plan
     from engine.targets.protocol import Session, Waiting
-    from engine.targets.target_info import TargetInfo
 else:
     plans = lazy("engine.targets.plans", "only a plan needs it")
 

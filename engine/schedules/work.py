@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.config.model import Config, TargetEntry
-from engine.domain.advice import blocking_check, needed
+from engine.domain.advice import Advice, blocking_check, needed
 from engine.domain.batches import FailedRequest, Order
 from engine.domain.errors import DbtendError, TargetError, TargetRefusedError, UsageError
 from engine.domain.frozen import frozen
@@ -26,9 +26,6 @@ from engine.inspection import inspector, with_history
 from engine.inspection.many import for_each
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from engine.domain.advice import Advice
     from engine.store.protocol import Store
 
 log = logging.getLogger("dbtend")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
@@ -14,8 +15,6 @@ from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import target_url
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from engine.targets.postgres import databases
     from engine.targets.postgres.databases import ServerDatabase
     from engine.targets.protocol import Target

@@ -7,8 +7,9 @@ import contextlib
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from engine.domain.advice import TargetHistory
 from engine.domain.requests import Operation, Options
 from engine.domain.steps import Facts, Step
 from engine.system.lock_holders import in_use
@@ -27,9 +28,6 @@ from engine.targets.sqlite.running.throttling import Contention, contention
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import last_change
 from engine.targets.step_execution import StepContext
-
-if TYPE_CHECKING:
-    from engine.domain.advice import TargetHistory
 
 UNFINISHED: Final = "was rolled back"
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.targets.postgres.connection.names import shown
 from engine.targets.postgres.reading import prepared
-
-if TYPE_CHECKING:
-    from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.reader import Reader
 
 
 @frozen

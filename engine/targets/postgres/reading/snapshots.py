@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.domain.humanize import counted, span
-
-if TYPE_CHECKING:
-    from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.reader import Reader
 
 _OLDER_THAN: Final = """
 SELECT pid, concat_ws(', ', nullif(application_name, ''), usename, state),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import span
 from engine.targets.postgres.reading import prepared
-
-if TYPE_CHECKING:
-    from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.reader import Reader
 
 OLD_AFTER: Final = 300.0
 """Seconds from which on a transaction is worth a word,"""

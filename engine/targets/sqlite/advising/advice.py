@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from engine.domain.advice import CRITICAL, NEEDS_SOUND_DATA, Advice, Level, TargetHistory
 from engine.domain.humanize import counted, format_age, listed, size
@@ -19,11 +18,9 @@ from engine.targets.sqlite.advising.check_advice import (
     check_advice,
     days_since,
 )
+from engine.targets.sqlite.advising.condition import Condition
 from engine.targets.sqlite.advising.space_advice import space_advice
 from engine.targets.sqlite.advising.statistics_advice import statistics_advice
-
-if TYPE_CHECKING:
-    from engine.targets.sqlite.advising.condition import Condition
 
 
 def advise(condition: Condition, past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> tuple[Advice, ...]:

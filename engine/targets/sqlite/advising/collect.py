@@ -8,12 +8,15 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import aiosqlite
+
 from engine.targets.sqlite.advising.condition import Condition, Leaves, Statistics
 from engine.targets.sqlite.advising.thresholds import ROWS_THAT_MATTER
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_interrupt
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.reading.catalog import Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.reading.readahead import Readahead
 from engine.targets.sqlite.reading.shape import few_rows, read_tables, set_after
@@ -21,10 +24,7 @@ from engine.targets.sqlite.system.files import changed_at, file_size, log_change
 from engine.targets.sqlite.system.page_cache import WORTH_FROM
 
 if TYPE_CHECKING:
-    import aiosqlite
-
     from engine.targets.sqlite.advising.kept_measurements import KeptMeasurements
-    from engine.targets.sqlite.reading.catalog import Table
 
 NO_DBSTAT: Final = "this SQLite has no dbstat"
 

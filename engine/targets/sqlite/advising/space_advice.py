@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from engine.domain.advice import Advice, Level
+from engine.domain.advice import Advice, Level, TargetHistory
 from engine.domain.frozen import frozen
 from engine.domain.humanize import size, whole_size
 from engine.domain.requests import Operation
@@ -14,11 +14,7 @@ from engine.domain.steps import Facts
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
-from engine.targets.sqlite.advising.condition import Packing
-
-if TYPE_CHECKING:
-    from engine.domain.advice import TargetHistory
-    from engine.targets.sqlite.advising.condition import Condition, Leaves
+from engine.targets.sqlite.advising.condition import Condition, Leaves, Packing
 
 PAGE_HEADER: Final = 8
 """Bytes of a leaf page that hold no rows."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import aiosqlite
 
 from engine.targets.sqlite.connection import statement
-
-if TYPE_CHECKING:
-    import asyncio
-
-    import aiosqlite
-
-    from engine.targets.sqlite.connection.statement import Waiting
+from engine.targets.sqlite.connection.statement import Waiting
 
 OPCODES_A_TICK: Final = 10_000
 """About a millisecond of work; a tick costs 0.2 microseconds."""

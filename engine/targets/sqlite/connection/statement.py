@@ -6,18 +6,15 @@ import asyncio
 import contextlib
 import random
 import sqlite3
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+import aiosqlite
 
 from engine.system.sqlite_threads import connected
 from engine.targets.sqlite.connection.errors import is_busy, out_of_memory
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-
-    import aiosqlite
-
-    Waiting = Callable[[], Awaitable[object]]
-
+Waiting = Callable[[], Awaitable[object]]
 T = TypeVar("T")
 _INTERRUPT_INTERVAL: Final = 0.02
 _LOCK_ATTEMPT: Final = 0.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
@@ -16,9 +16,7 @@ from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.planning import costs, grouping
 from engine.targets.sqlite.planning.costs import Cost
 from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
-
-if TYPE_CHECKING:
-    from engine.targets.sqlite.reading.catalog import Summary, Table
+from engine.targets.sqlite.reading.catalog import Summary, Table
 
 MOST_SECONDS: Final = 1.0
 """Of several small tables that are checked in one step."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from engine.domain.advice import TargetHistory
+from engine.domain.requests import Operation
 from engine.targets.sqlite.planning import operation_specs
-
-if TYPE_CHECKING:
-    from engine.domain.advice import TargetHistory
-    from engine.domain.requests import Operation
-    from engine.targets.sqlite.reading.reader import Reader
+from engine.targets.sqlite.reading.reader import Reader
 
 
 async def known_damage(reader: Reader, operations: Sequence[Operation], past: TargetHistory) -> tuple[str, ...]:

@@ -6,15 +6,13 @@ SQLite is asked, by EXPLAIN, which prepares a statement and runs nothing of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.domain.requests import CheckLevel
 from engine.targets.sqlite.connection.names import literal, quote
 from engine.targets.sqlite.planning.check_steps import IGNORE_CHECKS, WITH_CHECKS, Part
-
-if TYPE_CHECKING:
-    from engine.targets.sqlite.reading.catalog import Table
-    from engine.targets.sqlite.reading.reader import Reader
+from engine.targets.sqlite.reading.catalog import Table
+from engine.targets.sqlite.reading.reader import Reader
 
 WOULD_OPTIMIZE: Final = "PRAGMA main.optimize=0x10013"
 """Lists the statements that optimize would run, and runs none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.requests import CheckLevel, Operation
@@ -15,12 +15,10 @@ from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed,
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.copied_schema import cannot_be_made
 from engine.targets.sqlite.reading.obstacles import Obstacles
+from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.reading.renumbering import Renumbering
 from engine.targets.sqlite.reading.views import MOST, views_in
 from engine.targets.sqlite.reading.virtual import FULL_TEXT, content_rowid, content_table, made_with
-
-if TYPE_CHECKING:
-    from engine.targets.sqlite.reading.reader import Reader
 
 LOOKING_FOR_DUPLICATES: Final = 2.0
 """Seconds for all damaged indexes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.domain.humanize import counted, listed, size
 from engine.domain.requests import Operation
@@ -17,10 +17,8 @@ from engine.targets.sqlite.planning import costs, grouping
 from engine.targets.sqlite.planning.grouping import Part
 from engine.targets.sqlite.planning.operation_specs import BLOCKS_WRITERS, SPECS
 from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
+from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
 from engine.targets.sqlite.system.space import Need
-
-if TYPE_CHECKING:
-    from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
 
 CHECKPOINT: Final = "PRAGMA main.wal_checkpoint(TRUNCATE)"
 # All tables, analysed with a limit so that it stays short on big ones.

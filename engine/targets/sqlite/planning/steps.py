@@ -10,9 +10,9 @@ from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import WHOLE
 from engine.targets.plans import PlannedStep
 from engine.targets.sqlite.planning.operation_specs import SPECS, lock_of
+from engine.targets.sqlite.reading.catalog import Summary
 
 if TYPE_CHECKING:
-    from engine.targets.sqlite.reading.catalog import Summary
     from engine.targets.sqlite.system.old_backups import BackupSeries
     from engine.targets.sqlite.system.space import Need
 

@@ -7,9 +7,11 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from engine.domain.errors import TargetError
 from engine.domain.lazy_import import lazy
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_busy, is_missing_code, reading_error
+from engine.targets.sqlite.connection.open_database import OpenDatabase
 from engine.targets.sqlite.reading import catalog, shape
 from engine.targets.sqlite.reading.catalog import Segments, Summary, Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
@@ -17,8 +19,6 @@ from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.page_cache import is_cold
 
 if TYPE_CHECKING:
-    from engine.domain.errors import TargetError
-    from engine.targets.sqlite.connection.open_database import OpenDatabase
     from engine.targets.sqlite.reading import renumbering
     from engine.targets.sqlite.reading.renumbering import Renumbering
 else:
