@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from engine.execution.force_kill import ForceCancel
     from engine.history.trends import Trend
     from engine.targets.lock_impact import Lock, LockImpact, LockScope
+    from engine.targets.operation_specs import OperationInfo, TargetInfo
     from engine.targets.plans import OperationPlan, Plan, PlannedStep, Verdict
-    from engine.targets.target_info import OperationInfo, TargetInfo
 
 __all__ = [
     "Advice",
@@ -114,8 +114,8 @@ _HOMES: Final = {
     "Plan": "engine.targets.plans",
     "PlannedStep": "engine.targets.plans",
     "Verdict": "engine.targets.plans",
-    "OperationInfo": "engine.targets.target_info",
-    "TargetInfo": "engine.targets.target_info",
+    "OperationInfo": "engine.targets.operation_specs",
+    "TargetInfo": "engine.targets.operation_specs",
     "Lock": "engine.targets.lock_impact",
     "LockImpact": "engine.targets.lock_impact",
     "LockScope": "engine.targets.lock_impact",

@@ -39,11 +39,12 @@ from engine.store.protocol import Store
 from engine.store.sqlite.connections import OPEN_TIMEOUT
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.writer import BUSY_TIMEOUT
-from engine.submission.ignored_cancel import wait_ignoring_cancel
 from engine.submission.manager import DatabaseMaintenanceManager
+from engine.submission.retry import repeatable
+from engine.system.background import wait_ignoring_cancel
 from engine.system.clock import now, wall_clock
 from engine.targets import resolve
-from engine.targets.target_info import TargetInfo
+from engine.targets.operation_specs import TargetInfo
 
 if TYPE_CHECKING:
     from engine.domain import estimate_errors
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from engine.execution.force_kill import ForceCancel
     from engine.execution.processor import JobProcessor
     from engine.execution.worker_identity import WorkerIdentity
-    from engine.fleet import batch_retry, damage, surveyor
+    from engine.fleet import damage, surveyor
     from engine.fleet.surveyor import Surveyed
     from engine.notify import notifier
     from engine.notify.notifier import Compose, Configured
@@ -66,7 +67,6 @@ else:
     worker_runtime = lazy("engine.execution.worker_runtime", "the console and most commands run no jobs")
     surveyor = lazy("engine.fleet.surveyor", "only a survey of many targets needs it")
     damage = lazy("engine.fleet.damage", "only metrics need it")
-    batch_retry = lazy("engine.fleet.batch_retry", "only a retry of a batch needs it")
     schedule_work = lazy("engine.schedules.work", "only a schedule needs it")
     preview = lazy("engine.schedules.preview", "only the plan of a schedule needs it")
     next_due = lazy("engine.schedules.next_due", "only where there are schedules")
@@ -386,7 +386,7 @@ class Engine:
         """
         self._must_write("retry")
         batch, parents = await self.batch(batch_id), await self.batch_jobs(batch_id)
-        repeated, _ = batch_retry.repeatable(batch, parents, only_incomplete=only_incomplete)
+        repeated, _ = repeatable(batch, parents, only_incomplete=only_incomplete)
         if only_incomplete:
             repeated = [await self.job(parent.id) for parent in repeated]
         ids = await self._manager.retry_batch(batch, repeated, only_incomplete=only_incomplete, confirmed=confirmed)

@@ -18,12 +18,11 @@ from engine.config.keys import (
 )
 from engine.config.model import ConsoleConfig, Defaults
 from engine.domain.notifications import Method, Recipient
-from engine.domain.number_types import Age, Duration
+from engine.domain.number_types import Age, Bytes, Duration, Share
 from engine.domain.option_spec import OptionSpec, Place
 from engine.domain.option_specs import options_at
 from engine.domain.requests import EngineName
 from engine.domain.retention import Retention
-from engine.domain.threshold_types import Bytes, Share
 from engine.domain.thresholds import DEFAULT_THRESHOLDS
 from engine.domain.value_types import ValueType
 

@@ -12,10 +12,9 @@ from typing import Final
 from engine.domain.batches import MAX_BATCH_NUMBER, Order
 from engine.domain.frozen import frozen
 from engine.domain.notifications import EventKind, Method, Tls
-from engine.domain.number_types import Age, Duration, Seconds, Whole
+from engine.domain.number_types import Age, Bytes, Duration, Multiple, Seconds, Share, Whole
 from engine.domain.requests import EngineName, Operation
 from engine.domain.schedule_types import Cron, NeededOrOperations, TimeZone
-from engine.domain.threshold_types import Bytes, Multiple, Share
 from engine.domain.value_types import (
     Choice,
     ChoiceList,

@@ -7,8 +7,8 @@ from dataclasses import field, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from engine.domain.backups import RecordedBackup
 from engine.domain.frozen import frozen
+from engine.domain.past_runs import RecordedBackup
 from engine.domain.requests import CheckLevel, Operation, Request
 from engine.domain.steps import Facts, Micros
 from engine.domain.turns import NO_TURNS, Turns

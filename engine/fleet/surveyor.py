@@ -28,7 +28,7 @@ from engine.system.daemon_threads import DaemonThreads
 from engine.system.paths import real_path
 from engine.targets import engine_named, file_named, lexical_url, resolve
 from engine.targets.host_queue import PER_HOST, as_they_end
-from engine.targets.target_info import TargetInfo
+from engine.targets.operation_specs import TargetInfo
 
 if TYPE_CHECKING:
     from engine.store.protocol import Store

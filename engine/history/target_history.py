@@ -7,17 +7,17 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import CheckFinding, PastJob, TargetHistory
-from engine.domain.backups import RecordedBackup
 from engine.domain.events import HistoryFilter
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.jobs import ChildJob, JobId, ParentJob
+from engine.domain.past_runs import RecordedBackup
 from engine.domain.requests import CheckLevel, EngineName, Operation, Options, Speed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import MAX_FINDINGS, Facts, Micros
 from engine.domain.turns import Turns
 from engine.history import estimates
-from engine.history.comparability import covers_whole_database
+from engine.history.estimates import covers_whole_database
 
 if TYPE_CHECKING:
     from engine.store.protocol import JobReader

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from engine.domain import option_specs
 from engine.domain.advice import Advice, Measurement, TargetHistory
@@ -19,7 +19,8 @@ from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.domain.time_limits import has_limit
 from engine.submission.validation import validate_request
 from engine.targets import engine_named, names_server, resolve
-from engine.targets.target_info import TargetInfo
+from engine.targets.host_queue import open_each
+from engine.targets.operation_specs import TargetInfo
 
 if TYPE_CHECKING:
     from engine.targets import plans
@@ -270,3 +271,14 @@ async def inspect_and_advise(
             opened()
             info, (advice, _) = await look.info(), await look.advise(past, budget=budget, limits=limits)
             return info, advice
+
+
+_T = TypeVar("_T")
+
+
+async def for_each(targets: Sequence[str], do: Callable[[str], Awaitable[_T]]) -> list[_T | TargetError]:
+    """The results of `do` for each target, in order, or the error that it raised. Raises UsageError.
+
+    A server that does not answer is not asked for its other databases.
+    """
+    return await open_each([resolve(target) for target in targets], lambda place: do(targets[place]))

@@ -15,7 +15,7 @@ from engine.domain.requests import Operation
 from engine.domain.schedules import Firing, Schedule
 from engine.domain.statuses import Reason, Status
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause
-from engine.history.comparability import extent
+from engine.history.estimates import extent
 
 LEAST_RUNS: Final = 3
 """Earlier runs without which nothing is usual."""

@@ -23,7 +23,7 @@ from engine.fleet.order import in_order
 from engine.fleet.surveyor import Surveyor
 from engine.fleet.target_words import entries_named
 from engine.inspection import inspector, with_history
-from engine.inspection.many import for_each
+from engine.inspection.inspector import for_each
 
 if TYPE_CHECKING:
     from engine.store.protocol import Store

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from engine.domain.advice import CompletedStep, Measurement
-from engine.domain.backups import RecordedBackup
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions
 from engine.domain.errors import StoreError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess
 from engine.domain.frozen import frozen
 from engine.domain.jobs import JobId, ParentJob
-from engine.domain.past_runs import EstimatedRun, PastRun
+from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
 from engine.domain.requests import EngineName, OnDuplicate, Operation, Request, Speed
 from engine.domain.schedules import Firing, ScheduleState
 from engine.domain.statuses import Reason, Status

@@ -9,13 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 from engine.domain.advice import Measurement
-from engine.domain.backups import RecordedBackup
 from engine.domain.batches import Batch, BatchOptions
 from engine.domain.events import Change, ChangeKind
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.jobs import Attempt, ChildJob, JobId, ParentJob
 from engine.domain.option_specs import BY_NAME, OPTION_SPECS
-from engine.domain.past_runs import EstimatedRun, PastRun
+from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
 from engine.domain.requests import EngineName, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel, LogLine, Progress, Step, WaitsFor

@@ -25,9 +25,9 @@ from engine.domain.statuses import Reason
 from engine.domain.steps import Micros
 from engine.history import stale_journal
 from engine.store.protocol import Failure, JobReader, JobWriter, NewBatch, NewJob, ScheduleStore
-from engine.submission.ignored_cancel import wait_ignoring_cancel
 from engine.submission.retry import retry_request
 from engine.submission.validation import validate_batch, validate_request
+from engine.system.background import wait_ignoring_cancel
 from engine.system.clock import now
 from engine.targets.host_queue import open_each
 

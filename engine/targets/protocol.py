@@ -17,10 +17,9 @@ from engine.domain.frozen import frozen
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
 from engine.domain.steps import Facts, Step, WaitsFor
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.targets.operation_specs import OperationSpec
+from engine.targets.operation_specs import OperationSpec, TargetInfo
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.step_execution import StepContext, StepResult
-from engine.targets.target_info import TargetInfo
 
 
 @frozen(kw_only=True)

@@ -19,7 +19,7 @@ from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, listed
 from engine.domain.thresholds import Thresholds
 from engine.inspection import inspector
-from engine.inspection.many import for_each
+from engine.inspection.inspector import for_each
 from engine.system.clock import now
 from tui.commands import output
 from tui.commands.naming import named

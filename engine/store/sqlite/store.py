@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from engine.domain.advice import CompletedStep, Measurement
-from engine.domain.backups import RecordedBackup
 from engine.domain.batches import Batch
 from engine.domain.errors import ReadOnlyError, StoreError, StoreUncertainError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.overview import Overview
-from engine.domain.past_runs import EstimatedRun, PastRun
+from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
 from engine.domain.requests import OnDuplicate, Operation, Speed
 from engine.domain.schedules import Firing, ScheduleState
 from engine.domain.statuses import Reason, Status

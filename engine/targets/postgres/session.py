@@ -11,7 +11,7 @@ from engine.domain.errors import ServerStartingError, TargetError, TargetRefused
 from engine.domain.requests import EngineName, Operation, Options, Speed
 from engine.domain.steps import Facts, Step
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.targets.operation_specs import operation_infos
+from engine.targets.operation_specs import TargetInfo, operation_infos
 from engine.targets.plans import OperationPlan, PlannedStep, without_done
 from engine.targets.postgres.advising.advice import advise
 from engine.targets.postgres.advising.collect import collect_condition, collect_needs, with_damaged_indexes
@@ -31,7 +31,6 @@ from engine.targets.postgres.running.invalid_indexes import invalid_oids
 from engine.targets.postgres.running.operation import PostgresOperation
 from engine.targets.protocol import Recovery
 from engine.targets.step_execution import StepContext
-from engine.targets.target_info import TargetInfo
 
 
 class PostgresSession:

@@ -11,13 +11,12 @@ from engine.domain.advice import Advice, Measurement, TargetHistory
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import EngineName, Operation
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.targets.operation_specs import operation_infos
+from engine.targets.operation_specs import TargetInfo, operation_infos
+from engine.targets.sqlite.connection.metered import OpenDatabase
 from engine.targets.sqlite.connection.names import target_url
-from engine.targets.sqlite.connection.open_database import OpenDatabase
 from engine.targets.sqlite.planning.operation_specs import ROLLBACK_JOURNAL_LOCKS, SPECS
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.system.files import state_of, why_read_only
-from engine.targets.target_info import TargetInfo
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.advising import advice as advisor

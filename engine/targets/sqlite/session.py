@@ -17,7 +17,7 @@ from engine.targets.plans import OperationPlan
 from engine.targets.protocol import Recovery
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain
-from engine.targets.sqlite.connection.open_database import OpenDatabase
+from engine.targets.sqlite.connection.metered import OpenDatabase
 from engine.targets.sqlite.inspection import SqliteInspection
 from engine.targets.sqlite.planning import operation_specs, planner
 from engine.targets.sqlite.planning.known_damage import damaged_indexes

@@ -17,9 +17,8 @@ from engine.system.paths import real_path
 from engine.system.wal_cleanup import removing_wal_files
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_nothing_beside, needs_rollback, opening_error
-from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
 from engine.targets.sqlite.connection.names import connection_uri, target_url
-from engine.targets.sqlite.connection.open_database import OpenDatabase
 from engine.targets.sqlite.inspection import SqliteInspection
 from engine.targets.sqlite.planning import operation_specs
 from engine.targets.sqlite.system import files, hot_journal

@@ -16,8 +16,8 @@ from engine.targets.postgres.connection.errors import GONE, INTERNAL, reports_da
 from engine.targets.postgres.connection.names import qualified
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading import xmin_horizon
+from engine.targets.postgres.reading.amcheck import truncated_files
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.reading.truncated_files import truncated_files
 from engine.targets.postgres.running.checking import Checks, damaged_object, may_blame_table, with_truncated_files
 from engine.targets.postgres.running.command_runner import CommandRun, CommandRunner
 from engine.targets.postgres.running.effects import effects, with_sizes

@@ -8,8 +8,11 @@ from typing import Final
 
 import aiosqlite
 
+from engine.domain.frozen import frozen
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.statement import Waiting
+from engine.targets.sqlite.system.blockers import BlockerFinder
+from engine.targets.sqlite.system.opened_file import OpenedFile
 
 OPCODES_A_TICK: Final = 10_000
 """About a millisecond of work; a tick costs 0.2 microseconds."""
@@ -69,3 +72,15 @@ class MeteredConnection:
     def _count(self) -> int:
         self.opcodes += OPCODES_A_TICK
         return 0
+
+
+@frozen
+class OpenDatabase:
+    """A connection, the file that it has open, and how it waits for locks."""
+
+    connection: MeteredConnection
+    file: OpenedFile
+    lock_timeout: float
+    blockers: BlockerFinder
+    rolled_back: bool = False
+    """Whether opening it rolled back a transaction of an earlier crash."""

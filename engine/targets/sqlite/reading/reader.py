@@ -11,7 +11,7 @@ from engine.domain.errors import TargetError
 from engine.domain.lazy_import import lazy
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_busy, is_missing_code, reading_error
-from engine.targets.sqlite.connection.open_database import OpenDatabase
+from engine.targets.sqlite.connection.metered import OpenDatabase
 from engine.targets.sqlite.reading import catalog, shape
 from engine.targets.sqlite.reading.catalog import Segments, Summary, Table
 from engine.targets.sqlite.reading.full_text import fts5_segments

@@ -18,8 +18,7 @@ from engine.system.lock_holders import blocking_writers, format_holders, holders
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt
-from engine.targets.sqlite.connection.metered import MeteredConnection
-from engine.targets.sqlite.connection.open_database import OpenDatabase
+from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
 from engine.targets.sqlite.planning import operation_specs, operation_steps, planner
 from engine.targets.sqlite.planning.known_damage import known_damage
 from engine.targets.sqlite.planning.steps import AFTER_COPY, CHECKING, WRITING, Method, SqliteStep

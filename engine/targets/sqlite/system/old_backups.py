@@ -14,9 +14,9 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 
-from engine.domain.backups import RecordedBackup
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
+from engine.domain.past_runs import RecordedBackup
 from engine.system.lock_holders import is_locked
 from engine.targets.sqlite.system import directories
 from engine.targets.sqlite.system.copying import generated_names

@@ -17,9 +17,8 @@ from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
 from engine.targets.sqlite.connection.names import connection_uri
-from engine.targets.sqlite.connection.open_database import OpenDatabase
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.session import SqliteSession
 from engine.targets.sqlite.system.blockers import BlockerFinder

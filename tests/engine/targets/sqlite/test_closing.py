@@ -11,9 +11,8 @@ import pytest
 
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
-from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
 from engine.targets.sqlite.connection.names import connection_uri
-from engine.targets.sqlite.connection.open_database import OpenDatabase
 from engine.targets.sqlite.running.operation import SqliteOperation
 from engine.targets.sqlite.session import SqliteSession
 from engine.targets.sqlite.system.blockers import BlockerFinder

@@ -21,9 +21,8 @@ import pytest
 from engine.domain.errors import TargetError
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
-from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
 from engine.targets.sqlite.connection.names import connection_uri
-from engine.targets.sqlite.connection.open_database import OpenDatabase
 from engine.targets.sqlite.session import SqliteSession
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile
