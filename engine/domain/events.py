@@ -1,4 +1,4 @@
-"""Changes of jobs, worker processes, the pause, and the filter of the history."""
+"""Changes of jobs, worker processes and the jobs that none of them runs, the pause, the filter of the history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The types of numbers, durations (in seconds) and sizes (in the unit of their option) that users give."""
+"""The types of numbers, shares, durations (in seconds) and sizes (in bytes or the unit of their option)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An execution of an operation that is over, as the store tells of it."""
+"""Earlier runs and backups, as the store knows them."""
 
 from __future__ import annotations
 

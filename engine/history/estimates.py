@@ -1,4 +1,4 @@
-"""Estimates of durations from earlier runs on the same database: pure functions."""
+"""Estimates of durations from earlier runs on the same database, and which runs can be compared: pure functions."""
 
 from __future__ import annotations
 

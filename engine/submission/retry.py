@@ -1,4 +1,4 @@
-"""The request that repeats a finished job: pure."""
+"""Requests that repeat finished jobs, and which jobs of a batch are repeated: pure."""
 
 from __future__ import annotations
 

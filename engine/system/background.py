@@ -1,4 +1,4 @@
-"""A task that runs beside a block, and does not end without a word."""
+"""Tasks that run beside a block and log their errors, and tasks that no cancel stops."""
 
 from __future__ import annotations
 

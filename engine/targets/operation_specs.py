@@ -1,4 +1,4 @@
-"""The operations that an engine offers: what a person and the engine of jobs must know of each."""
+"""The operations that an engine offers, and what an inspection shows of a database."""
 
 from __future__ import annotations
 

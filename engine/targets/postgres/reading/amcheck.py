@@ -1,4 +1,4 @@
-"""The extension amcheck, which checks tables and B-trees."""
+"""What a check reads: the extension amcheck, and truncated files, which amcheck does not find."""
 
 from __future__ import annotations
 

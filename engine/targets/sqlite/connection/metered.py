@@ -1,4 +1,4 @@
-"""A connection that counts its work, for progress."""
+"""An open database: a connection that counts its work, for progress, and what belongs to it."""
 
 from __future__ import annotations
 
