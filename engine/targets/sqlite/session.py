@@ -19,8 +19,8 @@ from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain
 from engine.targets.sqlite.connection.metered import OpenDatabase
 from engine.targets.sqlite.inspection import SqliteInspection
-from engine.targets.sqlite.planning import operation_specs, planner
-from engine.targets.sqlite.planning.known_damage import damaged_indexes
+from engine.targets.sqlite.planning import planner
+from engine.targets.sqlite.planning.obstacles import remarks_on
 from engine.targets.sqlite.running.check_findings import parse_findings
 from engine.targets.sqlite.running.checks import without_contentless
 from engine.targets.sqlite.running.operation import SqliteOperation, truncate_log
@@ -71,16 +71,9 @@ class SqliteSession(SqliteInspection):
         others = await asyncio.to_thread(in_use, self._path)
         return (
             *self._as_opened,
-            *await self._on_operations(operations, past),
+            *await remarks_on(self._reader, operations, past),
             *([f"in use: {others}"] if others else []),
         )
-
-    async def _on_operations(self, operations: Sequence[Operation], past: TargetHistory | None) -> tuple[str, ...]:
-        if past is None:
-            return operation_specs.remarks(operations)
-        if past.damage is not None:
-            return operation_specs.damage_warnings(operations, past.damage_found)
-        return operation_specs.remarks(operations, await damaged_indexes(self._reader, past))
 
     async def cleanup_orphans(self, earlier: Sequence[Step]) -> tuple[str, ...]:
         return ()  # opening the database rolled back what the dead process left

@@ -8,7 +8,7 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import span
-from engine.targets.postgres.reading import prepared
+from engine.targets.postgres.reading.locks import prepared_text
 from engine.targets.postgres.reading.reader import Reader
 
 OLD_AFTER: Final = 300.0
@@ -74,7 +74,7 @@ class Holder:
     @property
     def text(self) -> str:
         if self.what is None:
-            return prepared.as_text(self.who, self.seconds or 0.0)
+            return prepared_text(self.who, self.seconds or 0.0)
         since = f" for {span(self.seconds)}" if self.seconds is not None else ""
         return f"{self.who} ({self.what}{since})"
 

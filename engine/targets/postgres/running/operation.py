@@ -18,7 +18,7 @@ from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.planning import operation_specs
 from engine.targets.postgres.planning.steps import Method, PgStep
-from engine.targets.postgres.reading import locks, snapshots
+from engine.targets.postgres.reading import locks
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.checking import Checks
 from engine.targets.postgres.running.command_runner import CommandRunner
@@ -96,9 +96,7 @@ class PostgresOperation:
         level = operation_specs.conflict_level(self.plan.operation, self._options.server)
         blocking = await locks.holders(self._reader, level, tables)
         if not blocking and self._rebuilds_concurrently:
-            blocking = await snapshots.oldest_snapshot(
-                self._reader, self._lock_timeout, self._snapshot_limit(has_window)
-            )
+            blocking = await locks.oldest_snapshot(self._reader, self._lock_timeout, self._snapshot_limit(has_window))
         return f"it would have to wait: {blocking}" if blocking else ""
 
     def _snapshot_limit(self, has_window: bool) -> str:

@@ -20,7 +20,7 @@ from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt
 from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
 from engine.targets.sqlite.planning import operation_specs, operation_steps, planner
-from engine.targets.sqlite.planning.known_damage import known_damage
+from engine.targets.sqlite.planning.obstacles import remarks_on
 from engine.targets.sqlite.planning.steps import AFTER_COPY, CHECKING, WRITING, Method, SqliteStep
 from engine.targets.sqlite.reading.readahead import Readahead
 from engine.targets.sqlite.reading.reader import Reader
@@ -81,7 +81,7 @@ class SqliteOperation:
         return await self._effects.facts()
 
     async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
-        return await known_damage(self._planned_by, [self.plan.operation], past)
+        return await remarks_on(self._planned_by, [self.plan.operation], past)
 
     async def find_blockers(self, *, has_window: bool) -> str:
         if not operation_specs.SPECS[self.plan.operation].writes:
