@@ -170,29 +170,22 @@ class DatabaseMaintenanceWorker:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=NOT_BEGUN)
 
     async def _past(self, target: str, options: Options) -> TargetHistory | None:
-        if self._history_of is None:
-            return None
-        try:
-            past = await self._history_of(target)
-        except StoreError:
-            return None
-        return past if options.keep is None else replace(past, maintained_files=await self._maintained_files())
+        past = None
+        with suppress(StoreError):
+            past = await self._history_of(target) if self._history_of is not None else None
+        if past is None or options.keep is None:
+            return past
+        return replace(past, maintained_files=await self._maintained_files())
 
     async def _turns(self, target: str) -> Turns:
-        if self._turns_of is None:
-            return NO_TURNS
-        try:
-            return await self._turns_of(target)
-        except StoreError:
-            return NO_TURNS
+        with suppress(StoreError):
+            return await self._turns_of(target) if self._turns_of is not None else NO_TURNS
+        return NO_TURNS
 
     async def _with_estimates(self, target: str, plan: OperationPlan, options: Options, before: Facts) -> OperationPlan:
-        if self._estimates_of is None:
-            return plan
-        try:
-            return await self._estimates_of(target, plan, options, before)
-        except StoreError:
-            return plan
+        with suppress(StoreError):
+            return await self._estimates_of(target, plan, options, before) if self._estimates_of is not None else plan
+        return plan
 
 
 def _server_wait(options: Options, claim: Claim, window: Window) -> float:

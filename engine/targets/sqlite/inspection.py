@@ -14,6 +14,7 @@ from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.operation_specs import TargetInfo, operation_infos
 from engine.targets.sqlite.connection.metered import OpenDatabase
 from engine.targets.sqlite.connection.names import target_url
+from engine.targets.sqlite.connection.statement import LockWait
 from engine.targets.sqlite.planning.operation_specs import ROLLBACK_JOURNAL_LOCKS, SPECS
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.system.files import state_of, why_read_only
@@ -65,8 +66,7 @@ class SqliteInspection:
                 self._database.connection.aio,
                 self._path,
                 budget=budget,
-                lock_timeout=self._database.lock_timeout,
-                waiting=self._database.blockers.describe,
+                wait=LockWait(self._database.lock_timeout, waiting=self._database.blockers.describe),
                 tables=await self._reader.tables_uncounted(),
                 kept=kept,
             )

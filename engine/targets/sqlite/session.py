@@ -84,9 +84,7 @@ class SqliteSession(SqliteInspection):
         try:
             rows = await statement.retry_while_locked(
                 lambda: statement.fetch_all(connection.aio, "PRAGMA main.quick_check", context.cancel),
-                database.lock_timeout,
-                context.cancel,
-                database.blockers.describe,
+                statement.LockWait(database.lock_timeout, context.cancel, database.blockers.describe),
             )
         except sqlite3.Error as error:
             why = explain(error, database.lock_timeout, await database.blockers.describe_last())

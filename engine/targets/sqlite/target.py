@@ -177,9 +177,10 @@ class SqliteTarget:
     async def _open(
         self, lock_timeout: float, blockers: BlockerFinder, *, writing: bool, counts: bool
     ) -> MeteredConnection:
+        wait = statement.LockWait(lock_timeout, waiting=blockers.describe)
         uri = connection_uri(self.path, writing=writing)
         try:
-            return await MeteredConnection.open(uri, lock_timeout, waiting=blockers.describe, counts=counts)
+            return await MeteredConnection.open(uri, wait, counts=counts)
         except sqlite3.Error as error:
             if writing or not is_nothing_beside(error):
                 raise
@@ -189,7 +190,7 @@ class SqliteTarget:
             why = "its write-ahead log cannot be read: its directory is not writable"
             raise TargetUnavailableError(self.path, why, "open it once where its directory can be written")
         uri = connection_uri(self.path, writing=False, immutable=True)
-        return await MeteredConnection.open(uri, lock_timeout, counts=counts)
+        return await MeteredConnection.open(uri, statement.LockWait(lock_timeout), counts=counts)
 
     async def preflight(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from typing import Final
 
@@ -10,7 +9,7 @@ import aiosqlite
 
 from engine.domain.frozen import frozen
 from engine.targets.sqlite.connection import statement
-from engine.targets.sqlite.connection.statement import Waiting
+from engine.targets.sqlite.connection.statement import LockWait
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile
 
@@ -31,18 +30,10 @@ class MeteredConnection:
         self._settings: tuple[str, ...] = ()
 
     @classmethod
-    async def open(
-        cls,
-        uri: str,
-        lock_timeout: float,
-        cancel: asyncio.Event | None = None,
-        waiting: Waiting | None = None,
-        *,
-        counts: bool = True,
-    ) -> MeteredConnection:
+    async def open(cls, uri: str, wait: LockWait, *, counts: bool = True) -> MeteredConnection:
         """Raises as `statement.open_connection` does. `counts`: whether opcodes are counted; an inspection runs none
         that take long."""
-        connection = await statement.open_connection(uri, lock_timeout, cancel, waiting)
+        connection = await statement.open_connection(uri, wait)
         metered = cls(connection, uri)
         if not counts:
             return metered

@@ -77,7 +77,8 @@ class SqliteOperation:
             self._discard_copy()
 
     async def facts(self, cancel: asyncio.Event | None = None) -> Facts:
-        self._reader.lock_timeout, self._reader.cancel = self._throttle.timeout(self._lock_timeout), cancel
+        self._reader.lock_timeout = self._throttle.timeout(self._lock_timeout)
+        self._reader.cancel = cancel or asyncio.Event()
         return await self._effects.facts()
 
     async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
@@ -222,7 +223,8 @@ class SqliteOperation:
             connection = self._idle.pop()
         else:
             timeout = self._throttle.timeout(self._lock_timeout)
-            connection = await MeteredConnection.open(self._connection.uri, timeout, cancel, self._blockers.describe)
+            wait = statement.LockWait(timeout, cancel, self._blockers.describe)
+            connection = await MeteredConnection.open(self._connection.uri, wait)
             self._extra.append(connection)
         try:
             yield connection
