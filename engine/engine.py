@@ -19,7 +19,7 @@ from engine.domain.jobs import JobId, ParentJob
 from engine.domain.lazy_import import lazy
 from engine.domain.notifications import Message, RecipientState
 from engine.domain.overview import Overview
-from engine.domain.requests import OnDuplicate, Operation, Request
+from engine.domain.requests import OnDuplicate, Request
 from engine.domain.retention import Retention
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, Night, Schedule, ScheduleState
 from engine.domain.statuses import Reason, Status
@@ -603,13 +603,13 @@ class Engine:
     async def trend(self, job: ParentJob) -> tuple[Trend, ...]:
         """For each operation of a job: its runs on this database up to and including this job."""
         operations = dict.fromkeys(child.operation for child in job.children)
-        return tuple([await self._trend(job, operation) for operation in operations])
-
-    async def _trend(self, job: ParentJob, operation: Operation) -> Trend:
-        runs = await self._store.past_runs(
-            job.target, operation, newest=job.id, jobs=trends.MAX_JOBS_READ, runs=trends.RUNS_READ
-        )
-        return trends.trend_of(operation, job.request.options, runs)
+        found = []
+        for operation in operations:
+            runs = await self._store.past_runs(
+                job.target, operation, newest=job.id, jobs=trends.MAX_JOBS_READ, runs=trends.RUNS_READ
+            )
+            found.append(trends.trend_of(operation, job.request.options, runs))
+        return tuple(found)
 
     async def estimate_errors(self) -> list[EstimateError]:
         """By operation and target: how far the estimates of the newest jobs were from what happened."""

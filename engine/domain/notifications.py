@@ -67,7 +67,7 @@ class Secret:
 
 @frozen(kw_only=True)
 class Recipient:
-    """A recipient: its events, and how messages reach it."""
+    """A recipient: its events, and how messages reach it. What the keys mean is in `config/keys.py`."""
 
     name: str
     method: Method
@@ -79,12 +79,9 @@ class Recipient:
     longer_by: float = 10.0
     """Seconds that an operation that took longer than usual took longer."""
     from_runs: bool = False
-    """Whether `dbtend run` and `dbtend schedules --run NAME` deliver, too."""
     timeout: float = 30.0
-    """Seconds that one attempt may take."""
     command: tuple[str, ...] = ()
     json: bool = False
-    """Whether the command gets JSON instead of text."""
     webhook: str = ""
     webhook_secret: Secret | None = None
     """Where the URL is read, if it is a secret."""

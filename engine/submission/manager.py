@@ -92,13 +92,7 @@ class DatabaseMaintenanceManager:
         on_dropped: OnDropped | None = None,
         closes_at: Micros | None = None,
     ) -> list[int]:
-        """The ids of the new parents, in order. Nothing is stored unless every request is sound.
-
-        Several make up a batch: of these, one whose target cannot be opened is stored as failed, unless `strict`, and
-        a second one on the same database is dropped.
-
-        A cancel during validation stores nothing. A later one has no effect, so that the caller gets the ids.
-        """
+        """See `Engine.submit`; returns the ids of the new parents, in order."""
         asked = [_Asked(request) for request in requests]
         return await self._submit(asked, on_duplicate, NewBatch(options=batch), failed, strict, on_dropped, closes_at)
 

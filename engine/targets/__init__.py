@@ -24,10 +24,7 @@ else:
 _URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 _LIBPQ: Final = re.compile(r"\s*(service|host|hostaddr|port|dbname|user|password|passfile|sslmode)\s*=")
 _PASSWORD_SETTING: Final = re.compile(r"\b(ssl)?password\s*=", re.IGNORECASE)
-_PLANNED: Final = {
-    "mysql": "MySQL",
-    "mariadb": "MariaDB",
-}
+_PLANNED: Final = {"mysql": "MySQL", "mariadb": "MariaDB"}
 _POSTGRES: Final = frozenset({"postgresql", "postgres"})
 _FORMS: Final = "give a path, sqlite:PATH or sqlite:///PATH, or postgresql://USER@HOST/DATABASE"
 
@@ -113,7 +110,8 @@ def _resolve_url(scheme: str, rest: str) -> Target:
     if scheme in _POSTGRES:
         return _postgres(f"postgresql://{rest}")
     if scheme in _PLANNED:
-        raise _not_available(shown, _PLANNED[scheme])
+        why = f"{_PLANNED[scheme]} targets are not available yet"
+        raise NotAvailableError(shown, why, "SQLite and PostgreSQL are: " + _FORMS)
     if scheme == "sqlite":
         raise UsageError(shown, "a SQLite URL has three slashes before the absolute path", _FORMS)
     raise UsageError(shown, "this kind of database is unknown", _FORMS)
@@ -158,7 +156,3 @@ def _refuse_password(shown: str, *, has_password: bool) -> None:
             "a password must not be part of a target",
             "put it where the database's own tools look: ~/.pgpass, a libpq service file, or ~/.my.cnf",
         )
-
-
-def _not_available(shown: str, product: str) -> NotAvailableError:
-    return NotAvailableError(shown, f"{product} targets are not available yet", "SQLite and PostgreSQL are: " + _FORMS)

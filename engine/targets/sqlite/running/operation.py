@@ -213,7 +213,7 @@ class SqliteOperation:
         if not is_busy(error):
             return StepResult(status=Status.FAILED, error=explain(error, timeout))
         blockers = await self._blockers.describe_last(wal=runs_beside_readers(step))
-        self._throttle.record_timeout()
+        self._throttle.has_timed_out = True
         return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=explain(error, timeout, blockers))
 
     @contextlib.asynccontextmanager

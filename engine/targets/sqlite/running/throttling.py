@@ -55,7 +55,8 @@ class Throttle:
     def __init__(self, path: str) -> None:
         self._path = path
         self._held = 0.0
-        self._has_timed_out = False
+        self.has_timed_out = False
+        """Whether a step did not get its lock in time: later steps then do not wait either."""
 
     @contextmanager
     def measure(self, blocking: bool) -> Iterator[None]:
@@ -76,15 +77,6 @@ class Throttle:
             self._held = 0.0
             await first_of(cancel, timeout=PAUSE)
 
-    def record_timeout(self) -> None:
-        """A step did not get its lock in time."""
-        self._has_timed_out = True
-
-    @property
-    def has_timed_out(self) -> bool:
-        """Whether a step did not get its lock in time: later steps then do not wait either."""
-        return self._has_timed_out
-
     def timeout(self, lock_timeout: float) -> float:
         """Seconds that the next step waits for its lock."""
-        return 0.0 if self._has_timed_out else lock_timeout
+        return 0.0 if self.has_timed_out else lock_timeout
