@@ -26,32 +26,17 @@ else:
     json_schema = lazy("tui.presentation.json_schema", "only --json-schema needs it")
 
 Command = Callable[[argparse.Namespace, Settings], int]
-# Where each command lives: only the one that runs is imported.
 _MODULES: Final[Mapping[str, str]] = {
-    "console": "console",
-    "demo": "demo",
-    "plan": "plan",
-    "run": "run",
-    "advise": "advise",
-    "fleet": "fleet",
-    "schedules": "schedules",
     "retry": "run",
     "history": "lookup",
     "show": "lookup",
-    "cancel": "cancel",
+    "report": "html_report",
     "pin": "prune",
     "unpin": "prune",
-    "prune": "prune",
-    "notify": "notify",
-    "metrics": "metrics",
-    "report": "html_report",
-    "worker": "worker",
-    "workers": "workers",
     "pause": "control",
     "resume": "control",
-    "doctor": "doctor",
-    "completion": "completion",
 }
+"""Where those commands live whose module has another name."""
 _ONLY_TELL: Final = frozenset(
     {"plan", "advise", "fleet", "history", "show", "workers", "metrics", "report", "doctor", "completion"}
 )
@@ -129,8 +114,9 @@ def _refuse_to_change(args: argparse.Namespace) -> None:
 
 
 def _command(name: str) -> Command:
+    """Only the module of the command that runs is imported."""
     gc.disable()  # it would look again and again at what an import makes, which stays
-    module = import_module(f"tui.commands.{_MODULES[name]}")
+    module = import_module(f"tui.commands.{_MODULES.get(name, name)}")
     gc.freeze()
     gc.enable()
     command: Command = getattr(module, name)

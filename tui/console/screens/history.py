@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from textual import events, on
 from textual.binding import BindingType
 from textual.widget import Widget
-from textual.widgets import Input
 from textual.worker import Worker
 
 from engine import HistoryFilter, JobId, ParentJob
@@ -53,8 +52,7 @@ class HistoryScreen(EntryScreen[None]):
         super().__init__(context)
         self._begins_filtering, self._begins_with = filtering, words
         self._list = HistoryList(context.clock, context.names.of, id="history").titled("History")
-        self._actions = JobActions(self, self._list, self._show_new_job)
-        self.parts = (self._actions,)
+        self.parts = (JobActions(self, self._list, self._show_new_job),)
         self._words = ""
         """The current filter, as typed."""
         self._where = HistoryFilter()
@@ -80,12 +78,12 @@ class HistoryScreen(EntryScreen[None]):
     async def action_filter(self) -> None:
         await self.open_entry(self._words)
 
-    @on(Input.Changed, "#typed")
-    def _filter_changed(self, message: Input.Changed) -> None:
-        line = message.value
-        hint = unfinished(line)
-        if self._filter_by(line[: words_of(line)[-1].at] if hint else line):
+    def search_for(self, text: str, *, is_done: bool) -> bool:
+        hint = "" if is_done else unfinished(text)
+        is_valid = self._filter_by(text[: words_of(text)[-1].at] if hint else text)
+        if hint and is_valid:
             self.say(hint, Role.DIM)
+        return is_valid
 
     def _filter_by(self, line: str) -> bool:
         """Apply a filter line; for an invalid one show the error and keep the list."""
@@ -100,11 +98,6 @@ class HistoryScreen(EntryScreen[None]):
         if words != self._words:
             self._start_search(words, where)
         return True
-
-    @on(Input.Submitted, "#typed")
-    async def _keep_filter(self, message: Input.Submitted) -> None:
-        if self._filter_by(message.value):
-            await self.close_entry()
 
     def clear_search(self) -> bool:
         if self._list.marks and not self.is_typing:
@@ -270,15 +263,6 @@ class HistoryScreen(EntryScreen[None]):
         if action_id == "fold":
             return super().can(action_id) and self._list.can_fold
         return super().can(action_id) and (action_id not in {"open", "mark"} or bool(self._list.line_count))
-
-    async def action_cancel(self) -> None:
-        await self._actions.cancel()
-
-    async def action_retry(self) -> None:
-        await self._actions.retry()
-
-    def action_pin(self) -> None:
-        self._actions.pin()
 
     @on(HistoryList.Opened)
     def _open_job(self, message: HistoryList.Opened) -> None:
