@@ -16,35 +16,31 @@ from engine.domain.frozen import frozen
 from tui.console.views.line import Role
 
 
-def _theme(name: str, colours: Mapping[str, str], *, dark: bool = True, **variables: str) -> Theme:
+def _theme(theme: Theme, **variables: str) -> Theme:
     """A theme whose surface is its background, and whose accent is its warning colour."""
-    same = {"surface": colours["background"], "accent": colours["warning"]}
     names = {variable.replace("_", "-"): colour for variable, colour in variables.items()}
-    return Theme(name=name, dark=dark, variables=names, **colours, **same)
+    return replace(theme, surface=theme.background, accent=theme.warning, variables=names)
 
 
 DBTEND: Final = _theme(
-    "dbtend",
-    {
-        "primary": "#6cb6c8", "secondary": "#8a9bb0", "success": "#83b98a", "warning": "#e0b464", "error": "#e0787a",
-        "foreground": "#ced6de", "background": "#14181d", "panel": "#1f262e",
-    },
+    Theme(
+        "dbtend", primary="#6cb6c8", secondary="#8a9bb0", success="#83b98a", warning="#e0b464", error="#e0787a",
+        foreground="#ced6de", background="#14181d", panel="#1f262e",
+    ),
     dim="#7f8b98", line="#3a4450", cursor="#2b3b49", cursor_blurred="#1f2830", label="#d99adf",
 )  # fmt: skip
 LIGHT: Final = _theme(
-    "dbtend-light",
-    {
-        "primary": "#14657a", "secondary": "#4d5d70", "success": "#2c6b35", "warning": "#8a5a00", "error": "#b3272b",
-        "foreground": "#1c232b", "background": "#fbfbf8", "panel": "#e6e8ea",
-    },
-    dark=False, dim="#59636e", line="#b9c0c7", cursor="#cfe1e8", cursor_blurred="#e6ecef", label="#8a2c93",
+    Theme(
+        "dbtend-light", primary="#14657a", secondary="#4d5d70", success="#2c6b35", warning="#8a5a00", error="#b3272b",
+        foreground="#1c232b", background="#fbfbf8", panel="#e6e8ea", dark=False,
+    ),
+    dim="#59636e", line="#b9c0c7", cursor="#cfe1e8", cursor_blurred="#e6ecef", label="#8a2c93",
 )  # fmt: skip
 HIGH_CONTRAST: Final = _theme(
-    "high-contrast",
-    {
-        "primary": "#5cf0ff", "secondary": "#d8d8d8", "success": "#6cff7a", "warning": "#ffe14d", "error": "#ff8080",
-        "foreground": "#ffffff", "background": "#000000", "panel": "#262626",
-    },
+    Theme(
+        "high-contrast", primary="#5cf0ff", secondary="#d8d8d8", success="#6cff7a", warning="#ffe14d", error="#ff8080",
+        foreground="#ffffff", background="#000000", panel="#262626",
+    ),
     dim="#d8d8d8", line="#ffffff", cursor="#00306e", cursor_blurred="#3d3d3d", label="#ff9dff",
 )  # fmt: skip
 # Textual's own has blue, which cannot be read on the black of many terminals.
