@@ -139,7 +139,7 @@ class Engine:
             run: reserve jobs submitted here for worker processes whose identity has this name.
             retention: prune the history by these rules, now and every hour; None: do not prune.
             config: the config file, which may be missing: none of its targets is removed as an old backup.
-            schedules: fire the schedules of `config` while inside, also as it is changed.
+            schedules: fire the schedules of `config` while inside; a changed file is read again.
             read_only: change nothing. Calls that would write to the store or start a job raise ReadOnlyError; no store
                 is created, upgraded or supervised. A missing store reads as an empty one.
             timeout: seconds to wait for a store that another process locks.
@@ -434,7 +434,7 @@ class Engine:
     async def planned_night(self, schedule: Schedule, config: Config, due_at: Micros, *, workers: int) -> PlannedNight:
         """What a schedule would do if it were due at `due_at`, by what its targets need now.
 
-        `workers`: how many targets are worked on at once. Raises UsageError if its targets cannot be told.
+        `workers`: how many targets are worked on at once. Raises UsageError if its targets cannot be listed.
         """
         work = await schedule_work.work_of(schedule, config, self._store, self._clock, read_only=self.read_only)
         return await preview.night_of(schedule, work, self.plan, due_at, workers=workers)
@@ -468,7 +468,7 @@ class Engine:
             fired = await schedule_firing.fire(self._store, self._manager, schedule, config, firing, self._clock)
         if fired is None:
             batch = await self._store.open_batch(schedule.name)
-            why = "jobs of it are open" + ("" if batch is None else f": batch b{batch}")
+            why = "some of its jobs are open" + ("" if batch is None else f": batch b{batch}")
             raise UsageError(f"schedule {schedule.name}", why, "wait for them, or cancel them first")
         return fired, await self._fired_jobs(fired)
 

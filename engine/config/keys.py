@@ -132,10 +132,10 @@ SCHEDULE_KEYS: Final[Mapping[str, Key]] = {
         Whole("number of databases", most=MAX_BATCH_NUMBER), "how many databases at once on one server"
     ),
     "catch_up": Key(Duration(7 * 86_400.0), "start late if no worker was there, at most by this much"),
-    "notify": Key(Names("recipient", '["ops"]'), "who is told how it went, by name (default: every recipient)"),
+    "notify": Key(Names("recipient", '["ops"]'), "the recipients of its messages, by name (default: every recipient)"),
 }
 NOTIFY_KEYS: Final[Mapping[str, NotifyKey]] = {
-    "on": NotifyKey(ChoiceList("event", EventKind), "the events that it is told of"),
+    "on": NotifyKey(ChoiceList("event", EventKind), "the events that it gets messages about"),
     "settle": NotifyKey(Duration(86_400), "a message is sent when no job has been open for so long,"),
     "latest": NotifyKey(Duration(7 * 86_400), "or so long after its first event"),
     "longer_by": NotifyKey(

@@ -153,7 +153,7 @@ class RecipientState:
     waiting: int = 0
     """The number of messages that are not delivered yet."""
     given_up: int = 0
-    """The number of messages on record that nobody took."""
+    """The number of messages on record that could not be delivered."""
     given_up_at: Micros | None = None
     """When a message was given up last."""
     sent_at: Micros | None = None

@@ -32,7 +32,7 @@ MAX_JOBS_READ: Final = 50
 TURN_JOBS_READ: Final = 1_000
 """The newest jobs among which the last run of each operation is looked for,"""
 TURN_STEPS_READ: Final = 100_000
-"""and the newest steps by which objects have their turn: of many nights, if each gets through few objects."""
+"""and the newest steps that give objects their turn: those of many nights, if each completes few objects."""
 LAST_JOBS: Final = 10
 """The newest jobs whose completed operations are reported."""
 

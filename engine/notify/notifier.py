@@ -83,9 +83,9 @@ class Notifier:
                     if is_sole:
                         await self._take_turns()
             except (OSError, StoreError) as error:  # no file can be opened, or the disk is full: that may pass
-                log.warning("people cannot be told now: %s; it is tried again", error)
+                log.warning("messages cannot be sent now: %s; it is tried again", error)
             except Exception:  # a defect must not end it for good
-                log.exception("people cannot be told now")
+                log.exception("messages cannot be sent now")
             await asyncio.sleep(LOOK_EVERY)
 
     async def _take_turns(self) -> None:
@@ -106,9 +106,9 @@ class Notifier:
                         await self._begin_deliveries()
                         pause = await self._seconds_until_due()
                 except StoreError as error:
-                    log.warning("people cannot be told now: %s", error)
+                    log.warning("messages cannot be sent now: %s", error)
                 except Exception:  # a defect must not end it for good
-                    log.exception("people cannot be told now")
+                    log.exception("messages cannot be sent now")
                 await asyncio.sleep(PAUSE)
                 await self._wait(seen, pause)
         finally:

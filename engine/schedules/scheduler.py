@@ -82,7 +82,7 @@ class Scheduler:
             except StoreError as error:  # the next look tries again
                 log.warning("schedules: %s", error)
             except Exception:  # a defect must not end them
-                log.exception("schedules: a look at what is due failed")
+                log.exception("schedules: due times could not be examined")
             await asyncio.sleep(wait)
 
     async def look(self) -> float:
@@ -137,7 +137,7 @@ class Scheduler:
         self._next.clear()
         self._foreign.clear()
         if self._watch.problem is not None:
-            log.error("%s; the schedules stay as they were read before", self._watch.problem)
+            log.error("%s; the schedules read last stay in force", self._watch.problem)
             return
         names = ", ".join(one.name for one in self._watch.config.schedules)
         if names or self._looked_at is not None:

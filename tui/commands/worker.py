@@ -207,7 +207,7 @@ class _Host:
             names = [recipient.name for recipient in given.notify]
             await engine.register_recipients(names, since=given.changed_at)
         except StoreError as error:  # it is done again before events are collected
-            log.warning("people cannot be told now: %s", error)
+            log.warning("messages cannot be sent now: %s", error)
         if self.is_permanent:
             await stack.enter_async_context(engine.notifying(config, composing(self.store)))
         elif given.notify:
@@ -229,9 +229,9 @@ async def _tell_now(engine: Engine, config: Callable[[], Config], compose: Compo
     try:
         await engine.notify_now(config, compose)
     except StoreError as error:
-        log.warning("people cannot be told now: %s; the next run or worker tries again", error)
+        log.warning("messages cannot be sent now: %s; the next run or worker tries again", error)
     except Exception:  # a defect must not change how it ends
-        log.exception("people cannot be told now")
+        log.exception("messages cannot be sent now")
 
 
 @contextmanager

@@ -441,7 +441,7 @@ class SqliteStore:
         surveyed = surveys.decoded(await self._read(surveys.ALL_SURVEYS))
         runs = []
         for row in await self._read(overview.LAST_RUNS):
-            with suppress(UnsoundRowError):  # the others count all the same
+            with suppress(UnsoundRowError):  # the others still count
                 runs.append(overview.decode_run(row))
         alive = [process for process in await self.workers() if process.alive]
         return Overview(

@@ -489,7 +489,7 @@ async def test_people_are_told_once_the_lock_can_be_had(
     lock = private_directory(opened.path) / "notify.lock"
     lock.mkdir()
     async with asyncio.timeout(60), notifying(made(opened, clock, ops(web, settle=0.0))):
-        while "people cannot be told now" not in caplog.text:  # noqa: ASYNC110
+        while "messages cannot be sent now" not in caplog.text:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         lock.rmdir()
         clock.at += SECOND

@@ -423,7 +423,7 @@ async def test_a_changed_config_is_taken_over_and_a_broken_one_is_not(
     world.clock.at = NIGHT
     await world.look(scheduler)
     assert await world.results() == [FIRED]
-    assert "the schedules stay as they were read before" in caplog.text
+    assert "the schedules read last stay in force" in caplog.text
     await world.work()
     world.config.unlink()
     await world.look(scheduler)

@@ -163,7 +163,7 @@ async def test_one_is_run_after_a_question(tenants: Path, seeded: Seeded, clock:
         await console.until(lambda: "nightly runs as batch b1" in console.message)
         assert "b1, 3 pending" in rows(console)[1]
         await console.press("r", "y")
-        await console.until(lambda: "jobs of it are open: batch b1" in console.message)
+        await console.until(lambda: "some of its jobs are open: batch b1" in console.message)
 
 
 async def test_its_jobs_are_found_in_the_history(tenants: Path, seeded: Seeded, clock: Clock) -> None:
