@@ -36,7 +36,7 @@ class DaemonThreads:
                 finish: Callable[[], None] = partial(result.set_exception, error)
             else:
                 finish = partial(result.set_result, value)
-            with suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
+            with suppress(RuntimeError):  # the loop is closed: no call waits for the result
                 loop.call_soon_threadsafe(deliver, finish)
 
         try:

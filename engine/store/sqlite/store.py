@@ -546,7 +546,7 @@ class SqliteStore:
         for row in list(await self._read(query, values)):
             events = await self._read(notifications.EVENTS, {"id": row[0]})
             ((number,),) = await self._read(notifications.NUMBER_OF_EVENTS, {"id": row[0]})
-            with suppress(UnsoundRowError):  # the others are delivered all the same
+            with suppress(UnsoundRowError):  # the others are still delivered
                 found.append(notifications.decode_message(row, events, int(number)))
         return found
 

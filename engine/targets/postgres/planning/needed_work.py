@@ -94,7 +94,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         Operation.OPTIMIZE,
         steps,
         reader.server,
-        replace(needed.turns, done={}),  # by kind of work, but for what was left
+        replace(needed.turns, done={}),  # by kind of work, except for the rest of the last run
         forbidden=[*forbidden_tables, *forbidden_indexes],
         warnings=[*left_out, *not_recorded],
         nothing=". ".join(left_out) or "nothing is needed",

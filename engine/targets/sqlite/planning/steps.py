@@ -99,7 +99,7 @@ class SqliteStep(PlannedStep):
     unfinished: str = ""
     """The directory of the unfinished copy."""
     series: BackupSeries | None = None
-    """The backups, of which the oldest go."""
+    """The backups; the oldest are removed."""
     keep: int = 0
     """How many of them stay, with the new one."""
 

@@ -25,13 +25,13 @@ class Contention(Enum):
     OTHERS = 0.1
     UNKNOWN = 3.0
     """Applications commonly wait 5 s for a lock."""
-    NOBODY = float("inf")
+    ALONE = float("inf")
 
 
 def contention(path: str) -> Contention:
     """Who else has the database open, which this process has open. Takes a few milliseconds at most."""
     if _is_alone(path):
-        return Contention.NOBODY
+        return Contention.ALONE
     if holders(path):
         return Contention.OTHERS
     try:
@@ -40,7 +40,7 @@ def contention(path: str) -> Contention:
         return Contention.UNKNOWN
     if others is None or not (others.pids or others.complete):
         return Contention.UNKNOWN
-    return Contention.OTHERS if others.pids else Contention.NOBODY
+    return Contention.OTHERS if others.pids else Contention.ALONE
 
 
 def _is_alone(path: str) -> bool:

@@ -1,6 +1,6 @@
 """The older backups of a database beside a new one: which of them may be removed, and their removal.
 
-Only a file that the job history knows, and that nobody changed or uses, is removed. Everything goes through the
+Only a file that the job history knows, unchanged and not in use, is removed. Everything goes through the
 descriptor of its directory: others may be able to change that directory.
 """
 
@@ -235,7 +235,7 @@ def _is_file(status: os.stat_result, backup: RecordedBackup) -> bool:
 
 
 def _beside(directory: int, name: str, database: os.stat_result) -> list[str] | None:
-    """The journal, log and index of a database; None where one of them is not its own or may still be needed."""
+    """The journal, log and index of a database; None if one belongs to another database or may still be needed."""
     found = []
     for beside in (name + end for end in BESIDE):
         with suppress(FileNotFoundError):
@@ -295,7 +295,7 @@ def _removed(directory: int, series: BackupSeries, backup: RecordedBackup) -> st
 
     What lies beside it goes first, as nothing in it is needed: so at any moment the backup is whole, or gone.
 
-    Raises FileNotFoundError where it is gone already.
+    Raises FileNotFoundError if it no longer exists.
     """
     name = name_of(backup)
     try:
