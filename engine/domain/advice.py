@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Final
 
 from engine.domain.frozen import frozen
@@ -88,6 +89,13 @@ class Advice:
     def urgency(self) -> str:
         """Its level as a word, or `critical` if data are damaged."""
         return str(self.facts.get("severity") or self.level)
+
+
+def not_needed(
+    operation: Operation, reason: str, facts: Facts = MappingProxyType({}), *, covered_by: Operation | None = None
+) -> Advice:
+    """Advice that an operation is not needed."""
+    return Advice(operation=operation, level=Level.NONE, reason=reason, facts=facts, covered_by=covered_by)
 
 
 @frozen(kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import ceil
 from typing import Final
 
-from engine.domain.advice import Advice, Level, TargetHistory
+from engine.domain.advice import Advice, Level, TargetHistory, not_needed
 from engine.domain.frozen import frozen
 from engine.domain.humanize import size, whole_size
 from engine.domain.requests import Operation
@@ -87,7 +87,7 @@ def space_advice(
     }
     if condition.obstacles.vacuum and level in thresholds.URGENT:
         return _without_vacuum(condition, level, reason, facts, limits)
-    page_by_page = Advice(operation=Operation.INCREMENTAL_VACUUM, level=Level.NONE, reason=reason, facts=facts)
+    page_by_page = not_needed(Operation.INCREMENTAL_VACUUM, reason, facts)
     at_once = Advice(
         operation=Operation.VACUUM,
         level=level,
@@ -120,26 +120,21 @@ def _without_vacuum(
 ) -> tuple[Advice, Advice]:
     """Advice where VACUUM cannot run; incremental vacuum may still free pages."""
     why_not = condition.obstacles.vacuum
-    vacuum = Advice(
-        operation=Operation.VACUUM, level=Level.NONE, reason=f"{reason}; VACUUM cannot run: {why_not}", facts=facts
-    )
+    vacuum = not_needed(Operation.VACUUM, f"{reason}; VACUUM cannot run: {why_not}", facts)
     free = Waste(condition.free, 0)
     level_of_free = _level(free, condition, limits)
     if not condition.gives_pages_back or level_of_free not in thresholds.URGENT:
         why = "auto_vacuum is not incremental here" if not condition.gives_pages_back else reason
-        return Advice(operation=Operation.INCREMENTAL_VACUUM, level=Level.NONE, reason=why, facts=facts), vacuum
-    gain = f"about {size(free.free)} back"
-    return (
-        Advice(
-            operation=Operation.INCREMENTAL_VACUUM,
-            level=level_of_free,
-            cause=Cause.FREE_PAGES,
-            reason=reason,
-            gain=gain,
-            facts=facts,
-        ),
-        vacuum,
+        return not_needed(Operation.INCREMENTAL_VACUUM, why, facts), vacuum
+    page_by_page = Advice(
+        operation=Operation.INCREMENTAL_VACUUM,
+        level=level_of_free,
+        cause=Cause.FREE_PAGES,
+        reason=reason,
+        gain=f"about {size(free.free)} back",
+        facts=facts,
     )
+    return page_by_page, vacuum
 
 
 def _level(waste: Waste, condition: Condition, limits: Thresholds) -> Level:
