@@ -264,13 +264,13 @@ async def inspect_and_advise(
     limits: Thresholds = DEFAULT_THRESHOLDS,
     read_only: bool = False,
     opened: Callable[[], object] = lambda: None,
-) -> tuple[TargetInfo, tuple[Advice, ...]]:
-    """`inspect` and `advise` by one connection. `opened`: called once it is open."""
+) -> tuple[TargetInfo, tuple[Advice, ...], Measurement | None]:
+    """`inspect` and `advise_and_measure` by one connection. `opened`: called once it is open."""
     with _as_target_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
             opened()
-            info, (advice, _) = await look.info(), await look.advise(past, budget=budget, limits=limits)
-            return info, advice
+            info, (advice, measured) = await look.info(), await look.advise(past, budget=budget, limits=limits)
+            return info, advice, measured
 
 
 _T = TypeVar("_T")

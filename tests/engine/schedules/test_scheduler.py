@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +15,9 @@ from engine.domain.job_outcomes import JobOutcome
 from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule
 from engine.domain.statuses import Reason, Status
+from engine.domain.surveys import FleetLevel
 from engine.engine import Engine
+from engine.inspection import inspector
 from engine.schedules import firing
 from engine.schedules import scheduler as scheduling
 from engine.submission.manager import DatabaseMaintenanceManager
@@ -307,6 +309,29 @@ async def test_nights_are_not_read_again_while_nothing_changes(world: World, mon
     for _ in range(10):
         await world.look(scheduler)
     assert asked == ["nightly"]
+
+
+async def test_the_inspection_of_what_is_needed_is_the_survey_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, inspected = inspector.inspect_and_advise, list[str]()
+
+    async def counted(target: str, *args: Any, **how: Any) -> Any:
+        inspected.append(target)
+        return await read(target, *args, **how)
+
+    monkeypatch.setattr(inspector, "inspect_and_advise", counted)
+    (world.databases / "gone.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 9000)
+    world.configure(NIGHTLY.replace('["analyze"]', '"needed"') + 'order = "urgent"\n')
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    urls = [f"sqlite://{world.databases / name}.db" for name in ("a", "b", "gone")]
+    surveys = await world.store.surveys(urls)
+    assert {survey.surveyed_at for survey in surveys.values()} == {NIGHT}
+    assert surveys[urls[2]].level is FleetLevel.CRITICAL
+    assert len(inspected) == len(urls)  # and the order of its jobs goes by the same surveys
 
 
 async def test_targets_of_which_nothing_was_needed_are_surveyed_too(world: World) -> None:
