@@ -26,7 +26,6 @@ from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.domain.time_limits import deadline
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.execution.supervision import supervising
 from engine.history import stale_journal, trends
@@ -61,7 +60,6 @@ if TYPE_CHECKING:
     from engine.schedules import firing as schedule_firing
     from engine.schedules import work as schedule_work
     from engine.schedules.night import PlannedNight
-    from engine.targets import window_fit
     from engine.targets.plans import Plan
 else:
     worker_runtime = lazy("engine.execution.worker_runtime", "the console and most commands run no jobs")
@@ -74,7 +72,6 @@ else:
     as_due = lazy("engine.schedules.as_due", "only where systemd or cron start schedules")
     scheduler = lazy("engine.schedules.scheduler", "only permanent workers fire schedules")
     estimate_errors = lazy("engine.domain.estimate_errors", "only the doctor needs it")
-    window_fit = lazy("engine.targets.window_fit", "only a plan with a time limit needs it")
     force_kill = lazy("engine.execution.force_kill", "only a forced cancel needs it")
     notifier = lazy("engine.notify.notifier", "only where recipients are configured")
 
@@ -268,10 +265,7 @@ class Engine:
             request, past, advice=advice, read_only=self.read_only, has_window=closes_at is not None
         )
         operations = [await estimated(self._store, url, one, options, plan.before) for one in plan.operations]
-        at = wall_clock(self._clock)()
-        if (limit := deadline(options, at, closes_at)) is not None:
-            operations = list(window_fit.in_window(operations, (limit - at) / 1e6, fit=options.fit))
-        return replace(plan, operations=tuple(operations))
+        return inspector.in_window(replace(plan, operations=tuple(operations)), wall_clock(self._clock)(), closes_at)
 
     async def inspect(self, target: str) -> TargetInfo:
         """Facts of a database and the operations it offers. Raises TargetError."""

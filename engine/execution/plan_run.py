@@ -190,4 +190,4 @@ class PlanRun:
             skip_reason=self._skip_reason,
             stop_reason=self._abort_reason,
         )
-        return replace(outcome, estimate=self._plan.estimate)
+        return replace(outcome, estimate=self._plan.estimate, size_estimate=self._plan.size_estimate)

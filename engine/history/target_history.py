@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import CheckFinding, PastJob, TargetHistory
@@ -18,6 +18,7 @@ from engine.domain.steps import MAX_FINDINGS, Facts, Micros
 from engine.domain.turns import Turns
 from engine.history import estimates
 from engine.history.estimates import covers_whole_database
+from engine.targets import engine_named
 
 if TYPE_CHECKING:
     from engine.store.protocol import JobReader
@@ -96,11 +97,17 @@ async def past_step_seconds(store: JobReader, target: str, operation: str, speed
 async def estimated(
     store: JobReader, target: str, plan: OperationPlan, options: Options, before: Facts
 ) -> OperationPlan:
-    """The plan of an operation on this canonical URL, with estimates from earlier runs."""
+    """The plan of an operation on this canonical URL, with estimates from earlier runs, there or elsewhere."""
+    plan = replace(plan, size_estimate=plan.estimate)
     where = HistoryFilter(target=target, operation=plan.operation)
     jobs = await store.history(where, before=None, limit=estimates.MAX_JOBS_READ)
     past_steps = await past_step_seconds(store, target, plan.operation, options.server.speed)
-    return estimates.with_estimates(plan, jobs, options, before, past_steps)
+    found = estimates.with_estimates(plan, jobs, options, before, past_steps)
+    if found.estimated_from or any(step.command in past_steps for step in plan.steps):
+        return found
+    return estimates.first_guess(
+        found, target, engine_named(target), await store.runs_by_size(estimates.RUNS_ELSEWHERE)
+    )
 
 
 async def turns_of(store: JobReader, target: str) -> Turns:

@@ -16,17 +16,21 @@ from engine.domain.errors import DbtendError, PasswordNeededError, ServerUnavail
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import EngineName, Operation, Options, Request
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.domain.time_limits import has_limit
+from engine.domain.time_limits import deadline, has_limit
 from engine.submission.validation import validate_request
 from engine.targets import engine_named, names_server, resolve
 from engine.targets.host_queue import open_each
 from engine.targets.operation_specs import TargetInfo
 
 if TYPE_CHECKING:
-    from engine.targets import plans
+    from engine.domain.steps import Micros
+    from engine.history import estimates
+    from engine.targets import plans, window_fit
     from engine.targets.plans import OperationPlan, Plan
     from engine.targets.protocol import Session, Waiting
 else:
+    estimates = lazy("engine.history.estimates", "only a plan needs it")
+    window_fit = lazy("engine.targets.window_fit", "only a plan with a time limit needs it")
     plans = lazy("engine.targets.plans", "only a plan needs it")
 
 LOCK_TIMEOUT = 1.0
@@ -128,6 +132,23 @@ async def plan(
     """
     with _as_target_error(request.target):
         return await _plan(request, past, advice, read_only, has_window or has_limit(request.options))
+
+
+def without_history(plan: Plan) -> Plan:
+    """The plan with the estimates of first runs: nothing is known of earlier ones."""
+    operations = (
+        estimates.first_guess(replace(one, size_estimate=one.estimate), plan.target, plan.engine, ())
+        for one in plan.operations
+    )
+    return replace(plan, operations=tuple(operations))
+
+
+def in_window(plan: Plan, at: Micros, closes_at: Micros | None = None) -> Plan:
+    """The plan with the steps marked that would not begin, if it ran at `at`. `closes_at`: see `Engine.submit`."""
+    limit = deadline(plan.options, at, closes_at)
+    if limit is None:
+        return plan
+    return replace(plan, operations=window_fit.in_window(plan.operations, (limit - at) / 1e6, fit=plan.options.fit))
 
 
 async def _plan(

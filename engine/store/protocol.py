@@ -122,6 +122,10 @@ class JobReader(Protocol):
     async def estimated_runs(self, runs: int) -> list[EstimatedRun]:
         """Of so many newest children those that completed in full and had an estimate."""
 
+    async def runs_by_size(self, runs: int) -> list[EstimatedRun]:
+        """As `estimated_runs`, with what was expected by sizes alone."""
+        ...
+
     async def past_steps(
         self, target: str, operation: str, *, speed: Speed, jobs: int, runs: int
     ) -> Mapping[str, float]:

@@ -254,7 +254,7 @@ def decode_run(row: Row) -> PastRun:
 
 @sound("a past run")
 def decode_estimated_run(row: Row) -> EstimatedRun:
-    """A row of `queries.ESTIMATED_RUNS`. Raises UnsoundRowError."""
+    """A row of `queries.ESTIMATED_RUNS` or `RUNS_BY_SIZE`. Raises UnsoundRowError."""
     target, operation, estimate, seconds = row
     checked({"target": target, "estimate": estimate, "seconds": seconds})
     return EstimatedRun(target, Operation(operation), estimate, seconds)

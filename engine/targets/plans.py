@@ -106,6 +106,8 @@ class OperationPlan:
     """How many steps run at the same time."""
     estimated_from: str = ""
     """The source of the estimates, as text; "" where they come from sizes alone."""
+    size_estimate: float | None = None
+    """Seconds by sizes alone, as if all were in memory on an ordinary machine; None where they do not say."""
     needs_confirmation: str = ""
     """What a person must confirm before it runs, as text; "" for nothing."""
     waits: bool = False

@@ -48,7 +48,8 @@ class Adviser:
     async def plan(self, request: Request) -> Plan:
         """Raises UsageError, TargetError."""
         if self._engine is None:
-            return await inspector.plan(request, read_only=self._read_only)
+            plan = await inspector.plan(request, read_only=self._read_only)
+            return inspector.in_window(inspector.without_history(plan), now())
         return await self._engine.plan(request)
 
 

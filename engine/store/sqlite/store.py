@@ -658,6 +658,10 @@ class SqliteStore:
         rows = await self._read(queries.ESTIMATED_RUNS, {"runs": runs})
         return [decode_estimated_run(row) for row in rows]
 
+    async def runs_by_size(self, runs: int) -> list[EstimatedRun]:
+        rows = await self._read(queries.RUNS_BY_SIZE, {"runs": runs})
+        return [decode_estimated_run(row) for row in rows]
+
     async def past_steps(
         self, target: str, operation: str, *, speed: Speed, jobs: int, runs: int
     ) -> Mapping[str, float]:

@@ -304,13 +304,14 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
     progress, at = report.progress, outcome.ended_at or at
     owned = connection.execute(
         "UPDATE child_job SET status = ?1, reason = iif(?1 = 'cancelled', coalesce(cancel_reason, ?2), ?2), error = ?,"
-        " warnings = ?, before = ?, after = ?, steps_left = ?, estimate = ?, fraction = ?, object = ?, steps_done = ?,"
-        " steps_total = ?, owner = NULL,"
+        " warnings = ?, before = ?, after = ?, steps_left = ?, estimate = ?, size_estimate = ?, fraction = ?,"
+        " object = ?, steps_done = ?, steps_total = ?, owner = NULL,"
         " phase = NULL, waits_for = NULL, finished_at = max(?, started_at), changed_at = max(?, changed_at)"
         f" WHERE {OWNED}",
         (
             *(outcome.status, outcome.reason, storable(outcome.error), json.dumps(outcome.warnings)),
-            *(encode_facts(outcome.before), encode_facts(outcome.after), outcome.left, outcome.estimate),
+            *(encode_facts(outcome.before), encode_facts(outcome.after), outcome.left),
+            *(outcome.estimate, outcome.size_estimate),
             *(progress.fraction, storable(progress.object), progress.steps_done, progress.steps_total),
             *(at, at),
             *_token(claim),
