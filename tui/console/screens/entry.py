@@ -28,7 +28,8 @@ class EntryScreen(ConsoleScreen[Result]):
 
     @property
     def is_typing(self) -> bool:
-        return bool(self.query("#entry"))
+        # No query: the footer asks for each of its actions.
+        return any(child.id == "entry" for child in self.children)
 
     async def open_entry(self, value: str) -> None:
         if not self.is_typing:
