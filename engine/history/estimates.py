@@ -63,7 +63,7 @@ def first_guess(plan: OperationPlan, target: str, engine: EngineName, runs: Iter
     pace = UNMEASURED[engine] if measured is None else measured
     steps = (replace(step, estimate=None if step.estimate is None else step.estimate * pace) for step in plan.steps)
     source = "by size alone" if measured is None else "by size, and by how long other runs took there"
-    return replace(plan, steps=tuple(steps), estimated_from=f"a first guess: {source}")
+    return replace(plan, steps=tuple(steps), is_first_guess=True, estimated_from=f"a first guess: {source}")
 
 
 def _pace(operation: Operation, runs: Sequence[EstimatedRun]) -> float | None:

@@ -179,3 +179,24 @@ def test_an_effect_beside_a_bar_is_never_cut_where_a_shorter_one_fits() -> None:
         assert "…" not in row.plain
         assert "4.94 MB -> 4.45 MB" in row.plain
         assert len(row.plain) <= width
+
+
+def test_targets_that_the_window_left_out_are_counted_where_they_are_many() -> None:
+    def left(number: int, reason: Reason) -> ParentJob:
+        one = replace(job(number, 0, 0), started_at=None)
+        skipped = replace(one.children[0], status=Status.SKIPPED, reason=reason, started_at=None, finished_at=NIGHT)
+        return replace(one, children=(skipped, replace(skipped, ordinal=2)))
+
+    jobs = [job(1, 0, 60), *(left(number, Reason.TIME_LIMIT) for number in range(2, 36))]
+    few = [left(number, Reason.WILL_NOT_FIT) for number in range(40, 42)]
+    for width in (80, 120):
+        rows = [row.plain for row in real_picture([*jobs, *few], NIGHT, None, NIGHT, ZONE, width, named=name)]
+        assert rows[1].startswith("✓ t1 ")
+        assert [row.split(maxsplit=2)[1:] for row in rows[2:4]] == [
+            [f"t{number}", "not begun: by estimate it ends after the window"] for number in (40, 41)
+        ]
+        assert rows[4] == "– 34 targets not begun: the window closed first"
+    targets = [planned("a", 60), *(planned(f"b{number}", 9 * 3600) for number in range(30))]
+    night = planned_night(targets, opens_at=NIGHT, closes_at=NIGHT + 60 * MINUTE, workers=1)
+    rows = [row.plain for row in planned_picture(night, ZONE, 80, named=name)]
+    assert rows[2] == "– 30 targets not begun: by estimate it ends after the window"
