@@ -20,7 +20,9 @@ from engine.engine import Engine
 from engine.inspection import inspector
 from engine.schedules import firing
 from engine.schedules import scheduler as scheduling
+from engine.schedules.config_watch import ConfigWatch
 from engine.submission.manager import DatabaseMaintenanceManager
+from engine.system import locks
 from engine.targets import resolve
 from tests.building import FAILED
 from tests.engine.domain.test_due_times import at
@@ -647,3 +649,32 @@ async def test_schedules_begin_once_their_lock_can_be_had(
         while not await world.store.schedule_states():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert caplog.text.count("schedules cannot be fired now") == 1
+
+
+async def test_the_successor_of_a_dead_worker_goes_on_with_the_last_good_config(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduling, "INTERVAL", 0.01)
+    world.configure(NIGHTLY)
+    manager = DatabaseMaintenanceManager(world.store, resolve, clock=world.clock)
+    leader = locks.take(scheduling._lock_of(world.store.path, world.config))
+    assert leader is not None
+    problems: list[object] = []
+    look = ConfigWatch.look
+
+    def told(watch: ConfigWatch) -> bool:
+        is_new = look(watch)
+        problems.append(watch.problem)
+        return is_new
+
+    monkeypatch.setattr(ConfigWatch, "look", told)
+    async with asyncio.timeout(20), scheduling.scheduling(world.store, manager, world.config, clock=world.clock):
+        while not problems:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert await world.store.schedule_states() == {}
+        world.config.write_text("broken")
+        while problems[-1] is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        os.close(leader)
+        while "nightly" not in await world.store.schedule_states():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
