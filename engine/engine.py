@@ -577,6 +577,10 @@ class Engine:
         """All open parents, oldest first, without steps and logs."""
         return await self._store.open_jobs()
 
+    async def ended_jobs(self, since: Micros, *, limit: int) -> array[int]:
+        """The ids of the parents that ended since then, whenever they were created, newest first."""
+        return await self._store.ended_jobs(since, limit=limit)
+
     async def history(
         self, where: HistoryFilter | None = None, *, before: int | None = None, limit: int = 50
     ) -> list[ParentJob]:

@@ -92,6 +92,10 @@ class JobReader(Protocol):
 
     async def open_jobs(self) -> list[ParentJob]: ...
 
+    async def ended_jobs(self, since: Micros, *, limit: int) -> array[int]:
+        """The ids of the parents that ended since then, whenever they were created, newest first."""
+        ...
+
     async def batch(self, batch_id: int) -> Batch:
         """Raises JobNotFoundError."""
 

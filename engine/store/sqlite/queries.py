@@ -38,6 +38,9 @@ FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id WHERE p.id = :id"
 OPEN_JOBS = f"""SELECT {JOB_COLUMNS} FROM parent_job AS p INDEXED BY parent_job_open
 JOIN child_job AS c ON c.parent_id = p.id WHERE p.finished_at IS NULL"""
 
+ENDED = """SELECT id FROM parent_job INDEXED BY parent_job_ended WHERE finished_at >= :since
+ORDER BY id DESC LIMIT :limit"""
+
 _LEFT_OUT = "(c.status = 'skipped' AND c.reason IS NOT 'not_needed')"
 BY_WINDOW = ", ".join(f"'{reason}'" for reason in sorted(LEFT_BY_WINDOW))
 _IN_PART = f"({_LEFT_OUT} OR (c.status = 'completed' AND c.reason IN ({BY_WINDOW})))"

@@ -601,6 +601,10 @@ class SqliteStore:
         found = decode_jobs(await self._read(queries.OPEN_JOBS))
         return [found[parent_id] for parent_id in sorted(found)]
 
+    async def ended_jobs(self, since: Micros, *, limit: int) -> array[int]:
+        rows = await self._read(queries.ENDED, {"since": since, "limit": limit})
+        return array("q", [parent_id for (parent_id,) in rows])
+
     async def batch(self, batch_id: int) -> Batch:
         rows = await self._read(queries.BATCH, {"id": batch_id})
         for row in rows:

@@ -202,6 +202,12 @@ def test_the_last_runs_are_read_without_the_history(any_store: sqlite3.Connectio
     assert plan_of(any_store, overview.LAST_RUNS, {}) == ["SCAN last_run"]
 
 
+def test_the_jobs_that_ended_in_a_period_are_found_by_their_end(any_store: sqlite3.Connection) -> None:
+    plan = plan_of(any_store, queries.ENDED, {"since": 7, "limit": 9})
+    assert "SEARCH parent_job USING COVERING INDEX parent_job_ended (finished_at>?)" in plan[0], plan
+    assert not [line for line in plan if line.startswith("SCAN")], plan
+
+
 def test_the_messages_of_a_recipient_are_counted_in_an_index(any_store: sqlite3.Connection) -> None:
     plan = plan_of(any_store, notifications.STATES, {"names": "[]"})
     counted = [line for line in plan if line.startswith("SEARCH message USING COVERING INDEX")]
