@@ -20,7 +20,10 @@ class EventKind(StrEnum):
     FAILED = "failed"
     MISSED = "missed"
     """A schedule was not fired in time."""
+    SKIPPED = "skipped"
+    """A schedule was due while jobs of its last due time were open."""
     LONGER_THAN_USUAL = "longer_than_usual"
+    """An operation took longer than usual, or does so now."""
     RECOVERED = "recovered"
     """An operation completed that had failed the last time."""
 

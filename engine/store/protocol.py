@@ -393,7 +393,7 @@ class NotificationStore(Protocol):
     ) -> None:
         """Keep events up to the change `seen`. `calm`: targets that are no longer critical."""
 
-    async def collected_since(self, *, only_critical: bool = False) -> Mapping[str, Micros]:
+    async def collected_since(self, *, only_urgent: bool = False) -> Mapping[str, Micros]:
         """By name: when the oldest event was collected that is in no message yet."""
 
     async def newly_critical(self, recipient: str) -> list[str]:
@@ -402,8 +402,9 @@ class NotificationStore(Protocol):
     async def no_longer_critical(self, recipient: str) -> list[str]:
         """The targets that it heard of and that a later survey found better."""
 
-    async def newly_missed(self, recipient: str) -> list[Firing]:
-        """The due times missed since the recipient was registered that it has not heard of."""
+    async def newly_not_fired(self, recipient: str) -> list[Firing]:
+        """The due times that were missed since the recipient was registered, or skipped as the last one was still
+        running, that it has not heard of."""
 
     async def last_outcome(
         self, target: str, operation: Operation, *, before: int, jobs: int
@@ -413,7 +414,7 @@ class NotificationStore(Protocol):
         `jobs`: read at most this many jobs.
         """
 
-    async def make_message(self, recipient: str, *, only_critical: bool = False) -> None:
+    async def make_message(self, recipient: str, *, only_urgent: bool = False) -> None:
         """Put all collected events into one message; none without events. Old messages are removed."""
 
     async def take_over_messages(self) -> None:

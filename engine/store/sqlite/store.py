@@ -504,8 +504,8 @@ class SqliteStore:
     ) -> None:
         await self._writer.run(lambda c: notifications.collect(c, recipient, events, seen, calm, self._clock()))
 
-    async def collected_since(self, *, only_critical: bool = False) -> Mapping[str, Micros]:
-        found = await self._read(notifications.COLLECTED, {"only_critical": only_critical})
+    async def collected_since(self, *, only_urgent: bool = False) -> Mapping[str, Micros]:
+        found = await self._read(notifications.COLLECTED, {"only_urgent": only_urgent})
         return {str(name): int(at) for name, at in found}
 
     async def newly_critical(self, recipient: str) -> list[str]:
@@ -516,9 +516,9 @@ class SqliteStore:
         rows = await self._read(notifications.NO_LONGER_CRITICAL, {"recipient": storable(recipient)})
         return [str(target) for (target,) in rows]
 
-    async def newly_missed(self, recipient: str) -> list[Firing]:
+    async def newly_not_fired(self, recipient: str) -> list[Firing]:
         values = {"recipient": storable(recipient), "since": self._clock() - notifications.MISSED_TOLD}
-        return list(map(schedules.decode_firing, await self._read(notifications.NEWLY_MISSED, values)))
+        return list(map(schedules.decode_firing, await self._read(notifications.NEWLY_NOT_FIRED, values)))
 
     async def last_outcome(
         self, target: str, operation: Operation, *, before: int, jobs: int
@@ -527,9 +527,9 @@ class SqliteStore:
         rows = list(await self._read(notifications.LAST_OUTCOME, values))
         return (Status(rows[0][0]), int(rows[0][1])) if rows else None
 
-    async def make_message(self, recipient: str, *, only_critical: bool = False) -> None:
+    async def make_message(self, recipient: str, *, only_urgent: bool = False) -> None:
         await self._writer.run(
-            lambda c: notifications.make_message(c, recipient, self._clock(), only_critical=only_critical)
+            lambda c: notifications.make_message(c, recipient, self._clock(), only_urgent=only_urgent)
         )
 
     async def take_over_messages(self) -> None:
