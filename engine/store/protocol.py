@@ -94,7 +94,6 @@ class JobReader(Protocol):
 
     async def ended_jobs(self, since: Micros, *, limit: int) -> array[int]:
         """The ids of the parents that ended since then, whenever they were created, newest first."""
-        ...
 
     async def batch(self, batch_id: int) -> Batch:
         """Raises JobNotFoundError."""
