@@ -1,4 +1,4 @@
-"""Patterns: which words stand for many targets, which names an exclude matches, and for which targets one stands. Pure."""
+"""Patterns: which words are patterns, which names they match, and for which targets they stand. Pure functions."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.past_runs import RecordedBackup
-from engine.domain.requests import CheckLevel, EngineName, Operation, Options, Speed
+from engine.domain.requests import CheckLevel, EngineName, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import MAX_FINDINGS, Facts, Micros
 from engine.domain.turns import Turns
@@ -89,11 +89,6 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
     )
 
 
-async def past_step_seconds(store: JobReader, target: str, operation: str, speed: Speed) -> Mapping[str, float]:
-    """By command: its average seconds in earlier runs of an operation, at this speed, on this canonical URL."""
-    return await store.past_steps(target, operation, speed=speed, jobs=MAX_JOBS_READ, runs=estimates.RUNS)
-
-
 async def estimated(
     store: JobReader, target: str, plan: OperationPlan, options: Options, before: Facts
 ) -> OperationPlan:
@@ -101,7 +96,9 @@ async def estimated(
     plan = replace(plan, size_estimate=plan.estimate)
     where = HistoryFilter(target=target, operation=plan.operation)
     jobs = await store.history(where, before=None, limit=estimates.MAX_JOBS_READ)
-    past_steps = await past_step_seconds(store, target, plan.operation, options.server.speed)
+    past_steps = await store.past_steps(
+        target, plan.operation, speed=options.server.speed, jobs=MAX_JOBS_READ, runs=estimates.RUNS
+    )
     found = estimates.with_estimates(plan, jobs, options, before, past_steps)
     if found.estimated_from or any(step.command in past_steps for step in plan.steps):
         return found
