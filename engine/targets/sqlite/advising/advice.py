@@ -10,7 +10,6 @@ from engine.domain.humanize import counted, format_age, listed, size
 from engine.domain.requests import Operation
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.sqlite.advising import thresholds
-from engine.targets.sqlite.advising.causes import Cause
 from engine.targets.sqlite.advising.check_advice import (
     NO_FULL_CHECK,
     cannot_be_rebuilt,
@@ -21,6 +20,7 @@ from engine.targets.sqlite.advising.check_advice import (
 from engine.targets.sqlite.advising.condition import Condition
 from engine.targets.sqlite.advising.space_advice import space_advice
 from engine.targets.sqlite.advising.statistics_advice import statistics_advice
+from engine.targets.sqlite.advising.thresholds import Cause
 
 
 def advise(condition: Condition, past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> tuple[Advice, ...]:

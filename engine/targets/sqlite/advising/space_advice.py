@@ -13,8 +13,8 @@ from engine.domain.requests import Operation
 from engine.domain.steps import Facts
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.sqlite.advising import thresholds
-from engine.targets.sqlite.advising.causes import Cause
 from engine.targets.sqlite.advising.condition import Condition, Leaves, Packing
+from engine.targets.sqlite.advising.thresholds import Cause
 
 PAGE_HEADER: Final = 8
 """Bytes of a leaf page that hold no rows."""

@@ -11,7 +11,7 @@ from engine.domain.humanize import counted, listed, size
 from engine.domain.requests import Operation
 from engine.domain.steps import Facts
 from engine.targets.sqlite.advising import thresholds
-from engine.targets.sqlite.advising.causes import Cause
+from engine.targets.sqlite.advising.thresholds import Cause
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.advising.condition import Condition, Statistics

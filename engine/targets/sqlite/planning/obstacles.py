@@ -18,8 +18,14 @@ from engine.targets.sqlite.reading.copied_schema import cannot_be_made
 from engine.targets.sqlite.reading.obstacles import Obstacles
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.reading.renumbering import Renumbering
-from engine.targets.sqlite.reading.views import MOST, views_in
-from engine.targets.sqlite.reading.virtual import FULL_TEXT, content_rowid, content_table, made_with
+from engine.targets.sqlite.reading.virtual import (
+    FULL_TEXT,
+    MOST_VIEWS,
+    content_rowid,
+    content_table,
+    made_with,
+    views_in,
+)
 
 LOOKING_FOR_DUPLICATES: Final = 2.0
 """Seconds for all damaged indexes."""
@@ -135,8 +141,8 @@ async def _rebuild_problem(reader: Reader, name: str, sql: str) -> str | None:
     if problem is not None:
         return problem
     views = {folded(view): text for view, text in await reader.rows(catalog.VIEWS) if view and text}
-    if views_in(content_table(sql) or "", views) >= MOST:
-        return f"the view that it takes its text from stands on {MOST:,} views or more"
+    if views_in(content_table(sql) or "", views) >= MOST_VIEWS:
+        return f"the view that it takes its text from stands on {MOST_VIEWS:,} views or more"
     columns = [name for (name,) in await reader.rows(catalog.columns_of(name))]
     wanted = ", ".join(f"T.{quote(column)}" for column in (content_rowid(sql), *columns))
     return await reader.problem_with(f"SELECT {wanted} FROM main.{quote(content_table(sql) or '')} AS T")
