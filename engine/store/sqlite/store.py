@@ -14,11 +14,14 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppres
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import aiosqlite
+
 from engine.domain.advice import CompletedStep, Measurement
 from engine.domain.batches import Batch
 from engine.domain.errors import ReadOnlyError, StoreError, StoreUncertainError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.jobs import JobId, ParentJob
+from engine.domain.notifications import Event, Message, MessageStatus, RecipientState
 from engine.domain.overview import Overview
 from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
 from engine.domain.requests import OnDuplicate, Operation, Speed
@@ -27,7 +30,7 @@ from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
 from engine.domain.turns import Turns
-from engine.store.protocol import NewBatch, NewJob
+from engine.store.protocol import NewBatch, NewJob, ProcessIdentity
 from engine.store.row_checks import LATEST, UnsoundRowError, checked
 from engine.store.rows import (
     Row,
@@ -64,11 +67,7 @@ from engine.system.sqlite_threads import connected
 from engine.system.wal_cleanup import removing_wal_files
 
 if TYPE_CHECKING:
-    import aiosqlite
-
     from engine.domain.claims import Claim, Outcome, Report
-    from engine.domain.notifications import Event, Message, MessageStatus, RecipientState
-    from engine.store.protocol import ProcessIdentity
 
 ANY_ID = 2**63 - 1
 OWNER_CHECK_INTERVAL = 0.05

@@ -60,7 +60,7 @@ def _option(sql: str, name: str) -> str | None:
 
 MOST_VIEWS: Final = 1_000
 """Compiled views within views that take no noticeable time. Ten that each read the previous one twice exceed it."""
-_WORD: Final = re.compile(r'"((?:[^"]|"")*)"|`((?:[^`]|``)*)`|\[([^]]*)]|((?:[\w$]|[^\0-\x7f])+)')
+_WORD: Final = r'"((?:[^"]|"")*)"|`((?:[^`]|``)*)`|\[([^]]*)]|((?:[\w$]|[^\0-\x7f])+)'
 
 
 def views_in(name: str, views: Mapping[str, str]) -> int:
@@ -83,5 +83,5 @@ def views_in(name: str, views: Mapping[str, str]) -> int:
 
 
 def _mentioned(view: str, views: Mapping[str, str]) -> list[str]:
-    words = [folded(next(filter(None, found.groups()), "")) for found in _WORD.finditer(views[view])]
+    words = [folded(next(filter(None, found.groups()), "")) for found in re.finditer(_WORD, views[view])]
     return [word for word in words if word in views and word != view]
