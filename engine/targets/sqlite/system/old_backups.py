@@ -19,7 +19,7 @@ from engine.domain.humanize import listed
 from engine.domain.past_runs import RecordedBackup
 from engine.system.lock_holders import is_locked
 from engine.targets.sqlite.system import directories
-from engine.targets.sqlite.system.copying import generated_names
+from engine.targets.sqlite.system.copying import generated_names, sync_directory
 from engine.targets.sqlite.system.files import BESIDE
 from engine.targets.sqlite.system.openers import is_open_elsewhere, opened_among
 from engine.targets.sqlite.system.page_cache import descriptors_of
@@ -160,7 +160,8 @@ def remove(
                 else:
                     staying[name] = reason
         if removed:
-            _sync(place.descriptor)
+            with suppress(OSError):  # then the removal is on the disk later
+                sync_directory(place.descriptor)
     return Removal(removed=tuple(removed), staying=staying, is_whole=is_whole)
 
 
@@ -326,12 +327,3 @@ def _removed(directory: int, series: BackupSeries, backup: RecordedBackup) -> st
             return Stays.NO_FILE
         return f"it cannot be removed ({error.strerror or error})"
     return None
-
-
-def _sync(directory: int) -> None:
-    with suppress(OSError):  # then the removal is on the disk later
-        descriptor = os.open(".", _LISTED, dir_fd=directory)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
