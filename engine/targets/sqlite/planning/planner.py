@@ -11,12 +11,12 @@ from pathlib import Path
 
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import UsageError
-from engine.domain.requests import Operation, Options
+from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.steps import WHOLE
 from engine.domain.turns import NO_TURNS, Turns
 from engine.system.mounts import is_local
 from engine.targets.plans import ALL_DONE, OperationPlan, PlannedStep, by_turn, without_done
-from engine.targets.sqlite.connection.names import folded, literal, quote
+from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import backup_steps, check_steps, operation_specs, operation_steps, preflight
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check, would_optimize
 from engine.targets.sqlite.planning.obstacles import against_vacuum, cannot_be_copied
@@ -248,7 +248,7 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
             keys=keys,
         )
         if options.objects:
-            commands = {table.name: f"PRAGMA main.integrity_check({literal(table.name)})" for table in tables}
+            commands = {table.name: check_steps.check_command(CheckLevel.FULL, table.name) for table in tables}
             problems = [(name, await reader.missing_code(command)) for name, command in commands.items()]
             warnings = preflight.certain_to_fail((name, why) for name, why in problems if why is not None)
     warnings += () if options.objects else await _unreadable_virtual_tables(reader)
