@@ -392,12 +392,7 @@ class Engine:
         return await self._store.schedule_states()
 
     async def firings(
-        self,
-        schedule: str | None = None,
-        *,
-        since: Micros | None = None,
-        until: Micros | None = None,
-        limit: int = 50,
+        self, schedule: str | None = None, *, since: Micros | None = None, until: Micros | None = None, limit: int = 50
     ) -> list[Firing]:
         """What became of the due times of a schedule, or of all, between these times, newest first."""
         return await self._store.firings(schedule, since=since, until=until, limit=limit)
@@ -451,11 +446,7 @@ class Engine:
         self._must_write("run")
         at = wall_clock(self._clock)()
         firing = Firing(
-            schedule=schedule.name,
-            due_at=at,
-            status=FiringStatus.FIRED,
-            reason=FiringReason.BY_HAND,
-            recorded_at=at,
+            schedule=schedule.name, due_at=at, status=FiringStatus.FIRED, reason=FiringReason.BY_HAND, recorded_at=at
         )
         fired = None
         if await self._store.open_batch(schedule.name) is None:

@@ -15,17 +15,7 @@ from engine.domain.notifications import EventKind, Method, Tls
 from engine.domain.number_types import Age, Bytes, Duration, Multiple, Seconds, Share, Whole
 from engine.domain.requests import EngineName, Operation
 from engine.domain.schedule_types import Cron, NeededOrOperations, TimeZone
-from engine.domain.value_types import (
-    Choice,
-    ChoiceList,
-    FilePath,
-    Flag,
-    Names,
-    Text,
-    TimeOfDay,
-    ValueType,
-    Words,
-)
+from engine.domain.value_types import Choice, ChoiceList, FilePath, Flag, Names, Text, TimeOfDay, ValueType, Words
 
 
 @frozen

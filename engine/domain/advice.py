@@ -202,13 +202,7 @@ _OF_WHATEVER_OBJECTS: Final = frozenset({Operation.ANALYZE, Operation.FTS_OPTIMI
 
 
 NEEDS_SOUND_DATA: Final = frozenset(
-    {
-        Operation.VACUUM,
-        Operation.ANALYZE,
-        Operation.OPTIMIZE,
-        Operation.INCREMENTAL_VACUUM,
-        Operation.FTS_OPTIMIZE,
-    }
+    {Operation.VACUUM, Operation.ANALYZE, Operation.OPTIMIZE, Operation.INCREMENTAL_VACUUM, Operation.FTS_OPTIMIZE}
 )
 """Operations that must not run on a damaged database. REINDEX is not one: it repairs indexes."""
 

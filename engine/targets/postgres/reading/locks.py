@@ -34,11 +34,7 @@ OF_MODE: Final = {
     "AccessExclusiveLock": _WITH_EVERYBODY,
 }
 """The modes that block each lock mode of maintenance."""
-CONFLICTS: Final = {
-    "maintenance": _WITH_MAINTENANCE,
-    "writers": _WITH_WRITERS,
-    "everybody": _WITH_EVERYBODY,
-}
+CONFLICTS: Final = {"maintenance": _WITH_MAINTENANCE, "writers": _WITH_WRITERS, "everybody": _WITH_EVERYBODY}
 """The lock modes that block an operation, by the sessions that it conflicts with."""
 # Only until the server restarts it is that of the session which has prepared it, and the lock on its own xid tells it.
 PREPARED: Final = """

@@ -79,11 +79,7 @@ def vacuum_steps(
         for name in fts_to_rebuild
         for command in [f"INSERT INTO main.{quote(name)}({quote(name)}) VALUES('rebuild')"]
     ]
-    return [
-        vacuum,
-        *rebuilds,
-        *log_written_back(summary, "in WAL mode the file shrinks when the log is written back"),
-    ]
+    return [vacuum, *rebuilds, *log_written_back(summary, "in WAL mode the file shrinks when the log is written back")]
 
 
 def log_written_back(summary: Summary, reason: str) -> list[SqliteStep]:
@@ -231,10 +227,7 @@ def reindex_steps(
             steps.append(needing(grouping.together(group, "index", why, usual=usual, like=step), size))
         steps = by_turn(steps, Operation.REINDEX, turns)
         steps += [needing(part.step(step), part.size) for part in parts if part.object in failing]
-    return [
-        *steps,
-        *log_written_back(summary, "in WAL mode the new indexes are in the log until it is written back"),
-    ]
+    return [*steps, *log_written_back(summary, "in WAL mode the new indexes are in the log until it is written back")]
 
 
 def are_rebuilt_soon(summary: Summary) -> bool:
