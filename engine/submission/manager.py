@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from engine.domain import time_limits
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest
@@ -24,7 +24,7 @@ from engine.domain.schedules import Firing
 from engine.domain.statuses import Reason
 from engine.domain.steps import Micros
 from engine.history import stale_journal
-from engine.store.protocol import Failure, JobReader, JobWriter, NewBatch, NewJob, ScheduleStore
+from engine.store.protocol import Failure, NewBatch, NewJob, Store
 from engine.submission.retry import retry_request
 from engine.submission.validation import validate_batch, validate_request
 from engine.system.background import wait_ignoring_cancel
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
     from engine.targets.protocol import Target
 
 OnDropped = Callable[[UsageError], None]
-
-
-class SubmittedJobs(JobWriter, JobReader, ScheduleStore, Protocol):
-    """Jobs to submit, and those submitted before."""
 
 
 @frozen
@@ -69,7 +65,7 @@ class DatabaseMaintenanceManager:
 
     def __init__(
         self,
-        store: SubmittedJobs,
+        store: Store,
         resolve: Callable[[str], Target],
         *,
         store_key: str | None = None,
