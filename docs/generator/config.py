@@ -50,7 +50,7 @@ def defaults() -> str:
 def advice() -> str:
     """Of each threshold the engine that it is for, besides."""
     rows = _rows(ADVICE_KEYS, DEFAULT_THRESHOLDS)
-    kinds = [PRODUCTS[key.only] if key.only else "all" for key in ADVICE_KEYS.values()]
+    kinds = [PRODUCTS[key.only] if isinstance(key.only, EngineName) else "all" for key in ADVICE_KEYS.values()]
     columns = [*COLUMNS[:-1], "for", COLUMNS[-1]]
     return table(columns, [[*row[:-1], kind, row[-1]] for row, kind in zip(rows, kinds, strict=True)])
 
