@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from engine.execution.force_kill import ForceCancel
     from engine.history.trends import Trend
     from engine.targets.lock_impact import Lock, LockImpact, LockScope
+    from engine.targets.operation_specs import OperationInfo, TargetInfo
     from engine.targets.plans import OperationPlan, Plan, PlannedStep, Verdict
-    from engine.targets.target_info import OperationInfo, TargetInfo
 
 __all__ = [
     "Advice",
@@ -94,41 +94,24 @@ __all__ = [
     "run_duration",
 ]
 
-_HOMES: Final = {
-    "Advice": "engine.domain.advice",
-    "Level": "engine.domain.advice",
-    "TargetHistory": "engine.domain.advice",
-    "Batch": "engine.domain.batches",
-    "BatchId": "engine.domain.batches",
-    "BatchOptions": "engine.domain.batches",
-    "FailedRequest": "engine.domain.batches",
-    "JobOutcome": "engine.domain.job_outcomes",
-    "ForceCancel": "engine.execution.force_kill",
-    "Engine": "engine.engine",
-    "Retention": "engine.domain.retention",
-    "FleetLevel": "engine.domain.surveys",
-    "Survey": "engine.domain.surveys",
-    "SurveyReason": "engine.domain.surveys",
-    "Thresholds": "engine.domain.thresholds",
-    "OperationPlan": "engine.targets.plans",
-    "Plan": "engine.targets.plans",
-    "PlannedStep": "engine.targets.plans",
-    "Verdict": "engine.targets.plans",
-    "OperationInfo": "engine.targets.target_info",
-    "TargetInfo": "engine.targets.target_info",
-    "Lock": "engine.targets.lock_impact",
-    "LockImpact": "engine.targets.lock_impact",
-    "LockScope": "engine.targets.lock_impact",
-    "PastRun": "engine.domain.past_runs",
-    "Trend": "engine.history.trends",
-    "Change": "engine.domain.events",
-    "ChangeKind": "engine.domain.events",
-    "HistoryFilter": "engine.domain.events",
-    "Lagged": "engine.domain.events",
-    "Pause": "engine.domain.events",
-    "WorkerProcess": "engine.domain.events",
+_NAMES: Final = {
+    "engine.domain.advice": ("Advice", "Level", "TargetHistory"),
+    "engine.domain.batches": ("Batch", "BatchId", "BatchOptions", "FailedRequest"),
+    "engine.domain.job_outcomes": ("JobOutcome",),
+    "engine.execution.force_kill": ("ForceCancel",),
+    "engine.engine": ("Engine",),
+    "engine.domain.retention": ("Retention",),
+    "engine.domain.surveys": ("FleetLevel", "Survey", "SurveyReason"),
+    "engine.domain.thresholds": ("Thresholds",),
+    "engine.targets.plans": ("OperationPlan", "Plan", "PlannedStep", "Verdict"),
+    "engine.targets.operation_specs": ("OperationInfo", "TargetInfo"),
+    "engine.targets.lock_impact": ("Lock", "LockImpact", "LockScope"),
+    "engine.domain.past_runs": ("PastRun",),
+    "engine.history.trends": ("Trend",),
+    "engine.domain.events": ("Change", "ChangeKind", "HistoryFilter", "Lagged", "Pause", "WorkerProcess"),
 }
 """Where the rest lives. It is imported when it is asked for: most users of the engine need a small part of it."""
+_HOMES: Final = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,73 +4,67 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
+from engine.config.model import Config, TargetEntry
+from engine.domain.advice import Advice, TargetHistory
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest
 from engine.domain.errors import ReadOnlyError, StoreError, UsageError
 from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.lazy_import import lazy
+from engine.domain.notifications import Message, RecipientState
+from engine.domain.overview import Overview
 from engine.domain.requests import OnDuplicate, Request
 from engine.domain.retention import Retention
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, Night, Schedule, ScheduleState
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
+from engine.domain.surveys import LastJob, Survey
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.domain.time_limits import deadline
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.execution.supervision import supervising
 from engine.history import stale_journal, trends
 from engine.history.maintained_files import maintained_files
 from engine.history.retention import prune, pruning
 from engine.history.target_history import estimated, turns_of
+from engine.history.trends import Trend
 from engine.inspection import inspector, with_history
+from engine.store.protocol import Store
 from engine.store.sqlite.connections import OPEN_TIMEOUT
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.writer import BUSY_TIMEOUT
-from engine.submission.ignored_cancel import wait_ignoring_cancel
 from engine.submission.manager import DatabaseMaintenanceManager
+from engine.submission.retry import repeatable
+from engine.system.background import wait_ignoring_cancel
 from engine.system.clock import now, wall_clock
 from engine.targets import resolve
+from engine.targets.operation_specs import TargetInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from engine.config.model import Config, TargetEntry
     from engine.domain import estimate_errors
-    from engine.domain.advice import Advice, TargetHistory
-    from engine.domain.errors import StoreError
     from engine.domain.estimate_errors import EstimateError
-    from engine.domain.notifications import Message, RecipientState
-    from engine.domain.overview import Overview
-    from engine.domain.requests import Operation
-    from engine.domain.surveys import LastJob, Survey
     from engine.execution import force_kill, worker_runtime
     from engine.execution.force_kill import ForceCancel
     from engine.execution.processor import JobProcessor
     from engine.execution.worker_identity import WorkerIdentity
-    from engine.fleet import batch_retry, damage, surveyor
+    from engine.fleet import damage, surveyor
     from engine.fleet.surveyor import Surveyed
-    from engine.history.trends import Trend
     from engine.notify import notifier
     from engine.notify.notifier import Compose, Configured
     from engine.schedules import as_due, next_due, preview, scheduler
     from engine.schedules import firing as schedule_firing
     from engine.schedules import work as schedule_work
     from engine.schedules.night import PlannedNight
-    from engine.store.protocol import Store
-    from engine.targets import window_fit
     from engine.targets.plans import Plan
-    from engine.targets.target_info import TargetInfo
 else:
     worker_runtime = lazy("engine.execution.worker_runtime", "the console and most commands run no jobs")
     surveyor = lazy("engine.fleet.surveyor", "only a survey of many targets needs it")
     damage = lazy("engine.fleet.damage", "only metrics need it")
-    batch_retry = lazy("engine.fleet.batch_retry", "only a retry of a batch needs it")
     schedule_work = lazy("engine.schedules.work", "only a schedule needs it")
     preview = lazy("engine.schedules.preview", "only the plan of a schedule needs it")
     next_due = lazy("engine.schedules.next_due", "only where there are schedules")
@@ -78,7 +72,6 @@ else:
     as_due = lazy("engine.schedules.as_due", "only where systemd or cron start schedules")
     scheduler = lazy("engine.schedules.scheduler", "only permanent workers fire schedules")
     estimate_errors = lazy("engine.domain.estimate_errors", "only the doctor needs it")
-    window_fit = lazy("engine.targets.window_fit", "only a plan with a time limit needs it")
     force_kill = lazy("engine.execution.force_kill", "only a forced cancel needs it")
     notifier = lazy("engine.notify.notifier", "only where recipients are configured")
 
@@ -143,7 +136,7 @@ class Engine:
             run: reserve jobs submitted here for worker processes whose identity has this name.
             retention: prune the history by these rules, now and every hour; None: do not prune.
             config: the config file, which may be missing: none of its targets is removed as an old backup.
-            schedules: fire the schedules of `config` while inside, also as it is changed.
+            schedules: fire the schedules of `config` while inside; a changed file is read again.
             read_only: change nothing. Calls that would write to the store or start a job raise ReadOnlyError; no store
                 is created, upgraded or supervised. A missing store reads as an empty one.
             timeout: seconds to wait for a store that another process locks.
@@ -263,18 +256,16 @@ class Engine:
         """
         url = await asyncio.to_thread(inspector.canonical_url, request.target)  # resolving links may be slow
         await stale_journal.refuse_stale_journal(self._store, url)
-        past = replace(await self._past_of(url), turns=await turns_of(self._store, url))
-        options = request.options
+        past, options = await self._past_of(url), request.options
+        if await asyncio.to_thread(inspector.goes_in_turns, request):
+            past = replace(past, turns=await turns_of(self._store, url))
         if options.keep is not None:
             past = replace(past, maintained_files=await maintained_files(self._store, self._config))
         plan = await inspector.plan(
             request, past, advice=advice, read_only=self.read_only, has_window=closes_at is not None
         )
         operations = [await estimated(self._store, url, one, options, plan.before) for one in plan.operations]
-        at = wall_clock(self._clock)()
-        if (limit := deadline(options, at, closes_at)) is not None:
-            operations = list(window_fit.in_window(operations, (limit - at) / 1e6, fit=options.fit))
-        return replace(plan, operations=tuple(operations))
+        return inspector.in_window(replace(plan, operations=tuple(operations)), wall_clock(self._clock)(), closes_at)
 
     async def inspect(self, target: str) -> TargetInfo:
         """Facts of a database and the operations it offers. Raises TargetError."""
@@ -389,7 +380,7 @@ class Engine:
         """
         self._must_write("retry")
         batch, parents = await self.batch(batch_id), await self.batch_jobs(batch_id)
-        repeated, _ = batch_retry.repeatable(batch, parents, only_incomplete=only_incomplete)
+        repeated, _ = repeatable(batch, parents, only_incomplete=only_incomplete)
         if only_incomplete:
             repeated = [await self.job(parent.id) for parent in repeated]
         ids = await self._manager.retry_batch(batch, repeated, only_incomplete=only_incomplete, confirmed=confirmed)
@@ -401,12 +392,7 @@ class Engine:
         return await self._store.schedule_states()
 
     async def firings(
-        self,
-        schedule: str | None = None,
-        *,
-        since: Micros | None = None,
-        until: Micros | None = None,
-        limit: int = 50,
+        self, schedule: str | None = None, *, since: Micros | None = None, until: Micros | None = None, limit: int = 50
     ) -> list[Firing]:
         """What became of the due times of a schedule, or of all, between these times, newest first."""
         return await self._store.firings(schedule, since=since, until=until, limit=limit)
@@ -437,7 +423,7 @@ class Engine:
     async def planned_night(self, schedule: Schedule, config: Config, due_at: Micros, *, workers: int) -> PlannedNight:
         """What a schedule would do if it were due at `due_at`, by what its targets need now.
 
-        `workers`: how many targets are worked on at once. Raises UsageError if its targets cannot be told.
+        `workers`: how many targets are worked on at once. Raises UsageError if its targets cannot be listed.
         """
         work = await schedule_work.work_of(schedule, config, self._store, self._clock, read_only=self.read_only)
         return await preview.night_of(schedule, work, self.plan, due_at, workers=workers)
@@ -460,18 +446,14 @@ class Engine:
         self._must_write("run")
         at = wall_clock(self._clock)()
         firing = Firing(
-            schedule=schedule.name,
-            due_at=at,
-            status=FiringStatus.FIRED,
-            reason=FiringReason.BY_HAND,
-            recorded_at=at,
+            schedule=schedule.name, due_at=at, status=FiringStatus.FIRED, reason=FiringReason.BY_HAND, recorded_at=at
         )
         fired = None
         if await self._store.open_batch(schedule.name) is None:
             fired = await schedule_firing.fire(self._store, self._manager, schedule, config, firing, self._clock)
         if fired is None:
             batch = await self._store.open_batch(schedule.name)
-            why = "jobs of it are open" + ("" if batch is None else f": batch b{batch}")
+            why = "some of its jobs are open" + ("" if batch is None else f": batch b{batch}")
             raise UsageError(f"schedule {schedule.name}", why, "wait for them, or cancel them first")
         return fired, await self._fired_jobs(fired)
 
@@ -546,13 +528,16 @@ class Engine:
     async def notify_now(self, config: Configured, compose: Compose) -> Sequence[str]:
         """Tell people what happened, and what waits from before: one attempt each. Returns why attempts failed.
 
-        Nothing happens where another process tells people.
+        Nothing happens where another process tells people. Raises StoreError.
         """
         self._must_write("notify")
         return await notifier.Notifier(self._store, config, compose, self._clock).tell_now()
 
     def tells_people(self) -> bool:
-        """Whether a process on this host tells people what happens; a run does so at its end only."""
+        """Whether a process on this host tells people what happens; a run does so at its end only.
+
+        Raises StoreError.
+        """
         return notifier.is_telling(self._store.path)
 
     async def messages(self, recipient: str, *, limit: int = 10) -> list[Message]:
@@ -583,6 +568,10 @@ class Engine:
         """All open parents, oldest first, without steps and logs."""
         return await self._store.open_jobs()
 
+    async def ended_jobs(self, since: Micros, *, limit: int) -> array[int]:
+        """The ids of the parents that ended since then, whenever they were created, newest first."""
+        return await self._store.ended_jobs(since, limit=limit)
+
     async def history(
         self, where: HistoryFilter | None = None, *, before: int | None = None, limit: int = 50
     ) -> list[ParentJob]:
@@ -603,13 +592,13 @@ class Engine:
     async def trend(self, job: ParentJob) -> tuple[Trend, ...]:
         """For each operation of a job: its runs on this database up to and including this job."""
         operations = dict.fromkeys(child.operation for child in job.children)
-        return tuple([await self._trend(job, operation) for operation in operations])
-
-    async def _trend(self, job: ParentJob, operation: Operation) -> Trend:
-        runs = await self._store.past_runs(
-            job.target, operation, newest=job.id, jobs=trends.MAX_JOBS_READ, runs=trends.RUNS_READ
-        )
-        return trends.trend_of(operation, job.request.options, runs)
+        found = []
+        for operation in operations:
+            runs = await self._store.past_runs(
+                job.target, operation, newest=job.id, jobs=trends.MAX_JOBS_READ, runs=trends.RUNS_READ
+            )
+            found.append(trends.trend_of(operation, job.request.options, runs))
+        return tuple(found)
 
     async def estimate_errors(self) -> list[EstimateError]:
         """By operation and target: how far the estimates of the newest jobs were from what happened."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import sqlite3
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import fontpkg_source_code_pro
@@ -118,33 +121,54 @@ async def photograph_fleet(home: Path, camera: Camera) -> None:
 
 
 NIGHTLY = """
+[defaults]
+workers = 1
+
 [targets.tenants]
-url = "HOME/tenant-*.db"
+url = "{home}/night/tenant-*.db"
 
 [schedules.nightly]
 targets = ["tenants"]
-operations = ["check", "vacuum", "analyze"]
-start = "0 22 * * mon-fri"
-timezone = "Europe/Berlin"
-until = "05:00"
+operations = ["reindex", "check", "analyze"]
+start = "{begin:%-M %-H} * * *"
+timezone = "UTC"
+until = "{end:%H:%M}"
 max_failures = 3
-catch_up = "2h"
 """
 
 
 async def photograph_night(home: Path, camera: Camera) -> None:
-    """A night of the tenants as it went, and the next one as it is planned."""
-    tenants = build_tenants(home)[:9]
+    """Two nights of one minute on 40 databases, which is too short: the second as it went, and the next as planned."""
+    tenants = await asyncio.to_thread(build_tenants_of_a_night, home / "night")
     file = home / "config.toml"
-    file.write_text(NIGHTLY.replace("HOME/tenant-*", f"{home}/tenant-?"))
-    config = load_config(file, required=True)
-    saved = SavedTargets(ConfigFile(file), config)
-    async with Engine.open(home / "nights.db", workers=2, config=file) as engine:
-        _, jobs = await engine.fire(config.schedules[0], config)
-        await engine.wait([job.id for job in jobs])
+    async with Engine.open(home / "nights.db", workers=1, config=file) as engine:
+        for _ in range(2):
+            await asyncio.sleep(60 - time.time() % 60)
+            begin = datetime.now(UTC)
+            file.write_text(NIGHTLY.format(home=home, begin=begin, end=begin + timedelta(minutes=1)))
+            config = load_config(file, required=True)
+            _, jobs = await engine.fire_as_due(config.schedules[0], config, file)
+            await engine.wait([job.id for job in jobs])
+        saved = SavedTargets(ConfigFile(file), config)
         async with console(engine, tenants, LARGE, lambda: None, saved=saved) as pilot:
             await press(pilot, "S", "p")
             await camera.take(pilot, "night")
+
+
+def build_tenants_of_a_night(directory: Path) -> list[TargetEntry]:
+    """Small ones of many short rows: all of them take longer than a minute."""
+    directory.mkdir()
+    first = directory / "tenant-01.db"
+    with closing(sqlite3.connect(first, isolation_level=None)) as db:
+        db.execute("CREATE TABLE bookings(id INTEGER PRIMARY KEY, day, amount)")
+        numbers = "WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 250000)"
+        db.execute(f"INSERT INTO bookings(day, amount) {numbers} SELECT n * 7919 % 100003, n * 104729 % 250007 FROM r")
+        for columns in ("day", "amount", "day, amount", "amount, day", "amount, id"):
+            db.execute(f"CREATE INDEX by_{columns.replace(', ', '_')} ON bookings({columns})")
+    paths = [first, *(directory / f"tenant-{number:02}.db" for number in range(2, 41))]
+    for path in paths[1:]:
+        shutil.copyfile(first, path)
+    return [TargetEntry(name=path.stem, url=str(path)) for path in paths]
 
 
 def make_larger(path: Path) -> None:

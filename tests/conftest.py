@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +23,9 @@ from tests.scratch import make_scratch
 
 # With it a process never has output left that it cannot write any more, as it has everywhere else.
 os.environ.pop("PYTHONUNBUFFERED", None)
+# Without bytecode every process of a test compiles all that it imports, and each worker of pytest rewrites all tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # A shell that runs this in the background has it ignore Ctrl-C, and the processes of tests would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # The same with nohup and a lost terminal.
@@ -53,11 +58,30 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.basetemp = config.option.basetemp or SCRATCH / "pytest"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Each worker of a whole run imports its share of the tests first: what one has rewritten, the others only read."""
+    config = session.config
+    worker = getattr(config, "workerinput", None)
+    if worker is None or config.args_source is not config.ArgsSource.TESTPATHS:
+        return
+    number, count = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
+    for path in sorted(TESTS.rglob("test_*.py"))[number::count]:
+        # What cannot be imported is told when it is collected.
+        with suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(path.relative_to(TESTS.parent).with_suffix("").parts))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         needs_server = "postgres" in getattr(item, "fixturenames", ())
-        if not needs_server and any(item.path.is_relative_to(room) for room in FAST):
+        if not needs_server and _is_in_a_fast_room(item.path):
             item.add_marker(pytest.mark.fast)
+
+
+@cache
+def _is_in_a_fast_room(path: Path) -> bool:
+    return any(path.is_relative_to(room) for room in FAST)
 
 
 def pytest_collection_finish() -> None:

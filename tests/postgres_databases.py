@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from tests.postgres_server import PostgresServer
 
@@ -72,6 +73,8 @@ class Database:
         for statement in statements:
             cursor = self.admin.execute(statement)
             rows = cursor.fetchall() if cursor.description is not None else []
+            if self.major >= 15 and self.admin.info.transaction_status is TransactionStatus.IDLE:
+                self.admin.execute("SELECT pg_stat_force_next_flush()")  # others see now what was counted
         return rows
 
     def value(self, query: str) -> Any:

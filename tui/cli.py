@@ -26,32 +26,17 @@ else:
     json_schema = lazy("tui.presentation.json_schema", "only --json-schema needs it")
 
 Command = Callable[[argparse.Namespace, Settings], int]
-# Where each command lives: only the one that runs is imported.
 _MODULES: Final[Mapping[str, str]] = {
-    "console": "console",
-    "demo": "demo",
-    "plan": "plan",
-    "run": "run",
-    "advise": "advise",
-    "fleet": "fleet",
-    "schedules": "schedules",
     "retry": "run",
     "history": "lookup",
     "show": "lookup",
-    "cancel": "cancel",
+    "report": "html_report",
     "pin": "prune",
     "unpin": "prune",
-    "prune": "prune",
-    "notify": "notify",
-    "metrics": "metrics",
-    "report": "html_report",
-    "worker": "worker",
-    "workers": "workers",
     "pause": "control",
     "resume": "control",
-    "doctor": "doctor",
-    "completion": "completion",
 }
+"""Where those commands live whose module has another name."""
 _ONLY_TELL: Final = frozenset(
     {"plan", "advise", "fleet", "history", "show", "workers", "metrics", "report", "doctor", "completion"}
 )
@@ -88,8 +73,11 @@ def main(argv: Sequence[str]) -> int:
             raise UsageError(repr(args.words[0]), f"dbtend {args.command} takes no such word", "see its --help")
         chosen = settings(args, os.environ)
         naming.use(chosen.config)
-        if chosen.read_only:
-            _refuse_to_change(args)
+        only_tells = _only_tells(args)
+        output.ends_with_reader = only_tells and args.command is not None
+        if chosen.read_only and not only_tells:
+            why = "would change something, and this is read-only"
+            raise ReadOnlyError(f"dbtend {args.command}", why, "leave out --read-only, and unset DBTEND_READ_ONLY")
         code = _command(args.command or "console")(args, chosen)
         return FAILED if output.lost and args.command in _ONLY_TELL and code == OK else code
     except SystemExit as done:  # --help and --version
@@ -110,27 +98,23 @@ def _as_dbtend_error(error: Exception) -> DbtendError:
     return SystemLimitError.of(error) or InternalError("internal error", why, "repeat with --debug for details")
 
 
-def _refuse_to_change(args: argparse.Namespace) -> None:
-    """Raise ReadOnlyError where the command would change something: it does not even begin."""
-    is_read_only_command = args.command is None or args.command in _ONLY_TELL
+def _only_tells(args: argparse.Namespace) -> bool:
+    """Whether the command changes nothing; the console asks before it does."""
     match args.command:
         case "prune":
-            only_tells = args.dry_run
+            return bool(args.dry_run)
         case "notify":
-            only_tells = not args.test
+            return not args.test
         case "schedules":
-            only_tells = args.run is args.enable is args.disable is None
+            return args.run is args.enable is args.disable is None
         case _:
-            only_tells = False
-    if is_read_only_command or only_tells:
-        return
-    why = "would change something, and this is read-only"
-    raise ReadOnlyError(f"dbtend {args.command}", why, "leave out --read-only, and unset DBTEND_READ_ONLY")
+            return args.command is None or args.command in _ONLY_TELL
 
 
 def _command(name: str) -> Command:
+    """Only the module of the command that runs is imported."""
     gc.disable()  # it would look again and again at what an import makes, which stays
-    module = import_module(f"tui.commands.{_MODULES[name]}")
+    module = import_module(f"tui.commands.{_MODULES.get(name, name)}")
     gc.freeze()
     gc.enable()
     command: Command = getattr(module, name)

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from engine.domain.advice import TargetHistory
-from engine.domain.backups import RecordedBackup
 from engine.domain.errors import DbtendError
+from engine.domain.past_runs import RecordedBackup
 from engine.domain.requests import Operation, Options
 from engine.domain.steps import Facts
 from engine.targets import resolve

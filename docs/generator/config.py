@@ -18,12 +18,11 @@ from engine.config.keys import (
 )
 from engine.config.model import ConsoleConfig, Defaults
 from engine.domain.notifications import Method, Recipient
-from engine.domain.number_types import Age, Duration
+from engine.domain.number_types import Age, Bytes, Duration, Share
 from engine.domain.option_spec import OptionSpec, Place
 from engine.domain.option_specs import options_at
 from engine.domain.requests import EngineName
 from engine.domain.retention import Retention
-from engine.domain.threshold_types import Bytes, Share
 from engine.domain.thresholds import DEFAULT_THRESHOLDS
 from engine.domain.value_types import ValueType
 
@@ -51,7 +50,7 @@ def defaults() -> str:
 def advice() -> str:
     """Of each threshold the engine that it is for, besides."""
     rows = _rows(ADVICE_KEYS, DEFAULT_THRESHOLDS)
-    kinds = [PRODUCTS[key.only] if key.only else "all" for key in ADVICE_KEYS.values()]
+    kinds = [PRODUCTS[key.only] if isinstance(key.only, EngineName) else "all" for key in ADVICE_KEYS.values()]
     columns = [*COLUMNS[:-1], "for", COLUMNS[-1]]
     return table(columns, [[*row[:-1], kind, row[-1]] for row, kind in zip(rows, kinds, strict=True)])
 

@@ -182,10 +182,7 @@ class _Lines:
         """Add a section after the existing ones of its kind, or at the end."""
         sections = [n for n, s in enumerate(self._statements) if s.header is not None and s.header[0] == path[0]]
         at = self._end(sections[-1]) if sections else len(self._statements)
-        added = [
-            _header(*path),
-            *(f"{k} = {tomlkit.item(v).as_string()}" for k, v in values.items() if v is not None),
-        ]
+        added = [_header(*path), *(f"{k} = {tomlkit.item(v).as_string()}" for k, v in values.items() if v is not None)]
         lines = ["", *added] if at and not self._statements[at - 1].is_blank else added
         if at < len(self._statements) and not self._statements[at].is_blank:
             lines.append("")

@@ -12,43 +12,18 @@ from typing import Final
 from engine.domain.batches import MAX_BATCH_NUMBER, Order
 from engine.domain.frozen import frozen
 from engine.domain.notifications import EventKind, Method, Tls
-from engine.domain.number_types import Age, Duration, Seconds, Whole
+from engine.domain.number_types import Age, Bytes, Duration, Multiple, Seconds, Share, Whole
 from engine.domain.requests import EngineName, Operation
 from engine.domain.schedule_types import Cron, NeededOrOperations, TimeZone
-from engine.domain.threshold_types import Bytes, Multiple, Share
-from engine.domain.value_types import (
-    Choice,
-    ChoiceList,
-    FilePath,
-    Flag,
-    Names,
-    Text,
-    TimeOfDay,
-    ValueType,
-    Words,
-)
+from engine.domain.value_types import Choice, ChoiceList, FilePath, Flag, Names, Text, TimeOfDay, ValueType, Words
 
 
 @frozen
 class Key:
     type: ValueType
     help: str
-
-
-@frozen
-class NotifyKey(Key):
-    """A key of a recipient."""
-
-    only: Method | None = None
-    """The one way of delivery that it is for; None: for all."""
-
-
-@frozen
-class AdviceKey(Key):
-    """A threshold of advice."""
-
-    only: EngineName | None = None
-    """The one engine whose advice it changes; None: of all engines."""
+    only: EngineName | Method | None = None
+    """The one engine, or the one way of delivery, that it is for; None: for all."""
 
 
 TARGET_KEYS: Final[Mapping[str, Key]] = {
@@ -60,35 +35,35 @@ TARGET_KEYS: Final[Mapping[str, Key]] = {
     ),
     "operations": Key(ChoiceList("operation", Operation), "the operations chosen by default"),
 }
-ADVICE_KEYS: Final[Mapping[str, AdviceKey]] = {
-    "reclaim_soon": AdviceKey(Bytes(), "VACUUM is needed soon from so many reclaimable bytes,", only=EngineName.SQLITE),
-    "reclaim_soon_share": AdviceKey(Share(), "and this share of the file", only=EngineName.SQLITE),
-    "reclaim_now": AdviceKey(
+ADVICE_KEYS: Final[Mapping[str, Key]] = {
+    "reclaim_soon": Key(Bytes(), "VACUUM is needed soon from so many reclaimable bytes,", only=EngineName.SQLITE),
+    "reclaim_soon_share": Key(Share(), "and this share of the file", only=EngineName.SQLITE),
+    "reclaim_now": Key(
         Bytes(), "VACUUM is needed now from so many reclaimable bytes; of a server, REINDEX of one index,"
     ),
-    "reclaim_now_share": AdviceKey(Share(), "and this share of the file or index"),
-    "log_size": AdviceKey(
+    "reclaim_now_share": Key(Share(), "and this share of the file or index"),
+    "log_size": Key(
         Bytes(), "a checkpoint is needed soon from this size of the write-ahead log,", only=EngineName.SQLITE
     ),
-    "log_share": AdviceKey(Share(), "and this share of the database", only=EngineName.SQLITE),
-    "full_check_every": AdviceKey(Duration(math.inf), "a full check is due so long after the last"),
-    "quick_check_every": AdviceKey(Duration(math.inf), "a quick check is due so long after the last of any kind"),
-    "dead_rows_now": AdviceKey(
+    "log_share": Key(Share(), "and this share of the database", only=EngineName.SQLITE),
+    "full_check_every": Key(Duration(math.inf), "a full check is due so long after the last"),
+    "quick_check_every": Key(Duration(math.inf), "a quick check is due so long after the last of any kind"),
+    "dead_rows_now": Key(
         Multiple(),
         "VACUUM or ANALYZE is needed now from so many times the threshold of autovacuum",
         only=EngineName.POSTGRESQL,
     ),
-    "age_now": AdviceKey(
+    "age_now": Key(
         Multiple(), "VACUUM is needed now from so many times `autovacuum_freeze_max_age`", only=EngineName.POSTGRESQL
     ),
-    "age_critical": AdviceKey(
+    "age_critical": Key(
         Share(), "a database is critical from this share of all transaction ids", only=EngineName.POSTGRESQL
     ),
-    "disk_critical": AdviceKey(
+    "disk_critical": Key(
         Bytes(), "a file is critical with less than so many bytes free on its disk,", only=EngineName.SQLITE
     ),
-    "disk_critical_share": AdviceKey(Share(), "if that is less than this share of the disk", only=EngineName.SQLITE),
-    "small": AdviceKey(Bytes(), "smaller tables and files do not make one of many targets urgent by their rows alone"),
+    "disk_critical_share": Key(Share(), "if that is less than this share of the disk", only=EngineName.SQLITE),
+    "small": Key(Bytes(), "smaller tables and files do not make one of many targets urgent by their rows alone"),
 }
 WORKER_KEYS: Final[Mapping[str, Key]] = {
     "workers": Key(Whole("number of workers", most=64), "how many databases at once, over all runs and workers"),
@@ -133,33 +108,31 @@ SCHEDULE_KEYS: Final[Mapping[str, Key]] = {
         Whole("number of databases", most=MAX_BATCH_NUMBER), "how many databases at once on one server"
     ),
     "catch_up": Key(Duration(7 * 86_400.0), "start late if no worker was there, at most by this much"),
-    "notify": Key(Names("recipient", '["ops"]'), "who is told how it went, by name (default: every recipient)"),
+    "notify": Key(Names("recipient", '["ops"]'), "the recipients of its messages, by name (default: every recipient)"),
 }
-NOTIFY_KEYS: Final[Mapping[str, NotifyKey]] = {
-    "on": NotifyKey(ChoiceList("event", EventKind), "the events that it is told of"),
-    "settle": NotifyKey(Duration(86_400), "a message is sent when no job has been open for so long,"),
-    "latest": NotifyKey(Duration(7 * 86_400), "or so long after its first event"),
-    "longer_by": NotifyKey(
-        Duration(7 * 86_400), "longer than usual is twice the median of earlier runs, and so much longer"
-    ),
-    "from_runs": NotifyKey(
+NOTIFY_KEYS: Final[Mapping[str, Key]] = {
+    "on": Key(ChoiceList("event", EventKind), "the events that it gets messages about"),
+    "settle": Key(Duration(86_400), "a message is sent when no job has been open for so long,"),
+    "latest": Key(Duration(7 * 86_400), "or so long after its first event"),
+    "longer_by": Key(Duration(7 * 86_400), "longer than usual is twice the median of earlier runs, and so much longer"),
+    "from_runs": Key(
         Flag(), "whether `dbtend run` and `dbtend schedules --run NAME` deliver, too, where no permanent worker does"
     ),
-    "timeout": NotifyKey(Seconds(600), "how long one attempt to deliver may take"),
-    "command": NotifyKey(Words(), "a program that gets the message on its standard input", Method.COMMAND),
-    "json": NotifyKey(Flag(), "whether it gets it as JSON", Method.COMMAND),
-    "webhook": NotifyKey(Text(), "the URL that gets the message by POST, as JSON", Method.WEBHOOK),
-    "webhook_file": NotifyKey(FilePath(), "a file with that URL, if it is a secret", Method.WEBHOOK),
-    "webhook_command": NotifyKey(Words(), "or a program that prints it", Method.WEBHOOK),
-    "token_file": NotifyKey(FilePath(), "a file with a token, sent as `Authorization: Bearer`", Method.WEBHOOK),
-    "token_command": NotifyKey(Words(), "or a program that prints it", Method.WEBHOOK),
-    "smtp": NotifyKey(Text(), "the mail server, `HOST` or `HOST:PORT`", Method.EMAIL),
-    "tls": NotifyKey(Choice("kind of TLS", Tls), "how the connection to it is encrypted", Method.EMAIL),
-    "from": NotifyKey(Text(), "the address of the sender", Method.EMAIL),
-    "to": NotifyKey(Names("address", '["dba@example.org"]'), "the addresses that get the mail", Method.EMAIL),
-    "user": NotifyKey(Text(), "the user at the mail server, if it wants one", Method.EMAIL),
-    "password_file": NotifyKey(FilePath(), "a file with the password of the user", Method.EMAIL),
-    "password_command": NotifyKey(Words(), "or a program that prints it", Method.EMAIL),
-    "apprise_file": NotifyKey(FilePath(), "a file with the URLs of services, one a line", Method.APPRISE),
-    "apprise_command": NotifyKey(Words(), "or a program that prints them", Method.APPRISE),
+    "timeout": Key(Seconds(600), "how long one attempt to deliver may take"),
+    "command": Key(Words(), "a program that gets the message on its standard input", Method.COMMAND),
+    "json": Key(Flag(), "whether it gets it as JSON", Method.COMMAND),
+    "webhook": Key(Text(), "the URL that gets the message by POST, as JSON", Method.WEBHOOK),
+    "webhook_file": Key(FilePath(), "a file with that URL, if it is a secret", Method.WEBHOOK),
+    "webhook_command": Key(Words(), "or a program that prints it", Method.WEBHOOK),
+    "token_file": Key(FilePath(), "a file with a token, sent as `Authorization: Bearer`", Method.WEBHOOK),
+    "token_command": Key(Words(), "or a program that prints it", Method.WEBHOOK),
+    "smtp": Key(Text(), "the mail server, `HOST` or `HOST:PORT`", Method.EMAIL),
+    "tls": Key(Choice("kind of TLS", Tls), "how the connection to it is encrypted", Method.EMAIL),
+    "from": Key(Text(), "the address of the sender", Method.EMAIL),
+    "to": Key(Names("address", '["dba@example.org"]'), "the addresses that get the mail", Method.EMAIL),
+    "user": Key(Text(), "the user at the mail server, if it wants one", Method.EMAIL),
+    "password_file": Key(FilePath(), "a file with the password of the user", Method.EMAIL),
+    "password_command": Key(Words(), "or a program that prints it", Method.EMAIL),
+    "apprise_file": Key(FilePath(), "a file with the URLs of services, one a line", Method.APPRISE),
+    "apprise_command": Key(Words(), "or a program that prints them", Method.APPRISE),
 }

@@ -35,9 +35,7 @@ class TargetEntry:
     label: str | None = None
     """Such as PROD: shown as text and colour with the name."""
     groups: tuple[str, ...] = ()
-    """The groups it belongs to: `@eu` stands for all targets of the group eu."""
     exclude: tuple[str, ...] = ()
-    """If its URL is a pattern: shell patterns of the names, paths or databases that it leaves out."""
     pattern: str = ""
     """The URL of the pattern that stands for it; "" if it was named itself."""
     operations: tuple[Operation, ...] | None = None
@@ -79,7 +77,6 @@ class Defaults:
     """The thresholds that are set for all targets, by name: the section [advice]."""
     workers: int = 2
     grace: float = 30.0
-    """Seconds that running operations may take to end at a shutdown."""
     max_per_host: int | None = None
 
     def batch_options(self, urls: Iterable[str], given: BatchOptions = NO_BATCH_OPTIONS) -> BatchOptions:
@@ -93,12 +90,10 @@ class Defaults:
 class ConsoleConfig:
     theme: str | None = None
     refresh: float = 0.25
-    """Seconds between two reads of the progress of running jobs."""
     mouse: bool = True
     keys: Mapping[str, str] = field(default_factory=dict)
     """Keys by action id: `{"retry": "R"}`. The console defines the actions."""
     read_only: bool = False
-    """Whether the console changes nothing."""
 
 
 @frozen(kw_only=True)

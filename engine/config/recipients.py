@@ -12,22 +12,13 @@ from engine.config.typed_table import Table
 from engine.domain.masking import holds_password
 from engine.domain.notifications import Method, Recipient, Secret, Tls
 
-_WAYS: Final = {
-    Method.COMMAND: "command",
-    Method.WEBHOOK: "webhook, webhook_file or webhook_command",
-    Method.EMAIL: "smtp",
-    Method.APPRISE: "apprise_file or apprise_command",
+_KEYS: Final = {
+    Method.COMMAND: ("command",),
+    Method.WEBHOOK: ("webhook", "webhook_file", "webhook_command"),
+    Method.EMAIL: ("smtp",),
+    Method.APPRISE: ("apprise_file", "apprise_command"),
 }
-"""The key that chooses each way of delivery."""
-_CHOOSE: Final = {
-    "command": Method.COMMAND,
-    "webhook": Method.WEBHOOK,
-    "webhook_file": Method.WEBHOOK,
-    "webhook_command": Method.WEBHOOK,
-    "smtp": Method.EMAIL,
-    "apprise_file": Method.APPRISE,
-    "apprise_command": Method.APPRISE,
-}
+"""The keys that choose each way of delivery: one of them."""
 _NAMES: Final = {
     Method.COMMAND: "a command",
     Method.WEBHOOK: "a webhook",
@@ -67,12 +58,13 @@ def recipient(entry: Table) -> Recipient:
 
 
 def _method(entry: Table) -> Method:
-    found = {_CHOOSE[key]: key for key in _CHOOSE if entry.has(key)}
+    found = {method: key for method, keys in _KEYS.items() for key in keys if entry.has(key)}
     if not found:
-        entry.fail("command", "is missing", f"choose how it is told: {'; '.join(_WAYS.values())}")
+        keys = [key for keys in _KEYS.values() for key in keys]
+        entry.fail("command", "is missing", f"choose a way of delivery: {', '.join(keys[:-1])} or {keys[-1]}")
     if len(found) > 1:
         first, second = list(found.values())[:2]
-        entry.fail(second, f"does not go with {first}", "one recipient is told in one way: make two of them")
+        entry.fail(second, f"does not go with {first}", "a recipient has one way of delivery: add a second recipient")
     return next(iter(found))
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Final
 
-from engine.domain.backups import RecordedBackup
 from engine.domain.frozen import frozen
+from engine.domain.past_runs import RecordedBackup
 from engine.domain.requests import CheckLevel, Operation, Request
 from engine.domain.steps import Facts, Micros
 from engine.domain.turns import NO_TURNS, Turns
@@ -88,6 +89,13 @@ class Advice:
     def urgency(self) -> str:
         """Its level as a word, or `critical` if data are damaged."""
         return str(self.facts.get("severity") or self.level)
+
+
+def not_needed(
+    operation: Operation, reason: str, facts: Facts = MappingProxyType({}), *, covered_by: Operation | None = None
+) -> Advice:
+    """Advice that an operation is not needed."""
+    return Advice(operation=operation, level=Level.NONE, reason=reason, facts=facts, covered_by=covered_by)
 
 
 @frozen(kw_only=True)
@@ -194,13 +202,7 @@ _OF_WHATEVER_OBJECTS: Final = frozenset({Operation.ANALYZE, Operation.FTS_OPTIMI
 
 
 NEEDS_SOUND_DATA: Final = frozenset(
-    {
-        Operation.VACUUM,
-        Operation.ANALYZE,
-        Operation.OPTIMIZE,
-        Operation.INCREMENTAL_VACUUM,
-        Operation.FTS_OPTIMIZE,
-    }
+    {Operation.VACUUM, Operation.ANALYZE, Operation.OPTIMIZE, Operation.INCREMENTAL_VACUUM, Operation.FTS_OPTIMIZE}
 )
 """Operations that must not run on a damaged database. REINDEX is not one: it repairs indexes."""
 

@@ -1,4 +1,4 @@
-"""Changes of jobs, worker processes, the pause, and the filter of the history."""
+"""Changes of jobs, worker processes and the jobs that none of them runs, the pause, the filter of the history."""
 
 from __future__ import annotations
 
@@ -161,3 +161,13 @@ def is_stalled(*, last_beat: Micros | None, busy_since: Micros | None, now: Micr
     if last_beat is None or busy_since is None:
         return False
     return now - max(last_beat, busy_since) > STALLED_AFTER * 1e6
+
+
+def unattended(parents: Iterable[ParentJob], workers: Iterable[WorkerProcess]) -> list[ParentJob]:
+    """The open parents that no live process runs or will run."""
+    alive = [worker for worker in workers if worker.alive]
+    if any(worker.serves_all for worker in alive):
+        return []
+    worked_on = {job.parent for worker in alive for job in worker.running}
+    worked_on |= {parent_id for worker in alive for parent_id in worker.own_jobs}
+    return [parent for parent in parents if parent.id not in worked_on]

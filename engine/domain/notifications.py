@@ -20,7 +20,10 @@ class EventKind(StrEnum):
     FAILED = "failed"
     MISSED = "missed"
     """A schedule was not fired in time."""
+    SKIPPED = "skipped"
+    """A schedule was due while jobs of its last due time were open."""
     LONGER_THAN_USUAL = "longer_than_usual"
+    """An operation took longer than usual, or does so now."""
     RECOVERED = "recovered"
     """An operation completed that had failed the last time."""
 
@@ -67,7 +70,7 @@ class Secret:
 
 @frozen(kw_only=True)
 class Recipient:
-    """A recipient: its events, and how messages reach it."""
+    """A recipient: its events, and how messages reach it. What the keys mean is in `config/keys.py`."""
 
     name: str
     method: Method
@@ -79,12 +82,9 @@ class Recipient:
     longer_by: float = 10.0
     """Seconds that an operation that took longer than usual took longer."""
     from_runs: bool = False
-    """Whether `dbtend run` and `dbtend schedules --run NAME` deliver, too."""
     timeout: float = 30.0
-    """Seconds that one attempt may take."""
     command: tuple[str, ...] = ()
     json: bool = False
-    """Whether the command gets JSON instead of text."""
     webhook: str = ""
     webhook_secret: Secret | None = None
     """Where the URL is read, if it is a secret."""
@@ -156,6 +156,9 @@ class RecipientState:
     waiting: int = 0
     """The number of messages that are not delivered yet."""
     given_up: int = 0
+    """The number of messages on record that could not be delivered."""
+    given_up_at: Micros | None = None
+    """When a message was given up last."""
     sent_at: Micros | None = None
     """When a message was delivered last."""
     error: str | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from engine.domain.frozen import frozen
+from engine.domain.notifications import RecipientState
 from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
@@ -51,8 +52,7 @@ class Overview:
     open_jobs: Mapping[Status, int] = field(default_factory=dict)
     """How many jobs are pending, and how many run."""
     schedules: tuple[ScheduleCounts, ...] = ()
-    waiting_messages: Mapping[str, int] = field(default_factory=dict)
-    """By recipient: messages that are not delivered yet."""
+    recipients: tuple[RecipientState, ...] = ()
     workers: int = 0
     """Processes that carry out jobs."""
     stalled: int = 0

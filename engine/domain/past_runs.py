@@ -1,4 +1,4 @@
-"""An execution of an operation that is over, as the store tells of it."""
+"""Earlier runs and backups, as the store knows them."""
 
 from __future__ import annotations
 
@@ -29,3 +29,20 @@ class EstimatedRun:
     operation: Operation
     estimate: float
     seconds: float
+
+
+@frozen(kw_only=True)
+class RecordedBackup:
+    """A backup that a job completed: its state at that time."""
+
+    path: str
+    size: int | None
+    """Bytes."""
+    identity: str
+    """Identifies the file, unless it was written since; "" if it was not recorded."""
+    source: str
+    """Identifies the file of the database that was copied; "" if it was not recorded."""
+    is_checked: bool
+    """Whether its check found nothing."""
+    started_at: Micros
+    finished_at: Micros

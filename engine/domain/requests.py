@@ -75,24 +75,18 @@ class OnDuplicate(StrEnum):
 
 @frozen(kw_only=True)
 class ServerOptions:
-    """Options of operations on a database server. None leaves the choice to the server."""
+    """Options of operations on a database server; see `option_specs`. None leaves the choice to the server."""
 
     schemas: tuple[str, ...] = ()
-    """The schemas to work on; none: all."""
     analyze: bool = False
-    """Whether VACUUM also collects statistics."""
     freeze: bool = False
     index_cleanup: IndexCleanup | None = None
     truncate: bool | None = None
-    """Whether VACUUM returns empty pages at the end of a table, under a momentary exclusive lock."""
     parallel_workers: int | None = None
-    """Parallel workers of VACUUM for the indexes of one table."""
     skip_locked: bool = False
-    """Skip locked tables instead of waiting for them."""
     buffer_usage_limit: int | None = None
     """Kilobytes of shared buffers that VACUUM and ANALYZE use."""
     missing_only: bool = False
-    """ANALYZE only tables without statistics."""
     in_stages: bool = False
     """ANALYZE three times with rising statistics targets, so that first statistics exist soon."""
     offline: bool = False
@@ -101,14 +95,12 @@ class ServerOptions:
     max_lag: int | None = None
     """Bytes of standby lag above which no step begins."""
     pause_while: str | None = None
-    """A query; while it returns true, or a number above 0, no step begins."""
     yield_after: float | None = None
     """Seconds that other sessions may wait for a lock of a step; then the step is cancelled and queued again."""
     snapshot_wait: float | None = None
     """Seconds that a concurrent rebuild may wait for older transactions; None: until the time limit, or an hour without
     one."""
     server_wait: float | None = None
-    """Seconds that an operation waits for a server that is down; None: ten minutes."""
 
 
 MAX_WAIT: Final = 20 * 86_400.0
@@ -120,20 +112,17 @@ NO_SERVER_OPTIONS: Final = ServerOptions()
 
 @frozen(kw_only=True)
 class Options:
-    """How a request is carried out."""
+    """How a request is carried out. What the options mean is in `option_specs`; times are seconds."""
 
     on_failure: OnFailure = OnFailure.CONTINUE
-    """What happens after a failed operation."""
     on_step_failure: OnFailure = OnFailure.CONTINUE
     """What happens after a failed step of an operation; steps that run beside it end normally."""
     lock_timeout: float = 5.0
-    """Seconds to wait for a lock on the target before the step fails."""
     time_limit: float | None = None
     """Seconds after the submit from which on no child and no step begins."""
     until: str | None = None
     """A time of day, `HH:MM` in local time, from which on no child and no step begins."""
     stop_at_limit: bool = False
-    """Whether running operations are cancelled at the limit."""
     fit: bool = True
     """Whether a step that by its estimate would end after the limit is not begun; one without an estimate is."""
     verify: bool = False
@@ -141,11 +130,8 @@ class Options:
     check_first: bool = False
     """Whether a failed or incomplete check skips the operations after it."""
     check: CheckLevel | None = None
-    """The level of a check; None: full if requested as an operation, quick around others (`verify`)."""
     jobs: int | None = None
-    """Objects worked on in parallel inside one operation, if it can; None leaves that to the engine."""
     objects: tuple[str, ...] = ()
-    """The tables and indexes to work on; none: all."""
     rebuild: tuple[str, ...] = ()
     """The indexes for REINDEX if they differ from `objects`; none: as `objects`."""
     leave_out: tuple[str, ...] = ()
@@ -153,11 +139,8 @@ class Options:
     done: tuple[tuple[Operation, str], ...] = ()
     """What an earlier job did, by operation and object: these steps are not repeated."""
     analysis_limit: int | None = None
-    """Rows of each index that ANALYZE reads; None: all."""
     backup_to: str | None = None
-    """The new file of a backup, or its directory; None: beside the database."""
     keep: int | None = None
-    """How many backups of the database stay in the directory of a new one; None: all."""
     confirmed: bool = False
     """Whether the user has confirmed operations that block all access to a table."""
     force: bool = False

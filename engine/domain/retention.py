@@ -26,8 +26,4 @@ class Retention:
 
     @property
     def ages(self) -> Mapping[Status, float | None]:
-        return {
-            Status.COMPLETED: self.completed,
-            Status.FAILED: self.failed,
-            Status.CANCELLED: self.cancelled,
-        }
+        return {Status.COMPLETED: self.completed, Status.FAILED: self.failed, Status.CANCELLED: self.cancelled}

@@ -18,17 +18,13 @@ NEEDED: Final = "needed"
 
 @frozen(kw_only=True)
 class Schedule:
-    """A section `[schedules.NAME]` of the config file."""
+    """A section `[schedules.NAME]` of the config file. What its keys mean is in `config/keys.py`."""
 
     name: str
     targets: tuple[str, ...]
-    """Names and groups of the config file, paths, patterns and URLs."""
     start: str
-    """A cron expression of five fields."""
     timezone: str = ""
-    """The zone of `start` and `until`; "": that of the machine."""
     until: str | None = None
-    """The time of day at which the window closes, `HH:MM`; None: it does not."""
     exclude: tuple[str, ...] = ()
     operations: tuple[Operation, ...] | None = None
     """None: those that advice calls for."""
@@ -37,14 +33,12 @@ class Schedule:
     stagger: float = 0.0
     """Seconds over which the starts of its targets are spread, the same way each time."""
     order: Order | None = None
-    """Which target comes first; None: as named."""
     max_failures: int | None = None
     canary: int | None = None
     max_per_host: int | None = None
     catch_up: float = 0.0
     """Seconds after a due time within which it still fires if no worker ran at that time."""
     notify: tuple[str, ...] = ()
-    """Its recipients: names of `[notify.NAME]`; none: all."""
 
     @property
     def definition(self) -> str:

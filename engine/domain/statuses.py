@@ -73,7 +73,9 @@ PARTIAL: Final = "partial"
 
 
 def format_ending(status: Status, reason: Reason | None) -> str:
-    """The text for a status; a partial completion must not read as completed."""
+    """The text for a status; a partial completion must not read as completed, nor a target not opened as failed."""
+    if status is Status.FAILED and reason is Reason.UNREACHABLE:
+        return Reason.UNREACHABLE.value
     return PARTIAL if status is Status.COMPLETED and reason in LEFT_BY_WINDOW else status.value
 
 

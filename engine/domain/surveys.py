@@ -124,8 +124,9 @@ class LastJob:
     ran_until: Micros | None
     """When a job of this target ended last that had begun to run: this one or an earlier one; None if none did."""
     turn: int = 0
-    """The newest job that has begun to run, by its id; if its window left something of it, the one before. 0 for none:
-    a target with a lower turn comes first, so that what was left comes soon, and keeps no other from its turn."""
+    """The id of the newest job that began to run; if its window left steps, that of the job before; 0 for none.
+
+    A target with a lower turn comes first: so the rest of a job comes soon, and delays no other target."""
 
 
 def counts(levels: Iterable[FleetLevel]) -> Mapping[FleetLevel, int]:

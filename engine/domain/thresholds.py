@@ -18,32 +18,27 @@ MOST_IDS: Final = 2**31
 
 @frozen(kw_only=True)
 class Thresholds:
-    """Bytes, shares from 0 to 1, and seconds. Of bytes and their share both must be reached."""
+    """Bytes, shares from 0 to 1, and seconds. What they mean is in `config/keys.py`.
+
+    Of bytes and their share both must be reached.
+    """
 
     reclaim_soon: int = 16 * MB
-    """Reclaimable bytes of a SQLite file."""
     reclaim_soon_share: float = 0.25
     """Random inserts alone leave about a tenth."""
     reclaim_now: int = 256 * MB
     """Of an index of a server, too."""
     reclaim_now_share: float = 0.50
     log_size: int = 64 * MB
-    """Write-ahead log from which it needs a checkpoint."""
     log_share: float = 0.25
-    """The size of the log relative to the database."""
     full_check_every: float = 30 * DAY
     quick_check_every: float = 7 * DAY
     dead_rows_now: float = 5.0
-    """Multiple of autovacuum's threshold of dead or changed rows."""
     age_now: float = 2.0
-    """Multiple of autovacuum_freeze_max_age."""
     age_critical: float = 0.75
-    """Share of all transaction ids or multixacts."""
     disk_critical: int = GB
-    """Free bytes on the disk of a SQLite file."""
     disk_critical_share: float = 0.05
     small: int = 10 * MB
-    """Tables, indexes and files below this size do not make a database urgent by rows or statistics alone."""
 
 
 DEFAULT_THRESHOLDS: Final = Thresholds()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -24,10 +24,10 @@ def zone_named(name: str) -> ZoneInfo:
 
 
 def has_machine_time(name: str) -> bool:
-    """Whether the zone of this name has the same time as that of the machine on each day of a year."""
+    """Whether the zone of this name has the same time as that of the machine in each hour of a year."""
     zone, machine = zone_named(name), zone_named("")
-    days = (datetime(2026, 1, 1) + timedelta(days=day) for day in range(366))
-    return all(zone.utcoffset(day) == machine.utcoffset(day) for day in days)
+    hours = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(366 * 24))
+    return all(at.astimezone(zone).utcoffset() == at.astimezone(machine).utcoffset() for at in hours)
 
 
 def _machine_zone() -> ZoneInfo:

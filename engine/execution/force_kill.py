@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Protocol
 
 from engine.domain.errors import UsageError
 from engine.domain.events import WorkerProcess
@@ -14,12 +13,8 @@ from engine.domain.frozen import frozen
 from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status
-from engine.store.protocol import JobReader, OwnerSupervision
+from engine.store.protocol import Store
 from engine.store.sqlite.cancel_and_rescue import no_such_job
-
-
-class KillableJobs(JobReader, OwnerSupervision, Protocol):
-    """Jobs, and the means to kill the processes that run them."""
 
 
 @frozen(kw_only=True)
@@ -41,7 +36,7 @@ class ForceCancel:
     """The other children it runs: other processes take them over."""
 
 
-async def preview(store: KillableJobs, asked: JobId) -> ForceCancel:
+async def preview(store: Store, asked: JobId) -> ForceCancel:
     """The effect of a forced cancel of `asked` now. Raises JobNotFoundError, UsageError."""
     found = plan_force_cancel(
         await store.job(asked.parent), asked, await store.workers(), host=socket.gethostname(), own_pid=os.getpid()
@@ -55,7 +50,7 @@ async def preview(store: KillableJobs, asked: JobId) -> ForceCancel:
     return found
 
 
-async def cancel_by_force(store: KillableJobs, asked: JobId, reason: Reason) -> None:
+async def cancel_by_force(store: Store, asked: JobId, reason: Reason) -> None:
     """Ask `asked` to stop, and kill the process that runs it unless the child has ended by then.
 
     Raises as `preview` does.

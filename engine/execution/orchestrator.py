@@ -7,17 +7,12 @@ changes a child. So there is nothing to monitor here: changes are passed on in c
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
-from typing import Protocol
 
 from engine.domain.events import Change, Lagged
 from engine.domain.jobs import ParentJob
-from engine.store.protocol import ChangeFeed, JobReader
+from engine.store.protocol import Store
 
 PAGE = 500
-
-
-class WatchedJobs(JobReader, ChangeFeed, Protocol):
-    """Jobs, and their changes."""
 
 
 class ParentJobOrchestrator:
@@ -26,7 +21,7 @@ class ParentJobOrchestrator:
     So a slow subscriber costs nothing and loses nothing, and one that reconnects continues where it stopped.
     """
 
-    def __init__(self, store: WatchedJobs) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
 
     def changes(self, after: int | None = None) -> AsyncIterator[Change | Lagged]:

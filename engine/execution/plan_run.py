@@ -17,10 +17,10 @@ from engine.execution.outcomes import child_outcome
 from engine.execution.recovery import completed_commands, follow_up_required
 from engine.execution.reporter import Reporter
 from engine.execution.step_runner import reporting_uninterruptible, run_step, skip_step
-from engine.execution.step_scheduler import StepScheduler
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.protocol import PlannedOperation
 from engine.targets.step_execution import FilesLookup, StepResult, unknown_files
+from engine.targets.step_scheduler import StepScheduler
 from engine.targets.window_fit import needed_seconds, reason_not_to_begin
 
 
@@ -190,4 +190,4 @@ class PlanRun:
             skip_reason=self._skip_reason,
             stop_reason=self._abort_reason,
         )
-        return replace(outcome, estimate=self._plan.estimate)
+        return replace(outcome, estimate=self._plan.estimate, size_estimate=self._plan.size_estimate)

@@ -9,7 +9,6 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Protocol
 
 from engine.domain.claims import Claim, Outcome, Report
 from engine.domain.errors import OwnershipLostError, StoreError, SystemLimitError
@@ -19,7 +18,7 @@ from engine.domain.steps import LogLevel, Micros
 from engine.execution.reporter import Reporter
 from engine.execution.worker import JobWorker
 from engine.execution.worker_slots import POLL_INTERVAL, YIELD_TIME, WorkerSlots
-from engine.store.protocol import ChangeFeed, JobClaims, JobReader
+from engine.store.protocol import Store
 from engine.system.clock import SteadyClock, held_steady
 
 CANCEL_CHECK_INTERVAL = 0.05
@@ -32,10 +31,6 @@ store_log = logging.getLogger("dbtend.store")
 """Logs when the store cannot be written, and when it can be again."""
 
 
-class ClaimableJobs(JobClaims, JobReader, ChangeFeed, Protocol):
-    """Jobs to claim, and their changes."""
-
-
 class JobProcessor:
     """Keeps up to `concurrency` children running, each on a target of its own.
 
@@ -44,7 +39,7 @@ class JobProcessor:
 
     def __init__(
         self,
-        store: ClaimableJobs,
+        store: Store,
         workers: Mapping[str, JobWorker],
         *,
         owner: str,

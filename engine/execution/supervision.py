@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 
 from engine.domain.errors import StoreError
 from engine.store.protocol import OwnerSupervision
+from engine.system.background import in_background
 
 INTERVAL = 1.0
 """The most seconds between two rounds; the death of an owner starts one sooner."""
@@ -21,12 +22,8 @@ log = logging.getLogger("dbtend")
 async def supervising(store: OwnerSupervision) -> AsyncIterator[None]:
     """Supervise the store now and while inside. Without anything to do nothing is written."""
     await _supervise_once(store)
-    task = asyncio.create_task(_supervise(store), name="dbtend-supervising")
-    try:
+    async with in_background(_supervise(store), "dbtend-supervising"):
         yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 async def _supervise_once(store: OwnerSupervision) -> None:

@@ -47,7 +47,6 @@ class JobWorker(Protocol):
         `reporter` takes progress, steps and log. When `cancel` is set, stop at the next safe point. An exception makes
         the child `failed`.
         """
-        ...
 
 
 class DatabaseMaintenanceWorker:
@@ -131,7 +130,8 @@ class DatabaseMaintenanceWorker:
                     needs_history = operation in _NEEDS_HISTORY or options.keep is not None
                     past = await self._past(claim.target, options) if writes or needs_history else None
                     goes_by = past if needs_history else TargetHistory(now=0)
-                    if goes_by is not None and target.operations[operation].in_turns:
+                    in_turns = await asyncio.to_thread(target.goes_in_turns, operation, options)  # a disk may hang
+                    if goes_by is not None and in_turns:
                         goes_by = replace(goes_by, turns=await self._turns(claim.target))
                     planned = await _unless_cancelled(cancel, session.plan(operation, options, goes_by))
                     before = await _unless_cancelled(cancel, planned.facts())
@@ -170,29 +170,22 @@ class DatabaseMaintenanceWorker:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=NOT_BEGUN)
 
     async def _past(self, target: str, options: Options) -> TargetHistory | None:
-        if self._history_of is None:
-            return None
-        try:
-            past = await self._history_of(target)
-        except StoreError:
-            return None
-        return past if options.keep is None else replace(past, maintained_files=await self._maintained_files())
+        past = None
+        with suppress(StoreError):
+            past = await self._history_of(target) if self._history_of is not None else None
+        if past is None or options.keep is None:
+            return past
+        return replace(past, maintained_files=await self._maintained_files())
 
     async def _turns(self, target: str) -> Turns:
-        if self._turns_of is None:
-            return NO_TURNS
-        try:
-            return await self._turns_of(target)
-        except StoreError:
-            return NO_TURNS
+        with suppress(StoreError):
+            return await self._turns_of(target) if self._turns_of is not None else NO_TURNS
+        return NO_TURNS
 
     async def _with_estimates(self, target: str, plan: OperationPlan, options: Options, before: Facts) -> OperationPlan:
-        if self._estimates_of is None:
-            return plan
-        try:
-            return await self._estimates_of(target, plan, options, before)
-        except StoreError:
-            return plan
+        with suppress(StoreError):
+            return await self._estimates_of(target, plan, options, before) if self._estimates_of is not None else plan
+        return plan
 
 
 def _server_wait(options: Options, claim: Claim, window: Window) -> float:

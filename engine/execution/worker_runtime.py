@@ -11,19 +11,20 @@ from pathlib import Path
 
 from engine.domain.jobs import JobType
 from engine.domain.steps import Micros
-from engine.execution.processor import ClaimableJobs, JobProcessor, store_log
+from engine.execution.processor import JobProcessor, store_log
 from engine.execution.worker import DatabaseMaintenanceWorker, store_fingerprint
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_slots import WorkerSlots
 from engine.history.maintained_files import maintained_files
 from engine.history.stale_journal import refuse_stale_journal
 from engine.history.target_history import estimated, target_history, turns_of
+from engine.store.protocol import Store
 from engine.targets import resolve
 
 
 @asynccontextmanager
 async def hosted_workers(
-    store: ClaimableJobs,
+    store: Store,
     store_path: Path,
     workers: int,
     *,

@@ -11,20 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
 from operator import ge, gt, le, lt
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
-from engine.config.model import GROUP
+from engine.config.model import GROUP, TargetEntry
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import parse_bytes, parse_duration
 from engine.domain.requests import EngineName
 from engine.domain.steps import Micros
-from engine.domain.surveys import FleetLevel
+from engine.domain.surveys import FleetLevel, Survey
 from engine.targets import engine_named
-
-if TYPE_CHECKING:
-    from engine.config.model import TargetEntry
-    from engine.domain.surveys import Survey
 
 NEVER: Final = "never"
 KNOWN: Final[Mapping[str, str]] = {

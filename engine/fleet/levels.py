@@ -1,7 +1,7 @@
 """How urgent a target is, and why: pure functions of what an inspection found.
 
-A level is at most that of the advice, or critical. What counts is bytes: small tables do not make it urgent, and
-neither does a check that is due. What needs nothing urgently is ok only if all of it was measured, checks apart.
+A level is at most that of the advice, or critical. Bytes count: small tables do not make a target urgent, and
+neither does a check that is due. A target that needs nothing urgently is ok only if everything but checks was measured.
 """
 
 from __future__ import annotations

@@ -11,8 +11,15 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from engine.config.model import TargetEntry
 from engine.domain.advice import TargetHistory
-from engine.domain.errors import DbtendError, StoreError, TargetError, TargetUnrecognizedError
+from engine.domain.errors import (
+    DbtendError,
+    StoreError,
+    TargetError,
+    TargetUnavailableError,
+    TargetUnrecognizedError,
+)
 from engine.domain.frozen import frozen
 from engine.domain.requests import EngineName
 from engine.domain.steps import Micros
@@ -27,11 +34,11 @@ from engine.system.daemon_threads import DaemonThreads
 from engine.system.paths import real_path
 from engine.targets import engine_named, file_named, lexical_url, resolve
 from engine.targets.host_queue import PER_HOST, as_they_end
+from engine.targets.operation_specs import TargetInfo
 
 if TYPE_CHECKING:
-    from engine.config.model import TargetEntry
+    from engine.domain.advice import Advice, Measurement
     from engine.store.protocol import Store
-    from engine.targets.target_info import TargetInfo
 
 _T = TypeVar("_T")
 AT_ONCE: Final = 4
@@ -63,6 +70,17 @@ class Surveyed:
 
     entry: TargetEntry
     survey: Survey
+
+
+@frozen(kw_only=True)
+class _Inspected:
+    """A survey with the rest of what its inspection found."""
+
+    survey: Survey
+    advice: Sequence[Advice] = ()
+    measured: Measurement | None = None
+    error: DbtendError | None = None
+    """Why there is no advice."""
 
 
 @frozen
@@ -122,6 +140,25 @@ class Surveyor:
         finally:
             for task in (*made, *self._asked.values()):
                 task.cancel()
+
+    async def advise(self, entry: TargetEntry, *, budget: float) -> Sequence[Advice]:
+        """The advice on a target; what its inspection finds is its survey, too. Raises TargetError.
+
+        `budget`: seconds for expensive measurements.
+        """
+        subject = await self._made(entry)
+        if subject.is_silent:
+            await self._save([self._survey(subject, judge_silence(self._time_limit))])
+            raise TargetUnavailableError(subject.url, f"its disk gave no answer in {self._time_limit:.0f} s")
+        self._with_jobs |= set(await self._store.last_jobs([subject.url]))
+        found = await self._inspect(subject, budget, lambda: None)
+        await self._save([found.survey])
+        if found.measured is not None and not self._read_only:
+            with suppress(StoreError):  # then the next call measures again
+                await self._store.save_measurement(subject.url, found.measured)
+        if found.error is not None:
+            raise found.error
+        return found.advice
 
     async def _survey_all(self, subjects: Sequence[_Subject], *, refresh: bool) -> AsyncGenerator[Surveyed]:
         last_jobs = await self._store.last_jobs([subject.url for subject in subjects])
@@ -192,37 +229,40 @@ class Surveyor:
         if subject.is_silent or subject.host in self._silent:
             return self._survey(subject, judge_silence(self._time_limit))
         answered = asyncio.Event()
-        inspecting = asyncio.create_task(self._inspect(subject, answered.set))
+        budget = BUDGET_OF_SMALL if subject.is_small else BUDGET
+        inspecting = asyncio.create_task(self._inspect(subject, budget, answered.set))
         inspecting.add_done_callback(_retrieve)
         try:
             await asyncio.wait({inspecting}, timeout=self._time_limit)
         finally:
             inspecting.cancel()  # what hangs in a thread is not waited for
         if inspecting.done():
-            return inspecting.result()
+            return inspecting.result().survey
         if subject.host is not None and not answered.is_set():
             self._silent.add(subject.host)
         return self._survey(subject, judge_silence(self._time_limit))
 
-    async def _inspect(self, subject: _Subject, opened: Callable[[], object]) -> Survey:
+    async def _inspect(self, subject: _Subject, budget: float, opened: Callable[[], object]) -> _Inspected:
         begun_at, past = self._clock(), None
         try:
             past = await self._past_of(subject)
             if subject.url in self._with_jobs:
                 await refuse_stale_journal(self._store, subject.url)
-            info, advice = await inspector.inspect_and_advise(
+            info, advice, measured = await inspector.inspect_and_advise(
                 subject.entry.url,
                 past,
-                budget=BUDGET_OF_SMALL if subject.is_small else BUDGET,
+                budget=budget,
                 limits=subject.entry.thresholds,
                 read_only=self._read_only,
                 opened=opened,
             )
         except DbtendError as error:
-            return self._survey(subject, await _judge_error(subject, error), past=past, at=begun_at)
+            judgement = await _judge_error(subject, error)
+            return _Inspected(survey=self._survey(subject, judgement, past=past, at=begun_at), error=error)
         disk = await asyncio.to_thread(_disk_of, subject)
         judgement = judge(advice, past, disk=disk, limits=subject.entry.thresholds)
-        return self._survey(subject, judgement, info, past, at=begun_at)
+        survey = self._survey(subject, judgement, info, past, at=begun_at)
+        return _Inspected(survey=survey, advice=advice, measured=measured)
 
     async def _past_of(self, subject: _Subject) -> TargetHistory:
         if subject.url not in self._with_jobs:
@@ -334,7 +374,7 @@ def _disk_of(subject: _Subject) -> Disk | None:
     return Disk(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize) if found.f_blocks else None
 
 
-def _retrieve(task: asyncio.Task[Survey]) -> None:
+def _retrieve(task: asyncio.Task[_Inspected]) -> None:
     """So that asyncio does not report an error that comes after all."""
     if not task.cancelled():
         task.exception()

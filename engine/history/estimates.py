@@ -1,4 +1,4 @@
-"""Estimates of durations from earlier runs on the same database: pure functions."""
+"""Estimates of durations from earlier runs on the same database, and which runs can be compared: pure functions."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
+from engine.domain.estimate_errors import SHORTEST
 from engine.domain.jobs import ChildJob, ParentJob, run_duration
 from engine.domain.median import median
-from engine.domain.requests import Operation, Options
+from engine.domain.requests import EngineName, Operation, Options
 from engine.domain.steps import Facts
-from engine.history.comparability import extent
 
 if TYPE_CHECKING:
+    from engine.domain.past_runs import EstimatedRun
     from engine.targets.plans import OperationPlan, PlannedStep
 
 MAX_JOBS_READ: Final = 50
@@ -21,6 +23,15 @@ MAX_JOBS_READ: Final = 50
 RUNS: Final = 5
 """The newest completed runs that count."""
 EARLIER_RUNS: Final = "as long as in earlier runs"
+RUNS_ELSEWHERE: Final = 500
+"""The newest runs on all targets by which a first one is judged."""
+LONG_ENOUGH: Final = 0.1
+"""Seconds: of shorter runs the time says little of larger ones."""
+CAREFUL_SHARE: Final = 0.75
+"""So many of the runs elsewhere were not slower than a first one is expected to be."""
+UNMEASURED: Final[Mapping[EngineName, float]] = {EngineName.SQLITE: 1.0, EngineName.POSTGRESQL: 3.0}
+"""How many times as long as by size a first run is expected to take where nothing was measured: the tables of a server
+are seldom all in memory."""
 
 
 def with_estimates(
@@ -39,6 +50,34 @@ def with_estimates(
     """
     steps = with_past_durations(plan.steps, past_steps)
     return _estimated(replace(plan, steps=steps), expected_seconds(plan.operation, options, jobs, before))
+
+
+def first_guess(plan: OperationPlan, target: str, engine: EngineName, runs: Iterable[EstimatedRun]) -> OperationPlan:
+    """The plan of an operation that never ran on this target: by size, and by what other runs took there.
+
+    `runs`: of all targets, with estimates by sizes alone.
+    """
+    if plan.size_estimate is None:
+        return plan
+    measured = _pace(plan.operation, [run for run in runs if _place(run.target) == _place(target)])
+    pace = UNMEASURED[engine] if measured is None else measured
+    steps = (replace(step, estimate=None if step.estimate is None else step.estimate * pace) for step in plan.steps)
+    source = "by size alone" if measured is None else "by size, and by how long other runs took there"
+    return replace(plan, steps=tuple(steps), is_first_guess=True, estimated_from=f"a first guess: {source}")
+
+
+def _pace(operation: Operation, runs: Sequence[EstimatedRun]) -> float | None:
+    """How many times as long as by size runs took: those of the operation, else all. None without any."""
+    long_enough = [run for run in runs if max(run.estimate, run.seconds) >= LONG_ENOUGH]
+    same = [run for run in long_enough if run.operation is operation] or long_enough
+    paces = sorted(run.seconds / max(run.estimate, SHORTEST) for run in same)
+    return max(paces[int(len(paces) * CAREFUL_SHARE)], SHORTEST) if paces else None
+
+
+def _place(target: str) -> tuple[str, str]:
+    """Its server, or all files of this machine."""
+    found = urlsplit(target)
+    return found.scheme, found.netloc + found.query
 
 
 def with_past_durations(steps: Sequence[PlannedStep], past: Mapping[str, float]) -> tuple[PlannedStep, ...]:
@@ -106,3 +145,27 @@ def _estimated(plan: OperationPlan, seconds: float | None) -> OperationPlan:
         replace(step, estimate=seconds * share / whole) for step, share in zip(plan.steps, shares, strict=True)
     )
     return replace(plan, steps=steps, estimated_from=EARLIER_RUNS)
+
+
+def extent(operation: Operation, options: Options) -> tuple[object, ...]:
+    """The options that affect the duration of an operation: runs with equal values are comparable."""
+    server = replace(options.server, snapshot_wait=None, server_wait=None)
+    for_what = options.objects_for(operation), _left_out(operation, options), options.done_by(operation), server
+    match operation:
+        case Operation.CHECK:
+            return *for_what, options.check_level
+        case Operation.ANALYZE:
+            return *for_what, options.analysis_limit
+        case _:
+            return for_what
+
+
+def covers_whole_database(operation: Operation, options: Options) -> bool:
+    """Whether an operation covers the whole database."""
+    narrowed = options.objects_for(operation) or _left_out(operation, options) or options.done_by(operation)
+    return not (narrowed or options.server.schemas)
+
+
+def _left_out(operation: Operation, options: Options) -> tuple[str, ...]:
+    """A check covers skipped tables, too."""
+    return () if operation is Operation.CHECK else options.leave_out

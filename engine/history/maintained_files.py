@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.config.reader import load_config
@@ -12,8 +13,6 @@ from engine.domain.errors import ConfigError, NotAvailableError, StoreError, Usa
 from engine.targets import file_named
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from engine.store.protocol import JobReader
 
 

@@ -12,6 +12,7 @@ from engine.domain.retention import DAY, Retention
 from engine.domain.statuses import Status
 from engine.domain.steps import Micros
 from engine.store.protocol import HistoryPruning
+from engine.system.background import in_background
 
 BATCH = 50
 """Parents removed in one transaction."""
@@ -62,12 +63,8 @@ async def pruning(
     if retention is None:
         yield
         return
-    task = asyncio.create_task(_prune_regularly(store, retention, clock), name="dbtend-retention")
-    try:
+    async with in_background(_prune_regularly(store, retention, clock), "dbtend-retention"):
         yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 async def _prune_regularly(store: HistoryPruning, retention: Retention, clock: Callable[[], Micros]) -> None:

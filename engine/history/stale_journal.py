@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import TargetRefusedError
 from engine.domain.events import HistoryFilter
 from engine.domain.humanize import OVERWRITTEN, listed
+from engine.domain.jobs import ParentJob
 from engine.domain.requests import EngineName
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.system.overwritten_file import leftover_journals, overwritten_hint, target_path, was_overwritten
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from engine.domain.jobs import ParentJob
     from engine.store.protocol import JobReader
 
 MAX_JOBS_READ: Final = 10

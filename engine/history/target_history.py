@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import CheckFinding, PastJob, TargetHistory
@@ -11,15 +11,16 @@ from engine.domain.events import HistoryFilter
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.jobs import ChildJob, JobId, ParentJob
-from engine.domain.requests import CheckLevel, EngineName, Operation, Options, Speed
+from engine.domain.past_runs import RecordedBackup
+from engine.domain.requests import CheckLevel, EngineName, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import MAX_FINDINGS, Facts, Micros
 from engine.domain.turns import Turns
 from engine.history import estimates
-from engine.history.comparability import covers_whole_database
+from engine.history.estimates import covers_whole_database
+from engine.targets import engine_named
 
 if TYPE_CHECKING:
-    from engine.domain.backups import RecordedBackup
     from engine.store.protocol import JobReader
     from engine.targets.plans import OperationPlan
 
@@ -32,7 +33,7 @@ MAX_JOBS_READ: Final = 50
 TURN_JOBS_READ: Final = 1_000
 """The newest jobs among which the last run of each operation is looked for,"""
 TURN_STEPS_READ: Final = 100_000
-"""and the newest steps by which objects have their turn: of many nights, if each gets through few objects."""
+"""and the newest steps that give objects their turn: those of many nights, if each completes few objects."""
 LAST_JOBS: Final = 10
 """The newest jobs whose completed operations are reported."""
 
@@ -88,19 +89,22 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
     )
 
 
-async def past_step_seconds(store: JobReader, target: str, operation: str, speed: Speed) -> Mapping[str, float]:
-    """By command: its average seconds in earlier runs of an operation, at this speed, on this canonical URL."""
-    return await store.past_steps(target, operation, speed=speed, jobs=MAX_JOBS_READ, runs=estimates.RUNS)
-
-
 async def estimated(
     store: JobReader, target: str, plan: OperationPlan, options: Options, before: Facts
 ) -> OperationPlan:
-    """The plan of an operation on this canonical URL, with estimates from earlier runs."""
+    """The plan of an operation on this canonical URL, with estimates from earlier runs, there or elsewhere."""
+    plan = replace(plan, size_estimate=plan.estimate)
     where = HistoryFilter(target=target, operation=plan.operation)
     jobs = await store.history(where, before=None, limit=estimates.MAX_JOBS_READ)
-    past_steps = await past_step_seconds(store, target, plan.operation, options.server.speed)
-    return estimates.with_estimates(plan, jobs, options, before, past_steps)
+    past_steps = await store.past_steps(
+        target, plan.operation, speed=options.server.speed, jobs=MAX_JOBS_READ, runs=estimates.RUNS
+    )
+    found = estimates.with_estimates(plan, jobs, options, before, past_steps)
+    if found.estimated_from or any(step.command in past_steps for step in plan.steps):
+        return found
+    return estimates.first_guess(
+        found, target, engine_named(target), await store.runs_by_size(estimates.RUNS_ELSEWHERE)
+    )
 
 
 async def turns_of(store: JobReader, target: str) -> Turns:

@@ -9,7 +9,7 @@ from engine.domain.frozen import frozen
 from engine.domain.past_runs import PastRun
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
-from engine.history.comparability import extent
+from engine.history.estimates import extent
 
 RUNS: Final = 60
 """The newest completed runs shown."""

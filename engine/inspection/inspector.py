@@ -5,29 +5,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from engine.domain import option_specs
-from engine.domain.advice import TargetHistory
+from engine.domain.advice import Advice, Measurement, TargetHistory
 from engine.domain.errors import DbtendError, PasswordNeededError, ServerUnavailableError, TargetBusyError, TargetError
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import Operation
+from engine.domain.requests import EngineName, Operation, Options, Request
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.domain.time_limits import has_limit
+from engine.domain.time_limits import deadline, has_limit
 from engine.submission.validation import validate_request
 from engine.targets import engine_named, names_server, resolve
+from engine.targets.host_queue import open_each
+from engine.targets.operation_specs import TargetInfo
 
 if TYPE_CHECKING:
-    from engine.domain.advice import Advice, Measurement
-    from engine.domain.requests import EngineName, Options, Request
-    from engine.targets import plans
+    from engine.domain.steps import Micros
+    from engine.history import estimates
+    from engine.targets import plans, window_fit
     from engine.targets.plans import OperationPlan, Plan
     from engine.targets.protocol import Session, Waiting
-    from engine.targets.target_info import TargetInfo
 else:
+    estimates = lazy("engine.history.estimates", "only a plan needs it")
+    window_fit = lazy("engine.targets.window_fit", "only a plan with a time limit needs it")
     plans = lazy("engine.targets.plans", "only a plan needs it")
 
 LOCK_TIMEOUT = 1.0
@@ -100,6 +103,13 @@ def needs_confirmation(request: Request) -> list[tuple[Operation, str]]:
     return [(operation, what) for operation, what in found if what]
 
 
+def goes_in_turns(request: Request) -> bool:
+    """Whether the order of the steps of one of its operations counts. Reads the disk, and no database."""
+    target = resolve(request.target)
+    offered = [operation for operation in request.children if operation in target.operations]
+    return any(target.goes_in_turns(operation, request.options) for operation in offered)
+
+
 def after_cancel(target: str, operation: Operation) -> str:
     """The effect of a cancel while the operation runs, as text."""
     return resolve(target).operations[operation].after_cancel
@@ -122,6 +132,23 @@ async def plan(
     """
     with _as_target_error(request.target):
         return await _plan(request, past, advice, read_only, has_window or has_limit(request.options))
+
+
+def without_history(plan: Plan) -> Plan:
+    """The plan with the estimates of first runs: nothing is known of earlier ones."""
+    operations = (
+        estimates.first_guess(replace(one, size_estimate=one.estimate), plan.target, plan.engine, ())
+        for one in plan.operations
+    )
+    return replace(plan, operations=tuple(operations))
+
+
+def in_window(plan: Plan, at: Micros, closes_at: Micros | None = None) -> Plan:
+    """The plan with the steps marked that would not begin, if it ran at `at`. `closes_at`: see `Engine.submit`."""
+    limit = deadline(plan.options, at, closes_at)
+    if limit is None:
+        return plan
+    return replace(plan, operations=window_fit.in_window(plan.operations, (limit - at) / 1e6, fit=plan.options.fit))
 
 
 async def _plan(
@@ -258,10 +285,21 @@ async def inspect_and_advise(
     limits: Thresholds = DEFAULT_THRESHOLDS,
     read_only: bool = False,
     opened: Callable[[], object] = lambda: None,
-) -> tuple[TargetInfo, tuple[Advice, ...]]:
-    """`inspect` and `advise` by one connection. `opened`: called once it is open."""
+) -> tuple[TargetInfo, tuple[Advice, ...], Measurement | None]:
+    """`inspect` and `advise_and_measure` by one connection. `opened`: called once it is open."""
     with _as_target_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
             opened()
-            info, (advice, _) = await look.info(), await look.advise(past, budget=budget, limits=limits)
-            return info, advice
+            info, (advice, measured) = await look.info(), await look.advise(past, budget=budget, limits=limits)
+            return info, advice, measured
+
+
+_T = TypeVar("_T")
+
+
+async def for_each(targets: Sequence[str], do: Callable[[str], Awaitable[_T]]) -> list[_T | TargetError]:
+    """The results of `do` for each target, in order, or the error that it raised. Raises UsageError.
+
+    A server that does not answer is not asked for its other databases.
+    """
+    return await open_each([resolve(target) for target in targets], lambda place: do(targets[place]))

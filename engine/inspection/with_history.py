@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from engine.domain.advice import Advice, TargetHistory
 from engine.domain.errors import StoreError, TargetError
 from engine.domain.steps import Micros
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -14,7 +15,6 @@ from engine.history.target_history import target_history
 from engine.inspection import inspector
 
 if TYPE_CHECKING:
-    from engine.domain.advice import Advice, TargetHistory
     from engine.store.protocol import Store
 
 

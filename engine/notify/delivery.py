@@ -66,7 +66,7 @@ async def deliver(recipient: Recipient, parcel: Parcel) -> DeliveryResult:
 
 
 async def _said_by(process: asyncio.subprocess.Process, order: bytes, done: list[str]) -> tuple[str | None, str | None]:
-    """Why it failed, and who refused it. What has taken it is added to `done` at once.
+    """Why it failed, and who refused it. A service that took it is added to `done` at once.
 
     Its standard input stays open until then: it ends with it.
     """

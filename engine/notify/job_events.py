@@ -7,15 +7,16 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import outcome_of
-from engine.domain.jobs import ChildJob, ParentJob
+from engine.domain.jobs import ChildJob, ParentJob, run_duration
 from engine.domain.median import median
 from engine.domain.notifications import Event, EventKind, Recipient
 from engine.domain.past_runs import PastRun
 from engine.domain.requests import Operation
 from engine.domain.schedules import Firing, Schedule
 from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause
-from engine.history.comparability import extent
+from engine.history.estimates import extent
 
 LEAST_RUNS: Final = 3
 """Earlier runs without which nothing is usual."""
@@ -63,18 +64,12 @@ def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
             },
         )
     for child in job.children:
-        if child.is_complete and (took := _seconds(job, child, past)) is not None:
-            seconds, usual, number = took
-            if seconds >= LONGER * usual:
-                facts_of_run = {"operation": child.operation.value, "seconds": seconds, "median": usual}
-                yield Event(
-                    kind=EventKind.LONGER_THAN_USUAL,
-                    at=at,
-                    target=job.target,
-                    schedule=job.schedule or "",
-                    job=child.id,
-                    facts={**facts_of_run, "runs": number},
-                )
+        if child.is_complete:
+            runs = past.runs.get(child.operation, ())
+            usual = _usual(job, child.operation, runs)
+            seconds = next((run.seconds for run in runs if run.job == child.id), None)
+            if usual is not None and seconds is not None and seconds >= LONGER * usual[0]:
+                yield _longer(job, child, at, seconds, usual, is_running=False)
     failed_again = {child.operation for child in failed}
     recovered = [
         child
@@ -112,10 +107,27 @@ def critical(survey: Survey) -> Event | None:
     return Event(kind=EventKind.CRITICAL, at=survey.surveyed_at, target=survey.target, facts=facts)
 
 
-def missed(firing: Firing) -> Event:
-    """The event of a due time that was missed."""
+def not_fired(firing: Firing) -> Event:
+    """The event of a due time that was missed, or skipped."""
     facts = {"reason": firing.reason.value if firing.reason else None, "error": firing.error}
-    return Event(kind=EventKind.MISSED, at=firing.due_at, schedule=firing.schedule, facts=facts)
+    return Event(kind=EventKind(firing.status.value), at=firing.due_at, schedule=firing.schedule, facts=facts)
+
+
+def longer_already(job: ParentJob, child: ChildJob, past: Iterable[PastRun], at: Micros) -> Event | None:
+    """The event of a running operation that takes longer than usual. `past`: earlier runs, newest first."""
+    seconds = worked(child, at)
+    usual = _usual(job, child.operation, past)
+    if seconds is None or usual is None or seconds < LONGER * usual[0]:
+        return None
+    return _longer(job, child, at, seconds, usual, is_running=True)
+
+
+def worked(child: ChildJob, at: Micros) -> float | None:
+    """Seconds that an operation has worked so far, without waits; None if it does not run, or waits now."""
+    elapsed = run_duration(child, at)
+    if child.status is not Status.RUNNING or child.progress.waits_for or elapsed is None:
+        return None
+    return elapsed - child.progress.waited / 1e6
 
 
 def is_told(event: Event, recipient: Recipient, schedules: Iterable[Schedule] = ()) -> bool:
@@ -132,16 +144,31 @@ def is_told(event: Event, recipient: Recipient, schedules: Iterable[Schedule] = 
     return True
 
 
-def _seconds(job: ParentJob, child: ChildJob, past: PastOperations) -> tuple[float, float, int] | None:
-    """Its seconds, the median of comparable earlier runs, and their number; None if they are too few."""
-    wanted = extent(child.operation, job.request.options)
-    runs = past.runs.get(child.operation, ())
-    own = next((run.seconds for run in runs if run.job == child.id), None)
+def _longer(
+    job: ParentJob, child: ChildJob, at: Micros, seconds: float, usual: tuple[float, int], *, is_running: bool
+) -> Event:
+    return Event(
+        kind=EventKind.LONGER_THAN_USUAL,
+        at=at,
+        target=job.target,
+        schedule=job.schedule or "",
+        job=child.id,
+        facts={
+            "operation": child.operation.value,
+            "seconds": seconds,
+            "median": usual[0],
+            "runs": usual[1],
+            "is_running": is_running,
+        },
+    )
+
+
+def _usual(job: ParentJob, operation: Operation, past: Iterable[PastRun]) -> tuple[float, int] | None:
+    """The median seconds of comparable earlier runs, and their number; None if they are too few."""
+    wanted = extent(operation, job.request.options)
     earlier = [
         run.seconds
-        for run in runs
-        if run.job.parent < job.id and run.status is Status.COMPLETED and extent(child.operation, run.options) == wanted
+        for run in past
+        if run.job.parent < job.id and run.status is Status.COMPLETED and extent(operation, run.options) == wanted
     ]
-    if own is None or len(earlier) < LEAST_RUNS:
-        return None
-    return own, median(earlier), len(earlier)
+    return (median(earlier), len(earlier)) if len(earlier) >= LEAST_RUNS else None

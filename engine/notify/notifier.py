@@ -13,8 +13,8 @@ from typing import Final, Protocol
 from engine.config.model import Config
 from engine.domain.errors import StoreError
 from engine.domain.humanize import counted
-from engine.domain.jobs import ParentJob
-from engine.domain.notifications import DeliveryResult, Event, Message, MessageStatus, MessageText, Recipient
+from engine.domain.jobs import ChildJob, JobId, ParentJob
+from engine.domain.notifications import DeliveryResult, Event, EventKind, Message, MessageStatus, MessageText, Recipient
 from engine.domain.past_runs import PastRun
 from engine.domain.requests import Operation
 from engine.domain.statuses import Status
@@ -35,8 +35,9 @@ LOOK_EVERY: Final = 30.0
 """Seconds between two rounds in which nothing changed: surveys, and messages that are due again."""
 PAUSE = 0.5
 """Seconds between two rounds at least."""
-CRITICAL_AFTER: Final = 10.0
-"""Seconds after which critical events are sent, whatever else goes on: one message may hold several."""
+URGENT_AFTER: Final = 10.0
+"""Seconds after which what is critical, and what takes longer than usual now, is sent, whatever else goes on: one
+message may hold several."""
 RETRY_AFTER: tuple[float, ...] = (60.0, 300.0, 900.0, 3600.0)
 """Seconds between two attempts; the last one holds for all further ones."""
 GIVE_UP_AFTER: Final = 3 * 86_400.0
@@ -72,6 +73,9 @@ class Notifier:
         """By recipient: one that hangs keeps no other waiting."""
         self._delivered = asyncio.Event()
         """Set when one of them has ended: the next message of its recipient can go."""
+        self._running = _RunningOperations(store)
+        self._told_running: dict[str, set[JobId | None]] = {}
+        """Which of the running operations each recipient was told of. The store has it, too: this saves writes."""
         self._moved_at = clock()
         """When a job changed last, as far as known."""
 
@@ -83,9 +87,9 @@ class Notifier:
                     if is_sole:
                         await self._take_turns()
             except (OSError, StoreError) as error:  # no file can be opened, or the disk is full: that may pass
-                log.warning("people cannot be told now: %s; it is tried again", error)
+                log.warning("messages cannot be sent now: %s; it is tried again", error)
             except Exception:  # a defect must not end it for good
-                log.exception("people cannot be told now")
+                log.exception("messages cannot be sent now")
             await asyncio.sleep(LOOK_EVERY)
 
     async def _take_turns(self) -> None:
@@ -102,13 +106,14 @@ class Notifier:
                             await self._store.take_over_messages()
                             is_begun = True
                         await self._collect()
+                        await self._collect_running()
                         await self._make_due_messages()
                         await self._begin_deliveries()
                         pause = await self._seconds_until_due()
                 except StoreError as error:
-                    log.warning("people cannot be told now: %s", error)
+                    log.warning("messages cannot be sent now: %s", error)
                 except Exception:  # a defect must not end it for good
-                    log.exception("people cannot be told now")
+                    log.exception("messages cannot be sent now")
                 await asyncio.sleep(PAUSE)
                 await self._wait(seen, pause)
         finally:
@@ -128,7 +133,7 @@ class Notifier:
     async def tell_now(self) -> Sequence[str]:
         """Collect what happened, and try once to deliver it, with what waits from before; why that failed.
 
-        Nothing happens where another process tells people.
+        Nothing happens where another process tells people. Raises StoreError.
         """
         with _sole(self._store.path) as is_sole:
             if not is_sole:
@@ -184,8 +189,8 @@ class Notifier:
             seen = page[-1].seq
             await self._store.collect_events(recipient.name, found, seen=seen)
         calm = await self._store.no_longer_critical(recipient.name)
-        missed = map(job_events.missed, await self._store.newly_missed(recipient.name))
-        found = self._told([*await self._critical(recipient), *missed], recipient)
+        not_fired = map(job_events.not_fired, await self._store.newly_not_fired(recipient.name))
+        found = self._told([*await self._critical(recipient), *not_fired], recipient)
         if calm or found:
             await self._store.collect_events(recipient.name, found, seen=seen, calm=calm)
 
@@ -197,11 +202,26 @@ class Notifier:
         surveys = await self._store.surveys(await self._store.newly_critical(recipient.name))
         return [event for survey in surveys.values() if (event := job_events.critical(survey)) is not None]
 
+    async def _collect_running(self) -> None:
+        """Collect what takes longer than usual now."""
+        recipients = [one for one in self._config.notify if EventKind.LONGER_THAN_USUAL in one.on]
+        if not recipients:
+            return
+        found = await self._running.longer_than_usual(
+            self._clock(), at_least=min(recipient.longer_by for recipient in recipients)
+        )
+        for recipient in recipients:
+            told = self._told_running.setdefault(recipient.name, set())
+            told &= {event.job for event in found}
+            if new := [event for event in self._told(found, recipient) if event.job not in told]:
+                await self._store.collect_events(recipient.name, new, seen=0)
+                told |= {event.job for event in new}
+
     async def _make_due_messages(self) -> None:
         since = await self._store.collected_since()
         if not since:
             return
-        critical_since = await self._store.collected_since(only_critical=True)
+        urgent_since = await self._store.collected_since(only_urgent=True)
         is_open, at = await self._store.has_open_jobs(), self._clock()
         for recipient in self._config.notify:
             if recipient.name not in since:
@@ -209,8 +229,8 @@ class Notifier:
             is_over = not is_open and at - self._moved_at >= recipient.settle * 1e6
             if is_over or at - since[recipient.name] >= recipient.latest * 1e6:
                 await self._store.make_message(recipient.name)
-            elif at - critical_since.get(recipient.name, at) >= CRITICAL_AFTER * 1e6:
-                await self._store.make_message(recipient.name, only_critical=True)
+            elif at - urgent_since.get(recipient.name, at) >= URGENT_AFTER * 1e6:
+                await self._store.make_message(recipient.name, only_urgent=True)
 
     async def _begin_deliveries(self) -> None:
         by_name = {recipient.name: recipient for recipient in self._config.notify}
@@ -271,8 +291,8 @@ class Notifier:
             if (recipient := recipients.get(name)) is not None:
                 due.append((since - at) / 1e6 + recipient.latest)
                 due.append((self._moved_at - at) / 1e6 + recipient.settle)
-        critical = (await self._store.collected_since(only_critical=True)).items()
-        due += [(since - at) / 1e6 + CRITICAL_AFTER for name, since in critical if name in recipients]
+        urgent = (await self._store.collected_since(only_urgent=True)).items()
+        due += [(since - at) / 1e6 + URGENT_AFTER for name, since in urgent if name in recipients]
         return max(min(due), PAUSE)
 
     async def _stop_deliveries(self) -> None:
@@ -308,20 +328,56 @@ class _JobEvents:
         return job_events.PastOperations(runs, failed)
 
 
+class _RunningOperations:
+    """The running operations, with what is usual for each of them."""
+
+    def __init__(self, store: NotifiedStore) -> None:
+        self._store = store
+        self._past: dict[JobId, Sequence[PastRun]] = {}
+
+    async def longer_than_usual(self, at: Micros, *, at_least: float) -> list[Event]:
+        """The events of those that take longer than usual; operations of fewer seconds have none."""
+        running = {job for process in await self._store.workers() if process.alive for job in process.running}
+        self._past = {job: past for job, past in self._past.items() if job in running}
+        found = []
+        for job in await self._store.jobs({job.parent for job in running}):
+            for child in job.children:
+                seconds = job_events.worked(child, at)
+                if seconds is not None and seconds >= at_least:
+                    event = job_events.longer_already(job, child, await self._past_of(job, child), at)
+                    found += [] if event is None else [event]
+        return found
+
+    async def _past_of(self, job: ParentJob, child: ChildJob) -> Sequence[PastRun]:
+        if child.id not in self._past:
+            self._past[child.id] = await self._store.past_runs(
+                job.target, child.operation, newest=job.id, jobs=JOBS_READ, runs=RUNS
+            )
+        return self._past[child.id]
+
+
 def _is_due(at: Micros, now: Micros) -> bool:
     """Also after the clock was set back by more than the longest pause."""
     return at <= now or at - now > 2 * RETRY_AFTER[-1] * 1e6
 
 
 def is_telling(store: Path) -> bool:
-    """Whether a process tells people what happens on a store."""
-    return locks.is_held(directory_of(Path(os.path.realpath(store))) / _LOCK)
+    """Whether a process tells people what happens on a store. Raises StoreError."""
+    path = directory_of(Path(os.path.realpath(store))) / _LOCK
+    try:
+        return locks.is_held(path)
+    except OSError as error:
+        raise _unusable(path, error) from error
 
 
 @contextmanager
 def _sole(store: Path) -> Iterator[bool]:
-    """Whether this process is the one that tells people, while inside."""
-    lock = locks.take(private_directory(store) / _LOCK)
+    """Whether this process is the one that tells people, while inside. Raises StoreError."""
+    path = private_directory(store) / _LOCK
+    try:
+        lock = locks.take(path)
+    except OSError as error:
+        raise _unusable(path, error) from error
     if lock is None:
         yield False
         return
@@ -329,6 +385,10 @@ def _sole(store: Path) -> Iterator[bool]:
         yield True
     finally:
         os.close(lock)
+
+
+def _unusable(lock: Path, error: OSError) -> StoreError:
+    return StoreError(str(lock), f"cannot be used: {error.strerror}", "it must be a file of your own")
 
 
 @asynccontextmanager

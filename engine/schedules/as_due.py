@@ -33,10 +33,10 @@ async def fire_as_due(
 ) -> Firing | None:
     """Fire a schedule if it is due and its window is open, and record its missed due times.
 
-    What became of its last due time; None if nothing was left to do. Raises UsageError: another config file has a
-    schedule of this name, or its targets cannot be told; then that is recorded, too,
-    as is a defect, which is raised as it is. `file`: the absolute path of the
-    config file.
+    Returns the record of its last due time; None if nothing was left to do. `file`: the absolute path of `config`.
+
+    Raises UsageError: another config file has a schedule of this name, or its targets cannot be listed; the latter is
+    recorded, too. A defect is recorded and raised unchanged.
     """
     now = clock()
     states = await store.schedule_states()

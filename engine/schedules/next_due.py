@@ -9,7 +9,7 @@ from engine.domain.due_times import next_due
 from engine.domain.errors import DbtendError
 from engine.domain.schedules import Schedule, ScheduleState
 from engine.domain.steps import Micros
-from engine.fleet.membership import member_name
+from engine.fleet.patterns import member_name
 from engine.fleet.target_words import entries_named
 from engine.inspection import inspector
 

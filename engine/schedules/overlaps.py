@@ -12,7 +12,7 @@ from engine.domain.errors import DbtendError
 from engine.domain.frozen import frozen
 from engine.domain.schedules import Schedule
 from engine.domain.steps import Micros
-from engine.fleet.membership import member_name
+from engine.fleet.patterns import member_name
 from engine.fleet.target_words import entries_named
 from engine.inspection import inspector
 

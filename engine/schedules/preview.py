@@ -13,7 +13,7 @@ from engine.domain.requests import Request
 from engine.domain.schedules import Schedule
 from engine.domain.steps import Micros
 from engine.inspection import inspector
-from engine.inspection.many import for_each
+from engine.inspection.inspector import for_each
 from engine.schedules.night import PlannedNight, PlannedOperation, PlannedTarget, planned_night
 from engine.schedules.work import Work
 from engine.targets import resolve

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -56,6 +56,8 @@ class Scheduler:
         self._watch = ConfigWatch(config)
         self._config_name = str(config.absolute())
         self._clock = clock
+        self._is_new = False
+        """Whether the config file was read since the last look."""
         self._may_forget = False
         """Whether schedules may have been removed from the config file since the last look."""
         self._looked_at: Micros | None = None
@@ -82,13 +84,15 @@ class Scheduler:
             except StoreError as error:  # the next look tries again
                 log.warning("schedules: %s", error)
             except Exception:  # a defect must not end them
-                log.exception("schedules: a look at what is due failed")
+                log.exception("schedules: due times could not be examined")
             await asyncio.sleep(wait)
 
     async def look(self) -> float:
         """Fire due schedules and record missed due times. Returns the seconds to the next look. Raises StoreError."""
         now, wait = self._clock(), INTERVAL
-        if await asyncio.to_thread(self._watch.look):
+        await self.read_config()
+        if self._is_new:
+            self._is_new = False
             self._take_over_config()
             self._may_forget = self._watch.problem is None
         schedules = self._watch.config.schedules
@@ -105,6 +109,13 @@ class Scheduler:
         await self._survey_after_nights(own, now)
         self._looked_at = now
         return max(wait, 0.0)
+
+    async def read_config(self) -> None:
+        """Read the config file if it has changed.
+
+        Also while another process fires: its successor goes on with the last version that was good.
+        """
+        self._is_new = await asyncio.to_thread(self._watch.look) or self._is_new
 
     async def _forget_removed(self, states: Mapping[str, ScheduleState]) -> None:
         """Those that were in this config file: if they come back, nothing of the time between was missed."""
@@ -137,7 +148,7 @@ class Scheduler:
         self._next.clear()
         self._foreign.clear()
         if self._watch.problem is not None:
-            log.error("%s; the schedules stay as they were read before", self._watch.problem)
+            log.error("%s; the schedules read last stay in force", self._watch.problem)
             return
         names = ", ".join(one.name for one in self._watch.config.schedules)
         if names or self._looked_at is not None:
@@ -265,8 +276,8 @@ async def scheduling(
 
 
 async def _lead(store: Store, manager: DatabaseMaintenanceManager, config: Path, clock: Callable[[], Micros]) -> None:
-    lock = await _leadership(store.path, config)
     scheduler = Scheduler(store, manager, config, clock=clock)
+    lock = await _leadership(store.path, config, scheduler.read_config)
     try:
         await scheduler.run()
     finally:
@@ -284,13 +295,14 @@ def _lock_of(store: Path, config: Path) -> Path:
     return private_directory(store) / f"schedules-{digest}.lock"
 
 
-async def _leadership(store: Path, config: Path) -> int:
-    """A descriptor of the lock, once no other process has it, and it can be had."""
+async def _leadership(store: Path, config: Path, meanwhile: Callable[[], Awaitable[None]]) -> int:
+    """A descriptor of the lock, once no other process has it, and it can be had. `meanwhile`: called while it waits."""
     logged = ""
     while True:
         try:
             if (lock := locks.take(_lock_of(store, config))) is not None:
                 return lock
+            await meanwhile()
         except (OSError, StoreError) as error:  # no file can be opened, or the disk is full: that may pass
             if str(error) != logged:
                 logged = str(error)

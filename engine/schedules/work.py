@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.config.model import Config, TargetEntry
-from engine.domain.advice import blocking_check, needed
+from engine.domain.advice import Advice, blocking_check, needed
 from engine.domain.batches import FailedRequest, Order
 from engine.domain.errors import DbtendError, TargetError, TargetRefusedError, UsageError
 from engine.domain.frozen import frozen
@@ -22,13 +22,10 @@ from engine.fleet.expansion import Expansion, Unlisted, expand
 from engine.fleet.order import in_order
 from engine.fleet.surveyor import Surveyor
 from engine.fleet.target_words import entries_named
-from engine.inspection import inspector, with_history
-from engine.inspection.many import for_each
+from engine.inspection import inspector
+from engine.inspection.inspector import for_each
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from engine.domain.advice import Advice
     from engine.store.protocol import Store
 
 log = logging.getLogger("dbtend")
@@ -114,13 +111,12 @@ def _unlisted(schedule: Schedule, one: Unlisted) -> FailedRequest:
 async def _needed(
     asked: Sequence[tuple[TargetEntry, Request]], store: Store, clock: Callable[[], Micros], *, read_only: bool
 ) -> Work:
-    """What of the requests advice calls for."""
-    limits = {entry.url: entry.thresholds for entry, _ in asked}
+    """What of the requests advice calls for. The inspections renew the surveys, too."""
+    entries = {entry.url: entry for entry, _ in asked}
+    surveyor = Surveyor(store, clock, read_only=read_only)
 
     async def advise(target: str) -> Sequence[Advice]:
-        return await with_history.advise(
-            store, target, clock(), budget=inspector.BUDGET, limits=limits[target], read_only=read_only
-        )
+        return await surveyor.advise(entries[target], budget=inspector.BUDGET)
 
     found = await for_each([request.target for _, request in asked], advise)
     requests, failed = list[Request](), list[FailedRequest]()

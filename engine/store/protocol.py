@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from engine.domain.advice import CompletedStep, Measurement
-from engine.domain.backups import RecordedBackup
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions
 from engine.domain.errors import StoreError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess
 from engine.domain.frozen import frozen
 from engine.domain.jobs import JobId, ParentJob
-from engine.domain.past_runs import EstimatedRun, PastRun
+from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
 from engine.domain.requests import EngineName, OnDuplicate, Operation, Request, Speed
 from engine.domain.schedules import Firing, ScheduleState
 from engine.domain.statuses import Reason, Status
@@ -87,25 +86,23 @@ class JobReader(Protocol):
 
     async def job(self, parent_id: int) -> ParentJob:
         """A parent with attempts, steps and logs. Raises JobNotFoundError."""
-        ...
 
     async def jobs(self, ids: Collection[int]) -> list[ParentJob]:
         """These parents in the order of `ids`, without steps and logs."""
-        ...
 
     async def open_jobs(self) -> list[ParentJob]: ...
 
+    async def ended_jobs(self, since: Micros, *, limit: int) -> array[int]:
+        """The ids of the parents that ended since then, whenever they were created, newest first."""
+
     async def batch(self, batch_id: int) -> Batch:
         """Raises JobNotFoundError."""
-        ...
 
     async def batch_span(self, batch_id: int) -> tuple[Micros | None, Micros | None]:
         """When the first of its jobs started, and the last of them ended; None if that has not happened."""
-        ...
 
     async def batch_jobs(self, batch_id: int) -> list[ParentJob]:
         """The parents of a batch, oldest first, without steps and logs."""
-        ...
 
     async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]: ...
 
@@ -116,7 +113,6 @@ class JobReader(Protocol):
 
         `folded`: see `Engine.search`.
         """
-        ...
 
     async def past_runs(self, target: str, operation: Operation, *, newest: int, jobs: int, runs: int) -> list[PastRun]:
         """The newest finished runs of an operation on a target, newest first, in jobs up to the id `newest`.
@@ -125,48 +121,42 @@ class JobReader(Protocol):
             jobs: read at most this many jobs.
             runs: return at most this many runs.
         """
-        ...
 
     async def estimated_runs(self, runs: int) -> list[EstimatedRun]:
         """Of so many newest children those that completed in full and had an estimate."""
+
+    async def runs_by_size(self, runs: int) -> list[EstimatedRun]:
+        """As `estimated_runs`, with what was expected by sizes alone."""
         ...
 
     async def past_steps(
         self, target: str, operation: str, *, speed: Speed, jobs: int, runs: int
     ) -> Mapping[str, float]:
         """By command: its average seconds in the newest completed runs at this speed; see `past_runs`."""
-        ...
 
     async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[Operation, str], CompletedStep]:
         """The last VACUUM of each table and the last REINDEX of each index of a server's database.
 
         Keys are (VACUUM or REINDEX, object). A VACUUM that removed all dead rows is left out.
         """
-        ...
 
     async def turns(self, target: str, *, jobs: int, steps: int) -> Turns:
         """When the objects of a database were last worked on, by its newest jobs and steps."""
-        ...
 
     async def backups(self, target: str) -> list[RecordedBackup]:
         """The backups of a database that jobs completed, newest first."""
-        ...
 
     async def open_targets(self) -> list[str]:
         """The canonical URLs of all targets with an open job."""
-        ...
 
     async def measured(self, target: str) -> Measurement | None:
         """The result of the last full inspection of a database."""
-        ...
 
     async def count(self) -> int:
         """The number of parents."""
-        ...
 
     async def workers(self) -> list[WorkerProcess]:
         """The processes that execute children, dead ones included until they are rescued."""
-        ...
 
     async def paused(self) -> Pause | None: ...
 
@@ -176,15 +166,12 @@ class ChangeFeed(Protocol):
 
     def last_change(self) -> int:
         """The `seq` of the newest change; changes of other processes are seen after a moment."""
-        ...
 
     async def changes(self, after: int, limit: int) -> list[Change]:
         """The changes after `seq`, in commit order; old ones may have been removed."""
-        ...
 
     async def next_change(self, after: int) -> None:
         """Wait until there is a change after `seq`, from any process."""
-        ...
 
 
 class JobWriter(Protocol):
@@ -199,36 +186,29 @@ class JobWriter(Protocol):
 
         Raises DuplicateRequestError if an open parent does the same and `on_duplicate` is REFUSE.
         """
-        ...
 
     def reserving(self, run: str) -> AbstractAsyncContextManager[None]:
         """Reserve jobs submitted inside for this run, while this process lives.
 
         On exit the open ones are released: then any process claims them.
         """
-        ...
 
     async def request_cancel(self, job: JobId, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
         """Cancel pending children and ask running ones to stop. Raises JobNotFoundError."""
-        ...
 
     async def cancel_all(self, parent_ids: Collection[int], reason: Reason = Reason.CANCELLED_BY_USER) -> None:
         """`request_cancel` of these parents."""
-        ...
 
     async def cancel_batch(self, batch_id: int) -> None:
         """`request_cancel` of all its open parents. Raises JobNotFoundError."""
-        ...
 
     async def pause(self, by: str) -> None:
         """Start nothing new until `resume`. `by`: who asked for it. A second pause changes nothing."""
-        ...
 
     async def resume(self) -> None: ...
 
     async def pin(self, parent_id: int, pinned: bool) -> None:
         """Exempt a parent from retention, or no longer. Raises JobNotFoundError."""
-        ...
 
     async def save_measurement(self, target: str, measured: Measurement) -> None: ...
 
@@ -250,11 +230,9 @@ class JobClaims(Protocol):
             own_jobs: the ids of its own jobs, of those that exist by now.
             identity: the identity under which this process was started.
         """
-        ...
 
     async def has_pending(self, parents: Collection[int] | None = None, run: str | None = None) -> bool:
         """Whether `claim` would find a child now; nothing is written."""
-        ...
 
     async def claim(self, owner: str, parents: Collection[int] | None = None, run: str | None = None) -> Claim | None:
         """Make the next pending child with a free target `running`, owned by `owner`; None if there is none.
@@ -265,18 +243,15 @@ class JobClaims(Protocol):
             parents: claim only children of these.
             run: also claim children that are reserved for this run.
         """
-        ...
 
     async def report(self, claim: Claim, report: Report) -> None:
         """Store progress, steps and log lines of a running child. Raises OwnershipLostError."""
-        ...
 
     async def finish(self, claim: Claim, outcome: Outcome, report: Report) -> None:
         """End a child, and its parent if it was the last one.
 
         Raises OwnershipLostError, and writes nothing, if the claim no longer owns the child.
         """
-        ...
 
     async def finish_and_claim(
         self,
@@ -287,15 +262,12 @@ class JobClaims(Protocol):
         run: str | None = None,
     ) -> Claim | None:
         """`finish`, then `claim` for the same owner, in one commit."""
-        ...
 
     async def release(self, claim: Claim, report: Report) -> None:
         """Hand a child back as pending without using up an attempt. Raises OwnershipLostError."""
-        ...
 
     async def cancel_requests(self, owner: str) -> set[JobId]:
         """The running children of `owner` that were asked to stop."""
-        ...
 
 
 class OwnerSupervision(Protocol):
@@ -303,19 +275,15 @@ class OwnerSupervision(Protocol):
 
     async def owner_died(self) -> None:
         """Wait until the owner of some running child is dead."""
-        ...
 
     async def rescue(self) -> list[JobId]:
         """Take the running children of dead owners: to run again, to recover, or to fail. Returns their ids."""
-        ...
 
     async def enforce_time_limits(self) -> None:
         """Skip pending children past their time limit; ask running ones to stop if their request says so."""
-        ...
 
     async def let_start(self) -> None:
         """Let go the children whose time to start has come."""
-        ...
 
     async def request_force(
         self, job: JobId, running: JobId, owner: str, reason: Reason = Reason.CANCELLED_BY_USER
@@ -324,14 +292,12 @@ class OwnerSupervision(Protocol):
 
         False, and nothing is written, if `owner` no longer runs it.
         """
-        ...
 
     async def kill_owner(self, running: JobId, owner: str, pid: int) -> bool:
         """Send SIGKILL to the process of `owner` if it still runs this child; whether it was sent.
 
         `pid`: its registered process id. Raises PermissionError.
         """
-        ...
 
 
 class HistoryPruning(Protocol):
@@ -342,19 +308,15 @@ class HistoryPruning(Protocol):
 
         Excludes pinned ones and the `keep_last` newest of each target.
         """
-        ...
 
     async def prune(self, parent_ids: Collection[int]) -> int:
         """Remove finished parents with all that belongs to them; how many there were."""
-        ...
 
     async def prune_changes(self, *, before: Micros, limit: int) -> int:
         """Remove the oldest changes from before `before`, up to `limit`; how many there were."""
-        ...
 
     async def prune_firings(self) -> None:
         """Remove the records of old due times."""
-        ...
 
 
 class SurveyStore(Protocol):
@@ -362,13 +324,11 @@ class SurveyStore(Protocol):
 
     async def surveys(self, targets: Collection[str]) -> Mapping[str, Survey]:
         """By target; a target that was never surveyed is left out."""
-        ...
 
     async def save_surveys(self, done: Collection[Survey]) -> None: ...
 
     async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
         """The newest job of each of these targets that has one; None for one that cannot be read."""
-        ...
 
 
 class ScheduleStore(Protocol):
@@ -376,36 +336,28 @@ class ScheduleStore(Protocol):
 
     async def schedule_states(self) -> Mapping[str, ScheduleState]:
         """By name: the schedules that a worker has read, or a person has disabled."""
-        ...
 
     async def observe_schedules(self, seen: Collection[ScheduleState]) -> None:
         """Keep what a worker has read of schedules. Their due times count from `since` on, if they are new or their
         `start` has changed."""
-        ...
 
     async def forget_schedules(self, names: Collection[str]) -> None:
         """Forget schedules that their config file no longer has; disabled ones stay disabled."""
-        ...
 
     async def enable_schedule(self, name: str) -> None:
         """Let it be due again, from now on."""
-        ...
 
     async def disable_schedule(self, name: str, by: str) -> None:
         """Let it be due no more. `by`: who asked for it. A second time changes nothing."""
-        ...
 
     async def last_handled(self, schedule: str, now: Micros) -> Micros | None:
         """The newest due time up to now that has a record."""
-        ...
 
     async def last_fired(self, schedule: str, since: Micros) -> Micros | None:
         """The newest due time, from `since` on, at which it fired; None if there is none."""
-        ...
 
     async def open_batch(self, schedule: str) -> int | None:
         """The batch of its last firing, if that has not ended."""
-        ...
 
     async def fire(self, firing: Firing, jobs: Sequence[NewJob], batch: NewBatch) -> Firing | None:
         """Record that a due time fires, and submit its jobs as a batch. Returns the record.
@@ -413,17 +365,14 @@ class ScheduleStore(Protocol):
         It is skipped if jobs of an earlier one are open; one by hand is not recorded then. None, and nothing is
         written, if something was recorded of this due time before, or the schedule is disabled.
         """
-        ...
 
     async def record_firings(self, firings: Collection[Firing]) -> list[Firing]:
         """Record due times that did not fire, except those with a record. Returns the new records."""
-        ...
 
     async def firings(
         self, schedule: str | None = None, *, since: Micros | None = None, until: Micros | None = None, limit: int
     ) -> list[Firing]:
         """The newest firings of a schedule, or of all, that were due between these times, newest first."""
-        ...
 
 
 class NotificationStore(Protocol):
@@ -431,37 +380,30 @@ class NotificationStore(Protocol):
 
     async def register_recipients(self, names: Collection[str], *, since: Micros | None = None) -> None:
         """New recipients hear of events from now on, and of those since an earlier time."""
-        ...
 
     async def forget_recipients(self, kept: Collection[str]) -> Mapping[str, int]:
         """Drop what waits for recipients that are not kept; by name the number of their messages and events."""
-        ...
 
     async def seen_by_recipients(self) -> Mapping[str, int]:
         """By name: up to which change events were collected for it."""
-        ...
 
     async def collect_events(
         self, recipient: str, events: Sequence[Event], *, seen: int, calm: Collection[str] = ()
     ) -> None:
         """Keep events up to the change `seen`. `calm`: targets that are no longer critical."""
-        ...
 
-    async def collected_since(self, *, only_critical: bool = False) -> Mapping[str, Micros]:
+    async def collected_since(self, *, only_urgent: bool = False) -> Mapping[str, Micros]:
         """By name: when the oldest event was collected that is in no message yet."""
-        ...
 
     async def newly_critical(self, recipient: str) -> list[str]:
         """The targets with a critical survey that the recipient has not heard of."""
-        ...
 
     async def no_longer_critical(self, recipient: str) -> list[str]:
         """The targets that it heard of and that a later survey found better."""
-        ...
 
-    async def newly_missed(self, recipient: str) -> list[Firing]:
-        """The due times missed since the recipient was registered that it has not heard of."""
-        ...
+    async def newly_not_fired(self, recipient: str) -> list[Firing]:
+        """The due times that were missed since the recipient was registered, or skipped as the last one was still
+        running, that it has not heard of."""
 
     async def last_outcome(
         self, target: str, operation: Operation, *, before: int, jobs: int
@@ -470,21 +412,17 @@ class NotificationStore(Protocol):
 
         `jobs`: read at most this many jobs.
         """
-        ...
 
-    async def make_message(self, recipient: str, *, only_critical: bool = False) -> None:
+    async def make_message(self, recipient: str, *, only_urgent: bool = False) -> None:
         """Put all collected events into one message; none without events. Old messages are removed."""
-        ...
 
     async def take_over_messages(self) -> None:
         """Try again at once what a dead process was delivering."""
-        ...
 
     async def waiting_messages(self) -> list[Message]: ...
 
     async def newest_messages(self, recipient: str, *, limit: int) -> list[Message]:
         """Newest first."""
-        ...
 
     async def begin_delivery(self, message_id: int) -> None: ...
 
@@ -500,7 +438,6 @@ class NotificationStore(Protocol):
 class OverviewStore(Protocol):
     async def overview(self) -> Overview:
         """The state of all that the store knows."""
-        ...
 
 
 class Store(
@@ -523,13 +460,10 @@ class Store(
     @property
     def is_there(self) -> bool:
         """Whether the file exists: a read-only store creates none."""
-        ...
 
     @property
     def lost(self) -> StoreError | None:
         """Why reading and writing have ended: the file was removed or replaced while it was open."""
-        ...
 
     async def locked_by(self) -> str:
         """The processes that lock the store against writing, as text; "" if none, or if unknown."""
-        ...

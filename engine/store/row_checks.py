@@ -103,48 +103,22 @@ def _or_none(check: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: value is None or check(value)
 
 
-_CHECKS: Final[Mapping[str, Callable[[object], bool]]] = {
-    **dict.fromkeys(
-        ("id", "ordinal", "attempt", "steps_done", "steps_total", "steps_left", "number", "waited"), _is_count
-    ),
-    **dict.fromkeys(("created_at", "at", "surveyed_at", "due_at", "recorded_at", "since"), _is_time),
-    "reclaimable": _is_count,
-    "size": _or_none(_is_count),
-    **dict.fromkeys(
-        (
-            "started_at",
-            "finished_at",
-            "cancel_requested_at",
-            "force_requested_at",
-            "deadline_at",
-            "checked_at",
-            "starts_at",
-            "disabled_at",
-        ),
+_COLUMNS: Final[tuple[tuple[Callable[[object], bool], str], ...]] = (
+    (_is_count, "id ordinal attempt steps_done steps_total steps_left number waited reclaimable"),
+    (_or_none(_is_count), "size retry_of batch_id"),
+    (_is_time, "created_at at surveyed_at due_at recorded_at since"),
+    (
         _or_none(_is_time),
+        "started_at finished_at cancel_requested_at force_requested_at deadline_at checked_at",
     ),
-    **dict.fromkeys(
-        (
-            "target",
-            "operations",
-            "options",
-            "warnings",
-            "command",
-            "message",
-            "by",
-            "name",
-            "start",
-            "config",
-            "disabled_by",
-        ),
-        _is_text,
-    ),
-    **dict.fromkeys(("error", "object", "phase", "host", "before", "after", "schedule"), _or_none(_is_text)),
-    **dict.fromkeys(("retry_of", "batch_id"), _or_none(_is_count)),
-    "pid": _or_none(_is_pid),
-    "owner": _or_none(_is_owner),
-    "fraction": _or_none(_is_fraction),
-    "seconds": _is_length,
-    "estimate": _or_none(_is_length),
-}
+    (_or_none(_is_time), "starts_at disabled_at"),
+    (_is_text, "target operations options warnings command message by name start config disabled_by"),
+    (_or_none(_is_text), "error object phase host before after schedule"),
+    (_or_none(_is_pid), "pid"),
+    (_or_none(_is_owner), "owner"),
+    (_or_none(_is_fraction), "fraction"),
+    (_is_length, "seconds"),
+    (_or_none(_is_length), "estimate"),
+)
+_CHECKS: Final = {name: check for check, names in _COLUMNS for name in names.split()}
 """What a value must be, by the name of its column; enums check themselves."""

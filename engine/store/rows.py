@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from engine.domain.advice import Measurement
-from engine.domain.backups import RecordedBackup
 from engine.domain.batches import Batch, BatchOptions
 from engine.domain.events import Change, ChangeKind
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.jobs import Attempt, ChildJob, JobId, ParentJob
 from engine.domain.option_specs import BY_NAME, OPTION_SPECS
-from engine.domain.past_runs import EstimatedRun, PastRun
+from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
 from engine.domain.requests import EngineName, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel, LogLine, Progress, Step, WaitsFor
@@ -31,6 +30,7 @@ CHILD_COLUMNS = (
     "phase", "waits_for", "waited", "warnings", "before", "after", "steps_left", "starts_at",
     "estimate",
 )  # fmt: skip
+_PROGRESS_COLUMNS = ("fraction", "object", "steps_done", "steps_total", "phase", "waits_for", "waited")
 JOB_COLUMNS = ", ".join([f"p.{name}" for name in PARENT_COLUMNS] + [f"c.{name}" for name in CHILD_COLUMNS])
 
 _OWN = [spec for spec in OPTION_SPECS if not spec.of_server]
@@ -94,66 +94,51 @@ def decode_jobs(rows: Iterable[Row]) -> dict[int, ParentJob]:
     return jobs
 
 
+def _converted(named: Mapping[str, Any], **how: Callable[[Any], Any]) -> dict[str, Any]:
+    """The values of a row, by name, some of them converted."""
+    return {**named, **{name: convert(named[name]) for name, convert in how.items()}}
+
+
+def _or_none(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: convert(value) if value else None
+
+
 def _parent(row: Row, children: tuple[ChildJob, ...]) -> ParentJob:
-    named = checked(dict(zip(PARENT_COLUMNS, row, strict=True)))
-    return ParentJob(
-        id=named["id"],
-        engine=EngineName(named["engine"]),
-        request=Request(
-            target=named["target"],
-            operations=tuple(Operation(name) for name in json.loads(named["operations"])),
-            options=decode_options(named["options"]) or Options(),
-        ),
-        status=Status(named["status"]),
-        created_at=named["created_at"],
-        started_at=named["started_at"],
-        finished_at=named["finished_at"],
-        retry_of=named["retry_of"],
-        batch=named["batch_id"],
-        deadline_at=named["deadline_at"],
-        pinned=bool(named["pinned"]),
-        is_pattern=bool(named["is_pattern"]),
-        schedule=named["schedule"],
-        children=children,
+    named = _converted(
+        checked(dict(zip(PARENT_COLUMNS, row, strict=True))),
+        engine=EngineName,
+        status=Status,
+        pinned=bool,
+        is_pattern=bool,
     )
+    request = Request(
+        target=named.pop("target"),
+        operations=tuple(Operation(name) for name in json.loads(named.pop("operations"))),
+        options=decode_options(named.pop("options")) or Options(),
+    )
+    return ParentJob(request=request, batch=named.pop("batch_id"), children=children, **named)
 
 
 def _child(parent_id: int, row: Row) -> ChildJob:
-    named = checked(dict(zip(CHILD_COLUMNS, row, strict=False)))
+    named = _converted(
+        checked(dict(zip(CHILD_COLUMNS, row, strict=False))),
+        operation=Operation,
+        status=Status,
+        reason=_or_none(Reason),
+        recovering=bool,
+        waits_for=_or_none(WaitsFor),
+        warnings=_texts,
+        before=_facts,
+        after=_facts,
+    )
     attempts, steps, log = row[len(CHILD_COLUMNS) :] or (None, "[]", "[]")
     child = ChildJob(
         parent_id=parent_id,
-        ordinal=named["ordinal"],
-        operation=Operation(named["operation"]),
-        status=Status(named["status"]),
-        reason=Reason(named["reason"]) if named["reason"] else None,
-        error=named["error"],
-        attempt=named["attempt"],
-        owner=named["owner"],
-        pid=named["pid"],
-        host=named["host"],
-        started_at=named["started_at"],
-        finished_at=named["finished_at"],
-        cancel_requested_at=named["cancel_requested_at"],
-        force_requested_at=named["force_requested_at"],
-        recovering=bool(named["recovering"]),
-        progress=Progress(
-            fraction=named["fraction"],
-            object=named["object"],
-            steps_done=named["steps_done"],
-            steps_total=named["steps_total"],
-            phase=named["phase"],
-            waits_for=WaitsFor(named["waits_for"]) if named["waits_for"] else None,
-            waited=named["waited"],
-        ),
-        warnings=_texts(named["warnings"]),
-        before=_facts(named["before"]),
-        after=_facts(named["after"]),
-        left=named["steps_left"],
-        starts_at=named["starts_at"],
-        estimate=named["estimate"],
+        progress=Progress(**{name: named.pop(name) for name in _PROGRESS_COLUMNS}),
+        left=named.pop("steps_left"),
         steps=decode_steps(steps),
         log=tuple(_log_line(line) for line in json.loads(log)),
+        **named,
     )
     return child if attempts is None else replace(child, attempts=_attempts(child, json.loads(attempts)))
 
@@ -197,36 +182,25 @@ def _texts(text: str) -> tuple[str, ...]:
 @sound("steps")
 def decode_steps(text: str) -> tuple[Step, ...]:
     """Steps from the JSON that `queries.STEPS` makes of them. Raises UnsoundRowError."""
-    return tuple(_step(checked({**step, "at": step["started_at"]})) for step in json.loads(text))
+    return tuple(map(_step, json.loads(text)))
 
 
 def _step(named: Mapping[str, Any]) -> Step:
+    checked({**named, "at": named["started_at"]})
     return Step(
-        number=named["number"],
-        attempt=named["attempt"],
-        object=named["object"],
-        command=named["command"],
-        status=Status(named["status"]),
-        started_at=named["started_at"],
-        finished_at=named["finished_at"],
-        operation=Operation(named["operation"]) if named["operation"] else None,
-        error=named["error"],
-        error_is_finding=bool(named["error_is_finding"]),
-        reason=Reason(named["reason"]) if named["reason"] else None,
-        effect=None if named["effect"] is None else checked_facts(named["effect"]),
+        **_converted(
+            named,
+            status=Status,
+            operation=_or_none(Operation),
+            reason=_or_none(Reason),
+            error_is_finding=bool,
+            effect=lambda effect: None if effect is None else checked_facts(effect),
+        )
     )
 
 
 def _log_line(named: Mapping[str, Any]) -> LogLine:
-    checked(named)
-    return LogLine(
-        number=named["number"],
-        attempt=named["attempt"],
-        at=named["at"],
-        level=LogLevel(named["level"]),
-        message=named["message"],
-        is_settings=bool(named["is_settings"]),
-    )
+    return LogLine(**_converted(checked(named), level=LogLevel, is_settings=bool))
 
 
 @sound("event")
@@ -280,7 +254,7 @@ def decode_run(row: Row) -> PastRun:
 
 @sound("a past run")
 def decode_estimated_run(row: Row) -> EstimatedRun:
-    """A row of `queries.ESTIMATED_RUNS`. Raises UnsoundRowError."""
+    """A row of `queries.ESTIMATED_RUNS` or `RUNS_BY_SIZE`. Raises UnsoundRowError."""
     target, operation, estimate, seconds = row
     checked({"target": target, "estimate": estimate, "seconds": seconds})
     return EstimatedRun(target, Operation(operation), estimate, seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from engine.domain import time_limits
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest
@@ -24,10 +24,10 @@ from engine.domain.schedules import Firing
 from engine.domain.statuses import Reason
 from engine.domain.steps import Micros
 from engine.history import stale_journal
-from engine.store.protocol import Failure, JobReader, JobWriter, NewBatch, NewJob, ScheduleStore
-from engine.submission.ignored_cancel import wait_ignoring_cancel
+from engine.store.protocol import Failure, NewBatch, NewJob, Store
 from engine.submission.retry import retry_request
 from engine.submission.validation import validate_batch, validate_request
+from engine.system.background import wait_ignoring_cancel
 from engine.system.clock import now
 from engine.targets.host_queue import open_each
 
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
     from engine.targets.protocol import Target
 
 OnDropped = Callable[[UsageError], None]
-
-
-class SubmittedJobs(JobWriter, JobReader, ScheduleStore, Protocol):
-    """Jobs to submit, and those submitted before."""
 
 
 @frozen
@@ -56,12 +52,20 @@ class _Prepared:
     error: DbtendError | None = None
 
 
+@frozen
+class _Identity:
+    """What a target is, whatever it is called."""
+
+    target_key: str
+    host_key: str | None
+
+
 class DatabaseMaintenanceManager:
     """Validates requests against their targets, and submits them in one transaction."""
 
     def __init__(
         self,
-        store: SubmittedJobs,
+        store: Store,
         resolve: Callable[[str], Target],
         *,
         store_key: str | None = None,
@@ -84,13 +88,7 @@ class DatabaseMaintenanceManager:
         on_dropped: OnDropped | None = None,
         closes_at: Micros | None = None,
     ) -> list[int]:
-        """The ids of the new parents, in order. Nothing is stored unless every request is sound.
-
-        Several make up a batch: of these, one whose target cannot be opened is stored as failed, unless `strict`, and
-        a second one on the same database is dropped.
-
-        A cancel during validation stores nothing. A later one has no effect, so that the caller gets the ids.
-        """
+        """See `Engine.submit`; returns the ids of the new parents, in order."""
         asked = [_Asked(request) for request in requests]
         return await self._submit(asked, on_duplicate, NewBatch(options=batch), failed, strict, on_dropped, closes_at)
 
@@ -170,8 +168,8 @@ class DatabaseMaintenanceManager:
         """Raises UsageError."""
         targets = [self._resolve(one.request.target) for one in asked]
         validated = [self._validated(one, target, closes=closes) for one, target in zip(asked, targets, strict=True)]
-        keys = await open_each(targets, lambda n: self._preflight(validated[n].request, targets[n]))
-        prepared = [_prepared(job, key) for job, key in zip(validated, keys, strict=True)]
+        opened = await open_each(targets, lambda n: self._preflight(validated[n].request, targets[n]))
+        prepared = [_prepared(job, one) for job, one in zip(validated, opened, strict=True)]
         return [*prepared, *(self._failed(one, closes=closes) for one in failed)]
 
     def _with_deadlines(self, prepared: Sequence[_Prepared], closes_at: Micros | None) -> list[NewJob]:
@@ -199,8 +197,8 @@ class DatabaseMaintenanceManager:
             max_attempts={name: 1 for name in request.children if not target.operations[name].is_repeatable},
         )
 
-    async def _preflight(self, request: Request, target: Target) -> str:
-        """The key of the target. Raises TargetError, UsageError."""
+    async def _preflight(self, request: Request, target: Target) -> _Identity:
+        """Raises TargetError, UsageError."""
         await stale_journal.refuse_stale_journal(self._store, target.url)
         with suppress(TargetBusyError):  # a running job may lock it: then this one waits
             await target.preflight(
@@ -209,7 +207,7 @@ class DatabaseMaintenanceManager:
                 operations=request.children,
                 options=request.options,
             )
-        return await target.identify()
+        return _Identity(await target.identify(), await target.identify_host())
 
     def _failed(self, failed: FailedRequest, *, closes: bool) -> _Prepared:
         """Raises UsageError."""
@@ -259,11 +257,11 @@ class DatabaseMaintenanceManager:
         return list(kept.values())
 
 
-def _prepared(job: NewJob, key: str | TargetError) -> _Prepared:
-    """`key`: that of its target, or the error that opening it raised."""
-    if isinstance(key, TargetError):
-        return _Prepared(replace(job, failure=Failure(failure_reason(key), str(key))), key)
-    return _Prepared(replace(job, target_key=key))
+def _prepared(job: NewJob, opened: _Identity | TargetError) -> _Prepared:
+    """`opened`: its target, or the error that opening it raised."""
+    if isinstance(opened, TargetError):
+        return _Prepared(replace(job, failure=Failure(failure_reason(opened), str(opened))), opened)
+    return _Prepared(replace(job, target_key=opened.target_key, host_key=opened.host_key))
 
 
 def failure_reason(error: DbtendError) -> Reason:

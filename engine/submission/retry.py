@@ -1,10 +1,11 @@
-"""The request that repeats a finished job: pure."""
+"""Requests that repeat finished jobs, and which jobs of a batch are repeated: pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from engine.domain.batches import Batch, BatchId
 from engine.domain.errors import UsageError
 from engine.domain.jobs import ChildJob, ParentJob
 from engine.domain.option_specs import applicable
@@ -71,3 +72,26 @@ def _fitting(parent: ParentJob) -> Request:
     """An earlier version accepted options that do not apply."""
     request = parent.request
     return replace(request, options=applicable(request.options, parent.engine, request.children))
+
+
+def repeatable(
+    batch: Batch, parents: Sequence[ParentJob], *, only_incomplete: bool
+) -> tuple[list[ParentJob], list[ParentJob]]:
+    """Those to repeat, and patterns that could not be listed: these cannot be repeated.
+
+    For what a pattern leaves out is not on record: a retry would also run on that.
+
+    Raises UsageError: the batch is not over, or nothing is left.
+    """
+    name = f"batch {BatchId(batch.id)}"
+    if not batch.is_over:
+        raise UsageError(name, "is not over", "wait for it, or cancel it first")
+    wanted = [
+        parent for parent in parents if not (only_incomplete and all(child.is_complete for child in parent.children))
+    ]
+    if not wanted:
+        raise UsageError(name, "every operation completed", "leave out --failed to run them all again")
+    patterns = [parent for parent in wanted if parent.is_pattern]
+    if len(patterns) == len(wanted):
+        raise UsageError(name, "nothing is left but patterns that could not be listed", "run them again")
+    return [parent for parent in wanted if not parent.is_pattern], patterns

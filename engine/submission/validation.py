@@ -37,11 +37,7 @@ def validate_request(request: Request, target: Target, *, closes: bool = False) 
 
 def validate_batch(options: BatchOptions) -> None:
     """Raises UsageError."""
-    numbers = {
-        "max failures": options.max_failures,
-        "canary": options.canary,
-        "max per host": options.max_per_host,
-    }
+    numbers = {"max failures": options.max_failures, "canary": options.canary, "max per host": options.max_per_host}
     for name, number in numbers.items():
         if number is not None and not 1 <= number <= MAX_BATCH_NUMBER:
             raise UsageError(f"{name} {number}", "is not possible", f"give a number from 1 to {MAX_BATCH_NUMBER:,}")

@@ -1,11 +1,12 @@
-"""A task that runs beside a block, and does not end without a word."""
+"""Tasks that run beside a block and log their errors, and tasks that no cancel stops."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 log = logging.getLogger("dbtend")
 
@@ -25,3 +26,15 @@ async def in_background(work: Coroutine[None, None, None], name: str) -> AsyncIt
 def _log_error(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("%s has ended", task.get_name(), exc_info=error)
+
+
+_T = TypeVar("_T")
+
+
+async def wait_ignoring_cancel(running: Coroutine[Any, Any, _T]) -> _T:
+    """The result of `running`, even if the awaiting task is cancelled."""
+    task = asyncio.ensure_future(running)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
+    return task.result()

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -32,10 +33,10 @@ class DaemonThreads:
             try:
                 value = call()
             except BaseException as error:
-                finish = _raising(result, error)
+                finish: Callable[[], None] = partial(result.set_exception, error)
             else:
-                finish = _returning(result, value)
-            with suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
+                finish = partial(result.set_result, value)
+            with suppress(RuntimeError):  # the loop is closed: no call waits for the result
                 loop.call_soon_threadsafe(deliver, finish)
 
         try:
@@ -44,11 +45,3 @@ class DaemonThreads:
             self._room.release()
             raise
         return await result
-
-
-def _raising(result: asyncio.Future[_T], error: BaseException) -> Callable[[], None]:
-    return lambda: result.set_exception(error)
-
-
-def _returning(result: asyncio.Future[_T], value: _T) -> Callable[[], None]:
-    return lambda: result.set_result(value)

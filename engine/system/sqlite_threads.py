@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from threading import Thread
+from typing import Any, cast
 
 import aiosqlite
-
-if TYPE_CHECKING:
-    from threading import Thread
 
 
 async def connected(uri: str, **how: Any) -> aiosqlite.Connection:

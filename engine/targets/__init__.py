@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
@@ -14,8 +15,6 @@ from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import target_url
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from engine.targets.postgres import databases
     from engine.targets.postgres.databases import ServerDatabase
     from engine.targets.protocol import Target
@@ -25,10 +24,7 @@ else:
 _URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 _LIBPQ: Final = re.compile(r"\s*(service|host|hostaddr|port|dbname|user|password|passfile|sslmode)\s*=")
 _PASSWORD_SETTING: Final = re.compile(r"\b(ssl)?password\s*=", re.IGNORECASE)
-_PLANNED: Final = {
-    "mysql": "MySQL",
-    "mariadb": "MariaDB",
-}
+_PLANNED: Final = {"mysql": "MySQL", "mariadb": "MariaDB"}
 _POSTGRES: Final = frozenset({"postgresql", "postgres"})
 _FORMS: Final = "give a path, sqlite:PATH or sqlite:///PATH, or postgresql://USER@HOST/DATABASE"
 
@@ -114,7 +110,8 @@ def _resolve_url(scheme: str, rest: str) -> Target:
     if scheme in _POSTGRES:
         return _postgres(f"postgresql://{rest}")
     if scheme in _PLANNED:
-        raise _not_available(shown, _PLANNED[scheme])
+        why = f"{_PLANNED[scheme]} targets are not available yet"
+        raise NotAvailableError(shown, why, "SQLite and PostgreSQL are: " + _FORMS)
     if scheme == "sqlite":
         raise UsageError(shown, "a SQLite URL has three slashes before the absolute path", _FORMS)
     raise UsageError(shown, "this kind of database is unknown", _FORMS)
@@ -159,7 +156,3 @@ def _refuse_password(shown: str, *, has_password: bool) -> None:
             "a password must not be part of a target",
             "put it where the database's own tools look: ~/.pgpass, a libpq service file, or ~/.my.cnf",
         )
-
-
-def _not_available(shown: str, product: str) -> NotAvailableError:
-    return NotAvailableError(shown, f"{product} targets are not available yet", "SQLite and PostgreSQL are: " + _FORMS)

@@ -1,4 +1,4 @@
-"""The operations that an engine offers: what a person and the engine of jobs must know of each."""
+"""The operations that an engine offers, and what an inspection shows of a database."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from engine.domain.frozen import frozen
-from engine.domain.requests import Operation
+from engine.domain.requests import EngineName, Operation
+from engine.domain.steps import Facts
 from engine.targets.lock_impact import Lock
-from engine.targets.target_info import OperationInfo
 
 
 @frozen(kw_only=True)
@@ -39,3 +39,28 @@ def operation_infos(
         OperationInfo(operation=operation, summary=spec.summary, lock=locks.get(operation, spec.lock))
         for operation, spec in specs.items()
     )
+
+
+@frozen(kw_only=True)
+class OperationInfo:
+    """An operation that an engine offers, as a DBA reads it before choosing."""
+
+    operation: Operation
+    summary: str
+    lock: Lock
+    """The lock that it takes on the database in its current mode."""
+
+
+@frozen(kw_only=True)
+class TargetInfo:
+    """A database: what it is, and which operations it offers."""
+
+    url: str
+    engine: EngineName
+    version: str
+    facts: Facts
+    operations: tuple[OperationInfo, ...]
+    remarks: tuple[str, ...] = ()
+    """What the inspection itself caused, such as a rollback after a crash."""
+    read_only: str = ""
+    """Why it cannot be written; "" if it can."""

@@ -105,7 +105,11 @@ class OperationPlan:
     parallel: int = 1
     """How many steps run at the same time."""
     estimated_from: str = ""
-    """The source of the estimates, as text; "" where they come from sizes alone."""
+    """The source of the estimates, as text; "" where there are none."""
+    is_first_guess: bool = False
+    """Whether it never ran on this target: the estimates go by size."""
+    size_estimate: float | None = None
+    """Seconds by sizes alone, as if all were in memory on an ordinary machine; None where they do not say."""
     needs_confirmation: str = ""
     """What a person must confirm before it runs, as text; "" for nothing."""
     waits: bool = False

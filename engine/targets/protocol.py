@@ -17,10 +17,9 @@ from engine.domain.frozen import frozen
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
 from engine.domain.steps import Facts, Step, WaitsFor
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.targets.operation_specs import OperationSpec
+from engine.targets.operation_specs import OperationSpec, TargetInfo
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.step_execution import StepContext, StepResult
-from engine.targets.target_info import TargetInfo
 
 
 @frozen(kw_only=True)
@@ -40,7 +39,6 @@ class Waiting(Protocol):
 
     def __call__(self, why: str, waits_for: WaitsFor = WaitsFor.LOCK) -> None:
         """`why`: for a lock, its holder."""
-        ...
 
 
 class Inspection(Protocol):
@@ -58,7 +56,6 @@ class Inspection(Protocol):
 
         `budget`: seconds for expensive queries; None for no limit.
         """
-        ...
 
 
 class PlannedOperation(Protocol):
@@ -72,18 +69,15 @@ class PlannedOperation(Protocol):
 
         Waits for no lock once `cancel` is set, nor after a step timed out waiting for one. Raises TargetError.
         """
-        ...
 
     async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
         """The warnings that it may make known damage worse."""
-        ...
 
     async def find_blockers(self, *, has_window: bool) -> str:
         """Who would block it now, as text; "" for no one. A plan warns of that, a job waits.
 
         `has_window`: whether a window closes over it, by its own limits or those of a schedule.
         """
-        ...
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
         """Run one step of the plan to its end. An error of the database is a result, not a raise.
@@ -91,14 +85,12 @@ class PlannedOperation(Protocol):
         When `context.cancel` is set, the database is asked to stop; the result says whether it did. Cancelling the
         task that waits here does the same, waits for the end of the statement, then raises CancelledError.
         """
-        ...
 
     async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
         """After the last step, try again to drop the objects that steps could not drop. Returns those now gone.
 
         Waits for no lock once `cancel` is set. Raises nothing: the steps carry the warnings.
         """
-        ...
 
 
 class Session(Inspection, Protocol):
@@ -106,7 +98,6 @@ class Session(Inspection, Protocol):
 
     async def facts(self) -> Facts:
         """Sizes and counts now; takes milliseconds. Raises TargetError."""
-        ...
 
     async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> PlannedOperation:
         """The steps that `operation` would run now, and the result of preflight. Changes nothing.
@@ -115,11 +106,9 @@ class Session(Inspection, Protocol):
 
         Raises TargetError where the database cannot be read, UsageError for an object that does not exist.
         """
-        ...
 
     async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> Sequence[str]:
         """Further warnings of a plan: about the order of the operations, known damage, and who uses the database."""
-        ...
 
     async def cleanup_orphans(self, earlier: Sequence[Step]) -> Sequence[str]:
         """After a worker process died, before anything else: end what it still runs, and remove what its steps left.
@@ -127,12 +116,10 @@ class Session(Inspection, Protocol):
         `earlier`: its recorded steps. Returns a report, as text. Raises TargetError if something still
         runs: then no job may begin.
         """
-        ...
 
     async def recover(self, earlier: Sequence[Step], options: Options, context: StepContext) -> Recovery:
         """After a worker process died in an operation with these options, and after `cleanup_orphans`: undo its
         unfinished work and check for damage. `earlier`: its recorded steps."""
-        ...
 
 
 class Target(Protocol):
@@ -141,14 +128,12 @@ class Target(Protocol):
     @property
     def url(self) -> str:
         """The canonical URL, such as `sqlite:///srv/sales.db`. It never holds a password."""
-        ...
 
     async def identify(self) -> str:
         """The key for mutual exclusion: equal for all names of the same database.
 
         Raises TargetError where the database does not exist or does not answer.
         """
-        ...
 
     @property
     def engine(self) -> EngineName: ...
@@ -156,42 +141,43 @@ class Target(Protocol):
     @property
     def operations(self) -> Mapping[Operation, OperationSpec]:
         """All operations that the engine offers."""
-        ...
 
     @property
     def default_operations(self) -> Sequence[Operation]:
         """The operations of a request that names none, in the best order for the engine."""
-        ...
 
     @property
     def environment(self) -> Mapping[str, str]:
         """The environment variables that connecting uses besides the URL, with their values."""
-        ...
 
     @property
     def host_key(self) -> str | None:
-        """The key of its server, the same for all databases there; None for a file. Nothing is connected to."""
-        ...
+        """The key of its server by its name, the same for all databases there; None for a file. It does not connect."""
+
+    async def identify_host(self) -> str | None:
+        """The key of its server, equal for all names of the server; None for a file.
+
+        Raises TargetError where the database does not exist or does not answer.
+        """
 
     def fingerprint(self) -> str:
         """Fingerprint of the database: another one means another database. Cheap: it does not open the database.
 
         Raises TargetUnavailableError where the database does not exist or cannot be read.
         """
-        ...
 
     def state(self) -> str:
         """A fingerprint that changes with every write to the database; "" if that is unknown without opening it,
         or where there is none."""
-        ...
 
     def validate(self, request: Request) -> None:
         """Raise UsageError for options that contradict each other. Options of other engines are gone by then."""
-        ...
 
     def needs_confirmation(self, operation: Operation, options: Options) -> str:
         """The risk that a person must confirm first, such as `locks its tables for all sessions`; "" for none."""
-        ...
+
+    def goes_in_turns(self, operation: Operation, options: Options) -> bool:
+        """Whether the operation may take several steps, so that their order counts. Reads the disk, and no database."""
 
     def connect(
         self,
@@ -216,11 +202,9 @@ class Target(Protocol):
 
         Raises TargetError if maintenance cannot or must not start.
         """
-        ...
 
     def look(self, *, lock_timeout: float, read_only: bool = False) -> AbstractAsyncContextManager[Inspection]:
         """As `connect(writing=False)`, only to inspect: no plan, no step."""
-        ...
 
     async def preflight(
         self,
@@ -232,4 +216,3 @@ class Target(Protocol):
     ) -> None:
         """Raise what `connect` would raise, and UsageError for an object that does not exist or that one of the
         operations cannot work on."""
-        ...

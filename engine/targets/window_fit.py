@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from heapq import heapreplace
+from heapq import heappop, heappush
 
 from engine.domain.statuses import Reason
 from engine.targets.plans import OperationPlan, PlannedStep
+from engine.targets.step_scheduler import StepScheduler
 
 
 def needed_seconds(steps: Sequence[PlannedStep]) -> list[float | None]:
@@ -58,19 +59,30 @@ def in_window(operations: Iterable[OperationPlan], time_left: float, *, fit: boo
 def operation_in_window(
     plan: OperationPlan, begins: float, time_left: float, *, fit: bool
 ) -> tuple[OperationPlan, float]:
-    """The plan of an operation that begins at `begins`, with the steps marked that would not begin; when it ends."""
-    ends = [begins] * plan.parallel
-    steps, has_begun, is_needed = list[PlannedStep](), False, False
-    for step, needed in zip(plan.steps, needed_seconds(plan.steps), strict=True):
-        if step.mandatory_follow_up:
-            reason = None if has_begun else Reason.TIME_LIMIT
-            ends = [max(ends)] * plan.parallel
-        else:
-            reason = None if is_needed else reason_not_to_begin(needed, time_left - min(ends), fit=fit)
-            has_begun = has_begun or reason is None
-        if reason is None:
-            ends.sort()
-            heapreplace(ends, ends[0] + (step.estimate or 0.0))
-        is_needed = step.lost_without_next and reason is None
-        steps.append(replace(step, not_begun=reason))
-    return replace(plan, steps=tuple(steps)), max(ends)
+    """The plan of an operation that begins at `begins`, with the steps marked that would not begin; when it ends.
+
+    Its steps begin in the order, and by the rules, of a run: see `StepScheduler`.
+    """
+    scheduler, needed = StepScheduler(plan.steps, at_once=plan.parallel), needed_seconds(plan.steps)
+    reasons, running, now = dict[int, Reason | None](), list[tuple[float, int]](), begins
+    while True:
+        while (turn := scheduler.next()) is not None:
+            number, step = turn
+            if step.mandatory_follow_up:
+                has_begun = any(reason is None for reason in reasons.values())
+                reason = None if has_begun else Reason.TIME_LIMIT
+            elif plan.steps[number - 2].lost_without_next and reasons.get(number - 1, Reason.TIME_LIMIT) is None:
+                reason = None
+            else:
+                reason = reason_not_to_begin(needed[number - 1], time_left - now, fit=fit)
+            reasons[number] = reason
+            if reason is None:
+                heappush(running, (now + (step.estimate or 0.0), number))
+            else:
+                scheduler.step_finished(number)
+        if not running:
+            break
+        now, ended = heappop(running)
+        scheduler.step_finished(ended)
+    steps = (replace(step, not_begun=reasons[number]) for number, step in enumerate(plan.steps, 1))
+    return replace(plan, steps=tuple(steps)), now

@@ -15,7 +15,7 @@ from engine import Advice, Level
 from engine.config.model import TargetEntry
 from engine.domain.errors import DbtendError, TargetError
 from engine.inspection import inspector
-from engine.inspection.many import for_each
+from engine.inspection.inspector import for_each
 from tui.commands import output
 from tui.commands.advice_overview import MANY, overview_lines
 from tui.commands.advising import adviser

@@ -19,7 +19,7 @@ from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, listed
 from engine.domain.thresholds import Thresholds
 from engine.inspection import inspector
-from engine.inspection.many import for_each
+from engine.inspection.inspector import for_each
 from engine.system.clock import now
 from tui.commands import output
 from tui.commands.naming import named
@@ -48,7 +48,8 @@ class Adviser:
     async def plan(self, request: Request) -> Plan:
         """Raises UsageError, TargetError."""
         if self._engine is None:
-            return await inspector.plan(request, read_only=self._read_only)
+            plan = await inspector.plan(request, read_only=self._read_only)
+            return inspector.in_window(inspector.without_history(plan), now())
         return await self._engine.plan(request)
 
 

@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 from engine.domain.errors import UsageError
 from tui.commands import output
 from tui.commands.command_table import COMMANDS as COMMANDS
-from tui.commands.command_table import CONSOLE, TARGET_HELP, WORDS, Command
+from tui.commands.command_table import CONSOLE, EVERYWHERE, TARGET_HELP, WORDS, Command
+from tui.commands.options import add_options
 from tui.presentation import typed_values
 
 
@@ -106,17 +107,7 @@ def _add_words(parser: argparse.ArgumentParser, command: Command) -> None:
 
 def _with_options(parser: argparse.ArgumentParser, name: str | None) -> argparse.ArgumentParser:
     command = CONSOLE if name is None else COMMANDS[name]
-    command.add_options(parser)
-    parser.add_argument(
-        "--store", type=typed_values.path, metavar="PATH", help="another store of jobs (also DBTEND_STORE)"
-    )
-    parser.add_argument(
-        "--config", type=typed_values.path, metavar="PATH", help="another config file (also DBTEND_CONFIG)"
-    )
-    parser.add_argument(
-        "--read-only", action="store_true", help="show everything, change nothing (also DBTEND_READ_ONLY=1)"
-    )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_options(parser, [*command.options, *EVERYWHERE])
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version")
     return parser
 

@@ -18,7 +18,7 @@ from engine.domain.errors import (
 )
 from engine.domain.frozen import frozen
 from engine.inspection import inspector
-from engine.inspection.many import for_each
+from engine.inspection.inspector import for_each
 from tui.commands import output, terminal_question
 from tui.commands.naming import label_of, name_of
 from tui.presentation.risk import confirmation_needed, is_production, risks, word_to_type

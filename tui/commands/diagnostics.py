@@ -21,7 +21,7 @@ from engine.domain.errors import ConfigError, DbtendError, StoreError, TargetErr
 from engine.domain.lazy_import import lazy
 from engine.fleet.expansion import expand, stands_for_many
 from engine.inspection import inspector
-from engine.inspection.many import for_each
+from engine.inspection.inspector import for_each
 from engine.system.private_files import exposure, require_private_store
 from tui.commands import estimate_checks, notify_checks, schedule_checks
 from tui.commands.settings import Settings

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine import ChildJob, Engine, ForceCancel, JobId, ParentJob
 from engine.domain.errors import UsageError
-from engine.domain.unattended import unattended
+from engine.domain.events import unattended
 from tui.commands import output
 from tui.commands.naming import named
 from tui.commands.settings import Settings

@@ -8,7 +8,7 @@ import socket
 from dataclasses import replace
 from typing import Final
 
-from engine import Engine, HistoryFilter, Operation
+from engine import Engine, Operation
 from engine.config.model import Config
 from engine.domain.errors import UsageError
 from engine.domain.overview import Overview
@@ -24,7 +24,7 @@ from tui.commands.report import instructions
 from tui.commands.settings import Settings
 from tui.presentation import typed_values
 from tui.presentation.exit_codes import OK
-from tui.presentation.page.period import Period, belongs
+from tui.presentation.page.period import Period
 from tui.presentation.page.report import report_page
 from tui.presentation.page.runs import Run, run_of
 from tui.presentation.schedule_format import ScheduleRow
@@ -33,8 +33,6 @@ _DAYS: Final = "7d"
 _MOST_JOBS: Final = 50_000
 _PORTION: Final = 500
 """Jobs that are read at once."""
-_LONGEST_JOB: Final = 7 * 86_400_000_000
-"""Microseconds: jobs that were created so long before the period are found if they ended in it."""
 _MOST_FIRINGS: Final = 10_000
 _MODE: Final = 0o640
 """It names databases and their problems."""
@@ -93,12 +91,10 @@ async def _period(settings: Settings, config: Config, since: int) -> Period:
 async def _jobs(engine: Engine, since: Micros) -> list[Run]:
     """The jobs of the period, newest first; at most one more than the page lists."""
     found = {job.id: run_of(job, instructions) for job in await engine.open_jobs()}
-    async for ids in engine.search(HistoryFilter(since=since - _LONGEST_JOB)):
-        for begin in range(0, len(ids), _PORTION):
-            jobs = await engine.jobs(ids[begin : begin + _PORTION])
-            found |= {job.id: run_of(job, instructions) for job in jobs if belongs(job, since)}
-        if len(found) > _MOST_JOBS:
-            break
+    ids = await engine.ended_jobs(since, limit=_MOST_JOBS + 1)
+    for begin in range(0, len(ids), _PORTION):
+        jobs = await engine.jobs(ids[begin : begin + _PORTION])
+        found |= {job.id: run_of(job, instructions) for job in jobs}
     return sorted(found.values(), key=lambda job: -job.id)[: _MOST_JOBS + 1]
 
 

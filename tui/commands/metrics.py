@@ -18,7 +18,7 @@ from engine.domain.overview import Overview
 from engine.domain.schedules import Schedule, ScheduleState
 from engine.domain.steps import Micros
 from engine.fleet.expansion import expand, may_name_databases
-from engine.fleet.membership import member_name
+from engine.fleet.patterns import member_name
 from engine.schedules.config_watch import ConfigWatch
 from engine.system.clock import now
 from tui.commands import output

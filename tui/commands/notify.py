@@ -6,15 +6,15 @@ import argparse
 import asyncio
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from engine import Engine
 from engine.config.model import Config
-from engine.domain.errors import StoreError, UsageError
+from engine.domain.errors import DbtendError, StoreError, SystemLimitError, UsageError
 from engine.domain.lazy_import import lazy
 from engine.domain.notifications import Message, MessageText, Recipient, RecipientState
 from engine.system.clock import now
@@ -35,8 +35,9 @@ else:
     notification_text = lazy("tui.presentation.notification_text", "only a delivery needs it")
 
 
-_Known = tuple[list[RecipientState], list[Message], bool]
-"""The recipients, their newest messages, and whether a process delivers messages."""
+NOBODY_TELLS: Final = "no permanent worker runs here, so that nobody is told"
+_Known = tuple[list[RecipientState], list[Message], str]
+"""The recipients, their newest messages, and why no process delivers messages; "" if one does."""
 
 
 def notify(args: argparse.Namespace, settings: Settings) -> int:
@@ -46,8 +47,8 @@ def notify(args: argparse.Namespace, settings: Settings) -> int:
             raise UsageError("--test", "needs the NAME of a recipient", "such as: dbtend notify ops --test")
         return _test(recipients[0], as_json=args.json)
     name = args.words[0] if args.words else None
-    nothing: _Known = [], [], False
-    states, messages, is_told = asyncio.run(_known(settings, recipients, name)) if settings.store.exists() else nothing
+    nothing: _Known = [], [], f"{NOBODY_TELLS}: start dbtend worker"
+    states, messages, problem = asyncio.run(_known(settings, recipients, name)) if settings.store.exists() else nothing
     by_name = {state.name: state for state in states}
     shown = [(recipient, by_name.get(recipient.name, RecipientState(name=recipient.name))) for recipient in recipients]
     if args.json:
@@ -64,8 +65,8 @@ def notify(args: argparse.Namespace, settings: Settings) -> int:
             output.line("\n".join(["", *columns([heading, *map(_message_row, messages)])]))
     else:
         output.notice(f"{settings.config_path} has no recipient: add [notify.NAME]")
-    if not is_told and any(not recipient.from_runs for recipient in recipients):
-        output.notice("no permanent worker runs here, so that nobody is told: start dbtend worker")
+    if problem and any(not recipient.from_runs for recipient in recipients):
+        output.notice(problem)
     return FAILED if any(state.error for _, state in shown) else OK
 
 
@@ -100,7 +101,14 @@ async def _known(settings: Settings, recipients: Sequence[Recipient], name: str 
     async with settings.engine() as engine:
         states = await engine.recipient_states([recipient.name for recipient in recipients])
         messages = [] if name is None else await engine.messages(name)
-        return states, messages, engine.tells_people()
+        return states, messages, _problem(engine)
+
+
+def _problem(engine: Engine) -> str:
+    try:
+        return "" if engine.tells_people() else f"{NOBODY_TELLS}: start dbtend worker"
+    except StoreError as error:
+        return str(error)
 
 
 def _row(one: tuple[Recipient, RecipientState]) -> Sequence[str]:
@@ -148,6 +156,7 @@ def _recipient_json(recipient: Recipient, state: RecipientState) -> dict[str, An
         "collected": state.collected,
         "waiting": state.waiting,
         "given_up": state.given_up,
+        "given_up_at": rfc3339(state.given_up_at),
         "error": state.error,
     }
 
@@ -172,14 +181,16 @@ def telling_people(store: Path, config: Config) -> Iterator[None]:
     if not config.notify:
         yield
         return
-    asyncio.run(_register(store, config.notify))
+    with suppress(DbtendError, OSError):  # it is done at the end, too
+        asyncio.run(_register(store, config.notify))
     yield
     try:
         errors = asyncio.run(_tell(store, config))
-    except StoreError as error:
-        errors = [str(error)]
     except KeyboardInterrupt:  # the run is over: its exit code stands
         errors = ["interrupted"]
+    except Exception as error:
+        known = error if isinstance(error, DbtendError) else SystemLimitError.of(error)
+        errors = [str(known or f"internal error: {type(error).__name__}")]
     for error_text in errors:
         output.notice(f"notify {plain(error_text)}; the next run or worker tries again")
 

@@ -9,12 +9,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
+from engine import Engine
 from engine.domain.errors import StoreError
-from engine.domain.notifications import Method, Recipient, Secret
+from engine.domain.notifications import Method, Recipient, RecipientState, Secret
+from engine.system.clock import now
+from tui.commands.notify import NOBODY_TELLS
 from tui.commands.settings import Settings
 from tui.presentation.health_check import Check, Level
 from tui.presentation.text import counted, local_time
+
+_GIVEN_UP_SHOWN: Final = 7 * 86_400_000_000
+"""Microseconds in which the doctor names a message that was given up."""
 
 
 def secrets(recipients: Sequence[Recipient]) -> Iterator[Check]:
@@ -46,6 +53,14 @@ def _file(what: str, path: Path) -> Iterator[Check]:
             yield Check(Level.WARN, what, f"{path} is open to others ({mode:04o})", f"chmod 600 {path}")
 
 
+def _process(engine: Engine, recipients: Sequence[Recipient]) -> Iterator[Check]:
+    try:
+        if not engine.tells_people() and any(not recipient.from_runs for recipient in recipients):
+            yield Check(Level.WARN, "notify", NOBODY_TELLS, "start one: dbtend worker")
+    except StoreError as error:
+        yield Check(Level.PROBLEM, "notify", f"{error.what} {error.why}", error.hint)
+
+
 async def deliveries(settings: Settings, recipients: Sequence[Recipient]) -> list[Check]:
     """Whether messages arrive; nothing where the store cannot be read, which another check says."""
     if not recipients:
@@ -53,20 +68,20 @@ async def deliveries(settings: Settings, recipients: Sequence[Recipient]) -> lis
     try:
         async with settings.engine() as engine:
             states = await engine.recipient_states([recipient.name for recipient in recipients])
-            is_told = engine.tells_people()
+            found = list(_process(engine, recipients))
     except StoreError:
         return []
-    found = []
-    if not is_told and any(not recipient.from_runs for recipient in recipients):
-        text = "no permanent worker runs here, so that nobody is told"
-        found.append(Check(Level.WARN, "notify", text, "start one: dbtend worker"))
-    for state in states:
-        what = f"notify {state.name}"
-        if state.error is None:
-            last = f"last message {local_time(state.sent_at)}" if state.sent_at else "no message yet"
-            found.append(Check(Level.OK, what, last))
-            continue
-        left = state.waiting or state.given_up
-        text = f"{counted(left, 'message')} not delivered: {state.error}" if left else state.error
-        found.append(Check(Level.PROBLEM, what, text, f"try it: dbtend notify {state.name} --test"))
-    return found
+    return [*found, *(check for state in states for check in _deliveries_to(state))]
+
+
+def _deliveries_to(state: RecipientState) -> Iterator[Check]:
+    what = f"notify {state.name}"
+    if state.error is None:
+        last = f"last message {local_time(state.sent_at)}" if state.sent_at else "no message yet"
+        yield Check(Level.OK, what, last)
+    else:
+        text = f"{counted(state.waiting, 'message')} not delivered: {state.error}" if state.waiting else state.error
+        yield Check(Level.PROBLEM, what, text, f"try it: dbtend notify {state.name} --test")
+    if state.given_up_at is not None and now() - state.given_up_at < _GIVEN_UP_SHOWN:
+        text = f"{counted(state.given_up, 'message')} given up, the last one {local_time(state.given_up_at)}"
+        yield Check(Level.WARN, what, text, f"read what they said: dbtend notify {state.name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 import traceback
 from contextlib import suppress
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 else:
     json_format = lazy("tui.presentation.json_format", "only --json needs it")
 
+ends_with_reader = False
+"""Whether nothing is left to do once the reader of the result has gone."""
 lost = False
 """Whether a result could not be written, other than to a reader that went away."""
 
@@ -32,11 +35,15 @@ def line(text: str = "") -> None:
 def write(text: str) -> None:
     """What may be for a terminal to obey.
 
-    If the reader has gone away, or the disk is full, running jobs go on: the rest of the output is dropped."""
+    If the reader has gone away, a command that only tells ends as any filter does. Else, and if the disk is full,
+    running jobs go on: the rest of the output is dropped."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
+        if ends_with_reader and isinstance(error, BrokenPipeError):
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGPIPE)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             global lost

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from engine import Plan, Request
 from engine.domain.errors import TargetError
 from engine.domain.time_limits import deadline
-from engine.inspection.many import for_each
+from engine.inspection.inspector import for_each
 from engine.system.clock import now
 from tui.commands import output, plan_report
 from tui.commands.advising import adviser, to_run

@@ -15,9 +15,8 @@ from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, FailedRequest
 from engine.domain.errors import StoreError, UsageError
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import outcome_of
-from engine.fleet.batch_retry import repeatable
 from engine.inspection import inspector
-from engine.submission.retry import retry_request
+from engine.submission.retry import repeatable, retry_request
 from engine.system.clock import now
 from tui.commands import job_report, output, report
 from tui.commands.advising import not_begun, to_run

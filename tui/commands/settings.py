@@ -17,7 +17,7 @@ from engine.domain.option_specs import BY_NAME, refuse_inapplicable, with_values
 from engine.domain.requests import DEFAULT_OPTIONS
 from engine.domain.value_types import Flag
 from engine.inspection import inspector
-from tui.commands.request_options import typed_options
+from tui.commands.options import typed_options
 from tui.presentation import typed_values
 
 

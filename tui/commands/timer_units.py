@@ -53,19 +53,22 @@ def systemd_units(schedules: Sequence[Schedule], command: Sequence[str]) -> Iter
 
 
 def cron_lines(schedules: Sequence[Schedule], command: Sequence[str]) -> Iterator[str]:
-    """The lines of a crontab. Raises UsageError for what only dbtend understands."""
-    with_zone = not all(has_machine_time(schedule.timezone) for schedule in schedules)
-    if with_zone:
-        yield "# CRON_TZ is the time zone of the lines after it. The cron of Debian and Ubuntu ignores it, and takes"
-        yield f"# these times in {zone_named('').key}: use dbtend schedules --systemd there, or a permanent worker."
+    """The lines of a crontab. Raises UsageError for what only dbtend understands.
+
+    The cron of Debian and Ubuntu ignores CRON_TZ: a line of another zone would start at another time, unseen.
+    """
     for schedule in schedules:
         _, _, day, _, weekday = schedule.start.lower().split()
         if "l" in day or "#" in weekday or re.search(r"\dl", weekday):
-            why = f"{schedule.start} is not understood by cron"
-            raise UsageError(f"schedule {schedule.name}", why, "use --systemd, or a permanent worker")
-        if with_zone:
-            yield f"CRON_TZ={zone_named(schedule.timezone).key}"
+            raise _not_for_cron(schedule, f"{schedule.start} is not understood by cron")
+        if not has_machine_time(schedule.timezone):
+            machine = zone_named("").key
+            raise _not_for_cron(schedule, f"its times are those of {schedule.timezone}, and cron goes by {machine}")
         yield f"{schedule.start} {shlex.join([*command, schedule.name]).replace('%', chr(92) + '%')}"
+
+
+def _not_for_cron(schedule: Schedule, why: str) -> UsageError:
+    return UsageError(f"schedule {schedule.name}", why, "use --systemd, or a permanent worker")
 
 
 def calendar_events(schedule: Schedule) -> list[str]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from engine import Engine, Retention
 from engine.config.model import Config
 from engine.domain import typed_passwords
-from engine.domain.errors import StoreLostError, UsageError
+from engine.domain.errors import StoreError, StoreLostError, UsageError
 from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
 from engine.execution.worker_identity import WorkerIdentity
@@ -38,6 +38,7 @@ from tui.workers.signals import STOP_SIGNALS, has_terminal
 from tui.workers.tasks import first_of
 
 if TYPE_CHECKING:
+    from engine.notify.notifier import Compose
     from tui.commands import metrics
 else:
     metrics = lazy("tui.commands.metrics", "only --metrics needs it")
@@ -202,11 +203,15 @@ class _Host:
         """As long as it is here; a process that ends when it is idle does so at its end."""
         config = self._current_config()
         given = await asyncio.to_thread(config)
-        await engine.register_recipients([recipient.name for recipient in given.notify], since=given.changed_at)
+        try:
+            names = [recipient.name for recipient in given.notify]
+            await engine.register_recipients(names, since=given.changed_at)
+        except StoreError as error:  # it is done again before events are collected
+            log.warning("messages cannot be sent now: %s", error)
         if self.is_permanent:
             await stack.enter_async_context(engine.notifying(config, composing(self.store)))
         elif given.notify:
-            stack.push_async_callback(engine.notify_now, config, composing(self.store))
+            stack.push_async_callback(_tell_now, engine, config, composing(self.store))
 
     def _current_config(self) -> Callable[[], Config]:
         """Gives the config, and reads its file again where it has changed."""
@@ -217,6 +222,16 @@ class _Host:
             return watch.config if self.is_permanent else for_runs(watch.config)
 
         return current
+
+
+async def _tell_now(engine: Engine, config: Callable[[], Config], compose: Compose) -> None:
+    """Tell people at the end, which goes on as it would without."""
+    try:
+        await engine.notify_now(config, compose)
+    except StoreError as error:
+        log.warning("messages cannot be sent now: %s; the next run or worker tries again", error)
+    except Exception:  # a defect must not change how it ends
+        log.exception("messages cannot be sent now")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar, runtime_checkable
 
 from textual import events
@@ -29,11 +29,15 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
+Actions = Mapping[str, Callable[[], Awaitable[None] | None]]
+"""What carries out each action, by its id."""
+
+
 class ScreenPart(Protocol):
     """A part of a screen that carries out some of its actions."""
 
     @property
-    def actions(self) -> frozenset[str]: ...
+    def actions(self) -> Actions: ...
 
     def can(self, action_id: str) -> bool:
         """Whether one of `actions` can be taken now."""
@@ -114,6 +118,13 @@ class ConsoleScreen(Screen[Result]):
         if action_id == "copy":
             return self.copied() is not None
         return next((part.can(action_id) for part in self.parts if action_id in part.actions), True)
+
+    async def action_part(self, action_id: str) -> None:
+        """Let the part that carries out this action do so."""
+        do = next(part.actions[action_id] for part in self.parts if action_id in part.actions)
+        doing = do()
+        if doing is not None:
+            await doing
 
     @property
     def takes_text(self) -> bool:

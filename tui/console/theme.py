@@ -15,69 +15,34 @@ from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from tui.console.views.line import Role
 
-DBTEND: Final = Theme(
-    name="dbtend",
-    primary="#6cb6c8",
-    secondary="#8a9bb0",
-    accent="#e0b464",
-    success="#83b98a",
-    warning="#e0b464",
-    error="#e0787a",
-    foreground="#ced6de",
-    background="#14181d",
-    surface="#14181d",
-    panel="#1f262e",
-    dark=True,
-    variables={
-        "dim": "#7f8b98",
-        "line": "#3a4450",
-        "cursor": "#2b3b49",
-        "cursor-blurred": "#1f2830",
-        "label": "#d99adf",
-    },
-)
-LIGHT: Final = Theme(
-    name="dbtend-light",
-    primary="#14657a",
-    secondary="#4d5d70",
-    accent="#8a5a00",
-    success="#2c6b35",
-    warning="#8a5a00",
-    error="#b3272b",
-    foreground="#1c232b",
-    background="#fbfbf8",
-    surface="#fbfbf8",
-    panel="#e6e8ea",
-    dark=False,
-    variables={
-        "dim": "#59636e",
-        "line": "#b9c0c7",
-        "cursor": "#cfe1e8",
-        "cursor-blurred": "#e6ecef",
-        "label": "#8a2c93",
-    },
-)
-HIGH_CONTRAST: Final = Theme(
-    name="high-contrast",
-    primary="#5cf0ff",
-    secondary="#d8d8d8",
-    accent="#ffe14d",
-    success="#6cff7a",
-    warning="#ffe14d",
-    error="#ff8080",
-    foreground="#ffffff",
-    background="#000000",
-    surface="#000000",
-    panel="#262626",
-    dark=True,
-    variables={
-        "dim": "#d8d8d8",
-        "line": "#ffffff",
-        "cursor": "#00306e",
-        "cursor-blurred": "#3d3d3d",
-        "label": "#ff9dff",
-    },
-)
+
+def _theme(theme: Theme, **variables: str) -> Theme:
+    """A theme whose surface is its background, and whose accent is its warning colour."""
+    names = {variable.replace("_", "-"): colour for variable, colour in variables.items()}
+    return replace(theme, surface=theme.background, accent=theme.warning, variables=names)
+
+
+DBTEND: Final = _theme(
+    Theme(
+        "dbtend", primary="#6cb6c8", secondary="#8a9bb0", success="#83b98a", warning="#e0b464", error="#e0787a",
+        foreground="#ced6de", background="#14181d", panel="#1f262e",
+    ),
+    dim="#7f8b98", line="#3a4450", cursor="#2b3b49", cursor_blurred="#1f2830", label="#d99adf",
+)  # fmt: skip
+LIGHT: Final = _theme(
+    Theme(
+        "dbtend-light", primary="#14657a", secondary="#4d5d70", success="#2c6b35", warning="#8a5a00", error="#b3272b",
+        foreground="#1c232b", background="#fbfbf8", panel="#e6e8ea", dark=False,
+    ),
+    dim="#59636e", line="#b9c0c7", cursor="#cfe1e8", cursor_blurred="#e6ecef", label="#8a2c93",
+)  # fmt: skip
+HIGH_CONTRAST: Final = _theme(
+    Theme(
+        "high-contrast", primary="#5cf0ff", secondary="#d8d8d8", success="#6cff7a", warning="#ffe14d", error="#ff8080",
+        foreground="#ffffff", background="#000000", panel="#262626",
+    ),
+    dim="#d8d8d8", line="#ffffff", cursor="#00306e", cursor_blurred="#3d3d3d", label="#ff9dff",
+)  # fmt: skip
 # Textual's own has blue, which cannot be read on the black of many terminals.
 ANSI_DARK: Final = replace(BUILTIN_THEMES["ansi-dark"], primary="ansi_cyan")
 ANSI_LIGHT: Final = BUILTIN_THEMES["ansi-light"]

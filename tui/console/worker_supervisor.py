@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from engine import Engine
 from engine.domain.errors import DbtendError, UsageError
-from engine.domain.unattended import unattended
+from engine.domain.events import unattended
 from tui.console.feed import JobFeed
 
 

@@ -18,6 +18,7 @@ _REASON_OVER_ERROR: Final = {Reason.TARGET_BUSY, Reason.OWNER_LOST, *LEFT_BY_WIN
 """Reasons that say more than the beginning of an error."""
 _SAID_OF_A_PARENT: Final = {JobOutcome.SKIPPED, JobOutcome.UNREACHABLE}
 """Outcomes that its status does not say: nothing of it ran."""
+_SAID_BY_STATUS: Final = {Reason.CANCELLED_BY_USER, Reason.UNREACHABLE}
 _ERROR_LEAST: Final = 16
 """Cells below which the beginning of an error says less than any reason."""
 
@@ -30,7 +31,7 @@ def format_status(job: ChildJob | ParentJob) -> tuple[Status, str]:
     if is_cancelling(job):
         return job.status, "cancelling"
     if isinstance(job, ChildJob):
-        return status_shown(job), PARTIAL if job.is_partly_completed else job.status.value
+        return status_shown(job), PARTIAL if job.is_partly_completed else format_ending(job.status, job.reason)
     skipped = sum(c.status is Status.SKIPPED and c.reason is not Reason.NOT_NEEDED for c in job.children)
     if job.status is Status.COMPLETED and skipped:
         return Status.SKIPPED, f"{skipped} skipped"
@@ -74,7 +75,7 @@ def ending(child: ChildJob, width: int | None = None) -> str:
     if found := found_damage(child):
         phrase += f": {found}"
     else:
-        if child.reason and child.reason is not Reason.CANCELLED_BY_USER and not is_overwritten(child):
+        if child.reason and child.reason not in _SAID_BY_STATUS and not is_overwritten(child):
             phrase += f" ({format_child_reason(child)})"
         phrase += f": {plain(child.error)}" if child.error else ""
         did = effect(child, None if width is None else width - cells(phrase) - 2)

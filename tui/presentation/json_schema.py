@@ -62,178 +62,113 @@ def record(properties: Mapping[str, Schema], optional: Mapping[str, Schema] | No
     return {"type": "object", "properties": {**properties, **(optional or {})}, "required": list(properties)}
 
 
-_WINDOW: Final = record({"opens_at": TIME, "closes_at": TIME, "fit": FLAG})
-_ATTEMPT: Final = record(
-    {
-        "number": COUNT, "pid": or_null(COUNT), "host": or_null(TEXT), "started_at": TIME, "finished_at": or_null(TIME),
-        "status": one_of(Status), "reason": or_null(one_of(Reason)), "signal": or_null(COUNT),
-    }
-)  # fmt: skip
-_STEP: Final = record(
-    {
-        "number": COUNT, "attempt": COUNT, "object": TEXT, "command": TEXT, "status": one_of(Status),
-        "started_at": TIME, "finished_at": or_null(TIME), "duration": or_null(SECONDS), "error": or_null(TEXT),
-        "reason": or_null(one_of(Reason)), "effect": or_null(FACTS),
-    }
-)  # fmt: skip
-_PROGRESS: Final = record(
-    {
-        "fraction": or_null(FRACTION), "object": or_null(TEXT), "phase": or_null(TEXT),
-        "waits_for": or_null(one_of(WaitsFor)), "steps_done": COUNT, "steps_total": COUNT,
-    }
-)  # fmt: skip
-_LOG_LINE: Final = record(
-    {"number": COUNT, "attempt": COUNT, "at": TIME, "level": one_of(LogLevel), "message": TEXT}
-)  # fmt: skip
 _OPTIONS: Final[Schema] = {
     "$comment": "One name for each option.",
     "type": "object",
     "properties": {"server": {"type": "object"}},
     "required": ["server"],
 }
-_CHILD: Final = record(
-    {
+_OUTCOMES: Final = record({outcome.value: COUNT for outcome in JobOutcome})
+
+DEFINITIONS: Final[Mapping[str, Schema]] = {
+    "job": record({
+        "id": COUNT, "target": TEXT, "engine": one_of(EngineName), "status": one_of(Status), "created_at": TIME,
+        "started_at": or_null(TIME), "finished_at": or_null(TIME), "duration": or_null(SECONDS),
+        "retry_of": or_null(COUNT), "batch": or_null(COUNT), "schedule": or_null(TEXT), "deadline_at": or_null(TIME),
+        "window": or_null(named("window")), "left": COUNT, "pinned": FLAG, "options": _OPTIONS,
+        "children": listed(named("child")),
+    }),
+    "child": record({
         "id": CHILD_ID, "operation": one_of(Operation), "status": one_of(Status), "reason": or_null(one_of(Reason)),
         "error": or_null(TEXT), "attempt": COUNT, "started_at": or_null(TIME), "finished_at": or_null(TIME),
         "cancel_requested_at": or_null(TIME), "force_requested_at": or_null(TIME), "recovering": FLAG,
         "duration": or_null(SECONDS), "warnings": listed(TEXT), "before": or_null(FACTS), "after": or_null(FACTS),
         "left": COUNT, "estimate": or_null(SECONDS), "progress": named("progress"),
         "attempts": listed(named("attempt")), "steps": listed(named("step")),
-    },
-    {"findings": listed(TEXT), "log": listed(named("log_line"))},
-)  # fmt: skip
-_JOB: Final = record(
-    {
-        "id": COUNT, "target": TEXT, "engine": one_of(EngineName), "status": one_of(Status), "created_at": TIME,
-        "started_at": or_null(TIME), "finished_at": or_null(TIME), "duration": or_null(SECONDS),
-        "retry_of": or_null(COUNT), "batch": or_null(COUNT), "schedule": or_null(TEXT), "deadline_at": or_null(TIME),
-        "window": or_null(named("window")), "left": COUNT, "pinned": FLAG, "options": _OPTIONS,
-        "children": listed(named("child")),
-    }
-)  # fmt: skip
-_PLANNED_STEP: Final = record(
-    {
-        "object": TEXT, "command": TEXT, "reason": TEXT, "lock": TEXT, "lock_impact": one_of(LockImpact),
-        "lock_momentary": one_of(LockImpact), "after_cancel": or_null(TEXT), "disk_needed": or_null(COUNT),
-        "disk_free": or_null(COUNT), "estimate": or_null(SECONDS), "not_begun": or_null(one_of(Reason)),
-        "objects": listed(TEXT),
-    }
-)  # fmt: skip
-_PLANNED_CHILD: Final = record(
-    {
+    }, {"findings": listed(TEXT), "log": listed(named("log_line"))}),
+    "window": record({"opens_at": TIME, "closes_at": TIME, "fit": FLAG}),
+    "attempt": record({
+        "number": COUNT, "pid": or_null(COUNT), "host": or_null(TEXT), "started_at": TIME, "finished_at": or_null(TIME),
+        "status": one_of(Status), "reason": or_null(one_of(Reason)), "signal": or_null(COUNT),
+    }),
+    "step": record({
+        "number": COUNT, "attempt": COUNT, "object": TEXT, "command": TEXT, "status": one_of(Status),
+        "started_at": TIME, "finished_at": or_null(TIME), "duration": or_null(SECONDS), "error": or_null(TEXT),
+        "reason": or_null(one_of(Reason)), "effect": or_null(FACTS),
+    }),
+    "progress": record({
+        "fraction": or_null(FRACTION), "object": or_null(TEXT), "phase": or_null(TEXT),
+        "waits_for": or_null(one_of(WaitsFor)), "steps_done": COUNT, "steps_total": COUNT,
+    }),
+    "log_line": record({"number": COUNT, "attempt": COUNT, "at": TIME, "level": one_of(LogLevel), "message": TEXT}),
+    "planned_job": record({
+        "target": TEXT, "engine": one_of(EngineName), "before": or_null(FACTS), "warnings": listed(TEXT),
+        "options": _OPTIONS, "children": listed(named("planned_child")),
+    }),
+    "planned_child": record({
         "operation": one_of(Operation), "verdict": one_of(Verdict), "error": or_null(TEXT), "warnings": listed(TEXT),
         "not_needed": or_null(TEXT), "settings": listed(TEXT), "tuned": or_null(TEXT), "needs_yes": or_null(TEXT),
         "parallel": COUNT, "estimate": or_null(SECONDS), "estimated_from": or_null(TEXT),
         "steps": listed(named("planned_step")),
-    }
-)  # fmt: skip
-_PLANNED_JOB: Final = record(
-    {
-        "target": TEXT, "engine": one_of(EngineName), "before": or_null(FACTS), "warnings": listed(TEXT),
-        "options": _OPTIONS, "children": listed(named("planned_child")),
-    }
-)  # fmt: skip
-_ADVICE: Final = record(
-    {
+    }),
+    "planned_step": record({
+        "object": TEXT, "command": TEXT, "reason": TEXT, "lock": TEXT, "lock_impact": one_of(LockImpact),
+        "lock_momentary": one_of(LockImpact), "after_cancel": or_null(TEXT), "disk_needed": or_null(COUNT),
+        "disk_free": or_null(COUNT), "estimate": or_null(SECONDS), "not_begun": or_null(one_of(Reason)),
+        "objects": listed(TEXT),
+    }),
+    "advice": record({
         "target": TEXT, "operation": one_of(Operation), "level": {"enum": ["now", "soon", "none"]}, "reason": TEXT,
         "gain": or_null(TEXT), "facts": {"type": "object"},
-    }
-)  # fmt: skip
-_ERROR: Final = record({"kind": one_of(ErrorKind), "message": TEXT, "hint": TEXT})
-_SURVEY_REASON: Final = record(
-    {"level": one_of(FleetLevel), "cause": one_of(SurveyCause), "text": TEXT, "facts": FACTS}
-)
-_TARGET: Final = record(
-    {
+    }),
+    "error": record({"kind": one_of(ErrorKind), "message": TEXT, "hint": TEXT}),
+    "target": record({
         "target": TEXT, "name": TEXT, "engine": one_of(EngineName), "groups": listed(TEXT), "label": or_null(TEXT),
         "level": one_of(FleetLevel), "reason": or_null(TEXT), "size": or_null(COUNT), "reclaimable": COUNT,
         "checked_at": or_null(TIME), "surveyed_at": TIME, "last_job": or_null(COUNT), "next_due": or_null(TIME),
         "reasons": listed(named("survey_reason")),
-    }
-)  # fmt: skip
-_WORKER: Final = record(
-    {
+    }),
+    "survey_reason": record({"level": one_of(FleetLevel), "cause": one_of(SurveyCause), "text": TEXT, "facts": FACTS}),
+    "worker": record({
         "pid": COUNT, "host": TEXT, "started_at": TIME, "serves_all": FLAG, "stalled": FLAG,
         "running": listed(CHILD_ID), "pool": or_null(COUNT),
-    }
-)  # fmt: skip
-_RECIPIENT: Final = record(
-    {
+    }),
+    "recipient": record({
         "name": TEXT, "method": one_of(Method), "on": listed(one_of(EventKind)), "sent_at": or_null(TIME),
-        "collected": COUNT, "waiting": COUNT, "given_up": COUNT, "error": or_null(TEXT),
-    }
-)  # fmt: skip
-_MESSAGE: Final = record(
-    {
+        "collected": COUNT, "waiting": COUNT, "given_up": COUNT, "given_up_at": or_null(TIME), "error": or_null(TEXT),
+    }),
+    "message": record({
         "message": TEXT, "status": one_of(MessageStatus), "created_at": TIME, "ended_at": or_null(TIME),
         "attempts": COUNT, "summary": TEXT, "events": COUNT, "error": or_null(TEXT),
-    }
-)  # fmt: skip
-_OUTCOMES: Final = record({outcome.value: COUNT for outcome in JobOutcome})
-_FIRING: Final = record(
-    {
-        "schedule": TEXT, "due_at": TIME, "status": one_of(FiringStatus), "reason": or_null(one_of(FiringReason)),
-        "error": or_null(TEXT), "batch": or_null(COUNT), "started_at": or_null(TIME), "finished_at": or_null(TIME),
-        "duration": or_null(SECONDS), "counts": or_null(_OUTCOMES),
-    }
-)  # fmt: skip
-_SCHEDULE: Final = record(
-    {
+    }),
+    "schedule": record({
         "name": TEXT, "start": TEXT, "timezone": TEXT, "until": or_null(TEXT), "targets": listed(TEXT),
         "exclude": listed(TEXT), "operations": {"anyOf": [{"const": NEEDED}, listed(one_of(Operation))]},
         "next_due": or_null(TIME), "closes_at": or_null(TIME), "disabled_at": or_null(TIME),
         "disabled_by": or_null(TEXT), "other_config": or_null(TEXT), "firings": listed(named("firing")),
-    }
-)  # fmt: skip
-_NIGHT: Final = record(
-    {
+    }),
+    "firing": record({
+        "schedule": TEXT, "due_at": TIME, "status": one_of(FiringStatus), "reason": or_null(one_of(FiringReason)),
+        "error": or_null(TEXT), "batch": or_null(COUNT), "started_at": or_null(TIME), "finished_at": or_null(TIME),
+        "duration": or_null(SECONDS), "counts": or_null(_OUTCOMES),
+    }),
+    "night": record({
         "opens_at": TIME, "closes_at": or_null(TIME), "workers": COUNT, "idle": COUNT, "inapplicable": COUNT,
-        "targets": listed(
-            record(
-                {
-                    "target": TEXT, "problem": or_null(TEXT), "not_begun": listed(one_of(Operation)),
-                    "left_out": listed(record({"operation": one_of(Operation), "why": TEXT})),
-                    "operations": listed(
-                        record({"operation": one_of(Operation), "begins_at": TIME, "ends_at": or_null(TIME)})
-                    ),
-                }
-            )
-        ),
-    }
-)  # fmt: skip
-_CHECK: Final = record({"level": one_of(Level), "what": TEXT, "found": TEXT, "fix": TEXT}, {"facts": FACTS})
+        "targets": listed(record({
+            "target": TEXT, "problem": or_null(TEXT), "not_begun": listed(one_of(Operation)),
+            "left_out": listed(record({"operation": one_of(Operation), "why": TEXT})),
+            "operations": listed(record({"operation": one_of(Operation), "begins_at": TIME, "ends_at": or_null(TIME)})),
+        })),
+    }),
+    "check": record({"level": one_of(Level), "what": TEXT, "found": TEXT, "fix": TEXT}, {"facts": FACTS}),
+}  # fmt: skip
+"""The parts of documents, by the name that refers to them."""
 
-DEFINITIONS: Final[Mapping[str, Schema]] = {
-    "job": _JOB,
-    "child": _CHILD,
-    "window": _WINDOW,
-    "attempt": _ATTEMPT,
-    "step": _STEP,
-    "progress": _PROGRESS,
-    "log_line": _LOG_LINE,
-    "planned_job": _PLANNED_JOB,
-    "planned_child": _PLANNED_CHILD,
-    "planned_step": _PLANNED_STEP,
-    "advice": _ADVICE,
-    "error": _ERROR,
-    "target": _TARGET,
-    "survey_reason": _SURVEY_REASON,
-    "worker": _WORKER,
-    "recipient": _RECIPIENT,
-    "message": _MESSAGE,
-    "schedule": _SCHEDULE,
-    "firing": _FIRING,
-    "night": _NIGHT,
-    "check": _CHECK,
-}
 _JOBS: Final = record({"jobs": listed(named("job"))})
-_BATCH: Final = record(
-    {
-        "batch": COUNT, "created_at": TIME, "retry_of": or_null(COUNT), "max_failures": or_null(COUNT),
-        "canary": or_null(COUNT), "max_per_host": or_null(COUNT),
-        "counts": _OUTCOMES, "jobs": listed(named("job")),
-    }
-)  # fmt: skip
+_BATCH: Final = record({
+    "batch": COUNT, "created_at": TIME, "retry_of": or_null(COUNT), "max_failures": or_null(COUNT),
+    "canary": or_null(COUNT), "max_per_host": or_null(COUNT), "counts": _OUTCOMES, "jobs": listed(named("job")),
+})  # fmt: skip
 _RUN: Final = record({"batch": or_null(COUNT), "jobs": listed(named("job"))})
 _PAUSE: Final = record({"paused": or_null(record({"at": TIME, "by": TEXT}))})
 DOCUMENTS: Final[Mapping[str, Schema]] = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
@@ -10,12 +11,18 @@ from engine import Status
 from engine.domain.overview import Overview, ScheduleCounts
 from engine.domain.requests import EngineName
 from engine.domain.steps import Micros
-from engine.domain.surveys import FleetLevel, counts
+from engine.domain.surveys import FleetLevel, Survey, counts
 from engine.inspection import inspector
 from tui.presentation.text import plain
 
 Name = Mapping[str, str]
 """The names of targets by URL."""
+
+
+Sample = tuple[tuple[str, ...], float]
+"""The values of its labels, and its value."""
+Metric = tuple[str, str, tuple[str, ...], Iterable[Sample]]
+"""Name, meaning, labels and samples."""
 
 
 def metrics_text(
@@ -28,71 +35,66 @@ def metrics_text(
 ) -> bytes:
     """`names`: of the exported targets, by URL. `schedules`: when those of the config file are due next."""
     registry = CollectorRegistry()
-    for metric in (_store, _targets, _operations):
-        metric(overview, names, registry)
-    _schedules(overview, schedules, registry)
-    _gauge(registry, "dbtend_config_readable", "Whether the config file can be read", (), [((), config_is_readable)])
-    _gauge(registry, "dbtend_info", "The version of dbtend", ("version",), [((version,), 1)])
+    metrics = chain(_store(overview), _messages(overview), _targets(overview, names), _operations(overview, names))
+    own: tuple[Metric, ...] = (
+        ("dbtend_config_readable", "Whether the config file can be read", (), [((), config_is_readable)]),
+        ("dbtend_info", "The version of dbtend", ("version",), [((version,), 1)]),
+    )
+    for name, meaning, labels, samples in chain(metrics, _schedules(overview, schedules), own):
+        gauge = Gauge(name, meaning, labels, registry=registry)
+        for values, value in samples:
+            (gauge.labels(*values) if labels else gauge).set(value)
     return generate_latest(registry)
 
 
-Sample = tuple[tuple[str, ...], float]
-
-
-def _gauge(
-    registry: CollectorRegistry, name: str, help_text: str, labels: tuple[str, ...], samples: Iterable[Sample]
-) -> None:
-    gauge = Gauge(name, help_text, labels, registry=registry)
-    for values, value in samples:
-        (gauge.labels(*values) if labels else gauge).set(value)
-
-
-def _store(overview: Overview, _: Name, registry: CollectorRegistry) -> None:
+def _store(overview: Overview) -> Iterator[Metric]:
     open_jobs = [((status.value,), overview.open_jobs.get(status, 0)) for status in (Status.PENDING, Status.RUNNING)]
-    _gauge(registry, "dbtend_jobs_open", "Jobs that have not ended", ("status",), open_jobs)
-    _gauge(registry, "dbtend_worker_processes", "Processes that carry out jobs", (), [((), overview.workers)])
-    _gauge(registry, "dbtend_worker_processes_stalled", "Those that do not move", (), [((), overview.stalled)])
-    _gauge(registry, "dbtend_paused", "Whether no job starts", (), [((), overview.is_paused)])
-    waiting = [((plain(name),), number) for name, number in overview.waiting_messages.items()]
-    _gauge(registry, "dbtend_messages_waiting", "Messages that are not delivered yet", ("recipient",), waiting)
+    yield "dbtend_jobs_open", "Jobs that have not ended", ("status",), open_jobs
+    yield "dbtend_worker_processes", "Processes that carry out jobs", (), [((), overview.workers)]
+    yield "dbtend_worker_processes_stalled", "Those that do not move", (), [((), overview.stalled)]
+    yield "dbtend_paused", "Whether no job starts", (), [((), overview.is_paused)]
     at = [((), overview.at / 1e6)]
-    _gauge(registry, "dbtend_collected_timestamp_seconds", "When these metrics were collected", (), at)
+    yield "dbtend_collected_timestamp_seconds", "When these metrics were collected", (), at
 
 
-def _targets(overview: Overview, names: Name, registry: CollectorRegistry) -> None:
+def _messages(overview: Overview) -> Iterator[Metric]:
+    for state, what in (("waiting", "are not delivered yet"), ("given_up", "were given up, of those on record")):
+        numbers = [((plain(one.name),), getattr(one, state)) for one in overview.recipients]
+        yield f"dbtend_messages_{state}", f"Messages that {what}", ("recipient",), numbers
+    for state, what in (("sent", "delivered"), ("given_up", "given up")):
+        newest = [(one, getattr(one, f"{state}_at")) for one in overview.recipients]
+        times = [((plain(one.name),), at / 1e6) for one, at in newest if at is not None]
+        name = f"dbtend_message_last_{state}_timestamp_seconds"
+        yield name, f"When a message was {what} last", ("recipient",), times
+
+
+def _targets(overview: Overview, names: Name) -> Iterator[Metric]:
     surveys = [one for one in overview.surveys if one.target in names]
     levels = _levels(overview, names)
     numbers = [((level.value,), number) for level, number in counts(levels.values()).items()]
-    _gauge(registry, "dbtend_targets", "Targets by level", ("level",), numbers)
+    yield "dbtend_targets", "Targets by level", ("level",), numbers
     labels = ("target", "name", "engine")
 
     def of(target: str, engine: EngineName) -> tuple[str, str, str]:
         return plain(target), plain(names[target]), engine.value
 
-    _gauge(
-        registry, "dbtend_target_level", "1 for its level", (*labels, "level"),
-        [((*of(target, inspector.engine_named_by(target)), level.value), 1) for target, level in levels.items()],
-    )  # fmt: skip
-    _gauge(
-        registry, "dbtend_target_size_bytes", "Size of the database", labels,
-        [(of(one.target, one.engine), one.size) for one in surveys if one.size is not None],
-    )  # fmt: skip
-    _gauge(
-        registry, "dbtend_target_reclaimable_bytes", "Bytes that maintenance would give back", labels,
-        [(of(one.target, one.engine), one.reclaimable) for one in surveys],
-    )  # fmt: skip
-    _gauge(
-        registry, "dbtend_target_surveyed_timestamp_seconds", "When it was surveyed last", labels,
-        [(of(one.target, one.engine), one.surveyed_at / 1e6) for one in surveys],
-    )  # fmt: skip
-    _gauge(
-        registry, "dbtend_target_survey_age_seconds", "How long ago that was", labels,
-        [(of(one.target, one.engine), max(overview.at - one.surveyed_at, 0) / 1e6) for one in surveys],
-    )  # fmt: skip
-    _gauge(
-        registry, "dbtend_target_checked_timestamp_seconds", "When a check was clean last; absent if never", labels,
-        [(of(one.target, one.engine), one.checked_at / 1e6) for one in surveys if one.checked_at is not None],
-    )  # fmt: skip
+    def samples(value: Callable[[Survey], float | None]) -> Iterator[Sample]:
+        for one in surveys:
+            found = value(one)
+            if found is not None:
+                yield of(one.target, one.engine), found
+
+    of_levels = [((*of(url, inspector.engine_named_by(url)), level.value), 1.0) for url, level in levels.items()]
+    yield "dbtend_target_level", "1 for its level", (*labels, "level"), of_levels
+    yield "dbtend_target_size_bytes", "Size of the database", labels, samples(lambda one: one.size)
+    reclaimable = samples(lambda one: one.reclaimable)
+    yield "dbtend_target_reclaimable_bytes", "Bytes that maintenance would give back", labels, reclaimable
+    surveyed = samples(lambda one: one.surveyed_at / 1e6)
+    yield "dbtend_target_surveyed_timestamp_seconds", "When it was surveyed last", labels, surveyed
+    age = samples(lambda one: max(overview.at - one.surveyed_at, 0) / 1e6)
+    yield "dbtend_target_survey_age_seconds", "How long ago that was", labels, age
+    checked = samples(lambda one: None if one.checked_at is None else one.checked_at / 1e6)
+    yield "dbtend_target_checked_timestamp_seconds", "When a check was clean last; absent if never", labels, checked
 
 
 def _levels(overview: Overview, names: Name) -> Mapping[str, FleetLevel]:
@@ -104,52 +106,40 @@ def _levels(overview: Overview, names: Name) -> Mapping[str, FleetLevel]:
     }
 
 
-def _operations(overview: Overview, names: Name, registry: CollectorRegistry) -> None:
+def _operations(overview: Overview, names: Name) -> Iterator[Metric]:
     runs = [run for run in overview.runs if run.target in names]
     labels = ("target", "name", "operation")
 
-    def samples(value: str) -> Iterator[Sample]:
+    def samples(value: str, unit: float = 1.0) -> Iterator[Sample]:
         for run in runs:
             found = getattr(run, value)
             if found is not None:
-                yield (plain(run.target), plain(names[run.target]), run.operation.value), found
+                yield (plain(run.target), plain(names[run.target]), run.operation.value), found / unit
 
     outcomes = [
         ((plain(run.target), plain(names[run.target]), run.operation.value, run.status.value), 1.0) for run in runs
     ]
-    _gauge(registry, "dbtend_operation_last_outcome", "1 for how it ended last", (*labels, "outcome"), outcomes)
-    _gauge(
-        registry, "dbtend_operation_last_duration_seconds", "How long it took the last time", labels,
-        samples("seconds"),
-    )  # fmt: skip
-    _gauge(
-        registry, "dbtend_operation_last_end_timestamp_seconds", "When it ended last", labels,
-        [(values, at / 1e6) for values, at in samples("finished_at")],
-    )  # fmt: skip
-    _gauge(
-        registry, "dbtend_operation_last_completed_timestamp_seconds", "When it completed in full last", labels,
-        [(values, at / 1e6) for values, at in samples("completed_at")],
-    )  # fmt: skip
+    yield "dbtend_operation_last_outcome", "1 for how it ended last", (*labels, "outcome"), outcomes
+    yield "dbtend_operation_last_duration_seconds", "How long it took the last time", labels, samples("seconds")
+    ended = samples("finished_at", 1e6)
+    yield "dbtend_operation_last_end_timestamp_seconds", "When it ended last", labels, ended
+    completed = samples("completed_at", 1e6)
+    yield "dbtend_operation_last_completed_timestamp_seconds", "When it completed in full last", labels, completed
 
 
-def _schedules(overview: Overview, due: Mapping[str, Micros | None], registry: CollectorRegistry) -> None:
+def _schedules(overview: Overview, due: Mapping[str, Micros | None]) -> Iterator[Metric]:
     """Those of the config file, also before their first night."""
     recorded = {one.name: one for one in overview.schedules}
     shown = [recorded.get(name, ScheduleCounts(name=name)) for name in due]
     firings = [
         ((plain(one.name), status), getattr(one, status)) for one in shown for status in ("fired", "missed", "skipped")
     ]
-    _gauge(
-        registry, "dbtend_schedule_firings", "Due times on record by what became of them", ("schedule", "status"),
-        firings,
-    )  # fmt: skip
+    yield "dbtend_schedule_firings", "Due times on record by what became of them", ("schedule", "status"), firings
     for status, what in (("fired", "fired"), ("missed", "was missed")):
         newest = [(one, getattr(one, f"{status}_at")) for one in shown]
-        _gauge(
-            registry, f"dbtend_schedule_last_{status}_timestamp_seconds", f"The newest due time that {what}",
-            ("schedule",), [((plain(one.name),), at / 1e6) for one, at in newest if at is not None],
-        )  # fmt: skip
-    _gauge(
-        registry, "dbtend_schedule_next_due_timestamp_seconds", "When it is due next; absent while it is disabled",
-        ("schedule",), [((plain(name),), at / 1e6) for name, at in due.items() if at is not None],
-    )  # fmt: skip
+        times = [((plain(one.name),), at / 1e6) for one, at in newest if at is not None]
+        name = f"dbtend_schedule_last_{status}_timestamp_seconds"
+        yield name, f"The newest due time that {what}", ("schedule",), times
+    meaning = "When it is due next; absent while it is disabled"
+    times = [((plain(name),), at / 1e6) for name, at in due.items() if at is not None]
+    yield "dbtend_schedule_next_due_timestamp_seconds", meaning, ("schedule",), times

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from functools import partial
 from typing import Final, TypeVar
 
-from engine import ParentJob, Status
+from engine import ParentJob, Reason, Status
 from engine.domain.humanize import about
 from engine.domain.job_outcomes import JobOutcome, outcome_of
+from engine.domain.statuses import LEFT_BY_WINDOW
 from engine.domain.steps import Micros
 from engine.schedules.night import PlannedNight, TargetNight
 from tui.presentation.effect_summary import first_error, job_effect, status_shown, without_target
 from tui.presentation.job_times import format_elapsed
-from tui.presentation.picture_rows import Draft, PictureRow, laid_out
+from tui.presentation.picture_rows import NOTES_FROM, Draft, PictureRow, laid_out
 from tui.presentation.text import GLYPH, counted, plain, shortened
 from tui.presentation.timeline import (
     MEANING,
@@ -31,7 +33,13 @@ NameOf = Callable[[str], str]
 """The name of a target by its canonical URL."""
 T = TypeVar("T")
 _AS_PLANNED: Final = frozenset({JobOutcome.COMPLETED, JobOutcome.PENDING})
-"""What became of jobs that need no look."""
+"""What became of jobs that need no look,"""
+_WENT_WRONG: Final = frozenset({JobOutcome.FAILED, JobOutcome.UNREACHABLE})
+"""and of those that need it most."""
+_CLOSED: Final = "not begun: the window closed first"
+_NOT_BEGUN: Final = "not begun: by estimate it ends after the window"
+_FEW: Final = 3
+"""More targets than this of which nothing began are counted, not drawn."""
 _OF_WINDOW: Final = 8
 """Where the work takes less than this share of the window, the axis is that of the work."""
 
@@ -39,11 +47,16 @@ _OF_WINDOW: Final = 8
 def planned_picture(
     night: PlannedNight, zone: tzinfo, width: int, *, named: NameOf, most: int | None = None
 ) -> list[PictureRow]:
-    """A night as planned. `most`: targets that are shown; more whose operations all run are counted."""
+    """A night as planned, with what cannot be planned first.
+
+    `most`: targets that are shown; more whose operations all run are counted.
+    """
     axis = _axis(night.opens_at, night.ends_at, night.closes_at)
-    shown = _folded(night.targets, most, lambda one: bool(one.runs) and not _is_cut(one))
+    targets, left = _counted_apart(night.targets, lambda one: _NOT_BEGUN if one.not_begun and not one.runs else "")
+    ordered = sorted(targets, key=lambda one: not one.target.problem)
+    shown = _folded(ordered, most, lambda one: bool(one.runs) and not _is_cut(one))
     drafts = [_of_plan(one, axis, named) for one in shown]
-    return _rows(drafts, axis, zone, width, hidden=len(night.targets) - len(drafts))
+    return _rows(drafts, axis, zone, width, hidden=len(targets) - len(drafts), left=left)
 
 
 def real_picture(
@@ -57,13 +70,32 @@ def real_picture(
     named: NameOf,
     most: int | None = None,
 ) -> list[PictureRow]:
-    """A night as it went so far. `most`: targets that are shown; more that completed or wait are counted."""
+    """A night as it went so far, with what failed first.
+
+    `most`: targets that are shown; more that completed or wait are counted.
+    """
     is_open = any(not job.status.is_final for job in jobs)
+    begun, left = _counted_apart(jobs, _why_not_begun)
     ends = [job.finished_at for job in jobs if job.finished_at is not None]
     axis = _axis(opens_at, max([opens_at, *ends, *([now] if is_open else [])]), closes_at)
-    shown = _folded(sorted(jobs, key=_begin), most, lambda job: outcome_of(job) in _AS_PLANNED)
-    drafts = [_of_job(job, axis, now, named) for job in shown]
-    return _rows(drafts, axis, zone, width, hidden=len(jobs) - len(drafts))
+    shown = _folded(sorted(begun, key=_place), most, lambda job: outcome_of(job) in _AS_PLANNED)
+    drafts = [_of_job(job, axis, now, named, has_notes=width >= NOTES_FROM) for job in shown]
+    return _rows(drafts, axis, zone, width, hidden=len(begun) - len(drafts), left=left)
+
+
+def _counted_apart(targets: Sequence[T], why: Callable[[T], str]) -> tuple[Sequence[T], Counter[str]]:
+    """Those that are drawn; and where they are many, those of which nothing began by why, "" if something did."""
+    left = Counter(reason for one in targets if (reason := why(one)))
+    many = Counter({reason: number for reason, number in left.items() if number > _FEW})
+    return [one for one in targets if why(one) not in many], many
+
+
+def _why_not_begun(job: ParentJob) -> str:
+    """Why its window left all of it out; "" if it did not."""
+    reasons = {child.reason for child in job.children}
+    if outcome_of(job) is not JobOutcome.SKIPPED or not reasons <= LEFT_BY_WINDOW:
+        return ""
+    return _CLOSED if Reason.TIME_LIMIT in reasons else _NOT_BEGUN
 
 
 def _folded(targets: Sequence[T], most: int | None, is_as_planned: Callable[[T], bool]) -> Sequence[T]:
@@ -76,8 +108,8 @@ def _folded(targets: Sequence[T], most: int | None, is_as_planned: Callable[[T],
     return [one for number, one in enumerate(targets) if number not in hidden]
 
 
-def _begin(job: ParentJob) -> tuple[bool, Micros, int]:
-    return job.started_at is None, job.started_at or 0, job.id
+def _place(job: ParentJob) -> tuple[bool, bool, Micros, int]:
+    return outcome_of(job) not in _WENT_WRONG, job.started_at is None, job.started_at or 0, job.id
 
 
 def _axis(opens_at: Micros, ends_at: Micros, closes_at: Micros | None) -> Axis:
@@ -128,14 +160,18 @@ def _plan_note(one: TargetNight) -> str:
     return "; ".join(filter(None, parts))
 
 
-def _of_job(job: ParentJob, axis: Axis, now: Micros, named: NameOf) -> Draft:
+def _of_job(job: ParentJob, axis: Axis, now: Micros, named: NameOf, *, has_notes: bool) -> Draft:
+    """`has_notes`: whether there is room for an error beside the bar; otherwise it takes the place of the bar."""
     status = status_shown(job)
+    has_bar = has_notes or outcome_of(job) not in _WENT_WRONG
     return Draft(
         f"{GLYPH[status]} {named(job.target)}",
         axis,
-        intervals=tuple(_intervals(job, axis, now)),
+        intervals=tuple(_intervals(job, axis, now)) if has_bar else (),
         took=format_elapsed(job.started_at, job.finished_at, now),
-        note=lambda width: shortened(first_error(job) or job_effect(job) or _operations(job), width),
+        note=lambda width: shortened(
+            first_error(job) or job_effect(job, width) or _why_not_begun(job) or _operations(job), width
+        ),
         status=status,
     )
 
@@ -157,9 +193,14 @@ def _intervals(job: ParentJob, axis: Axis, now: Micros) -> Iterator[Interval]:
                 yield interval
 
 
-def _rows(drafts: Sequence[Draft], axis: Axis, zone: tzinfo, width: int, *, hidden: int) -> list[PictureRow]:
+def _rows(
+    drafts: Sequence[Draft], axis: Axis, zone: tzinfo, width: int, *, hidden: int, left: Mapping[str, int]
+) -> list[PictureRow]:
     scale = Draft("", axis, text=None, scale=partial(clock_labels, zone=zone))
     rows = laid_out([scale, *drafts], width) if drafts else []
+    for why, number in left.items():
+        text = shortened(f"{GLYPH[Status.SKIPPED]} {counted(number, 'target')} {why}", width)
+        rows.append(PictureRow("", text=text, status=Status.SKIPPED))
     if hidden:
         rows.append(PictureRow("", text=f"and {counted(hidden, 'target')} more"))
     drawn = {mark for row in rows for mark, _ in row.runs} - {Mark.RAN, Mark.NOTHING}

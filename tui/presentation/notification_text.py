@@ -29,6 +29,7 @@ _HEADINGS: Final[Mapping[EventKind, str]] = {
     EventKind.CRITICAL: "Critical",
     EventKind.FAILED: "Failed",
     EventKind.MISSED: "Missed",
+    EventKind.SKIPPED: "Skipped",
     EventKind.LONGER_THAN_USUAL: "Longer than usual",
     EventKind.RECOVERED: "Recovered",
 }
@@ -95,12 +96,13 @@ def event_phrase(event: Event) -> str:
             more = int(number(facts, "failed") or 1) - 1
             others = f" (and {counted(more, 'other operation')})" if more else ""
             return f"{text(facts, 'operation')}: {error}{others}"
-        case EventKind.MISSED:
-            why = text(facts, "error") or _missed_because(text(facts, "reason"))
+        case EventKind.MISSED | EventKind.SKIPPED:
+            why = text(facts, "error") or _not_fired_because(text(facts, "reason"))
             return f"not started at {local_time(event.at)}" + (f": {why}" if why else "")
         case EventKind.LONGER_THAN_USUAL:
             took, usual = precise_duration(number(facts, "seconds")), precise_duration(number(facts, "median"))
-            return f"{text(facts, 'operation')} took {took}, usually {usual}"
+            verb = "has been running for" if facts.get("is_running") else "took"
+            return f"{text(facts, 'operation')} {verb} {took}, usually {usual}"
         case EventKind.RECOVERED:
             operations = facts.get("operations")
             names = ", ".join(map(str, operations)) if isinstance(operations, list | tuple) else "it"
@@ -113,7 +115,7 @@ def _error(event: Event) -> str:
     return text(event.facts, "error").removeprefix(f"{path}: ")
 
 
-def _missed_because(reason: str) -> str:
+def _not_fired_because(reason: str) -> str:
     return REASONS[FiringReason(reason)] if reason in list(FiringReason) else ""
 
 

@@ -59,7 +59,7 @@ def laid_out(drafts: Sequence[Draft], width: int) -> list[PictureRow]:
     longest = max((cells(draft.label) for draft in drafts), default=0)
     label = min(longest, LABEL_MOST, width // 3) + 1
     took = max((cells(draft.took) for draft in drafts), default=0) + 1
-    note = width // 4 if width >= NOTES_FROM else 0
+    note = _note_width(drafts, width // 3) if width >= NOTES_FROM else 0
     room = max(width - label - took - note, 0)
 
     def row(draft: Draft) -> PictureRow:
@@ -78,3 +78,9 @@ def laid_out(drafts: Sequence[Draft], width: int) -> list[PictureRow]:
         )
 
     return [row(draft) for draft in drafts]
+
+
+def _note_width(drafts: Sequence[Draft], most: int) -> int:
+    """Of the column of notes: as wide as the longest one, `most` at most."""
+    notes = (draft.note(most - 2) for draft in drafts if draft.intervals or draft.text)
+    return min(max((cells(" ".join(note.split())) + 2 for note in notes if note), default=0), most)

@@ -174,7 +174,9 @@ def status_of(night: Night) -> Status:
         return Status.FAILED
     if counts.get(JobOutcome.RUNNING) or counts.get(JobOutcome.PENDING):
         return Status.RUNNING
-    return Status.CANCELLED if counts.get(JobOutcome.CANCELLED) else Status.COMPLETED
+    if counts.get(JobOutcome.CANCELLED):
+        return Status.CANCELLED
+    return Status.SKIPPED if counts.get(JobOutcome.PARTIAL) or counts.get(JobOutcome.SKIPPED) else Status.COMPLETED
 
 
 def seconds_of(night: Night) -> float | None:
@@ -267,6 +269,11 @@ def plan_heading(night: PlannedNight, schedule: Schedule, now: Micros) -> Iterat
     """What the next night would do, in a sentence or two."""
     yield f"Next night, {local(night.opens_at, schedule, now=now)}, by estimate, {night.workers} at a time"
     ends = []
+    guessed = sum(
+        any(one.plan.is_first_guess and not one.idle for one in target.target.operations) for target in night.targets
+    )
+    if guessed:
+        ends.append(f"the estimates of {counted(guessed, 'target')} are first guesses")
     if night.ends_at > night.opens_at:
         ends.append(f"the last operation ends about {local(night.ends_at, schedule, now=now)}")
     left = sum(len(one.not_begun) for one in night.targets)

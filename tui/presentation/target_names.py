@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine.config.model import TargetEntry
-from engine.fleet.membership import member_name
+from engine.fleet.patterns import member_name
 from tui.presentation.canonical_urls import CanonicalUrls
 from tui.presentation.text import plain, shortened, target_name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,9 +18,7 @@ _MOST_BYTES: Final = 65_536
 _MOST_TEXT: Final = 500
 """Characters of an error."""
 _LEAST: Final = 4
-"""Characters of a secret that is masked: shorter ones occur in ordinary words."""
-_LEAST_OF_PART: Final = 8
-"""Characters of a piece of a secret URL that is masked for itself."""
+"""Characters of a secret that is masked inside of words, too: shorter ones occur in ordinary ones."""
 
 
 class DeliveryError(Exception):
@@ -86,6 +85,8 @@ class Order:
             for form in _forms(secret):
                 if len(form) >= _LEAST:
                     text = text.replace(form, "***")
+                else:
+                    text = re.sub(rf"(?<![A-Za-z0-9*]){re.escape(form)}(?![A-Za-z0-9*])", "***", text)
         text = " ".join(text.split())
         return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."
 
@@ -95,7 +96,10 @@ def host_and_port(host: str, port: int) -> str:
 
 
 def _parts_of_url(word: str) -> Iterator[str]:
-    """What a receiver repeats of a secret URL: its path and query, whole and in pieces."""
+    """What a receiver repeats of a secret URL: its path and query, whole and in pieces, but for what its host has, too.
+
+    Only of http and https the host is no secret: errors name it.
+    """
     try:
         url = urlsplit(word)
     except ValueError:
@@ -104,9 +108,12 @@ def _parts_of_url(word: str) -> Iterator[str]:
         return
     yield url.path
     yield url.query
-    pieces = [*url.path.split("/"), *url.query.split("&"), *(value for _, value in parse_qsl(url.query))]
-    pieces += [url.username or "", url.password or ""]
-    yield from (piece for piece in pieces if len(piece) >= _LEAST_OF_PART)
+    user_info, _, place = url.netloc.rpartition("@")
+    host = place if url.scheme in {"http", "https"} else ""
+    pieces = [*url.path.split("/"), *url.query.split("&"), *(value for _, value in parse_qsl(url.query)), url.fragment]
+    pieces += user_info.split(":")
+    pieces += [] if host else place.split(":")
+    yield from (piece for piece in pieces if piece and piece.lower() not in host.lower())
 
 
 def _forms(secret: str) -> Iterator[str]:

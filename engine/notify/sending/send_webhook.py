@@ -25,7 +25,7 @@ def send(order: Order) -> Result:
     """Raises DeliveryError."""
     url, token = order.secret("webhook_secret") or order.settings["webhook"], order.secret("token")
     if not is_web_url(url):
-        raise DeliveryError("what is given as the URL of the webhook is no URL of http or https")
+        raise DeliveryError("the URL of the webhook must begin with http:// or https://")
     if (token is not None or order.settings["webhook_secret"] is not None) and not hides_secrets(url):
         raise DeliveryError(
             "the URL of the webhook is not https: its secret would be sent to another host in plain text"

@@ -22,7 +22,7 @@ from engine.store.sqlite.queries import LAST_CHANGE
 MESSAGES_KEPT: Final = 90 * 86_400 * 1_000_000
 """Microseconds."""
 MISSED_TOLD: Final = 8 * 86_400 * 1_000_000
-"""Microseconds. Older missed due times are not reported."""
+"""Microseconds. Older due times that did not fire are not reported."""
 
 SEEN: Final = "SELECT name, seen FROM recipient"
 BEFORE: Final = "SELECT coalesce((SELECT seq FROM event WHERE at < :since ORDER BY seq DESC LIMIT 1), 0)"
@@ -40,17 +40,19 @@ _EVENT: Final = ("kind", "at", "target", "parent_id", "child", "schedule", "fact
 EVENTS: Final = f"""SELECT kind, at, target, parent_id, ordinal, schedule, facts FROM notification
 WHERE message_id = :id ORDER BY id LIMIT {MOST_EVENTS}"""
 NUMBER_OF_EVENTS: Final = "SELECT count(*) FROM notification WHERE message_id = :id"
-COLLECTED: Final = """SELECT recipient, min(created_at) FROM notification
-WHERE message_id IS NULL AND (kind = 'critical' OR NOT :only_critical) GROUP BY recipient"""
+_IS_URGENT: Final = "(kind = 'critical' OR coalesce(json_extract(facts, '$.is_running'), 0))"
+"""What a person may act on before the night is over."""
+COLLECTED: Final = f"""SELECT recipient, min(created_at) FROM notification
+WHERE message_id IS NULL AND (NOT :only_urgent OR {_IS_URGENT}) GROUP BY recipient"""
 NEWLY_CRITICAL: Final = """SELECT target FROM survey INDEXED BY survey_critical WHERE level = 'critical'
     AND NOT EXISTS (SELECT 1 FROM told_critical AS t WHERE t.recipient = :recipient AND t.target = survey.target)"""
 NO_LONGER_CRITICAL: Final = """SELECT t.target FROM told_critical AS t JOIN survey AS s ON s.target = t.target
 WHERE t.recipient = :recipient AND s.level <> 'critical' AND s.surveyed_at > t.at"""
-NEWLY_MISSED: Final = f"""SELECT {", ".join(FIRING)} FROM firing AS f INDEXED BY firing_due_at
-WHERE f.due_at >= :since AND f.status = 'missed'
+NEWLY_NOT_FIRED: Final = f"""SELECT {", ".join(FIRING)} FROM firing AS f INDEXED BY firing_due_at
+WHERE f.due_at >= :since AND (f.status = 'missed' OR (f.status = 'skipped' AND f.reason = 'still_running'))
     AND f.recorded_at >= (SELECT registered_at FROM recipient WHERE name = :recipient)
     AND NOT EXISTS (SELECT 1 FROM notification AS n WHERE n.recipient = :recipient AND n.schedule = f.schedule
-        AND n.at = f.due_at AND n.kind = 'missed')
+        AND n.at = f.due_at AND n.kind = f.status AND (n.kind = 'missed' OR n.kind = 'skipped'))
 ORDER BY f.due_at"""
 LAST_OUTCOME: Final = """SELECT c.status, p.id FROM parent_job AS p INDEXED BY parent_job_target
 CROSS JOIN child_job AS c INDEXED BY child_job_operation ON c.operation = :operation AND c.parent_id = p.id
@@ -63,6 +65,7 @@ STATES: Final = """SELECT name,
     (SELECT count(*) FROM notification WHERE recipient = name AND message_id IS NULL),
     (SELECT count(*) FROM message WHERE recipient = name AND status = 'waiting'),
     (SELECT count(*) FROM message WHERE recipient = name AND status = 'given_up'),
+    (SELECT max(ended_at) FROM message WHERE recipient = name AND status = 'given_up'),
     (SELECT max(ended_at) FROM message WHERE recipient = name AND status = 'sent'),
     (SELECT error FROM message WHERE recipient = name ORDER BY id DESC LIMIT 1)
 FROM (SELECT value AS name FROM json_each(:names))"""
@@ -129,10 +132,10 @@ def collect(
         )
 
 
-def make_message(connection: sqlite3.Connection, recipient: str, at: Micros, *, only_critical: bool = False) -> None:
+def make_message(connection: sqlite3.Connection, recipient: str, at: Micros, *, only_urgent: bool = False) -> None:
     """Put all collected events of a recipient into one message, and remove old ones."""
     _remove_old(connection, at)
-    collected = "recipient = ? AND message_id IS NULL" + (" AND kind = 'critical'" if only_critical else "")
+    collected = "recipient = ? AND message_id IS NULL" + (f" AND {_IS_URGENT}" if only_urgent else "")
     if not connection.execute(f"SELECT 1 FROM notification WHERE {collected}", (storable(recipient),)).fetchone():
         return
     (message_id,) = connection.execute(
@@ -219,7 +222,13 @@ def _decode_event(row: Row) -> Event | None:
 
 
 def decode_state(row: Row) -> RecipientState:
-    name, collected, waiting, given_up, sent_at, error = row
+    name, collected, waiting, given_up, given_up_at, sent_at, error = row
     return RecipientState(
-        name=name, collected=collected, waiting=waiting, given_up=given_up, sent_at=sent_at, error=error
+        name=name,
+        collected=collected,
+        waiting=waiting,
+        given_up=given_up,
+        given_up_at=given_up_at,
+        sent_at=sent_at,
+        error=error,
     )

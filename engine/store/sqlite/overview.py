@@ -18,9 +18,6 @@ SCHEDULES: Final = """SELECT schedule, count(*) FILTER (WHERE status = 'fired'),
     count(*) FILTER (WHERE status = 'missed'), count(*) FILTER (WHERE status = 'skipped'),
     max(due_at) FILTER (WHERE status = 'fired'), max(due_at) FILTER (WHERE status = 'missed')
 FROM firing GROUP BY schedule"""
-WAITING_MESSAGES: Final = """SELECT name,
-    (SELECT count(*) FROM message INDEXED BY message_waiting WHERE recipient = name AND status = 'waiting')
-FROM recipient"""
 
 
 def decode_run(row: Row) -> LastRun:

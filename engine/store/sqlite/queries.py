@@ -38,6 +38,9 @@ FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id WHERE p.id = :id"
 OPEN_JOBS = f"""SELECT {JOB_COLUMNS} FROM parent_job AS p INDEXED BY parent_job_open
 JOIN child_job AS c ON c.parent_id = p.id WHERE p.finished_at IS NULL"""
 
+ENDED = """SELECT id FROM parent_job INDEXED BY parent_job_ended WHERE finished_at >= :since
+ORDER BY id DESC LIMIT :limit"""
+
 _LEFT_OUT = "(c.status = 'skipped' AND c.reason IS NOT 'not_needed')"
 BY_WINDOW = ", ".join(f"'{reason}'" for reason in sorted(LEFT_BY_WINDOW))
 _IN_PART = f"({_LEFT_OUT} OR (c.status = 'completed' AND c.reason IN ({BY_WINDOW})))"
@@ -137,6 +140,8 @@ ESTIMATED_RUNS = f"""SELECT p.target, c.operation, c.estimate, {_AT_WORK.format(
 FROM (SELECT * FROM child_job ORDER BY parent_id DESC LIMIT :runs) AS c JOIN parent_job AS p ON p.id = c.parent_id
 WHERE c.estimate IS NOT NULL AND c.status = 'completed' AND c.reason IS NULL AND c.started_at IS NOT NULL"""
 """Of the newest children those that completed in full and had an estimate."""
+RUNS_BY_SIZE = ESTIMATED_RUNS.replace("c.estimate", "c.size_estimate")
+"""The same with the estimates by sizes alone."""
 _AT_THIS_SPEED = f"coalesce(json_extract(p.options, '$.server.speed'), '{NO_SERVER_OPTIONS.speed}') = :speed"
 PAST_STEPS = f"""WITH run AS (
     SELECT c.parent_id, c.ordinal, c.attempt FROM ({_RUNS.format(only=_AT_THIS_SPEED)}) AS r

@@ -14,21 +14,23 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppres
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import aiosqlite
+
 from engine.domain.advice import CompletedStep, Measurement
-from engine.domain.backups import RecordedBackup
 from engine.domain.batches import Batch
 from engine.domain.errors import ReadOnlyError, StoreError, StoreUncertainError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.jobs import JobId, ParentJob
+from engine.domain.notifications import Event, Message, MessageStatus, RecipientState
 from engine.domain.overview import Overview
-from engine.domain.past_runs import EstimatedRun, PastRun
+from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
 from engine.domain.requests import OnDuplicate, Operation, Speed
 from engine.domain.schedules import Firing, ScheduleState
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
 from engine.domain.turns import Turns
-from engine.store.protocol import NewBatch, NewJob
+from engine.store.protocol import NewBatch, NewJob, ProcessIdentity
 from engine.store.row_checks import LATEST, UnsoundRowError, checked
 from engine.store.rows import (
     Row,
@@ -67,11 +69,7 @@ from engine.system.sqlite_threads import connected
 from engine.system.wal_cleanup import removing_wal_files
 
 if TYPE_CHECKING:
-    import aiosqlite
-
     from engine.domain.claims import Claim, Outcome, Report
-    from engine.domain.notifications import Event, Message, MessageStatus, RecipientState
-    from engine.store.protocol import ProcessIdentity
 
 ANY_ID = 2**63 - 1
 OWNER_CHECK_INTERVAL = 0.05
@@ -444,7 +442,7 @@ class SqliteStore:
         surveyed = decoded_surveys(await self._read(surveys.ALL_SURVEYS))
         runs = []
         for row in await self._read(overview.LAST_RUNS):
-            with suppress(UnsoundRowError):  # the others count all the same
+            with suppress(UnsoundRowError):  # the others still count
                 runs.append(overview.decode_run(row))
         alive = [process for process in await self.workers() if process.alive]
         return Overview(
@@ -453,7 +451,7 @@ class SqliteStore:
             runs=tuple(runs),
             open_jobs={Status(status): int(number) for status, number in await self._read(overview.OPEN_JOBS)},
             schedules=tuple(map(overview.decode_schedule, await self._read(overview.SCHEDULES))),
-            waiting_messages={str(name): int(number) for name, number in await self._read(overview.WAITING_MESSAGES)},
+            recipients=tuple(await self.recipient_states(list(await self.seen_by_recipients()))),
             workers=len(alive),
             stalled=sum(process.stalled for process in alive),
             is_paused=await self.paused() is not None,
@@ -507,8 +505,8 @@ class SqliteStore:
     ) -> None:
         await self._writer.run(lambda c: notifications.collect(c, recipient, events, seen, calm, self._clock()))
 
-    async def collected_since(self, *, only_critical: bool = False) -> Mapping[str, Micros]:
-        found = await self._read(notifications.COLLECTED, {"only_critical": only_critical})
+    async def collected_since(self, *, only_urgent: bool = False) -> Mapping[str, Micros]:
+        found = await self._read(notifications.COLLECTED, {"only_urgent": only_urgent})
         return {str(name): int(at) for name, at in found}
 
     async def newly_critical(self, recipient: str) -> list[str]:
@@ -519,9 +517,9 @@ class SqliteStore:
         rows = await self._read(notifications.NO_LONGER_CRITICAL, {"recipient": storable(recipient)})
         return [str(target) for (target,) in rows]
 
-    async def newly_missed(self, recipient: str) -> list[Firing]:
+    async def newly_not_fired(self, recipient: str) -> list[Firing]:
         values = {"recipient": storable(recipient), "since": self._clock() - notifications.MISSED_TOLD}
-        return list(map(decode_firing, await self._read(notifications.NEWLY_MISSED, values)))
+        return list(map(decode_firing, await self._read(notifications.NEWLY_NOT_FIRED, values)))
 
     async def last_outcome(
         self, target: str, operation: Operation, *, before: int, jobs: int
@@ -530,9 +528,9 @@ class SqliteStore:
         rows = list(await self._read(notifications.LAST_OUTCOME, values))
         return (Status(rows[0][0]), int(rows[0][1])) if rows else None
 
-    async def make_message(self, recipient: str, *, only_critical: bool = False) -> None:
+    async def make_message(self, recipient: str, *, only_urgent: bool = False) -> None:
         await self._writer.run(
-            lambda c: notifications.make_message(c, recipient, self._clock(), only_critical=only_critical)
+            lambda c: notifications.make_message(c, recipient, self._clock(), only_urgent=only_urgent)
         )
 
     async def take_over_messages(self) -> None:
@@ -549,7 +547,7 @@ class SqliteStore:
         for row in list(await self._read(query, values)):
             events = await self._read(notifications.EVENTS, {"id": row[0]})
             ((number,),) = await self._read(notifications.NUMBER_OF_EVENTS, {"id": row[0]})
-            with suppress(UnsoundRowError):  # the others are delivered all the same
+            with suppress(UnsoundRowError):  # the others are still delivered
                 found.append(notifications.decode_message(row, events, int(number)))
         return found
 
@@ -603,6 +601,10 @@ class SqliteStore:
     async def open_jobs(self) -> list[ParentJob]:
         found = decode_jobs(await self._read(queries.OPEN_JOBS))
         return [found[parent_id] for parent_id in sorted(found)]
+
+    async def ended_jobs(self, since: Micros, *, limit: int) -> array[int]:
+        rows = await self._read(queries.ENDED, {"since": since, "limit": limit})
+        return array("q", [parent_id for (parent_id,) in rows])
 
     async def batch(self, batch_id: int) -> Batch:
         rows = await self._read(queries.BATCH, {"id": batch_id})
@@ -659,6 +661,10 @@ class SqliteStore:
 
     async def estimated_runs(self, runs: int) -> list[EstimatedRun]:
         rows = await self._read(queries.ESTIMATED_RUNS, {"runs": runs})
+        return [decode_estimated_run(row) for row in rows]
+
+    async def runs_by_size(self, runs: int) -> list[EstimatedRun]:
+        rows = await self._read(queries.RUNS_BY_SIZE, {"runs": runs})
         return [decode_estimated_run(row) for row in rows]
 
     async def past_steps(

@@ -6,8 +6,9 @@ import json
 import sqlite3
 from collections.abc import Collection
 from itertools import takewhile
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from engine.domain.advice import Measurement
 from engine.domain.events import ChangeKind
 from engine.domain.jobs import JobId
 from engine.domain.steps import Micros
@@ -15,9 +16,6 @@ from engine.store.row_checks import checked
 from engine.store.rows import storable
 from engine.store.sqlite.cancel_and_rescue import no_such_job
 from engine.store.sqlite.queries import BATCH_IS_OVER
-
-if TYPE_CHECKING:
-    from engine.domain.advice import Measurement
 
 MEASURED_KEPT: Final = 365 * 86_400 * 1_000_000
 """Microseconds."""

@@ -69,7 +69,7 @@ SELECT c.parent_id, c.ordinal FROM target JOIN child_job AS c ON (c.parent_id, c
     ORDER BY parent_id, ordinal LIMIT 1)
 WHERE {FREE} ORDER BY c.parent_id LIMIT 1
 """
-# The parents of a run may be thousands: what is over of them is not walked through again and again.
+# A run may have thousands of parents: those that have ended are not read again each time.
 OF_THIS_RUN = f"""
 SELECT parent_id, ordinal FROM (
     SELECT parent_id, ordinal, target_key, host_key FROM child_job INDEXED BY child_job_pending_of_run
@@ -245,7 +245,7 @@ def claim(
 ) -> Claim | None:
     """The next pending child whose target is free: oldest parent first, in the order of its request.
 
-    `wall`: the time by which windows close, if that is not `at`.
+    `wall`: the wall-clock time for windows; None: `at`.
     """
     wall = at if wall is None else wall
     enforce_time_limits(connection, wall)
@@ -304,13 +304,14 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
     progress, at = report.progress, outcome.ended_at or at
     owned = connection.execute(
         "UPDATE child_job SET status = ?1, reason = iif(?1 = 'cancelled', coalesce(cancel_reason, ?2), ?2), error = ?,"
-        " warnings = ?, before = ?, after = ?, steps_left = ?, estimate = ?, fraction = ?, object = ?, steps_done = ?,"
-        " steps_total = ?, owner = NULL,"
+        " warnings = ?, before = ?, after = ?, steps_left = ?, estimate = ?, size_estimate = ?, fraction = ?,"
+        " object = ?, steps_done = ?, steps_total = ?, owner = NULL,"
         " phase = NULL, waits_for = NULL, finished_at = max(?, started_at), changed_at = max(?, changed_at)"
         f" WHERE {OWNED}",
         (
             *(outcome.status, outcome.reason, storable(outcome.error), json.dumps(outcome.warnings)),
-            *(encode_facts(outcome.before), encode_facts(outcome.after), outcome.left, outcome.estimate),
+            *(encode_facts(outcome.before), encode_facts(outcome.after), outcome.left),
+            *(outcome.estimate, outcome.size_estimate),
             *(progress.fraction, storable(progress.object), progress.steps_done, progress.steps_total),
             *(at, at),
             *_token(claim),

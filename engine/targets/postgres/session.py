@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from engine.domain.advice import Advice, TargetHistory
 from engine.domain.errors import ServerStartingError, TargetError, TargetRefusedError
 from engine.domain.requests import EngineName, Operation, Options, Speed
 from engine.domain.steps import Facts, Step
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.targets.operation_specs import operation_infos
-from engine.targets.plans import OperationPlan, without_done
+from engine.targets.operation_specs import TargetInfo, operation_infos
+from engine.targets.plans import OperationPlan, PlannedStep, without_done
 from engine.targets.postgres.advising.advice import advise
 from engine.targets.postgres.advising.collect import collect_condition, collect_needs, with_damaged_indexes
 from engine.targets.postgres.advising.findings import NOTHING_KNOWN, Need, needs
@@ -31,11 +31,6 @@ from engine.targets.postgres.running.invalid_indexes import invalid_oids
 from engine.targets.postgres.running.operation import PostgresOperation
 from engine.targets.protocol import Recovery
 from engine.targets.step_execution import StepContext
-from engine.targets.target_info import TargetInfo
-
-if TYPE_CHECKING:
-    from engine.domain.advice import Advice, TargetHistory
-    from engine.targets.plans import PlannedStep
 
 
 class PostgresSession:

@@ -30,8 +30,8 @@ class PostgresTarget:
 
     def __init__(self, text: str) -> None:
         self._address: Final = address(text)
-        self._key: str | None = None
-        """The key of the database, once known."""
+        self._server: Server | None = None
+        """The server, once connected to."""
 
     def __repr__(self) -> str:
         return f"PostgresTarget({self.url!r})"
@@ -55,11 +55,16 @@ class PostgresTarget:
         return ""
 
     async def identify(self) -> str:
-        if self._key is not None:
-            return self._key
-        connection, server = await self._look("")
-        await connection.close()
-        return server.key
+        return (await self._identified()).key
+
+    async def identify_host(self) -> str:
+        return (await self._identified()).host_key
+
+    async def _identified(self) -> Server:
+        if self._server is None:
+            connection, self._server = await self._look("")
+            await connection.close()
+        return self._server
 
     def validate(self, request: Request) -> None:
         """Raise UsageError for options that contradict each other."""
@@ -71,6 +76,9 @@ class PostgresTarget:
         if operation in {Operation.REINDEX, Operation.OPTIMIZE} and options.server.offline:
             return operation_specs.OFFLINE_REINDEX
         return operation_specs.SPECS[operation].needs_confirmation if operation in operation_specs.SPECS else ""
+
+    def goes_in_turns(self, operation: Operation, options: Options) -> bool:
+        return operation_specs.SPECS[operation].in_turns
 
     @asynccontextmanager
     async def connect(
@@ -109,7 +117,7 @@ class PostgresTarget:
             read_only=read_only,
             of_pool=of_pool,
         )
-        self._key = server.key
+        self._server = server
         return connection, server
 
     def _check_writable(self, server: Server) -> None:

@@ -7,22 +7,21 @@ import sqlite3
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from engine.domain.advice import Measurement
+from engine.domain.advice import Advice, Measurement, TargetHistory
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import EngineName, Operation
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.targets.operation_specs import operation_infos
+from engine.targets.operation_specs import TargetInfo, operation_infos
+from engine.targets.sqlite.connection.metered import OpenDatabase
 from engine.targets.sqlite.connection.names import target_url
+from engine.targets.sqlite.connection.statement import LockWait
 from engine.targets.sqlite.planning.operation_specs import ROLLBACK_JOURNAL_LOCKS, SPECS
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.system.files import state_of, why_read_only
-from engine.targets.target_info import TargetInfo
 
 if TYPE_CHECKING:
-    from engine.domain.advice import Advice, TargetHistory
     from engine.targets.sqlite.advising import advice as advisor
     from engine.targets.sqlite.advising import collect, kept_measurements
-    from engine.targets.sqlite.connection.open_database import OpenDatabase
     from engine.targets.sqlite.planning import obstacles
 else:
     advisor = lazy("engine.targets.sqlite.advising.advice", "the console shows a database before its advice")
@@ -67,8 +66,7 @@ class SqliteInspection:
                 self._database.connection.aio,
                 self._path,
                 budget=budget,
-                lock_timeout=self._database.lock_timeout,
-                waiting=self._database.blockers.describe,
+                wait=LockWait(self._database.lock_timeout, waiting=self._database.blockers.describe),
                 tables=await self._reader.tables_uncounted(),
                 kept=kept,
             )

@@ -7,8 +7,9 @@ import contextlib
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from engine.domain.advice import TargetHistory
 from engine.domain.requests import Operation, Options
 from engine.domain.steps import Facts, Step
 from engine.system.lock_holders import in_use
@@ -16,10 +17,10 @@ from engine.targets.plans import OperationPlan
 from engine.targets.protocol import Recovery
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain
-from engine.targets.sqlite.connection.open_database import OpenDatabase
+from engine.targets.sqlite.connection.metered import OpenDatabase
 from engine.targets.sqlite.inspection import SqliteInspection
-from engine.targets.sqlite.planning import operation_specs, planner
-from engine.targets.sqlite.planning.known_damage import damaged_indexes
+from engine.targets.sqlite.planning import planner
+from engine.targets.sqlite.planning.obstacles import remarks_on
 from engine.targets.sqlite.running.check_findings import parse_findings
 from engine.targets.sqlite.running.checks import without_contentless
 from engine.targets.sqlite.running.operation import SqliteOperation, truncate_log
@@ -27,9 +28,6 @@ from engine.targets.sqlite.running.throttling import Contention, contention
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import last_change
 from engine.targets.step_execution import StepContext
-
-if TYPE_CHECKING:
-    from engine.domain.advice import TargetHistory
 
 UNFINISHED: Final = "was rolled back"
 
@@ -73,16 +71,9 @@ class SqliteSession(SqliteInspection):
         others = await asyncio.to_thread(in_use, self._path)
         return (
             *self._as_opened,
-            *await self._on_operations(operations, past),
+            *await remarks_on(self._reader, operations, past),
             *([f"in use: {others}"] if others else []),
         )
-
-    async def _on_operations(self, operations: Sequence[Operation], past: TargetHistory | None) -> tuple[str, ...]:
-        if past is None:
-            return operation_specs.remarks(operations)
-        if past.damage is not None:
-            return operation_specs.damage_warnings(operations, past.damage_found)
-        return operation_specs.remarks(operations, await damaged_indexes(self._reader, past))
 
     async def cleanup_orphans(self, earlier: Sequence[Step]) -> tuple[str, ...]:
         return ()  # opening the database rolled back what the dead process left
@@ -93,9 +84,7 @@ class SqliteSession(SqliteInspection):
         try:
             rows = await statement.retry_while_locked(
                 lambda: statement.fetch_all(connection.aio, "PRAGMA main.quick_check", context.cancel),
-                database.lock_timeout,
-                context.cancel,
-                database.blockers.describe,
+                statement.LockWait(database.lock_timeout, context.cancel, database.blockers.describe),
             )
         except sqlite3.Error as error:
             why = explain(error, database.lock_timeout, await database.blockers.describe_last())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,9 +17,8 @@ from engine.system.paths import real_path
 from engine.system.wal_cleanup import removing_wal_files
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_nothing_beside, needs_rollback, opening_error
-from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
 from engine.targets.sqlite.connection.names import connection_uri, target_url
-from engine.targets.sqlite.connection.open_database import OpenDatabase
 from engine.targets.sqlite.inspection import SqliteInspection
 from engine.targets.sqlite.planning import operation_specs
 from engine.targets.sqlite.system import files, hot_journal
@@ -88,11 +87,20 @@ class SqliteTarget:
     async def identify(self) -> str:
         return await asyncio.to_thread(lambda: self.key)
 
+    async def identify_host(self) -> None:
+        return None
+
     def validate(self, request: Request) -> None:
         pass  # no two of its options contradict each other
 
     def needs_confirmation(self, operation: Operation, options: Options) -> str:
         return operation_specs.SPECS[operation].needs_confirmation
+
+    def goes_in_turns(self, operation: Operation, options: Options) -> bool:
+        if operation is Operation.CHECK and not options.objects and options.jobs is None:
+            with suppress(OSError):
+                return Path(self.path).stat().st_size >= operation_specs.CHECKED_IN_PARTS
+        return operation_specs.SPECS[operation].in_turns
 
     @asynccontextmanager
     async def connect(
@@ -169,9 +177,10 @@ class SqliteTarget:
     async def _open(
         self, lock_timeout: float, blockers: BlockerFinder, *, writing: bool, counts: bool
     ) -> MeteredConnection:
+        wait = statement.LockWait(lock_timeout, waiting=blockers.describe)
         uri = connection_uri(self.path, writing=writing)
         try:
-            return await MeteredConnection.open(uri, lock_timeout, waiting=blockers.describe, counts=counts)
+            return await MeteredConnection.open(uri, wait, counts=counts)
         except sqlite3.Error as error:
             if writing or not is_nothing_beside(error):
                 raise
@@ -181,7 +190,7 @@ class SqliteTarget:
             why = "its write-ahead log cannot be read: its directory is not writable"
             raise TargetUnavailableError(self.path, why, "open it once where its directory can be written")
         uri = connection_uri(self.path, writing=False, immutable=True)
-        return await MeteredConnection.open(uri, lock_timeout, counts=counts)
+        return await MeteredConnection.open(uri, statement.LockWait(lock_timeout), counts=counts)
 
     async def preflight(
         self,

@@ -215,3 +215,32 @@ async def test_only_an_operation_on_several_objects_reads_whose_turn_it_is(
     async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
         await run(engine, Request(target=str(tenant), operations=(operation,)))
     assert len(asked) == reads
+
+
+@pytest.mark.parametrize(
+    ("operation", "options", "is_read"),
+    [
+        (CHECK, Options(), False),
+        (VACUUM, Options(), False),
+        (CHECK, Options(objects=("n0", "n1")), True),
+        (CHECK, Options(jobs=2), True),
+        (REINDEX, Options(), True),
+    ],
+)
+async def test_turns_are_read_only_where_the_order_of_steps_counts(
+    tenant: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, options: Options, is_read: bool
+) -> None:
+    read, asked = SqliteStore.turns, list[str]()
+
+    async def counted(store: SqliteStore, target: str, *, jobs: int, steps: int) -> Turns:
+        asked.append(target)
+        return await read(store, target, jobs=jobs, steps=steps)
+
+    monkeypatch.setattr(SqliteStore, "turns", counted)
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        request = Request(target=str(tenant), operations=(operation,), options=options)
+        await engine.plan(request)
+        assert bool(asked) is is_read
+        job, _ = await run(engine, request)
+        assert job.status is Status.COMPLETED
+        assert len(asked) == (2 if is_read else 0)

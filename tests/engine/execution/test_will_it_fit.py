@@ -14,6 +14,7 @@ from engine.domain.steps import EXPECTED, TIME_LEFT, Step
 from engine.store.protocol import NewJob
 from engine.store.sqlite.store import SqliteStore
 from engine.targets import resolve
+from tests.building import StoppedClock
 from tests.engine.closing import window_closing_after
 from tests.sqlite_files import make_database
 from tui.presentation.exit_codes import TIME_LIMIT, exit_code
@@ -130,3 +131,26 @@ async def test_without_a_limit_everything_is_begun(tmp_path: Path) -> None:
         assert (await planned(engine, request))[0][2] is None
         job, _ = await run(engine, request)
     assert job.children[0].is_complete
+
+
+async def test_what_ran_slowly_on_other_files_is_not_begun_where_it_never_ran(tmp_path: Path) -> None:
+    slow, first = make_database(tmp_path / "slow.db"), make_database(tmp_path / "first.db")
+    store_path = tmp_path / "jobs.db"
+    past = Request(target=resolve(str(slow)).url, operations=(VACUUM,))
+    clock = StoppedClock()
+    async with SqliteStore.open(store_path, clock=clock) as store:
+        target = resolve(past.target)
+        await store.submit([NewJob(request=past, engine=target.engine, target_key="slow")], OnDuplicate.REFUSE)
+        claim = await store.claim("me")
+        assert claim is not None
+        clock.at += round(HOUR * 1e6)
+        outcome = Outcome(status=Status.COMPLETED, estimate=0.001, size_estimate=0.001)
+        await store.finish(claim, outcome, Report())
+    request = Request(target=str(first), operations=(VACUUM,), options=Options(time_limit=60.0))
+    async with Engine.open(store_path, workers=1) as engine:
+        (plan,) = (await engine.plan(request)).operations
+        assert plan.estimated_from.startswith("a first guess")
+        assert plan.steps[0].not_begun is Reason.WILL_NOT_FIT
+        job, ran = await run(engine, request)
+        assert ran == []
+        assert job.children[0].reason is Reason.WILL_NOT_FIT

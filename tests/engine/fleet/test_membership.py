@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.fleet.membership import member_name
+from engine.fleet.patterns import member_name
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.requests import CheckLevel, Operation, Options, ServerOptions
 from engine.domain.statuses import Reason, Status
-from engine.history.comparability import covers_whole_database, extent
+from engine.history.estimates import covers_whole_database, extent
 from engine.history.target_history import check_history, failed_rebuilds, last_clean_check, ran
 from tests.engine.history.test_target_history import History
 

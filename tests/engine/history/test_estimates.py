@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.jobs import ChildJob, ParentJob
+from engine.domain.past_runs import EstimatedRun
 from engine.domain.requests import CheckLevel, EngineName, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Status
-from engine.history.estimates import EARLIER_RUNS, expected_seconds, with_estimates, with_past_durations
+from engine.history.estimates import EARLIER_RUNS, expected_seconds, first_guess, with_estimates, with_past_durations
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.plans import OperationPlan, PlannedStep
 
@@ -145,3 +146,42 @@ def test_a_plan_goes_by_what_each_step_took() -> None:
     before = {"size": 100 * MB}
     operation = with_estimates(plan(1, 1), [job(8, operation=Operation.REINDEX)], Options(), before, past)
     assert [step.estimate for step in operation.steps] == [6, 2]
+
+
+def elsewhere(by_size: float, seconds: float, target: str = "sqlite:///b.db", *, operation: Operation) -> EstimatedRun:
+    return EstimatedRun(target, operation, by_size, seconds)
+
+
+def guessed(
+    *runs: EstimatedRun, target: str = "sqlite:///a.db", engine: EngineName = EngineName.SQLITE
+) -> float | None:
+    planned = plan(1, 3)
+    return first_guess(replace(planned, size_estimate=planned.estimate), target, engine, runs).estimate
+
+
+def test_a_first_run_takes_as_much_longer_than_by_size_as_others_did_there() -> None:
+    reindex, vacuum = Operation.REINDEX, Operation.VACUUM
+    runs = [elsewhere(1, seconds, operation=reindex) for seconds in (2, 9, 3, 4)]
+    assert guessed(*runs[:1]) == 8
+    assert guessed(*runs) == 36  # as long as the slow ones: what is begun must end in time
+    assert guessed(*runs, elsewhere(1, 50, operation=vacuum)) == 36
+    assert guessed(elsewhere(1, 50, operation=vacuum)) == 200
+    assert guessed(elsewhere(0.001, 0.05, operation=reindex)) == 4  # too short to say anything
+    assert guessed(elsewhere(1, 0.0, operation=reindex)) == pytest.approx(0.004)
+
+
+def test_what_was_measured_elsewhere_counts_for_the_same_server_alone() -> None:
+    here, there = "postgresql://dba@one:5432/", "postgresql://dba@two:5432/"
+    run = elsewhere(1, 7, f"{here}sales", operation=Operation.REINDEX)
+    assert guessed(run, target=f"{here}orders", engine=EngineName.POSTGRESQL) == 28
+    assert guessed(run, target=f"{there}orders", engine=EngineName.POSTGRESQL) == 12
+    assert guessed(run) == 4
+    assert guessed(engine=EngineName.POSTGRESQL, target=f"{there}a") == 12
+
+
+def test_a_first_guess_says_so() -> None:
+    planned = replace(plan(1), size_estimate=1.0)
+    run = elsewhere(1, 7, operation=Operation.REINDEX)
+    sources = [first_guess(planned, "sqlite:///a.db", EngineName.SQLITE, runs).estimated_from for runs in ([], [run])]
+    assert sources == ["a first guess: by size alone", "a first guess: by size, and by how long other runs took there"]
+    assert first_guess(plan(None), "sqlite:///a.db", EngineName.SQLITE, [run]) == plan(None)

@@ -19,7 +19,7 @@ from engine.inspection import inspector
 from engine.system.clock import now
 from engine.targets.check_policy import CheckCause
 from engine.targets.sqlite.advising import thresholds
-from engine.targets.sqlite.advising.causes import Cause
+from engine.targets.sqlite.advising.thresholds import Cause
 from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import make_database, remove_index_entries, set_schema_sql
 

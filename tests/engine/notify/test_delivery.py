@@ -18,6 +18,7 @@ import pytest
 from engine.domain.notifications import DeliveryResult, MessageText, Method, Recipient, Secret, Tls
 from engine.notify import delivery
 from engine.notify.delivery import Parcel, deliver
+from engine.notify.sending import order
 from tests.receivers import (
     MailServer,
     WebServer,
@@ -485,3 +486,35 @@ async def test_what_sends_it_ends_when_the_process_that_wanted_it_is_gone(tmp_pa
     process.kill()
     await process.wait()
     await until_gone(int(pids.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "masked"),
+    [
+        ("/hook/a1b2", "no hook a1b2 here", "no *** *** here"),
+        ("/x7/k9", "{path}: k9 of x7 is unknown", "***: *** of *** is unknown"),
+        ("/in?k=q1", "q1 is wrong, q12 is not", "*** is wrong, q12 is not"),
+        ("/in#ab12", "ab12", "***"),
+    ],
+)
+async def test_no_error_repeats_a_short_piece_of_a_secret_url(
+    tmp_path: Path, path: str, said: str, masked: str
+) -> None:
+    with web_server() as server:
+        server.answers, server.answer_text = [404], said
+        url = f"http://{server.place}{path}"
+        result = await deliver(to_web(webhook_secret=secret_file(tmp_path, url)), PARCEL)
+    assert result.error == f"{server.place} answers 404 Not Found: {masked}"
+
+
+async def test_no_error_repeats_a_short_password(tmp_path: Path) -> None:
+    with web_server() as server:
+        server.answers, server.answer_text = [401], "p7 is no token, said (p7) of p70"
+        result = await deliver(to_web(server, token=secret_file(tmp_path, "p7")), PARCEL)
+    assert result.error == f"{server.place} answers 401 Unauthorized: *** is no token, said (***) of p70"
+
+
+def test_the_host_of_a_service_of_apprise_may_be_a_secret() -> None:
+    parts = set(order._parts_of_url("slack://T1JJ/Azx:pw@B2/C3"))
+    assert {"T1JJ", "Azx:pw@B2", "C3"} <= parts
+    assert {"ab", "cd", "tok"} <= set(order._parts_of_url("discord://ab:cd@tok/"))

@@ -17,6 +17,7 @@ from engine.domain.notifications import EventKind, Message, MessageStatus, Messa
 from engine.domain.requests import EngineName, OnDuplicate, Operation
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule
 from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Progress, WaitsFor
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
 from engine.notify import notifier
 from engine.notify.notifier import Notifier, notifying
@@ -175,7 +176,101 @@ async def test_an_operation_that_took_twice_as_long_is_told(opened: SqliteStore,
     await opened.make_message("ops")
     assert await collected(opened, made(opened, clock, ops())) == [(EventKind.LONGER_THAN_USUAL, "sales")]
     (message,) = await opened.waiting_messages()
-    assert message.events[0].facts == {"operation": "vacuum", "seconds": 60.0, "median": 25.0, "runs": 3}
+    assert message.events[0].facts == {
+        "operation": "vacuum",
+        "seconds": 60.0,
+        "median": 25.0,
+        "runs": 3,
+        "is_running": False,
+    }
+
+
+async def test_what_takes_twice_as_long_is_told_at_once_while_it_runs_and_once(
+    opened: SqliteStore, clock: StoppedClock
+) -> None:
+    await opened.register_recipients(["ops", "dba"])
+    for seconds in (30, 20, 25):
+        await ran(opened, clock, seconds)
+    telling = made(opened, clock, ops(settle=86_400.0), ops(name="dba", longer_by=60.0))
+    (job,) = await opened.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    async with opened.hosting_workers() as owner:
+        claim = await opened.claim(owner, [job])
+        assert claim is not None
+        clock.at += 49 * SECOND
+        await look(telling)
+        assert await opened.collected_since() == {}
+        clock.at += SECOND
+        for _ in range(3):
+            await look(telling)
+            await look(made(opened, clock, ops()))  # another process takes its place
+        assert await opened.collected_since(only_urgent=True) == {"ops": clock.at}
+        clock.at += int(notifier.URGENT_AFTER) * SECOND
+        await telling._make_due_messages()
+        (message,) = await opened.waiting_messages()
+        clock.at += 30 * SECOND
+        await look(telling)
+        assert set(await opened.collected_since(only_urgent=True)) == {"dba"}
+        await opened.finish(claim, COMPLETED, Report())
+    (event,) = message.events
+    facts = {"operation": "vacuum", "seconds": 50.0, "median": 25.0, "runs": 3, "is_running": True}
+    assert (event.kind, event.facts) == (EventKind.LONGER_THAN_USUAL, facts)
+    await telling.collect()
+    assert set(await opened.collected_since()) == {"dba"}
+
+
+async def look(telling: Notifier) -> None:
+    """At what runs."""
+    await telling._renew_config()
+    await telling._collect_running()
+
+
+async def ran(store: SqliteStore, clock: StoppedClock, seconds: int) -> None:
+    (job,) = await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    async with store.hosting_workers() as owner:
+        claim = await store.claim(owner, [job])
+        assert claim is not None
+        clock.at += seconds * SECOND
+        await store.finish(claim, COMPLETED, Report())
+
+
+async def test_a_wait_of_a_running_operation_is_no_work(opened: SqliteStore, clock: StoppedClock) -> None:
+    await opened.register_recipients(["ops"])
+    for _ in range(3):
+        await ran(opened, clock, 20)
+    telling = made(opened, clock, ops())
+    (job,) = await opened.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    async with opened.hosting_workers() as owner:
+        claim = await opened.claim(owner, [job])
+        assert claim is not None
+        clock.at += 60 * SECOND
+        await opened.report(claim, Report(progress=Progress(waited=30 * SECOND)))
+        await look(telling)
+        assert await opened.collected_since() == {}
+        clock.at += 60 * SECOND
+        await opened.report(claim, Report(progress=Progress(waited=30 * SECOND, waits_for=WaitsFor.LOCK)))
+        await look(telling)
+        assert await opened.collected_since() == {}
+        await opened.report(claim, Report(progress=Progress(waited=30 * SECOND)))
+        await look(telling)
+        assert set(await opened.collected_since()) == {"ops"}
+
+
+async def test_a_worker_tells_of_what_runs_too_long_while_no_job_changes(
+    opened: SqliteStore, clock: StoppedClock, web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifier, "PAUSE", 0.01)
+    monkeypatch.setattr(notifier, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(notifier, "URGENT_AFTER", 0.0)
+    await opened.register_recipients(["ops"])
+    for _ in range(3):
+        await ran(opened, clock, 20)
+    (job,) = await opened.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    async with opened.hosting_workers() as owner, notifying(made(opened, clock, ops(web, settle=86_400.0))):
+        claim = await opened.claim(owner, [job])
+        assert claim is not None
+        clock.at += 40 * SECOND
+        assert (await asyncio.to_thread(web.taken)).json["kinds"] == ["longer_than_usual"]
+    assert web.none_waits()
 
 
 async def test_a_critical_target_is_told_until_it_is_well_and_then_anew(
@@ -259,8 +354,8 @@ async def test_what_is_critical_waits_for_no_night_to_end(opened: SqliteStore, c
     await ended(opened, "sales", DAMAGE, Operation.CHECK)
     telling = made(opened, clock, ops(settle=86_400.0))
     await telling.collect()
-    assert await telling._seconds_until_due() <= notifier.CRITICAL_AFTER
-    clock.at += int(notifier.CRITICAL_AFTER) * SECOND
+    assert await telling._seconds_until_due() <= notifier.URGENT_AFTER
+    clock.at += int(notifier.URGENT_AFTER) * SECOND
     await telling._make_due_messages()
     (message,) = await opened.waiting_messages()
     assert [event.kind for event in message.events] == [EventKind.CRITICAL]
@@ -489,9 +584,28 @@ async def test_people_are_told_once_the_lock_can_be_had(
     lock = private_directory(opened.path) / "notify.lock"
     lock.mkdir()
     async with asyncio.timeout(60), notifying(made(opened, clock, ops(web, settle=0.0))):
-        while "people cannot be told now" not in caplog.text:  # noqa: ASYNC110
+        while "messages cannot be sent now" not in caplog.text:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         lock.rmdir()
         clock.at += SECOND
         post = await asyncio.to_thread(web.taken)
     assert post.json["kinds"] == ["failed"]
+
+
+async def test_a_night_that_was_skipped_as_the_last_one_still_ran_is_told_once(
+    opened: SqliteStore, clock: StoppedClock
+) -> None:
+    await opened.register_recipients(["ops"])
+    still = replace(firing(clock.at, clock.at, status=FiringStatus.SKIPPED), reason=FiringReason.STILL_RUNNING)
+    by_plan = replace(still, schedule="weekly", reason=FiringReason.NOT_NEEDED)
+    await opened.record_firings([still, by_plan, firing(clock.at, clock.at, schedule="monthly")])
+    telling = made(opened, clock, ops())
+    await telling.collect()
+    await telling.collect()
+    await opened.make_message("ops")
+    await telling.collect()
+    (message,) = await opened.waiting_messages()
+    assert {(event.kind, event.schedule, event.facts["reason"]) for event in message.events} == {
+        (EventKind.SKIPPED, "nightly", "still_running"), (EventKind.MISSED, "monthly", "no_worker")
+    }  # fmt: skip
+    assert await opened.collected_since() == {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,10 +15,14 @@ from engine.domain.job_outcomes import JobOutcome
 from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule
 from engine.domain.statuses import Reason, Status
+from engine.domain.surveys import FleetLevel
 from engine.engine import Engine
+from engine.inspection import inspector
 from engine.schedules import firing
 from engine.schedules import scheduler as scheduling
+from engine.schedules.config_watch import ConfigWatch
 from engine.submission.manager import DatabaseMaintenanceManager
+from engine.system import locks
 from engine.targets import resolve
 from tests.building import FAILED
 from tests.engine.domain.test_due_times import at
@@ -309,6 +313,29 @@ async def test_nights_are_not_read_again_while_nothing_changes(world: World, mon
     assert asked == ["nightly"]
 
 
+async def test_the_inspection_of_what_is_needed_is_the_survey_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, inspected = inspector.inspect_and_advise, list[str]()
+
+    async def counted(target: str, *args: Any, **how: Any) -> Any:
+        inspected.append(target)
+        return await read(target, *args, **how)
+
+    monkeypatch.setattr(inspector, "inspect_and_advise", counted)
+    (world.databases / "gone.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 9000)
+    world.configure(NIGHTLY.replace('["analyze"]', '"needed"') + 'order = "urgent"\n')
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT
+    await world.look(scheduler)
+    urls = [f"sqlite://{world.databases / name}.db" for name in ("a", "b", "gone")]
+    surveys = await world.store.surveys(urls)
+    assert {survey.surveyed_at for survey in surveys.values()} == {NIGHT}
+    assert surveys[urls[2]].level is FleetLevel.CRITICAL
+    assert len(inspected) == len(urls)  # and the order of its jobs goes by the same surveys
+
+
 async def test_targets_of_which_nothing_was_needed_are_surveyed_too(world: World) -> None:
     checks = '[advice]\nquick_check_every = "36500d"\nfull_check_every = "36500d"\n'
     world.configure(NIGHTLY.replace('["analyze"]', '"needed"'), checks)
@@ -423,7 +450,7 @@ async def test_a_changed_config_is_taken_over_and_a_broken_one_is_not(
     world.clock.at = NIGHT
     await world.look(scheduler)
     assert await world.results() == [FIRED]
-    assert "the schedules stay as they were read before" in caplog.text
+    assert "the schedules read last stay in force" in caplog.text
     await world.work()
     world.config.unlink()
     await world.look(scheduler)
@@ -622,3 +649,32 @@ async def test_schedules_begin_once_their_lock_can_be_had(
         while not await world.store.schedule_states():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert caplog.text.count("schedules cannot be fired now") == 1
+
+
+async def test_the_successor_of_a_dead_worker_goes_on_with_the_last_good_config(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduling, "INTERVAL", 0.01)
+    world.configure(NIGHTLY)
+    manager = DatabaseMaintenanceManager(world.store, resolve, clock=world.clock)
+    leader = locks.take(scheduling._lock_of(world.store.path, world.config))
+    assert leader is not None
+    problems: list[object] = []
+    look = ConfigWatch.look
+
+    def told(watch: ConfigWatch) -> bool:
+        is_new = look(watch)
+        problems.append(watch.problem)
+        return is_new
+
+    monkeypatch.setattr(ConfigWatch, "look", told)
+    async with asyncio.timeout(20), scheduling.scheduling(world.store, manager, world.config, clock=world.clock):
+        while not problems:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert await world.store.schedule_states() == {}
+        world.config.write_text("broken")
+        while problems[-1] is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        os.close(leader)
+        while "nightly" not in await world.store.schedule_states():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)

@@ -18,6 +18,7 @@ from engine.store.sqlite import (
     batch_rules,
     cancel_and_rescue,
     connections,
+    notifications,
     overview,
     queries,
     store_admin,
@@ -199,6 +200,18 @@ async def test_jobs_come_in_the_order_asked_for_and_unknown_ones_are_left_out(st
 
 def test_the_last_runs_are_read_without_the_history(any_store: sqlite3.Connection) -> None:
     assert plan_of(any_store, overview.LAST_RUNS, {}) == ["SCAN last_run"]
+
+
+def test_the_jobs_that_ended_in_a_period_are_found_by_their_end(any_store: sqlite3.Connection) -> None:
+    plan = plan_of(any_store, queries.ENDED, {"since": 7, "limit": 9})
+    assert "SEARCH parent_job USING COVERING INDEX parent_job_ended (finished_at>?)" in plan[0], plan
+    assert not [line for line in plan if line.startswith("SCAN")], plan
+
+
+def test_the_messages_of_a_recipient_are_counted_in_an_index(any_store: sqlite3.Connection) -> None:
+    plan = plan_of(any_store, notifications.STATES, {"names": "[]"})
+    counted = [line for line in plan if line.startswith("SEARCH message USING COVERING INDEX")]
+    assert len(counted) == 4, plan
 
 
 async def test_an_operation_keeps_its_last_end_however_many_jobs_of_others_come_after_it(store: SqliteStore) -> None:

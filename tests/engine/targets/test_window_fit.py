@@ -13,7 +13,7 @@ from engine.domain.requests import Operation
 from engine.domain.statuses import Reason
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.window_fit import in_window, needed_seconds, reason_not_to_begin
+from engine.targets.window_fit import in_window, needed_seconds, operation_in_window, reason_not_to_begin
 
 LATE, LONG = Reason.TIME_LIMIT, Reason.WILL_NOT_FIT
 
@@ -44,6 +44,19 @@ def test_what_has_no_estimate_is_begun() -> None:
 
 def test_several_at_once_take_turns() -> None:
     assert left_out(plan(step(5), step(5), step(5), step(3), parallel=2), seconds=8) == [None, None, LONG, None]
+
+
+def test_steps_that_exclude_each_other_begin_as_in_a_run() -> None:
+    same = [step(5, conflict="t"), step(5, conflict="t"), step(5)]
+    assert left_out(plan(*same, parallel=2), seconds=8) == [None, LONG, None]
+    assert left_out(plan(*same, parallel=2), seconds=10) == [None, None, None]
+
+
+def test_a_follow_up_begins_when_all_before_it_have_ended() -> None:
+    after = step(1, mandatory_follow_up=True)
+    marked, ends = operation_in_window(plan(step(2), step(6), after, parallel=2), 3.0, 20, fit=True)
+    assert marked.steps[-1].not_begun is None
+    assert ends == 10
 
 
 def test_what_must_follow_counts_with_what_it_follows() -> None:

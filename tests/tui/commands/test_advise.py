@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -292,12 +293,19 @@ def test_needed_on_what_cannot_be_opened(dbtend: CommandLine, tmp_path: Path) ->
     assert not dbtend.store.exists()
 
 
+def test_a_plan_without_a_store_says_too_what_does_not_fit(dbtend: CommandLine, shop: Path) -> None:
+    passed = (datetime.now().astimezone() - timedelta(minutes=10)).strftime("%H:%M")
+    (job,) = dbtend("plan", shop, "--op", "vacuum", "--until", passed, "--json").json["jobs"]
+    assert not dbtend.store.exists()
+    assert [step["not_begun"] for step in job["children"][0]["steps"]] == ["time_limit"]
+
+
 def test_a_plan_goes_by_earlier_runs_of_the_store(dbtend: CommandLine, shop: Path) -> None:
     def estimated_from() -> object:
         (job,) = dbtend("plan", shop, "--op", "reindex", "--json").json["jobs"]
         return job["children"][0]["estimated_from"]
 
-    assert estimated_from() is None
+    assert estimated_from() == "a first guess: by size alone"
     assert not dbtend.store.exists()
     dbtend("run", shop, "--op", "reindex")
     assert "earlier runs" in str(estimated_from())

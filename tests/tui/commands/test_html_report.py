@@ -132,6 +132,21 @@ def test_a_job_is_in_the_report_of_the_time_in_which_it_ended(dbtend: CommandLin
     assert re.search(r"<b>1</b>\s*completed", file.read_text())
 
 
+def test_a_job_that_waited_for_months_is_in_the_report_of_the_day_on_which_it_ended(
+    dbtend: CommandLine, sales: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "r.html"
+
+    async def submit() -> None:
+        async with Engine.open(dbtend.store, clock=lambda: now() - 100 * DAY) as engine:
+            await engine.submit([Request(target=str(sales), operations=(Operation.CHECK,))])
+
+    asyncio.run(submit())
+    assert dbtend("worker", "--idle-exit", "0").code == OK
+    assert dbtend("report", "--since", "1d", "--html", file).code == OK
+    assert re.search(r"<b>1</b>\s*completed", file.read_text())
+
+
 def test_older_jobs_are_not_in_it(dbtend: CommandLine, page: Path) -> None:
     assert dbtend("report", "--since", "1m", "--html", page).code == OK
     assert dbtend("report", "--since", "2099-01-01", "--html", page).code == USAGE

@@ -132,7 +132,7 @@ def test_cancel_of_what_is_over_changes_nothing(three_jobs: CommandLine) -> None
 def test_cancel_of_what_waits_and_of_what_runs(dbtend: CommandLine, sales: Path) -> None:
     two = ("--op", "vacuum", "--op", "analyze", "--op", "optimize", "--lock-timeout", "600")
     with write_locked(sales), dbtend.start("run", sales, *two) as process:
-        out_line(process)
+        wait_until(lambda: dbtend.store.exists() and bool(workers_of(dbtend.store)))
         assert "analyze cancelled: " in dbtend("cancel", "1.2").out
         *lines, last = dbtend("cancel", "1").out.splitlines()
         of_jobs = [line.partition(" sales.db ") for line in lines if line.startswith("#")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.tui.command_line import CommandLine, write_locked
 from tests.tui.jobs import child, parent
 from tui.commands.batch_views import block, trouble_lines
 from tui.presentation.batch_summary import batch_summary, fraction_done, given_back
+from tui.presentation.job_status import ending, status_text
 from tui.workers.detached import serving
 
 DATABASES = 8
@@ -176,6 +178,12 @@ def test_an_error_that_operations_share_is_told_once() -> None:
         child(2, Status.FAILED, Reason.UNREACHABLE, error="gone", operation=Operation.ANALYZE),
     )
     assert [line for line in trouble_lines(job) if line.startswith("#")] == ["#42 sales.db unreachable: gone"]
+
+
+def test_an_operation_on_a_target_that_could_not_be_opened_reads_unreachable() -> None:
+    one = replace(UNREACHABLE.children[0], started_at=None, finished_at=None)
+    assert ending(one) == "unreachable: gone"
+    assert ending(replace(one, error=None)) == status_text(one) == "unreachable"
 
 
 def test_the_block_has_counts_failures_and_what_runs() -> None:

@@ -85,7 +85,7 @@ def test_each_recipient_is_listed(dbtend: CommandLine, web: WebServer) -> None:
         "recipients": [
             {
                 "name": "ops", "method": "webhook", "on": ["failed"], "sent_at": None, "collected": 0, "waiting": 0,
-                "given_up": 0, "error": None,
+                "given_up": 0, "given_up_at": None, "error": None,
             }
         ],
         "messages": [],

@@ -126,3 +126,43 @@ def test_a_reader_that_is_gone_is_no_error(dbtend: CommandLine, words: list[str]
         os.close(writing)
         _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (0, "")
+
+
+@pytest.mark.parametrize("words", [["--csv"], ["--json", "--limit=500"], ["--limit=1000"]], ids=str)
+def test_a_listing_ends_silently_at_once_when_its_reader_has_gone(
+    dbtend: CommandLine, sales: Path, words: list[str]
+) -> None:
+    async def submit() -> None:
+        async with Engine.open(dbtend.store) as engine:
+            for _ in range(4):
+                paths = [f"{sales}-{number}" for number in range(250)]
+                await engine.submit([Request(target=path, operations=(Operation.CHECK,)) for path in paths])
+
+    asyncio.run(submit())
+    with dbtend.start("history", *words) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert (process.returncode, said) == (-signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["history"], ["show", "1"], ["schedules"], ["notify"], ["metrics"], ["doctor", "--json"], ["prune", "--dry-run"]],
+    ids=lambda words: words[0],
+)
+def test_what_only_tells_ends_as_a_filter_when_nobody_reads(dbtend: CommandLine, sales: Path, words: list[str]) -> None:
+    dbtend.configure(
+        '[notify.ops]\ncommand = ["true"]\n[schedules.n]\ntargets = ["/x"]\noperations = ["check"]\n'
+        'start = "0 1 * * *"\n'
+    )
+    dbtend("run", sales, "--op", "analyze")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with dbtend.start(*words, stdout=writing) as process:
+        os.close(writing)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGPIPE
+    assert "Traceback" not in said

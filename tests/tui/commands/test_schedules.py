@@ -95,7 +95,7 @@ def test_one_that_runs_is_not_run_beside(nightly: CommandLine) -> None:
     asyncio.run(fire())
     said = nightly("schedules", "--run", "nightly", "--yes")
     assert said.code == 2
-    assert "schedule nightly: jobs of it are open: batch b1 (wait for them, or cancel them first)" in said.err
+    assert "schedule nightly: some of its jobs are open: batch b1 (wait for them, or cancel them first)" in said.err
 
 
 def test_one_that_needs_nothing_is_run_and_says_so(nightly: CommandLine, tmp_path: Path) -> None:

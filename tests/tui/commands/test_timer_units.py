@@ -100,15 +100,19 @@ def test_lines_of_cron_in_the_zone_of_the_machine(monkeypatch: pytest.MonkeyPatc
         assert line.startswith("0 22 * * mon-fri /usr/bin/env dbtend ")
 
 
-def test_lines_of_cron_in_another_zone_say_which_cron_ignores_it(monkeypatch: pytest.MonkeyPatch) -> None:
+# Havana and New York have the same time but for one hour in spring and one in autumn.
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/Havana"])
+def test_a_line_of_cron_that_would_start_at_another_hour_is_refused(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "America/New_York")
-    comment, where, *lines = cron_lines([schedule("0 22 * * mon-fri")], COMMAND)
-    assert comment.startswith("# CRON_TZ is the time zone of the lines after it. The cron of Debian and Ubuntu ignores")
-    assert where.startswith("# these times in America/New_York: use dbtend schedules --systemd there")
-    assert lines == [
-        "CRON_TZ=Europe/Berlin",
-        "0 22 * * mon-fri /usr/bin/env dbtend schedules --config '/etc/my 100\\%/$config.toml' --run nightly",
-    ]
+    here, there = schedule("0 22 * * *", timezone=""), schedule("0 22 * * *", timezone=zone)
+    with pytest.raises(UsageError) as refused:
+        list(cron_lines([here, there], COMMAND))
+    assert str(refused.value) == (
+        f"schedule nightly: its times are those of {zone}, and cron goes by America/New_York "
+        "(use --systemd, or a permanent worker)"
+    )
+    monkeypatch.setenv("TZ", zone)
+    assert len(list(cron_lines([here, there], COMMAND))) == 2
 
 
 @pytest.mark.parametrize("start", ["0 5 L * *", "0 6 * * 1#2", "0 6 * * 5L", "0 5 LW * *"])

@@ -17,7 +17,7 @@ from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, new_job
 from tests.engine.processes import Process, python
 from tests.tui.console.harness import Clock, Console, entry, open_console
-from tui.console.screens.typed_confirm import TypedConfirmScreen
+from tui.console.screens.typed_questions import TypedConfirmScreen
 from tui.presentation.force_kill import consequences, question
 
 HANGS = """

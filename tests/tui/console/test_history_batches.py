@@ -145,6 +145,82 @@ async def test_rows_of_batches_follow_what_happens(seeded: Seeded, clock: Clock)
         assert ids(console) == ["b1", "#1"]
 
 
+async def batch_of(seeded: Seeded, clock: Clock, number: int) -> list[int]:
+    """The ids of its jobs, which are cancelled."""
+    jobs = [new_job(f"db{n}", Operation.VACUUM) for n in range(number)]
+    made = await seeded.store.submit(jobs, OnDuplicate.REFUSE, NewBatch())
+    ((batch, *_),) = [{job.batch for job in await seeded.store.jobs(made)}]
+    await seeded.store.cancel_batch(batch or 0)
+    clock.forward(60)
+    return list(made)
+
+
+def read_again(console: Console) -> None:
+    """All jobs are read again where they are in view, as if others had taken their place in the cache."""
+    view_of(console)._jobs.clear()
+    view_of(console).refresh()
+
+
+@pytest.mark.parametrize("unfolded", [False, True], ids=["folded", "unfolded"])
+async def test_a_batch_stays_while_any_of_its_jobs_does(seeded: Seeded, clock: Clock, unfolded: bool) -> None:
+    old = await batch_of(seeded, clock, 3)
+    jobs = await batch_of(seeded, clock, 6)
+    await add_completed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h", "down")
+        if unfolded:
+            await console.press("enter")
+        below = [f"#{n}" for n in reversed(jobs)] if unfolded else []
+        await console.until(lambda: ids(console) == ["#10", "b2", *below, "b1"])
+        await console.until(lambda: rows(console)[1].endswith("6 cancelled"))
+        assert border(console) == "10 jobs"
+        await seeded.store.prune([jobs[-1], jobs[-2], jobs[0]])
+        read_again(console)
+        await console.until(lambda: rows(console)[1].endswith("3 targets  3 cancelled"))
+        below = [f"#{n}" for n in reversed(jobs[1:-2])] if unfolded else []
+        assert ids(console) == ["#10", "b2", *below, "b1"]
+        assert view_of(console).cursor == 1  # it stays on its batch
+        assert border(console) == "7 jobs"
+        await console.press("enter", "enter")
+        assert ids(console) == ["#10", "b2", *below, "b1"]
+        await seeded.store.prune(jobs)
+        read_again(console)
+        await console.until(lambda: ids(console) == ["#10", "b1"])
+        assert border(console) == "4 jobs"
+        await seeded.store.prune(old)
+        read_again(console)
+        await console.until(lambda: ids(console) == ["#10"])
+
+
+async def test_a_batch_that_lost_jobs_unfolds_to_those_that_are_left(seeded: Seeded, clock: Clock) -> None:
+    jobs = await batch_of(seeded, clock, 4)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h")
+        await console.until(lambda: "4 cancelled" in rows(console)[0])
+        await seeded.store.prune([jobs[0], jobs[3]])
+        await console.press("enter")
+        await console.until(lambda: ids(console) == ["b1", f"#{jobs[2]}", f"#{jobs[1]}"])
+        assert "2 targets  2 cancelled" in rows(console)[0]
+        assert border(console) == "2 jobs"
+        await console.press("enter")
+        await seeded.store.prune(jobs)
+        await console.press("enter")
+        await console.until(lambda: ids(console) == [])
+
+
+async def test_a_batch_that_is_folded_leaves_the_next_one_where_it_is(seeded: Seeded, clock: Clock) -> None:
+    await batch_of(seeded, clock, 2)
+    await batch_of(seeded, clock, 2)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h", "enter")
+        await console.until(lambda: ids(console) == ["b2", "#4", "#3", "b1"])
+        await console.press("enter")
+        assert ids(console) == ["b2", "b1"]
+        assert border(console) == "4 jobs"
+        await type_filter(console, "since:7d")
+        await console.until(lambda: border(console) == "2 jobs and batches  since:7d")
+
+
 async def test_batches_are_read_only_where_they_are_in_view(
     seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

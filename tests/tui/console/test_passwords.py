@@ -16,7 +16,7 @@ from engine.domain import typed_passwords
 from tests.postgres_databases import SECRET, Database
 from tests.tui.console.harness import Clock, Console, entry, open_console
 from tui.console.saved_targets import SavedTargets
-from tui.console.screens.password import PasswordScreen
+from tui.console.screens.typed_questions import PasswordScreen
 
 pytestmark = pytest.mark.usefixtures("no_password_is_known")
 

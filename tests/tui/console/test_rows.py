@@ -241,6 +241,36 @@ def test_a_parent_of_which_something_was_left_out_does_not_read_completed(
         assert (words, role) in {(text.rstrip(), role) for text, role in first.spans}
 
 
+UNREACHABLE = over(1, Status.FAILED, reason=Reason.UNREACHABLE, error="there is no such file", started_at=None)
+
+
+@pytest.mark.parametrize("width", [30, 38, 52, 80, 120, 200])
+def test_an_operation_on_a_target_that_could_not_be_opened_reads_unreachable(width: int) -> None:
+    job = parent(UNREACHABLE, replace(UNREACHABLE, ordinal=2, error=None), over(3, Status.COMPLETED))
+    rows = tree_rows(job, "gone.db", expanded=True, show_all=True, now=NOW, width=width)
+    assert {cell_len(row.text) for row in rows} == {width}
+    for row in rows[1:3]:
+        assert ("× unreachable", Role.FAILED) in {(text.rstrip(), role) for text, role in row.spans}
+        assert "failed" not in row.text
+    if width >= 52:
+        assert "× unreachable there is" in rows[1].text
+        assert [row.text.index(sign) for row, sign in zip(rows[1:], "××✓", strict=True)] == [
+            rows[1].text.index("×")
+        ] * 3
+
+
+def test_the_page_and_the_detail_of_a_job_on_a_target_that_could_not_be_opened_read_unreachable() -> None:
+    job = parent(UNREACHABLE, replace(UNREACHABLE, ordinal=2))
+    for lines in (
+        job_document(job, "gone.db", now=NOW, width=78),
+        detail_lines(job, JobId(42), "gone.db", now=NOW, width=52),
+        detail_lines(job, JobId(42, 1), "gone.db", now=NOW, width=52),
+    ):
+        text = "\n".join(row.text for row in lines)
+        assert "unreachable" in text
+        assert "failed" not in text
+
+
 def test_the_jobs_are_counted_by_their_outcome() -> None:
     jobs = [parent(over(1)), parent(over(1), LEFT_OUT), parent(over(1, Status.FAILED), LEFT_OUT)]
     assert summary(jobs, 50) == "1 failed, 1 partial, 1 completed"

@@ -17,6 +17,7 @@ from engine.config.config_file import ConfigFile
 from engine.config.model import TargetEntry
 from engine.config.reader import load_config
 from engine.domain.claims import Outcome, Report
+from engine.domain.errors import StoreError
 from engine.domain.requests import Operation
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, ScheduleState
 from engine.domain.statuses import Reason, Status
@@ -162,7 +163,7 @@ async def test_one_is_run_after_a_question(tenants: Path, seeded: Seeded, clock:
         await console.until(lambda: "nightly runs as batch b1" in console.message)
         assert "b1, 3 pending" in rows(console)[1]
         await console.press("r", "y")
-        await console.until(lambda: "jobs of it are open: batch b1" in console.message)
+        await console.until(lambda: "some of its jobs are open: batch b1" in console.message)
 
 
 async def test_its_jobs_are_found_in_the_history(tenants: Path, seeded: Seeded, clock: Clock) -> None:
@@ -197,6 +198,36 @@ async def test_a_broken_config_is_told(tenants: Path, seeded: Seeded, clock: Clo
         CONFIG.write_text("[schedules.nightly]\n")
         await console.press("S")
         assert "schedules.nightly.targets is missing" in " ".join(rows(console))
+
+
+async def test_an_error_goes_when_the_config_file_can_be_read_again(
+    tenants: Path, seeded: Seeded, clock: Clock
+) -> None:
+    async with console_on(seeded.path, clock) as console:
+        CONFIG.write_text("[schedules.nightly]\n")
+        await console.press("j")
+        await console.until(lambda: "schedules.nightly.targets is missing" in " ".join(rows(console)))
+        CONFIG.write_text(NIGHTLY.replace("monthly", "yearly"))
+        await console.press("j")
+        await console.until(lambda: "yearly" in " ".join(rows(console)))
+        assert "missing" not in " ".join(rows(console))
+
+
+async def test_an_error_goes_when_the_store_can_be_read_again(
+    tenants: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with console_on(seeded.path, clock) as console:
+
+        async def unreadable(engine: Engine) -> Mapping[str, ScheduleState]:
+            raise StoreError("store", "cannot be read")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Engine, "schedule_states", unreadable)
+            await console.press("j")
+            await console.until(lambda: "cannot be read" in " ".join(rows(console)))
+        await console.press("k")
+        await console.until(lambda: any(row.startswith("nightly") for row in rows(console)))
+        assert "cannot be read" not in " ".join(rows(console))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])

@@ -56,7 +56,7 @@ NOT_AT_THE_START = {
         f"tui.console.screens.{name}"
         for name in (
             *("confirm", "doctor", "help", "history", "job", "palette"),
-            *("plan", "plans", "submitting", "target_form", "typed_confirm", "workers"),
+            *("plan", "plans", "submitting", "target_form", "typed_questions", "workers"),
         )
     ),
     "text of other screens": (

@@ -53,9 +53,10 @@ def test_a_night_by_its_estimates() -> None:
         opens_at=NIGHT, closes_at=NIGHT + 7 * 60 * MINUTE, workers=2,
     )  # fmt: skip
     rows = [row.plain for row in planned_picture(night, ZONE, 110, named=name)]
-    assert rows[0].split() == ["22:00", "00:00", "02:00", "04:00"]
-    assert rows[1].startswith("· a ▄▄▄▄▄▄▄▄")
-    assert rows[1].endswith("2h  vacuum, vacuum")
+    assert rows[0].split()[:2] == ["22:00", "23:00"]
+    assert rows[1].startswith("× e ")
+    assert rows[2].startswith("· a ▄▄▄▄▄▄▄▄")
+    assert rows[2].endswith("2h  vacuum, vacuum")
     found = {row.split()[1]: row for row in rows[1:6]}
     assert found["d"].startswith("– d ")
     assert "not begun" in found["d"]
@@ -69,8 +70,8 @@ def test_a_night_by_its_estimates() -> None:
 def test_a_night_as_it_went() -> None:
     jobs = [job(1, 0, 60), job(2, 0, 200, failed=True), job(3, 60, 120)]
     rows = [row.plain for row in real_picture(jobs, NIGHT, NIGHT + 420 * MINUTE, NIGHT, ZONE, 110, named=name)]
-    assert [row[:4] for row in rows[1:4]] == ["✓ t1", "× t2", "✓ t3"]
-    assert "disk full" in rows[2]
+    assert [row[:4] for row in rows[1:4]] == ["× t2", "✓ t1", "✓ t3"]
+    assert "disk full" in rows[1]
     assert rows[3].split()[2].startswith("·····")
     assert rows[3].split()[2].endswith("▆▆▆▆")
     assert "2:00:00" in rows[3]
@@ -79,7 +80,7 @@ def test_a_night_as_it_went() -> None:
 def test_of_very_many_those_that_failed_are_drawn() -> None:
     jobs = [job(number, number, 5, failed=number == 90) for number in range(1, 101)]
     rows = [row.plain for row in real_picture(jobs, NIGHT, None, NIGHT, ZONE, 80, named=name, most=3)]
-    assert [row.split()[1] for row in rows[1:4]] == ["t1", "t2", "t90"]
+    assert [row.split()[1] for row in rows[1:4]] == ["t90", "t1", "t2"]
     assert rows[4] == "and 97 targets more"
 
 
@@ -98,7 +99,8 @@ def test_one_that_was_cancelled_partial_or_never_began_is_drawn() -> None:
     never = replace(job(65, 0, 0, failed=True), started_at=None)
     shown = real_picture([*jobs[:62], cancelled, partial, never], NIGHT, None, NIGHT, ZONE, 80, named=name, most=40)
     names = [row.plain.split()[1] for row in shown[1:41]]
-    assert names[-3:] == ["t63", "t64", "t65"]
+    assert names[0] == "t65"
+    assert names[-2:] == ["t63", "t64"]
     assert shown[41].plain == "and 25 targets more"
 
 
@@ -122,7 +124,7 @@ def test_no_line_counts_one_target() -> None:
     assert rows[4] == "and 2 targets more"
     jobs = [job(number, number, 5, failed=number > 1) for number in range(1, 6)]
     rows = [row.plain for row in real_picture(jobs, NIGHT, None, NIGHT, ZONE, 80, named=name, most=3)]
-    assert rows[1].startswith("✓ t1 ")
+    assert rows[5].startswith("✓ t1 ")
 
 
 def test_of_a_long_plan_what_cannot_be_planned_or_does_not_fit_is_drawn() -> None:
@@ -157,3 +159,44 @@ def test_a_target_done_in_part_shows_its_bar_and_how_much_is_left() -> None:
     (shown,) = [row.plain for row in planned_picture(night, ZONE, 200, named=name) if " a " in row.plain]
     assert "▄" in shown
     assert shown.endswith("reindex; 1 step of reindex not begun")
+
+
+def test_what_went_wrong_comes_first_with_its_reason_also_where_notes_have_no_room() -> None:
+    never = replace(job(99, 0, 0, failed=True), started_at=None, finished_at=None)
+    jobs = [*(job(number, number, 5) for number in range(1, 50)), job(50, 60, 30, failed=True), never]
+    for width in (40, 80, 120, 200):
+        rows = [row.plain for row in real_picture(jobs, NIGHT, None, NIGHT, ZONE, width, named=name)]
+        assert [row[:5] for row in rows[1:3]] == ["× t50", "× t99"]
+        assert all("disk full" in row for row in rows[1:3])
+        assert rows[3].startswith("✓ t1 ")
+
+
+def test_an_effect_beside_a_bar_is_never_cut_where_a_shorter_one_fits() -> None:
+    one = job(1, 0, 60)
+    shrunk = replace(one.children[0], before={"size": 4_940_000}, after={"size": 4_453_000})
+    for width in (100, 116, 120, 200):
+        (_, row) = real_picture([replace(one, children=(shrunk,))], NIGHT, None, NIGHT, ZONE, width, named=name)
+        assert "…" not in row.plain
+        assert "4.94 MB -> 4.45 MB" in row.plain
+        assert len(row.plain) <= width
+
+
+def test_targets_that_the_window_left_out_are_counted_where_they_are_many() -> None:
+    def left(number: int, reason: Reason) -> ParentJob:
+        one = replace(job(number, 0, 0), started_at=None)
+        skipped = replace(one.children[0], status=Status.SKIPPED, reason=reason, started_at=None, finished_at=NIGHT)
+        return replace(one, children=(skipped, replace(skipped, ordinal=2)))
+
+    jobs = [job(1, 0, 60), *(left(number, Reason.TIME_LIMIT) for number in range(2, 36))]
+    few = [left(number, Reason.WILL_NOT_FIT) for number in range(40, 42)]
+    for width in (80, 120):
+        rows = [row.plain for row in real_picture([*jobs, *few], NIGHT, None, NIGHT, ZONE, width, named=name)]
+        assert rows[1].startswith("✓ t1 ")
+        assert [row.split(maxsplit=2)[1:] for row in rows[2:4]] == [
+            [f"t{number}", "not begun: by estimate it ends after the window"] for number in (40, 41)
+        ]
+        assert rows[4] == "– 34 targets not begun: the window closed first"
+    targets = [planned("a", 60), *(planned(f"b{number}", 9 * 3600) for number in range(30))]
+    night = planned_night(targets, opens_at=NIGHT, closes_at=NIGHT + 60 * MINUTE, workers=1)
+    rows = [row.plain for row in planned_picture(night, ZONE, 80, named=name)]
+    assert rows[2] == "– 30 targets not begun: by estimate it ends after the window"

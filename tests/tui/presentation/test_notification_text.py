@@ -45,6 +45,8 @@ FAILED = event(EventKind.FAILED, operation="vacuum", error="disk I/O error", fai
         (event(EventKind.CRITICAL, cause="of a newer dbtend"), "critical"),
         (event(EventKind.LONGER_THAN_USUAL, operation="vacuum", seconds=130.0, median=31.5),
          "vacuum took 2:10, usually 31.50 s"),
+        (event(EventKind.LONGER_THAN_USUAL, operation="vacuum", seconds=130.0, median=31.5, is_running=True),
+         "vacuum has been running for 2:10, usually 31.50 s"),
         (event(EventKind.RECOVERED, operations=["vacuum", "analyze"], failed_job=41),
          "vacuum, analyze completed; it had failed in job #41"),
     ],
@@ -58,6 +60,13 @@ def test_a_missed_schedule_is_named() -> None:
     made = message_text(message(missed), named=target_name, store="/s")
     assert "schedule nightly  not started at 2023-11-1" in made.text
     assert "no worker was there" in made.text
+
+
+def test_a_skipped_schedule_says_why() -> None:
+    skipped = Event(kind=EventKind.SKIPPED, at=AT, schedule="nightly", facts={"reason": "still_running", "error": None})
+    made = message_text(message(skipped), named=target_name, store="/s")
+    assert "Skipped\n  schedule nightly  not started at 2023-11-1" in made.text
+    assert "still running" in made.text
 
 
 def test_one_event_is_the_subject() -> None:

@@ -193,13 +193,6 @@ def test_a_clock_that_was_set_back_loses_no_job() -> None:
     assert sum(len(those) for _, those in found) == 1
 
 
-def test_an_end_is_told_in_the_period_in_which_it_was() -> None:
-    before = parent_job(1, Status.COMPLETED)
-    over_it = replace(parent_job(2, Status.FAILED, error="x"), finished_at=NOW)
-    still_open = replace(parent_job(3, Status.RUNNING), finished_at=None)
-    assert [period.belongs(one, NOW - DAY) for one in (before, over_it, still_open)] == [False, True, True]
-
-
 def test_critical_targets_and_missed_nights_are_told() -> None:
     missed = Firing(
         schedule="nightly", due_at=NOW - DAY, status=FiringStatus.MISSED, recorded_at=NOW, reason=FiringReason.NO_WORKER

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Operation, Options, ParentJob, Request, WorkerProcess
-from engine.domain.unattended import unattended
+from engine.domain.events import unattended
 from tests.sqlite_files import make_database
 from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, workers_of, write_locked
 from tui.workers.detached import is_served

@@ -138,7 +138,7 @@ def test_a_worker_takes_over_a_changed_config_file(nightly: CommandLine, tmp_pat
     with worker(nightly, before_due(25)) as process:
         wait_until(lambda: bool(told(store)[2]))
         nightly.configure("[schedules.nightly]\n")  # a broken one changes nothing
-        wait_until_said(process, "the schedules stay as they were read before")
+        wait_until_said(process, "the schedules read last stay in force")
         assert not knows_schedule(store)
         nightly.configure(text)
         wait_until(lambda: knows_schedule(store))

@@ -9,7 +9,7 @@ from engine import ChildJob, JobId, ParentJob, Status
 from engine.domain.batches import Batch
 from engine.domain.errors import DbtendError
 from engine.domain.jobs import is_cancelling
-from tui.console.console_screen import ConsoleScreen
+from tui.console.console_screen import Actions, ConsoleScreen
 from tui.console.parts.job_questions import JobQuestions, confirmation_of
 from tui.console.parts.many_job_actions import ManyJobActions
 from tui.console.views.cancel_question import already_cancelled, cancel_consequences
@@ -49,14 +49,13 @@ class JobSelection(Protocol):
 class JobActions:
     """What the keys for jobs do. Results come back as news, to all screens."""
 
-    actions = frozenset({"cancel", "retry", "pin", "unpin"})
-
     def __init__(
         self, screen: ConsoleScreen[Any], selection: JobSelection, show_new_job: Callable[[ParentJob], None]
     ) -> None:
         """`show_new_job`: called with the job that a retry makes."""
         self._screen, self._context, self._selection = screen, screen.context, selection
         self._show_new_job = show_new_job
+        self.actions: Actions = {"cancel": self.cancel, "retry": self.retry, "pin": self.pin, "unpin": self.pin}
         self._questions = JobQuestions(screen)
         self._many = ManyJobActions(screen, self._questions, selection.clear_marks, self._show)
 

@@ -10,7 +10,7 @@ from engine.domain.batches import Batch, BatchId
 from engine.domain.errors import DbtendError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
-from engine.fleet.batch_retry import repeatable
+from engine.submission.retry import repeatable
 from tui.console.console_screen import ConsoleScreen
 from tui.console.parts.job_questions import JobQuestions, confirmation_of
 from tui.console.views.cancel_question import cancel_consequences

@@ -10,7 +10,7 @@ from engine import ParentJob, Request
 from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions
 from engine.domain.errors import DuplicateRequestError, PasswordNeededError
 from engine.domain.lazy_import import lazy
-from tui.console.console_screen import ConsoleScreen
+from tui.console.console_screen import Actions, ConsoleScreen
 from tui.console.parts.target_actions import TargetActions
 from tui.console.parts.target_inspector import TargetInspector
 from tui.console.views.hints import nothing_to_run
@@ -28,8 +28,6 @@ else:
 
 class RunActions:
     """What the keys for choosing, planning and running do."""
-
-    actions = frozenset({"run", "plan", "choose"})
 
     def __init__(
         self,
@@ -52,6 +50,7 @@ class RunActions:
         self._operations, self._jobs, self._model = operations, jobs, targets.model
         self._target_actions, self._inspector = target_actions, inspector
         self._changed, self._submitted = changed, submitted
+        self.actions: Actions = {"run": self.run, "plan": self.plan, "choose": self.choose}
         self._plan_wanted_for: int | None = None
         """The target whose plan the user asked for before its advice was known."""
 

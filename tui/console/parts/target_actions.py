@@ -12,7 +12,7 @@ from engine.config.model import TargetEntry
 from engine.domain.errors import DbtendError, PasswordNeededError, UsageError
 from engine.inspection.demo_database import DATABASE, build_demo_database
 from tui.console import connection_test
-from tui.console.console_screen import ConsoleScreen
+from tui.console.console_screen import Actions, ConsoleScreen
 from tui.console.keymap import key_of
 from tui.console.parts.target_inspector import TargetInspector
 from tui.console.parts.target_surveys import TargetSurveys
@@ -29,10 +29,6 @@ NOT_KEPT: Final = "A sample session saves nothing: leave it, and start dbtend to
 class TargetActions:
     """What the keys of the target list do."""
 
-    actions = frozenset(
-        {"mark-target", "mark-all", "sort", "look", "edit", "remove", "test", "examine", "add", "sample"}
-    )
-
     def __init__(
         self,
         screen: ConsoleScreen[Any],
@@ -46,6 +42,18 @@ class TargetActions:
         self._screen, self._context = screen, screen.context
         self._targets, self._operations, self._model = targets, operations, targets.model
         self._inspector, self._surveys, self._changed = inspector, surveys, changed
+        self.actions: Actions = {
+            "add": self.add,
+            "edit": self.edit,
+            "remove": self.remove,
+            "test": self.test,
+            "look": self.inspect,
+            "examine": self.inspect_fully,
+            "sample": self.build_sample,
+            "mark-target": self.mark,
+            "mark-all": self.mark_all,
+            "sort": self.sort,
+        }
 
     def can(self, action_id: str) -> bool:
         focused = self._screen.focused

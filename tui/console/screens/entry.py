@@ -10,6 +10,8 @@ from engine.domain.lazy_import import lazy
 from tui.console.console_screen import ConsoleScreen, Result
 
 if TYPE_CHECKING:
+    from textual.widgets import Input
+
     from tui.console.widgets import entry_line
 else:
     entry_line = lazy("tui.console.widgets.entry_line", "the first screen does without it")
@@ -26,7 +28,8 @@ class EntryScreen(ConsoleScreen[Result]):
 
     @property
     def is_typing(self) -> bool:
-        return bool(self.query("#entry"))
+        # No query: the footer asks for each of its actions.
+        return any(child.id == "entry" for child in self.children)
 
     async def open_entry(self, value: str) -> None:
         if not self.is_typing:
@@ -46,6 +49,17 @@ class EntryScreen(ConsoleScreen[Result]):
 
     def can(self, action_id: str) -> bool:
         return (action_id in {"keep", "clear"}) == self.is_typing and super().can(action_id)
+
+    def search_for(self, text: str, *, is_done: bool) -> bool:
+        """Search for, or filter by, what is typed; returns whether it is valid. `is_done`: enter was pressed."""
+        raise NotImplementedError
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        self.search_for(message.value, is_done=False)
+
+    async def on_input_submitted(self, message: Input.Submitted) -> None:
+        if self.search_for(message.value, is_done=True):
+            await self.close_entry()
 
     def clear_search(self) -> bool:
         """Clear the search; returns whether there was one."""

@@ -84,12 +84,12 @@ class ScreenFactory:
         return ConfirmScreen(question, consequence, tags=self._context.names.tags)
 
     def typed_confirm(self, question: str, consequence: str, word: str) -> ModalScreen[bool]:
-        from tui.console.screens.typed_confirm import TypedConfirmScreen
+        from tui.console.screens.typed_questions import TypedConfirmScreen
 
         return TypedConfirmScreen(question, consequence, word, tags=self._context.names.tags)
 
     def password(self, question: str) -> ModalScreen[str]:
-        from tui.console.screens.password import PasswordScreen
+        from tui.console.screens.typed_questions import PasswordScreen
 
         return PasswordScreen(question, tags=self._context.names.tags)
 

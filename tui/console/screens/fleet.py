@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events, on
 from textual.binding import BindingType
 from textual.widget import Widget
-from textual.widgets import Input
 
 from engine import Request
 from engine.domain.frozen import frozen
@@ -111,21 +110,13 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
     async def action_search(self) -> None:
         await self.open_entry(self.targets.words)
 
-    @on(Input.Changed, "#typed")
-    def _filter_changed(self, message: Input.Changed) -> None:
-        apply_filter(self, self.targets, message.value, self.show_model)
-
-    @on(Input.Submitted, "#typed")
-    async def _keep_filter(self, message: Input.Submitted) -> None:
-        if apply_filter(self, self.targets, message.value, self.show_model):
-            await self.close_entry()
+    def search_for(self, text: str, *, is_done: bool) -> bool:
+        return apply_filter(self, self.targets, text, self.show_model)
 
     def clear_search(self) -> bool:
         if self._model.marked_count and not self.is_typing:
             self._model.unmark()
-        elif self.targets.where is not None:
-            self.targets.where, self.targets.words = None, ""
-        else:
+        elif not self.targets.clear_filter():
             return False
         self.show_model()
         return True
@@ -179,7 +170,7 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
     def go_to_target(self, number: int) -> None:
         """Put the cursor on a target, also one that the filter hides."""
         if number not in self.targets.shown:
-            self.targets.where, self.targets.words = None, ""
+            self.targets.clear_filter()
             self.show_model()
         self.targets.go_to(number)
 

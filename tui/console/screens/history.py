@@ -6,7 +6,7 @@ A batch is one row, which unfolds; but a filter of jobs, by status for example, 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from textual import events, on
 from textual.binding import BindingType
 from textual.widget import Widget
-from textual.widgets import Input
 from textual.worker import Worker
 
 from engine import HistoryFilter, JobId, ParentJob
@@ -53,8 +52,7 @@ class HistoryScreen(EntryScreen[None]):
         super().__init__(context)
         self._begins_filtering, self._begins_with = filtering, words
         self._list = HistoryList(context.clock, context.names.of, id="history").titled("History")
-        self._actions = JobActions(self, self._list, self._show_new_job)
-        self.parts = (self._actions,)
+        self.parts = (JobActions(self, self._list, self._show_new_job),)
         self._words = ""
         """The current filter, as typed."""
         self._where = HistoryFilter()
@@ -80,12 +78,12 @@ class HistoryScreen(EntryScreen[None]):
     async def action_filter(self) -> None:
         await self.open_entry(self._words)
 
-    @on(Input.Changed, "#typed")
-    def _filter_changed(self, message: Input.Changed) -> None:
-        line = message.value
-        hint = unfinished(line)
-        if self._filter_by(line[: words_of(line)[-1].at] if hint else line):
+    def search_for(self, text: str, *, is_done: bool) -> bool:
+        hint = "" if is_done else unfinished(text)
+        is_valid = self._filter_by(text[: words_of(text)[-1].at] if hint else text)
+        if hint and is_valid:
             self.say(hint, Role.DIM)
+        return is_valid
 
     def _filter_by(self, line: str) -> bool:
         """Apply a filter line; for an invalid one show the error and keep the list."""
@@ -100,11 +98,6 @@ class HistoryScreen(EntryScreen[None]):
         if words != self._words:
             self._start_search(words, where)
         return True
-
-    @on(Input.Submitted, "#typed")
-    async def _keep_filter(self, message: Input.Submitted) -> None:
-        if self._filter_by(message.value):
-            await self.close_entry()
 
     def clear_search(self) -> bool:
         if self._list.marks and not self.is_typing:
@@ -178,10 +171,28 @@ class HistoryScreen(EntryScreen[None]):
             self._list.read_failed(ids)
             self.say_error(error)
         else:
-            gone = self._list.forget(set(ids) - {parent.id for parent in found})
-            if self._total is not None:
-                self._total -= gone
+            await self._drop(set(ids) - {parent.id for parent in found})
             self._update_list(found)
+
+    async def _drop(self, gone: Collection[int]) -> None:
+        """Remove jobs that are no longer in the history; a batch stays while any of its jobs is there."""
+        if not gone:
+            return
+        try:
+            for parent_id in self._list.batches_without_newest(gone):
+                await self._put_newest_before(parent_id)
+            self._total = await self.context.engine.count()
+        except DbtendError as error:
+            self.say_error(error)
+        self._list.forget(gone)
+
+    async def _put_newest_before(self, gone: int) -> None:
+        """The line of the batch whose newest job is gone stands for the newest that is left, if any."""
+        for parent in await self.context.engine.history(self._where, before=gone, limit=1):
+            if parent.batch is not None:
+                batch = await self.context.engine.batch(parent.batch)
+                if batch.newest_job == parent.id:
+                    self._list.put_newest(gone, batch, parent)
 
     @on(HistoryList.BatchNeeded)
     def _read_needed_batch(self, message: HistoryList.BatchNeeded) -> None:
@@ -204,7 +215,11 @@ class HistoryScreen(EntryScreen[None]):
     async def _unfold(self, batch: Batch) -> None:
         try:
             search = self.context.engine.search(HistoryFilter(batch=batch.id))
-            self._list.unfold(batch, [parent_id async for ids in search for parent_id in ids])
+            ids = [parent_id async for found in search for parent_id in found]
+            if ids[:1] != [batch.newest_job]:
+                await self._drop({batch.newest_job})
+            if ids:
+                self._list.unfold(await self.context.engine.batch(batch.id), ids)
         except DbtendError as error:
             self.say_error(error)
 
@@ -248,15 +263,6 @@ class HistoryScreen(EntryScreen[None]):
         if action_id == "fold":
             return super().can(action_id) and self._list.can_fold
         return super().can(action_id) and (action_id not in {"open", "mark"} or bool(self._list.line_count))
-
-    async def action_cancel(self) -> None:
-        await self._actions.cancel()
-
-    async def action_retry(self) -> None:
-        await self._actions.retry()
-
-    def action_pin(self) -> None:
-        self._actions.pin()
 
     @on(HistoryList.Opened)
     def _open_job(self, message: HistoryList.Opened) -> None:

@@ -38,8 +38,7 @@ class JobScreen(PageScreen[None]):
 
     def __init__(self, context: ConsoleContext, job: JobId) -> None:
         super().__init__(context)
-        self._actions = JobActions(self, self, lambda made: self._show(JobId(made.id)))
-        self.parts = (self._actions,)
+        self.parts = (JobActions(self, self, lambda made: self._show(JobId(made.id))),)
         self._job = job
         self._whole: ParentJob | None = None
         self._trends: tuple[Trend, ...] = ()
@@ -122,12 +121,6 @@ class JobScreen(PageScreen[None]):
     def clear_marks(self) -> None:
         """A page has no marks."""
 
-    async def action_cancel(self) -> None:
-        await self._actions.cancel()
-
-    async def action_retry(self) -> None:
-        await self._actions.retry()
-
     def action_unfold(self) -> None:
         self._unfolded = not self._unfolded
         self.refresh_page()
@@ -136,9 +129,6 @@ class JobScreen(PageScreen[None]):
         if action_id == "unfold-log":
             return self._whole is not None and settings_lines(self._whole) > 0
         return super().can(action_id)
-
-    def action_pin(self) -> None:
-        self._actions.pin()
 
     def document(self, width: int) -> list[Line]:
         context = self.context

@@ -38,8 +38,6 @@ from tui.console.widgets.operation_list import OperationList
 from tui.console.widgets.target_list import TargetList
 
 if TYPE_CHECKING:
-    from textual.widgets import Input
-
     from tui.console.context import ConsoleContext
     from tui.console.feed import News
     from tui.console.parts import target_filter
@@ -276,12 +274,8 @@ class MainScreen(EntryScreen[None]):
         else:
             await self.app.run_action("app.history(True)")
 
-    def on_input_changed(self, message: Input.Changed) -> None:
-        target_filter.apply_filter(self, self._targets, message.value, self._show_model)
-
-    async def on_input_submitted(self, message: Input.Submitted) -> None:
-        if target_filter.apply_filter(self, self._targets, message.value, self._show_model):
-            await self.close_entry()
+    def search_for(self, text: str, *, is_done: bool) -> bool:
+        return target_filter.apply_filter(self, self._targets, text, self._show_model)
 
     def clear_search(self) -> bool:
         if self.is_typing:
@@ -296,50 +290,21 @@ class MainScreen(EntryScreen[None]):
         return True
 
     def _clear_filter(self) -> bool:
-        if self._targets.where is None:
-            return False
-        self._targets.where, self._targets.words = None, ""
-        self._show_model()
-        return True
+        was_filtered = self._targets.clear_filter()
+        if was_filtered:
+            self._show_model()
+        return was_filtered
 
     # Actions
 
     def can(self, action_id: str) -> bool:
-        if action_id in {"open", "mark", "fold"} and self._jobs.selected_batch is not None:
-            return self.focused is self._jobs
         if action_id in {"open", "mark", "fold"}:
-            return self._jobs.selected_job is not None and self.focused is self._jobs
+            is_any = self._jobs.selected_batch is not None or self._jobs.selected_job is not None
+            return is_any and self.focused is self._jobs
         if action_id in {"search", "filter-targets"}:
             on_targets = self.focused is self._targets and self.model.state is not None
             return super().can(action_id) and on_targets == (action_id == "filter-targets")
         return super().can(action_id)
-
-    async def action_cancel(self) -> None:
-        await self._job_actions.cancel()
-
-    async def action_retry(self) -> None:
-        await self._job_actions.retry()
-
-    def action_pin(self) -> None:
-        self._job_actions.pin()
-
-    async def action_add(self) -> None:
-        await self._target_actions.add()
-
-    async def action_edit(self) -> None:
-        await self._target_actions.edit()
-
-    async def action_remove(self) -> None:
-        await self._target_actions.remove()
-
-    def action_test(self) -> None:
-        self._target_actions.test()
-
-    def action_look(self) -> None:
-        self._target_actions.inspect()
-
-    def action_examine(self) -> None:
-        self._target_actions.inspect_fully()
 
     def action_mark(self) -> None:
         self._target_actions.mark()
@@ -349,18 +314,6 @@ class MainScreen(EntryScreen[None]):
 
     def action_sort(self) -> None:
         self._target_actions.sort()
-
-    def action_sample(self) -> None:
-        self._target_actions.build_sample()
-
-    def action_choose(self) -> None:
-        self._run_actions.choose()
-
-    def action_run(self) -> None:
-        self._run_actions.run()
-
-    def action_plan(self) -> None:
-        self._run_actions.plan()
 
     def action_quit(self) -> None:
         if self.context.is_fleet_home:

@@ -8,7 +8,6 @@ from typing import ClassVar, Final
 from textual import on
 from textual.binding import BindingType
 from textual.widget import Widget
-from textual.widgets import Input
 
 from tui.console.actions import bindings
 from tui.console.console_screen import Result
@@ -64,13 +63,9 @@ class PageScreen(EntryScreen[Result]):
     async def action_find(self) -> None:
         await self.open_entry(self._text)
 
-    @on(Input.Changed, "#typed")
-    def _text_changed(self, message: Input.Changed) -> None:
-        self._find(message.value)
-
-    @on(Input.Submitted, "#typed")
-    async def _keep_text(self) -> None:
-        await self.close_entry()
+    def search_for(self, text: str, *, is_done: bool) -> bool:
+        self._find(text)
+        return True
 
     def action_find_next(self, by: int) -> None:
         self.page.find_next(by)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,7 @@ from engine.config.model import Config
 from engine.domain.due_times import is_open
 from engine.domain.errors import DbtendError
 from engine.domain.schedules import FiringReason
+from engine.schedules.config_watch import ConfigWatch
 from engine.schedules.night import PlannedNight
 from tui.console.console_screen import ConsoleScreen
 from tui.console.context import ConsoleContext
@@ -46,7 +48,7 @@ class SchedulesScreen(ConsoleScreen[None]):
         super().__init__(context)
         self._list = ScheduleList(id="schedules").titled("Schedules")
         self._page = Page(id="schedule")
-        self._config = Config()
+        self._watch = None if context.saved is None else ConfigWatch(context.saved.path)
         self._rows: list[ScheduleRow] = []
         self._jobs: dict[int, list[ParentJob]] = {}
         """Of the last nights, by batch."""
@@ -54,7 +56,7 @@ class SchedulesScreen(ConsoleScreen[None]):
         """The plans that were asked for, by schedule."""
         self._planning: set[str] = set()
         """Schedules whose next night is being planned."""
-        self._error: DbtendError | None = None
+        self._store_error: DbtendError | None = None
         self._is_read = self._is_served = self._has_news = False
         self._is_loading = self._is_asked = False
 
@@ -65,7 +67,7 @@ class SchedulesScreen(ConsoleScreen[None]):
     @on(events.Mount)
     def _begin(self) -> None:
         self.set_focus(self._list)
-        self.run_worker(self._read_config(), name="schedules")
+        self._reload()
         self.set_interval(EVERY, self._reload)
         self.set_interval(AT_NEWS, self._reload_at_news)
 
@@ -80,15 +82,15 @@ class SchedulesScreen(ConsoleScreen[None]):
         self._has_news = False
         self.run_worker(self._load(), name="schedules")
 
-    async def _read_config(self) -> None:
-        saved = self.context.saved
-        try:
-            if saved is not None:
-                await saved.read()
-                self._config = saved.config
-        except DbtendError as error:
-            self._error = error
-        await self._load()
+    @property
+    def _config(self) -> Config:
+        return Config() if self._watch is None else self._watch.config
+
+    @property
+    def _error(self) -> DbtendError | None:
+        """Why what is shown may not be true; None once the config file and the store can be read again."""
+        problem = None if self._watch is None else self._watch.problem
+        return problem or self._store_error
 
     async def _load(self) -> None:
         """One read at a time: all that ask for one while it lasts have one more after it."""
@@ -105,6 +107,8 @@ class SchedulesScreen(ConsoleScreen[None]):
 
     async def _read(self) -> None:
         engine, saved = self.context.engine, self.context.saved
+        if self._watch is not None:
+            await asyncio.to_thread(self._watch.look)
         try:
             states = await engine.schedule_states()
             path = "" if saved is None else str(saved.path.absolute())
@@ -115,8 +119,9 @@ class SchedulesScreen(ConsoleScreen[None]):
             ]
             self._is_served = saved is not None and engine.fires_schedules(saved.path)
             await self._load_jobs()
+            self._store_error = None
         except DbtendError as error:
-            self._error = error
+            self._store_error = error
         self._is_read = True
         self._show()
 

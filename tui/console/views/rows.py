@@ -99,8 +99,10 @@ def tree_rows(
     rows = [parent_row(parent, name, expanded=expanded, now=now, width=width, columns=columns)]
     if expanded:
         shown = parent.children if show_all else children_to_show(parent)
-        names = names_width(parent, width)
-        rows += [child_row(child, parent.target, now=now, width=width, names=names) for child in shown]
+        names, statuses = names_width(parent, width), max(map(status_width, parent.children), default=STATUS_WIDTH)
+        rows += [
+            child_row(child, parent.target, now=now, width=width, names=names, statuses=statuses) for child in shown
+        ]
         if len(shown) < len(parent.children):
             rows.append(_folded_row(parent, shown, width))
     return [_with_mark(row) if row.key in marks else row for row in rows]
@@ -175,21 +177,23 @@ def parent_row(
     )
 
 
-def child_row(child: ChildJob, target: str, *, now: int, width: int, names: int = 9) -> Line:
-    """`names`: cells of the operation column, the same for all rows of a parent."""
+def child_row(
+    child: ChildJob, target: str, *, now: int, width: int, names: int = 9, statuses: int = STATUS_WIDTH
+) -> Line:
+    """`names`, `statuses`: cells of the columns of operations and statuses, the same for all rows of a parent."""
     name: Span = (right(f".{child.ordinal} ", NUMBER_WIDTH) + fit(child.operation.value, names - 1) + " ", Role.TEXT)
     beside = width - NUMBER_WIDTH - names
-    room = beside - STATUS_WIDTH - 2 - ELAPSED_WIDTH
+    room = beside - statuses - 2 - ELAPSED_WIDTH
     if room < PERCENT_WIDTH:
         return Line((name, *_narrow_row(child, now, beside)), child.id)
     elapsed = right(time_taken(child, now), ELAPSED_WIDTH)
-    status = status_span(child, STATUS_WIDTH + 1)
+    status = status_span(child, statuses + 1)
     return Line((name, status, *_middle(child, target, now, room), (" " + elapsed, Role.DIM)), child.id)
 
 
 def _narrow_row(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
     """`✓ completed  0.41 s`, or `►  53%  0:36 left`: for narrow rows."""
-    status, role = status_span(child)
+    status, role = status_span(child, status_width(child))
     main, end = status.rstrip(), time_taken(child, now)
     more = _mark(child)
     if is_waiting(child) and not is_cancelling(child):

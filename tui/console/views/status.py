@@ -22,7 +22,7 @@ def status_span(job: ChildJob | ParentJob, width: int = STATUS_WIDTH) -> Span:
     return fit(f"{GLYPH[status]} {word}", width), Role(status.value)
 
 
-def status_width(job: ParentJob) -> int:
+def status_width(job: ChildJob | ParentJob) -> int:
     """Cells that its status needs, at least those of the usual ones."""
     status, word = format_status(job)
     return max(STATUS_WIDTH, cell_len(f"{GLYPH[status]} {word}"))

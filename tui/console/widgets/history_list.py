@@ -97,8 +97,7 @@ class HistoryList(LineView):
     @property
     def found(self) -> int:
         """Lines without those of unfolded jobs."""
-        below = (self._place_of(oldest) - self._place_of(-newest) for newest, oldest in self._unfolded.values())
-        return len(self._ids) - sum(below)
+        return len(self._ids) - sum(len(self._lines_below(batch_id)) for batch_id in self._unfolded)
 
     @property
     def has_batches(self) -> bool:
@@ -235,15 +234,29 @@ class HistoryList(LineView):
                 self._has_batches = True
                 self._insert(index, -batch.newest_job)
 
-    def forget(self, ids: Iterable[int]) -> int:
-        """Remove jobs; the cursor stays on its job or moves to the next older one.
-
-        Returns how many were in the list.
-        """
-        removed = sum(self._remove(parent_id) + self._remove(-parent_id) for parent_id in ids)
-        if removed:
+    def forget(self, ids: Iterable[int]) -> None:
+        """Remove jobs; the cursor stays on its job or moves to the next older one."""
+        if sum(self._remove(parent_id) + self._remove(-parent_id) for parent_id in ids):
             self._lines_removed()
-        return removed
+
+    def batches_without_newest(self, gone: Iterable[int]) -> list[int]:
+        """Those of these jobs that a line of a batch stands for."""
+        return [parent_id for parent_id in gone if self._is_at(self._place_of(-parent_id), -parent_id)]
+
+    def put_newest(self, gone: int, batch: Batch, newest: ParentJob) -> None:
+        """The newest job of a batch is gone, and others before: its line now stands for `newest`."""
+        index, end = self._place_of(-gone), self._place_of(newest.id)
+        if not self._is_at(index, -gone) or self._is_at(end - 1, -newest.id):
+            return
+        self._keep(newest)
+        del self._ids[index + 1 : end]
+        self._ids[index] = -newest.id
+        if batch.id in self._unfolded:
+            self._unfolded[batch.id] = (newest.id, self._unfolded[batch.id][1])
+        if index < self.cursor:
+            self.set_reactive(HistoryList.cursor, max(self.cursor - (end - index - 1), index))
+        self._lines_removed()
+        self.put_batches([batch])
 
     def _remove(self, found: int) -> bool:
         index = self._place_of(found)
@@ -276,11 +289,16 @@ class HistoryList(LineView):
 
     def _fold(self, batch_id: int) -> None:
         """Hide the jobs of a batch; the cursor goes to its line."""
-        newest, oldest = self._unfolded.pop(batch_id)
-        index = self._place_of(-newest)
-        del self._ids[index + 1 : self._place_of(oldest - 1)]
-        self.set_reactive(HistoryList.cursor, index)
+        lines = self._lines_below(batch_id)
+        del self._unfolded[batch_id]
+        del self._ids[lines.start : lines.stop]
+        self.set_reactive(HistoryList.cursor, lines.start - 1)
         self._lines_removed()
+
+    def _lines_below(self, batch_id: int) -> range:
+        """The lines of the jobs of an unfolded batch."""
+        newest, oldest = self._unfolded[batch_id]
+        return range(self._place_of(newest), self._place_of(-(oldest - 1)))
 
     @property
     def _unfolded_batch(self) -> int | None:

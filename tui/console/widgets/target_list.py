@@ -53,6 +53,12 @@ class ModelList(ItemList):
         """In place of an empty list."""
         raise NotImplementedError
 
+    def clear_filter(self) -> bool:
+        """Let it show all targets from now on; returns whether there was a filter."""
+        was_filtered = self.where is not None
+        self.where, self.words = None, ""
+        return was_filtered
+
     def show_model(self, now: int) -> None:
         """Show the current state of the model; `now`: in microseconds. Repaints only changed lines."""
         key, before, count = self.key, self.cursor, self.line_count

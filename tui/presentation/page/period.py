@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
-from engine import Operation, ParentJob, Status
+from engine import Operation, Status
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.schedules import Firing, FiringReason, FiringStatus
@@ -232,11 +232,6 @@ def nights(period: Period) -> list[NightSum]:
 def requests(jobs: Sequence[Run]) -> list[list[Run]]:
     """The jobs of each batch together, each other job alone, newest first: those of a batch follow each other."""
     return [list(same) for _, same in groupby(jobs, key=lambda job: (job.batch, job.batch is None and job.id))]
-
-
-def belongs(job: ParentJob, since: Micros) -> bool:
-    """Whether a job is told of from `since` on: each end once, in the period in which it was, and what is open."""
-    return job.finished_at is None or job.finished_at >= since
 
 
 def days(period: Period) -> list[tuple[str, list[Run]]]:

@@ -59,7 +59,11 @@ class Server:
 
     @property
     def key(self) -> str:
-        return f"postgresql:{self.system}:{self.database_oid}"
+        return f"{self.host_key}:{self.database_oid}"
+
+    @property
+    def host_key(self) -> str:
+        return f"postgresql:{self.system}"
 
 
 _WHO: Final = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import quote
 
@@ -58,11 +59,23 @@ def parameters_of(text: str) -> dict[str, str]:
 
 
 def host_key(parameters: Mapping[str, str]) -> str:
-    """The same for all databases of a server that are named alike."""
+    """The same for all databases of a server that are named alike; the names of the loopback interface are one."""
     if "service" in parameters:
         return f"postgresql:service={parameters['service']}"
     host = parameters.get("hostaddr") or parameters.get("host", "")
-    return f"postgresql:{host}:{parameters.get('port', '')}"
+    return f"postgresql:{_host_name(host)}:{parameters.get('port', '')}"
+
+
+def _host_name(host: str) -> str:
+    """One spelling of an address or name. No name is resolved."""
+    if host.startswith(("/", "@")):
+        return host
+    name = host.lower().removesuffix(".")
+    try:
+        ip = ip_address(name)
+    except ValueError:
+        return name
+    return "localhost" if ip.is_loopback else str(ip)
 
 
 def environment_of(parameters: Mapping[str, str]) -> dict[str, str]:

@@ -78,11 +78,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
             [table for table in stale if table.oid not in vacuum], options, version, analyze
         ),
         *operation_steps.reindex_steps(
-            of_indexes,
-            {table.oid: table for table in tables},
-            options,
-            reindex,
-            [one.drift for one in needed.drifted],
+            of_indexes, {table.oid: table for table in tables}, options, reindex, [one.drift for one in needed.drifted]
         ),
         *(operation_steps.database_statistics(version) if any(table.oid in old for table in dirty) else ()),
         *recorded,
@@ -94,7 +90,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         Operation.OPTIMIZE,
         steps,
         reader.server,
-        replace(needed.turns, done={}),  # by kind of work, but for what was left
+        replace(needed.turns, done={}),  # by kind of work, except for the rest of the last run
         forbidden=[*forbidden_tables, *forbidden_indexes],
         warnings=[*left_out, *not_recorded],
         nothing=". ".join(left_out) or "nothing is needed",

@@ -180,6 +180,7 @@ def analyze_steps(tables: Iterable[Table], options: Options, version: int, reaso
     wanted, steps = list(tables), []
     for stage in STAGES if asked.in_stages else (0,):
         settings = (*_speed(options), *([("default_statistics_target", str(stage))] if stage else []))
+        staged = f"statistics with target {stage}" if stage else ""
         of_stage = [
             _table_step(
                 Operation.ANALYZE,
@@ -189,7 +190,7 @@ def analyze_steps(tables: Iterable[Table], options: Options, version: int, reaso
                 version,
                 lock=SPECS[Operation.ANALYZE].lock,
                 tells=_tells(table, len(wanted), asked),
-                reason=_stage_reason(stage) or reasons.get(table.oid, _analyze_reason(table)),
+                reason=staged or reasons.get(table.oid, _analyze_reason(table)),
                 is_measured=False,
                 settings=settings,
             )
@@ -199,14 +200,8 @@ def analyze_steps(tables: Iterable[Table], options: Options, version: int, reaso
     return steps
 
 
-def _stage_reason(stage: int) -> str:
-    return f"statistics with target {stage}" if stage else ""
-
-
 def _analyze_reason(table: Table) -> str:
-    if table.is_partitioned:
-        return "autovacuum never analyzes partitioned tables"
-    return "collects current statistics"
+    return "autovacuum never analyzes partitioned tables" if table.is_partitioned else "collects current statistics"
 
 
 def reindex_steps(

@@ -68,9 +68,7 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
         planned = await _analyze(reader, options, found, partitions, past.turns)
     elif operation is Operation.REINDEX:
         drifted = [collation_rebuild(drift, indexes, past) for drift in await drifts(reader)]
-        planned = _reindex(
-            operation, options, found, {table.oid: table for table in tables}, reader, drifted, past.turns
-        )
+        planned = _reindex(options, found, {table.oid: table for table in tables}, reader, drifted, past.turns)
     else:
         planned = await _planned(reader, operation, options, found, past.turns)
     if not planned.steps:
@@ -132,7 +130,6 @@ async def _analyze(
 
 
 def _reindex(
-    operation: Operation,
     options: Options,
     found: Scope,
     tables: dict[int, Table],
@@ -141,7 +138,7 @@ def _reindex(
     turns: Turns,
 ) -> OperationPlan:
     if problem := operation_steps.unsafe_rebuild(options.server, reader.server.version):
-        return OperationPlan(operation=operation, refused=problem)
+        return OperationPlan(operation=Operation.REINDEX, refused=problem)
     mine = [index for index in found.indexes if not index.in_catalog and not index.is_leftover]
     invalid = [] if found.is_named else [index.shown for index in mine if not index.is_valid]
     mine = [index for index in mine if index.is_valid or found.is_named]
@@ -150,7 +147,7 @@ def _reindex(
     if (
         exclusive and not (wanted or forbidden) and found.is_named and not found.tables
     ):  # an index is all that was named
-        return OperationPlan(operation=operation, refused=exclusive)
+        return OperationPlan(operation=Operation.REINDEX, refused=exclusive)
     nothing = [f"left out: {exclusive}"] if exclusive else []
     warnings = list(nothing)
     if leftovers := leftovers_of(found.indexes):
@@ -163,7 +160,7 @@ def _reindex(
     steps = operation_steps.reindex_steps(wanted, tables, options, {}, [one.drift for one in drifted])
     recorded, not_recorded = recording(drifted, {index.oid: index.shown for index in wanted}) if steps else ([], [])
     return plan_of(
-        operation,
+        Operation.REINDEX,
         [*steps, *recorded],
         reader.server,
         turns,

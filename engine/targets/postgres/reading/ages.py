@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.domain.frozen import frozen
-
-if TYPE_CHECKING:
-    from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.reader import Reader
 
 SOON: Final = 0.9
 """Of the limit of autovacuum."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from engine.domain.advice import TargetHistory
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.targets.postgres.connection.names import shown
-
-if TYPE_CHECKING:
-    from engine.domain.advice import TargetHistory
-    from engine.targets.postgres.reading.reader import Reader
-    from engine.targets.postgres.reading.relations import Index
+from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.relations import Index
 
 # A collation without a current version counts as unchanged. What an expression or a
 # condition compares by is not among the collations of an index, and is found in its tree.

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import psycopg
 
 from engine.domain.errors import TargetError
+from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.errors import CANCELLED, lost_connection, reading_error, server_message
-
-if TYPE_CHECKING:
-    from engine.targets.postgres.connection.bounded import Connection
-    from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.reader import Reader
 
 TIMEOUT: Final = 5
 """Seconds."""

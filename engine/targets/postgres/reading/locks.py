@@ -1,17 +1,14 @@
-"""Which sessions hold a lock that an operation would wait for."""
+"""The sessions that an operation would wait for: those that hold a lock, or an old snapshot."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.domain.frozen import frozen
-from engine.domain.humanize import counted
+from engine.domain.humanize import counted, span
 from engine.targets.postgres.connection.names import shown
-from engine.targets.postgres.reading import prepared
-
-if TYPE_CHECKING:
-    from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.reader import Reader
 
 
 @frozen
@@ -37,11 +34,7 @@ OF_MODE: Final = {
     "AccessExclusiveLock": _WITH_EVERYBODY,
 }
 """The modes that block each lock mode of maintenance."""
-CONFLICTS: Final = {
-    "maintenance": _WITH_MAINTENANCE,
-    "writers": _WITH_WRITERS,
-    "everybody": _WITH_EVERYBODY,
-}
+CONFLICTS: Final = {"maintenance": _WITH_MAINTENANCE, "writers": _WITH_WRITERS, "everybody": _WITH_EVERYBODY}
 """The lock modes that block an operation, by the sessions that it conflicts with."""
 # Only until the server restarts it is that of the session which has prepared it, and the lock on its own xid tells it.
 PREPARED: Final = """
@@ -70,8 +63,44 @@ async def holders(reader: Reader, conflict_level: str, tables: Collection[int]) 
     row = (int | None, str, str | None, float | None, str, str, int)
     rows = await reader.rows(_HOLDERS, [list(CONFLICTS[conflict_level]), list(tables)], row=row)
     texts = [
-        f"{f'pid {pid} ({who})' if name is None else prepared.as_text(name, seconds)} holds a lock on"
+        f"{f'pid {pid} ({who})' if name is None else prepared_text(name, seconds)} holds a lock on"
         f" {shown(schema, table)}" + (f" and {counted(number - 1, 'lock')} more" if number > 1 else "")
         for pid, who, name, seconds, schema, table, number in rows
     ]
     return "; ".join(texts)
+
+
+def prepared_text(literal: str, seconds: float) -> str:
+    """A prepared transaction: it has no session, and holds locks until it is ended by hand.
+
+    `literal`: its name as SQL takes it. `seconds`: how long ago it was prepared.
+    """
+    ends = "COMMIT PREPARED or ROLLBACK PREPARED ends it"
+    return f"prepared transaction {literal} (prepared {span(seconds)} ago: {ends})"
+
+
+_OLDER_THAN: Final = """
+SELECT pid, concat_ws(', ', nullif(application_name, ''), usename, state),
+    extract(epoch FROM clock_timestamp() - xact_start)::float8, count(*) OVER ()
+FROM pg_stat_activity
+WHERE datname = current_database() AND backend_xmin IS NOT NULL AND backend_type = 'client backend'
+    AND pid <> pg_backend_pid() AND coalesce(application_name, '') !~ '^dbtend '
+    AND xact_start < clock_timestamp() - make_interval(secs => %s)
+ORDER BY xact_start LIMIT 1
+"""
+
+
+async def oldest_snapshot(reader: Reader, seconds: float, limit: str) -> str:
+    """The oldest in words, with what comes of it; "" where all are younger. `limit`: for how long a rebuild waits.
+
+    Raises TargetError.
+    """
+    rows = await reader.rows(_OLDER_THAN, [seconds], row=(int, str, float, int), most=1)
+    if not rows:
+        return ""
+    ((pid, who, age, number),) = rows
+    more = f" and {counted(number - 1, 'other')}" if number > 1 else ""
+    return (
+        f"pid {pid} ({who} for {span(age)}){more} may still use the old indexes. Each new index waits for that at its"
+        f" end, {limit}; that wait blocks no reads or writes"
+    )

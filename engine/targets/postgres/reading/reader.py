@@ -69,8 +69,7 @@ class Reader:
 
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[Connection]:
-        """The connection, for exclusive use. Reconnects if it was lost. Raises TargetError if that
-        had."""
+        """The connection, for exclusive use; a new one if it was lost. Raises TargetError."""
         async with self._turn:
             if self.connection.closed:
                 self.connection, self.server = await self._reopen()

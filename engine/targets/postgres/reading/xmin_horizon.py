@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import span
-from engine.targets.postgres.reading import prepared
-
-if TYPE_CHECKING:
-    from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.locks import prepared_text
+from engine.targets.postgres.reading.reader import Reader
 
 OLD_AFTER: Final = 300.0
 """Seconds from which on a transaction is worth a word,"""
@@ -76,7 +74,7 @@ class Holder:
     @property
     def text(self) -> str:
         if self.what is None:
-            return prepared.as_text(self.who, self.seconds or 0.0)
+            return prepared_text(self.who, self.seconds or 0.0)
         since = f" for {span(self.seconds)}" if self.seconds is not None else ""
         return f"{self.who} ({self.what}{since})"
 

@@ -15,7 +15,7 @@ from engine.domain.steps import Facts
 from engine.targets.check_results import CHECK_AGAIN, REBUILD_INDEXES, check_facts, check_result
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import PgStep
-from engine.targets.postgres.reading.truncated_files import TruncatedFile
+from engine.targets.postgres.reading.amcheck import TruncatedFile
 from engine.targets.postgres.running.statement import Answer
 from engine.targets.step_execution import StepResult
 

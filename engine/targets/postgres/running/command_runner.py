@@ -62,29 +62,27 @@ class CommandRun:
         return server.started != self.server.started or CRASHED in codes
 
 
+@frozen(kw_only=True)
+class OperationParts:
+    """What the steps of one operation share."""
+
+    reader: Reader
+    pool: ConnectionPool
+    sizes: SizeTracker
+    cleanup: InvalidIndexCleanup
+    lock_timeout: float
+    options: ServerOptions
+    checks: Checks | None
+    """The findings so far, if the operation is a check."""
+
+
 class CommandRunner:
     """Runs commands on the connections of a pool."""
 
-    def __init__(
-        self,
-        reader: Reader,
-        pool: ConnectionPool,
-        sizes: SizeTracker,
-        cleanup: InvalidIndexCleanup,
-        lock_timeout: float,
-        options: ServerOptions,
-        checks: Checks | None,
-    ) -> None:
-        """`checks`: the findings so far, if the operation is a check."""
-        self._reader = reader
-        self._pool = pool
-        self._sizes = sizes
-        self._cleanup = cleanup
-        self._lock_timeout = lock_timeout
-        self._monitor = Monitor(reader)
+    def __init__(self, parts: OperationParts) -> None:
+        self._parts = parts
+        self._monitor = Monitor(parts.reader)
         self._stops = StopSignals()
-        self._options = options
-        self._checks = checks
 
     async def close(self) -> None:
         await self._monitor.end()
@@ -98,17 +96,17 @@ class CommandRunner:
         try:
             return await self._run(step, context)
         except TEMPORARY_ERRORS:
-            await self._pool.reconnect(context)
+            await self._parts.pool.reconnect(context)
             return await self._run(step, context)
 
     async def _run(self, step: PgStep, context: StepContext) -> CommandRun:
         """Raises as `run`: each error means that the command was not sent."""
-        await throttling.wait_while_throttled(self._reader, self._options, context)
+        await throttling.wait_while_throttled(self._parts.reader, self._parts.options, context)
         if context.cancel.is_set() or context.window.closed.is_set():
             raise NotBegunError
-        async with self._pool.connection(context) as pooled:
+        async with self._parts.pool.connection(context) as pooled:
             if step.method is Method.DROP_LEFTOVER and step.subject is not None:
-                await invalid_indexes.require_leftover(self._reader, step.subject.oid)
+                await invalid_indexes.require_leftover(self._parts.reader, step.subject.oid)
             run = await self._run_on(pooled, step, context)
         if run.answer.error is None:
             context.command_finished()
@@ -117,30 +115,30 @@ class CommandRunner:
 
     async def run_uncompared(self, step: PgStep, context: StepContext) -> Answer:
         """Check an index without comparing it with its table. Raises TargetError, psycopg.Error."""
-        async with self._pool.connection() as pooled:
+        async with self._parts.pool.connection() as pooled:
             return await pooled.statements.run(step.uncompared_command, self._stops.of(context.cancel))
 
     async def _run_on(self, pooled: PooledConnection, step: PgStep, context: StepContext) -> CommandRun:
-        size_before = await self._sizes.before(step)
+        size_before = await self._parts.sizes.before(step)
         if step.model is Model.REWRITE and step.subject is not None:
             with contextlib.suppress(TargetError):
-                context.save_recovery_data(await orphan_cleanup.recovery_data(self._reader, step))
+                context.save_recovery_data(await orphan_cleanup.recovery_data(self._parts.reader, step))
         limits = self._wait_limits(step, context)
         watched = Watched(
             Progress(step.model, step.subject or WHOLE_DATABASE, began=time.monotonic(), seconds=step.estimate),
             context.report,
             wait_limits=limits,
-            yield_after=self._options.yield_after,
+            yield_after=self._parts.options.yield_after,
         )
         stops = self._stops.of(context.cancel), watched.must_yield, limits.exceeded
         is_concurrent = step.method in CONCURRENT
         try:
             await pooled.set(step.settings)
             await pooled.set_lock_timeout(
-                limits.server_limit(time.monotonic()) if is_concurrent else self._lock_timeout
+                limits.server_limit(time.monotonic()) if is_concurrent else self._parts.lock_timeout
             )
         except psycopg.Error as error:
-            raise setting_error(self._reader.what, error) from None
+            raise setting_error(self._parts.reader.what, error) from None
         self._monitor.watch(pooled.server.backend, watched)
         try:
             answer = await pooled.statements.run(step.first_command or self._command_of(step), *stops)
@@ -149,20 +147,20 @@ class CommandRunner:
             if step.follow_up_command and answer.error is None and not was_skipped_by_server(step, answer):
                 answer.notices += await self._follow_up(step, pooled, watched, context)
         except asyncio.CancelledError:
-            await self._cleanup.clean_up(step)
+            await self._parts.cleanup.clean_up(step)
             raise
         finally:
             self._monitor.unwatch(pooled.server.backend)
         return CommandRun(answer, watched, pooled.server, size_before)
 
     def _wait_limits(self, step: PgStep, context: StepContext) -> WaitLimits:
-        snapshot_wait = self._options.snapshot_wait
+        snapshot_wait = self._parts.options.snapshot_wait
         if step.method is Method.DROP_LEFTOVER and snapshot_wait is None:
-            snapshot_wait = self._lock_timeout  # a drop that gives up loses no work
-        return WaitLimits(self._lock_timeout, snapshot_wait, context.window.closes_at)
+            snapshot_wait = self._parts.lock_timeout  # a drop that gives up loses no work
+        return WaitLimits(self._parts.lock_timeout, snapshot_wait, context.window.closes_at)
 
     def _command_of(self, step: PgStep) -> str:
-        return step.command if self._checks is None else self._checks.command_of(step)
+        return step.command if self._parts.checks is None else self._parts.checks.command_of(step)
 
     async def _follow_up(
         self, step: PgStep, pooled: PooledConnection, watched: Watched, context: StepContext
@@ -172,4 +170,4 @@ class CommandRunner:
             return [missing_follow_up(step, NOT_BEGUN)]
         watched.blockers = NO_BLOCKERS
         answer = await pooled.statements.run(step.follow_up_command, self._stops.of(context.cancel))
-        return follow_up_notices(step, answer, waited=self._lock_timeout, blockers=watched.blockers.text)
+        return follow_up_notices(step, answer, waited=self._parts.lock_timeout, blockers=watched.blockers.text)

@@ -93,9 +93,7 @@ class ConnectionPool:
     """Those of one session. `connect` opens one more; it raises TargetError."""
 
     def __init__(
-        self,
-        connect: Callable[[], Awaitable[tuple[Connection, Server]]],
-        server_wait: float = SERVER_WAIT,
+        self, connect: Callable[[], Awaitable[tuple[Connection, Server]]], server_wait: float = SERVER_WAIT
     ) -> None:
         self._connect = connect
         self._outage = Outage(connect, self._take, server_wait)

@@ -12,8 +12,7 @@ import psycopg
 
 from engine.domain.errors import TargetError
 from engine.domain.humanize import span
-from engine.targets.postgres.reading import prepared
-from engine.targets.postgres.reading.locks import NO_BLOCKERS, OF_MODE, PREPARED, Blockers
+from engine.targets.postgres.reading.locks import NO_BLOCKERS, OF_MODE, PREPARED, Blockers, prepared_text
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.progress import VIEWS, Progress
 from engine.targets.postgres.running.stop_signal import StopSignal
@@ -164,7 +163,7 @@ def blockers_of(sessions: Sequence[Mapping[str, Any]], prepared_ones: Sequence[t
         ago = f"{seconds:.0f} s" if seconds is not None and seconds < MINUTE else lasts
         since = f", {does or state}" + (f" since {ago}" if ago else "")
         transactions.append(f"pid {pid}{since}" + (f" ({who})" if who else ""))
-    prepared_texts = [prepared.as_text(name, seconds) for name, seconds in prepared_ones]
+    prepared_texts = [prepared_text(name, seconds) for name, seconds in prepared_ones]
     return Blockers(", ".join(words + prepared_texts), "; ".join(transactions + prepared_texts))
 
 

@@ -18,10 +18,10 @@ from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.planning import operation_specs
 from engine.targets.postgres.planning.steps import Method, PgStep
-from engine.targets.postgres.reading import locks, snapshots
+from engine.targets.postgres.reading import locks
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.checking import Checks
-from engine.targets.postgres.running.command_runner import CommandRunner
+from engine.targets.postgres.running.command_runner import CommandRunner, OperationParts
 from engine.targets.postgres.running.connection_pool import ConnectionPool, NotBegunError
 from engine.targets.postgres.running.effects import Totals
 from engine.targets.postgres.running.invalid_index_cleanup import InvalidIndexCleanup
@@ -63,11 +63,18 @@ class PostgresOperation:
         self._pool = ConnectionPool(connect, server_wait)
         self._sizes = SizeTracker(reader, self._steps)
         self._cleanup = InvalidIndexCleanup(reader, self._pool, lock_timeout, invalid_before or ())
-        self._commands = CommandRunner(
-            reader, self._pool, self._sizes, self._cleanup, lock_timeout, options.server, checks
+        parts = OperationParts(
+            reader=reader,
+            pool=self._pool,
+            sizes=self._sizes,
+            cleanup=self._cleanup,
+            lock_timeout=lock_timeout,
+            options=options.server,
+            checks=checks,
         )
+        self._commands = CommandRunner(parts)
+        self._results = ResultCollector(parts, self._commands)
         self._totals = Totals(checks, plan.left_out)
-        self._results = ResultCollector(reader, self._commands, self._sizes, self._cleanup, lock_timeout, checks)
         self._rebuilt: set[str] = set()
         """Names of the indexes whose rebuild completed."""
 
@@ -96,9 +103,7 @@ class PostgresOperation:
         level = operation_specs.conflict_level(self.plan.operation, self._options.server)
         blocking = await locks.holders(self._reader, level, tables)
         if not blocking and self._rebuilds_concurrently:
-            blocking = await snapshots.oldest_snapshot(
-                self._reader, self._lock_timeout, self._snapshot_limit(has_window)
-            )
+            blocking = await locks.oldest_snapshot(self._reader, self._lock_timeout, self._snapshot_limit(has_window))
         return f"it would have to wait: {blocking}" if blocking else ""
 
     def _snapshot_limit(self, has_window: bool) -> str:

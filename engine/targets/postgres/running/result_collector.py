@@ -16,15 +16,13 @@ from engine.targets.postgres.connection.errors import GONE, INTERNAL, reports_da
 from engine.targets.postgres.connection.names import qualified
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading import xmin_horizon
-from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.reading.truncated_files import truncated_files
-from engine.targets.postgres.running.checking import Checks, damaged_object, may_blame_table, with_truncated_files
-from engine.targets.postgres.running.command_runner import CommandRun, CommandRunner
+from engine.targets.postgres.reading.amcheck import truncated_files
+from engine.targets.postgres.running.checking import damaged_object, may_blame_table, with_truncated_files
+from engine.targets.postgres.running.command_runner import CommandRun, CommandRunner, OperationParts
 from engine.targets.postgres.running.effects import effects, with_sizes
-from engine.targets.postgres.running.invalid_index_cleanup import CleanupResult, InvalidIndexCleanup
+from engine.targets.postgres.running.invalid_index_cleanup import CleanupResult
 from engine.targets.postgres.running.partial_effects import never_had_lock, partial_effect
 from engine.targets.postgres.running.result import step_result
-from engine.targets.postgres.running.size_tracker import SizeTracker
 from engine.targets.postgres.running.statement import Answer
 from engine.targets.step_execution import StepContext, StepProgress, StepResult
 
@@ -36,22 +34,9 @@ _FILE_NODE: Final = "SELECT pg_relation_filenode(to_regclass(%s))::int8"
 class ResultCollector:
     """Makes results of command runs; it asks the server where the answer does not tell enough."""
 
-    def __init__(
-        self,
-        reader: Reader,
-        commands: CommandRunner,
-        sizes: SizeTracker,
-        cleanup: InvalidIndexCleanup,
-        lock_timeout: float,
-        checks: Checks | None,
-    ) -> None:
-        """`checks`: the findings so far, if the operation is a check."""
-        self._reader = reader
+    def __init__(self, parts: OperationParts, commands: CommandRunner) -> None:
+        self._parts = parts
         self._commands = commands
-        self._sizes = sizes
-        self._cleanup = cleanup
-        self._lock_timeout = lock_timeout
-        self._checks = checks
         self._yields: Counter[PgStep] = Counter()
         """How often each step gave way."""
 
@@ -61,7 +46,7 @@ class ResultCollector:
         """The result of a run. `cleanup`: what became of its leftovers, if they were cleaned up already."""
         answer, watched = run.answer, run.watched
         is_dropped = step.method is Method.DROP_LEFTOVER and answer.error is None
-        size = self._sizes.dropped(step) if is_dropped else await self._sizes.after(step)
+        size = self._parts.sizes.dropped(step) if is_dropped else await self._parts.sizes.after(step)
         effect = with_sizes(effects(answer.notices), run.size_before, size)
         damaged = None
         if step.method is Method.CHECK:
@@ -71,7 +56,7 @@ class ResultCollector:
             answer,
             effect,
             is_closed=run.is_closed,
-            waited=self._lock_timeout,
+            waited=self._parts.lock_timeout,
             wait_limits=watched.wait_limits,
             blockers=watched.blockers,
             held_by=await self._oldest_holder() if effect.get("rows_kept") else "",
@@ -86,7 +71,7 @@ class ResultCollector:
             result = self._give_way(step, result)
         if step.reads_whole_table and step.subject is not None:
             result = await self._with_truncated_files(step, step.subject.oid, result)
-        if damaged is not None and (checks := self._checks) is not None:
+        if damaged is not None and (checks := self._parts.checks) is not None:
             if result.status is Status.COMPLETED and (uncompared := checks.not_compared(step)):
                 result = replace(result, warnings=(*result.warnings, uncompared))
             checks.add(step, result, damaged)
@@ -118,7 +103,7 @@ class ResultCollector:
         if step.subject is None or answer.error is None or answer.error.sqlstate not in {INTERNAL, *GONE}:
             return None
         with contextlib.suppress(TargetError):
-            return not await self._reader.rows("SELECT FROM pg_class WHERE oid = %s", [step.subject.oid], row=())
+            return not await self._parts.reader.rows("SELECT FROM pg_class WHERE oid = %s", [step.subject.oid], row=())
         return None
 
     async def _clean_up(self, step: PgStep, run: CommandRun, result: StepResult, context: StepContext) -> CleanupResult:
@@ -126,7 +111,7 @@ class ResultCollector:
         if result.status is Status.COMPLETED or step.method is not Method.REINDEX_CONCURRENTLY:
             return CleanupResult()
         context.report(StepProgress(phase=CLEANING_UP))
-        return await self._cleanup.clean_up(step, is_lost=run.is_lost)
+        return await self._parts.cleanup.clean_up(step, is_lost=run.is_lost)
 
     def _give_way(self, step: PgStep, result: StepResult) -> StepResult:
         self._yields[step] += 1
@@ -139,7 +124,7 @@ class ResultCollector:
     async def _with_truncated_files(self, step: PgStep, oid: int, result: StepResult) -> StepResult:
         if result.findings or result.status is Status.COMPLETED:
             with contextlib.suppress(TargetError):
-                return with_truncated_files(step, result, await truncated_files(self._reader, oid))
+                return with_truncated_files(step, result, await truncated_files(self._parts.reader, oid))
         return result
 
     async def _rebuild_marks(self, step: PgStep) -> Facts:
@@ -148,13 +133,13 @@ class ResultCollector:
             return {}
         name = qualified(step.subject.schema, step.subject.name)
         with contextlib.suppress(TargetError):
-            (file,) = await self._reader.row(_FILE_NODE, [name], row=(int | None,))
+            (file,) = await self._parts.reader.row(_FILE_NODE, [name], row=(int | None,))
             return {"collations": step.collations, "file": file}
         return {}
 
     async def _oldest_holder(self) -> str:
         """The session that keeps dead rows, as text; "" where none is seen."""
         with contextlib.suppress(TargetError):
-            holders = (await xmin_horizon.read(self._reader)).holders
+            holders = (await xmin_horizon.read(self._parts.reader)).holders
             return holders[0].text if holders else ""
         return ""

@@ -7,20 +7,18 @@ import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import psycopg
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
 
 from engine.domain.frozen import frozen
 from engine.domain.masking import masked
 from engine.targets.postgres.connection.bounded import STRANGE, AnswerError, Budget, Connection
 from engine.targets.postgres.connection.errors import CANCELLED
 from engine.targets.postgres.running.stop_signal import StopSignal
-
-if TYPE_CHECKING:
-    from psycopg.pq.abc import PGresult
 
 CANCEL_AGAIN_AFTER: Final = 2.0
 """Seconds until the cancel is repeated: the first may come before the command starts."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from engine.domain.advice import CRITICAL, NEEDS_SOUND_DATA, Advice, Level, TargetHistory
+from engine.domain.advice import CRITICAL, NEEDS_SOUND_DATA, Advice, Level, TargetHistory, not_needed
 from engine.domain.humanize import counted, format_age, listed, size
 from engine.domain.requests import Operation
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.sqlite.advising import thresholds
-from engine.targets.sqlite.advising.causes import Cause
 from engine.targets.sqlite.advising.check_advice import (
     NO_FULL_CHECK,
     cannot_be_rebuilt,
@@ -19,11 +17,10 @@ from engine.targets.sqlite.advising.check_advice import (
     check_advice,
     days_since,
 )
+from engine.targets.sqlite.advising.condition import Condition
 from engine.targets.sqlite.advising.space_advice import space_advice
 from engine.targets.sqlite.advising.statistics_advice import statistics_advice
-
-if TYPE_CHECKING:
-    from engine.targets.sqlite.advising.condition import Condition
+from engine.targets.sqlite.advising.thresholds import Cause
 
 
 def advise(condition: Condition, past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> tuple[Advice, ...]:
@@ -72,8 +69,7 @@ def _with_check_first(check: Advice, advice: Sequence[Advice]) -> Advice:
 
 def _not_while_damaged(one: Advice, past: TargetHistory) -> Advice:
     """Not even a backup: VACUUM INTO fails on damaged pages, or copies wrong data."""
-    reason = f"{past.damage_found}: restore a backup or use .recover first"
-    return Advice(operation=one.operation, level=Level.NONE, reason=reason, facts=one.facts)
+    return not_needed(one.operation, f"{past.damage_found}: restore a backup or use .recover first", one.facts)
 
 
 def _reindex(condition: Condition, past: TargetHistory) -> Advice:
@@ -82,12 +78,10 @@ def _reindex(condition: Condition, past: TargetHistory) -> Advice:
     damaged = tuple(name for name in there if name not in cannot)
     if there and not damaged:
         reason = f"{listed(there)} cannot be rebuilt here: {cannot[there[0]]}"
-        return Advice(
-            operation=Operation.REINDEX, level=Level.NONE, reason=reason, facts={"damaged_indexes": list(there)}
-        )
+        return not_needed(Operation.REINDEX, reason, {"damaged_indexes": list(there)})
     if not damaged:
         reason = f"{_no_damaged_index(condition, past)}; VACUUM already packs indexes"
-        return Advice(operation=Operation.REINDEX, level=Level.NONE, reason=reason, facts={"damaged_indexes": []})
+        return not_needed(Operation.REINDEX, reason, {"damaged_indexes": []})
     return Advice(
         operation=Operation.REINDEX,
         level=Level.NOW,
@@ -116,14 +110,13 @@ def _fts_optimize(condition: Condition) -> Advice:
     if cannot and max(segments.values(), default=0) <= thresholds.SEGMENTS:
         name, why = next(iter(cannot.items()))
         reason = f"{name} has {counted(condition.segments[name], 'segment')} and cannot be merged here: {why}"
-        return Advice(operation=operation, level=Level.NONE, reason=reason, facts=facts)
+        return not_needed(operation, reason, facts)
     if not segments:
-        return Advice(operation=operation, level=Level.NONE, reason="there is no full-text index (FTS5)", facts=facts)
+        return not_needed(operation, "there is no full-text index (FTS5)", facts)
     name, most = max(segments.items(), key=lambda item: item[1])
     found = f"{name} has {counted(most, 'segment')}"
     if most <= thresholds.SEGMENTS:
-        reason = f"{found}; the threshold is {thresholds.SEGMENTS}"
-        return Advice(operation=operation, level=Level.NONE, reason=reason, facts=facts)
+        return not_needed(operation, f"{found}; the threshold is {thresholds.SEGMENTS}", facts)
     many = sum(count > thresholds.SEGMENTS for count in segments.values())
     reason = f"{found}, more than {thresholds.SEGMENTS}" + (f", and {many - 1:,} more like it" if many > 1 else "")
     gain = "fewer segments to search"
@@ -141,17 +134,15 @@ def _checkpoint(condition: Condition, limits: Thresholds, *, after_vacuum: bool)
     operation, log = Operation.CHECKPOINT, condition.wal_size
     facts = {"wal_size": log, "size": condition.size}
     if not condition.is_wal:
-        reason = "there is no write-ahead log: the database is not in WAL mode"
-        return Advice(operation=operation, level=Level.NONE, reason=reason, facts=facts)
+        return not_needed(operation, "there is no write-ahead log: the database is not in WAL mode", facts)
     if not log:
-        return Advice(operation=operation, level=Level.NONE, reason="the write-ahead log is empty", facts=facts)
+        return not_needed(operation, "the write-ahead log is empty", facts)
     found = f"the write-ahead log is {size(log)} long"
     limit = max(limits.log_size, limits.log_share * condition.size)
     if log <= limit:
-        return Advice(operation=operation, level=Level.NONE, reason=f"{found}, less than {size(limit)}", facts=facts)
+        return not_needed(operation, f"{found}, less than {size(limit)}", facts)
     if after_vacuum:
-        reason = f"{found}; VACUUM empties it too"
-        return Advice(operation=operation, level=Level.NONE, reason=reason, facts=facts, covered_by=Operation.VACUUM)
+        return not_needed(operation, f"{found}; VACUUM empties it too", facts, covered_by=Operation.VACUUM)
     reason, back = f"{found}, more than {size(limit)}", log - condition.only_in_log
     gain = f"about {size(back)} back" if 2 * back > log else ""
     return Advice(operation=operation, level=Level.SOON, cause=Cause.LONG_LOG, reason=reason, gain=gain, facts=facts)
@@ -161,9 +152,5 @@ def _backup(past: TargetHistory) -> Advice:
     at = past.backed_up_at
     since = "" if at is None else format_age((past.now - at) / 1e6)
     last = f"the last one made here completed {since}" if since else "none was made here lately"
-    return Advice(
-        operation=Operation.BACKUP,
-        level=Level.NONE,
-        reason=f"{last}; dbtend does not know of other backups",
-        facts={"days_since_backup": days_since(at, past.now)},
-    )
+    facts = {"days_since_backup": days_since(at, past.now)}
+    return not_needed(Operation.BACKUP, f"{last}; dbtend does not know of other backups", facts)

@@ -11,7 +11,7 @@ from engine.domain.steps import Micros
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.check_policy import DAY, CheckCause, ago, due_check
 from engine.targets.sqlite.advising import thresholds
-from engine.targets.sqlite.advising.causes import Cause
+from engine.targets.sqlite.advising.thresholds import Cause
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.advising.condition import Condition

@@ -8,12 +8,15 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import aiosqlite
+
 from engine.targets.sqlite.advising.condition import Condition, Leaves, Statistics
 from engine.targets.sqlite.advising.thresholds import ROWS_THAT_MATTER
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_interrupt
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.reading.catalog import Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.reading.readahead import Readahead
 from engine.targets.sqlite.reading.shape import few_rows, read_tables, set_after
@@ -21,10 +24,7 @@ from engine.targets.sqlite.system.files import changed_at, file_size, log_change
 from engine.targets.sqlite.system.page_cache import WORTH_FROM
 
 if TYPE_CHECKING:
-    import aiosqlite
-
     from engine.targets.sqlite.advising.kept_measurements import KeptMeasurements
-    from engine.targets.sqlite.reading.catalog import Table
 
 NO_DBSTAT: Final = "this SQLite has no dbstat"
 
@@ -46,8 +46,7 @@ async def survey(
     path: str,
     *,
     budget: float | None,
-    lock_timeout: float,
-    waiting: statement.Waiting | None = None,
+    wait: statement.LockWait,
     tables: Sequence[Table] | None = None,
     kept: KeptMeasurements | None = None,
 ) -> Condition:
@@ -55,8 +54,6 @@ async def survey(
 
     Args:
         budget: seconds for expensive queries: counting rows, and reading all pages; None for no limit.
-        lock_timeout: seconds to wait for a lock.
-        waiting: called at each wait for a lock.
         tables: the tables of the database, if they are known already.
         kept: the measurements of an earlier full inspection, if nothing was written since.
 
@@ -64,7 +61,7 @@ async def survey(
     """
 
     async def read(sql: str) -> list[Any]:
-        return await statement.read(connection, sql, lock_timeout, waiting=waiting)
+        return await statement.read(connection, sql, wait)
 
     ((pages, page_size, free_pages, journal_mode, auto_vacuum, *_),) = await read(catalog.SUMMARY)
     tables = await read_tables(read) if tables is None else tables
@@ -80,7 +77,7 @@ async def survey(
             at_once = TABLES_AT_ONCE if pages * page_size <= SMALL else 1
             statistics = await _statistics(queries, connection, tables, known, at_once)
             leaves, unseen = (
-                await _leaves(queries, pages * page_size, lock_timeout) if catalog.has_dbstat() else (None, NO_DBSTAT)
+                await _leaves(queries, pages * page_size, wait.timeout) if catalog.has_dbstat() else (None, NO_DBSTAT)
             )
     wal_size, of_file, *changed = await asyncio.to_thread(
         lambda: (file_size(path + "-wal"), file_size(path), changed_at(path), log_changed_at(path))

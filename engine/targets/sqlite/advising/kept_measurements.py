@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.domain.frozen import frozen
 from engine.targets.sqlite.advising import thresholds
-from engine.targets.sqlite.advising.condition import Packing, Statistics
+from engine.targets.sqlite.advising.condition import Condition, Packing, Statistics
 from engine.targets.sqlite.advising.space_advice import packing_of
 from engine.targets.sqlite.advising.statistics_advice import change
-
-if TYPE_CHECKING:
-    from engine.targets.sqlite.advising.condition import Condition
-    from engine.targets.sqlite.reading.catalog import Table
+from engine.targets.sqlite.reading.catalog import Table
 
 
 @frozen(kw_only=True)

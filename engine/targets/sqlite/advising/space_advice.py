@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from engine.domain.advice import Advice, Level
+from engine.domain.advice import Advice, Level, TargetHistory, not_needed
 from engine.domain.frozen import frozen
 from engine.domain.humanize import size, whole_size
 from engine.domain.requests import Operation
 from engine.domain.steps import Facts
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.sqlite.advising import thresholds
-from engine.targets.sqlite.advising.causes import Cause
-from engine.targets.sqlite.advising.condition import Packing
-
-if TYPE_CHECKING:
-    from engine.domain.advice import TargetHistory
-    from engine.targets.sqlite.advising.condition import Condition, Leaves
+from engine.targets.sqlite.advising.condition import Condition, Leaves, Packing
+from engine.targets.sqlite.advising.thresholds import Cause
 
 PAGE_HEADER: Final = 8
 """Bytes of a leaf page that hold no rows."""
@@ -91,7 +87,7 @@ def space_advice(
     }
     if condition.obstacles.vacuum and level in thresholds.URGENT:
         return _without_vacuum(condition, level, reason, facts, limits)
-    page_by_page = Advice(operation=Operation.INCREMENTAL_VACUUM, level=Level.NONE, reason=reason, facts=facts)
+    page_by_page = not_needed(Operation.INCREMENTAL_VACUUM, reason, facts)
     at_once = Advice(
         operation=Operation.VACUUM,
         level=level,
@@ -124,26 +120,21 @@ def _without_vacuum(
 ) -> tuple[Advice, Advice]:
     """Advice where VACUUM cannot run; incremental vacuum may still free pages."""
     why_not = condition.obstacles.vacuum
-    vacuum = Advice(
-        operation=Operation.VACUUM, level=Level.NONE, reason=f"{reason}; VACUUM cannot run: {why_not}", facts=facts
-    )
+    vacuum = not_needed(Operation.VACUUM, f"{reason}; VACUUM cannot run: {why_not}", facts)
     free = Waste(condition.free, 0)
     level_of_free = _level(free, condition, limits)
     if not condition.gives_pages_back or level_of_free not in thresholds.URGENT:
         why = "auto_vacuum is not incremental here" if not condition.gives_pages_back else reason
-        return Advice(operation=Operation.INCREMENTAL_VACUUM, level=Level.NONE, reason=why, facts=facts), vacuum
-    gain = f"about {size(free.free)} back"
-    return (
-        Advice(
-            operation=Operation.INCREMENTAL_VACUUM,
-            level=level_of_free,
-            cause=Cause.FREE_PAGES,
-            reason=reason,
-            gain=gain,
-            facts=facts,
-        ),
-        vacuum,
+        return not_needed(Operation.INCREMENTAL_VACUUM, why, facts), vacuum
+    page_by_page = Advice(
+        operation=Operation.INCREMENTAL_VACUUM,
+        level=level_of_free,
+        cause=Cause.FREE_PAGES,
+        reason=reason,
+        gain=f"about {size(free.free)} back",
+        facts=facts,
     )
+    return page_by_page, vacuum
 
 
 def _level(waste: Waste, condition: Condition, limits: Thresholds) -> Level:

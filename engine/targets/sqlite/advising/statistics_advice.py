@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.domain.advice import Advice, Level
+from engine.domain.advice import Advice, Level, not_needed
 from engine.domain.humanize import counted, listed, size
 from engine.domain.requests import Operation
 from engine.domain.steps import Facts
 from engine.targets.sqlite.advising import thresholds
-from engine.targets.sqlite.advising.causes import Cause
+from engine.targets.sqlite.advising.thresholds import Cause
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.advising.condition import Condition, Statistics
@@ -83,7 +83,7 @@ def _one_for_both(
         facts=facts,
         excluded_tables=excluded_tables,
     )
-    covered = Advice(operation=other, level=Level.NONE, reason=instead, facts=facts, covered_by=needed)
+    covered = not_needed(other, instead, facts, covered_by=needed)
     return (covered, called_for) if samples else (called_for, covered)
 
 

@@ -1,7 +1,8 @@
-"""Thresholds from which a SQLite database needs an operation, besides those that users set."""
+"""Causes of advice on a SQLite database, and its thresholds besides those that users set."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
 from engine.domain.advice import Level
@@ -26,3 +27,19 @@ SMALL: Final = 100 * MB
 
 SEGMENTS: Final = 8
 """A full-text index with more segments needs a merge."""
+
+
+class Cause(StrEnum):
+    """The causes but those of `CheckCause`. Running the operation removes one, or the advice explains why not."""
+
+    DAMAGED_INDEXES = "damaged indexes"
+    WASTED_SPACE = "wasted space"
+    FREE_PAGES = "free pages"
+    STALE_STATISTICS = "stale statistics"
+    MISSING_STATISTICS = "missing statistics"
+    MISSING_STATISTICS_OF_MUCH = "missing statistics of a large database"
+    MANY_SEGMENTS = "many segments"
+    LONG_LOG = "long log"
+    DAMAGE = "damage"
+    INDEXES_FOUND_DAMAGED = "indexes found damaged"
+    BROKEN_RULE = "broken rule"

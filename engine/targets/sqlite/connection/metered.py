@@ -1,18 +1,17 @@
-"""A connection that counts its work, for progress."""
+"""An open database: a connection that counts its work, for progress, and what belongs to it."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+import aiosqlite
+
+from engine.domain.frozen import frozen
 from engine.targets.sqlite.connection import statement
-
-if TYPE_CHECKING:
-    import asyncio
-
-    import aiosqlite
-
-    from engine.targets.sqlite.connection.statement import Waiting
+from engine.targets.sqlite.connection.statement import LockWait
+from engine.targets.sqlite.system.blockers import BlockerFinder
+from engine.targets.sqlite.system.opened_file import OpenedFile
 
 OPCODES_A_TICK: Final = 10_000
 """About a millisecond of work; a tick costs 0.2 microseconds."""
@@ -31,18 +30,10 @@ class MeteredConnection:
         self._settings: tuple[str, ...] = ()
 
     @classmethod
-    async def open(
-        cls,
-        uri: str,
-        lock_timeout: float,
-        cancel: asyncio.Event | None = None,
-        waiting: Waiting | None = None,
-        *,
-        counts: bool = True,
-    ) -> MeteredConnection:
+    async def open(cls, uri: str, wait: LockWait, *, counts: bool = True) -> MeteredConnection:
         """Raises as `statement.open_connection` does. `counts`: whether opcodes are counted; an inspection runs none
         that take long."""
-        connection = await statement.open_connection(uri, lock_timeout, cancel, waiting)
+        connection = await statement.open_connection(uri, wait)
         metered = cls(connection, uri)
         if not counts:
             return metered
@@ -72,3 +63,15 @@ class MeteredConnection:
     def _count(self) -> int:
         self.opcodes += OPCODES_A_TICK
         return 0
+
+
+@frozen
+class OpenDatabase:
+    """A connection, the file that it has open, and how it waits for locks."""
+
+    connection: MeteredConnection
+    file: OpenedFile
+    lock_timeout: float
+    blockers: BlockerFinder
+    rolled_back: bool = False
+    """Whether opening it rolled back a transaction of an earlier crash."""

@@ -6,17 +6,30 @@ import asyncio
 import contextlib
 import random
 import sqlite3
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from dataclasses import field
+from typing import Any, Final, TypeVar
 
+import aiosqlite
+
+from engine.domain.frozen import frozen
 from engine.system.sqlite_threads import connected
 from engine.targets.sqlite.connection.errors import is_busy, out_of_memory
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+Waiting = Callable[[], Awaitable[object]]
 
-    import aiosqlite
 
-    Waiting = Callable[[], Awaitable[object]]
+@frozen
+class LockWait:
+    """How a statement waits for locks."""
+
+    timeout: float
+    """Seconds."""
+    cancel: asyncio.Event = field(default_factory=asyncio.Event)
+    """Ends the wait, with SQLITE_BUSY; what it guards is interrupted."""
+    waiting: Waiting | None = None
+    """Called at each wait."""
+
 
 T = TypeVar("T")
 _INTERRUPT_INTERVAL: Final = 0.02
@@ -26,9 +39,7 @@ _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.1
 
 
-async def open_connection(
-    uri: str, lock_timeout: float, cancel: asyncio.Event | None = None, waiting: Waiting | None = None
-) -> aiosqlite.Connection:
+async def open_connection(uri: str, wait: LockWait) -> aiosqlite.Connection:
     """A connection that has read the schema, so that opening a file without a database fails here. Raises as `read`."""
     opening = asyncio.ensure_future(_open(uri))
     try:
@@ -38,7 +49,7 @@ async def open_connection(
             await close(opening.result())
         raise
     try:
-        await read(connection, "SELECT count(*) FROM main.sqlite_schema", lock_timeout, cancel, waiting)
+        await read(connection, "SELECT count(*) FROM main.sqlite_schema", wait)
     except BaseException:
         await close(connection)
         raise
@@ -83,16 +94,9 @@ def texts_noted(connection: aiosqlite.Connection, note: Callable[[str], object])
         connection.text_factory = _text
 
 
-async def read(
-    connection: aiosqlite.Connection,
-    sql: str,
-    lock_timeout: float,
-    cancel: asyncio.Event | None = None,
-    waiting: Waiting | None = None,
-) -> list[Any]:
-    """All rows of `sql`, once no lock is in the way. Cancelling the task ends the wait, and so does `cancel`: with
-    SQLITE_BUSY. Raises sqlite3.Error."""
-    return await retry_while_locked(lambda: short(connection, sql), lock_timeout, cancel, waiting)
+async def read(connection: aiosqlite.Connection, sql: str, wait: LockWait) -> list[Any]:
+    """All rows of `sql`, once no lock is in the way. Cancelling the task ends the wait, too. Raises sqlite3.Error."""
+    return await retry_while_locked(lambda: short(connection, sql), wait)
 
 
 async def short(connection: aiosqlite.Connection, sql: str) -> list[Any]:
@@ -143,56 +147,42 @@ async def _close(connection: aiosqlite.Connection) -> None:
     await connection.close()
 
 
-async def in_transaction(
-    connection: aiosqlite.Connection,
-    sql: str,
-    lock_timeout: float,
-    cancel: asyncio.Event,
-    waiting: Waiting | None = None,
-) -> None:
+async def in_transaction(connection: aiosqlite.Connection, sql: str, wait: LockWait) -> None:
     """Run `sql` in a transaction of its own.
 
     Outside WAL mode a reader keeps it from committing. Then the COMMIT is tried again until the reader is gone,
     rather than the work thrown away.
 
-    Raises sqlite3.Error, with everything rolled back: SQLITE_BUSY if a lock could not be had within `lock_timeout`
-    seconds, or before `cancel` was set; SQLITE_INTERRUPT if it was stopped.
+    Raises sqlite3.Error, with everything rolled back: SQLITE_BUSY if a lock could not be had in time, or before the
+    cancel; SQLITE_INTERRUPT if it was stopped.
     """
-    async with transaction(connection, lock_timeout, cancel, waiting):
-        await fetch_all(connection, sql, cancel)
+    async with transaction(connection, wait):
+        await fetch_all(connection, sql, wait.cancel)
 
 
 @contextlib.asynccontextmanager
-async def transaction(
-    connection: aiosqlite.Connection, lock_timeout: float, cancel: asyncio.Event, waiting: Waiting | None = None
-) -> AsyncIterator[None]:
+async def transaction(connection: aiosqlite.Connection, wait: LockWait) -> AsyncIterator[None]:
     """What runs inside is committed at the end, or rolled back where something is raised; see `in_transaction`."""
-    async with _committed(connection, lock_timeout, cancel, waiting):
-        await retry_while_locked(lambda: short(connection, "BEGIN IMMEDIATE"), lock_timeout, cancel, waiting)
+    async with _committed(connection, wait):
+        await retry_while_locked(lambda: short(connection, "BEGIN IMMEDIATE"), wait)
         yield
 
 
-async def all_in_transaction(
-    connection: aiosqlite.Connection,
-    commands: Sequence[str],
-    lock_timeout: float,
-    cancel: asyncio.Event,
-    waiting: Waiting | None = None,
-) -> None:
+async def all_in_transaction(connection: aiosqlite.Connection, commands: Sequence[str], wait: LockWait) -> None:
     """As `in_transaction`, for commands without rows: all run in one call of the thread."""
     # The script begins its transaction itself: Python commits before it executes a script.
     script = "; ".join(("BEGIN IMMEDIATE", *commands))
 
     async def attempt() -> None:
         try:
-            await until_cancelled(connection, _run_script(connection, script), cancel)
+            await until_cancelled(connection, _run_script(connection, script), wait.cancel)
         except sqlite3.Error as error:
             if is_busy(error) and connection.in_transaction:
                 await short(connection, "ROLLBACK")
             raise
 
-    async with _committed(connection, lock_timeout, cancel, waiting):
-        await retry_while_locked(attempt, lock_timeout, cancel, waiting)
+    async with _committed(connection, wait):
+        await retry_while_locked(attempt, wait)
 
 
 async def _run_script(connection: aiosqlite.Connection, script: str) -> None:
@@ -201,18 +191,16 @@ async def _run_script(connection: aiosqlite.Connection, script: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _committed(
-    connection: aiosqlite.Connection, lock_timeout: float, cancel: asyncio.Event, waiting: Waiting | None
-) -> AsyncIterator[None]:
+async def _committed(connection: aiosqlite.Connection, wait: LockWait) -> AsyncIterator[None]:
     try:
         yield
-        await retry_while_locked(lambda: short(connection, "COMMIT"), lock_timeout, cancel, waiting)
+        await retry_while_locked(lambda: short(connection, "COMMIT"), wait)
     except BaseException:
         if connection.in_transaction:  # some errors, and an interrupt, have rolled back already
             await short(connection, "ROLLBACK")
         raise
     finally:
-        if cancel.is_set():  # an interrupt that came too late would hit the next statement
+        if wait.cancel.is_set():  # an interrupt that came too late would hit the next statement
             with contextlib.suppress(sqlite3.Error):
                 await short(connection, "SELECT 1")
 
@@ -223,39 +211,28 @@ async def require_exclusive_lock(connection: aiosqlite.Connection) -> None:
     await short(connection, "ROLLBACK")
 
 
-async def retry_while_locked(
-    attempt: Callable[[], Coroutine[Any, Any, T]],
-    lock_timeout: float,
-    cancel: asyncio.Event | None = None,
-    waiting: Waiting | None = None,
-) -> T:
-    """The result of `attempt`, repeated while it is BUSY, for `lock_timeout` seconds or until `cancel` is set.
-
-    `attempt` leaves nothing running when it is cancelled. `waiting` is called each time it has to wait.
+async def retry_while_locked(attempt: Callable[[], Coroutine[Any, Any, T]], wait: LockWait) -> T:
+    """The result of `attempt`, repeated while it is BUSY. It leaves nothing running when it is cancelled.
 
     SQLite notices no interrupt while it waits for a lock, so it waits only for a moment in each attempt. The pauses
     grow, and differ from those of others who wait.
     """
     clock = asyncio.get_running_loop().time
-    deadline, pause = clock() + lock_timeout, _FIRST_PAUSE
+    deadline, pause = clock() + wait.timeout, _FIRST_PAUSE
     while True:
         try:
             return await attempt()
         except sqlite3.OperationalError as error:
-            if not is_busy(error) or clock() >= deadline or (cancel is not None and cancel.is_set()):
+            if not is_busy(error) or clock() >= deadline or wait.cancel.is_set():
                 raise
-        if waiting is not None:
-            await waiting()
+        if wait.waiting is not None:
+            await wait.waiting()
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 async def retry_exclusive(
-    connection: aiosqlite.Connection,
-    attempt: Callable[[], Coroutine[Any, Any, T]],
-    lock_timeout: float,
-    cancel: asyncio.Event,
-    waiting: Waiting,
+    connection: aiosqlite.Connection, attempt: Callable[[], Coroutine[Any, Any, T]], wait: LockWait
 ) -> T:
     """As `retry_while_locked`, for what needs the file for itself before it does any work.
 
@@ -263,7 +240,7 @@ async def retry_exclusive(
     waits itself: so all attempts but the first last long, although a cancel has to wait for them.
     """
     clock = asyncio.get_running_loop().time
-    deadline, longest = clock() + lock_timeout, _LOCK_ATTEMPT
+    deadline, longest = clock() + wait.timeout, _LOCK_ATTEMPT
 
     async def attempt_longer() -> T:
         nonlocal longest
@@ -272,7 +249,7 @@ async def retry_exclusive(
         return await attempt()
 
     try:
-        return await retry_while_locked(attempt_longer, lock_timeout, cancel, waiting)
+        return await retry_while_locked(attempt_longer, wait)
     finally:
         await _wait_in_sqlite(connection, _LOCK_ATTEMPT)
 

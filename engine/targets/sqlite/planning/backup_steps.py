@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.domain.humanize import counted, size
 from engine.domain.requests import Operation
@@ -13,16 +14,10 @@ from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.planning import costs
 from engine.targets.sqlite.planning.operation_specs import BLOCKS_NOBODY
 from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
-from engine.targets.sqlite.system.old_backups import name_of
+from engine.targets.sqlite.reading.catalog import Summary, Table
+from engine.targets.sqlite.system.old_backups import BackupSeries, OldBackups, name_of
 from engine.targets.sqlite.system.space import Need
 from engine.targets.sqlite.system.unfinished_backup import copy_in
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from engine.targets.sqlite.reading.catalog import Summary, Table
-    from engine.targets.sqlite.system.old_backups import BackupSeries, OldBackups
-
 
 CHECK: Final = "PRAGMA main.quick_check"
 KEEP_WAL: Final = "PRAGMA main.journal_mode = WAL"

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.requests import CheckLevel, Operation
-from engine.domain.steps import WHOLE
 from engine.targets.plans import longest_first
 from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.planning import costs, grouping
 from engine.targets.sqlite.planning.costs import Cost
 from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
+from engine.targets.sqlite.reading.catalog import Summary, Table
 
-if TYPE_CHECKING:
-    from engine.targets.sqlite.reading.catalog import Summary, Table
-
-CHECKED_IN_PARTS: Final = 32_000_000
-"""Bytes of database: below that one check of the whole is over in a moment."""
 MOST_SECONDS: Final = 1.0
 """Of several small tables that are checked in one step."""
 MOST_FINDING: Final = 0.1
@@ -72,18 +67,10 @@ def steps_of_parts(
     for part in parts:
         if part.level is None or (whole and whole is not part and part.is_within(whole)):
             continue
-        cost_of = costs.quick_check if part.level is CheckLevel.QUICK else costs.full_check
-        command = f"{'quick' if part.level is CheckLevel.QUICK else 'integrity'}_check"
-        some = tables if part.table is None else [part.table]
-        steps.append(
-            replace(
-                _costing(step, cost_of(some)),
-                object=WHOLE if part.table is None else part.table.name,
-                command=f"PRAGMA main.{command}" + ("" if part.table is None else f"({literal(part.table.name)})"),
-                reason=step.reason if part.table is None else _checked(part.table, part.level),
-                settings=(WITH_CHECKS if part.constraints else IGNORE_CHECKS,),
-            )
-        )
+        check = _check_of(part.table, part.level, step)
+        if part.table is None:
+            check = _costing(check, _cost_of(part.level)(tables))
+        steps.append(replace(check, settings=(WITH_CHECKS if part.constraints else IGNORE_CHECKS,)))
     return [*longest_first(steps), *([_foreign_keys(step, tables, keys)] if foreign_keys else [])]
 
 
@@ -98,22 +85,10 @@ def check_steps(
 ) -> list[SqliteStep]:
     """`named`: only of these tables. `in_parts`: table by table, so that several can be checked at once. `keys`: how
     many foreign keys a table has, by its name."""
-    check, cost_of = (
-        ("quick_check", costs.quick_check) if level is CheckLevel.QUICK else ("integrity_check", costs.full_check)
-    )
     step = _step(summary)
     foreign_keys = _foreign_keys(step, tables, keys)
     if named:
-        parts = [
-            replace(
-                _costing(step, cost_of([table])),
-                object=table.name,
-                command=f"PRAGMA main.{check}({literal(table.name)})",
-                reason=_checked(table, level),
-            )
-            for table in tables
-        ]
-        return longest_first(parts)
+        return longest_first([_check_of(table, level, step) for table in tables])
     if level is CheckLevel.QUICK:
         return [_costing(step, costs.quick_check(tables, summary.pages)), foreign_keys]
     indexed = [table for table in tables if table.indexes]
@@ -126,7 +101,7 @@ def check_steps(
     by_table = [
         grouping.Part(
             table.name,
-            f"PRAGMA main.integrity_check({literal(table.name)})",
+            check_command(level, table.name),
             _checked(table, level),
             costs.full_check([table], _pages_of(table, cells, summary)),
         )
@@ -153,6 +128,28 @@ def _step(summary: Summary) -> SqliteStep:
     """A quick check of the whole; any other is the same with a few differences."""
     reason = "checks the structure of every page, types and constraints"
     return step_of(Operation.CHECK, summary, Method.CHECK, "PRAGMA main.quick_check", reason)
+
+
+def check_command(level: CheckLevel, table: str | None = None) -> str:
+    """The check of a table, or of the whole database."""
+    check = "quick_check" if level is CheckLevel.QUICK else "integrity_check"
+    return f"PRAGMA main.{check}" + ("" if table is None else f"({literal(table)})")
+
+
+def _cost_of(level: CheckLevel) -> Callable[[Sequence[Table]], Cost]:
+    return costs.quick_check if level is CheckLevel.QUICK else costs.full_check
+
+
+def _check_of(table: Table | None, level: CheckLevel, step: SqliteStep) -> SqliteStep:
+    """`step`, as the check of a table or of the whole database."""
+    if table is None:
+        return replace(step, command=check_command(level))
+    return replace(
+        _costing(step, _cost_of(level)([table])),
+        object=table.name,
+        command=check_command(level, table.name),
+        reason=_checked(table, level),
+    )
 
 
 def _foreign_keys(step: SqliteStep, tables: Sequence[Table], keys: Mapping[str, int]) -> SqliteStep:

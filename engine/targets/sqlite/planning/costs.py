@@ -7,15 +7,12 @@ where a target has no history of its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.domain.frozen import frozen
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from engine.targets.sqlite.reading.catalog import Index, Table
+from engine.targets.sqlite.reading.catalog import Index, Table
 
 SHORTEST: Final = 0.001
 """Seconds: even nothing takes a transaction."""

@@ -6,24 +6,21 @@ SQLite is asked, by EXPLAIN, which prepares a statement and runs nothing of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.domain.requests import CheckLevel
-from engine.targets.sqlite.connection.names import literal, quote
-from engine.targets.sqlite.planning.check_steps import IGNORE_CHECKS, WITH_CHECKS, Part
-
-if TYPE_CHECKING:
-    from engine.targets.sqlite.reading.catalog import Table
-    from engine.targets.sqlite.reading.reader import Reader
+from engine.targets.sqlite.connection.names import quote
+from engine.targets.sqlite.planning.check_steps import IGNORE_CHECKS, WITH_CHECKS, Part, check_command
+from engine.targets.sqlite.reading.catalog import Table
+from engine.targets.sqlite.reading.reader import Reader
 
 WOULD_OPTIMIZE: Final = "PRAGMA main.optimize=0x10013"
 """Lists the statements that optimize would run, and runs none."""
-_PRAGMAS: Final = {CheckLevel.FULL: "integrity_check", CheckLevel.QUICK: "quick_check"}
 
 
 async def parts_to_check(reader: Reader, tables: Sequence[Table], level: CheckLevel) -> list[Part]:
     """The most that can be checked of each table, and of the pages of the whole file; none where all of it can be."""
-    if await reader.missing_code(f"PRAGMA main.{_PRAGMAS[level]}") is None:
+    if await reader.missing_code(check_command(level)) is None:
         return []
     levels = [CheckLevel.FULL, CheckLevel.QUICK] if level is CheckLevel.FULL else [CheckLevel.QUICK]
     parts = [await _part(reader, table, levels) for table in tables]
@@ -37,8 +34,7 @@ async def _part(reader: Reader, table: Table | None, levels: Sequence[CheckLevel
         await reader.rows(WITH_CHECKS if constraints else IGNORE_CHECKS)
         try:
             for level in levels:
-                command = f"PRAGMA main.{_PRAGMAS[level]}" + (f"({literal(table.name)})" if table else "")
-                missing = await reader.missing_code(command)
+                missing = await reader.missing_code(check_command(level, table.name if table else None))
                 if missing is None:
                     return Part(table=table, level=level, constraints=constraints, problem=problem)
                 problem = problem or missing

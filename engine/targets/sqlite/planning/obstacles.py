@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from engine.domain.advice import TargetHistory
 from engine.domain.frozen import frozen
 from engine.domain.requests import CheckLevel, Operation
 from engine.targets.sqlite.connection.names import folded, quote
-from engine.targets.sqlite.planning import preflight
+from engine.targets.sqlite.planning import operation_specs, preflight
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.copied_schema import cannot_be_made
 from engine.targets.sqlite.reading.obstacles import Obstacles
+from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.reading.renumbering import Renumbering
-from engine.targets.sqlite.reading.views import MOST, views_in
-from engine.targets.sqlite.reading.virtual import FULL_TEXT, content_rowid, content_table, made_with
-
-if TYPE_CHECKING:
-    from engine.targets.sqlite.reading.reader import Reader
+from engine.targets.sqlite.reading.virtual import (
+    FULL_TEXT,
+    MOST_VIEWS,
+    content_rowid,
+    content_table,
+    made_with,
+    views_in,
+)
 
 LOOKING_FOR_DUPLICATES: Final = 2.0
 """Seconds for all damaged indexes."""
@@ -136,8 +141,18 @@ async def _rebuild_problem(reader: Reader, name: str, sql: str) -> str | None:
     if problem is not None:
         return problem
     views = {folded(view): text for view, text in await reader.rows(catalog.VIEWS) if view and text}
-    if views_in(content_table(sql) or "", views) >= MOST:
-        return f"the view that it takes its text from stands on {MOST:,} views or more"
+    if views_in(content_table(sql) or "", views) >= MOST_VIEWS:
+        return f"the view that it takes its text from stands on {MOST_VIEWS:,} views or more"
     columns = [name for (name,) in await reader.rows(catalog.columns_of(name))]
     wanted = ", ".join(f"T.{quote(column)}" for column in (content_rowid(sql), *columns))
     return await reader.problem_with(f"SELECT {wanted} FROM main.{quote(content_table(sql) or '')} AS T")
+
+
+async def remarks_on(reader: Reader, operations: Sequence[Operation], past: TargetHistory | None) -> tuple[str, ...]:
+    """Warnings about the order of these operations, and that they may make known damage worse."""
+    if past is not None and past.damage is not None:
+        return operation_specs.damage_warnings(operations, past.damage_found)
+    damaged = past.damaged_indexes if past is not None else ()
+    tables = await reader.tables_uncounted() if damaged else []
+    existing = {index.name for table in tables for index in table.indexes}
+    return operation_specs.remarks(operations, [name for name in damaged if name in existing])

@@ -17,6 +17,8 @@ BLOCKS_EVERYONE: Final = Lock(LockImpact.EVERYONE)
 BLOCKS_READERS_AT_END: Final = Lock(LockImpact.READERS_AT_THE_END)
 BLOCKS_WRITERS_BRIEFLY: Final = Lock(LockImpact.NONE, momentary=LockImpact.WRITERS)
 BLOCKS_READERS_BRIEFLY: Final = Lock(LockImpact.NONE, momentary=LockImpact.READERS_AT_THE_END)
+CHECKED_IN_PARTS: Final = 32_000_000
+"""Bytes of database: below that one check of the whole is over in a moment."""
 SPECS: Final[Mapping[Operation, OperationSpec]] = {
     Operation.VACUUM: OperationSpec(
         summary="rewrites the file without free pages, so that it shrinks",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.domain.humanize import counted, listed, size
 from engine.domain.requests import Operation
@@ -17,10 +17,8 @@ from engine.targets.sqlite.planning import costs, grouping
 from engine.targets.sqlite.planning.grouping import Part
 from engine.targets.sqlite.planning.operation_specs import BLOCKS_WRITERS, SPECS
 from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
+from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
 from engine.targets.sqlite.system.space import Need
-
-if TYPE_CHECKING:
-    from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
 
 CHECKPOINT: Final = "PRAGMA main.wal_checkpoint(TRUNCATE)"
 # All tables, analysed with a limit so that it stays short on big ones.
@@ -81,11 +79,7 @@ def vacuum_steps(
         for name in fts_to_rebuild
         for command in [f"INSERT INTO main.{quote(name)}({quote(name)}) VALUES('rebuild')"]
     ]
-    return [
-        vacuum,
-        *rebuilds,
-        *log_written_back(summary, "in WAL mode the file shrinks when the log is written back"),
-    ]
+    return [vacuum, *rebuilds, *log_written_back(summary, "in WAL mode the file shrinks when the log is written back")]
 
 
 def log_written_back(summary: Summary, reason: str) -> list[SqliteStep]:
@@ -233,10 +227,7 @@ def reindex_steps(
             steps.append(needing(grouping.together(group, "index", why, usual=usual, like=step), size))
         steps = by_turn(steps, Operation.REINDEX, turns)
         steps += [needing(part.step(step), part.size) for part in parts if part.object in failing]
-    return [
-        *steps,
-        *log_written_back(summary, "in WAL mode the new indexes are in the log until it is written back"),
-    ]
+    return [*steps, *log_written_back(summary, "in WAL mode the new indexes are in the log until it is written back")]
 
 
 def are_rebuilt_soon(summary: Summary) -> bool:

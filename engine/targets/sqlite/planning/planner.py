@@ -8,22 +8,23 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from engine.domain.advice import TargetHistory
 from engine.domain.errors import UsageError
-from engine.domain.requests import Operation, Options
+from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.steps import WHOLE
 from engine.domain.turns import NO_TURNS, Turns
 from engine.system.mounts import is_local
-from engine.targets.plans import ALL_DONE, OperationPlan, by_turn, without_done
-from engine.targets.sqlite.connection.names import folded, literal, quote
-from engine.targets.sqlite.planning import backup_steps, check_steps, operation_steps, preflight
+from engine.targets.plans import ALL_DONE, OperationPlan, PlannedStep, by_turn, without_done
+from engine.targets.sqlite.connection.names import folded, quote
+from engine.targets.sqlite.planning import backup_steps, check_steps, operation_specs, operation_steps, preflight
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check, would_optimize
 from engine.targets.sqlite.planning.obstacles import against_vacuum, cannot_be_copied
 from engine.targets.sqlite.planning.steps import CHECKING, WRITING, Method, SqliteStep
-from engine.targets.sqlite.planning.tuning import as_text, pragmas, tuning
+from engine.targets.sqlite.planning.tuning import Tuning, as_text, pragmas, tuning
 from engine.targets.sqlite.reading import catalog
-from engine.targets.sqlite.reading.catalog import Index, Table
+from engine.targets.sqlite.reading.catalog import Index, Summary, Table
+from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.reading.shape import named_indexes
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import temporary_directory
@@ -31,13 +32,6 @@ from engine.targets.sqlite.system.machine import available_memory, processors
 from engine.targets.sqlite.system.old_backups import BackupSeries, Stays, describe_staying, find
 from engine.targets.sqlite.system.space import largest_shortfalls, least_free, shortfalls
 from engine.targets.sqlite.system.unfinished_backup import directory_for
-
-if TYPE_CHECKING:
-    from engine.domain.advice import TargetHistory
-    from engine.targets.plans import PlannedStep
-    from engine.targets.sqlite.planning.tuning import Tuning
-    from engine.targets.sqlite.reading.catalog import Summary
-    from engine.targets.sqlite.reading.reader import Reader
 
 
 async def plan(
@@ -249,12 +243,12 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
             options.check_level,
             named=bool(options.objects),
             in_parts=(parallel > 1 or shared)
-            and (summary.size >= check_steps.CHECKED_IN_PARTS or options.jobs is not None)
+            and (summary.size >= operation_specs.CHECKED_IN_PARTS or options.jobs is not None)
             and not await _why_whole(reader, options),
             keys=keys,
         )
         if options.objects:
-            commands = {table.name: f"PRAGMA main.integrity_check({literal(table.name)})" for table in tables}
+            commands = {table.name: check_steps.check_command(CheckLevel.FULL, table.name) for table in tables}
             problems = [(name, await reader.missing_code(command)) for name, command in commands.items()]
             warnings = preflight.certain_to_fail((name, why) for name, why in problems if why is not None)
     warnings += () if options.objects else await _unreadable_virtual_tables(reader)

@@ -10,9 +10,9 @@ from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import WHOLE
 from engine.targets.plans import PlannedStep
 from engine.targets.sqlite.planning.operation_specs import SPECS, lock_of
+from engine.targets.sqlite.reading.catalog import Summary
 
 if TYPE_CHECKING:
-    from engine.targets.sqlite.reading.catalog import Summary
     from engine.targets.sqlite.system.old_backups import BackupSeries
     from engine.targets.sqlite.system.space import Need
 
@@ -99,7 +99,7 @@ class SqliteStep(PlannedStep):
     unfinished: str = ""
     """The directory of the unfinished copy."""
     series: BackupSeries | None = None
-    """The backups, of which the oldest go."""
+    """The backups; the oldest are removed."""
     keep: int = 0
     """How many of them stay, with the new one."""
 

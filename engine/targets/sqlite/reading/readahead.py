@@ -8,12 +8,7 @@ from threading import Event
 from engine.targets.sqlite.connection.statement import wait_uncancelled
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.machine import available_memory
-from engine.targets.sqlite.system.page_cache import (
-    cached_share,
-    descriptors,
-    read_ahead,
-    worth_reading_ahead,
-)
+from engine.targets.sqlite.system.page_cache import cached_share, descriptors, read_ahead, worth_reading_ahead
 from engine.targets.waits import first_of
 
 

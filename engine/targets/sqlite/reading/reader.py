@@ -7,9 +7,11 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from engine.domain.errors import TargetError
 from engine.domain.lazy_import import lazy
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_busy, is_missing_code, reading_error
+from engine.targets.sqlite.connection.metered import OpenDatabase
 from engine.targets.sqlite.reading import catalog, shape
 from engine.targets.sqlite.reading.catalog import Segments, Summary, Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
@@ -17,8 +19,6 @@ from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.page_cache import is_cold
 
 if TYPE_CHECKING:
-    from engine.domain.errors import TargetError
-    from engine.targets.sqlite.connection.open_database import OpenDatabase
     from engine.targets.sqlite.reading import renumbering
     from engine.targets.sqlite.reading.renumbering import Renumbering
 else:
@@ -35,14 +35,14 @@ class Reader:
         self.blockers = database.blockers
         self.lock_timeout = database.lock_timeout
         """Seconds that each look waits for a lock,"""
-        self.cancel: asyncio.Event | None = None
+        self.cancel = asyncio.Event()
         """unless this is set before."""
         self._tables: tuple[int, list[Table]] | None = None
         """The tables as last read, with the data_version of that moment."""
 
     async def rows(self, sql: str) -> list[Any]:
         try:
-            return await statement.read(self.connection, sql, self.lock_timeout, self.cancel, self.blockers.describe)
+            return await statement.read(self.connection, sql, self._wait(self.cancel))
         except sqlite3.Error as error:
             raise await self.error(error) from error
 
@@ -72,9 +72,11 @@ class Reader:
         return None
 
     async def _compile(self, sql: str) -> None:
-        await statement.retry_while_locked(
-            lambda: statement.compiled(self.connection, sql), self.lock_timeout, waiting=self.blockers.describe
-        )
+        wait = self._wait(asyncio.Event())
+        await statement.retry_while_locked(lambda: statement.compiled(self.connection, sql), wait)
+
+    def _wait(self, cancel: asyncio.Event) -> statement.LockWait:
+        return statement.LockWait(self.lock_timeout, cancel, self.blockers.describe)
 
     async def summary(self) -> Summary:
         ((pages, page_size, free_pages, journal_mode, auto_vacuum, tables, indexes),) = await self.rows(catalog.SUMMARY)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import aiosqlite
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
@@ -24,9 +26,6 @@ from engine.targets.sqlite.reading.rowid_users import (
     virtual_tables,
 )
 from engine.targets.sqlite.reading.shape import set_after
-
-if TYPE_CHECKING:
-    import aiosqlite
 
 MEASURING: Final = 2.0
 """Seconds for the rows of tables with users of their rowids: a small part of the time of their VACUUM;"""

@@ -7,7 +7,9 @@ import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import aiosqlite
 
 from engine.domain.errors import UsageError
 from engine.domain.humanize import listed
@@ -15,9 +17,6 @@ from engine.targets.sqlite.connection.names import folded, literal, quote
 from engine.targets.sqlite.connection.statement import fetch_all
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Table
-
-if TYPE_CHECKING:
-    import aiosqlite
 
 Read = Callable[[str], Awaitable[list[Any]]]
 _ROWS: Final = re.compile(r"([0-9]{1,18})(?![0-9])")

@@ -136,7 +136,7 @@ def _none_removed(why: str) -> StepResult:
 
 async def _check_rows(work: Work, path: str) -> list[Any]:
     """The rows of a check of the copy. Also sets its journal mode to WAL if the database has it: VACUUM drops that."""
-    connection = await MeteredConnection.open(connection_uri(path), work.lock_timeout, work.cancel)
+    connection = await MeteredConnection.open(connection_uri(path), statement.LockWait(work.lock_timeout, work.cancel))
     try:
         async with progress_reports(connection, path, work.step, work.context, is_wal=False):
             try:

@@ -94,7 +94,7 @@ async def _check_rows(work: Work, command: str) -> tuple[Sequence[Sequence[Any]]
 
     error: sqlite3.Error | None = None
     try:
-        await statement.retry_while_locked(attempt, work.lock_timeout, work.cancel, work.report_blockers)
+        await statement.retry_while_locked(attempt, work.lock_wait)
     except sqlite3.Error as raised:
         if not is_damage(raised) and not is_missing_code(raised):
             raise

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.statuses import Status
 from engine.domain.steps import Facts
 from engine.targets.check_results import check_facts
-from engine.targets.sqlite.planning.steps import Method
+from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.reading.catalog import Summary
+from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.running.check_findings import Findings, remedy
-
-if TYPE_CHECKING:
-    from engine.targets.sqlite.planning.steps import SqliteStep
-    from engine.targets.sqlite.reading.catalog import Summary
-    from engine.targets.sqlite.reading.reader import Reader
-    from engine.targets.step_execution import StepResult
+from engine.targets.step_execution import StepResult
 
 ALWAYS_MEASURED: Final = 64_000_000
 """Bytes: the largest database whose pages are all inspected before and after; takes some 20 ms."""

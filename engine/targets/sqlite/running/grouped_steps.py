@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -19,8 +19,6 @@ from engine.targets.sqlite.reading import catalog
 from engine.targets.step_execution import StepResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from engine.targets.sqlite.running.work import Work
 
 _ANALYZE: Final = "ANALYZE main"

@@ -7,19 +7,20 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetError
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
 from engine.system.lock_holders import blocking_writers, format_holders, holders
+from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt
-from engine.targets.sqlite.connection.metered import MeteredConnection
-from engine.targets.sqlite.connection.open_database import OpenDatabase
+from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
 from engine.targets.sqlite.planning import operation_specs, operation_steps, planner
-from engine.targets.sqlite.planning.known_damage import known_damage
+from engine.targets.sqlite.planning.obstacles import remarks_on
 from engine.targets.sqlite.planning.steps import AFTER_COPY, CHECKING, WRITING, Method, SqliteStep
 from engine.targets.sqlite.reading.readahead import Readahead
 from engine.targets.sqlite.reading.reader import Reader
@@ -33,10 +34,6 @@ from engine.targets.sqlite.system.files import check_writable, file_size, last_c
 from engine.targets.sqlite.system.old_backups import NewBackup
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
 from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepProgress, StepResult, failed_by
-
-if TYPE_CHECKING:
-    from engine.domain.advice import TargetHistory
-    from engine.targets.plans import OperationPlan, PlannedStep
 
 FOLLOW_UP_LOCK_TIMEOUT: Final = 60.0
 """Seconds that a step whose lack does harm waits for its lock at least."""
@@ -80,11 +77,12 @@ class SqliteOperation:
             self._discard_copy()
 
     async def facts(self, cancel: asyncio.Event | None = None) -> Facts:
-        self._reader.lock_timeout, self._reader.cancel = self._throttle.timeout(self._lock_timeout), cancel
+        self._reader.lock_timeout = self._throttle.timeout(self._lock_timeout)
+        self._reader.cancel = cancel or asyncio.Event()
         return await self._effects.facts()
 
     async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
-        return await known_damage(self._planned_by, [self.plan.operation], past)
+        return await remarks_on(self._planned_by, [self.plan.operation], past)
 
     async def find_blockers(self, *, has_window: bool) -> str:
         if not operation_specs.SPECS[self.plan.operation].writes:
@@ -215,7 +213,7 @@ class SqliteOperation:
         if not is_busy(error):
             return StepResult(status=Status.FAILED, error=explain(error, timeout))
         blockers = await self._blockers.describe_last(wal=runs_beside_readers(step))
-        self._throttle.record_timeout()
+        self._throttle.has_timed_out = True
         return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=explain(error, timeout, blockers))
 
     @contextlib.asynccontextmanager
@@ -225,7 +223,8 @@ class SqliteOperation:
             connection = self._idle.pop()
         else:
             timeout = self._throttle.timeout(self._lock_timeout)
-            connection = await MeteredConnection.open(self._connection.uri, timeout, cancel, self._blockers.describe)
+            wait = statement.LockWait(timeout, cancel, self._blockers.describe)
+            connection = await MeteredConnection.open(self._connection.uri, wait)
             self._extra.append(connection)
         try:
             yield connection

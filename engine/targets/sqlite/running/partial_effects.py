@@ -46,18 +46,13 @@ async def _after_vacuum(work: Work) -> str:
     if work.schema_version is None:
         return NOT_BEGUN
     try:
-        now = await schema_version(work, INSPECTION_LOCK_TIMEOUT)
+        wait = statement.LockWait(INSPECTION_LOCK_TIMEOUT)
+        ((now,),) = await statement.read(work.connection.aio, "PRAGMA main.schema_version", wait)
     except sqlite3.Error as error:
         return f"unknown whether anything changed: {explain(error, INSPECTION_LOCK_TIMEOUT)}"
     if now != work.schema_version:
         return "the schema version changed: VACUUM completed after all, or another connection changed the schema"
     return NOTHING_CHANGED
-
-
-async def schema_version(work: Work, lock_timeout: float) -> int:
-    """Raises sqlite3.Error."""
-    ((version,),) = await statement.read(work.connection.aio, "PRAGMA main.schema_version", lock_timeout)
-    return int(version)
 
 
 def _after_copy(work: Work) -> str:

@@ -49,36 +49,27 @@ class Model:
         return StepProgress(fraction=self._fraction.value, phase=estimate.phase)
 
 
+def _by_fraction(fraction: Callable[[Sample], float | None]) -> Model:
+    return Model(lambda sample: StepProgress(fraction=fraction(sample)))
+
+
 def by_opcodes(course: Curve) -> Model:
     """A model of a statement with a known curve of seconds over executed opcodes.
 
     `course`: (opcodes, seconds), from the start to the end; empty if unknown.
     """
-
-    def look(sample: Sample) -> StepProgress:
-        if not course or not course[-1][1]:
-            return StepProgress()
-        return StepProgress(fraction=_on(course, sample.ticks) / course[-1][1])
-
-    return Model(look)
+    is_known = bool(course and course[-1][1])
+    return _by_fraction(lambda sample: _on(course, sample.ticks) / course[-1][1] if is_known else None)
 
 
 def of_copy(volume: int) -> Model:
     """Of a VACUUM INTO that reads `volume` bytes: it writes the copy as it reads, and syncs it at the end."""
-
-    def look(sample: Sample) -> StepProgress:
-        return StepProgress(fraction=_READING_SHARE * _share(sample.read, volume) if sample.read is not None else None)
-
-    return Model(look)
+    return _by_fraction(lambda sample: None if sample.read is None else _READING_SHARE * _share(sample.read, volume))
 
 
 def of_checkpoint(volume: int) -> Model:
     """Of a checkpoint of a log of `volume` bytes: of each page the last version is written, and the file is synced."""
-
-    def look(sample: Sample) -> StepProgress:
-        return StepProgress(fraction=_share(sample.written, volume) if sample.written is not None else None)
-
-    return Model(look)
+    return _by_fraction(lambda sample: None if sample.written is None else _share(sample.written, volume))
 
 
 def of_vacuum(volume: int, *, wal: bool, in_memory: bool) -> Model:

@@ -25,13 +25,13 @@ class Contention(Enum):
     OTHERS = 0.1
     UNKNOWN = 3.0
     """Applications commonly wait 5 s for a lock."""
-    NOBODY = float("inf")
+    ALONE = float("inf")
 
 
 def contention(path: str) -> Contention:
     """Who else has the database open, which this process has open. Takes a few milliseconds at most."""
     if _is_alone(path):
-        return Contention.NOBODY
+        return Contention.ALONE
     if holders(path):
         return Contention.OTHERS
     try:
@@ -40,7 +40,7 @@ def contention(path: str) -> Contention:
         return Contention.UNKNOWN
     if others is None or not (others.pids or others.complete):
         return Contention.UNKNOWN
-    return Contention.OTHERS if others.pids else Contention.NOBODY
+    return Contention.OTHERS if others.pids else Contention.ALONE
 
 
 def _is_alone(path: str) -> bool:
@@ -55,7 +55,8 @@ class Throttle:
     def __init__(self, path: str) -> None:
         self._path = path
         self._held = 0.0
-        self._has_timed_out = False
+        self.has_timed_out = False
+        """Whether a step did not get its lock in time: later steps then do not wait either."""
 
     @contextmanager
     def measure(self, blocking: bool) -> Iterator[None]:
@@ -76,15 +77,6 @@ class Throttle:
             self._held = 0.0
             await first_of(cancel, timeout=PAUSE)
 
-    def record_timeout(self) -> None:
-        """A step did not get its lock in time."""
-        self._has_timed_out = True
-
-    @property
-    def has_timed_out(self) -> bool:
-        """Whether a step did not get its lock in time: later steps then do not wait either."""
-        return self._has_timed_out
-
     def timeout(self, lock_timeout: float) -> float:
         """Seconds that the next step waits for its lock."""
-        return 0.0 if self._has_timed_out else lock_timeout
+        return 0.0 if self.has_timed_out else lock_timeout

@@ -60,6 +60,11 @@ class Work:
     def cancel(self) -> asyncio.Event:
         return self.context.cancel
 
+    @property
+    def lock_wait(self) -> statement.LockWait:
+        """How its statements wait for locks."""
+        return statement.LockWait(self.lock_timeout, self.cancel, self.report_blockers)
+
     def progress_reports(self, step: SqliteStep | None = None) -> AbstractAsyncContextManager[None]:
         """Report the progress of the step while inside. `step`: the same with another volume."""
         step = step or self.step
@@ -70,15 +75,11 @@ class Work:
 
     async def rows_when_free(self, sql: str) -> list[Any]:
         """All rows of `sql`, retried while it is locked: it must take its locks before it does any work."""
-        return await statement.retry_while_locked(
-            lambda: self.rows(sql), self.lock_timeout, self.cancel, self.report_blockers
-        )
+        return await statement.retry_while_locked(lambda: self.rows(sql), self.lock_wait)
 
     async def rows_uninterrupted(self, sql: str) -> list[Any]:
         """As `rows_when_free`, of a short statement: a cancel waits for its end, so that its result is known."""
-        return await statement.retry_while_locked(
-            lambda: statement.short(self.connection.aio, sql), self.lock_timeout, self.cancel, self.report_blockers
-        )
+        return await statement.read(self.connection.aio, sql, self.lock_wait)
 
     async def run_vacuum(self) -> list[Any]:
         """Run the VACUUM of the step, after one more preflight: the schema may have changed since the plan.
@@ -89,9 +90,7 @@ class Work:
 
     async def retry_exclusive(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of `attempt`, retried while it is locked: it must take its exclusive lock before any work."""
-        return await statement.retry_exclusive(
-            self.connection.aio, attempt, self.lock_timeout, self.cancel, self.report_blockers
-        )
+        return await statement.retry_exclusive(self.connection.aio, attempt, self.lock_wait)
 
     async def _checked_vacuum(self) -> list[Any]:
         lost = preflight.lossy_schema([name for (name,) in await self.rows(catalog.LOST_BY_VACUUM)])
@@ -105,15 +104,13 @@ class Work:
         return await self.rows(self.step.command)
 
     async def in_transaction(self, sql: str) -> None:
-        await statement.in_transaction(self.connection.aio, sql, self.lock_timeout, self.cancel, self.report_blockers)
+        await statement.in_transaction(self.connection.aio, sql, self.lock_wait)
 
     async def all_in_transaction(self, commands: Sequence[str]) -> None:
-        await statement.all_in_transaction(
-            self.connection.aio, commands, self.lock_timeout, self.cancel, self.report_blockers
-        )
+        await statement.all_in_transaction(self.connection.aio, commands, self.lock_wait)
 
     def transaction(self) -> AbstractAsyncContextManager[None]:
-        return statement.transaction(self.connection.aio, self.lock_timeout, self.cancel, self.report_blockers)
+        return statement.transaction(self.connection.aio, self.lock_wait)
 
     async def report_blockers(self) -> None:
         """Report that the step waits for a lock, and who holds it."""

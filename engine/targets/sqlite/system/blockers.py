@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from engine.system.lock_holders import blocking_writers, format_holder_names, format_holders, holders
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from engine.system.lock_holders import Holder
+from engine.system.lock_holders import Holder, blocking_writers, format_holder_names, format_holders, holders
 
 
 class BlockerFinder:

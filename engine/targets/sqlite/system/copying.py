@@ -117,7 +117,7 @@ def complete(
                 taken, destination = destination, another()
                 if destination == taken and os.path.lexists(taken):  # else it is free again by now
                     raise
-        _sync(place.descriptor)
+        sync_directory(place.descriptor)
         if not _is_called(named, Path(destination).name, place.descriptor):
             raise FileNotFoundError(f"{destination} was replaced as it got its name")
         return destination, named
@@ -181,7 +181,8 @@ def remove_leftovers(path: str, asked: str | None) -> None:
         remove_abandoned(directory, names)
 
 
-def _sync(directory: int) -> None:
+def sync_directory(directory: int) -> None:
+    """`directory`: a descriptor. Raises OSError."""
     descriptor = os.open(".", os.O_RDONLY, dir_fd=directory)
     try:
         os.fsync(descriptor)

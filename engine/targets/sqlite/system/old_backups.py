@@ -1,6 +1,6 @@
 """The older backups of a database beside a new one: which of them may be removed, and their removal.
 
-Only a file that the job history knows, and that nobody changed or uses, is removed. Everything goes through the
+Only a file that the job history knows, unchanged and not in use, is removed. Everything goes through the
 descriptor of its directory: others may be able to change that directory.
 """
 
@@ -14,12 +14,12 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 
-from engine.domain.backups import RecordedBackup
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
+from engine.domain.past_runs import RecordedBackup
 from engine.system.lock_holders import is_locked
 from engine.targets.sqlite.system import directories
-from engine.targets.sqlite.system.copying import generated_names
+from engine.targets.sqlite.system.copying import generated_names, sync_directory
 from engine.targets.sqlite.system.files import BESIDE
 from engine.targets.sqlite.system.openers import is_open_elsewhere, opened_among
 from engine.targets.sqlite.system.page_cache import descriptors_of
@@ -160,7 +160,8 @@ def remove(
                 else:
                     staying[name] = reason
         if removed:
-            _sync(place.descriptor)
+            with suppress(OSError):  # then the removal is on the disk later
+                sync_directory(place.descriptor)
     return Removal(removed=tuple(removed), staying=staying, is_whole=is_whole)
 
 
@@ -235,7 +236,7 @@ def _is_file(status: os.stat_result, backup: RecordedBackup) -> bool:
 
 
 def _beside(directory: int, name: str, database: os.stat_result) -> list[str] | None:
-    """The journal, log and index of a database; None where one of them is not its own or may still be needed."""
+    """The journal, log and index of a database; None if one belongs to another database or may still be needed."""
     found = []
     for beside in (name + end for end in BESIDE):
         with suppress(FileNotFoundError):
@@ -295,7 +296,7 @@ def _removed(directory: int, series: BackupSeries, backup: RecordedBackup) -> st
 
     What lies beside it goes first, as nothing in it is needed: so at any moment the backup is whole, or gone.
 
-    Raises FileNotFoundError where it is gone already.
+    Raises FileNotFoundError if it no longer exists.
     """
     name = name_of(backup)
     try:
@@ -326,12 +327,3 @@ def _removed(directory: int, series: BackupSeries, backup: RecordedBackup) -> st
             return Stays.NO_FILE
         return f"it cannot be removed ({error.strerror or error})"
     return None
-
-
-def _sync(directory: int) -> None:
-    with suppress(OSError):  # then the removal is on the disk later
-        descriptor = os.open(".", _LISTED, dir_fd=directory)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

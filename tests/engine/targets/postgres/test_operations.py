@@ -666,7 +666,9 @@ async def test_how_long_a_vacuum_took_at_full_speed_tells_nothing_of_a_gentle_on
     async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
         (planned,) = (await engine.plan(request(Speed.FULL))).operations
         assert all(step.estimate for step in planned.steps)  # by sizes, before the first run
-        assert planned.estimated_from == ""
+        assert planned.estimated_from == "a first guess: by size alone"
+        assert planned.size_estimate is not None
+        assert planned.estimate == pytest.approx(3 * planned.size_estimate)  # not all of it may be in memory
         (job,) = await engine.submit([request(Speed.FULL)])
         await engine.wait([job.id])
         for speed in Speed:

@@ -17,9 +17,9 @@ from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
 from engine.targets.sqlite.connection.names import connection_uri
-from engine.targets.sqlite.connection.open_database import OpenDatabase
+from engine.targets.sqlite.connection.statement import LockWait
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.session import SqliteSession
 from engine.targets.sqlite.system.blockers import BlockerFinder
@@ -44,7 +44,7 @@ def endless(method: Method, command: str = ENDLESS.command) -> SqliteStep:
 @asynccontextmanager
 async def connected(path: Path, lock_timeout: float = 1) -> AsyncIterator[tuple[Stepwise, aiosqlite.Connection]]:
     """A session, with the connection that it has of its own."""
-    connection = await MeteredConnection.open(connection_uri(str(path)), lock_timeout)
+    connection = await MeteredConnection.open(connection_uri(str(path)), LockWait(lock_timeout))
     session = SqliteSession(OpenDatabase(connection, OpenedFile(str(path)), lock_timeout, BlockerFinder(str(path))))
     try:
         yield Stepwise(session), connection.aio

@@ -14,7 +14,7 @@ from engine.domain.humanize import NOT_BEGUN
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
 from engine.targets.sqlite.connection.names import connection_uri
-from engine.targets.sqlite.connection.statement import fetch_all, in_transaction, open_connection
+from engine.targets.sqlite.connection.statement import LockWait, fetch_all, in_transaction, open_connection
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.step_execution import StepContext, StepProgress, StepResult
 from tests.building import SQLITE_OPERATIONS
@@ -252,7 +252,7 @@ async def test_a_cancel_while_waiting_for_a_lock_ends_cancelled(tmp_path: Path, 
 async def test_opening_that_is_cancelled_leaves_no_connection(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=20, journal_mode="wal")
     threads = set(threading.enumerate())
-    task = asyncio.create_task(open_connection(connection_uri(str(path)), 1))
+    task = asyncio.create_task(open_connection(connection_uri(str(path)), LockWait(1)))
     await asyncio.wait({task}, timeout=0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -326,10 +326,10 @@ async def test_r19_a_busy_session_holds_up_no_other_session_and_no_event_loop(tm
 
 async def test_a_task_that_is_cancelled_while_a_transaction_begins_leaves_none_open(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db")
-    connection = await open_connection(connection_uri(str(path)), 1)
+    connection = await open_connection(connection_uri(str(path)), LockWait(1))
     loop = asyncio.get_running_loop()
     try:
-        beginning = asyncio.create_task(in_transaction(connection, "SELECT 1", 1, asyncio.Event()))
+        beginning = asyncio.create_task(in_transaction(connection, "SELECT 1", LockWait(1)))
         await connection.set_trace_callback(lambda _: loop.call_soon_threadsafe(beginning.cancel))
         with pytest.raises(asyncio.CancelledError):
             await beginning

@@ -11,9 +11,9 @@ import pytest
 
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
-from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
 from engine.targets.sqlite.connection.names import connection_uri
-from engine.targets.sqlite.connection.open_database import OpenDatabase
+from engine.targets.sqlite.connection.statement import LockWait
 from engine.targets.sqlite.running.operation import SqliteOperation
 from engine.targets.sqlite.session import SqliteSession
 from engine.targets.sqlite.system.blockers import BlockerFinder
@@ -31,7 +31,7 @@ def times_open(path: Path) -> int:
 
 async def test_a_connection_that_cannot_be_closed_keeps_no_other_open_and_no_copy_alive(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=20)
-    connection = await MeteredConnection.open(connection_uri(str(path)), 1)
+    connection = await MeteredConnection.open(connection_uri(str(path)), LockWait(1))
     session = Stepwise(SqliteSession(OpenDatabase(connection, OpenedFile(str(path)), 1, BlockerFinder(str(path)))))
     whole, *_ = (await session.plan(Operation.CHECK, Options())).steps
     checking = session.planned
@@ -53,7 +53,7 @@ async def test_what_cannot_be_opened_leaves_no_thread_that_speaks_to_a_loop_whic
     before = set(threading.enumerate())
     for _ in range(50):
         with pytest.raises(sqlite3.OperationalError, match="unable to open"):
-            await MeteredConnection.open(connection_uri(str(tmp_path / "missing.db")), 0)
+            await MeteredConnection.open(connection_uri(str(tmp_path / "missing.db")), LockWait(0))
         begun = set(threading.enumerate()) - before
         assert [thread for thread in begun if not thread.name.startswith("asyncio_")] == []  # those of the loop's pool
 
@@ -67,4 +67,4 @@ async def test_where_no_further_thread_can_begin_that_is_what_is_said(
     path = make_database(tmp_path / "a.db", rows=1)
     monkeypatch.setattr(threading.Thread, "start", refused)
     with pytest.raises(RuntimeError, match="new thread"):
-        await MeteredConnection.open(connection_uri(str(path)), 0)
+        await MeteredConnection.open(connection_uri(str(path)), LockWait(0))

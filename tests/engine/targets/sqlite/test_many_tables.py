@@ -377,7 +377,7 @@ async def test_a_table_whose_name_is_no_text_is_no_reason_to_fail(tmp_path: Path
 async def test_a_large_database_is_checked_table_by_table_and_the_small_tables_of_it_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.targets.sqlite.planning.check_steps.CHECKED_IN_PARTS", 0)
+    monkeypatch.setattr("engine.targets.sqlite.planning.operation_specs.CHECKED_IN_PARTS", 0)
     path = make_many(tmp_path / "a.db", 30)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("CREATE TABLE large(a, b)")
@@ -398,7 +398,7 @@ async def test_a_large_database_is_checked_table_by_table_and_the_small_tables_o
 async def test_a_check_that_would_look_at_the_schema_for_each_of_very_many_tables_is_one_of_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.targets.sqlite.planning.check_steps.CHECKED_IN_PARTS", 0)
+    monkeypatch.setattr("engine.targets.sqlite.planning.operation_specs.CHECKED_IN_PARTS", 0)
     monkeypatch.setattr("engine.targets.sqlite.planning.check_steps.MOST_FINDING", 0)
     planned = await plan(make_many(tmp_path / "a.db", 30), Operation.CHECK, jobs=2)
     assert [step.command for step in planned.steps] == ["PRAGMA main.integrity_check", "PRAGMA main.foreign_key_check"]

@@ -21,9 +21,9 @@ import pytest
 from engine.domain.errors import TargetError
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
-from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
 from engine.targets.sqlite.connection.names import connection_uri
-from engine.targets.sqlite.connection.open_database import OpenDatabase
+from engine.targets.sqlite.connection.statement import LockWait
 from engine.targets.sqlite.session import SqliteSession
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile
@@ -95,7 +95,7 @@ def test_what_is_in_a_log_that_cannot_be_read_is_not_left_out(tmp_path: Path, di
 
 async def test_what_was_read_without_locks_while_somebody_wrote_is_not_believed(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=50)
-    connection = await MeteredConnection.open(connection_uri(str(path), writing=False, immutable=True), 0)
+    connection = await MeteredConnection.open(connection_uri(str(path), writing=False, immutable=True), LockWait(0))
     session = Stepwise(SqliteSession(OpenDatabase(connection, OpenedFile(str(path)), 0, BlockerFinder(str(path)))))
     try:
         step, *_ = (await session.plan(Operation.CHECK, Options())).steps
@@ -121,7 +121,7 @@ async def test_a_copy_is_given_up_only_where_somebody_wrote_before_it_was_made(
             db.execute("DELETE FROM item")
             db.commit()
 
-    connection = await MeteredConnection.open(connection_uri(str(path), writing=False, immutable=True), 0)
+    connection = await MeteredConnection.open(connection_uri(str(path), writing=False, immutable=True), LockWait(0))
     session = Stepwise(SqliteSession(OpenDatabase(connection, OpenedFile(str(path)), 0, BlockerFinder(str(path)))))
     try:
         copy, check = (await session.plan(Operation.BACKUP, Options(backup_to=str(tmp_path / "copy.db")))).steps

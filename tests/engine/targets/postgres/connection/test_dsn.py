@@ -82,3 +82,14 @@ def test_a_secret_is_refused_and_never_repeated(text: str) -> None:
         resolve(text)
     assert "s3c" not in str(caught.value)
     assert caught.value.hint
+
+
+def test_names_of_one_server_are_one_where_no_name_has_to_be_resolved() -> None:
+    def hosts(*urls: str) -> set[str | None]:
+        return {resolve(url).host_key for url in urls}
+
+    assert len(hosts("postgresql://a@localhost/x", "postgresql://b@127.0.0.1:5432/y", "postgresql://[::1]/z")) == 1
+    assert len(hosts("postgresql://DB1.example.com/x", "postgresql://db1.example.com./y")) == 1
+    assert len(hosts("postgresql://[fe80::1]/x", "postgresql://[FE80:0:0:0:0:0:0:1]/y", "hostaddr=fe80::1")) == 1
+    assert len(hosts("postgresql://localhost/x", "postgresql://localhost:5433/x", "postgresql://db1/x")) == 3
+    assert len(hosts("host=/run/A dbname=x", "host=/run/a dbname=x", "host=localhost dbname=x")) == 3

@@ -18,6 +18,7 @@ from engine.targets.sqlite.advising.condition import Condition, Statistics
 from engine.targets.sqlite.advising.space_advice import waste_of
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.names import connection_uri, quote
+from engine.targets.sqlite.connection.statement import LockWait
 from tests.sqlite_files import HOSTILE_INDEX_NAMES, content, files_beside, make_database, transaction
 
 LOCK_TIMEOUT = 1.0
@@ -25,7 +26,7 @@ LOCK_TIMEOUT = 1.0
 
 @asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[aiosqlite.Connection]:
-    connection = await statement.open_connection(connection_uri(str(path)), LOCK_TIMEOUT)
+    connection = await statement.open_connection(connection_uri(str(path)), LockWait(LOCK_TIMEOUT))
     try:
         yield connection
     finally:
@@ -34,7 +35,7 @@ async def opened(path: Path) -> AsyncIterator[aiosqlite.Connection]:
 
 async def condition_of(path: Path, budget: float | None = None) -> Condition:
     async with opened(path) as connection:
-        return await survey(connection, str(path), budget=budget, lock_timeout=LOCK_TIMEOUT)
+        return await survey(connection, str(path), budget=budget, wait=LockWait(LOCK_TIMEOUT))
 
 
 def known_of(condition: Condition) -> dict[str, Statistics]:
@@ -271,7 +272,7 @@ async def test_what_would_never_end_is_cut_when_its_time_is_over(database: Path)
 async def test_a_database_that_somebody_has_locked_is_not_waited_for_long(database: Path) -> None:
     async with opened(database) as connection:
         with transaction(database, "EXCLUSIVE"), pytest.raises(sqlite3.OperationalError, match="locked"):
-            await survey(connection, str(database), budget=None, lock_timeout=0)
+            await survey(connection, str(database), budget=None, wait=LockWait(0))
 
 
 async def test_a_page_that_cannot_be_read_leaves_the_rest_known(tmp_path: Path) -> None:

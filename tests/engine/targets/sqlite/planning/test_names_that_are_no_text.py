@@ -10,7 +10,7 @@ import pytest
 
 from engine.domain.requests import Operation
 from engine.domain.statuses import Status
-from engine.targets.sqlite.planning import check_steps
+from engine.targets.sqlite.planning import operation_specs
 from tests.engine.targets.sqlite.a_session import plan, run, statuses
 from tests.sqlite_files import remove_index_entries
 
@@ -47,7 +47,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 async def test_the_whole_is_done_at_once(
     path: Path, operation: Operation, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check_steps, "CHECKED_IN_PARTS", 0)
+    monkeypatch.setattr(operation_specs, "CHECKED_IN_PARTS", 0)
     step = (await plan(path, operation, jobs=2 if operation is Operation.CHECK else None)).steps[0]
     assert (step.command, step.estimate is not None) == (command, True)
     assert operation is Operation.CHECK or "not valid UTF-8" in step.reason

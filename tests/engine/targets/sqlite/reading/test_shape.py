@@ -21,9 +21,9 @@ from tests.sqlite_files import set_schema_sql
 
 
 async def tables_of(path: Path, *, counting: float = 60) -> dict[str, Table]:
-    connection = await statement.open_connection(connection_uri(str(path)), 1)
+    connection = await statement.open_connection(connection_uri(str(path)), statement.LockWait(1))
     try:
-        tables = await read_tables(lambda sql: statement.read(connection, sql, 1))
+        tables = await read_tables(lambda sql: statement.read(connection, sql, statement.LockWait(1)))
         return {table.name: table for table in await with_rows(connection, tables, counting=counting, sampling=60)}
     finally:
         await statement.close(connection)
@@ -91,9 +91,9 @@ async def test_where_there_is_no_time_for_samples_the_statistics_tell(path: Path
         db.execute("ANALYZE")
         db.execute("DELETE FROM plain")
         db.commit()
-    connection = await statement.open_connection(connection_uri(str(path)), 1)
+    connection = await statement.open_connection(connection_uri(str(path)), statement.LockWait(1))
     try:
-        tables = await read_tables(lambda sql: statement.read(connection, sql, 1))
+        tables = await read_tables(lambda sql: statement.read(connection, sql, statement.LockWait(1)))
         rows = {table.name: table.rows for table in await with_rows(connection, tables, counting=0, sampling=0)}
     finally:
         await statement.close(connection)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.requests import Operation
-from engine.targets.sqlite.reading.views import MOST, views_in
+from engine.targets.sqlite.reading.virtual import MOST_VIEWS, views_in
 from tests.engine.targets.sqlite.a_session import plan
 from tests.sqlite_files import make_notes, schema_surgery
 
@@ -24,9 +24,9 @@ def doubling(number: int) -> dict[str, str]:
         ("t", {}, 0),
         ("V", {"v": "CREATE VIEW v AS SELECT * FROM t"}, 1),
         ("v3", doubling(4), 7),
-        ("v30", doubling(31), MOST),
+        ("v30", doubling(31), MOST_VIEWS),
         ("a", {"a": "CREATE VIEW a AS SELECT * FROM b", "b": "CREATE VIEW b AS SELECT * FROM [a], `a`"}, 2),
-        ("v1", {f"v{i}": f'CREATE VIEW v{i} AS SELECT * FROM "v{i + 1}"' for i in range(1, 5000)}, MOST),
+        ("v1", {f"v{i}": f'CREATE VIEW v{i} AS SELECT * FROM "v{i + 1}"' for i in range(1, 5000)}, MOST_VIEWS),
     ],
 )
 def test_how_many_are_compiled(name: str, views: dict[str, str], number: int) -> None:

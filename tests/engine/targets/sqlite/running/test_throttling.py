@@ -30,7 +30,7 @@ def test_whoever_has_the_database_open_counts_as_contention(
     path = make_database(tmp_path / "a.db", rows=20, journal_mode=journal_mode)
     with another_process(path, *statements):
         assert contention(str(path)) is Contention.OTHERS
-    assert contention(str(path)) in {Contention.NOBODY, Contention.UNKNOWN}  # in a container nobody can be sure
+    assert contention(str(path)) in {Contention.ALONE, Contention.UNKNOWN}  # in a container nobody can be sure
 
 
 @linux_only
@@ -43,7 +43,7 @@ def test_this_process_is_no_contention(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (Openers((), complete=True), Contention.NOBODY),
+        (Openers((), complete=True), Contention.ALONE),
         (Openers((), complete=False), Contention.UNKNOWN),
         (Openers((7,), complete=False), Contention.OTHERS),
         (None, Contention.UNKNOWN),
@@ -89,7 +89,7 @@ async def pauses(this: Throttle, monkeypatch: pytest.MonkeyPatch, who: Contentio
         (Contention.OTHERS, 0.11, True),
         (Contention.UNKNOWN, 0.11, False),
         (Contention.UNKNOWN, 3.1, True),
-        (Contention.NOBODY, 1e6, False),
+        (Contention.ALONE, 1e6, False),
     ],
 )
 async def test_a_pause_is_due_when_the_lock_was_held_long_for_the_contention(
@@ -115,7 +115,7 @@ async def test_short_steps_add_up_and_reading_does_not_count(monkeypatch: pytest
 def test_who_was_waited_for_in_vain_is_not_waited_for_again() -> None:
     this = Throttle("/a.db")
     assert this.timeout(5) == 5
-    this.record_timeout()
+    this.has_timed_out = True
     assert this.timeout(5) == 0
 
 
@@ -137,7 +137,7 @@ async def test_a_cancel_ends_the_pause(tmp_path: Path, monkeypatch: pytest.Monke
 def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Machine and database are such that a check goes table by table, two at once."""
     monkeypatch.setattr("engine.targets.sqlite.planning.planner.processors", lambda: 2)
-    monkeypatch.setattr("engine.targets.sqlite.planning.check_steps.CHECKED_IN_PARTS", 0)
+    monkeypatch.setattr("engine.targets.sqlite.planning.operation_specs.CHECKED_IN_PARTS", 0)
 
 
 @linux_only
@@ -166,7 +166,7 @@ async def test_a_check_that_keeps_others_from_writing_goes_table_by_table_where_
 async def test_checking_table_by_table_counts_where_it_keeps_others_from_writing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journal_mode: str, in_use: bool
 ) -> None:
-    who = Contention.OTHERS if in_use else Contention.NOBODY
+    who = Contention.OTHERS if in_use else Contention.ALONE
     monkeypatch.setattr("engine.targets.sqlite.session.contention", lambda _: who)
     path = make_database(tmp_path / "a.db", rows=200, journal_mode=journal_mode)
     async with connected(path) as (session, _):

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from engine.execution.step_scheduler import StepScheduler
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.plans import PlannedStep
+from engine.targets.step_scheduler import StepScheduler
 
 
 def step(conflict: str = "", *, last: bool = False, frees: bool = False) -> PlannedStep:

@@ -12,8 +12,8 @@ from threading import Event
 import pytest
 
 from engine.system.lock_holders import is_locked
+from engine.targets.sqlite.running.writeback import begin_to_write, keep_writing
 from engine.targets.sqlite.system.page_cache import descriptors
-from engine.targets.sqlite.system.write_back import begin_to_write, keep_writing
 from tests.sqlite_files import integrity, make_database
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such call")
