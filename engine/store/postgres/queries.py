@@ -108,6 +108,8 @@ FROM (SELECT * FROM child_job ORDER BY parent_id DESC, ordinal LIMIT %(runs)s) A
     JOIN parent_job AS p ON p.id = c.parent_id
 WHERE c.estimate IS NOT NULL AND c.status = 'completed' AND c.reason IS NULL AND c.started_at IS NOT NULL"""
 """Of the newest children those that completed in full and had an estimate."""
+RUNS_BY_SIZE: Final = ESTIMATED_RUNS.replace("c.estimate", "c.size_estimate")
+"""The same with the estimates by sizes alone."""
 _AT_THIS_SPEED: Final = f"coalesce(p.options::jsonb #>> '{{server,speed}}', '{NO_SERVER_OPTIONS.speed}') = %(speed)s"
 PAST_STEPS: Final = f"""WITH run AS (
     SELECT c.parent_id, c.ordinal, c.attempt FROM ({_RUNS.format(only=_AT_THIS_SPEED)}) AS r
@@ -190,3 +192,4 @@ JOIN parent_job AS p ON p.id = (SELECT max(id) FROM parent_job WHERE target = wa
 REGISTER: Final = "SELECT register_worker(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 OWNER_OF: Final = """SELECT w.host, w.session FROM child_job AS c JOIN worker AS w ON w.id = c.owner
 WHERE (c.parent_id, c.ordinal) = (%(parent)s, %(ordinal)s) AND w.id = %(owner)s"""
+ENDED: Final = """SELECT id FROM parent_job WHERE finished_at >= %(since)s ORDER BY id DESC LIMIT %(limit)s"""

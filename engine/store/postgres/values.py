@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from engine.domain.claims import Claim, Outcome, Report
 from engine.domain.jobs import JobId
+from engine.domain.notifications import Event
 from engine.domain.schedules import Firing
 from engine.domain.statuses import Reason
 from engine.domain.steps import LOG_HEAD, LOG_TAIL, Facts, LogLine, Step
@@ -148,6 +149,7 @@ def outcome(ended: Outcome) -> Jsonb:
             "after": facts_text(ended.after),
             "left": ended.left,
             "estimate": ended.estimate,
+            "size_estimate": ended.size_estimate,
         }
     )
 
@@ -187,4 +189,21 @@ def firing_values(due: Firing) -> dict[str, Any]:
         "error": due.error,
         "batch": due.batch,
         "recorded_at": due.recorded_at,
+    }
+
+
+def events(found: Iterable[Event]) -> Jsonb:
+    return as_jsonb([_event(event) for event in found])
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "kind": event.kind,
+        "at": event.at,
+        "target": event.target,
+        "parent_id": event.job and event.job.parent,
+        "ordinal": event.job and event.job.ordinal,
+        "schedule": event.schedule,
+        "facts": facts_text(event.facts),
+        "is_damage": bool(event.facts.get("is_damage")),
     }

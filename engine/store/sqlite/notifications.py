@@ -8,21 +8,15 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Collection, Iterable
+from typing import Final
 
-from engine.domain.jobs import JobId
-from engine.domain.notifications import MOST_EVENTS, Event, EventKind, Message, MessageStatus, RecipientState
+from engine.domain.notifications import MOST_EVENTS, Event, EventKind, MessageStatus
 from engine.domain.steps import Micros
-from engine.store.row_checks import UnsoundRowError, checked, checked_facts, sound
-from engine.store.rows import Row, storable
+from engine.store.notification_rows import MESSAGE, MESSAGES_KEPT
+from engine.store.rows import storable
 from engine.store.schedule_rows import FIRING
 from engine.store.sqlite.queries import LAST_CHANGE
-
-MESSAGES_KEPT: Final = 90 * 86_400 * 1_000_000
-"""Microseconds."""
-MISSED_TOLD: Final = 8 * 86_400 * 1_000_000
-"""Microseconds. Older due times that did not fire are not reported."""
 
 SEEN: Final = "SELECT name, seen FROM recipient"
 BEFORE: Final = "SELECT coalesce((SELECT seq FROM event WHERE at < :since ORDER BY seq DESC LIMIT 1), 0)"
@@ -31,12 +25,8 @@ OTHERS: Final = """SELECT name,
     (SELECT count(*) FROM message INDEXED BY message_waiting WHERE recipient = name AND status = 'waiting'),
     (SELECT count(*) FROM notification WHERE recipient = name AND message_id IS NULL)
 FROM recipient WHERE name NOT IN (SELECT value FROM json_each(?))"""
-_MESSAGE: Final = (
-    "id", "key", "recipient", "status", "created_at", "attempts", "next_try_at", "ended_at", "error", "done"
-)  # fmt: skip
-WAITING: Final = f"SELECT {', '.join(_MESSAGE)} FROM message WHERE status = 'waiting' ORDER BY id"
-NEWEST: Final = f"SELECT {', '.join(_MESSAGE)} FROM message WHERE recipient = :recipient ORDER BY id DESC LIMIT :limit"
-_EVENT: Final = ("kind", "at", "target", "parent_id", "child", "schedule", "facts")
+WAITING: Final = f"SELECT {', '.join(MESSAGE)} FROM message WHERE status = 'waiting' ORDER BY id"
+NEWEST: Final = f"SELECT {', '.join(MESSAGE)} FROM message WHERE recipient = :recipient ORDER BY id DESC LIMIT :limit"
 EVENTS: Final = f"""SELECT kind, at, target, parent_id, ordinal, schedule, facts FROM notification
 WHERE message_id = :id ORDER BY id LIMIT {MOST_EVENTS}"""
 NUMBER_OF_EVENTS: Final = "SELECT count(*) FROM notification WHERE message_id = :id"
@@ -179,56 +169,4 @@ def end_attempt(
         "UPDATE message SET sending = 0, status = ?1, error = ?2, done = ?3, next_try_at = ?4,"
         " ended_at = iif(?1 = 'waiting', NULL, ?5) WHERE id = ?6 AND status = 'waiting'",
         (status, storable(error), json.dumps(sorted(done)), next_try_at, at, message_id),
-    )
-
-
-def decode_message(row: Row, events: Iterable[Row], number_of_events: int) -> Message:
-    """Raises UnsoundRowError. An event that dbtend would not write is left out, and counted."""
-    values = checked(dict(zip(_MESSAGE, row, strict=True)))
-    with sound("a message"):
-        found = [event for event in map(_decode_event, events) if event is not None]
-        done = json.loads(values["done"])
-        return Message(
-            id=values["id"],
-            key=str(values["key"]),
-            recipient=str(values["recipient"]),
-            status=MessageStatus(values["status"]),
-            created_at=values["created_at"],
-            attempts=int(values["attempts"]),
-            next_try_at=int(values["next_try_at"]),
-            ended_at=values["ended_at"],
-            error=values["error"],
-            done=tuple(map(str, done)),
-            events=tuple(found),
-            left_out=number_of_events - len(found),
-        )
-
-
-def _decode_event(row: Row) -> Event | None:
-    try:
-        values: Mapping[str, Any] = checked(dict(zip(_EVENT, row, strict=True)))
-        with sound("a notification"):
-            parent_id, ordinal = values["parent_id"], values["child"]
-            return Event(
-                kind=EventKind(values["kind"]),
-                at=values["at"],
-                target=values["target"],
-                job=None if parent_id is None else JobId(int(parent_id), None if ordinal is None else int(ordinal)),
-                schedule=str(values["schedule"]),
-                facts=checked_facts(json.loads(values["facts"])),
-            )
-    except UnsoundRowError:
-        return None
-
-
-def decode_state(row: Row) -> RecipientState:
-    name, collected, waiting, given_up, given_up_at, sent_at, error = row
-    return RecipientState(
-        name=name,
-        collected=collected,
-        waiting=waiting,
-        given_up=given_up,
-        given_up_at=given_up_at,
-        sent_at=sent_at,
-        error=error,
     )

@@ -30,6 +30,8 @@ from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
 from engine.domain.turns import Turns
+from engine.store.notification_rows import MISSED_TOLD, decode_message, decode_recipient
+from engine.store.overview_rows import decode_last_run, decode_schedule_counts
 from engine.store.protocol import NewBatch, NewJob, ProcessIdentity
 from engine.store.row_checks import LATEST, UnsoundRowError, checked
 from engine.store.rows import (
@@ -443,14 +445,14 @@ class SqliteStore:
         runs = []
         for row in await self._read(overview.LAST_RUNS):
             with suppress(UnsoundRowError):  # the others still count
-                runs.append(overview.decode_run(row))
+                runs.append(decode_last_run(row))
         alive = [process for process in await self.workers() if process.alive]
         return Overview(
             at=self._clock(),
             surveys=tuple(surveyed.values()),
             runs=tuple(runs),
             open_jobs={Status(status): int(number) for status, number in await self._read(overview.OPEN_JOBS)},
-            schedules=tuple(map(overview.decode_schedule, await self._read(overview.SCHEDULES))),
+            schedules=tuple(map(decode_schedule_counts, await self._read(overview.SCHEDULES))),
             recipients=tuple(await self.recipient_states(list(await self.seen_by_recipients()))),
             workers=len(alive),
             stalled=sum(process.stalled for process in alive),
@@ -518,7 +520,7 @@ class SqliteStore:
         return [str(target) for (target,) in rows]
 
     async def newly_not_fired(self, recipient: str) -> list[Firing]:
-        values = {"recipient": storable(recipient), "since": self._clock() - notifications.MISSED_TOLD}
+        values = {"recipient": storable(recipient), "since": self._clock() - MISSED_TOLD}
         return list(map(decode_firing, await self._read(notifications.NEWLY_NOT_FIRED, values)))
 
     async def last_outcome(
@@ -548,7 +550,7 @@ class SqliteStore:
             events = await self._read(notifications.EVENTS, {"id": row[0]})
             ((number,),) = await self._read(notifications.NUMBER_OF_EVENTS, {"id": row[0]})
             with suppress(UnsoundRowError):  # the others are still delivered
-                found.append(notifications.decode_message(row, events, int(number)))
+                found.append(decode_message(row, events, int(number)))
         return found
 
     async def begin_delivery(self, message_id: int) -> None:
@@ -563,7 +565,7 @@ class SqliteStore:
 
     async def recipient_states(self, names: Collection[str]) -> list[RecipientState]:
         values = {"names": json.dumps([storable(name) for name in names])}
-        return [notifications.decode_state(row) for row in await self._read(notifications.STATES, values)]
+        return [decode_recipient(row) for row in await self._read(notifications.STATES, values)]
 
     async def has_open_jobs(self) -> bool:
         ((is_open,),) = await self._read(queries.IS_OPEN)

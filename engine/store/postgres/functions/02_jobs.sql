@@ -253,7 +253,8 @@ BEGIN
         reason = CASE how WHEN 'cancelled' THEN coalesce(cancel_reason, outcome ->> 'reason') ELSE outcome ->> 'reason' END,
         error = outcome ->> 'error', warnings = outcome ->> 'warnings', before = outcome ->> 'before',
         after = outcome ->> 'after', steps_left = (outcome ->> 'left')::integer,
-        estimate = (outcome ->> 'estimate')::double precision, fraction = (n ->> 'fraction')::double precision,
+        estimate = (outcome ->> 'estimate')::double precision,
+        size_estimate = (outcome ->> 'size_estimate')::double precision, fraction = (n ->> 'fraction')::double precision,
         object = n ->> 'object', steps_done = (n ->> 'steps_done')::integer, steps_total = (n ->> 'steps_total')::integer,
         owner = NULL, phase = NULL, waits_for = NULL, finished_at = greatest(at, started_at),
         changed_at = greatest(at, changed_at)

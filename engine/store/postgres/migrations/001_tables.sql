@@ -43,6 +43,7 @@ CREATE INDEX parent_job_open ON parent_job (target_key) WHERE finished_at IS NUL
 CREATE INDEX parent_job_status ON parent_job (status, id) WHERE finished_at IS NOT NULL;
 CREATE INDEX parent_job_target ON parent_job (target, id);
 CREATE INDEX parent_job_ran ON parent_job (target, finished_at) WHERE started_at IS NOT NULL;
+CREATE INDEX parent_job_ended ON parent_job (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX parent_job_created ON parent_job (created_at, id);
 CREATE INDEX parent_job_retry_of ON parent_job (retry_of) WHERE retry_of IS NOT NULL;
 CREATE INDEX parent_job_deadline ON parent_job (deadline_at) WHERE deadline_at IS NOT NULL AND finished_at IS NULL;
@@ -89,7 +90,8 @@ CREATE TABLE child_job (
     phase               text,
     waits_for           text,
     waited              bigint NOT NULL DEFAULT 0,
-    estimate            double precision CHECK (estimate >= 0),
+    estimate            double precision CHECK (estimate >= 0), -- seconds,
+    size_estimate       double precision CHECK (size_estimate >= 0), -- and by the sizes alone
     before              text,
     after               text,
     PRIMARY KEY (parent_id, ordinal),
@@ -279,6 +281,7 @@ CREATE TABLE message (
     CHECK ((ended_at IS NULL) = (status = 'waiting'))
 );
 CREATE INDEX message_waiting ON message (recipient, id) WHERE status = 'waiting';
+CREATE INDEX message_outcome ON message (recipient, status, ended_at);
 CREATE INDEX message_ended ON message (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE notification (
@@ -296,8 +299,9 @@ CREATE TABLE notification (
 );
 CREATE INDEX notification_collected ON notification (recipient, created_at) WHERE message_id IS NULL;
 CREATE INDEX notification_message ON notification (message_id) WHERE message_id IS NOT NULL;
--- However often the firings are read, one that was missed is told once.
-CREATE UNIQUE INDEX notification_missed ON notification (recipient, schedule, at) WHERE kind = 'missed';
+-- However often the firings and running jobs are read, each is told once to a recipient.
+CREATE UNIQUE INDEX notification_firing ON notification (recipient, schedule, at, kind) WHERE kind IN ('missed', 'skipped');
+CREATE UNIQUE INDEX notification_longer ON notification (recipient, parent_id, ordinal) WHERE kind = 'longer_than_usual';
 
 CREATE TABLE told_critical (
     recipient text COLLATE "C" NOT NULL,

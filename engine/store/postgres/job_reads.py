@@ -1,0 +1,176 @@
+"""Looks up jobs and what they found; see `JobReader` and `ChangeFeed`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from array import array
+from collections.abc import AsyncIterator, Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from engine.domain.advice import CompletedStep, Measurement
+from engine.domain.batches import Batch
+from engine.domain.events import Change, HistoryFilter, Pause
+from engine.domain.jobs import ParentJob
+from engine.domain.lazy_import import lazy
+from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
+from engine.domain.requests import Operation, Speed
+from engine.domain.steps import Micros
+from engine.domain.turns import Turns
+from engine.store.postgres import history_search, queries
+from engine.store.postgres.connections import no_such_batch, no_such_job
+from engine.store.postgres.store_base import StoreBase
+from engine.store.rows import (
+    decode_backup,
+    decode_batch,
+    decode_change,
+    decode_estimated_run,
+    decode_jobs,
+    decode_measured,
+    decode_run,
+)
+
+if TYPE_CHECKING:
+    import importlib.metadata as metadata
+
+else:
+    metadata = lazy("importlib.metadata", "only a worker process tells its version")
+
+ANY_ID = 2**63 - 1
+
+
+class JobReads(StoreBase):
+    """Looks up jobs and what they found; see `JobReader` and `ChangeFeed`."""
+
+    async def job(self, parent_id: int) -> ParentJob:
+        found = await self._jobs(queries.ONE_JOB, {"id": parent_id})
+        if parent_id not in found:
+            raise no_such_job(f"#{parent_id}")
+        return found[parent_id]
+
+    async def jobs(self, ids: Collection[int]) -> list[ParentJob]:
+        found = await self._jobs(queries.JOBS, {"ids": list(ids)})
+        return [found[parent_id] for parent_id in ids if parent_id in found]
+
+    async def open_jobs(self) -> list[ParentJob]:
+        found = await self._jobs(queries.OPEN_JOBS, {})
+        return [found[parent_id] for parent_id in sorted(found)]
+
+    async def _jobs(self, query: str, asked: Mapping[str, Any]) -> dict[int, ParentJob]:
+        rows = await self._pool.rows(query, asked)
+        return await asyncio.to_thread(decode_jobs, rows)  # there may be ten thousand steps
+
+    async def batch(self, batch_id: int) -> Batch:
+        for row in await self._pool.rows(queries.BATCH, {"id": batch_id}):
+            return decode_batch(row)
+        raise no_such_batch(batch_id)
+
+    async def batch_span(self, batch_id: int) -> tuple[Micros | None, Micros | None]:
+        ((started_at, finished_at),) = await self._pool.rows(queries.BATCH_SPAN, {"id": batch_id})
+        return started_at, finished_at
+
+    async def batch_jobs(self, batch_id: int) -> list[ParentJob]:
+        found = await self._jobs(queries.BATCH_JOBS, {"id": batch_id})
+        return [found[parent_id] for parent_id in sorted(found)]
+
+    async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]:
+        found: array[int] = array("q")
+        async for ids in self.search(where, before=before):
+            found += ids
+            if len(found) >= limit:
+                break
+        return await self.jobs(found[:limit])
+
+    async def search(
+        self, where: HistoryFilter, *, before: int | None = None, folded: bool = False
+    ) -> AsyncIterator[array[int]]:
+        ((oldest, newest),) = await self._pool.rows(*history_search.bounds(where))
+        if oldest is None or newest is None:
+            return
+        targets = await self._targets(where) if where.has_target else None
+        if targets == []:
+            return
+        high = newest if before is None else min(newest, before - 1)
+        size = history_search.FIRST_RANGE
+        while high >= oldest:
+            low = max(high - size + 1, oldest)
+            query = history_search.ids_in_range(where, targets, low=low, high=high, folded=folded)
+            rows = await self._pool.rows(*query)
+            yield array("q", sorted((parent_id for (parent_id,) in rows), key=abs, reverse=True))
+            high, size = low - 1, min(size * 4, history_search.LARGEST_RANGE)
+
+    async def _targets(self, where: HistoryFilter) -> list[str] | None:
+        """Those that a filter means, of all that ever had a job; None where it means them all."""
+        rows = [] if where.target else await self._pool.rows(history_search.TARGETS)
+        known = [where.target] if where.target else [str(target) for (target,) in rows]
+        meant = [target for target in known if where.matches_target(target)]
+        return None if where.target is None and len(meant) == len(known) else meant
+
+    async def past_runs(self, target: str, operation: Operation, *, newest: int, jobs: int, runs: int) -> list[PastRun]:
+        asked = {"target": target, "operation": operation, "newest": newest, "jobs": jobs, "runs": runs}
+        return [decode_run(row) for row in await self._pool.rows(queries.PAST_RUNS, asked)]
+
+    async def estimated_runs(self, runs: int) -> list[EstimatedRun]:
+        return [decode_estimated_run(row) for row in await self._pool.rows(queries.ESTIMATED_RUNS, {"runs": runs})]
+
+    async def past_steps(
+        self, target: str, operation: str, *, speed: Speed, jobs: int, runs: int
+    ) -> Mapping[str, float]:
+        asked = {"target": target, "operation": operation, "newest": ANY_ID, "jobs": jobs, "runs": runs, "speed": speed}
+        return {str(command): float(seconds) for command, seconds in await self._pool.rows(queries.PAST_STEPS, asked)}
+
+    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[Operation, str], CompletedStep]:
+        rows = await self._pool.rows(queries.LAST_DONE, {"target": target, "jobs": jobs})
+        return {
+            (Operation(operation), name): CompletedStep(at, json.loads(effect or "{}"))
+            for operation, name, at, effect in rows
+        }
+
+    async def turns(self, target: str, *, jobs: int, steps: int) -> Turns:
+        works = await self._pool.rows(queries.OBJECT_TURNS, {"target": target, "steps": steps})
+        begun = {(Operation(kind), str(name)): (done, last) for kind, name, done, last in works}
+        unfinished = await self._pool.rows(queries.UNFINISHED_RUNS, {"target": target, "jobs": jobs})
+        return Turns(
+            done={work: done for work, (done, _) in begun.items() if done},
+            begun={work: last for work, (_, last) in begun.items()},
+            unfinished={Operation(name): parent_id for name, parent_id in unfinished},
+        )
+
+    async def backups(self, target: str) -> list[RecordedBackup]:
+        return [decode_backup(row) for row in await self._pool.rows(queries.BACKUPS, {"target": target})]
+
+    async def open_targets(self) -> list[str]:
+        return [str(target) for (target,) in await self._pool.rows(queries.OPEN_TARGETS)]
+
+    async def measured(self, target: str) -> Measurement | None:
+        rows = await self._pool.rows(queries.MEASURED, {"target": target})
+        return next((decode_measured(row) for row in rows), None)
+
+    async def count(self) -> int:
+        ((number,),) = await self._pool.rows(history_search.COUNT)
+        return int(number)
+
+    async def has_open_jobs(self) -> bool:
+        ((is_open,),) = await self._pool.rows(queries.IS_OPEN)
+        return bool(is_open)
+
+    async def paused(self) -> Pause | None:
+        found = [Pause(at=at, by=by) for at, by in await self._pool.rows(queries.PAUSE)]
+        return found[0] if found else None
+
+    def last_change(self) -> int:
+        return self._watch.last_change
+
+    async def changes(self, after: int, limit: int) -> list[Change]:
+        rows = await self._pool.rows(queries.CHANGES, {"after": after, "limit": limit})
+        return [decode_change(row) for row in rows]
+
+    async def next_change(self, after: int) -> None:
+        await self._watch.wait_beyond(after)
+
+    async def ended_jobs(self, since: Micros, *, limit: int) -> array[int]:
+        rows = await self._pool.rows(queries.ENDED, {"since": since, "limit": limit})
+        return array("q", [parent_id for (parent_id,) in rows])
+
+    async def runs_by_size(self, runs: int) -> list[EstimatedRun]:
+        return [decode_estimated_run(row) for row in await self._pool.rows(queries.RUNS_BY_SIZE, {"runs": runs})]

@@ -1,0 +1,188 @@
+"""Worker processes that own running jobs, and what becomes of those of dead ones; see `OwnerSupervision`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import uuid
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+from engine.domain.errors import StoreError
+from engine.domain.events import WorkerProcess, is_stalled
+from engine.domain.humanize import OVERWRITTEN, format_worker_death
+from engine.domain.jobs import JobId
+from engine.domain.lazy_import import lazy
+from engine.domain.statuses import Reason
+from engine.domain.steps import Micros
+from engine.store.postgres import proof, queries, values
+from engine.store.postgres.connections import Connection
+from engine.store.postgres.job_reads import JobReads
+from engine.store.rows import (
+    Row,
+)
+from engine.system.overwritten_file import overwritten_hint, was_overwritten
+
+if TYPE_CHECKING:
+    import importlib.metadata as metadata
+
+    from engine.store.protocol import ProcessIdentity
+else:
+    metadata = lazy("importlib.metadata", "only a worker process tells its version")
+
+OWNER_CHECK_INTERVAL = 0.5
+"""Seconds between two looks whether all workers live."""
+BEAT_INTERVAL = 5.0
+"""Seconds between two signs of life of a process that has something to do."""
+
+
+class Ownership(JobReads):
+    """Worker processes that own running jobs, and what becomes of those of dead ones; see `OwnerSupervision`."""
+
+    @asynccontextmanager
+    async def hosting_workers(
+        self,
+        *,
+        serves_all: bool = True,
+        own_jobs: Collection[int] | None = None,
+        identity: ProcessIdentity | None = None,
+    ) -> AsyncIterator[str]:
+        owner, pool = (identity.owner, identity.pool) if identity else (uuid.uuid4().hex, None)
+        jobs = None if own_jobs is None else json.dumps(sorted(own_jobs))
+        async with self._registered(owner, serves_all=serves_all, pool=pool, jobs=jobs):
+            beating = asyncio.create_task(self._beat(owner), name="dbtend-beat")
+            try:
+                yield owner
+            finally:
+                beating.cancel()
+                with suppress(StoreError):  # once this process is gone, others do it
+                    await asyncio.shield(self._pool.call("forget_worker", owner))
+
+    @asynccontextmanager
+    async def reserving(self, run: str) -> AsyncIterator[None]:
+        async with self._registered(run, is_run=True):
+            self._run = run
+            try:
+                yield
+            finally:
+                self._run = None
+                with suppress(StoreError):
+                    await asyncio.shield(self._pool.call("release_from", run, True, self._at()))
+
+    @asynccontextmanager
+    async def _registered(
+        self,
+        name: str,
+        *,
+        is_run: bool = False,
+        serves_all: bool = False,
+        pool: int | None = None,
+        jobs: str | None = None,
+    ) -> AsyncIterator[None]:
+        """Register this process under a name; it proves that it lives while inside."""
+        release, queues = metadata.version("dbtend"), self._queues or []
+        process = (os.getpid(), socket.gethostname(), release)
+        known = (name, *process, queues, serves_all, pool, jobs, is_run, self._at())
+
+        async def register(connection: Connection) -> None:
+            await connection.execute(queries.REGISTER.encode(), known)
+
+        async def prove_again(connection: Connection) -> bool:
+            cursor = await connection.execute(b"SELECT prove_again(%s)", (name,))
+            return (await cursor.fetchone() or (False,))[0] is True
+
+        async with proof.proving(self._url, self._what, register=register, prove_again=prove_again):
+            yield
+
+    async def _beat(self, owner: str) -> None:
+        """While a job is open, leave a sign of life every now and then."""
+        while True:
+            seen = self.last_change()
+            with suppress(StoreError):
+                await self._pool.call("beat", owner)
+                if not await self.has_open_jobs():
+                    await self.next_change(seen)
+            await asyncio.sleep(BEAT_INTERVAL)
+
+    async def owner_died(self) -> None:
+        while True:
+            if await self._pool.rows(queries.DEAD_WORKERS):
+                return
+            await asyncio.sleep(OWNER_CHECK_INTERVAL)
+
+    async def kill_owner(self, running: JobId, owner: str, pid: int) -> bool:
+        """On this host by a signal, elsewhere by the end of the session that proves it alive: it ends with that."""
+        rows = await self._pool.rows(
+            queries.OWNER_OF, {"owner": owner, "parent": running.parent, "ordinal": running.ordinal}
+        )
+        for host, session in rows:
+            if host == socket.gethostname():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await self._pool.rows("SELECT pg_terminate_backend(%s)", (session,))
+        return bool(rows)
+
+    async def workers(self) -> list[WorkerProcess]:
+        rows = await self._pool.rows(queries.WORKERS)
+        if not rows:
+            return []
+        running: dict[str, list[tuple[JobId, Micros]]] = {}
+        for owner, parent_id, ordinal, started_at in await self._pool.rows(queries.RUNNING):
+            running.setdefault(owner, []).append((JobId(parent_id, ordinal), started_at))
+        pending_since = [at for (at,) in await self._pool.rows(queries.OLDEST_PENDING)]
+        return [_worker(row, running.get(row[0], []), pending_since) for row in rows]
+
+    async def rescue(self) -> list[JobId]:
+        """A read tells whose lock is free; there is a write only where one is."""
+        rescued: list[JobId] = []
+        for owner, is_run, signal_number in await self._pool.rows(queries.DEAD_WORKERS):
+            if is_run:
+                await self._pool.call("release_from", owner, False, self._at())
+            else:
+                rescued += await self._rescue_from(owner, signal_number)
+        return rescued
+
+    async def _rescue_from(self, dead_owner: str, signal_number: int | None = None) -> list[JobId]:
+        overwritten = {}
+        for parent_id, ordinal, engine, target in await self._pool.rows(queries.RUN_BY, {"owner": dead_owner}):
+            if was_overwritten(engine, signal_number):
+                overwritten[f"{parent_id}.{ordinal}"] = f"{OVERWRITTEN}: {overwritten_hint(target)}"
+        died = format_worker_death(1, signal_number)
+        asked = (dead_owner, signal_number, died, values.as_jsonb(overwritten), self._at())
+        rows = await self._pool.rows(queries.RESCUE, asked)
+        return [JobId(parent_id, ordinal) for parent_id, ordinal in rows]
+
+    async def enforce_time_limits(self) -> None:
+        await self._pool.call("enforce_time_limits", self._at())
+
+    async def let_start(self) -> None:
+        await self._pool.call("let_start", self._at())
+
+    async def request_force(
+        self, job: JobId, running: JobId, owner: str, reason: Reason = Reason.CANCELLED_BY_USER
+    ) -> bool:
+        asked = (job.parent, job.ordinal, running.parent, running.ordinal)
+        return bool(await self._pool.call("request_force", *asked, owner, reason, self._who, self._at()))
+
+
+def _worker(row: Row, runs: Sequence[tuple[JobId, Micros]], pending_since: Sequence[Micros]) -> WorkerProcess:
+    """A row of `queries.WORKERS`; `runs`: what it runs, each since when; `pending_since`: when the oldest job that any
+    worker may run was created."""
+    owner, pid, host, started_at, serves_all, pool, own_jobs, beat_at, now, is_alive = row
+    busy_since = [at for _, at in runs] or (pending_since if serves_all else [])
+    return WorkerProcess(
+        id=owner,
+        pid=pid,
+        host=host,
+        started_at=started_at,
+        serves_all=serves_all,
+        alive=is_alive,
+        stalled=is_alive and is_stalled(last_beat=beat_at, busy_since=min(busy_since, default=None), now=now),
+        running=tuple(job for job, _ in runs),
+        pool=pool,
+        own_jobs=frozenset(json.loads(own_jobs or "[]")),
+    )

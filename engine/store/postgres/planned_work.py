@@ -1,0 +1,86 @@
+"""Schedules and surveys; see `ScheduleStore` and `SurveyStore`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from engine.domain.lazy_import import lazy
+from engine.domain.schedules import Firing, ScheduleState
+from engine.domain.steps import Micros
+from engine.domain.surveys import LastJob, Survey
+from engine.store.postgres import queries, values
+from engine.store.postgres.store_base import ANY_HOST, StoreBase
+from engine.store.protocol import NewBatch, NewJob
+from engine.store.row_checks import LATEST
+from engine.store.schedule_rows import decode_firing, decode_state
+from engine.store.survey_rows import COLUMNS as SURVEY
+from engine.store.survey_rows import KEPT as SURVEYS_KEPT
+from engine.store.survey_rows import decoded_last_jobs, decoded_surveys, encode_survey
+
+if TYPE_CHECKING:
+    import importlib.metadata as metadata
+
+else:
+    metadata = lazy("importlib.metadata", "only a worker process tells its version")
+
+
+class PlannedWork(StoreBase):
+    """Schedules and surveys; see `ScheduleStore` and `SurveyStore`."""
+
+    async def schedule_states(self) -> Mapping[str, ScheduleState]:
+        states = map(decode_state, await self._pool.rows(queries.SCHEDULE_STATES))
+        return {state.name: state for state in states}
+
+    async def observe_schedules(self, seen: Collection[ScheduleState]) -> None:
+        states = [{"name": one.name, "start": one.start, "config": one.config, "since": one.since} for one in seen]
+        await self._pool.call("observe_schedules", values.as_jsonb(states))
+
+    async def forget_schedules(self, names: Collection[str]) -> None:
+        await self._pool.call("forget_schedules", list(names))
+
+    async def enable_schedule(self, name: str) -> None:
+        await self._pool.call("enable_schedule", name, self._at())
+
+    async def disable_schedule(self, name: str, by: str) -> None:
+        await self._pool.call("disable_schedule", name, values.clean(by), self._at())
+
+    async def last_handled(self, schedule: str, now: Micros) -> Micros | None:
+        rows = await self._pool.rows(queries.LAST_HANDLED, {"schedule": schedule, "now": now})
+        return next((at for (at,) in rows), None)
+
+    async def last_fired(self, schedule: str, since: Micros) -> Micros | None:
+        rows = await self._pool.rows(queries.LAST_FIRED, {"schedule": schedule, "since": since})
+        return next((at for (at,) in rows), None)
+
+    async def open_batch(self, schedule: str) -> int | None:
+        found = await self._pool.call("open_batch", schedule)
+        return None if found is None else int(found)
+
+    async def fire(self, firing: Firing, jobs: Sequence[NewJob], batch: NewBatch) -> Firing | None:
+        new = values.as_jsonb([values.new_job(job, ANY_HOST) for job in jobs])
+        asked = (values.firing(firing), new, values.new_batch(batch), None, self._run, self._who, self._at())
+        rows = await self._pool.rows(queries.FIRE, asked)
+        return decode_firing(rows[0]) if rows else None
+
+    async def record_firings(self, firings: Collection[Firing]) -> list[Firing]:
+        asked = values.as_jsonb([values.firing_values(firing) for firing in firings])
+        return [decode_firing(row) for row in await self._pool.rows(queries.RECORD_FIRINGS, (asked,))]
+
+    async def firings(
+        self, schedule: str | None = None, *, since: Micros | None = None, until: Micros | None = None, limit: int
+    ) -> list[Firing]:
+        asked = {"schedule": schedule, "since": since or 0, "until": LATEST if until is None else until, "limit": limit}
+        return [decode_firing(row) for row in await self._pool.rows(queries.FIRINGS, asked)]
+
+    async def surveys(self, targets: Collection[str]) -> Mapping[str, Survey]:
+        names = [values.clean(target) for target in targets]
+        return decoded_surveys(await self._pool.rows(queries.SURVEYS, {"targets": names}))
+
+    async def save_surveys(self, done: Collection[Survey]) -> None:
+        rows = [dict(zip(SURVEY, encode_survey(survey), strict=True)) for survey in done]
+        await self._pool.call("save_surveys", values.as_jsonb(rows), await self._now() - SURVEYS_KEPT)
+
+    async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
+        names = [values.clean(target) for target in targets]
+        return decoded_last_jobs(await self._pool.rows(queries.LAST_JOBS, {"targets": names}))
