@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, closing
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pytest
@@ -17,6 +19,7 @@ from engine.store.postgres.store import PostgresStore
 from engine.store.protocol import Store
 from engine.store.sqlite.store import SqliteStore
 from tests.building import ticking_clock
+from tests.engine.processes import Process, python
 from tests.postgres_databases import as_admin
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ Contents = Mapping[str, Sequence[str]]
 """By table: its rows as text."""
 
 TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'dbtend'::regnamespace AND relkind = 'r'"
+OPENED = "from engine.store.%s import %s as Store\nopened = lambda: Store.open(%s)\n"
 REGISTER = """INSERT INTO worker (id, session, pid, host, started_at, beat_at) VALUES (%s, 0, %s, %s, 0, 0)
 ON CONFLICT DO NOTHING"""
 
@@ -55,6 +59,14 @@ class Stores(Protocol):
         """Call `look` at each statement of the store."""
         ...
 
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement that both kinds understand, on a connection of its own."""
+        ...
+
+    def python(self, script: str, *arguments: object) -> AbstractContextManager[Process]:
+        """A process that runs a script with `opened()`, which opens a store on the same data."""
+        ...
+
 
 class EmbeddedStores:
     """In a file of SQLite."""
@@ -73,6 +85,16 @@ class EmbeddedStores:
             file.execute("BEGIN")
             tables = file.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
             return {table: sorted(map(str, file.execute(f"SELECT * FROM {table}"))) for (table,) in tables}
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as file:
+            return file.execute(statement).fetchall()
+
+    def python(self, script: str, *arguments: object) -> AbstractContextManager[Process]:
+        opened = (
+            "from engine.store.sqlite.store import SqliteStore\nopened = lambda: SqliteStore.open(Path(sys.argv[-1]))\n"
+        )
+        return python(opened + dedent(script), *arguments, self.path)
 
     @asynccontextmanager
     async def watched(self, store: RescuingStore, look: Callable[[], object]) -> AsyncIterator[None]:
@@ -99,6 +121,16 @@ class SharedStores:
             tables = admin.execute(TABLES).fetchall()
             query = sql.SQL("SELECT * FROM dbtend.{}")
             return {table: sorted(map(str, admin.execute(query.format(sql.Identifier(table))))) for (table,) in tables}
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        with as_admin(self.url) as admin:
+            admin.execute("SET search_path = dbtend")
+            cursor = admin.execute(statement.encode())
+            return cursor.fetchall() if cursor.description is not None else []
+
+    def python(self, script: str, *arguments: object) -> AbstractContextManager[Process]:
+        opens = OPENED % ("postgres.store", "PostgresStore", "sys.argv[-1], what='the store'")
+        return python(opens + dedent(script), *arguments, self.url)
 
     @asynccontextmanager
     async def watched(self, store: RescuingStore, look: Callable[[], object]) -> AsyncIterator[None]:
@@ -128,3 +160,11 @@ async def newest_change(store: Store) -> int:
     while changes := await store.changes(newest, 1_000):
         newest = changes[-1].seq
     return newest
+
+
+async def until_somebody_waits(store: Store) -> None:
+    """For a change."""
+    watch = cast("SqliteStore | PostgresStore", store)._watch
+    async with asyncio.timeout(10):
+        while not watch._waiting:  # noqa: ASYNC110 - nobody is told who waits
+            await asyncio.sleep(0)

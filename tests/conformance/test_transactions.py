@@ -493,3 +493,14 @@ async def test_what_a_step_did_is_kept_in_numbers_and_names(store: RescuingStore
     assert [step.effect for step in (await store.job(1)).children[0].steps] == [None]
     await store.finish(claim, COMPLETED, Report(steps=(done, replace(done, number=2, effect={}))))
     assert [step.effect for step in (await store.job(1)).children[0].steps] == [effect, {}]
+
+
+async def test_a_child_ended_when_its_worker_said_so_not_when_it_could_be_stored(store: RescuingStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    claim = await store.claim("me")
+    assert claim is not None
+    started_at = (await store.job(1)).children[0].started_at
+    assert started_at is not None
+    await store.finish(claim, Outcome(status=Status.COMPLETED, ended_at=started_at + 5), Report())
+    job = await store.job(1)
+    assert (job.finished_at, job.children[0].finished_at) == (started_at + 5, started_at + 5)

@@ -33,8 +33,10 @@ CANCEL_REQUESTS: Final = """SELECT parent_id, ordinal FROM child_job
 WHERE owner = %(owner)s AND cancel_requested_at IS NOT NULL AND NOT recovering"""
 IS_OPEN: Final = "SELECT EXISTS (SELECT FROM parent_job WHERE finished_at IS NULL)"
 HAS_PENDING: Final = """SELECT EXISTS (
-    SELECT FROM claimable AS c
-    WHERE may_claim(c, %(queues)s, %(parents)s, %(run)s, EXISTS (SELECT FROM pause)))"""
+    SELECT FROM claimable AS c JOIN parent_job AS j ON j.id = c.parent_id LEFT JOIN batch AS b ON b.id = j.batch_id
+        LEFT JOIN limited_load AS l ON l.host_key = c.host_key
+    WHERE may_claim(c, %(queues)s, %(parents)s, %(run)s, EXISTS (SELECT FROM pause))
+        AND (b.max_per_host IS NULL OR b.max_per_host > coalesce(l.running, 0)))"""
 PAUSE: Final = "SELECT at, by FROM pause"
 
 _LIVES: Final = f"""EXISTS (

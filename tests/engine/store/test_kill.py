@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -49,33 +48,6 @@ def a_stranger() -> Iterator[subprocess.Popen[bytes]]:
 @pytest.fixture
 async def job(store: SqliteStore) -> None:
     await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
-
-
-@pytest.mark.usefixtures("job")
-async def test_the_process_that_runs_a_child_is_killed(store: SqliteStore) -> None:
-    with python(OWNER, store.path) as process:
-        owner = await process.says()
-        assert await store.kill_owner(CHILD, owner, process.pid)
-        assert await process.ended() == -signal.SIGKILL
-        assert not await store.kill_owner(CHILD, owner, process.pid)  # there is none with that number
-
-
-@pytest.mark.usefixtures("job")
-async def test_a_process_that_runs_something_else_by_now_is_left_alone(store: SqliteStore) -> None:
-    with python(OWNER, store.path) as process:
-        owner = await process.says()
-        assert not await store.kill_owner(JobId(1, 2), owner, process.pid)
-        assert not await store.kill_owner(CHILD, "another owner", process.pid)
-        assert await store.rescue() == []
-
-
-@pytest.mark.usefixtures("job")
-async def test_a_process_that_has_the_number_of_a_dead_one_is_left_alone(store: SqliteStore) -> None:
-    with a_stranger() as stranger:
-        with python(OWNER, store.path) as process:
-            owner = await process.says()
-            process.kill()
-        assert not await store.kill_owner(CHILD, owner, stranger.pid)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no numbers of this kind")

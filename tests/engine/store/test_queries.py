@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.domain.claims import Outcome, Report
-from engine.domain.jobs import JobId
-from engine.domain.requests import OnDuplicate, Operation
-from engine.domain.statuses import Status
+from engine.domain.claims import Report
+from engine.domain.requests import OnDuplicate
 from engine.store.sqlite import (
     batch_rules,
     cancel_and_rescue,
@@ -24,13 +22,10 @@ from engine.store.sqlite import (
     store_admin,
     transactions,
 )
-from tests.building import COMPLETED, FAILED, new_job
+from tests.building import COMPLETED, new_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from engine.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture(scope="module")
@@ -182,22 +177,6 @@ def test_what_tells_of_processes_sorts_no_more_than_there_are_processes(any_stor
         assert all(line == "SCAN worker" or "INDEX child_job_owner (owner>?)" in line for line in tables), tables
 
 
-async def test_r24_ids_are_in_time_order_even_where_the_clock_is_set_back(store_path: Path) -> None:
-    connections.create_file(store_path)
-    file = connections.connect_writer(store_path)
-    for at in (100, 50, 120):
-        transactions.submit(file, [new_job(f"db{at}")], OnDuplicate.REFUSE, at)
-    assert [row[0] for row in file.execute("SELECT created_at FROM parent_job ORDER BY id")] == [100, 100, 120]
-    file.close()
-
-
-async def test_jobs_come_in_the_order_asked_for_and_unknown_ones_are_left_out(store: SqliteStore) -> None:
-    await store.submit([new_job("a"), new_job("b"), new_job("c")], OnDuplicate.REFUSE)
-    assert [job.id for job in await store.jobs([3, 99, 1])] == [3, 1]
-    await store.request_cancel(JobId(2))
-    assert [job.id for job in await store.open_jobs()] == [1, 3]
-
-
 def test_the_last_runs_are_read_without_the_history(any_store: sqlite3.Connection) -> None:
     assert plan_of(any_store, overview.LAST_RUNS, {}) == ["SCAN last_run"]
 
@@ -212,24 +191,3 @@ def test_the_messages_of_a_recipient_are_counted_in_an_index(any_store: sqlite3.
     plan = plan_of(any_store, notifications.STATES, {"names": "[]"})
     counted = [line for line in plan if line.startswith("SEARCH message USING COVERING INDEX")]
     assert len(counted) == 4, plan
-
-
-async def test_an_operation_keeps_its_last_end_however_many_jobs_of_others_come_after_it(store: SqliteStore) -> None:
-    async def run(operation: Operation, outcome: Outcome) -> int:
-        (job_id,) = await store.submit([new_job("sales", operation)], OnDuplicate.REFUSE)
-        claim = await store.claim("me")
-        assert claim is not None
-        await store.finish(claim, outcome, Report())
-        return job_id
-
-    jobs = [await run(Operation.CHECK, COMPLETED), await run(Operation.CHECK, FAILED)]
-    jobs += [await run(Operation.ANALYZE, COMPLETED) for _ in range(40)]
-    (done, failed), found = await store.jobs(jobs[:2]), (await store.overview()).runs
-    assert {run.operation for run in found} == {Operation.CHECK, Operation.ANALYZE}
-    (check,) = [run for run in found if run.operation is Operation.CHECK]
-    assert (check.status, check.finished_at) == (Status.FAILED, failed.children[0].finished_at)
-    assert check.completed_at == done.children[0].finished_at
-    await store.prune(jobs[:-1])
-    assert len((await store.overview()).runs) == 2
-    await store.prune(jobs)
-    assert (await store.overview()).runs == ()

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engine.domain.claims import Outcome, Report
 from engine.domain.errors import ReadOnlyError
-from engine.domain.requests import EngineName, OnDuplicate, Operation
-from engine.domain.statuses import Reason, Status
+from engine.domain.requests import EngineName, OnDuplicate
+from engine.domain.statuses import Status
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason
 from engine.store.sqlite import surveys
 from engine.store.sqlite.store import SqliteStore
-from tests.building import COMPLETED, StoppedClock, new_job
+from tests.building import StoppedClock, new_job
 
 DAY = 86_400_000_000
 CLOCK = StoppedClock()
@@ -34,25 +32,6 @@ FOUND = Survey(
     reclaimable=1_000_000_000,
     state="1:2:3",
 )
-
-
-async def test_a_survey_is_kept_with_all_reasons_and_replaced(store: SqliteStore) -> None:
-    other = replace(FOUND, target="sqlite:///srv/t2.db", reasons=(), level=FleetLevel.OK, checked_at=5)
-    await store.save_surveys([FOUND, other])
-    kept = await store.surveys([FOUND.target, other.target, "sqlite:///srv/t3.db"])
-    assert kept == {FOUND.target: FOUND, other.target: other}
-    gone = replace(FOUND, level=FleetLevel.UNREACHABLE, size=None, reclaimable=0)
-    await store.save_surveys([gone])
-    assert await store.surveys([FOUND.target]) == {FOUND.target: gone}
-
-
-async def test_a_survey_of_another_year_is_removed(store_path: Path) -> None:
-    clock = StoppedClock()
-    async with SqliteStore.open(store_path, clock=clock) as store:
-        await store.save_surveys([FOUND])
-        clock.at += 366 * DAY
-        await store.save_surveys([replace(FOUND, target="sqlite:///srv/t2.db", surveyed_at=clock.at)])
-        assert set(await store.surveys([FOUND.target, "sqlite:///srv/t2.db"])) == {"sqlite:///srv/t2.db"}
 
 
 @pytest.mark.parametrize(
@@ -78,46 +57,6 @@ async def test_a_row_that_was_changed_by_hand_is_as_none(store_path: Path, colum
         assert await store.surveys([FOUND.target]) == {}
         await store.save_surveys([FOUND])
         assert await store.surveys([FOUND.target]) == {FOUND.target: FOUND}
-
-
-async def test_the_last_job_of_each_target(store: SqliteStore) -> None:
-    first, second, last = await store.submit(
-        [new_job("sales"), new_job("shop"), new_job("sales/again")], OnDuplicate.REFUSE
-    )
-    found = await store.last_jobs(["sqlite:///sales.db", "sqlite:///shop.db", "sqlite:///none.db"])
-    assert set(found) == {"sqlite:///sales.db", "sqlite:///shop.db"}
-    assert found["sqlite:///sales.db"] == LastJob(first, Status.PENDING, None, None)
-    assert found["sqlite:///shop.db"] == LastJob(second, Status.PENDING, None, None)
-    assert last > second
-
-
-async def test_the_last_job_of_a_target_and_when_one_of_them_ended_that_had_begun(store_path: Path) -> None:
-    clock, url = StoppedClock(), "sqlite:///sales.db"
-
-    async def submitted(*operations: Operation) -> int:
-        (job,) = await store.submit([new_job("sales", *operations)], OnDuplicate.REFUSE)
-        return job
-
-    async with SqliteStore.open(store_path, clock=clock) as store:
-        first = await submitted(Operation.CHECK)
-        claim = await store.claim("worker")
-        assert claim is not None
-        second = await submitted(Operation.ANALYZE)
-        assert await store.last_jobs([url]) == {url: LastJob(second, Status.PENDING, None, None, first)}
-        clock.at += DAY
-        await store.finish(claim, COMPLETED, Report())
-        assert await store.last_jobs([url]) == {url: LastJob(second, Status.PENDING, None, clock.at, first)}
-        ended = clock.at
-        clock.at += DAY
-        await store.cancel_all([second])
-        assert await store.last_jobs([url]) == {url: LastJob(second, Status.CANCELLED, clock.at, ended, first)}
-        late = Outcome(status=Status.COMPLETED, reason=Reason.WILL_NOT_FIT)
-        third = await submitted(Operation.REINDEX)
-        claim = await store.claim("worker")
-        assert claim is not None
-        await store.finish(claim, late, Report())
-        found = LastJob(third, Status.COMPLETED, clock.at, clock.at, first)  # it keeps the place that it had
-        assert await store.last_jobs([url]) == {url: found}
 
 
 async def test_a_damaged_job_keeps_no_other_from_being_read(store_path: Path) -> None:

@@ -131,6 +131,13 @@ SELECT parent_id, ordinal, target_key, host_key, queue, reserved_by, recovering 
 WHERE due AND NOT held AND NOT EXISTS (
     SELECT FROM child_job AS r WHERE r.target_key = c.target_key AND r.status = 'running');
 
+-- What runs on each server of batches with a limit. Only these count, as others would keep them waiting without an end.
+CREATE OR REPLACE VIEW limited_load AS
+SELECT r.host_key, count(*) AS running
+FROM child_job AS r JOIN parent_job AS p ON p.id = r.parent_id JOIN batch AS b ON b.id = p.batch_id
+WHERE r.status = 'running' AND r.host_key IS NOT NULL AND b.max_per_host IS NOT NULL
+GROUP BY r.host_key;
+
 -- Whether a worker of these queues may claim it, for these parents alone, or for a run.
 CREATE OR REPLACE FUNCTION may_claim(
     c claimable, queues text[], parents bigint[], run text, is_paused boolean
@@ -167,11 +174,7 @@ BEGIN
         IF NOT FOUND THEN RETURN NULL; END IF;
         IF child.host_key IS NOT NULL AND child.max_per_host IS NOT NULL THEN
             PERFORM pg_advisory_xact_lock({HOSTS}, hashtext(child.host_key));
-            IF child.max_per_host <= (
-                SELECT count(*) FROM child_job AS r JOIN parent_job AS p ON p.id = r.parent_id
-                    JOIN batch AS b ON b.id = p.batch_id
-                WHERE r.status = 'running' AND r.host_key = child.host_key AND b.max_per_host IS NOT NULL
-            ) THEN
+            IF child.max_per_host <= (SELECT running FROM limited_load AS l WHERE l.host_key = child.host_key) THEN
                 full_hosts := full_hosts || child.host_key;
                 CONTINUE;
             END IF;
@@ -188,6 +191,7 @@ END $$;
 CREATE OR REPLACE FUNCTION claim(worker_id text, queues text[], parents bigint[], run text, at bigint) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM FROM worker WHERE id = worker_id FOR KEY SHARE;  -- before any parent, as a rescue does
     PERFORM enforce_time_limits(at);
     PERFORM through_gate();
     RETURN claim_next(worker_id, queues, parents, run, at);

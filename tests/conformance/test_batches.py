@@ -16,13 +16,12 @@ from engine.domain.jobs import JobId, ParentJob
 from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.statuses import Reason, Status
 from engine.store.protocol import Failure, NewBatch, NewJob
-from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, COMPLETED, FAILED, StoppedClock, new_job
+from tests.conformance.stores import RescuingStore, Stores, newest_change
 from tests.engine.working import FunctionWorker, completes, over, processing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 RUN = "1" * 32
 UNREACHABLE = Failure(Reason.UNREACHABLE, "db.db: there is no such file")
@@ -44,7 +43,7 @@ def jobs(number: int, *, unreachable: Sequence[int] = (), host: str | None = Non
 
 
 async def submit(
-    store: SqliteStore,
+    store: RescuingStore,
     of: Sequence[NewJob],
     *,
     max_failures: int | None = None,
@@ -55,7 +54,7 @@ async def submit(
     return await store.submit(of, OnDuplicate.REFUSE, NewBatch(options=options))
 
 
-async def end(store: SqliteStore, parent_id: int, *outcomes: Outcome) -> None:
+async def end(store: RescuingStore, parent_id: int, *outcomes: Outcome) -> None:
     """Execute the children of a parent."""
     for outcome in outcomes or (COMPLETED, COMPLETED):
         claim = await store.claim("me", [parent_id])
@@ -63,11 +62,11 @@ async def end(store: SqliteStore, parent_id: int, *outcomes: Outcome) -> None:
         await store.finish(claim, outcome, Report())
 
 
-async def children(store: SqliteStore, parent_id: int) -> list[tuple[Status, Reason | None]]:
+async def children(store: RescuingStore, parent_id: int) -> list[tuple[Status, Reason | None]]:
     return [(child.status, child.reason) for child in (await store.job(parent_id)).children]
 
 
-async def statuses(store: SqliteStore, batch_id: int = 1) -> list[Status]:
+async def statuses(store: RescuingStore, batch_id: int = 1) -> list[Status]:
     return [job.status for job in await store.batch_jobs(batch_id)]
 
 
@@ -75,7 +74,7 @@ def skipped(reason: Reason) -> list[tuple[Status, Reason | None]]:
     return [(Status.SKIPPED, reason)] * 2
 
 
-async def test_a_batch_counts_its_jobs_and_they_name_it(store: SqliteStore) -> None:
+async def test_a_batch_counts_its_jobs_and_they_name_it(store: RescuingStore) -> None:
     await store.submit([new_job("alone")], OnDuplicate.REFUSE)
     ids = await submit(store, jobs(3), max_failures=5, canary=3, max_per_host=4)
     assert [job.batch for job in await store.jobs([1, *ids])] == [None, 1, 1, 1]
@@ -92,7 +91,7 @@ async def test_a_batch_counts_its_jobs_and_they_name_it(store: SqliteStore) -> N
     assert [job.id for job in await store.batch_jobs(1)] == ids
 
 
-async def test_a_batch_counts_what_became_of_its_jobs(store: SqliteStore) -> None:
+async def test_a_batch_counts_what_became_of_its_jobs(store: RescuingStore) -> None:
     partly = Outcome(status=Status.COMPLETED, reason=Reason.TIME_LIMIT)
     past_limit = Outcome(status=Status.SKIPPED, reason=Reason.TIME_LIMIT)
     ids = await submit(store, jobs(11, unreachable=[1]), max_failures=3)
@@ -121,7 +120,7 @@ async def test_a_batch_counts_what_became_of_its_jobs(store: SqliteStore) -> Non
     assert batch.counts == Counter(map(outcome_of, await store.batch_jobs(1)))
 
 
-async def test_there_is_no_such_batch(store: SqliteStore) -> None:
+async def test_there_is_no_such_batch(store: RescuingStore) -> None:
     with pytest.raises(JobNotFoundError, match="batch b7: "):
         await store.batch(7)
     with pytest.raises(JobNotFoundError, match="batch b7"):
@@ -129,7 +128,7 @@ async def test_there_is_no_such_batch(store: SqliteStore) -> None:
     assert await store.batch_jobs(7) == []
 
 
-async def test_r15_what_cannot_be_opened_is_stored_as_failed_and_never_claimed(store: SqliteStore) -> None:
+async def test_r15_what_cannot_be_opened_is_stored_as_failed_and_never_claimed(store: RescuingStore) -> None:
     ids = await submit(store, jobs(3, unreachable=[2]))
     job = await store.job(ids[1])
     assert (job.status, job.started_at) == (Status.FAILED, None)
@@ -143,13 +142,13 @@ async def test_r15_what_cannot_be_opened_is_stored_as_failed_and_never_claimed(s
     assert moves == [(None, Status.PENDING), (Status.PENDING, Status.FAILED)]
 
 
-async def test_the_same_target_may_fail_to_open_again_and_again(store: SqliteStore) -> None:
+async def test_the_same_target_may_fail_to_open_again_and_again(store: RescuingStore) -> None:
     await submit(store, jobs(2, unreachable=[1, 2]))
     await submit(store, jobs(2, unreachable=[1, 2]))
     assert await statuses(store, 2) == [Status.FAILED] * 2
 
 
-async def test_after_too_many_failures_nothing_more_begins_and_what_runs_goes_on(store: SqliteStore) -> None:
+async def test_after_too_many_failures_nothing_more_begins_and_what_runs_goes_on(store: RescuingStore) -> None:
     ids = await submit(store, jobs(6, unreachable=[1]), max_failures=2)
     begun = await store.claim("me", [ids[2]])
     await end(store, ids[1], COMPLETED, FAILED)
@@ -170,14 +169,14 @@ async def test_after_too_many_failures_nothing_more_begins_and_what_runs_goes_on
     }
 
 
-async def test_too_many_that_cannot_be_opened_end_all_at_the_submit(store: SqliteStore) -> None:
+async def test_too_many_that_cannot_be_opened_end_all_at_the_submit(store: RescuingStore) -> None:
     ids = await submit(store, jobs(4, unreachable=[2, 3]), max_failures=2)
     assert await children(store, ids[0]) == skipped(Reason.TOO_MANY_FAILURES)
     assert await children(store, ids[3]) == skipped(Reason.TOO_MANY_FAILURES)
     assert (await store.batch(1)).is_over
 
 
-async def test_a_job_that_was_handed_back_has_begun(store: SqliteStore) -> None:
+async def test_a_job_that_was_handed_back_has_begun(store: RescuingStore) -> None:
     ids = await submit(store, jobs(3), max_failures=1)
     claim = await store.claim("me", [ids[0]])
     assert claim is not None
@@ -187,7 +186,7 @@ async def test_a_job_that_was_handed_back_has_begun(store: SqliteStore) -> None:
     assert await children(store, ids[2]) == skipped(Reason.TOO_MANY_FAILURES)
 
 
-async def test_others_wait_for_the_canaries(store: SqliteStore) -> None:
+async def test_others_wait_for_the_canaries(store: RescuingStore) -> None:
     ids = await submit(store, jobs(4), canary=2)
     claimed = [claim for _ in range(4) if (claim := await store.claim("me")) is not None]
     assert [claim.job.parent for claim in claimed] == ids[:2]
@@ -196,7 +195,7 @@ async def test_others_wait_for_the_canaries(store: SqliteStore) -> None:
         await store.finish(claim, COMPLETED, Report())
     await end(store, ids[0], NOT_NEEDED)
     assert await store.claim("other", ids[2:]) is None
-    seen = store.last_change()
+    seen = await newest_change(store)
     await end(store, ids[1], COMPLETED)
     released = [change.job for change in await store.changes(seen, 99) if change.kind is ChangeKind.RELEASED]
     assert released == [JobId(ids[2], 1), JobId(ids[2], 2), JobId(ids[3], 1), JobId(ids[3], 2)]
@@ -209,7 +208,7 @@ async def test_others_wait_for_the_canaries(store: SqliteStore) -> None:
     "ends", [(COMPLETED, FAILED), (CANCELLED, COMPLETED), (COMPLETED, Outcome(status=Status.SKIPPED))], ids=str
 )
 async def test_where_a_canary_does_not_complete_the_others_are_skipped_after_the_last(
-    store: SqliteStore, ends: tuple[Outcome, ...]
+    store: RescuingStore, ends: tuple[Outcome, ...]
 ) -> None:
     ids = await submit(store, jobs(4), canary=2)
     await end(store, ids[0], *ends)
@@ -220,13 +219,13 @@ async def test_where_a_canary_does_not_complete_the_others_are_skipped_after_the
     assert (await store.batch(1)).is_over
 
 
-async def test_a_canary_that_cannot_be_opened_did_not_complete(store: SqliteStore) -> None:
+async def test_a_canary_that_cannot_be_opened_did_not_complete(store: RescuingStore) -> None:
     ids = await submit(store, jobs(3, unreachable=[1]), canary=1)
     assert await children(store, ids[1]) == skipped(Reason.CANARY_FAILED)
     assert (await store.batch(1)).is_over
 
 
-async def test_what_waits_may_be_one_that_cannot_be_opened(store: SqliteStore) -> None:
+async def test_what_waits_may_be_one_that_cannot_be_opened(store: RescuingStore) -> None:
     ids = await submit(store, jobs(3, unreachable=[3]), canary=1)
     assert await statuses(store) == [Status.PENDING, Status.PENDING, Status.FAILED]
     await end(store, ids[0])
@@ -234,24 +233,24 @@ async def test_what_waits_may_be_one_that_cannot_be_opened(store: SqliteStore) -
     assert await statuses(store) == [Status.COMPLETED, Status.COMPLETED, Status.FAILED]
 
 
-async def test_canaries_may_be_all_there_are(store: SqliteStore) -> None:
+async def test_canaries_may_be_all_there_are(store: RescuingStore) -> None:
     ids = await submit(store, jobs(2), canary=5)
     for parent_id in ids:
         await end(store, parent_id)
     assert await statuses(store) == [Status.COMPLETED] * 2
 
 
-async def test_too_many_failed_canaries_end_the_batch_at_once(store: SqliteStore) -> None:
+async def test_too_many_failed_canaries_end_the_batch_at_once(store: RescuingStore) -> None:
     ids = await submit(store, jobs(4), canary=3, max_failures=1)
     await end(store, ids[0], FAILED, FAILED)
     for parent_id in ids[1:]:
         assert await children(store, parent_id) == skipped(Reason.TOO_MANY_FAILURES)
 
 
-async def test_a_canary_past_its_time_limit_ends_the_others_for_the_limit(store_path: Path) -> None:
+async def test_a_canary_past_its_time_limit_ends_the_others_for_the_limit(stores: Stores) -> None:
     clock = StoppedClock(1_000)
     late = [new_job(f"db{place}", Operation.VACUUM, deadline_at=2_000) for place in range(3)]
-    async with SqliteStore.open(store_path, clock=clock) as store:
+    async with stores.open(clock=clock) as store:
         await submit(store, late, canary=1)
         clock.at = 3_000
         await store.enforce_time_limits()
@@ -259,7 +258,7 @@ async def test_a_canary_past_its_time_limit_ends_the_others_for_the_limit(store_
         assert reasons == {Reason.TIME_LIMIT}
 
 
-async def test_the_death_of_the_process_of_a_canary_ends_the_others(store: SqliteStore) -> None:
+async def test_the_death_of_the_process_of_a_canary_ends_the_others(store: RescuingStore) -> None:
     once = dict.fromkeys(Operation, 1)
     ids = await submit(store, [new_job(f"db{n}", Operation.VACUUM, max_attempts=once) for n in range(2)], canary=1)
     for owner in ("first", "second"):  # the second recovers
@@ -269,13 +268,13 @@ async def test_the_death_of_the_process_of_a_canary_ends_the_others(store: Sqlit
     assert (await store.job(ids[1])).children[0].reason is Reason.CANARY_FAILED
 
 
-async def test_who_waits_for_something_to_claim_wakes_when_the_canaries_are_over(store: SqliteStore) -> None:
+async def test_who_waits_for_something_to_claim_wakes_when_the_canaries_are_over(store: RescuingStore) -> None:
     async with processing(store, FunctionWorker(completes)):
         ids = await submit(store, jobs(5), canary=1)
         assert {job.status for job in await over(store, *ids)} == {Status.COMPLETED}
 
 
-async def test_what_waits_stays_reserved_for_its_run(store: SqliteStore) -> None:
+async def test_what_waits_stays_reserved_for_its_run(store: RescuingStore) -> None:
     async with store.reserving(RUN):
         ids = await submit(store, jobs(2), canary=1)
         for _ in range(2):
@@ -290,14 +289,14 @@ async def test_what_waits_stays_reserved_for_its_run(store: SqliteStore) -> None
     assert claim.job.parent == ids[1]
 
 
-async def test_a_released_run_leaves_its_canaries_first(store: SqliteStore) -> None:
+async def test_a_released_run_leaves_its_canaries_first(store: RescuingStore) -> None:
     async with store.reserving(RUN):
         ids = await submit(store, jobs(3), canary=1)
     claimed = [claim.job.parent for _ in range(3) if (claim := await store.claim("other")) is not None]
     assert claimed == ids[:1]
 
 
-async def test_a_server_runs_no_more_at_once_than_its_batch_allows(store: SqliteStore) -> None:
+async def test_a_server_runs_no_more_at_once_than_its_batch_allows(store: RescuingStore) -> None:
     host = "postgresql:db1:5432"
     on_host = [new_job(f"db{n}", Operation.VACUUM, host_key=host) for n in range(150)]
     await submit(store, [*on_host, new_job("file", Operation.VACUUM)], max_per_host=2)
@@ -315,7 +314,7 @@ async def test_a_server_runs_no_more_at_once_than_its_batch_allows(store: Sqlite
     assert await store.claim("me") is None
 
 
-async def test_jobs_without_a_limit_do_not_keep_a_batch_with_one_waiting(store: SqliteStore) -> None:
+async def test_jobs_without_a_limit_do_not_keep_a_batch_with_one_waiting(store: RescuingStore) -> None:
     """They may follow one another for as long as they like."""
     await store.submit([new_job(f"alone{n}", Operation.VACUUM, host_key="one") for n in range(3)], OnDuplicate.REFUSE)
     await submit(store, [new_job(f"free{n}", Operation.VACUUM, host_key="one") for n in range(3)])
@@ -328,7 +327,7 @@ async def test_jobs_without_a_limit_do_not_keep_a_batch_with_one_waiting(store: 
     assert await store.claim("me") is None
 
 
-async def test_batches_with_a_limit_count_together_on_a_server(store: SqliteStore) -> None:
+async def test_batches_with_a_limit_count_together_on_a_server(store: RescuingStore) -> None:
     """A server that may bear two at once bears no two of each batch."""
     await submit(store, jobs(3, host="one"), max_per_host=2)
     claims = [claim for _ in range(3) if (claim := await store.claim("me")) is not None]
@@ -340,13 +339,13 @@ async def test_batches_with_a_limit_count_together_on_a_server(store: SqliteStor
     assert await store.claim("me") is None
 
 
-async def test_each_server_has_a_limit_of_its_own(store: SqliteStore) -> None:
+async def test_each_server_has_a_limit_of_its_own(store: RescuingStore) -> None:
     await submit(store, [*jobs(4, host="one"), *[new_job(f"x{n}", host_key="two") for n in range(3)]], max_per_host=1)
     claims = [claim for _ in range(5) if (claim := await store.claim("me", range(1, 9))) is not None]
     assert [claim.target for claim in claims] == ["sqlite:///db1.db", "sqlite:///x0.db"]
 
 
-async def test_a_batch_is_cancelled_in_one_transaction(store: SqliteStore) -> None:
+async def test_a_batch_is_cancelled_in_one_transaction(store: RescuingStore) -> None:
     ids = await submit(store, jobs(5, unreachable=[2]), canary=2)
     await end(store, ids[0], COMPLETED)
     running = await store.claim("me", [ids[0]])
@@ -362,19 +361,19 @@ async def test_a_batch_is_cancelled_in_one_transaction(store: SqliteStore) -> No
     assert (await store.batch(1)).counts == {JobOutcome.UNREACHABLE: 1, JobOutcome.CANCELLED: 4}
 
 
-async def test_a_cancelled_batch_has_no_skipped_jobs(store: SqliteStore) -> None:
+async def test_a_cancelled_batch_has_no_skipped_jobs(store: RescuingStore) -> None:
     await submit(store, jobs(4), canary=1, max_failures=1)
     await store.cancel_batch(1)
     assert await statuses(store) == [Status.CANCELLED] * 4
 
 
-async def test_a_cancelled_canary_did_not_complete(store: SqliteStore) -> None:
+async def test_a_cancelled_canary_did_not_complete(store: RescuingStore) -> None:
     ids = await submit(store, jobs(2), canary=1)
     await store.request_cancel(JobId(ids[0]))
     assert await children(store, ids[1]) == skipped(Reason.CANARY_FAILED)
 
 
-async def test_what_waits_for_a_canary_can_be_cancelled(store: SqliteStore) -> None:
+async def test_what_waits_for_a_canary_can_be_cancelled(store: RescuingStore) -> None:
     ids = await submit(store, jobs(3), canary=1)
     await store.request_cancel(JobId(ids[1]))
     await store.request_cancel(JobId(ids[2], 1))
@@ -385,7 +384,7 @@ async def test_what_waits_for_a_canary_can_be_cancelled(store: SqliteStore) -> N
     assert claim.job == JobId(ids[2], 2)
 
 
-async def test_what_is_done_already_is_joined_and_stays_outside(store: SqliteStore) -> None:
+async def test_what_is_done_already_is_joined_and_stays_outside(store: RescuingStore) -> None:
     (there,) = await store.submit(jobs(1), OnDuplicate.REFUSE)
     ids = await store.submit(jobs(3), OnDuplicate.MERGE, NewBatch(options=BatchOptions(canary=1)))
     assert ids[0] == there
@@ -394,7 +393,7 @@ async def test_what_is_done_already_is_joined_and_stays_outside(store: SqliteSto
     await end(store, ids[2])
 
 
-async def test_where_everything_is_joined_there_is_no_batch(store: SqliteStore) -> None:
+async def test_where_everything_is_joined_there_is_no_batch(store: RescuingStore) -> None:
     ids = await store.submit(jobs(2), OnDuplicate.REFUSE)
     assert await store.submit(jobs(2), OnDuplicate.MERGE, NewBatch()) == ids
     assert [job.batch for job in await store.jobs(ids)] == [None, None]
@@ -402,7 +401,7 @@ async def test_where_everything_is_joined_there_is_no_batch(store: SqliteStore) 
         await store.batch(1)
 
 
-async def test_r21_a_batch_goes_with_its_last_job_and_its_number_is_not_used_again(store: SqliteStore) -> None:
+async def test_r21_a_batch_goes_with_its_last_job_and_its_number_is_not_used_again(store: RescuingStore) -> None:
     ids = await submit(store, jobs(3, unreachable=[1, 2, 3]))
     retried = await store.submit(jobs(2, unreachable=[1, 2]), OnDuplicate.REFUSE, NewBatch(retry_of=1))
     assert (await store.batch(2)).retry_of == 1
@@ -417,7 +416,7 @@ async def test_r21_a_batch_goes_with_its_last_job_and_its_number_is_not_used_aga
     assert (await store.batch(3)).total == 2
 
 
-async def test_r21_jobs_of_a_batch_stay_until_all_of_it_has_ended(store: SqliteStore) -> None:
+async def test_r21_jobs_of_a_batch_stay_until_all_of_it_has_ended(store: RescuingStore) -> None:
     """Its rules count those that have ended."""
     ids = await submit(store, jobs(3, unreachable=[1]), max_failures=2)
 
@@ -432,7 +431,7 @@ async def test_r21_jobs_of_a_batch_stay_until_all_of_it_has_ended(store: SqliteS
     assert await store.prune(ids) == 3
 
 
-async def test_the_history_of_one_batch(store: SqliteStore) -> None:
+async def test_the_history_of_one_batch(store: RescuingStore) -> None:
     await store.submit([new_job("alone")], OnDuplicate.REFUSE)
     ids = await submit(store, jobs(3, unreachable=[2]))
     await submit(store, jobs(2, unreachable=[1, 2]))

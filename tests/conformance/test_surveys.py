@@ -1,0 +1,92 @@
+"""The surveys that the store keeps, and the newest job of each target."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine.domain.claims import Outcome, Report
+from engine.domain.requests import EngineName, OnDuplicate, Operation
+from engine.domain.statuses import Reason, Status
+from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason
+from tests.building import COMPLETED, StoppedClock, new_job
+from tests.conformance.stores import RescuingStore, Stores
+
+DAY = 86_400_000_000
+
+
+CLOCK = StoppedClock()
+
+
+FOUND = Survey(
+    target="sqlite:///srv/t1.db",
+    engine=EngineName.SQLITE,
+    surveyed_at=CLOCK.at,
+    level=FleetLevel.NOW,
+    reasons=(
+        SurveyReason(FleetLevel.NOW, SurveyCause.RECLAIMABLE, {"free_bytes": 7, "size": 9}),
+        SurveyReason(FleetLevel.OK, SurveyCause.NEVER_CHECKED),
+    ),
+    version="3.46.1",
+    size=2_100_000_000,
+    reclaimable=1_000_000_000,
+    state="1:2:3",
+)
+
+
+async def test_a_survey_is_kept_with_all_reasons_and_replaced(store: RescuingStore) -> None:
+    other = replace(FOUND, target="sqlite:///srv/t2.db", reasons=(), level=FleetLevel.OK, checked_at=5)
+    await store.save_surveys([FOUND, other])
+    kept = await store.surveys([FOUND.target, other.target, "sqlite:///srv/t3.db"])
+    assert kept == {FOUND.target: FOUND, other.target: other}
+    gone = replace(FOUND, level=FleetLevel.UNREACHABLE, size=None, reclaimable=0)
+    await store.save_surveys([gone])
+    assert await store.surveys([FOUND.target]) == {FOUND.target: gone}
+
+
+async def test_a_survey_of_another_year_is_removed(stores: Stores) -> None:
+    clock = StoppedClock()
+    async with stores.open(clock=clock) as store:
+        await store.save_surveys([FOUND])
+        clock.at += 366 * DAY
+        await store.save_surveys([replace(FOUND, target="sqlite:///srv/t2.db", surveyed_at=clock.at)])
+        assert set(await store.surveys([FOUND.target, "sqlite:///srv/t2.db"])) == {"sqlite:///srv/t2.db"}
+
+
+async def test_the_last_job_of_each_target(store: RescuingStore) -> None:
+    first, second, last = await store.submit(
+        [new_job("sales"), new_job("shop"), new_job("sales/again")], OnDuplicate.REFUSE
+    )
+    found = await store.last_jobs(["sqlite:///sales.db", "sqlite:///shop.db", "sqlite:///none.db"])
+    assert set(found) == {"sqlite:///sales.db", "sqlite:///shop.db"}
+    assert found["sqlite:///sales.db"] == LastJob(first, Status.PENDING, None, None)
+    assert found["sqlite:///shop.db"] == LastJob(second, Status.PENDING, None, None)
+    assert last > second
+
+
+async def test_the_last_job_of_a_target_and_when_one_of_them_ended_that_had_begun(stores: Stores) -> None:
+    clock, url = StoppedClock(), "sqlite:///sales.db"
+
+    async def submitted(*operations: Operation) -> int:
+        (job,) = await store.submit([new_job("sales", *operations)], OnDuplicate.REFUSE)
+        return job
+
+    async with stores.open(clock=clock) as store:
+        first = await submitted(Operation.CHECK)
+        claim = await store.claim("worker")
+        assert claim is not None
+        second = await submitted(Operation.ANALYZE)
+        assert await store.last_jobs([url]) == {url: LastJob(second, Status.PENDING, None, None, first)}
+        clock.at += DAY
+        await store.finish(claim, COMPLETED, Report())
+        assert await store.last_jobs([url]) == {url: LastJob(second, Status.PENDING, None, clock.at, first)}
+        ended = clock.at
+        clock.at += DAY
+        await store.cancel_all([second])
+        assert await store.last_jobs([url]) == {url: LastJob(second, Status.CANCELLED, clock.at, ended, first)}
+        late = Outcome(status=Status.COMPLETED, reason=Reason.WILL_NOT_FIT)
+        third = await submitted(Operation.REINDEX)
+        claim = await store.claim("worker")
+        assert claim is not None
+        await store.finish(claim, late, Report())
+        found = LastJob(third, Status.COMPLETED, clock.at, clock.at, first)  # it keeps the place that it had
+        assert await store.last_jobs([url]) == {url: found}
