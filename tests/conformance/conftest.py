@@ -19,23 +19,9 @@ if TYPE_CHECKING:
 EMBEDDED = 0
 """In place of the major version of a server."""
 NOT_YET: dict[str, tuple[str, ...]] = {
-    "worker processes that prove that they live": (
-        "test_who_waits_for_something_to_claim_wakes_when_the_canaries_are_over",
-        "test_r8_processes_on_one_store_never_share_a_target_or_an_attempt",
-        "test_r23_no_attempt_is_miscounted_where_processes_claim_and_hand_back_at_once",
+    "kill that proves which process is meant": (
         "test_the_process_that_runs_a_child_is_killed",
-        "test_a_process_that_runs_something_else_by_now_is_left_alone",
         "test_a_process_that_has_the_number_of_a_dead_one_is_left_alone",
-        "test_a_dead_owners_child_is_rescued_and_a_live_owners_is_not",
-    ),
-    "jobs reserved for a run": (
-        "test_only_its_run_claims_it",
-        "test_what_others_submit_is_found_behind_however_much_is_reserved",
-        "test_a_release_wakes_those_who_wait_for_something_to_claim",
-        "test_what_is_to_be_recovered_stays_reserved",
-        "test_where_the_run_was_killed_any_process_takes_it",
-        "test_what_waits_stays_reserved_for_its_run",
-        "test_a_released_run_leaves_its_canaries_first",
     ),
     "overview": ("test_an_operation_keeps_its_last_end_however_many_jobs_of_others_come_after_it",),
 }
