@@ -18,7 +18,7 @@ from engine.domain.steps import LogLevel, Micros
 from engine.execution.reporter import Reporter
 from engine.execution.worker import JobWorker
 from engine.execution.worker_slots import POLL_INTERVAL, YIELD_TIME, WorkerSlots
-from engine.store.protocol import Store
+from engine.store.protocol import HintSource, Store
 from engine.system.clock import SteadyClock, held_steady
 
 CANCEL_CHECK_INTERVAL = 0.05
@@ -65,8 +65,7 @@ class JobProcessor:
         self._running: dict[JobId, asyncio.Event] = {}
         self._asked_to_stop: set[JobId] = set()
         self._slots: list[asyncio.Task[None]] = []
-        self._draining = False
-        """No more children are claimed."""
+        self._claims_no_more = asyncio.Event()
         self._stopping = False
         """Running children are cancelled and handed back."""
         self._refusal = ""
@@ -92,22 +91,24 @@ class JobProcessor:
         def end_the_block(slot: asyncio.Task[None]) -> None:
             nonlocal gave_up
             if host is not None and not (self._stopping or slot.cancelled()) and slot.exception() is not None:
-                self._draining = self._stopping = gave_up = True
+                self._claims_no_more.set()
+                self._stopping = gave_up = True
                 host.cancel()
 
         helpers = [
             asyncio.create_task(self._wake_on_changes(), name="dbtend-wake"),
             asyncio.create_task(self._deliver_cancels(), name="dbtend-cancel"),
         ]
-        self._slots = [
-            asyncio.create_task(self._run_slot(), name=f"dbtend-slot-{number}") for number in range(self._concurrency)
-        ]
+        hints = None if self._own_jobs is not None else self._store.hints
+        slots = [self._run_on_hints(hints)] if hints else [self._run_slot() for _ in range(self._concurrency)]
+        self._slots = [asyncio.create_task(slot, name=f"dbtend-slot-{number}") for number, slot in enumerate(slots)]
         for slot in (*self._slots, *helpers):
             slot.add_done_callback(end_the_block)
         try:
             yield
         finally:
-            self._draining = self._stopping = True
+            self._claims_no_more.set()
+            self._stopping = True
             self._wake_up()
             for cancel in self._running.values():
                 cancel.set()
@@ -125,14 +126,19 @@ class JobProcessor:
 
     async def drain(self, seconds: float | None) -> None:
         """Claim no more children, and wait until none runs, at most `seconds`; None: without limit."""
-        self._draining = True
+        self._claims_no_more.set()
         self._wake_up()
         await asyncio.wait(self._slots, timeout=seconds)
 
+    async def _run_on_hints(self, hints: HintSource) -> None:
+        await hints.serve_hints(
+            self._run_pending, owner=self._owner, concurrency=self._concurrency, until=self._claims_no_more
+        )
+
     async def _run_slot(self) -> None:
-        while not self._draining:
+        while not self._claims_no_more.is_set():
             wakes = self._wakes
-            if not await self._run_pending() and wakes == self._wakes and not self._draining:
+            if not await self._run_pending() and wakes == self._wakes and not self._claims_no_more.is_set():
                 await self._wake.wait()
 
     async def _run_pending(self) -> bool:
@@ -158,7 +164,7 @@ class JobProcessor:
         if (slot := slots.take()) is not None:
             return slot
         with slots.waiting():
-            while not self._draining and await self._has_pending():
+            while not self._claims_no_more.is_set() and await self._has_pending():
                 if (slot := slots.take()) is not None:
                     return slot
                 await asyncio.sleep(POLL_INTERVAL)
@@ -182,7 +188,7 @@ class JobProcessor:
         if self._own_jobs is not None and not self._own_jobs:
             return None
         refused = 0
-        while not self._draining:
+        while not self._claims_no_more.is_set():
             try:
                 claim = await self._store.claim(self._owner, self._own_jobs, self._run)
                 self._log_store_state(None)
@@ -251,7 +257,7 @@ class JobProcessor:
                     await self._store.release(claim, report)
                     log.info("#%s handed back", claim.job)
                     return None
-                if self._draining or self._has_slot_waiters() or await self._may_release_clock(claim):
+                if self._claims_no_more.is_set() or self._has_slot_waiters() or await self._may_release_clock(claim):
                     await self._store.finish(claim, outcome, report)
                     following = None
                 else:

@@ -31,7 +31,9 @@ KEEPALIVES: Final = {
     "connect_timeout": "5",
 }
 """A lost network is noticed after about 7 seconds."""
-OPTIONS: Final = "-c search_path=dbtend,pg_temp -c client_min_messages=error -c statement_timeout=0 -c lock_timeout=10s"
+OPTIONS: Final = (
+    "-c search_path=dbtend,dbtend_queue,pg_temp -c client_min_messages=error -c statement_timeout=0 -c lock_timeout=10s"
+)
 UNAVAILABLE_CLASSES: Final = ("08", "57P")
 ANSWERS_WITHIN: Final = 10.0
 """Seconds that a read or write waits for a connection."""

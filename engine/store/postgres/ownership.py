@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import uuid
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -19,18 +19,17 @@ from engine.domain.jobs import JobId
 from engine.domain.lazy_import import lazy
 from engine.domain.statuses import Reason
 from engine.domain.steps import Micros
-from engine.store.postgres import proof, queries, values
+from engine.store.postgres import hint_queue, proof, queries, values
 from engine.store.postgres.connections import Connection
 from engine.store.postgres.job_reads import JobReads
-from engine.store.rows import (
-    Row,
-)
+from engine.store.postgres.store_base import ANY_HOST
+from engine.store.rows import Row
 from engine.system.overwritten_file import overwritten_hint, was_overwritten
 
 if TYPE_CHECKING:
     import importlib.metadata as metadata
 
-    from engine.store.protocol import ProcessIdentity
+    from engine.store.protocol import HintSource, ProcessIdentity
 else:
     metadata = lazy("importlib.metadata", "only a worker process tells its version")
 
@@ -61,6 +60,18 @@ class Ownership(JobReads):
                 beating.cancel()
                 with suppress(StoreError):  # once this process is gone, others do it
                     await asyncio.shield(self._pool.call("forget_worker", owner))
+
+    @property
+    def hints(self) -> HintSource:
+        return self
+
+    async def serve_hints(
+        self, look: Callable[[], Awaitable[object]], *, owner: str, concurrency: int, until: asyncio.Event
+    ) -> None:
+        queues = self._queues or [ANY_HOST]
+        await hint_queue.serve(
+            self._url, self._pool, queues, name=owner, concurrency=concurrency, look=look, until=until
+        )
 
     @asynccontextmanager
     async def reserving(self, run: str) -> AsyncIterator[None]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+from procrastinate.schema import SchemaManager
 from psycopg import sql
 
 from engine.domain.errors import StoreError
@@ -87,7 +88,11 @@ async def migrate(connection: Connection, what: str) -> None:
         if version is None:
             await connection.execute("CREATE SCHEMA dbtend")
             await connection.execute("CREATE TABLE dbtend.store_version (number integer NOT NULL)")
-        await connection.execute("SET LOCAL search_path = dbtend, pg_temp")
+            await connection.execute("CREATE SCHEMA dbtend_queue")
+            await connection.execute("SET LOCAL search_path = dbtend_queue")
+            await connection.execute(SchemaManager.get_schema().encode())
+        await connection.execute("SET LOCAL search_path = dbtend, dbtend_queue, pg_temp")
+        await connection.execute("SET LOCAL check_function_bodies = off")  # some call later ones
         await connection.execute(_vocabulary().encode())
         for script in migrations()[version or 0 :]:
             await connection.execute(script.encode())

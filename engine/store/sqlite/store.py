@@ -83,6 +83,8 @@ BEAT_INTERVAL = 2.0
 class SqliteStore:
     """A `Store` in one SQLite file. Open it with `async with SqliteStore.open(path) as store`."""
 
+    hints: None = None
+
     def __init__(
         self,
         path: Path,

@@ -61,7 +61,9 @@ BEGIN
         kind := CASE WHEN NEW.status = 'running' THEN 'cancel_requested' ELSE 'released' END;
     END IF;
     PERFORM add_event(NEW.changed_at, NEW.parent_id, NEW.ordinal, kind, old_status, NEW.status, NEW.attempt);
-    IF kind = 'cancel_requested' THEN PERFORM pg_notify('dbtend_cancel', NEW.owner); END IF;
+    IF kind <> 'cancel_requested' AND NEW.status <> 'running' AND NEW.reserved_by IS NULL THEN
+        PERFORM give_hint_of(NEW, TG_OP = 'INSERT');
+    END IF;
     RETURN NULL;
 END $$;
 

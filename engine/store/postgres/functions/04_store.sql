@@ -55,7 +55,9 @@ CREATE OR REPLACE FUNCTION resume(at bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock({GATE});
     DELETE FROM pause;
-    IF FOUND THEN PERFORM add_event(coalesce(at, now_micros()), NULL, NULL, 'resumed', NULL, NULL, 0); END IF;
+    IF NOT FOUND THEN RETURN; END IF;
+    PERFORM add_event(coalesce(at, now_micros()), NULL, NULL, 'resumed', NULL, NULL, 0);
+    PERFORM give_hints(ARRAY(SELECT queue FROM offered));
 END $$;
 
 CREATE OR REPLACE FUNCTION pin(p bigint, is_pinned boolean) RETURNS void LANGUAGE plpgsql AS $$

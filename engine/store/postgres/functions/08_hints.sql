@@ -1,0 +1,32 @@
+-- Hints: a ticket of procrastinate says "there may be work in this queue", and nothing more. These tables alone say what
+-- is to be done: a ticket that is lost, doubled or late does no harm.
+--
+-- One is given for each target that becomes claimable, at COMMIT, where the counter of events makes those wait for each
+-- other who free a target and who give it something to do: so none misses the other.
+
+CREATE OR REPLACE FUNCTION give_hints(queues text[]) RETURNS void LANGUAGE sql AS $$
+    SELECT dbtend_queue.procrastinate_defer_jobs_v1((
+        SELECT array_agg(
+            ROW(q, 'work', 0, NULL, NULL, jsonb_build_object('queue', q), NULL)::dbtend_queue.procrastinate_job_to_defer_v1)
+        FROM unnest(queues) AS q))
+    WHERE cardinality(queues) > 0
+$$;
+
+-- The queue of the first child of each target that any worker may claim.
+CREATE OR REPLACE VIEW offered AS
+SELECT DISTINCT ON (target_key) target_key, parent_id, ordinal, queue FROM claimable
+WHERE reserved_by IS NULL AND (recovering OR NOT EXISTS (SELECT FROM pause))
+ORDER BY target_key, parent_id;
+
+-- A child was made, ended, or let go: give a hint if that made its target claimable.
+CREATE OR REPLACE FUNCTION give_hint_of(c child_job, is_new boolean) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM give_hints(ARRAY(
+        SELECT queue FROM offered
+        WHERE target_key = c.target_key AND (NOT is_new OR parent_id = c.parent_id AND ordinal = c.ordinal)));
+END $$;
+
+-- The queues of a worker in which something waits, with how much, at most.
+CREATE OR REPLACE FUNCTION offered_in(queues text[]) RETURNS TABLE (queue text, number bigint) LANGUAGE sql STABLE AS $$
+    SELECT o.queue, count(*) FROM offered AS o WHERE o.queue = ANY (queues) GROUP BY o.queue
+$$;

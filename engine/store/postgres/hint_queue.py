@@ -1,0 +1,120 @@
+"""Hands hints out to worker processes by procrastinate: which of them looks for work, and when.
+
+Only its public interface is used. What a hint says may be wrong: who gets one looks whether there is something to
+claim.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import procrastinate
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Status
+
+from engine.domain.errors import StoreBusyError
+from engine.store.postgres.connections import Pool, parameters
+
+SWEEP_EVERY: Final = 5.0
+"""Seconds until a lost hint is given again."""
+RESTART_AFTER: Final = 1.0
+MOST_AT_ONCE: Final = 100
+_STALLED: Final = 3600.0
+"""Seconds after which procrastinate forgets a worker: that it is dead is found out in another way."""
+_OPTIONS: Final[dict[str, Any]] = {
+    "delete_jobs": "always",
+    "fetch_job_polling_interval": 1.0,
+    "update_heartbeat_interval": 30.0,
+    "stalled_worker_timeout": _STALLED,
+    "install_signal_handlers": False,
+}
+
+Look = Callable[[], Awaitable[object]]
+
+log = logging.getLogger("dbtend")
+logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
+
+
+async def serve(
+    url: str, pool: Pool, queues: Sequence[str], *, name: str, concurrency: int, look: Look, until: asyncio.Event
+) -> None:
+    """Call `look` for each hint in these queues, up to `concurrency` at once, until `until` is set and all returned.
+
+    Args:
+        name: of this worker process.
+        look: looks for work and carries it out. What it raises ends this.
+    """
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def work(queue: str) -> None:
+        if until.is_set():
+            return
+        try:
+            await look()
+        except Exception as error:
+            if not failed.done():
+                failed.set_exception(error)
+
+    stopping = asyncio.create_task(until.wait())
+    end: set[asyncio.Future[Any]] = {stopping, failed}
+    try:
+        while not until.is_set() and not failed.done():
+            with suppress(ConnectorException, OSError):  # the server is away: hints come when it is back
+                await _serve_once(url, pool, queues, name, concurrency, work, end)
+            await asyncio.wait(end, timeout=RESTART_AFTER, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+    if failed.done():
+        failed.result()
+
+
+async def _serve_once(
+    url: str,
+    pool: Pool,
+    queues: Sequence[str],
+    name: str,
+    concurrency: int,
+    work: Callable[[str], Awaitable[None]],
+    end: set[asyncio.Future[Any]],
+) -> None:
+    connector = procrastinate.PsycopgConnector(kwargs=parameters(url, "dbtend queue"), min_size=1, max_size=2)
+    app = procrastinate.App(connector=connector)
+    app.task(name="work")(work)
+    # Without any periodic task the watch over its listener ends at once, and a lost one would mean polling for ever.
+    app.periodic(cron="0 0 29 2 *")(app.task(name="leap_day", queue=queues[0])(_nothing))
+    async with app.open_async():
+        running: list[asyncio.Future[Any]] = [
+            asyncio.create_task(
+                app.run_worker_async(queues=list(queues), concurrency=concurrency, name=name, **_OPTIONS)
+            ),
+            asyncio.create_task(_sweep(app, pool, queues)),
+        ]
+        try:
+            await asyncio.wait(set(running) | end, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in running:
+                task.cancel()  # what runs ends first
+            await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _nothing(timestamp: int) -> None:
+    """Never due."""
+
+
+async def _sweep(app: procrastinate.App, pool: Pool, queues: Sequence[str]) -> None:
+    """Heal what was lost: hints that were deleted by hand, or fetched by the dead."""
+    while True:
+        await asyncio.sleep(SWEEP_EVERY)
+        with suppress(StoreBusyError):
+            for queue, number in await pool.rows("SELECT queue, number FROM offered_in(%s)", (list(queues),)):
+                waiting = await app.job_manager.list_queues_async(queue=queue)
+                if not any(found["todo"] for found in waiting):
+                    await pool.call("give_hints", [queue] * min(number, MOST_AT_ONCE))
+        await app.job_manager.prune_stalled_workers(_STALLED)
+        for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED):
+            with suppress(ConnectorException):  # another one was faster
+                await app.job_manager.finish_job(job, Status.FAILED, delete_job=True)
