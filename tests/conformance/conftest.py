@@ -23,7 +23,6 @@ NOT_YET: dict[str, tuple[str, ...]] = {
         "test_the_process_that_runs_a_child_is_killed",
         "test_a_process_that_has_the_number_of_a_dead_one_is_left_alone",
     ),
-    "overview": ("test_an_operation_keeps_its_last_end_however_many_jobs_of_others_come_after_it",),
 }
 """By what the shared store lacks: the tests that need it. Who adds it takes them out."""
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, closing
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -168,3 +168,10 @@ async def until_somebody_waits(store: Store) -> None:
     async with asyncio.timeout(10):
         while not watch._waiting:  # noqa: ASYNC110 - nobody is told who waits
             await asyncio.sleep(0)
+
+
+async def until(is_so: Callable[[], Awaitable[object]]) -> None:
+    """Ask until it is so: a server sees a moment later that a process was killed."""
+    async with asyncio.timeout(30):
+        while not await is_so():  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0.01)

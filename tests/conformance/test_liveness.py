@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.domain.jobs import JobId
 from engine.domain.requests import OnDuplicate, Operation
 from tests.building import new_job
-from tests.conformance.stores import RescuingStore, Stores
+from tests.conformance.stores import RescuingStore, Stores, until
 
 AN_OWNER = """
     async def main():
@@ -18,6 +18,11 @@ AN_OWNER = """
 """
 
 
+async def is_dead(store: RescuingStore) -> bool:
+    (worker,) = await store.workers()
+    return not worker.alive
+
+
 async def test_a_dead_owners_child_is_rescued_and_a_live_owners_is_not(stores: Stores, store: RescuingStore) -> None:
     await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
     with stores.python(AN_OWNER) as process:
@@ -25,7 +30,7 @@ async def test_a_dead_owners_child_is_rescued_and_a_live_owners_is_not(stores: S
         assert await store.rescue() == []
         assert [worker.alive for worker in await store.workers()] == [True]
         process.kill()
-        assert [worker.alive for worker in await store.workers()] == [False]
+        await until(lambda: is_dead(store))
         assert await store.rescue() == [JobId(1, 1)]
         assert await store.workers() == []
         claim = await store.claim("me")

@@ -16,6 +16,7 @@ from engine.domain.requests import Operation
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, ScheduleState
 from engine.domain.statuses import Reason, Status
 from engine.store.protocol import NewBatch, NewJob
+from engine.store.schedule_rows import KEPT_OF_EACH
 from tests.building import COMPLETED, FAILED, StoppedClock, new_job
 from tests.conformance.stores import RescuingStore, Stores, newest_change
 
@@ -230,14 +231,15 @@ async def test_what_waits_for_its_time_is_skipped_when_a_canary_fails_and_when_t
         assert job.starts_at is None
 
 
-async def test_firings_stay_bounded(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("sqlite.schedules", "postgres.store"):
-        monkeypatch.setattr(f"engine.store.{module}.KEPT_OF_EACH", 3)
+async def test_firings_stay_bounded(stores: Stores) -> None:
     clock = StoppedClock(500 * DAY)
+    times = [clock.at - n * MINUTE for n in range(KEPT_OF_EACH + 2)]
     async with stores.open(clock=clock) as store:
-        await store.record_firings([missed(day * DAY) for day in (1, 99, 101, 102, 103, 104)])
+        await store.record_firings([missed(at) for at in times])
+        await store.record_firings([replace(missed(day * DAY), schedule="seldom") for day in (1, 99, 101)])
         await store.prune_firings()
-        assert [one.due_at // DAY for one in await store.firings("nightly", limit=9)] == [104, 103, 102]
+        assert [one.due_at for one in await store.firings("nightly", limit=20_000)] == times[:KEPT_OF_EACH]
+        assert [one.due_at // DAY for one in await store.firings("seldom", limit=9)] == [101]
 
 
 async def test_firings_of_all_schedules_between_two_times(store: RescuingStore) -> None:
