@@ -122,7 +122,7 @@ class LastJob:
     status: Status
     finished_at: Micros | None
     ran_until: Micros | None
-    """When a job of this target ended last that had begun to run: this one or an earlier one; None if none did."""
+    """When an operation on this target ended last that had begun to run; None if none did."""
     turn: int = 0
     """The id of the newest job that began to run; if its window left steps, that of the job before; 0 for none.
 

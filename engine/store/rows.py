@@ -55,6 +55,7 @@ def encode_options(options: Options) -> str:
     return json.dumps(given, sort_keys=True)
 
 
+@lru_cache(maxsize=64)
 def decode_options(text: str) -> Options | None:
     """None if the text is not valid."""
     try:
@@ -66,8 +67,14 @@ def decode_options(text: str) -> Options | None:
         return None
 
 
-def encode_operations(operations: Iterable[Operation]) -> str:
-    return json.dumps(list(operations))
+@lru_cache(maxsize=64)
+def encode_operations(operations: tuple[Operation, ...]) -> str:
+    return json.dumps(operations)
+
+
+@lru_cache(maxsize=64)
+def _decode_operations(text: str) -> tuple[Operation, ...]:
+    return tuple(Operation(name) for name in json.loads(text))
 
 
 def encode_facts(facts: Facts | None) -> str | None:
@@ -113,7 +120,7 @@ def _parent(row: Row, children: tuple[ChildJob, ...]) -> ParentJob:
     )
     request = Request(
         target=named.pop("target"),
-        operations=tuple(Operation(name) for name in json.loads(named.pop("operations"))),
+        operations=_decode_operations(named.pop("operations")),
         options=decode_options(named.pop("options")) or Options(),
     )
     return ParentJob(request=request, batch=named.pop("batch_id"), children=children, **named)

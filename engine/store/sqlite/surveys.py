@@ -25,7 +25,7 @@ SURVEYS: Final = f"""SELECT {", ".join(_COLUMNS)} FROM survey
 WHERE target IN (SELECT value FROM json_each(:targets))"""
 ALL_SURVEYS: Final = f"SELECT {', '.join(_COLUMNS)} FROM survey ORDER BY target"
 LAST_JOBS: Final = f"""SELECT wanted.value, p.id, p.status, p.finished_at,
-    (SELECT max(finished_at) FROM parent_job WHERE target = wanted.value AND started_at IS NOT NULL),
+    (SELECT max(ran_at) FROM last_run WHERE target = wanted.value),
     (SELECT json_group_array(json_array(id, EXISTS (
             SELECT 1 FROM child_job AS c WHERE c.parent_id = r.id AND c.reason IN ({BY_WINDOW}))))
         FROM (SELECT id FROM parent_job INDEXED BY parent_job_target
