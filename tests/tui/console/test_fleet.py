@@ -68,6 +68,23 @@ def names(console: Console) -> list[str]:
     return [row.split()[0].removeprefix("●") for row in rows(console)]
 
 
+def drawn(console: Console) -> list[str]:
+    """The rows of targets on the screen."""
+    return [strip.text for strip in console.app.screen._compositor.render_strips() if "gone-" in strip.text]
+
+
+async def test_rows_that_come_back_into_view_have_the_columns_of_the_others(sales: Path, clock: Clock) -> None:
+    targets = [entry(f"gone-{n}.db") for n in range(60)]
+    async with open_console(STORE, *targets, clock=clock, size=(120, 40)) as console:
+        await console.until(lambda: "60 unreachable" in console.text("#header"))
+        before = drawn(console)
+        assert len(before) == 35
+        for size in ((80, 24), (120, 40), (80, 24), (120, 40)):
+            await console.pilot.resize_terminal(*size)
+            await console.until(lambda: len(drawn(console)) == size[1] - 5)  # noqa: B023 - over before the next
+        assert drawn(console) == before
+
+
 async def test_it_opens_first_where_there_are_many(fleet: list[TargetEntry], clock: Clock) -> None:
     async with open_console(STORE, *fleet, clock=clock) as console:
         assert console.screen_name == "FleetScreen"
