@@ -155,7 +155,9 @@ async def test_the_sort_goes_in_a_circle_and_names_are_in_natural_order(fleet: l
             if "name" in titles[-1]:
                 assert names(console) == [f"t{n}" for n in range(1, 13)]
             await console.press("s")
-        assert titles == [f"12 targets by {sort}" for sort in Sort]
+        gain = titles[0].partition(", ")[2]
+        assert gain.endswith(" MB reclaimable")
+        assert titles == [f"12 targets by {sort}, {gain}" for sort in Sort]
         assert names(console)[:2] == ["t12", "t2"]
 
 
@@ -256,12 +258,37 @@ async def test_a_job_that_ends_renews_the_survey_of_its_target(fleet: list[Targe
         await console.until(lambda: level() is FleetLevel.OK)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=["80x24", "120x40", "200x60"])
+all_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=["80x24", "120x40", "200x60"])
+
+
+@all_sizes
 async def test_fleet(
     size: tuple[int, int], fleet: list[TargetEntry], clock: Clock, looks_right: Callable[[App[None]], bool]
 ) -> None:
     async with open_console(STORE, *fleet, clock=clock, size=size) as console:
         await console.press("down", "space")
+        assert looks_right(console.app)
+
+
+@all_sizes
+async def test_plans_of_a_fleet(
+    size: tuple[int, int], fleet: list[TargetEntry], clock: Clock, looks_right: Callable[[App[None]], bool]
+) -> None:
+    async with open_console(STORE, *fleet, clock=clock, size=size) as console:
+        await console.press("asterisk", "r")
+        await console.until(lambda: console.lines("#page")[0].startswith("10 targets, "))
+        assert looks_right(console.app)
+
+
+@all_sizes
+async def test_main_screen_of_a_fleet(
+    size: tuple[int, int], fleet: list[TargetEntry], clock: Clock, looks_right: Callable[[App[None]], bool]
+) -> None:
+    async with open_console(STORE, *fleet, clock=clock, size=size) as console:
+        await console.press("down", "enter")
+        assert console.screen_name == "MainScreen"
+        await console.press("1")
+        await console.until(lambda: any("vacuum" in row for row in console.lines("#operations")))
         assert looks_right(console.app)
 
 
