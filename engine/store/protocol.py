@@ -126,7 +126,7 @@ class JobReader(Protocol):
         """Of so many newest children those that completed in full and had an estimate."""
 
     async def runs_by_size(self, runs: int) -> list[EstimatedRun]:
-        """As `estimated_runs`, with what was expected by sizes alone."""
+        """As `estimated_runs`, with the estimates by sizes alone."""
         ...
 
     async def past_steps(
