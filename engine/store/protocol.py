@@ -160,6 +160,9 @@ class JobReader(Protocol):
 
     async def paused(self) -> Pause | None: ...
 
+    async def overview(self) -> Overview:
+        """The state of all that the store knows."""
+
 
 class ChangeFeed(Protocol):
     """Follows the changes of jobs, from all processes."""
@@ -435,11 +438,6 @@ class NotificationStore(Protocol):
     async def has_open_jobs(self) -> bool: ...
 
 
-class OverviewStore(Protocol):
-    async def overview(self) -> Overview:
-        """The state of all that the store knows."""
-
-
 class Store(
     JobReader,
     ChangeFeed,
@@ -449,7 +447,6 @@ class Store(
     HistoryPruning,
     SurveyStore,
     NotificationStore,
-    OverviewStore,
     ScheduleStore,
     Protocol,
 ):
