@@ -363,5 +363,8 @@ def _model_of(context: ConsoleContext) -> TargetModel:
         replace(entry, label=has.label) if has is not None and has.label and not entry.label else entry
         for entry, has in zip(context.targets, known, strict=True)
     ]
-    model.add_all((entry, saved is None or saved.has(entry)) for entry in labelled)
+    model.add_all(
+        (entry, saved is None or has is not None or saved.has(entry))
+        for entry, has in zip(labelled, known, strict=True)
+    )
     return model

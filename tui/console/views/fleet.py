@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import lru_cache
 from typing import Final
 
 from rich.cells import cell_len
@@ -200,6 +199,6 @@ def longest_name(states: Sequence[TargetState]) -> int:
     return max((_name_cells(state.entry.name, state.entry.label) for state in states), default=0)
 
 
-@lru_cache(maxsize=1 << 16)
 def _name_cells(name: str, label: str | None) -> int:
-    return cell_len(TargetName(name, label))
+    is_plain = not label and name.isascii() and name.isprintable()
+    return len(name) if is_plain else cell_len(TargetName(name, label))
