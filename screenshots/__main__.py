@@ -129,7 +129,7 @@ url = "{home}/night/tenant-*.db"
 
 [schedules.nightly]
 targets = ["tenants"]
-operations = ["reindex", "check", "analyze"]
+operations = ["reindex", "vacuum", "analyze"]
 start = "{begin:%-M %-H} * * *"
 timezone = "UTC"
 until = "{end:%H:%M}"
@@ -151,8 +151,10 @@ async def photograph_night(home: Path, camera: Camera) -> None:
             await engine.wait([job.id for job in jobs])
         saved = SavedTargets(ConfigFile(file), config)
         async with console(engine, tenants, LARGE, lambda: None, saved=saved) as pilot:
-            await press(pilot, "S", "p")
+            await press(pilot, "S")
             await camera.take(pilot, "night")
+            await press(pilot, "p")
+            await camera.take(pilot, "night-planned")
 
 
 def build_tenants_of_a_night(directory: Path) -> list[TargetEntry]:
@@ -161,8 +163,8 @@ def build_tenants_of_a_night(directory: Path) -> list[TargetEntry]:
     first = directory / "tenant-01.db"
     with closing(sqlite3.connect(first, isolation_level=None)) as db:
         db.execute("CREATE TABLE bookings(id INTEGER PRIMARY KEY, day, amount)")
-        numbers = "WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 250000)"
-        db.execute(f"INSERT INTO bookings(day, amount) {numbers} SELECT n * 7919 % 100003, n * 104729 % 250007 FROM r")
+        numbers = "WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 400000)"
+        db.execute(f"INSERT INTO bookings(day, amount) {numbers} SELECT n * 7919 % 100003, n * 104729 % 400009 FROM r")
         for columns in ("day", "amount", "day, amount", "amount, day", "amount, id"):
             db.execute(f"CREATE INDEX by_{columns.replace(', ', '_')} ON bookings({columns})")
     paths = [first, *(directory / f"tenant-{number:02}.db" for number in range(2, 41))]

@@ -24,6 +24,10 @@ GROUP: Final = "@"
 """What the name of a group begins with, where it stands for its targets."""
 
 
+NO_SETTINGS: Final[Mapping[str, Any]] = {}
+"""One for all: most of very many targets have none."""
+
+
 @frozen(kw_only=True)
 class TargetEntry:
     """A database the user named in the config file, or gave on the command line."""
@@ -39,9 +43,9 @@ class TargetEntry:
     pattern: str = ""
     """The URL of the pattern that stands for it; "" if it was named itself."""
     operations: tuple[Operation, ...] | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=lambda: NO_SETTINGS)
     """The options that are set for it, by name."""
-    advice: Mapping[str, Any] = field(default_factory=dict)
+    advice: Mapping[str, Any] = field(default_factory=lambda: NO_SETTINGS)
     """The thresholds that are set for it, by name."""
 
     def with_defaults(self, defaults: Defaults) -> TargetEntry:

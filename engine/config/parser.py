@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from engine.config.keys import ADVICE_KEYS, CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, TARGET_KEYS
-from engine.config.model import Config, ConsoleConfig, Defaults, TargetEntry, expand_home
+from engine.config.model import NO_SETTINGS, Config, ConsoleConfig, Defaults, TargetEntry, expand_home
 from engine.config.recipients import recipient
 from engine.config.schedules import parse_schedules
 from engine.config.typed_table import Table, root_table
@@ -21,6 +21,7 @@ from engine.domain.value_types import shortened
 from engine.targets import engine_named
 
 _OF_TARGETS: Final = options_at(Place.TARGET)
+_KNOWN_OF_TARGETS: Final = (*TARGET_KEYS, "advice", *_OF_TARGETS)
 _OF_ALL: Final = options_at(Place.DEFAULTS)
 
 
@@ -55,17 +56,19 @@ def _require_recipients(table: Table, schedules: Iterable[Schedule], recipients:
 
 
 def _target(entry: Table) -> TargetEntry:
-    entry.allow_only(*TARGET_KEYS, "advice", *_OF_TARGETS)
-    url = entry.value("url", TARGET_KEYS["url"])
+    entry.allow_only(*_KNOWN_OF_TARGETS)
+    values = entry.values(TARGET_KEYS)
+    url = values.get("url")
     if not url:
         entry.fail("url", "is missing", 'give a path or a URL, such as url = "/srv/sales.db"')
     engine = engine_named(url)
-    for name in entry.keys_of(_OF_TARGETS):
+    settings = entry.values(_OF_TARGETS)
+    for name in settings:
         if not _OF_TARGETS[name].is_for(engine):
             entry.fail(name, f"does not apply to {KINDS[engine]}", "leave it out here")
-    values = entry.values(TARGET_KEYS) | {"url": _expanded(url, entry)}
-    advice = _advice(entry.table("advice"), engine)
-    return TargetEntry(name=entry.path[-1], **values, settings=entry.values(_OF_TARGETS), advice=advice)
+    values["url"] = _expanded(url, entry)
+    advice = _advice(entry.table("advice"), engine) if entry.has("advice") else NO_SETTINGS
+    return TargetEntry(name=entry.path[-1], **values, settings=settings or NO_SETTINGS, advice=advice)
 
 
 def _expanded(url: str, entry: Table) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 _SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
@@ -48,6 +48,14 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[:most])} and {len(names) - most:,} more"
+
+
+def by_reason(problems: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """The names by reason. `problems`: names, each with its reason."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in problems:
+        reasons.setdefault(reason, []).append(name)
+    return reasons
 
 
 OVERWRITTEN: Final = "the file was overwritten while it was read"

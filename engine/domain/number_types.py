@@ -11,7 +11,7 @@ from engine.domain.time_limits import MAX_TIME_LIMIT
 from engine.domain.value_types import ValueType
 
 FOREVER: Final = "forever"
-_MAX_SECONDS: Final = 1e9
+_MOST: Final = 1e9
 
 
 class Whole(ValueType):
@@ -64,29 +64,35 @@ class _Time(ValueType):
 
     def from_json(self, value: Any) -> float:
         found = float(super().from_json(value))
-        if found >= _MAX_SECONDS:
+        if found >= _MOST:
             raise ValueError("too long")
         return found
 
 
-class Seconds(_Time):
-    metavar, noun, hint = "SECONDS", "number of seconds", "give 0 or more, such as 5 or 0.5"
-    rule, example = "a number of seconds, 0 or more", "5"
+class _Number(_Time):
+    """A number from `least` on."""
 
-    def __init__(self, most: float = _MAX_SECONDS) -> None:
-        self.most = most
+    least = 0
 
     def value_of(self, text: str) -> float:
         value = float(text)
-        if not 0 <= value < _MAX_SECONDS:
+        if not self.least <= value < _MOST:
             raise ValueError(text)
         return value
 
     def from_toml(self, value: object) -> Any:
         # A bool is an int in Python; inf and nan are floats in TOML.
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MAX_SECONDS:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not self.least <= value < _MOST:
             raise self.wrong_value()
         return float(value)
+
+
+class Seconds(_Number):
+    metavar, noun, hint = "SECONDS", "number of seconds", "give 0 or more, such as 5 or 0.5"
+    rule, example = "a number of seconds, 0 or more", "5"
+
+    def __init__(self, most: float = _MOST) -> None:
+        self.most = most
 
     def validate(self, label: str, value: Any) -> None:
         if not 0 <= value <= self.most:
@@ -170,9 +176,6 @@ def _not_possible(what: str, hint: str) -> UsageError:
     return UsageError(what, "is not possible", hint)
 
 
-_MOST: Final = 1e9
-
-
 class Bytes(ValueType):
     """Bytes as on screens: 1 MB is 1000 kB."""
 
@@ -202,23 +205,11 @@ class Share(ValueType):
         return f"{value:.0%}"
 
 
-class Multiple(ValueType):
+class Multiple(_Number):
     """How many times something else, at least once."""
 
-    noun, metavar, hint, json_types = "number", "N", "give 1 or more", (int, float)
+    noun, metavar, hint, least = "number", "N", "give 1 or more", 1
     rule, example = "a number, 1 or more", "5"
-
-    def value_of(self, text: str) -> float:
-        value = float(text)
-        if not 1 <= value < _MOST:
-            raise ValueError(text)
-        return value
-
-    def from_toml(self, value: object) -> Any:
-        # A bool is an int in Python; inf and nan are floats in TOML.
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < _MOST:
-            raise self.wrong_value()
-        return float(value)
 
     def text(self, value: Any) -> str:
         return f"{value:g}"

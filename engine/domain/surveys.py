@@ -122,9 +122,10 @@ class LastJob:
     status: Status
     finished_at: Micros | None
     ran_until: Micros | None
-    """When a job of this target ended last that had begun to run: this one or an earlier one; None if none did."""
+    """When an operation on this target ended last that had begun to run; None if none did."""
     turn: int = 0
-    """The id of the newest job that began to run; if its window left steps, that of the job before; 0 for none.
+    """The id of the newest job of which its window did not leave out all; if it left steps, that of the one before; 0
+    for none.
 
     A target with a lower turn comes first: so the rest of a job comes soon, and delays no other target."""
 

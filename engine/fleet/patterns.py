@@ -16,6 +16,7 @@ from engine.domain.typed_passwords import server_of
 _WILD: Final = frozenset("*?[")
 DATABASE_SUFFIXES: Final = (".db", ".sqlite", ".sqlite3", ".db3")
 """Suffixes of database files."""
+_NUMBER: Final = re.compile(r"(\d+)")
 _BACKUP: Final = re.compile(r".+\.backup-\d{4}-\d\d-\d\d(\.\d+)?(\.[^./]+)?", re.DOTALL)
 
 
@@ -46,7 +47,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def natural_order(name: str) -> tuple[tuple[int, int | str], ...]:
     """A sort key that puts `t2` before `t10`."""
-    parts = re.split(r"(\d+)", name.casefold())
+    parts = _NUMBER.split(name.casefold())
     return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
 
 

@@ -24,7 +24,7 @@ RUNS: Final = 5
 """The newest completed runs that count."""
 EARLIER_RUNS: Final = "as long as in earlier runs"
 RUNS_ELSEWHERE: Final = 500
-"""The newest runs on all targets by which a first one is judged."""
+"""The newest runs on all targets that the estimate of a first run uses."""
 LONG_ENOUGH: Final = 0.1
 """Seconds: of shorter runs the time says little of larger ones."""
 CAREFUL_SHARE: Final = 0.75
@@ -53,7 +53,7 @@ def with_estimates(
 
 
 def first_guess(plan: OperationPlan, target: str, engine: EngineName, runs: Iterable[EstimatedRun]) -> OperationPlan:
-    """The plan of an operation that never ran on this target: by size, and by what other runs took there.
+    """The plan of an operation that never ran on this target: by size, and by the other runs there.
 
     `runs`: of all targets, with estimates by sizes alone.
     """

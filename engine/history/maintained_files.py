@@ -20,14 +20,10 @@ async def maintained_files(store: JobReader, config: Path | None) -> frozenset[s
     """The paths of all files that are targets of this config file or of an open job; None if that cannot be read."""
     try:
         open_targets = await store.open_targets()
-        configured = [] if config is None else await asyncio.to_thread(_configured, config)
+        configured = () if config is None else (await asyncio.to_thread(load_config, config, required=False)).targets
     except (ConfigError, StoreError):
         return None
-    return frozenset(_paths([*open_targets, *configured]))
-
-
-def _configured(config: Path) -> list[str]:
-    return [entry.url for entry in load_config(config, required=False).targets]
+    return frozenset(_paths([*open_targets, *(entry.url for entry in configured)]))
 
 
 def _paths(urls: Iterable[str]) -> Iterator[str]:

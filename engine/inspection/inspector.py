@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -18,7 +18,7 @@ from engine.domain.requests import EngineName, Operation, Options, Request
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.domain.time_limits import deadline, has_limit
 from engine.submission.validation import validate_request
-from engine.targets import engine_named, names_server, resolve
+from engine.targets import engine_named, names_server, real_urls, resolve
 from engine.targets.host_queue import open_each
 from engine.targets.operation_specs import TargetInfo
 
@@ -55,6 +55,11 @@ def _as_target_error(target: str) -> Iterator[None]:
 def canonical_url(target: str) -> str:
     """The canonical URL of a target, existing or not. Raises UsageError, NotAvailableError."""
     return resolve(target).url
+
+
+def canonical_urls(targets: Iterable[str]) -> Mapping[str, str]:
+    """The canonical URL of each; what names no database stands for itself. Quicker than one after the other."""
+    return real_urls(targets)
 
 
 def environment_of(target: str) -> Mapping[str, str]:

@@ -36,8 +36,8 @@ LOOK_EVERY: Final = 30.0
 PAUSE = 0.5
 """Seconds between two rounds at least."""
 URGENT_AFTER: Final = 10.0
-"""Seconds after which what is critical, and what takes longer than usual now, is sent, whatever else goes on: one
-message may hold several."""
+"""Seconds after which critical events and operations that take longer than usual are sent, also while jobs are open:
+one message may hold several."""
 RETRY_AFTER: tuple[float, ...] = (60.0, 300.0, 900.0, 3600.0)
 """Seconds between two attempts; the last one holds for all further ones."""
 GIVE_UP_AFTER: Final = 3 * 86_400.0
@@ -75,7 +75,7 @@ class Notifier:
         """Set when one of them has ended: the next message of its recipient can go."""
         self._running = _RunningOperations(store)
         self._told_running: dict[str, set[JobId | None]] = {}
-        """Which of the running operations each recipient was told of. The store has it, too: this saves writes."""
+        """By recipient, the running operations already reported. The store has them, too: this saves writes."""
         self._moved_at = clock()
         """When a job changed last, as far as known."""
 
@@ -329,7 +329,7 @@ class _JobEvents:
 
 
 class _RunningOperations:
-    """The running operations, with what is usual for each of them."""
+    """The running operations, each with its usual duration."""
 
     def __init__(self, store: NotifiedStore) -> None:
         self._store = store

@@ -295,14 +295,14 @@ def _lock_of(store: Path, config: Path) -> Path:
     return private_directory(store) / f"schedules-{digest}.lock"
 
 
-async def _leadership(store: Path, config: Path, meanwhile: Callable[[], Awaitable[None]]) -> int:
-    """A descriptor of the lock, once no other process has it, and it can be had. `meanwhile`: called while it waits."""
+async def _leadership(store: Path, config: Path, on_wait: Callable[[], Awaitable[None]]) -> int:
+    """A descriptor of the lock, once it is free. `on_wait`: called while it waits."""
     logged = ""
     while True:
         try:
             if (lock := locks.take(_lock_of(store, config))) is not None:
                 return lock
-            await meanwhile()
+            await on_wait()
         except (OSError, StoreError) as error:  # no file can be opened, or the disk is full: that may pass
             if str(error) != logged:
                 logged = str(error)

@@ -127,7 +127,7 @@ class JobReader(Protocol):
         """Of so many newest children those that completed in full and had an estimate."""
 
     async def runs_by_size(self, runs: int) -> list[EstimatedRun]:
-        """As `estimated_runs`, with what was expected by sizes alone."""
+        """As `estimated_runs`, with the estimates by sizes alone."""
         ...
 
     async def past_steps(
@@ -160,6 +160,9 @@ class JobReader(Protocol):
         """The processes that execute children, dead ones included until they are rescued."""
 
     async def paused(self) -> Pause | None: ...
+
+    async def overview(self) -> Overview:
+        """The state of all that the store knows."""
 
 
 class ChangeFeed(Protocol):
@@ -452,11 +455,6 @@ class NotificationStore(Protocol):
     async def has_open_jobs(self) -> bool: ...
 
 
-class OverviewStore(Protocol):
-    async def overview(self) -> Overview:
-        """The state of all that the store knows."""
-
-
 class Store(
     JobReader,
     ChangeFeed,
@@ -466,7 +464,6 @@ class Store(
     HistoryPruning,
     SurveyStore,
     NotificationStore,
-    OverviewStore,
     ScheduleStore,
     Protocol,
 ):

@@ -6,8 +6,9 @@ Rows are validated when they are read, so that one error names the problem and n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ContextDecorator
+from types import TracebackType
 from typing import Any, Final
 
 from engine.domain.errors import StoreError
@@ -15,6 +16,7 @@ from engine.domain.errors import StoreError
 LATEST: Final = 253_000_000_000_000_000
 """Microseconds: in the year 9987, up to which every time can be shown in every time zone."""
 _MOST_SHOWN: Final = 40
+_OF_VALUES: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
 _FACT_TYPES: Final = (str, int, float, bool, list, type(None))
 
 
@@ -27,20 +29,29 @@ class UnsoundRowError(StoreError):
         super().__init__("the store of jobs", f"is damaged, or was changed by hand: {detail}", hint)
 
 
-@contextmanager
-def sound(what: str) -> Iterator[None]:
+class sound(ContextDecorator):  # noqa: N801 - as `contextmanager` would make it, which takes as long as a row
     """Turn exceptions inside, caused by invalid stored values, into UnsoundRowError."""
-    try:
-        yield
-    except UnsoundRowError as error:
-        raise UnsoundRowError(f"{what}: {error.detail}") from error
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
-        raise UnsoundRowError(f"{what}: {str(error)[:200]}") from error
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, UnsoundRowError):
+            raise UnsoundRowError(f"{self._what}: {error.detail}") from error
+        if isinstance(error, _OF_VALUES):
+            raise UnsoundRowError(f"{self._what}: {str(error)[:200]}") from error
 
 
 def checked(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """The validated row, by column name. Raises UnsoundRowError."""
     for name, value in row.items():
+        if value is None and name in _NULLABLE:
+            continue
         is_sound = _CHECKS.get(name)
         if is_sound is not None and not is_sound(value):
             raise UnsoundRowError(f"{name} is {_shown(value)}")
@@ -99,26 +110,22 @@ def _is_length(value: object) -> bool:
     return isinstance(value, int | float) and 0 <= value <= LATEST / 1e6
 
 
-def _or_none(check: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda value: value is None or check(value)
-
-
-_COLUMNS: Final[tuple[tuple[Callable[[object], bool], str], ...]] = (
+_NEVER_NULL: Final[tuple[tuple[Callable[[object], bool], str], ...]] = (
     (_is_count, "id ordinal attempt steps_done steps_total steps_left number waited reclaimable"),
-    (_or_none(_is_count), "size retry_of batch_id"),
     (_is_time, "created_at at surveyed_at due_at recorded_at since"),
-    (
-        _or_none(_is_time),
-        "started_at finished_at cancel_requested_at force_requested_at deadline_at checked_at",
-    ),
-    (_or_none(_is_time), "starts_at disabled_at"),
     (_is_text, "target operations options warnings command message by name start config disabled_by"),
-    (_or_none(_is_text), "error object phase host before after schedule"),
-    (_or_none(_is_pid), "pid"),
-    (_or_none(_is_owner), "owner"),
-    (_or_none(_is_fraction), "fraction"),
     (_is_length, "seconds"),
-    (_or_none(_is_length), "estimate"),
 )
-_CHECKS: Final = {name: check for check, names in _COLUMNS for name in names.split()}
+_MAY_BE_NULL: Final[tuple[tuple[Callable[[object], bool], str], ...]] = (
+    (_is_count, "size retry_of batch_id"),
+    (_is_time, "started_at finished_at cancel_requested_at force_requested_at deadline_at checked_at"),
+    (_is_time, "starts_at disabled_at"),
+    (_is_text, "error object phase host before after schedule"),
+    (_is_pid, "pid"),
+    (_is_owner, "owner"),
+    (_is_fraction, "fraction"),
+    (_is_length, "estimate"),
+)
+_NULLABLE: Final = frozenset(name for _, names in _MAY_BE_NULL for name in names.split())
+_CHECKS: Final = {name: check for check, names in (*_NEVER_NULL, *_MAY_BE_NULL) for name in names.split()}
 """What a value must be, by the name of its column; enums check themselves."""

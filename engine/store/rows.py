@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from engine.domain.advice import Measurement
 from engine.domain.batches import Batch, BatchOptions
@@ -55,6 +55,7 @@ def encode_options(options: Options) -> str:
     return json.dumps(given, sort_keys=True)
 
 
+@lru_cache(maxsize=64)
 def decode_options(text: str) -> Options | None:
     """None if the text is not valid."""
     try:
@@ -66,8 +67,14 @@ def decode_options(text: str) -> Options | None:
         return None
 
 
-def encode_operations(operations: Iterable[Operation]) -> str:
-    return json.dumps(list(operations))
+@lru_cache(maxsize=64)
+def encode_operations(operations: tuple[Operation, ...]) -> str:
+    return json.dumps(operations)
+
+
+@lru_cache(maxsize=64)
+def _decode_operations(text: str) -> tuple[Operation, ...]:
+    return tuple(Operation(name) for name in json.loads(text))
 
 
 def encode_facts(facts: Facts | None) -> str | None:
@@ -94,9 +101,9 @@ def decode_jobs(rows: Iterable[Row]) -> dict[int, ParentJob]:
     return jobs
 
 
-def _converted(named: Mapping[str, Any], **how: Callable[[Any], Any]) -> dict[str, Any]:
+def _converted(named: Mapping[str, Any], types: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
     """The values of a row, by name, some of them converted."""
-    return {**named, **{name: convert(named[name]) for name, convert in how.items()}}
+    return {**named, **{name: convert(named[name]) for name, convert in types.items()}}
 
 
 def _or_none(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -104,43 +111,32 @@ def _or_none(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _parent(row: Row, children: tuple[ChildJob, ...]) -> ParentJob:
-    named = _converted(
-        checked(dict(zip(PARENT_COLUMNS, row, strict=True))),
-        engine=EngineName,
-        status=Status,
-        pinned=bool,
-        is_pattern=bool,
-    )
+    named = _converted(checked(dict(zip(PARENT_COLUMNS, row, strict=True))), _PARENT_TYPES)
     request = Request(
         target=named.pop("target"),
-        operations=tuple(Operation(name) for name in json.loads(named.pop("operations"))),
+        operations=_decode_operations(named.pop("operations")),
         options=decode_options(named.pop("options")) or Options(),
     )
     return ParentJob(request=request, batch=named.pop("batch_id"), children=children, **named)
 
 
 def _child(parent_id: int, row: Row) -> ChildJob:
-    named = _converted(
-        checked(dict(zip(CHILD_COLUMNS, row, strict=False))),
-        operation=Operation,
-        status=Status,
-        reason=_or_none(Reason),
-        recovering=bool,
-        waits_for=_or_none(WaitsFor),
-        warnings=_texts,
-        before=_facts,
-        after=_facts,
-    )
-    attempts, steps, log = row[len(CHILD_COLUMNS) :] or (None, "[]", "[]")
+    named = _converted(checked(dict(zip(CHILD_COLUMNS, row, strict=False))), _CHILD_TYPES)
     child = ChildJob(
         parent_id=parent_id,
         progress=Progress(**{name: named.pop(name) for name in _PROGRESS_COLUMNS}),
         left=named.pop("steps_left"),
-        steps=decode_steps(steps),
-        log=tuple(_log_line(line) for line in json.loads(log)),
         **named,
     )
-    return child if attempts is None else replace(child, attempts=_attempts(child, json.loads(attempts)))
+    if len(row) == len(CHILD_COLUMNS):
+        return child
+    attempts, steps, log = row[len(CHILD_COLUMNS) :]
+    return replace(
+        child,
+        steps=decode_steps(steps),
+        log=tuple(_log_line(line) for line in json.loads(log)),
+        attempts=_attempts(child, json.loads(attempts)),
+    )
 
 
 def _attempts(child: ChildJob, earlier: Iterable[Mapping[str, Any]]) -> tuple[Attempt, ...]:
@@ -172,11 +168,33 @@ def _facts(text: str | None) -> Facts | None:
     return None if text is None else checked_facts(json.loads(text))
 
 
+@lru_cache(maxsize=64)
 def _texts(text: str) -> tuple[str, ...]:
     texts = json.loads(text)
     if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
         raise ValueError("a list of texts is none")
     return tuple(texts)
+
+
+_PARENT_TYPES: Final = {"engine": EngineName, "status": Status, "pinned": bool, "is_pattern": bool}
+_CHILD_TYPES: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "operation": Operation,
+    "status": Status,
+    "reason": _or_none(Reason),
+    "recovering": bool,
+    "waits_for": _or_none(WaitsFor),
+    "warnings": _texts,
+    "before": _facts,
+    "after": _facts,
+}
+_STEP_TYPES: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "status": Status,
+    "operation": _or_none(Operation),
+    "reason": _or_none(Reason),
+    "error_is_finding": bool,
+    "effect": lambda effect: None if effect is None else checked_facts(effect),
+}
+_LINE_TYPES: Final = {"level": LogLevel, "is_settings": bool}
 
 
 @sound("steps")
@@ -187,20 +205,11 @@ def decode_steps(text: str) -> tuple[Step, ...]:
 
 def _step(named: Mapping[str, Any]) -> Step:
     checked({**named, "at": named["started_at"]})
-    return Step(
-        **_converted(
-            named,
-            status=Status,
-            operation=_or_none(Operation),
-            reason=_or_none(Reason),
-            error_is_finding=bool,
-            effect=lambda effect: None if effect is None else checked_facts(effect),
-        )
-    )
+    return Step(**_converted(named, _STEP_TYPES))
 
 
 def _log_line(named: Mapping[str, Any]) -> LogLine:
-    return LogLine(**_converted(checked(named), level=LogLevel, is_settings=bool))
+    return LogLine(**_converted(checked(named), _LINE_TYPES))
 
 
 @sound("event")

@@ -18,3 +18,20 @@ def real_path(path: str | os.PathLike[str]) -> str:
         with suppress(OSError):
             return os.path.realpath(path)
     return os.path.abspath(path)  # noqa: PTH100 - it follows no link
+
+
+class RealPaths:
+    """`real_path` of many files: the links of each directory are followed once."""
+
+    def __init__(self) -> None:
+        self._directories: dict[str, str] = {}
+
+    def of(self, path: str) -> str:
+        """Of an absolute path."""
+        directory, _, name = path.rpartition("/")
+        if name in {"", ".", ".."}:
+            return real_path(path)
+        if directory not in self._directories:
+            self._directories[directory] = real_path(f"{directory}/").rstrip("/")
+        real = f"{self._directories[directory]}/{name}"
+        return real_path(path) if os.path.islink(real) else real  # noqa: PTH114 - a Path takes longer than the disk

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
-from engine.domain.errors import NotAvailableError, UsageError
+from engine.domain.errors import DbtendError, NotAvailableError, UsageError
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import EngineName
+from engine.system.paths import RealPaths
 from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import target_url
 
@@ -36,6 +37,8 @@ def resolve(text: str) -> Target:
         UsageError: `text` names no database: it is empty, malformed, of an unknown kind, or holds a password.
         NotAvailableError: it names a kind of database that dbtend does not maintain yet.
     """
+    if text.startswith("/"):
+        return _sqlite(text)
     if not text.strip():
         raise UsageError("target", "it is empty", _FORMS)
     if url := _URL.fullmatch(text):
@@ -48,6 +51,8 @@ def resolve(text: str) -> Target:
 
 def names_server(text: str) -> bool:
     """Whether `text` names a database on a server, not a file."""
+    if text.startswith("/"):  # most are paths
+        return False
     url = _URL.fullmatch(text)
     return url["scheme"].lower() in _POSTGRES if url else bool(_LIBPQ.match(text))
 
@@ -65,6 +70,20 @@ def lexical_url(text: str) -> str:
     """The URL of what `text` names, with links not followed: no disk is read. Raises as `resolve` does."""
     path = file_named(text)
     return resolve(text).url if path is None else target_url(os.path.normpath(path))
+
+
+def real_urls(texts: Iterable[str]) -> dict[str, str]:
+    """The URL of what each names, with links followed; one that names no database stands for itself."""
+    paths = RealPaths()
+    return {text: _real_url(text, paths) for text in texts}
+
+
+def _real_url(text: str, paths: RealPaths) -> str:
+    try:
+        path = file_named(text)
+        return resolve(text).url if path is None else target_url("/" + paths.of(path).lstrip("/"))
+    except DbtendError:
+        return text
 
 
 def database_named(text: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from engine.domain.claims import Outcome, Report
 from engine.domain.requests import EngineName, OnDuplicate, Operation
-from engine.domain.statuses import Reason, Status
+from engine.domain.statuses import LEFT_BY_WINDOW, Reason, Status
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason
 from tests.building import COMPLETED, StoppedClock, new_job
 from tests.conformance.stores import RescuingStore, Stores
@@ -90,3 +92,22 @@ async def test_the_last_job_of_a_target_and_when_one_of_them_ended_that_had_begu
         await store.finish(claim, late, Report())
         found = LastJob(third, Status.COMPLETED, clock.at, clock.at, first)  # it keeps the place that it had
         assert await store.last_jobs([url]) == {url: found}
+
+
+@pytest.mark.parametrize("reason", sorted(LEFT_BY_WINDOW))
+async def test_a_job_that_its_window_left_out_as_a_whole_was_no_turn(store: RescuingStore, reason: Reason) -> None:
+    url = "sqlite:///sales.db"
+    for number in range(3):  # night after night, nothing of it fits
+        await store.submit([new_job("sales", Operation.REINDEX, Operation.ANALYZE)], OnDuplicate.REFUSE)
+        while (claim := await store.claim("worker")) is not None:
+            await store.finish(claim, Outcome(status=Status.SKIPPED, reason=reason), Report())
+        last = (await store.last_jobs([url]))[url]
+        assert last is not None
+        assert (last.id, last.turn) == (number + 1, 0)
+    (done,) = await store.submit([new_job("sales", Operation.CHECK)], OnDuplicate.REFUSE)
+    claim = await store.claim("worker")
+    assert claim is not None
+    await store.finish(claim, Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED), Report())
+    last = (await store.last_jobs([url]))[url]
+    assert last is not None
+    assert last.turn == done

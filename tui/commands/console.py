@@ -38,6 +38,7 @@ else:
 
 
 def console(args: argparse.Namespace, settings: Settings) -> int:
+    gc.disable()  # what the config file says stays, too
     config = settings.config()
     refuse_mistyped_command(args.words, {entry.name for entry in config.targets})
     entries = target_entries(args.words or [entry.name for entry in config.targets], config)

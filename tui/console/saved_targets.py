@@ -60,7 +60,9 @@ class SavedTargets:
     def entry_of(self, entry: TargetEntry) -> TargetEntry | None:
         """The entry of the file for the same database, under any name; None: there is none."""
         same = self._by_url.get(self.urls.of(entry.url), ())
-        return next((saved for saved in same if saved.name == entry.name), same[0] if same else None)
+        if len(same) > 1:
+            return next((saved for saved in same if saved.name == entry.name), same[0])
+        return same[0] if same else None
 
     def has(self, entry: TargetEntry) -> bool:
         """Whether the file names this database, or a pattern that stands for it."""

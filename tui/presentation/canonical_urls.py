@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.domain.errors import DbtendError
 from engine.inspection import inspector
 
 
@@ -16,7 +15,7 @@ class CanonicalUrls:
 
     def learn(self, urls: Iterable[str]) -> None:
         """Resolve these again. Reads the disk: call it off the event loop."""
-        self._known |= {url: canonical(url) for url in urls}
+        self._known |= inspector.canonical_urls(urls)
 
     def of(self, url: str) -> str:
         if url not in self._known:
@@ -25,7 +24,5 @@ class CanonicalUrls:
 
 
 def canonical(url: str) -> str:
-    try:
-        return inspector.canonical_url(url)
-    except DbtendError:
-        return url  # an unknown kind of database can still have a name
+    """Of one; of an unknown kind of database it is its name."""
+    return inspector.canonical_urls([url])[url]

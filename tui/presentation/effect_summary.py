@@ -29,11 +29,9 @@ def effect(child: ChildJob, width: int | None = None) -> str:
 
 def status_shown(job: ChildJob | ParentJob) -> Status:
     """The status whose glyph and colour a job gets: partly completed, and begun with nothing, look like skipped."""
-    if isinstance(job, ParentJob) and outcome_of(job) is JobOutcome.SKIPPED:
-        return Status.SKIPPED
-    children = (job,) if isinstance(job, ChildJob) else job.children
-    is_partly_completed = job.status is Status.COMPLETED and any(child.is_partly_completed for child in children)
-    return Status.SKIPPED if is_partly_completed else job.status
+    if isinstance(job, ParentJob):
+        return Status.SKIPPED if outcome_of(job) in {JobOutcome.SKIPPED, JobOutcome.PARTIAL} else job.status
+    return Status.SKIPPED if job.is_partly_completed else job.status
 
 
 def job_effect(job: ParentJob, width: int | None = None, *, short: bool = False) -> str:

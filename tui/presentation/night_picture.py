@@ -169,11 +169,23 @@ def _of_job(job: ParentJob, axis: Axis, now: Micros, named: NameOf, *, has_notes
         axis,
         intervals=tuple(_intervals(job, axis, now)) if has_bar else (),
         took=format_elapsed(job.started_at, job.finished_at, now),
-        note=lambda width: shortened(
-            first_error(job) or job_effect(job, width) or _why_not_begun(job) or _operations(job), width
-        ),
+        note=lambda width: shortened(_note(job, width), width),
         status=status,
     )
+
+
+def _note(job: ParentJob, width: int) -> str:
+    what = first_error(job) or _left_operations(job) or job_effect(job, width)
+    return what or _why_not_begun(job) or _operations(job)
+
+
+def _left_operations(job: ParentJob) -> str:
+    """`reindex not begun: ...`: the operations of a partial job that its window left out as a whole."""
+    if outcome_of(job) is not JobOutcome.PARTIAL:
+        return ""
+    left = [child for child in job.children if child.status is Status.SKIPPED and child.reason in LEFT_BY_WINDOW]
+    why = _CLOSED if any(child.reason is Reason.TIME_LIMIT for child in left) else _NOT_BEGUN
+    return f"{', '.join(child.operation for child in left)} {why}" if left else ""
 
 
 def _operations(job: ParentJob) -> str:

@@ -14,7 +14,7 @@ from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, Surv
 from engine.fleet.patterns import natural_order
 from tui.presentation.fact_format import number, text
 from tui.presentation.target_names import TargetName
-from tui.presentation.text import cells, counted, local_time, padded, plain, rfc3339, shortened, size
+from tui.presentation.text import cells, counted, local_time, padded, percent, plain, rfc3339, shortened, size
 
 _SHORT_NAMES: Final[Mapping[EngineName, str]] = {EngineName.SQLITE: "sqlite", EngineName.POSTGRESQL: "pg"}
 _GAP: Final = "  "
@@ -90,6 +90,16 @@ def why(survey: Survey) -> str:
     return phrase(reason) if reason is not None and survey.level is not FleetLevel.OK else ""
 
 
+def why_or_why_not(entry: TargetEntry, survey: Survey) -> str:
+    """The same; where a file is ok although much of it is free, why: `74% reclaimable, below 16.0 MB`."""
+    limits = entry.thresholds
+    if survey.level is not FleetLevel.OK or survey.engine is not EngineName.SQLITE or not survey.size:
+        return why(survey)
+    share = survey.reclaimable / survey.size
+    is_much = share >= limits.reclaim_soon_share and survey.reclaimable < limits.reclaim_soon
+    return f"{percent(share)} reclaimable, below {size(limits.reclaim_soon)}" if is_much else ""
+
+
 def counts_line(levels: Iterable[FleetLevel]) -> str:
     """`312 targets: 2 critical, 14 now, 40 soon, 251 ok, 5 unreachable`."""
     found = counts(levels)
@@ -116,7 +126,7 @@ def table(rows: Sequence[FleetRow], now: int, width: int | None) -> list[str]:
         "checked": [check_age(row.survey.checked_at, now) for row in rows],
         "last run": [row.last_job.status.value if row.last_job else "-" for row in rows],
         "next": [due_time(row.next_due, now) for row in rows],
-        "why": [why(row.survey) for row in rows],
+        "why": [why_or_why_not(row.entry, row.survey) for row in rows],
     }
     if all(row.next_due is None for row in rows):
         del columns["next"]

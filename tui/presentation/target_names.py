@@ -54,7 +54,10 @@ class TargetNames:
         for entries in sources:
             for entry in entries:
                 known = self._names.get(self._urls.of(entry.url))
-                self.learn(entry if entry.label or not known else replace(entry, label=known.label or None))
+                if known is self._names.get(entry.url) and known == entry.name and not entry.label:
+                    continue
+                takes_label = known is not None and known.label and not entry.label
+                self.learn(replace(entry, label=known.label) if known and takes_label else entry)
 
     def learn(self, entry: TargetEntry) -> None:
         """Set its name and label."""

@@ -187,7 +187,10 @@ LAST_JOBS: Final = f"""SELECT wanted, p.id, p.status, p.finished_at,
     (SELECT coalesce(json_agg(json_build_array(id, (
             SELECT count(*) FROM child_job AS c WHERE c.parent_id = r.id AND c.reason IN ({BY_WINDOW})) > 0)
             ORDER BY id DESC), '[]')::text
-        FROM (SELECT id FROM parent_job WHERE target = wanted AND started_at IS NOT NULL ORDER BY id DESC LIMIT 2) AS r)
+        FROM (SELECT id FROM parent_job AS j WHERE target = wanted AND started_at IS NOT NULL AND EXISTS (
+                SELECT FROM child_job AS c WHERE c.parent_id = j.id AND c.started_at IS NOT NULL
+                    AND (c.status <> 'skipped' OR coalesce(c.reason, '') NOT IN ({BY_WINDOW})))
+            ORDER BY id DESC LIMIT 2) AS r)
 FROM unnest(%(targets)s::text[]) AS wanted
 JOIN parent_job AS p ON p.id = (SELECT max(id) FROM parent_job WHERE target = wanted)"""
 

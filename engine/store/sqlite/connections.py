@@ -153,6 +153,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, timeout: float) -> None
         retry_while_busy(lambda: connection.execute("PRAGMA journal_mode = WAL"), timeout)
     connection.execute("PRAGMA journal_size_limit = 67108864")
     connection.execute("PRAGMA cache_size = -16384")
+    # After 64 KiB the journal of a statement would become a file, and each later statement of its transaction slower.
+    connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA busy_timeout = 0")  # from here on the writer retries by itself
 
 

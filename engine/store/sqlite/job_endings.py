@@ -21,6 +21,8 @@ LAST_ATTEMPT_LEFT = f"""(
     FROM attempt AS a
     WHERE a.parent_id = child_job.parent_id AND a.ordinal = child_job.ordinal AND a.attempt = child_job.attempt)"""
 """The error of a child that ends while it waits to run again."""
+CHILDREN = """SELECT c.status, c.attempt > 0, p.batch_id, p.canary
+FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id WHERE p.id = ?"""
 
 
 def stored_options(connection: sqlite3.Connection, parent_id: int) -> Options | None:
@@ -99,23 +101,24 @@ class EndedParent:
 
 def derive_parent_status(connection: sqlite3.Connection, parent_id: int, at: Micros) -> EndedParent | None:
     """Make the parent's stored status what its children say; None unless that ends it."""
-    children = connection.execute(
-        "SELECT status, attempt > 0 FROM child_job WHERE parent_id = ?", (parent_id,)
-    ).fetchall()
-    status = parent_status((Status(status), bool(started)) for status, started in children)
-    return set_parent_status(connection, parent_id, status, at)
+    children = connection.execute(CHILDREN, (parent_id,)).fetchall()
+    status = parent_status((Status(status), bool(started)) for status, started, *_ in children)
+    if not set_parent_status(connection, parent_id, status, at) or not status.is_final:
+        return None
+    *_, batch_id, is_canary = children[0]
+    return EndedParent(batch_id, bool(is_canary))
 
 
-def set_parent_status(connection: sqlite3.Connection, parent_id: int, status: Status, at: Micros) -> EndedParent | None:
-    """Store a status that `parent_status` gave, with the times that belong to it; None unless that ends the parent."""
+def set_parent_status(connection: sqlite3.Connection, parent_id: int, status: Status, at: Micros) -> bool:
+    """Store a status that `parent_status` gave, with the times that belong to it; whether it is another one."""
     changed = connection.execute(
         "UPDATE parent_job SET status = ?1, changed_at = max(?2, changed_at),"
         " finished_at = iif(?3, max(?2, changed_at), NULL),"
         " started_at = iif(?1 = 'running', coalesce(started_at, max(?2, changed_at)), started_at)"
-        " WHERE id = ?4 AND status <> ?1 RETURNING batch_id, canary",
+        " WHERE id = ?4 AND status <> ?1",
         (status, at, status.is_final, parent_id),
-    ).fetchall()
-    return EndedParent(changed[0][0], bool(changed[0][1])) if changed and status.is_final else None
+    ).rowcount
+    return bool(changed)
 
 
 def keep_attempt(

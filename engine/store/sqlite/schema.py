@@ -7,7 +7,7 @@ empty: every migration ends by creating the triggers again).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -87,15 +87,9 @@ def drop_triggers(connection: sqlite3.Connection) -> None:
 def triggers() -> list[str]:
     """The rules for all code paths: closed vocabulary, legal transitions, one event for each transition."""
     return [
-        *_closed("parent_job", "engine", EngineName),
-        *_closed("child_job", "operation", Operation),
-        *_closed("child_job", "reason", Reason),
-        *_closed("firing", "status", FiringStatus),
-        *_closed("firing", "reason", FiringReason),
-        *_born_pending("parent_job"),
-        *_born_pending("child_job"),
-        _legal_transitions("parent_job", PARENT_TRANSITIONS),
-        _legal_transitions("child_job", CHILD_TRANSITIONS),
+        *_rules("parent_job", {"engine": EngineName}, PARENT_TRANSITIONS),
+        *_rules("child_job", {"operation": Operation, "reason": Reason}, CHILD_TRANSITIONS),
+        *_rules("firing", {"status": FiringStatus, "reason": FiringReason}),
         _event("parent_job", "created", "INSERT", "1", old="NULL"),
         _event("child_job", "created", "INSERT", "1", old="NULL"),
         _event("parent_job", "moved", "UPDATE OF status", "OLD.status <> NEW.status", old="OLD.status"),
@@ -126,13 +120,15 @@ def triggers() -> list[str]:
         ),
         "CREATE TRIGGER child_job_ran AFTER UPDATE OF status ON child_job"
         " WHEN OLD.status <> NEW.status AND NEW.finished_at IS NOT NULL AND NEW.status <> 'skipped' BEGIN"
-        " INSERT INTO last_run (target, operation, status, reason, started_at, finished_at, completed_at)"
+        " INSERT INTO last_run (target, operation, status, reason, started_at, finished_at, completed_at, ran_at)"
         " SELECT target, NEW.operation, NEW.status, NEW.reason, NEW.started_at, NEW.finished_at,"
-        " iif(NEW.status = 'completed' AND NEW.reason IS NULL, NEW.finished_at, NULL)"
+        " iif(NEW.status = 'completed' AND NEW.reason IS NULL, NEW.finished_at, NULL),"
+        " iif(NEW.attempt > 0, NEW.finished_at, NULL)"
         " FROM parent_job WHERE id = NEW.parent_id"
         " ON CONFLICT DO UPDATE SET status = excluded.status, reason = excluded.reason,"
         " started_at = excluded.started_at, finished_at = excluded.finished_at,"
-        " completed_at = coalesce(excluded.completed_at, completed_at); END",
+        " completed_at = coalesce(excluded.completed_at, completed_at),"
+        " ran_at = coalesce(excluded.ran_at, ran_at); END",
         # What ran last on a target goes with its last job,
         "CREATE TRIGGER parent_job_forgotten AFTER DELETE ON parent_job BEGIN"
         " DELETE FROM last_run WHERE target = OLD.target"
@@ -148,30 +144,32 @@ def _names_of_triggers() -> set[str]:
     return {sql.split()[2] for sql in triggers()}
 
 
-def _closed(table: str, column: str, vocabulary: type[StrEnum]) -> Iterator[str]:
-    for name, on in (("known", "INSERT"), ("stays_known", f"UPDATE OF {column}")):
-        yield (
-            f"CREATE TRIGGER {table}_{column}_{name} BEFORE {on} ON {table}"
-            f" WHEN NEW.{column} NOT IN ({_quoted(vocabulary)})"
-            f" BEGIN SELECT RAISE(ABORT, 'unknown {column}'); END"
-        )
+def _rules(
+    table: str, vocabularies: Mapping[str, type[StrEnum]], transitions: Transitions | None = None
+) -> Iterator[str]:
+    """Closed vocabularies, and the life of a job: one trigger for each kind of write, as each costs time."""
+    closed = {f"unknown {column}": _is_unknown(column, words) for column, words in vocabularies.items()}
+    born = {} if transitions is None else {"a job begins pending": "NEW.status <> 'pending'"}
+    moves = {} if transitions is None else {"illegal transition": _is_illegal(transitions)}
+    yield _refusal(f"{table}_begins", f"INSERT ON {table}", born | closed)
+    columns = dict.fromkeys([*vocabularies, *(["status"] if transitions else [])])
+    yield _refusal(f"{table}_changes", f"UPDATE OF {', '.join(columns)} ON {table}", moves | closed)
 
 
-def _born_pending(table: str) -> Iterator[str]:
-    yield (
-        f"CREATE TRIGGER {table}_born_pending BEFORE INSERT ON {table} WHEN NEW.status <> 'pending'"
-        f" BEGIN SELECT RAISE(ABORT, 'a job begins pending'); END"
-    )
+def _refusal(name: str, on: str, errors: Mapping[str, str]) -> str:
+    raised = " ".join(f"WHEN {condition} THEN RAISE(ABORT, '{error}')" for error, condition in errors.items())
+    return f"CREATE TRIGGER {name} BEFORE {on} WHEN {' OR '.join(errors.values())} BEGIN SELECT CASE {raised} END; END"
 
 
-def _legal_transitions(table: str, transitions: Transitions) -> str:
+def _is_unknown(column: str, vocabulary: type[StrEnum]) -> str:
+    # For an IN list SQLite would build a temporary b-tree at every write.
+    differs = " AND ".join(f"NEW.{column} <> '{word}'" for word in vocabulary)
+    return f"(NEW.{column} IS NOT NULL AND {differs})"
+
+
+def _is_illegal(transitions: Transitions) -> str:
     legal = " ".join(sorted(f"{old}>{new}" for old, news in transitions.items() for new in news))
-    # A search in one string: for an IN list SQLite would build a temporary b-tree at every write.
-    return (
-        f"CREATE TRIGGER {table}_transition BEFORE UPDATE OF status ON {table} WHEN OLD.status <> NEW.status"
-        f" AND instr(' {legal} ', ' ' || OLD.status || '>' || NEW.status || ' ') = 0"
-        f" BEGIN SELECT RAISE(ABORT, 'illegal transition'); END"
-    )
+    return f"(OLD.status <> NEW.status AND instr(' {legal} ', ' ' || OLD.status || '>' || NEW.status || ' ') = 0)"
 
 
 def _event(table: str, name: str, on: str, when: str, *, old: str, kind: str = "status") -> str:
@@ -182,7 +180,3 @@ def _event(table: str, name: str, on: str, when: str, *, old: str, kind: str = "
         f" INSERT INTO event (at, parent_id, ordinal, kind, old, new, attempt)"
         f" VALUES (NEW.changed_at, {job}, '{kind}', {old}, NEW.status, {attempt}); END"
     )
-
-
-def _quoted(words: Iterable[str]) -> str:
-    return ", ".join(f"'{word}'" for word in words)

@@ -19,11 +19,14 @@ SURVEYS: Final = f"""SELECT {", ".join(COLUMNS)} FROM survey
 WHERE target IN (SELECT value FROM json_each(:targets))"""
 ALL_SURVEYS: Final = f"SELECT {', '.join(COLUMNS)} FROM survey ORDER BY target"
 LAST_JOBS: Final = f"""SELECT wanted.value, p.id, p.status, p.finished_at,
-    (SELECT max(finished_at) FROM parent_job WHERE target = wanted.value AND started_at IS NOT NULL),
+    (SELECT max(ran_at) FROM last_run WHERE target = wanted.value),
     (SELECT json_group_array(json_array(id, EXISTS (
             SELECT 1 FROM child_job AS c WHERE c.parent_id = r.id AND c.reason IN ({BY_WINDOW}))))
         FROM (SELECT id FROM parent_job INDEXED BY parent_job_target
-            WHERE target = wanted.value AND started_at IS NOT NULL ORDER BY id DESC LIMIT 2) AS r)
+            WHERE target = wanted.value AND started_at IS NOT NULL AND EXISTS (
+                SELECT 1 FROM child_job AS c WHERE c.parent_id = parent_job.id AND c.started_at IS NOT NULL
+                    AND (c.status <> 'skipped' OR coalesce(c.reason, '') NOT IN ({BY_WINDOW})))
+            ORDER BY id DESC LIMIT 2) AS r)
 FROM json_each(:targets) AS wanted
 JOIN parent_job AS p ON p.id = (SELECT max(id) FROM parent_job WHERE target = wanted.value)"""
 

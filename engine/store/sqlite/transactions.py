@@ -15,7 +15,7 @@ from engine.domain.jobs import JobId
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import OnDuplicate
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import LOG_HEAD, LOG_TAIL, Micros
+from engine.domain.steps import LOG_HEAD, LOG_TAIL, Micros, Step
 from engine.store.protocol import MAX_ATTEMPTS, NewBatch, NewJob
 from engine.store.row_checks import checked
 from engine.store.rows import decode_options, decode_steps, encode_facts, encode_operations, encode_options, storable
@@ -132,11 +132,12 @@ def submit(
     newest = connection.execute("SELECT max(created_at) FROM parent_job").fetchone()[0] or 0
     checked({"created_at": newest})
     at = max(at, newest)  # ids stay in time order even where the clock was set back
-    joined = [_open_duplicate(connection, job, on_duplicate) for job in jobs]
+    encoded = [(encode_operations(job.request.operations), encode_options(job.request.options)) for job in jobs]
+    joined = [_open_duplicate(connection, job, work, on_duplicate) for job, work in zip(jobs, encoded, strict=True)]
     batch_id = None if batch is None or None not in joined else _insert_batch(connection, batch, at)
     canaries = None if batch is None or batch_id is None else batch.options.canary
     ids, new = list[int](), 0
-    for job, duplicate in zip(jobs, joined, strict=True):
+    for job, work, duplicate in zip(jobs, encoded, joined, strict=True):
         if duplicate is not None:
             ids.append(duplicate)
             continue
@@ -145,7 +146,7 @@ def submit(
         schedule = None if batch is None else batch.schedule
         ids.append(
             _insert_job(
-                connection, job, at, submission, run, batch_id, is_canary=is_canary, held=held, schedule=schedule
+                connection, job, work, at, submission, run, batch_id, is_canary=is_canary, held=held, schedule=schedule
             )
         )
         new += 1
@@ -154,17 +155,19 @@ def submit(
     return ids
 
 
-def _open_duplicate(connection: sqlite3.Connection, job: NewJob, on_duplicate: OnDuplicate) -> int | None:
+def _open_duplicate(
+    connection: sqlite3.Connection, job: NewJob, work: tuple[str, str], on_duplicate: OnDuplicate
+) -> int | None:
     """The open parent that does the same, but none of a schedule: its start and its end are those of the schedule.
 
-    Raises DuplicateRequestError.
+    `work`: its operations and options, as they are stored. Raises DuplicateRequestError.
     """
     if job.failure is not None or on_duplicate is OnDuplicate.ADD:
         return None
     duplicate = connection.execute(
         "SELECT id FROM parent_job WHERE target_key = ? AND finished_at IS NULL AND cancel_requested_at IS NULL"
         " AND operations = ? AND options = ? AND schedule IS NULL",
-        (job.target_key, encode_operations(job.request.operations), encode_options(job.request.options)),
+        (job.target_key, *work),
     ).fetchone()
     if duplicate is not None and on_duplicate is OnDuplicate.REFUSE:
         raise DuplicateRequestError(job.request.target, duplicate[0])
@@ -184,6 +187,7 @@ def _insert_batch(connection: sqlite3.Connection, batch: NewBatch, at: Micros) -
 def _insert_job(
     connection: sqlite3.Connection,
     job: NewJob,
+    work: tuple[str, str],
     at: Micros,
     submission: str | None,
     run: str | None,
@@ -194,14 +198,13 @@ def _insert_job(
     schedule: str | None,
 ) -> int:
     starts_at = None if job.starts_at is None or job.starts_at <= at else job.starts_at
-    operations, options = encode_operations(job.request.operations), encode_options(job.request.options)
     (parent_id,) = connection.execute(
         "INSERT INTO parent_job"
         " (target, target_key, engine, operations, options, retry_of, deadline_at, submission, batch_id, canary,"
         " is_pattern, schedule, created_at, changed_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         (
-            *(storable(job.request.target), storable(job.target_key), job.engine, operations, options),
+            *(storable(job.request.target), storable(job.target_key), job.engine, *work),
             *(job.retry_of, job.deadline_at, submission, batch_id, is_canary, job.is_pattern),
             *(schedule, at, at),
         ),
@@ -257,7 +260,7 @@ def claim(
         CLAIM, (owner, at, *found)
     ).fetchone()
     set_parent_status(connection, parent_id, Status.RUNNING, at)  # as parent_status says where a child runs
-    deaths, signal, earlier = connection.execute(BEFORE, found).fetchone() if attempt > 1 else (0, None, "[]")
+    deaths, signal, earlier = (0, None, ()) if attempt == 1 else _earlier_attempts(connection, found)
     return claims.Claim(
         job=JobId(parent_id, ordinal),
         type=job_type,
@@ -270,10 +273,18 @@ def claim(
         recovering=Reason(recovering) if recovering else None,
         deaths=deaths,
         signal=signal,
-        earlier=decode_steps(earlier),
+        earlier=earlier,
         time_left=None if deadline_at is None else (deadline_at - wall) / 1e6,
         forced=bool(forced),
     )
+
+
+def _earlier_attempts(
+    connection: sqlite3.Connection, child: tuple[int, int]
+) -> tuple[int, int | None, tuple[Step, ...]]:
+    """In how many its process died, the signal of the last such death, and their steps."""
+    deaths, signal, steps = connection.execute(BEFORE, child).fetchone()
+    return deaths, signal, decode_steps(steps)
 
 
 def _next_to_run(
@@ -367,28 +378,31 @@ def _require(owned: int, claim: Claim) -> None:
 
 def _write_steps_and_log(connection: sqlite3.Connection, claim: Claim, report: Report) -> None:
     job = (claim.job.parent, claim.job.ordinal)
-    connection.executemany(
-        "INSERT OR REPLACE INTO step"
-        " (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error, effect,"
-        " operation, error_is_finding, reason)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
+    if report.steps:
+        connection.executemany(
+            "INSERT OR REPLACE INTO step"
+            " (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error, effect,"
+            " operation, error_is_finding, reason)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *(*job, s.attempt, s.number, storable(s.object), storable(s.command)),
-                *(
-                    s.status,
-                    s.started_at,
-                    s.finished_at,
-                    storable(s.error),
-                    storable(encode_facts(s.effect)),
-                    s.operation,
-                    s.error_is_finding,
-                    s.reason,
-                ),
-            )
-            for s in report.steps
-        ),
-    )
+                (
+                    *(*job, s.attempt, s.number, storable(s.object), storable(s.command)),
+                    *(
+                        s.status,
+                        s.started_at,
+                        s.finished_at,
+                        storable(s.error),
+                        storable(encode_facts(s.effect)),
+                        s.operation,
+                        s.error_is_finding,
+                        s.reason,
+                    ),
+                )
+                for s in report.steps
+            ),
+        )
+    if not report.log:
+        return
     connection.executemany(
         "INSERT OR REPLACE INTO log (parent_id, ordinal, attempt, number, at, level, message, is_settings)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -397,7 +411,7 @@ def _write_steps_and_log(connection: sqlite3.Connection, claim: Claim, report: R
             for line in report.log
         ),
     )
-    if report.log and report.log[-1].number > LOG_HEAD + LOG_TAIL:
+    if report.log[-1].number > LOG_HEAD + LOG_TAIL:
         connection.execute(
             "DELETE FROM log WHERE parent_id = ? AND ordinal = ? AND attempt = ? AND number > ? AND number <= ?",
             (*job, claim.attempt, LOG_HEAD, report.log[-1].number - LOG_TAIL),

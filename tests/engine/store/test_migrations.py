@@ -283,5 +283,8 @@ async def test_the_last_end_of_each_operation_is_found_in_the_history(
 ) -> None:
     async with SqliteStore.open(store_path) as store:
         found = {run.target: run for run in (await store.overview()).runs if run.operation is Operation.VACUUM}
+        last = (await store.last_jobs(["sqlite:///sales.db"]))["sqlite:///sales.db"]
+    assert last is not None
+    assert last.ran_until == 3
     run = found["sqlite:///sales.db"]
     assert (run.status, run.finished_at, run.completed_at) == (Status.COMPLETED, 3, 3)

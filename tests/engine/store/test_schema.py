@@ -58,6 +58,8 @@ def add_job(file: sqlite3.Connection, **columns: object) -> None:
         ("parent__operations", "vacuum"),
         ("child__type", "database_maintenance"),
         ("child__operation", "drop"),
+        ("child__operation", ""),
+        ("child__operation", "vacuum analyze"),
         ("child__status", "done"),
         ("child__reason", "because"),
         ("child__ordinal", 0),
@@ -116,6 +118,17 @@ def test_r15_the_store_refuses_every_transition_that_is_not_in_the_table(
     else:
         with pytest.raises(sqlite3.IntegrityError, match="illegal transition"):
             _set(file, table, new)
+
+
+def test_r1_no_word_becomes_an_unknown_one(file: sqlite3.Connection) -> None:
+    add_job(file)
+    for change in (
+        "child_job SET operation = 'drop'",
+        "child_job SET reason = 'because'",
+        "parent_job SET engine = ''",
+    ):
+        with pytest.raises(sqlite3.IntegrityError, match="unknown"):
+            file.execute(f"UPDATE {change}")
 
 
 def test_r15_a_job_is_born_pending(file: sqlite3.Connection) -> None:

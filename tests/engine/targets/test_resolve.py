@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.errors import NotAvailableError, UsageError
+from engine.domain.errors import DbtendError, NotAvailableError, UsageError
 from engine.domain.requests import EngineName, Operation
-from engine.targets import resolve
+from engine.targets import real_urls, resolve
 
 
 @pytest.mark.parametrize(
@@ -141,3 +141,28 @@ def test_the_driver_is_imported_only_where_it_is_used() -> None:
         "inspector.canonical_url('/a.db'); sys.exit('psycopg' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+
+
+def test_many_are_resolved_as_each_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, linked = tmp_path / "real", tmp_path / "linked"
+    (real / "below").mkdir(parents=True)
+    linked.symlink_to(real)
+    (real / "sales.db").touch()
+    (real / "other.db").symlink_to("sales.db")
+    (real / "round.db").symlink_to("round.db")
+    monkeypatch.chdir(linked)
+    names = ["sales.db", "other.db", "round.db", "none.db", "below/../sales.db", "below/..", "", "oracle://h/d"]
+    texts = [
+        *names,
+        *(f"{linked}/{name}" for name in names[:-2]),
+        "/",
+        f"sqlite://{linked}/other.db",
+        "postgresql://h/d",
+    ]
+    alone = {}
+    for text in texts:
+        try:
+            alone[text] = resolve(text).url
+        except DbtendError:
+            alone[text] = text
+    assert real_urls(texts) == alone

@@ -11,16 +11,19 @@ from pathlib import Path
 import pytest
 from textual.app import App
 
-from engine import Engine, FailedRequest, JobOutcome, Operation, ParentJob, Request
+from engine import Engine, FailedRequest, JobOutcome, OnDuplicate, Operation, ParentJob, Reason, Request
 from engine.domain.batches import Batch, BatchOptions
 from engine.domain.errors import TargetUnavailableError
+from engine.store.protocol import Failure
+from tests.building import new_job
+from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, entry, open_console
 from tui.console.views.batch_rows import batch_row
 from tui.console.views.line import MARK
 from tui.console.views.rows import summary
 
 STORE = Path("jobs.db")
-both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+all_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=["80x24", "120x40", "200x60"])
 
 
 def tenants(number: int) -> list[Request]:
@@ -250,7 +253,7 @@ def test_no_width_hides_that_something_failed(width: int) -> None:
     assert "2 failed" in summary([], max(width, 8), {17: batch})
 
 
-@both_sizes
+@all_sizes
 async def test_batch(
     size: tuple[int, int], sales: Path, clock: Clock, looks_right: Callable[[App[None]], bool]
 ) -> None:
@@ -258,4 +261,19 @@ async def test_batch(
     async with open_console(STORE, entry(), clock=clock, size=size) as console:
         await console.until(lambda: console.lines()[0].startswith("► b1"))
         await console.press("3", "l")
+        assert looks_right(console.app)
+
+
+@all_sizes
+async def test_page_of_a_job_on_a_target_that_could_not_be_opened(
+    size: tuple[int, int], seeded: Seeded, clock: Clock, looks_right: Callable[[App[None]], bool]
+) -> None:
+    why = "there is no such file (check the path; dbtend never creates a database)"
+    gone = new_job("gone", Operation.VACUUM, Operation.ANALYZE, failure=Failure(Reason.UNREACHABLE, why))
+    await seeded.store.submit([gone], OnDuplicate.REFUSE)
+    clock.forward(5)
+    async with open_console(seeded.path, clock=clock, size=size) as console:
+        await console.press("h", "enter")
+        assert console.screen_name == "JobScreen"
+        assert "failed" not in "\n".join(console.lines("#page"))
         assert looks_right(console.app)

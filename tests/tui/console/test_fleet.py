@@ -68,6 +68,23 @@ def names(console: Console) -> list[str]:
     return [row.split()[0].removeprefix("●") for row in rows(console)]
 
 
+def drawn(console: Console) -> list[str]:
+    """The rows of targets on the screen."""
+    return [strip.text for strip in console.app.screen._compositor.render_strips() if "gone-" in strip.text]
+
+
+async def test_rows_that_come_back_into_view_have_the_columns_of_the_others(sales: Path, clock: Clock) -> None:
+    targets = [entry(f"gone-{n}.db") for n in range(60)]
+    async with open_console(STORE, *targets, clock=clock, size=(120, 40)) as console:
+        await console.until(lambda: "60 unreachable" in console.text("#header"))
+        before = drawn(console)
+        assert len(before) == 35
+        for size in ((80, 24), (120, 40), (80, 24), (120, 40)):
+            await console.pilot.resize_terminal(*size)
+            await console.until(lambda: len(drawn(console)) == size[1] - 5)  # noqa: B023 - over before the next
+        assert drawn(console) == before
+
+
 async def test_it_opens_first_where_there_are_many(fleet: list[TargetEntry], clock: Clock) -> None:
     async with open_console(STORE, *fleet, clock=clock) as console:
         assert console.screen_name == "FleetScreen"
@@ -138,7 +155,9 @@ async def test_the_sort_goes_in_a_circle_and_names_are_in_natural_order(fleet: l
             if "name" in titles[-1]:
                 assert names(console) == [f"t{n}" for n in range(1, 13)]
             await console.press("s")
-        assert titles == [f"12 targets by {sort}" for sort in Sort]
+        gain = titles[0].partition(", ")[2]
+        assert gain.endswith(" MB reclaimable")
+        assert titles == [f"12 targets by {sort}, {gain}" for sort in Sort]
         assert names(console)[:2] == ["t12", "t2"]
 
 
@@ -239,12 +258,37 @@ async def test_a_job_that_ends_renews_the_survey_of_its_target(fleet: list[Targe
         await console.until(lambda: level() is FleetLevel.OK)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=["80x24", "120x40", "200x60"])
+all_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=["80x24", "120x40", "200x60"])
+
+
+@all_sizes
 async def test_fleet(
     size: tuple[int, int], fleet: list[TargetEntry], clock: Clock, looks_right: Callable[[App[None]], bool]
 ) -> None:
     async with open_console(STORE, *fleet, clock=clock, size=size) as console:
         await console.press("down", "space")
+        assert looks_right(console.app)
+
+
+@all_sizes
+async def test_plans_of_a_fleet(
+    size: tuple[int, int], fleet: list[TargetEntry], clock: Clock, looks_right: Callable[[App[None]], bool]
+) -> None:
+    async with open_console(STORE, *fleet, clock=clock, size=size) as console:
+        await console.press("asterisk", "r")
+        await console.until(lambda: console.lines("#page")[0].startswith("10 targets, "))
+        assert looks_right(console.app)
+
+
+@all_sizes
+async def test_main_screen_of_a_fleet(
+    size: tuple[int, int], fleet: list[TargetEntry], clock: Clock, looks_right: Callable[[App[None]], bool]
+) -> None:
+    async with open_console(STORE, *fleet, clock=clock, size=size) as console:
+        await console.press("down", "enter")
+        assert console.screen_name == "MainScreen"
+        await console.press("1")
+        await console.until(lambda: any("vacuum" in row for row in console.lines("#operations")))
         assert looks_right(console.app)
 
 

@@ -21,7 +21,7 @@ from tests.tui.console.test_history import border, type_filter, view_of
 from tui.console.views.line import MARK
 
 STORE = Path("jobs.db")
-both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+all_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=["80x24", "120x40", "200x60"])
 
 
 async def one_job(clock: Clock, target: str = "t1.db") -> int:
@@ -247,7 +247,7 @@ async def test_batches_are_read_only_where_they_are_in_view(
         assert (await console.engine.batch(1)).counts == {JobOutcome.CANCELLED: 3}
 
 
-@both_sizes
+@all_sizes
 async def test_history_with_batches(
     size: tuple[int, int], sales: Path, clock: Clock, looks_right: Callable[[App[None]], bool]
 ) -> None:

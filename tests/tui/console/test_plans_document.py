@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from engine import EngineName, OperationPlan, Plan, PlannedStep, Request
 from engine.domain.errors import TargetUnavailableError
 from engine.domain.requests import Operation
 from engine.targets.lock_impact import NO_LOCK
 from tui.console.views.line import Role
-from tui.console.views.plans_document import PlannedTarget, PlanRequest, disk_needed, plans_document
+from tui.console.views.plans_document import (
+    PlannedTarget,
+    PlanRequest,
+    disk_needed,
+    folded_plans_document,
+    plans_document,
+)
 from tui.presentation.target_names import TargetName
 
 REQUEST = Request(target="a", operations=(Operation.VACUUM,))
@@ -47,6 +55,28 @@ def test_the_worst_is_told() -> None:
     assert texts(warned)[1] == "with warnings, see below"
     assert texts(warned, looked("b", REFUSED))[1] == "some operations would be refused, see below"
     assert texts(warned, looked("b", REFUSED))[0].startswith("1 target, 1 operation, needs almost no disk space")
+
+
+def test_of_many_there_is_a_line_for_each_operation_below_the_totals() -> None:
+    analyze = replace(operation(estimate=0.2), operation=Operation.ANALYZE)
+    idle = OperationPlan(operation=Operation.ANALYZE)
+    planned = [looked("a", operation(), analyze), looked("b", operation(), idle), looked("c", REFUSED)]
+    planned[1] = replace(planned[1], plan=replace(planned[1].plan, before={"size": 30_000_000}))  # type: ignore[type-var]
+    waiting = PlannedTarget(PlanRequest(TargetName("d"), REQUEST))
+    said = [line.text for line in folded_plans_document([*planned, waiting], 120, unfolded=())]
+    assert said[0].startswith("2 of 4 targets so far, 3 operations, ")
+    assert said[2:4] == [
+        "vacuum   2 databases of 30.0 MB, about 4 s, 1 refused",
+        "analyze  1 database, less than 1 s, nothing to do on 1",
+    ]
+    assert all(len(line.text) <= 60 for line in folded_plans_document(planned, 60, unfolded=()))
+
+
+def test_a_target_of_which_everything_is_refused_comes_first_with_the_reason() -> None:
+    said = [line.text for line in folded_plans_document([looked("a", operation()), looked("b", REFUSED)], 80, ())]
+    rows = [text.split(maxsplit=2)[1:] for text in said if text.startswith("► ")]
+    assert rows[0] == ["b", "refused: no room"]
+    assert rows[1][0] == "a"
 
 
 def test_what_cannot_be_planned_says_why_and_the_rest_is_there() -> None:

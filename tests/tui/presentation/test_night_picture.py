@@ -200,3 +200,12 @@ def test_targets_that_the_window_left_out_are_counted_where_they_are_many() -> N
     night = planned_night(targets, opens_at=NIGHT, closes_at=NIGHT + 60 * MINUTE, workers=1)
     rows = [row.plain for row in planned_picture(night, ZONE, 80, named=name)]
     assert rows[2] == "– 30 targets not begun: by estimate it ends after the window"
+
+
+def test_a_target_of_which_one_operation_did_not_fit_is_not_shown_as_completed() -> None:
+    one = job(1, 0, 60)
+    left = replace(one.children[0], status=Status.SKIPPED, reason=Reason.WILL_NOT_FIT, operation=Operation.REINDEX)
+    partial = replace(one, children=(left, replace(one.children[0], ordinal=2)))
+    (_, row) = real_picture([partial], NIGHT, None, NIGHT, ZONE, 200, named=name)
+    assert row.plain.startswith("– t1 ")
+    assert row.plain.endswith("reindex not begun: by estimate it ends after the window")

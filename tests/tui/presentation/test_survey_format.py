@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,16 @@ from engine.config.model import TargetEntry
 from engine.domain.requests import EngineName
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
 from engine.domain.thresholds import MOST_IDS
-from tui.presentation.survey_format import FleetRow, counts_line, fleet_json, phrase, sorted_rows, table, why
+from tui.presentation.survey_format import (
+    FleetRow,
+    counts_line,
+    fleet_json,
+    phrase,
+    sorted_rows,
+    table,
+    why,
+    why_or_why_not,
+)
 
 NOW = 1_700_000_000_000_000
 DAY = 86_400_000_000
@@ -115,3 +125,29 @@ def test_a_narrow_table_keeps_what_matters() -> None:
 def test_a_target_that_needs_nothing_has_no_reason() -> None:
     assert [why(one.survey) for one in ROWS][2:] == ["", ""]
     assert [one["reason"] for one in fleet_json(ROWS)["targets"]][1:3] == ["1.00 GB in free pages", None]
+
+
+def test_a_file_that_is_ok_although_much_of_it_is_free_says_why() -> None:
+    tenant = TargetEntry(name="t1", url="/srv/t1.db")
+    survey = Survey(
+        target="sqlite:///srv/t1.db",
+        engine=EngineName.SQLITE,
+        surveyed_at=NOW,
+        level=FleetLevel.OK,
+        size=2_000_000,
+        reclaimable=1_480_000,
+    )
+    assert why_or_why_not(tenant, survey) == "74% reclaimable, below 16.0 MB"
+    stricter = replace(tenant, advice={"reclaim_soon": 20 * 10**6})
+    assert why_or_why_not(stricter, survey) == "74% reclaimable, below 20.0 MB"
+    assert "74% reclaimable, below 16.0 MB" in "".join(table([FleetRow(tenant, survey)], NOW, None))
+    assert why(survey) == ""  # no reason of its level
+    for other in (
+        replace(survey, reclaimable=100_000),
+        replace(survey, size=None),
+        replace(survey, engine=EngineName.POSTGRESQL),
+    ):
+        assert why_or_why_not(tenant, other) == ""
+    soon = SurveyReason(FleetLevel.SOON, SurveyCause.STATISTICS)
+    urgent = replace(survey, level=FleetLevel.SOON, reasons=(soon,))
+    assert why_or_why_not(tenant, urgent) == why(urgent) == "statistics are missing or out of date"

@@ -360,8 +360,11 @@ def _model_of(context: ConsoleContext) -> TargetModel:
     model, saved = TargetModel([]), context.saved
     known = [saved.entry_of(entry) if saved is not None else None for entry in context.targets]
     labelled = [
-        entry if entry.label or has is None else replace(entry, label=has.label)
+        replace(entry, label=has.label) if has is not None and has.label and not entry.label else entry
         for entry, has in zip(context.targets, known, strict=True)
     ]
-    model.add_all((entry, saved is None or saved.has(entry)) for entry in labelled)
+    model.add_all(
+        (entry, saved is None or has is not None or saved.has(entry))
+        for entry, has in zip(labelled, known, strict=True)
+    )
     return model

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import lru_cache
 from typing import Final
 
 from rich.cells import cell_len
 
 from engine import Status
 from engine.domain.frozen import frozen
-from engine.domain.surveys import LastJob, counts
+from engine.domain.surveys import FleetLevel, LastJob, counts
 from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named_column, right
 from tui.console.views.lists import LEVEL_ROLES, TargetState, error_word, level_of
 from tui.console.views.target_order import Sort
-from tui.presentation.survey_format import check_age, due_time, engine_and_version, why
+from tui.presentation.survey_format import check_age, due_time, engine_and_version, why_or_why_not
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import counted, local_time, percent, plain, size
 
@@ -24,7 +23,7 @@ NAME_MOST: Final = 40
 WHY_LEAST: Final = 22
 WHY_GOOD: Final = 45
 """Cells of the reasons that come before the last columns."""
-WHY_MOST: Final = 64
+WHY_MOST: Final = 110
 LEVEL: Final = 11
 _WIDTHS: Final = {
     "reclaim": 7,
@@ -123,7 +122,8 @@ def _cell(column: str, state: TargetState, now: int) -> Span:
         return "", Role.DIM
     match column:
         case "why":
-            return why(survey), Role.TEXT
+            is_ok = survey.level is FleetLevel.OK
+            return why_or_why_not(state.entry, survey), Role.DIM if is_ok else Role.TEXT
         case "size":
             return size(survey.size) if survey.size is not None else "", Role.DIM
         case "reclaim":
@@ -187,10 +187,11 @@ def fleet_header(
     return both_ends(tuple(spans), end, width)
 
 
-def list_title(shown: int, marked: int, sort: Sort) -> str:
-    """For the border of the list: `by level, 3 marked`."""
+def list_title(shown: int, marked: int, sort: Sort, reclaimable: int) -> str:
+    """For the border of the list: `300 targets by level, 675 MB reclaimable, 3 marked`."""
+    gain = f", {size(reclaimable)} reclaimable" if reclaimable else ""
     marks = f", {marked:,} marked" if marked else ""
-    return f"{counted(shown, 'target')} by {sort}{marks}"
+    return f"{counted(shown, 'target')} by {sort}{gain}{marks}"
 
 
 def longest_name(states: Sequence[TargetState]) -> int:
@@ -198,6 +199,6 @@ def longest_name(states: Sequence[TargetState]) -> int:
     return max((_name_cells(state.entry.name, state.entry.label) for state in states), default=0)
 
 
-@lru_cache(maxsize=1 << 16)
 def _name_cells(name: str, label: str | None) -> int:
-    return cell_len(TargetName(name, label))
+    is_plain = not label and name.isascii() and name.isprintable()
+    return len(name) if is_plain else cell_len(TargetName(name, label))

@@ -8,12 +8,15 @@ from typing import Final
 from engine import Advice, Plan, Request, Verdict
 from engine.domain.errors import DbtendError
 from engine.domain.frozen import frozen
-from tui.console.views.line import Line, Role, line, named, named_column, wrapped
+from tui.console.views.line import Line, Role, fit, line, named, named_column, wrapped
 from tui.console.views.plan_document import plan_document, what_to_do
 from tui.presentation.plan_summary import duration_in_all
+from tui.presentation.plan_totals import operation_totals
 from tui.presentation.target_names import TargetName
-from tui.presentation.text import counted, plain, shortened, size
+from tui.presentation.text import cells, counted, plain, shortened, size
 
+NAME_LEAST: Final = 16
+NAME_MOST: Final = 40
 MANY: Final = 5
 """The plans of more targets than this are folded at first."""
 
@@ -93,13 +96,15 @@ def plans_document(planned: Sequence[PlannedTarget], width: int) -> list[Line]:
 def folded_plans_document(planned: Sequence[PlannedTarget], width: int, unfolded: Collection[int]) -> list[Line]:
     """A line for each target, below it the plan if it is unfolded: first what needs attention, skipped ones last."""
     skipped = sum(not one.is_open and one.plan is None for one in planned)
-    lines = _summary(planned, width)
+    lines = [*_summary(planned, width), *_operations(planned, width)]
     if skipped:
         lines += [line((f"{skipped:,} skipped, at the end", Role.DIM))]
     lines += [*what_to_do([one.error for one in planned if one.error is not None], width), line()]
+    longest = max((cells(str(one.wanted.name)) for one in planned), default=0)
+    names = min(longest, max(width // 4, NAME_LEAST), NAME_MOST)
     for at in sorted(range(len(planned)), key=lambda at: _attention(planned[at])):
         one = planned[at]
-        rows = [_folded(one, width, is_unfolded=at in unfolded)]
+        rows = [_folded(one, names, width, is_unfolded=at in unfolded)]
         if at in unfolded and one.plan is not None:
             rows += [
                 line("    ", *row.spans) for row in plan_document(one.plan, one.wanted.name, width - 4, is_alone=False)
@@ -115,7 +120,9 @@ def _attention(one: PlannedTarget) -> int:
         return 0
     if one.plan is None:
         return 3 if one.is_open else 4
-    return {Verdict.REFUSE: 0, Verdict.WARN: 1, Verdict.OK: 2}[_worst(one.plan)] if one.runs else 4
+    worst = _worst(one.plan)
+    is_to_do = one.runs or worst is Verdict.REFUSE
+    return {Verdict.REFUSE: 0, Verdict.WARN: 1, Verdict.OK: 2}[worst] if is_to_do else 4
 
 
 def _worst(plan: Plan) -> Verdict:
@@ -132,17 +139,18 @@ _SHORT: Final = {
 }
 
 
-def _folded(one: PlannedTarget, width: int, *, is_unfolded: bool) -> Line:
-    """`► sales  vacuum analyze, needs 1.2 GB, about 4 s  warning`."""
+def _folded(one: PlannedTarget, names: int, width: int, *, is_unfolded: bool) -> Line:
+    """`► sales  vacuum analyze, needs 1.2 GB, about 4 s  warning`; `names`: cells of the column of names."""
     marker = "▼ " if is_unfolded else "► "
-    name = named_column(one.wanted.name, min(max(width // 4, 16), 40))
+    name = named_column(one.wanted.name, names)
     if one.is_open:
         return line((marker, Role.DIM), *name, ("  planning …", Role.DIM))
-    room = width - len(marker) - min(max(width // 4, 16), 40) - 2
+    room = width - len(marker) - names - 2
     if one.plan is None or not one.runs:
-        why = one.why_not or "nothing to run"
-        role = Role.FAILED if one.error is not None else Role.DIM
-        return line((marker, Role.DIM), *name, "  ", (shortened(f"skipped: {plain(why)}", room), role))
+        refused = next((o.refused for o in one.plan.operations if o.refused), "") if one.plan is not None else ""
+        why = f"refused: {refused}" if refused else f"skipped: {one.why_not or 'nothing to run'}"
+        role = Role.FAILED if refused or one.error is not None else Role.DIM
+        return line((marker, Role.DIM), *name, "  ", (shortened(plain(why), room), role))
     running = [operation for operation in one.plan.operations if operation.steps]
     needs = disk_needed(one.plan)
     parts = (
@@ -162,8 +170,11 @@ def _summary(planned: Sequence[PlannedTarget], width: int) -> list[Line]:
     warned = any(o.verdict is Verdict.WARN for o in operations) or any(plan.warnings for plan in plans)
     worst = Verdict.REFUSE if refused else Verdict.WARN if warned else Verdict.OK
     needs = sum(disk_needed(plan) for plan in plans)
+    targets = counted(len(plans), "target")
+    if any(one.is_open for one in planned):
+        targets = f"{len(plans):,} of {counted(len(planned), 'target')} so far"
     counts = (
-        f"{counted(len(plans), 'target')}, {counted(len(operations), 'operation')}",
+        f"{targets}, {counted(len(operations), 'operation')}",
         f"needs {size(needs)} of disk space" if needs else "needs almost no disk space",
         duration_in_all(operations),
     )
@@ -172,6 +183,13 @@ def _summary(planned: Sequence[PlannedTarget], width: int) -> list[Line]:
         *wrapped(f"{', '.join(filter(None, counts))}; nothing has run yet.", width, Role.STRONG),
         line((words, role)) if plans else line(),
     ]
+
+
+def _operations(planned: Sequence[PlannedTarget], width: int) -> list[Line]:
+    """A line for each operation: on how many databases, and for how long."""
+    totals = list(operation_totals([one.plan for one in planned if one.plan is not None]))
+    longest = max((cells(name) for name, _ in totals), default=0)
+    return [line(fit(name, longest), "  ", shortened(text, width - longest - 2)) for name, text in totals]
 
 
 def disk_needed(plan: Plan) -> int:

@@ -34,6 +34,9 @@ class FleetList(ModelList):
         self._names_version = -1
         self._names = 0
         self._has_groups = False
+        self._summed: list[int] | None = None
+        self._reclaimable = 0
+        """Bytes, of the targets that it shows; `_summed`: as they were then."""
         self.has = Columns(0, {})
         """The columns of the last layout."""
 
@@ -49,7 +52,12 @@ class FleetList(ModelList):
 
     def show_marks(self) -> None:
         super().show_marks()
-        self.titled(list_title(len(self.shown), self.model.marked_count, self.sort), self.words)
+        if self._summed is not self.shown:
+            surveys = (self.model.states[number].survey for number in self.shown)
+            self._reclaimable = sum(survey.reclaimable for survey in surveys if survey is not None)
+            self._summed = self.shown
+        title = list_title(len(self.shown), self.model.marked_count, self.sort, self._reclaimable)
+        self.titled(title, self.words)
 
     def rows_of(self, number: int) -> Sequence[Line]:
         is_marked, now = self.model.is_marked(number), self._clock()

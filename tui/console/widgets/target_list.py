@@ -78,11 +78,11 @@ class ModelList(ItemList):
     def show_marks(self) -> None:
         """The same while the order of the targets is as it was."""
         top = self.scroll_offset.y
-        for index in range(top, min(top + self.size.height, self.line_count)):
-            line = self.line_at(index)
+        in_view = {index: self.line_at(index) for index in range(top, min(top + self.size.height, self.line_count))}
+        for index, line in in_view.items():
             if self._drawn.get(index) != line:
-                self._drawn[index] = line
                 self.refresh_line(index)
+        self._drawn = in_view  # what leaves the view is drawn without this when it comes back
 
     @property
     def line_count(self) -> int:

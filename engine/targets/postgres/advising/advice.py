@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine.domain.advice import CRITICAL, Advice, Level, OldIds, TargetHistory, highest_level
-from engine.domain.humanize import counted, listed, size
+from engine.domain.humanize import by_reason, counted, listed, size
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Facts
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -283,10 +283,7 @@ def _reason(needs: Mapping[int, Need], names: Mapping[int, str], noun: str, forb
 
 def _obstacles(needs: Mapping[int, Need], names: Mapping[int, str], forbidden: Set[int]) -> tuple[str, ...]:
     """What keeps operations from helping these needs, each once, with its objects."""
-    texts: dict[str, list[str]] = {}
-    for oid, need in needs.items():
-        if need.obstacle:
-            texts.setdefault(need.obstacle, []).append(names[oid])
+    texts = by_reason((names[oid], need.obstacle) for oid, need in needs.items() if need.obstacle)
     not_ours = listed(sorted(names[oid] for oid in needs.keys() & forbidden), 3)
     right = [f"this role may not maintain {not_ours}"] if not_ours else []
     return (*(f"{listed(about, 3)}: {obstacle}" for obstacle, about in texts.items()), *right)

@@ -141,7 +141,8 @@ class CommandRunner:
             raise setting_error(self._parts.reader.what, error) from None
         self._monitor.watch(pooled.server.backend, watched)
         try:
-            answer = await pooled.statements.run(step.first_command or self._command_of(step), *stops)
+            command = step.command if self._parts.checks is None else self._parts.checks.command_of(step)
+            answer = await pooled.statements.run(step.first_command or command, *stops)
             if step.verbose_command and answer.has_warned:
                 answer = await pooled.statements.run(step.verbose_command, *stops)
             if step.follow_up_command and answer.error is None and not was_skipped_by_server(step, answer):
@@ -158,9 +159,6 @@ class CommandRunner:
         if step.method is Method.DROP_LEFTOVER and snapshot_wait is None:
             snapshot_wait = self._parts.lock_timeout  # a drop that gives up loses no work
         return WaitLimits(self._parts.lock_timeout, snapshot_wait, context.window.closes_at)
-
-    def _command_of(self, step: PgStep) -> str:
-        return step.command if self._parts.checks is None else self._parts.checks.command_of(step)
 
     async def _follow_up(
         self, step: PgStep, pooled: PooledConnection, watched: Watched, context: StepContext

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.domain.humanize import listed
+from engine.domain.humanize import by_reason, listed
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.reading.renumbering import Renumbering, RowidUser
@@ -29,7 +29,7 @@ def no_text(names: Sequence[str]) -> str:
 
 def missing_collations(found: Iterable[tuple[str, str]]) -> str | None:
     """`found`: indexes, each with a collation that SQLite does not know here."""
-    collations = _by_reason(found)
+    collations = by_reason(found)
     if not collations:
         return None
     details = "; ".join(f"{name!r} of {listed(indexes)}" for name, indexes in collations.items())
@@ -38,7 +38,7 @@ def missing_collations(found: Iterable[tuple[str, str]]) -> str | None:
 
 def missing_code(found: Iterable[tuple[str, str]]) -> str | None:
     """`found`: tables and indexes, each with the code that is missing here."""
-    details = "; ".join(f"{why} (for {listed(names)})" for why, names in _by_reason(found).items())
+    details = "; ".join(f"{why} (for {listed(names)})" for why, names in by_reason(found).items())
     return (
         f"it needs what only its application has: {details}. Only the application can maintain it" if details else None
     )
@@ -46,22 +46,15 @@ def missing_code(found: Iterable[tuple[str, str]]) -> str | None:
 
 def certain_to_fail(problems: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """`problems`: tables or indexes, each with why SQLite cannot work on it."""
-    return tuple(f"certain to fail for {listed(names)}: {problem}" for problem, names in _by_reason(problems).items())
+    return tuple(f"certain to fail for {listed(names)}: {problem}" for problem, names in by_reason(problems).items())
 
 
 def left_out(problems: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """`problems`: tables, each with the missing code that its statistics need."""
     return tuple(
         f"{listed(names)} cannot be analyzed here: {problem}, which only its application has"
-        for problem, names in _by_reason(problems).items()
+        for problem, names in by_reason(problems).items()
     )
-
-
-def _by_reason(problems: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    reasons: dict[str, list[str]] = {}
-    for name, problem in problems:
-        reasons.setdefault(problem, []).append(name)
-    return reasons
 
 
 def rowids_in_use(found: Renumbering) -> str | None:

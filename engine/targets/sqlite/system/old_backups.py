@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Final
 
 from engine.domain.frozen import frozen
-from engine.domain.humanize import listed
+from engine.domain.humanize import by_reason, listed
 from engine.domain.past_runs import RecordedBackup
 from engine.system.lock_holders import is_locked
 from engine.targets.sqlite.system import directories
@@ -106,11 +106,9 @@ def name_of(backup: RecordedBackup) -> str:
 
 def describe_staying(staying: Mapping[str, str]) -> tuple[str, ...]:
     """A sentence for each reason."""
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in staying.items():
-        by_reason.setdefault(reason, []).append(name)
     return tuple(
-        f"{listed(names)} {'stays' if len(names) == 1 else 'stay'}: {reason}" for reason, names in by_reason.items()
+        f"{listed(names)} {'stays' if len(names) == 1 else 'stay'}: {reason}"
+        for reason, names in by_reason(staying.items()).items()
     )
 
 
