@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from time import monotonic
 from typing import Final
 
 from textual import on
@@ -16,6 +15,7 @@ from tui.console.context import ConsoleContext
 from tui.console.screens.entry import TYPING
 from tui.console.screens.page import ON_A_PAGE
 from tui.console.screens.submitting import Ready, SubmittingScreen
+from tui.console.update_pace import UpdatePace
 from tui.console.views.line import Line
 from tui.console.views.plans_document import (
     MANY,
@@ -28,8 +28,6 @@ from tui.console.views.plans_document import (
 from tui.console.widgets.page import FoldingPage, Page
 
 PLANNED_AT_ONCE: Final = 4
-SHOWN_EVERY: Final = 0.25
-"""Seconds between two updates of the page while plans are made, at least."""
 
 
 class PlansScreen(SubmittingScreen):
@@ -43,7 +41,7 @@ class PlansScreen(SubmittingScreen):
         super().__init__(context)
         self._planned: list[PlannedTarget] = []
         self._unfolded: set[int] = set()
-        self._shown_at = 0.0
+        self._pace = UpdatePace(self.plans_changed)
 
     @property
     def _is_folding(self) -> bool:
@@ -73,9 +71,7 @@ class PlansScreen(SubmittingScreen):
                 except DbtendError as error:
                     one = replace(one, error=error)
         self._planned[number] = one
-        if monotonic() - self._shown_at >= SHOWN_EVERY:
-            self._shown_at = monotonic()
-            self.plans_changed()
+        self._pace.update_if_due()
 
     def document(self, width: int) -> list[Line]:
         if self._is_folding:
