@@ -16,11 +16,8 @@ from tui.presentation.job_progress import progress_parts
 from tui.presentation.text import GLYPH, percent, plain, size, time_left
 
 
-class LineView:
+class LineView(View):
     """One line for each target that is done."""
-
-    interval: float | None = None
-    prints_errors = False
 
     def __init__(self) -> None:
         self._told: set[int] = set()
@@ -30,9 +27,6 @@ class LineView:
             if job.status.is_final and job.id not in self._told:
                 self._told.add(job.id)
                 output.line(ended_line(job))
-
-    def announce(self, text: str) -> None:
-        output.notice(text)
 
 
 def view_of_many() -> View:

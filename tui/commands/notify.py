@@ -23,7 +23,8 @@ from tui.commands.naming import named
 from tui.commands.report import columns
 from tui.commands.settings import Settings
 from tui.presentation.exit_codes import FAILED, OK
-from tui.presentation.text import local_time, plain, rfc3339
+from tui.presentation.json_fields import fields
+from tui.presentation.text import local_time, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,10 +138,7 @@ def _message_row(message: Message) -> Sequence[str]:
 def _message_json(message: Message) -> dict[str, Any]:
     return {
         "message": message.key,
-        "status": message.status.value,
-        "created_at": rfc3339(message.created_at),
-        "ended_at": rfc3339(message.ended_at),
-        "attempts": message.attempts,
+        **fields(message, "status", "created_at", "ended_at", "attempts"),
         "summary": notification_text.summary(message, named=named),
         "events": len(message.events) + message.left_out,
         "error": message.error,
@@ -149,15 +147,8 @@ def _message_json(message: Message) -> dict[str, Any]:
 
 def _recipient_json(recipient: Recipient, state: RecipientState) -> dict[str, Any]:
     return {
-        "name": recipient.name,
-        "method": recipient.method.value,
-        "on": [kind.value for kind in recipient.on],
-        "sent_at": rfc3339(state.sent_at),
-        "collected": state.collected,
-        "waiting": state.waiting,
-        "given_up": state.given_up,
-        "given_up_at": rfc3339(state.given_up_at),
-        "error": state.error,
+        **fields(recipient, "name", "method", "on"),
+        **fields(state, "sent_at", "collected", "waiting", "given_up", "given_up_at", "error"),
     }
 
 

@@ -31,7 +31,7 @@ from tui.commands.run_order import in_run_order
 from tui.commands.server_wait import wait_for_servers
 from tui.commands.settings import Settings, one_job, requests
 from tui.commands.targets import entries_of, named_targets, refuse_for_one_target
-from tui.commands.views import SilentView, View, view_for_stdout
+from tui.commands.views import View, view_for_stdout
 from tui.commands.waiting import nothing_starts
 from tui.presentation import json_format, typed_values
 from tui.presentation.batch_summary import TROUBLE, batch_summary
@@ -192,8 +192,8 @@ def _carried_out(
 
 def printing(*, as_json: bool, quiet: bool = False, many: bool = False) -> Printing:
     if as_json:
-        return Printing(SilentView(), partial(_print_json, since=now()))
-    view: View = SilentView() if quiet else view_of_many() if many else view_for_stdout()
+        return Printing(View(), partial(_print_json, since=now()))
+    view: View = View() if quiet else view_of_many() if many else view_for_stdout()
     return Printing(view, _print_batch if many else partial(_print_each, short=view.prints_errors))
 
 

@@ -147,6 +147,17 @@ class ConsoleContext:
         """Write to the store, even if the screen is closed before it is done."""
         self._app.run_worker(self._writing.write(do), name="write")
 
+    def ask(self, question: str, consequence: str, do: Callable[[], Awaitable[None]]) -> None:
+        """Ask, and after a yes write to the store."""
+        self._app.push_screen(self.screens.confirm(question, consequence), self._if_yes(do))
+
+    def ask_typed(self, question: str, consequence: str, word: str, do: Callable[[], Awaitable[None]]) -> None:
+        """The same for a question that is confirmed by typing a word."""
+        self._app.push_screen(self.screens.typed_confirm(question, consequence, word), self._if_yes(do))
+
+    def _if_yes(self, do: Callable[[], Awaitable[None]]) -> Callable[[bool | None], None]:
+        return lambda yes: self.write(do) if yes else None
+
     def is_barred(self, action_id: str) -> bool:
         """Whether this console is read-only and the action changes something."""
         return self.engine.read_only and BY_ID[action_id].writes

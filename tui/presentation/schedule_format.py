@@ -19,6 +19,7 @@ from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
 from engine.schedules.overlaps import Overlap
 from tui.presentation.effect_summary import without_target
+from tui.presentation.json_fields import fields
 from tui.presentation.text import counted, duration, local_time, plain, rfc3339
 from tui.presentation.trend_plot import BLOCKS
 
@@ -235,9 +236,7 @@ def row_json(row: ScheduleRow, now: Micros) -> dict[str, Any]:
         "name": one.name,
         "start": one.start,
         "timezone": zone_name(one),
-        "until": one.until,
-        "targets": list(one.targets),
-        "exclude": list(one.exclude),
+        **fields(one, "until", "targets", "exclude"),
         "operations": NEEDED if one.operations is None else list(one.operations),
         "next_due": rfc3339(due),
         "closes_at": None if due is None else rfc3339(closes_at(one, due)),
@@ -250,16 +249,9 @@ def row_json(row: ScheduleRow, now: Micros) -> dict[str, Any]:
 
 def night_json(night: Night) -> dict[str, Any]:
     counts = night.batch.counts if night.batch is not None else None
-    firing = night.firing
     return {
-        "schedule": firing.schedule,
-        "due_at": rfc3339(firing.due_at),
-        "status": firing.status.value,
-        "reason": firing.reason.value if firing.reason else None,
-        "error": firing.error,
-        "batch": firing.batch,
-        "started_at": rfc3339(night.started_at),
-        "finished_at": rfc3339(night.finished_at),
+        **fields(night.firing, "schedule", "due_at", "status", "reason", "error", "batch"),
+        **fields(night, "started_at", "finished_at"),
         "duration": seconds_of(night),
         "counts": None if counts is None else {outcome.value: counts.get(outcome, 0) for outcome in JobOutcome},
     }

@@ -12,7 +12,7 @@ from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.submission.retry import repeatable
 from tui.console.console_screen import ConsoleScreen
-from tui.console.parts.job_questions import JobQuestions, confirmation_of
+from tui.console.parts.job_questions import ask_about, confirmation_of
 from tui.console.views.cancel_question import cancel_consequences
 from tui.console.views.line import Role
 from tui.console.views.many_jobs import Jobs, format_marked, left_out, named, open_children
@@ -45,12 +45,11 @@ class ManyJobActions:
     def __init__(
         self,
         screen: ConsoleScreen[Any],
-        questions: JobQuestions,
         clear_marks: Callable[[], None],
         show: Callable[[ParentJob], None],
     ) -> None:
         """`show`: called with each job that a retry makes."""
-        self._screen, self._context, self._questions = screen, screen.context, questions
+        self._screen, self._context = screen, screen.context
         self._clear_marks, self._show = clear_marks, show
 
     async def cancel(self, jobs: Jobs, batches: Sequence[Batch]) -> None:
@@ -82,7 +81,7 @@ class ManyJobActions:
         children = [(child, parent.target) for parent, job in meant for child in open_children(parent, job)]
         what = format_marked(len(still), len(going_on))
         question = f"Cancel {what}?\n{named(still, self._context.names.of, lines)}"
-        self._questions.ask(
+        self._context.ask(
             f"Cancel {lines[0]}?" if _is_one(jobs, batches) else question,
             cancel_consequences(children, self._context.clock())
             + left_out(len(jobs) + len(batches), len(still) + len(going_on), "have already ended"),
@@ -144,7 +143,8 @@ class ManyJobActions:
             f"Run {format_marked(len(marked), len(repeats))} again?\n{named(marked, self._context.names.of, lines)}"
         )
         patterns = sum(repeat.patterns for repeat in repeats)
-        self._questions.ask_about(
+        ask_about(
+            self._context,
             f"Run {lines[0]} again?" if one else question,
             " ".join(
                 filter(

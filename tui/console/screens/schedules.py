@@ -226,17 +226,12 @@ class SchedulesScreen(ConsoleScreen[None]):
         row = self._row
         if row is None or self.refuses("run-schedule"):
             return
-
-        def decided(yes: bool | None) -> None:
-            if yes:
-                self.context.write(partial(self._run, row))
-
         question = f"Run schedule {row.schedule.name} now?"
         consequence = "Its targets start at once, and are not spread."
         if not is_open(row.schedule, self.context.clock()):
             outside = outside_window_text(row.schedule, self.context.clock())
             consequence = f"{outside[0].upper()}{outside[1:]}. {consequence}"
-        self.app.push_screen(self.context.screens.confirm(question, consequence), decided)
+        self.context.ask(question, consequence, partial(self._run, row))
 
     async def _run(self, row: ScheduleRow) -> None:
         fired, jobs = await self.context.engine.fire(row.schedule, self._config)
