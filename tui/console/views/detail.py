@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step
 from engine.domain.statuses import format_ending
-from tui.console.views.line import Line, Role, Span, fit, line, wrapped
+from tui.console.views.line import Line, Role, Span, fit, line, span_cells, wrapped
 from tui.console.views.remarks import failure_lines, instructions, remarks
 from tui.console.views.status import child_of, head_of, operations, status_beside, time_taken
 from tui.console.views.times import short_times
@@ -35,7 +35,7 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
         (f"{child.operation.value}  ", Role.STRONG),
         status_beside(child),
     ]
-    room = width - sum(cell_len(text) for text, _ in head)
+    room = width - span_cells(head)
     parts = _summary(child, now, room)
     beside = 1
     while beside < len(parts) and cell_len("  ".join(parts[: beside + 1])) <= room:

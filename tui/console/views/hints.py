@@ -10,7 +10,7 @@ from engine.domain.advice import highest_level
 from engine.domain.errors import DbtendError, PasswordNeededError, TargetBusyError, TargetUnavailableError
 from engine.domain.humanize import listed
 from tui.console.keymap import key_of, with_keys
-from tui.console.views.line import Line, Role, line, wrapped
+from tui.console.views.line import Line, Role, hanging, wrapped
 from tui.console.views.lists import TargetState
 from tui.presentation.text import counted, plain
 
@@ -38,9 +38,7 @@ def welcome(width: int) -> list[Line]:
         (key_of("sample"), "build a sample database to try things out, for this session only"),
         (key_of("quit"), "quit, and start again with a database: dbtend FILE"),
     ):
-        first, *more = wrapped(does, width - 4)
-        lines += [line((f" {key}  ", Role.KEY), *first.spans)]
-        lines += [line("    ", *one.spans) for one in more]
+        lines += hanging([(f" {key}  ", Role.KEY)], does, width)
     return [*lines, Line(), *wrapped("Nothing runs before you have seen its plan.", width, Role.DIM)]
 
 

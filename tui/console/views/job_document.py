@@ -9,7 +9,7 @@ from engine.domain.steps import LogLevel
 from tui.console.keymap import key_of
 from tui.console.views.detail import before_and_after
 from tui.console.views.job_picture import picture_lines
-from tui.console.views.line import Line, Role, Span, line, wrapped
+from tui.console.views.line import Line, Role, Span, line, span_cells, wrapped
 from tui.console.views.remarks import instructions, remarks, shared_lines
 from tui.console.views.status import head_of, status_beside, time_taken
 from tui.console.views.times import times
@@ -101,7 +101,7 @@ def _child(
 def _heading(child: ChildJob, parts: list[Span], width: int) -> list[Line]:
     """Operation and status with the parts that fit beside them; the other parts follow below."""
     spans: list[Span] = [(f".{child.ordinal} {child.operation.value}  ", Role.HEADING), status_beside(child)]
-    room = width - sum(cells(text) for text, _ in spans)
+    room = width - span_cells(spans)
     beside = 0
     while beside < len(parts) and cells(parts[beside][0]) <= room:
         text, role = parts[beside]

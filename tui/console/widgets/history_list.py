@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from rich.cells import cell_len
 from textual.cache import LRUCache
 from textual.message import Message
 
@@ -24,7 +23,7 @@ from tui.console.views.history import (
     placeholder_batch_row,
     placeholder_row,
 )
-from tui.console.views.line import Line, marked, named
+from tui.console.views.line import Line, marked, named, span_cells
 from tui.console.views.status import STATUS_WIDTH, status_width
 from tui.console.widgets.line_view import LineView
 
@@ -386,7 +385,7 @@ class HistoryList(LineView):
         self._jobs.discard(parent.id)  # the cache never replaces a value
         self._jobs[parent.id] = parent
         self._asked.discard(parent.id)
-        name = sum(cell_len(text) for text, _ in named(self._name_of(parent.target)))
+        name = span_cells(named(self._name_of(parent.target)))
         status = status_width(parent)
         if name > self._names or status > self._statuses:
             self._names, self._statuses = max(name, self._names), max(status, self._statuses)
