@@ -12,7 +12,7 @@ from tui.commands.naming import named
 from tui.commands.views import LiveView, View, stdout_is_terminal
 from tui.presentation.batch_summary import TROUBLE, counts_text, fraction_done, given_back, time_to_go
 from tui.presentation.effect_summary import error_of
-from tui.presentation.job_progress import progress_parts
+from tui.presentation.job_status import progress_parts
 from tui.presentation.text import GLYPH, percent, plain, size, time_left
 
 

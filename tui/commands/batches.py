@@ -11,8 +11,8 @@ from engine.domain.errors import UsageError
 from engine.domain.job_outcomes import outcome_of
 from tui.commands import output, report
 from tui.commands.batch_views import error_lines
-from tui.commands.notices import notices
 from tui.commands.settings import Settings
+from tui.commands.waiting import notices
 from tui.presentation import json_format
 from tui.presentation.batch_summary import TROUBLE, batch_summary
 from tui.presentation.effect_summary import status_shown

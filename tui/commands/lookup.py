@@ -19,9 +19,9 @@ from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import batches, job_report, output, report
 from tui.commands.naming import name_of
-from tui.commands.notices import notices
 from tui.commands.settings import Settings, one_job
 from tui.commands.targets import target_entries
+from tui.commands.waiting import notices
 from tui.presentation import history_csv, json_format, schedule_format, typed_values
 from tui.presentation.exit_codes import OK
 from tui.presentation.history_filter import Word, history_filter, rather

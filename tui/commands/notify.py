@@ -21,7 +21,7 @@ from engine.system.clock import now
 from tui.commands import output
 from tui.commands.naming import named
 from tui.commands.report import columns
-from tui.commands.settings import Settings
+from tui.commands.settings import Settings, with_engine
 from tui.presentation.exit_codes import FAILED, OK
 from tui.presentation.json_fields import fields
 from tui.presentation.text import local_time, plain
@@ -173,10 +173,11 @@ def telling_people(store: Path, config: Config) -> Iterator[None]:
         yield
         return
     with suppress(DbtendError, OSError):  # it is done at the end, too
-        asyncio.run(_register(store, config.notify))
+        names = [recipient.name for recipient in config.notify]
+        with_engine(Engine.open(store), lambda engine: engine.register_recipients(names))
     yield
     try:
-        errors = asyncio.run(_tell(store, config))
+        errors = with_engine(Engine.open(store), lambda engine: engine.notify_now(lambda: config, composing(store)))
     except KeyboardInterrupt:  # the run is over: its exit code stands
         errors = ["interrupted"]
     except Exception as error:
@@ -184,13 +185,3 @@ def telling_people(store: Path, config: Config) -> Iterator[None]:
         errors = [str(known or f"internal error: {type(error).__name__}")]
     for error_text in errors:
         output.notice(f"notify {plain(error_text)}; the next run or worker tries again")
-
-
-async def _register(store: Path, recipients: Sequence[Recipient]) -> None:
-    async with Engine.open(store) as engine:
-        await engine.register_recipients([recipient.name for recipient in recipients])
-
-
-async def _tell(store: Path, config: Config) -> Sequence[str]:
-    async with Engine.open(store) as engine:
-        return await engine.notify_now(lambda: config, composing(store))

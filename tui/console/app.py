@@ -39,8 +39,6 @@ else:
 
 
 class DbtendApp(ThemedApp[None]):
-    """The console that `dbtend` opens."""
-
     TITLE = "dbtend"
     HORIZONTAL_BREAKPOINTS = HORIZONTAL_BREAKPOINTS
     VERTICAL_BREAKPOINTS = VERTICAL_BREAKPOINTS

@@ -42,8 +42,6 @@ else:
 
 
 class Screens(Protocol):
-    """Makes the screens that another screen opens."""
-
     def job(self, job: JobId) -> Screen[None]: ...
 
     def plan(self, request: Request, name: TargetName, advice: Sequence[Advice]) -> Screen[list[Request]]: ...
@@ -74,8 +72,6 @@ class Screens(Protocol):
 
 @runtime_checkable
 class MessageLine(Protocol):
-    """A screen with a line for messages."""
-
     def say(self, sentence: str, role: Role = Role.TEXT) -> None: ...
 
     def unsay(self, sentence: str) -> None: ...
@@ -178,7 +174,6 @@ class ConsoleContext:
 
     @property
     def banner(self) -> StatusBanner:
-        """The current state of the status banner."""
         feed, lost = self.feed, self.engine.lost
         return StatusBanner(
             lost=lost,

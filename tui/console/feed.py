@@ -26,8 +26,6 @@ RETRY_AFTER = 2.0
 
 @frozen
 class News:
-    """Parents that are new or changed."""
-
     parents: tuple[ParentJob, ...]
     changed: frozenset[int]
     """Parents whose status, or a child's, has changed; the others have only made progress."""

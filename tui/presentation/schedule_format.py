@@ -40,8 +40,6 @@ REASONS: Final[Mapping[FiringReason, str]] = {
 
 @frozen(kw_only=True)
 class ScheduleRow:
-    """A schedule and its state."""
-
     schedule: Schedule
     state: ScheduleState | None
     nights: Sequence[Night] = ()

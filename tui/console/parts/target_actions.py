@@ -221,7 +221,6 @@ class TargetActions:
         self._changed()
 
     def sort(self) -> None:
-        """Sort the list by the next criterion."""
         self._surveys.begin()
         self._targets.sort = self._targets.sort.following
         self._changed()

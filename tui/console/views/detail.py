@@ -16,8 +16,7 @@ from tui.presentation.effect_summary import effect, steps_taken
 from tui.presentation.fact_format import changes, table, text
 from tui.presentation.job_log import earlier_attempt
 from tui.presentation.job_notes import advice_to_open
-from tui.presentation.job_progress import progress_parts
-from tui.presentation.job_status import warnings_text
+from tui.presentation.job_status import progress_parts, warnings_text
 from tui.presentation.job_times import limit_of
 from tui.presentation.text import plain
 from tui.presentation.window_words import step_error

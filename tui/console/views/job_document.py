@@ -25,8 +25,7 @@ from tui.presentation.job_log import (
     settings_lines,
     step_text,
 )
-from tui.presentation.job_progress import progress_parts
-from tui.presentation.job_status import warnings_text
+from tui.presentation.job_status import progress_parts, warnings_text
 from tui.presentation.job_times import moment
 from tui.presentation.shared_notes import shared_notes, told_once
 from tui.presentation.text import GLYPH, cells, counted, local_time

@@ -17,8 +17,6 @@ from tui.presentation.text import cells, plain
 
 
 class Kind(StrEnum):
-    """What a command does."""
-
     ACTION = "action"
     THEME = "theme"
     REFRESH = "refresh"

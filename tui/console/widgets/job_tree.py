@@ -96,7 +96,6 @@ class JobTree(ItemList):
 
     @property
     def selected_batch(self) -> Batch | None:
-        """The batch under the cursor."""
         key = self.key
         number = key.batch_id if isinstance(key, BatchRestKey) else key.number if isinstance(key, BatchId) else None
         return self._batches.get(number) if number is not None else None

@@ -40,14 +40,17 @@ class LineView(ScrollView, can_focus=True):
     _subtitle = ""
 
     @dataclass
-    class CursorMoved(Message):
-        """The cursor has moved."""
+    class Changed(Message):
+        """Something about a view has changed."""
 
         view: LineView
 
         @property
         def control(self) -> LineView:
             return self.view
+
+    class CursorMoved(Changed):
+        """The cursor has moved."""
 
     @property
     def line_count(self) -> int:
@@ -107,7 +110,6 @@ class LineView(ScrollView, can_focus=True):
         self.post_message(self.CursorMoved(self))
 
     def show_cursor(self) -> None:
-        """Scroll to the cursor."""
         if self.HAS_CURSOR:
             self.show_line(self.cursor)
 

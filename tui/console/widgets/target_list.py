@@ -46,7 +46,6 @@ class ModelList(ItemList):
         raise NotImplementedError
 
     def height_of(self, number: int) -> int:
-        """How many lines a target has."""
         return 1
 
     def empty_lines(self) -> Sequence[Line]:
