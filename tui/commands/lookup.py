@@ -81,7 +81,7 @@ def _csv(args: argparse.Namespace, settings: Settings, where: HistoryFilter) -> 
 
 
 async def _write_csv(settings: Settings, where: HistoryFilter, args: argparse.Namespace) -> list[str]:
-    """Written as it is read: a history of years needs no more memory than one of a day."""
+    """Writes each portion at once: a history of years needs no more memory than one of a day."""
     before, left = args.before, args.limit
     async with settings.engine() as engine:
         while left is None or left > 0:

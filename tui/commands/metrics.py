@@ -120,7 +120,7 @@ class ConfiguredTargets:
         return self._found
 
     async def _list(self, entries: tuple[TargetEntry, ...]) -> None:
-        with suppress(DbtendError):  # those of before are told of
+        with suppress(DbtendError):  # the last list stays
             found = (await expand(entries, confirm_many=_accept)).targets if entries else ()
             self._found = await asyncio.to_thread(lambda: frozenset(canonical(entry.url) for entry in found))
         self._listed_at = monotonic()

@@ -253,5 +253,5 @@ async def _detached(
     for job in jobs:
         output.line(str(job.id))
     if (batch := _batch_of(jobs, asked_at)) is not None:
-        output.notice(f"all of them are batch {BatchId(batch)}")
+        output.notice(f"these jobs are batch {BatchId(batch)}")
     return OK

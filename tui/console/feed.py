@@ -192,7 +192,7 @@ class JobFeed:
         self._publish(News(news, changed, await self._batches_of(news, changed)))
 
     async def _batches_of(self, parents: Iterable[ParentJob], changed: Collection[int]) -> tuple[Batch, ...]:
-        """The batches of these parents that are new, or whose parents changed, and were not deleted meanwhile."""
+        """The batches of these parents that are new, or whose parents changed, and still exist."""
         ids = {p.batch for p in parents if p.batch is not None and (p.id in changed or p.batch not in self._batches)}
         self._batches |= ids
         found = []

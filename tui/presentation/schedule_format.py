@@ -84,7 +84,7 @@ def local_short(at: Micros, schedule: Schedule, *, now: Micros) -> str:
 
 
 def zone_suffix(at: Micros, schedule: Schedule) -> str:
-    """` CET`: the zone of this machine, where that of the schedule has another time; else ""."""
+    """` CET`: the zone of this machine, if the schedule's zone has another time; else ""."""
     here = _here(at)
     there = datetime.fromtimestamp(at / 1e6, zone_named(schedule.timezone))
     return "" if here.utcoffset() == there.utcoffset() else f" {here.tzname()}"

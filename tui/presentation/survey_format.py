@@ -141,7 +141,7 @@ def table(rows: Sequence[FleetRow], now: int, width: int | None) -> list[str]:
 
 
 def _fit(widths: dict[str, int], width: int) -> None:
-    """Drop columns, the least important first, until the reason has room; then share what is left."""
+    """Drop columns, the least important first, until the reason has room; then share the rest."""
     longest, least = widths["target"], min(widths["why"], _LEAST_WHY)
     widths["target"] = min(longest, max(width // 3, _LEAST_NAME))
 

@@ -71,7 +71,7 @@ Runs = tuple[tuple[Mark, int], ...]
 
 
 def bar(intervals: Iterable[Interval], axis: Axis, width: int) -> Runs:
-    """The bar of `width` cells; where intervals meet in one cell, the last of them is shown."""
+    """The bar of `width` cells; where intervals meet in one cell, the last one shows."""
     cells = [Mark.NOTHING] * width
     for interval in intervals:
         begin, end = axis.cell(interval.begin, width), axis.cell(interval.end, width)

@@ -88,7 +88,7 @@ class SchedulesScreen(ConsoleScreen[None]):
 
     @property
     def _error(self) -> DbtendError | None:
-        """Why what is shown may not be true; None once the config file and the store can be read again."""
+        """Why the screen may be out of date; None once the config file and the store can be read again."""
         problem = None if self._watch is None else self._watch.problem
         return problem or self._store_error
 
@@ -138,7 +138,7 @@ class SchedulesScreen(ConsoleScreen[None]):
         found = next((row for row in self._rows if row.schedule.name == self._list.schedule), None)
         return found or (self._rows[0] if self._rows else None)
 
-    # What is shown
+    # Display
 
     @on(ItemList.Resized)
     def _show(self) -> None:

@@ -60,7 +60,7 @@ class SubmittingScreen(PageScreen[list[Request]]):
         self.say(self._too_early, Role.WARNING)
 
     def plans_changed(self) -> None:
-        """Show what is planned, and in the message that enter came too early how far it is."""
+        """Show the plans, and how far they are in the message that enter came too early."""
         if self._too_early and self.last_message == self._too_early:
             if self.progress:
                 self._say_too_early()

@@ -71,7 +71,7 @@ def job_document(
 def _child(
     parent: ParentJob, child: ChildJob, now: int, width: int, told: Collection[str], *, unfolded: bool
 ) -> list[Line]:
-    """The lines about a child, without errors and notes that were told before."""
+    """The lines about a child, without errors and notes that the page has already."""
     running = child.status is Status.RUNNING
     did = progress_parts(child, now) if running else [effect(child) or steps_taken(child)]
     parts: list[Span] = [(part, Role.TEXT) for part in (time_taken(child, now), waited(child.after), *did) if part]

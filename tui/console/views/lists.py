@@ -89,7 +89,7 @@ _REASON_LEAST: Final = 8
 
 
 def level_of(state: TargetState) -> FleetLevel | None:
-    """How urgent a target is, as far as it is known."""
+    """How urgent a target is; None: unknown."""
     if state.survey is not None:
         return state.survey.level
     if state.error is not None:

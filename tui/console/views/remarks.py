@@ -40,7 +40,7 @@ def remarks(
     with_error: bool = True,
     told: Collection[str] = (),
 ) -> list[Line]:
-    """The notes about a child; `with_error`: its error, too; without the texts that were told before."""
+    """The notes about a child; `with_error`: its error, too; without the texts in `told`."""
     lines: list[Line] = []
     for note in notes(parent, child, instructions()):
         if note.text not in told and (with_error or note.kind is not NoteKind.ERROR):
@@ -54,7 +54,7 @@ def shared_lines(shared: Sequence[SharedNotes], width: int) -> list[Line]:
     for one in shared:
         first, *others = one.notes
         lines += [line(), *wrapped(first.text, width, _role(first, one.children[0]))]
-        lines += wrapped(one.whom, width, Role.DIM, indent=4)
+        lines += wrapped(one.subjects, width, Role.DIM, indent=4)
         for note in others:
             lines += wrapped(note.text, width, _role(note, one.children[0]), indent=4)
     return lines

@@ -75,7 +75,7 @@ class ModelList(ItemList):
         self.show_marks()
 
     def show_marks(self) -> None:
-        """The same while the order of the targets is as it was."""
+        """The same when the order of the targets has not changed."""
         top = self.scroll_offset.y
         in_view = {index: self.line_at(index) for index in range(top, min(top + self.size.height, self.line_count))}
         for index, line in in_view.items():
