@@ -10,8 +10,7 @@ from engine import ChildJob, JobId, ParentJob, Reason, Status, Step
 from engine.domain.statuses import format_ending
 from tui.console.views.line import Line, Role, Span, fit, line, span_cells, wrapped
 from tui.console.views.remarks import failure_lines, instructions, remarks
-from tui.console.views.status import child_of, head_of, operations, status_beside, time_taken
-from tui.console.views.times import short_times
+from tui.console.views.status import child_of, head_of, operations, short_times, status_beside, time_taken
 from tui.presentation.effect_summary import effect, steps_taken
 from tui.presentation.fact_format import changes, table, text
 from tui.presentation.job_log import earlier_attempt
