@@ -76,11 +76,7 @@ def batch_lines(batch: Batch, jobs: Sequence[ParentJob]) -> Iterator[str]:
 def batch_options(batch: Batch) -> list[str]:
     """`canary 2`, `max failures 3`."""
     options = batch.options
-    numbers = {
-        "max failures": options.max_failures,
-        "canary": options.canary,
-        "max per host": options.max_per_host,
-    }
+    numbers = {"max failures": options.max_failures, "canary": options.canary, "max per host": options.max_per_host}
     return [f"{name} {number:,}" for name, number in numbers.items() if number is not None]
 
 

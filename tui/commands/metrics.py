@@ -72,12 +72,7 @@ async def metrics_of(engine: Engine, watch: ConfigWatch, targets: ConfiguredTarg
 
 
 async def _text_of(
-    overview: Overview,
-    config: Config,
-    configured: Set[str],
-    states: Mapping[str, ScheduleState],
-    *,
-    is_readable: bool,
+    overview: Overview, config: Config, configured: Set[str], states: Mapping[str, ScheduleState], *, is_readable: bool
 ) -> bytes:
     """With targets in the config file, only these are exported."""
     known = {one.target for one in overview.surveys} | {one.target for one in overview.runs}

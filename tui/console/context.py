@@ -108,11 +108,7 @@ class ConsoleContext:
         self.targets_changed: Signal[None] = Signal(app, "targets")
         self.feed = JobFeed(engine, self._publish_news, lambda error: self._publish_banner(), refresh=config.refresh)
         self.supervisor = WorkerSupervisor(
-            engine,
-            self.feed,
-            self._publish_banner,
-            ensure_worker=ensure_worker,
-            worker_lacks=worker_lacks,
+            engine, self.feed, self._publish_banner, ensure_worker=ensure_worker, worker_lacks=worker_lacks
         )
         self._writing = StoreWrites(engine, self.tell, self.untell, self.trouble.publish)
         urls, kept = (saved.urls, saved.entries) if saved is not None else (CanonicalUrls(), ())

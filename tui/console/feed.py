@@ -40,12 +40,7 @@ class JobFeed:
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        publish: Callable[[News], None],
-        failed: Callable[[DbtendError], None],
-        *,
-        refresh: float,
+        self, engine: Engine, publish: Callable[[News], None], failed: Callable[[DbtendError], None], *, refresh: float
     ) -> None:
         """
         Args:

@@ -177,10 +177,7 @@ DOCUMENTS: Final[Mapping[str, Schema]] = {
     "run": _RUN,
     "retry": _RUN,
     "schedules": {
-        "anyOf": [
-            record({"schedules": listed(named("schedule")), "is_served": FLAG}, {"plan": named("night")}),
-            _RUN,
-        ]
+        "anyOf": [record({"schedules": listed(named("schedule")), "is_served": FLAG}, {"plan": named("night")}), _RUN]
     },
     "advise": record({"advice": listed(named("advice"))}, {"errors": listed(named("error"))}),
     "fleet": record(

@@ -43,10 +43,7 @@ class ManyJobActions:
     """What the keys for jobs do with several jobs and batches."""
 
     def __init__(
-        self,
-        screen: ConsoleScreen[Any],
-        clear_marks: Callable[[], None],
-        show: Callable[[ParentJob], None],
+        self, screen: ConsoleScreen[Any], clear_marks: Callable[[], None], show: Callable[[ParentJob], None]
     ) -> None:
         """`show`: called with each job that a retry makes."""
         self._screen, self._context = screen, screen.context

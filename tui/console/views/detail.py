@@ -28,11 +28,7 @@ def detail_lines(parent: ParentJob, job: JobId, name: str, *, now: int, width: i
 
 
 def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Line]:
-    head: list[Span] = [
-        (f"#{child.id} ", Role.DIM),
-        (f"{child.operation.value}  ", Role.STRONG),
-        status_beside(child),
-    ]
+    head: list[Span] = [(f"#{child.id} ", Role.DIM), (f"{child.operation.value}  ", Role.STRONG), status_beside(child)]
     room = width - span_cells(head)
     parts = _summary(child, now, room)
     beside = 1

@@ -15,13 +15,7 @@ from tui.presentation.target_names import TargetName
 from tui.presentation.text import plain, size
 
 
-def header_line(
-    state: TargetState | None,
-    jobs: Span,
-    width: int,
-    *,
-    read_only: bool = False,
-) -> Line:
+def header_line(state: TargetState | None, jobs: Span, width: int, *, read_only: bool = False) -> Line:
     """`jobs`: see `work`. On a narrow line whole parts are left out, the least important first; the name is cut last.
 
     The room for jobs is constant, so nothing moves when jobs start and end.

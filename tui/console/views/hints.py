@@ -144,7 +144,4 @@ def no_history(words: str, width: int, *, rather: str, read_only: bool) -> list[
             *(wrapped(meant, width) if meant else []),
             *wrapped(with_keys("Change the filter with {filter}, or clear it with {back}."), width, Role.DIM),
         ]
-    return [
-        *wrapped("No job yet.", width),
-        *([] if read_only else wrapped(with_keys(_RUN_FIRST), width, Role.DIM)),
-    ]
+    return [*wrapped("No job yet.", width), *([] if read_only else wrapped(with_keys(_RUN_FIRST), width, Role.DIM))]

@@ -24,10 +24,7 @@ def instructions() -> Instructions:
     """The keys with which a person acts on a job."""
     cancel_again = f"press {key_of('cancel')} again"
     return Instructions(
-        retry=f"press {key_of('retry')}",
-        show=f"press {key_of('open')}",
-        skip_recovery=cancel_again,
-        force=cancel_again,
+        retry=f"press {key_of('retry')}", show=f"press {key_of('open')}", skip_recovery=cancel_again, force=cancel_again
     )
 
 
