@@ -17,8 +17,6 @@ from tui.presentation.text import GLYPH, percent, plain, size, time_left
 
 
 class LineView(View):
-    """One line for each target that is done."""
-
     def __init__(self) -> None:
         self._told: set[int] = set()
 

@@ -81,7 +81,6 @@ def batch_options(batch: Batch) -> list[str]:
 
 
 def cancel_lines(before: Sequence[ParentJob], jobs: Sequence[ParentJob], wanted: BatchId) -> Iterator[str]:
-    """What a cancel of a batch led to."""
     was_open = {job.id for job in before if not job.status.is_final}
     if not was_open:
         yield f"{wanted} is over: nothing to cancel"

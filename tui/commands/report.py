@@ -130,6 +130,5 @@ def _nothing_to_cancel(job: ChildJob | ParentJob) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The rows as lines with aligned columns."""
     widths = [max(cells(text) for text in column) for column in zip(*rows, strict=True)]
     return ["  ".join(map(padded, row, widths)).rstrip() for row in rows]

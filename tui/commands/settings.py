@@ -26,8 +26,6 @@ T = TypeVar("T")
 
 @frozen
 class Settings:
-    """Which files this call of dbtend works with."""
-
     store: Path
     config_path: Path
     config_required: bool

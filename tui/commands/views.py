@@ -120,7 +120,6 @@ class LiveView(View):
 
 
 def stdout_is_terminal() -> bool:
-    """Whether stdout is a terminal that can redraw lines."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 

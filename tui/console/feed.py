@@ -74,7 +74,6 @@ class JobFeed:
 
     @property
     def ticking(self) -> bool:
-        """Whether it reads the store at intervals."""
         return bool(self.open)
 
     @property

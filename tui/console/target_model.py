@@ -134,7 +134,6 @@ class TargetModel:
         return len(self._marked)
 
     def mark(self) -> None:
-        """Mark or unmark the current target."""
         if self.current in self._states:
             self._marked ^= {self.current}
 
@@ -187,7 +186,6 @@ class TargetModel:
             self._to_retry.add(number)
 
     def set_survey(self, number: int, survey: Survey | None, last_job: LastJob | None) -> None:
-        """The last survey of a target, and its newest job."""
         self._update(number, survey=survey, last_job=last_job)
 
     def set_next_due(self, number: int, at: Micros | None) -> None:
@@ -201,7 +199,6 @@ class TargetModel:
 
     @property
     def chosen(self) -> frozenset[Operation]:
-        """The operations that are chosen on the current target."""
         return self._chosen_on(self.current)
 
     @property

@@ -134,7 +134,6 @@ def steps_taken(child: ChildJob) -> str:
 
 
 def is_finding(child: ChildJob, line: LogLine) -> bool:
-    """Whether a log line is a finding of a check."""
     return child.operation is Operation.CHECK and line.level is LogLevel.ERROR and line.attempt == child.attempt
 
 

@@ -22,8 +22,6 @@ Concerned = tuple[ChildJob, Step | None]
 
 @frozen
 class SharedNotes:
-    """Notes about the same children and steps."""
-
     notes: tuple[Note, ...]
     children: tuple[ChildJob, ...]
     subjects: str

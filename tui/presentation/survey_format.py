@@ -28,8 +28,6 @@ DAY: Final = 86_400 * 1_000_000
 
 @frozen
 class FleetRow:
-    """A target with its survey and its newest job."""
-
     entry: TargetEntry
     survey: Survey
     last_job: LastJob | None = None

@@ -26,8 +26,6 @@ NO_CLEANUP = (
 
 
 class JobSelection(Protocol):
-    """A list, tree or page of jobs."""
-
     @property
     def selected_job(self) -> tuple[ParentJob, JobId] | None:
         """A parent, and the job that is meant: itself or one of its children; None: no job is selected."""

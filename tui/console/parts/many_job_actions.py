@@ -21,8 +21,6 @@ from tui.presentation.text import counted
 
 @frozen
 class _BatchRetry:
-    """What a retry of a batch runs."""
-
     batch: Batch
     jobs: Sequence[ParentJob]
     only_incomplete: bool
@@ -50,7 +48,6 @@ class ManyJobActions:
         self._clear_marks, self._show = clear_marks, show
 
     async def cancel(self, jobs: Jobs, batches: Sequence[Batch]) -> None:
-        """Ask, and cancel those that have not ended."""
         still = [(parent, job) for parent, job in jobs if open_children(parent, job)]
         going_on = [batch for batch in batches if not batch.is_over]
         if not still and not going_on:
@@ -195,7 +192,6 @@ class ManyJobActions:
 
 
 def _is_one(jobs: Jobs, batches: Sequence[Batch]) -> bool:
-    """Whether one batch alone is meant."""
     return not jobs and len(batches) == 1
 
 

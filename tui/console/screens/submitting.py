@@ -34,7 +34,6 @@ class Ready:
 
     @property
     def confirmed(self) -> Request:
-        """The request with the confirmation that some operations need."""
         if not any(operation.needs_confirmation for operation in self.plan.operations):
             return self.request
         return replace(self.request, options=replace(self.request.options, confirmed=True))
@@ -69,7 +68,6 @@ class SubmittingScreen(PageScreen[list[Request]]):
         self.refresh_page()
 
     def make_plan(self) -> None:
-        """Make the plan and show it."""
         raise NotImplementedError
 
     def action_look(self) -> None:

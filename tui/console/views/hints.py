@@ -78,7 +78,6 @@ def nothing_to_run(state: TargetState | None, *, is_being_built: bool) -> str:
 
 
 def why_nothing(state: TargetState) -> str:
-    """Why no operation is chosen on a marked target."""
     if state.error is not None:
         return f"{state.error.why} ({state.error.hint})" if state.error.hint else state.error.why
     if state.info is None or state.advice is None:

@@ -138,7 +138,6 @@ def named_column(name: str, width: int) -> tuple[Span, ...]:
 
 
 def with_labels(lines: Iterable[Line], tags: Collection[str]) -> list[Line]:
-    """Lines with the labels of targets in them coloured."""
     if not tags:
         return list(lines)
     any_tag = re.compile("|".join(map(re.escape, sorted(tags, key=len, reverse=True))).join("()"))

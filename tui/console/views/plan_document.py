@@ -49,7 +49,6 @@ def _name_and_facts(plan: Plan, name: str, width: int) -> list[Span]:
 
 
 def what_to_do(errors: Sequence[DbtendError], width: int) -> list[Line]:
-    """What to do about errors that prevented a plan."""
     again = "Press {look-again} to plan again." if errors else ""
     if any(isinstance(error, TargetBusyError) for error in errors):
         again += f" {_LOCK_TIMEOUT_HINT}"

@@ -56,8 +56,6 @@ NO_BATCHES: Final[Mapping[int, Batch]] = {}
 
 @frozen
 class FoldedKey:
-    """The key of the line that counts the hidden children."""
-
     parent_id: int
 
 

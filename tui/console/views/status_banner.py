@@ -12,8 +12,6 @@ from tui.presentation.text import counted, plain
 
 @frozen
 class StatusBanner:
-    """The state that the banner is made from."""
-
     lost: DbtendError | None = None
     """Why the store is no longer read, for good."""
     unread: DbtendError | None = None

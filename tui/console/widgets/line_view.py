@@ -41,8 +41,6 @@ class LineView(ScrollView, can_focus=True):
 
     @dataclass
     class Changed(Message):
-        """Something about a view has changed."""
-
         view: LineView
 
         @property
@@ -60,7 +58,6 @@ class LineView(ScrollView, can_focus=True):
         raise NotImplementedError
 
     def line_below(self, index: int) -> Line:
-        """The line at an index below the last line."""
         return Line()
 
     def is_under_cursor(self, index: int) -> bool:
@@ -96,7 +93,6 @@ class LineView(ScrollView, can_focus=True):
         return Strip(segments).simplify().adjust_cell_length(width, base + over)
 
     def styled(self, index: int, spans: Sequence[Span]) -> Iterator[tuple[str, Style]]:
-        """The spans of a line with their styles."""
         roles = appearance_of(self.app).roles
         return ((text, roles[role]) for text, role in spans)
 

@@ -98,14 +98,11 @@ class ModelList(ItemList):
 
     @property
     def number(self) -> int | None:
-        """The number of the target under the cursor."""
         key = self.key
         return key if isinstance(key, int) and key in self.model.states else None
 
 
 class TargetList(ModelList):
-    """The target pane of the main screen."""
-
     BINDINGS = bindings("mark-target", "mark-all", "sort", "edit", "remove", "test")
 
     def __init__(self, model: TargetModel, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name

@@ -29,8 +29,6 @@ BY_THE_HOUR: Final = 2 * _DAY
 
 @frozen(kw_only=True)
 class Period:
-    """What a report is made of."""
-
     since: Micros
     until: Micros
     jobs: Sequence[Run]
