@@ -91,9 +91,9 @@ def _test(recipient: Recipient, *, as_json: bool) -> int:
     if as_json:
         output.document({"recipient": recipient.name, "delivered": error is None, "error": error})
     elif error is None:
-        output.line(f"{recipient.name}: the message was taken")
+        output.line(f"{plain(recipient.name)}: the message was taken")
     if error is not None:
-        output.notice(f"notify {recipient.name}: {plain(error)}")
+        output.notice(plain(f"notify {recipient.name}: {error}"))
     return OK if error is None else FAILED
 
 

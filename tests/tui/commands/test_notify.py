@@ -164,6 +164,12 @@ def test_a_test_message_that_is_not_taken_says_why(dbtend: CommandLine, web: Web
     assert done.err == f"dbtend: notify ops: {web.place} answers 401 Unauthorized: *** is no token\n"
 
 
+def test_a_name_of_several_lines_is_told_in_one(dbtend: CommandLine) -> None:
+    dbtend.configure('[notify."a\\nb"]\ncommand = ["false"]\n')
+    done = dbtend("notify", "a\nb", "--test")
+    assert done.err == "dbtend: notify a\\nb: false ended with exit code 1\n"
+
+
 def test_a_test_message_is_refused_where_nothing_may_be_changed(dbtend: CommandLine, web: WebServer) -> None:
     configure(dbtend, web)
     assert dbtend("notify", "--read-only").code == OK
