@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from time import monotonic
 from typing import Final
 
 from textual import on
@@ -15,7 +16,6 @@ from tui.console.context import ConsoleContext
 from tui.console.screens.entry import TYPING
 from tui.console.screens.page import ON_A_PAGE
 from tui.console.screens.submitting import Ready, SubmittingScreen
-from tui.console.update_pace import UpdatePace
 from tui.console.views.line import Line
 from tui.console.views.plans_document import (
     MANY,
@@ -28,6 +28,8 @@ from tui.console.views.plans_document import (
 from tui.console.widgets.page import FoldingPage, Page
 
 PLANNED_AT_ONCE: Final = 4
+SHOWN_EVERY: Final = 0.25
+"""Seconds between two updates of the page while plans are made, at least."""
 
 
 class PlansScreen(SubmittingScreen):
@@ -41,7 +43,7 @@ class PlansScreen(SubmittingScreen):
         super().__init__(context)
         self._planned: list[PlannedTarget] = []
         self._unfolded: set[int] = set()
-        self._pace = UpdatePace(self.plans_changed)
+        self._shown_at = 0.0
 
     @property
     def _is_folding(self) -> bool:
@@ -71,7 +73,9 @@ class PlansScreen(SubmittingScreen):
                 except DbtendError as error:
                     one = replace(one, error=error)
         self._planned[number] = one
-        self._pace.update_if_due()
+        if monotonic() - self._shown_at >= SHOWN_EVERY:
+            self._shown_at = monotonic()
+            self.plans_changed()
 
     def document(self, width: int) -> list[Line]:
         if self._is_folding:
