@@ -1,4 +1,4 @@
-"""How often a screen is updated while results come in."""
+"""How often a screen is updated while results come in; the last result of all is shown by who calls it."""
 
 from __future__ import annotations
 
