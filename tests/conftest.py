@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from engine.store.sqlite import connections
 from engine.store.sqlite.connections import connect_writer, create_file
+from tests import new_stores
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import NO_SERVER, PostgresServer, majors, running_server, servers_found
 from tests.scratch import make_scratch
@@ -89,6 +91,13 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000)
+
+
+@pytest.fixture(autouse=True)
+def _new_stores_are_made_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where migrations are not what is tested."""
+    if not request.path.is_relative_to(TESTS / "engine/store"):
+        monkeypatch.setattr(connections, "migrate", new_stores.migrate)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,12 @@ RUNS_READ: Final = 20_000
 """The newest runs that are compared."""
 SHORTEST: Final = 0.001
 """Seconds: a run counts as at least this long."""
+MISLEADING_SHARE: Final = 0.5
+"""A median error of more than this share of what it took,"""
+MISLEADING_SECONDS: Final = 60.0
+"""and of as many seconds,"""
+MISLEADING_RUNS: Final = 3
+"""in as many runs, is too much for a window."""
 
 
 @frozen(kw_only=True)
@@ -41,6 +47,12 @@ class OperationError:
     seconds: float
     """and of their seconds."""
     worst: EstimateError
+
+
+def is_misleading(one: EstimateError | OperationError) -> bool:
+    """Whether windows are planned badly by such estimates."""
+    is_large = one.error > MISLEADING_SHARE and one.seconds >= MISLEADING_SECONDS
+    return is_large and one.runs >= MISLEADING_RUNS
 
 
 def errors_by_target(runs: Iterable[EstimatedRun]) -> list[EstimateError]:

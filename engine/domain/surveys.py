@@ -124,8 +124,7 @@ class LastJob:
     ran_until: Micros | None
     """When an operation on this target ended last that had begun to run; None if none did."""
     turn: int = 0
-    """The id of the newest job of which its window did not leave out all; if it left steps, that of the one before; 0
-    for none.
+    """The id of the newest job that its window let begin; if it left out steps, that of the job before; 0 for none.
 
     A target with a lower turn comes first: so the rest of a job comes soon, and delays no other target."""
 

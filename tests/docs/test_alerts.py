@@ -18,9 +18,11 @@ MAY_BE_ABSENT: Final = ("dbtend_target_checked_timestamp_seconds", "dbtend_sched
 @pytest.mark.parametrize("alert", ALERTS)
 def test_an_alert_names_metrics_that_are_written(alert: str) -> None:
     source = (ROOT / "tui/presentation/metrics.py").read_text(encoding="utf-8")
-    written = set(METRIC.findall(source.replace("last_{status}_", "last_fired_"))) | set(
-        METRIC.findall(source.replace("last_{status}_", "last_missed_"))
-    )
+    written = {
+        metric
+        for state in ("fired", "missed", "sent", "waiting", "given_up")
+        for metric in METRIC.findall(source.replace("{status}", state).replace("{state}", state))
+    }
     named = set(METRIC.findall(ALERTS[alert]))
     assert named
     assert named <= written

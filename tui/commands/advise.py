@@ -71,18 +71,12 @@ async def _advice(
     """The advice for each target, and the errors of those that could not be inspected."""
     advice: list[tuple[TargetEntry, tuple[Advice, ...]]] = []
     errors: list[DbtendError] = []
-    limits, advised = {entry.url: entry.thresholds for entry in targets}, 0
+    limits = {entry.url: entry.thresholds for entry in targets}
     with ProgressLine(len(targets)) as progress:
         async with adviser(settings) as looking:
-
-            async def advice_on(target: str) -> tuple[Advice, ...]:
-                nonlocal advised
-                try:
-                    return await looking.advise(target, budget=budget, limits=limits[target])
-                finally:
-                    advised += 1
-                    progress.show(lambda: f"looked at {advised:,} of {len(targets):,}")
-
+            advice_on = progress.counting(
+                lambda target: looking.advise(target, budget=budget, limits=limits[target]), "looked at"
+            )
             found = await for_each([entry.url for entry in targets], advice_on)
     for entry, result in zip(targets, found, strict=True):
         if isinstance(result, TargetError):

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 from engine import Advice, Engine, EngineName, Level, Operation, Plan, Request, TargetHistory
@@ -58,16 +57,12 @@ async def adviser(settings: Settings) -> AsyncIterator[Adviser]:
     """An adviser. If the history cannot be read, it works without it and says so."""
     async with AsyncExitStack() as stack:
         engine = None
-        if _is_there(settings.store):
+        if settings.store.exists():
             try:
                 engine = await stack.enter_async_context(settings.engine())
             except StoreError as error:
                 output.notice(f"goes on without the history: {plain(str(error))}")
         yield Adviser(engine, read_only=settings.read_only)
-
-
-def _is_there(store: Path) -> bool:
-    return store.exists()
 
 
 @frozen(kw_only=True)
@@ -118,7 +113,7 @@ async def _with_damaged_indexes(
     asked: Sequence[Request], usual: Collection[str], settings: Settings
 ) -> Sequence[Request]:
     """The requests; on those targets that are maintained as usual, first the indexes that a check found damaged."""
-    if not _is_there(settings.store):
+    if not settings.store.exists():
         return asked
     by_target = {request.target: request for request in asked if request.target in usual}
     try:

@@ -12,16 +12,11 @@ from tui.commands.naming import named
 from tui.commands.views import LiveView, View, stdout_is_terminal
 from tui.presentation.batch_summary import TROUBLE, counts_text, fraction_done, given_back, time_to_go
 from tui.presentation.effect_summary import error_of
-from tui.presentation.job_progress import progress_parts
+from tui.presentation.job_status import progress_parts
 from tui.presentation.text import GLYPH, percent, plain, size, time_left
 
 
-class LineView:
-    """One line for each target that is done."""
-
-    interval: float | None = None
-    prints_errors = False
-
+class LineView(View):
     def __init__(self) -> None:
         self._told: set[int] = set()
 
@@ -30,9 +25,6 @@ class LineView:
             if job.status.is_final and job.id not in self._told:
                 self._told.add(job.id)
                 output.line(ended_line(job))
-
-    def announce(self, text: str) -> None:
-        output.notice(text)
 
 
 def view_of_many() -> View:

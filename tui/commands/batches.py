@@ -11,8 +11,8 @@ from engine.domain.errors import UsageError
 from engine.domain.job_outcomes import outcome_of
 from tui.commands import output, report
 from tui.commands.batch_views import error_lines
-from tui.commands.notices import notices
 from tui.commands.settings import Settings
+from tui.commands.waiting import notices
 from tui.presentation import json_format
 from tui.presentation.batch_summary import TROUBLE, batch_summary
 from tui.presentation.effect_summary import status_shown
@@ -76,16 +76,11 @@ def batch_lines(batch: Batch, jobs: Sequence[ParentJob]) -> Iterator[str]:
 def batch_options(batch: Batch) -> list[str]:
     """`canary 2`, `max failures 3`."""
     options = batch.options
-    numbers = {
-        "max failures": options.max_failures,
-        "canary": options.canary,
-        "max per host": options.max_per_host,
-    }
+    numbers = {"max failures": options.max_failures, "canary": options.canary, "max per host": options.max_per_host}
     return [f"{name} {number:,}" for name, number in numbers.items() if number is not None]
 
 
 def cancel_lines(before: Sequence[ParentJob], jobs: Sequence[ParentJob], wanted: BatchId) -> Iterator[str]:
-    """What a cancel of a batch led to."""
     was_open = {job.id for job in before if not job.status.is_final}
     if not was_open:
         yield f"{wanted} is over: nothing to cancel"

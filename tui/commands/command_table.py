@@ -228,7 +228,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "[retention] in the config file says how long jobs are kept.",
     ),
     "notify": Command(
-        "[NAME] [--test]", "who is told of what happens, and whether messages arrive",
+        "[NAME] [--test]", "the recipients of messages, and whether these arrive",
         (flag("--test", "deliver a test message now"), *_JSON),
         "dbtend notify ops --test",
         "Recipients are in [notify.NAME] of the config file. A permanent `dbtend worker` tells them; `dbtend run`\n"
@@ -245,7 +245,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         (value("--textfile", "FILE", typed_values.path, "write them to FILE at once, for node_exporter"),),
         "dbtend metrics --textfile /var/lib/node_exporter/dbtend.prom",
         "Nothing is opened: sizes and levels are those of the last survey, such as by `dbtend fleet`. With targets in\n"
-        "the config file, only these are told of. To serve the same by HTTP: `dbtend worker --metrics 9187`.",
+        "the config file, only these are exported. To serve the same by HTTP: `dbtend worker --metrics 9187`.",
     ),
     "worker": Command(
         "[--idle-exit SECONDS]", "run jobs in the background until stopped", _WORKER, "dbtend worker --workers 4",

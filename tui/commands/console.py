@@ -113,10 +113,7 @@ def open_console(
 
             async def attempt() -> Engine:
                 opening = Engine.open(
-                    settings.store,
-                    config=settings.config_path,
-                    read_only=settings.read_only,
-                    timeout=FIRST_PATIENCE,
+                    settings.store, config=settings.config_path, read_only=settings.read_only, timeout=FIRST_PATIENCE
                 )
                 return await stack.enter_async_context(opening)
 

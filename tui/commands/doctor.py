@@ -14,6 +14,7 @@ from tui.commands.settings import Settings
 from tui.commands.targets import target_entries
 from tui.presentation.exit_codes import FAILED, OK
 from tui.presentation.health_check import Check, Level, to_show
+from tui.presentation.json_fields import fields
 from tui.presentation.text import padded, plain
 
 
@@ -29,12 +30,7 @@ def doctor(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _form(check: Check) -> dict[str, object]:
-    form: dict[str, object] = {
-        "level": check.level.value,
-        "what": check.what,
-        "found": check.found,
-        "fix": check.fix,
-    }
+    form = fields(check, "level", "what", "found", "fix")
     return {**form, "facts": dict(check.facts)} if check.facts else form
 
 

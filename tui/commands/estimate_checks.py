@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import StoreError
 from engine.domain.humanize import counted
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from engine.domain.estimate_errors import EstimateError, OperationError
 else:
     estimate_errors = lazy("engine.domain.estimate_errors", "only the doctor needs it")
+_FIX: Final = "if a window leaves it out that would fit: --no-fit; if it does not end in its window: give it more time"
 
 
 async def estimates(settings: Settings, targets: Collection[str] | None = None) -> list[Check]:
@@ -36,14 +37,21 @@ async def estimates(settings: Settings, targets: Collection[str] | None = None) 
 def _of_target(one: EstimateError) -> Check:
     what = f"{one.operation} of {plain(name_of(one.target))}"
     found = f"{what}: {_error(one.error, one.seconds)} in {counted(one.runs, 'run')}"
-    return Check(Level.OK, "estimates", found, facts={**_facts(one), "target": one.target})
+    return _check(one, found, {"target": one.target})
 
 
 def _of_operation(one: OperationError) -> Check:
     where = f"{counted(one.runs, 'run')} on {counted(one.targets, 'target')}"
     worst = f"; {one.worst.error:.0%} on {plain(name_of(one.worst.target))}" if one.targets > 1 else ""
     found = f"{one.operation}: {_error(one.error, one.seconds)} in {where}{worst}"
-    return Check(Level.OK, "estimates", found, facts={**_facts(one), "targets": one.targets})
+    return _check(one, found, {"targets": one.targets})
+
+
+def _check(one: EstimateError | OperationError, found: str, facts: Mapping[str, str | int]) -> Check:
+    facts_of_all = {**_facts(one), **facts}
+    if estimate_errors.is_misleading(one):
+        return Check(Level.WARN, "estimates", found, _FIX, facts=facts_of_all)
+    return Check(Level.OK, "estimates", found, facts=facts_of_all)
 
 
 def _error(share: float, seconds: float) -> str:

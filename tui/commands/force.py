@@ -12,7 +12,7 @@ from engine.domain.errors import UsageError
 from engine.domain.events import unattended
 from tui.commands import output
 from tui.commands.naming import named
-from tui.commands.settings import Settings
+from tui.commands.settings import Settings, with_engine
 from tui.presentation import json_format, typed_values
 from tui.presentation.exit_codes import CANCELLED, OK
 from tui.presentation.force_kill import consequences, killed_with_it, question
@@ -28,7 +28,7 @@ LOOK_EVERY = 0.2
 
 def cancel_by_force(wanted: JobId, store: Path, args: argparse.Namespace, settings: Settings) -> int:
     """Raises UsageError if no such process runs, or without confirmation."""
-    found = asyncio.run(_look(store, wanted))
+    found = with_engine(Engine.open(store), lambda engine: engine.preview_force_cancel(wanted))
     if not _is_confirmed(found, wanted, args.confirm):
         output.notice("nothing was done")
         return CANCELLED
@@ -39,11 +39,6 @@ def cancel_by_force(wanted: JobId, store: Path, args: argparse.Namespace, settin
     else:
         output.line(f"#{child.id} {named(job.target)} {child.operation} {ending(child)}")
     return OK
-
-
-async def _look(store: Path, wanted: JobId) -> ForceCancel:
-    async with Engine.open(store) as engine:
-        return await engine.preview_force_cancel(wanted)
 
 
 def _is_confirmed(found: ForceCancel, wanted: JobId, confirmation: str | None) -> bool:

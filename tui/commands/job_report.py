@@ -63,7 +63,7 @@ def _shared_lines(shared: SharedNotes) -> Iterator[str]:
     """Shared texts, and the children or steps that share them."""
     for note in shared.notes:
         yield f"  {_SHARED_LABELS[note.kind]:7}  {plain(note.text)}"
-    yield f"  of       {shared.whom}"
+    yield f"  of       {shared.subjects}"
 
 
 def _child_lines(job: ParentJob, child: ChildJob, at: int, told: Collection[str]) -> Iterator[str]:

@@ -116,5 +116,5 @@ def _coloured(status: Status, text: str, *, on: bool) -> str:
 
 def redraw(drawn: int, lines: Sequence[str]) -> str:
     """Go up over the `drawn` lines and write over them: each line is cleared behind its text, so nothing flickers."""
-    up = f"\r\x1b[{drawn}A" if drawn else ""  # what is typed meanwhile moves the cursor
+    up = f"\r\x1b[{drawn}A" if drawn else ""  # typed keys move the cursor
     return up + "".join(f"\r{line}\x1b[K\n" for line in lines) + ("\x1b[J" if drawn > len(lines) else "")

@@ -19,9 +19,9 @@ from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import batches, job_report, output, report
 from tui.commands.naming import name_of
-from tui.commands.notices import notices
 from tui.commands.settings import Settings, one_job
 from tui.commands.targets import target_entries
+from tui.commands.waiting import notices
 from tui.presentation import history_csv, json_format, schedule_format, typed_values
 from tui.presentation.exit_codes import OK
 from tui.presentation.history_filter import Word, history_filter, rather
@@ -81,7 +81,7 @@ def _csv(args: argparse.Namespace, settings: Settings, where: HistoryFilter) -> 
 
 
 async def _write_csv(settings: Settings, where: HistoryFilter, args: argparse.Namespace) -> list[str]:
-    """Written as it is read: a history of years needs no more memory than one of a day."""
+    """Writes each portion at once: a history of years needs no more memory than one of a day."""
     before, left = args.before, args.limit
     async with settings.engine() as engine:
         while left is None or left > 0:

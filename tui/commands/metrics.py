@@ -72,12 +72,7 @@ async def metrics_of(engine: Engine, watch: ConfigWatch, targets: ConfiguredTarg
 
 
 async def _text_of(
-    overview: Overview,
-    config: Config,
-    configured: Set[str],
-    states: Mapping[str, ScheduleState],
-    *,
-    is_readable: bool,
+    overview: Overview, config: Config, configured: Set[str], states: Mapping[str, ScheduleState], *, is_readable: bool
 ) -> bytes:
     """With targets in the config file, only these are exported."""
     known = {one.target for one in overview.surveys} | {one.target for one in overview.runs}
@@ -120,7 +115,7 @@ class ConfiguredTargets:
         return self._found
 
     async def _list(self, entries: tuple[TargetEntry, ...]) -> None:
-        with suppress(DbtendError):  # those of before are told of
+        with suppress(DbtendError):  # the last list stays
             found = (await expand(entries, confirm_many=_accept)).targets if entries else ()
             self._found = await asyncio.to_thread(lambda: frozenset(canonical(entry.url) for entry in found))
         self._listed_at = monotonic()

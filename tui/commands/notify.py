@@ -21,9 +21,10 @@ from engine.system.clock import now
 from tui.commands import output
 from tui.commands.naming import named
 from tui.commands.report import columns
-from tui.commands.settings import Settings
+from tui.commands.settings import Settings, with_engine
 from tui.presentation.exit_codes import FAILED, OK
-from tui.presentation.text import local_time, plain, rfc3339
+from tui.presentation.json_fields import fields
+from tui.presentation.text import local_time, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,9 +91,9 @@ def _test(recipient: Recipient, *, as_json: bool) -> int:
     if as_json:
         output.document({"recipient": recipient.name, "delivered": error is None, "error": error})
     elif error is None:
-        output.line(f"{recipient.name}: the message was taken")
+        output.line(f"{plain(recipient.name)}: the message was taken")
     if error is not None:
-        output.notice(f"notify {recipient.name}: {plain(error)}")
+        output.notice(plain(f"notify {recipient.name}: {error}"))
     return OK if error is None else FAILED
 
 
@@ -137,10 +138,7 @@ def _message_row(message: Message) -> Sequence[str]:
 def _message_json(message: Message) -> dict[str, Any]:
     return {
         "message": message.key,
-        "status": message.status.value,
-        "created_at": rfc3339(message.created_at),
-        "ended_at": rfc3339(message.ended_at),
-        "attempts": message.attempts,
+        **fields(message, "status", "created_at", "ended_at", "attempts"),
         "summary": notification_text.summary(message, named=named),
         "events": len(message.events) + message.left_out,
         "error": message.error,
@@ -149,15 +147,8 @@ def _message_json(message: Message) -> dict[str, Any]:
 
 def _recipient_json(recipient: Recipient, state: RecipientState) -> dict[str, Any]:
     return {
-        "name": recipient.name,
-        "method": recipient.method.value,
-        "on": [kind.value for kind in recipient.on],
-        "sent_at": rfc3339(state.sent_at),
-        "collected": state.collected,
-        "waiting": state.waiting,
-        "given_up": state.given_up,
-        "given_up_at": rfc3339(state.given_up_at),
-        "error": state.error,
+        **fields(recipient, "name", "method", "on"),
+        **fields(state, "sent_at", "collected", "waiting", "given_up", "given_up_at", "error"),
     }
 
 
@@ -182,10 +173,11 @@ def telling_people(store: Path, config: Config) -> Iterator[None]:
         yield
         return
     with suppress(DbtendError, OSError):  # it is done at the end, too
-        asyncio.run(_register(store, config.notify))
+        names = [recipient.name for recipient in config.notify]
+        with_engine(Engine.open(store), lambda engine: engine.register_recipients(names))
     yield
     try:
-        errors = asyncio.run(_tell(store, config))
+        errors = with_engine(Engine.open(store), lambda engine: engine.notify_now(lambda: config, composing(store)))
     except KeyboardInterrupt:  # the run is over: its exit code stands
         errors = ["interrupted"]
     except Exception as error:
@@ -193,13 +185,3 @@ def telling_people(store: Path, config: Config) -> Iterator[None]:
         errors = [str(known or f"internal error: {type(error).__name__}")]
     for error_text in errors:
         output.notice(f"notify {plain(error_text)}; the next run or worker tries again")
-
-
-async def _register(store: Path, recipients: Sequence[Recipient]) -> None:
-    async with Engine.open(store) as engine:
-        await engine.register_recipients([recipient.name for recipient in recipients])
-
-
-async def _tell(store: Path, config: Config) -> Sequence[str]:
-    async with Engine.open(store) as engine:
-        return await engine.notify_now(lambda: config, composing(store))

@@ -80,7 +80,6 @@ def notice(text: str) -> None:
 
 
 def print_traceback() -> None:
-    """Print the traceback of the current exception."""
     with suppress(OSError):
         for text in masked(traceback.format_exc()).splitlines():
             print(plain(text), file=sys.stderr, flush=True)

@@ -17,7 +17,7 @@ _NO_DIRECTORY: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
 def replace_file(path: Path, content: bytes, mode: int, settings: Settings) -> None:
-    """Raises SystemLimitError; then an older file is as it was. What is no file, such as a pipe, is written to.
+    """Raises SystemLimitError, and then leaves an older file unchanged. A pipe or a device is written to.
 
     `mode`: of a new file; the rights of an older one are kept.
     """

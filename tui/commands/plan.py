@@ -57,16 +57,7 @@ def _text(plans: Sequence[Plan]) -> str:
 
 async def _plans(asked: Sequence[Request], settings: Settings) -> list[Plan | TargetError]:
     by_target = {request.target: request for request in asked}
-    planned = 0
     with ProgressLine(len(by_target)) as progress:
         async with adviser(settings) as looking:
-
-            async def plan_of(target: str) -> Plan:
-                nonlocal planned
-                try:
-                    return await looking.plan(by_target[target])
-                finally:
-                    planned += 1
-                    progress.show(lambda: f"planned {planned:,} of {len(by_target):,}")
-
+            plan_of = progress.counting(lambda target: looking.plan(by_target[target]), "planned")
             return await for_each(list(by_target), plan_of)

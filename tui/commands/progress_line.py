@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from itertools import count
 from time import monotonic
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
+
+T = TypeVar("T")
 
 FEW: Final = 5
 """For so many targets nothing is shown."""
@@ -22,6 +25,7 @@ class ProgressLine:
     def __init__(self, total: int) -> None:
         is_terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._is_shown = is_terminal and total > FEW
+        self._total = total
         self._next = 0.0
 
     def __enter__(self) -> Self:
@@ -38,6 +42,19 @@ class ProgressLine:
         if self._is_shown and monotonic() >= self._next:
             self._draw(text()[: shutil.get_terminal_size().columns - 1])
             self._next = monotonic() + DRAWN_EVERY
+
+    def counting(self, work: Callable[[str], Awaitable[T]], done: str) -> Callable[[str], Awaitable[T]]:
+        """The same work on a target, which is counted when it ends: `planned 12 of 300`; `done`: `planned`."""
+        ended = count(1)
+
+        async def counted(target: str) -> T:
+            try:
+                return await work(target)
+            finally:
+                number = next(ended)
+                self.show(lambda: f"{done} {number:,} of {self._total:,}")
+
+        return counted
 
     @staticmethod
     def _draw(text: str) -> None:

@@ -11,8 +11,7 @@ from tui.commands.naming import named
 from tui.presentation.cancel_consequences import consequence_phrases
 from tui.presentation.effect_summary import first_error, job_effect, status_shown
 from tui.presentation.job_notes import Instructions
-from tui.presentation.job_progress import progress_parts
-from tui.presentation.job_status import ending, status_text
+from tui.presentation.job_status import ending, progress_parts, status_text
 from tui.presentation.text import GLYPH, cells, counted, duration, local_time, padded, plain, precise_duration
 
 
@@ -131,6 +130,5 @@ def _nothing_to_cancel(job: ChildJob | ParentJob) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The rows as lines with aligned columns."""
     widths = [max(cells(text) for text in column) for column in zip(*rows, strict=True)]
     return ["  ".join(map(padded, row, widths)).rstrip() for row in rows]

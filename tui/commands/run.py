@@ -29,9 +29,9 @@ from tui.commands.notify import for_runs, telling_people
 from tui.commands.passwords import ask_for_missing
 from tui.commands.run_order import in_run_order
 from tui.commands.server_wait import wait_for_servers
-from tui.commands.settings import Settings, one_job, requests
+from tui.commands.settings import Settings, one_job, requests, with_engine
 from tui.commands.targets import entries_of, named_targets, refuse_for_one_target
-from tui.commands.views import SilentView, View, view_for_stdout
+from tui.commands.views import View, view_for_stdout
 from tui.commands.waiting import nothing_starts
 from tui.presentation import json_format, typed_values
 from tui.presentation.batch_summary import TROUBLE, batch_summary
@@ -92,7 +92,7 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
         return _retry_batch(wanted, args, settings)
     job = typed_values.parent_id(one_job(args))
     existing_store(settings.store, job)
-    earlier = asyncio.run(_job(settings, job))
+    earlier = with_engine(settings.engine(), lambda engine: engine.job(job))
     if earlier.is_pattern:
         raise UsageError(
             f"job #{job}", "its pattern could not be listed, so it ran on nothing", "run the pattern again"
@@ -131,11 +131,6 @@ def _retry_batch(wanted: BatchId, args: argparse.Namespace, settings: Settings) 
 async def _batch(settings: Settings, wanted: BatchId) -> tuple[Batch, Sequence[ParentJob]]:
     async with settings.engine() as engine:
         return await engine.batch(wanted.number), await engine.batch_jobs(wanted.number)
-
-
-async def _job(settings: Settings, job: int) -> ParentJob:
-    async with settings.engine() as engine:
-        return await engine.job(job)
 
 
 def run_requests(store: Path, asked: Sequence[Request], *, as_json: bool = False) -> int:
@@ -192,8 +187,8 @@ def _carried_out(
 
 def printing(*, as_json: bool, quiet: bool = False, many: bool = False) -> Printing:
     if as_json:
-        return Printing(SilentView(), partial(_print_json, since=now()))
-    view: View = SilentView() if quiet else view_of_many() if many else view_for_stdout()
+        return Printing(View(), partial(_print_json, since=now()))
+    view: View = View() if quiet else view_of_many() if many else view_for_stdout()
     return Printing(view, _print_batch if many else partial(_print_each, short=view.prints_errors))
 
 
@@ -258,5 +253,5 @@ async def _detached(
     for job in jobs:
         output.line(str(job.id))
     if (batch := _batch_of(jobs, asked_at)) is not None:
-        output.notice(f"all of them are batch {BatchId(batch)}")
+        output.notice(f"these jobs are batch {BatchId(batch)}")
     return OK

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from engine import Engine, Operation, Request
 from engine.config.model import Config, TargetEntry, default_config_path, default_store_path
@@ -20,11 +21,11 @@ from engine.inspection import inspector
 from tui.commands.options import typed_options
 from tui.presentation import typed_values
 
+T = TypeVar("T")
+
 
 @frozen
 class Settings:
-    """Which files this call of dbtend works with."""
-
     store: Path
     config_path: Path
     config_required: bool
@@ -48,6 +49,16 @@ class Settings:
     def config(self) -> Config:
         """Raises ConfigError."""
         return load_config(self.config_path, required=self.config_required)
+
+
+def with_engine(opening: AbstractAsyncContextManager[Engine], work: Callable[[Engine], Awaitable[T]]) -> T:
+    """Open an engine for this work, and return its result."""
+
+    async def run() -> T:
+        async with opening as engine:
+            return await work(engine)
+
+    return asyncio.run(run())
 
 
 def settings(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:

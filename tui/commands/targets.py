@@ -38,7 +38,7 @@ def target_entries(words: Iterable[str], config: Config) -> list[TargetEntry]:
 
 
 def entries_of(args: argparse.Namespace, config: Config) -> list[TargetEntry]:
-    """What the words of a command name, with patterns as they are; those of the config file if there are only filters.
+    """The entries that the words of a command name, patterns unexpanded; with filters alone, those of the config file.
 
     Raises UsageError.
     """
@@ -51,7 +51,7 @@ def entries_of(args: argparse.Namespace, config: Config) -> list[TargetEntry]:
 def named_targets(entries: Sequence[TargetEntry], args: argparse.Namespace, settings: Settings) -> Expansion:
     """The single targets that the entries of a command stand for; see `expanded`.
 
-    Words such as `level:now` restrict them by their survey, which is made where it is missing. Targets that cannot be
+    Words such as `level:now` restrict them by their survey; missing ones are made. Targets that cannot be
     judged by it are among the unlisted ones.
     """
     found = expanded(entries, args)
@@ -86,7 +86,7 @@ async def _kept(
 
 
 def refuse_for_one_target(args: argparse.Namespace, found: Expansion) -> None:
-    """Raise UsageError for options that mean nothing for what was named."""
+    """Raise UsageError for options that mean nothing for these targets."""
     is_alone = len(found.targets) == 1 and not found.targets[0].pattern and not found.unlisted
     for name in ("max_failures", "canary", "max_per_host", "order"):
         if is_alone and getattr(args, name) is not None:

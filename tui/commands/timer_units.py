@@ -63,7 +63,7 @@ def cron_lines(schedules: Sequence[Schedule], command: Sequence[str]) -> Iterato
             raise _not_for_cron(schedule, f"{schedule.start} is not understood by cron")
         if not has_machine_time(schedule.timezone):
             machine = zone_named("").key
-            raise _not_for_cron(schedule, f"its times are those of {schedule.timezone}, and cron goes by {machine}")
+            raise _not_for_cron(schedule, f"its times are those of {schedule.timezone}, and cron uses {machine}")
         yield f"{schedule.start} {shlex.join([*command, schedule.name]).replace('%', chr(92) + '%')}"
 
 

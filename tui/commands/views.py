@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from engine import ChildJob, JobId, ParentJob, Status
 from engine.domain.steps import WaitsFor
@@ -21,36 +21,26 @@ _Wait = tuple[JobId, int, WaitsFor | None]
 """A child, its attempt, and why it waits."""
 
 
-class View(Protocol):
-    interval: float | None
-    """Seconds after which `show` is wanted even if nothing changed status; None: only then."""
-    prints_errors: bool
-    """Whether it tells them whole."""
-
-    def show(self, jobs: Sequence[ParentJob]) -> None: ...
-
-    def announce(self, text: str) -> None:
-        """Say something on stderr besides."""
-        ...
-
-
-class SilentView:
-    """For `--json` and `--quiet`: nothing until all is over."""
+class View:
+    """How running jobs are shown. This one, for `--json` and `--quiet`, shows nothing until all is over."""
 
     interval: float | None = None
+    """Seconds after which `show` is wanted even if nothing changed status; None: only then."""
     prints_errors = False
+    """Whether it tells them whole."""
 
     def show(self, jobs: Sequence[ParentJob]) -> None:
         pass
 
     def announce(self, text: str) -> None:
+        """Say something on stderr besides."""
         output.notice(text)
 
 
-class PlainView:
+class PlainView(View):
     """One line per event, appended; of what takes long now and then how far it is."""
 
-    interval: float | None = 1.0
+    interval = 1.0
     prints_errors = True
 
     def __init__(self) -> None:
@@ -64,9 +54,6 @@ class PlainView:
             for event in events:
                 output.line(event)
             self._seen |= {child.id: child for child in job.children}
-
-    def announce(self, text: str) -> None:
-        output.notice(text)
 
 
 class Milestones:
@@ -108,11 +95,10 @@ class LockWaitTimer:
                 yield report.wait_line(job, child)
 
 
-class LiveView:
+class LiveView(View):
     """A block of lines redrawn in place, at most four times a second; its last state stays."""
 
-    interval: float | None = 0.25
-    prints_errors = False
+    interval = 0.25
 
     def __init__(self, lines: Callable[[Sequence[ParentJob], int, int], Sequence[Line]] = frame) -> None:
         """`lines`: the block for these jobs, at this time, in so many cells."""
@@ -134,7 +120,6 @@ class LiveView:
 
 
 def stdout_is_terminal() -> bool:
-    """Whether stdout is a terminal that can redraw lines."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 

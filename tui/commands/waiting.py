@@ -19,6 +19,19 @@ def nothing_starts(pause: Pause) -> str:
     return f"{paused(pause)}: nothing starts until dbtend resume"
 
 
+async def notices(engine: Engine) -> list[str]:
+    """Says that jobs do not start, or that no worker process runs."""
+    if pause := await engine.paused():
+        return [nothing_starts(pause)]
+    if any(process.alive for process in await engine.workers()):
+        return []
+    waiting = len(await engine.open_jobs())
+    if not waiting:
+        return []
+    verb = "waits" if waiting == 1 else "wait"
+    return [f"{counted(waiting, 'job')} {verb}, and no process carries out jobs (dbtend worker starts one)"]
+
+
 class Waiting:
     """Reports that the store is paused, or that another job keeps a target busy."""
 

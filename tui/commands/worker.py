@@ -200,7 +200,7 @@ class _Host:
             await stack.enter_async_context(metrics_server.serving_metrics(self.metrics, answer))
 
     async def _tell_people(self, engine: Engine, stack: AsyncExitStack) -> None:
-        """As long as it is here; a process that ends when it is idle does so at its end."""
+        """Delivers messages while this process runs; a process that ends when idle does so at its end."""
         config = self._current_config()
         given = await asyncio.to_thread(config)
         try:

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from engine import JobId, ParentJob, WorkerProcess
 from tui.commands import output
 from tui.commands.naming import named
-from tui.commands.notices import notices
 from tui.commands.report import columns
 from tui.commands.settings import Settings
+from tui.commands.waiting import notices
 from tui.presentation import json_format
 from tui.presentation.exit_codes import OK
 from tui.presentation.text import local_time, plain

@@ -39,8 +39,6 @@ else:
 
 
 class DbtendApp(ThemedApp[None]):
-    """The console that `dbtend` opens."""
-
     TITLE = "dbtend"
     HORIZONTAL_BREAKPOINTS = HORIZONTAL_BREAKPOINTS
     VERTICAL_BREAKPOINTS = VERTICAL_BREAKPOINTS
@@ -209,13 +207,9 @@ class DbtendApp(ThemedApp[None]):
         if self.context.feed.pause is not None:
             self.context.write(self.context.engine.resume)
             return
-
-        def decided(yes: bool | None) -> None:
-            if yes:
-                self.context.write(partial(self.context.engine.pause, by=self._person or current_user.user_at_host()))
-
         consequence = "No process starts another operation until you resume. Running operations go on."
-        self.push_screen(self._screens.confirm("Pause all work on this store?", consequence), decided)
+        pause = partial(self.context.engine.pause, by=self._person or current_user.user_at_host())
+        self.context.ask("Pause all work on this store?", consequence, pause)
 
     def action_leave(self) -> None:
         self.context.leave()

@@ -55,7 +55,6 @@ def osc52(text: str) -> str | None:
 
 
 def is_reachable(environ: Mapping[str, str]) -> bool:
-    """Whether the terminal may have a clipboard."""
     return environ.get("TERM", "") not in _WITHOUT
 
 

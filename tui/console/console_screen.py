@@ -45,8 +45,6 @@ class ScreenPart(Protocol):
 
 @runtime_checkable
 class TargetScreen(Protocol):
-    """A screen with a list of targets."""
-
     def go_to_target(self, number: int) -> None:
         """Put the cursor on a target, also one that the filter hides."""
 
@@ -62,8 +60,6 @@ def steps_every(parent: ParentJob) -> int:
 
 
 class ConsoleScreen(Screen[Result]):
-    """A whole screen of the console."""
-
     BINDINGS: ClassVar[list[BindingType]] = bindings("copy", "back", "quit")
     FOOTER: ClassVar[tuple[str, ...]] = ("back", "palette", "help")
     """Actions that the footer names, in order, if they work now."""
@@ -159,7 +155,6 @@ class ConsoleScreen(Screen[Result]):
 
     @property
     def last_message(self) -> str:
-        """The message that is shown."""
         return self._last_message[0]
 
     def unsay(self, sentence: str) -> None:
@@ -168,7 +163,6 @@ class ConsoleScreen(Screen[Result]):
             self.say("")
 
     def show_banner(self, banner: StatusBanner) -> None:
-        """Show the status banner."""
         _show_lines(self._banner, banner_lines(banner, self.size.width))
 
     def on_resize(self, event: events.Resize) -> None:

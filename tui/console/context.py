@@ -42,8 +42,6 @@ else:
 
 
 class Screens(Protocol):
-    """Makes the screens that another screen opens."""
-
     def job(self, job: JobId) -> Screen[None]: ...
 
     def plan(self, request: Request, name: TargetName, advice: Sequence[Advice]) -> Screen[list[Request]]: ...
@@ -74,8 +72,6 @@ class Screens(Protocol):
 
 @runtime_checkable
 class MessageLine(Protocol):
-    """A screen with a line for messages."""
-
     def say(self, sentence: str, role: Role = Role.TEXT) -> None: ...
 
     def unsay(self, sentence: str) -> None: ...
@@ -112,11 +108,7 @@ class ConsoleContext:
         self.targets_changed: Signal[None] = Signal(app, "targets")
         self.feed = JobFeed(engine, self._publish_news, lambda error: self._publish_banner(), refresh=config.refresh)
         self.supervisor = WorkerSupervisor(
-            engine,
-            self.feed,
-            self._publish_banner,
-            ensure_worker=ensure_worker,
-            worker_lacks=worker_lacks,
+            engine, self.feed, self._publish_banner, ensure_worker=ensure_worker, worker_lacks=worker_lacks
         )
         self._writing = StoreWrites(engine, self.tell, self.untell, self.trouble.publish)
         urls, kept = (saved.urls, saved.entries) if saved is not None else (CanonicalUrls(), ())
@@ -147,6 +139,17 @@ class ConsoleContext:
         """Write to the store, even if the screen is closed before it is done."""
         self._app.run_worker(self._writing.write(do), name="write")
 
+    def ask(self, question: str, consequence: str, do: Callable[[], Awaitable[None]]) -> None:
+        """Ask, and after a yes write to the store."""
+        self._app.push_screen(self.screens.confirm(question, consequence), self._if_yes(do))
+
+    def ask_typed(self, question: str, consequence: str, word: str, do: Callable[[], Awaitable[None]]) -> None:
+        """The same for a question that is confirmed by typing a word."""
+        self._app.push_screen(self.screens.typed_confirm(question, consequence, word), self._if_yes(do))
+
+    def _if_yes(self, do: Callable[[], Awaitable[None]]) -> Callable[[bool | None], None]:
+        return lambda yes: self.write(do) if yes else None
+
     def is_barred(self, action_id: str) -> bool:
         """Whether this console is read-only and the action changes something."""
         return self.engine.read_only and BY_ID[action_id].writes
@@ -167,7 +170,6 @@ class ConsoleContext:
 
     @property
     def banner(self) -> StatusBanner:
-        """The current state of the status banner."""
         feed, lost = self.feed, self.engine.lost
         return StatusBanner(
             lost=lost,

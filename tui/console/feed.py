@@ -26,8 +26,6 @@ RETRY_AFTER = 2.0
 
 @frozen
 class News:
-    """Parents that are new or changed."""
-
     parents: tuple[ParentJob, ...]
     changed: frozenset[int]
     """Parents whose status, or a child's, has changed; the others have only made progress."""
@@ -42,12 +40,7 @@ class JobFeed:
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        publish: Callable[[News], None],
-        failed: Callable[[DbtendError], None],
-        *,
-        refresh: float,
+        self, engine: Engine, publish: Callable[[News], None], failed: Callable[[DbtendError], None], *, refresh: float
     ) -> None:
         """
         Args:
@@ -81,7 +74,6 @@ class JobFeed:
 
     @property
     def ticking(self) -> bool:
-        """Whether it reads the store at intervals."""
         return bool(self.open)
 
     @property
@@ -194,7 +186,7 @@ class JobFeed:
         self._publish(News(news, changed, await self._batches_of(news, changed)))
 
     async def _batches_of(self, parents: Iterable[ParentJob], changed: Collection[int]) -> tuple[Batch, ...]:
-        """The batches of these parents that are new, or whose parents changed, and were not deleted meanwhile."""
+        """The batches of these parents that are new, or whose parents changed, and still exist."""
         ids = {p.batch for p in parents if p.batch is not None and (p.id in changed or p.batch not in self._batches)}
         self._batches |= ids
         found = []

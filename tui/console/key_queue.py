@@ -34,10 +34,7 @@ class KeyQueue:
     """Passes keys on one at a time."""
 
     def __init__(
-        self,
-        app: App[Any],
-        accepts: Callable[[events.Key], bool],
-        handle: Callable[[events.Key], Awaitable[None]],
+        self, app: App[Any], accepts: Callable[[events.Key], bool], handle: Callable[[events.Key], Awaitable[None]]
     ) -> None:
         """
         Args:

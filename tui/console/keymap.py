@@ -70,7 +70,6 @@ def remapped() -> dict[str, str]:
 
 
 def keys_of(action_id: str) -> tuple[str, ...]:
-    """All keys of an action, by Textual's names."""
     return _keys_by(BY_ID[action_id], _custom)
 
 

@@ -18,14 +18,10 @@ SKIPPED: Final = 3
 
 
 class Say(Protocol):
-    """Shows a message to the user."""
-
     def __call__(self, sentence: str, role: Role = ...) -> None: ...
 
 
 class StoreWrites:
-    """Runs one write at a time."""
-
     def __init__(
         self, engine: Engine, say: Say, unsay: Callable[[str], None], failed: Callable[[DbtendError], None]
     ) -> None:

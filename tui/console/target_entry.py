@@ -21,8 +21,6 @@ from tui.presentation.text import cells, plain
 
 @frozen(kw_only=True)
 class FormValues:
-    """The typed text of the fields."""
-
     url: str = ""
     name: str = ""
     """Empty: `proposed_name`."""
@@ -86,8 +84,6 @@ def about_url(text: str, url: str) -> FieldMessage:
 
 @frozen
 class Place:
-    """The result of inspecting a URL."""
-
     url: str = ""
     same_as: str = ""
     """The name of another target with the same database."""

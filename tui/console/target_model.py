@@ -134,7 +134,6 @@ class TargetModel:
         return len(self._marked)
 
     def mark(self) -> None:
-        """Mark or unmark the current target."""
         if self.current in self._states:
             self._marked ^= {self.current}
 
@@ -163,12 +162,10 @@ class TargetModel:
         return self.state.info is None or self.state.advice is None
 
     def set_inspecting(self, numbers: Iterable[int]) -> None:
-        """The user asked to inspect these again."""
         for number in numbers:
             self._update(number, is_inspecting=True)
 
     def set_info(self, number: int, info: TargetInfo) -> None:
-        """A target was inspected."""
         self._update(number, info=info, error=None)
 
     def set_advice(self, number: int, advice: tuple[Advice, ...]) -> None:
@@ -183,18 +180,15 @@ class TargetModel:
             self._to_retry |= {number} if is_busy else set()
 
     def set_error(self, number: int, error: DbtendError) -> None:
-        """A target cannot be opened."""
         if number in self._states:
             was_available = self._states[number].was_available or self._states[number].info is not None
             self._update(number, info=None, error=error, advice=None, is_inspecting=False, was_available=was_available)
             self._to_retry.add(number)
 
     def set_survey(self, number: int, survey: Survey | None, last_job: LastJob | None) -> None:
-        """The last survey of a target, and its newest job."""
         self._update(number, survey=survey, last_job=last_job)
 
     def set_next_due(self, number: int, at: Micros | None) -> None:
-        """When a schedule starts a target next."""
         self._update(number, next_due=at)
 
     def _update(self, number: int, **news: object) -> None:
@@ -205,7 +199,6 @@ class TargetModel:
 
     @property
     def chosen(self) -> frozenset[Operation]:
-        """The operations that are chosen on the current target."""
         return self._chosen_on(self.current)
 
     @property

@@ -16,7 +16,7 @@ from engine.system.lock_holders import locked_by
 from tui.console.actions import bindings
 from tui.console.themed_app import ThemedApp
 from tui.console.views.keys import footer_line
-from tui.console.views.locked_store import locked_store_document, pause_before
+from tui.console.views.status_banner import locked_store_document, pause_before
 from tui.console.widgets.one_line import OneLine
 from tui.console.widgets.page import Page
 

@@ -81,7 +81,7 @@ def error_of(child: ChildJob, target: str) -> str:
 
 
 def without_target(error: str, target: str) -> str:
-    """An error without the target that it begins with, where that is shown beside it."""
+    """An error without the target at its beginning, which is shown beside it."""
     return error.removeprefix(f"{target}: ").removeprefix(f"{path_of(target)}: ")
 
 
@@ -134,7 +134,6 @@ def steps_taken(child: ChildJob) -> str:
 
 
 def is_finding(child: ChildJob, line: LogLine) -> bool:
-    """Whether a log line is a finding of a check."""
     return child.operation is Operation.CHECK and line.level is LogLevel.ERROR and line.attempt == child.attempt
 
 

@@ -37,7 +37,7 @@ _ORDER: Final = (Level.PROBLEM, Level.WARN, Level.OK)
 
 
 def to_show(checks: Sequence[Check]) -> list[Check]:
-    """The checks, what is wrong first; of very many targets those that are well are counted."""
+    """The checks, problems first; of very many healthy targets only the number."""
     well = [check for check in checks if check.is_target and check.level is Level.OK]
     shown = list(checks)
     if len(well) > _MANY:

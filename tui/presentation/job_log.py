@@ -68,7 +68,7 @@ def earlier_attempt(child: ChildJob, now: int) -> str:
 
 
 def step_text(child: ChildJob, step: Step, target: str, now: int, told: Collection[str] = ()) -> StepText:
-    """The texts of a step of `child`; `now`: for a step that runs; `told`: errors that were told before."""
+    """The texts of a step of `child`; `now`: for a step that runs; `told`: errors that are shown already."""
     took = precise_duration(max((step.finished_at or now) - step.started_at, 0) / 1e6)
     error = step_error(step)
     is_shown = error in told or is_listed_finding(child, step)

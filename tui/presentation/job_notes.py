@@ -68,7 +68,7 @@ _ADVICE: Final[Mapping[Reason, Callable[[Instructions], str]]] = {
     Reason.TIME_LIMIT: lambda how: f"The time limit of the job had passed. {capitalized(how.retry)} to run the rest.",
     Reason.WILL_NOT_FIT: lambda _: (
         "By their estimates the steps that are left would have ended after the time limit."
-        " Give a longer one, or --no-fit to begin them all the same."
+        " Give a longer one, or --no-fit to begin them anyway."
     ),
 }
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from engine import ChildJob, ParentJob, Status, Step
 from engine.domain.steps import Micros, object_name
 from tui.presentation.effect_summary import status_shown, step_effect
-from tui.presentation.job_progress import progress_parts
-from tui.presentation.job_status import outcome
+from tui.presentation.job_status import outcome, progress_parts
 from tui.presentation.job_times import format_elapsed
 from tui.presentation.picture_rows import Draft, PictureRow, laid_out
 from tui.presentation.text import GLYPH, counted, plain, precise_duration, shortened

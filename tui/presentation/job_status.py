@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine import ChildJob, ParentJob, Reason, Status, run_duration
+from engine import ChildJob, ParentJob, Reason, Status, remaining, run_duration
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.jobs import format_child_reason, is_cancelling, is_overwritten, never_began
 from engine.domain.statuses import LEFT_BY_WINDOW, PARTIAL, format_ending, format_reason
+from engine.domain.steps import object_name
 from tui.presentation.effect_summary import effect, error_of, found_damage, status_shown, steps_taken
-from tui.presentation.text import cells, counted, plain, precise_duration
+from tui.presentation.text import cells, counted, percent, plain, precise_duration, time_left
 
 PROCESS_KILLED: Final = "process killed"
 WORKER_DIED: Final = format_reason(Reason.OWNER_LOST)
@@ -114,3 +115,24 @@ def _why(child: ChildJob, target: str, width: int) -> str:
 
 def warnings_text(child: ChildJob) -> str:
     return counted(len(child.warnings), "warning") if child.warnings else ""
+
+
+def progress_parts(child: ChildJob, now: int) -> list[str]:
+    """`42%`, `0:44 left`, `copying`, `2 of 9 steps done, at orders`: the known parts of these."""
+    progress = child.progress
+    parts = [percent(progress.fraction) if progress.fraction is not None else "", time_left(remaining(child, now))]
+    parts += [progress.phase] if progress.phase and not is_cancelling(child) and not is_waiting(child) else []
+    parts += [_steps_so_far(child)] if progress.steps_total else [object_name(progress.object)]
+    return [plain(part) for part in parts if part]
+
+
+def _steps_so_far(child: ChildJob) -> str:
+    done, total, name = child.progress.steps_done, child.progress.steps_total, object_name(child.progress.object)
+    at = f"at {name}" if name and done < total else ""
+    if total == 1:
+        return at
+    count = f"{done} of {total} steps done"
+    running = sum(step.status is Status.RUNNING and step.attempt == child.attempt for step in child.steps)
+    if min(running, total - done) > 1:  # the steps may be older than the count
+        return f"{count}, {running} running"
+    return f"{count}, {at}" if at else count

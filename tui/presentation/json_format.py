@@ -5,23 +5,19 @@ Times are RFC 3339 UTC, sizes bytes, durations seconds. Scripts rely on these na
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from engine import (
     Advice,
-    Attempt,
     Batch,
     ChildJob,
     Level,
-    LogLine,
     Operation,
     Options,
     ParentJob,
     Pause,
     Plan,
     PlannedStep,
-    Progress,
     Step,
     WorkerProcess,
 )
@@ -29,6 +25,7 @@ from engine.domain.errors import DbtendError
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.option_specs import OPTION_SPECS
 from tui.presentation.effect_summary import findings
+from tui.presentation.json_fields import fields
 from tui.presentation.lock_format import format_lock
 from tui.presentation.text import rfc3339
 
@@ -37,21 +34,11 @@ Json = dict[str, Any]
 
 def job(parent: ParentJob, *, with_log: bool = False) -> Json:
     return {
-        "id": parent.id,
-        "target": parent.target,
-        "engine": parent.engine.value,
-        "status": parent.status.value,
-        "created_at": rfc3339(parent.created_at),
-        "started_at": rfc3339(parent.started_at),
-        "finished_at": rfc3339(parent.finished_at),
-        "duration": _seconds(parent.started_at, parent.finished_at),
-        "retry_of": parent.retry_of,
-        "batch": parent.batch,
-        "schedule": parent.schedule,
-        "deadline_at": rfc3339(parent.deadline_at),
+        **fields(parent, "id", "target", "engine", "status", "created_at", "started_at", "finished_at"),
+        "duration": _seconds(parent),
+        **fields(parent, "retry_of", "batch", "schedule", "deadline_at"),
         "window": _window(parent),
-        "left": parent.left,
-        "pinned": parent.pinned,
+        **fields(parent, "left", "pinned"),
         "options": _options(parent.request.options),
         "children": [child(c, with_log=with_log) for c in parent.children],
     }
@@ -68,11 +55,8 @@ def _window(parent: ParentJob) -> Json | None:
 def batch(batch: Batch) -> Json:
     return {
         "batch": batch.id,
-        "created_at": rfc3339(batch.created_at),
-        "retry_of": batch.retry_of,
-        "max_failures": batch.options.max_failures,
-        "canary": batch.options.canary,
-        "max_per_host": batch.options.max_per_host,
+        **fields(batch, "created_at", "retry_of"),
+        **fields(batch.options, "max_failures", "canary", "max_per_host"),
         "counts": {outcome.value: batch.counts.get(outcome, 0) for outcome in JobOutcome},
     }
 
@@ -80,53 +64,37 @@ def batch(batch: Batch) -> Json:
 def child(job: ChildJob, *, with_log: bool = False) -> Json:
     form: Json = {
         "id": str(job.id),
-        "operation": job.operation.value,
-        "status": job.status.value,
-        "reason": job.reason and job.reason.value,
-        "error": job.error,
-        "attempt": job.attempt,
-        "started_at": rfc3339(job.started_at),
-        "finished_at": rfc3339(job.finished_at),
-        "cancel_requested_at": rfc3339(job.cancel_requested_at),
-        "force_requested_at": rfc3339(job.force_requested_at),
-        "recovering": job.recovering,
-        "duration": _seconds(job.started_at, job.finished_at),
-        "warnings": list(job.warnings),
-        "before": _facts(job.before),
-        "after": _facts(job.after),
-        "left": job.left,
-        "estimate": job.estimate,
-        "progress": _progress(job.progress),
-        "attempts": [_attempt(a) for a in job.attempts],
-        "steps": [_step(s) for s in job.steps],
+        **fields(job, "operation", "status", "reason", "error", "attempt", "started_at", "finished_at"),
+        **fields(job, "cancel_requested_at", "force_requested_at", "recovering"),
+        "duration": _seconds(job),
+        **fields(job, "warnings", "before", "after", "left", "estimate"),
+        "progress": fields(job.progress, "fraction", "object", "phase", "waits_for", "steps_done", "steps_total"),
+        "attempts": [fields(attempt, *_OF_ATTEMPT) for attempt in job.attempts],
+        "steps": [_step(step) for step in job.steps],
     }
     if job.operation is Operation.CHECK:
         form["findings"] = list(findings(job))
     if with_log:
-        form["log"] = [_log_line(line) for line in job.log]
+        form["log"] = [fields(line, "number", "attempt", "at", "level", "message") for line in job.log]
     return form
+
+
+_OF_ATTEMPT: Final = ("number", "pid", "host", "started_at", "finished_at", "status", "reason", "signal")
 
 
 def plan(plan: Plan) -> Json:
     """The same shape as a job, for something that has not run: no ids, no statuses."""
     return {
-        "target": plan.target,
-        "engine": plan.engine.value,
-        "before": _facts(plan.before),
-        "warnings": list(plan.warnings),
+        **fields(plan, "target", "engine", "before", "warnings"),
         "options": _options(plan.options),
         "children": [
             {
-                "operation": operation.operation.value,
-                "verdict": operation.verdict.value,
+                **fields(operation, "operation", "verdict"),
                 "error": operation.refused,
-                "warnings": list(operation.warnings),
-                "not_needed": operation.not_needed,
-                "settings": list(operation.settings),
+                **fields(operation, "warnings", "not_needed", "settings"),
                 "tuned": operation.settings_reason or None,
                 "needs_yes": operation.needs_confirmation or None,
-                "parallel": operation.parallel,
-                "estimate": operation.estimate,
+                **fields(operation, "parallel", "estimate"),
                 "estimated_from": operation.estimated_from or None,
                 "steps": [_planned_step(step) for step in operation.steps],
             }
@@ -166,11 +134,7 @@ def pause(pause: Pause | None) -> Json:
 
 def worker(process: WorkerProcess) -> Json:
     return {
-        "pid": process.pid,
-        "host": process.host,
-        "started_at": rfc3339(process.started_at),
-        "serves_all": process.serves_all,
-        "stalled": process.stalled,
+        **fields(process, "pid", "host", "started_at", "serves_all", "stalled"),
         "running": [str(job) for job in process.running],
         "pool": process.pool,
     }
@@ -183,76 +147,26 @@ def _options(options: Options) -> Json:
     return {**own, "server": {spec.name: spec.to_json(options) for spec in changed}}
 
 
-def _progress(progress: Progress) -> Json:
-    return {
-        "fraction": progress.fraction,
-        "object": progress.object,
-        "phase": progress.phase,
-        "waits_for": progress.waits_for and progress.waits_for.value,
-        "steps_done": progress.steps_done,
-        "steps_total": progress.steps_total,
-    }
-
-
-def _attempt(attempt: Attempt) -> Json:
-    return {
-        "number": attempt.number,
-        "pid": attempt.pid,
-        "host": attempt.host,
-        "started_at": rfc3339(attempt.started_at),
-        "finished_at": rfc3339(attempt.finished_at),
-        "status": attempt.status.value,
-        "reason": attempt.reason and attempt.reason.value,
-        "signal": attempt.signal,
-    }
-
-
 def _step(step: Step) -> Json:
     return {
-        "number": step.number,
-        "attempt": step.attempt,
-        "object": step.object,
-        "command": step.command,
-        "status": step.status.value,
-        "started_at": rfc3339(step.started_at),
-        "finished_at": rfc3339(step.finished_at),
-        "duration": _seconds(step.started_at, step.finished_at),
-        "error": step.error,
-        "reason": step.reason and step.reason.value,
-        "effect": _facts(step.effect),
+        **fields(step, "number", "attempt", "object", "command", "status", "started_at", "finished_at"),
+        "duration": _seconds(step),
+        **fields(step, "error", "reason", "effect"),
     }
 
 
 def _planned_step(step: PlannedStep) -> Json:
     return {
-        "object": step.object,
-        "command": step.command,
-        "reason": step.reason,
+        **fields(step, "object", "command", "reason"),
         "lock": format_lock(step.lock),
         "lock_impact": step.lock.impact.value,
         "lock_momentary": step.lock.momentary.value,
         "after_cancel": step.after_cancel or None,
-        "disk_needed": step.disk_needed,
-        "disk_free": step.disk_free,
-        "estimate": step.estimate,
-        "not_begun": step.not_begun and step.not_begun.value,
-        "objects": list(step.objects),
+        **fields(step, "disk_needed", "disk_free", "estimate", "not_begun", "objects"),
     }
 
 
-def _log_line(line: LogLine) -> Json:
-    return {
-        "number": line.number,
-        "attempt": line.attempt,
-        "at": rfc3339(line.at),
-        "level": line.level.value,
-        "message": line.message,
-    }
-
-
-def _facts(facts: Mapping[str, Any] | None) -> Json | None:
-    return None if facts is None else dict(facts)
-
-
-def _seconds(started: int | None, finished: int | None) -> float | None:
-    return None if started is None or finished is None else max(finished - started, 0) / 1e6
+def _seconds(record: ParentJob | ChildJob | Step) -> float | None:
+    if record.started_at is None or record.finished_at is None:
+        return None
+    return max(record.finished_at - record.started_at, 0) / 1e6

@@ -1,6 +1,6 @@
 """The JSON schema of what each command prints with --json: pure.
 
-What is listed is there. Further names may be added: who reads it ignores what he does not know.
+All listed names are present. New names may be added: readers must ignore unknown ones.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TIME: Final[Schema] = {
 }
 FRACTION: Final[Schema] = {"type": "number", "minimum": 0, "maximum": 1}
 FACTS: Final[Schema] = {
-    "description": "What is known of a database: names depend on engine and operation.",
+    "description": "Known facts of a database: names depend on engine and operation.",
     "type": "object",
     "additionalProperties": {"type": ["string", "number", "boolean", "array", "null"]},
 }
@@ -58,7 +58,7 @@ def one_of(words: Iterable[StrEnum]) -> Schema:
 
 
 def record(properties: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None) -> Schema:
-    """`optional`: what is not always there."""
+    """`optional`: names that may be absent."""
     return {"type": "object", "properties": {**properties, **(optional or {})}, "required": list(properties)}
 
 
@@ -177,10 +177,7 @@ DOCUMENTS: Final[Mapping[str, Schema]] = {
     "run": _RUN,
     "retry": _RUN,
     "schedules": {
-        "anyOf": [
-            record({"schedules": listed(named("schedule")), "is_served": FLAG}, {"plan": named("night")}),
-            _RUN,
-        ]
+        "anyOf": [record({"schedules": listed(named("schedule")), "is_served": FLAG}, {"plan": named("night")}), _RUN]
     },
     "advise": record({"advice": listed(named("advice"))}, {"errors": listed(named("error"))}),
     "fleet": record(

@@ -26,12 +26,7 @@ Metric = tuple[str, str, tuple[str, ...], Iterable[Sample]]
 
 
 def metrics_text(
-    overview: Overview,
-    *,
-    names: Name,
-    schedules: Mapping[str, Micros | None],
-    config_is_readable: bool,
-    version: str,
+    overview: Overview, *, names: Name, schedules: Mapping[str, Micros | None], config_is_readable: bool, version: str
 ) -> bytes:
     """`names`: of the exported targets, by URL. `schedules`: when those of the config file are due next."""
     registry = CollectorRegistry()

@@ -18,16 +18,7 @@ from tui.presentation.effect_summary import first_error, job_effect, status_show
 from tui.presentation.job_times import format_elapsed
 from tui.presentation.picture_rows import NOTES_FROM, Draft, PictureRow, laid_out
 from tui.presentation.text import GLYPH, counted, plain, shortened
-from tui.presentation.timeline import (
-    MEANING,
-    SECOND,
-    Axis,
-    Interval,
-    Mark,
-    child_intervals,
-    clock_labels,
-    round_time,
-)
+from tui.presentation.timeline import MEANING, SECOND, Axis, Interval, Mark, child_intervals, clock_labels, round_time
 
 NameOf = Callable[[str], str]
 """The name of a target by its canonical URL."""

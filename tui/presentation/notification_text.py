@@ -58,12 +58,10 @@ def message_text(message: Message, *, named: Named, store: str) -> MessageText:
 
 
 def summary(message: Message, *, named: Named) -> str:
-    """What a message tells, in a line."""
     return _summary(most_urgent_first(message.events), message.left_out, named)
 
 
 def trial_message(recipient: str, at: int) -> MessageText:
-    """A message that says that messages arrive."""
     host = socket.gethostname()
     subject = f"dbtend on {host}: test message for {plain(recipient)}"
     body = "This is a test. Messages of dbtend arrive here."

@@ -55,7 +55,6 @@ class Draft:
 
 
 def laid_out(drafts: Sequence[Draft], width: int) -> list[PictureRow]:
-    """The rows, none wider than `width` cells."""
     longest = max((cells(draft.label) for draft in drafts), default=0)
     label = min(longest, LABEL_MOST, width // 3) + 1
     took = max((cells(draft.took) for draft in drafts), default=0) + 1

@@ -19,6 +19,7 @@ from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
 from engine.schedules.overlaps import Overlap
 from tui.presentation.effect_summary import without_target
+from tui.presentation.json_fields import fields
 from tui.presentation.text import counted, duration, local_time, plain, rfc3339
 from tui.presentation.trend_plot import BLOCKS
 
@@ -39,8 +40,6 @@ REASONS: Final[Mapping[FiringReason, str]] = {
 
 @frozen(kw_only=True)
 class ScheduleRow:
-    """A schedule and its state."""
-
     schedule: Schedule
     state: ScheduleState | None
     nights: Sequence[Night] = ()
@@ -85,7 +84,7 @@ def local_short(at: Micros, schedule: Schedule, *, now: Micros) -> str:
 
 
 def zone_suffix(at: Micros, schedule: Schedule) -> str:
-    """` CET`: the zone of this machine, where that of the schedule has another time; else ""."""
+    """` CET`: the zone of this machine, if the schedule's zone has another time; else ""."""
     here = _here(at)
     there = datetime.fromtimestamp(at / 1e6, zone_named(schedule.timezone))
     return "" if here.utcoffset() == there.utcoffset() else f" {here.tzname()}"
@@ -235,9 +234,7 @@ def row_json(row: ScheduleRow, now: Micros) -> dict[str, Any]:
         "name": one.name,
         "start": one.start,
         "timezone": zone_name(one),
-        "until": one.until,
-        "targets": list(one.targets),
-        "exclude": list(one.exclude),
+        **fields(one, "until", "targets", "exclude"),
         "operations": NEEDED if one.operations is None else list(one.operations),
         "next_due": rfc3339(due),
         "closes_at": None if due is None else rfc3339(closes_at(one, due)),
@@ -250,16 +247,9 @@ def row_json(row: ScheduleRow, now: Micros) -> dict[str, Any]:
 
 def night_json(night: Night) -> dict[str, Any]:
     counts = night.batch.counts if night.batch is not None else None
-    firing = night.firing
     return {
-        "schedule": firing.schedule,
-        "due_at": rfc3339(firing.due_at),
-        "status": firing.status.value,
-        "reason": firing.reason.value if firing.reason else None,
-        "error": firing.error,
-        "batch": firing.batch,
-        "started_at": rfc3339(night.started_at),
-        "finished_at": rfc3339(night.finished_at),
+        **fields(night.firing, "schedule", "due_at", "status", "reason", "error", "batch"),
+        **fields(night, "started_at", "finished_at"),
         "duration": seconds_of(night),
         "counts": None if counts is None else {outcome.value: counts.get(outcome, 0) for outcome in JobOutcome},
     }

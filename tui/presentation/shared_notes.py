@@ -22,11 +22,9 @@ Concerned = tuple[ChildJob, Step | None]
 
 @frozen
 class SharedNotes:
-    """Notes about the same children and steps."""
-
     notes: tuple[Note, ...]
     children: tuple[ChildJob, ...]
-    whom: str
+    subjects: str
     """`.1 vacuum, .3 reindex (orders_pkey, orders_date and 38 more)`."""
 
 
@@ -36,8 +34,10 @@ def shared_notes(parent: ParentJob, how: Callable[[ChildJob], Instructions]) -> 
     for child in parent.children:
         for note, step in _notes_of(parent, child, how(child)):
             concerned.setdefault(note, []).append((child, step))
-    shared = [(note, whom) for note, whom in concerned.items() if _number(whom) > 1]
-    return [_together(whom, [note for note, _ in same]) for whom, same in groupby(shared, key=lambda one: one[1])]
+    shared = [(note, subjects) for note, subjects in concerned.items() if _number(subjects) > 1]
+    return [
+        _together(subjects, [note for note, _ in same]) for subjects, same in groupby(shared, key=lambda one: one[1])
+    ]
 
 
 def told_once(shared: Sequence[SharedNotes]) -> frozenset[str]:
@@ -69,7 +69,7 @@ def _together(concerned: Sequence[Concerned], shared: Sequence[Note]) -> SharedN
     return SharedNotes(
         notes=tuple(shared),
         children=tuple(child for child, _ in by_child.values()),
-        whom=", ".join(_named(child, steps) for child, steps in by_child.values()),
+        subjects=", ".join(_named(child, steps) for child, steps in by_child.values()),
     )
 
 

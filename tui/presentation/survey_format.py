@@ -13,6 +13,7 @@ from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason, counts
 from engine.fleet.patterns import natural_order
 from tui.presentation.fact_format import number, text
+from tui.presentation.json_fields import fields
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import cells, counted, local_time, padded, percent, plain, rfc3339, shortened, size
 
@@ -27,8 +28,6 @@ DAY: Final = 86_400 * 1_000_000
 
 @frozen
 class FleetRow:
-    """A target with its survey and its newest job."""
-
     entry: TargetEntry
     survey: Survey
     last_job: LastJob | None = None
@@ -140,7 +139,7 @@ def table(rows: Sequence[FleetRow], now: int, width: int | None) -> list[str]:
 
 
 def _fit(widths: dict[str, int], width: int) -> None:
-    """Drop columns, the least important first, until the reason has room; then share what is left."""
+    """Drop columns, the least important first, until the reason has room; then share the rest."""
     longest, least = widths["target"], min(widths["why"], _LEAST_WHY)
     widths["target"] = min(longest, max(width // 3, _LEAST_NAME))
 
@@ -216,14 +215,10 @@ def _row_json(row: FleetRow) -> dict[str, Any]:
         "target": survey.target,
         "name": row.entry.name,
         "engine": survey.engine.value,
-        "groups": list(row.entry.groups),
-        "label": row.entry.label,
+        **fields(row.entry, "groups", "label"),
         "level": survey.level.value,
         "reason": why(survey) or None,
-        "size": survey.size,
-        "reclaimable": survey.reclaimable,
-        "checked_at": rfc3339(survey.checked_at),
-        "surveyed_at": rfc3339(survey.surveyed_at),
+        **fields(survey, "size", "reclaimable", "checked_at", "surveyed_at"),
         "last_job": row.last_job.id if row.last_job else None,
         "next_due": rfc3339(row.next_due),
         "reasons": [

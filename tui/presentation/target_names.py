@@ -60,7 +60,6 @@ class TargetNames:
                 self.learn(replace(entry, label=known.label) if known and takes_label else entry)
 
     def learn(self, entry: TargetEntry) -> None:
-        """Set its name and label."""
         url = self._urls.of(entry.url)
         self._names[url] = self._names[entry.url] = TargetName.of(entry)
         self._patterns.pop(url, None)
@@ -79,7 +78,6 @@ class TargetNames:
         return self.given(url) or TargetName(target_name(url))
 
     def canonical(self, url: str) -> str:
-        """The canonical URL of a target."""
         return self._urls.of(url)
 
     def given(self, url: str) -> TargetName | None:

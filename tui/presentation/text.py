@@ -181,7 +181,6 @@ def format_options(options: Options) -> list[str]:
 
 
 def unusual_options(options: Options) -> list[str]:
-    """The options that differ from the defaults."""
     return [text for name in changed_options(options) if (text := BY_NAME[name].text_in(options))]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 from itertools import groupby
@@ -71,7 +71,7 @@ Runs = tuple[tuple[Mark, int], ...]
 
 
 def bar(intervals: Iterable[Interval], axis: Axis, width: int) -> Runs:
-    """The bar of `width` cells; where intervals meet in one cell, the last of them is shown."""
+    """The bar of `width` cells; where intervals meet in one cell, the last one shows."""
     cells = [Mark.NOTHING] * width
     for interval in intervals:
         begin, end = axis.cell(interval.begin, width), axis.cell(interval.end, width)
@@ -223,10 +223,15 @@ def axis_labels(axis: Axis, width: int) -> str:
         return ""
     step = round_time(length * TICK_LEAST // width)
     first = -(-(axis.begin - axis.origin) // step) * step
+    times = range(axis.origin + first, axis.end + 1, step)
+    return _labels(axis, width, {at: time_label(at - axis.origin, axis.end - axis.origin) for at in times})
+
+
+def _labels(axis: Axis, width: int, labels: Mapping[Micros, str]) -> str:
+    """Those that fit, each below its cell."""
     text = ""
-    for at in range(first, axis.end - axis.origin + 1, step):
-        label = time_label(at, axis.end - axis.origin)
-        cell = axis.cell(axis.origin + at, width)
+    for at, label in labels.items():
+        cell = axis.cell(at, width)
         if len(text) + bool(text) <= cell and cell + len(label) <= width:
             text = text.ljust(cell) + label
     return text
@@ -241,14 +246,9 @@ def clock_labels(axis: Axis, width: int, zone: tzinfo) -> str:
     ahead = datetime.fromtimestamp(axis.begin / SECOND, zone).utcoffset() or timedelta()
     offset = round(ahead.total_seconds()) * SECOND
     first = -(-(axis.begin + offset) // step) * step - offset
-    text = ""
-    for at in range(first, axis.end + 1, step):
-        moment = datetime.fromtimestamp(at / SECOND, zone)
-        label = f"{moment:%H:%M:%S}" if step < _MINUTE else f"{moment:%H:%M}"
-        cell = axis.cell(at, width)
-        if len(text) + bool(text) <= cell and cell + len(label) <= width:
-            text = text.ljust(cell) + label
-    return text
+    moments = {at: datetime.fromtimestamp(at / SECOND, zone) for at in range(first, axis.end + 1, step)}
+    form = "%H:%M:%S" if step < _MINUTE else "%H:%M"
+    return _labels(axis, width, {at: f"{moment:{form}}" for at, moment in moments.items()})
 
 
 def time_label(at: Micros, last: Micros) -> str:

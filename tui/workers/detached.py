@@ -44,12 +44,7 @@ class DetachedWorker:
     """Sees to it that some worker process serves the store."""
 
     def __init__(
-        self,
-        store: Path,
-        *,
-        workers: int | None = None,
-        config_path: Path | None = None,
-        grace: float | None = None,
+        self, store: Path, *, workers: int | None = None, config_path: Path | None = None, grace: float | None = None
     ) -> None:
         """
         Args:

@@ -126,21 +126,13 @@ class WorkerPool:
         """By number."""
         self._to_start: dict[int, float] = {}
         """When a process with this number is to be started, by the monotonic clock."""
-        self._asked = self._forced = False
+        self.was_asked = self.was_forced = False
+        """Whether a signal asked it to stop; whether a second one did."""
         self._early_failures = 0
         self.cannot_work = False
         """Whether one of its processes found a reason for which none can work, which stays."""
         self.failure: StoreError | None = None
         """Why the last process that failed did, where it could tell."""
-
-    @property
-    def was_asked(self) -> bool:
-        """Whether a signal asked it to stop."""
-        return self._asked
-
-    @property
-    def was_forced(self) -> bool:
-        return self._forced
 
     @property
     def gave_up(self) -> bool:
@@ -225,7 +217,7 @@ class WorkerPool:
             self.cannot_work = True
         if code in {STOPPED, CANNOT_WORK}:
             self._ask(signal.SIGTERM)
-        if code in {0, STOPPED} or self._asked:
+        if code in {0, STOPPED} or self.was_asked:
             return
         log.warning("process %s ended with %s", process.pid, code)
         lived_long = time.monotonic() - process.started_at > LIVED_LONG
@@ -249,15 +241,15 @@ class WorkerPool:
 
     def _heed_signals(self, wake: int) -> None:
         for number in os.read(wake, 4096) if select.select([wake], [], [], 0)[0] else b"":
-            if self._asked and number == signal.SIGHUP:
+            if self.was_asked and number == signal.SIGHUP:
                 continue  # it is no second request: a shell and the terminal both send it
-            self._forced = self._asked
-            self._ask(signal.SIGKILL if self._forced else number)
+            self.was_forced = self.was_asked
+            self._ask(signal.SIGKILL if self.was_forced else number)
 
     def _ask(self, number: int) -> None:
-        if not self._asked or number == signal.SIGKILL:
-            log.info("killed" if self._asked else "stopping: waiting for what runs; once more to leave at once")
-        self._asked = True
+        if not self.was_asked or number == signal.SIGKILL:
+            log.info("killed" if self.was_asked else "stopping: waiting for what runs; once more to leave at once")
+        self.was_asked = True
         self._to_start.clear()
         for process in self._processes.values():
             os.kill(process.pid, number)

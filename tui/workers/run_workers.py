@@ -95,7 +95,6 @@ class RunWorkers:
         return process.pool == self.pool and process.host == self._host
 
     def begin(self, jobs: Sequence[int]) -> None:
-        """Let them carry out these jobs."""
         self._has_begun = True
         with suppress(BrokenPipeError), os.fdopen(self._order, "w", closefd=False) as pipe:
             pipe.write(f"{json.dumps(list(jobs))}\n")

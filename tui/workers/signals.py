@@ -25,7 +25,6 @@ def heeded_signals() -> list[signal.Signals]:
 
 
 def has_terminal() -> bool:
-    """Whether a terminal is there that could be lost."""
     return any(map(os.isatty, range(3)))
 
 

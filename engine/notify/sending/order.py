@@ -143,13 +143,19 @@ def _file(path: str) -> bytes:
 
 def _printed(command: tuple[str, ...]) -> bytes:
     """Its errors go nowhere: they might hold the secret."""
+    what = f"{command[0]}, which is to print a secret,"
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except OSError as error:
         raise DeliveryError(f"{command[0]} cannot be started: {error.strerror}") from None
-    if done.returncode:
-        raise DeliveryError(f"{command[0]}, which is to print a secret, ended with exit code {done.returncode}")
-    return done.stdout[:_MOST_BYTES]
+    with process:
+        found: bytes = process.stdout.read(_MOST_BYTES + 1) if process.stdout is not None else b""
+        if len(found) > _MOST_BYTES:
+            process.kill()
+            raise DeliveryError(f"{what} prints more than {_MOST_BYTES:,} bytes")
+    if process.returncode:
+        raise DeliveryError(f"{what} ended with exit code {process.returncode}")
+    return found
 
 
 def _source(secret: Secret) -> str:

@@ -160,7 +160,7 @@ def _open_duplicate(
 ) -> int | None:
     """The open parent that does the same, but none of a schedule: its start and its end are those of the schedule.
 
-    `work`: its operations and options, as they are stored. Raises DuplicateRequestError.
+    `work`: its stored operations and options. Raises DuplicateRequestError.
     """
     if job.failure is not None or on_duplicate is OnDuplicate.ADD:
         return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from engine.domain.estimate_errors import errors_by_operation, errors_by_target
+import pytest
+
+from engine.domain.estimate_errors import errors_by_operation, errors_by_target, is_misleading
 from engine.domain.past_runs import EstimatedRun
 from engine.domain.requests import Operation
 
@@ -33,3 +35,24 @@ def test_without_runs_there_is_nothing_to_tell() -> None:
 
 def test_a_run_that_took_no_time_divides_nothing_by_zero() -> None:
     assert errors_by_target([run(1, 0.0)])[0].error == 1000
+
+
+@pytest.mark.parametrize(
+    ("estimate", "seconds", "runs", "misleads"),
+    [
+        (60, 10_800, 3, True),
+        (10_800, 60, 3, True),
+        (5, 1, 50, False),  # 400 %, and nobody waits for it
+        (14_000, 10_800, 9, False),
+        (60, 10_800, 2, False),
+        (59, 118, 3, False),
+        (61, 122, 3, False),
+        (60, 122, 3, True),
+    ],
+)
+def test_what_misleads_is_off_by_half_and_by_a_minute(
+    estimate: float, seconds: float, runs: int, misleads: bool
+) -> None:
+    (one,) = errors_by_target([run(estimate, seconds)] * runs)
+    (all_of_them,) = errors_by_operation([one])
+    assert is_misleading(one) is is_misleading(all_of_them) is misleads

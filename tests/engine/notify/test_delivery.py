@@ -518,3 +518,9 @@ def test_the_host_of_a_service_of_apprise_may_be_a_secret() -> None:
     parts = set(order._parts_of_url("slack://T1JJ/Azx:pw@B2/C3"))
     assert {"T1JJ", "Azx:pw@B2", "C3"} <= parts
     assert {"ab", "cd", "tok"} <= set(order._parts_of_url("discord://ab:cd@tok/"))
+
+
+async def test_a_secret_that_never_ends_is_a_failure_at_once(tmp_path: Path) -> None:
+    secret = Secret(command=("yes",))
+    error = (await deliver(to_web(webhook="https://127.0.0.1:1/", token=secret), PARCEL)).error
+    assert error == "yes, which is to print a secret, prints more than 65,536 bytes"

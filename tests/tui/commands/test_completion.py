@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -25,7 +26,7 @@ COMP_WORDS=("${@:2}") COMP_CWORD=$(($# - 2)) COMPREPLY=()
 ZSH = r"""
 mkdir -p functions && cp script functions/_dbtend
 fpath=("$PWD/functions" $fpath)
-autoload -Uz compinit && compinit -u -D
+autoload -Uz compinit && compinit -u -d "$KNOWN_FUNCTIONS"
 compadd() {
   if (( ! ${argv[(I)-[ADO]*]} )); then
     local -a found; builtin compadd -O found "$@"; (( $#found )) && print -rl -- $found >> offered
@@ -80,6 +81,8 @@ def complete(
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no {request.param} to test with")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
+    # zsh reads a thousand files for it the first time.
+    monkeypatch.setenv("KNOWN_FUNCTIONS", str(Path(tempfile.gettempdir()) / "zcompdump"))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     (tmp_path / "sales.db").touch()
     (tmp_path / "script").write_text(dbtend("completion", request.param).out)

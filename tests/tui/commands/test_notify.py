@@ -164,6 +164,12 @@ def test_a_test_message_that_is_not_taken_says_why(dbtend: CommandLine, web: Web
     assert done.err == f"dbtend: notify ops: {web.place} answers 401 Unauthorized: *** is no token\n"
 
 
+def test_a_name_of_several_lines_is_told_in_one(dbtend: CommandLine) -> None:
+    dbtend.configure('[notify."a\\nb"]\ncommand = ["false"]\n')
+    done = dbtend("notify", "a\nb", "--test")
+    assert done.err == "dbtend: notify a\\nb: false ended with exit code 1\n"
+
+
 def test_a_test_message_is_refused_where_nothing_may_be_changed(dbtend: CommandLine, web: WebServer) -> None:
     configure(dbtend, web)
     assert dbtend("notify", "--read-only").code == OK
@@ -335,6 +341,30 @@ def test_workers_that_are_killed_lose_no_event_and_tell_none_in_two_messages(
     taken.has_more_than(0)
     by_key = {post.headers["Idempotency-Key"]: post.json["events"] for post in taken.posts}
     assert Counter(event["job"] for events in by_key.values() for event in events) == Counter(expected)
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_delivery_loses_nothing_and_what_was_taken_may_come_again(
+    dbtend: CommandLine, web: WebServer, sales: Path, start: Start
+) -> None:
+    services = dbtend.home.parent / "services"
+    one, two = (f"json://{web.place}/{name}" for name in ("one", "two"))
+    dbtend.configure(f'[notify.ops]\napprise_file = "{services}"\nsettle = "0s"\ntimeout = 120\n')
+    with silent_server() as port:
+        services.write_text(f"{one}\njson://127.0.0.1:{port}/?rto=600&cto=600\n")
+        worker = start()
+        asyncio.run(submit(dbtend.store, sales.with_name("missing.db"), sales.with_name("gone.db")))
+        first = web.taken()
+        kill_all(worker)
+    services.write_text(f"{one}\n{two}\n")
+    ending = start()
+    again, other = web.taken(), web.taken()
+    wait_until(lambda: waiting(dbtend) == 0)
+    ends(ending)
+    assert [post.path for post in (first, again, other)] == ["/one", "/one", "/two"]
+    assert first.json["message"] == again.json["message"] == other.json["message"]
+    assert web.none_waits()
+    (message,) = dbtend("notify", "ops", "--json").json["messages"]
+    assert (message["status"], message["events"]) == ("sent", 2)
 
 
 class Taken:

@@ -108,7 +108,7 @@ def test_a_line_of_cron_that_would_start_at_another_hour_is_refused(zone: str, m
     with pytest.raises(UsageError) as refused:
         list(cron_lines([here, there], COMMAND))
     assert str(refused.value) == (
-        f"schedule nightly: its times are those of {zone}, and cron goes by America/New_York "
+        f"schedule nightly: its times are those of {zone}, and cron uses America/New_York "
         "(use --systemd, or a permanent worker)"
     )
     monkeypatch.setenv("TZ", zone)

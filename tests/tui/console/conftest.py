@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_textual_snapshot import SVGImageExtension  # type: ignore[import-untyped]
 from syrupy.assertion import SnapshotAssertion
 from textual.app import App
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
 
 from engine.store.sqlite.store import SqliteStore
 from engine.targets.sqlite.planning import planner
@@ -19,6 +22,8 @@ from engine.targets.sqlite.system import space
 from tests.tui.console.harness import Clock, worker_process
 from tests.tui.console.quiet import until_idle
 from tui.console.parts import target_inspector
+
+PARSED: dict[object, list[RuleSet]] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +49,22 @@ def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def _no_guess_when_it_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("textual.app", "textual.pilot"):
         monkeypatch.setattr(f"{module}.wait_for_idle", until_idle)
+
+
+@pytest.fixture(autouse=True)
+def _styles_are_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each console has the same ones; Textual keeps what it parsed for the next time in the same app only."""
+    parse = Stylesheet._parse_rules
+
+    def parse_once(
+        stylesheet: Stylesheet, css: str, read_from: Any, is_default_rules: bool, tie_breaker: int, scope: str
+    ) -> list[RuleSet]:
+        key = (css, read_from, is_default_rules, tie_breaker, scope, tuple(stylesheet._variables.items()))
+        if key not in PARSED:
+            PARSED[key] = parse(stylesheet, css, read_from, is_default_rules, tie_breaker, scope)
+        return PARSED[key]
+
+    monkeypatch.setattr(Stylesheet, "_parse_rules", parse_once)
 
 
 @pytest.fixture

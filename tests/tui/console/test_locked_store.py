@@ -15,7 +15,7 @@ from engine import Engine
 from engine.store.sqlite.store import SqliteStore
 from tests.engine.targets.sqlite.another_process import another_process
 from tui.console import waiting_app
-from tui.console.views.locked_store import locked_store_document, pause_before
+from tui.console.views.status_banner import locked_store_document, pause_before
 from tui.console.waiting_app import WaitingApp
 
 LOCKS = ("PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE")

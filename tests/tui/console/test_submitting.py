@@ -161,7 +161,9 @@ async def test_enter_before_all_is_planned_says_how_far_it_is(
         monkeypatch.setattr(console.engine, "plan", plan_later)
         await console.press("1", "asterisk")
         await console.pilot.press("p")
-        await console.until(lambda: "1 target, 1 operation" in "".join(console.lines("#page")), settled=False)
+        await console.until(
+            lambda: "1 of 2 targets so far, 1 operation" in "".join(console.lines("#page")), settled=False
+        )
         await console.pilot.press("enter")
         assert console.message == "Plans are still being made: 1 of 2. enter runs them when all are made."
         may_go_on.set()

@@ -219,7 +219,7 @@ def test_what_was_left_is_told_apart_from_what_failed_with_what_to_do() -> None:
     ]
     text = Page(page(made)).text
     assert "Nothing failed" in text
-    assert "What was left undone" in text
+    assert "Unfinished work" in text
     assert "Run dbtend retry 5 to run the rest." in text
     later = run(
         replace(

@@ -43,13 +43,13 @@ def shown(job: ParentJob) -> str:
 def test_an_error_and_its_advice_are_told_once_with_all_operations() -> None:
     three = (busy(1, Operation.VACUUM), busy(2, Operation.ANALYZE), busy(3, Operation.REINDEX))
     (one,) = shared(*three)
-    assert one.whom == ".1 vacuum, .2 analyze, .3 reindex"
+    assert one.subjects == ".1 vacuum, .2 analyze, .3 reindex"
     assert one.notes[0].text == BUSY
     assert len(one.notes) == 2
     for text in (page(parent(*three)), shown(parent(*three))):
         assert text.count("pid 4711 (psql) reads it") == 1
         assert text.count("when the database is free") == 1
-        assert one.whom in text
+        assert one.subjects in text
 
 
 def test_the_error_of_many_steps_is_told_once_with_the_first_of_them() -> None:
@@ -59,7 +59,7 @@ def test_the_error_of_many_steps_is_told_once_with_the_first_of_them() -> None:
         steps=steps,
     )
     (one,) = shared(failed)
-    assert one.whom == ".1 analyze (t3, t4, t5, t6, t7 and 35 more)"
+    assert one.subjects == ".1 analyze (t3, t4, t5, t6, t7 and 35 more)"
     for text in (page(parent(failed)), shown(parent(failed))):
         assert " ".join(text.split()).count(BUSY) == 2  # with that of the operation itself
 
@@ -87,7 +87,7 @@ def test_what_was_not_needed_is_no_error_to_share() -> None:
 def test_names_in_the_list_cannot_harm_a_terminal() -> None:
     steps = tuple(step(n, name=f"t\x1b{n}") for n in (1, 2))
     (one,) = shared(replace(child(1, Status.FAILED, Reason.OPERATION_ERROR, error="2 failed"), steps=steps))
-    assert "\x1b" not in one.whom
+    assert "\x1b" not in one.subjects
 
 
 def test_all_texts_that_were_told_are_known() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import JobId, Operation, Options, PastRun, Status, Trend
-from tui.console.views.trend import trend_lines
+from tui.console.views.job_document import trend_lines
 from tui.presentation.text import cells
 from tui.presentation.trend_plot import ROWS, bars, plots, too_few
 

@@ -10,7 +10,7 @@ from engine.domain.batches import Batch
 from engine.domain.errors import DbtendError
 from engine.domain.jobs import is_cancelling
 from tui.console.console_screen import Actions, ConsoleScreen
-from tui.console.parts.job_questions import JobQuestions, confirmation_of
+from tui.console.parts.job_questions import ask_about, confirmation_of
 from tui.console.parts.many_job_actions import ManyJobActions
 from tui.console.views.cancel_question import already_cancelled, cancel_consequences
 from tui.console.views.line import Role
@@ -26,8 +26,6 @@ NO_CLEANUP = (
 
 
 class JobSelection(Protocol):
-    """A list, tree or page of jobs."""
-
     @property
     def selected_job(self) -> tuple[ParentJob, JobId] | None:
         """A parent, and the job that is meant: itself or one of its children; None: no job is selected."""
@@ -56,8 +54,7 @@ class JobActions:
         self._screen, self._context, self._selection = screen, screen.context, selection
         self._show_new_job = show_new_job
         self.actions: Actions = {"cancel": self.cancel, "retry": self.retry, "pin": self.pin, "unpin": self.pin}
-        self._questions = JobQuestions(screen)
-        self._many = ManyJobActions(screen, self._questions, selection.clear_marks, self._show)
+        self._many = ManyJobActions(screen, selection.clear_marks, self._show)
 
     def _show(self, parent: ParentJob) -> None:
         if self._screen in self._screen.app.screen_stack:
@@ -112,7 +109,7 @@ class JobActions:
             if ended.status.is_final and ended.status is not Status.CANCELLED:
                 self._context.tell(f"#{job} had already ended: {format_status(ended)[1]}.", Role.WARNING)
 
-        self._questions.ask(
+        self._context.ask(
             f"Cancel #{job} {what}?",
             cancel_consequences([(one, parent.target) for one in children], self._context.clock()),
             cancel,
@@ -126,7 +123,7 @@ class JobActions:
             async def skip_cleanup() -> None:
                 await engine.cancel(job)
 
-            self._questions.ask(f"End #{job} without cleanup of its database?", NO_CLEANUP, skip_cleanup)
+            self._context.ask(f"End #{job} without cleanup of its database?", NO_CLEANUP, skip_cleanup)
             return
         try:
             found = await engine.preview_force_cancel(job)
@@ -143,8 +140,7 @@ class JobActions:
             self._context.supervisor.start_worker()
 
         question = force_kill.question(found, self._context.names.of(found.target))
-        asking = self._context.screens.typed_confirm(question, force_kill.consequences(found, job), str(found.job))
-        self._screen.app.push_screen(asking, self._questions.if_yes(end))
+        self._context.ask_typed(question, force_kill.consequences(found, job), str(found.job), end)
 
     async def retry(self) -> None:
         if self._screen.refuses("retry"):
@@ -172,7 +168,7 @@ class JobActions:
         name = f"#{parent.id} on {self._context.names.of(parent.target)}"
         question = f"Run the rest of {name}?" if is_left else f"Run {name} again?"
         what = "what its time limit left" if is_left else operations(parent)
-        self._questions.ask_about(question, f"A new job runs {what}.", retry, [parent], needed)
+        ask_about(self._context, question, f"A new job runs {what}.", retry, [parent], needed)
 
     def pin(self) -> None:
         if self._several is not None and not self._screen.refuses("pin"):

@@ -32,7 +32,6 @@ class JobDetail:
             self.show(read_steps=is_due or shown in news.changed)
 
     def show(self, *, read_steps: bool = True) -> None:
-        """Show the job under the cursor."""
         batch = self._jobs.selected_batch
         if batch is not None:
             self._pane.put_batch(batch, self._jobs.jobs_of(batch))

@@ -12,7 +12,7 @@ from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.submission.retry import repeatable
 from tui.console.console_screen import ConsoleScreen
-from tui.console.parts.job_questions import JobQuestions, confirmation_of
+from tui.console.parts.job_questions import ask_about, confirmation_of
 from tui.console.views.cancel_question import cancel_consequences
 from tui.console.views.line import Role
 from tui.console.views.many_jobs import Jobs, format_marked, left_out, named, open_children
@@ -21,8 +21,6 @@ from tui.presentation.text import counted
 
 @frozen
 class _BatchRetry:
-    """What a retry of a batch runs."""
-
     batch: Batch
     jobs: Sequence[ParentJob]
     only_incomplete: bool
@@ -43,18 +41,13 @@ class ManyJobActions:
     """What the keys for jobs do with several jobs and batches."""
 
     def __init__(
-        self,
-        screen: ConsoleScreen[Any],
-        questions: JobQuestions,
-        clear_marks: Callable[[], None],
-        show: Callable[[ParentJob], None],
+        self, screen: ConsoleScreen[Any], clear_marks: Callable[[], None], show: Callable[[ParentJob], None]
     ) -> None:
         """`show`: called with each job that a retry makes."""
-        self._screen, self._context, self._questions = screen, screen.context, questions
+        self._screen, self._context = screen, screen.context
         self._clear_marks, self._show = clear_marks, show
 
     async def cancel(self, jobs: Jobs, batches: Sequence[Batch]) -> None:
-        """Ask, and cancel those that have not ended."""
         still = [(parent, job) for parent, job in jobs if open_children(parent, job)]
         going_on = [batch for batch in batches if not batch.is_over]
         if not still and not going_on:
@@ -82,7 +75,7 @@ class ManyJobActions:
         children = [(child, parent.target) for parent, job in meant for child in open_children(parent, job)]
         what = format_marked(len(still), len(going_on))
         question = f"Cancel {what}?\n{named(still, self._context.names.of, lines)}"
-        self._questions.ask(
+        self._context.ask(
             f"Cancel {lines[0]}?" if _is_one(jobs, batches) else question,
             cancel_consequences(children, self._context.clock())
             + left_out(len(jobs) + len(batches), len(still) + len(going_on), "have already ended"),
@@ -144,7 +137,8 @@ class ManyJobActions:
             f"Run {format_marked(len(marked), len(repeats))} again?\n{named(marked, self._context.names.of, lines)}"
         )
         patterns = sum(repeat.patterns for repeat in repeats)
-        self._questions.ask_about(
+        ask_about(
+            self._context,
             f"Run {lines[0]} again?" if one else question,
             " ".join(
                 filter(
@@ -198,7 +192,6 @@ class ManyJobActions:
 
 
 def _is_one(jobs: Jobs, batches: Sequence[Batch]) -> bool:
-    """Whether one batch alone is meant."""
     return not jobs and len(batches) == 1
 
 

@@ -27,8 +27,6 @@ else:
 
 
 class RunActions:
-    """What the keys for choosing, planning and running do."""
-
     def __init__(
         self,
         screen: ConsoleScreen[Any],

@@ -27,8 +27,6 @@ NOT_KEPT: Final = "A sample session saves nothing: leave it, and start dbtend to
 
 
 class TargetActions:
-    """What the keys of the target list do."""
-
     def __init__(
         self,
         screen: ConsoleScreen[Any],
@@ -216,12 +214,10 @@ class TargetActions:
         self._changed()
 
     def mark_all(self) -> None:
-        """Mark all that are shown, or unmark them."""
         self._model.mark_all(self._targets.shown)
         self._changed()
 
     def sort(self) -> None:
-        """Sort the list by the next criterion."""
         self._surveys.begin()
         self._targets.sort = self._targets.sort.following
         self._changed()

@@ -102,7 +102,7 @@ class TargetInspector:
             await self._advise_in_slot(number)
 
     async def _inspect_one(self, number: int, *, advise: bool = True) -> None:
-        is_new = number not in self._begun  # what was a file once is no directory of files
+        is_new = number not in self._begun  # once inspected as a file, it is no directory
         self._begun.add(number)
         async with self._slot(number, self._file_inspections):
             state = self._model.states.get(number)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from time import monotonic
-from typing import Any, Final
+from typing import Any
 
 from engine.config.model import TargetEntry
 from engine.domain.errors import DbtendError
 from engine.domain.surveys import Survey
 from tui.console.console_screen import ConsoleScreen
 from tui.console.target_model import TargetModel
-
-SHOWN_EVERY: Final = 0.25
-"""Seconds between two updates of the screen, at least."""
+from tui.console.update_pace import UpdatePace
 
 
 class TargetSurveys:
@@ -98,15 +95,13 @@ class TargetSurveys:
                 entries.append(states[number].entry)
         if not entries:
             return
-        shown_at = monotonic()
+        pace = UpdatePace(self._changed)
         async for one in self._engine.survey(entries, refresh=refresh):
             self._done += 1
             for number in by_url[one.entry.url]:
                 self._put(number, one.survey)
                 yield number
-            if monotonic() - shown_at >= SHOWN_EVERY:
-                shown_at = monotonic()
-                self._changed()
+            pace.update_if_due()
 
     def _put(self, number: int, survey: Survey) -> None:
         if number in self._model.states:

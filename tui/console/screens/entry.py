@@ -51,7 +51,7 @@ class EntryScreen(ConsoleScreen[Result]):
         return (action_id in {"keep", "clear"}) == self.is_typing and super().can(action_id)
 
     def search_for(self, text: str, *, is_done: bool) -> bool:
-        """Search for, or filter by, what is typed; returns whether it is valid. `is_done`: enter was pressed."""
+        """Search for, or filter by, the typed text; returns whether it is valid. `is_done`: enter was pressed."""
         raise NotImplementedError
 
     def on_input_changed(self, message: Input.Changed) -> None:

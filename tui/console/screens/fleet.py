@@ -83,7 +83,6 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
 
     @on(ItemList.Resized, "#fleet")
     def show_model(self) -> None:
-        """Show the current state of the model."""
         self.targets.show_model(self.context.clock())
         self._header.renew()
         self._headings.renew()

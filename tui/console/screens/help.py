@@ -9,8 +9,6 @@ from tui.console.views.line import Line
 
 
 class HelpScreen(PageScreen[None]):
-    """Every key and what it does."""
-
     PAGE_TITLE = "Help"
     FOOTER = (*TYPING, *FIND, "back")
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from textual import events, on
+from textual import events, on, work
 from textual.binding import BindingType
 from textual.widget import Widget
 from textual.worker import Worker
@@ -161,10 +161,9 @@ class HistoryScreen(EntryScreen[None]):
         self.refresh_footer()
 
     @on(HistoryList.PageNeeded)
-    def _read_page(self, message: HistoryList.PageNeeded) -> None:
-        self.run_worker(self._read(message.ids), group="pages")
-
-    async def _read(self, ids: list[int]) -> None:
+    @work(group="pages")
+    async def _read_page(self, message: HistoryList.PageNeeded) -> None:
+        ids = message.ids
         try:
             found = await self.context.engine.jobs(ids)
         except DbtendError as error:
@@ -195,24 +194,21 @@ class HistoryScreen(EntryScreen[None]):
                     self._list.put_newest(gone, batch, parent)
 
     @on(HistoryList.BatchNeeded)
-    def _read_needed_batch(self, message: HistoryList.BatchNeeded) -> None:
-        self.run_worker(self._read_batch(message.batch_id), group="pages")
-
-    async def _read_batch(self, batch_id: int) -> None:
+    @work(group="pages")
+    async def _read_batch(self, message: HistoryList.BatchNeeded) -> None:
         try:
-            self._list.put_batches([await self.context.engine.batch(batch_id)])
+            self._list.put_batches([await self.context.engine.batch(message.batch_id)])
         except JobNotFoundError:  # it was removed from the history
             pass
         except DbtendError as error:
-            self._list.batch_read_failed(batch_id)
+            self._list.batch_read_failed(message.batch_id)
             self.say_error(error)
         self.refresh_footer()
 
     @on(HistoryList.JobsNeeded)
-    def _read_jobs_of_batch(self, message: HistoryList.JobsNeeded) -> None:
-        self.run_worker(self._unfold(message.batch), group="unfold")
-
-    async def _unfold(self, batch: Batch) -> None:
+    @work(group="unfold")
+    async def _unfold(self, message: HistoryList.JobsNeeded) -> None:
+        batch = message.batch
         try:
             search = self.context.engine.search(HistoryFilter(batch=batch.id))
             ids = [parent_id async for found in search for parent_id in found]

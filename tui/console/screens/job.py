@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
+from textual import on, work
 from textual.binding import BindingType
-from textual.worker import Worker
 
 from engine import JobId, ParentJob, Status, Trend
 from engine.domain.batches import Batch
@@ -66,10 +65,8 @@ class JobScreen(PageScreen[None]):
         if mine.id in news.changed or self.context.clock() - self._read_at >= steps_every(mine):
             self._read()
 
-    def _read(self) -> None:
-        _: Worker[None] = self.run_worker(self._load, exclusive=True)
-
-    async def _load(self) -> None:
+    @work(exclusive=True)
+    async def _read(self) -> None:
         self._read_at = self.context.clock()
         try:
             self._whole = await self.context.engine.job(self._job.parent)

@@ -16,8 +16,6 @@ from tui.presentation.target_names import TargetName
 
 
 class PlanScreen(SubmittingScreen):
-    """The plan of one request."""
-
     PAGE_TITLE = "Plan"
 
     def __init__(

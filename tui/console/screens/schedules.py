@@ -88,7 +88,7 @@ class SchedulesScreen(ConsoleScreen[None]):
 
     @property
     def _error(self) -> DbtendError | None:
-        """Why what is shown may not be true; None once the config file and the store can be read again."""
+        """Why the screen may be out of date; None once the config file and the store can be read again."""
         problem = None if self._watch is None else self._watch.problem
         return problem or self._store_error
 
@@ -138,7 +138,7 @@ class SchedulesScreen(ConsoleScreen[None]):
         found = next((row for row in self._rows if row.schedule.name == self._list.schedule), None)
         return found or (self._rows[0] if self._rows else None)
 
-    # What is shown
+    # Display
 
     @on(ItemList.Resized)
     def _show(self) -> None:
@@ -226,17 +226,12 @@ class SchedulesScreen(ConsoleScreen[None]):
         row = self._row
         if row is None or self.refuses("run-schedule"):
             return
-
-        def decided(yes: bool | None) -> None:
-            if yes:
-                self.context.write(partial(self._run, row))
-
         question = f"Run schedule {row.schedule.name} now?"
         consequence = "Its targets start at once, and are not spread."
         if not is_open(row.schedule, self.context.clock()):
             outside = outside_window_text(row.schedule, self.context.clock())
             consequence = f"{outside[0].upper()}{outside[1:]}. {consequence}"
-        self.app.push_screen(self.context.screens.confirm(question, consequence), decided)
+        self.context.ask(question, consequence, partial(self._run, row))
 
     async def _run(self, row: ScheduleRow) -> None:
         fired, jobs = await self.context.engine.fire(row.schedule, self._config)

@@ -34,7 +34,6 @@ class Ready:
 
     @property
     def confirmed(self) -> Request:
-        """The request with the confirmation that some operations need."""
         if not any(operation.needs_confirmation for operation in self.plan.operations):
             return self.request
         return replace(self.request, options=replace(self.request.options, confirmed=True))
@@ -60,7 +59,7 @@ class SubmittingScreen(PageScreen[list[Request]]):
         self.say(self._too_early, Role.WARNING)
 
     def plans_changed(self) -> None:
-        """Show what is planned, and in the message that enter came too early how far it is."""
+        """Show the plans, and how far they are in the message that enter came too early."""
         if self._too_early and self.last_message == self._too_early:
             if self.progress:
                 self._say_too_early()
@@ -69,7 +68,6 @@ class SubmittingScreen(PageScreen[list[Request]]):
         self.refresh_page()
 
     def make_plan(self) -> None:
-        """Make the plan and show it."""
         raise NotImplementedError
 
     def action_look(self) -> None:

@@ -52,8 +52,6 @@ class TypedQuestionScreen(ModalScreen[Result]):
 
 
 class TypedConfirmScreen(TypedQuestionScreen[bool]):
-    """Only typing `word` confirms."""
-
     def __init__(self, question: str, consequence: str, word: str, *, tags: frozenset[str] = frozenset()) -> None:
         self._word = word = plain(word).strip()  # the word as shown
         super().__init__([question, consequence], f"Type {word} to confirm:", tags, is_hidden=False)

@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
-from rich.cells import cell_len
-
 from engine import ParentJob, Status
 from engine.domain.batches import Batch, BatchId
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import JobOutcome, outcome_of
-from tui.console.views.line import Line, Role, Span, both_ends, fit, line, named, wrapped
+from tui.console.views.line import Line, Role, Span, both_ends, fit, line, named, span_cells, wrapped
 from tui.presentation.batch_summary import TROUBLE
 from tui.presentation.effect_summary import first_error
 from tui.presentation.text import counted, local_time, plain
@@ -43,7 +41,7 @@ def batch_row(batch: Batch, *, expanded: bool | None, width: int) -> Line:
         (f"{marker}{BatchId(batch.id)}", Role.DIM),
         (f"  {counted(batch.total, 'target')}  ", Role.STRONG),
     ]
-    room = width - sum(cell_len(text) for text, _ in head)
+    room = width - span_cells(head)
     return Line(both_ends((*head, *counts_in(batch, room)), (), width).spans, BatchId(batch.id))
 
 
@@ -51,15 +49,11 @@ def counts_in(batch: Batch, room: int) -> list[Span]:
     """The counts in their order; if not all fit, first what failed, and those that fit whole."""
     found = batch.counts
     whole = _counts(found)
-    if _width(whole) <= room:
+    if span_cells(whole) <= room:
         return whole
     ordered = sorted(found, key=lambda outcome: outcome not in TROUBLE)
     parts = ([*_counts({o: found[o] for o in ordered[:number]}), _MORE] for number in range(len(ordered) - 1, 0, -1))
-    return next((part for part in parts if _width(part) <= room), _counts({ordered[0]: found[ordered[0]]}))
-
-
-def _width(spans: Sequence[Span]) -> int:
-    return sum(cell_len(text) for text, _ in spans)
+    return next((part for part in parts if span_cells(part) <= room), _counts({ordered[0]: found[ordered[0]]}))
 
 
 def _counts(found: Mapping[JobOutcome, int]) -> list[Span]:

@@ -8,16 +8,14 @@ from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step
 from engine.domain.statuses import format_ending
-from tui.console.views.line import Line, Role, Span, fit, line, wrapped
+from tui.console.views.line import Line, Role, Span, fit, line, span_cells, wrapped
 from tui.console.views.remarks import failure_lines, instructions, remarks
-from tui.console.views.status import child_of, head_of, operations, status_beside, time_taken
-from tui.console.views.times import short_times
+from tui.console.views.status import child_of, head_of, operations, short_times, status_beside, time_taken
 from tui.presentation.effect_summary import effect, steps_taken
 from tui.presentation.fact_format import changes, table, text
 from tui.presentation.job_log import earlier_attempt
 from tui.presentation.job_notes import advice_to_open
-from tui.presentation.job_progress import progress_parts
-from tui.presentation.job_status import warnings_text
+from tui.presentation.job_status import progress_parts, warnings_text
 from tui.presentation.job_times import limit_of
 from tui.presentation.text import plain
 from tui.presentation.window_words import step_error
@@ -30,12 +28,8 @@ def detail_lines(parent: ParentJob, job: JobId, name: str, *, now: int, width: i
 
 
 def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Line]:
-    head: list[Span] = [
-        (f"#{child.id} ", Role.DIM),
-        (f"{child.operation.value}  ", Role.STRONG),
-        status_beside(child),
-    ]
-    room = width - sum(cell_len(text) for text, _ in head)
+    head: list[Span] = [(f"#{child.id} ", Role.DIM), (f"{child.operation.value}  ", Role.STRONG), status_beside(child)]
+    room = width - span_cells(head)
     parts = _summary(child, now, room)
     beside = 1
     while beside < len(parts) and cell_len("  ".join(parts[: beside + 1])) <= room:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from tui.console.views.line import Line, Role, line, wrapped
+from tui.console.views.line import Line, Role, hanging, line, wrapped
 from tui.presentation.health_check import Check, Level, to_show
 from tui.presentation.text import counted
 
@@ -29,15 +29,13 @@ def doctor_document(checks: Sequence[Check], width: int) -> list[Line]:
     for check in to_show(checks):
         word, level_role = _LEVELS[check.level]
         indent = _LEVEL_WIDTH + _WHAT_WIDTH
-        first, *more = wrapped(check.found, width - indent)
         what = wrapped(check.what, width)[0].text
         if len(what) >= _WHAT_WIDTH:
             lines.append(line((f"{word:<{_LEVEL_WIDTH}}", level_role), (what, Role.STRONG)))
             lines += wrapped(check.found, width, indent=indent)
         else:
             begin = (f"{word:<{_LEVEL_WIDTH}}", level_role), (f"{what:<{_WHAT_WIDTH}}", Role.STRONG)
-            lines.append(line(*begin, *first.spans))
-            lines += [line(" " * indent, *text.spans) for text in more]
+            lines += hanging(begin, check.found, width)
         if check.fix:
             lines += wrapped(check.fix, width, Role.SQL, indent=indent)
     return lines

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from engine import Status
 from engine.domain.frozen import frozen
 from engine.domain.surveys import FleetLevel, LastJob, counts
-from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named_column, right
+from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named_column, right, span_cells
 from tui.console.views.lists import LEVEL_ROLES, TargetState, error_word, level_of
 from tui.console.views.target_order import Sort
 from tui.presentation.survey_format import check_age, due_time, engine_and_version, why_or_why_not
@@ -181,8 +181,8 @@ def fleet_header(
     done = f"surveying {percent(running)}" if running is not None else age
     barred: tuple[Span, ...] = (("  read-only", Role.WARNING),) if read_only else ()
     end: tuple[Span, ...] = (*barred, (f"  {done} ", Role.DIM))
-    room = width - sum(cell_len(text) for text, _ in end)
-    if sum(cell_len(text) for text, _ in spans) > room:  # the counts come first
+    room = width - span_cells(end)
+    if span_cells(spans) > room:  # the counts come first
         end = ()
     return both_ends(tuple(spans), end, width)
 

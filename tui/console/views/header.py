@@ -8,20 +8,14 @@ from typing import Final
 from rich.cells import cell_len
 
 from engine import Advice, Facts, Operation, ParentJob, Pause, Status, WorkerProcess
-from tui.console.views.line import Line, Role, Span, both_ends, named
+from tui.console.views.line import Line, Role, Span, both_ends, named, span_cells
 from tui.console.views.lists import TargetState
 from tui.presentation.fact_format import number, text
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import plain, size
 
 
-def header_line(
-    state: TargetState | None,
-    jobs: Span,
-    width: int,
-    *,
-    read_only: bool = False,
-) -> Line:
+def header_line(state: TargetState | None, jobs: Span, width: int, *, read_only: bool = False) -> Line:
     """`jobs`: see `work`. On a narrow line whole parts are left out, the least important first; the name is cut last.
 
     The room for jobs is constant, so nothing moves when jobs start and end.
@@ -32,10 +26,10 @@ def header_line(
         jobs,
         (" ", Role.TEXT),
     )
-    room = width - _length(right_end)
+    room = width - span_cells(right_end)
     reserved = max(RESERVED - cell_len(jobs[0]), 0)
     dropped = 0
-    while _length(left := _about_target(state, dropped, room)) > room - reserved and dropped < len(_DROPPED_FIRST):
+    while span_cells(left := _about_target(state, dropped, room)) > room - reserved and dropped < len(_DROPPED_FIRST):
         dropped += 1
     return both_ends(left, right_end, width)
 
@@ -58,10 +52,6 @@ def _about_target(state: TargetState | None, dropped: int, room: int) -> tuple[S
             known |= _wasted(state.advice or ())
             spans |= {part: (f"  {plain(words)}", Role.DIM) for part, words in known.items()}
     return tuple(span for part, span in spans.items() if part not in _DROPPED_FIRST[:dropped])
-
-
-def _length(spans: tuple[Span, ...]) -> int:
-    return sum(cell_len(words) for words, _ in spans)
 
 
 def format_facts(facts: Facts) -> list[str]:

@@ -10,7 +10,7 @@ from engine.domain.advice import highest_level
 from engine.domain.errors import DbtendError, PasswordNeededError, TargetBusyError, TargetUnavailableError
 from engine.domain.humanize import listed
 from tui.console.keymap import key_of, with_keys
-from tui.console.views.line import Line, Role, line, wrapped
+from tui.console.views.line import Line, Role, hanging, wrapped
 from tui.console.views.lists import TargetState
 from tui.presentation.text import counted, plain
 
@@ -38,9 +38,7 @@ def welcome(width: int) -> list[Line]:
         (key_of("sample"), "build a sample database to try things out, for this session only"),
         (key_of("quit"), "quit, and start again with a database: dbtend FILE"),
     ):
-        first, *more = wrapped(does, width - 4)
-        lines += [line((f" {key}  ", Role.KEY), *first.spans)]
-        lines += [line("    ", *one.spans) for one in more]
+        lines += hanging([(f" {key}  ", Role.KEY)], does, width)
     return [*lines, Line(), *wrapped("Nothing runs before you have seen its plan.", width, Role.DIM)]
 
 
@@ -80,7 +78,6 @@ def nothing_to_run(state: TargetState | None, *, is_being_built: bool) -> str:
 
 
 def why_nothing(state: TargetState) -> str:
-    """Why no operation is chosen on a marked target."""
     if state.error is not None:
         return f"{state.error.why} ({state.error.hint})" if state.error.hint else state.error.why
     if state.info is None or state.advice is None:
@@ -146,7 +143,4 @@ def no_history(words: str, width: int, *, rather: str, read_only: bool) -> list[
             *(wrapped(meant, width) if meant else []),
             *wrapped(with_keys("Change the filter with {filter}, or clear it with {back}."), width, Role.DIM),
         ]
-    return [
-        *wrapped("No job yet.", width),
-        *([] if read_only else wrapped(with_keys(_RUN_FIRST), width, Role.DIM)),
-    ]
+    return [*wrapped("No job yet.", width), *([] if read_only else wrapped(with_keys(_RUN_FIRST), width, Role.DIM))]

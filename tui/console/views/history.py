@@ -10,7 +10,7 @@ from engine import JobId, ParentJob, Status
 from engine.domain.batches import Batch, BatchId
 from engine.domain.frozen import frozen
 from tui.console.views.batch_rows import counts_in
-from tui.console.views.line import Line, Role, Span, both_ends, fit, named_column, right
+from tui.console.views.line import Line, Role, Span, both_ends, fit, named_column, right, span_cells
 from tui.console.views.status import PINNED, STATUS_WIDTH, operations, status_span, time_taken
 from tui.presentation.effect_summary import done_of, first_error, job_effect
 from tui.presentation.job_status import outcome
@@ -106,7 +106,7 @@ def batch_history_row(batch: Batch, has: Columns, *, expanded: bool, now: int, w
     if has.when:
         spans += [(_when(batch.created_at, now, has.when), Role.DIM), _GAP]
     spans += [(fit(targets, max(has.name, cell_len(targets))), Role.STRONG), _GAP]
-    room = width - sum(cell_len(text) for text, _ in spans)
+    room = width - span_cells(spans)
     return Line(both_ends((*spans, *counts_in(batch, room)), (), width).spans, BatchId(batch.id))
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
 
 from engine import ChildJob, ParentJob, Reason, Status, Step, Trend
 from engine.domain.steps import LogLevel
 from tui.console.keymap import key_of
 from tui.console.views.detail import before_and_after
 from tui.console.views.job_picture import picture_lines
-from tui.console.views.line import Line, Role, Span, line, wrapped
+from tui.console.views.line import Line, Role, Span, line, span_cells, wrapped
 from tui.console.views.remarks import instructions, remarks, shared_lines
-from tui.console.views.status import head_of, status_beside, time_taken
-from tui.console.views.times import times
-from tui.console.views.trend import trend_lines
+from tui.console.views.status import head_of, status_beside, time_taken, times
 from tui.presentation.effect_summary import effect, findings, only_found, steps_taken
 from tui.presentation.fact_format import waited
 from tui.presentation.job_log import (
@@ -25,11 +24,13 @@ from tui.presentation.job_log import (
     settings_lines,
     step_text,
 )
-from tui.presentation.job_progress import progress_parts
-from tui.presentation.job_status import warnings_text
+from tui.presentation.job_status import progress_parts, warnings_text
 from tui.presentation.job_times import moment
 from tui.presentation.shared_notes import shared_notes, told_once
 from tui.presentation.text import GLYPH, cells, counted, local_time
+from tui.presentation.trend_plot import PlotCell, plots, side_by_side, too_few
+
+_TREND_INDENT: Final = 2
 
 
 def job_document(
@@ -72,7 +73,7 @@ def job_document(
 def _child(
     parent: ParentJob, child: ChildJob, now: int, width: int, told: Collection[str], *, unfolded: bool
 ) -> list[Line]:
-    """The lines about a child, without errors and notes that were told before."""
+    """The lines about a child, without errors and notes that the page has already."""
     running = child.status is Status.RUNNING
     did = progress_parts(child, now) if running else [effect(child) or steps_taken(child)]
     parts: list[Span] = [(part, Role.TEXT) for part in (time_taken(child, now), waited(child.after), *did) if part]
@@ -101,7 +102,7 @@ def _child(
 def _heading(child: ChildJob, parts: list[Span], width: int) -> list[Line]:
     """Operation and status with the parts that fit beside them; the other parts follow below."""
     spans: list[Span] = [(f".{child.ordinal} {child.operation.value}  ", Role.HEADING), status_beside(child)]
-    room = width - sum(cells(text) for text, _ in spans)
+    room = width - span_cells(spans)
     beside = 0
     while beside < len(parts) and cells(parts[beside][0]) <= room:
         text, role = parts[beside]
@@ -151,3 +152,24 @@ def _log(child: ChildJob, attempt: int, width: int, *, unfolded: bool) -> list[L
         role = {LogLevel.WARNING: Role.WARNING, LogLevel.ERROR: Role.FAILED}.get(entry.level, Role.DIM)
         lines += wrapped(f"{local_time(entry.at)[11:]}  {entry.level}  {entry.message}", width, role, indent=6)
     return lines
+
+
+def trend_lines(trends: Sequence[Trend], job: int, width: int) -> list[Line]:
+    """A heading, and plots of durations and of the size, side by side; nothing without operations.
+
+    Args:
+        job: the number of the job that the trends lead up to.
+    """
+    if not trends:
+        return []
+    lines = [line(("Trend on this database up to this job", Role.HEADING))]
+    lines += [Line(tuple(_trend_spans(cells))) for cells in side_by_side(plots(trends, job), width - _TREND_INDENT)]
+    others = too_few(trends)
+    return lines + (wrapped(others, width, Role.DIM, indent=_TREND_INDENT) if others else [])
+
+
+def _trend_spans(cells: Sequence[PlotCell]) -> Iterator[Span]:
+    yield " " * _TREND_INDENT, Role.TEXT
+    for cell in cells:
+        yield cell.text, Role.TEXT if cell.is_title else Role.DIM
+        yield cell.bars, Role.BAR

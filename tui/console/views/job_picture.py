@@ -31,7 +31,6 @@ def picture_lines(parent: ParentJob, now: int, width: int, height: int, selected
 
 
 def row_line(row: PictureRow, key: Hashable = None) -> Line:
-    """A row of a picture, coloured."""
     return Line(tuple(_spans(row)), key)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from tui.console.actions import ACTIONS, BY_ID, Place
 from tui.console.keymap import key_of, shown_keys
-from tui.console.views.line import Line, Role, Span, line, wrapped
+from tui.console.views.line import Line, Role, Span, hanging, line, wrapped
 
 _STAY: Final = frozenset({"back", "help", "quit"})
 
@@ -45,10 +45,7 @@ def help_document(width: int) -> list[Line]:
             if action.place is place:
                 keys = f"  {' '.join(shown_keys(action.id)):<{key_width}}  "
                 name = f"{action.id:<{id_width}}" if id_width else ""
-                indent = len(keys) + len(name)
-                text = wrapped(action.help, width - indent)
-                lines += [line((keys, Role.KEY), (name, Role.DIM), *text[0].spans)]
-                lines += [line(" " * indent, *more.spans) for more in text[1:]]
+                lines += hanging([(keys, Role.KEY), (name, Role.DIM)], action.help, width)
         lines.append(line())
     return lines + [
         text

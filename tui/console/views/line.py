@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from enum import StrEnum
 from functools import lru_cache
 
@@ -95,9 +95,20 @@ def _pieces(text: str, width: int) -> tuple[str, ...]:
     )
 
 
+def hanging(head: Sequence[Span], text: str, width: int, role: Role = Role.TEXT) -> list[Line]:
+    """Untrusted text beside a head; its further lines stand below its beginning."""
+    indent = span_cells(head)
+    first, *more = wrapped(text, width - indent, role)
+    return [line(*head, *first.spans), *(line(" " * indent, *one.spans) for one in more)]
+
+
+def span_cells(spans: Iterable[Span]) -> int:
+    return sum(cell_len(text) for text, _ in spans)
+
+
 def both_ends(left: tuple[Span, ...], right_end: tuple[Span, ...], width: int) -> Line:
     """Spans at both ends of a line; the left end is cut."""
-    room = width - sum(cell_len(text) for text, _ in right_end)
+    room = width - span_cells(right_end)
     spans: list[Span] = []
     for text, role in left:
         taken = min(cell_len(text), room)
@@ -122,12 +133,11 @@ def named_column(name: str, width: int) -> tuple[Span, ...]:
     """`named`, in exactly `width` cells."""
     spans = named(name, width)
     text, role = spans[-1]
-    room = width - sum(cell_len(text) for text, _ in spans[:-1])
+    room = width - span_cells(spans[:-1])
     return (*spans[:-1], (fit(text, room), role))
 
 
 def with_labels(lines: Iterable[Line], tags: Collection[str]) -> list[Line]:
-    """Lines with the labels of targets in them coloured."""
     if not tags:
         return list(lines)
     any_tag = re.compile("|".join(map(re.escape, sorted(tags, key=len, reverse=True))).join("()"))

@@ -24,7 +24,7 @@ from engine.domain.frozen import frozen
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, LastJob, Survey
 from tui.console.keymap import key_of
-from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named, wrapped
+from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named, span_cells, wrapped
 from tui.presentation.fact_format import number
 from tui.presentation.lock_format import format_lock
 from tui.presentation.survey_format import why
@@ -89,7 +89,7 @@ _REASON_LEAST: Final = 8
 
 
 def level_of(state: TargetState) -> FleetLevel | None:
-    """How urgent a target is, as far as it is known."""
+    """How urgent a target is; None: unknown."""
     if state.survey is not None:
         return state.survey.level
     if state.error is not None:
@@ -105,12 +105,12 @@ def target_rows(
     for at, state in states.items():
         here = at == current
         word = _target_word(state)
-        room = width - 2 - sum(cell_len(text) for text, _ in word)
+        room = width - 2 - span_cells(word)
         name = named(TargetName.of(state.entry), room, Role.STRONG if here else Role.TEXT)
         left: list[Span] = [("> " if here else "  ", Role.STRONG), *name]
         if at in marked:
             left[:1] = [(">" if here else " ", Role.STRONG), (MARK, Role.WARNING)]
-        free = room - sum(cell_len(text) for text, _ in name)
+        free = room - span_cells(name)
         if not state.saved and cell_len(_UNSAVED) <= free:
             left.append((_UNSAVED, Role.DIM))
         elif state.error is None and state.survey is not None and free >= _REASON_LEAST + 2:

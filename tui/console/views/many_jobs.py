@@ -30,7 +30,6 @@ def format_marked(jobs: int, batches: int) -> str:
 
 
 def open_children(parent: ParentJob, job: JobId) -> list[ChildJob]:
-    """The children of this job that have not ended."""
     child = child_of(parent, job)
     return [one for one in ([child] if child else parent.children) if not one.status.is_final]
 

@@ -17,8 +17,6 @@ from tui.presentation.text import cells, plain
 
 
 class Kind(StrEnum):
-    """What a command does."""
-
     ACTION = "action"
     THEME = "theme"
     REFRESH = "refresh"
@@ -85,12 +83,7 @@ def commands(
     here = {action.id for action in named if (action.same_key_as or action.id) in bound and can(action.id)}
     actions = [
         Command(
-            Kind.ACTION,
-            action.id,
-            action.id,
-            action.help,
-            " ".join(shown_keys(action.id)),
-            _ALIASES.get(action.id, ""),
+            Kind.ACTION, action.id, action.id, action.help, " ".join(shown_keys(action.id)), _ALIASES.get(action.id, "")
         )
         for action in named
         if action.id in here

@@ -8,7 +8,7 @@ from engine import OperationPlan, Plan, Verdict
 from engine.domain.errors import DbtendError, TargetBusyError
 from tui.console.keymap import with_keys
 from tui.console.views.header import format_facts
-from tui.console.views.line import Line, Role, Span, line, named, wrapped
+from tui.console.views.line import Line, Role, Span, line, named, span_cells, wrapped
 from tui.presentation.plan_summary import StepNotes, extent, options, step_notes, verdict, whole_extent
 from tui.presentation.text import cells, plain
 
@@ -39,7 +39,7 @@ def plan_document(plan: Plan, name: str, width: int, *, is_alone: bool = True) -
 def _name_and_facts(plan: Plan, name: str, width: int) -> list[Span]:
     """As many whole facts as fit."""
     spans: list[Span] = [*named(name, width)]
-    room = width - sum(cells(text) for text, _ in spans)
+    room = width - span_cells(spans)
     for fact in format_facts(plan.before):
         piece = f"  {plain(fact)}"
         if (room := room - cells(piece)) < 0:
@@ -49,7 +49,6 @@ def _name_and_facts(plan: Plan, name: str, width: int) -> list[Span]:
 
 
 def what_to_do(errors: Sequence[DbtendError], width: int) -> list[Line]:
-    """What to do about errors that prevented a plan."""
     again = "Press {look-again} to plan again." if errors else ""
     if any(isinstance(error, TargetBusyError) for error in errors):
         again += f" {_LOCK_TIMEOUT_HINT}"

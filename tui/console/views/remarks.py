@@ -24,10 +24,7 @@ def instructions() -> Instructions:
     """The keys with which a person acts on a job."""
     cancel_again = f"press {key_of('cancel')} again"
     return Instructions(
-        retry=f"press {key_of('retry')}",
-        show=f"press {key_of('open')}",
-        skip_recovery=cancel_again,
-        force=cancel_again,
+        retry=f"press {key_of('retry')}", show=f"press {key_of('open')}", skip_recovery=cancel_again, force=cancel_again
     )
 
 
@@ -40,7 +37,7 @@ def remarks(
     with_error: bool = True,
     told: Collection[str] = (),
 ) -> list[Line]:
-    """The notes about a child; `with_error`: its error, too; without the texts that were told before."""
+    """The notes about a child; `with_error`: its error, too; without the texts in `told`."""
     lines: list[Line] = []
     for note in notes(parent, child, instructions()):
         if note.text not in told and (with_error or note.kind is not NoteKind.ERROR):
@@ -54,7 +51,7 @@ def shared_lines(shared: Sequence[SharedNotes], width: int) -> list[Line]:
     for one in shared:
         first, *others = one.notes
         lines += [line(), *wrapped(first.text, width, _role(first, one.children[0]))]
-        lines += wrapped(one.whom, width, Role.DIM, indent=4)
+        lines += wrapped(one.subjects, width, Role.DIM, indent=4)
         for note in others:
             lines += wrapped(note.text, width, _role(note, one.children[0]), indent=4)
     return lines

@@ -15,7 +15,7 @@ from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.jobs import is_cancelling
 from engine.domain.steps import FINISHING, UNINTERRUPTIBLE_PHASES, WAITING, WaitsFor, object_name
-from tui.console.views.line import Line, Role, Span, fit, marked, named, named_column, right
+from tui.console.views.line import Line, Role, Span, fit, marked, named, named_column, right, span_cells
 from tui.console.views.status import PINNED, STATUS_WIDTH, bar, operations, status_span, status_width, time_taken
 from tui.presentation.batch_summary import TROUBLE
 from tui.presentation.effect_summary import done_of
@@ -56,8 +56,6 @@ NO_BATCHES: Final[Mapping[int, Batch]] = {}
 
 @frozen
 class FoldedKey:
-    """The key of the line that counts the hidden children."""
-
     parent_id: int
 
 
@@ -71,7 +69,7 @@ class TreeColumns:
 
     def with_job(self, parent: ParentJob, name: str) -> TreeColumns:
         """Wide enough for another job, too."""
-        number, name_cells = len(f"► #{parent.id} "), sum(cell_len(text) for text, _ in named(name))
+        number, name_cells = len(f"► #{parent.id} "), span_cells(named(name))
         status = max(self.status, status_width(parent))
         return TreeColumns(max(self.number, number, NUMBER_LEAST), max(self.name, name_cells), status)
 
@@ -144,7 +142,7 @@ def parent_row(
     marker = "▼" if expanded else "►"
     number = fit(f"{marker} #{parent.id}", has.number)
     is_wide = width >= 70
-    whole_name = sum(cell_len(text) for text, _ in named(name))
+    whole_name = span_cells(named(name))
     done: Span = (right(done_of(parent), DONE_WIDTH) + " done" * is_wide, Role.TEXT)
     elapsed: Span = (" " + right(time_taken(parent, now), ELAPSED_WIDTH), Role.DIM)
     # In a narrow row the name comes first; a cut duration would be wrong, so it is whole or absent.

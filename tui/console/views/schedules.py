@@ -14,7 +14,7 @@ from engine.domain.schedules import Night, Schedule
 from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
 from tui.console.views.job_picture import row_line
-from tui.console.views.line import Line, Role, fit, line, right, wrapped
+from tui.console.views.line import Line, Role, fit, hanging, line, right, wrapped
 from tui.presentation import schedule_format
 from tui.presentation.night_picture import planned_picture, real_picture
 from tui.presentation.schedule_format import ScheduleRow
@@ -82,9 +82,7 @@ def schedule_document(selected: SelectedSchedule, now: int, width: int, named: C
     """The configuration; on request the next night and the last one as pictures; then its nights."""
     row = selected.row
     for name, text in schedule_format.details(row):
-        first, *others = wrapped(text, width, indent=12)
-        yield line((f"{name:10}  ", Role.DIM), *first.spans[1:])
-        yield from others
+        yield from hanging([(f"{name:10}  ", Role.DIM)], text, width)
     if row.foreign_config:
         foreign = f"{row.foreign_config} has it, too, and is the one that fires it: rename one."
         yield from wrapped(foreign, width, Role.WARNING)

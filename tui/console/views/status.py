@@ -5,10 +5,10 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Status
-from tui.console.views.line import Line, Role, Span, fit, line, named
+from tui.console.views.line import Line, Role, Span, fit, line, named, wrapped
 from tui.presentation.job_status import format_status
-from tui.presentation.job_times import format_elapsed
-from tui.presentation.text import GLYPH, shortened
+from tui.presentation.job_times import format_elapsed, limit_of, moment, origin_parts, time_parts
+from tui.presentation.text import GLYPH, cells, format_options, plain, shortened, unusual_options
 
 STATUS_WIDTH = 12
 """Cells of the usual statuses; `× unreachable` needs one more."""
@@ -72,3 +72,24 @@ def operations(parent: ParentJob, width: int | None = None) -> str:
 def time_taken(job: ChildJob | ParentJob, now: int) -> str:
     """How long it has run, or took; "" before it starts."""
     return format_elapsed(job.started_at, job.finished_at, now)
+
+
+def times(parent: ParentJob, width: int) -> list[Line]:
+    """Its times, its options and its time limit."""
+    options = ", ".join(format_options(parent.request.options))
+    parts = [*time_parts(parent), *origin_parts(parent), options, limit_of(parent)]
+    return wrapped("  ".join(filter(None, parts)), width, Role.DIM)
+
+
+def short_times(parent: ParentJob, now: int, width: int) -> list[Line]:
+    """The same in one line: whole parts, as many as fit; with a date only for another day."""
+    begin = parent.started_at or parent.created_at
+    parts = [f"{'started' if parent.started_at else 'created'} {moment(begin, now)}"]
+    if parent.finished_at:
+        parts.append(f"finished {moment(parent.finished_at, begin)}")
+    parts += [*origin_parts(parent), *unusual_options(parent.request.options)]
+    text = ""
+    for part in map(plain, parts):
+        longer = f"{text}  {part}" if text else part
+        text = longer if cells(longer) <= width else text
+    return [line((text, Role.DIM))]

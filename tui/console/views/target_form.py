@@ -18,7 +18,6 @@ def message_lines(message: FieldMessage, width: int, *, submitted: bool) -> list
 
 
 def choice_rows(offered: Sequence[Operation], chosen: Collection[Operation], columns: int) -> list[Line]:
-    """A checkbox for each operation."""
     return [
         line(("[x] " if operation in chosen else "[ ] ", Role.KEY), operation.value.ljust(columns - 4), key=operation)
         for operation in offered

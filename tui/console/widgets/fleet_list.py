@@ -17,8 +17,6 @@ from tui.console.widgets.target_list import ModelList
 
 
 class FleetList(ModelList):
-    """A line for each target, in columns."""
-
     BINDINGS = bindings("mark-target", "mark-all", "sort", "open-target")
     KEEPS_HEIGHT = True
 

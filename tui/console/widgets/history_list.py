@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from rich.cells import cell_len
 from textual.cache import LRUCache
 from textual.message import Message
 
@@ -24,7 +23,7 @@ from tui.console.views.history import (
     placeholder_batch_row,
     placeholder_row,
 )
-from tui.console.views.line import Line, marked, named
+from tui.console.views.line import Line, marked, named, span_cells
 from tui.console.views.status import STATUS_WIDTH, status_width
 from tui.console.widgets.line_view import LineView
 
@@ -77,7 +76,8 @@ class HistoryList(LineView):
         """Whether batches are folded: then their jobs have lines only where one is unfolded."""
         self._unfolded: dict[int, tuple[int, int]] = {}
         """The newest and the oldest job of each unfolded batch."""
-        self._has_batches = False
+        self.has_batches = False
+        """Whether some lines stand for batches."""
         self._names = 0
         """Cells of the longest name so far."""
         self._statuses = STATUS_WIDTH
@@ -100,11 +100,6 @@ class HistoryList(LineView):
         return len(self._ids) - sum(len(self._lines_below(batch_id)) for batch_id in self._unfolded)
 
     @property
-    def has_batches(self) -> bool:
-        """Whether some lines stand for batches."""
-        return self._has_batches
-
-    @property
     def parent_id(self) -> int | None:
         """The job under the cursor; None on a batch."""
         found = self._ids[self.cursor] if self.cursor < len(self._ids) else 0
@@ -122,7 +117,7 @@ class HistoryList(LineView):
             self._ask_for_page_of(index)
             return placeholder_row(abs(found))
         number = len(f"#{abs(self._ids[0])} ")  # the newest is the longest; one cell for a mark
-        has = columns(number + len(FOLDED) * self._has_batches, self._names, self.columns, statuses=self._statuses)
+        has = columns(number + len(FOLDED) * self.has_batches, self._names, self.columns, statuses=self._statuses)
         if found < 0 and parent.batch is not None:
             row = self._batch_row(parent.batch, has)
             is_marked = parent.batch in self._marked_batches
@@ -165,7 +160,7 @@ class HistoryList(LineView):
             folds: whether batches are folded.
         """
         self._ids, self._hint, self.complete = array("q", ids), hint, False
-        self._folds, self._has_batches = folds, min(ids, default=0) < 0
+        self._folds, self.has_batches = folds, min(ids, default=0) < 0
         self._unfolded.clear()
         for parent in parents:
             self._keep(parent)
@@ -179,14 +174,13 @@ class HistoryList(LineView):
         """Add older matches. The screen is updated when the list has doubled."""
         before = len(self._ids)
         self._ids.extend(ids)
-        if not self._has_batches and min(self._ids[before:], default=0) < 0:
-            self._has_batches = True
+        if not self.has_batches and min(self._ids[before:], default=0) < 0:
+            self.has_batches = True
             self.refresh()
         if len(self._ids) >= 2 * self.virtual_size.height:
             self._show_more()
 
     def end(self) -> None:
-        """The search is complete."""
         self.complete = True
         self._show_more()
         if self._to_the_end:
@@ -231,7 +225,7 @@ class HistoryList(LineView):
             if self._is_at(index, -batch.newest_job):
                 self.refresh_line(index)
             elif index < len(self._ids) or self.complete:
-                self._has_batches = True
+                self.has_batches = True
                 self._insert(index, -batch.newest_job)
 
     def forget(self, ids: Iterable[int]) -> None:
@@ -352,7 +346,6 @@ class HistoryList(LineView):
 
     @property
     def marks(self) -> int:
-        """How many jobs and batches are marked."""
         return len(self.marked_jobs) + len(self._marked_batches)
 
     @property
@@ -386,7 +379,7 @@ class HistoryList(LineView):
         self._jobs.discard(parent.id)  # the cache never replaces a value
         self._jobs[parent.id] = parent
         self._asked.discard(parent.id)
-        name = sum(cell_len(text) for text, _ in named(self._name_of(parent.target)))
+        name = span_cells(named(self._name_of(parent.target)))
         status = status_width(parent)
         if name > self._names or status > self._statuses:
             self._names, self._statuses = max(name, self._names), max(status, self._statuses)

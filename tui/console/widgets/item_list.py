@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 from textual import events
-from textual.message import Message
 
 from tui.console.views.line import Line
 from tui.console.widgets.line_view import LineView
@@ -15,15 +13,8 @@ from tui.console.widgets.line_view import LineView
 class ItemList(LineView):
     """Shows a sequence of lines; those with the same key are one item."""
 
-    @dataclass
-    class Resized(Message):
+    class Resized(LineView.Changed):
         """Its size has changed: lay out its lines again."""
-
-        view: ItemList
-
-        @property
-        def control(self) -> ItemList:
-            return self.view
 
     def on_resize(self, event: events.Resize) -> None:
         self.post_message(self.Resized(self))

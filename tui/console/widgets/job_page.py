@@ -19,8 +19,6 @@ class JobPage(Page):
 
     @dataclass
     class Selected(Message):
-        """The cursor was moved to a child."""
-
         child: JobId
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name

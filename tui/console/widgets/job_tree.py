@@ -96,7 +96,6 @@ class JobTree(ItemList):
 
     @property
     def selected_batch(self) -> Batch | None:
-        """The batch under the cursor."""
         key = self.key
         number = key.batch_id if isinstance(key, BatchRestKey) else key.number if isinstance(key, BatchId) else None
         return self._batches.get(number) if number is not None else None
@@ -156,7 +155,7 @@ class JobTree(ItemList):
                 self._make_rows(parent)
 
     def _forget_the_old(self) -> None:
-        """Bounds the memory of a console that is open for weeks; of a batch, which counts as one, to what is shown."""
+        """Bounds the memory of a console that is open for weeks; a batch counts as one, and keeps only shown jobs."""
         in_use = {key.parent for key in (*self.marks, self.job) if isinstance(key, JobId)}
         batches_in_use = [*self.marked_batches, self.selected_batch]
         rows: dict[JobId | BatchId, list[ParentJob]] = {}

@@ -40,14 +40,15 @@ class LineView(ScrollView, can_focus=True):
     _subtitle = ""
 
     @dataclass
-    class CursorMoved(Message):
-        """The cursor has moved."""
-
+    class Changed(Message):
         view: LineView
 
         @property
         def control(self) -> LineView:
             return self.view
+
+    class CursorMoved(Changed):
+        """The cursor has moved."""
 
     @property
     def line_count(self) -> int:
@@ -57,7 +58,6 @@ class LineView(ScrollView, can_focus=True):
         raise NotImplementedError
 
     def line_below(self, index: int) -> Line:
-        """The line at an index below the last line."""
         return Line()
 
     def is_under_cursor(self, index: int) -> bool:
@@ -93,7 +93,6 @@ class LineView(ScrollView, can_focus=True):
         return Strip(segments).simplify().adjust_cell_length(width, base + over)
 
     def styled(self, index: int, spans: Sequence[Span]) -> Iterator[tuple[str, Style]]:
-        """The spans of a line with their styles."""
         roles = appearance_of(self.app).roles
         return ((text, roles[role]) for text, role in spans)
 
@@ -107,7 +106,6 @@ class LineView(ScrollView, can_focus=True):
         self.post_message(self.CursorMoved(self))
 
     def show_cursor(self) -> None:
-        """Scroll to the cursor."""
         if self.HAS_CURSOR:
             self.show_line(self.cursor)
 

@@ -28,7 +28,6 @@ class OperationList(ItemList):
 
     @property
     def operation(self) -> Operation | None:
-        """The operation under the cursor."""
         return self.key if isinstance(self.key, Operation) else None
 
     def show_model(self) -> None:

@@ -37,7 +37,6 @@ class Page(ItemList):
         self.start_at(self.scroll_offset.y + by)
 
     def start_at(self, index: int) -> None:
-        """Scroll a line to the top."""
         self._scroll_at_once(index)
 
     def show(self, lines: Sequence[Line]) -> None:

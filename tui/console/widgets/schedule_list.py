@@ -7,11 +7,8 @@ from tui.console.widgets.item_list import ItemList
 
 
 class ScheduleList(ItemList):
-    """Headings, and a line for each schedule."""
-
     BINDINGS = bindings("open-schedule", "run-schedule", "plan-schedule", "disable-schedule")
 
     @property
     def schedule(self) -> str | None:
-        """The name of the one under the cursor."""
         return self.key if isinstance(self.key, str) else None

@@ -46,7 +46,6 @@ class ModelList(ItemList):
         raise NotImplementedError
 
     def height_of(self, number: int) -> int:
-        """How many lines a target has."""
         return 1
 
     def empty_lines(self) -> Sequence[Line]:
@@ -76,7 +75,7 @@ class ModelList(ItemList):
         self.show_marks()
 
     def show_marks(self) -> None:
-        """The same while the order of the targets is as it was."""
+        """The same when the order of the targets has not changed."""
         top = self.scroll_offset.y
         in_view = {index: self.line_at(index) for index in range(top, min(top + self.size.height, self.line_count))}
         for index, line in in_view.items():
@@ -99,14 +98,11 @@ class ModelList(ItemList):
 
     @property
     def number(self) -> int | None:
-        """The number of the target under the cursor."""
         key = self.key
         return key if isinstance(key, int) and key in self.model.states else None
 
 
 class TargetList(ModelList):
-    """The target pane of the main screen."""
-
     BINDINGS = bindings("mark-target", "mark-all", "sort", "edit", "remove", "test")
 
     def __init__(self, model: TargetModel, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name

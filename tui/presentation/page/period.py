@@ -29,8 +29,6 @@ BY_THE_HOUR: Final = 2 * _DAY
 
 @frozen(kw_only=True)
 class Period:
-    """What a report is made of."""
-
     since: Micros
     until: Micros
     jobs: Sequence[Run]
@@ -235,7 +233,7 @@ def requests(jobs: Sequence[Run]) -> list[list[Run]]:
 
 
 def days(period: Period) -> list[tuple[str, list[Run]]]:
-    """The jobs that ended on each local day, the oldest first, without a gap; what is open counts as created.
+    """The jobs that ended on each local day, the oldest first, without a gap; open jobs by their creation.
 
     Of a short period by the hour; of a long one by weeks, from its first job on.
     """

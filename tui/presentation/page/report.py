@@ -132,7 +132,7 @@ def _attention(found: Period, named: Named) -> Iterator[Html]:
         yield element("h3", "What failed, and why")
         yield from _problems(failures, named, "error", "bad", "failure")
     if left := period.left(found.jobs):
-        yield element("h3", "What was left undone")
+        yield element("h3", "Unfinished work")
         yield from _problems(left, named, "why", "part", "operation")
 
 
@@ -267,7 +267,7 @@ def _schedules(found: Period) -> Iterator[Html]:
     yield element("h2", "Nights")
     fired, not_fired = period.nights(found), period.not_fired(found.firings)
     if found.schedules:
-        yield element("h3", "What is due")
+        yield element("h3", "Due next")
         yield table(
             ("schedule", "next", "last night", "it took", "trend of time"),
             (_schedule_row(row, found.until, fired) for row in found.schedules),
@@ -275,7 +275,7 @@ def _schedules(found: Period) -> Iterator[Html]:
         )
         if not found.is_served:
             yield element("p", "No permanent worker starts them.", class_="soft")
-    yield element("h3", "What was missed or skipped")
+    yield element("h3", "Missed or skipped")
     if not_fired:
         yield table(
             ("schedule", "due", "what", "why"),

@@ -22,8 +22,6 @@ _EXPLAINED: Final = frozenset({Reason.NOT_NEEDED, Reason.PREVIOUS_FAILED})
 
 @frozen(kw_only=True)
 class OperationRun:
-    """One operation of a job."""
-
     operation: Operation
     status: Status
     is_complete: bool
@@ -39,8 +37,6 @@ class OperationRun:
 
 @frozen(kw_only=True)
 class Run:
-    """A job on a target."""
-
     id: int
     target: str
     outcome: JobOutcome

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -92,9 +93,16 @@ def processors_allowed(group: Path) -> int | None:
     return None
 
 
-def _our_groups(controller: str) -> Iterator[Path]:
+def _our_groups(controller: str) -> tuple[Path, ...]:
     with suppress(OSError):
-        yield from groups_around(_text("/proc/self/cgroup"), mounts(), controller)
+        return _groups_around(_text("/proc/self/cgroup"), controller)
+    return ()
+
+
+@lru_cache(maxsize=8)
+def _groups_around(text: str, controller: str) -> tuple[Path, ...]:
+    """Kept, as each plan of an operation asks, and only who moves us into another group changes it."""
+    return tuple(groups_around(text, mounts(), controller))
 
 
 def _known(numbers: Iterable[int | None]) -> list[int]:
@@ -110,6 +118,7 @@ def _number(path: Path) -> int | None:
 def _text(path: str | Path) -> str:
     """The text of a file; "" if it cannot be read."""
     try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
+        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - a third of the time
+            return file.read()
     except OSError:
         return ""
