@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing, contextmanager
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conformance.stores import EmbeddedStores, RescuingStore, SharedStores, Stores
+from tests.conformance.stores import EmbeddedStores, NewStores, RescuingStore, SharedStores, Stores
 from tests.postgres_server import majors
 from tests.shared_stores import copied_store
 
@@ -41,13 +43,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         *(pytest.param(major, id=f"shared-pg{major}") for major in majors()),
     ]
 )
-def stores(request: pytest.FixtureRequest, servers: Callable[[int | None], PostgresServer]) -> Iterator[Stores]:
+def new_stores(
+    request: pytest.FixtureRequest,
+    servers: Callable[[int | None], PostgresServer],
+    tmp_path: Path,
+    empty_store: Path,
+) -> NewStores:
+    numbers = count()
+
+    @contextmanager
+    def embedded() -> Iterator[Stores]:
+        directory = tmp_path / str(next(numbers))
+        directory.mkdir()
+        yield EmbeddedStores(directory / "jobs.db", empty_store)
+
+    @contextmanager
+    def shared() -> Iterator[Stores]:
+        with copied_store(server) as url, closing(SharedStores(url)) as stores:
+            yield stores
+
     if request.param == EMBEDDED:
-        path: Path = request.getfixturevalue("tmp_path") / "jobs.db"
-        yield EmbeddedStores(path, request.getfixturevalue("empty_store"))
-        return
-    with copied_store(servers(request.param)) as url:
-        yield SharedStores(url)
+        return NewStores(embedded, is_fast=True)
+    server = servers(request.param)
+    return NewStores(shared, is_fast=False)
+
+
+@pytest.fixture
+def stores(new_stores: NewStores) -> Iterator[Stores]:
+    with new_stores() as made:
+        yield made
 
 
 @pytest.fixture

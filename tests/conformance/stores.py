@@ -7,16 +7,19 @@ import os
 import shutil
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, closing, contextmanager
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pytest
-from psycopg import sql
 
+from engine.store.postgres import queries
 from engine.store.postgres.store import PostgresStore
 from engine.store.protocol import Store
+from engine.store.rows import decode_jobs
+from engine.store.sqlite import cancel_and_rescue
+from engine.store.sqlite import queries as sqlite_queries
 from engine.store.sqlite.store import SqliteStore
 from tests.building import ticking_clock
 from tests.engine.processes import Process, python
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.domain.claims import Claim
-    from engine.domain.jobs import JobId
+    from engine.domain.jobs import JobId, ParentJob
 
 Clock = Callable[[], int]
 Contents = Mapping[str, Sequence[str]]
@@ -63,6 +66,14 @@ class Stores(Protocol):
         """The rows of a statement that both kinds understand, on a connection of its own."""
         ...
 
+    async def whole_jobs(self, store: RescuingStore) -> list[ParentJob]:
+        """All parents with attempts, steps and logs, by id."""
+        ...
+
+    async def lose_run(self, store: RescuingStore, run: str) -> None:
+        """Let go what is reserved for a run, as if its process were dead."""
+        ...
+
     def python(self, script: str, *arguments: object) -> AbstractContextManager[Process]:
         """A process that runs a script with `opened()`, which opens a store on the same data."""
         ...
@@ -90,11 +101,18 @@ class EmbeddedStores:
         with closing(sqlite3.connect(self.path, isolation_level=None)) as file:
             return file.execute(statement).fetchall()
 
+    async def whole_jobs(self, store: RescuingStore) -> list[ParentJob]:
+        query = sqlite_queries.ONE_JOB.replace("WHERE p.id = :id", "")
+        found = decode_jobs(await cast("SqliteStore", store)._read(query))
+        return [found[parent_id] for parent_id in sorted(found)]
+
+    async def lose_run(self, store: RescuingStore, run: str) -> None:
+        embedded = cast("SqliteStore", store)
+        await embedded._writer.run(lambda c: cancel_and_rescue.release_from(c, run, embedded._clock()))
+
     def python(self, script: str, *arguments: object) -> AbstractContextManager[Process]:
-        opened = (
-            "from engine.store.sqlite.store import SqliteStore\nopened = lambda: SqliteStore.open(Path(sys.argv[-1]))\n"
-        )
-        return python(opened + dedent(script), *arguments, self.path)
+        opens = OPENED % ("sqlite.store", "SqliteStore", "Path(sys.argv[-1])")
+        return python(opens + dedent(script), *arguments, self.path)
 
     @asynccontextmanager
     async def watched(self, store: RescuingStore, look: Callable[[], object]) -> AsyncIterator[None]:
@@ -109,6 +127,11 @@ class SharedStores:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._admin = as_admin(url)
+        self._admin.execute("SET search_path = dbtend")
+
+    def close(self) -> None:
+        self._admin.close()
 
     @asynccontextmanager
     async def open(self, *, clock: Clock | None = None) -> AsyncIterator[RescuingStore]:
@@ -116,17 +139,23 @@ class SharedStores:
             yield cast("RescuingStore", store)
 
     def contents(self) -> Contents:
-        with as_admin(self.url) as admin, admin.transaction():
-            admin.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            tables = admin.execute(TABLES).fetchall()
-            query = sql.SQL("SELECT * FROM dbtend.{}")
-            return {table: sorted(map(str, admin.execute(query.format(sql.Identifier(table))))) for (table,) in tables}
+        with self._admin.transaction():
+            self._admin.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            tables = self._admin.execute(TABLES).fetchall()
+            return {table: sorted(map(str, self.sql(f"SELECT * FROM {table}"))) for (table,) in tables}
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
-        with as_admin(self.url) as admin:
-            admin.execute("SET search_path = dbtend")
-            cursor = admin.execute(statement.encode())
-            return cursor.fetchall() if cursor.description is not None else []
+        cursor = self._admin.execute(statement.encode())
+        return cursor.fetchall() if cursor.description is not None else []
+
+    async def whole_jobs(self, store: RescuingStore) -> list[ParentJob]:
+        query = queries.ONE_JOB.replace("WHERE p.id = %(id)s", "")
+        found = await cast("PostgresStore", store)._jobs(query, {})
+        return [found[parent_id] for parent_id in sorted(found)]
+
+    async def lose_run(self, store: RescuingStore, run: str) -> None:
+        shared = cast("PostgresStore", store)
+        await shared._pool.call("release_from", run, True, shared._at())
 
     def python(self, script: str, *arguments: object) -> AbstractContextManager[Process]:
         opens = OPENED % ("postgres.store", "PostgresStore", "sys.argv[-1], what='the store'")
@@ -152,6 +181,24 @@ class RegisteringStore(PostgresStore):
     async def claim(self, owner: str, parents: Collection[int] | None = None, run: str | None = None) -> Claim | None:
         await self._pool.rows(REGISTER, (owner, os.getpid(), socket.gethostname()))
         return await super().claim(owner, parents, run)
+
+
+class NewStores:
+    """Makes empty stores of one kind."""
+
+    def __init__(self, make: Callable[[], AbstractContextManager[Stores]], *, is_fast: bool) -> None:
+        self._make, self.is_fast = make, is_fast
+
+    def __call__(self) -> AbstractContextManager[Stores]:
+        return self._make()
+
+
+@contextmanager
+def reserved(store: Store, run: str | None) -> Iterator[None]:
+    """What is submitted inside is reserved for a run, which goes on afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "_run", run)
+        yield
 
 
 async def newest_change(store: Store) -> int:

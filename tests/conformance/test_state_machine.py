@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import sqlite3
-import tempfile
+import asyncio
 from collections import Counter
+from collections.abc import Coroutine, Sequence
+from contextlib import ExitStack
+from functools import partial
 from itertools import groupby, pairwise
-from pathlib import Path
+from typing import Any, TypeVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from engine.domain.batches import Batch, BatchOptions
 from engine.domain.claims import Claim, Outcome, Report
@@ -22,10 +31,10 @@ from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason
 from engine.domain.steps import LogLevel, LogLine, Step
 from engine.store import ending_texts
 from engine.store.protocol import MAX_ATTEMPTS, Failure, NewBatch, NewJob
-from engine.store.rows import decode_batch, decode_jobs
-from engine.store.sqlite import cancel_and_rescue, connections, queries, store_admin, transactions
 from tests.building import new_job
+from tests.conformance.stores import NewStores, reserved
 
+T = TypeVar("T")
 OWNERS = ["ann", "bob", "cyd"]
 RUNS = ("run one", "run two")
 BATCH_TARGETS = ("sales", "north", "south", "east")
@@ -35,33 +44,42 @@ NOT_TO_BE_REPEATED = dict.fromkeys(Operation, 1)
 
 
 class StoreMachine(RuleBasedStateMachine):
-    def __init__(self) -> None:
+    def __init__(self, new_stores: NewStores) -> None:
         super().__init__()
-        self.directory = tempfile.TemporaryDirectory()
-        path = connections.create_file(Path(self.directory.name) / "jobs.db")
-        self.file = connections.connect_writer(path)
-        self.file.execute("PRAGMA synchronous = OFF")  # this test is about logic, not about power cuts
+        self.context = ExitStack()
+        self.stores = self.context.enter_context(new_stores())
+        self.runner = self.context.enter_context(asyncio.Runner())
         self.at = 1_000
+        self.opened = self.stores.open(clock=lambda: self.at)
+        self.store = self.runner.run(self.opened.__aenter__())
         self.claims: list[Claim] = []
         self.stale: list[Claim] = []
         self.allowed: dict[int, int] = {}
         """By parent: under how many processes a child of it may die."""
-        self.read: list[ParentJob] = []
-        self.read_at = -1
+        self.read: list[ParentJob] | None = None
+        """All parents, until something is written."""
+        self.looked_at: dict[str, list[tuple[Any, ...]]] = {}
 
     def teardown(self) -> None:
-        self.file.close()
-        self.directory.cleanup()
+        self.runner.run(self.opened.__aexit__(None, None, None))
+        self.context.close()
 
-    def tick(self) -> int:
+    def write(self, writing: Coroutine[Any, Any, T]) -> T:
+        """Carry out a write of the store at the next point of time."""
         self.at += 1
-        return self.at
+        self.read, self.looked_at = None, {}
+        return self.runner.run(writing)
+
+    def look(self, query: str) -> list[tuple[Any, ...]]:
+        if query not in self.looked_at:
+            self.looked_at[query] = self.stores.sql(query)
+        return self.looked_at[query]
 
     @initialize(limit=st.integers(5, 60), repeatable=st.booleans(), canaries=st.sampled_from([None, 1]))
     def begin_with_some_work(self, limit: int, repeatable: bool, canaries: int | None) -> None:
         batch = NewBatch(options=BatchOptions(canary=canaries, max_per_host=None if canaries else 1))
         jobs = [new_job(name, Operation.ANALYZE, host_key="the host") for name in ON_HOST]
-        ids = transactions.submit(self.file, jobs, OnDuplicate.REFUSE, self.tick(), batch=batch)
+        ids = self.write(self.store.submit(jobs, OnDuplicate.REFUSE, batch))
         self.allowed.update(dict.fromkeys(ids, MAX_ATTEMPTS))
         self._submit(new_job("stock", stop_at_limit=True, deadline_at=self.at + limit))
         self._submit(new_job("sales", Operation.VACUUM, max_attempts=None if repeatable else NOT_TO_BE_REPEATED))
@@ -146,7 +164,7 @@ class StoreMachine(RuleBasedStateMachine):
         options = BatchOptions(canary=canary, max_failures=max_failures, max_per_host=max_per_host)
         known = {parent.id for parent in self._parents()}
         batch = NewBatch(options=options)
-        ids = transactions.submit(self.file, jobs, OnDuplicate.MERGE, self.tick(), run=run, batch=batch)
+        ids = self._submit_for(run, jobs, OnDuplicate.MERGE, batch)
         new = [self._parent(parent_id) for parent_id in ids if parent_id not in known]
         assert len({parent.batch for parent in new}) == (1 if new else 0)
         for parent in new:
@@ -157,7 +175,7 @@ class StoreMachine(RuleBasedStateMachine):
     def cancel_batch(self, data: st.DataObject) -> None:
         batch = data.draw(st.sampled_from(self._batches()))
         before = {child.id: child for child in self._children()}
-        cancel_and_rescue.cancel_batch(self.file, batch.id, self.tick())
+        self.write(self.store.cancel_batch(batch.id))
         for parent in self._parents():
             for child in parent.children if parent.batch == batch.id else ():
                 assert child.status is not Status.PENDING
@@ -175,7 +193,7 @@ class StoreMachine(RuleBasedStateMachine):
         run_of = None if own is None else run
         before = {child.id: child for child in self._children()}
         held, on_host = self._held(), self._running_on_host()
-        claimed = transactions.claim(self.file, owner, own, self.tick(), run_of)
+        claimed = self.write(self.store.claim(owner, own, run_of))
         if claimed is None:
             return
         assert own is None or claimed.job.parent in own
@@ -198,53 +216,50 @@ class StoreMachine(RuleBasedStateMachine):
         assert claim.recovering or deadline_at is None or deadline_at > self.at
 
     def _held(self) -> set[JobId]:
-        rows = self.file.execute("SELECT parent_id, ordinal FROM child_job WHERE held = 1 AND status = 'pending'")
+        rows = self.look("SELECT parent_id, ordinal FROM child_job WHERE held AND status = 'pending'")
         return {JobId(parent_id, ordinal) for parent_id, ordinal in rows}
 
     def _running_on_host(self) -> int:
         """Of batches with a limit: only these count."""
-        rows = self.file.execute(
+        rows = self.look(
             """SELECT 1 FROM child_job AS c
             JOIN parent_job AS p ON p.id = c.parent_id JOIN batch AS b ON b.id = p.batch_id
             WHERE c.status = 'running' AND c.host_key IS NOT NULL AND b.max_per_host IS NOT NULL"""
         )
-        return len(rows.fetchall())
+        return len(rows)
 
     def _batches(self) -> list[Batch]:
-        ids = self.file.execute("SELECT id FROM batch ORDER BY id").fetchall()
-        return [decode_batch(self.file.execute(queries.BATCH, {"id": batch_id}).fetchone()) for (batch_id,) in ids]
+        ids = self.look("SELECT id FROM batch ORDER BY id")
+        return [self.runner.run(self.store.batch(batch_id)) for (batch_id,) in ids]
 
     def _reserved_by(self, job: JobId) -> str | None:
-        row = self.file.execute(
-            "SELECT reserved_by FROM child_job WHERE parent_id = ? AND ordinal = ?", (job.parent, job.ordinal)
-        ).fetchone()
-        return None if row is None else row[0]
+        rows = self.look("SELECT parent_id, ordinal, reserved_by FROM child_job")
+        return {JobId(parent, ordinal): run for parent, ordinal, run in rows}.get(job)
 
     @precondition(lambda self: self._some(Status.PENDING, Status.RUNNING))
     @rule(run=st.sampled_from(RUNS))
     def a_run_is_gone(self, run: str) -> None:
-        cancel_and_rescue.release_from(self.file, run, self.tick())
-        assert (run,) not in self.file.execute(queries.RUNS).fetchall()
+        self.write(self.stores.lose_run(self.store, run))
+        assert (run,) not in self.look("SELECT reserved_by FROM child_job WHERE finished_at IS NULL")
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), number=st.integers(1, 3))
     def report(self, data: st.DataObject, number: int) -> None:
         claim = data.draw(st.sampled_from(self.claims))
-        transactions.write_report(self.file, claim, self._report(claim, number, Status.RUNNING))
+        self.write(self.store.report(claim, self._report(claim, number, Status.RUNNING)))
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), status=st.sampled_from(ENDS))
     def finish(self, data: st.DataObject, status: Status) -> None:
         claim = self._take(data)
-        transactions.finish(
-            self.file, claim, Outcome(status=status), self._report(claim, 4, Status.COMPLETED), self.tick()
-        )
+        report = self._report(claim, 4, Status.COMPLETED)
+        self.write(self.store.finish(claim, Outcome(status=status), report))
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
         claim = self._take(data)
-        transactions.release(self.file, claim, self._report(claim, 5, Status.CANCELLED), self.tick())
+        self.write(self.store.release(claim, self._report(claim, 5, Status.CANCELLED)))
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
@@ -254,7 +269,7 @@ class StoreMachine(RuleBasedStateMachine):
     def _rescue(self, owner: str) -> None:
         lost = [claim for claim in self.claims if claim.owner == owner]
         asked = {child.id for child in self._children() if child.cancel_requested_at is not None}
-        taken = cancel_and_rescue.rescue(self.file, owner, self.tick())
+        taken = self.write(self.store._rescue_from(owner))
         assert sorted(taken) == sorted(claim.job for claim in lost)
         children = {child.id: child for child in self._children()}
         for claim in lost:
@@ -279,17 +294,17 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(data=st.data(), status=st.sampled_from(ENDS), how=st.sampled_from(["finish", "release", "report"]))
     def a_former_owner_wakes_up(self, data: st.DataObject, status: Status, how: str) -> None:
         claim = data.draw(st.sampled_from(self.stale))
-        before = self._dump()
+        before = self.stores.contents()
         try:
             match how:
                 case "finish":
-                    transactions.finish(self.file, claim, Outcome(status=status), Report(), self.tick())
+                    self.write(self.store.finish(claim, Outcome(status=status), Report()))
                 case "release":
-                    transactions.release(self.file, claim, Report(), self.tick())
+                    self.write(self.store.release(claim, Report()))
                 case _:
-                    transactions.write_report(self.file, claim, self._report(claim, 9, Status.RUNNING))
+                    self.write(self.store.report(claim, self._report(claim, 9, Status.RUNNING)))
         except OwnershipLostError:
-            assert self._dump() == before
+            assert self.stores.contents() == before
         else:
             raise AssertionError("a former owner changed a child")
 
@@ -298,9 +313,7 @@ class StoreMachine(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject, ordinal: int | None) -> None:
         parent = data.draw(st.sampled_from(self._parents()))
         try:
-            cancel_and_rescue.request_cancel(
-                self.file, JobId(parent.id, ordinal), Reason.CANCELLED_BY_USER, self.tick()
-            )
+            self.write(self.store.request_cancel(JobId(parent.id, ordinal)))
         except JobNotFoundError:
             assert ordinal is not None
             assert ordinal > len(parent.children)
@@ -315,21 +328,20 @@ class StoreMachine(RuleBasedStateMachine):
     def cancel_by_force(self, data: st.DataObject, whole: bool, dies: bool) -> None:
         claim = data.draw(st.sampled_from(self.claims))
         asked = JobId(claim.job.parent) if whole else claim.job
-        before = self._dump()
-        user = Reason.CANCELLED_BY_USER
-        assert not cancel_and_rescue.request_force(self.file, asked, claim.job, "a stranger", user, self.tick())
-        assert self._dump() == before
-        assert cancel_and_rescue.request_force(self.file, asked, claim.job, claim.owner, user, self.tick())
+        before = self.stores.contents()
+        assert not self.write(self.store.request_force(asked, claim.job, "a stranger"))
+        assert self.stores.contents() == before
+        assert self.write(self.store.request_force(asked, claim.job, claim.owner))
         (child,) = [child for child in self._children() if child.id == claim.job]
         assert child.force_requested_at is not None
         assert child.force_requested_at >= (child.cancel_requested_at or self.at)
         if dies:
             self._rescue(claim.owner)
 
-    @precondition(lambda self: self.file.execute(cancel_and_rescue.OVERDUE, (self.at + 1,)).fetchone())
+    @precondition(lambda self: self._overdue())
     @rule()
     def enforce_time_limits(self) -> None:
-        cancel_and_rescue.enforce_time_limits(self.file, self.tick())
+        self.write(self.store.enforce_time_limits())
         for parent in self._parents():
             if parent.deadline_at is None or parent.deadline_at > self.at:
                 continue
@@ -342,27 +354,27 @@ class StoreMachine(RuleBasedStateMachine):
     def pause_claim_and_resume(self, owner: str, times: int) -> None:
         """Nothing is claimed between but what is to be recovered; twice is once."""
         for _ in range(times):
-            store_admin.pause(self.file, "ann", self.tick())
-        if claimed := transactions.claim(self.file, owner, None, self.tick()):
+            self.write(self.store.pause("ann"))
+        if claimed := self.write(self.store.claim(owner)):
             assert claimed.recovering
             self.claims.append(claimed)
         for _ in range(times):
-            store_admin.resume(self.file, self.tick())
+            self.write(self.store.resume())
 
     @precondition(lambda self: self._parents())
     @rule(data=st.data(), pinned=st.booleans())
     def pin(self, data: st.DataObject, pinned: bool) -> None:
         parent = data.draw(st.sampled_from(self._parents()))
-        store_admin.pin(self.file, parent.id, pinned)
+        self.write(self.store.pin(parent.id, pinned))
         assert self._parent(parent.id).pinned is pinned
 
     @precondition(lambda self: any(parent.status.is_final for parent in self._parents()))
     @rule(status=st.sampled_from(ENDS[:3]), keep_last=st.integers(0, 2), age=st.integers(0, 40))
     def prune(self, status: Status, keep_last: int, age: int) -> None:
-        values = {"status": status, "before": self.at - age, "keep_last": keep_last, "after": 0, "limit": 3}
-        ids = [parent_id for (parent_id,) in self.file.execute(queries.PRUNABLE, values)]
+        finding = self.store.prunable(status, before=self.at - age, keep_last=keep_last, after=0, limit=3)
+        ids = self.runner.run(finding)
         before = {parent.id: parent for parent in self._parents()}
-        assert store_admin.prune(self.file, ids) == len(ids)
+        assert self.write(self.store.prune(ids)) == len(ids)
         for parent_id in ids:
             assert before[parent_id].status is status
             assert not before[parent_id].pinned
@@ -375,17 +387,17 @@ class StoreMachine(RuleBasedStateMachine):
         """As where a job was pinned, or was looked at by mistake, between the choice and the removal."""
         parent = data.draw(st.sampled_from(self._parents()))
         batches_before = self._batches()
-        removed = store_admin.prune(self.file, [parent.id])
+        removed = self.write(self.store.prune([parent.id]))
         batches = {batch.id: batch for batch in batches_before}
         may_go = parent.batch is None or batches[parent.batch].is_over
         assert removed == (parent.status.is_final and not parent.pinned and may_go)
 
     @rule(age=st.integers(0, 100), limit=st.integers(1, 20))
     def prune_changes(self, age: int, limit: int) -> None:
-        newest = self.file.execute("SELECT max(seq) FROM event").fetchone()
-        removed = store_admin.prune_changes(self.file, self.at - age, limit)
+        newest = self.look("SELECT max(seq) FROM event")
+        removed = self.write(self.store.prune_changes(before=self.at - age, limit=limit))
         assert removed <= limit
-        assert self.file.execute("SELECT max(seq) FROM event").fetchone() == newest
+        assert self.look("SELECT max(seq) FROM event") == newest
 
     @invariant()
     def parents_say_what_their_children_say(self) -> None:
@@ -400,7 +412,7 @@ class StoreMachine(RuleBasedStateMachine):
         batches = self._batches()
         assert {batch.id for batch in batches} == {parent.batch for parent in parents}
         held = {job.parent for job in self._held()}
-        canaries = {parent_id for (parent_id,) in self.file.execute("SELECT id FROM parent_job WHERE canary = 1")}
+        canaries = {parent_id for (parent_id,) in self.look("SELECT id FROM parent_job WHERE canary")}
         for batch in batches:
             of_batch = [parent for parent in parents if parent.batch == batch.id]
             assert batch.counts == Counter(map(outcome_of, of_batch))
@@ -428,9 +440,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_target_has_one_running_child_at_most_and_it_is_ours(self) -> None:
-        running = self.file.execute(
+        running = self.look(
             "SELECT target_key, owner, attempt, parent_id, ordinal FROM child_job WHERE status = 'running'"
-        ).fetchall()
+        )
         assert len({target for target, *_ in running}) == len(running)
         held = {(claim.owner, claim.attempt, claim.job.parent, claim.job.ordinal) for claim in self.claims}
         assert {tuple(row[1:]) for row in running} == held
@@ -483,7 +495,10 @@ class StoreMachine(RuleBasedStateMachine):
             lost = {attempt.number for attempt in child.attempts if attempt.reason is Reason.OWNER_LOST}
             assert not [step for step in child.steps if step.attempt in lost and step.status is Status.RUNNING]
         for table in ("step", "log", "attempt"):
-            assert not self.file.execute(f"PRAGMA foreign_key_check({table})").fetchall()
+            assert not self.look(
+                f"""SELECT * FROM {table} AS x WHERE NOT EXISTS (
+                SELECT 1 FROM child_job AS c WHERE c.parent_id = x.parent_id AND c.ordinal = x.ordinal)"""
+            )
 
     @invariant()
     def no_time_is_before_an_earlier_one(self) -> None:
@@ -498,13 +513,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_changes_are_the_whole_story(self) -> None:
-        rows = self.file.execute(
-            "SELECT seq, parent_id, ordinal, kind, old, new, at FROM event ORDER BY seq"
-        ).fetchall()
+        rows = self.look("SELECT seq, parent_id, ordinal, kind, old, new, at FROM event ORDER BY seq")
         seqs = [seq for seq, *_ in rows]
         assert all(later == earlier + 1 for earlier, later in pairwise(seqs))
-        stored = {(p, o): s for p, o, s in self.file.execute("SELECT parent_id, ordinal, status FROM child_job")}
-        stored |= {(p, None): s for p, s in self.file.execute("SELECT id, status FROM parent_job")}
+        stored = {(p, o): s for p, o, s in self.look("SELECT parent_id, ordinal, status FROM child_job")}
+        stored |= {(p, None): s for p, s in self.look("SELECT id, status FROM parent_job")}
         complete = not seqs or seqs[0] == 1
         of_jobs = sorted((row for row in rows if row[1] is not None), key=lambda row: (row[1], row[2] or 0, row[0]))
         for job, group in groupby(of_jobs, key=lambda row: (row[1], row[2])):
@@ -524,8 +537,20 @@ class StoreMachine(RuleBasedStateMachine):
             assert {(parent, ordinal) for _, parent, ordinal, *_ in rows if parent is not None} >= set(stored)
 
     def _submit(self, job: NewJob, on_duplicate: OnDuplicate = OnDuplicate.REFUSE, run: str | None = None) -> None:
-        (parent_id,) = transactions.submit(self.file, [job], on_duplicate, self.tick(), run=run)
+        (parent_id,) = self._submit_for(run, [job], on_duplicate)
         self.allowed.setdefault(parent_id, min(job.max_attempts.values(), default=MAX_ATTEMPTS))
+
+    def _submit_for(
+        self, run: str | None, jobs: Sequence[NewJob], on_duplicate: OnDuplicate, batch: NewBatch | None = None
+    ) -> list[int]:
+        with reserved(self.store, run):
+            return self.write(self.store.submit(jobs, on_duplicate, batch))
+
+    def _overdue(self) -> bool:
+        return any(
+            parent.deadline_at is not None and parent.deadline_at <= self.at + 1 and not parent.status.is_final
+            for parent in self._parents()
+        )
 
     def _limits(self) -> list[int]:
         """Those that are still to come."""
@@ -559,21 +584,15 @@ class StoreMachine(RuleBasedStateMachine):
         return next(parent for parent in self._parents() if parent.id == parent_id)
 
     def _parents(self) -> list[ParentJob]:
-        if self.read_at != self.file.total_changes:
-            found = decode_jobs(self.file.execute(queries.ONE_JOB.replace("WHERE p.id = :id", "")))
-            self.read, self.read_at = [found[parent_id] for parent_id in sorted(found)], self.file.total_changes
+        if self.read is None:
+            self.read = self.runner.run(self.stores.whole_jobs(self.store))
         return self.read
 
     def _children(self) -> list[ChildJob]:
         return [child for parent in self._parents() for child in parent.children]
 
-    def _dump(self) -> list[sqlite3.Row]:
-        return [
-            row
-            for table in ("parent_job", "child_job", "step", "log", "attempt", "event", "pause", "batch")
-            for row in self.file.execute(f"SELECT * FROM {table}")
-        ]
 
-
-StoreMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=50)
-test_r15_random_work_never_leaves_the_graph = StoreMachine.TestCase
+def test_r15_random_work_never_leaves_the_graph(new_stores: NewStores) -> None:
+    examples = 80 if new_stores.is_fast else 12
+    machine: Any = partial(StoreMachine, new_stores)
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=50))
