@@ -55,7 +55,8 @@ def new_stores(
     def embedded() -> Iterator[Stores]:
         directory = tmp_path / str(next(numbers))
         directory.mkdir()
-        yield EmbeddedStores(directory / "jobs.db", empty_store)
+        with closing(EmbeddedStores(directory / "jobs.db", empty_store)) as stores:
+            yield stores
 
     @contextmanager
     def shared() -> Iterator[Stores]:

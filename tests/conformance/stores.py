@@ -8,7 +8,7 @@ import shutil
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, closing, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -85,6 +85,10 @@ class EmbeddedStores:
     def __init__(self, path: Path, empty: Path) -> None:
         self.path = path
         shutil.copy(empty, path)
+        self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+    def close(self) -> None:
+        self._file.close()
 
     @asynccontextmanager
     async def open(self, *, clock: Clock | None = None) -> AsyncIterator[RescuingStore]:
@@ -92,14 +96,14 @@ class EmbeddedStores:
             yield store
 
     def contents(self) -> Contents:
-        with closing(sqlite3.connect(self.path, isolation_level=None)) as file:
-            file.execute("BEGIN")
-            tables = file.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
-            return {table: sorted(map(str, file.execute(f"SELECT * FROM {table}"))) for (table,) in tables}
+        self.sql("BEGIN")
+        tables = self.sql("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        found = {table: sorted(map(str, self.sql(f"SELECT * FROM {table}"))) for (table,) in tables}
+        self.sql("COMMIT")
+        return found
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.path, isolation_level=None)) as file:
-            return file.execute(statement).fetchall()
+        return self._file.execute(statement).fetchall()
 
     async def whole_jobs(self, store: RescuingStore) -> list[ParentJob]:
         query = sqlite_queries.ONE_JOB.replace("WHERE p.id = :id", "")
