@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, asyn
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import psycopg
 import pytest
 
 from engine.store.postgres import queries
@@ -35,6 +36,8 @@ Clock = Callable[[], int]
 Contents = Mapping[str, Sequence[str]]
 """By table: its rows as text."""
 
+REFUSALS = (sqlite3.DatabaseError, psycopg.DatabaseError)
+"""What `Stores.sql` raises where the store refuses a statement."""
 TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'dbtend'::regnamespace AND relkind = 'r'"
 OPENED = "from engine.store.%s import %s as Store\nopened = lambda: Store.open(%s)\n"
 REGISTER = """INSERT INTO worker (id, session, pid, host, started_at, beat_at) VALUES (%s, 0, %s, %s, 0, 0)
@@ -132,7 +135,7 @@ class SharedStores:
     def __init__(self, url: str) -> None:
         self.url = url
         self._admin = as_admin(url)
-        self._admin.execute("SET search_path = dbtend")
+        self._admin.execute("SET search_path = dbtend, dbtend_queue")
 
     def close(self) -> None:
         self._admin.close()

@@ -7,23 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine import Engine, JobId, OnDuplicate, OnFailure, Operation, Options, Reason, Request, Status
-from engine.domain.claims import Outcome, Report
+from engine import Engine, Operation, Options, Reason, Request, Status
 from engine.domain.errors import UsageError
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.store.sqlite.store import SqliteStore
 from engine.targets import resolve
-from tests.building import CANCELLED, COMPLETED, FAILED, StoppedClock, new_job
-from tests.engine.working import over, processing
+from tests.building import StoppedClock
+from tests.engine.working import processing
 from tests.sqlite_files import make_database, transaction
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from engine.domain.claims import Claim
     from engine.domain.jobs import ParentJob
-    from engine.execution.reporter import Reporter
 
 HOUR = 3_600_000_000
 THOUSAND_YEARS = 1000 * 366 * 24 * HOUR
@@ -43,170 +40,6 @@ async def store(store_path: Path, clock: StoppedClock) -> AsyncIterator[SqliteSt
 
 def ends(parent: ParentJob) -> list[tuple[Status, Reason | None]]:
     return [(child.status, child.reason) for child in parent.children]
-
-
-class Held:
-    """A worker whose operation ends when the test says so, and as it says."""
-
-    def __init__(self) -> None:
-        self.started, self.asked_to_stop = asyncio.Event(), asyncio.Event()
-        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-
-    async def __aenter__(self) -> None:
-        pass
-
-    async def __aexit__(self, *_: object) -> None:
-        """Where the test has failed it has not said how."""
-        if not self.outcome.done():
-            self.outcome.set_result(CANCELLED)
-
-    async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
-        self.started.set()
-        telling = asyncio.create_task(self._tell(cancel))
-        try:
-            return await self.outcome
-        finally:
-            telling.cancel()
-
-    async def _tell(self, cancel: asyncio.Event) -> None:
-        await cancel.wait()
-        self.asked_to_stop.set()
-
-
-async def test_r5_without_a_limit_nothing_ends_for_its_age(store: SqliteStore, clock: StoppedClock) -> None:
-    await store.submit([new_job("sales"), new_job("stock")], OnDuplicate.REFUSE)
-    claim = await store.claim("me", parents=[1])
-    assert claim is not None
-    before = await store.jobs([1, 2])
-    clock.at += THOUSAND_YEARS
-    await store.enforce_time_limits()
-    assert await store.jobs([1, 2]) == before
-    while claim is not None:
-        claim = await store.finish_and_claim(claim, COMPLETED, Report())
-    assert {parent.status for parent in await store.jobs([1, 2])} == {Status.COMPLETED}
-
-
-@pytest.mark.parametrize("late_by", [0, 1, HOUR])
-async def test_r5_past_the_limit_nothing_starts_and_what_runs_goes_on(
-    store: SqliteStore, clock: StoppedClock, late_by: int
-) -> None:
-    worker = Held()
-    async with processing(store, worker, concurrency=1), worker:
-        await store.submit([new_job("sales", deadline_at=clock.at + HOUR)], OnDuplicate.REFUSE)
-        await worker.started.wait()
-        clock.at += HOUR - 1
-        await store.enforce_time_limits()
-        assert ends(await store.job(1)) == [(Status.RUNNING, None), *[(Status.PENDING, None)] * 3]
-        clock.at += 1 + late_by
-        await store.enforce_time_limits()
-        parent = await store.job(1)
-        assert ends(parent) == [(Status.RUNNING, None), SKIPPED, SKIPPED, SKIPPED]
-        assert (parent.status, parent.children[0].cancel_requested_at) == (Status.RUNNING, None)
-        worker.outcome.set_result(COMPLETED)
-        (parent,) = await over(store, 1)
-    assert ends(parent) == [(Status.COMPLETED, None), SKIPPED, SKIPPED, SKIPPED]
-    assert parent.status is Status.COMPLETED
-    assert not worker.asked_to_stop.is_set()
-
-
-async def test_r5_no_claim_gets_a_child_past_its_limit(store: SqliteStore, clock: StoppedClock) -> None:
-    """Even where nobody has looked since: the claim itself does."""
-    await store.submit([new_job("sales", deadline_at=clock.at + 1), new_job("stock")], OnDuplicate.REFUSE)
-    clock.at += 1
-    claim = await store.claim("me")
-    assert claim is not None
-    assert claim.job == JobId(2, 1)
-    assert ends(await store.job(1)) == [SKIPPED] * 4
-    assert (await store.job(1)).status is Status.COMPLETED
-
-
-@pytest.mark.parametrize(
-    ("outcome", "expected"),
-    [
-        (CANCELLED, (Status.CANCELLED, Reason.TIME_LIMIT)),
-        (Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER), (Status.CANCELLED, Reason.TIME_LIMIT)),
-        (COMPLETED, (Status.COMPLETED, None)),  # it could not be interrupted any more
-        (FAILED, (Status.FAILED, None)),
-    ],
-)
-async def test_r5_what_is_stopped_at_the_limit_is_over_when_it_has_really_ended(
-    store: SqliteStore, clock: StoppedClock, outcome: Outcome, expected: tuple[Status, Reason | None]
-) -> None:
-    worker = Held()
-    async with asyncio.timeout(30), processing(store, worker, concurrency=1), worker:
-        await store.submit([new_job("sales", stop_at_limit=True, deadline_at=clock.at + HOUR)], OnDuplicate.REFUSE)
-        await worker.started.wait()
-        clock.at += HOUR
-        await store.enforce_time_limits()
-        await worker.asked_to_stop.wait()
-        clock.at += THOUSAND_YEARS
-        await store.enforce_time_limits()
-        asked = await store.job(1)
-        assert ends(asked) == [(Status.RUNNING, None), SKIPPED, SKIPPED, SKIPPED]
-        assert asked.children[0].cancel_requested_at == clock.at - THOUSAND_YEARS
-        worker.outcome.set_result(outcome)
-        (parent,) = await over(store, 1)
-    assert ends(parent) == [expected, SKIPPED, SKIPPED, SKIPPED]
-    assert parent.status is expected[0]
-
-
-async def test_r5_a_user_who_cancelled_before_the_limit_is_told_as_the_reason(
-    store: SqliteStore, clock: StoppedClock
-) -> None:
-    await store.submit([new_job("sales", stop_at_limit=True, deadline_at=clock.at + HOUR)], OnDuplicate.REFUSE)
-    claim = await store.claim("me")
-    assert claim is not None
-    await store.request_cancel(JobId(1, 1))
-    clock.at += HOUR
-    await store.enforce_time_limits()
-    await store.finish(claim, CANCELLED, Report())
-    assert ends(await store.job(1)) == [(Status.CANCELLED, Reason.CANCELLED_BY_USER), SKIPPED, SKIPPED, SKIPPED]
-
-
-async def test_r5_what_a_dead_process_left_is_not_begun_again_past_the_limit(
-    store: SqliteStore, clock: StoppedClock
-) -> None:
-    await store.submit([new_job("sales", deadline_at=clock.at + HOUR)], OnDuplicate.REFUSE)
-    await store.claim("dead")
-    clock.at += HOUR
-    assert await store.rescue() == [JobId(1, 1)]
-    await store.enforce_time_limits()
-    parent = await store.job(1)
-    assert ends(parent) == [(Status.PENDING, None), SKIPPED, SKIPPED, SKIPPED]
-    claim = await store.claim("me")
-    assert claim is not None
-    assert claim.recovering is Reason.OWNER_LOST  # only its database is looked after
-
-
-async def test_r5_what_is_handed_back_past_the_limit_is_skipped(store: SqliteStore, clock: StoppedClock) -> None:
-    await store.submit([new_job("sales", deadline_at=clock.at + HOUR)], OnDuplicate.REFUSE)
-    claim = await store.claim("me")
-    assert claim is not None
-    clock.at += HOUR
-    await store.release(claim, Report())
-    assert await store.claim("you") is None
-    parent = await store.job(1)
-    assert ends(parent) == [SKIPPED] * 4
-    assert [attempt.reason for attempt in parent.children[0].attempts] == [Reason.SHUTDOWN]
-
-
-async def test_r5_a_limit_holds_while_the_store_is_paused(store: SqliteStore, clock: StoppedClock) -> None:
-    await store.submit([new_job("sales", deadline_at=clock.at + HOUR)], OnDuplicate.REFUSE)
-    await store.pause("ann")
-    clock.at += HOUR
-    await store.enforce_time_limits()
-    assert ends(await store.job(1)) == [SKIPPED] * 4
-
-
-async def test_r5_a_failure_that_stops_the_rest_comes_before_the_limit(store: SqliteStore, clock: StoppedClock) -> None:
-    job = new_job("sales", on_failure=OnFailure.STOP, deadline_at=clock.at + HOUR)
-    await store.submit([job], OnDuplicate.REFUSE)
-    claim = await store.claim("me")
-    assert claim is not None
-    clock.at += HOUR
-    await store.finish(claim, FAILED, Report())
-    await store.enforce_time_limits()
-    assert {child.reason for child in (await store.job(1)).children[1:]} == {Reason.PREVIOUS_FAILED}
 
 
 async def test_r5_a_limit_is_kept_by_whoever_has_the_store_open(
