@@ -141,8 +141,9 @@ class SharedStores:
         self._admin.close()
 
     @asynccontextmanager
-    async def open(self, *, clock: Clock | None = None) -> AsyncIterator[RescuingStore]:
-        async with RegisteringStore.open(self.url, what="the store", clock=clock or ticking_clock()) as store:
+    async def open(self, *, clock: Clock | None = None, host: str | None = None) -> AsyncIterator[RescuingStore]:
+        clock = clock or ticking_clock()
+        async with RegisteringStore.open(self.url, what="the store", host=host, clock=clock) as store:
             yield cast("RescuingStore", store)
 
     def contents(self) -> Contents:

@@ -58,7 +58,7 @@ class JobReads(StoreBase):
 
     async def _jobs(self, query: str, asked: Mapping[str, Any]) -> dict[int, ParentJob]:
         rows = await self._pool.rows(query, asked)
-        return await asyncio.to_thread(decode_jobs, rows)  # there may be ten thousand steps
+        return await asyncio.to_thread(decode_jobs, self._here(rows, 1))  # there may be ten thousand steps
 
     async def batch(self, batch_id: int) -> Batch:
         for row in await self._pool.rows(queries.BATCH, {"id": batch_id}):
@@ -102,34 +102,42 @@ class JobReads(StoreBase):
     async def _targets(self, where: HistoryFilter) -> list[str] | None:
         """Those that a filter means, of all that ever had a job; None where it means them all."""
         rows = [] if where.target else await self._pool.rows(history_search.TARGETS)
-        known = [where.target] if where.target else [str(target) for (target,) in rows]
-        meant = [target for target in known if where.matches_target(target)]
+        known = [where.target] if where.target else [self._targets_here.here(target) for (target,) in rows]
+        meant = [self._stored(target) for target in known if where.matches_target(target)]
         return None if where.target is None and len(meant) == len(known) else meant
 
     async def past_runs(self, target: str, operation: Operation, *, newest: int, jobs: int, runs: int) -> list[PastRun]:
-        asked = {"target": target, "operation": operation, "newest": newest, "jobs": jobs, "runs": runs}
+        asked = {"target": self._stored(target), "operation": operation, "newest": newest, "jobs": jobs, "runs": runs}
         return [decode_run(row) for row in await self._pool.rows(queries.PAST_RUNS, asked)]
 
     async def estimated_runs(self, runs: int) -> list[EstimatedRun]:
-        return [decode_estimated_run(row) for row in await self._pool.rows(queries.ESTIMATED_RUNS, {"runs": runs})]
+        rows = await self._pool.rows(queries.ESTIMATED_RUNS, {"runs": runs})
+        return [decode_estimated_run(row) for row in self._here(rows)]
 
     async def past_steps(
         self, target: str, operation: str, *, speed: Speed, jobs: int, runs: int
     ) -> Mapping[str, float]:
-        asked = {"target": target, "operation": operation, "newest": ANY_ID, "jobs": jobs, "runs": runs, "speed": speed}
+        asked = {
+            "target": self._stored(target),
+            "operation": operation,
+            "newest": ANY_ID,
+            "jobs": jobs,
+            "runs": runs,
+            "speed": speed,
+        }
         return {str(command): float(seconds) for command, seconds in await self._pool.rows(queries.PAST_STEPS, asked)}
 
     async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[Operation, str], CompletedStep]:
-        rows = await self._pool.rows(queries.LAST_DONE, {"target": target, "jobs": jobs})
+        rows = await self._pool.rows(queries.LAST_DONE, {"target": self._stored(target), "jobs": jobs})
         return {
             (Operation(operation), name): CompletedStep(at, json.loads(effect or "{}"))
             for operation, name, at, effect in rows
         }
 
     async def turns(self, target: str, *, jobs: int, steps: int) -> Turns:
-        works = await self._pool.rows(queries.OBJECT_TURNS, {"target": target, "steps": steps})
+        works = await self._pool.rows(queries.OBJECT_TURNS, {"target": self._stored(target), "steps": steps})
         begun = {(Operation(kind), str(name)): (done, last) for kind, name, done, last in works}
-        unfinished = await self._pool.rows(queries.UNFINISHED_RUNS, {"target": target, "jobs": jobs})
+        unfinished = await self._pool.rows(queries.UNFINISHED_RUNS, {"target": self._stored(target), "jobs": jobs})
         return Turns(
             done={work: done for work, (done, _) in begun.items() if done},
             begun={work: last for work, (_, last) in begun.items()},
@@ -137,13 +145,13 @@ class JobReads(StoreBase):
         )
 
     async def backups(self, target: str) -> list[RecordedBackup]:
-        return [decode_backup(row) for row in await self._pool.rows(queries.BACKUPS, {"target": target})]
+        return [decode_backup(row) for row in await self._pool.rows(queries.BACKUPS, {"target": self._stored(target)})]
 
     async def open_targets(self) -> list[str]:
-        return [str(target) for (target,) in await self._pool.rows(queries.OPEN_TARGETS)]
+        return [self._targets_here.here(target) for (target,) in await self._pool.rows(queries.OPEN_TARGETS)]
 
     async def measured(self, target: str) -> Measurement | None:
-        rows = await self._pool.rows(queries.MEASURED, {"target": target})
+        rows = await self._pool.rows(queries.MEASURED, {"target": self._stored(target)})
         return next((decode_measured(row) for row in rows), None)
 
     async def count(self) -> int:
@@ -173,4 +181,5 @@ class JobReads(StoreBase):
         return array("q", [parent_id for (parent_id,) in rows])
 
     async def runs_by_size(self, runs: int) -> list[EstimatedRun]:
-        return [decode_estimated_run(row) for row in await self._pool.rows(queries.RUNS_BY_SIZE, {"runs": runs})]
+        rows = await self._pool.rows(queries.RUNS_BY_SIZE, {"runs": runs})
+        return [decode_estimated_run(row) for row in self._here(rows)]

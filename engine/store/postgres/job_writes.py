@@ -15,7 +15,7 @@ from engine.domain.requests import OnDuplicate
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.store.postgres import queries, values
-from engine.store.postgres.store_base import ANY_HOST, StoreBase
+from engine.store.postgres.store_base import StoreBase
 from engine.store.protocol import NewBatch, NewJob
 from engine.store.schedule_rows import KEPT, KEPT_OF_EACH
 
@@ -33,7 +33,7 @@ class JobWrites(StoreBase):
         self, jobs: Sequence[NewJob], on_duplicate: OnDuplicate, batch: NewBatch | None = None
     ) -> list[int]:
         submission = uuid.uuid4().hex
-        new = values.as_jsonb([values.new_job(job, ANY_HOST) for job in jobs])
+        new = values.as_jsonb([values.new_job(job, self._targets_here) for job in jobs])
         try:
             ids = await self._pool.call(
                 *("submit", new, on_duplicate, values.new_batch(batch), submission, self._run, self._who, self._at())
@@ -57,7 +57,8 @@ class JobWrites(StoreBase):
 
     async def claim(self, owner: str, parents: Collection[int] | None = None, run: str | None = None) -> Claim | None:
         among = None if parents is None else list(parents)
-        return values.claim(await self._pool.call("claim", owner, self._queues, among, run, self._at()), owner)
+        found = await self._pool.call("claim", owner, self._queues, among, run, self._at())
+        return values.claim(found, owner, self._targets_here)
 
     async def report(self, claim: Claim, report: Report) -> None:
         await self._pool.call("report", values.token(claim), values.report(report))
@@ -76,7 +77,7 @@ class JobWrites(StoreBase):
         among = None if parents is None else list(parents)
         ended = (values.token(claim), values.outcome(outcome), values.report(report))
         found = await self._pool.call("finish_and_claim", *ended, self._queues, among, run, self._at())
-        return values.claim(found, claim.owner)
+        return values.claim(found, claim.owner, self._targets_here)
 
     async def release(self, claim: Claim, report: Report) -> None:
         await self._pool.call("release", values.token(claim), values.report(report), self._at())
@@ -124,4 +125,4 @@ class JobWrites(StoreBase):
 
     async def save_measurement(self, target: str, measured: Measurement) -> None:
         found = values.facts_text(measured.found)
-        await self._pool.call("save_measurement", values.clean(target), measured.state, found, self._at())
+        await self._pool.call("save_measurement", self._stored(target), measured.state, found, self._at())

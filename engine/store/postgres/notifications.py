@@ -71,8 +71,8 @@ class Notifications(StoreBase):
     async def collect_events(
         self, recipient: str, events: Sequence[Event], *, seen: int, calm: Collection[str] = ()
     ) -> None:
-        found = values.events(events)
-        await self._pool.call("collect_events", values.clean(recipient), found, seen, _clean(calm), self._at())
+        found, over = values.events(events, self._targets_here), [self._stored(target) for target in calm]
+        await self._pool.call("collect_events", values.clean(recipient), found, seen, over, self._at())
 
     async def collected_since(self, *, only_urgent: bool = False) -> Mapping[str, Micros]:
         rows = await self._pool.rows(_COLLECTED, {"only_urgent": only_urgent})
@@ -80,11 +80,11 @@ class Notifications(StoreBase):
 
     async def newly_critical(self, recipient: str) -> list[str]:
         rows = await self._pool.rows(_NEWLY_CRITICAL, {"recipient": values.clean(recipient)})
-        return [str(target) for (target,) in rows]
+        return [self._targets_here.here(target) for (target,) in rows]
 
     async def no_longer_critical(self, recipient: str) -> list[str]:
         rows = await self._pool.rows(_NO_LONGER_CRITICAL, {"recipient": values.clean(recipient)})
-        return [str(target) for (target,) in rows]
+        return [self._targets_here.here(target) for (target,) in rows]
 
     async def newly_not_fired(self, recipient: str) -> list[Firing]:
         asked = {"recipient": values.clean(recipient), "since": await self._now() - MISSED_TOLD}
@@ -93,7 +93,7 @@ class Notifications(StoreBase):
     async def last_outcome(
         self, target: str, operation: Operation, *, before: int, jobs: int
     ) -> tuple[Status, int] | None:
-        asked = {"target": values.clean(target), "operation": operation, "before": before, "jobs": jobs}
+        asked = {"target": self._stored(target), "operation": operation, "before": before, "jobs": jobs}
         rows = await self._pool.rows(_LAST_OUTCOME, asked)
         return (Status(rows[0][0]), int(rows[0][1])) if rows else None
 
@@ -113,7 +113,8 @@ class Notifications(StoreBase):
     async def _messages(self, query: str, asked: Mapping[str, Any]) -> list[Message]:
         found = []
         for row in await self._pool.rows(query, asked):
-            events = await self._pool.rows(_EVENTS, {"id": row[0]})
+            rows = await self._pool.rows(_EVENTS, {"id": row[0]})
+            events = self._here(rows, 2)
             ((number,),) = await self._pool.rows(_NUMBER_OF_EVENTS, {"id": row[0]})
             with suppress(UnsoundRowError):  # the others are still delivered
                 found.append(decode_message(row, events, int(number)))

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -22,7 +21,6 @@ from engine.domain.steps import Micros
 from engine.store.postgres import hint_queue, proof, queries, values
 from engine.store.postgres.connections import Connection
 from engine.store.postgres.job_reads import JobReads
-from engine.store.postgres.store_base import ANY_HOST
 from engine.store.rows import Row
 from engine.system.overwritten_file import overwritten_hint, was_overwritten
 
@@ -68,10 +66,8 @@ class Ownership(JobReads):
     async def serve_hints(
         self, look: Callable[[], Awaitable[object]], *, owner: str, concurrency: int, until: asyncio.Event
     ) -> None:
-        queues = self._queues or [ANY_HOST]
-        await hint_queue.serve(
-            self._url, self._pool, queues, name=owner, concurrency=concurrency, look=look, until=until
-        )
+        served = (self._url, self._pool, self._queues)
+        await hint_queue.serve(*served, name=owner, concurrency=concurrency, look=look, until=until)
 
     @asynccontextmanager
     async def reserving(self, run: str) -> AsyncIterator[None]:
@@ -95,8 +91,8 @@ class Ownership(JobReads):
         jobs: str | None = None,
     ) -> AsyncIterator[None]:
         """Register this process under a name; it proves that it lives while inside."""
-        release, queues = metadata.version("dbtend"), self._queues or []
-        process = (os.getpid(), socket.gethostname(), release)
+        release, queues = metadata.version("dbtend"), self._queues
+        process = (os.getpid(), self._targets_here.host, release)
         known = (name, *process, queues, serves_all, pool, jobs, is_run, self._at())
 
         async def register(connection: Connection) -> None:
@@ -131,7 +127,7 @@ class Ownership(JobReads):
             queries.OWNER_OF, {"owner": owner, "parent": running.parent, "ordinal": running.ordinal}
         )
         for host, session in rows:
-            if host == socket.gethostname():
+            if host == self._targets_here.host:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             await self._pool.rows("SELECT pg_terminate_backend(%s)", (session,))
@@ -161,7 +157,8 @@ class Ownership(JobReads):
         overwritten = {}
         for parent_id, ordinal, engine, target in await self._pool.rows(queries.RUN_BY, {"owner": dead_owner}):
             if was_overwritten(engine, signal_number):
-                overwritten[f"{parent_id}.{ordinal}"] = f"{OVERWRITTEN}: {overwritten_hint(target)}"
+                hint = overwritten_hint(self._targets_here.here(target))
+                overwritten[f"{parent_id}.{ordinal}"] = f"{OVERWRITTEN}: {hint}"
         died = format_worker_death(1, signal_number)
         asked = (dead_owner, signal_number, died, values.as_jsonb(overwritten), self._at())
         rows = await self._pool.rows(queries.RESCUE, asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.domain.lazy_import import lazy
@@ -10,7 +11,7 @@ from engine.domain.schedules import Firing, ScheduleState
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
 from engine.store.postgres import queries, values
-from engine.store.postgres.store_base import ANY_HOST, StoreBase
+from engine.store.postgres.store_base import StoreBase
 from engine.store.protocol import NewBatch, NewJob
 from engine.store.row_checks import LATEST
 from engine.store.schedule_rows import decode_firing, decode_state
@@ -58,7 +59,7 @@ class PlannedWork(StoreBase):
         return None if found is None else int(found)
 
     async def fire(self, firing: Firing, jobs: Sequence[NewJob], batch: NewBatch) -> Firing | None:
-        new = values.as_jsonb([values.new_job(job, ANY_HOST) for job in jobs])
+        new = values.as_jsonb([values.new_job(job, self._targets_here) for job in jobs])
         asked = (values.firing(firing), new, values.new_batch(batch), None, self._run, self._who, self._at())
         rows = await self._pool.rows(queries.FIRE, asked)
         return decode_firing(rows[0]) if rows else None
@@ -74,13 +75,14 @@ class PlannedWork(StoreBase):
         return [decode_firing(row) for row in await self._pool.rows(queries.FIRINGS, asked)]
 
     async def surveys(self, targets: Collection[str]) -> Mapping[str, Survey]:
-        names = [values.clean(target) for target in targets]
-        return decoded_surveys(await self._pool.rows(queries.SURVEYS, {"targets": names}))
+        names = [self._stored(target) for target in targets]
+        return decoded_surveys(self._here(await self._pool.rows(queries.SURVEYS, {"targets": names})))
 
     async def save_surveys(self, done: Collection[Survey]) -> None:
-        rows = [dict(zip(SURVEY, encode_survey(survey), strict=True)) for survey in done]
+        stored = [replace(survey, target=self._targets_here.stored(survey.target)) for survey in done]
+        rows = [dict(zip(SURVEY, encode_survey(survey), strict=True)) for survey in stored]
         await self._pool.call("save_surveys", values.as_jsonb(rows), await self._now() - SURVEYS_KEPT)
 
     async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
-        names = [values.clean(target) for target in targets]
-        return decoded_last_jobs(await self._pool.rows(queries.LAST_JOBS, {"targets": names}))
+        names = [self._stored(target) for target in targets]
+        return decoded_last_jobs(self._here(await self._pool.rows(queries.LAST_JOBS, {"targets": names})))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Self
@@ -39,13 +40,21 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications):
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, url: str, *, what: str, who: str = "", size: int = 4, clock: Callable[[], Micros] | None = None
+        cls,
+        url: str,
+        *,
+        what: str,
+        who: str = "",
+        host: str | None = None,
+        size: int = 4,
+        clock: Callable[[], Micros] | None = None,
     ) -> AsyncIterator[Self]:
         """Open the store. Raises StoreError if there is none of this version, or it cannot be reached.
 
         Args:
             what: the name of the store in errors, without a password.
             who: who uses it, as the history shows it.
+            host: the name of this host; None: as the system has it.
             size: connections at most, beside the one that listens.
             clock: for tests; None: the server's.
         """
@@ -55,7 +64,7 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications):
         await pool.open()
         try:
             await watch.open()
-            yield cls(url, what, pool, watch, clock, who)
+            yield cls(url, what, pool, watch, clock, who, host or socket.gethostname())
         finally:
             await watch.close()
             await pool.close()
@@ -70,13 +79,13 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications):
 
     async def overview(self) -> Overview:
         runs = []
-        for row in await self._pool.rows(_LAST_RUNS):
+        for row in self._here(await self._pool.rows(_LAST_RUNS)):
             with suppress(UnsoundRowError):  # the others still count
                 runs.append(decode_last_run(row))
         alive = [process for process in await self.workers() if process.alive]
         return Overview(
             at=await self._now(),
-            surveys=tuple(decoded_surveys(await self._pool.rows(_SURVEYS)).values()),
+            surveys=tuple(decoded_surveys(self._here(await self._pool.rows(_SURVEYS))).values()),
             runs=tuple(runs),
             open_jobs={Status(status): int(number) for status, number in await self._pool.rows(_OPEN_JOBS)},
             schedules=tuple(map(decode_schedule_counts, await self._pool.rows(_SCHEDULES))),

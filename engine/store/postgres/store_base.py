@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+from psycopg.rows import TupleRow
 
 from engine.domain.steps import Micros
+from engine.store.postgres import values
 from engine.store.postgres.change_watch import ChangeWatch
 from engine.store.postgres.connections import Pool
-
-ANY_HOST = "any"
-"""The queue of jobs that every worker may run."""
+from engine.store.postgres.host_targets import ANY_HOST, HostTargets
 
 
 class StoreBase:
     """The connections of an open store, and who uses it."""
 
     def __init__(
-        self, url: str, what: str, pool: Pool, watch: ChangeWatch, clock: Callable[[], Micros] | None, who: str
+        self,
+        url: str,
+        what: str,
+        pool: Pool,
+        watch: ChangeWatch,
+        clock: Callable[[], Micros] | None,
+        who: str,
+        host: str,
     ) -> None:
         """
         Args:
             what: the name of the store in errors, without a password.
             clock: for tests; None: the server's.
             who: who uses it, as the history shows it.
+            host: the name of this host.
         """
         self._url, self._what = url, what
         self._pool = pool
         self._watch = watch
         self._clock = clock
         self._who = who
-        self._queues: list[str] | None = None
-        """Those that this process serves; None: all."""
+        self._targets_here = HostTargets(host)
+        self._queues = [ANY_HOST, self._targets_here.queue]
+        """Those that this process serves."""
         self._run: str | None = None
         """The run for which submitted jobs are reserved."""
 
@@ -43,3 +53,12 @@ class StoreBase:
             return self._clock()
         ((now,),) = await self._pool.rows("SELECT now_micros()")
         return int(now)
+
+    def _stored(self, target: str) -> str:
+        """A target as a parameter of a query."""
+        return values.clean(self._targets_here.stored(target))
+
+    def _here(self, rows: Iterable[TupleRow], column: int = 0) -> list[TupleRow]:
+        """Rows with the targets in a column as this host names them."""
+        here = self._targets_here.here
+        return [(*row[:column], here(row[column]), *row[column + 1 :]) for row in rows]

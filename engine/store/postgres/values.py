@@ -18,6 +18,7 @@ from engine.domain.notifications import Event
 from engine.domain.schedules import Firing
 from engine.domain.statuses import Reason
 from engine.domain.steps import LOG_HEAD, LOG_TAIL, Facts, LogLine, Step
+from engine.store.postgres.host_targets import HostTargets
 from engine.store.protocol import MAX_ATTEMPTS, NewBatch, NewJob
 from engine.store.rows import decode_options, decode_steps, encode_facts, encode_operations, encode_options
 
@@ -48,13 +49,13 @@ def facts_text(facts: Facts | None) -> str | None:
     return None if facts is None else encode_facts(cleaned(facts))
 
 
-def new_job(job: NewJob, queue: str) -> dict[str, Any]:
+def new_job(job: NewJob, targets: HostTargets) -> dict[str, Any]:
     """As `submit` takes it."""
     return {
-        "target": job.request.target,
-        "target_key": job.target_key,
+        "target": targets.stored(job.request.target),
+        "target_key": targets.key(job.engine, job.target_key),
         "host_key": job.host_key,
-        "queue": queue,
+        "queue": targets.queue_of(job.engine),
         "engine": job.engine,
         "operations": encode_operations(job.request.operations),
         "options": encode_options(job.request.options),
@@ -154,7 +155,7 @@ def outcome(ended: Outcome) -> Jsonb:
     )
 
 
-def claim(found: Mapping[str, Any] | None, owner: str) -> Claim | None:
+def claim(found: Mapping[str, Any] | None, owner: str, targets: HostTargets) -> Claim | None:
     """What `claim` gave."""
     if found is None:
         return None
@@ -163,7 +164,7 @@ def claim(found: Mapping[str, Any] | None, owner: str) -> Claim | None:
         type=found["type"],
         attempt=found["attempt"],
         owner=owner,
-        target=found["target"],
+        target=targets.here(found["target"]),
         started_at=found["started_at"],
         operation=found["operation"],
         options=decode_options(found["options"]),
@@ -192,15 +193,15 @@ def firing_values(due: Firing) -> dict[str, Any]:
     }
 
 
-def events(found: Iterable[Event]) -> Jsonb:
-    return as_jsonb([_event(event) for event in found])
+def events(found: Iterable[Event], targets: HostTargets) -> Jsonb:
+    return as_jsonb([_event(event, targets) for event in found])
 
 
-def _event(event: Event) -> dict[str, Any]:
+def _event(event: Event, targets: HostTargets) -> dict[str, Any]:
     return {
         "kind": event.kind,
         "at": event.at,
-        "target": event.target,
+        "target": targets.stored(event.target),
         "parent_id": event.job and event.job.parent,
         "ordinal": event.job and event.job.ordinal,
         "schedule": event.schedule,
