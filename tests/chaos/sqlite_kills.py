@@ -130,7 +130,7 @@ async def kill_at_random(
                 shutil.rmtree(path.parent)
                 told(toll)
         all_processes.kill_all()
-    toll.findings += [f"{finding.kind}: {finding.what}" for finding in check(trace.store, trace.told(), {})]
+    toll.findings += [f"{finding.kind}: {finding.what}" for finding in await check(trace.store, trace.told(), {})]
     return toll
 
 

@@ -43,7 +43,7 @@ async def stop_in_the_middle(
             if Plant.LIAR in second:
                 await _does(trace, working, What.FINISHED, What.REFUSED, job=f"{job.id}.1")
             await engine.wait([job.id])
-    return check(trace.store, trace.told(), contents)
+    return await check(trace.store, trace.told(), contents)
 
 
 def _vacuum(path: Path) -> Request:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
 
-from tests.chaos.checker import Finding, check, ended_by_force, rescues
+from tests.chaos.checker import Finding, Record, check, ended_by_force, record_in, rescues
 from tests.chaos.console import console
 from tests.chaos.instruments import Plant
 from tests.chaos.processes import Processes, processes
@@ -70,9 +70,8 @@ async def rage(storm: Storm, directory: Path) -> Aftermath:
         await until_all_is_over(trace.store)
     lines = trace.told()
     logs = [directory / "output", *directory.glob("jobs.db.d/*.log*")]
-    return Aftermath(
-        check(trace.store, lines, contents), _counts(lines, trace.store), "".join(log.read_text() for log in logs)
-    )
+    findings, record = await check(trace.store, lines, contents), await record_in(trace.store)
+    return Aftermath(findings, _counts(lines, record), "".join(log.read_text() for log in logs))
 
 
 async def _kill_and_stop(
@@ -124,7 +123,7 @@ async def until_all_is_over(store: Path) -> None:
         await asyncio.sleep(0.1)
 
 
-def _counts(lines: Sequence[Line], store: Path) -> Mapping[str, int]:
+def _counts(lines: Sequence[Line], record: Record) -> Mapping[str, int]:
     happened = Counter(line.what for line in lines)
     return {
         "processes killed": happened[What.KILLED],
@@ -133,6 +132,6 @@ def _counts(lines: Sequence[Line], store: Path) -> Mapping[str, int]:
         "executions": happened[What.BEGAN],
         "ends accepted": happened[What.FINISHED],
         "ends refused": happened[What.REFUSED],
-        "rescues": rescues(store),
-        "ended by force": ended_by_force(store),
+        "rescues": rescues(record),
+        "ended by force": ended_by_force(record),
     }

@@ -46,7 +46,7 @@ async def test_r7_a_batch_of_300_is_completed_once_whoever_is_killed(tmp_path: P
         started.host(workers=4)
         await until_all_is_over(trace.store)
     lines = trace.told()
-    assert check(trace.store, lines, contents) == []
+    assert await check(trace.store, lines, contents) == []
     assert sum(line.what is What.KILLED for line in lines) >= 4
     async with Engine.open(trace.store) as engine:
         assert (await engine.batch(1)).counts == {JobOutcome.COMPLETED: FILES}

@@ -16,6 +16,7 @@ from engine.store.sqlite.schema import drop_triggers
 from tests.chaos.checker import Kind, check
 from tests.chaos.processes import processes
 from tests.chaos.trace import Trace, What
+from tests.engine.store.loosened import restore_triggers
 from tests.sqlite_files import content, make_database, remove_index_entries
 
 
@@ -47,6 +48,7 @@ def sql(statement: str) -> Callable[[Path], None]:
             drop_triggers(db)
             db.execute("PRAGMA ignore_check_constraints = ON")
             db.execute(statement)
+            restore_triggers(db)
             db.commit()
 
     return tamper
@@ -89,10 +91,10 @@ TARGET = "sqlite://a.db"
         (Kind.DAMAGE, sql("UPDATE step SET ordinal = 7 WHERE ordinal = 1")),
     ],
 )
-def test_damage_is_found(quiet: Path, tmp_path: Path, kind: Kind, tamper: Callable[[Path], None]) -> None:
+async def test_damage_is_found(quiet: Path, tmp_path: Path, kind: Kind, tamper: Callable[[Path], None]) -> None:
     before = {tmp_path / "sales.db": content(quiet / "sales.db")}
     shutil.copytree(quiet, tmp_path, dirs_exist_ok=True)
     trace = Trace(tmp_path)
-    assert check(trace.store, trace.told(), before) == []
+    assert await check(trace.store, trace.told(), before) == []
     tamper(tmp_path)
-    assert kind in {finding.kind for finding in check(trace.store, trace.told(), before)}
+    assert kind in {finding.kind for finding in await check(trace.store, trace.told(), before)}

@@ -61,7 +61,7 @@ async def test_r7_a_batch_is_completed_once_when_its_console_is_killed(tmp_path:
             await last.shows(f"{FILES} targets")
             last.press(b"h")
             await last.shows(f"{FILES} completed")
-    assert check(trace.store, trace.told(), contents) == []
+    assert await check(trace.store, trace.told(), contents) == []
     assert completions(trace.store) == dict.fromkeys(range(1, FILES + 1), 1)
 
 
