@@ -10,11 +10,14 @@ from functools import cache
 
 import psycopg
 
+from engine.store.postgres.roles import Role
 from engine.store.postgres.schema import migrate
 from tests.postgres_databases import as_admin
 from tests.postgres_server import PostgresServer
 
 TEMPLATE = "empty_store"
+MEMBER = "member"
+"""A login that has all roles of the store, and no other right."""
 NUMBERS = itertools.count(1)
 
 
@@ -24,6 +27,9 @@ def make_template(server: PostgresServer) -> None:
     with as_admin(server.url()) as admin:
         admin.execute(f"CREATE DATABASE {TEMPLATE}")
     asyncio.run(_migrate(server.url(TEMPLATE)))
+    with as_admin(server.url(TEMPLATE)) as admin:
+        admin.execute(f"CREATE ROLE {MEMBER} LOGIN IN ROLE {', '.join(Role)}")
+        admin.execute(f"GRANT INSERT ON dbtend.worker TO {MEMBER}")  # tests register processes that are not there
 
 
 async def _migrate(url: str) -> None:
@@ -32,15 +38,20 @@ async def _migrate(url: str) -> None:
 
 
 @contextmanager
-def copied_store(server: PostgresServer) -> Iterator[str]:
-    """The URL of a new empty store."""
+def copied_store(server: PostgresServer, user: str = "postgres") -> Iterator[str]:
+    """The URL of a new empty store; `user`: who connects."""
     make_template(server)
     name = f"store{next(NUMBERS)}"
     with as_admin(server.url()) as admin:
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
         admin.execute(f"ALTER DATABASE {name} SET dbtend.grace = '0'")
     try:
-        yield server.url(name)
+        yield server.url(name, user)
     finally:
         with as_admin(server.url()) as admin:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def as_owner(url: str) -> str:
+    """The URL of the same store for who made it."""
+    return url.replace(f"//{MEMBER}@", "//postgres@")

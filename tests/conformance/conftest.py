@@ -10,7 +10,7 @@ import pytest
 
 from tests.conformance.stores import EmbeddedStores, NewStores, RescuingStore, SharedStores, Stores
 from tests.postgres_server import majors
-from tests.shared_stores import copied_store
+from tests.shared_stores import MEMBER, copied_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -60,7 +60,7 @@ def new_stores(
 
     @contextmanager
     def shared() -> Iterator[Stores]:
-        with copied_store(server) as url, closing(SharedStores(url)) as stores:
+        with copied_store(server, MEMBER) as url, closing(SharedStores(url)) as stores:
             yield stores
 
     if request.param == EMBEDDED:

@@ -25,6 +25,7 @@ from engine.store.sqlite.store import SqliteStore
 from tests.building import ticking_clock
 from tests.engine.processes import Process, python
 from tests.postgres_databases import as_admin
+from tests.shared_stores import as_owner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,7 +135,7 @@ class SharedStores:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._admin = as_admin(url)
+        self._admin = as_admin(as_owner(url))
         self._admin.execute("SET search_path = dbtend, dbtend_queue")
 
     def close(self) -> None:

@@ -18,10 +18,13 @@ from engine.domain.errors import (
     DuplicateRequestError,
     JobNotFoundError,
     OwnershipLostError,
+    ReadOnlyError,
     StoreBusyError,
     StoreError,
     StoreFullError,
 )
+from engine.store.postgres.roles import SEARCH_PATH
+from engine.store.postgres.server_checks import behind_pooler, is_of_pooler
 
 KEEPALIVES: Final = {
     "keepalives_idle": "3",
@@ -32,7 +35,8 @@ KEEPALIVES: Final = {
 }
 """A lost network is noticed after about 7 seconds."""
 OPTIONS: Final = (
-    "-c search_path=dbtend,dbtend_queue,pg_temp -c client_min_messages=error -c statement_timeout=0 -c lock_timeout=10s"
+    f"-c search_path={SEARCH_PATH.replace(' ', '')} -c client_min_messages=error"
+    " -c statement_timeout=0 -c lock_timeout=10s"
 )
 UNAVAILABLE_CLASSES: Final = ("08", "57P")
 ANSWERS_WITHIN: Final = 10.0
@@ -123,13 +127,17 @@ def store_error(what: str, error: psycopg.Error | PoolTimeout) -> Exception:
     if (own := _own_error(error)) is not None:
         return own
     state, text = error.sqlstate or "", _first_line(error)
+    if is_of_pooler(text):
+        return behind_pooler(what)
     if state.startswith("28") or "password" in text:
         why = f"the server does not let this user in: {text}"
         return StoreError(what, why, "put the password into ~/.pgpass, or see to pg_hba.conf")
     if state == "3D000":
         return StoreError(what, "there is no such database", "make it with createdb, then run `dbtend store init`")
     if state == "42501":
-        return StoreError(what, f"this role lacks a right: {text}", "ask who made the store for one of its roles")
+        return ReadOnlyError(
+            what, f"your role may not do that: {text}", "ask for a role that may: see `dbtend store check`"
+        )
     if state == "25006":
         return StoreError(what, "the server is read-only", "give the URL of the primary server")
     if state.startswith("53"):

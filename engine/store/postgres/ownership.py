@@ -126,11 +126,11 @@ class Ownership(JobReads):
         rows = await self._pool.rows(
             queries.OWNER_OF, {"owner": owner, "parent": running.parent, "ordinal": running.ordinal}
         )
-        for host, session in rows:
+        for (host,) in rows:
             if host == self._targets_here.host:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            await self._pool.rows("SELECT pg_terminate_backend(%s)", (session,))
+            await self._pool.call("end_session_of", owner)
         return bool(rows)
 
     async def workers(self) -> list[WorkerProcess]:

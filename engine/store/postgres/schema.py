@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
-from procrastinate.schema import SchemaManager
 from psycopg import sql
 
 from engine.domain.errors import StoreError
@@ -20,6 +19,9 @@ from engine.domain.requests import EngineName, Operation
 from engine.domain.schedules import FiringReason, FiringStatus
 from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason
 from engine.store.ending_texts import PHRASES
+from engine.store.postgres import queue_schema, roles
+from engine.store.postgres.connections import store_error
+from engine.store.postgres.server_checks import refuse_unusable
 
 SCHEMA: Final = "dbtend"
 _CLASS: Final = 0x6474656E
@@ -37,6 +39,18 @@ MEASURED_KEPT: Final = 365 * 86_400 * 1_000_000
 """Microseconds."""
 HINT: Final = "give the URL of a database of its own, or of a store of dbtend"
 
+_SCHEMAS: Final = """SELECT EXISTS (
+        SELECT FROM pg_attribute WHERE attrelid = to_regclass('dbtend.store_version') AND attname = 'queue'),
+    CASE WHEN to_regnamespace('dbtend') IS NOT NULL THEN 'dbtend' END,
+    CASE WHEN to_regnamespace('dbtend_queue') IS NOT NULL THEN 'dbtend_queue' END"""
+_MAY_CREATE: Final = """SELECT quote_ident(current_user), quote_ident(current_database()),
+    has_database_privilege(current_database(), 'CREATE')"""
+_OWNER: Final = """SELECT current_user::text, pg_get_userbyid(nspowner)::text, pg_has_role(nspowner, 'USAGE')
+FROM pg_namespace WHERE nspname = 'dbtend'"""
+_STALE_FUNCTIONS: Final = """SELECT oid::regprocedure::text FROM pg_proc
+WHERE pronamespace = 'dbtend'::regnamespace AND xmin <> pg_current_xact_id()::xid"""
+"""Those that were not made again: of an older version, with other parameters."""
+
 Connection = psycopg.AsyncConnection[Any]
 
 
@@ -51,55 +65,92 @@ def _scripts(directory: str) -> Sequence[str]:
     return [file.read_text(encoding="utf-8") for file in files]
 
 
-async def require_current(connection: Connection, what: str) -> None:
-    """Raises StoreError unless the database holds a store of this version."""
-    version, known = await version_of(connection, what), len(migrations())
-    if version is None:
-        raise StoreError(what, "holds no store of dbtend", f"make one with `dbtend store init {what}`")
-    if version < known:
-        why = f"was made by an older dbtend (store version {version}, this one needs {known})"
-        raise StoreError(what, why, f"upgrade it with `dbtend store init {what}`")
+class StoreState(NamedTuple):
+    """What there is of a store in a database."""
+
+    version: int
+    queue: str
+    """The last migration of procrastinate that it has had."""
 
 
-async def version_of(connection: Connection, what: str) -> int | None:
-    """The version of the store in the database; None if there is none. Raises StoreError if it is newer."""
-    (table,) = await _row(connection, "SELECT to_regclass('dbtend.store_version')::text")
-    if table is None:
-        (is_taken,) = await _row(connection, "SELECT to_regnamespace('dbtend') IS NOT NULL")
-        if is_taken:
-            raise StoreError(what, "has a schema dbtend that is no store of dbtend", HINT)
+async def require_current(connection: Connection, what: str) -> frozenset[roles.Role]:
+    """What this user may do there. Raises StoreError unless there is a store of this version that works."""
+    try:
+        await refuse_unusable(connection, what)
+        state, known = await state_of(connection, what), len(migrations())
+        if state is None:
+            raise StoreError(what, "holds no store of dbtend", f"make one with `dbtend store init {what}`")
+        if state.version < known:
+            why = f"was made by an older dbtend (store version {state.version}, this one needs {known})"
+            raise StoreError(what, why, f"upgrade it with `dbtend store init {what}`")
+        return await roles.rights_of(connection)
+    except psycopg.Error as error:
+        raise store_error(what, error) from None
+
+
+async def state_of(connection: Connection, what: str) -> StoreState | None:
+    """None if the database holds no store. Raises StoreError if it is newer, or another program has this schema."""
+    is_ours, dbtend, queue = await _row(connection, _SCHEMAS)
+    if not is_ours:
+        if name := dbtend or queue:
+            raise StoreError(what, f"has a schema {name} that is no store of dbtend", HINT)
         return None
-    (version,) = await _row(connection, "SELECT max(number) FROM dbtend.store_version")
-    known = len(migrations())
+    found, known = await _row(connection, "SELECT number, queue FROM dbtend.store_version"), len(migrations())
+    if not found:
+        raise StoreError(what, "was changed by hand: its version is missing", "restore it from a backup")
+    version, queue_version = found
     if version > known:
         why = f"was made by a newer dbtend (store version {version}, this one knows {known})"
         raise StoreError(what, why, "upgrade dbtend, or give another store")
-    return int(version)
+    return StoreState(version, queue_version)
 
 
-async def migrate(connection: Connection, what: str) -> None:
-    """Make the store, or upgrade it; nothing changes where that fails. The connection commits each statement by itself.
+async def migrate(connection: Connection, what: str) -> StoreState | None:
+    """Make the store, or upgrade and repair it; nothing changes where that fails; the state before.
 
-    Raises StoreError if it is newer, psycopg.Error.
+    Several at once wait for each other. The connection commits each statement by itself. Raises StoreError, such as of
+    a newer store or a right that is missing; psycopg.Error.
     """
+    await refuse_unusable(connection, what)
     async with connection.transaction():
+        await connection.execute("SET LOCAL lock_timeout = 0")
         await connection.execute(f"SELECT pg_advisory_xact_lock({LOCKS['MIGRATE']})".encode())
-        version = await version_of(connection, what)
-        if version is None:
-            await connection.execute("CREATE SCHEMA dbtend")
-            await connection.execute("CREATE TABLE dbtend.store_version (number integer NOT NULL)")
-            await connection.execute("CREATE SCHEMA dbtend_queue")
-            await connection.execute("SET LOCAL search_path = dbtend_queue")
-            await connection.execute(SchemaManager.get_schema().encode())
-        await connection.execute("SET LOCAL search_path = dbtend, dbtend_queue, pg_temp")
+        before = await state_of(connection, what)
+        if before is None:
+            await _create(connection, what)
+        else:
+            await _require_owner(connection, what)
+        await roles.create_roles(connection)
+        queue = await queue_schema.install(connection, before and before.queue)
+        await connection.execute(f"SET LOCAL search_path = {roles.SEARCH_PATH}".encode())
         await connection.execute("SET LOCAL check_function_bodies = off")  # some call later ones
         await connection.execute(_vocabulary().encode())
-        for script in migrations()[version or 0 :]:
+        for script in migrations()[before.version if before else 0 :]:
             await connection.execute(script.encode())
         for script in _scripts("functions"):
             await connection.execute(_filled_in(script).encode())
+        for (stale,) in await (await connection.execute(_STALE_FUNCTIONS.encode())).fetchall():
+            await connection.execute(f"DROP FUNCTION {stale}".encode())
+        await roles.grant(connection)
         await connection.execute("DELETE FROM store_version")
-        await connection.execute("INSERT INTO store_version VALUES (%s)", (len(migrations()),))
+        await connection.execute("INSERT INTO store_version VALUES (%s, %s)", (len(migrations()), queue))
+    return before
+
+
+async def _create(connection: Connection, what: str) -> None:
+    role, database, may_create = await _row(connection, _MAY_CREATE)
+    if not may_create:
+        why = f"role {role} may not create a schema there"
+        raise StoreError(what, why, f"let an administrator run: GRANT CREATE ON DATABASE {database} TO {role}")
+    await connection.execute("CREATE SCHEMA dbtend")
+    await connection.execute("CREATE TABLE dbtend.store_version (number integer NOT NULL, queue text NOT NULL)")
+
+
+async def _require_owner(connection: Connection, what: str) -> None:
+    """Raises StoreError unless this role may change what is there."""
+    role, owner, is_owner = await _row(connection, _OWNER)
+    if not is_owner:
+        raise StoreError(what, f"belongs to role {owner}, and {role} may not change it", f"run this as {owner}")
 
 
 async def _row(connection: Connection, query: str) -> tuple[Any, ...]:

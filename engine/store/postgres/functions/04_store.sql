@@ -16,18 +16,32 @@ BEGIN
     RETURN given;
 END $$;
 
--- Prove again that a worker lives, in a new session; false if it was declared dead.
-CREATE OR REPLACE FUNCTION prove_again(name text) RETURNS boolean LANGUAGE plpgsql AS $$
-DECLARE w worker;
+-- The session that proved last that a worker lives, whose row stays locked; NULL if it was declared dead.
+CREATE OR REPLACE FUNCTION session_of(name text) RETURNS integer LANGUAGE sql VOLATILE
+AS $$ SELECT session FROM worker WHERE id = name FOR UPDATE $$;
+
+CREATE OR REPLACE FUNCTION take_proof(name text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT * INTO w FROM worker WHERE id = name FOR UPDATE;
-    IF NOT FOUND THEN RETURN false; END IF;
-    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity  -- the server may not know yet that it is gone
-        WHERE pid = w.session AND usename = session_user AND application_name = 'dbtend worker';
-    PERFORM pg_advisory_lock({WORKERS}, w.number);
+    PERFORM pg_advisory_lock({WORKERS}, (SELECT number FROM worker WHERE id = name));
     UPDATE worker SET session = pg_backend_pid() WHERE id = name;
+END $$;
+
+-- Prove again that a worker lives, in a new session; false if it was declared dead. With the rights of who calls it:
+-- another session of the same user may be ended.
+CREATE OR REPLACE FUNCTION prove_again(name text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE earlier integer := session_of(name);
+BEGIN
+    IF earlier IS NULL THEN RETURN false; END IF;
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity  -- the server may not know yet that it is gone
+        WHERE pid = earlier AND usename = session_user AND application_name = 'dbtend worker';
+    PERFORM take_proof(name);
     RETURN true;
 END $$;
+
+-- End the session by which a worker process proves that it lives: it ends with that.
+CREATE OR REPLACE FUNCTION end_session_of(name text) RETURNS void LANGUAGE sql VOLATILE AS $$
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = (SELECT session FROM worker WHERE id = name)
+$$;
 
 -- Whether a worker is fully removed: a child that it could not hand back is left for rescue.
 CREATE OR REPLACE FUNCTION forget_worker(name text) RETURNS boolean LANGUAGE plpgsql AS $$

@@ -1,0 +1,40 @@
+"""Servers on which a store does not work: refused before anything is set or written there."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import psycopg
+
+from engine.domain.errors import StoreError
+
+Connection = psycopg.AsyncConnection[Any]
+
+TIMES: Final = 3
+_SESSION: Final = "SELECT pg_backend_pid(), pg_is_in_recovery()"
+_OF_POOLER: Final = "unsupported startup parameter"
+POOLER_HINT: Final = "give the address of the server itself"
+
+
+async def refuse_unusable(connection: Connection, what: str) -> None:
+    """Raises StoreError where a pooler stands between, or the server is a standby; psycopg.Error.
+
+    Behind a pooler others may get this session, and it stays where this process is dead: neither holds for a lock that
+    proves who lives. It tells libpq a process that is not the one that answers, or that changes.
+    """
+    for _ in range(TIMES):
+        cursor = await connection.execute(_SESSION.encode())
+        backend, is_standby = await cursor.fetchone() or (0, False)
+        if backend != connection.info.backend_pid:
+            raise behind_pooler(what)
+        if is_standby:
+            raise StoreError(what, "is on a standby server, which is read-only", "give the URL of the primary server")
+
+
+def behind_pooler(what: str) -> StoreError:
+    return StoreError(what, "is behind a connection pooler, and the store needs sessions of its own", POOLER_HINT)
+
+
+def is_of_pooler(text: str) -> bool:
+    """Whether an error of a connection comes from a pooler, which takes no settings of sessions."""
+    return _OF_POOLER in text
