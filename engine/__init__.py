@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from engine.engine import Engine
     from engine.execution.force_kill import ForceCancel
     from engine.history.trends import Trend
+    from engine.store.location import StoreLocation
     from engine.targets.lock_impact import Lock, LockImpact, LockScope
     from engine.targets.operation_specs import OperationInfo, TargetInfo
     from engine.targets.plans import OperationPlan, Plan, PlannedStep, Verdict
@@ -81,6 +82,7 @@ __all__ = [
     "ServerOptions",
     "Status",
     "Step",
+    "StoreLocation",
     "Survey",
     "SurveyReason",
     "TargetHistory",
@@ -108,6 +110,7 @@ _NAMES: Final = {
     "engine.targets.lock_impact": ("Lock", "LockImpact", "LockScope"),
     "engine.domain.past_runs": ("PastRun",),
     "engine.history.trends": ("Trend",),
+    "engine.store.location": ("StoreLocation",),
     "engine.domain.events": ("Change", "ChangeKind", "HistoryFilter", "Lagged", "Pause", "WorkerProcess"),
 }
 """Where the rest lives. It is imported when it is asked for: most users of the engine need a small part of it."""

@@ -34,9 +34,10 @@ from engine.history.retention import prune, pruning
 from engine.history.target_history import estimated, turns_of
 from engine.history.trends import Trend
 from engine.inspection import inspector, with_history
+from engine.store.location import StoreLocation
+from engine.store.opening import opened
 from engine.store.protocol import Store
 from engine.store.sqlite.connections import OPEN_TIMEOUT
-from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.writer import BUSY_TIMEOUT
 from engine.submission.manager import DatabaseMaintenanceManager
 from engine.submission.retry import repeatable
@@ -111,7 +112,7 @@ class Engine:
     @asynccontextmanager
     async def open(
         cls,
-        store_path: Path,
+        location: Path | StoreLocation,
         *,
         workers: int = 0,
         own_jobs: Collection[int] | None = None,
@@ -125,10 +126,10 @@ class Engine:
         timeout: float = OPEN_TIMEOUT,
         clock: Callable[[], Micros] = now,
     ) -> AsyncIterator[Self]:
-        """Open the store, creating it where there is none, and start `workers` workers.
+        """Open the store, creating an embedded one where there is none, and start `workers` workers.
 
         Args:
-            store_path: the SQLite file that holds the jobs.
+            location: of the store; a path: of the SQLite file that holds the jobs.
             workers: how many targets this engine works on at once.
             own_jobs: execute only these parents and those submitted through this engine; None: every job.
             max_running: the most operations running at once on this store and host, in all processes; None: no limit.
@@ -139,38 +140,38 @@ class Engine:
             schedules: fire the schedules of `config` while inside; a changed file is read again.
             read_only: change nothing. Calls that would write to the store or start a job raise ReadOnlyError; no store
                 is created, upgraded or supervised. A missing store reads as an empty one.
-            timeout: seconds to wait for a store that another process locks.
+            timeout: seconds to wait for an embedded store that another process locks.
             clock: microseconds since the epoch, UTC.
 
         Raises:
-            StoreError: the store cannot be opened, or is of a newer version; StoreBusyError if others lock it.
+            StoreError: the store cannot be opened, or is of a newer version; StoreBusyError if others lock it, or the
+                server of a shared one cannot be reached.
+            NotAvailableError: the driver of a shared store is not installed.
             ReadOnlyError: `read_only`, and the store needs an upgrade, or workers or retention are requested.
 
         On exit, running operations are cancelled safely and handed back to the store; call `drain` first to let them
         end.
         """
         async with AsyncExitStack() as stack:
-            if read_only:
-                if workers or retention is not None:
-                    raise ReadOnlyError("engine", "cannot run jobs or prune while read-only", _WITHOUT)
-                looking = SqliteStore.open_read_only(store_path, clock=clock, timeout=timeout)
-            else:
-                looking = SqliteStore.open(store_path, clock=clock, timeout=timeout)
-            store = await stack.enter_async_context(looking)
+            if read_only and (workers or retention is not None):
+                raise ReadOnlyError("engine", "cannot run jobs or prune while read-only", _WITHOUT)
+            location = StoreLocation.of(location)
+            opening = opened(location, read_only=read_only, timeout=timeout, clock=clock)
+            store = await stack.enter_async_context(opening)
             if not read_only:
                 await stack.enter_async_context(supervising(store))
                 await stack.enter_async_context(pruning(store, retention, clock))
             if run is not None:
                 await stack.enter_async_context(store.reserving(run))
-            store_key = await resolve(str(store_path)).identify() if store.is_there else None
-            manager = DatabaseMaintenanceManager(store, resolve, store_key=store_key, clock=wall_clock(clock))
+            own = resolve(str(location)) if store.is_there else None
+            manager = DatabaseMaintenanceManager(store, resolve, own=own, clock=wall_clock(clock))
             orchestrator = ParentJobOrchestrator(store)
             processor = None
             if workers:
                 processor = await stack.enter_async_context(
                     worker_runtime.hosted_workers(
                         store,
-                        store_path,
+                        location,
                         workers,
                         own_jobs=own_jobs,
                         max_running=max_running,
@@ -191,7 +192,8 @@ class Engine:
 
     @property
     def lost(self) -> StoreError | None:
-        """Why the store is gone for good: it was removed or replaced. None while it is there."""
+        """Why nothing can be read or written. That lasts where the file was removed or replaced, and passes where the
+        server cannot be reached."""
         return self._store.lost
 
     async def store_locked_by(self) -> str:
@@ -404,9 +406,9 @@ class Engine:
         states = await self._store.schedule_states()
         return await asyncio.to_thread(next_due.next_due_of, targets, config, states, wall_clock(self._clock)())
 
-    def fires_schedules(self, config: Path) -> bool:
-        """Whether a permanent worker on this host fires the schedules of a config file."""
-        return scheduler.is_led(self._store.path, config)
+    async def fires_schedules(self, config: Path) -> bool:
+        """Whether a permanent worker fires the schedules of a config file. Raises StoreError."""
+        return await scheduler.is_led(self._store, config)
 
     async def nights(self, schedule: str, *, limit: int = 10) -> list[Night]:
         """The newest firings of a schedule with their jobs as a whole, newest first."""
@@ -533,12 +535,9 @@ class Engine:
         self._must_write("notify")
         return await notifier.Notifier(self._store, config, compose, self._clock).tell_now()
 
-    def tells_people(self) -> bool:
-        """Whether a process on this host tells people what happens; a run does so at its end only.
-
-        Raises StoreError.
-        """
-        return notifier.is_telling(self._store.path)
+    async def tells_people(self) -> bool:
+        """Whether a process tells people what happens; a run does so at its end only. Raises StoreError."""
+        return await notifier.is_telling(self._store)
 
     async def messages(self, recipient: str, *, limit: int = 10) -> list[Message]:
         """The newest messages of a recipient, sent and waiting, newest first."""

@@ -16,9 +16,10 @@ from engine.domain.option_specs import BY_NAME, with_values
 from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.domain.retention import Retention
 from engine.domain.schedules import Schedule
+from engine.domain.server_names import names_server
 from engine.domain.steps import Micros
 from engine.domain.thresholds import Thresholds, with_settings
-from engine.targets import engine_named, names_server
+from engine.targets import engine_named
 
 GROUP: Final = "@"
 """What the name of a group begins with, where it stands for its targets."""

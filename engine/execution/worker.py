@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from engine.domain import time_limits
@@ -194,11 +191,6 @@ def _server_wait(options: Options, claim: Claim, window: Window) -> float:
         return 0.0
     wait = SERVER_WAIT if options.server.server_wait is None else options.server.server_wait
     return wait if window.time_left is None else min(wait, max(window.time_left, 0.0))
-
-
-def store_fingerprint(store: Path) -> str:
-    """A short unique identifier of a store on this machine."""
-    return hashlib.sha256(f"{socket.gethostname()}:{store.resolve()}".encode()).hexdigest()[:8]
 
 
 def _damage_facts(error: TargetDamagedError, options: Options) -> Facts:

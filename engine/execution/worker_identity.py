@@ -5,18 +5,27 @@ from __future__ import annotations
 import os
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from engine.domain.lazy_import import lazy
+from engine.store.location import StoreLocation
 from engine.store.sqlite import liveness
+
+if TYPE_CHECKING:
+    from engine.store.postgres import worker_signal
+else:
+    worker_signal = lazy("engine.store.postgres.worker_signal", "only a shared store needs its driver")
 
 
 class WorkerIdentity:
     """The name and the lock of a worker process, shared by that process and the one that starts it.
 
     The lock is free only after both have released it. So a process that finds it free also finds the signal that ended
-    the worker, unless the starting process has died as well.
+    the worker, unless the starting process has died as well. In a shared store the lock is the worker's alone: there
+    the signal is noted as soon as it is known.
     """
 
-    def __init__(self, store: Path, *, pool: int, run: str | None = None) -> None:
+    def __init__(self, store: Path | StoreLocation, *, pool: int, run: str | None = None) -> None:
         """
         Args:
             pool: the pid of the process that replaces the worker when it dies.
@@ -27,12 +36,18 @@ class WorkerIdentity:
         self.owner = uuid.uuid4().hex
         self.pool = pool
         self.run = run
-        self._lock = liveness.begin(Path(os.path.realpath(store)), self.owner)
+        location = StoreLocation.of(store)
+        self._url = location.url
+        self._lock = None if self._url else liveness.begin(Path(os.path.realpath(location.path)), self.owner)
 
     def note_signal(self, number: int) -> None:
         """Record the signal that ended the worker, for the rescue of its jobs. Call it before `close`."""
-        liveness.note_signal(self._lock, number)
+        if self._lock is not None:
+            liveness.note_signal(self._lock, number)
+        elif self._url is not None:
+            worker_signal.note_signal(self._url, self.owner, number)
 
     def close(self) -> None:
         """Release the lock in this process."""
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)

@@ -12,12 +12,13 @@ from pathlib import Path
 from engine.domain.jobs import JobType
 from engine.domain.steps import Micros
 from engine.execution.processor import JobProcessor, store_log
-from engine.execution.worker import DatabaseMaintenanceWorker, store_fingerprint
+from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_slots import WorkerSlots
 from engine.history.maintained_files import maintained_files
 from engine.history.stale_journal import refuse_stale_journal
 from engine.history.target_history import estimated, target_history, turns_of
+from engine.store.location import StoreLocation
 from engine.store.protocol import Store
 from engine.targets import resolve
 
@@ -25,7 +26,7 @@ from engine.targets import resolve
 @asynccontextmanager
 async def hosted_workers(
     store: Store,
-    store_path: Path,
+    location: StoreLocation,
     workers: int,
     *,
     own_jobs: Collection[int] | None,
@@ -41,7 +42,7 @@ async def hosted_workers(
             {
                 JobType.OPERATION: DatabaseMaintenanceWorker(
                     resolve,
-                    store=store_fingerprint(store_path),
+                    store=await store.fingerprint(),
                     with_estimates=partial(estimated, store),
                     target_history=lambda target: target_history(store, target, clock()),
                     turns=partial(turns_of, store),
@@ -54,7 +55,7 @@ async def hosted_workers(
             own_jobs_only=own_jobs is not None,
             run=identity.run if identity else None,
             clock=clock,
-            slots=None if max_running is None else WorkerSlots(store_path, max_running),
+            slots=None if max_running is None else WorkerSlots(location.path, max_running),
         )
         processor.adopt(own_jobs or ())
         async with processor.running():

@@ -23,10 +23,11 @@ from engine.domain.errors import (
 )
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, listed
+from engine.domain.server_names import names_server
 from engine.fleet.file_headers import find_sqlite
 from engine.fleet.file_search import Search, find_files
 from engine.fleet.patterns import DATABASE_SUFFIXES, is_backup_name, is_wild, matches_any, natural_order, short_name
-from engine.targets import database_named, databases_of, file_named, names_server, url_of_all_databases
+from engine.targets import database_named, databases_of, file_named, url_of_all_databases
 from engine.targets.sqlite.system.files import BESIDE
 
 MANY: Final = 10_000

@@ -15,10 +15,11 @@ from engine.domain.advice import Advice, Measurement, TargetHistory
 from engine.domain.errors import DbtendError, PasswordNeededError, ServerUnavailableError, TargetBusyError, TargetError
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import EngineName, Operation, Options, Request
+from engine.domain.server_names import names_server
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.domain.time_limits import deadline, has_limit
 from engine.submission.validation import validate_request
-from engine.targets import engine_named, names_server, real_urls, resolve
+from engine.targets import engine_named, real_urls, resolve
 from engine.targets.host_queue import open_each
 from engine.targets.operation_specs import TargetInfo
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
 from engine.config.model import Config
@@ -22,10 +20,8 @@ from engine.domain.steps import Micros
 from engine.history.trends import RUNS
 from engine.notify import job_events
 from engine.notify.delivery import Parcel, deliver
-from engine.store.protocol import ChangeFeed, JobReader, NotificationStore, SurveyStore
-from engine.system import locks
+from engine.store.protocol import ChangeFeed, JobReader, Leadership, NotificationStore, SurveyStore
 from engine.system.background import in_background
-from engine.system.private_files import directory_of, private_directory
 
 PAGE: Final = 500
 """Changes that are read at once."""
@@ -43,16 +39,16 @@ RETRY_AFTER: tuple[float, ...] = (60.0, 300.0, 900.0, 3600.0)
 GIVE_UP_AFTER: Final = 3 * 86_400.0
 """Seconds after which a message that was never taken is given up."""
 
-_LOCK: Final = "notify.lock"
-"""Held by the process that tells people."""
+ROLE: Final = "notify"
+"""Of the process that tells people."""
 
 Compose = Callable[[Message], MessageText]
 Configured = Callable[[], Config]
 log = logging.getLogger("dbtend")
 
 
-class NotifiedStore(JobReader, ChangeFeed, SurveyStore, NotificationStore, Protocol):
-    path: Path
+class NotifiedStore(JobReader, ChangeFeed, SurveyStore, NotificationStore, Leadership, Protocol):
+    """What telling people needs of a store."""
 
 
 class Notifier:
@@ -83,10 +79,10 @@ class Notifier:
         """Tell people, as long as this process is the one that does. Never returns."""
         while True:
             try:
-                with _sole(self._store.path) as is_sole:
+                async with self._store.holding_role(ROLE) as is_sole:
                     if is_sole:
                         await self._take_turns()
-            except (OSError, StoreError) as error:  # no file can be opened, or the disk is full: that may pass
+            except StoreError as error:  # the disk is full, or the server away: that may pass
                 log.warning("messages cannot be sent now: %s; it is tried again", error)
             except Exception:  # a defect must not end it for good
                 log.exception("messages cannot be sent now")
@@ -135,7 +131,7 @@ class Notifier:
 
         Nothing happens where another process tells people. Raises StoreError.
         """
-        with _sole(self._store.path) as is_sole:
+        async with self._store.holding_role(ROLE) as is_sole:
             if not is_sole:
                 return ()
             await self._store.take_over_messages()
@@ -361,34 +357,9 @@ def _is_due(at: Micros, now: Micros) -> bool:
     return at <= now or at - now > 2 * RETRY_AFTER[-1] * 1e6
 
 
-def is_telling(store: Path) -> bool:
-    """Whether a process tells people what happens on a store. Raises StoreError."""
-    path = directory_of(Path(os.path.realpath(store))) / _LOCK
-    try:
-        return locks.is_held(path)
-    except OSError as error:
-        raise _unusable(path, error) from error
-
-
-@contextmanager
-def _sole(store: Path) -> Iterator[bool]:
-    """Whether this process is the one that tells people, while inside. Raises StoreError."""
-    path = private_directory(store) / _LOCK
-    try:
-        lock = locks.take(path)
-    except OSError as error:
-        raise _unusable(path, error) from error
-    if lock is None:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        os.close(lock)
-
-
-def _unusable(lock: Path, error: OSError) -> StoreError:
-    return StoreError(str(lock), f"cannot be used: {error.strerror}", "it must be a file of your own")
+async def is_telling(store: Leadership) -> bool:
+    """Whether a process tells people what happens. Raises StoreError."""
+    return await store.role_is_held(ROLE)
 
 
 @asynccontextmanager

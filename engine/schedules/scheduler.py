@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -27,9 +27,7 @@ from engine.schedules.firing import fire_and_record, skipped
 from engine.schedules.work import survey_targets
 from engine.store.protocol import Store
 from engine.submission.manager import DatabaseMaintenanceManager
-from engine.system import locks
 from engine.system.background import in_background
-from engine.system.private_files import private_directory
 
 INTERVAL: Final = 5.0
 """The most seconds between two looks at the clock and the config file."""
@@ -276,37 +274,30 @@ async def scheduling(
 
 
 async def _lead(store: Store, manager: DatabaseMaintenanceManager, config: Path, clock: Callable[[], Micros]) -> None:
-    scheduler = Scheduler(store, manager, config, clock=clock)
-    lock = await _leadership(store.path, config, scheduler.read_config)
-    try:
-        await scheduler.run()
-    finally:
-        await scheduler.close()
-        os.close(lock)
-
-
-def is_led(store: Path, config: Path) -> bool:
-    """Whether a process fires the schedules of a config file on a store."""
-    return locks.is_held(_lock_of(store, config))
-
-
-def _lock_of(store: Path, config: Path) -> Path:
-    digest = hashlib.sha256(os.fsencode(config.absolute())).hexdigest()[:16]
-    return private_directory(store) / f"schedules-{digest}.lock"
-
-
-async def _leadership(store: Path, config: Path, on_wait: Callable[[], Awaitable[None]]) -> int:
-    """A descriptor of the lock, once it is free. `on_wait`: called while it waits."""
-    logged = ""
+    scheduler, logged = Scheduler(store, manager, config, clock=clock), ""
     while True:
         try:
-            if (lock := locks.take(_lock_of(store, config))) is not None:
-                return lock
-            await on_wait()
-        except (OSError, StoreError) as error:  # no file can be opened, or the disk is full: that may pass
+            async with store.holding_role(role_of(config)) as is_leader:
+                if is_leader:
+                    logged = ""
+                    await scheduler.run()
+            await scheduler.read_config()
+        except StoreError as error:  # the disk is full, or the server away: that may pass
             if str(error) != logged:
                 logged = str(error)
                 log.warning("schedules cannot be fired now: %s; it is tried again", error)
         except Exception:  # a defect must not end it for good
             log.exception("schedules cannot be fired now")
+        finally:
+            await scheduler.close()
         await asyncio.sleep(INTERVAL)
+
+
+async def is_led(store: Store, config: Path) -> bool:
+    """Whether a process fires the schedules of a config file. Raises StoreError."""
+    return await store.role_is_held(role_of(config))
+
+
+def role_of(config: Path) -> str:
+    """The role of the process that fires the schedules of a config file."""
+    return f"schedules-{hashlib.sha256(os.fsencode(config.absolute())).hexdigest()[:16]}"

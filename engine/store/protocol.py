@@ -11,7 +11,6 @@ from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import field
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from engine.domain.advice import CompletedStep, Measurement
@@ -236,6 +235,10 @@ class JobClaims(Protocol):
     def hints(self) -> HintSource | None:
         """What tells a process that serves all jobs when to look for work; None: it looks at each change."""
 
+    async def fingerprint(self) -> str:
+        """A short identifier of the store, the same for all who use it."""
+        ...
+
     def hosting_workers(
         self,
         *,
@@ -455,6 +458,21 @@ class NotificationStore(Protocol):
     async def has_open_jobs(self) -> bool: ...
 
 
+class Leadership(Protocol):
+    """Lets one process at a time do what is not to be done twice. That it is done once does not depend on that alone:
+    the role may be lost at any time."""
+
+    def holding_role(self, role: str) -> AbstractAsyncContextManager[bool]:
+        """Whether this process has the role, while inside; False at once where another has it.
+
+        Raises StoreError, also in between where the role is lost.
+        """
+
+    async def role_is_held(self, role: str) -> bool:
+        """Whether any process has the role. Raises StoreError."""
+        ...
+
+
 class Store(
     JobReader,
     ChangeFeed,
@@ -465,11 +483,10 @@ class Store(
     SurveyStore,
     NotificationStore,
     ScheduleStore,
+    Leadership,
     Protocol,
 ):
     """The durable record of jobs, shared by any number of processes."""
-
-    path: Path
 
     @property
     def is_there(self) -> bool:

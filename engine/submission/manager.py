@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from engine.domain.errors import (
 )
 from engine.domain.frozen import frozen
 from engine.domain.jobs import ParentJob
-from engine.domain.requests import OnDuplicate, Request
+from engine.domain.requests import EngineName, OnDuplicate, Request
 from engine.domain.schedules import Firing
 from engine.domain.statuses import Reason
 from engine.domain.steps import Micros
@@ -68,12 +68,12 @@ class DatabaseMaintenanceManager:
         store: Store,
         resolve: Callable[[str], Target],
         *,
-        store_key: str | None = None,
+        own: Target | None = None,
         clock: Callable[[], Micros] = now,
     ) -> None:
-        """`store_key`: the key of the database that holds the store itself; it is not allowed as a target."""
+        """`own`: the database that holds the store itself; it is not allowed as a target."""
         self._store = store
-        self._own_key = store_key
+        self._own = own
         self._resolve = resolve
         self._clock = clock
 
@@ -109,7 +109,7 @@ class DatabaseMaintenanceManager:
         """
         validate_batch(batch)
         prepared = await self._prepare([_Asked(request) for request in requests], failed, closes=closes_at is not None)
-        distinct = self._distinct(prepared, None, strict=False) if prepared else []
+        distinct = await self._distinct(prepared, None, strict=False) if prepared else []
         jobs = [
             job if starts_at is None else replace(job, starts_at=starts_at(job.request.target))
             for job in self._with_deadlines(distinct, closes_at)
@@ -154,7 +154,7 @@ class DatabaseMaintenanceManager:
         if strict or not is_batch:
             for error in (one.error for one in prepared if one.error is not None):
                 raise error
-        distinct = self._distinct(prepared, on_dropped, strict=strict)
+        distinct = await self._distinct(prepared, on_dropped, strict=strict)
         if len(distinct) == 1 and not failed and batch.retry_of is None:
             is_batch = False
             if distinct[0].error is not None:
@@ -231,18 +231,19 @@ class DatabaseMaintenanceManager:
             is_pattern=True,
         )
 
-    def _distinct(
+    async def _distinct(
         self, prepared: Sequence[_Prepared], on_dropped: OnDropped | None, *, strict: bool
     ) -> list[_Prepared]:
         """Without the store of jobs, and without second names of a database.
 
         Raises UsageError for these if `strict`, or if nothing else is left.
         """
+        own_key = await self._own_key({one.job.engine for one in prepared})
         kept: dict[str, _Prepared] = {}
         dropped: list[UsageError] = []
         for one in prepared:
             job = one.job
-            if job.target_key == self._own_key:
+            if job.target_key == own_key:
                 dropped.append(UsageError(job.request.target, "is the store of jobs", "it needs no maintenance"))
             elif job.target_key in kept:
                 why = f"is the same database as {kept[job.target_key].job.request.target}"
@@ -255,6 +256,13 @@ class DatabaseMaintenanceManager:
             if on_dropped is not None:
                 on_dropped(error)
         return list(kept.values())
+
+    async def _own_key(self, engines: Collection[EngineName]) -> str | None:
+        """The key of the database that holds the store; None if it cannot be among databases of these engines."""
+        if self._own is not None and self._own.engine in engines:
+            with suppress(TargetError):  # to submit says what is wrong with it
+                return await self._own.identify()
+        return None
 
 
 def _prepared(job: NewJob, opened: _Identity | TargetError) -> _Prepared:

@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 from engine.domain.errors import DbtendError, NotAvailableError, UsageError
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import EngineName
+from engine.domain.server_names import LIBPQ, POSTGRES, URL, names_server
 from engine.system.paths import RealPaths
 from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import target_url
@@ -22,11 +23,8 @@ if TYPE_CHECKING:
 else:
     databases = lazy("engine.targets.postgres.databases", "its driver is optional")
 
-_URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
-_LIBPQ: Final = re.compile(r"\s*(service|host|hostaddr|port|dbname|user|password|passfile|sslmode)\s*=")
 _PASSWORD_SETTING: Final = re.compile(r"\b(ssl)?password\s*=", re.IGNORECASE)
 _PLANNED: Final = {"mysql": "MySQL", "mariadb": "MariaDB"}
-_POSTGRES: Final = frozenset({"postgresql", "postgres"})
 _FORMS: Final = "give a path, sqlite:PATH or sqlite:///PATH, or postgresql://USER@HOST/DATABASE"
 
 
@@ -41,20 +39,12 @@ def resolve(text: str) -> Target:
         return _sqlite(text)
     if not text.strip():
         raise UsageError("target", "it is empty", _FORMS)
-    if url := _URL.fullmatch(text):
+    if url := URL.fullmatch(text):
         return _resolve_url(url["scheme"].lower(), url["rest"])
-    if _LIBPQ.match(text):
+    if LIBPQ.match(text):
         _refuse_password("service=... or host=...", has_password=bool(_PASSWORD_SETTING.search(text)))
         return _postgres(text)
     return _sqlite(text.removeprefix("sqlite:"))
-
-
-def names_server(text: str) -> bool:
-    """Whether `text` names a database on a server, not a file."""
-    if text.startswith("/"):  # most are paths
-        return False
-    url = _URL.fullmatch(text)
-    return url["scheme"].lower() in _POSTGRES if url else bool(_LIBPQ.match(text))
 
 
 def file_named(text: str) -> str | None:
@@ -126,7 +116,7 @@ def _resolve_url(scheme: str, rest: str) -> Target:
         return _sqlite(os.fsdecode(unquote_to_bytes(_encoded(path))))
     user_info, at, _ = rest.rpartition("@")
     _refuse_password(shown, has_password=bool(at and ":" in user_info) or bool(_PASSWORD_SETTING.search(rest)))
-    if scheme in _POSTGRES:
+    if scheme in POSTGRES:
         return _postgres(f"postgresql://{rest}")
     if scheme in _PLANNED:
         why = f"{_PLANNED[scheme]} targets are not available yet"

@@ -12,6 +12,7 @@ from engine.domain.requests import OnDuplicate
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.execution.processor import JobProcessor
 from engine.execution.worker_slots import WorkerSlots
+from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, COMPLETED, ticking_clock
 
 if TYPE_CHECKING:
@@ -62,10 +63,15 @@ async def processing(
             concurrency=concurrency,
             own_jobs_only=own_jobs_only,
             clock=clock or ticking_clock(),
-            slots=None if slots is None else WorkerSlots(store.path, slots),
+            slots=None if slots is None else _slots(store, slots),
         )
         async with processor.running():
             yield processor
+
+
+def _slots(store: Store, number: int) -> WorkerSlots:
+    assert isinstance(store, SqliteStore)
+    return WorkerSlots(store.path, number)
 
 
 async def carried_out(store: Store, *jobs: NewJob) -> list[ParentJob]:

@@ -133,7 +133,7 @@ commands:
 {commands}
 
 options, before or after the command:
-  --store PATH   another store of jobs (also DBTEND_STORE)
+  --store STORE  another store of jobs: a path, or a URL (also DBTEND_STORE)
   --config PATH  another config file (also DBTEND_CONFIG)
   --read-only    show everything, change nothing (also DBTEND_READ_ONLY=1)
   --no-mouse     leave the mouse to the terminal (console)

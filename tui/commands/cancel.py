@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from pathlib import Path
 
-from engine import BatchId, Engine, JobId, ParentJob
+from engine import BatchId, Engine, JobId, ParentJob, StoreLocation
 from engine.domain.errors import UsageError
 from engine.system.clock import now
 from tui.commands import batches, output, report
@@ -35,7 +34,7 @@ def cancel(args: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
-async def _cancel(store: Path, wanted: JobId) -> tuple[ParentJob, ParentJob]:
+async def _cancel(store: StoreLocation, wanted: JobId) -> tuple[ParentJob, ParentJob]:
     async with Engine.open(store) as engine:
         before = await engine.job(wanted.parent)
         return before, await engine.cancel(wanted)

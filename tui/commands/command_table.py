@@ -56,7 +56,12 @@ _JSON: Final = (
     flag("--json-schema", "print the JSON schema of that document, do nothing"),
 )
 EVERYWHERE: Final = (
-    value("--store", "PATH", typed_values.path, "another store of jobs (also DBTEND_STORE)"),
+    value(
+        "--store",
+        "STORE",
+        typed_values.store,
+        "another store of jobs: a path, or the URL of a shared one (also DBTEND_STORE)",
+    ),
     value("--config", "PATH", typed_values.path, "another config file (also DBTEND_CONFIG)"),
     flag("--read-only", "show everything, change nothing (also DBTEND_READ_ONLY=1)"),
     flag("--debug", "show the traceback of an error"),

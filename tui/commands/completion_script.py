@@ -73,7 +73,7 @@ def _set_choices(action: Any) -> None:
     metavar = action.metavar or ""
     if metavar == "TARGET":
         action.complete = _TARGET
-    elif metavar == "PATH":
+    elif metavar in {"PATH", "STORE"}:
         action.complete = shtab.FILE
     elif metavar == "DIR":
         action.complete = shtab.DIRECTORY

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import Engine
+from engine import Engine, StoreLocation
 from engine.config.config_file import ConfigFile
 from engine.config.model import ConsoleConfig, TargetEntry
 from engine.domain.errors import StoreBusyError, UsageError
@@ -128,7 +128,7 @@ def open_console(
                 saved=saved,
                 config=config,
                 examine=lambda: _examine(settings, targets),
-                copies=settings.store.with_name("copied.txt"),
+                copies=settings.store.path.with_name("copied.txt"),
             )
             await app.run_async(mouse=mouse)
 
@@ -140,13 +140,15 @@ async def _examine(settings: Settings, targets: Sequence[TargetEntry]) -> list[C
 
 
 async def _opened(
-    store: Path, attempt: Callable[[], Awaitable[Engine]], config: ConsoleConfig, *, mouse: bool
+    store: StoreLocation, attempt: Callable[[], Awaitable[Engine]], config: ConsoleConfig, *, mouse: bool
 ) -> Engine | None:
     """The engine, once its store can be opened; None if the user did not want to wait. Raises StoreError."""
     try:
         return await attempt()
     except StoreBusyError:
-        waiting = waiting_app.WaitingApp(store, attempt, theme=config.theme)
+        if store.is_shared:
+            raise
+        waiting = waiting_app.WaitingApp(store.path, attempt, theme=config.theme)
         engine = await waiting.run_async(mouse=mouse)
         if waiting.error is not None:
             raise waiting.error from None

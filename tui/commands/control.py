@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from pathlib import Path
 
-from engine import Engine, Pause, Status
+from engine import Engine, Pause, Status, StoreLocation
 from tui.commands import output
 from tui.commands.settings import Settings
 from tui.commands.waiting import paused
@@ -27,7 +26,7 @@ def pause(args: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
-async def _pause(store: Path) -> tuple[Pause | None, Pause | None, int]:
+async def _pause(store: StoreLocation) -> tuple[Pause | None, Pause | None, int]:
     async with Engine.open(store) as engine:
         was_paused = await engine.paused()
         await engine.pause(user_at_host())
@@ -51,7 +50,7 @@ def resume(args: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
-async def _resume(store: Path) -> tuple[Pause | None, int]:
+async def _resume(store: StoreLocation) -> tuple[Pause | None, int]:
     async with Engine.open(store) as engine:
         was_paused = await engine.paused()
         await engine.resume()

@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from engine import Request
+from engine import Request, StoreLocation
 from engine.config.model import Config, TargetEntry
 from engine.domain.errors import UsageError
 from engine.inspection.demo_database import DATABASE, SHOWN, build_demo_database
@@ -25,6 +25,8 @@ from tui.workers.detached import DetachedWorker
 def demo(args: argparse.Namespace, settings: Settings) -> int:
     if args.words:
         raise UsageError("demo", "takes no TARGET: it makes its own", "dbtend run TARGET works on yours")
+    if args.store is not None and args.store.is_shared:
+        raise UsageError("--store", "the demo keeps its jobs to itself", "leave it out, or give the path of a file")
     if args.keep is None:
         directory = Path(tempfile.mkdtemp(prefix="dbtend-demo-"))
         try:
@@ -39,7 +41,7 @@ def demo(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _demo(directory: Path, args: argparse.Namespace, settings: Settings) -> int:
-    database, store = directory / DATABASE, args.store or directory / "jobs.db"
+    database, store = directory / DATABASE, args.store or StoreLocation(directory / "jobs.db")
     build_demo_database(database)
     if sys.stdout.isatty() and not args.json:
         target = TargetEntry(name=DATABASE, url=str(database))

@@ -49,8 +49,8 @@ async def examine(
         of_each: tell of the estimates of each of them, not of all databases together.
     """
     config, config_check = _config(settings)
-    exposed = list(_exposed_store(settings.store))
-    has_store = not exposed and _is_there(settings.store)
+    exposed = list(_exposed_store(settings.store.path))
+    has_store = not exposed and _is_there(settings.store.path)
     return [
         *_versions(),
         config_check,
@@ -83,7 +83,7 @@ def _exposed_config(path: Path) -> Iterator[Check]:
 
 def _files(settings: Settings) -> list[Check]:
     try:
-        return list(store_files(settings.store, read_only=settings.read_only))
+        return list(store_files(settings.store.path, read_only=settings.read_only))
     except OSError as error:
         found = f"{settings.store} cannot be looked at: {error.strerror}"
         return [Check(Level.PROBLEM, "store", found, "see to its disk")]

@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
-from engine import BatchId, Engine, JobId, ParentJob, Reason, Status
+from engine import BatchId, Engine, JobId, ParentJob, Reason, Status, StoreLocation
 from engine.domain.errors import StoreError
 from engine.domain.humanize import listed
 from tui.commands.naming import named
@@ -36,7 +35,7 @@ async def end_on_signal(
     stop: Stop,
     engine: Engine,
     workers: RunWorkers,
-    store: Path,
+    store: StoreLocation,
     ids: Collection[int],
     own: Collection[int],
     grace: float,
@@ -55,7 +54,7 @@ async def end_on_signal(
         await _cancel(engine, await _unattended_jobs(engine, workers, ids, own), Reason.CANCELLED_BY_USER, announce)
         return
     await _let_run(engine, workers, grace, announce)
-    if not is_served(store):
+    if not is_served(store.path):
         await _cancel_remaining(engine, await _unattended_jobs(engine, workers, ids, own), announce)
 
 
@@ -67,9 +66,9 @@ async def _unattended_jobs(
     return own if others else ids
 
 
-async def hand_over(engine: Engine, store: Path, own: Collection[int], announce: Announce) -> None:
+async def hand_over(engine: Engine, store: StoreLocation, own: Collection[int], announce: Announce) -> None:
     """After running jobs were handed back: leave them to a worker process, unless that has ended by now."""
-    if not is_served(store):
+    if not is_served(store.path):
         for job in await _cancel_remaining(engine, own, announce):
             announce(
                 f"{_name(job)} is still open, and the next worker process carries it out:"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from pathlib import Path
 
-from engine import ChildJob, Engine, ForceCancel, JobId, ParentJob
+from engine import ChildJob, Engine, ForceCancel, JobId, ParentJob, StoreLocation
 from engine.domain.errors import UsageError
 from engine.domain.events import unattended
 from tui.commands import output
@@ -26,7 +25,7 @@ LOOK_EVERY = 0.2
 """Seconds between two looks whether anybody is there."""
 
 
-def cancel_by_force(wanted: JobId, store: Path, args: argparse.Namespace, settings: Settings) -> int:
+def cancel_by_force(wanted: JobId, store: StoreLocation, args: argparse.Namespace, settings: Settings) -> int:
     """Raises UsageError if no such process runs, or without confirmation."""
     found = with_engine(Engine.open(store), lambda engine: engine.preview_force_cancel(wanted))
     if not _is_confirmed(found, wanted, args.confirm):
@@ -54,7 +53,9 @@ def _is_confirmed(found: ForceCancel, wanted: JobId, confirmation: str | None) -
     return sys.stdin.readline().strip().removeprefix("#") == str(found.job)
 
 
-async def _end(store: Path, wanted: JobId, found: ForceCancel, worker: DetachedWorker) -> tuple[ParentJob, ChildJob]:
+async def _end(
+    store: StoreLocation, wanted: JobId, found: ForceCancel, worker: DetachedWorker
+) -> tuple[ParentJob, ChildJob]:
     """Kill it, have its database checked, and wait for that."""
     async with Engine.open(store) as engine:
         if await engine.preview_force_cancel(wanted) != found:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from engine import Change, Engine, Lagged, ParentJob, Retention
+from engine import Change, Engine, Lagged, ParentJob, Retention, StoreLocation
 from engine.domain.errors import StoreError
 from engine.domain.frozen import frozen
 from engine.system.clock import now
@@ -36,7 +36,7 @@ Submit = Callable[[Engine], Awaitable[Sequence[ParentJob]]]
 class Foreground:
     """How jobs are carried out here."""
 
-    store: Path
+    store: StoreLocation
     workers: int = 1
     """Targets at once."""
     max_running: int = 1

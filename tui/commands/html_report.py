@@ -84,7 +84,7 @@ async def _period(settings: Settings, config: Config, since: int) -> Period:
             firings=await engine.firings(since=since, limit=_MOST_FIRINGS),
             schedules=rows,
             next_due=await engine.next_due(targets, config),
-            is_served=engine.fires_schedules(settings.config_path),
+            is_served=await engine.fires_schedules(settings.config_path),
         )
 
 

@@ -9,10 +9,9 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Final
 
-from engine import BatchId, Engine, HistoryFilter, JobId, ParentJob, Trend
+from engine import BatchId, Engine, HistoryFilter, JobId, ParentJob, StoreLocation, Trend
 from engine.domain.errors import DbtendError, JobNotFoundError, UsageError
 from engine.domain.schedules import Firing, FiringStatus, Night
 from engine.inspection import inspector
@@ -33,7 +32,7 @@ _PORTION: Final = 500
 """Jobs that are read at once."""
 
 
-def existing_store(store: Path, wanted: object) -> Path:
+def existing_store(store: StoreLocation, wanted: object) -> StoreLocation:
     """Raises JobNotFoundError where there is no store, so that looking for `wanted` creates none."""
     if not store.exists():
         name = f"batch {wanted}" if isinstance(wanted, BatchId) else f"job #{wanted}"

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from engine import Engine
+from engine import Engine, StoreLocation
 from engine.config.model import Config
 from engine.domain.errors import DbtendError, StoreError, SystemLimitError, UsageError
 from engine.domain.lazy_import import lazy
@@ -102,12 +101,12 @@ async def _known(settings: Settings, recipients: Sequence[Recipient], name: str 
     async with settings.engine() as engine:
         states = await engine.recipient_states([recipient.name for recipient in recipients])
         messages = [] if name is None else await engine.messages(name)
-        return states, messages, _problem(engine)
+        return states, messages, await _problem(engine)
 
 
-def _problem(engine: Engine) -> str:
+async def _problem(engine: Engine) -> str:
     try:
-        return "" if engine.tells_people() else f"{NOBODY_TELLS}: start dbtend worker"
+        return "" if await engine.tells_people() else f"{NOBODY_TELLS}: start dbtend worker"
     except StoreError as error:
         return str(error)
 
@@ -152,7 +151,7 @@ def _recipient_json(recipient: Recipient, state: RecipientState) -> dict[str, An
     }
 
 
-def composing(store: Path) -> Callable[[Message], MessageText]:
+def composing(store: StoreLocation) -> Callable[[Message], MessageText]:
     """Makes the text of messages about this store."""
     return partial(_compose, store=str(store))
 
@@ -167,7 +166,7 @@ def for_runs(config: Config) -> Config:
 
 
 @contextmanager
-def telling_people(store: Path, config: Config) -> Iterator[None]:
+def telling_people(store: StoreLocation, config: Config) -> Iterator[None]:
     """Tell the recipients of what happens inside, at its end. That it fails changes no exit code."""
     if not config.notify:
         yield

@@ -53,12 +53,13 @@ def _file(what: str, path: Path) -> Iterator[Check]:
             yield Check(Level.WARN, what, f"{path} is open to others ({mode:04o})", f"chmod 600 {path}")
 
 
-def _process(engine: Engine, recipients: Sequence[Recipient]) -> Iterator[Check]:
+async def _process(engine: Engine, recipients: Sequence[Recipient]) -> list[Check]:
     try:
-        if not engine.tells_people() and any(not recipient.from_runs for recipient in recipients):
-            yield Check(Level.WARN, "notify", NOBODY_TELLS, "start one: dbtend worker")
+        if not await engine.tells_people() and any(not recipient.from_runs for recipient in recipients):
+            return [Check(Level.WARN, "notify", NOBODY_TELLS, "start one: dbtend worker")]
+        return []
     except StoreError as error:
-        yield Check(Level.PROBLEM, "notify", f"{error.what} {error.why}", error.hint)
+        return [Check(Level.PROBLEM, "notify", f"{error.what} {error.why}", error.hint)]
 
 
 async def deliveries(settings: Settings, recipients: Sequence[Recipient]) -> list[Check]:
@@ -68,7 +69,7 @@ async def deliveries(settings: Settings, recipients: Sequence[Recipient]) -> lis
     try:
         async with settings.engine() as engine:
             states = await engine.recipient_states([recipient.name for recipient in recipients])
-            found = list(_process(engine, recipients))
+            found = await _process(engine, recipients)
     except StoreError:
         return []
     return [*found, *(check for state in states for check in _deliveries_to(state))]

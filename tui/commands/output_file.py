@@ -59,5 +59,5 @@ def _set_rights(handle: int, older: Path, mode: int) -> None:
 
 def _refuse_own(path: Path, settings: Settings) -> None:
     """A mistyped name must not cost the history."""
-    if any(own.exists() and own.samefile(path) for own in (settings.store, settings.config_path)):
+    if any(own.exists() and own.samefile(path) for own in (settings.store.path, settings.config_path)):
         raise SystemLimitError(str(path), "is a file of dbtend itself", "name another file")

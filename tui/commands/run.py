@@ -7,9 +7,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-from engine import Batch, BatchId, Engine, OnDuplicate, ParentJob, Request
+from engine import Batch, BatchId, Engine, OnDuplicate, ParentJob, Request, StoreLocation
 from engine.config.model import Config
 from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, FailedRequest
 from engine.domain.errors import StoreError, UsageError
@@ -133,7 +132,7 @@ async def _batch(settings: Settings, wanted: BatchId) -> tuple[Batch, Sequence[P
         return await engine.batch(wanted.number), await engine.batch_jobs(wanted.number)
 
 
-def run_requests(store: Path, asked: Sequence[Request], *, as_json: bool = False) -> int:
+def run_requests(store: StoreLocation, asked: Sequence[Request], *, as_json: bool = False) -> int:
     """Submit, watch, and print the result; the exit code. An open job that does the same is joined."""
     return in_foreground(Foreground(store=store), _submitting(asked), printing(as_json=as_json), Config())
 
@@ -227,7 +226,7 @@ def _print_each(jobs: Sequence[ParentJob], *, short: bool = False) -> None:
 
 
 async def _detached(
-    store: Path, submit: Submit, worker: DetachedWorker, recipients: Sequence[str], *, as_json: bool
+    store: StoreLocation, submit: Submit, worker: DetachedWorker, recipients: Sequence[str], *, as_json: bool
 ) -> int:
     """Submit, see to it that a worker process carries on, and tell the ids.
 

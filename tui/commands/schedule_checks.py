@@ -25,7 +25,7 @@ async def schedule_checks(settings: Settings, config: Config, *, has_config: boo
         return []
     try:
         async with settings.reading_engine() as engine:
-            is_served = engine.fires_schedules(settings.config_path)
+            is_served = await engine.fires_schedules(settings.config_path)
             disabled = disabled_ones(await engine.schedule_states())
             newest = {one.name: await engine.firings(one.name, limit=1) for one in schedules}
     except StoreError:

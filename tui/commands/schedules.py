@@ -127,14 +127,14 @@ async def _is_served(settings: Settings) -> bool:
     if not settings.store.exists():
         return False
     async with settings.engine() as engine:
-        return engine.fires_schedules(settings.config_path)
+        return await engine.fires_schedules(settings.config_path)
 
 
 def _command(settings: Settings) -> list[str]:
     """What runs a schedule whose name is added, from any directory."""
     program = shutil.which("dbtend")
     words = [str(Path(program).absolute())] if program else [sys.executable, "-P", "-m", "tui.cli"]
-    words += ["schedules", "--store", str(settings.store.absolute())]
+    words += ["schedules", "--store", str(settings.store)]
     return [*words, "--config", str(settings.config_path.absolute()), "--as-due", "--run"]
 
 
@@ -262,7 +262,7 @@ async def _look(chosen: Sequence[Schedule], config: Config, settings: Settings, 
             ScheduleRow(schedule=one, state=states.get(one.name), nights=nights[one.name], config=path)
             for one in chosen
         ]
-        is_served = engine.fires_schedules(settings.config_path)
+        is_served = await engine.fires_schedules(settings.config_path)
         pause = await engine.paused()
         common = await asyncio.to_thread(overlaps, config, now(), disabled=disabled_ones(states))
         if not in_full:

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from engine import Engine, Operation, Request
+from engine import Engine, Operation, Request, StoreLocation
 from engine.config.model import Config, TargetEntry, default_config_path, default_store_path
 from engine.config.reader import load_config
 from engine.domain.errors import UsageError
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @frozen
 class Settings:
-    store: Path
+    store: StoreLocation
     config_path: Path
     config_required: bool
     read_only: bool = False
@@ -65,13 +65,15 @@ def settings(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
     """An option beats the environment, which beats the default."""
     for name in ("DBTEND_STORE", "DBTEND_CONFIG", "DBTEND_READ_ONLY"):
         typed_values.refuse_password(environ.get(name, ""))
-    store = args.store or (typed_values.path(given) if (given := environ.get("DBTEND_STORE")) else default_store_path())
+    store = args.store or (StoreLocation.parse(given) if (given := environ.get("DBTEND_STORE")) else None)
     config = args.config or (typed_values.path(given) if (given := environ.get("DBTEND_CONFIG")) else None)
     try:
         read_only = args.read_only or Flag().parse(environ.get("DBTEND_READ_ONLY", ""))
     except UsageError as error:
         raise UsageError(f"DBTEND_READ_ONLY={error.what}", error.why, error.hint) from None
-    return Settings(store, config or default_config_path(), config is not None, read_only)
+    return Settings(
+        store or StoreLocation(default_store_path()), config or default_config_path(), config is not None, read_only
+    )
 
 
 def requests(args: argparse.Namespace, entries: Sequence[TargetEntry]) -> list[Request]:

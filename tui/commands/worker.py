@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from engine import Engine, Retention
+from engine import Engine, Retention, StoreLocation
 from engine.config.model import Config
 from engine.domain import typed_passwords
 from engine.domain.errors import StoreError, StoreLostError, UsageError
@@ -65,7 +65,7 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
 def _in_turn(host: _Host, size: int) -> int:
     """Serve the store once no other pool does."""
     while True:
-        with sole_pool(host.store) as is_sole:
+        with sole_pool(host.store.path) as is_sole:
             if is_sole:
                 return _serve(host, size)
         if not host.is_permanent:
@@ -113,7 +113,7 @@ def _take_passwords() -> None:
         raise UsageError("--passwords-from-stdin", why, "leave it out") from None
 
 
-async def _check_store(store: Path) -> None:
+async def _check_store(store: StoreLocation) -> None:
     """So that a store that cannot be used is an error of this command, told once."""
     async with Engine.open(store):
         pass
@@ -135,7 +135,7 @@ def _begin(work: Callable[[PoolProcess], Coroutine[Any, Any, bool]], process: Po
 class _Host:
     """One process of the pool: it carries out one job at a time, so that it can be killed at any time."""
 
-    store: Path
+    store: StoreLocation
     idle_exit: float | None
     grace: float
     """Seconds that what runs may go on for after it was asked to stop."""
@@ -185,7 +185,7 @@ class _Host:
                     self.metrics.close()
                 process.ready()
                 while not stop.is_set():
-                    with serving(self.store):
+                    with serving(self.store.path):
                         idle = [] if self.idle_exit is None else [_idle(engine, self.idle_exit)]
                         await first_of(stop.wait(), _idle_once(alone, engine), *idle)
                     # From here on no one counts on this process, so the jobs submitted before are the last ones for it.
@@ -256,9 +256,9 @@ def _stopping(lifeline: int) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
     yield stop, alone
 
 
-async def _pool_ended(store: Path) -> None:
+async def _pool_ended(store: StoreLocation) -> None:
     while True:
-        if not has_pool(store):
+        if not has_pool(store.path):
             return
         await asyncio.sleep(_LOOK_EVERY)
 

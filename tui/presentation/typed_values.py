@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from engine import JobId, Operation, Status
+from engine import JobId, Operation, Status, StoreLocation
 from engine.domain.batches import BatchId, Order, parse_id
 from engine.domain.errors import UsageError
 from engine.domain.lazy_import import lazy
@@ -44,6 +44,10 @@ def refuse_password(word: str) -> None:
 
 def path(typed: str) -> Path:
     return Path(FilePath().parse(typed))
+
+
+def store(typed: str) -> StoreLocation:
+    return StoreLocation.parse(typed)
 
 
 operation: Final[Callable[[str], Operation]] = Choice("operation", Operation).parse

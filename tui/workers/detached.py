@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from engine import StoreLocation
 from engine.domain import typed_passwords
 from engine.domain.errors import DbtendError, StoreError
 from engine.domain.humanize import listed
@@ -41,10 +42,15 @@ _LOG_LIMIT: Final = 1_000_000
 
 
 class DetachedWorker:
-    """Sees to it that some worker process serves the store."""
+    """Sees to it that some worker process of this host serves the store."""
 
     def __init__(
-        self, store: Path, *, workers: int | None = None, config_path: Path | None = None, grace: float | None = None
+        self,
+        store: Path | StoreLocation,
+        *,
+        workers: int | None = None,
+        config_path: Path | None = None,
+        grace: float | None = None,
     ) -> None:
         """
         Args:
@@ -52,7 +58,8 @@ class DetachedWorker:
             config_path: unless it is the default one.
             grace: seconds that what runs may go on for when it is stopped; None as its config says.
         """
-        self._store = store
+        self._location = StoreLocation.of(store)
+        self._store = self._location.path
         options = {"--workers": workers, "--config": config_path, "--grace": grace}
         self._options = [text for name, value in options.items() if value is not None for text in (name, str(value))]
         self._process: subprocess.Popen[bytes] | None = None
@@ -112,7 +119,7 @@ class DetachedWorker:
         os.set_blocking(self._words, False)  # another process that it has forked may live on
         self._output = b""
         try:
-            return _start(self._store, self._options, secrets, words)
+            return _start(self._location, self._options, secrets, words)
         finally:
             os.close(words)
 
@@ -175,7 +182,9 @@ def _pool_lock(store: Path) -> Path:
     return private_directory(store) / "pool.lock"
 
 
-def _start(store: Path, options: Sequence[str], secrets: Mapping[str, str], words: int) -> subprocess.Popen[bytes]:
+def _start(
+    store: StoreLocation, options: Sequence[str], secrets: Mapping[str, str], words: int
+) -> subprocess.Popen[bytes]:
     """Start it.
 
     Args:
@@ -186,7 +195,7 @@ def _start(store: Path, options: Sequence[str], secrets: Mapping[str, str], word
     # Without -P, Python would import a directory `tui` of the current directory instead of the installed package.
     command = [sys.executable, "-P", "-m", "tui.cli", "worker", "--json", "--idle-exit", idle_exit]
     command += ["--store", str(store)]
-    log = _open_log(_log(store))
+    log = _open_log(_log(store.path))
     try:
         # A session of its own: a dropped terminal does not end it.
         process = subprocess.Popen(

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from engine import Engine, WorkerProcess
+from engine import Engine, StoreLocation, WorkerProcess
 from engine.domain.errors import StoreError
 from engine.domain.lazy_import import lazy
 from engine.execution.worker_identity import WorkerIdentity
@@ -66,7 +66,7 @@ class RunWorkers:
     Only a process in between has them as its children: it can replace one that dies, as it opens nothing itself.
     """
 
-    def __init__(self, store: Path, *, workers: int, max_running: int, config: Path | None = None) -> None:
+    def __init__(self, store: StoreLocation, *, workers: int, max_running: int, config: Path | None = None) -> None:
         """
         Args:
             workers: how many processes there are at most, each with one job at a time.

@@ -38,6 +38,7 @@ OPTIONS: Final = (
     f"-c search_path={SEARCH_PATH.replace(' ', '')} -c client_min_messages=error"
     " -c statement_timeout=0 -c lock_timeout=10s"
 )
+READS_ONLY: Final = "25006"
 UNAVAILABLE_CLASSES: Final = ("08", "57P")
 ANSWERS_WITHIN: Final = 10.0
 """Seconds that a read or write waits for a connection."""
@@ -47,10 +48,11 @@ Connection = psycopg.AsyncConnection[TupleRow]
 logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # who asks for a connection tells of it
 
 
-def parameters(url: str, program: str) -> dict[str, Any]:
+def parameters(url: str, program: str, *, read_only: bool = False) -> dict[str, Any]:
     """What to connect with: the URL's own settings win, but for those that the store needs."""
     given = conninfo_to_dict(url)
-    return {**KEEPALIVES, **given, "application_name": program, "options": OPTIONS}
+    options = f"{OPTIONS} -c default_transaction_read_only=on" if read_only else OPTIONS
+    return {**KEEPALIVES, **given, "application_name": program, "options": options}
 
 
 @asynccontextmanager
@@ -68,10 +70,10 @@ async def connected(url: str, what: str, program: str) -> AsyncIterator[Connecti
 class Pool:
     """Connections for statements that commit by themselves; `what` names the store in errors."""
 
-    def __init__(self, url: str, what: str, *, program: str, size: int) -> None:
-        self._what = what
+    def __init__(self, url: str, what: str, *, program: str, size: int, read_only: bool = False) -> None:
+        self._what, self._is_read_only = what, read_only
         self._pool = AsyncConnectionPool(
-            kwargs={**parameters(url, program), "autocommit": True, "prepare_threshold": 0},
+            kwargs={**parameters(url, program, read_only=read_only), "autocommit": True, "prepare_threshold": 0},
             min_size=1,
             max_size=size,
             open=False,
@@ -101,6 +103,8 @@ class Pool:
         return value
 
     def error(self, error: psycopg.Error | PoolTimeout) -> Exception:
+        if self._is_read_only and error.sqlstate == READS_ONLY:
+            return ReadOnlyError(self._what, "was opened to be looked at only", "open it without --read-only")
         return store_error(self._what, error)
 
 
@@ -138,7 +142,7 @@ def store_error(what: str, error: psycopg.Error | PoolTimeout) -> Exception:
         return ReadOnlyError(
             what, f"your role may not do that: {text}", "ask for a role that may: see `dbtend store check`"
         )
-    if state == "25006":
+    if state == READS_ONLY:
         return StoreError(what, "the server is read-only", "give the URL of the primary server")
     if state.startswith("53"):
         return StoreFullError(what, text, "see to the server")

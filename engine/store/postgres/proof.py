@@ -60,13 +60,14 @@ async def proving(
     Raises StoreError.
     """
     async with connected(url, what, "dbtend worker") as first:
-        await _keep_alive(first)
+        await keep_alive(first)
         await register(first)
         async with in_background(_hold(url, what, first, prove_again, lost), "dbtend-proof"):
             yield
 
 
-async def _keep_alive(connection: Connection) -> None:
+async def keep_alive(connection: Connection) -> None:
+    """Let the server notice that this host is gone. Raises StoreError."""
     try:
         for statement in SERVER_KEEPALIVES.split(";"):
             await connection.execute(statement.encode())
@@ -80,7 +81,7 @@ async def _hold(url: str, what: str, connection: Connection, prove_again: Prove,
         while True:
             try:
                 async with connected(url, what, "dbtend worker") as connection:
-                    await _keep_alive(connection)
+                    await keep_alive(connection)
                     if not await prove_again(connection):
                         return lost(f"{what}: this process was declared dead")
                     log.warning("%s: is reached again", what)

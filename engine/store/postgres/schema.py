@@ -32,6 +32,7 @@ LOCKS: Final[Mapping[str, str]] = {
     "GATE": f"{_CLASS + 2}, 0",
     "SUBMITS": f"{_CLASS + 3}, 0",
     "MIGRATE": f"{_CLASS + 4}, 0",
+    "ROLES": str(_CLASS + 5),
 }
 GRACE: Final = 10
 """Seconds after a start of the server in which nobody is declared dead."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Final, Self
 
 from engine.domain.errors import StoreError
@@ -12,6 +13,7 @@ from engine.domain.overview import Overview
 from engine.domain.statuses import Status
 from engine.domain.steps import Micros
 from engine.store.overview_rows import decode_last_run, decode_schedule_counts
+from engine.store.postgres import leadership
 from engine.store.postgres.change_watch import ChangeWatch
 from engine.store.postgres.connections import Pool, connected
 from engine.store.postgres.job_writes import JobWrites
@@ -24,6 +26,8 @@ from engine.store.survey_rows import COLUMNS as SURVEY
 from engine.store.survey_rows import decoded_surveys
 
 _LAST_RUNS: Final = "SELECT target, operation, status, reason, started_at, finished_at, completed_at FROM last_run"
+_IDENTITY: Final = """SELECT concat_ws(':', (SELECT system_identifier FROM pg_control_system()), oid)
+FROM pg_database WHERE datname = current_database()"""
 _OPEN_JOBS: Final = "SELECT status, count(*) FROM parent_job WHERE finished_at IS NULL GROUP BY status"
 _SCHEDULES: Final = """SELECT schedule, count(*) FILTER (WHERE status = 'fired'),
     count(*) FILTER (WHERE status = 'missed'), count(*) FILTER (WHERE status = 'skipped'),
@@ -47,6 +51,7 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications):
         who: str = "",
         host: str | None = None,
         size: int = 4,
+        read_only: bool = False,
         clock: Callable[[], Micros] | None = None,
     ) -> AsyncIterator[Self]:
         """Open the store. Raises StoreError if there is none of this version, or it cannot be reached.
@@ -56,11 +61,12 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications):
             who: who uses it, as the history shows it.
             host: the name of this host; None: as the system has it.
             size: connections at most, beside the one that listens.
+            read_only: every writing method raises ReadOnlyError.
             clock: for tests; None: the server's.
         """
         async with connected(url, what, "dbtend") as connection:
             await require_current(connection, what)
-        pool, watch = Pool(url, what, program="dbtend", size=size), ChangeWatch(url, what)
+        pool, watch = Pool(url, what, program="dbtend", size=size, read_only=read_only), ChangeWatch(url, what)
         await pool.open()
         try:
             await watch.open()
@@ -76,6 +82,17 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications):
 
     async def locked_by(self) -> str:
         return ""
+
+    async def fingerprint(self) -> str:
+        ((identity,),) = await self._pool.rows(_IDENTITY)
+        return hashlib.sha256(str(identity).encode()).hexdigest()[:8]
+
+    def holding_role(self, role: str) -> AbstractAsyncContextManager[bool]:
+        return leadership.holding_role(self._url, self._what, role)
+
+    async def role_is_held(self, role: str) -> bool:
+        ((is_held,),) = await self._pool.rows(leadership.IS_HELD, (leadership.unsigned(role),))
+        return bool(is_held)
 
     async def overview(self) -> Overview:
         runs = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import socket
@@ -51,6 +52,7 @@ from engine.store.sqlite import (
     cancel_and_rescue,
     connections,
     history_search,
+    leadership,
     liveness,
     notifications,
     overview,
@@ -167,6 +169,17 @@ class SqliteStore:
 
     async def locked_by(self) -> str:
         return await asyncio.to_thread(lock_holders.locked_by, str(self.path))
+
+    async def fingerprint(self) -> str:
+        return hashlib.sha256(f"{socket.gethostname()}:{self.path.resolve()}".encode()).hexdigest()[:8]
+
+    @asynccontextmanager
+    async def holding_role(self, role: str) -> AsyncIterator[bool]:
+        with leadership.holding_role(self.path, role) as has_it:
+            yield has_it
+
+    async def role_is_held(self, role: str) -> bool:
+        return leadership.role_is_held(self.path, role)
 
     @property
     def _writer(self) -> Writer:

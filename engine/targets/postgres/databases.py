@@ -9,8 +9,8 @@ import psycopg
 
 from engine.domain.errors import PasswordNeededError, ServerUnavailableError, TargetError, TargetUnavailableError
 from engine.domain.frozen import frozen
+from engine.system.dsn import Address, parameters_of, url_of
 from engine.targets.postgres.connection.connecting import PROGRAM, READING_TIMEOUT, connect
-from engine.targets.postgres.connection.dsn import Address, parameters_of, url_of
 from engine.targets.postgres.connection.errors import reading_error
 
 _MOST: Final = 100_000

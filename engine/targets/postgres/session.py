@@ -11,6 +11,7 @@ from engine.domain.errors import ServerStartingError, TargetError, TargetRefused
 from engine.domain.requests import EngineName, Operation, Options, Speed
 from engine.domain.steps import Facts, Step
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from engine.system.dsn import Address
 from engine.targets.operation_specs import TargetInfo, operation_infos
 from engine.targets.plans import OperationPlan, PlannedStep, without_done
 from engine.targets.postgres.advising.advice import advise
@@ -18,7 +19,6 @@ from engine.targets.postgres.advising.collect import collect_condition, collect_
 from engine.targets.postgres.advising.findings import NOTHING_KNOWN, Need, needs
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
-from engine.targets.postgres.connection.dsn import Address
 from engine.targets.postgres.planning import costs, operation_specs, planner
 from engine.targets.postgres.planning.needed_work import PlannedWork, plan_needed
 from engine.targets.postgres.planning.rights import grant, unprivileged

@@ -22,7 +22,7 @@ from engine.schedules import firing
 from engine.schedules import scheduler as scheduling
 from engine.schedules.config_watch import ConfigWatch
 from engine.submission.manager import DatabaseMaintenanceManager
-from engine.system import locks
+from engine.system.private_files import private_directory
 from engine.targets import resolve
 from tests.building import FAILED
 from tests.engine.domain.test_due_times import at
@@ -558,8 +558,8 @@ async def test_a_defect_is_recorded_and_the_next_night_is_fired(world: World, mo
 
 
 async def test_the_store_of_jobs_is_no_target_of_a_schedule(world: World) -> None:
-    key = await resolve(str(world.store.path)).identify()
-    manager = DatabaseMaintenanceManager(world.store, resolve, store_key=key, clock=world.clock)
+    own = resolve(str(world.store.path))
+    manager = DatabaseMaintenanceManager(world.store, resolve, own=own, clock=world.clock)
     world.configure(NIGHTLY.replace('"*"', f'"{world.store.path}"'))
     scheduler = scheduling.Scheduler(world.store, manager, world.config, clock=world.clock)
     await world.look(scheduler)
@@ -640,7 +640,7 @@ async def test_schedules_begin_once_their_lock_can_be_had(
 ) -> None:
     monkeypatch.setattr(scheduling, "INTERVAL", 0.01)
     manager = DatabaseMaintenanceManager(world.store, resolve, clock=world.clock)
-    lock = scheduling._lock_of(world.store.path, world.config)
+    lock = private_directory(world.store.path) / f"{scheduling.role_of(world.config)}.lock"
     lock.mkdir()
     async with asyncio.timeout(20), scheduling.scheduling(world.store, manager, world.config, clock=world.clock):
         while "schedules cannot be fired now" not in caplog.text:  # noqa: ASYNC110
@@ -657,8 +657,8 @@ async def test_the_successor_of_a_dead_worker_goes_on_with_the_last_good_config(
     monkeypatch.setattr(scheduling, "INTERVAL", 0.01)
     world.configure(NIGHTLY)
     manager = DatabaseMaintenanceManager(world.store, resolve, clock=world.clock)
-    leader = locks.take(scheduling._lock_of(world.store.path, world.config))
-    assert leader is not None
+    leader = world.store.holding_role(scheduling.role_of(world.config))
+    assert await leader.__aenter__()
     problems: list[object] = []
     look = ConfigWatch.look
 
@@ -675,6 +675,6 @@ async def test_the_successor_of_a_dead_worker_goes_on_with_the_last_good_config(
         world.config.write_text("broken")
         while problems[-1] is None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        os.close(leader)
+        await leader.__aexit__(None, None, None)
         while "nightly" not in await world.store.schedule_states():  # noqa: ASYNC110
             await asyncio.sleep(0.01)

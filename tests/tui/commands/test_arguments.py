@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import CheckLevel, JobId, OnFailure, Operation, Status
+from engine import CheckLevel, JobId, OnFailure, Operation, Status, StoreLocation
 from engine.domain.batches import BatchId
 from engine.domain.errors import DbtendError, UsageError
 from tui.commands.arguments import overview, parse, parser_of
@@ -23,7 +23,7 @@ def test_options_stand_before_and_after_the_command_and_between_targets() -> Non
     )
     assert (args.command, args.words) == ("run", ["a.db", "b.db"])
     assert args.operations == [Operation.VACUUM, Operation.ANALYZE]
-    assert (args.store, args.config, args.json) == (Path("/s.db"), Path("/c.toml"), True)
+    assert (args.store, args.config, args.json) == (StoreLocation(Path("/s.db")), Path("/c.toml"), True)
 
 
 def test_without_a_command_words_are_targets() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from engine import ChangeKind, Engine, Operation, Reason, Request, Status
+from engine import ChangeKind, Engine, Operation, Reason, Request, Status, StoreLocation
 from tests.engine.processes import python
 from tests.sqlite_files import integrity
 from tests.tui.command_line import CommandLine, err_line, out_line, workers_of, write_locked
@@ -138,7 +138,7 @@ async def test_where_the_worker_process_ends_meanwhile_what_was_handed_back_is_c
     said: list[str] = []
     async with Engine.open(tmp_path / "jobs.db") as engine:
         (job,) = await engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])
-        await hand_over(engine, tmp_path / "jobs.db", [job.id], said.append)
+        await hand_over(engine, StoreLocation(tmp_path / "jobs.db"), [job.id], said.append)
         (left,) = await engine.jobs([job.id])
     assert [child.reason for child in left.children] == [Reason.SHUTDOWN]
     assert said[0].startswith("#1 sales.db: cancelling")
@@ -152,7 +152,10 @@ async def test_nobody_is_waited_for_where_another_process_dies_over_what_is_canc
         (job,) = await engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])
         with python(HANGS, store) as other:
             assert await other.says() == "running"
-            ending, changes = asyncio.create_task(hand_over(engine, store, [job.id], print)), engine.changes(after=0)
+            ending, changes = (
+                asyncio.create_task(hand_over(engine, StoreLocation(store), [job.id], print)),
+                engine.changes(after=0),
+            )
             while (change := await anext(changes)) and getattr(change, "kind", None) is not ChangeKind.CANCEL_REQUESTED:
                 pass
             assert (await engine.job(job.id)).children[0].status is Status.RUNNING
@@ -196,7 +199,7 @@ def test_nobody_insists_with_sighup(dbtend: CommandLine, sales: Path) -> None:
 A_SLOW_SUBMIT = """
 import asyncio, sys
 from pathlib import Path
-from engine import Operation, Request
+from engine import Operation, Request, StoreLocation
 from tui.commands.foreground import Foreground, carry_out
 from tui.commands.views import PlainView
 
@@ -205,7 +208,7 @@ async def submit(engine):
     await asyncio.to_thread(sys.stdin.readline)
     return await engine.submit([Request(target=sys.argv[2], operations=(Operation.VACUUM,))])
 
-_, code = carry_out(Foreground(store=Path(sys.argv[1])), submit, PlainView())
+_, code = carry_out(Foreground(store=StoreLocation(Path(sys.argv[1]))), submit, PlainView())
 sys.exit(code)
 """
 
@@ -309,7 +312,7 @@ async def test_a_cancel_is_tried_again_where_the_store_is_locked(
     async with Engine.open(store) as engine, asyncio.timeout(30):
         (job,) = await engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])
         with write_locked(store):
-            ending = asyncio.create_task(hand_over(engine, store, [job.id], said.put_nowait))
+            ending = asyncio.create_task(hand_over(engine, StoreLocation(store), [job.id], said.put_nowait))
             while "#1 sales.db cannot be cancelled yet" not in await said.get():
                 pass
         await ending

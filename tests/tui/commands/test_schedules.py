@@ -211,9 +211,13 @@ def test_a_broken_config_is_told_and_that_the_worker_goes_on(
     nightly.store.parent.mkdir()
     asyncio.run(_open(nightly.store))
     with monkeypatch.context() as patch:
-        patch.setattr(Engine, "fires_schedules", lambda *_: True)
+        patch.setattr(Engine, "fires_schedules", _yes)
         assert "the worker goes on with the schedules that it read before" in nightly("schedules").err
         assert "a worker goes on with those that it read before" in nightly("doctor").out
+
+
+async def _yes(*_: object) -> bool:
+    return True
 
 
 async def _open(store: Path) -> None:

@@ -117,7 +117,7 @@ class SchedulesScreen(ConsoleScreen[None]):
                 ScheduleRow(schedule=one, state=states.get(one.name), nights=nights[one.name], config=path)
                 for one in self._config.schedules
             ]
-            self._is_served = saved is not None and engine.fires_schedules(saved.path)
+            self._is_served = saved is not None and await engine.fires_schedules(saved.path)
             await self._load_jobs()
             self._store_error = None
         except DbtendError as error:

@@ -16,8 +16,8 @@ import pytest
 from engine import Engine, Facts, JobId, Operation, Options, Reason, Request, ServerOptions, Status
 from engine.domain.steps import WaitsFor
 from engine.domain.time_limits import window
+from engine.system.dsn import address
 from engine.targets.postgres.connection.connecting import connect
-from engine.targets.postgres.connection.dsn import address
 from engine.targets.postgres.running import invalid_indexes
 from engine.targets.postgres.running.command_runner import CommandRun, CommandRunner
 from engine.targets.postgres.running.connection_pool import ConnectionPool, PooledConnection

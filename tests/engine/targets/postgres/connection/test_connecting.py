@@ -17,9 +17,9 @@ from engine.domain.errors import (
 )
 from engine.domain.masking import masked
 from engine.domain.requests import Operation
+from engine.system.dsn import address
 from engine.targets import resolve
 from engine.targets.postgres.connection.connecting import connect
-from engine.targets.postgres.connection.dsn import address
 from engine.targets.postgres.connection.errors import connecting_error
 from tests.engine.targets.postgres.a_session import connected, run, statuses
 from tests.postgres_databases import Database

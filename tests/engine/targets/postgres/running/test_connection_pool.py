@@ -11,9 +11,9 @@ import pytest
 from engine import Operation, Options, ServerOptions, Status
 from engine.domain.steps import WaitsFor
 from engine.domain.time_limits import Window
+from engine.system.dsn import address
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
-from engine.targets.postgres.connection.dsn import address
 from engine.targets.postgres.running import connection_pool
 from engine.targets.postgres.running.connection_pool import ConnectionPool, NotBegunError
 from engine.targets.step_execution import StepContext

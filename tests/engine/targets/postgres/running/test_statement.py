@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from engine.system.dsn import address
 from engine.targets.postgres.connection.connecting import connect
-from engine.targets.postgres.connection.dsn import address
 from engine.targets.postgres.running.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.postgres.running.statement import Answer, Statements
 from engine.targets.postgres.running.stop_signal import StopSignal, StopSignals

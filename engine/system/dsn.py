@@ -29,27 +29,27 @@ class Address:
     url: str
 
 
-def address(text: str) -> Address:
-    """Raises UsageError."""
-    parameters = parameters_of(text)
+def address(text: str, what: str = "target") -> Address:
+    """`what`: what `text` names, for errors. Raises UsageError."""
+    parameters = parameters_of(text, what)
     return Address(parameters, url_of(parameters))
 
 
-def parameters_of(text: str) -> dict[str, str]:
+def parameters_of(text: str, what: str = "target") -> dict[str, str]:
     """The complete libpq parameters of this name, so that it means the same wherever it is used.
 
-    Missing parameters come from the environment now, unless a service is named.
+    Missing parameters come from the environment now, unless a service is named. `what`: what it names, for errors.
     Raises UsageError; the message never repeats `text`, which may hold a secret.
     """
     try:
         given = {name: str(value) for name, value in conninfo_to_dict(text).items()}
     except (psycopg.Error, UnicodeDecodeError):
-        raise UsageError("target", "libpq does not understand it", FORMS) from None
+        raise UsageError(what, "libpq does not understand it", FORMS) from None
     if SECRETS & given.keys():
         hint = "put it into ~/.pgpass or a service file (pg_service.conf), which libpq looks into by itself"
-        raise UsageError("target", "a password must not be part of a target", hint)
+        raise UsageError(what, f"a password must not be part of a {what}", hint)
     if not all(port.isdigit() for port in given.get("port", "").split(",") if port):
-        raise UsageError("target", "its port is no number", FORMS)
+        raise UsageError(what, "its port is no number", FORMS)
     parameters = {name: value for name, value in given.items() if name not in _NOT_OURS}
     if "service" not in parameters and not set(_LOCATION) & parameters.keys() and os.environ.get("PGSERVICE"):
         parameters["service"] = os.environ["PGSERVICE"]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.errors import UsageError
+from engine.system.dsn import parameters_of, url_of
 from engine.targets import resolve
-from engine.targets.postgres.connection.dsn import parameters_of, url_of
 
 
 @pytest.mark.parametrize(

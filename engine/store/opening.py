@@ -1,0 +1,50 @@
+"""Opens a store of either kind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from engine.domain.lazy_import import lazy
+from engine.domain.steps import Micros
+from engine.store.location import StoreLocation, driver_missing
+from engine.store.protocol import Store
+from engine.store.sqlite.store import SqliteStore
+from engine.system.clock import now
+
+if TYPE_CHECKING:
+    from engine.store.postgres import store as postgres_store
+else:
+    postgres_store = lazy("engine.store.postgres.store", "only a shared store needs its driver, which is optional")
+
+
+@asynccontextmanager
+async def opened(
+    location: StoreLocation, *, read_only: bool, timeout: float, clock: Callable[[], Micros]
+) -> AsyncIterator[Store]:
+    """Open a store; an embedded one is created where there is none, unless `read_only`.
+
+    Args:
+        timeout: seconds to wait for an embedded one that another process locks.
+        clock: a shared one has that of its server, unless this is another one than that of the system.
+
+    Raises StoreError, NotAvailableError.
+    """
+    opening: AbstractAsyncContextManager[Store]
+    if location.url is not None:
+        opening = _shared(location.url, read_only=read_only, clock=None if clock is now else clock)
+    elif read_only:
+        opening = SqliteStore.open_read_only(location.path, clock=clock, timeout=timeout)
+    else:
+        opening = SqliteStore.open(location.path, clock=clock, timeout=timeout)
+    async with opening as store:
+        yield store
+
+
+def _shared(url: str, *, read_only: bool, clock: Callable[[], Micros] | None) -> AbstractAsyncContextManager[Store]:
+    """Raises NotAvailableError."""
+    try:
+        return postgres_store.PostgresStore.open(url, what=url, read_only=read_only, clock=clock)
+    except ImportError as error:
+        raise driver_missing(error) from None
