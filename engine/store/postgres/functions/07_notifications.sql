@@ -61,18 +61,19 @@ AS $$ SELECT n.kind = 'critical' OR coalesce((n.facts::jsonb -> 'is_running')::b
 -- Put all collected events of a recipient into one message, and remove old ones.
 CREATE OR REPLACE FUNCTION make_message(whom text, new_key text, only_urgent boolean, kept bigint, at bigint) RETURNS void
 LANGUAGE plpgsql AS $$
-DECLARE number bigint;
+DECLARE
+    number bigint;
+    now bigint := coalesce(at, now_micros());
 BEGIN
-    at := coalesce(at, now_micros());
-    DELETE FROM message WHERE ended_at < at - kept;
-    DELETE FROM message WHERE status = 'waiting' AND created_at < at - kept;
-    DELETE FROM notification WHERE message_id IS NULL AND created_at < at - kept;
+    DELETE FROM message WHERE ended_at < now - kept;
+    DELETE FROM message WHERE status = 'waiting' AND created_at < now - kept;
+    DELETE FROM notification WHERE message_id IS NULL AND created_at < now - kept;
     PERFORM FROM recipient WHERE name = whom FOR UPDATE;
     IF NOT EXISTS (
         SELECT FROM notification AS n
         WHERE recipient = whom AND message_id IS NULL AND (NOT only_urgent OR is_urgent(n))
     ) THEN RETURN; END IF;
-    INSERT INTO message (key, recipient, status, created_at, next_try_at) VALUES (new_key, whom, 'waiting', at, at)
+    INSERT INTO message (key, recipient, status, created_at, next_try_at) VALUES (new_key, whom, 'waiting', now, now)
     RETURNING id INTO number;
     UPDATE notification AS n SET message_id = number
     WHERE recipient = whom AND message_id IS NULL AND (NOT only_urgent OR is_urgent(n));
