@@ -13,10 +13,11 @@ from engine.config.keys import (
     NOTIFY_KEYS,
     RETENTION_KEYS,
     SCHEDULE_KEYS,
+    STORE_KEYS,
     TARGET_KEYS,
     Key,
 )
-from engine.config.model import ConsoleConfig, Defaults
+from engine.config.model import ConsoleConfig, Defaults, StoreConfig
 from engine.domain.notifications import Method, Recipient
 from engine.domain.number_types import Age, Bytes, Duration, Share
 from engine.domain.option_spec import OptionSpec, Place
@@ -64,6 +65,10 @@ def retention() -> str:
     return table(COLUMNS, _rows(RETENTION_KEYS, Retention()))
 
 
+def store() -> str:
+    return table(COLUMNS, _rows(STORE_KEYS, StoreConfig()))
+
+
 def schedules() -> str:
     rows = [[code(name), key.type.rule, key.help] for name, key in SCHEDULE_KEYS.items()]
     return table(["key", "value", "meaning"], rows)
@@ -106,6 +111,7 @@ BLOCKS: Final[Mapping[str, Block]] = {
     "config-advice": advice,
     "config-console": console,
     "config-retention": retention,
+    "config-store": store,
     "config-schedules": schedules,
     "config-notify": notify,
 }

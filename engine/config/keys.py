@@ -81,6 +81,9 @@ CONSOLE_KEYS: Final[Mapping[str, Key]] = {
     "mouse": Key(Flag(), "whether the console uses the mouse"),
     "read_only": Key(Flag(), "show everything, run nothing"),
 }
+STORE_KEYS: Final[Mapping[str, Key]] = {
+    "url": Key(Text(), "a path, or the URL of a store that many hosts share; a password in it is refused"),
+}
 RETENTION_KEYS: Final[Mapping[str, Key]] = {
     "completed": Key(Age(), "how long completed jobs are kept; `forever` keeps them all"),
     "failed": Key(Age(), "how long failed jobs are kept"),

@@ -102,11 +102,18 @@ class ConsoleConfig:
 
 
 @frozen(kw_only=True)
+class StoreConfig:
+    url: str | None = None
+    """A path or a URL, as `--store` takes it; None: the usual store."""
+
+
+@frozen(kw_only=True)
 class Config:
     targets: tuple[TargetEntry, ...] = ()
     defaults: Defaults = field(default_factory=Defaults)
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
     retention: Retention = field(default_factory=Retention)
+    store: StoreConfig = field(default_factory=StoreConfig)
     schedules: tuple[Schedule, ...] = ()
     notify: tuple[Recipient, ...] = ()
     changed_at: Micros | None = None

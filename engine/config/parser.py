@@ -6,17 +6,19 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, Final
 
-from engine.config.keys import ADVICE_KEYS, CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, TARGET_KEYS
-from engine.config.model import NO_SETTINGS, Config, ConsoleConfig, Defaults, TargetEntry, expand_home
+from engine.config.keys import ADVICE_KEYS, CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, STORE_KEYS, TARGET_KEYS
+from engine.config.model import NO_SETTINGS, Config, ConsoleConfig, Defaults, StoreConfig, TargetEntry, expand_home
 from engine.config.recipients import recipient
 from engine.config.schedules import parse_schedules
 from engine.config.typed_table import Table, root_table
+from engine.domain.masking import holds_password
 from engine.domain.notifications import Recipient
 from engine.domain.option_spec import KINDS, Place
 from engine.domain.option_specs import options_at
 from engine.domain.requests import EngineName
 from engine.domain.retention import Retention
 from engine.domain.schedules import Schedule
+from engine.domain.server_names import names_server
 from engine.domain.value_types import shortened
 from engine.targets import engine_named
 
@@ -28,7 +30,7 @@ _OF_ALL: Final = options_at(Place.DEFAULTS)
 def parse_config(text: str, file: str) -> Config:
     """The config in `text`; `file` is its name in errors. Raises ConfigError."""
     root = root_table(text, file)
-    root.allow_only("targets", "defaults", "advice", "console", "retention", "schedules", "notify")
+    root.allow_only("targets", "defaults", "advice", "console", "retention", "store", "schedules", "notify")
     targets = tuple(_target(entry) for entry in root.table("targets").tables())
     recipients = tuple(recipient(entry) for entry in root.table("notify").tables())
     schedules = parse_schedules(root.table("schedules"), targets)
@@ -38,9 +40,15 @@ def parse_config(text: str, file: str) -> Config:
         defaults=_defaults(root.table("defaults"), root.table("advice")),
         console=_console(root.table("console")),
         retention=_retention(root.table("retention")),
+        store=_store(root.table("store")),
         schedules=schedules,
         notify=recipients,
     )
+
+
+def parse_store(text: str, file: str) -> StoreConfig:
+    """As `parse_config`, of `[store]` alone."""
+    return _store(root_table(text, file).table("store"))
 
 
 def _require_recipients(table: Table, schedules: Iterable[Schedule], recipients: Iterable[Recipient]) -> None:
@@ -103,3 +111,16 @@ def _console(table: Table) -> ConsoleConfig:
 def _retention(table: Table) -> Retention:
     table.allow_only(*RETENTION_KEYS)
     return Retention(**table.values(RETENTION_KEYS))
+
+
+def _store(table: Table) -> StoreConfig:
+    table.allow_only(*STORE_KEYS)
+    url = table.values(STORE_KEYS).get("url")
+    if not url:
+        return StoreConfig()
+    if holds_password(url):
+        table.fail("url", "holds a password", "put it into ~/.pgpass or a service file of libpq")
+    url = _expanded(url, table)
+    if not names_server(url) and not url.startswith("/"):
+        table.fail("url", "is neither a full path nor the URL of a database", "such as postgresql://dba@db1/dbtend")
+    return StoreConfig(url=url)

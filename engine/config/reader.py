@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from engine.config.model import Config
+from engine.config.model import Config, StoreConfig
 from engine.domain.errors import ConfigError
 from engine.domain.humanize import size
 from engine.domain.lazy_import import lazy
@@ -21,6 +22,8 @@ else:
 
 MOST_BYTES: Final = 2_000_000
 """The largest config file: room for ten thousand targets."""
+_STORE: Final = re.compile(rb"""^[ \t]*\[?[ \t]*["']?store["']?[ \t]*[].=]""", re.MULTILINE)
+"""What a section `[store]` begins with, however it is written."""
 
 
 def load_config(path: Path, *, required: bool) -> Config:
@@ -40,6 +43,20 @@ def load_config(path: Path, *, required: bool) -> Config:
     except UnicodeDecodeError:
         raise ConfigError(str(path), "is not UTF-8 text", "a config file is TOML in UTF-8") from None
     return replace(parser.parse_config(text, str(path)), changed_at=changed_at)
+
+
+def load_store(path: Path) -> StoreConfig:
+    """The section `[store]`. Where the file has none, it is not parsed; where it cannot be read, others say why.
+
+    Raises ConfigError.
+    """
+    try:
+        content = read_config(path)
+    except OSError:
+        return StoreConfig()
+    if _STORE.search(content) is None:
+        return StoreConfig()
+    return parser.parse_store(content.decode(errors="replace"), str(path))
 
 
 def read_config(path: Path) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from engine import Engine, Operation, Request, StoreLocation
 from engine.config.model import Config, TargetEntry, default_config_path, default_store_path
-from engine.config.reader import load_config
+from engine.config.reader import load_config, load_store
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from engine.domain.option_specs import BY_NAME, refuse_inapplicable, with_values
@@ -62,18 +62,21 @@ def with_engine(opening: AbstractAsyncContextManager[Engine], work: Callable[[En
 
 
 def settings(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
-    """An option beats the environment, which beats the default."""
+    """An option beats the environment, which beats the config file, which beats the default."""
     for name in ("DBTEND_STORE", "DBTEND_CONFIG", "DBTEND_READ_ONLY"):
         typed_values.refuse_password(environ.get(name, ""))
-    store = args.store or (StoreLocation.parse(given) if (given := environ.get("DBTEND_STORE")) else None)
     config = args.config or (typed_values.path(given) if (given := environ.get("DBTEND_CONFIG")) else None)
     try:
         read_only = args.read_only or Flag().parse(environ.get("DBTEND_READ_ONLY", ""))
     except UsageError as error:
         raise UsageError(f"DBTEND_READ_ONLY={error.what}", error.why, error.hint) from None
-    return Settings(
-        store or StoreLocation(default_store_path()), config or default_config_path(), config is not None, read_only
-    )
+    path = config or default_config_path()
+    store = args.store or _store(environ.get("DBTEND_STORE") or load_store(path).url)
+    return Settings(store, path, config is not None, read_only)
+
+
+def _store(given: str | None) -> StoreLocation:
+    return StoreLocation.parse(given) if given else StoreLocation(default_store_path())
 
 
 def requests(args: argparse.Namespace, entries: Sequence[TargetEntry]) -> list[Request]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.config.keys import ADVICE_KEYS, CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, TARGET_KEYS
-from engine.config.model import Config, ConsoleConfig, Defaults, TargetEntry
+from engine.config.keys import ADVICE_KEYS, CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, STORE_KEYS, TARGET_KEYS
+from engine.config.model import Config, ConsoleConfig, Defaults, StoreConfig, TargetEntry
 from engine.config.parser import parse_config
 from engine.config.reader import load_config
 from engine.domain.errors import ConfigError
@@ -268,6 +268,7 @@ def test_every_key_is_a_field_and_every_field_is_a_key() -> None:
         (ADVICE_KEYS, Thresholds, set()),
         (CONSOLE_KEYS, ConsoleConfig, {"keys"}),
         (RETENTION_KEYS, Retention, set()),
+        (STORE_KEYS, StoreConfig, set()),
     ):
         assert keys.keys() | others == {field.name for field in fields(model)}
 
