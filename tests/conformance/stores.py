@@ -145,7 +145,7 @@ class SharedStores:
     async def open(self, *, clock: Clock | None = None, host: str | None = None) -> AsyncIterator[RescuingStore]:
         clock = clock or ticking_clock()
         async with RegisteringStore.open(self.url, what="the store", host=host, clock=clock) as store:
-            yield cast("RescuingStore", store)
+            yield store
 
     def contents(self) -> Contents:
         with self._admin.transaction():
