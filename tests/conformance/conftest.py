@@ -20,12 +20,7 @@ if TYPE_CHECKING:
 
 EMBEDDED = 0
 """In place of the major version of a server."""
-NOT_YET: dict[str, tuple[str, ...]] = {
-    "kill that proves which process is meant": (
-        "test_the_process_that_runs_a_child_is_killed",
-        "test_a_process_that_has_the_number_of_a_dead_one_is_left_alone",
-    ),
-}
+NOT_YET: dict[str, tuple[str, ...]] = {}
 """By what the shared store lacks: the tests that need it. Who adds it takes them out."""
 
 

@@ -124,12 +124,14 @@ class Ownership(JobReads):
     async def kill_owner(self, running: JobId, owner: str, pid: int) -> bool:
         """On this host by a signal, elsewhere by the end of the session that proves it alive: it ends with that."""
         rows = await self._pool.rows(
-            queries.OWNER_OF, {"owner": owner, "parent": running.parent, "ordinal": running.ordinal}
+            queries.OWNER_OF, {"owner": owner, "pid": pid, "parent": running.parent, "ordinal": running.ordinal}
         )
         for (host,) in rows:
             if host == self._targets_here.host:
-                with suppress(ProcessLookupError):
+                try:
                     os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    return False
             await self._pool.call("end_session_of", owner)
         return bool(rows)
 

@@ -196,5 +196,5 @@ JOIN parent_job AS p ON p.id = (SELECT max(id) FROM parent_job WHERE target = wa
 
 REGISTER: Final = "SELECT register_worker(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 OWNER_OF: Final = """SELECT w.host FROM child_job AS c JOIN worker AS w ON w.id = c.owner
-WHERE (c.parent_id, c.ordinal) = (%(parent)s, %(ordinal)s) AND w.id = %(owner)s"""
+WHERE (c.parent_id, c.ordinal) = (%(parent)s, %(ordinal)s) AND w.id = %(owner)s AND w.pid = %(pid)s"""
 ENDED: Final = """SELECT id FROM parent_job WHERE finished_at >= %(since)s ORDER BY id DESC LIMIT %(limit)s"""
