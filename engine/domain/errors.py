@@ -62,6 +62,11 @@ class StoreBusyError(StoreError):
     is_transient = True
 
 
+class StoreUnreachableError(StoreBusyError):
+    """The server of a shared store does not answer. Whoever works for it waits for as long as that takes, unless others
+    may take over: it ends then."""
+
+
 class StoreFullError(StoreError):
     """The disk of the store is full, or fails."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -11,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from engine.domain.claims import Claim, Outcome, Report
-from engine.domain.errors import OwnershipLostError, StoreError, SystemLimitError
+from engine.domain.errors import OwnershipLostError, StoreError, StoreUnreachableError, SystemLimitError
 from engine.domain.jobs import JobId
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import LogLevel, Micros
@@ -284,7 +285,7 @@ class JobProcessor:
 
     async def _wait_before_retry(self, error: StoreError, refused: int) -> int:
         """Wait before the next attempt; returns the number of attempts. Raises `error` if waiting does not help."""
-        if not error.is_transient or refused >= (STORE_RETRIES_AT_STOP if self._stopping else STORE_RETRIES):
+        if not error.is_transient or refused >= (STORE_RETRIES_AT_STOP if self._stopping else _retries(error)):
             raise error
         self._log_store_state(error)
         await asyncio.sleep(STORE_RETRY_INTERVAL)
@@ -326,6 +327,10 @@ class JobProcessor:
                         self._running[job].set()
                     unknown = bool(asked - self._running.keys())
                 await asyncio.sleep(CANCEL_CHECK_INTERVAL)
+
+
+def _retries(error: StoreError) -> float:
+    return math.inf if isinstance(error, StoreUnreachableError) else STORE_RETRIES
 
 
 def _failure(error: BaseException) -> Outcome:

@@ -22,6 +22,7 @@ from engine.domain.errors import (
     StoreBusyError,
     StoreError,
     StoreFullError,
+    StoreUnreachableError,
 )
 from engine.store.postgres.roles import SEARCH_PATH
 from engine.store.postgres.server_checks import behind_pooler, is_of_pooler
@@ -58,13 +59,16 @@ def parameters(url: str, program: str, *, read_only: bool = False) -> dict[str, 
 @asynccontextmanager
 async def connected(url: str, what: str, program: str) -> AsyncIterator[Connection]:
     """A connection on which each statement commits by itself. Raises StoreError."""
-    with_errors = parameters(url, program)
+    async with await connect(url, what, program) as connection:
+        yield connection
+
+
+async def connect(url: str, what: str, program: str, **settings: str) -> Connection:
+    """The same, for who closes it; `settings` of libpq win. Raises StoreError."""
     try:
-        connection = await psycopg.AsyncConnection.connect(**with_errors, autocommit=True)
+        return await psycopg.AsyncConnection.connect(**{**parameters(url, program), **settings}, autocommit=True)
     except psycopg.Error as error:
         raise store_error(what, error) from None
-    async with connection:
-        yield connection
 
 
 class Pool:
@@ -125,7 +129,7 @@ def no_such_job(job: str) -> JobNotFoundError:
 def store_error(what: str, error: psycopg.Error | PoolTimeout) -> Exception:
     """The error of the engine for one of the server; `what`: the store without a password."""
     if isinstance(error, PoolTimeout):
-        return StoreBusyError(
+        return StoreUnreachableError(
             what, f"the server has given no connection for {ANSWERS_WITHIN:.0f} s", "see to the server"
         )
     if (own := _own_error(error)) is not None:
@@ -147,7 +151,7 @@ def store_error(what: str, error: psycopg.Error | PoolTimeout) -> Exception:
     if state.startswith("53"):
         return StoreFullError(what, text, "see to the server")
     if not state or state.startswith(UNAVAILABLE_CLASSES):
-        return StoreBusyError(what, f"cannot be reached: {text}", "see to the server and the network")
+        return StoreUnreachableError(what, f"cannot be reached: {text}", "see to the server and the network")
     if state in {"40P01", "40001", "55P03"}:
         return StoreBusyError(what, f"others were in the way: {text}", "try again")
     return StoreError(what, text, "run `dbtend store check`")

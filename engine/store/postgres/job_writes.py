@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from engine.domain.advice import Measurement
 from engine.domain.claims import Claim, Outcome, Report
-from engine.domain.errors import StoreBusyError, StoreError, StoreUncertainError
+from engine.domain.errors import OwnershipLostError, StoreBusyError, StoreError, StoreUncertainError
 from engine.domain.jobs import JobId
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import OnDuplicate
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.store.postgres import queries, values
-from engine.store.postgres.store_base import StoreBase
+from engine.store.postgres.lost_claims import LostClaims
 from engine.store.protocol import NewBatch, NewJob
 from engine.store.schedule_rows import KEPT, KEPT_OF_EACH
 
@@ -26,7 +27,7 @@ else:
     metadata = lazy("importlib.metadata", "only a worker process tells its version")
 
 
-class JobWrites(StoreBase):
+class JobWrites(LostClaims):
     """Submits, cancels, claims and finishes jobs; see `JobWriter`, `JobClaims` and `HistoryPruning`."""
 
     async def submit(
@@ -56,15 +57,20 @@ class JobWrites(StoreBase):
             raise StoreUncertainError(error.what, why, "look at `dbtend history` first") from error
 
     async def claim(self, owner: str, parents: Collection[int] | None = None, run: str | None = None) -> Claim | None:
+        if self._claims.may_be_unknown:
+            await self._hand_back_unknown(owner)
         among = None if parents is None else list(parents)
-        found = await self._pool.call("claim", owner, self._queues, among, run, self._at())
-        return values.claim(found, owner, self._targets_here)
+        with self._claims.asking():
+            found = await self._pool.call("claim", owner, self._queues, among, run, self._at())
+            return self._claims.take(values.claim(found, owner, self._targets_here))
 
     async def report(self, claim: Claim, report: Report) -> None:
         await self._pool.call("report", values.token(claim), values.report(report))
 
     async def finish(self, claim: Claim, outcome: Outcome, report: Report) -> None:
-        await self._pool.call("finish", values.token(claim), values.outcome(outcome), values.report(report), self._at())
+        ended = (values.token(claim), values.outcome(outcome), values.report(report))
+        with self._ending(claim):
+            await self._pool.call("finish", *ended, self._at())
 
     async def finish_and_claim(
         self,
@@ -74,13 +80,27 @@ class JobWrites(StoreBase):
         parents: Collection[int] | None = None,
         run: str | None = None,
     ) -> Claim | None:
+        if self._claims.may_be_unknown:
+            await self._hand_back_unknown(claim.owner)
         among = None if parents is None else list(parents)
         ended = (values.token(claim), values.outcome(outcome), values.report(report))
-        found = await self._pool.call("finish_and_claim", *ended, self._queues, among, run, self._at())
-        return values.claim(found, claim.owner, self._targets_here)
+        with self._ending(claim), self._claims.asking():
+            found = await self._pool.call("finish_and_claim", *ended, self._queues, among, run, self._at())
+            return self._claims.take(values.claim(found, claim.owner, self._targets_here))
 
     async def release(self, claim: Claim, report: Report) -> None:
-        await self._pool.call("release", values.token(claim), values.report(report), self._at())
+        with self._ending(claim):
+            await self._pool.call("release", values.token(claim), values.report(report), self._at())
+
+    @contextmanager
+    def _ending(self, claim: Claim) -> Iterator[None]:
+        """Around what ends a claim. Told again because its answer was lost, it changes nothing."""
+        try:
+            yield
+        except OwnershipLostError:
+            self._claims.drop(claim)
+            raise
+        self._claims.drop(claim)
 
     async def cancel_requests(self, owner: str) -> set[JobId]:
         rows = await self._pool.rows(queries.CANCEL_REQUESTS, {"owner": owner})

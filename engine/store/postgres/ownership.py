@@ -21,6 +21,7 @@ from engine.domain.steps import Micros
 from engine.store.postgres import hint_queue, proof, queries, values
 from engine.store.postgres.connections import Connection
 from engine.store.postgres.job_reads import JobReads
+from engine.store.postgres.lost_claims import LostClaims
 from engine.store.rows import Row
 from engine.system.overwritten_file import overwritten_hint, was_overwritten
 
@@ -37,7 +38,7 @@ BEAT_INTERVAL = 5.0
 """Seconds between two signs of life of a process that has something to do."""
 
 
-class Ownership(JobReads):
+class Ownership(JobReads, LostClaims):
     """Worker processes that own running jobs, and what becomes of those of dead ones; see `OwnerSupervision`."""
 
     @asynccontextmanager
@@ -57,7 +58,12 @@ class Ownership(JobReads):
             finally:
                 beating.cancel()
                 with suppress(StoreError):  # once this process is gone, others do it
-                    await asyncio.shield(self._pool.call("forget_worker", owner))
+                    await asyncio.shield(self._forget(owner))
+
+    async def _forget(self, owner: str) -> None:
+        if self._claims.were_lost:
+            await self._hand_back_unknown(owner)
+        await self._pool.call("forget_worker", owner)
 
     @property
     def hints(self) -> HintSource:
@@ -111,6 +117,8 @@ class Ownership(JobReads):
             seen = self.last_change()
             with suppress(StoreError):
                 await self._pool.call("beat", owner)
+                if self._claims.were_lost:
+                    await self._hand_back_unknown(owner)
                 if not await self.has_open_jobs():
                     await self.next_change(seen)
             await asyncio.sleep(BEAT_INTERVAL)

@@ -13,25 +13,31 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import PGconn, Ping
 
 from engine.domain.errors import StoreError
-from engine.store.postgres.connections import Connection, connected, store_error
+from engine.store.postgres.connections import Connection, connect, store_error
 from engine.system.background import in_background
 
 SERVER_KEEPALIVES: Final = """SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 3;
 SET tcp_keepalives_count = 3; SET tcp_user_timeout = 14000"""
 PING_EVERY: Final = 2.0
-ANSWERS_WITHIN: Final = 4.0
-"""Seconds that the server may take to answer a ping."""
-UNPROVEN_FOR: Final = 9.0
-"""Seconds that a process may go on without its lock while the network is silent: less than the server needs to find it
-dead. Where the server is known to be down, nobody can declare anybody dead."""
+ANSWERS_WITHIN: Final = None if hasattr(socket, "TCP_USER_TIMEOUT") else 4.0
+"""Seconds that the server may take to answer a ping. Where the system itself notices that the other side is gone, an
+answer may take long: the lock is held meanwhile."""
+UNPROVEN_FOR: Final = 8.0
+"""Seconds without a session after which this process ends: less than the server needs to find it dead, also with those
+that it takes to see whether the server is down. While it is down nobody can declare anybody dead."""
 RECONNECT_EVERY: Final = 0.5
+NOTICED_WITHIN: Final = "5000"
+"""Milliseconds after which a ping that the network has lost ends the session here."""
+PROGRAM: Final = "dbtend worker"
 _EXIT: Final = 70
 
 log = logging.getLogger("dbtend")
@@ -59,11 +65,14 @@ async def proving(
 
     Raises StoreError.
     """
-    async with connected(url, what, "dbtend worker") as first:
+    first = await connect(url, what, PROGRAM, tcp_user_timeout=NOTICED_WITHIN)
+    try:
         await keep_alive(first)
         await register(first)
         async with in_background(_hold(url, what, first, prove_again, lost), "dbtend-proof"):
             yield
+    finally:
+        await first.close()
 
 
 async def keep_alive(connection: Connection) -> None:
@@ -78,44 +87,82 @@ async def keep_alive(connection: Connection) -> None:
 async def _hold(url: str, what: str, connection: Connection, prove_again: Prove, lost: Callable[[str], None]) -> None:
     while True:
         proven_at = await _ping(connection)
-        while True:
-            try:
-                async with connected(url, what, "dbtend worker") as connection:
-                    await keep_alive(connection)
-                    if not await prove_again(connection):
-                        return lost(f"{what}: this process was declared dead")
-                    log.warning("%s: is reached again", what)
-                    proven_at = await _ping(connection)
-            except (StoreError, psycopg.Error):
-                if time.monotonic() - proven_at > UNPROVEN_FOR and not await asyncio.to_thread(server_is_down, url):
+        taking = asyncio.create_task(_take_again(url, what, prove_again), name="dbtend-prove-again")
+        try:
+            while True:
+                await asyncio.wait({taking}, timeout=max(proven_at + UNPROVEN_FOR - time.monotonic(), 0))
+                if taking.done():
+                    break
+                if not await asyncio.to_thread(server_is_down, url):
                     return lost(f"{what}: the server has not answered for {UNPROVEN_FOR:.0f} s")
+                proven_at = time.monotonic()
+        finally:
+            taking.cancel()
+        again = await taking
+        if again is None:
+            return lost(f"{what}: this process was declared dead")
+        log.warning("%s: is reached again", what)
+        connection = again
+
+
+async def _take_again(url: str, what: str, prove_again: Prove) -> Connection | None:
+    """Try until there is a new session that holds the lock; None if the process was declared dead."""
+    while True:
+        try:
+            connection = await connect(url, what, PROGRAM, tcp_user_timeout=NOTICED_WITHIN)
+            try:
+                await keep_alive(connection)
+                if await prove_again(connection):
+                    return connection
+            except BaseException:
+                await connection.close()
+                raise
+            await connection.close()
+            return None
+        except (StoreError, psycopg.Error):
             await asyncio.sleep(RECONNECT_EVERY)
 
 
 async def _ping(connection: Connection) -> float:
     """Ask again and again, until the session has ended; returns when it was last known to be there."""
     answered = time.monotonic()
-    while True:
-        asking = asyncio.ensure_future(connection.execute(b"SELECT 1"))
-        # Not wait_for: psycopg would first try to cancel the statement at the server.
-        done, _ = await asyncio.wait({asking}, timeout=ANSWERS_WITHIN)
-        if not done:
-            asking.cancel()
-            with suppress(Exception):
-                await connection.close()
-            return answered
-        if asking.exception() is not None:
-            return answered
-        answered = time.monotonic()
-        await asyncio.sleep(PING_EVERY)
+    try:
+        while True:
+            asking = asyncio.ensure_future(connection.execute(b"SELECT 1"))
+            asking.add_done_callback(_take_note)
+            # Not wait_for: psycopg would first try to cancel the statement at the server.
+            done, _ = await asyncio.wait({asking}, timeout=ANSWERS_WITHIN)
+            if not done:
+                asking.cancel()
+            if not done or asking.exception() is not None:
+                return answered
+            answered = time.monotonic()
+            await asyncio.sleep(PING_EVERY)
+    finally:
+        with suppress(Exception):
+            await connection.close()
+
+
+def _take_note(asked: asyncio.Future[Any]) -> None:
+    """Nobody may wait for it any more."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 def server_is_down(url: str) -> bool:
-    """Whether every address of the server answers that nobody listens there."""
+    """Whether every address of the server answers that nobody listens there, or that it is only starting."""
     given = conninfo_to_dict(url)
     hosts = str(given.get("hostaddr") or given.get("host") or "/var/run/postgresql").split(",")
     ports = str(given.get("port") or "5432").split(",")
-    return all(_refuses(host, int(ports[number] if len(ports) > 1 else ports[0])) for number, host in enumerate(hosts))
+    with ThreadPoolExecutor() as threads:
+        starts = threads.submit(_is_starting, url)
+        refused = threads.map(_refuses, hosts, map(int, ports if len(ports) > 1 else ports * len(hosts)))
+        return all(refused) or starts.result()
+
+
+def _is_starting(url: str) -> bool:
+    asked = make_conninfo(url, connect_timeout="2")
+    return PGconn.ping(asked.encode()) == Ping.REJECT
 
 
 def _refuses(host: str, port: int) -> bool:

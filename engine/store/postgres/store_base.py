@@ -10,6 +10,7 @@ from engine.domain.steps import Micros
 from engine.store.postgres import values
 from engine.store.postgres.change_watch import ChangeWatch
 from engine.store.postgres.connections import Pool
+from engine.store.postgres.held_claims import HeldClaims
 from engine.store.postgres.host_targets import ANY_HOST, HostTargets
 
 
@@ -35,6 +36,7 @@ class StoreBase:
         """
         self._url, self._what = url, what
         self._pool = pool
+        self._claims = HeldClaims()
         self._watch = watch
         self._clock = clock
         self._who = who

@@ -242,6 +242,16 @@ BEGIN
     PERFORM write_steps_and_log(token, news);
 END $$;
 
+-- Whether a child ended by this very outcome of this attempt.
+CREATE OR REPLACE FUNCTION has_ended_so(token jsonb, outcome jsonb) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM child_job
+        WHERE (parent_id, ordinal, attempt)
+                = ((token ->> 'parent')::bigint, (token ->> 'ordinal')::integer, (token ->> 'attempt')::integer)
+            AND status = outcome ->> 'status'
+            AND finished_at = greatest((outcome ->> 'ended_at')::bigint, started_at) AND outcome -> 'ended_at' <> 'null')
+$$;
+
 -- End a child, skip later ones after a failure, close the parent: fenced by owner and attempt.
 CREATE OR REPLACE FUNCTION finish(token jsonb, outcome jsonb, news jsonb, at bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -265,7 +275,10 @@ BEGIN
     WHERE (parent_id, ordinal) = (p, (token ->> 'ordinal')::integer) AND owner = token ->> 'owner'
         AND attempt = (token ->> 'attempt')::integer AND status = 'running'
     RETURNING * INTO c;
-    IF NOT FOUND THEN PERFORM ownership_lost(token); END IF;
+    IF NOT FOUND THEN
+        IF NOT has_ended_so(token, outcome) THEN PERFORM ownership_lost(token); END IF;
+        RETURN;  -- told again, as the answer was lost
+    END IF;
     PERFORM write_steps_and_log(token, news);
     SELECT * INTO j FROM parent_job WHERE id = p;
     IF how = 'failed' AND stops_on_failure(j, c, (outcome ->> 'after')::jsonb)

@@ -140,10 +140,22 @@ BEGIN
     END LOOP;
 END $$;
 
+-- When somebody first had a session after the newest start of the server: a start after a crash may take long.
+CREATE OR REPLACE FUNCTION note_server_start() RETURNS timestamptz LANGUAGE plpgsql AS $$
+DECLARE seen timestamptz := (SELECT seen_at FROM server_start WHERE started_at = pg_postmaster_start_time());
+BEGIN
+    IF seen IS NOT NULL THEN RETURN seen; END IF;
+    INSERT INTO server_start (started_at, seen_at) VALUES (pg_postmaster_start_time(), clock_timestamp())
+    ON CONFLICT (one) DO UPDATE SET started_at = excluded.started_at, seen_at = CASE server_start.started_at
+        WHEN excluded.started_at THEN server_start.seen_at ELSE excluded.seen_at END
+    RETURNING seen_at INTO seen;
+    RETURN seen;
+END $$;
+
 -- Whether a worker or run is dead: nobody holds its lock. Keeps the lock until the transaction ends, so that two never
 -- rescue the same. For some seconds after the server has started nobody is dead: who lives takes its lock again.
 CREATE OR REPLACE FUNCTION is_dead(number integer) RETURNS boolean LANGUAGE sql VOLATILE AS $$
-    SELECT clock_timestamp() > pg_postmaster_start_time()
+    SELECT clock_timestamp() > note_server_start()
             + make_interval(secs => coalesce(nullif(current_setting('dbtend.grace', true), '')::float, {GRACE}))
         AND pg_try_advisory_xact_lock({WORKERS}, number)
 $$;

@@ -8,6 +8,7 @@ CREATE OR REPLACE FUNCTION register_worker(
 DECLARE given integer;
 BEGIN
     at := coalesce(at, now_micros());
+    PERFORM note_server_start();
     INSERT INTO worker (
         id, is_run, session, pid, host, version, queues, serves_all, pool, own_jobs, started_at, beat_at)
     VALUES (name, for_run, pg_backend_pid(), process, machine, release, its_queues, all_jobs, of_pool, jobs, at, at)
@@ -22,6 +23,7 @@ AS $$ SELECT session FROM worker WHERE id = name FOR UPDATE $$;
 
 CREATE OR REPLACE FUNCTION take_proof(name text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM note_server_start();
     PERFORM pg_advisory_lock({WORKERS}, (SELECT number FROM worker WHERE id = name));
     UPDATE worker SET session = pg_backend_pid() WHERE id = name;
 END $$;

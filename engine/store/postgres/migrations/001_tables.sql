@@ -198,6 +198,13 @@ CREATE TABLE worker (
     beat_at    bigint NOT NULL
 );
 
+-- The newest start of the server, and when somebody first had a session after it.
+CREATE TABLE server_start (
+    one        boolean PRIMARY KEY DEFAULT true CHECK (one),
+    started_at timestamptz NOT NULL,
+    seen_at    timestamptz NOT NULL
+);
+
 CREATE TABLE pause (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     at  bigint NOT NULL,
