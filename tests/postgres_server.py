@@ -117,6 +117,13 @@ class PostgresServer:
         self.tcp_port = port
         self._settings = (*self._settings, "listen_addresses='127.0.0.1'", f"port={port}")
 
+    def listen_to(self, network: str, port: int) -> None:
+        """From the next start on, also at this port of all interfaces, to hosts of this network."""
+        self.tcp_port = port
+        self._settings = (*self._settings, "listen_addresses='*'", f"port={port}")
+        with (self._data / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {network} trust\n")
+
     def _become_unprivileged(self) -> None:
         """PostgreSQL refuses to run as root; a user that cannot reach the binaries gets a copy of them."""
         known = {entry.pw_name: entry for entry in pwd.getpwall()}

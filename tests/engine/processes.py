@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import dedent
 
@@ -15,9 +15,9 @@ from textwrap import dedent
 class Process:
     """A Python process that runs a script. `asyncio`, `sys` and `Path` are imported for it."""
 
-    def __init__(self, script: str, *arguments: object) -> None:
+    def __init__(self, script: str, *arguments: object, within: Sequence[str] = ()) -> None:
         source = "import asyncio, os, signal, sys\nfrom pathlib import Path\n" + dedent(script)
-        command = [sys.executable, "-c", source, *map(str, arguments)]
+        command = [*within, sys.executable, "-c", source, *map(str, arguments)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -53,9 +53,9 @@ class Process:
 
 
 @contextmanager
-def python(script: str, *arguments: object) -> Iterator[Process]:
-    """Run a script meanwhile; it is killed in the end."""
-    process = Process(script, *arguments)
+def python(script: str, *arguments: object, within: Sequence[str] = ()) -> Iterator[Process]:
+    """Run a script meanwhile; it is killed in the end. `within`: a command that is given its own to run."""
+    process = Process(script, *arguments, within=within)
     try:
         yield process
     finally:

@@ -34,6 +34,8 @@ else:
 
 OWNER_CHECK_INTERVAL = 0.5
 """Seconds between two looks whether all workers live."""
+PROVES_AGAIN_WITHIN = 0.2
+"""Seconds that a live process may need to take its lock again where its session has ended."""
 BEAT_INTERVAL = 5.0
 """Seconds between two signs of life of a process that has something to do."""
 
@@ -154,9 +156,15 @@ class Ownership(JobReads, LostClaims):
         return [_worker(row, running.get(row[0], []), pending_since) for row in rows]
 
     async def rescue(self) -> list[JobId]:
-        """A read tells whose lock is free; there is a write only where one is."""
+        """A read tells whose lock is free; there is a write only where one is still free a moment later."""
         rescued: list[JobId] = []
+        if not (dead := await self._pool.rows(queries.DEAD_WORKERS)):
+            return []
+        await asyncio.sleep(PROVES_AGAIN_WITHIN)
+        seen_before = {owner for owner, *_ in dead}
         for owner, is_run, signal_number in await self._pool.rows(queries.DEAD_WORKERS):
+            if owner not in seen_before:
+                continue
             if is_run:
                 await self._pool.call("release_from", owner, False, self._at())
             else:

@@ -37,6 +37,8 @@ that it takes to see whether the server is down. While it is down nobody can dec
 RECONNECT_EVERY: Final = 0.5
 NOTICED_WITHIN: Final = "5000"
 """Milliseconds after which a ping that the network has lost ends the session here."""
+SILENT_FOR: Final = 7.0
+"""Seconds for which the server may have been silent when the system ends the session here."""
 PROGRAM: Final = "dbtend worker"
 _EXIT: Final = 70
 
@@ -134,10 +136,13 @@ async def _ping(connection: Connection) -> float:
             done, _ = await asyncio.wait({asking}, timeout=ANSWERS_WITHIN)
             if not done:
                 asking.cancel()
-            if not done or asking.exception() is not None:
                 return answered
+            asking.result()
             answered = time.monotonic()
-            await asyncio.sleep(PING_EVERY)
+            async for _ in connection.notifies(timeout=PING_EVERY):
+                pass  # there are none: an end of the session is noticed at once
+    except psycopg.Error:
+        return max(answered, time.monotonic() - SILENT_FOR)
     finally:
         with suppress(Exception):
             await connection.close()
