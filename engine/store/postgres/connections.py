@@ -44,6 +44,9 @@ UNAVAILABLE_CLASSES: Final = ("08", "57P")
 ANSWERS_WITHIN: Final = 10.0
 """Seconds that a read or write waits for a connection."""
 
+_END_SESSIONS: Final = """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+WHERE pid = ANY (%s) AND usename = session_user AND application_name = %s"""
+
 Connection = psycopg.AsyncConnection[TupleRow]
 
 logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # who asks for a connection tells of it
@@ -75,7 +78,9 @@ class Pool:
     """Connections for statements that commit by themselves; `what` names the store in errors."""
 
     def __init__(self, url: str, what: str, *, program: str, size: int, read_only: bool = False) -> None:
-        self._what, self._is_read_only = what, read_only
+        self._what, self._is_read_only, self._program = what, read_only, program
+        self._broken: set[int] = set()
+        """Processes of the server whose connection broke during a statement."""
         self._pool = AsyncConnectionPool(
             kwargs={**parameters(url, program, read_only=read_only), "autocommit": True, "prepare_threshold": 0},
             min_size=1,
@@ -95,10 +100,27 @@ class Pool:
         """The rows of one statement. Raises StoreError, and what a function of the store raises."""
         try:
             async with self._pool.connection() as connection:
-                cursor = await connection.execute(query.encode(), values)
-                return await cursor.fetchall() if cursor.description is not None else []
+                await self._end_broken(connection)
+                backend = connection.info.backend_pid
+                try:
+                    cursor = await connection.execute(query.encode(), values)
+                    return await cursor.fetchall() if cursor.description is not None else []
+                finally:
+                    if connection.broken:
+                        self._broken.add(backend)
         except (psycopg.Error, PoolTimeout) as error:
             raise self.error(error) from None
+
+    async def _end_broken(self, connection: Connection) -> None:
+        """What was sent on a connection that broke is done by now, or never will be."""
+        if not self._broken:
+            return
+        broken, self._broken = self._broken, set()
+        try:
+            await connection.execute(_END_SESSIONS.encode(), (list(broken), self._program))
+        except BaseException:
+            self._broken |= broken
+            raise
 
     async def call(self, function: str, *arguments: Any) -> Any:
         """What a function of the store gives."""

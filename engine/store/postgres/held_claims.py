@@ -20,10 +20,8 @@ class HeldClaims:
         self._held: set[Held] = set()
         self._asked: set[asyncio.Event] = set()
         """Claims on their way; each is set when it has its answer, or never gets one."""
-        self.were_lost = False
-        """Whether an answer ever was: the server may still get to that claim later."""
         self.may_be_unknown = False
-        """Whether one was since the owner looked for such children."""
+        """Whether an answer was lost since the owner looked for such children."""
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -33,7 +31,7 @@ class HeldClaims:
         try:
             yield
         except BaseException:
-            self.were_lost = self.may_be_unknown = True
+            self.may_be_unknown = True
             raise
         finally:
             self._asked.discard(answered)

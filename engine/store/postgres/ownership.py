@@ -63,7 +63,7 @@ class Ownership(JobReads, LostClaims):
                     await asyncio.shield(self._forget(owner))
 
     async def _forget(self, owner: str) -> None:
-        if self._claims.were_lost:
+        if self._claims.may_be_unknown:
             await self._hand_back_unknown(owner)
         await self._pool.call("forget_worker", owner)
 
@@ -119,7 +119,7 @@ class Ownership(JobReads, LostClaims):
             seen = self.last_change()
             with suppress(StoreError):
                 await self._pool.call("beat", owner)
-                if self._claims.were_lost:
+                if self._claims.may_be_unknown:
                     await self._hand_back_unknown(owner)
                 if not await self.has_open_jobs():
                     await self.next_change(seen)
