@@ -155,8 +155,9 @@ END $$;
 -- Whether a worker or run is dead: nobody holds its lock. Keeps the lock until the transaction ends, so that two never
 -- rescue the same. For some seconds after the server has started nobody is dead: who lives takes its lock again.
 CREATE OR REPLACE FUNCTION is_dead(number integer) RETURNS boolean LANGUAGE sql VOLATILE AS $$
-    SELECT clock_timestamp() > note_server_start()
+    SELECT note_server_start()
             + make_interval(secs => coalesce(nullif(current_setting('dbtend.grace', true), '')::float, {GRACE}))
+            <= clock_timestamp()
         AND pg_try_advisory_xact_lock({WORKERS}, number)
 $$;
 
