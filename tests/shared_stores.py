@@ -29,7 +29,6 @@ def make_template(server: PostgresServer) -> None:
     asyncio.run(_migrate(server.url(TEMPLATE)))
     with as_admin(server.url(TEMPLATE)) as admin:
         admin.execute(f"CREATE ROLE {MEMBER} LOGIN IN ROLE {', '.join(Role)}")
-        admin.execute(f"GRANT INSERT ON dbtend.worker TO {MEMBER}")  # tests register processes that are not there
 
 
 async def _migrate(url: str) -> None:
@@ -45,6 +44,9 @@ def copied_store(server: PostgresServer, user: str = "postgres") -> Iterator[str
     with as_admin(server.url()) as admin:
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
         admin.execute(f"ALTER DATABASE {name} SET dbtend.grace = '0'")
+    if user == MEMBER:
+        with as_admin(server.url(name)) as admin:  # tests register processes that are not there
+            admin.execute(f"GRANT INSERT ON dbtend.worker TO {MEMBER}")
     try:
         yield server.url(name, user)
     finally:

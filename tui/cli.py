@@ -105,6 +105,8 @@ def _only_tells(args: argparse.Namespace) -> bool:
             return bool(args.dry_run)
         case "notify":
             return not args.test
+        case "store":
+            return bool(args.words[:1] == ["check"])
         case "schedules":
             return args.run is args.enable is args.disable is None
         case _:

@@ -22,6 +22,7 @@ WORDS: Final[Mapping[str, str]] = {
     "FILTERS": "words as in the filter line of the console",
     "NAME": "a recipient: [notify.NAME] of the config file",
     "SHELL": "bash, zsh or fish",
+    "ACTION": "init, check or copy, and the stores that it takes",
     "SCHEDULE": "a schedule: [schedules.NAME] of the config file",
 }
 """What the words after a command are, as its usage names them."""
@@ -258,6 +259,17 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "workers": Command("", "the worker processes, and what they run", _JSON, "dbtend workers"),
     "pause": Command("", "start no new job, in any process; running operations go on", _JSON, "dbtend pause"),
     "resume": Command("", "start jobs again", _JSON, "dbtend resume"),
+    "store": Command(
+        "ACTION [STORE...]", "make, check or fill a store that many hosts share", _JSON,
+        "dbtend store init postgresql://dba@db1/dbtend",
+        "init URL      make the store in an empty database, or upgrade it; makes the roles dbtend_viewer,\n"
+        "              dbtend_operator and dbtend_worker if it may\n"
+        "check [URL]   is it reached, and does all hold: version, rights, round trip, clock, workers, rules\n"
+        "copy FROM TO  the history of the store FROM, a file or a URL, into the new store TO; ids stay the same.\n"
+        "              Interrupted, it goes on when it is called again.\n\n"
+        "The database must be reached itself, and not through a connection pooler. Exit code of check: 1 if there is\n"
+        "a problem.",
+    ),
     "doctor": Command(
         "[TARGET...]", "check versions, paths and permissions, and name the fixes", _JSON,
         "dbtend doctor sales.db",

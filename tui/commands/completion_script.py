@@ -17,6 +17,7 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "OPERATION": typed_values.OPERATIONS,
     "STATUS": tuple(Status),
     "SHELL": SHELLS,
+    "ACTION": ("init", "check", "copy"),
 }
 # A target is a file or a name from the config file. What bash calls `..._file_...` it completes as file names.
 _TARGET: Final = {

@@ -24,6 +24,7 @@ from engine import (
 from engine.domain.errors import DbtendError
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.option_specs import OPTION_SPECS
+from engine.domain.store_reports import StoreCopied, StoreMade
 from tui.presentation.effect_summary import findings
 from tui.presentation.json_fields import fields
 from tui.presentation.lock_format import format_lock
@@ -126,6 +127,15 @@ def advice(target: str, advice: Advice) -> Json:
 def error(problem: DbtendError) -> Json:
     message = f"{problem.what}: {problem.why}"
     return {"error": {"kind": problem.kind.value, "message": message, "hint": problem.hint}}
+
+
+def store_made(made: StoreMade) -> Json:
+    form = fields(made, "version", "earlier_version", "queue", "earlier_queue")
+    return {**form, "missing_roles": list(made.missing_roles), "roles_sql": made.roles_sql}
+
+
+def store_copied(copied: StoreCopied) -> Json:
+    return {"rows": dict(copied.rows), "was_complete": copied.was_complete, "copied_at": rfc3339(copied.copied_at)}
 
 
 def pause(pause: Pause | None) -> Json:

@@ -171,6 +171,14 @@ _BATCH: Final = record({
 })  # fmt: skip
 _RUN: Final = record({"batch": or_null(COUNT), "jobs": listed(named("job"))})
 _PAUSE: Final = record({"paused": or_null(record({"at": TIME, "by": TEXT}))})
+_CHECKS: Final = record({"checks": listed(named("check"))})
+_STORE_MADE: Final = record({
+    "version": COUNT, "earlier_version": or_null(COUNT), "queue": TEXT, "earlier_queue": or_null(TEXT),
+    "missing_roles": listed(TEXT), "roles_sql": TEXT,
+})  # fmt: skip
+_STORE_COPIED: Final = record({
+    "rows": {"type": "object", "additionalProperties": COUNT}, "was_complete": FLAG, "copied_at": TIME,
+})  # fmt: skip
 DOCUMENTS: Final[Mapping[str, Schema]] = {
     "demo": _RUN,
     "plan": record({"jobs": listed(named("planned_job"))}, {"errors": listed(named("error"))}),
@@ -198,7 +206,8 @@ DOCUMENTS: Final[Mapping[str, Schema]] = {
     "workers": record({"workers": listed(named("worker"))}),
     "pause": _PAUSE,
     "resume": _PAUSE,
-    "doctor": record({"checks": listed(named("check"))}),
+    "doctor": _CHECKS,
+    "store": {"anyOf": [_CHECKS, _STORE_MADE, _STORE_COPIED]},
 }
 """What each command prints if it does its work."""
 

@@ -24,8 +24,8 @@ from engine.domain.errors import (
     StoreFullError,
     StoreUnreachableError,
 )
+from engine.store.postgres.refusals import refusal
 from engine.store.postgres.roles import SEARCH_PATH
-from engine.store.postgres.server_checks import behind_pooler, is_of_pooler
 
 KEEPALIVES: Final = {
     "keepalives_idle": "3",
@@ -157,13 +157,8 @@ def store_error(what: str, error: psycopg.Error | PoolTimeout) -> Exception:
     if (own := _own_error(error)) is not None:
         return own
     state, text = error.sqlstate or "", _first_line(error)
-    if is_of_pooler(text):
-        return behind_pooler(what)
-    if state.startswith("28") or "password" in text:
-        why = f"the server does not let this user in: {text}"
-        return StoreError(what, why, "put the password into ~/.pgpass, or see to pg_hba.conf")
-    if state == "3D000":
-        return StoreError(what, "there is no such database", "make it with createdb, then run `dbtend store init`")
+    if not state and (refused := refusal(what, str(error))) is not None:
+        return refused
     if state == "42501":
         return ReadOnlyError(
             what, f"your role may not do that: {text}", "ask for a role that may: see `dbtend store check`"

@@ -40,12 +40,12 @@ HAS_PENDING: Final = """SELECT EXISTS (
         AND (b.max_per_host IS NULL OR b.max_per_host > coalesce(l.running, 0)))"""
 PAUSE: Final = "SELECT at, by FROM pause"
 
-_LIVES: Final = f"""EXISTS (
+LIVES: Final = f"""EXISTS (
     SELECT FROM pg_locks AS l
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = {LOCKS["WORKERS"]}
         AND l.objid = w.number AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))"""
 """Whether a session holds the lock of a worker."""
-DEAD_WORKERS: Final = f"SELECT id, is_run, signal FROM worker AS w WHERE NOT {_LIVES}"
+DEAD_WORKERS: Final = f"SELECT id, is_run, signal FROM worker AS w WHERE NOT {LIVES}"
 RUN_BY: Final = """SELECT c.parent_id, c.ordinal, p.engine, p.target
 FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.owner = %(owner)s"""
 RESCUE: Final = "SELECT parent_id, ordinal FROM rescue(%s, %s, %s, %s, %s)"
@@ -53,7 +53,7 @@ RESCUE: Final = "SELECT parent_id, ordinal FROM rescue(%s, %s, %s, %s, %s)"
 OPEN_TARGETS: Final = "SELECT DISTINCT target FROM parent_job WHERE finished_at IS NULL"
 MEASURED: Final = "SELECT state, found FROM measured WHERE target = %(target)s"
 
-WORKERS: Final = f"""SELECT id, pid, host, started_at, serves_all, pool, own_jobs, beat_at, now_micros(), {_LIVES}
+WORKERS: Final = f"""SELECT id, pid, host, started_at, serves_all, pool, own_jobs, beat_at, now_micros(), {LIVES}
 FROM worker AS w WHERE NOT is_run ORDER BY started_at, id"""
 RUNNING: Final = "SELECT owner, parent_id, ordinal, started_at FROM child_job WHERE owner IS NOT NULL"
 OLDEST_PENDING: Final = """SELECT created_at FROM parent_job WHERE id = (

@@ -16,10 +16,11 @@ from procrastinate.schema import SchemaManager
 
 Connection = psycopg.AsyncConnection[Any]
 
-TABLES: Final = ("procrastinate_jobs", "procrastinate_workers", "procrastinate_events", "procrastinate_periodic_defers")
-_IS_WHOLE: Final = f"""SELECT to_regproc('dbtend_queue.procrastinate_defer_jobs_v1') IS NOT NULL
-    AND {" AND ".join(f"to_regclass('dbtend_queue.{table}') IS NOT NULL" for table in TABLES)}"""
-"""Whether nobody has dropped a table, or what gives hints."""
+_ALWAYS: Final = ("procrastinate_jobs", "procrastinate_events", "procrastinate_periodic_defers")
+"""Tables that each version has."""
+_HAS_TABLES: Final = "SELECT " + " AND ".join(f"to_regclass('dbtend_queue.{table}') IS NOT NULL" for table in _ALWAYS)
+_IS_WHOLE: Final = f"""{_HAS_TABLES} AND to_regclass('dbtend_queue.procrastinate_workers') IS NOT NULL
+    AND to_regproc('dbtend_queue.procrastinate_defer_jobs_v1') IS NOT NULL"""
 
 
 @cache
@@ -38,9 +39,13 @@ def release() -> str:
     return metadata.version("procrastinate")
 
 
-async def is_whole(connection: Connection) -> bool:
-    """Whether its tables are there. Raises psycopg.Error."""
-    cursor = await connection.execute(_IS_WHOLE.encode())
+async def is_whole(connection: Connection, applied: str | None = None) -> bool:
+    """Whether nobody has dropped its tables. `applied`: the last migration that they have had; None: the newest.
+
+    Raises psycopg.Error.
+    """
+    is_older = applied is not None and applied < newest()
+    cursor = await connection.execute((_HAS_TABLES if is_older else _IS_WHOLE).encode())
     return bool((await cursor.fetchone() or (False,))[0])
 
 
@@ -52,7 +57,7 @@ async def install(connection: Connection, applied: str | None) -> str:
 
     Returns the last one that they have now. Raises psycopg.Error.
     """
-    if applied is not None and await is_whole(connection):
+    if applied is not None and await is_whole(connection, applied):
         await connection.execute(b"SET LOCAL search_path = dbtend_queue")
         for script in scripts():
             if script.stem > applied:

@@ -120,7 +120,7 @@ async def migrate(connection: Connection, what: str) -> StoreState | None:
         if before is None:
             await _create(connection, what)
         else:
-            await _require_owner(connection, what)
+            await require_owner(connection, what)
         await roles.create_roles(connection)
         queue = await queue_schema.install(connection, before and before.queue)
         await connection.execute(f"SET LOCAL search_path = {roles.SEARCH_PATH}".encode())
@@ -147,7 +147,7 @@ async def _create(connection: Connection, what: str) -> None:
     await connection.execute("CREATE TABLE dbtend.store_version (number integer NOT NULL, queue text NOT NULL)")
 
 
-async def _require_owner(connection: Connection, what: str) -> None:
+async def require_owner(connection: Connection, what: str) -> None:
     """Raises StoreError unless this role may change what is there."""
     role, owner, is_owner = await _row(connection, _OWNER)
     if not is_owner:

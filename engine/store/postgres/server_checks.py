@@ -7,13 +7,12 @@ from typing import Any, Final
 import psycopg
 
 from engine.domain.errors import StoreError
+from engine.store.postgres.refusals import behind_pooler
 
 Connection = psycopg.AsyncConnection[Any]
 
 TIMES: Final = 3
 _SESSION: Final = "SELECT pg_backend_pid(), pg_is_in_recovery()"
-_OF_POOLER: Final = "unsupported startup parameter"
-POOLER_HINT: Final = "give the address of the server itself"
 
 
 async def refuse_unusable(connection: Connection, what: str) -> None:
@@ -29,12 +28,3 @@ async def refuse_unusable(connection: Connection, what: str) -> None:
             raise behind_pooler(what)
         if is_standby:
             raise StoreError(what, "is on a standby server, which is read-only", "give the URL of the primary server")
-
-
-def behind_pooler(what: str) -> StoreError:
-    return StoreError(what, "is behind a connection pooler, and the store needs sessions of its own", POOLER_HINT)
-
-
-def is_of_pooler(text: str) -> bool:
-    """Whether an error of a connection comes from a pooler, which takes no settings of sessions."""
-    return _OF_POOLER in text

@@ -4,13 +4,21 @@
 -- One is given for each target that becomes claimable, at COMMIT, where the counter of events makes those wait for each
 -- other who free a target and who give it something to do: so none misses the other.
 
-CREATE OR REPLACE FUNCTION give_hints(queues text[]) RETURNS void LANGUAGE sql AS $$
-    SELECT dbtend_queue.procrastinate_defer_jobs_v1((
+-- Whether nobody has dropped the tables of procrastinate: without them no write may fail.
+CREATE OR REPLACE FUNCTION has_queue() RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT to_regproc('dbtend_queue.procrastinate_defer_jobs_v1') IS NOT NULL
+        AND to_regclass('dbtend_queue.procrastinate_jobs') IS NOT NULL
+        AND to_regclass('dbtend_queue.procrastinate_events') IS NOT NULL
+$$;
+
+CREATE OR REPLACE FUNCTION give_hints(queues text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF cardinality(queues) = 0 OR NOT has_queue() THEN RETURN; END IF;
+    PERFORM dbtend_queue.procrastinate_defer_jobs_v1((
         SELECT array_agg(
             ROW(q, 'work', 0, NULL, NULL, jsonb_build_object('queue', q), NULL)::dbtend_queue.procrastinate_job_to_defer_v1)
-        FROM unnest(queues) AS q))
-    WHERE cardinality(queues) > 0
-$$;
+        FROM unnest(queues) AS q));
+END $$;
 
 -- The queue of the first child of each target that any worker may claim.
 CREATE OR REPLACE VIEW offered AS

@@ -316,3 +316,12 @@ CREATE TABLE told_critical (
     at        bigint NOT NULL,
     PRIMARY KEY (recipient, target)
 );
+
+-- The stores whose history was copied into this one, and how far.
+CREATE TABLE copied (
+    source       text PRIMARY KEY,
+    started_at   bigint NOT NULL,
+    jobs_up_to   bigint NOT NULL DEFAULT 0,
+    events_up_to bigint NOT NULL DEFAULT 0,
+    finished_at  bigint
+);

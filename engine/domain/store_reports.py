@@ -1,0 +1,87 @@
+"""What the administration of a shared store found and did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from engine.domain.frozen import frozen
+from engine.domain.steps import Micros
+
+
+@frozen
+class StoreMade:
+    """What `init` did."""
+
+    version: int
+    earlier_version: int | None
+    """None: there was no store."""
+    queue: str
+    """The last migration of procrastinate that its tables have had,"""
+    earlier_queue: str | None
+    """and before."""
+    missing_roles: tuple[str, ...] = ()
+    roles_sql: str = ""
+    """What an administrator runs to make them."""
+
+
+class Invariant(StrEnum):
+    """What holds in a store, whatever happens."""
+
+    RUNNING_HAS_WORKER = "running_has_worker"
+    DUE_IS_FIRST_OPEN = "due_is_first_open"
+    PARENT_STATUS = "parent_status"
+    EVENTS_WITHOUT_GAP = "events_without_gap"
+    RESERVED_FOR_RUN = "reserved_for_run"
+    ONLY_FUNCTIONS_WRITE = "only_functions_write"
+
+
+@frozen(kw_only=True)
+class StoreCheck:
+    """The state of a shared store and its server, as its user sees it."""
+
+    server_version: str
+    database: str
+    size: int
+    user: str
+    roles: tuple[str, ...]
+    """Those of the store whose rights this user has."""
+    missing_roles: tuple[str, ...]
+    roles_sql: str
+    version: int
+    queue: str
+    """The last migration of procrastinate that its tables have had,"""
+    queue_here: str
+    """and the last one of the procrastinate that is installed here."""
+    queue_release: str
+    queue_is_whole: bool
+    may_end_sessions: bool
+    """Whether who made the store may end the session of a worker on another host."""
+    keepalives: bool | None
+    """Whether the server notices a host that is gone; None: it is on this host."""
+    round_trip: float
+    """Seconds."""
+    clock_offset: float
+    """Seconds that the clock of this host is ahead of the server's."""
+    jobs: int
+    open_jobs: int
+    events: int
+    workers: int
+    dead_workers: int
+    """Processes that died, and whose jobs are not rescued yet."""
+    broken: Mapping[Invariant, int]
+    """How many rows violate each; none is left out."""
+
+
+@frozen(kw_only=True)
+class StoreCopied:
+    """What was copied, of which table how many rows, all of them counted and compared on both sides."""
+
+    rows: Mapping[str, int]
+    copied_at: Micros
+    was_complete: bool = False
+    """Whether all of it had been copied before, so that nothing was done."""
+
+    @property
+    def jobs(self) -> int:
+        return self.rows["parent_job"]

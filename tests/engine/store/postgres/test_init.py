@@ -1,0 +1,204 @@
+"""Making, upgrading and repairing a shared store."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from engine.domain.errors import StoreError
+from engine.domain.requests import OnDuplicate, Operation
+from engine.domain.store_reports import Invariant
+from engine.store.postgres import administration, queue_schema, schema
+from engine.store.postgres.roles import Role
+from engine.store.postgres.store import PostgresStore
+from tests.building import new_job
+from tests.postgres_databases import Database, as_admin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FUNCTIONS = """SELECT n.nspname, p.oid::regprocedure::text, md5(prosrc), prosecdef, proconfig::text, proacl::text
+FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = pronamespace WHERE nspname ~ '^dbtend' ORDER BY 1, 2"""
+COLUMNS = """SELECT table_schema, table_name, column_name, data_type FROM information_schema.columns
+WHERE table_schema IN ('dbtend', 'dbtend_queue') ORDER BY 1, 2, 3"""
+
+
+@pytest.fixture
+def joe(database: Database) -> Iterator[str]:
+    """A login that owns its database, and may do nothing else: the URL for it."""
+    database("CREATE ROLE joe LOGIN", f"ALTER DATABASE {database.name} OWNER TO joe")
+    yield database.as_user("joe")
+    database(f"ALTER DATABASE {database.name} OWNER TO postgres", "DROP OWNED BY joe CASCADE")
+
+
+async def test_a_store_is_made_and_the_second_time_nothing_changes(database: Database) -> None:
+    made = await administration.init(database.url)
+    assert (made.version, made.earlier_version) == (len(schema.migrations()), None)
+    assert made.queue == queue_schema.newest()
+    assert made.missing_roles == ()
+    before = database(FUNCTIONS), database(COLUMNS)
+    again = await administration.init(database.url)
+    assert again.earlier_version == made.version
+    assert (database(FUNCTIONS), database(COLUMNS)) == before
+
+
+async def test_who_owns_the_database_makes_the_store(joe: str, database: Database) -> None:
+    for role in Role:
+        database(f"DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+    await administration.init(joe)
+    async with PostgresStore.open(joe, what="the store") as store:
+        (job,) = await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+        async with store.hosting_workers():
+            assert (await store.job(job)).id == job
+    found = await administration.check(joe)
+    assert found.user == "joe"
+    assert set(found.roles) == {role.value for role in Role}
+    assert not found.may_end_sessions
+
+
+async def test_roles_that_it_may_not_make_are_named_with_what_makes_them(joe: str, database: Database) -> None:
+    renamed = "ALTER ROLE dbtend_viewer RENAME TO dbtend_viewer_away"
+    database(f"DO $$ BEGIN {renamed}; EXCEPTION WHEN undefined_object THEN NULL; END $$")
+    try:
+        made = await administration.init(joe)
+        assert Role.VIEWER in made.missing_roles
+        assert f"CREATE ROLE {Role.VIEWER} NOLOGIN;" in made.roles_sql
+        database(made.roles_sql)
+        assert (await administration.init(joe)).missing_roles == ()
+        assert (await administration.check(joe)).missing_roles == ()
+    finally:
+        database("DROP OWNED BY dbtend_viewer", "DROP ROLE IF EXISTS dbtend_viewer")
+        back = "ALTER ROLE dbtend_viewer_away RENAME TO dbtend_viewer"
+        database(f"DO $$ BEGIN {back}; EXCEPTION WHEN undefined_object THEN NULL; END $$")
+
+
+async def test_who_may_not_create_a_schema_is_told_what_to_run(database: Database) -> None:
+    database("CREATE ROLE joe LOGIN")
+    with pytest.raises(StoreError) as refused:
+        await administration.init(database.as_user("joe"))
+    assert f"GRANT CREATE ON DATABASE {database.name} TO joe" in str(refused.value)
+
+
+async def test_who_does_not_own_the_store_does_not_upgrade_it(database: Database) -> None:
+    await administration.init(database.url)
+    database("CREATE ROLE joe LOGIN IN ROLE dbtend_operator", f"GRANT CREATE ON DATABASE {database.name} TO joe")
+    with pytest.raises(StoreError, match="belongs to role postgres"):
+        await administration.init(database.as_user("joe"))
+
+
+@pytest.mark.parametrize("name", ["dbtend", "dbtend_queue"])
+async def test_a_schema_of_another_program_is_left_alone(database: Database, name: str) -> None:
+    database(f"CREATE SCHEMA {name}", f"CREATE TABLE {name}.store_version (number int)")
+    for call in (administration.init, administration.check):
+        with pytest.raises(StoreError, match=f"has a schema {name} that is no store of dbtend"):
+            await call(database.url)
+    assert database(f"SELECT count(*) FROM {name}.store_version") == [(0,)]
+
+
+async def test_a_newer_store_is_refused_by_all(database: Database) -> None:
+    await administration.init(database.url)
+    database("UPDATE dbtend.store_version SET number = number + 1")
+    for call in (administration.init, administration.check):
+        with pytest.raises(StoreError, match="was made by a newer dbtend"):
+            await call(database.url)
+    with pytest.raises(StoreError, match="was made by a newer dbtend"):
+        async with PostgresStore.open(database.url, what="the store"):
+            pass
+
+
+async def test_an_older_store_is_opened_after_an_upgrade_alone(database: Database, store_url: str) -> None:
+    with as_admin(store_url) as admin:
+        admin.execute("UPDATE dbtend.store_version SET number = number - 1")
+    with pytest.raises(StoreError, match="dbtend store init"):
+        async with PostgresStore.open(store_url, what="the store"):
+            pass
+
+
+async def test_a_database_without_a_store_says_how_to_make_one(database: Database) -> None:
+    with pytest.raises(StoreError, match="dbtend store init"):
+        await administration.check(database.url)
+
+
+async def test_several_that_make_a_store_at_once_make_one(database: Database) -> None:
+    made = await asyncio.gather(*(administration.init(database.url) for _ in range(4)))
+    assert sum(one.earlier_version is None for one in made) == 1
+    assert database("SELECT count(*) FROM dbtend.store_version") == [(1,)]
+    assert (await administration.check(database.url)).queue_is_whole
+
+
+async def test_a_failed_upgrade_changes_nothing(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    await administration.init(database.url)
+    before = database(FUNCTIONS), database(COLUMNS)
+    broken = [*schema.migrations(), "CREATE TABLE half (a int); SELECT 1 / 0"]
+    monkeypatch.setattr(schema, "migrations", lambda: broken)
+    with pytest.raises(StoreError):
+        await administration.init(database.url)
+    assert (database(FUNCTIONS), database(COLUMNS)) == before
+
+
+async def test_functions_of_an_older_version_are_gone_after_an_upgrade(database: Database) -> None:
+    await administration.init(database.url)
+    database("CREATE FUNCTION dbtend.submit(jobs jsonb) RETURNS int SECURITY DEFINER LANGUAGE sql AS $$ SELECT 1 $$")
+    await administration.init(database.url)
+    assert database("SELECT count(*) FROM pg_proc WHERE proname = 'submit'") == [(1,)]
+
+
+async def test_an_older_procrastinate_is_upgraded_by_its_migrations(database: Database) -> None:
+    await administration.init(database.url)
+    fresh = database(COLUMNS), [row for row in database(FUNCTIONS) if row[0] == "dbtend_queue"]
+    old = [script for script in queue_schema.scripts() if script.stem < "03.01"]
+    database("DROP SCHEMA dbtend_queue CASCADE", "CREATE SCHEMA dbtend_queue", "SET search_path = dbtend_queue")
+    for script in old:
+        database(script.read_text())
+    database("INSERT INTO procrastinate_jobs (queue_name, task_name, args) VALUES ('any', 'work', '{}')")
+    database("RESET search_path")
+    with psycopg.connect(database.url, autocommit=True) as writer:
+        writer.execute("UPDATE dbtend.store_version SET queue = %s", (old[-1].stem,))
+    made = await administration.init(database.url)
+    assert (made.earlier_queue, made.queue) == (old[-1].stem, queue_schema.newest())
+    assert database("SELECT count(*) FROM dbtend_queue.procrastinate_jobs") == [(1,)]
+    columns, functions = database(COLUMNS), [row for row in database(FUNCTIONS) if row[0] == "dbtend_queue"]
+    assert columns == fresh[0]
+    assert {row[1] for row in functions} == {row[1] for row in fresh[1]}
+    async with PostgresStore.open(database.url, what="the store") as store:
+        await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+
+
+async def test_tables_of_procrastinate_that_were_dropped_are_made_again(store_url: str) -> None:
+    with as_admin(store_url) as admin:
+        admin.execute("DROP TABLE dbtend_queue.procrastinate_jobs CASCADE")
+    assert not (await administration.check(store_url)).queue_is_whole
+    async with PostgresStore.open(store_url, what="the store") as store:
+        await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    await administration.init(store_url)
+    assert (await administration.check(store_url)).queue_is_whole
+    async with PostgresStore.open(store_url, what="the store") as store:
+        assert await store.count() == 1
+
+
+BREAKS = {
+    Invariant.RUNNING_HAS_WORKER: """UPDATE child_job SET status = 'running', due = false, owner = 'nobody',
+        attempt = 1, started_at = 1 WHERE ordinal = 1; UPDATE parent_job SET status = 'running', started_at = 1""",
+    Invariant.DUE_IS_FIRST_OPEN: "UPDATE child_job SET due = NOT due WHERE ordinal = 2",
+    Invariant.PARENT_STATUS: "UPDATE parent_job SET status = 'running', started_at = 1",
+    Invariant.EVENTS_WITHOUT_GAP: "DELETE FROM event WHERE seq = 2",
+    Invariant.RESERVED_FOR_RUN: "UPDATE child_job SET reserved_by = 'gone'",
+    Invariant.ONLY_FUNCTIONS_WRITE: "GRANT UPDATE ON event_counter TO dbtend_viewer",
+}
+
+
+@pytest.mark.parametrize("rule", Invariant)
+async def test_what_breaks_a_rule_is_found(database: Database, rule: Invariant) -> None:
+    await administration.init(database.url)
+    async with PostgresStore.open(database.url, what="the store") as store:
+        await store.submit([new_job("sales", Operation.VACUUM, Operation.ANALYZE)], OnDuplicate.REFUSE)
+    assert not any((await administration.check(database.url)).broken.values())
+    database("SET search_path = dbtend, dbtend_queue", BREAKS[rule])
+    assert [one for one, number in (await administration.check(database.url)).broken.items() if number] == [rule]
+
+
+def test_each_rule_is_broken_by_something() -> None:
+    assert set(BREAKS) == set(Invariant)

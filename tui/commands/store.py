@@ -1,0 +1,66 @@
+"""`dbtend store`: makes, checks and fills a store that many hosts share."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from engine import StoreLocation, store_admin
+from engine.domain.errors import UsageError
+from engine.domain.humanize import counted
+from tui.commands import output
+from tui.commands.check_report import print_checks
+from tui.commands.settings import Settings
+from tui.presentation import json_format, store_format
+from tui.presentation.exit_codes import OK
+from tui.presentation.text import plain
+
+USAGE = "dbtend store init URL, dbtend store check [URL], or dbtend store copy FROM TO"
+
+
+def store(args: argparse.Namespace, settings: Settings) -> int:
+    match args.words:
+        case ["init", text]:
+            return _init(StoreLocation.parse(text), args)
+        case ["check"]:
+            return _check(settings.store, args)
+        case ["check", text]:
+            return _check(StoreLocation.parse(text), args)
+        case ["copy", source, to]:
+            return _copy(StoreLocation.parse(source), StoreLocation.parse(to), args)
+    words = " ".join(args.words)
+    raise UsageError(
+        "store", f"cannot be called as {plain(words)!r}" if words else "no action was given", f"use {USAGE}"
+    )
+
+
+def _init(location: StoreLocation, args: argparse.Namespace) -> int:
+    made = asyncio.run(store_admin.init(location))
+    if args.json:
+        output.document(json_format.store_made(made))
+    else:
+        for line in store_format.made_lines(made, plain(str(location))):
+            output.line(line)
+    return OK
+
+
+def _check(location: StoreLocation, args: argparse.Namespace) -> int:
+    checks = store_format.store_checks(asyncio.run(store_admin.check(location)), plain(str(location)))
+    return print_checks(checks, as_json=args.json)
+
+
+def _copy(source: StoreLocation, to: StoreLocation, args: argparse.Namespace) -> int:
+    is_watched = sys.stderr.isatty() and not args.json
+
+    def show(done: int, total: int) -> None:
+        if is_watched:
+            output.notice(f"{counted(done, 'job')} of {total:,}")
+
+    copied = asyncio.run(store_admin.copy(source, to, show))
+    if args.json:
+        output.document(json_format.store_copied(copied))
+    else:
+        for line in store_format.copied_lines(copied):
+            output.line(line)
+    return OK

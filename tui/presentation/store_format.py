@@ -1,0 +1,140 @@
+"""Sentences about a shared store: what `dbtend store` made, found and copied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from engine.domain.humanize import counted, size
+from engine.domain.store_reports import Invariant, StoreCheck, StoreCopied, StoreMade
+from tui.presentation.health_check import Check, Level
+from tui.presentation.text import plain, precise_duration
+
+_SLOW: Final = 0.2
+"""Seconds of a round trip from which a console gets slow."""
+_FAR_OFF: Final = 60.0
+"""Seconds between the clocks from which the times of plans and windows surprise."""
+_RULES: Final = {
+    Invariant.RUNNING_HAS_WORKER: "running operations whose worker process is unknown",
+    Invariant.DUE_IS_FIRST_OPEN: "operations that are marked as next and are not, or the reverse",
+    Invariant.PARENT_STATUS: "jobs whose status is not that of their operations",
+    Invariant.EVENTS_WITHOUT_GAP: "numbers missing among the changes",
+    Invariant.RESERVED_FOR_RUN: "operations reserved for a run that is unknown",
+    Invariant.ONLY_FUNCTIONS_WRITE: "rights to write tables past the functions of the store",
+}
+_INIT: Final = "run `dbtend store init`"
+
+
+def made_lines(made: StoreMade, store: str) -> Iterator[str]:
+    """What `dbtend store init` did."""
+    if made.earlier_version is None:
+        yield f"made: store version {made.version}, in the schemas dbtend and dbtend_queue of {store}"
+    elif made.earlier_version < made.version:
+        yield f"upgraded: store version {made.earlier_version} to {made.version}"
+    else:
+        yield f"nothing to upgrade: store version {made.version}; functions and rights are set again"
+    if made.earlier_queue is not None and made.earlier_queue != made.queue:
+        yield f"upgraded: tables of procrastinate to {made.queue}"
+    if made.missing_roles:
+        yield f"roles missing: {', '.join(made.missing_roles)}"
+        yield f"  an administrator makes them, then run this again: {made.roles_sql}"
+    else:
+        yield "roles: dbtend_viewer reads, dbtend_operator submits and cancels, dbtend_worker runs jobs"
+
+
+def store_checks(found: StoreCheck, store: str) -> list[Check]:
+    return [
+        Check(
+            Level.OK, "store",
+            f"{store}: version {found.version}, {counted(found.jobs, 'job')}, {found.open_jobs:,} open,"
+            f" {counted(found.events, 'change')}, {size(found.size)}",
+        ),
+        Check(Level.OK, "server", f"PostgreSQL {plain(found.server_version)}, database {plain(found.database)}"),
+        _round_trip(found),
+        _clock(found),
+        _keepalives(found),
+        _user(found),
+        *_roles(found),
+        _queue(found),
+        _workers(found),
+        *_rules(found),
+    ]  # fmt: skip
+
+
+def _round_trip(found: StoreCheck) -> Check:
+    text = f"{precise_duration(found.round_trip)} round trip"
+    level = Level.WARN if found.round_trip > _SLOW else Level.OK
+    return Check(level, "network", text, "use the store from nearer by" if level is Level.WARN else "")
+
+
+def _clock(found: StoreCheck) -> Check:
+    off = abs(found.clock_offset)
+    if off < _FAR_OFF:
+        return Check(Level.OK, "clock", f"{precise_duration(off)} from the server's")
+    which = "ahead of" if found.clock_offset > 0 else "behind"
+    return Check(Level.WARN, "clock", f"{precise_duration(off)} {which} the server's", "set the clock of this host")
+
+
+def _keepalives(found: StoreCheck) -> Check:
+    if found.keepalives is None:
+        return Check(Level.OK, "keepalives", "not needed: the server is on this host")
+    if found.keepalives:
+        return Check(Level.OK, "keepalives", "a host that is gone is noticed after about 14 s")
+    fix = "use a server whose system has TCP keepalives"
+    return Check(Level.PROBLEM, "keepalives", "the server does not notice a host that is gone", fix)
+
+
+def _user(found: StoreCheck) -> Check:
+    may = ", ".join(found.roles) or "nothing"
+    return Check(Level.OK, "user", f"{plain(found.user)} has the rights of {may}")
+
+
+def _roles(found: StoreCheck) -> Iterator[Check]:
+    if found.missing_roles:
+        fix = f"an administrator runs: {found.roles_sql} then {_INIT}"
+        yield Check(Level.WARN, "roles", f"missing: {', '.join(found.missing_roles)}", fix)
+    if not found.may_end_sessions:
+        why = "a job on another host cannot be cancelled by force: who made the store may not end sessions"
+        yield Check(Level.WARN, "roles", why, "grant pg_signal_backend to the owner of the schema dbtend")
+
+
+def _queue(found: StoreCheck) -> Check:
+    if not found.queue_is_whole:
+        why = "tables of procrastinate are missing: jobs start up to 5 s late"
+        return Check(Level.PROBLEM, "queue", why, _INIT)
+    if found.queue < found.queue_here:
+        why = f"its tables are older than procrastinate {found.queue_release}"
+        return Check(Level.PROBLEM, "queue", why, _INIT)
+    if found.queue > found.queue_here:
+        why = f"procrastinate {found.queue_release} is older than its tables"
+        return Check(Level.WARN, "queue", why, "upgrade procrastinate on this host")
+    return Check(Level.OK, "queue", f"procrastinate {found.queue_release}")
+
+
+def _workers(found: StoreCheck) -> Check:
+    text = f"{found.workers:,} alive"
+    if found.dead_workers:
+        return Check(Level.WARN, "workers", f"{text}; {found.dead_workers} died, and their jobs wait for rescue")
+    if found.open_jobs and not found.workers:
+        return Check(Level.WARN, "workers", f"none, and {found.open_jobs:,} open", "start one: dbtend worker")
+    return Check(Level.OK, "workers", text)
+
+
+def _rules(found: StoreCheck) -> Iterator[Check]:
+    broken = {rule: number for rule, number in found.broken.items() if number}
+    if not broken:
+        yield Check(Level.OK, "rules", f"all {len(found.broken)} hold")
+    for rule, number in broken.items():
+        yield Check(Level.PROBLEM, "rules", f"{number:,} {_RULES[rule]}", "report this as a bug, unless it was you")
+
+
+def copied_lines(done: StoreCopied) -> Iterator[str]:
+    if done.was_complete:
+        yield "copied before: nothing to do"
+        return
+    rows = done.rows
+    yield (
+        f"copied: {counted(rows['parent_job'], 'job')} with {counted(rows['child_job'], 'operation')},"
+        f" {counted(rows['step'], 'step')}, {counted(rows['log'], 'log line')}, {counted(rows['event'], 'change')}"
+    )
+    yield "counted and compared on both sides: equal; ids of jobs and batches are the same"
