@@ -36,7 +36,7 @@ from engine.history.trends import Trend
 from engine.inspection import inspector, with_history
 from engine.store.location import StoreLocation
 from engine.store.opening import opened
-from engine.store.protocol import Store
+from engine.store.protocol import Hosts, Store
 from engine.store.sqlite.connections import OPEN_TIMEOUT
 from engine.store.sqlite.writer import BUSY_TIMEOUT
 from engine.submission.manager import DatabaseMaintenanceManager
@@ -483,6 +483,41 @@ class Engine:
         """Claim no more jobs here, and wait until the running ones end, at most `seconds`; None: without limit."""
         if self._processor is not None:
             await self._processor.drain(seconds)
+
+    async def drain_host(self, host: str, by: str) -> None:
+        """Let the workers of a host take no more jobs, and leave when what they run has ended, until `undrain_host`.
+
+        `by`: who asked for it. Raises UsageError if no other host uses the store.
+        """
+        self._must_write("drain")
+        await self._hosts("drain").drain_host(host, by)
+
+    async def undrain_host(self, host: str) -> bool:
+        """Let workers of a host take jobs again; whether they did not. Raises UsageError as `drain_host` does."""
+        self._must_write("undrain")
+        return await self._hosts("undrain").undrain_host(host)
+
+    async def drained_hosts(self) -> Mapping[str, Pause]:
+        """By host: since when, and on whose request, its workers take no jobs."""
+        return {} if self._store.hosts is None else await self._store.hosts.drained_hosts()
+
+    async def asked_to_leave(self) -> None:
+        """Wait until the workers of this host are to take no more jobs: it was drained."""
+        if self._store.hosts is None:
+            await asyncio.Event().wait()
+        else:
+            await self._store.hosts.asked_to_leave()
+
+    @property
+    def host(self) -> str | None:
+        """The name of this host in a shared store; None in an embedded one."""
+        return None if self._store.hosts is None else self._store.hosts.host
+
+    def _hosts(self, what: str) -> Hosts:
+        if self._store.hosts is None:
+            hint = "end its workers by a signal, such as kill PID; dbtend workers lists them"
+            raise UsageError(what, "means nothing here: one host alone uses this store", hint)
+        return self._store.hosts
 
     async def pause(self, by: str) -> None:
         """Start no job in any process until `resume`; running ones go on. `by`: who asked for it."""

@@ -18,6 +18,7 @@ DESCRIPTION: Final = (
 )
 ENVIRONMENT: Final[Mapping[str, str]] = {
     "DBTEND_STORE": "The store of jobs, as with --store.",
+    "DBTEND_HOST": "The name of this host in a store that many share, where the one of its system will not do.",
     "DBTEND_CONFIG": "The config file, as with --config.",
     "DBTEND_READ_ONLY": "With 1, look at everything and change nothing, as with --read-only.",
     "NO_COLOR": "If set, no colour is used.",

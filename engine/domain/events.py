@@ -150,6 +150,12 @@ class WorkerProcess:
     """The parents it runs if it does not run every job, as far as known."""
     pool: int | None = None
     """The process that started it and replaces it when it dies; None if none does."""
+    version: str = ""
+    """Of dbtend; "" in an embedded store."""
+    queues: tuple[str, ...] = ()
+    """The queues of a shared store whose jobs it takes."""
+    draining: bool = False
+    """It takes no more jobs, and leaves when what it runs has ended."""
 
 
 STALLED_AFTER = 10.0

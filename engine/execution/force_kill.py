@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -15,6 +14,7 @@ from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status
 from engine.store.protocol import Store
 from engine.store.sqlite.cancel_and_rescue import no_such_job
+from engine.system.host import host_name
 
 
 @frozen(kw_only=True)
@@ -39,7 +39,7 @@ class ForceCancel:
 async def preview(store: Store, asked: JobId) -> ForceCancel:
     """The effect of a forced cancel of `asked` now. Raises JobNotFoundError, UsageError."""
     found = plan_force_cancel(
-        await store.job(asked.parent), asked, await store.workers(), host=socket.gethostname(), own_pid=os.getpid()
+        await store.job(asked.parent), asked, await store.workers(), host=host_name(), own_pid=os.getpid()
     )
     try:
         with suppress(ProcessLookupError):

@@ -14,6 +14,7 @@ from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
 from engine.domain.server_names import URL, names_server
 from engine.domain.value_types import FilePath
+from engine.system.host import host_name
 
 if TYPE_CHECKING:
     from engine.system import dsn
@@ -30,7 +31,7 @@ class StoreLocation:
 
     path: Path
     """The file of an embedded store. Beside it lie the locks and logs of the processes on this host; a shared store has
-    a path for these alone, in the user's state directory."""
+    a path for these alone, in the user's state directory, which hosts may share, too."""
     url: str | None = None
     """Of a shared store."""
 
@@ -51,7 +52,7 @@ class StoreLocation:
         except ImportError as error:
             raise driver_missing(error) from None
         directory = user_state_path("dbtend") / "stores" / _digest(address.parameters)
-        return cls(directory / "jobs", address.url)
+        return cls(directory / host_name() / "jobs", address.url)
 
     @classmethod
     def of(cls, place: Path | StoreLocation) -> StoreLocation:

@@ -293,6 +293,30 @@ class JobClaims(Protocol):
         """The running children of `owner` that were asked to stop."""
 
 
+class Hosts(Protocol):
+    """The hosts that share a store."""
+
+    @property
+    def host(self) -> str:
+        """The name of this one."""
+        ...
+
+    async def drain_host(self, host: str, by: str) -> None:
+        """Let the workers of a host take no more jobs, and leave. `by`: who asked for it. A second time changes
+        nothing."""
+
+    async def undrain_host(self, host: str) -> bool:
+        """Let workers of a host take jobs again; whether they did not."""
+        ...
+
+    async def drained_hosts(self) -> Mapping[str, Pause]:
+        """By host: since when, and on whose request, its workers take no jobs."""
+        ...
+
+    async def asked_to_leave(self) -> None:
+        """Wait until this host is drained."""
+
+
 class OwnerSupervision(Protocol):
     """Finds dead worker processes and exceeded time limits, and kills a worker process on request."""
 
@@ -495,6 +519,10 @@ class Store(
     @property
     def lost(self) -> StoreError | None:
         """Why reading and writing have ended: the file was removed or replaced while it was open."""
+
+    @property
+    def hosts(self) -> Hosts | None:
+        """The hosts that share it; None: it belongs to one."""
 
     async def locked_by(self) -> str:
         """The processes that lock the store against writing, as text; "" if none, or if unknown."""

@@ -142,9 +142,12 @@ class SharedStores:
         self._admin.close()
 
     @asynccontextmanager
-    async def open(self, *, clock: Clock | None = None, host: str | None = None) -> AsyncIterator[RescuingStore]:
+    async def open(
+        self, *, clock: Clock | None = None, host: str | None = None, machine: str | None = None
+    ) -> AsyncIterator[RescuingStore]:
         clock = clock or ticking_clock()
-        async with RegisteringStore.open(self.url, what="the store", host=host, clock=clock) as store:
+        opening = RegisteringStore.open(self.url, what="the store", host=host, machine=machine, clock=clock)
+        async with opening as store:
             yield store
 
     def contents(self) -> Contents:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from importlib.metadata import version
 
 import pytest
 
+from engine.domain.claims import Outcome, Report
+from engine.domain.errors import StoreError
 from engine.domain.events import HistoryFilter
-from engine.domain.requests import OnDuplicate
+from engine.domain.requests import OnDuplicate, Operation
+from engine.domain.statuses import Status
 from tests.building import new_job
 from tests.conformance.stores import SharedStores
 from tests.postgres_server import PostgresServer
@@ -44,3 +48,57 @@ async def test_the_same_path_on_two_hosts_is_two_databases(shared: SharedStores)
         assert [job.id for job in await second.history(here, before=None, limit=9)] == [2]
         there = HistoryFilter(target="sqlite://db1/sales.db")
         assert [job.id for job in await second.history(there, before=None, limit=9)] == [1]
+
+
+async def test_a_worker_is_shown_with_its_host_version_and_queues(shared: SharedStores) -> None:
+    async with shared.open(host="db1") as first, shared.open(host="db2") as second, first.hosting_workers():
+        (worker,) = await second.workers()
+        assert (worker.host, worker.queues) == ("db1", ("any", "host:db1"))
+        assert worker.version == version("dbtend")
+        assert worker.alive
+        assert not worker.draining
+
+
+async def test_workers_of_a_drained_host_take_no_more_jobs_until_it_is_undrained(shared: SharedStores) -> None:
+    async with shared.open(host="db1") as first, shared.open(host="db2") as second:
+        assert first.hosts is not None
+        assert second.hosts is not None
+        async with first.hosting_workers() as owner:
+            await first.submit([new_job("sales", Operation.VACUUM, Operation.ANALYZE)], OnDuplicate.REFUSE)
+            claim = await first.claim(owner)
+            assert claim is not None
+            await second.hosts.drain_host("db1", "ann@db2")
+            (worker,) = await second.workers()
+            assert worker.draining
+            assert [by.by for by in (await first.hosts.drained_hosts()).values()] == ["ann@db2"]
+            await first.hosts.asked_to_leave()
+            assert await first.finish_and_claim(claim, Outcome(status=Status.COMPLETED), Report()) is None
+            assert await first.claim(owner) is None
+            assert await second.hosts.undrain_host("db1")
+            assert not await second.hosts.undrain_host("db1")
+            again = await first.claim(owner)
+            assert again is not None
+            assert again.operation == Operation.ANALYZE
+
+
+async def test_jobs_of_a_run_by_hand_are_carried_out_on_a_drained_host(shared: SharedStores) -> None:
+    async with shared.open(host="db1") as store:
+        assert store.hosts is not None
+        await store.hosts.drain_host("db1", "ann")
+        (job,) = await store.submit([new_job("sales")], OnDuplicate.REFUSE)
+        async with store.hosting_workers(serves_all=False, own_jobs=[job]) as owner:
+            assert await store.claim(owner, parents=[job]) is not None
+
+
+async def test_two_machines_of_one_name_do_not_work_at_once(shared: SharedStores) -> None:
+    async with shared.open(host="db1", machine="a") as first, shared.open(host="db1", machine="b") as second:
+        async with first.hosting_workers():
+            async with shared.open(host="db1", machine="a") as same, same.hosting_workers():
+                pass
+            async with shared.open(host="db1", machine="") as unknown, unknown.hosting_workers():
+                pass
+            with pytest.raises(StoreError, match=r"another machine .* is called db1, too .*DBTEND_HOST"):
+                async with second.hosting_workers():
+                    pass
+        async with second.hosting_workers():
+            pass

@@ -159,6 +159,11 @@ _WORKER: Final = (
     *(flag("--passwords-from-stdin", HIDDEN), flag("--json", HIDDEN)),
     value("--idle-exit", "SECONDS", typed_values.seconds, "end after this time without work"),
     value(
+        "--drain", "HOST", typed_values.text,
+        "let the workers of a host of a shared store take no more jobs, and leave when what they run has ended",
+    ),
+    value("--undrain", "HOST", typed_values.text, "let workers of that host take jobs again"),
+    value(
         "--metrics", "[ADDRESS:]PORT", typed_values.listen_address,
         "serve Prometheus metrics by HTTP, on the loopback unless ADDRESS says otherwise",
     ),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Sequence
 
 from engine import Engine, ParentJob, Pause, Status
+from engine.system.host import host_name
 from tui.commands.naming import named
 from tui.presentation.text import counted, local_time, plain
 
@@ -37,7 +37,7 @@ class Waiting:
 
     def __init__(self, engine: Engine, announce: Callable[[str], None], *, max_running: int) -> None:
         """`max_running`: how many jobs run at once on the store and this host."""
-        self._engine, self._host = engine, socket.gethostname()
+        self._engine, self._host = engine, host_name()
         self._at_most = max_running
         self._announce = announce
         self._pause: Pause | None = None

@@ -17,11 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from engine import Engine, Retention, StoreLocation
+from engine import Engine, Pause, Retention, StoreLocation
 from engine.config.model import Config
 from engine.domain import typed_passwords
 from engine.domain.errors import StoreError, StoreLostError, UsageError
 from engine.domain.frozen import frozen
+from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_runtime import preload_imports
@@ -29,8 +30,9 @@ from engine.schedules.config_watch import ConfigWatch
 from tui.commands import output
 from tui.commands.notify import composing, for_runs
 from tui.commands.settings import Settings
+from tui.presentation.current_user import user_at_host
 from tui.presentation.exit_codes import CANCELLED, FAILED, OK
-from tui.presentation.text import plain
+from tui.presentation.text import local_time, plain
 from tui.workers import metrics_server
 from tui.workers.detached import has_pool, serving, sole_pool
 from tui.workers.pool import STOPPED, PoolProcess, WorkerPool
@@ -49,6 +51,9 @@ log = logging.getLogger("dbtend")
 
 
 def worker(args: argparse.Namespace, settings: Settings) -> int:
+    if args.drain or args.undrain:
+        asyncio.run(_drain(args, settings))
+        return OK
     if args.passwords_from_stdin:
         _take_passwords()
     config = settings.config()
@@ -114,9 +119,31 @@ def _take_passwords() -> None:
 
 
 async def _check_store(store: StoreLocation) -> None:
-    """So that a store that cannot be used is an error of this command, told once."""
-    async with Engine.open(store):
-        pass
+    """So that a store that cannot be used, or not by this host, is an error of this command, told once."""
+    async with Engine.open(store) as engine:
+        drained = await engine.drained_hosts()
+        if engine.host is not None and engine.host in drained:
+            raise _drained(engine.host, drained[engine.host])
+
+
+async def _drain(args: argparse.Namespace, settings: Settings) -> None:
+    """Let the workers of a host leave, or take jobs again. Raises UsageError."""
+    async with settings.engine() as engine:
+        if args.undrain:
+            host = plain(args.undrain)
+            was_drained = await engine.undrain_host(args.undrain)
+            output.notice(f"workers of {host} take jobs again" if was_drained else f"{host} is not drained")
+        if args.drain:
+            await engine.drain_host(args.drain, user_at_host())
+            leaving = [one for one in await engine.workers() if one.alive and one.draining and one.host == args.drain]
+            running = counted(sum(len(one.running) for one in leaving), "job")
+            they = f"{counted(len(leaving), 'worker process')} up, {running} running"
+            output.notice(f"{plain(args.drain)} is drained: its workers take no more jobs, and leave ({they})")
+
+
+def _drained(host: str, since: Pause) -> StoreError:
+    why = f"this host, {host}, takes no jobs since {local_time(since.at)}: drained by {since.by}"
+    return StoreError("worker", why, f"dbtend worker --undrain {host} lets it take jobs again")
 
 
 def _begin(work: Callable[[PoolProcess], Coroutine[Any, Any, bool]], process: PoolProcess) -> int:
@@ -184,10 +211,16 @@ class _Host:
                 elif self.metrics is not None:
                     self.metrics.close()
                 process.ready()
+                drained = asyncio.Event()
                 while not stop.is_set():
                     with serving(self.store.path):
                         idle = [] if self.idle_exit is None else [_idle(engine, self.idle_exit)]
-                        await first_of(stop.wait(), _idle_once(alone, engine), *idle)
+                        await first_of(stop.wait(), _idle_once(alone, engine), _told(engine, drained), *idle)
+                    if drained.is_set() and not stop.is_set():
+                        log.info("this host is drained: it takes no more jobs, and ends when what it runs has ended")
+                        await first_of(stop.wait(), engine.drain())
+                        if not stop.is_set():
+                            return False
                     # From here on no one counts on this process, so the jobs submitted before are the last ones for it.
                     if not stop.is_set() and not await engine.open_jobs():
                         return False
@@ -261,6 +294,11 @@ async def _pool_ended(store: StoreLocation) -> None:
         if not has_pool(store.path):
             return
         await asyncio.sleep(_LOOK_EVERY)
+
+
+async def _told(engine: Engine, drained: asyncio.Event) -> None:
+    await engine.asked_to_leave()
+    drained.set()
 
 
 async def _idle_once(alone: asyncio.Event, engine: Engine) -> None:

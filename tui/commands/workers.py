@@ -15,6 +15,7 @@ from tui.commands.waiting import notices
 from tui.presentation import json_format
 from tui.presentation.exit_codes import OK
 from tui.presentation.text import local_time, plain
+from tui.presentation.worker_format import takes
 
 
 def workers(args: argparse.Namespace, settings: Settings) -> int:
@@ -39,24 +40,28 @@ async def _alive(settings: Settings) -> tuple[Sequence[WorkerProcess], Mapping[i
 
 def table(processes: Sequence[WorkerProcess], jobs: Mapping[int, ParentJob]) -> list[str]:
     """One line per process under a heading; `jobs`: the parents of what runs."""
-    rows = [("PID", "POOL", "HOST", "SINCE", "TAKES", "RUNS")]
+    is_shared = any(process.queues for process in processes)
+    more = ("VERSION",) if is_shared else ()
+    rows = [("PID", "POOL", "HOST", *more, "SINCE", "TAKES", "RUNS")]
     rows += [
         (
             str(process.pid),
             "-" if process.pool is None else str(process.pool),
             plain(process.host),
+            *((plain(process.version) or "?",) if is_shared else ()),
             local_time(process.started_at),
-            "every job" if process.serves_all else "its own",
+            plain(takes(process)),
             _runs(process, jobs),
         )
-        for process in processes
+        for process in sorted(processes, key=lambda process: (process.host, process.started_at))
     ]
     return columns(rows)
 
 
 def _runs(process: WorkerProcess, jobs: Mapping[int, ParentJob]) -> str:
     running = ", ".join(_name(job, jobs) for job in process.running) or "nothing"
-    return f"stalled: {running}" if process.stalled else running
+    state = "stalled: " if process.stalled else ""
+    return f"{'draining: ' if process.draining else ''}{state}{running}"
 
 
 def _name(job: JobId, jobs: Mapping[int, ParentJob]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import getpass
 import os
-import socket
+
+from engine.system.host import host_name
 
 
 def user_at_host() -> str:
@@ -13,4 +14,4 @@ def user_at_host() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):  # the uid has no name
         user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+    return f"{user}@{host_name()}"

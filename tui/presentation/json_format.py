@@ -144,7 +144,9 @@ def pause(pause: Pause | None) -> Json:
 
 def worker(process: WorkerProcess) -> Json:
     return {
-        **fields(process, "pid", "host", "started_at", "serves_all", "stalled"),
+        **fields(process, "pid", "host", "started_at", "serves_all", "stalled", "draining"),
+        "version": process.version or None,
+        "queues": list(process.queues),
         "running": [str(job) for job in process.running],
         "pool": process.pool,
     }

@@ -130,7 +130,8 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
     }),
     "survey_reason": record({"level": one_of(FleetLevel), "cause": one_of(SurveyCause), "text": TEXT, "facts": FACTS}),
     "worker": record({
-        "pid": COUNT, "host": TEXT, "started_at": TIME, "serves_all": FLAG, "stalled": FLAG,
+        "pid": COUNT, "host": TEXT, "started_at": TIME, "serves_all": FLAG, "stalled": FLAG, "draining": FLAG,
+        "version": or_null(TEXT), "queues": listed(TEXT),
         "running": listed(CHILD_ID), "pool": or_null(COUNT),
     }),
     "recipient": record({

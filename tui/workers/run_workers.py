@@ -8,7 +8,6 @@ import logging
 import os
 import select
 import signal
-import socket
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ from engine import Engine, StoreLocation, WorkerProcess
 from engine.domain.errors import StoreError
 from engine.domain.lazy_import import lazy
 from engine.execution.worker_identity import WorkerIdentity
+from engine.system.host import host_name
 from tui.presentation.exit_codes import FAILED, OK
 from tui.workers.forking import cannot_start, fork
 from tui.workers.pool import STOPPED, PoolProcess, WorkerPool
@@ -79,7 +79,7 @@ class RunWorkers:
         """The pid that the worker processes give as their pool."""
         self.run = uuid.uuid4().hex
         """For which jobs can be reserved that no other processes are to carry out."""
-        self._host = socket.gethostname()
+        self._host = host_name()
         try:
             self._drained, self._stopped, self._gone = Flag(), Flag(), Flag()
             self._orders, self._order = os.pipe()

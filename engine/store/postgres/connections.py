@@ -187,6 +187,9 @@ def _own_error(error: psycopg.Error) -> DbtendError | OwnershipLostError | None:
             return no_such_job(f"#{parent}" if ordinal is None else f"#{parent}.{ordinal}")
         case "DT005":
             return no_such_batch(int(detail))
+        case "DT006":
+            why = f"another machine that works for this store is called {detail}, too"
+            return StoreError("worker", why, "give each its own name, such as DBTEND_HOST=NAME")
     return None
 
 

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from engine.domain.errors import StoreError
 from engine.domain.events import WorkerProcess, is_stalled
 from engine.domain.humanize import OVERWRITTEN, format_worker_death
@@ -19,7 +21,7 @@ from engine.domain.lazy_import import lazy
 from engine.domain.statuses import Reason
 from engine.domain.steps import Micros
 from engine.store.postgres import hint_queue, proof, queries, values
-from engine.store.postgres.connections import Connection
+from engine.store.postgres.connections import Connection, store_error
 from engine.store.postgres.job_reads import JobReads
 from engine.store.postgres.lost_claims import LostClaims
 from engine.store.rows import Row
@@ -100,11 +102,14 @@ class Ownership(JobReads, LostClaims):
     ) -> AsyncIterator[None]:
         """Register this process under a name; it proves that it lives while inside."""
         release, queues = metadata.version("dbtend"), self._queues
-        process = (os.getpid(), self._targets_here.host, release)
+        process = (os.getpid(), self._targets_here.host, self._machine, release)
         known = (name, *process, queues, serves_all, pool, jobs, is_run, self._at())
 
         async def register(connection: Connection) -> None:
-            await connection.execute(queries.REGISTER.encode(), known)
+            try:
+                await connection.execute(queries.REGISTER.encode(), known)
+            except psycopg.Error as error:
+                raise store_error(self._what, error) from None
 
         async def prove_again(connection: Connection) -> bool:
             cursor = await connection.execute(b"SELECT prove_again(%s)", (name,))
@@ -198,7 +203,7 @@ class Ownership(JobReads, LostClaims):
 def _worker(row: Row, runs: Sequence[tuple[JobId, Micros]], pending_since: Sequence[Micros]) -> WorkerProcess:
     """A row of `queries.WORKERS`; `runs`: what it runs, each since when; `pending_since`: when the oldest job that any
     worker may run was created."""
-    owner, pid, host, started_at, serves_all, pool, own_jobs, beat_at, now, is_alive = row
+    owner, pid, host, started_at, serves_all, pool, own_jobs, beat_at, now, is_alive, release, queues, drains = row
     busy_since = [at for _, at in runs] or (pending_since if serves_all else [])
     return WorkerProcess(
         id=owner,
@@ -211,4 +216,7 @@ def _worker(row: Row, runs: Sequence[tuple[JobId, Micros]], pending_since: Seque
         running=tuple(job for job, _ in runs),
         pool=pool,
         own_jobs=frozenset(json.loads(own_jobs or "[]")),
+        version=release,
+        queues=tuple(queues),
+        draining=drains,
     )

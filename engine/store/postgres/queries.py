@@ -39,6 +39,7 @@ HAS_PENDING: Final = """SELECT EXISTS (
     WHERE may_claim(c, %(queues)s, %(parents)s, %(run)s, EXISTS (SELECT FROM pause))
         AND (b.max_per_host IS NULL OR b.max_per_host > coalesce(l.running, 0)))"""
 PAUSE: Final = "SELECT at, by FROM pause"
+DRAINED: Final = "SELECT host, at, by FROM drained_host ORDER BY host"
 
 LIVES: Final = f"""EXISTS (
     SELECT FROM pg_locks AS l
@@ -53,7 +54,8 @@ RESCUE: Final = "SELECT parent_id, ordinal FROM rescue(%s, %s, %s, %s, %s)"
 OPEN_TARGETS: Final = "SELECT DISTINCT target FROM parent_job WHERE finished_at IS NULL"
 MEASURED: Final = "SELECT state, found FROM measured WHERE target = %(target)s"
 
-WORKERS: Final = f"""SELECT id, pid, host, started_at, serves_all, pool, own_jobs, beat_at, now_micros(), {LIVES}
+WORKERS: Final = f"""SELECT id, pid, host, started_at, serves_all, pool, own_jobs, beat_at, now_micros(), {LIVES},
+    version, queues, serves_all AND EXISTS (SELECT FROM drained_host AS d WHERE d.host = w.host)
 FROM worker AS w WHERE NOT is_run ORDER BY started_at, id"""
 RUNNING: Final = "SELECT owner, parent_id, ordinal, started_at FROM child_job WHERE owner IS NOT NULL"
 OLDEST_PENDING: Final = """SELECT created_at FROM parent_job WHERE id = (
@@ -195,7 +197,7 @@ LAST_JOBS: Final = f"""SELECT wanted, p.id, p.status, p.finished_at,
 FROM unnest(%(targets)s::text[]) AS wanted
 JOIN parent_job AS p ON p.id = (SELECT max(id) FROM parent_job WHERE target = wanted)"""
 
-REGISTER: Final = "SELECT register_worker(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+REGISTER: Final = "SELECT register_worker(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 OWNER_OF: Final = """SELECT w.host FROM child_job AS c JOIN worker AS w ON w.id = c.owner
 WHERE (c.parent_id, c.ordinal) = (%(parent)s, %(ordinal)s) AND w.id = %(owner)s AND w.pid = %(pid)s"""
 ENDED: Final = """SELECT id FROM parent_job WHERE finished_at >= %(since)s ORDER BY id DESC LIMIT %(limit)s"""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Final, Self
@@ -16,6 +15,7 @@ from engine.store.overview_rows import decode_last_run, decode_schedule_counts
 from engine.store.postgres import leadership
 from engine.store.postgres.change_watch import ChangeWatch
 from engine.store.postgres.connections import Pool, connected
+from engine.store.postgres.hosts import Hosts
 from engine.store.postgres.job_writes import JobWrites
 from engine.store.postgres.notifications import Notifications
 from engine.store.postgres.ownership import Ownership
@@ -24,6 +24,7 @@ from engine.store.postgres.schema import require_current
 from engine.store.row_checks import UnsoundRowError
 from engine.store.survey_rows import COLUMNS as SURVEY
 from engine.store.survey_rows import decoded_surveys
+from engine.system.host import host_name, machine_id
 
 _LAST_RUNS: Final = "SELECT target, operation, status, reason, started_at, finished_at, completed_at FROM last_run"
 _IDENTITY: Final = """SELECT concat_ws(':', (SELECT system_identifier FROM pg_control_system()), oid)
@@ -36,7 +37,7 @@ FROM firing GROUP BY schedule"""
 _SURVEYS: Final = f"SELECT {', '.join(SURVEY)} FROM survey ORDER BY target"
 
 
-class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications):
+class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
     """A `Store` in a PostgreSQL database. Open it with `async with PostgresStore.open(url) as store`."""
 
     is_there: Final = True
@@ -50,6 +51,7 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications):
         what: str,
         who: str = "",
         host: str | None = None,
+        machine: str | None = None,
         size: int = 4,
         read_only: bool = False,
         clock: Callable[[], Micros] | None = None,
@@ -59,7 +61,8 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications):
         Args:
             what: the name of the store in errors, without a password.
             who: who uses it, as the history shows it.
-            host: the name of this host; None: as the system has it.
+            host: the name of this host; None: see `host_name`.
+            machine: what tells it from others of that name; None: see `machine_id`.
             size: connections at most, beside the one that listens.
             read_only: every writing method raises ReadOnlyError.
             clock: for tests; None: the server's.
@@ -70,7 +73,8 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications):
         await pool.open()
         try:
             await watch.open()
-            yield cls(url, what, pool, watch, clock, who, host or socket.gethostname())
+            here = (host or host_name(), machine_id() if machine is None else machine)
+            yield cls(url, what, pool, watch, clock, who, *here)
         finally:
             await watch.close()
             await pool.close()

@@ -26,6 +26,7 @@ class StoreBase:
         clock: Callable[[], Micros] | None,
         who: str,
         host: str,
+        machine: str,
     ) -> None:
         """
         Args:
@@ -33,6 +34,7 @@ class StoreBase:
             clock: for tests; None: the server's.
             who: who uses it, as the history shows it.
             host: the name of this host.
+            machine: what tells it from others of that name; "" if unknown.
         """
         self._url, self._what = url, what
         self._pool = pool
@@ -41,6 +43,7 @@ class StoreBase:
         self._clock = clock
         self._who = who
         self._targets_here = HostTargets(host)
+        self._machine = machine
         self._queues = [ANY_HOST, self._targets_here.queue]
         """Those that this process serves."""
         self._run: str | None = None

@@ -86,6 +86,7 @@ class SqliteStore:
     """A `Store` in one SQLite file. Open it with `async with SqliteStore.open(path) as store`."""
 
     hints: None = None
+    hosts: None = None
 
     def __init__(
         self,

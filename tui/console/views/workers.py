@@ -13,6 +13,7 @@ from tui.console.views.line import Line, Role, fit, line, wrapped
 from tui.console.views.status import child_of
 from tui.presentation.job_times import moment
 from tui.presentation.text import plain
+from tui.presentation.worker_format import takes
 
 HEADING = ("pid", "host", "since", "takes")
 HOST_WIDTH = 24
@@ -39,7 +40,7 @@ def workers_document(
     table = [HEADING, *(_cells(worker, about.now) for worker in alive)]
     widths = [max(map(cell_len, column)) + 2 for column in zip(*table, strict=True)]
     lines.append(line((_columns(HEADING, widths) + "runs", Role.DIM)))
-    for worker in alive:
+    for worker in sorted(alive, key=lambda worker: (worker.host, worker.started_at)):
         lines += _process(worker, about, widths, width)
     return lines
 
@@ -63,7 +64,7 @@ def _cells(worker: WorkerProcess, now: int) -> tuple[str, ...]:
         str(worker.pid),
         host if cell_len(host) <= HOST_WIDTH else fit(host, HOST_WIDTH),
         since,
-        "all jobs" if worker.serves_all else "its own jobs",
+        plain(takes(worker, every="all jobs", own="its own jobs")),
     )
 
 
@@ -72,11 +73,12 @@ def _columns(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _process(worker: WorkerProcess, about: Surroundings, widths: Sequence[int], width: int) -> list[Line]:
-    role = Role.WARNING if worker.stalled else Role.RUNNING if worker.running else Role.DIM
+    role = Role.WARNING if worker.stalled or worker.draining else Role.RUNNING if worker.running else Role.DIM
     begin, room = _columns(_cells(worker, about.now), widths), width - sum(widths)
     lines = []
     for job in worker.running or (None,):
-        lines.append(line(begin, (fit(_format_job(job, about) if job else "nothing", room), role)))
+        runs = ("draining: " if worker.draining else "") + (_format_job(job, about) if job else "nothing")
+        lines.append(line(begin, (fit(runs, room), role)))
         begin = " " * sum(widths)
     return lines + (_advice_lines(worker, about, width) if worker.stalled else [])
 

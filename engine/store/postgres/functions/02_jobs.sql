@@ -160,6 +160,10 @@ BEGIN
     at := coalesce(at, now_micros());
     PERFORM FROM worker WHERE id = worker_id FOR KEY SHARE;  -- a rescue of this worker waits, or has happened
     IF NOT FOUND THEN RAISE EXCEPTION 'worker % is not registered', worker_id USING ERRCODE = 'DT002'; END IF;
+    IF EXISTS (SELECT FROM worker AS w JOIN drained_host AS d ON d.host = w.host WHERE w.id = worker_id AND w.serves_all)
+    THEN
+        RETURN NULL;
+    END IF;
     is_paused := EXISTS (SELECT FROM pause);
     LOOP
         SELECT c.parent_id, c.ordinal, c.host_key, b.max_per_host INTO child

@@ -1,17 +1,34 @@
 -- The store as a whole: worker processes, pause, pins, retention.
 
+-- Whether a session holds the lock of the worker with this number.
+CREATE OR REPLACE FUNCTION lives(worker_number integer) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM pg_locks
+        WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = {WORKERS} AND objid = worker_number
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+$$;
+
 -- Register a worker process or a run, whose session this is: it holds the lock from before its row is seen by others.
 CREATE OR REPLACE FUNCTION register_worker(
-    name text, process integer, machine text, release text, its_queues text[], all_jobs boolean, of_pool integer,
-    jobs text, for_run boolean, at bigint
+    name text, process integer, host_name text, machine_id text, release text, its_queues text[], all_jobs boolean,
+    of_pool integer, jobs text, for_run boolean, at bigint
 ) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE given integer;
 BEGIN
     at := coalesce(at, now_micros());
     PERFORM note_server_start();
+    PERFORM pg_advisory_xact_lock({HOSTS}, hashtext(host_name));
+    IF EXISTS (
+        SELECT FROM worker AS w
+        WHERE w.host = host_name AND w.machine <> machine_id AND '' NOT IN (w.machine, machine_id) AND lives(w.number))
+    THEN
+        RAISE EXCEPTION 'another machine has this name' USING ERRCODE = 'DT006', DETAIL = host_name;
+    END IF;
     INSERT INTO worker (
-        id, is_run, session, pid, host, version, queues, serves_all, pool, own_jobs, started_at, beat_at)
-    VALUES (name, for_run, pg_backend_pid(), process, machine, release, its_queues, all_jobs, of_pool, jobs, at, at)
+        id, is_run, session, pid, host, machine, version, queues, serves_all, pool, own_jobs, started_at, beat_at)
+    VALUES (
+        name, for_run, pg_backend_pid(), process, host_name, machine_id, release, its_queues, all_jobs, of_pool, jobs, at,
+        at)
     RETURNING number INTO given;
     PERFORM pg_advisory_lock({WORKERS}, given);
     RETURN given;

@@ -187,13 +187,13 @@ CREATE TABLE worker (
     session    integer NOT NULL, -- the backend that holds the lock
     pid        integer NOT NULL,
     host       text NOT NULL,
+    machine    text NOT NULL DEFAULT '', -- that it is, if its system says so
     version    text NOT NULL DEFAULT '',
     queues     text[] NOT NULL DEFAULT '{}',
     serves_all boolean NOT NULL DEFAULT true,
     pool       integer,
     own_jobs   text,
     signal     integer, -- that ended it, where the process that started it has seen that
-    draining   boolean NOT NULL DEFAULT false,
     started_at bigint NOT NULL,
     beat_at    bigint NOT NULL
 );
@@ -203,6 +203,13 @@ CREATE TABLE server_start (
     one        boolean PRIMARY KEY DEFAULT true CHECK (one),
     started_at timestamptz NOT NULL,
     seen_at    timestamptz NOT NULL
+);
+
+-- Hosts whose workers take no more jobs.
+CREATE TABLE drained_host (
+    host text PRIMARY KEY,
+    at   bigint NOT NULL,
+    by   text NOT NULL
 );
 
 CREATE TABLE pause (

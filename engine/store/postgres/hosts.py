@@ -1,0 +1,47 @@
+"""The hosts that share the store: whose workers take no more jobs; see `Hosts`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from engine.domain.errors import StoreError
+from engine.domain.events import Pause
+from engine.store.postgres import queries
+from engine.store.postgres.store_base import StoreBase
+
+if TYPE_CHECKING:
+    from engine.store import protocol
+
+_LOOK_EVERY: Final = 2.0
+"""Seconds between two looks whether this host is drained."""
+
+
+class Hosts(StoreBase):
+    """The hosts that share the store; see `protocol.Hosts`."""
+
+    @property
+    def hosts(self) -> protocol.Hosts:
+        return self
+
+    @property
+    def host(self) -> str:
+        return self._targets_here.host
+
+    async def drain_host(self, host: str, by: str) -> None:
+        await self._pool.call("drain_host", host, by, self._at())
+
+    async def undrain_host(self, host: str) -> bool:
+        return bool(await self._pool.call("undrain_host", host))
+
+    async def drained_hosts(self) -> Mapping[str, Pause]:
+        return {host: Pause(at=at, by=by) for host, at, by in await self._pool.rows(queries.DRAINED)}
+
+    async def asked_to_leave(self) -> None:
+        while True:
+            with suppress(StoreError):
+                if self.host in await self.drained_hosts():
+                    return
+            await asyncio.sleep(_LOOK_EVERY)
