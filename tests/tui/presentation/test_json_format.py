@@ -201,6 +201,9 @@ def test_a_pause_and_a_process() -> None:
         "started_at": "2023-11-14T22:13:20.000000Z",
         "serves_all": True,
         "stalled": False,
+        "draining": False,
+        "version": None,
+        "queues": [],
         "running": ["42.1"],
         "pool": 5,
     }
