@@ -14,6 +14,7 @@ from engine.domain.statuses import Reason, Status
 from engine.domain.steps import EXPECTED, TIME_LEFT, Facts, LogLevel, object_name
 from engine.domain.time_limits import Window
 from engine.execution.outcomes import child_outcome
+from engine.execution.ownership import Ownership
 from engine.execution.recovery import completed_commands, follow_up_required
 from engine.execution.reporter import Reporter
 from engine.execution.step_runner import reporting_uninterruptible, run_step, skip_step
@@ -36,12 +37,14 @@ class PlanRun:
         reporter: Reporter,
         cancel: asyncio.Event,
         window: Window,
+        ownership: Ownership,
         maintained_files: FilesLookup = unknown_files,
     ) -> None:
         """
         Args:
             plan: that of `planned`, with estimates from the history.
             window: no step begins after it, except mandatory follow-ups.
+            ownership: asked before each step; without it nothing more begins.
             maintained_files: see `StepContext`.
         """
         self._planned = planned
@@ -51,6 +54,7 @@ class PlanRun:
         self._reporter = reporter
         self._cancel = cancel
         self._window = window
+        self._ownership = ownership
         self._maintained_files = maintained_files
         self._scheduler = StepScheduler(plan.steps, at_once=plan.parallel)
         self._results: dict[int, StepResult] = {}
@@ -64,7 +68,10 @@ class PlanRun:
         """Why no further step can begin; "" while they can."""
 
     async def outcome(self, before: Facts) -> Outcome:
-        """Run the plan to its end. `before`: facts of the database before the first step."""
+        """Run the plan to its end. `before`: facts of the database before the first step.
+
+        Raises OwnershipLostError once what runs has stopped.
+        """
         if self._plan.settings_reason:
             self._reporter.log(LogLevel.INFO, self._plan.settings_reason, is_settings=True)
         for warning in self._plan.warnings:
@@ -73,7 +80,7 @@ class PlanRun:
             async with reporting_uninterruptible(self._reporter, self._cancel), asyncio.TaskGroup() as running:
                 self._start_ready_steps(running)
         except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None  # a defect: the first error is enough
+            raise group.exceptions[0] from None  # the first is enough
         return await self._summarize(before)
 
     def _start_ready_steps(self, running: asyncio.TaskGroup) -> None:
@@ -140,6 +147,7 @@ class PlanRun:
             self._scheduler.command_finished(number)
             self._start_ready_steps(running)
 
+        await self._ownership.require()
         result = await run_step(
             self._planned,
             number,

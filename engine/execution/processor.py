@@ -209,6 +209,9 @@ class JobProcessor:
         reporter = Reporter(claim, lambda report: self._report(claim, report), self._clock)
         try:
             outcome = await self._execute(claim, reporter, cancel)
+        except OwnershipLostError as error:
+            log.warning("%s", error)
+            return None
         finally:
             report = await reporter.stop()
             del self._running[claim.job]
@@ -222,6 +225,8 @@ class JobProcessor:
             )
         try:
             return await worker.execute(claim, reporter, cancel)
+        except OwnershipLostError:
+            raise
         except (Exception, asyncio.CancelledError) as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task and task.cancelling():

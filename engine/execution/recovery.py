@@ -17,16 +17,31 @@ from engine.execution.step_runner import describe_missing_effect, run_step
 from engine.targets.step_execution import StepContext
 
 if TYPE_CHECKING:
+    from engine.execution.ownership import Ownership
     from engine.execution.reporter import Reporter
     from engine.targets.plans import PlannedStep
     from engine.targets.protocol import Session
 
 
 async def recover(
-    session: Session, claim: Claim, options: Options, reporter: Reporter, cancel: asyncio.Event, *, writes: bool
+    session: Session,
+    claim: Claim,
+    options: Options,
+    reporter: Reporter,
+    cancel: asyncio.Event,
+    ownership: Ownership,
+    *,
+    writes: bool,
 ) -> Outcome:
-    """Recover the database of an operation that is not run again. `writes`: whether the operation writes."""
+    """Recover the database of an operation that is not run again. `writes`: whether the operation writes.
+
+    Raises OwnershipLostError.
+    """
+    await ownership.require()
     settled = await session.cleanup_orphans(claim.earlier)
+    for warning in await session.lock():
+        reporter.log(LogLevel.WARNING, warning)
+    await ownership.require()
     for line in settled:
         reporter.log(LogLevel.INFO, line)
     looked = await session.recover(claim.earlier, options, StepContext(cancel=cancel))
@@ -40,14 +55,21 @@ async def recover(
         *settled,
     ]
     if writes:
-        followed, missing = await _finish(session, claim, options, reporter, kept, damaged=looked.is_damaged)
+        followed, missing = await _finish(session, claim, options, reporter, kept, ownership, damaged=looked.is_damaged)
         texts += [f"{listed(followed)} has run since"] if followed else []
         texts, warnings = [*texts, *missing], [*warnings, *missing]
     return replace(recovery_outcome(claim, "; ".join(texts)), warnings=tuple(warnings), after=await _facts(session))
 
 
 async def _finish(
-    session: Session, claim: Claim, options: Options, reporter: Reporter, kept: Sequence[str], *, damaged: bool
+    session: Session,
+    claim: Claim,
+    options: Options,
+    reporter: Reporter,
+    kept: Sequence[str],
+    ownership: Ownership,
+    *,
+    damaged: bool,
 ) -> tuple[list[str], list[str]]:
     """Run the mandatory follow-ups of completed steps; returns the commands that ran, and the problems left."""
     try:  # a lack of disk space must not skip follow-ups
@@ -58,10 +80,10 @@ async def _finish(
     if damaged:
         return [], [describe_missing_effect(step, kept) for step in steps]
     reporter.begin(steps)
-    results = [
-        (step, await run_step(planned, number, step, reporter, asyncio.Event(), done=kept))
-        for number, step in enumerate(steps, 1)
-    ]
+    results = []
+    for number, step in enumerate(steps, 1):
+        await ownership.require()
+        results.append((step, await run_step(planned, number, step, reporter, asyncio.Event(), done=kept)))
     return (
         [step.command for step, result in results if result.status is Status.COMPLETED],
         [

@@ -18,6 +18,7 @@ from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel
 from engine.domain.time_limits import Window
 from engine.domain.turns import NO_TURNS, Turns
+from engine.execution.ownership import Ownership, RequireOwned, never_lost
 from engine.execution.plan_run import PlanRun
 from engine.execution.recovery import recover, recovery_outcome
 from engine.execution.reporter import Reporter
@@ -59,6 +60,7 @@ class DatabaseMaintenanceWorker:
         turns: TurnsLookup | None = None,
         maintained_files: FilesLookup = unknown_files,
         before_opening: BeforeOpening | None = None,
+        require_owned: RequireOwned = never_lost,
     ) -> None:
         """
         Args:
@@ -69,6 +71,7 @@ class DatabaseMaintenanceWorker:
             turns: looks up which of its objects come first.
             maintained_files: see `StepContext`.
             before_opening: raises TargetError if a target must not be opened.
+            require_owned: raises OwnershipLostError if a claim no longer owns its child.
         """
         self._resolve = resolve
         self._store = store
@@ -77,6 +80,7 @@ class DatabaseMaintenanceWorker:
         self._turns_of = turns
         self._maintained_files = maintained_files
         self._before_opening = before_opening
+        self._require_owned = require_owned
 
     async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
         """Plan the operation and run its steps."""
@@ -101,6 +105,7 @@ class DatabaseMaintenanceWorker:
         is_last: bool,
     ) -> Outcome:
         """Raises _AwayBeforehandError but for the last time."""
+        ownership = Ownership(claim, self._require_owned)
         try:
             async with AsyncExitStack() as stack:
                 target = self._resolve(claim.target)
@@ -116,13 +121,15 @@ class DatabaseMaintenanceWorker:
                     )
                 )
                 if claim.recovering is not None:
-                    return await recover(
-                        await connecting, claim, options, reporter, cancel, writes=target.operations[operation].writes
-                    )
+                    writes = target.operations[operation].writes
+                    return await recover(await connecting, claim, options, reporter, cancel, ownership, writes=writes)
                 session = await _unless_cancelled(cancel, connecting)
+                await ownership.require()
                 for line in await session.cleanup_orphans(claim.earlier) if claim.deaths else ():
                     reporter.log(LogLevel.WARNING, line)
                 try:
+                    for line in await _unless_cancelled(cancel, session.lock()):
+                        reporter.log(LogLevel.WARNING, line)
                     writes = target.operations[operation].writes
                     needs_history = operation in _NEEDS_HISTORY or options.keep is not None
                     past = await self._past(claim.target, options) if writes or needs_history else None
@@ -147,7 +154,9 @@ class DatabaseMaintenanceWorker:
                 reporter.begin(plan.steps, at_once=plan.parallel)
                 for remark in await session.remarks([operation]):
                     reporter.log(LogLevel.INFO, remark)
-                run = PlanRun(planned, claim, options, plan, reporter, cancel, window, self._maintained_files)
+                run = PlanRun(
+                    planned, claim, options, plan, reporter, cancel, window, ownership, self._maintained_files
+                )
                 return await run.outcome(before)
         except (TargetError, UsageError) as error:
             if isinstance(error, ServerUnavailableError) and window.closed.is_set() and claim.recovering is None:

@@ -48,6 +48,7 @@ async def hosted_workers(
                     turns=partial(turns_of, store),
                     maintained_files=partial(maintained_files, store, config),
                     before_opening=partial(refuse_stale_journal, store),
+                    require_owned=store.require_owned,
                 )
             },
             owner=owner,

@@ -267,6 +267,9 @@ class JobClaims(Protocol):
             run: also claim children that are reserved for this run.
         """
 
+    async def require_owned(self, claim: Claim) -> None:
+        """Raises OwnershipLostError if the claim no longer owns the child; nothing is written."""
+
     async def report(self, claim: Claim, report: Report) -> None:
         """Store progress, steps and log lines of a running child. Raises OwnershipLostError."""
 

@@ -78,6 +78,7 @@ _STRENGTH: Final = {use: place for place, use in enumerate(Use)}
 _LOCK_LINE: Final = re.compile(
     r"\d+: (?:POSIX|OFDLCK) +\w+ +(READ|WRITE) +(-?\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) (\d+) (\d+|EOF)"
 )
+_WHOLE_FILE_LINE: Final = re.compile(r"\d+: FLOCK +\w+ +(READ|WRITE) +(-?\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) ")
 _COMMAND_LENGTH: Final = 40
 _NAMED_HOLDERS: Final = 3
 
@@ -104,6 +105,18 @@ def is_locked(path: str) -> bool | None:
     """Whether any process, this one included, holds a lock on the database; None if unknown."""
     uses = _uses(path)
     return None if uses is None else bool(uses)
+
+
+def whole_file_holders(path: str) -> tuple[Holder, ...]:
+    """The processes that hold an flock on the file at `path`, as far as may be seen."""
+    try:
+        text, all_mounts = Path("/proc/locks").read_text(encoding="ascii"), mounts()
+    except OSError:
+        return ()
+    files = _ids_of(real_path(path), all_mounts)
+    found = filter(None, map(_WHOLE_FILE_LINE.match, text.splitlines()))
+    pids = {int(line[2]) for line in found if _file_id(*line.groups()[2:]) in files}
+    return tuple(Holder(pid, _command(pid), Use.EXCLUSIVE) for pid in sorted(pids))
 
 
 def _uses(path: str) -> dict[int, Use] | None:
@@ -156,8 +169,13 @@ def parse_locks(text: str) -> Iterator[HeldLock]:
     for line in text.splitlines():
         if found := _LOCK_LINE.match(line):
             kind, pid, major, minor, inode, first, last = found.groups()
-            file = FileId(os.makedev(int(major, 16), int(minor, 16)), int(inode))
+            file = _file_id(major, minor, inode)
             yield HeldLock(int(pid), kind == "WRITE", file, int(first), float("inf") if last == "EOF" else int(last))
+
+
+def _file_id(major: str, minor: str, inode: str) -> FileId:
+    """By the numbers of a line of /proc/locks."""
+    return FileId(os.makedev(int(major, 16), int(minor, 16)), int(inode))
 
 
 def uses_by_process(locks: Iterable[HeldLock], database: set[FileId], wal_index: set[FileId]) -> dict[int, Use]:

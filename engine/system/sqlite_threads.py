@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from threading import Thread
-from typing import Any, cast
+import sqlite3
+from contextlib import AbstractContextManager
+from threading import Lock, Thread
+from typing import Any, Final, cast
+from weakref import WeakValueDictionary
 
 import aiosqlite
+
+_OPENING: Final = Lock()
+_opening_one: Final[WeakValueDictionary[str, Lock]] = WeakValueDictionary()
+"""By file: one for all would be held by a disk that hangs."""
+
+
+def opening(uri: str) -> AbstractContextManager[object]:
+    """While inside, no other thread opens the same file: a descriptor that is new belongs to what is opened here."""
+    with _OPENING:
+        return _opening_one.setdefault(uri.partition("?")[0], Lock())
+
+
+class _Connection(sqlite3.Connection):
+    def __init__(self, file: str, **how: Any) -> None:
+        with opening(file):
+            super().__init__(file, **how)
 
 
 async def connected(uri: str, **how: Any) -> aiosqlite.Connection:
     """As `aiosqlite.connect`, in autocommit mode. Raises sqlite3.Error."""
-    connection = aiosqlite.connect(uri, uri=True, isolation_level=None, **how)
+    connection = aiosqlite.connect(uri, uri=True, isolation_level=None, factory=_Connection, **how)
     try:
         return await connection
     except BaseException:

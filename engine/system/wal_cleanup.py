@@ -12,6 +12,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from engine.system.sqlite_threads import opening
+
 
 @contextmanager
 def removing_wal_files(path: str | Path) -> Iterator[None]:
@@ -35,6 +37,7 @@ def _let_sqlite_tidy_up(path: str | Path) -> None:
     # A damaged file may have names that are not text, or claim too much memory.
     with (
         suppress(sqlite3.Error, UnicodeError, MemoryError),
+        opening(uri),
         closing(sqlite3.connect(uri, uri=True, timeout=0)) as connection,
     ):
         connection.execute("PRAGMA mmap_size = 0")

@@ -96,6 +96,14 @@ class PlannedOperation(Protocol):
 class Session(Inspection, Protocol):
     """One connection to a database, to plan and run operations."""
 
+    async def lock(self) -> Sequence[str]:
+        """Take the lock at the database that each attempt at a child job holds until its session is closed.
+
+        No two processes hold it at once, whatever their stores, and no application waits for it. A session that only
+        inspects or plans does not take it. Returns warnings, as text: where no lock can be had. Raises TargetBusyError
+        after the lock timeout.
+        """
+
     async def facts(self) -> Facts:
         """Sizes and counts now; takes milliseconds. Raises TargetError."""
 
@@ -111,7 +119,8 @@ class Session(Inspection, Protocol):
         """Further warnings of a plan: about the order of the operations, known damage, and who uses the database."""
 
     async def cleanup_orphans(self, earlier: Sequence[Step]) -> Sequence[str]:
-        """After a worker process died, before anything else: end what it still runs, and remove what its steps left.
+        """After a worker process died, before anything else: end what it still runs, take the lock, and remove what its
+        steps left.
 
         `earlier`: its recorded steps. Returns a report, as text. Raises TargetError if something still
         runs: then no job may begin.

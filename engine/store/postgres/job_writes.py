@@ -64,6 +64,13 @@ class JobWrites(LostClaims):
             found = await self._pool.call("claim", owner, self._queues, among, run, self._at())
             return self._claims.take(values.claim(found, owner, self._targets_here))
 
+    async def require_owned(self, claim: Claim) -> None:
+        parent, ordinal = claim.job.parent, claim.job.ordinal
+        asked = {"parent": parent, "ordinal": ordinal, "owner": claim.owner, "attempt": claim.attempt}
+        ((is_owned,),) = await self._pool.rows(queries.IS_OWNED, asked)
+        if not is_owned:
+            raise OwnershipLostError(f"{claim.job} is no longer run by this process")
+
     async def report(self, claim: Claim, report: Report) -> None:
         await self._pool.call("report", values.token(claim), values.report(report))
 

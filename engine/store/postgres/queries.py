@@ -32,6 +32,8 @@ WHERE seq > %(after)s ORDER BY seq LIMIT %(limit)s"""
 CANCEL_REQUESTS: Final = """SELECT parent_id, ordinal FROM child_job
 WHERE owner = %(owner)s AND cancel_requested_at IS NOT NULL AND NOT recovering"""
 OWNED: Final = "SELECT parent_id, ordinal, attempt FROM child_job WHERE owner = %(owner)s"
+IS_OWNED: Final = """SELECT EXISTS (SELECT FROM child_job WHERE parent_id = %(parent)s AND ordinal = %(ordinal)s
+    AND owner = %(owner)s AND attempt = %(attempt)s AND status = 'running')"""
 IS_OPEN: Final = "SELECT EXISTS (SELECT FROM parent_job WHERE finished_at IS NULL)"
 HAS_PENDING: Final = """SELECT EXISTS (
     SELECT FROM claimable AS c JOIN parent_job AS j ON j.id = c.parent_id LEFT JOIN batch AS b ON b.id = j.batch_id

@@ -72,6 +72,9 @@ LAST_CHANGE = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
 CANCEL_REQUESTS = """SELECT parent_id, ordinal FROM child_job
 WHERE owner = :owner AND cancel_requested_at IS NOT NULL AND recovering = 0"""
 
+IS_OWNED = """SELECT EXISTS (SELECT * FROM child_job
+WHERE parent_id = :parent AND ordinal = :ordinal AND owner = :owner AND attempt = :attempt AND status = 'running')"""
+
 OWNERS_OF_RUNNING = "SELECT owner, pid, host FROM child_job WHERE owner IS NOT NULL"
 OWNERS = f"SELECT id, pid, host FROM worker UNION {OWNERS_OF_RUNNING}"
 

@@ -255,6 +255,12 @@ class SqliteStore:
     async def release(self, claim: Claim, report: Report) -> None:
         await self._writer.run(lambda c: transactions.release(c, claim, report, self._clock()))
 
+    async def require_owned(self, claim: Claim) -> None:
+        parent, ordinal = claim.job.parent, claim.job.ordinal
+        values = {"parent": parent, "ordinal": ordinal, "owner": claim.owner, "attempt": claim.attempt}
+        ((is_owned,),) = await self._read(queries.IS_OWNED, values)
+        transactions.require_owned(is_owned, claim)
+
     async def report(self, claim: Claim, report: Report) -> None:
         await self._writer.run(lambda c: transactions.write_report(c, claim, report))
 

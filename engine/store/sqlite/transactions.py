@@ -328,7 +328,7 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
             *_token(claim),
         ),
     ).rowcount
-    _require(owned, claim)
+    require_owned(owned, claim)
     _write_steps_and_log(connection, claim, report)
     failed = outcome.status is Status.FAILED and stops_on_failure(connection, claim.job, outcome.after)
     unknown = outcome.status is Status.CANCELLED and others_wait_for(connection, claim.job)
@@ -367,11 +367,12 @@ def write_report(connection: sqlite3.Connection, claim: Claim, report: Report) -
             *_token(claim),
         ),
     ).rowcount
-    _require(owned, claim)
+    require_owned(owned, claim)
     _write_steps_and_log(connection, claim, report)
 
 
-def _require(owned: int, claim: Claim) -> None:
+def require_owned(owned: int, claim: Claim) -> None:
+    """Raises OwnershipLostError unless `owned`."""
     if not owned:
         raise OwnershipLostError(f"{claim.job} is no longer run by this process")
 

@@ -29,20 +29,25 @@ from engine.targets.postgres.running.connection_pool import ConnectionPool
 from engine.targets.postgres.running.invalid_index_cleanup import InvalidIndexCleanup
 from engine.targets.postgres.running.invalid_indexes import invalid_oids
 from engine.targets.postgres.running.operation import PostgresOperation
-from engine.targets.protocol import Recovery
+from engine.targets.postgres.running.target_lock import TargetLock
+from engine.targets.protocol import Recovery, Waiting
 from engine.targets.step_execution import StepContext
 
 
 class PostgresSession:
     """The `Session` of a PostgreSQL database; see engine.targets.protocol."""
 
-    def __init__(self, address: Address, reader: Reader, name: str, lock_timeout: float) -> None:
-        """`name`: the application_name of its connections."""
+    def __init__(
+        self, address: Address, reader: Reader, name: str, lock_timeout: float, waiting: Waiting | None = None
+    ) -> None:
+        """`name`: the application_name of its connections. `waiting`: see `Target.connect`."""
         self._address = address
         self._reader = reader
         self._name = name
         self._lock_timeout = lock_timeout
         self._first_server = reader.server
+        self._waiting = waiting
+        self._lock: TargetLock | None = None
         self._operations = contextlib.AsyncExitStack()
 
     async def close(self) -> None:
@@ -61,10 +66,22 @@ class PostgresSession:
         elif server.is_standby and not self._first_server.is_standby:
             why, hint = "it is a standby now, which cannot be maintained", "give the primary, or promote it"
             problem = ServerStartingError(self._address.url, why, hint, state="server is a standby now")
-        if problem is not None:
+        try:
+            if problem is not None:
+                raise problem
+            if self._lock is not None:
+                await self._lock.join(opened, server)
+        except BaseException:
             await opened.close()
-            raise problem
+            raise
         return opened, server
+
+    async def lock(self) -> tuple[str, ...]:
+        if self._lock is None:
+            lock = TargetLock(self._reader, self._lock_timeout, self._waiting)
+            await lock.take()
+            self._lock = lock
+        return ()
 
     async def facts(self) -> Facts:
         return await self._reader.facts()
@@ -153,6 +170,7 @@ class PostgresSession:
         names = orphan_cleanup.interrupted_rebuilds(earlier)
         if not names:
             return tuple(ended)
+        await self.lock()
         async with contextlib.AsyncExitStack() as stack:
             pool = ConnectionPool(self._connect)
             stack.push_async_callback(pool.close)

@@ -100,7 +100,7 @@ class PostgresTarget:
             stack.push_async_callback(reader.close)
             if writing and not read_only:
                 self._check_writable(server)
-            session = PostgresSession(self._address, reader, _told(name), lock_timeout)
+            session = PostgresSession(self._address, reader, _told(name), lock_timeout, waiting)
             stack.push_async_callback(session.close)
             yield session
 

@@ -18,6 +18,7 @@ from engine.targets.protocol import Recovery
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain
 from engine.targets.sqlite.connection.metered import OpenDatabase
+from engine.targets.sqlite.connection.target_lock import TargetLock
 from engine.targets.sqlite.inspection import SqliteInspection
 from engine.targets.sqlite.planning import planner
 from engine.targets.sqlite.planning.obstacles import remarks_on
@@ -39,10 +40,17 @@ class SqliteSession(SqliteInspection):
         super().__init__(database)
         self._state_read = None if database.connection.takes_locks else last_change(self._path)
         self._operations = contextlib.AsyncExitStack()
+        self._lock = TargetLock(database.file)
 
     async def close(self) -> None:
-        """Close the further connections of its operations."""
-        await self._operations.aclose()
+        """Close the further connections of its operations, and let the lock go."""
+        try:
+            await self._operations.aclose()
+        finally:
+            self._lock.release()
+
+    async def lock(self) -> tuple[str, ...]:
+        return await self._lock.take(self._database.lock_timeout, self._database.blockers.report)
 
     async def facts(self) -> Facts:
         return (await self._reader.summary()).facts

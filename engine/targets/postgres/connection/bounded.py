@@ -180,7 +180,10 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
             self.patience = usual
 
     async def restore_settings_on_close(self) -> None:
-        """Remember the session's settings, and restore them on close: a pooler gives the session to others."""
+        """Remember the session's settings, and restore them on close: a pooler gives the session to others.
+
+        Its advisory locks are let go.
+        """
         self._found = await self.rows(_SET_IN_SESSION, row=(str, str))
 
     async def close(self) -> None:
@@ -195,6 +198,7 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
 
     async def _restore_settings(self, found: Sequence[tuple[str, str]]) -> None:
         await self.execute("RESET ALL")
+        await self.execute("SELECT pg_catalog.pg_advisory_unlock_all()")
         for name, setting in found:
             with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
                 await self.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, setting))

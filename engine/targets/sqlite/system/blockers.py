@@ -18,11 +18,15 @@ class BlockerFinder:
         self._now: tuple[Holder, ...] = ()
         self._last: tuple[Holder, ...] = ()
 
+    def report(self, why: str) -> None:
+        """Report what is waited for."""
+        if self._report is not None:
+            self._report(why)
+
     async def describe(self, *, wal: bool = False) -> str:
         """Who holds the database now, as text; "" for no one or unknown. `wal`: readers do not block."""
         text = await self._describe(wal=wal)
-        if self._report is not None:
-            self._report(text or "another connection uses the database")
+        self.report(text or "another connection uses the database")
         return text
 
     async def _describe(self, *, wal: bool) -> str:

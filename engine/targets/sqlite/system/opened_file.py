@@ -24,15 +24,19 @@ class OpenedFile:
         self._file = _at(path)
 
     @property
+    def numbers(self) -> tuple[int, int]:
+        """Its device, and its number there."""
+        return self._file or (0, 0)
+
+    @property
     def key(self) -> str:
         """Identifies the opened file, whatever is at its path."""
-        device, number = self._file or (0, 0)
-        return file_key(device, number)
+        return file_key(*self.numbers)
 
     @property
     def number(self) -> str:
         """Identifies the opened file on its device, whose own number a reboot may change."""
-        return f"{(self._file or (0, 0))[1]:x}"
+        return f"{self.numbers[1]:x}"
 
     @property
     def source(self) -> int | str:
