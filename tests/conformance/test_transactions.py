@@ -256,6 +256,26 @@ async def test_r8_a_finish_by_a_former_owner_changes_nothing(store: RescuingStor
     assert (child.status, child.owner) == (Status.RUNNING, "me")
 
 
+async def test_r8_a_former_owner_is_told_when_it_asks(stores: Stores, store: RescuingStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    stale = await store.claim("dead")
+    assert stale is not None
+    await store.require_owned(stale)
+    await store._rescue_from("dead")
+    with pytest.raises(OwnershipLostError):
+        await store.require_owned(stale)
+    fresh = await store.claim("me")
+    assert fresh is not None
+    before = stores.contents()
+    with pytest.raises(OwnershipLostError):
+        await store.require_owned(stale)
+    await store.require_owned(fresh)
+    assert stores.contents() == before
+    await store.finish(fresh, COMPLETED, NOTHING)
+    with pytest.raises(OwnershipLostError):
+        await store.require_owned(fresh)
+
+
 async def test_r8_an_earlier_attempt_of_the_same_owner_changes_nothing(stores: Stores, store: RescuingStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
     first = await store.claim("me")

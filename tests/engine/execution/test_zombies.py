@@ -1,0 +1,133 @@
+"""A process that wakes up after it was declared dead does nothing more at the target."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, Operation, Options, Reason, Request, Status
+from engine.domain.claims import Claim
+from engine.domain.errors import OwnershipLostError, StoreError
+from engine.domain.jobs import JobId
+from engine.execution.ownership import ASK_AGAIN_AFTER, Ownership
+from engine.store.sqlite import connections
+from engine.system.private_files import directory_of
+from tests.engine.processes import python
+from tests.sqlite_files import make_database
+
+ZOMBIE = """
+    import logging, sqlite3
+    connect, stop_at, stopped = sqlite3.connect, sys.argv[3], False
+
+    def trace(statement):
+        global stopped
+        if statement.startswith(stop_at) and not stopped:
+            stopped = True
+            os.write(1, b"stops\\n")
+            os.kill(os.getpid(), signal.SIGSTOP)
+        elif stopped and statement.startswith(("REINDEX", "VACUUM", "ANALYZE")):
+            os.write(1, f"{statement}\\n".encode())
+
+    def traced(file, *arguments, **options):
+        connection = connect(file, *arguments, **options)
+        if sys.argv[2] in str(file):
+            connection.set_trace_callback(trace)
+        return connection
+
+    sqlite3.connect = traced
+    logging.getLogger("dbtend").setLevel(logging.ERROR)
+    from engine import Engine
+
+    async def main():
+        async with Engine.open(Path(sys.argv[1]), workers=1) as engine:
+            await engine.wait([1])
+        print("over", flush=True)
+
+    asyncio.run(main())
+"""
+
+
+async def submit(store: Path, path: Path) -> None:
+    async with Engine.open(store) as engine:
+        options = Options(lock_timeout=0.3)
+        await engine.submit([Request(target=str(path), operations=(Operation.REINDEX,), options=options)])
+
+
+def declare_dead(store: Path) -> None:
+    """As if somebody had let its lock file go: another, which nobody holds, is in its place."""
+    with closing(connections.connect_read_only(store)) as db:
+        ((owner,),) = db.execute("SELECT owner FROM child_job WHERE owner IS NOT NULL").fetchall()
+    lock = directory_of(store) / f"{owner}.lock"
+    lock.unlink()
+    lock.touch(mode=0o600)
+
+
+async def test_r30_stopped_in_a_step_it_keeps_others_off_and_begins_no_step_when_it_wakes_up(
+    tmp_path: Path, store_path: Path
+) -> None:
+    path = make_database(tmp_path / "a.db", rows=200)
+    await submit(store_path, path)
+    with python(ZOMBIE, store_path, path, "REINDEX") as zombie:
+        assert await zombie.says() == "stops"
+        declare_dead(store_path)
+        async with Engine.open(store_path, workers=1) as engine, asyncio.timeout(60):
+            (job,) = await engine.wait([1])
+            (child,) = job.children
+            assert (child.status, child.reason, child.attempt) == (Status.FAILED, Reason.TARGET_BUSY, 2)
+            assert f"process {zombie.pid} (" in str(child.error)
+            zombie.signal(signal.SIGCONT)
+            assert await zombie.says() == "over"
+            assert (await engine.job(1)) == job
+
+
+async def test_r30_stopped_before_its_first_step_it_begins_none_when_another_has_done_the_work(
+    tmp_path: Path, store_path: Path
+) -> None:
+    path = make_database(tmp_path / "a.db", rows=200)
+    await submit(store_path, path)
+    with python(ZOMBIE, store_path, path, "PRAGMA mmap_size") as zombie:  # the first thing that it says there
+        assert await zombie.says() == "stops"
+        declare_dead(store_path)
+        async with Engine.open(store_path, workers=1) as engine, asyncio.timeout(60):
+            (job,) = await engine.wait([1])
+            assert (job.status, job.children[0].attempt) == (Status.COMPLETED, 2)
+            zombie.signal(signal.SIGCONT)
+            assert await zombie.says() == "over"
+            assert (await engine.job(1)) == job
+
+
+def claim() -> Claim:
+    return Claim(job=JobId(1, 1), type="operation", operation="vacuum", target="", options=None, owner="", attempt=1)
+
+
+async def test_many_short_steps_ask_once_and_one_after_a_while_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, now = 0, 100.0
+
+    async def ask(_: Claim) -> None:
+        nonlocal asked
+        asked += 1
+
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    ownership = Ownership(claim(), ask)
+    for _ in range(1000):
+        await ownership.require()
+    assert asked == 1
+    now += ASK_AGAIN_AFTER
+    await ownership.require()
+    assert asked == 2
+
+
+async def test_a_store_that_cannot_be_read_is_asked_again_before_the_next_step() -> None:
+    answers: list[Exception] = [OwnershipLostError(), StoreError("store", "is locked")]
+
+    async def ask(_: Claim) -> None:
+        raise answers.pop()
+
+    ownership = Ownership(claim(), ask)
+    await ownership.require()
+    with pytest.raises(OwnershipLostError):
+        await ownership.require()
