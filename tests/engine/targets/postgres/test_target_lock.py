@@ -15,6 +15,7 @@ from engine.domain.errors import TargetBusyError
 from engine.domain.jobs import ChildJob
 from engine.store.sqlite import connections
 from engine.system.private_files import directory_of
+from engine.targets.postgres.session import PostgresSession
 from engine.targets.step_execution import StepContext
 from tests.engine.processes import Process, python
 from tests.engine.targets.postgres.a_session import connected, first_step, until
@@ -160,6 +161,7 @@ async def test_a_lost_session_of_its_own_that_the_server_still_has_is_ended(data
     async with connected(database.url, 10) as session:
         first = await begun(database, session)
         step = await first_step(session, Operation.REINDEX)
+        assert isinstance(session.session, PostgresSession)
         reader = session.session._reader
         lost = reader.connection
         reader.connection, reader.server = await reader._reopen()  # as if only this end knew that it is lost
