@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from engine.domain.frozen import frozen
 from engine.domain.jobs import ChildJob, JobId, ParentJob
-from engine.domain.requests import Operation
+from engine.domain.requests import EngineName, Operation
 from engine.domain.statuses import Reason, Status, reason_names
 from engine.domain.steps import Micros
 
@@ -169,11 +169,27 @@ def is_stalled(*, last_beat: Micros | None, busy_since: Micros | None, now: Micr
     return now - max(last_beat, busy_since) > STALLED_AFTER * 1e6
 
 
-def unattended(parents: Iterable[ParentJob], workers: Iterable[WorkerProcess]) -> list[ParentJob]:
-    """The open parents that no live process runs or will run."""
+def unattended(
+    parents: Iterable[ParentJob], workers: Iterable[WorkerProcess], *, here: str | None = None
+) -> list[ParentJob]:
+    """The open parents that no live process runs or will run.
+
+    `here`: the name of this host among those that share the store, each of which works on its own files; None: it
+    serves one host alone.
+    """
     alive = [worker for worker in workers if worker.alive]
-    if any(worker.serves_all for worker in alive):
-        return []
+    serving = {worker.host for worker in alive if worker.serves_all}
+    if serving:
+        if here is None:
+            return []
+        parents = [parent for parent in parents if _host_of(parent, here) not in {None, *serving}]
     worked_on = {job.parent for worker in alive for job in worker.running}
     worked_on |= {parent_id for worker in alive for parent_id in worker.own_jobs}
     return [parent for parent in parents if parent.id not in worked_on]
+
+
+def _host_of(parent: ParentJob, here: str) -> str | None:
+    """The only host that can work on a database; None: any can."""
+    if parent.engine is not EngineName.SQLITE:
+        return None
+    return unquote(parent.target.removeprefix("sqlite://").partition("/")[0]) or here

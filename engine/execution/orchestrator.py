@@ -6,13 +6,21 @@ changes a child. So there is nothing to monitor here: changes are passed on in c
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from functools import partial
+from typing import Final, TypeVar
 
+from engine.domain.errors import StoreBusyError
 from engine.domain.events import Change, Lagged
 from engine.domain.jobs import ParentJob
 from engine.store.protocol import Store
 
 PAGE = 500
+RETRY_AFTER: Final = 0.5
+"""Seconds until a server that cannot be reached is tried again."""
+
+T = TypeVar("T")
 
 
 class ParentJobOrchestrator:
@@ -34,7 +42,7 @@ class ParentJobOrchestrator:
     async def _changes(self, cursor: int) -> AsyncIterator[Change | Lagged]:
         while True:
             newest = self._store.last_change()
-            page = await self._store.changes(cursor, PAGE)
+            page = await self._when_there(partial(self._store.changes, cursor, PAGE))
             first = page[0].seq if page else newest + 1
             if first > cursor + 1:
                 yield Lagged(cursor, first)
@@ -49,7 +57,17 @@ class ParentJobOrchestrator:
         """Wait until all these parents have ended; returns them with steps and logs."""
         while True:
             seen = self._store.last_change()
-            parents = await self._store.jobs(parent_ids)
+            parents = await self._when_there(partial(self._store.jobs, parent_ids))
             if all(parent.status.is_final for parent in parents):
-                return [await self._store.job(parent.id) for parent in parents]
+                return [await self._when_there(partial(self._store.job, parent.id)) for parent in parents]
             await self._store.next_change(seen)
+
+    async def _when_there(self, read: Callable[[], Awaitable[T]]) -> T:
+        """What is read; of a shared store once its server can be reached."""
+        while True:
+            try:
+                return await read()
+            except StoreBusyError:
+                if self._store.host is None:
+                    raise
+                await asyncio.sleep(RETRY_AFTER)

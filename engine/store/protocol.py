@@ -516,12 +516,20 @@ class Store(
     """The durable record of jobs, shared by any number of processes."""
 
     @property
+    def host(self) -> str | None:
+        """The name of this host among those that share the store; None: it serves one host alone."""
+
+    @property
     def is_there(self) -> bool:
         """Whether the file exists: a read-only store creates none."""
 
     @property
     def lost(self) -> StoreError | None:
-        """Why reading and writing have ended: the file was removed or replaced while it was open."""
+        """Why nothing can be read or written. That lasts where the file was removed or replaced, and passes where the
+        server cannot be reached."""
+
+    async def reach_changed(self) -> None:
+        """Wait until `lost` has changed, where that passes."""
 
     @property
     def hosts(self) -> Hosts | None:

@@ -54,7 +54,7 @@ async def end_on_signal(
         await _cancel(engine, await _unattended_jobs(engine, workers, ids, own), Reason.CANCELLED_BY_USER, announce)
         return
     await _let_run(engine, workers, grace, announce)
-    if not is_served(store.path):
+    if not await _goes_on(engine, store):
         await _cancel_remaining(engine, await _unattended_jobs(engine, workers, ids, own), announce)
 
 
@@ -66,9 +66,16 @@ async def _unattended_jobs(
     return own if others else ids
 
 
+async def _goes_on(engine: Engine, store: StoreLocation) -> bool:
+    """Whether a worker process takes on the jobs that are left."""
+    if is_served(store.path):
+        return True
+    return engine.host is not None and any(process.alive and process.serves_all for process in await engine.workers())
+
+
 async def hand_over(engine: Engine, store: StoreLocation, own: Collection[int], announce: Announce) -> None:
     """After running jobs were handed back: leave them to a worker process, unless that has ended by now."""
-    if not is_served(store.path):
+    if not await _goes_on(engine, store):
         for job in await _cancel_remaining(engine, own, announce):
             announce(
                 f"{_name(job)} is still open, and the next worker process carries it out:"

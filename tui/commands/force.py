@@ -78,7 +78,7 @@ async def _wait_until_finished(engine: Engine, job: JobId) -> None:
 async def _see_to_a_worker(engine: Engine, found: ForceCancel, worker: DetachedWorker) -> None:
     await asyncio.sleep(REPLACED_WITHIN if found.is_replaced else 0)
     while True:
-        if unattended([await engine.job(found.job.parent)], await engine.workers()):
+        if unattended([await engine.job(found.job.parent)], await engine.workers(), here=engine.host):
             worker.ensure()
         await asyncio.sleep(LOOK_EVERY)
 

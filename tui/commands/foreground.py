@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from engine import Change, Engine, Lagged, ParentJob, Retention, StoreLocation
-from engine.domain.errors import StoreError
+from engine.domain import typed_passwords
+from engine.domain.errors import StoreBusyError, StoreError
 from engine.domain.frozen import frozen
 from engine.system.clock import now
 from tui.commands.ending import Announce, as_text, end_on_signal, hand_over, run_by
@@ -29,6 +31,7 @@ _FEW: Final = 10
 _PAUSE: Final = 0.2
 """but after so many seconds."""
 
+T = TypeVar("T")
 Submit = Callable[[Engine], Awaitable[Sequence[ParentJob]]]
 
 
@@ -63,7 +66,7 @@ def carry_out(how: Foreground, submit: Submit, view: View) -> tuple[list[ParentJ
 
 async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view: View) -> tuple[list[ParentJob], int]:
     with stop_signals(view.announce) as stop:
-        async with Engine.open(how.store, run=workers.run, retention=how.retention) as engine:
+        async with Engine.open(how.store, run=_reserved_for(how, workers), retention=how.retention) as engine:
             asked_at, changes = now(), engine.changes()
             jobs = await _submit(engine, workers, submit, stop, view.announce)
             ids = [job.id for job in jobs]
@@ -76,6 +79,7 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
             ended = asyncio.create_task(workers.ended(view.announce))
             say = _each_once(view.announce)
             await first_of(
+                _tell_reach(engine, view.announce),
                 _show_until_over(engine, ids, changes, view, max_running=how.max_running),
                 end_on_signal(stop, engine, workers, how.store, ids, own, how.grace, say),
                 asyncio.wait({ended}),
@@ -83,7 +87,8 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
             failure = (ended.result() or _ENDED) if ended.done() else None
             workers.stop()
             await _until_ended(ended, engine, workers, say)
-            left = [job for job in await engine.jobs(ids) if job.id in own and not job.status.is_final]
+            jobs = await patiently(partial(engine.jobs, ids), engine)
+            left = [job for job in jobs if job.id in own and not job.status.is_final]
             if left:
                 await hand_over(engine, how.store, own, say)
             done = await _at_last(engine, ids, view)
@@ -91,6 +96,11 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
         raise failure
     interrupted = stop.by_person or (stop.asked.is_set() and not done)
     return done, CANCELLED if interrupted else exit_code(done)
+
+
+def _reserved_for(how: Foreground, workers: RunWorkers) -> str | None:
+    """What the jobs are reserved for: of a shared store other hosts may take them, but for passwords typed here."""
+    return None if how.store.is_shared and not typed_passwords.typed() else workers.run
 
 
 async def _submit(
@@ -129,7 +139,7 @@ async def _until_ended(
     """Wait until the stopping processes end, however long a running job takes."""
     while not ended.done():
         await asyncio.wait({ended}, timeout=_ENDING_SECONDS)
-        running = [] if ended.done() else await run_by(engine, workers)
+        running = [] if ended.done() else await patiently(partial(run_by, engine, workers), engine)
         if not running:
             return
         still = ", ".join(await as_text(engine, running))
@@ -160,9 +170,30 @@ async def _show_until_over(
             wake.clear()
             jobs |= {job.id: job for job in await engine.jobs(open_ids)}
 
-    await first_of(wake_on_changes(), show())
+    await first_of(wake_on_changes(), patiently(show, engine))
 
 
 async def _at_last(engine: Engine, ids: Collection[int], view: View) -> list[ParentJob]:
-    view.show(await engine.jobs(ids))
-    return [await engine.job(job_id) for job_id in ids]
+    async def read() -> list[ParentJob]:
+        view.show(await engine.jobs(ids))
+        return [await engine.job(job_id) for job_id in ids]
+
+    return await patiently(read, engine)
+
+
+async def _tell_reach(engine: Engine, announce: Announce) -> None:
+    """Say that the server of a shared store cannot be reached, and that it can be again."""
+    while True:
+        await engine.reach_changed()
+        announce("the store of jobs is reached again" if engine.lost is None else f"{engine.lost}; waiting for it")
+
+
+async def patiently(do: Callable[[], Awaitable[T]], engine: Engine) -> T:
+    """The result of `do`, which is done again while the server of a shared store cannot be reached."""
+    while True:
+        try:
+            return await do()
+        except StoreBusyError:
+            if engine.host is None:
+                raise
+            await asyncio.sleep(_PAUSE)

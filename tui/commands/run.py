@@ -12,6 +12,7 @@ from engine import Batch, BatchId, Engine, OnDuplicate, ParentJob, Request, Stor
 from engine.config.model import Config
 from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, FailedRequest
 from engine.domain.errors import StoreError, UsageError
+from engine.domain.events import unattended
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import outcome_of
 from engine.inspection import inspector
@@ -236,13 +237,15 @@ async def _detached(
         await engine.register_recipients(recipients)
         asked_at = now()
         jobs = [await engine.job(job.id) for job in await submit(engine)]
+        is_taken_on = engine.host is not None and not unattended(jobs, await engine.workers(), here=engine.host)
         for job in jobs:
             if job.created_at < asked_at:
                 output.notice(f"job #{job.id} already does exactly this")
         if pause := await engine.paused():
             output.notice(nothing_starts(pause))
     try:
-        worker.ensure()
+        if not is_taken_on:
+            worker.ensure()
     except StoreError:
         output.notice(f"waiting for a worker process: {', '.join(f'#{job.id}' for job in jobs)}")
         raise

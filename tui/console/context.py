@@ -15,6 +15,7 @@ from engine.config.model import ConsoleConfig, TargetEntry
 from engine.domain.errors import DbtendError
 from engine.domain.lazy_import import lazy
 from engine.fleet.expansion import may_name_databases
+from engine.system.background import in_background
 from tui.console.actions import BY_ID
 from tui.console.feed import JobFeed, News
 from tui.console.saved_targets import SavedTargets
@@ -122,8 +123,18 @@ class ConsoleContext:
 
     def follow_jobs(self) -> None:
         """Start to publish news of jobs, and ask about open jobs from earlier."""
-        self._app.run_worker(self.feed.run(), name="feed")
+        self._app.run_worker(self._follow(), name="feed")
         self._app.run_worker(self._resume(), name="resume")
+
+    async def _follow(self) -> None:
+        async with in_background(self._tell_reach(), "dbtend-reach"):
+            await self.feed.run()
+
+    async def _tell_reach(self) -> None:
+        """Tell at once that the store's server cannot be reached, or can be again."""
+        while True:
+            await self.engine.reach_changed()
+            self._publish_banner()
 
     async def _resume(self) -> None:
         """Ask whether to start a worker for open jobs from earlier."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from engine import Engine
+from engine import Engine, ParentJob
 from engine.domain.errors import DbtendError, UsageError
 from engine.domain.events import unattended
 from tui.console.feed import JobFeed
@@ -41,7 +41,7 @@ class WorkerSupervisor:
         """How many jobs wait while the user wants no worker."""
         if self._is_wanted or self._is_undecided or self._feed.pause:
             return 0
-        return len(unattended(self._feed.open.values(), self._feed.workers))
+        return len(self._unattended())
 
     def update(self) -> None:
         """Forget `no_worker` when a worker is up or no job is open."""
@@ -52,7 +52,8 @@ class WorkerSupervisor:
         """How many open jobs have no worker: 0 if there is nothing to ask. Raises DbtendError."""
         if self._engine.read_only:
             return 0
-        left = unattended(await self._engine.open_jobs(), await self._engine.workers())
+        jobs, workers = await self._engine.open_jobs(), await self._engine.workers()
+        left = unattended(jobs, workers, here=self._engine.host)
         if self._is_wanted or not left:
             self._is_wanted, self._is_undecided = True, False
             return 0
@@ -66,8 +67,15 @@ class WorkerSupervisor:
         self._changed()
 
     def start_worker(self) -> None:
-        """The user wants jobs to run: keep a worker up while jobs are open."""
+        """The user wants jobs to run: keep a worker up while jobs are open.
+
+        Where hosts share the store, one of this host is started only for what none of the others carries out.
+        """
         self._is_wanted, self._is_undecided = True, False
+        if self._engine.host is None:
+            self._start()
+
+    def _start(self) -> None:
         try:
             self._ensure_worker()
         except DbtendError as error:
@@ -84,5 +92,9 @@ class WorkerSupervisor:
 
     def replace_worker(self) -> None:
         """Start another worker if the one for open jobs has died."""
-        if self._is_wanted and unattended(self._feed.open.values(), self._feed.workers):
-            self.start_worker()
+        if self._is_wanted and self._unattended():
+            self._start()
+
+    def _unattended(self) -> list[ParentJob]:
+        """The open jobs that no live process runs or will run."""
+        return unattended(self._feed.open.values(), self._feed.workers, here=self._engine.host)

@@ -7,7 +7,7 @@ from typing import Final
 
 import psycopg
 
-from engine.domain.errors import StoreError
+from engine.domain.errors import StoreError, StoreUnreachableError
 from engine.store.postgres.connections import Connection, connected
 
 CHANNEL: Final = "dbtend_change"
@@ -25,6 +25,8 @@ class ChangeWatch:
         self.last_change = 0
         self.unreachable: StoreError | None = None
         """Why the store cannot be reached now; None while it can."""
+        self._reach_changed = asyncio.Event()
+        """Set when that changes, and replaced by another."""
         self._waiting: set[asyncio.Future[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -57,6 +59,17 @@ class ChangeWatch:
             finally:
                 self._waiting.discard(waiter)
 
+    async def reach_changed(self) -> None:
+        """Wait until the store can no longer be reached, or can be again."""
+        await self._reach_changed.wait()
+
+    def _set_reach(self, unreachable: StoreError | None) -> None:
+        has_changed = (unreachable is None) != (self.unreachable is None)
+        self.unreachable = unreachable
+        if has_changed:
+            self._reach_changed.set()
+            self._reach_changed = asyncio.Event()
+
     async def _follow(self, ready: asyncio.Future[None]) -> None:
         while True:
             try:
@@ -64,9 +77,9 @@ class ChangeWatch:
                     await connection.execute(f"LISTEN {CHANNEL}".encode())
                     await self._listen(connection, ready)
             except StoreError as error:
-                self.unreachable = error
+                self._set_reach(error)
             except psycopg.Error as error:
-                self.unreachable = StoreError(self._what, f"the connection was lost: {error}".strip())
+                self._set_reach(StoreUnreachableError(self._what, "the server ended the connection", "see to the server"))
             if not ready.done():
                 ready.set_exception(self.unreachable or StoreError(self._what, "cannot be reached"))
                 return
@@ -76,7 +89,7 @@ class ChangeWatch:
         while True:
             cursor = await connection.execute(LAST_CHANGE.encode())
             row = await cursor.fetchone()
-            self.unreachable = None
+            self._set_reach(None)
             if row is not None:
                 self.note(row[0])
             if not ready.done():

@@ -84,6 +84,13 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
         """Why nothing can be read or written now; it passes."""
         return self._watch.unreachable
 
+    async def reach_changed(self) -> None:
+        await self._watch.reach_changed()
+
+    @property
+    def host(self) -> str:
+        return self._targets_here.host
+
     async def locked_by(self) -> str:
         return ""
 

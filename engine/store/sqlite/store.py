@@ -87,6 +87,7 @@ class SqliteStore:
 
     hints: None = None
     hosts: None = None
+    host: None = None
 
     def __init__(
         self,
@@ -167,6 +168,9 @@ class SqliteStore:
     def lost(self) -> StoreError | None:
         """Why nothing is read or written any more, where the file is not the one that was opened."""
         return self._watch.lost
+
+    async def reach_changed(self) -> None:
+        await asyncio.Event().wait()
 
     async def locked_by(self) -> str:
         return await asyncio.to_thread(lock_holders.locked_by, str(self.path))

@@ -189,9 +189,9 @@ class MainScreen(EntryScreen[None]):
     def _header_line(self, width: int) -> Line:
         feed, banner = self.context.feed, self.context.banner
         jobs = work(feed.open.values(), feed.workers, feed.pause)
-        if banner.lost and banner.has_store:
+        if banner.lost and banner.has_store and not banner.passes:
             jobs = STORE_GONE
-        elif banner.unread:
+        elif banner.lost or banner.unread:
             jobs = STORE_UNREADABLE
         return header_line(self.model.state, jobs, width, read_only=self.context.engine.read_only)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.domain.errors import DbtendError
+from engine.domain.errors import DbtendError, StoreError
 from engine.domain.frozen import frozen
 from tui.console.views.line import Line, Role, wrapped
 from tui.presentation.text import counted, plain
@@ -12,8 +12,8 @@ from tui.presentation.text import counted, plain
 
 @frozen
 class StatusBanner:
-    lost: DbtendError | None = None
-    """Why the store is no longer read, for good."""
+    lost: StoreError | None = None
+    """Why the store is no longer read."""
     unread: DbtendError | None = None
     """Why the last read of the store failed; it is retried."""
     no_worker: DbtendError | None = None
@@ -22,6 +22,11 @@ class StatusBanner:
     """Open jobs for which no worker was requested."""
     has_store: bool = True
     read_only: bool = False
+
+    @property
+    def passes(self) -> bool:
+        """Whether a store that is lost may be there again."""
+        return self.lost is not None and self.lost.is_transient
 
 
 def banner_lines(about: StatusBanner, width: int) -> list[Line]:
@@ -36,7 +41,8 @@ def _sentences(about: StatusBanner) -> list[tuple[str, Role]]:
     if about.lost and not about.has_store:
         sentences.append((f"{about.lost}.", Role.WARNING))
     elif about.lost:
-        sentences.append((f"{about.lost}. The screen shows the last state that was read.", Role.FAILED))
+        retrying = "; retrying" if about.passes else ""
+        sentences.append((f"{about.lost}. The screen shows the last state that was read{retrying}.", Role.FAILED))
     if about.unread:
         sentences.append((f"{about.unread}. The screen shows the last state that was read; retrying.", Role.FAILED))
     if about.no_worker:
