@@ -200,11 +200,6 @@ class Engine:
         """Wait until `lost` has changed, where that passes."""
         await self._store.reach_changed()
 
-    @property
-    def host(self) -> str | None:
-        """The name of this host among those that share the store; None: it serves one host alone."""
-        return self._store.host
-
     async def store_locked_by(self) -> str:
         """The processes that lock the store against writing, as text; "" if none, or if unknown."""
         return await self._store.locked_by()

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from functools import partial
 from typing import Final, TypeVar
 
-from engine.domain.errors import StoreBusyError
+from engine.domain.errors import StoreUnreachableError
 from engine.domain.events import Change, Lagged
 from engine.domain.jobs import ParentJob
 from engine.store.protocol import Store
@@ -67,7 +67,5 @@ class ParentJobOrchestrator:
         while True:
             try:
                 return await read()
-            except StoreBusyError:
-                if self._store.host is None:
-                    raise
+            except StoreUnreachableError:
                 await asyncio.sleep(RETRY_AFTER)

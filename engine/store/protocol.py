@@ -516,10 +516,6 @@ class Store(
     """The durable record of jobs, shared by any number of processes."""
 
     @property
-    def host(self) -> str | None:
-        """The name of this host among those that share the store; None: it serves one host alone."""
-
-    @property
     def is_there(self) -> bool:
         """Whether the file exists: a read-only store creates none."""
 

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from engine import Change, Engine, Lagged, ParentJob, Retention, StoreLocation
 from engine.domain import typed_passwords
-from engine.domain.errors import StoreBusyError, StoreError
+from engine.domain.errors import StoreError, StoreUnreachableError
 from engine.domain.frozen import frozen
 from engine.system.clock import now
 from tui.commands.ending import Announce, as_text, end_on_signal, hand_over, run_by
@@ -87,7 +87,7 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
             failure = (ended.result() or _ENDED) if ended.done() else None
             workers.stop()
             await _until_ended(ended, engine, workers, say)
-            jobs = await patiently(partial(engine.jobs, ids), engine)
+            jobs = await patiently(partial(engine.jobs, ids))
             left = [job for job in jobs if job.id in own and not job.status.is_final]
             if left:
                 await hand_over(engine, how.store, own, say)
@@ -139,7 +139,7 @@ async def _until_ended(
     """Wait until the stopping processes end, however long a running job takes."""
     while not ended.done():
         await asyncio.wait({ended}, timeout=_ENDING_SECONDS)
-        running = [] if ended.done() else await patiently(partial(run_by, engine, workers), engine)
+        running = [] if ended.done() else await patiently(partial(run_by, engine, workers))
         if not running:
             return
         still = ", ".join(await as_text(engine, running))
@@ -170,7 +170,7 @@ async def _show_until_over(
             wake.clear()
             jobs |= {job.id: job for job in await engine.jobs(open_ids)}
 
-    await first_of(wake_on_changes(), patiently(show, engine))
+    await first_of(wake_on_changes(), patiently(show))
 
 
 async def _at_last(engine: Engine, ids: Collection[int], view: View) -> list[ParentJob]:
@@ -178,7 +178,7 @@ async def _at_last(engine: Engine, ids: Collection[int], view: View) -> list[Par
         view.show(await engine.jobs(ids))
         return [await engine.job(job_id) for job_id in ids]
 
-    return await patiently(read, engine)
+    return await patiently(read)
 
 
 async def _tell_reach(engine: Engine, announce: Announce) -> None:
@@ -188,12 +188,10 @@ async def _tell_reach(engine: Engine, announce: Announce) -> None:
         announce("the store of jobs is reached again" if engine.lost is None else f"{engine.lost}; waiting for it")
 
 
-async def patiently(do: Callable[[], Awaitable[T]], engine: Engine) -> T:
+async def patiently(do: Callable[[], Awaitable[T]]) -> T:
     """The result of `do`, which is done again while the server of a shared store cannot be reached."""
     while True:
         try:
             return await do()
-        except StoreBusyError:
-            if engine.host is None:
-                raise
+        except StoreUnreachableError:
             await asyncio.sleep(_PAUSE)

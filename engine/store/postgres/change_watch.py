@@ -78,8 +78,10 @@ class ChangeWatch:
                     await self._listen(connection, ready)
             except StoreError as error:
                 self._set_reach(error)
-            except psycopg.Error as error:
-                self._set_reach(StoreUnreachableError(self._what, "the server ended the connection", "see to the server"))
+            except psycopg.Error:
+                self._set_reach(
+                    StoreUnreachableError(self._what, "the server ended the connection", "see to the server")
+                )
             if not ready.done():
                 ready.set_exception(self.unreachable or StoreError(self._what, "cannot be reached"))
                 return

@@ -87,10 +87,6 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
     async def reach_changed(self) -> None:
         await self._watch.reach_changed()
 
-    @property
-    def host(self) -> str:
-        return self._targets_here.host
-
     async def locked_by(self) -> str:
         return ""
 

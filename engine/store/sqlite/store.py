@@ -87,7 +87,6 @@ class SqliteStore:
 
     hints: None = None
     hosts: None = None
-    host: None = None
 
     def __init__(
         self,
