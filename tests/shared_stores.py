@@ -57,3 +57,8 @@ def copied_store(server: PostgresServer, user: str = "postgres") -> Iterator[str
 def as_owner(url: str) -> str:
     """The URL of the same store for who made it."""
     return url.replace(f"//{MEMBER}@", "//postgres@")
+
+
+def name_in(url: str) -> str:
+    """Of its database."""
+    return url.partition("?")[0].rpartition("/")[2]

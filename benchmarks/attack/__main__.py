@@ -28,6 +28,7 @@ from benchmarks.attack import (
     schedules,
     server_outages,
     servers,
+    shared_store,
     stores,
 )
 
@@ -51,6 +52,7 @@ ATTACKS: Final[Mapping[str, Attack]] = {
     "batches": batches.attack,
     "servers": servers.attack,
     "schedules": schedules.attack,
+    "shared-store": shared_store.attack,
     "notifications": notifications.attack,
 }
 TOLD: Final = 20

@@ -78,6 +78,7 @@ def judge(record: Record, lines: Sequence[Line]) -> list[Finding]:
     """All that is wrong by what a store and the trace tell."""
     return [
         *_overlaps(lines),
+        *_at_once(record),
         *_parents(record),
         *_open(record),
         *_lost(record, lines),
@@ -118,6 +119,22 @@ def _overlaps(lines: Sequence[Line]) -> Iterator[Finding]:
             if not line.alone and (before is None or before.pid not in killed):
                 yield Finding(Kind.OVERLAP, f"{line.target}: #{line.job} began in {line.pid} during {before}")
             latest[line.target] = line
+
+
+def _at_once(record: Record) -> Iterator[Finding]:
+    """Children that began to run while another one of their target was, in the order of the changes."""
+    running: dict[str, set[JobId]] = defaultdict(set)
+    for change in record.changes:
+        if change.kind is not ChangeKind.STATUS or change.job is None or change.job.ordinal is None:
+            continue
+        parent = record.parents.get(change.job.parent)
+        at_work = running[parent.target if parent else ""]
+        if change.new is Status.RUNNING:
+            if parent and at_work:
+                yield Finding(Kind.OVERLAP, f"{parent.target}: #{change.job} began while {[*map(str, at_work)]} ran")
+            at_work.add(change.job)
+        else:
+            at_work.discard(change.job)
 
 
 def _parents(record: Record) -> Iterator[Finding]:

@@ -18,6 +18,8 @@ from typing import Any
 
 from engine.domain.claims import Claim, Outcome, Report
 from engine.domain.errors import OwnershipLostError
+from engine.domain.steps import Facts
+from engine.execution.plan_run import PlanRun
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.store.sqlite import liveness, transactions
@@ -28,6 +30,8 @@ DIRECTORY = "DBTEND_CHAOS"
 """The environment variable that names the directory of a chaos test,"""
 PLANTS = "DBTEND_CHAOS_PLANTS"
 """and the one with the bugs to plant."""
+LONGER = 0.1
+"""Seconds."""
 LIES = 0.3
 """The share of looks at a living process in which a liar declares it dead."""
 
@@ -43,15 +47,38 @@ def install() -> None:
     """Instrument this process as its environment says."""
     trace = Trace(Path(os.environ[DIRECTORY]))
     _wrap(DatabaseMaintenanceWorker, "execute", lambda execute: _telling_executions(trace, execute))
-    for name in ("finish", "finish_and_claim"):
-        _wrap(SqliteStore, name, lambda finish: _telling_finishes(trace, finish))
-    _wrap(SqliteStore, "release", lambda release: _telling_releases(trace, release))
+    tell_ends(SqliteStore, trace)
     _wrap(liveness, "kill", lambda kill: _telling_kills(trace, kill))
     plants = os.environ.get(PLANTS, "").split()
     if Plant.LIAR in plants:
         _lie_about_the_living()
     if Plant.UNFENCED in plants:
         transactions.OWNED = "parent_id = ? AND ordinal = ? AND coalesce(?, ?) IS NOT NULL"
+
+
+def tell_ends(store: type, trace: Trace) -> None:
+    """From now on tell what a kind of store accepts, and what not."""
+    for name in ("finish", "finish_and_claim"):
+        _wrap(store, name, lambda finish: _telling_finishes(trace, finish))
+    _wrap(store, "release", lambda release: _telling_releases(trace, release))
+
+
+def tell_work(trace: Trace) -> None:
+    """From now on tell when steps begin at a target, once nothing is to be waited for, and let them take longer."""
+
+    def telling(outcome: Callable[[PlanRun, Facts], Awaitable[Outcome]]) -> Callable[..., Awaitable[Outcome]]:
+        async def told(run: PlanRun, before: Facts) -> Outcome:
+            claim = run._claim
+            with _on_target(trace, claim.target) as alone:
+                trace.tell(What.BEGAN, job=claim.job, attempt=claim.attempt, target=claim.target, alone=alone)
+                await asyncio.sleep(random.uniform(0, LONGER))
+                ended = await outcome(run, before)
+                trace.tell(What.ENDED, job=claim.job, attempt=claim.attempt, target=claim.target, status=ended.status)
+            return ended
+
+        return told
+
+    _wrap(PlanRun, "outcome", telling)
 
 
 def _wrap(owner: object, name: str, wrapped: Callable[[Any], Any]) -> None:

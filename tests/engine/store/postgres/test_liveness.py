@@ -25,7 +25,7 @@ from tests.engine.store.postgres.a_worker import (
 from tests.network_hosts import NETWORK, free_port, network_hosts
 from tests.postgres_databases import as_admin
 from tests.postgres_server import PostgresServer
-from tests.shared_stores import copied_store, make_template
+from tests.shared_stores import copied_store, make_template, name_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -100,11 +100,6 @@ async def test_a_stopped_worker_is_stalled_and_never_dead(store_url: str, store:
         process.signal(signal.SIGCONT)
         process.tell()
         assert (await until_it_is_over(store)).attempt == 1
-
-
-def name_in(url: str) -> str:
-    """Of the database."""
-    return url.partition("?")[0].rpartition("/")[2]
 
 
 @pytest.fixture
