@@ -14,6 +14,7 @@ from engine.config.model import Config, StoreConfig
 from engine.domain.errors import ConfigError
 from engine.domain.humanize import size
 from engine.domain.lazy_import import lazy
+from engine.system.clock import now
 
 if TYPE_CHECKING:
     from engine.config import parser
@@ -32,7 +33,7 @@ def load_config(path: Path, *, required: bool) -> Config:
     Raises ConfigError, with file, key and line.
     """
     try:
-        changed_at = path.stat().st_ctime_ns // 1_000
+        changed_at = now.at_host(path.stat().st_ctime_ns)
         text = read_config(path).decode()
     except FileNotFoundError:
         if required:

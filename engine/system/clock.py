@@ -19,7 +19,7 @@ def _elapsed() -> int:
 
 
 class SteadyClock:
-    """Microseconds since the epoch, UTC, by the system clock.
+    """Microseconds since the epoch, UTC, by the system clock, or by that of a server which it follows.
 
     While held steady it ignores changes of the system clock, so that no duration is negative or huge.
     """
@@ -29,25 +29,39 @@ class SteadyClock:
         self._wall = wall
         self._elapsed = elapsed
         self._holders = 0
+        self._ahead: Micros = 0
         self._anchor: tuple[Micros, int] | None = None
         """The time and the value of `elapsed` when it was held."""
 
     def __call__(self) -> Micros:
         anchor = self._anchor  # read by other threads, too
         if anchor is None:
-            return self._wall() // 1000
+            return self.wall()
         at, since = anchor
         return at + (self._elapsed() - since) // 1000
 
     def wall(self) -> Micros:
-        """The time of the system clock, also while it is held steady."""
-        return self._wall() // 1000
+        """The time of the system clock, or of the one that it follows, also while it is held steady."""
+        return self.at_host(self._wall())
+
+    def at_host(self, nanoseconds: int) -> Micros:
+        """The time of this clock when the system's showed so many: that of a file, for example."""
+        return nanoseconds // 1000 + self._ahead
+
+    def follow(self, asked: Micros, shown: Micros) -> None:
+        """Show what another clock shows from now on. It was asked at a time of this one, and has just answered.
+
+        That took a while. Where what this clock shows may be the same, it stays: it does not waver.
+        """
+        answered = self.wall()
+        if not asked <= shown <= answered:
+            self._ahead += shown - (asked + answered) // 2
 
     @contextmanager
     def steady(self) -> Iterator[None]:
         self._holders += 1
         if self._anchor is None:
-            self._anchor = self._wall() // 1000, self._elapsed()
+            self._anchor = self.wall(), self._elapsed()
         try:
             yield
         finally:
@@ -63,7 +77,7 @@ class SteadyClock:
     @property
     def is_off(self) -> bool:
         """Whether the system clock differs by now."""
-        return self._anchor is not None and abs(self._wall() // 1000 - self()) > _JUMP
+        return self._anchor is not None and abs(self.wall() - self()) > _JUMP
 
 
 now: Final = SteadyClock()

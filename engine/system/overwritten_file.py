@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 from engine.domain.humanize import listed
 from engine.domain.requests import EngineName
 from engine.domain.steps import Micros
+from engine.system.clock import now
 
 
 def was_overwritten(engine: str, signal_number: int | None) -> bool:
@@ -39,4 +40,4 @@ def _holds(path: Path, until: Micros | None) -> bool:
         status = path.stat()
     except OSError:
         return False
-    return status.st_size > 0 and (until is None or status.st_mtime_ns // 1000 <= until)
+    return status.st_size > 0 and (until is None or now.at_host(status.st_mtime_ns) <= until)

@@ -9,19 +9,21 @@ import psycopg
 
 from engine.domain.errors import StoreError, StoreUnreachableError
 from engine.store.postgres.connections import Connection, connected
+from engine.system.clock import SteadyClock
 
 CHANNEL: Final = "dbtend_change"
 LOOK_EVERY: Final = 5.0
 """Seconds after which it looks itself, should a notification be lost."""
 RECONNECT_AFTER: Final = 0.5
-LAST_CHANGE: Final = "SELECT last FROM event_counter"
+LAST_CHANGE: Final = "SELECT last, now_micros() FROM event_counter"
 
 
 class ChangeWatch:
     """Follows the newest change, and wakes waiters."""
 
-    def __init__(self, url: str, what: str) -> None:
-        self._url, self._what = url, what
+    def __init__(self, url: str, what: str, clock: SteadyClock) -> None:
+        """`clock`: of this host, which is to show what the server's shows: all times in the store are by that."""
+        self._url, self._what, self._clock = url, what, clock
         self.last_change = 0
         self.unreachable: StoreError | None = None
         """Why the store cannot be reached now; None while it can."""
@@ -89,10 +91,12 @@ class ChangeWatch:
 
     async def _listen(self, connection: Connection, ready: asyncio.Future[None]) -> None:
         while True:
+            asked = self._clock.wall()
             cursor = await connection.execute(LAST_CHANGE.encode())
             row = await cursor.fetchone()
             self._set_reach(None)
             if row is not None:
+                self._clock.follow(asked, row[1])
                 self.note(row[0])
             if not ready.done():
                 ready.set_result(None)

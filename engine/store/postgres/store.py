@@ -24,6 +24,7 @@ from engine.store.postgres.schema import require_current
 from engine.store.row_checks import UnsoundRowError
 from engine.store.survey_rows import COLUMNS as SURVEY
 from engine.store.survey_rows import decoded_surveys
+from engine.system.clock import SteadyClock, now
 from engine.system.host import host_name, machine_id
 
 _LAST_RUNS: Final = "SELECT target, operation, status, reason, started_at, finished_at, completed_at FROM last_run"
@@ -55,6 +56,7 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
         size: int = 4,
         read_only: bool = False,
         clock: Callable[[], Micros] | None = None,
+        host_clock: SteadyClock = now,
     ) -> AsyncIterator[Self]:
         """Open the store. Raises StoreError if there is none of this version, or it cannot be reached.
 
@@ -66,10 +68,12 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
             size: connections at most, beside the one that listens.
             read_only: every writing method raises ReadOnlyError.
             clock: for tests; None: the server's.
+            host_clock: by which this host does its work; it follows the server's.
         """
         async with connected(url, what, "dbtend") as connection:
             await require_current(connection, what)
-        pool, watch = Pool(url, what, program="dbtend", size=size, read_only=read_only), ChangeWatch(url, what)
+        pool = Pool(url, what, program="dbtend", size=size, read_only=read_only)
+        watch = ChangeWatch(url, what, host_clock)
         await pool.open()
         try:
             await watch.open()

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from engine.domain.errors import TargetMissingError, TargetRefusedError, TargetUnavailableError
 from engine.domain.steps import Micros
+from engine.system.clock import now
 
 T = TypeVar("T")
 BESIDE: Final = ("-journal", "-wal", "-shm")
@@ -137,14 +138,14 @@ def changed_at(path: str) -> Micros | None:
     nothing in it."""
     # A restored copy may carry its old modification time; the change time cannot be set.
     status = _filled(path)
-    return status and status.st_ctime_ns // 1_000
+    return status and now.at_host(status.st_ctime_ns)
 
 
 def log_changed_at(path: str) -> Micros | None:
     """When something was last written to the write-ahead log of this database; None where there is nothing in it."""
     # Each time root opens it, SQLite sets its owner to that of the database, which changes no content.
     status = _filled(path + "-wal")
-    return status and status.st_mtime_ns // 1_000
+    return status and now.at_host(status.st_mtime_ns)
 
 
 def _filled(path: str) -> os.stat_result | None:

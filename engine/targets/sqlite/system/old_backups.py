@@ -17,6 +17,7 @@ from typing import Final
 from engine.domain.frozen import frozen
 from engine.domain.humanize import by_reason, listed
 from engine.domain.past_runs import RecordedBackup
+from engine.system.clock import now
 from engine.system.lock_holders import is_locked
 from engine.targets.sqlite.system import directories
 from engine.targets.sqlite.system.copying import generated_names, sync_directory
@@ -230,7 +231,7 @@ def _is_file(status: os.stat_result, backup: RecordedBackup) -> bool:
     if backup.identity:
         return backup.identity == file_identity(status)
     # Made by a version that did not record it: last written while its job ran.
-    return backup.started_at <= status.st_mtime_ns // 1_000 <= backup.finished_at
+    return backup.started_at <= now.at_host(status.st_mtime_ns) <= backup.finished_at
 
 
 def _beside(directory: int, name: str, database: os.stat_result) -> list[str] | None:
@@ -284,8 +285,8 @@ def _in_use(directory: int, backups: Iterable[RecordedBackup]) -> set[str]:
 
 def _is_there(directory: int, new: NewBackup) -> bool:
     with suppress(OSError):
-        now = os.stat(os.path.basename(new.path), dir_fd=directory, follow_symlinks=False)  # noqa: PTH119 - a name
-        return os.path.samestat(now, new.status) and file_identity(now) == file_identity(new.status)
+        found = os.stat(os.path.basename(new.path), dir_fd=directory, follow_symlinks=False)  # noqa: PTH119 - a name
+        return os.path.samestat(found, new.status) and file_identity(found) == file_identity(new.status)
     return False
 
 
