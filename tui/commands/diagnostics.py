@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import TargetInfo, WorkerProcess
+from engine import TargetInfo, WorkerProcess, store_admin
 from engine.config.model import Config, TargetEntry
 from engine.domain.errors import ConfigError, DbtendError, StoreError, TargetError
 from engine.domain.lazy_import import lazy
@@ -26,9 +26,9 @@ from engine.system.private_files import exposure, require_private_store
 from tui.commands import estimate_checks, notify_checks, schedule_checks
 from tui.commands.settings import Settings
 from tui.commands.waiting import paused
-from tui.presentation import typed_values
+from tui.presentation import store_format, typed_values
 from tui.presentation.health_check import Check, Level
-from tui.presentation.text import counted, size
+from tui.presentation.text import counted, plain, size
 
 if TYPE_CHECKING:
     from tui.console import settings as console_settings
@@ -49,14 +49,14 @@ async def examine(
         of_each: tell of the estimates of each of them, not of all databases together.
     """
     config, config_check = _config(settings)
-    exposed = list(_exposed_store(settings.store.path))
-    has_store = not exposed and _is_there(settings.store.path)
+    exposed = [] if settings.store.is_shared else list(_exposed_store(settings.store.path))
+    has_store = not exposed and (settings.store.is_shared or _is_there(settings.store.path))
     return [
         *_versions(),
         config_check,
         *_exposed_config(settings.config_path),
         *exposed,
-        *(_files(settings) if not exposed else []),
+        *(_files(settings) if not (exposed or settings.store.is_shared) else []),
         *(await _store(settings, config.defaults.workers) if has_store else []),
         *(await schedule_checks.schedule_checks(settings, config, has_config=config_check.level is Level.OK)),
         *notify_checks.secrets(config.notify),
@@ -146,10 +146,14 @@ async def _store(settings: Settings, max_running: int) -> list[Check]:
             jobs, open_jobs, pause = await engine.count(), await engine.open_jobs(), await engine.paused()
             await engine.history()  # what cannot be read of the newest jobs says so
             alive = [process for process in await engine.workers() if process.alive]
+        name = plain(str(settings.store))
+        if settings.store.is_shared:
+            checks = store_format.store_checks(await store_admin.check(settings.store), name)
+        else:
+            found = f"{settings.store}: {counted(jobs, 'job')}, {len(open_jobs)} open"
+            checks = [Check(Level.OK, "store", found), _workers(alive, len(open_jobs), max_running)]
     except DbtendError as error:
         return [Check(Level.PROBLEM, "store", f"{error.what}: {error.why}", error.hint)]
-    found = f"{settings.store}: {counted(jobs, 'job')}, {len(open_jobs)} open"
-    checks = [Check(Level.OK, "store", found), _workers(alive, len(open_jobs), max_running)]
     checks += [_stalled(process) for process in alive if process.stalled]
     if pause is not None:
         checks.append(Check(Level.WARN, "paused", f"{paused(pause)}: nothing new starts", "dbtend resume"))

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from engine import Change, Engine, Lagged, ParentJob, Retention, StoreLocation
 from engine.domain import typed_passwords
-from engine.domain.errors import StoreError, StoreUnreachableError
+from engine.domain.errors import StoreError
 from engine.domain.frozen import frozen
 from engine.system.clock import now
 from tui.commands.ending import Announce, as_text, end_on_signal, hand_over, run_by
@@ -21,7 +21,7 @@ from tui.presentation.exit_codes import CANCELLED, exit_code
 from tui.presentation.job_times import limit_of
 from tui.workers.run_workers import RunWorkers
 from tui.workers.signals import Stop, stop_signals
-from tui.workers.tasks import first_of
+from tui.workers.tasks import first_of, patiently
 
 _ENDED: Final = StoreError("worker processes", "ended before the jobs were over", "see what ended them")
 _ENDING_SECONDS: Final = 5.0
@@ -31,7 +31,6 @@ _FEW: Final = 10
 _PAUSE: Final = 0.2
 """but after so many seconds."""
 
-T = TypeVar("T")
 Submit = Callable[[Engine], Awaitable[Sequence[ParentJob]]]
 
 
@@ -186,12 +185,3 @@ async def _tell_reach(engine: Engine, announce: Announce) -> None:
     while True:
         await engine.reach_changed()
         announce("the store of jobs is reached again" if engine.lost is None else f"{engine.lost}; waiting for it")
-
-
-async def patiently(do: Callable[[], Awaitable[T]]) -> T:
-    """The result of `do`, which is done again while the server of a shared store cannot be reached."""
-    while True:
-        try:
-            return await do()
-        except StoreUnreachableError:
-            await asyncio.sleep(_PAUSE)

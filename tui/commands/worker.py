@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from engine import Engine, Pause, Retention, StoreLocation
 from engine.config.model import Config
 from engine.domain import typed_passwords
-from engine.domain.errors import StoreError, StoreLostError, UsageError
+from engine.domain.errors import StoreError, StoreLostError, StoreUnreachableError, UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
@@ -37,7 +37,7 @@ from tui.workers import metrics_server
 from tui.workers.detached import has_pool, serving, sole_pool
 from tui.workers.pool import STOPPED, PoolProcess, WorkerPool
 from tui.workers.signals import STOP_SIGNALS, has_terminal
-from tui.workers.tasks import first_of
+from tui.workers.tasks import RETRY_AFTER, first_of, patiently
 
 if TYPE_CHECKING:
     from engine.notify.notifier import Compose
@@ -182,8 +182,10 @@ class _Host:
         """Fire schedules as long as another pool serves the store; whether it was asked to stop."""
         with _stopping(process.lifeline) as (stop, alone):
             async with AsyncExitStack() as stack:
-                opening = Engine.open(self.store, config=self.config, schedules=True)
-                engine = await stack.enter_async_context(opening)
+                opening = partial(Engine.open, self.store, config=self.config, schedules=True)
+                engine = await _opened(opening, stack, stop)
+                if engine is None:
+                    return True
                 await self._serve_metrics(engine, stack)
                 await self._tell_people(engine, stack)
                 process.ready()
@@ -195,7 +197,8 @@ class _Host:
         retention = self.retention if process.number == 0 else None
         with _stopping(process.lifeline) as (stop, alone):
             async with AsyncExitStack() as stack:
-                opening = Engine.open(
+                opening = partial(
+                    Engine.open,
                     self.store,
                     workers=1,
                     max_running=self.max_running,
@@ -204,7 +207,9 @@ class _Host:
                     config=self.config,
                     schedules=self.is_permanent and process.number == 0,
                 )
-                engine = await stack.enter_async_context(opening)
+                engine = await _opened(opening, stack, stop)
+                if engine is None:
+                    return True
                 if process.number == 0:
                     await self._serve_metrics(engine, stack)
                     await self._tell_people(engine, stack)
@@ -222,7 +227,7 @@ class _Host:
                         if not stop.is_set():
                             return False
                     # From here on no one counts on this process, so the jobs submitted before are the last ones for it.
-                    if not stop.is_set() and not await engine.open_jobs():
+                    if not stop.is_set() and not await patiently(engine.open_jobs):
                         return False
                 await engine.drain(self.grace)
         return True
@@ -289,6 +294,23 @@ def _stopping(lifeline: int) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
     yield stop, alone
 
 
+async def _opened(
+    opening: Callable[[], AbstractAsyncContextManager[Engine]], stack: AsyncExitStack, stop: asyncio.Event
+) -> Engine | None:
+    """The engine, of a shared store once its server can be reached; None if it is to stop before that."""
+    told = ""
+    while not stop.is_set():
+        try:
+            return await stack.enter_async_context(opening())
+        except StoreUnreachableError as error:
+            if str(error) != told:
+                log.warning("%s; waiting for it", error)
+            told = str(error)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), RETRY_AFTER)
+    return None
+
+
 async def _pool_ended(store: StoreLocation) -> None:
     while True:
         if not has_pool(store.path):
@@ -321,7 +343,7 @@ async def _idle(engine: Engine, seconds: float) -> None:
                     await moved.wait()
                 moved.clear()
             except TimeoutError:
-                if not await engine.open_jobs():
+                if not await patiently(engine.open_jobs):
                     return
 
     await first_of(follow(), wait())

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+from engine.domain.errors import StoreUnreachableError
+
+RETRY_AFTER: Final = 0.5
+"""Seconds until the server of a store that cannot be reached is tried again."""
+
+T = TypeVar("T")
 
 
 async def first_of(*parts: Coroutine[Any, Any, object]) -> None:
@@ -19,3 +26,12 @@ async def first_of(*parts: Coroutine[Any, Any, object]) -> None:
     for task in tasks:
         if not task.cancelled():
             task.result()
+
+
+async def patiently(do: Callable[[], Awaitable[T]]) -> T:
+    """The result of `do`, which is done again while the server of a shared store cannot be reached."""
+    while True:
+        try:
+            return await do()
+        except StoreUnreachableError:
+            await asyncio.sleep(RETRY_AFTER)

@@ -1,89 +1,169 @@
-"""The commands on a store that many hosts share."""
+"""The commands on a store that many hosts share: real processes and a real server."""
 
 from __future__ import annotations
 
-import subprocess
+import json
+import os
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.postgres_server import PostgresServer
-from tests.shared_stores import copied_store
-from tests.tui.command_line import CommandLine, wait_until
+from tests.postgres_databases import Database
+from tests.postgres_server import PostgresServer, running_server
+from tests.shared_stores import copied_store, make_template
+from tests.tui.command_line import CommandLine, err_line, wait_until
 
 
 @pytest.fixture
-def shared(postgres: PostgresServer) -> Iterator[str]:
-    """The URL of an empty shared store."""
+def shared(postgres: PostgresServer, dbtend: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of an empty shared store, which all commands use."""
     with copied_store(postgres) as url:
+        dbtend.environment = {**dbtend.environment, "DBTEND_STORE": url}
+        monkeypatch.setenv("DBTEND_STORE", url)
         yield url
 
 
-def test_a_run_is_in_the_history_of_the_shared_store(dbtend: CommandLine, shared: str, sales: Path) -> None:
-    done = dbtend("--store", shared, "run", str(sales), "--op", "vacuum", "--json")
+def test_a_run_is_in_the_history_and_can_be_repeated(dbtend: CommandLine, shared: str, sales: Path) -> None:
+    done = dbtend("run", sales, "--op", "vacuum", "--json")
     assert done.code == 0, done.err
     assert [child["status"] for child in done.json["jobs"][0]["children"]] == ["completed"]
-    assert "sales.db" in dbtend("--store", shared, "history").out
+    assert "sales.db" in dbtend("history").out
+    assert "VACUUM" in dbtend("show", "1").out
+    assert dbtend("retry", "1").code == 0
+    assert dbtend("pin", "1").code == 0
+    assert "2 jobs" in dbtend("doctor").out
+    assert "dbtend_jobs_open" in dbtend("metrics").out
+    assert "sales.db" in dbtend("fleet", sales).out
     assert not dbtend.store.exists()
+    assert sorted(path.name for path in (dbtend.home / "state-home" / "dbtend").iterdir()) == ["stores"]
 
 
-@contextmanager
-def worker_of(dbtend: CommandLine, shared: str, host: str, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A worker process of a host, once it is up."""
-    words = ("worker", "--workers", "1", *options)
-    with dbtend.start("--store", shared, *words, environment={"DBTEND_HOST": host}) as process:
-        try:
-            wait_until(lambda: host in {one["host"] for one in workers(dbtend, shared)})
-            yield process
-        finally:
-            process.terminate()
-
-
-def workers(dbtend: CommandLine, shared: str) -> list[dict[str, Any]]:
-    shown: list[dict[str, Any]] = dbtend("--store", shared, "workers", "--json").json["workers"]
-    return shown
-
-
-def test_workers_are_told_by_host_with_version_and_queues(dbtend: CommandLine, shared: str) -> None:
-    with worker_of(dbtend, shared, "db2"), worker_of(dbtend, shared, "db1"):
-        told = [(one["host"], one["queues"], one["version"]) for one in workers(dbtend, shared)]
-        assert sorted(told) == [(host, ["any", f"host:{host}"], version("dbtend")) for host in ("db1", "db2")]
-        heading, first, second = dbtend("--store", shared, "workers").out.splitlines()
-        assert heading.split() == ["PID", "POOL", "HOST", "VERSION", "SINCE", "TAKES", "RUNS"]
-        assert "any, host:db1" in first
-        assert "any, host:db2" in second
-
-
-def test_workers_of_a_drained_host_leave_and_none_starts_there(
-    dbtend: CommandLine, shared: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", ["url", "settings", "config"])
+def test_all_names_of_a_store_name_the_same(
+    how: str, dbtend: CommandLine, shared: str, monkeypatch: pytest.MonkeyPatch, sales: Path
 ) -> None:
-    with worker_of(dbtend, shared, "db1"), worker_of(dbtend, shared, "db2") as second:
-        drained = dbtend("--store", shared, "worker", "--drain", "db2")
-        assert drained.code == 0
-        assert "db2 is drained: its workers take no more jobs, and leave (1 worker process up, 0 jobs" in drained.err
-        assert second.wait(30) == 0
-        assert [one["host"] for one in workers(dbtend, shared)] == ["db1"]
-    monkeypatch.setenv("DBTEND_HOST", "db2")
-    refused = dbtend("--store", shared, "worker", "--idle-exit", "0")
-    assert refused.code == 2
-    assert "this host, db2, takes no jobs since" in refused.err
-    assert "dbtend worker --undrain db2" in refused.err
-    assert "workers of db2 take jobs again" in dbtend("--store", shared, "worker", "--undrain", "db2").err
-    assert dbtend.process("--store", shared, "worker", "--idle-exit", "0").code == 0
+    dbtend("run", sales, "--op", "analyze")
+    monkeypatch.delenv("DBTEND_STORE")
+    place, _, host = shared.partition("?host=")
+    name = place.rpartition("/")[2]
+    options = {"url": ["--store", shared], "settings": ["--store", f"host={host} dbname={name} user=postgres"]}
+    dbtend.configure(f'[store]\nurl = "{shared}"' if how == "config" else "")
+    assert len(dbtend("history", "--json", *options.get(how, [])).json["jobs"]) == 1
 
 
-def test_an_embedded_store_has_no_hosts_to_drain(dbtend: CommandLine) -> None:
-    refused = dbtend("worker", "--drain", "db2")
-    assert refused.code == 2
-    assert "one host alone uses this store" in refused.err
+def test_a_detached_job_is_carried_out_by_a_worker_process(dbtend: CommandLine, shared: str, sales: Path) -> None:
+    with dbtend.start("worker", "--workers", "1") as worker:
+        wait_until(lambda: bool(dbtend("workers", "--json").json["workers"]))
+        assert dbtend("run", sales, "--op", "vacuum", "--detach").code == 0
+        wait_until(lambda: dbtend("history", "--json").json["jobs"][0]["status"] == "completed")
+        assert len(dbtend("workers", "--json").json["workers"]) == 1, "no second one was started"
+        worker.send_signal(signal.SIGTERM)
+        worker.communicate(timeout=60)
+    assert worker.returncode == 0
 
 
-def test_the_name_of_a_host_is_checked(dbtend: CommandLine, shared: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DBTEND_HOST", "a b")
-    refused = dbtend("--store", shared, "workers")
-    assert refused.code == 2
-    assert "DBTEND_HOST=a b: is no name of a host" in refused.err
+def test_other_workers_take_jobs_of_a_run(dbtend: CommandLine, shared: str, sales: Path) -> None:
+    dbtend("pause")
+    running = ("run", sales, "--op", "vacuum", "--json")
+    with dbtend.start(*running) as run, dbtend.start("worker", "--workers", "1") as other:
+        wait_until(lambda: len(dbtend("workers", "--json").json["workers"]) == 2)
+        kept = [one for one in dbtend("workers", "--json").json["workers"] if not one["serves_all"]]
+        (job,) = dbtend("history", "--json").json["jobs"]
+        assert job["status"] == "pending"
+        for process in kept:  # only the other one is left to do it
+            os.kill(process["pid"], signal.SIGSTOP)
+        dbtend("resume")
+        wait_until(lambda: dbtend("history", "--json").json["jobs"][0]["status"] == "completed")
+        for process in kept:
+            os.kill(process["pid"], signal.SIGCONT)
+        out, err = run.communicate(timeout=60)
+        assert run.returncode == 0, err
+        assert json.loads(out)["jobs"][0]["status"] == "completed"
+        other.send_signal(signal.SIGTERM)
+        other.communicate(timeout=60)
+
+
+def test_what_is_cancelled_never_starts(dbtend: CommandLine, shared: str, sales: Path) -> None:
+    dbtend("pause")
+    with dbtend.start("run", sales, "--op", "vacuum", "--json") as run:
+        wait_until(lambda: bool(dbtend("history", "--json").json["jobs"]))
+        assert dbtend("cancel", "1").code == 0
+        out, _ = run.communicate(timeout=60)
+    assert json.loads(out)["jobs"][0]["status"] == "cancelled"
+    assert dbtend("resume").code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (("/store", "/nothere"), "there is no such database"),
+        (("postgres@", "nobody_known@"), "role"),
+        (("?host=/", "?host=/nowhere/"), "no server answers there"),
+    ],
+)
+@pytest.mark.parametrize("line", ["history", "workers", "pause", "worker", "run sales.db"])
+def test_a_store_that_cannot_be_opened_is_one_sentence(
+    change: tuple[str, str], why: str, line: str, dbtend: CommandLine, shared: str, sales: Path
+) -> None:
+    words = line.replace("sales.db", str(sales)).split()
+    said = dbtend(*words, "--store", shared.replace(*change))
+    assert (said.code, said.out) == (2, "")
+    assert why in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_a_database_without_a_store_says_how_to_make_one(dbtend: CommandLine, database: Database) -> None:
+    said = dbtend("history", "--store", database.url)
+    assert said.code == 2
+    assert "holds no store of dbtend (make one with `dbtend store init" in said.err
+
+
+@pytest.mark.parametrize(
+    "name", ["postgresql://ann:geheim@db1/jobs", "host=db1 password=geheim", "postgresql://db1/jobs?password=geheim"]
+)
+def test_a_password_in_its_name_is_refused_and_not_repeated(name: str, dbtend: CommandLine) -> None:
+    said = dbtend("history", "--store", name)
+    assert said.code == 2
+    assert "password" in said.err
+    assert "geheim" not in said.err
+
+
+def test_what_only_looks_changes_nothing(dbtend: CommandLine, shared: str, sales: Path) -> None:
+    dbtend("run", sales, "--op", "analyze")
+    assert "sales.db" in dbtend("--read-only", "history").out
+    assert dbtend("--read-only", "doctor").code == 0
+    refused = dbtend("--read-only", "pause")
+    assert (refused.code, "read-only" in refused.err) == (2, True)
+
+
+def test_the_store_itself_is_no_target(dbtend: CommandLine, shared: str) -> None:
+    said = dbtend("run", shared, "--op", "vacuum")
+    assert said.code == 2
+    assert "is the store of jobs" in said.err
+
+
+def test_the_demo_keeps_its_jobs_to_itself(dbtend: CommandLine, shared: str) -> None:
+    said = dbtend("demo", "--store", shared)
+    assert said.code == 2
+    assert "--store" in said.err
+
+
+def test_a_run_waits_while_the_server_is_away_and_says_so(
+    postgres: PostgresServer, dbtend: CommandLine, sales: Path
+) -> None:
+    with running_server(postgres.binaries) as server:
+        make_template(server)
+        url = server.url("empty_store")
+        dbtend("pause", "--store", url)
+        with dbtend.start("run", sales, "--op", "vacuum", "--json", "--store", url) as run:
+            assert "nothing starts" in err_line(run)
+            server.stop()
+            assert "waiting for it" in err_line(run)
+            server.start()
+            assert "reached again" in err_line(run)
+            assert dbtend("resume", "--store", url).code == 0
+            out, err = run.communicate(timeout=120)
+        assert run.returncode == 0, err
+        assert json.loads(out)["jobs"][0]["status"] == "completed"
