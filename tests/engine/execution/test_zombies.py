@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,9 +15,13 @@ from engine.domain.claims import Claim
 from engine.domain.errors import OwnershipLostError, StoreError
 from engine.domain.jobs import JobId
 from engine.execution.ownership import ASK_AGAIN_AFTER, Ownership
+from engine.store.location import StoreLocation
 from engine.store.sqlite import connections
 from engine.system.private_files import directory_of
 from tests.engine.processes import python
+from tests.postgres_databases import as_admin
+from tests.postgres_server import PostgresServer
+from tests.shared_stores import copied_store
 from tests.sqlite_files import make_database
 
 ZOMBIE = """
@@ -41,9 +46,11 @@ ZOMBIE = """
     sqlite3.connect = traced
     logging.getLogger("dbtend").setLevel(logging.ERROR)
     from engine import Engine
+    from engine.store.location import StoreLocation
 
     async def main():
-        async with Engine.open(Path(sys.argv[1]), workers=1) as engine:
+        store = StoreLocation(Path(sys.argv[1]), *sys.argv[4:])
+        async with Engine.open(store, workers=1) as engine:
             await engine.wait([1])
         print("over", flush=True)
 
@@ -51,7 +58,7 @@ ZOMBIE = """
 """
 
 
-async def submit(store: Path, path: Path) -> None:
+async def submit(store: Path | StoreLocation, path: Path) -> None:
     async with Engine.open(store) as engine:
         options = Options(lock_timeout=0.3)
         await engine.submit([Request(target=str(path), operations=(Operation.REINDEX,), options=options)])
@@ -97,6 +104,35 @@ async def test_r30_stopped_before_its_first_step_it_begins_none_when_another_has
             assert (job.status, job.children[0].attempt) == (Status.COMPLETED, 2)
             zombie.signal(signal.SIGCONT)
             assert await zombie.says() == "over"
+            assert (await engine.job(1)) == job
+
+
+@pytest.fixture
+def url(postgres: PostgresServer) -> Iterator[str]:
+    with copied_store(postgres) as url:
+        yield url
+
+
+async def test_r30_a_process_of_a_shared_store_begins_no_step_when_it_wakes_up_either(tmp_path: Path, url: str) -> None:
+    path = make_database(tmp_path / "a.db", rows=200)
+    store = StoreLocation(tmp_path / "one" / "jobs", url)
+    store.path.parent.mkdir(mode=0o700)
+    await submit(store, path)
+    with python(ZOMBIE, store.path, path, "REINDEX", url) as zombie:
+        assert await zombie.says() == "stops"
+        with as_admin(url) as admin:
+            ended = admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name = 'dbtend worker'"
+            ).fetchall()
+        assert ended == [(True,)]
+        async with Engine.open(store, workers=1) as engine, asyncio.timeout(60):
+            (job,) = await engine.wait([1])
+            (child,) = job.children
+            assert (child.status, child.reason, child.attempt) == (Status.FAILED, Reason.TARGET_BUSY, 2)
+            assert f"process {zombie.pid} (" in str(child.error)
+            zombie.signal(signal.SIGCONT)
+            assert await zombie.says() in {"over", ""}
             assert (await engine.job(1)) == job
 
 
