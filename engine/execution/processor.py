@@ -325,9 +325,9 @@ class JobProcessor:
 
 def _failure(error: BaseException) -> Outcome:
     """The outcome for an exception that a person can act on, or a defect."""
-    problem = SystemLimitError.of(error) if isinstance(error, Exception) else None
-    if isinstance(error, DbtendError):  # such as a store that is damaged
-        problem = error
+    problem = error if isinstance(error, DbtendError) else None  # such as a store that is damaged
+    if isinstance(error, Exception):
+        problem = problem or SystemLimitError.of(error)
     defect = f"internal error: {type(error).__name__}: {error} (the job's log has the details)"
     return Outcome(
         status=Status.FAILED, reason=Reason.OPERATION_ERROR, error=defect if problem is None else str(problem)
