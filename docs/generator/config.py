@@ -14,9 +14,9 @@ from engine.config.keys import (
     RETENTION_KEYS,
     SCHEDULE_KEYS,
     TARGET_KEYS,
-    Key,
 )
 from engine.config.model import ConsoleConfig, Defaults
+from engine.config.worker_keys import Key
 from engine.domain.notifications import Method, Recipient
 from engine.domain.number_types import Age, Bytes, Duration, Share
 from engine.domain.option_spec import OptionSpec, Place
