@@ -7,6 +7,7 @@ from array import array
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
@@ -171,6 +172,7 @@ class Engine:
                 await stack.enter_async_context(store.reserving(run))
             store_key = await resolve(str(store_path)).identify() if store.is_there else None
 
+            @cache
             def manager() -> DatabaseMaintenanceManager:
                 return submission.DatabaseMaintenanceManager(
                     store, resolve, store_key=store_key, clock=wall_clock(clock)
