@@ -51,14 +51,15 @@ def make_fleet(directory: Path, number: int) -> tuple[Path, Path]:
 def measure(store: Path, config: Path, figures: Figures) -> None:
     with Terminal([sys.executable, "-m", "tui.cli", "--store", str(store), "--config", str(config)]) as terminal:
         figures["first rows"].append(terminal.read_until("tenant-"))
+        figures["CPU to the first rows"].append(terminal.cpu_seconds())
         terminal.read_until_quiet(3)
+        figures["MiB"].append(terminal.resident_mebibytes())
         for key in (DOWN, DOWN, DOWN, PAGE_DOWN, PAGE_DOWN):
             figures["key to first byte"].append(first_byte(terminal, key))
         figures["to the last target"].append(seconds_to(terminal, END, "tenant-"))
         terminal.read_until_quiet(1)
         figures["sort, to first byte"].append(first_byte(terminal, b"s"))
         terminal.read_until_quiet(1)
-        figures["MiB"].append(terminal.resident_mebibytes())
 
 
 def main() -> None:

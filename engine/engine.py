@@ -7,6 +7,7 @@ from array import array
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
@@ -17,30 +18,21 @@ from engine.domain.errors import ReadOnlyError, StoreError, UsageError
 from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.lazy_import import lazy
-from engine.domain.notifications import Message, RecipientState
-from engine.domain.overview import Overview
 from engine.domain.requests import OnDuplicate, Request
 from engine.domain.retention import Retention
-from engine.domain.schedules import Firing, FiringReason, FiringStatus, Night, Schedule, ScheduleState
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
-from engine.domain.surveys import LastJob, Survey
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.execution.supervision import supervising
-from engine.history import stale_journal, trends
-from engine.history.maintained_files import maintained_files
+from engine.history import stale_journal
 from engine.history.retention import prune, pruning
 from engine.history.target_history import estimated, turns_of
-from engine.history.trends import Trend
 from engine.inspection import inspector, with_history
 from engine.store.location import StoreLocation
 from engine.store.opening import opened
-from engine.store.protocol import Hosts, Store
 from engine.store.sqlite.connections import OPEN_TIMEOUT
 from engine.store.sqlite.writer import BUSY_TIMEOUT
-from engine.submission.manager import DatabaseMaintenanceManager
-from engine.submission.retry import repeatable
 from engine.system.background import wait_ignoring_cancel
 from engine.system.clock import now, wall_clock
 from engine.targets import resolve
@@ -48,24 +40,36 @@ from engine.targets.operation_specs import TargetInfo
 
 if TYPE_CHECKING:
     from engine.domain import estimate_errors
+    from engine.domain import schedules as firings
     from engine.domain.estimate_errors import EstimateError
+    from engine.domain.notifications import Message, RecipientState
+    from engine.domain.overview import Overview
+    from engine.domain.schedules import Firing, Night, Schedule, ScheduleState
+    from engine.domain.surveys import LastJob, Survey
     from engine.execution import force_kill, worker_runtime
     from engine.execution.force_kill import ForceCancel
     from engine.execution.processor import JobProcessor
     from engine.execution.worker_identity import WorkerIdentity
     from engine.fleet import damage, surveyor
     from engine.fleet.surveyor import Surveyed
+    from engine.history import maintained_files, trends
+    from engine.history.trends import Trend
     from engine.notify import notifier
     from engine.notify.notifier import Compose, Configured
     from engine.schedules import as_due, next_due, preview, scheduler
     from engine.schedules import firing as schedule_firing
     from engine.schedules import work as schedule_work
     from engine.schedules.night import PlannedNight
+    from engine.store.protocol import Hosts, Store
+    from engine.submission import manager as submission
+    from engine.submission import retry
+    from engine.submission.manager import DatabaseMaintenanceManager
     from engine.targets.plans import Plan
 else:
     worker_runtime = lazy("engine.execution.worker_runtime", "the console and most commands run no jobs")
     surveyor = lazy("engine.fleet.surveyor", "only a survey of many targets needs it")
     damage = lazy("engine.fleet.damage", "only metrics need it")
+    firings = lazy("engine.domain.schedules", "only a schedule needs it")
     schedule_work = lazy("engine.schedules.work", "only a schedule needs it")
     preview = lazy("engine.schedules.preview", "only the plan of a schedule needs it")
     next_due = lazy("engine.schedules.next_due", "only where there are schedules")
@@ -74,6 +78,10 @@ else:
     scheduler = lazy("engine.schedules.scheduler", "only permanent workers fire schedules")
     estimate_errors = lazy("engine.domain.estimate_errors", "only the doctor needs it")
     force_kill = lazy("engine.execution.force_kill", "only a forced cancel needs it")
+    submission = lazy("engine.submission.manager", "only a submit needs it")
+    retry = lazy("engine.submission.retry", "only a retry needs it")
+    maintained_files = lazy("engine.history.maintained_files", "only a plan of a backup needs it")
+    trends = lazy("engine.history.trends", "only the trend of a job needs it")
     notifier = lazy("engine.notify.notifier", "only where recipients are configured")
 
 _WITHOUT: Final = "leave out --read-only, and unset DBTEND_READ_ONLY"
@@ -92,7 +100,7 @@ class Engine:
     def __init__(
         self,
         store: Store,
-        manager: DatabaseMaintenanceManager,
+        manager: Callable[[], DatabaseMaintenanceManager],
         orchestrator: ParentJobOrchestrator,
         processor: JobProcessor | None,
         clock: Callable[[], Micros],
@@ -164,7 +172,11 @@ class Engine:
             if run is not None:
                 await stack.enter_async_context(store.reserving(run))
             own = resolve(str(location)) if store.is_there else None
-            manager = DatabaseMaintenanceManager(store, resolve, own=own, clock=wall_clock(clock))
+
+            @cache
+            def manager() -> DatabaseMaintenanceManager:
+                return submission.DatabaseMaintenanceManager(store, resolve, own=own, clock=wall_clock(clock))
+
             orchestrator = ParentJobOrchestrator(store)
             processor = None
             if workers:
@@ -181,7 +193,7 @@ class Engine:
                     )
                 )
             if schedules and config is not None and not read_only:
-                firing = scheduler.scheduling(store, manager, config, clock=wall_clock(clock))
+                firing = scheduler.scheduling(store, manager(), config, clock=wall_clock(clock))
                 await stack.enter_async_context(firing)
             yield cls(store, manager, orchestrator, processor, clock, config=config, read_only=read_only)
 
@@ -242,7 +254,7 @@ class Engine:
         A cancel before the commit stores nothing; a later one has no effect.
         """
         self._must_write("submit")
-        ids = await self._manager.submit(
+        ids = await self._manager().submit(
             requests,
             on_duplicate,
             batch=batch,
@@ -266,7 +278,7 @@ class Engine:
         if await asyncio.to_thread(inspector.goes_in_turns, request):
             past = replace(past, turns=await turns_of(self._store, url))
         if options.keep is not None:
-            past = replace(past, maintained_files=await maintained_files(self._store, self._config))
+            past = replace(past, maintained_files=await maintained_files.maintained_files(self._store, self._config))
         plan = await inspector.plan(
             request, past, advice=advice, read_only=self.read_only, has_window=closes_at is not None
         )
@@ -371,7 +383,7 @@ class Engine:
         """
         self._must_write("retry")
         parent = await self.job(parent_id)
-        new_id = await self._manager.retry(parent, only_incomplete=only_incomplete, confirmed=confirmed)
+        new_id = await self._manager().retry(parent, only_incomplete=only_incomplete, confirmed=confirmed)
         self._adopt([new_id])
         return await wait_ignoring_cancel(self.job(new_id))
 
@@ -386,10 +398,10 @@ class Engine:
         """
         self._must_write("retry")
         batch, parents = await self.batch(batch_id), await self.batch_jobs(batch_id)
-        repeated, _ = repeatable(batch, parents, only_incomplete=only_incomplete)
+        repeated, _ = retry.repeatable(batch, parents, only_incomplete=only_incomplete)
         if only_incomplete:
             repeated = [await self.job(parent.id) for parent in repeated]
-        ids = await self._manager.retry_batch(batch, repeated, only_incomplete=only_incomplete, confirmed=confirmed)
+        ids = await self._manager().retry_batch(batch, repeated, only_incomplete=only_incomplete, confirmed=confirmed)
         self._adopt(ids)
         return tuple(await wait_ignoring_cancel(self._store.jobs(ids)))
 
@@ -451,12 +463,16 @@ class Engine:
         """
         self._must_write("run")
         at = wall_clock(self._clock)()
-        firing = Firing(
-            schedule=schedule.name, due_at=at, status=FiringStatus.FIRED, reason=FiringReason.BY_HAND, recorded_at=at
+        firing = firings.Firing(
+            schedule=schedule.name,
+            due_at=at,
+            status=firings.FiringStatus.FIRED,
+            reason=firings.FiringReason.BY_HAND,
+            recorded_at=at,
         )
         fired = None
         if await self._store.open_batch(schedule.name) is None:
-            fired = await schedule_firing.fire(self._store, self._manager, schedule, config, firing, self._clock)
+            fired = await schedule_firing.fire(self._store, self._manager(), schedule, config, firing, self._clock)
         if fired is None:
             batch = await self._store.open_batch(schedule.name)
             why = "some of its jobs are open" + ("" if batch is None else f": batch b{batch}")
@@ -469,7 +485,7 @@ class Engine:
         """Start a schedule if it is due, as a permanent worker of the config file `file` does; see `as_due`."""
         self._must_write("run")
         clock = wall_clock(self._clock)
-        fired = await as_due.fire_as_due(self._store, self._manager, schedule, config, file, clock)
+        fired = await as_due.fire_as_due(self._store, self._manager(), schedule, config, file, clock)
         return fired, () if fired is None else await self._fired_jobs(fired)
 
     async def _fired_jobs(self, fired: Firing) -> tuple[ParentJob, ...]:

@@ -19,15 +19,15 @@ def mutants(attack: str, count: int) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("attack", "count"),
     [
-        ("databases", 20),
+        ("databases", 10),
         ("database-runs", 3),
         ("stores", 3),
-        ("command-lines", 30),
+        ("command-lines", 20),
         ("configs", 6),
-        ("limits", 10),
-        ("rowids", 12),
+        ("limits", 6),
+        ("rowids", 8),
         ("batches", 2),
-        ("schedules", 6),
+        ("schedules", 4),
         ("notifications", 4),
     ],
 )

@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import DbtendError, InternalError, ReadOnlyError, SystemLimitError, UsageError
 from engine.domain.lazy_import import lazy
-from tui.commands import naming, output
+from tui.commands import output
 from tui.commands.arguments import parse
-from tui.commands.settings import Settings, settings
 from tui.presentation.exit_codes import CANCELLED, FAILED, OK, error_code
 from tui.presentation.text import plain
 
 if TYPE_CHECKING:
+    from tui.commands import naming, settings
+    from tui.commands.settings import Settings
     from tui.presentation import json_schema
 else:
+    naming = lazy("tui.commands.naming", "--version and --help do without it")
+    settings = lazy("tui.commands.settings", "--version and --help do without the engine")
     json_schema = lazy("tui.presentation.json_schema", "only --json-schema needs it")
 
-Command = Callable[[argparse.Namespace, Settings], int]
+Command = Callable[[argparse.Namespace, "Settings"], int]
 _MODULES: Final[Mapping[str, str]] = {
     "retry": "run",
     "history": "lookup",
@@ -71,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
             return FAILED if output.lost else OK
         if args.words and args.command in _WITHOUT_WORDS:
             raise UsageError(repr(args.words[0]), f"dbtend {args.command} takes no such word", "see its --help")
-        chosen = settings(args, os.environ)
+        chosen = settings.settings(args, os.environ)
         naming.use(chosen.config)
         only_tells = _only_tells(args)
         output.ends_with_reader = only_tells and args.command is not None

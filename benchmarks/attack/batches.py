@@ -63,17 +63,22 @@ async def _batch(base: Path, options: BatchOptions, missing: set[int], chosen: r
             except TimeoutError:
                 return [f"#{job.id} is still {job.status}" for job in await engine.open_jobs()]
             finally:
-                worker.kill()
-                worker.wait()
+                _end(worker)
     finally:
-        run.kill()
-        run.wait()
+        _end(run)
     return [
         f"#{job.id} is {job.status}, {job.children[0].reason}; it should be {status}, {reason}"
         for number, job in enumerate(ended)
         for status, reason in [_expected(number, options, missing)]
         if (job.children[0].status, job.children[0].reason) != (status, reason)
     ]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """With the processes that it has forked: they would write on."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 async def _submitted(engine: Engine, run: subprocess.Popen[bytes]) -> list[ParentJob]:
@@ -100,4 +105,4 @@ def _expected(number: int, options: BatchOptions, missing: set[int]) -> tuple[St
 
 def _dbtend(*words: object) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tui.cli", *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)

@@ -24,7 +24,7 @@ from tui.cli import _MODULES, entry
 for _name in set(_MODULES.values()):  # once, before the forks
     import_module(f"tui.commands.{_name}")
 
-PATIENCE: Final = 30.0
+PATIENCE: Final = 90.0
 """Seconds after which a call hangs."""
 EXIT_CODES: Final = frozenset({0, 1, 2, 3, 4, 5, 130})
 DIED: Final = 99

@@ -102,9 +102,23 @@ def _faults(job: ParentJob, server: PostgresServer) -> Iterator[str]:
     if child.left < left:
         yield f"{left} steps are not begun, and {child.left} are left"
     said = " ".join((*child.warnings, *(line.message for line in child.log), str(child.error)))
-    with psycopg.connect(server.url(), autocommit=True) as admin:
-        for (name,) in admin.execute(INVALID).fetchall():
-            base = name.partition("_cc")[0]
-            if name not in said and f"unfinished copy of public.{base} is left" not in said:
-                yield f"{name} is left over, and nobody is told"
-            admin.execute(f"DROP INDEX {name}")
+    for name in _removed_leftovers(server):
+        base = name.partition("_cc")[0]
+        if name not in said and f"unfinished copy of public.{base} is left" not in said:
+            yield f"{name} is left over, and nobody is told"
+
+
+def _removed_leftovers(server: PostgresServer) -> list[str]:
+    """The invalid indexes, which are removed. A server that lost a process may end a new connection, too."""
+    give_up, found = time.monotonic() + ENDS_WITHIN, list[str]()
+    while True:
+        try:
+            with psycopg.connect(server.url(), autocommit=True) as admin:
+                for (name,) in admin.execute(INVALID).fetchall():
+                    admin.execute(f"DROP INDEX {name}")
+                    found.append(name)
+                return found
+        except psycopg.OperationalError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.1)

@@ -15,9 +15,9 @@ from engine.config.keys import (
     SCHEDULE_KEYS,
     STORE_KEYS,
     TARGET_KEYS,
-    Key,
 )
 from engine.config.model import ConsoleConfig, Defaults, StoreConfig
+from engine.config.worker_keys import Key
 from engine.domain.notifications import Method, Recipient
 from engine.domain.number_types import Age, Bytes, Duration, Share
 from engine.domain.option_spec import OptionSpec, Place

@@ -9,22 +9,13 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from engine.config.worker_keys import WORKER_KEYS, Key
 from engine.domain.batches import MAX_BATCH_NUMBER, Order
-from engine.domain.frozen import frozen
 from engine.domain.notifications import EventKind, Method, Tls
 from engine.domain.number_types import Age, Bytes, Duration, Multiple, Seconds, Share, Whole
 from engine.domain.requests import EngineName, Operation
 from engine.domain.schedule_types import Cron, NeededOrOperations, TimeZone
-from engine.domain.value_types import Choice, ChoiceList, FilePath, Flag, Names, Text, TimeOfDay, ValueType, Words
-
-
-@frozen
-class Key:
-    type: ValueType
-    help: str
-    only: EngineName | Method | None = None
-    """The one engine, or the one way of delivery, that it is for; None: for all."""
-
+from engine.domain.value_types import Choice, ChoiceList, FilePath, Flag, Names, Text, TimeOfDay, Words
 
 TARGET_KEYS: Final[Mapping[str, Key]] = {
     "url": Key(Text(), "a path or a URL; a password in it is refused"),
@@ -64,10 +55,6 @@ ADVICE_KEYS: Final[Mapping[str, Key]] = {
     ),
     "disk_critical_share": Key(Share(), "if that is less than this share of the disk", only=EngineName.SQLITE),
     "small": Key(Bytes(), "smaller tables and files do not make one of many targets urgent by their rows alone"),
-}
-WORKER_KEYS: Final[Mapping[str, Key]] = {
-    "workers": Key(Whole("number of workers", most=64), "how many databases at once, over all runs and workers"),
-    "grace": Key(Seconds(), "how long running operations may go on after SIGTERM"),
 }
 DEFAULTS_KEYS: Final[Mapping[str, Key]] = {
     **WORKER_KEYS,

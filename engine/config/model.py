@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from platformdirs import user_config_path, user_state_path
 
 from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions
 from engine.domain.frozen import frozen
-from engine.domain.notifications import Recipient
+from engine.domain.lazy_import import lazy
 from engine.domain.option_specs import BY_NAME, with_values
 from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.domain.retention import Retention
-from engine.domain.schedules import Schedule
 from engine.domain.server_names import names_server
 from engine.domain.steps import Micros
 from engine.domain.thresholds import Thresholds, with_settings
-from engine.targets import engine_named
+
+if TYPE_CHECKING:
+    from engine import targets as kinds
+    from engine.domain.notifications import Recipient
+    from engine.domain.schedules import Schedule
+else:
+    kinds = lazy("engine.targets", "--version and --help do without it")
 
 GROUP: Final = "@"
 """What the name of a group begins with, where it stands for its targets."""
@@ -51,7 +56,7 @@ class TargetEntry:
 
     def with_defaults(self, defaults: Defaults) -> TargetEntry:
         """This entry with the defaults for its missing options, if they apply to its kind of database."""
-        engine = engine_named(self.url)
+        engine = kinds.engine_named(self.url)
         usual = {name: value for name, value in defaults.settings.items() if BY_NAME[name].is_for(engine)}
         if not (usual or defaults.advice):
             return self
@@ -70,7 +75,7 @@ class TargetEntry:
     @property
     def inapplicable_key(self) -> str:
         """The first key of it that does not apply to its kind of database; "" without one."""
-        engine = engine_named(self.url)
+        engine = kinds.engine_named(self.url)
         return next((name for name in self.settings if not BY_NAME[name].is_for(engine)), "")
 
 

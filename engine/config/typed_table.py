@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from engine.config.keys import Key
 from engine.config.statements import line_of
+from engine.config.worker_keys import Key
 from engine.domain.errors import ConfigError
 from engine.domain.option_spec import OptionSpec
 from engine.domain.value_types import Text, WrongValueError, shortened

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import field
 from datetime import datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING
 
 from engine.domain.frozen import frozen
+from engine.domain.lazy_import import lazy
 from engine.domain.requests import Options
 from engine.domain.steps import Micros
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = lazy("asyncio", "only what runs needs it")
 
 UNTIL_TOLERANCE = 3600.0
 """Seconds. A request submitted this long after its `until` counts as late, not as meant for the next day."""
@@ -44,7 +50,7 @@ class Window:
 
     closes_at: float | None = None
     """The end, by `time.monotonic`; None: never."""
-    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: asyncio.Event = field(default_factory=lambda: asyncio.Event())
     """Set at the end."""
 
     @property

@@ -12,7 +12,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from engine.domain.claims import Claim, Outcome, Report
-from engine.domain.errors import OwnershipLostError, StoreError, StoreUnreachableError, SystemLimitError
+from engine.domain.errors import (
+    DbtendError,
+    OwnershipLostError,
+    StoreError,
+    StoreUnreachableError,
+    SystemLimitError,
+)
 from engine.domain.jobs import JobId
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import LogLevel, Micros
@@ -231,7 +237,8 @@ class JobProcessor:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
                 raise  # this slot is cancelled, not a task inside the worker
-            reporter.log(LogLevel.ERROR, "".join(traceback.format_exception(error)))
+            if not isinstance(error, DbtendError):
+                reporter.log(LogLevel.ERROR, "".join(traceback.format_exception(error)))
             return _failure(error)
 
     async def _report(self, claim: Claim, report: Report) -> None:
@@ -339,7 +346,11 @@ def _retries(error: StoreError) -> float:
 
 
 def _failure(error: BaseException) -> Outcome:
-    """The outcome for an exception that is a limit of the system, or a defect."""
-    limit = SystemLimitError.of(error) if isinstance(error, Exception) else None
+    """The outcome for an exception that a person can act on, or a defect."""
+    problem = error if isinstance(error, DbtendError) else None  # such as a store that is damaged
+    if isinstance(error, Exception):
+        problem = problem or SystemLimitError.of(error)
     defect = f"internal error: {type(error).__name__}: {error} (the job's log has the details)"
-    return Outcome(status=Status.FAILED, reason=Reason.OPERATION_ERROR, error=defect if limit is None else str(limit))
+    return Outcome(
+        status=Status.FAILED, reason=Reason.OPERATION_ERROR, error=defect if problem is None else str(problem)
+    )

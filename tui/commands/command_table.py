@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from engine.config.keys import WORKER_KEYS
 from engine.config.model import Defaults
+from engine.config.worker_keys import WORKER_KEYS
 from engine.domain.batches import Order
 from engine.domain.frozen import frozen
 from engine.domain.option_spec import shown_value

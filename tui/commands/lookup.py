@@ -9,22 +9,33 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine import BatchId, Engine, HistoryFilter, JobId, ParentJob, StoreLocation, Trend
 from engine.domain.errors import DbtendError, JobNotFoundError, UsageError
+from engine.domain.lazy_import import lazy
 from engine.domain.schedules import Firing, FiringStatus, Night
 from engine.inspection import inspector
 from engine.system.clock import now
-from tui.commands import batches, job_report, output, report
+from tui.commands import output, report
 from tui.commands.naming import name_of
 from tui.commands.settings import Settings, one_job
-from tui.commands.targets import target_entries
 from tui.commands.waiting import notices
-from tui.presentation import history_csv, json_format, schedule_format, typed_values
+from tui.presentation import typed_values
 from tui.presentation.exit_codes import OK
 from tui.presentation.history_filter import Word, history_filter, rather
 from tui.presentation.target_names import TargetName, has_part
+
+if TYPE_CHECKING:
+    from tui.commands import batches, job_report, targets
+    from tui.presentation import history_csv, json_format, schedule_format
+else:
+    batches = lazy("tui.commands.batches", "only a batch needs it")
+    job_report = lazy("tui.commands.job_report", "only `show` needs it")
+    targets = lazy("tui.commands.targets", "only --target needs it")
+    history_csv = lazy("tui.presentation.history_csv", "only --csv needs it")
+    json_format = lazy("tui.presentation.json_format", "only --json needs it")
+    schedule_format = lazy("tui.presentation.schedule_format", "only where schedules did not run")
 
 _LISTED: Final = 50
 """Jobs, unless a limit is given."""
@@ -103,7 +114,7 @@ def _filter(args: argparse.Namespace, settings: Settings) -> HistoryFilter:
             raise UsageError(f"--{name}", f"there is also {name}: among the words", "leave one of them out")
     target: str | None = args.target
     if target is not None:
-        (entry,) = target_entries([target], settings.config())
+        (entry,) = targets.target_entries([target], settings.config())
         target = inspector.canonical_url(entry.url)
     return replace(
         found,

@@ -7,15 +7,15 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine import Engine
 from engine.config.model import Config, TargetEntry
 from engine.domain.errors import PasswordNeededError, TargetUnavailableError, UsageError
 from engine.domain.humanize import counted
+from engine.domain.lazy_import import lazy
 from engine.domain.surveys import FleetLevel
 from engine.fleet.expansion import Expansion, Unlisted, expand
-from engine.fleet.filters import FleetFilter, fleet_filter, is_filter_word
 from engine.fleet.target_words import entries_named
 from engine.inspection import inspector
 from engine.system.clock import now
@@ -24,6 +24,12 @@ from tui.commands.settings import Settings
 from tui.presentation.left_out import format_left_out
 from tui.presentation.survey_format import why
 from tui.presentation.text import plain, target_name
+
+if TYPE_CHECKING:
+    from engine.fleet import filters
+    from engine.fleet.filters import FleetFilter
+else:
+    filters = lazy("engine.fleet.filters", "only filters of a fleet need it")
 
 _UNKNOWN: Final = frozenset({FleetLevel.UNKNOWN, FleetLevel.UNREACHABLE})
 """Levels of targets whose survey says nothing else."""
@@ -44,7 +50,7 @@ def entries_of(args: argparse.Namespace, config: Config) -> list[TargetEntry]:
     """
     if not args.words:
         raise UsageError(args.command, "no TARGET was given", f"such as: dbtend {args.command} sales.db")
-    words = [word for word in args.words if not is_filter_word(word)]
+    words = [word for word in args.words if not filters.is_filter_word(word)]
     return target_entries(words or [entry.name for entry in config.targets], config)
 
 
@@ -55,8 +61,8 @@ def named_targets(entries: Sequence[TargetEntry], args: argparse.Namespace, sett
     judged by it are among the unlisted ones.
     """
     found = expanded(entries, args)
-    meant = fleet_filter(filter(is_filter_word, args.words))
-    if meant == FleetFilter():
+    meant = filters.fleet_filter(filter(filters.is_filter_word, args.words))
+    if meant == filters.FleetFilter():
         return found
     if meant.needs_survey:
         passwords.ask_for_missing([entry.url for entry in found.targets])

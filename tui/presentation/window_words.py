@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from engine import PlannedStep, Reason, Step
+from engine import Reason, Step
 from engine.domain.humanize import PAST_THE_LIMIT, about
 from engine.domain.steps import EXPECTED, TIME_LEFT
 from tui.presentation.fact_format import number
+
+if TYPE_CHECKING:
+    from engine import PlannedStep
 
 _FEW: Final = 10.0
 """Seconds below which their tenths matter."""

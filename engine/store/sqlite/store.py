@@ -18,22 +18,17 @@ from typing import TYPE_CHECKING, Any, Self
 import aiosqlite
 
 from engine.domain.advice import CompletedStep, Measurement
-from engine.domain.batches import Batch
 from engine.domain.errors import ReadOnlyError, StoreError, StoreUncertainError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.jobs import JobId, ParentJob
-from engine.domain.notifications import Event, Message, MessageStatus, RecipientState
-from engine.domain.overview import Overview
-from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
+from engine.domain.lazy_import import lazy
 from engine.domain.requests import OnDuplicate, Operation, Speed
-from engine.domain.schedules import Firing, ScheduleState
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
 from engine.domain.turns import Turns
 from engine.store.notification_rows import MISSED_TOLD, decode_message, decode_recipient
 from engine.store.overview_rows import decode_last_run, decode_schedule_counts
-from engine.store.protocol import NewBatch, NewJob, ProcessIdentity
 from engine.store.row_checks import LATEST, UnsoundRowError, checked
 from engine.store.rows import (
     Row,
@@ -54,13 +49,9 @@ from engine.store.sqlite import (
     history_search,
     leadership,
     liveness,
-    notifications,
-    overview,
     queries,
-    schedules,
     store_admin,
     surveys,
-    transactions,
 )
 from engine.store.sqlite.change_watch import ChangeWatch
 from engine.store.sqlite.file_identity import Identity
@@ -73,7 +64,21 @@ from engine.system.sqlite_threads import connected
 from engine.system.wal_cleanup import removing_wal_files
 
 if TYPE_CHECKING:
+    from engine.domain import overview as overviews
+    from engine.domain.batches import Batch
     from engine.domain.claims import Claim, Outcome, Report
+    from engine.domain.notifications import Event, Message, MessageStatus, RecipientState
+    from engine.domain.overview import Overview
+    from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
+    from engine.domain.schedules import Firing, ScheduleState
+    from engine.store.protocol import NewBatch, NewJob, ProcessIdentity
+    from engine.store.sqlite import notifications, overview, schedules, transactions
+else:
+    notifications = lazy("engine.store.sqlite.notifications", "only workers and runs tell people")
+    overviews = lazy("engine.domain.overview", "only metrics need it")
+    overview = lazy("engine.store.sqlite.overview", "only metrics need it")
+    schedules = lazy("engine.store.sqlite.schedules", "only where there are schedules")
+    transactions = lazy("engine.store.sqlite.transactions", "only a submit and workers need it")
 
 ANY_ID = 2**63 - 1
 OWNER_CHECK_INTERVAL = 0.05
@@ -472,7 +477,7 @@ class SqliteStore:
             with suppress(UnsoundRowError):  # the others still count
                 runs.append(decode_last_run(row))
         alive = [process for process in await self.workers() if process.alive]
-        return Overview(
+        return overviews.Overview(
             at=self._clock(),
             surveys=tuple(surveyed.values()),
             runs=tuple(runs),

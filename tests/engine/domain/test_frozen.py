@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import asdict, field, replace
+from dataclasses import KW_ONLY, asdict, field, replace
 
 from engine.domain.frozen import frozen
 
@@ -29,6 +29,19 @@ class Other:
 @frozen
 class Nothing:
     pass
+
+
+@frozen
+class Place(Point):
+    name: str = ""
+    _: KW_ONLY
+    of: tuple[str, ...] = field(default_factory=tuple)
+
+
+def test_a_value_of_a_subclass_has_the_fields_of_both() -> None:
+    place = Place(1, 2, "home", tags={"a": 1}, of=("b",))
+    assert (place.x, place.y, place.name, place.tags, place.of) == (1, 2, "home", {"a": 1}, ("b",))
+    assert Place(1) == Place(1, 0) != Point(1)
 
 
 def test_values_with_the_same_fields_are_the_same() -> None:

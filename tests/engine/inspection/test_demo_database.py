@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -51,9 +52,8 @@ def test_the_sample_is_always_the_same(demo: Path, tmp_path: Path) -> None:
     assert content(tmp_path / "again.db") == content(demo)
 
 
-async def test_all_operations_complete_on_the_sample_and_it_shrinks(tmp_path: Path) -> None:
-    path = tmp_path / "demo.db"
-    build_demo_database(path)
+async def test_all_operations_complete_on_the_sample_and_it_shrinks(demo: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(demo, tmp_path))
     before, size = content(path), path.stat().st_size
     target = resolve(str(path))
     await target.preflight(lock_timeout=1)

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from engine import Engine, Request
 from engine.domain.errors import StoreError
 from engine.domain.events import HistoryFilter
 from engine.domain.requests import OnDuplicate, Operation
+from engine.domain.statuses import Status
 from engine.store.sqlite.schema import drop_triggers
 from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
 from tests.engine.store.loosened import loosen, restore_triggers
+from tests.sqlite_files import make_database
 
 EVIL = [
     ("parent_job", "status", "donne"),
@@ -137,3 +140,21 @@ async def test_a_store_without_one_of_its_triggers_is_none(store_path: Path) -> 
     with pytest.raises(StoreError, match="trigger child_job_moved "):
         async with SqliteStore.open(store_path):
             pass
+
+
+async def test_an_operation_whose_history_was_changed_by_hand_fails_for_that(store_path: Path, tmp_path: Path) -> None:
+    sales = str(make_database(tmp_path / "sales.db"))
+    async with Engine.open(store_path, workers=1) as engine:
+        (first,) = await engine.submit([Request(target=sales, operations=(Operation.CHECK,))])
+        await engine.wait([first.id])
+    async with Engine.open(store_path) as engine:
+        (again,) = await engine.submit([Request(target=sales, operations=(Operation.CHECK,))])
+    with closing(sqlite3.connect(store_path, isolation_level=None)) as file:
+        loosen(file)
+        file.execute("UPDATE child_job SET waited = 'x' WHERE parent_id = 1")
+        restore_triggers(file)
+    async with Engine.open(store_path, workers=1) as engine:
+        (child,) = (await engine.wait([again.id]))[0].children
+    assert child.status is Status.FAILED
+    assert str(child.error).startswith("the store of jobs: is damaged, or was changed by hand: job #1: ")
+    assert child.log == ()

@@ -35,6 +35,7 @@ def a_run(dbtend: CommandLine, *targets: Path, workers: int = 1) -> Iterator[sub
     with dbtend.start("run", *targets, *options) as process:
         try:
             wait_until(lambda: dbtend.store.exists() and len(workers_of(dbtend.store)) == min(workers, len(targets)))
+            wait_until(lambda: asyncio.run(_steps_begun(dbtend.store)) == min(workers, len(targets)))
             yield process
         finally:
             process.kill()
@@ -48,6 +49,12 @@ def workers_end(dbtend: CommandLine) -> Iterator[None]:
         for pid in asyncio.run(_workers(dbtend.store)):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
+
+
+async def _steps_begun(store: Path) -> int:
+    async with Engine.open(store) as engine:
+        jobs = [await engine.job(job.id) for job in await engine.open_jobs()]
+    return sum(bool(child.steps) for job in jobs for child in job.children)
 
 
 async def _workers(store: Path) -> list[int]:

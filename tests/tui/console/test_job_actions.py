@@ -154,7 +154,7 @@ async def test_a_retry_on_a_target_of_which_no_kind_is_known_any_more_says_so(
     async with open_console(seeded.path, entry(), clock=clock) as console:
         await console.press("3")
         monkeypatch.setattr("engine.inspection.inspector.resolve", no_longer)
-        monkeypatch.setattr(console.engine._manager, "_resolve", no_longer)
+        monkeypatch.setattr(console.engine._manager(), "_resolve", no_longer)
         await console.press("t")
         assert console.screen_name == "ConfirmScreen"
         await console.press("y")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -40,6 +42,19 @@ NOT_AT_THE_START = {
         "engine.targets.sqlite.running",
         "engine.targets.sqlite.system.copying",
     ),
+    "keys of the config file": ("engine.config.keys", "engine.domain.schedule_types"),
+    "telling people": ("engine.domain.notifications", "engine.store.sqlite.notifications", "engine.notify"),
+    "schedules and metrics": (
+        "engine.store.sqlite.schedules",
+        "engine.domain.overview",
+        "engine.store.sqlite.overview",
+    ),
+    "submitting jobs": ("engine.submission.manager", "engine.submission.retry", "engine.store.sqlite.transactions"),
+    "actions on jobs": (
+        *("tui.console.parts.many_job_actions", "tui.console.parts.job_questions"),
+        *("tui.console.views.cancel_question", "tui.console.connection_test", "engine.inspection.demo_database"),
+    ),
+    "trends and filters": ("engine.history.trends", "engine.fleet.filters", "engine.history.maintained_files"),
     "database servers": ("engine.targets.postgres", "psycopg"),
     "force kill": ("engine.execution.force_kill",),
     "changing the config file": ("engine.config.editor", "tomlkit"),
@@ -79,9 +94,19 @@ def test_what_the_first_frame_does_not_need_is_not_imported_for_it(sales: Path) 
     with Terminal(command, environment=environment) as terminal:
         terminal.read_until("vacuum")
         terminal.read_until("engine.targets.sqlite.advising.collect")  # which comes a moment later
-        imported = {name.decode() for name in IMPORTED.findall(bytes(terminal.output))}
+        until_advice, _, _ = bytes(terminal.output).partition(b"engine.targets.sqlite.advising.collect")
+        imported = {name.decode() for name in IMPORTED.findall(until_advice)}
     assert {"tui.console.screens.main", "engine.targets.sqlite.inspection"} <= imported
     assert {why: _among(names, imported) for why, names in NOT_AT_THE_START.items() if _among(names, imported)} == {}
+
+
+def test_the_version_is_printed_without_the_engine() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "tui.cli", "--version"]
+    done = subprocess.run(command, capture_output=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    imported = {name.decode() for name in IMPORTED.findall(done.stderr)}
+    assert (
+        _among(("asyncio", "engine.engine", "engine.store", "engine.targets", "tui.commands.settings"), imported) == []
+    )
 
 
 def _among(names: Iterable[str], imported: Iterable[str]) -> list[str]:

@@ -17,13 +17,13 @@ from engine import Engine, Operation, TargetInfo
 from engine.config import config_file
 from engine.config.config_file import ConfigFile
 from engine.config.model import TargetEntry
-from engine.inspection.demo_database import build_demo_database
+from engine.inspection import demo_database
 from tests.sqlite_files import make_database
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_completed_job, chosen, entry, open_console
 from tests.tui.console.test_snapshots import LooksRight, Size, both_sizes
 from tui.console import connection_test
-from tui.console.parts import target_actions, target_inspector
+from tui.console.parts import target_inspector
 from tui.console.parts.target_actions import NOT_KEPT
 from tui.console.saved_targets import SavedTargets
 from tui.console.screens.main import MainScreen
@@ -211,7 +211,7 @@ async def test_another_place_for_a_target_is_looked_at(sales: Path, clock: Clock
 
 async def test_what_was_given_on_the_command_line_is_saved_with_e(sales: Path, clock: Clock) -> None:
     async with open_console(STORE, entry(), clock=clock, saved=saved(), size=(120, 40)) as console:
-        assert row(console) == [">", "sales.db", "unsaved", "soon"]
+        assert row(console) == [">", "sales.db", "soon"]
         await console.press("1", "e")
         assert console.app.screen.query_one("#url", Input).value == "sales.db"
         await console.press("enter")
@@ -623,13 +623,13 @@ async def test_a_sample_is_built_for_this_session(
     clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    build, may_begin = build_demo_database, threading.Event()
+    build, may_begin = demo_database.build_demo_database, threading.Event()
 
     def when_it_may(path: Path) -> None:
         may_begin.wait()
         build(path)
 
-    monkeypatch.setattr(target_actions, "build_demo_database", when_it_may)
+    monkeypatch.setattr(demo_database, "build_demo_database", when_it_may)
     async with open_console(STORE, clock=clock, saved=saved(), size=(120, 40)) as console:
         await console.pilot.press("d", "d")
         await console.pilot.pause()
@@ -641,7 +641,7 @@ async def test_a_sample_is_built_for_this_session(
         await console.settle()
         (sample,) = tmp_path.glob("dbtend-demo-*/sample.db")
         assert str(sample) in console.message.replace(" ", "")
-        assert row(console)[:3] == [">", "sample.db", "unsaved"]
+        assert row(console)[:2] == [">", "sample.db"]
         assert "analyze" in chosen(console)  # how much is worth a VACUUM may take longer to find out than there is time
         assert not CONFIG.exists()
         await console.press("d")

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engine import ChildJob, JobId, ParentJob, Status
-from engine.domain.batches import Batch
 from engine.domain.errors import DbtendError
 from engine.domain.jobs import is_cancelling
+from engine.domain.lazy_import import lazy
 from tui.console.console_screen import Actions, ConsoleScreen
-from tui.console.parts.job_questions import ask_about, confirmation_of
-from tui.console.parts.many_job_actions import ManyJobActions
-from tui.console.views.cancel_question import already_cancelled, cancel_consequences
 from tui.console.views.line import Role
 from tui.console.views.many_jobs import Jobs, open_children, retry_message
 from tui.console.views.status import child_of, operations
-from tui.presentation import force_kill
 from tui.presentation.job_status import format_status
+
+if TYPE_CHECKING:
+    from engine.domain.batches import Batch
+    from tui.console.parts import job_questions, many_job_actions
+    from tui.console.parts.many_job_actions import ManyJobActions
+    from tui.console.views import cancel_question
+    from tui.presentation import force_kill
+else:
+    job_questions = lazy("tui.console.parts.job_questions", "only an action needs it")
+    many_job_actions = lazy("tui.console.parts.many_job_actions", "only an action on several jobs needs it")
+    cancel_question = lazy("tui.console.views.cancel_question", "only a cancel needs it")
+    force_kill = lazy("tui.presentation.force_kill", "only a forced cancel needs it")
 
 NO_CLEANUP = (
     "Its process died. The next worker would clean up what it left and check for damage. "
@@ -54,7 +62,9 @@ class JobActions:
         self._screen, self._context, self._selection = screen, screen.context, selection
         self._show_new_job = show_new_job
         self.actions: Actions = {"cancel": self.cancel, "retry": self.retry, "pin": self.pin, "unpin": self.pin}
-        self._many = ManyJobActions(screen, selection.clear_marks, self._show)
+
+    def _many(self) -> ManyJobActions:
+        return many_job_actions.ManyJobActions(self._screen, self._selection.clear_marks, self._show)
 
     def _show(self, parent: ParentJob) -> None:
         if self._screen in self._screen.app.screen_stack:
@@ -85,7 +95,7 @@ class JobActions:
         if self._screen.refuses("cancel"):
             return
         if self._several is not None:
-            await self._many.cancel(*self._several)
+            await self._many().cancel(*self._several)
             return
         if self._selection.selected_job is None:
             self._screen.say("Nothing to cancel: put the cursor on a waiting or running job.", Role.WARNING)
@@ -111,7 +121,7 @@ class JobActions:
 
         self._context.ask(
             f"Cancel #{job} {what}?",
-            cancel_consequences([(one, parent.target) for one in children], self._context.clock()),
+            cancel_question.cancel_consequences([(one, parent.target) for one in children], self._context.clock()),
             cancel,
         )
 
@@ -129,7 +139,9 @@ class JobActions:
             found = await engine.preview_force_cancel(job)
         except DbtendError as error:
             running = [child for child in children if child.status is Status.RUNNING]
-            self._screen.say(already_cancelled(job, running, error, self._context.clock()), Role.WARNING)
+            self._screen.say(
+                cancel_question.already_cancelled(job, running, error, self._context.clock()), Role.WARNING
+            )
             return
 
         async def end() -> None:
@@ -146,7 +158,7 @@ class JobActions:
         if self._screen.refuses("retry"):
             return
         if self._several is not None:
-            await self._many.retry(*self._several)
+            await self._many().retry(*self._several)
             return
         parent = self._selection.selected_job[0] if self._selection.selected_job else None
         if parent is None or not parent.status.is_final:
@@ -156,7 +168,7 @@ class JobActions:
             self._screen.say(f"Nothing to retry: {still}", Role.WARNING)
             return
 
-        needed = confirmation_of(parent)
+        needed = job_questions.confirmation_of(parent)
 
         async def retry() -> None:
             self._context.supervisor.check_worker_can_connect([parent.target])
@@ -168,11 +180,11 @@ class JobActions:
         name = f"#{parent.id} on {self._context.names.of(parent.target)}"
         question = f"Run the rest of {name}?" if is_left else f"Run {name} again?"
         what = "what its time limit left" if is_left else operations(parent)
-        ask_about(self._context, question, f"A new job runs {what}.", retry, [parent], needed)
+        job_questions.ask_about(self._context, question, f"A new job runs {what}.", retry, [parent], needed)
 
     def pin(self) -> None:
         if self._several is not None and not self._screen.refuses("pin"):
-            self._many.pin(*self._several)
+            self._many().pin(*self._several)
             return
         if self._selection.selected_job is None:
             if not self._screen.refuses("pin"):

@@ -6,12 +6,11 @@ import asyncio
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.config.model import TargetEntry
 from engine.domain.errors import DbtendError, PasswordNeededError, UsageError
-from engine.inspection.demo_database import DATABASE, build_demo_database
-from tui.console import connection_test
+from engine.domain.lazy_import import lazy
 from tui.console.console_screen import Actions, ConsoleScreen
 from tui.console.keymap import key_of
 from tui.console.parts.target_inspector import TargetInspector
@@ -22,6 +21,13 @@ from tui.console.views.line import Role
 from tui.console.widgets.operation_list import OperationList
 from tui.console.widgets.target_list import TargetList
 from tui.presentation.target_names import TargetName
+
+if TYPE_CHECKING:
+    from engine.inspection import demo_database
+    from tui.console import connection_test
+else:
+    demo_database = lazy("engine.inspection.demo_database", "only a sample needs it")
+    connection_test = lazy("tui.console.connection_test", "only a test of a connection needs it")
 
 NOT_KEPT: Final = "A sample session saves nothing: leave it, and start dbtend to add your own databases."
 
@@ -228,7 +234,7 @@ class TargetActions:
         if self._screen.refuses("sample") or not self.can("sample"):
             return
         try:
-            path = Path(tempfile.mkdtemp(prefix="dbtend-demo-")) / DATABASE
+            path = Path(tempfile.mkdtemp(prefix="dbtend-demo-")) / demo_database.DATABASE
         except OSError as error:
             why = f"no temporary directory: {error.strerror}"
             self._screen.say_error(UsageError("sample", why, "set TMPDIR to another directory"))
@@ -238,11 +244,11 @@ class TargetActions:
 
     async def _build_sample(self, path: Path) -> None:
         try:
-            await asyncio.to_thread(build_demo_database, path)
+            await asyncio.to_thread(demo_database.build_demo_database, path)
         except DbtendError as error:
             self._screen.say_error(error)
         else:
-            at = self._model.add(TargetEntry(name=DATABASE, url=str(path)), saved=False)
+            at = self._model.add(TargetEntry(name=demo_database.DATABASE, url=str(path)), saved=False)
             self._inspector.inspect_again([at])
             self._targets.go_to(at)
             runs = f"{key_of('run')} shows what would run"

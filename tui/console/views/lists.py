@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Final
 
-from rich.cells import cell_len
-
 from engine import Advice, CheckLevel, Level, Operation, OperationInfo, Status, TargetInfo
 from engine.config.model import TargetEntry
 from engine.domain.advice import highest_level
@@ -57,7 +55,6 @@ class TargetState:
     """Whether it stands for databases of a server that are not listed yet."""
 
 
-_UNSAVED: Final = " unsaved"
 _ERROR_WORDS: Final[Mapping[type[DbtendError], str]] = {
     TargetMissingError: "missing",
     TargetDamagedError: "damaged",
@@ -111,9 +108,7 @@ def target_rows(
         if at in marked:
             left[:1] = [(">" if here else " ", Role.STRONG), (MARK, Role.WARNING)]
         free = room - span_cells(name)
-        if not state.saved and cell_len(_UNSAVED) <= free:
-            left.append((_UNSAVED, Role.DIM))
-        elif state.error is None and state.survey is not None and free >= _REASON_LEAST + 2:
+        if state.error is None and state.survey is not None and free >= _REASON_LEAST + 2:
             left.append((f"  {shortened(why(state.survey), free - 2)}", Role.DIM))
         rows.append(Line(both_ends(tuple(left), word, width).spans, at))
         if state.error:
