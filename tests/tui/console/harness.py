@@ -13,7 +13,7 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.worker import Worker, WorkerCancelled
 
-from engine import Engine, JobId, OnDuplicate, Operation, ParentJob, Progress, Status, Step
+from engine import Engine, JobId, OnDuplicate, Operation, ParentJob, Progress, Status, Step, StoreLocation
 from engine.config.model import ConsoleConfig, TargetEntry
 from engine.domain.claims import Claim, Outcome, Report
 from engine.domain.jobs import JobType
@@ -130,7 +130,7 @@ class Console:
 
 @asynccontextmanager
 async def open_console(
-    store: Path,
+    store: Path | StoreLocation,
     *targets: TargetEntry,
     clock: Clock,
     size: tuple[int, int] = (80, 24),

@@ -1,0 +1,53 @@
+"""The console on a store that many hosts share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, Operation, Request, StoreLocation
+from tests.postgres_server import PostgresServer, running_server
+from tests.shared_stores import copied_store, make_template
+from tests.tui.console.harness import Clock, entry, open_console
+
+
+@pytest.fixture
+def shared(postgres: PostgresServer) -> Iterator[StoreLocation]:
+    with copied_store(postgres) as url:
+        yield StoreLocation.parse(url)
+
+
+@pytest.fixture
+def own_server(postgres: PostgresServer) -> Iterator[PostgresServer]:
+    """One that is stopped and started, with a store."""
+    with running_server(postgres.binaries) as server:
+        make_template(server)
+        yield server
+
+
+async def test_a_job_of_another_host_moves_and_ends_on_the_screen(
+    shared: StoreLocation, sales: Path, clock: Clock
+) -> None:
+    async with open_console(shared, entry(), clock=clock) as console, Engine.open(shared, workers=1) as other:
+        (job,) = await other.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])
+        await other.wait([job.id])
+        await console.until(lambda: "✓ completed" in console.lines()[0])
+
+
+async def test_a_lost_connection_is_a_line_that_heals(own_server: PostgresServer, sales: Path, clock: Clock) -> None:
+    store = StoreLocation.parse(own_server.url("empty_store"))
+    async with open_console(store, entry(), clock=clock) as console:
+        assert console.banner == ""
+        own_server.stop()
+        await console.until(lambda: "retrying" in console.banner, settled=False)
+        assert "gone" not in console.text("#header")
+        own_server.start()
+        await console.until(lambda: console.banner == "", settled=False)
+
+
+async def test_one_that_only_looks_changes_nothing(shared: StoreLocation, sales: Path, clock: Clock) -> None:
+    async with open_console(shared, entry(), clock=clock, read_only=True) as console:
+        await console.press("p")
+        assert await console.engine.paused() is None
