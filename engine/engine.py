@@ -130,6 +130,7 @@ class Engine:
         retention: Retention | None = None,
         config: Path | None = None,
         schedules: bool = False,
+        queues: Sequence[str] = (),
         read_only: bool = False,
         timeout: float = OPEN_TIMEOUT,
         clock: Callable[[], Micros] = now,
@@ -146,6 +147,7 @@ class Engine:
             retention: prune the history by these rules, now and every hour; None: do not prune.
             config: the config file, which may be missing: none of its targets is removed as an old backup.
             schedules: fire the schedules of `config` while inside; a changed file is read again.
+            queues: of a shared store, that the workers serve beside that of their host; none: that of any host.
             read_only: change nothing. Calls that would write to the store or start a job raise ReadOnlyError; no store
                 is created, upgraded or supervised. A missing store reads as an empty one.
             timeout: seconds to wait for an embedded store that another process locks.
@@ -164,7 +166,7 @@ class Engine:
             if read_only and (workers or retention is not None):
                 raise ReadOnlyError("engine", "cannot run jobs or prune while read-only", _WITHOUT)
             location = StoreLocation.of(location)
-            opening = opened(location, read_only=read_only, timeout=timeout, clock=clock)
+            opening = opened(location, read_only=read_only, timeout=timeout, clock=clock, queues=queues)
             store = await stack.enter_async_context(opening)
             if not read_only:
                 await stack.enter_async_context(supervising(store))
@@ -520,6 +522,11 @@ class Engine:
     async def drained_hosts(self) -> Mapping[str, Pause]:
         """By host: since when, and on whose request, its workers take no jobs."""
         return {} if self._store.hosts is None else await self._store.hosts.drained_hosts()
+
+    async def unserved(self) -> Mapping[str, Sequence[int]]:
+        """By queue of a shared store: the parents that wait in it while no live worker process serves it; without the
+        queues that workers of this host serve."""
+        return {} if self._store.hosts is None else await self._store.hosts.unserved()
 
     async def asked_to_leave(self) -> None:
         """Wait until the workers of this host are to take no more jobs: it was drained."""

@@ -12,7 +12,7 @@ from engine.domain.number_types import Duration, RowLimit, Seconds, Size, Whole
 from engine.domain.option_spec import OptionSpec
 from engine.domain.option_specs import OPTION_SPECS, with_values
 from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
-from engine.domain.value_types import Choice, FilePath, Flag, Names, ObjectsDone, Text, TimeOfDay
+from engine.domain.value_types import Choice, FilePath, Flag, Names, ObjectsDone, QueueName, Text, TimeOfDay
 
 _texts = st.text("aé -_.'\"%{}$", min_size=1, max_size=8)
 
@@ -42,6 +42,8 @@ def values(spec: OptionSpec) -> st.SearchStrategy[Any]:
         case ObjectsDone():
             pairs = st.tuples(st.sampled_from(Operation), _texts)
             return st.lists(pairs, min_size=1, max_size=4, unique=True).map(sorted).map(tuple)
+        case QueueName():
+            return st.sampled_from(("eu", "us-1", "db_2.x"))
         case Text():
             return _texts
     raise AssertionError(f"no values for {spec.name}")

@@ -23,7 +23,7 @@ from engine.domain.requests import (
     Options,
     Speed,
 )
-from engine.domain.value_types import Choice, FilePath, Flag, Names, ObjectsDone, Text, TimeOfDay
+from engine.domain.value_types import Choice, FilePath, Flag, Names, ObjectsDone, QueueName, Text, TimeOfDay
 
 
 def _servers(*operations: Operation) -> Mapping[EngineName, Collection[Operation]]:
@@ -168,6 +168,10 @@ OPTION_SPECS: Final = (
         "server_wait", Duration(MAX_WAIT),
         "how long an operation waits for a server that is down, and a run before it submits",
         _servers(), places=Place.USER, default_text="10m",
+    ),
+    OptionSpec(
+        "queue", QueueName(), "in a shared store: only workers of this queue carry it out (dbtend worker --queue NAME)",
+        _servers(), places=Place.USER, default_text="workers of any host",
     ),
 )
 # fmt: on

@@ -101,6 +101,8 @@ class ServerOptions:
     """Seconds that a concurrent rebuild may wait for older transactions; None: until the time limit, or an hour without
     one."""
     server_wait: float | None = None
+    queue: str | None = None
+    """The queue of a shared store whose workers carry it out; None: those of any host."""
 
 
 MAX_WAIT: Final = 20 * 86_400.0

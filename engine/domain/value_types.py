@@ -6,6 +6,7 @@ None is a value of no type, unless a type says so. Numbers are in `number_types`
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
@@ -17,6 +18,9 @@ from engine.domain.humanize import counted
 from engine.domain.requests import Operation
 from engine.domain.time_limits import is_time_of_day
 
+ANY_HOST: Final = "any"
+"""The queue of a shared store for jobs that workers of any host may run."""
+_QUEUE: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _LONGEST: Final = 100
 """Characters of a wrong value in an error."""
 
@@ -111,6 +115,21 @@ class Text(ValueType):
         if not typed:
             raise UsageError("an empty value", "says nothing", "leave the option out, or give it a value")
         return typed
+
+
+class QueueName(ValueType):
+    """The queue of a pool of workers."""
+
+    metavar, noun, rule, example = "NAME", "name of a queue", "the name of a queue", '"eu"'
+    hint = "use letters, digits, dots, hyphens and underscores, but not `any`"
+
+    def value_of(self, text: str) -> str:
+        if not _QUEUE.fullmatch(text) or text == ANY_HOST:
+            raise ValueError(text)
+        return text
+
+    def validate(self, label: str, value: Any) -> None:
+        self.parse(value) if value is not None else None
 
 
 class Choice(ValueType):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from engine.domain.lazy_import import lazy
 from engine.domain.steps import Micros
+from engine.domain.value_types import ANY_HOST
 from engine.store.location import StoreLocation, driver_missing
 from engine.store.protocol import Store
 from engine.store.sqlite.store import SqliteStore
@@ -21,19 +22,26 @@ else:
 
 @asynccontextmanager
 async def opened(
-    location: StoreLocation, *, read_only: bool, timeout: float, clock: Callable[[], Micros]
+    location: StoreLocation,
+    *,
+    read_only: bool,
+    timeout: float,
+    clock: Callable[[], Micros],
+    queues: Sequence[str] = (),
 ) -> AsyncIterator[Store]:
     """Open a store; an embedded one is created where there is none, unless `read_only`.
 
     Args:
         timeout: seconds to wait for an embedded one that another process locks.
         clock: a shared one has that of its server, unless this is another one than that of the system.
+        queues: of a shared one, which workers of this process serve beside that of their host; none: that of any host.
 
     Raises StoreError, NotAvailableError.
     """
     opening: AbstractAsyncContextManager[Store]
     if location.url is not None:
-        opening = _shared(location.url, read_only=read_only, clock=None if clock is now else clock)
+        given = None if clock is now else clock
+        opening = _shared(location.url, read_only=read_only, clock=given, queues=queues or (ANY_HOST,))
     elif read_only:
         opening = SqliteStore.open_read_only(location.path, clock=clock, timeout=timeout)
     else:
@@ -42,9 +50,11 @@ async def opened(
         yield store
 
 
-def _shared(url: str, *, read_only: bool, clock: Callable[[], Micros] | None) -> AbstractAsyncContextManager[Store]:
+def _shared(
+    url: str, *, read_only: bool, clock: Callable[[], Micros] | None, queues: Sequence[str]
+) -> AbstractAsyncContextManager[Store]:
     """Raises NotAvailableError."""
     try:
-        return postgres_store.PostgresStore.open(url, what=url, read_only=read_only, clock=clock)
+        return postgres_store.PostgresStore.open(url, what=url, read_only=read_only, clock=clock, queues=queues)
     except ImportError as error:
         raise driver_missing(error) from None

@@ -316,6 +316,11 @@ class Hosts(Protocol):
         """By host: since when, and on whose request, its workers take no jobs."""
         ...
 
+    async def unserved(self) -> Mapping[str, Sequence[int]]:
+        """By queue: the parents that wait in it while no live worker process serves it; without the queues that
+        workers of this host serve."""
+        ...
+
     async def asked_to_leave(self) -> None:
         """Wait until this host is drained."""
 

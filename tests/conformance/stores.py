@@ -143,10 +143,17 @@ class SharedStores:
 
     @asynccontextmanager
     async def open(
-        self, *, clock: Clock | None = None, host: str | None = None, machine: str | None = None
+        self,
+        *,
+        clock: Clock | None = None,
+        host: str | None = None,
+        machine: str | None = None,
+        queues: Sequence[str] = ("any",),
     ) -> AsyncIterator[RescuingStore]:
         clock = clock or ticking_clock()
-        opening = RegisteringStore.open(self.url, what="the store", host=host, machine=machine, clock=clock)
+        opening = RegisteringStore.open(
+            self.url, what="the store", host=host, machine=machine, queues=queues, clock=clock
+        )
         async with opening as store:
             yield store
 

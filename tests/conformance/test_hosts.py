@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from importlib.metadata import version
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from engine.domain.claims import Outcome, Report
 from engine.domain.errors import StoreError
 from engine.domain.events import HistoryFilter
-from engine.domain.requests import OnDuplicate, Operation
+from engine.domain.requests import EngineName, OnDuplicate, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Status
+from engine.store.protocol import NewJob
 from tests.building import new_job
 from tests.conformance.stores import SharedStores
 from tests.postgres_server import PostgresServer
@@ -102,3 +104,44 @@ async def test_two_machines_of_one_name_do_not_work_at_once(shared: SharedStores
                     pass
         async with second.hosting_workers():
             pass
+
+
+def in_queue(name: str, queue: str) -> NewJob:
+    job = new_job(name)
+    options = Options(server=ServerOptions(queue=queue))
+    request = replace(job.request, target=f"postgresql://db9/{name}", options=options)
+    return replace(job, request=request, engine=EngineName.POSTGRESQL)
+
+
+async def test_jobs_of_a_queue_go_to_the_workers_that_serve_it(shared: SharedStores) -> None:
+    async with shared.open(host="db1") as first, shared.open(host="db2", queues=("eu",)) as second:
+        (job,) = await first.submit([in_queue("shop", "eu")], OnDuplicate.REFUSE)
+        await first.submit([replace(in_queue("crm", "eu"), request=new_pg_request("crm"))], OnDuplicate.REFUSE)
+        there, here = await second.claim("there"), await first.claim("here")
+        assert there is not None
+        assert here is not None
+        assert (there.job.parent, here.job.parent) == (job, 2)
+        assert await second.claim("there") is None
+
+
+def new_pg_request(name: str) -> Request:
+    return Request(target=f"postgresql://db9/{name}", operations=(Operation.VACUUM,))
+
+
+async def test_a_queue_that_no_live_worker_serves_is_known(shared: SharedStores) -> None:
+    async with shared.open(host="db1") as first, shared.open(host="db2", queues=("eu",)) as second:
+        assert first.hosts is not None
+        await first.submit([in_queue("shop", "eu"), in_queue("crm", "us")], OnDuplicate.REFUSE)
+        await second.submit([new_job("sales")], OnDuplicate.REFUSE)
+        assert await first.hosts.unserved() == {"eu": [1], "host:db2": [3], "us": [2]}
+        async with second.hosting_workers():
+            assert await first.hosts.unserved() == {"us": [2]}
+            await first.hosts.drain_host("db2", "ann")
+            assert await first.hosts.unserved() == {"eu": [1], "host:db2": [3], "us": [2]}
+
+
+async def test_a_run_reserves_no_jobs_that_its_own_workers_cannot_take(shared: SharedStores) -> None:
+    opening = (shared.open(host="db1"), shared.open(host="db2", queues=("eu",)))
+    async with opening[0] as first, opening[1] as second, first.reserving("a run"):
+        await first.submit([in_queue("shop", "eu")], OnDuplicate.REFUSE)
+        assert await second.claim("there") is not None

@@ -158,6 +158,11 @@ _WORKER: Final = (
     # For the process that starts a worker: to pass passwords to it, and to learn why it ended.
     *(flag("--passwords-from-stdin", HIDDEN), flag("--json", HIDDEN)),
     value("--idle-exit", "SECONDS", typed_values.seconds, "end after this time without work"),
+    repeatable(
+        "--queue", "NAME", typed_values.queue,
+        "of a shared store: take the jobs of this queue instead of those for any host, which is the queue `any`;"
+        " repeatable",
+    ),
     value(
         "--drain", "HOST", typed_values.text,
         "let the workers of a host of a shared store take no more jobs, and leave when what they run has ended",

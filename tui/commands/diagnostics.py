@@ -28,7 +28,8 @@ from tui.commands.settings import Settings
 from tui.commands.waiting import paused
 from tui.presentation import store_format, typed_values
 from tui.presentation.health_check import Check, Level
-from tui.presentation.text import counted, plain, size
+from tui.presentation.text import counted, local_time, plain, size
+from tui.presentation.worker_format import format_unserved, serving
 
 if TYPE_CHECKING:
     from tui.console import settings as console_settings
@@ -146,6 +147,7 @@ async def _store(settings: Settings, max_running: int) -> list[Check]:
             jobs, open_jobs, pause = await engine.count(), await engine.open_jobs(), await engine.paused()
             await engine.history()  # what cannot be read of the newest jobs says so
             alive = [process for process in await engine.workers() if process.alive]
+            unserved, drained = await engine.unserved(), await engine.drained_hosts()
         name = plain(str(settings.store))
         if settings.store.is_shared:
             checks = store_format.store_checks(await store_admin.check(settings.store), name)
@@ -155,6 +157,11 @@ async def _store(settings: Settings, max_running: int) -> list[Check]:
     except DbtendError as error:
         return [Check(Level.PROBLEM, "store", f"{error.what}: {error.why}", error.hint)]
     checks += [_stalled(process) for process in alive if process.stalled]
+    for queue, waiting in unserved.items():
+        checks.append(Check(Level.WARN, "queue", format_unserved(queue, len(waiting)), serving(queue)))
+    for host, since in drained.items():
+        found = f"{plain(host)} takes no jobs since {local_time(since.at)}: drained by {plain(since.by)}"
+        checks.append(Check(Level.WARN, "drained", found, f"dbtend worker --undrain {plain(host)}"))
     if pause is not None:
         checks.append(Check(Level.WARN, "paused", f"{paused(pause)}: nothing new starts", "dbtend resume"))
     return checks

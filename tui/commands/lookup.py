@@ -185,7 +185,7 @@ async def _job(
     async with settings.engine() as engine:
         job = await engine.job(wanted.parent)
         trends = await engine.trend(job) if with_trends else ()
-        messages = [] if job.status.is_final else await notices(engine)
+        messages = [] if job.status.is_final else await notices(engine, [job.id])
     if wanted.ordinal is not None and wanted not in {child.id for child in job.children}:
         last = job.children[-1].id
         raise JobNotFoundError(

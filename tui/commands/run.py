@@ -32,7 +32,7 @@ from tui.commands.server_wait import wait_for_servers
 from tui.commands.settings import Settings, one_job, requests, with_engine
 from tui.commands.targets import entries_of, named_targets, refuse_for_one_target
 from tui.commands.views import View, view_for_stdout
-from tui.commands.waiting import nothing_starts
+from tui.commands.waiting import nothing_starts, unserved_jobs
 from tui.presentation import json_format, typed_values
 from tui.presentation.batch_summary import TROUBLE, batch_summary
 from tui.presentation.exit_codes import OK, weightiest
@@ -243,6 +243,8 @@ async def _detached(
                 output.notice(f"job #{job.id} already does exactly this")
         if pause := await engine.paused():
             output.notice(nothing_starts(pause))
+        for sentence in await unserved_jobs(engine, [job.id for job in jobs]):
+            output.notice(sentence)
     try:
         if not is_taken_on:
             worker.ensure()

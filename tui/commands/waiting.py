@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from engine import Engine, ParentJob, Pause, Status
 from engine.system.host import host_name
 from tui.commands.naming import named
 from tui.presentation.text import counted, local_time, plain
+from tui.presentation.worker_format import format_unserved, serving
 
 
 def paused(pause: Pause) -> str:
@@ -19,10 +20,26 @@ def nothing_starts(pause: Pause) -> str:
     return f"{paused(pause)}: nothing starts until dbtend resume"
 
 
-async def notices(engine: Engine) -> list[str]:
-    """Says that jobs do not start, or that no worker process runs."""
+async def notices(engine: Engine, among: Collection[int] | None = None) -> list[str]:
+    """Says that jobs do not start, or that no worker process runs, or none that may carry out some of them.
+
+    `among`: only of these jobs; None: of all.
+    """
     if pause := await engine.paused():
         return [nothing_starts(pause)]
+    return await _without_worker(engine) + await unserved_jobs(engine, among)
+
+
+async def unserved_jobs(engine: Engine, among: Collection[int] | None = None) -> list[str]:
+    """For each queue that no worker serves: how many of these jobs wait in it; None: of all."""
+    found = []
+    for queue, jobs in (await engine.unserved()).items():
+        if waiting := [job for job in jobs if among is None or job in among]:
+            found.append(f"{format_unserved(queue, len(waiting))} ({serving(queue)})")
+    return found
+
+
+async def _without_worker(engine: Engine) -> list[str]:
     if any(process.alive for process in await engine.workers()):
         return []
     waiting = len(await engine.open_jobs())
@@ -42,6 +59,7 @@ class Waiting:
         self._announce = announce
         self._pause: Pause | None = None
         self._reported: set[int] = set()
+        self._told: set[str] = set()
 
     async def tell(self, jobs: Sequence[ParentJob]) -> None:
         """Report new reasons why `jobs` wait."""
@@ -50,6 +68,11 @@ class Waiting:
             self._announce(nothing_starts(pause) if pause else "resumed: jobs start again")
             self._pause = pause
         waiting = [job for job in jobs if job.status is Status.PENDING and job.id not in self._reported]
+        if waiting and pause is None:
+            for sentence in await unserved_jobs(self._engine, [job.id for job in waiting]):
+                if sentence not in self._told:
+                    self._announce(sentence)
+                self._told.add(sentence)
         is_busy_with_them = len(jobs) > 1 and any(job.status is Status.RUNNING for job in jobs)
         if waiting and pause is None and not is_busy_with_them:
             await self._report_blocking_jobs(waiting)

@@ -60,7 +60,10 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
     grace = config.defaults.grace if args.grace is None else args.grace
     size = args.workers or config.defaults.workers
     max_running = max(size, config.defaults.workers)
-    host = _Host(settings.store, args.idle_exit, grace, config.retention, max_running, settings.config_path)
+    queues = tuple(args.queue or ())
+    if queues and not settings.store.is_shared:
+        raise UsageError("--queue", "means nothing here: one host alone uses this store", "leave it out")
+    host = _Host(settings.store, args.idle_exit, grace, config.retention, max_running, settings.config_path, queues)
     asyncio.run(_check_store(settings.store))
     _log_to_stderr()
     with metrics_server.listening(args.metrics) as listener:
@@ -170,6 +173,8 @@ class _Host:
     max_running: int
     """How many jobs run at once on the store, in all processes."""
     config: Path
+    queues: tuple[str, ...] = ()
+    """Those of a shared store that it serves; none: that of any host."""
     metrics: socket.socket | None = None
     """Where metrics are asked for."""
 
@@ -205,6 +210,7 @@ class _Host:
                     identity=process.identity,
                     retention=retention,
                     config=self.config,
+                    queues=self.queues,
                     schedules=self.is_permanent and process.number == 0,
                 )
                 engine = await _opened(opening, stack, stop)

@@ -15,7 +15,7 @@ from engine.domain.lazy_import import lazy
 from engine.domain.masking import holds_password
 from engine.domain.number_types import Seconds, Whole
 from engine.domain.surveys import FleetLevel
-from engine.domain.value_types import Choice, FilePath, Text
+from engine.domain.value_types import ANY_HOST, Choice, FilePath, QueueName, Text
 
 if TYPE_CHECKING:
     from importlib import metadata
@@ -124,3 +124,8 @@ def moment(typed: str, now: datetime) -> datetime:
 
 def _micros(when: datetime) -> int:
     return round(when.timestamp() * 1_000_000)
+
+
+def queue(typed: str) -> str:
+    """A queue that a worker serves. Raises UsageError."""
+    return typed if typed == ANY_HOST else QueueName().parse(typed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine import WorkerProcess
+from tui.presentation.text import counted, plain
 
 
 def takes(process: WorkerProcess, *, every: str = "every job", own: str = "its own") -> str:
@@ -10,3 +11,16 @@ def takes(process: WorkerProcess, *, every: str = "every job", own: str = "its o
     if not process.serves_all:
         return own
     return ", ".join(process.queues) or every
+
+
+def format_unserved(queue: str, jobs: int) -> str:
+    """`2 jobs wait, and no worker serves queue host:db2`."""
+    return f"{counted(jobs, 'job')} {'waits' if jobs == 1 else 'wait'}, and no worker serves queue {plain(queue)}"
+
+
+def serving(queue: str) -> str:
+    """What to do so that a worker serves a queue."""
+    host = queue.removeprefix("host:")
+    if host == queue:
+        return f"dbtend worker --queue {plain(queue)} serves it"
+    return f"start dbtend worker on {plain(host)}"

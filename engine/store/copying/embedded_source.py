@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, Final
 
-from engine.domain.requests import EngineName
+from engine.domain.requests import DEFAULT_OPTIONS, EngineName
 from engine.store.copying.tables import BATCHES, EVENTS, JOB_TABLES, NUMBERED, TABLES, Row, Rows, order_of, range_column
 from engine.store.postgres import values
 from engine.store.postgres.host_targets import HostTargets
@@ -74,7 +74,7 @@ class EmbeddedSource:
         if column == "target":
             return values.clean(self._targets.stored(value))
         if column == "queue":
-            return self._targets.queue_of(EngineName(value))
+            return self._targets.queue_of(EngineName(value), DEFAULT_OPTIONS)
         if column == "target_key":
             engine, key = json.loads(value)
             return values.clean(self._targets.key(EngineName(engine), key))

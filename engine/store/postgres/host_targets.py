@@ -6,23 +6,26 @@ on two hosts means two databases.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
-from engine.domain.requests import EngineName
+from engine.domain.requests import EngineName, Options
+from engine.domain.value_types import ANY_HOST
 
-ANY_HOST: Final = "any"
-"""The queue of jobs that every worker may run."""
 _HERE: Final = "sqlite:///"
 
 
 class HostTargets:
     """How this host names targets in the store."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, queues: Sequence[str] = (ANY_HOST,)) -> None:
+        """`queues`: those that workers of this process serve beside that of their host."""
         self.host = host
         self.queue = f"host:{host}"
         """The queue of jobs that only this host can run."""
+        self.served = list(dict.fromkeys([*queues, self.queue]))
+        """The queues that workers of this process serve."""
         self._there = f"sqlite://{quote(host, safe='')}/"
 
     def stored(self, target: str) -> str:
@@ -37,5 +40,10 @@ class HostTargets:
         """What mutual exclusion goes by."""
         return f"{self.host}:{target_key}" if engine is EngineName.SQLITE else target_key
 
-    def queue_of(self, engine: EngineName) -> str:
-        return self.queue if engine is EngineName.SQLITE else ANY_HOST
+    def queue_of(self, engine: EngineName, options: Options) -> str:
+        """The queue of jobs on such a target."""
+        return self.queue if engine is EngineName.SQLITE else options.server.queue or ANY_HOST
+
+    def is_ours(self, queue: str) -> bool:
+        """Whether workers of this host serve a queue, without being told."""
+        return queue in {ANY_HOST, self.queue}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import StoreError
 from engine.domain.events import Pause
+from engine.domain.value_types import ANY_HOST
 from engine.store.postgres import queries
 from engine.store.postgres.store_base import StoreBase
 
@@ -38,6 +39,10 @@ class Hosts(StoreBase):
 
     async def drained_hosts(self) -> Mapping[str, Pause]:
         return {host: Pause(at=at, by=by) for host, at, by in await self._pool.rows(queries.DRAINED)}
+
+    async def unserved(self) -> Mapping[str, Sequence[int]]:
+        asked = {"ours": [ANY_HOST, self._targets_here.queue]}
+        return dict(await self._pool.rows(queries.UNSERVED, asked))
 
     async def asked_to_leave(self) -> None:
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Final, Self
 
@@ -11,6 +11,7 @@ from engine.domain.errors import StoreError
 from engine.domain.overview import Overview
 from engine.domain.statuses import Status
 from engine.domain.steps import Micros
+from engine.domain.value_types import ANY_HOST
 from engine.store.overview_rows import decode_last_run, decode_schedule_counts
 from engine.store.postgres import leadership
 from engine.store.postgres.change_watch import ChangeWatch
@@ -53,6 +54,7 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
         who: str = "",
         host: str | None = None,
         machine: str | None = None,
+        queues: Sequence[str] = (ANY_HOST,),
         size: int = 4,
         read_only: bool = False,
         clock: Callable[[], Micros] | None = None,
@@ -65,6 +67,7 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
             who: who uses it, as the history shows it.
             host: the name of this host; None: see `host_name`.
             machine: what tells it from others of that name; None: see `machine_id`.
+            queues: those that workers of this process serve, beside that of its host.
             size: connections at most, beside the one that listens.
             read_only: every writing method raises ReadOnlyError.
             clock: for tests; None: the server's.
@@ -78,7 +81,7 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
         try:
             await watch.open()
             here = (host or host_name(), machine_id() if machine is None else machine)
-            yield cls(url, what, pool, watch, clock, who, *here)
+            yield cls(url, what, pool, watch, clock, who, *here, queues)
         finally:
             await watch.close()
             await pool.close()

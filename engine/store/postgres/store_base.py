@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from psycopg.rows import TupleRow
 
@@ -11,7 +11,7 @@ from engine.store.postgres import values
 from engine.store.postgres.change_watch import ChangeWatch
 from engine.store.postgres.connections import Pool
 from engine.store.postgres.held_claims import HeldClaims
-from engine.store.postgres.host_targets import ANY_HOST, HostTargets
+from engine.store.postgres.host_targets import HostTargets
 
 
 class StoreBase:
@@ -27,6 +27,7 @@ class StoreBase:
         who: str,
         host: str,
         machine: str,
+        queues: Sequence[str],
     ) -> None:
         """
         Args:
@@ -35,6 +36,7 @@ class StoreBase:
             who: who uses it, as the history shows it.
             host: the name of this host.
             machine: what tells it from others of that name; "" if unknown.
+            queues: those that workers of this process serve, beside that of its host.
         """
         self._url, self._what = url, what
         self._pool = pool
@@ -42,10 +44,9 @@ class StoreBase:
         self._watch = watch
         self._clock = clock
         self._who = who
-        self._targets_here = HostTargets(host)
+        self._targets_here = HostTargets(host, queues)
         self._machine = machine
-        self._queues = [ANY_HOST, self._targets_here.queue]
-        """Those that this process serves."""
+        self._queues = self._targets_here.served
         self._run: str | None = None
         """The run for which submitted jobs are reserved."""
 

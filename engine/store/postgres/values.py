@@ -51,11 +51,13 @@ def facts_text(facts: Facts | None) -> str | None:
 
 def new_job(job: NewJob, targets: HostTargets) -> dict[str, Any]:
     """As `submit` takes it."""
+    queue = targets.queue_of(job.engine, job.request.options)
     return {
         "target": targets.stored(job.request.target),
         "target_key": targets.key(job.engine, job.target_key),
         "host_key": job.host_key,
-        "queue": targets.queue_of(job.engine),
+        "queue": queue,
+        "is_served_here": queue in targets.served,
         "engine": job.engine,
         "operations": encode_operations(job.request.operations),
         "options": encode_options(job.request.options),

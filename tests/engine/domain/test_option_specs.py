@@ -54,6 +54,7 @@ MEANT_FOR = {
     "yield_after": {POSTGRESQL: "all"},
     "snapshot_wait": {POSTGRESQL: "reindex optimize"},
     "server_wait": {POSTGRESQL: "all"},
+    "queue": {POSTGRESQL: "all"},
 }
 EACH = [
     (name, engine, operation)

@@ -1,0 +1,105 @@
+"""Hosts of a shared store, and the queues that their workers serve."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+
+from tests.postgres_databases import Database
+from tests.postgres_server import PostgresServer
+from tests.shared_stores import copied_store
+from tests.tui.command_line import CommandLine, wait_until
+
+
+@pytest.fixture
+def shared(postgres: PostgresServer) -> Iterator[str]:
+    """The URL of an empty shared store."""
+    with copied_store(postgres) as url:
+        yield url
+
+
+@contextmanager
+def worker_of(dbtend: CommandLine, shared: str, host: str, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A worker process of a host, once it is up."""
+    words = ("worker", "--workers", "1", *options)
+    with dbtend.start("--store", shared, *words, environment={"DBTEND_HOST": host}) as process:
+        try:
+            wait_until(lambda: host in {one["host"] for one in workers(dbtend, shared)})
+            yield process
+        finally:
+            process.terminate()
+
+
+def workers(dbtend: CommandLine, shared: str) -> list[dict[str, Any]]:
+    shown: list[dict[str, Any]] = dbtend("--store", shared, "workers", "--json").json["workers"]
+    return shown
+
+
+def test_workers_are_told_by_host_with_version_and_queues(dbtend: CommandLine, shared: str) -> None:
+    with worker_of(dbtend, shared, "db2"), worker_of(dbtend, shared, "db1"):
+        told = [(one["host"], one["queues"], one["version"]) for one in workers(dbtend, shared)]
+        assert sorted(told) == [(host, ["any", f"host:{host}"], version("dbtend")) for host in ("db1", "db2")]
+        heading, first, second = dbtend("--store", shared, "workers").out.splitlines()
+        assert heading.split() == ["PID", "POOL", "HOST", "VERSION", "SINCE", "TAKES", "RUNS"]
+        assert "any, host:db1" in first
+        assert "any, host:db2" in second
+
+
+def test_workers_of_a_drained_host_leave_and_none_starts_there(
+    dbtend: CommandLine, shared: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with worker_of(dbtend, shared, "db1"), worker_of(dbtend, shared, "db2") as second:
+        drained = dbtend("--store", shared, "worker", "--drain", "db2")
+        assert drained.code == 0
+        assert "db2 is drained: its workers take no more jobs, and leave (1 worker process up, 0 jobs" in drained.err
+        assert second.wait(30) == 0
+        assert [one["host"] for one in workers(dbtend, shared)] == ["db1"]
+    monkeypatch.setenv("DBTEND_HOST", "db2")
+    refused = dbtend("--store", shared, "worker", "--idle-exit", "0")
+    assert refused.code == 2
+    assert "this host, db2, takes no jobs since" in refused.err
+    assert "dbtend worker --undrain db2" in refused.err
+    assert "workers of db2 take jobs again" in dbtend("--store", shared, "worker", "--undrain", "db2").err
+    assert dbtend.process("--store", shared, "worker", "--idle-exit", "0").code == 0
+
+
+def test_an_embedded_store_has_no_hosts_to_drain(dbtend: CommandLine) -> None:
+    refused = dbtend("worker", "--drain", "db2")
+    assert refused.code == 2
+    assert "one host alone uses this store" in refused.err
+
+
+def test_the_name_of_a_host_is_checked(dbtend: CommandLine, shared: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBTEND_HOST", "a b")
+    refused = dbtend("--store", shared, "workers")
+    assert refused.code == 2
+    assert "DBTEND_HOST=a b: is no name of a host" in refused.err
+
+
+def test_a_worker_serves_the_queues_that_it_is_given(dbtend: CommandLine, shared: str) -> None:
+    with worker_of(dbtend, shared, "db1", "--queue", "eu", "--queue", "us"):
+        assert [one["queues"] for one in workers(dbtend, shared)] == [["eu", "us", "host:db1"]]
+    refused = dbtend("--store", shared, "worker", "--queue", "host:db2")
+    assert refused.code == 2
+    assert "is no name of a queue" in refused.err
+    assert "one host alone uses this store" in dbtend("worker", "--queue", "eu").err
+
+
+def test_jobs_of_a_queue_that_nobody_serves_say_so_at_submit_in_show_and_to_the_doctor(
+    dbtend: CommandLine, shared: str, database: Database
+) -> None:
+    dbtend.configure(f'[targets.shop]\nurl = "{database.url}"\nqueue = "eu"\n')
+    told = dbtend.process("--store", shared, "run", "shop", "--op", "analyze", "--detach")
+    sentence = "1 job waits, and no worker serves queue eu (dbtend worker --queue eu serves it)"
+    assert told.code == 0, told.err
+    assert sentence in told.err
+    assert sentence in dbtend("--store", shared, "show", "1").err
+    checks = dbtend("--store", shared, "doctor", "--json").json["checks"]
+    assert [check["fix"] for check in checks if check["what"] == "queue"] == ["dbtend worker --queue eu serves it"]
+    with worker_of(dbtend, shared, "db2", "--queue", "eu"):
+        wait_until(lambda: dbtend("--store", shared, "show", "1", "--json").json["jobs"][0]["status"] == "completed")
