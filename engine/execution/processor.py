@@ -7,9 +7,10 @@ import logging
 import math
 import os
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from typing import ParamSpec, TypeVar
 
 from engine.domain.claims import Claim, Outcome, Report
 from engine.domain.errors import (
@@ -28,6 +29,8 @@ from engine.execution.worker_slots import POLL_INTERVAL, YIELD_TIME, WorkerSlots
 from engine.store.protocol import HintSource, Store
 from engine.system.clock import SteadyClock, held_steady
 
+P = ParamSpec("P")
+T = TypeVar("T")
 CANCEL_CHECK_INTERVAL = 0.05
 STORE_RETRY_INTERVAL = 1.0
 STORE_RETRIES = 30
@@ -339,6 +342,19 @@ class JobProcessor:
                         self._running[job].set()
                     unknown = bool(asked - self._running.keys())
                 await asyncio.sleep(CANCEL_CHECK_INTERVAL)
+
+
+async def until_answered(ask: Callable[P, Awaitable[T]], *about: P.args, **more: P.kwargs) -> T:
+    """What the store says, without which the work cannot go on. Raises StoreError if waiting does not help."""
+    refused = 0
+    while True:
+        try:
+            return await ask(*about, **more)
+        except StoreError as error:
+            if not error.is_transient or refused >= _retries(error):
+                raise
+        refused += 1
+        await asyncio.sleep(STORE_RETRY_INTERVAL)
 
 
 def _retries(error: StoreError) -> float:

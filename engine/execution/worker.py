@@ -30,7 +30,7 @@ from engine.targets.waits import first_of
 
 T = TypeVar("T")
 EstimateLookup = Callable[[str, OperationPlan, Options, Facts], Awaitable[OperationPlan]]
-BeforeOpening = Callable[[str], Awaitable[None]]
+BeforeOpening = Callable[[str], Coroutine[Any, Any, None]]
 HistoryLookup = Callable[[str], Awaitable[TargetHistory]]
 TurnsLookup = Callable[[str], Awaitable[Turns]]
 _NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX})
@@ -110,7 +110,8 @@ class DatabaseMaintenanceWorker:
             async with AsyncExitStack() as stack:
                 target = self._resolve(claim.target)
                 if self._before_opening is not None:
-                    await self._before_opening(target.url)
+                    looking = self._before_opening(target.url)
+                    await (looking if claim.recovering else _unless_cancelled(cancel, looking))
                 connecting = stack.enter_async_context(
                     target.connect(
                         lock_timeout=options.lock_timeout,

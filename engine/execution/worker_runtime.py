@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.domain.jobs import JobType
 from engine.domain.steps import Micros
-from engine.execution.processor import JobProcessor, store_log
+from engine.execution.processor import JobProcessor, store_log, until_answered
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_slots import WorkerSlots
@@ -46,8 +46,8 @@ async def hosted_workers(
                     with_estimates=partial(estimated, store),
                     target_history=lambda target: target_history(store, target, clock()),
                     turns=partial(turns_of, store),
-                    maintained_files=partial(maintained_files, store, config),
-                    before_opening=partial(refuse_stale_journal, store),
+                    maintained_files=partial(until_answered, partial(maintained_files, store, config)),
+                    before_opening=partial(until_answered, partial(refuse_stale_journal, store)),
                     require_owned=store.require_owned,
                 )
             },

@@ -1,0 +1,366 @@
+"""The shared store, beside procrastinate alone and the embedded store: python -m benchmarks.shared_store
+
+All are durable, on one disk: fsync is on. Jobs do nothing, on 64 targets; procrastinate keeps them apart by its locks.
+Rounds alternate, and medians count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from procrastinate.schema import SchemaManager
+
+from benchmarks.engine_throughput import engine_throughput
+from benchmarks.idle import cpu_seconds
+from engine.domain.events import HistoryFilter
+from engine.domain.jobs import JobId
+from engine.domain.requests import EngineName, OnDuplicate, Operation, Request
+from engine.domain.statuses import Status
+from engine.store.postgres.store import PostgresStore
+from engine.store.protocol import NewJob
+from tests.postgres_databases import as_admin
+from tests.postgres_server import PostgresServer, servers_found
+from tests.shared_stores import copied_store, make_template
+
+TARGETS = 64
+PROCESSES = (1, 2, 4)
+SETTINGS = ("fsync=on", "synchronous_commit=on", "full_page_writes=on", "autovacuum=on", "max_connections=100")
+WORKER = """
+import asyncio, sys
+from engine.domain.claims import Outcome
+from engine.domain.jobs import JobType
+from engine.domain.statuses import Reason, Status
+from engine.execution.processor import JobProcessor
+from engine.execution.supervision import supervising
+from engine.domain.statuses import Status
+from engine.store.postgres.store import PostgresStore
+from engine.system.clock import now
+
+class Worker:
+    async def execute(self, claim, reporter, cancel):
+        if claim.recovering is not None:
+            return Outcome(status=Status.CANCELLED, reason=claim.recovering)
+        if "waits" in claim.target:
+            await cancel.wait()
+            return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER)
+        return Outcome(status=Status.COMPLETED)
+
+async def main():
+    async with PostgresStore.open(sys.argv[1], what="store") as store, supervising(store):
+        async with store.hosting_workers() as owner:
+            processor = JobProcessor(
+                store, {JobType.OPERATION: Worker()}, owner=owner, concurrency=8, own_jobs_only=False, clock=now)
+            async with processor.running():
+                print("up", flush=True)
+                await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+PROCRASTINATE = """
+import asyncio, logging, sys, procrastinate
+logging.disable(logging.CRITICAL)
+
+async def main():
+    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=sys.argv[1], min_size=1, max_size=4))
+    @app.task(name="noop")
+    async def noop():
+        pass
+    async with app.open_async():
+        print("up", flush=True)
+        while True:
+            try:
+                await app.run_worker_async(
+                    concurrency=8, install_signal_handlers=False, fetch_job_polling_interval=1)
+            except procrastinate.exceptions.ConnectorException:
+                pass  # another one was faster with a lock: its worker ends
+
+asyncio.run(main())
+"""
+DEFER = """SELECT procrastinate_defer_jobs_v1((SELECT array_agg(
+    ROW('any', 'noop', 0, 't' || n %% %s, NULL, '{}'::jsonb, NULL)::procrastinate_job_to_defer_v1)
+    FROM generate_series(1, %s) AS n))"""
+RAN = """SELECT
+    extract(epoch FROM max(at) FILTER (WHERE type = 'succeeded') - min(at) FILTER (WHERE type = 'started'))::float8,
+    count(*) FILTER (WHERE type = 'succeeded') FROM procrastinate_events"""
+FILL = """SET statement_timeout = 0; SET session_replication_role = replica;
+INSERT INTO dbtend.parent_job (target, target_key, queue, engine, operations, options, status, created_at, changed_at,
+    started_at, finished_at)
+SELECT 'sqlite://h/t' || n %% 1000, 't' || n %% 1000, 'any', 'sqlite', '["vacuum"]', '{}',
+    CASE WHEN n %% 50 = 0 THEN 'failed' ELSE 'completed' END, n * 1000000, n * 1000000,
+    n * 1000000, n * 1000000 + 500000
+FROM generate_series(1, %(parents)s) AS n;
+INSERT INTO dbtend.child_job (parent_id, ordinal, target_key, queue, operation, status, attempt, max_attempts,
+    changed_at, started_at, finished_at)
+SELECT id, 1, target_key, queue, 'vacuum', status, 1, 3, changed_at, started_at, finished_at FROM dbtend.parent_job;
+SET session_replication_role = origin;
+ANALYZE dbtend.parent_job, dbtend.child_job;"""
+
+
+def new_job(target: object, *operations: Operation) -> NewJob:
+    request = Request(target=f"sqlite:///bench/{target}.db", operations=operations or (Operation.VACUUM,))
+    return NewJob(request=request, engine=EngineName.SQLITE, target_key=f"bench {target}")
+
+
+def told(values: Sequence[float], unit: str = "ms") -> str:
+    ordered = sorted(values)
+    p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    return f"p50 {statistics.median(ordered):.1f}, p99 {p99:.1f} {unit} (n={len(ordered)})"
+
+
+@contextmanager
+def processes(script: str, url: str, count: int) -> Iterator[list[subprocess.Popen[str]]]:
+    started = [
+        subprocess.Popen([sys.executable, "-c", script, url], stdout=subprocess.PIPE, text=True) for _ in range(count)
+    ]
+    try:
+        for process in started:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "up\n"
+        time.sleep(1)  # until it listens
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+@asynccontextmanager
+async def a_store(server: PostgresServer) -> AsyncIterator[tuple[PostgresStore, psycopg.Connection[Any], str]]:
+    with copied_store(server) as url, as_admin(url) as admin:
+        admin.execute("SET search_path = dbtend")
+        async with PostgresStore.open(url, what="store") as store:
+            yield store, admin, url
+
+
+async def until_over(store: PostgresStore) -> None:
+    while await store.has_open_jobs():  # noqa: ASYNC110 - so it is asked
+        await asyncio.sleep(0.02)
+
+
+async def shared_throughput(server: PostgresServer, jobs: int, count: int) -> float:
+    async with a_store(server) as (store, admin, url):
+        with processes(WORKER, url, count):
+            await store.pause("benchmark")
+            await store.submit([new_job(number % TARGETS) for number in range(jobs)], OnDuplicate.ADD)
+            await store.resume()
+            await until_over(store)
+        ((seconds,),) = admin.execute("SELECT (max(finished_at) - min(started_at)) / 1e6::float8 FROM child_job")
+        return jobs / float(seconds)
+
+
+def procrastinate_throughput(server: PostgresServer, jobs: int, count: int) -> float:
+    """Of the jobs that were done within a minute."""
+    with as_admin(server.url()) as admin:
+        admin.execute("DROP DATABASE IF EXISTS alone WITH (FORCE)")
+        admin.execute("CREATE DATABASE alone")
+    with as_admin(server.url("alone")) as admin:
+        admin.execute(SchemaManager.get_schema().encode())
+        with processes(PROCRASTINATE, server.url("alone"), count):
+            admin.execute(DEFER.encode(), (TARGETS, jobs))
+            end, done = time.monotonic() + 60, 0
+            while done < jobs and time.monotonic() < end:
+                time.sleep(0.1)
+                ((seconds, done),) = admin.execute(RAN).fetchall()
+        return float(done / seconds)
+
+
+async def latencies(server: PostgresServer, probes: int) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    async with a_store(server) as (store, admin, url):
+        with processes(WORKER, url, 2) as workers:
+
+            def asked(query: str) -> list[float]:
+                return [float(value) for (value,) in admin.execute(query.encode()).fetchall() if value is not None]
+
+            calls = []
+            for number in range(probes):
+                begin = time.perf_counter()
+                await store.submit([new_job(number % TARGETS)], OnDuplicate.ADD)
+                calls.append((time.perf_counter() - begin) * 1e3)
+                await asyncio.sleep(0.03)
+            await until_over(store)
+            found["submit"] = told(calls)
+            query = (
+                "SELECT (c.started_at - p.created_at) / 1e3 FROM parent_job AS p JOIN child_job AS c ON parent_id = id"
+            )
+            found["submit to start"] = told(asked(query))
+            ((newest,),) = admin.execute("SELECT max(id) FROM parent_job").fetchall()
+            for number in range(probes // 4):
+                await store.submit([new_job(number, Operation.VACUUM, Operation.ANALYZE)], OnDuplicate.ADD)
+                await asyncio.sleep(0.03)
+            await until_over(store)
+            query = f"""SELECT (b.started_at - a.finished_at) / 1e3 FROM child_job AS a JOIN child_job AS b
+                ON a.parent_id = b.parent_id AND a.ordinal = 1 AND b.ordinal = 2 WHERE a.parent_id > {newest}"""
+            found["end to next child"] = told(asked(query))
+            ((newest,),) = admin.execute("SELECT max(id) FROM parent_job").fetchall()
+            await store.submit([new_job("one")] * (probes // 4), OnDuplicate.ADD)
+            await until_over(store)
+            query = f"""SELECT (lead(started_at) OVER (ORDER BY started_at) - finished_at) / 1e3 FROM child_job
+                WHERE parent_id > {newest}"""
+            found["target freed to next job"] = told(asked(query))
+            found["cancel"] = told([await cancel(store, number) for number in range(probes // 10)])
+            found["event seen by another store"] = told(await events_seen(url, store, probes))
+            found["rescue"] = told([await rescue(store, admin, url) for _ in range(5)])
+            assert all(process.poll() is None for process in workers)
+    return found
+
+
+async def running(store: PostgresStore, target: str) -> int:
+    (parent_id,) = await store.submit([new_job(target)], OnDuplicate.ADD)
+    while (await store.job(parent_id)).children[0].started_at is None:  # noqa: ASYNC110 - so it is asked
+        await asyncio.sleep(0.005)
+    return parent_id
+
+
+async def cancel(store: PostgresStore, number: int) -> float:
+    parent_id = await running(store, f"waits{number}")
+    begin = time.perf_counter()
+    await store.request_cancel(JobId(parent_id))
+    seen = store.last_change()
+    while not (await store.job(parent_id)).status.is_final:
+        await store.next_change(seen)
+        seen = store.last_change()
+    return (time.perf_counter() - begin) * 1e3
+
+
+async def events_seen(url: str, store: PostgresStore, probes: int) -> list[float]:
+    """Milliseconds from the commit of a write, as its caller sees it, until another store knows of it."""
+    found = []
+    async with PostgresStore.open(url, what="store") as other:
+        for number in range(probes):
+            seen = other.last_change()
+            noticed = asyncio.create_task(other.next_change(seen))
+            await asyncio.sleep(0)
+            begin = time.perf_counter()
+            await (store.pause("b") if number % 2 == 0 else store.resume())
+            await noticed
+            found.append((time.perf_counter() - begin) * 1e3)
+        await store.resume()
+    return found
+
+
+async def rescue(store: PostgresStore, admin: psycopg.Connection[Any], url: str) -> float:
+    """Milliseconds from the kill until the store has its child back."""
+    with processes(WORKER, url, 1) as (victim,):
+        while True:
+            parent_id = await running(store, "waits_for_rescue")
+            ((pid,),) = admin.execute("SELECT pid FROM child_job WHERE parent_id = %s", (parent_id,)).fetchall()
+            if pid == victim.pid:
+                break
+            await cancel_running(store, parent_id)
+        killed_at = time.time()
+        victim.kill()
+        lost: list[Any] = []
+        while not lost:
+            query = "SELECT finished_at FROM attempt WHERE parent_id = %s"
+            lost = admin.execute(query, (parent_id,)).fetchall()
+            await asyncio.sleep(0.005)
+        await cancel_running(store, parent_id)
+    return float(lost[0][0] / 1e3 - killed_at * 1e3)
+
+
+async def cancel_running(store: PostgresStore, parent_id: int) -> None:
+    await store.request_cancel(JobId(parent_id))
+    while not (await store.job(parent_id)).status.is_final:  # noqa: ASYNC110 - so it is asked
+        await asyncio.sleep(0.005)
+
+
+async def idle(server: PostgresServer, seconds: float) -> str:
+    """By process: the shares of a core of itself and of its sessions, queries a second, connections."""
+    async with a_store(server) as (_, admin, url):
+        commits = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+        sessions = (
+            "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'dbtend%' AND datname = current_database()"
+        )
+        others = {pid for (pid,) in admin.execute(sessions)}
+        with processes(WORKER, url, 2) as workers:
+            await asyncio.sleep(5)
+            backends = {pid for (pid,) in admin.execute(sessions)} - others
+
+            def used() -> tuple[float, float, int]:
+                ((number,),) = admin.execute(commits).fetchall()
+                own = sum(cpu_seconds(process.pid) for process in workers)
+                return own, sum(map(cpu_seconds, backends)), number
+
+            before = used()
+            await asyncio.sleep(seconds)
+            own, at_server, queries = (b - a for a, b in zip(before, used(), strict=True))
+    each = seconds * len(workers)
+    return (
+        f"{own / each:.2%} of a core, and {at_server / each:.2%} at the server; {queries / each:.1f} queries a second; "
+        f"{len(backends) / len(workers):.1f} connections"
+    )
+
+
+async def history(server: PostgresServer, parents: int) -> Mapping[str, str]:
+    async with a_store(server) as (store, admin, _):
+        admin.execute(psycopg.sql.SQL(FILL.replace("%(parents)s", str(parents)).replace("%%", "%")))
+        found = {}
+        for name, wanted in {
+            "all": HistoryFilter(),
+            "of a target": HistoryFilter(target="sqlite://h/t7"),
+            "failed": HistoryFilter(status=Status.FAILED),
+        }.items():
+            times = []
+            for before in [None, *range(parents, parents // 10, -(parents // 20))]:
+                begin = time.perf_counter()
+                await store.history(wanted, before=before, limit=50)
+                times.append((time.perf_counter() - begin) * 1e3)
+            found[f"history page of 50, {parents:,} parents, {name}"] = told(times)
+    return found
+
+
+async def measure(server: PostgresServer, options: argparse.Namespace) -> None:
+    rates: dict[str, list[float]] = {}
+    for _ in range(options.rounds):
+        with tempfile.TemporaryDirectory() as directory:
+            rates.setdefault("embedded store, 1 process", []).append(
+                await engine_throughput(Path(directory), options.jobs)
+            )
+        for count in PROCESSES:
+            shared = await shared_throughput(server, options.jobs, count)
+            rates.setdefault(f"shared store, {count} processes", []).append(shared)
+            alone = await asyncio.to_thread(procrastinate_throughput, server, options.jobs, count)
+            rates.setdefault(f"procrastinate with locks, {count} processes", []).append(alone)
+    for name, values in rates.items():
+        print(f"{name}: {statistics.median(values):.0f} jobs a second {[round(value) for value in values]}", flush=True)
+    for name, text in (await latencies(server, options.probes)).items():
+        print(f"{name}: {text}", flush=True)
+    print(f"idle, per process: {await idle(server, options.idle)}", flush=True)
+    for name, text in (await history(server, options.history)).items():
+        print(f"{name}: {text}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--probes", type=int, default=200)
+    parser.add_argument("--idle", type=float, default=20.0, metavar="SECONDS")
+    parser.add_argument("--history", type=int, default=1_000_000, metavar="PARENTS")
+    options = parser.parse_args()
+    found = servers_found()
+    server = PostgresServer(found[max(found)], SETTINGS)
+    try:
+        server.start()
+        make_template(server)
+        asyncio.run(measure(server, options))
+    finally:
+        server.discard()
+
+
+if __name__ == "__main__":
+    main()
