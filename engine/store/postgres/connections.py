@@ -49,7 +49,7 @@ WHERE pid = ANY (%s) AND usename = session_user AND application_name = %s"""
 
 Connection = psycopg.AsyncConnection[TupleRow]
 
-logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # who asks for a connection tells of it
+logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # who asks for a connection tells of it
 
 
 def parameters(url: str, program: str, *, read_only: bool = False) -> dict[str, Any]:

@@ -39,6 +39,16 @@ log = logging.getLogger("dbtend")
 logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
 
 
+class _LostConnections(logging.Filter):
+    """Leaves out what asyncio says of tasks of procrastinate that ended with the connection, and that nobody awaits."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.exc_info is None or not isinstance(record.exc_info[1], ConnectorException)
+
+
+logging.getLogger("asyncio").addFilter(_LostConnections())
+
+
 async def serve(
     url: str, pool: Pool, queues: Sequence[str], *, name: str, concurrency: int, look: Look, until: asyncio.Event
 ) -> None:
