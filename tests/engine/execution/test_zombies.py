@@ -52,6 +52,7 @@ ZOMBIE = """
         store = StoreLocation(Path(sys.argv[1]), *sys.argv[4:])
         async with Engine.open(store, workers=1) as engine:
             await engine.wait([1])
+            await engine.drain(60)
         print("over", flush=True)
 
     asyncio.run(main())
@@ -60,7 +61,7 @@ ZOMBIE = """
 
 async def submit(store: Path | StoreLocation, path: Path) -> None:
     async with Engine.open(store) as engine:
-        options = Options(lock_timeout=0.3)
+        options = Options(lock_timeout=1)
         await engine.submit([Request(target=str(path), operations=(Operation.REINDEX,), options=options)])
 
 
