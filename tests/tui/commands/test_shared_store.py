@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from tests.postgres_databases import Database
 from tests.postgres_server import PostgresServer, running_server
 from tests.shared_stores import copied_store, make_template
-from tests.tui.command_line import CommandLine, err_line, wait_until
+from tests.tui.command_line import CommandLine, err_line, wait_until, write_locked
 
 
 @pytest.fixture
@@ -167,3 +168,63 @@ def test_a_run_waits_while_the_server_is_away_and_says_so(
             out, err = run.communicate(timeout=120)
         assert run.returncode == 0, err
         assert json.loads(out)["jobs"][0]["status"] == "completed"
+
+
+def test_a_worker_outlives_a_restart_of_the_server(postgres: PostgresServer, dbtend: CommandLine, sales: Path) -> None:
+    with running_server(postgres.binaries) as server:
+        make_template(server)
+        url = server.url("empty_store")
+
+        def pids() -> list[int]:
+            return [one["pid"] for one in dbtend("workers", "--store", url, "--json").json["workers"]]
+
+        with dbtend.start("worker", "--workers", "1", "--store", url) as worker:
+            wait_until(lambda: bool(pids()))
+            before = pids()
+            server.stop()
+            assert dbtend("history", "--store", url).code == 2
+            server.start()
+            assert dbtend("run", sales, "--op", "vacuum", "--detach", "--store", url).code == 0
+            wait_until(lambda: dbtend("history", "--store", url, "--json").json["jobs"][0]["status"] == "completed")
+            assert pids() == before
+            worker.send_signal(signal.SIGTERM)
+            worker.communicate(timeout=60)
+        assert worker.returncode == 0
+
+
+def test_what_a_worker_process_does_is_ended_by_force(dbtend: CommandLine, shared: str, sales: Path) -> None:
+    with dbtend.start("worker", "--workers", "1") as worker:
+        wait_until(lambda: bool(dbtend("workers", "--json").json["workers"]))
+        with write_locked(sales):
+            dbtend("run", sales, "--op", "vacuum", "--lock-timeout", "60", "--detach")
+            while "#1.1 vacuum" not in err_line(worker):
+                pass
+            ended = dbtend.process("cancel", "1.1", "--force", "--confirm", "1.1")
+        assert ended.code == 0, ended.err
+        assert "vacuum cancelled in " in ended.out
+        assert re.search("process (?:was )?killed", dbtend("show", "1").out)
+        worker.send_signal(signal.SIGTERM)
+        worker.communicate(timeout=60)
+    assert worker.returncode == 0
+
+
+def test_a_permanent_worker_fires_schedules_and_tells_people(
+    dbtend: CommandLine, shared: str, sales: Path, tmp_path: Path
+) -> None:
+    dbtend.configure(f"""
+[targets.sales]
+url = "{sales}"
+[schedules.nightly]
+targets = ["sales"]
+operations = ["analyze"]
+start = "0 3 * * *"
+[notify.ops]
+command = ["true"]
+""")
+    assert not dbtend("schedules", "--json").json["is_served"]
+    with dbtend.start("worker", "--workers", "1") as worker:
+        wait_until(lambda: bool(dbtend("schedules", "--json").json["is_served"]))
+        wait_until(lambda: "nobody is told" not in dbtend("notify").err)
+        worker.send_signal(signal.SIGTERM)
+        worker.communicate(timeout=60)
+    assert not dbtend("schedules", "--json").json["is_served"]
