@@ -27,8 +27,6 @@ from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
 from engine.domain.turns import Turns
-from engine.store.notification_rows import MISSED_TOLD, decode_message, decode_recipient
-from engine.store.overview_rows import decode_last_run, decode_schedule_counts
 from engine.store.row_checks import LATEST, UnsoundRowError, checked
 from engine.store.rows import (
     Row,
@@ -41,7 +39,6 @@ from engine.store.rows import (
     decode_run,
     storable,
 )
-from engine.store.schedule_rows import decode_firing, decode_state
 from engine.store.sqlite import (
     batch_rules,
     cancel_and_rescue,
@@ -71,6 +68,7 @@ if TYPE_CHECKING:
     from engine.domain.overview import Overview
     from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
     from engine.domain.schedules import Firing, ScheduleState
+    from engine.store import notification_rows, overview_rows, schedule_rows
     from engine.store.protocol import NewBatch, NewJob, ProcessIdentity
     from engine.store.sqlite import notifications, overview, schedules, transactions
 else:
@@ -78,6 +76,9 @@ else:
     overviews = lazy("engine.domain.overview", "only metrics need it")
     overview = lazy("engine.store.sqlite.overview", "only metrics need it")
     schedules = lazy("engine.store.sqlite.schedules", "only where there are schedules")
+    notification_rows = lazy("engine.store.notification_rows", "only workers and runs tell people")
+    overview_rows = lazy("engine.store.overview_rows", "only metrics need it")
+    schedule_rows = lazy("engine.store.schedule_rows", "only where there are schedules")
     transactions = lazy("engine.store.sqlite.transactions", "only a submit and workers need it")
 
 ANY_ID = 2**63 - 1
@@ -475,14 +476,14 @@ class SqliteStore:
         runs = []
         for row in await self._read(overview.LAST_RUNS):
             with suppress(UnsoundRowError):  # the others still count
-                runs.append(decode_last_run(row))
+                runs.append(overview_rows.decode_last_run(row))
         alive = [process for process in await self.workers() if process.alive]
         return overviews.Overview(
             at=self._clock(),
             surveys=tuple(surveyed.values()),
             runs=tuple(runs),
             open_jobs={Status(status): int(number) for status, number in await self._read(overview.OPEN_JOBS)},
-            schedules=tuple(map(decode_schedule_counts, await self._read(overview.SCHEDULES))),
+            schedules=tuple(map(overview_rows.decode_schedule_counts, await self._read(overview.SCHEDULES))),
             recipients=tuple(await self.recipient_states(list(await self.seen_by_recipients()))),
             workers=len(alive),
             stalled=sum(process.stalled for process in alive),
@@ -499,7 +500,7 @@ class SqliteStore:
         return found
 
     async def schedule_states(self) -> Mapping[str, ScheduleState]:
-        states = map(decode_state, await self._read(schedules.STATES))
+        states = map(schedule_rows.decode_state, await self._read(schedules.STATES))
         return {state.name: state for state in states}
 
     async def last_handled(self, schedule: str, now: Micros) -> Micros | None:
@@ -521,7 +522,7 @@ class SqliteStore:
             rows = await self._read(schedules.ALL_FIRINGS, values)
         else:
             rows = await self._read(schedules.FIRINGS, {**values, "schedule": schedule})
-        return list(map(decode_firing, rows))
+        return list(map(schedule_rows.decode_firing, rows))
 
     async def register_recipients(self, names: Collection[str], *, since: Micros | None = None) -> None:
         await self._writer.run(lambda c: notifications.register(c, names, self._clock(), since))
@@ -550,8 +551,8 @@ class SqliteStore:
         return [str(target) for (target,) in rows]
 
     async def newly_not_fired(self, recipient: str) -> list[Firing]:
-        values = {"recipient": storable(recipient), "since": self._clock() - MISSED_TOLD}
-        return list(map(decode_firing, await self._read(notifications.NEWLY_NOT_FIRED, values)))
+        values = {"recipient": storable(recipient), "since": self._clock() - notification_rows.MISSED_TOLD}
+        return list(map(schedule_rows.decode_firing, await self._read(notifications.NEWLY_NOT_FIRED, values)))
 
     async def last_outcome(
         self, target: str, operation: Operation, *, before: int, jobs: int
@@ -580,7 +581,7 @@ class SqliteStore:
             events = await self._read(notifications.EVENTS, {"id": row[0]})
             ((number,),) = await self._read(notifications.NUMBER_OF_EVENTS, {"id": row[0]})
             with suppress(UnsoundRowError):  # the others are still delivered
-                found.append(decode_message(row, events, int(number)))
+                found.append(notification_rows.decode_message(row, events, int(number)))
         return found
 
     async def begin_delivery(self, message_id: int) -> None:
@@ -595,7 +596,7 @@ class SqliteStore:
 
     async def recipient_states(self, names: Collection[str]) -> list[RecipientState]:
         values = {"names": json.dumps([storable(name) for name in names])}
-        return [decode_recipient(row) for row in await self._read(notifications.STATES, values)]
+        return [notification_rows.decode_recipient(row) for row in await self._read(notifications.STATES, values)]
 
     async def has_open_jobs(self) -> bool:
         ((is_open,),) = await self._read(queries.IS_OPEN)

@@ -118,7 +118,7 @@ async def test_a_process_does_not_kill_itself(store: SqliteStore, store_path: Pa
 async def test_somebody_elses_process_is_left_alone(store: SqliteStore, store_path: Path) -> None:
     await submit(store, Operation.VACUUM)
     script = """
-        import socket
+        import concurrent.futures.thread, socket
         from engine import Engine, JobId
         from engine.execution import force_kill as ending_by_force  # now: the stranger may not read the checkout
         from engine.domain.errors import UsageError
