@@ -433,11 +433,11 @@ class Engine:
         found = []
         for firing in await self._store.firings(schedule, limit=limit):
             if firing.batch is None:
-                found.append(Night(firing=firing))
+                found.append(firings.Night(firing=firing))
                 continue
             started_at, finished_at = await self._store.batch_span(firing.batch)
             batch = await self._store.batch(firing.batch)
-            found.append(Night(firing=firing, batch=batch, started_at=started_at, finished_at=finished_at))
+            found.append(firings.Night(firing=firing, batch=batch, started_at=started_at, finished_at=finished_at))
         return found
 
     async def planned_night(self, schedule: Schedule, config: Config, due_at: Micros, *, workers: int) -> PlannedNight:
