@@ -46,7 +46,7 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def servers(postgres: PostgresServer) -> Iterator[tuple[PostgresServer, PostgresServer]]:
+def primary_and_standby(postgres: PostgresServer) -> Iterator[tuple[PostgresServer, PostgresServer]]:
     primary = PostgresServer(postgres.binaries)
     try:
         primary.start()
@@ -61,8 +61,8 @@ def servers(postgres: PostgresServer) -> Iterator[tuple[PostgresServer, Postgres
 
 
 @pytest.fixture
-def pair(servers: tuple[PostgresServer, PostgresServer]) -> Iterator[Pair]:
-    primary, standby = servers
+def pair(primary_and_standby: tuple[PostgresServer, PostgresServer]) -> Iterator[Pair]:
+    primary, standby = primary_and_standby
     with new_database(primary) as database:
         database("CREATE TABLE public.log (line text)", "CREATE TABLE public.item (id int)")
         database.wait_for(STREAMING)
