@@ -224,7 +224,7 @@ def _without_server(entry: TargetEntry) -> _Result | None:
     try:
         path = file_named(entry.url)
         if path is None:
-            database = database_named(entry.url)
+            database = database_named(entry.url) if names_server(entry.url) else ""
             return None if is_wild(database) else ([_Candidate(entry=entry, database=database)], [])
         status = _status(path)
         return (

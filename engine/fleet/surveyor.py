@@ -95,6 +95,8 @@ class _Subject:
     is_small: bool
     is_silent: bool = False
     """Whether its disk gave no answer."""
+    is_elsewhere: bool = False
+    """Whether it is a file of another host."""
 
 
 class Surveyor:
@@ -147,6 +149,8 @@ class Surveyor:
         `budget`: seconds for expensive measurements.
         """
         subject = await self._made(entry)
+        if subject.is_elsewhere:
+            inspector.fingerprint(subject.url)  # raises
         if subject.is_silent:
             await self._save([self._survey(subject, judge_silence(self._time_limit))])
             raise TargetUnavailableError(subject.url, f"its disk gave no answer in {self._time_limit:.0f} s")
@@ -161,6 +165,11 @@ class Surveyor:
         return found.advice
 
     async def _survey_all(self, subjects: Sequence[_Subject], *, refresh: bool) -> AsyncGenerator[Surveyed]:
+        elsewhere = {subject.url: subject for subject in subjects if subject.is_elsewhere}
+        known = await self._store.surveys(list(elsewhere)) if elsewhere else {}
+        for url, subject in elsewhere.items():  # their own host keeps their surveys
+            yield Surveyed(subject.entry, known[url] if url in known else await self._unknown(subject))
+        subjects = [subject for subject in subjects if not subject.is_elsewhere]
         last_jobs = await self._store.last_jobs([subject.url for subject in subjects])
         self._with_jobs |= set(last_jobs)
         kept = {} if refresh else await self._fresh(subjects, last_jobs)
@@ -180,6 +189,14 @@ class Surveyor:
                 await self._save([survey for _, survey in ended])
                 for subject, survey in ended:
                     yield Surveyed(subject.entry, survey)
+
+    async def _unknown(self, subject: _Subject) -> Survey:
+        """That of a file of another host which was never surveyed there."""
+        try:
+            inspector.fingerprint(subject.url)
+        except DbtendError as error:
+            return self._survey(subject, judge_error(error))
+        raise AssertionError("unreachable")
 
     async def _made(self, entry: TargetEntry) -> _Subject:
         directory = _directory_of(entry)
@@ -341,6 +358,8 @@ def _subject(entry: TargetEntry) -> _Subject:
     try:
         target = resolve(entry.url)
         url, host, state = target.url, target.host_key, target.state()
+        if target.elsewhere is not None:
+            return _Subject(entry, url, target.engine, None, "", is_small=False, is_elsewhere=True)
         is_small = host is None and _file_size(entry.url) <= SMALL_FILE
     except DbtendError:  # to inspect it says why
         url, host, state, is_small = entry.url, None, "", False

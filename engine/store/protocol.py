@@ -316,6 +316,10 @@ class Hosts(Protocol):
         """By host: since when, and on whose request, its workers take no jobs."""
         ...
 
+    async def key_of(self, target: str) -> str:
+        """What mutual exclusion goes by for a file of another host: that of its newest job, if it had any."""
+        ...
+
     async def unserved(self) -> Mapping[str, Sequence[int]]:
         """By queue: the parents that wait in it while no live worker process serves it; without the queues that
         workers of this host serve."""

@@ -199,6 +199,8 @@ class DatabaseMaintenanceManager:
 
     async def _preflight(self, request: Request, target: Target) -> _Identity:
         """Raises TargetError, UsageError."""
+        if target.elsewhere is not None and self._store.hosts is not None:
+            return _Identity(await self._store.hosts.key_of(target.url), None)
         await stale_journal.refuse_stale_journal(self._store, target.url)
         with suppress(TargetBusyError):  # a running job may lock it: then this one waits
             await target.preflight(

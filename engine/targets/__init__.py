@@ -12,9 +12,11 @@ from engine.domain.errors import DbtendError, NotAvailableError, UsageError
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import EngineName
 from engine.domain.server_names import LIBPQ, POSTGRES, URL, names_server
+from engine.system.host import host_name
 from engine.system.paths import RealPaths
 from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import target_url
+from engine.targets.sqlite.elsewhere import FileElsewhere
 
 if TYPE_CHECKING:
     from engine.targets.postgres import databases
@@ -24,6 +26,8 @@ else:
     databases = lazy("engine.targets.postgres.databases", "its driver is optional")
 
 _PASSWORD_SETTING: Final = re.compile(r"\b(ssl)?password\s*=", re.IGNORECASE)
+_ELSEWHERE: Final = re.compile(r"(?P<host>[A-Za-z0-9_][A-Za-z0-9._-]*)(?P<path>/[^?]+)")
+"""A file with its host."""
 _PLANNED: Final = {"mysql": "MySQL", "mariadb": "MariaDB"}
 _FORMS: Final = "give a path, sqlite:PATH or sqlite:///PATH, or postgresql://USER@HOST/DATABASE"
 
@@ -121,6 +125,10 @@ def _resolve_url(scheme: str, rest: str) -> Target:
     if scheme in _PLANNED:
         why = f"{_PLANNED[scheme]} targets are not available yet"
         raise NotAvailableError(shown, why, "SQLite and PostgreSQL are: " + _FORMS)
+    if scheme == "sqlite" and (found := _ELSEWHERE.fullmatch(rest)):
+        path = os.fsdecode(unquote_to_bytes(_encoded(found["path"])))
+        here = found["host"] == host_name()
+        return _sqlite(path) if here else FileElsewhere(found["host"], os.path.normpath(path))
     if scheme == "sqlite":
         raise UsageError(shown, "a SQLite URL has three slashes before the absolute path", _FORMS)
     raise UsageError(shown, "this kind of database is unknown", _FORMS)

@@ -138,6 +138,10 @@ class Target(Protocol):
     def url(self) -> str:
         """The canonical URL, such as `sqlite:///srv/sales.db`. It never holds a password."""
 
+    @property
+    def elsewhere(self) -> str | None:
+        """The host that alone can look at it: it is a file there; None: this one can."""
+
     async def identify(self) -> str:
         """The key for mutual exclusion: equal for all names of the same database.
 

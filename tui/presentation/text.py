@@ -141,11 +141,13 @@ def is_on_a_server(url: str) -> bool:
 
 
 def target_name(url: str) -> str:
-    """The name of a target without a configured one: the file or `shop@db1`, harmless to a terminal."""
+    """The name of a target without a configured one: the file or `shop@db1`, for a file of
+    another host `sales.db@db2`, harmless to a terminal."""
     if is_on_a_server(url):
         return _server_database_name(url)
     name = url.rstrip("/").rpartition("/")[2]
-    return plain((unquote(name) if "://" in url else name) or url)
+    host = url.removeprefix("sqlite://").partition("/")[0] if url.startswith("sqlite://") else ""
+    return plain((unquote(name) if "://" in url else name) or url) + (f"@{plain(unquote(host))}" if host else "")
 
 
 USUAL_PORT: Final = 5432

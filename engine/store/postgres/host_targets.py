@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from engine.domain.requests import EngineName, Options
 from engine.domain.value_types import ANY_HOST
 
+_FILE: Final = "sqlite://"
 _HERE: Final = "sqlite:///"
 
 
@@ -40,10 +41,11 @@ class HostTargets:
         """What mutual exclusion goes by."""
         return f"{self.host}:{target_key}" if engine is EngineName.SQLITE else target_key
 
+    def host_of(self, target: str) -> str | None:
+        """The other host whose file it is; None for all else."""
+        name, slash, _ = target.removeprefix(_FILE).partition("/")
+        return unquote(name) if target.startswith(_FILE) and name and slash else None
+
     def queue_of(self, engine: EngineName, options: Options) -> str:
         """The queue of jobs on such a target."""
         return self.queue if engine is EngineName.SQLITE else options.server.queue or ANY_HOST
-
-    def is_ours(self, queue: str) -> bool:
-        """Whether workers of this host serve a queue, without being told."""
-        return queue in {ANY_HOST, self.queue}

@@ -40,6 +40,10 @@ class Hosts(StoreBase):
     async def drained_hosts(self) -> Mapping[str, Pause]:
         return {host: Pause(at=at, by=by) for host, at, by in await self._pool.rows(queries.DRAINED)}
 
+    async def key_of(self, target: str) -> str:
+        rows = await self._pool.rows(queries.KEY_OF, {"target": self._stored(target)})
+        return str(rows[0][0]) if rows else target
+
     async def unserved(self) -> Mapping[str, Sequence[int]]:
         asked = {"ours": [ANY_HOST, self._targets_here.queue]}
         return dict(await self._pool.rows(queries.UNSERVED, asked))

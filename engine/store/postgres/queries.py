@@ -60,6 +60,8 @@ WORKERS: Final = f"""SELECT id, pid, host, started_at, serves_all, pool, own_job
     version, queues, serves_all AND EXISTS (SELECT FROM drained_host AS d WHERE d.host = w.host)
 FROM worker AS w WHERE NOT is_run ORDER BY started_at, id"""
 RUNNING: Final = "SELECT owner, parent_id, ordinal, started_at FROM child_job WHERE owner IS NOT NULL"
+KEY_OF: Final = """SELECT target_key FROM parent_job
+WHERE target = %(target)s AND started_at IS NOT NULL ORDER BY id DESC LIMIT 1"""
 UNSERVED: Final = f"""SELECT queue, array_agg(DISTINCT parent_id ORDER BY parent_id) FROM child_job
 WHERE due AND NOT held AND reserved_by IS NULL AND queue <> ALL (%(ours)s) AND queue NOT IN (
     SELECT unnest(queues) FROM worker AS w

@@ -51,10 +51,11 @@ def facts_text(facts: Facts | None) -> str | None:
 
 def new_job(job: NewJob, targets: HostTargets) -> dict[str, Any]:
     """As `submit` takes it."""
-    queue = targets.queue_of(job.engine, job.request.options)
+    host = targets.host_of(job.request.target)
+    queue = targets.queue_of(job.engine, job.request.options) if host is None else f"host:{host}"
     return {
         "target": targets.stored(job.request.target),
-        "target_key": targets.key(job.engine, job.target_key),
+        "target_key": targets.key(job.engine, job.target_key) if host is None else job.target_key,
         "host_key": job.host_key,
         "queue": queue,
         "is_served_here": queue in targets.served,

@@ -25,6 +25,7 @@ class PostgresTarget:
     """The database that `text` names: a URL, key=value as libpq reads it, or service=NAME."""
 
     engine: Final = EngineName.POSTGRESQL
+    elsewhere: Final = None
     operations: Final = operation_specs.SPECS
     default_operations: Final = operation_specs.DEFAULT_OPERATIONS
 

@@ -40,6 +40,7 @@ class SqliteTarget:
     """The database file at `path`, which does not have to exist."""
 
     engine: Final = EngineName.SQLITE
+    elsewhere: Final = None
     operations: Final = operation_specs.SPECS
     default_operations: Final = operation_specs.DEFAULT_OPERATIONS
 

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,3 +104,44 @@ def test_jobs_of_a_queue_that_nobody_serves_say_so_at_submit_in_show_and_to_the_
     assert "dbtend worker --queue eu serves it" in [check["fix"] for check in checks]
     with worker_of(dbtend, shared, "db2", "--queue", "eu"):
         wait_until(lambda: dbtend("--store", shared, "show", "1", "--json").json["jobs"][0]["status"] == "completed")
+
+
+def test_a_file_of_another_host_is_tended_there(dbtend: CommandLine, shared: str, sales: Path) -> None:
+    there = f"sqlite://db2{sales}"
+    told = dbtend.process("--store", shared, "run", there, "--op", "vacuum", "--detach")
+    assert told.code == 0, told.err
+    assert "1 job waits, and no worker serves queue host:db2 (start dbtend worker on db2)" in told.err
+    with worker_of(dbtend, shared, "db2"):
+        done = dbtend.process("--store", shared, "run", there, "--op", "analyze", "--json")
+        assert done.code == 0, done.err
+        (job,) = done.json["jobs"]
+        assert (job["target"], job["children"][0]["status"]) == (there, "completed")
+        failed = dbtend.process("--store", shared, "run", "sqlite://db2/missing.db", "--op", "vacuum", "--json")
+        assert failed.code == 4
+        assert "sales.db@db2" in dbtend("--store", shared, "history").out
+        assert "there is no such file" in failed.json["jobs"][0]["children"][0]["error"]
+    assert [job["children"][0]["status"] for job in dbtend("--store", shared, "history", "--json").json["jobs"]] == [
+        "failed",
+        "completed",
+        "completed",
+    ]
+
+
+def test_what_is_known_of_a_file_of_another_host_is_its_last_survey(
+    dbtend: CommandLine, shared: str, sales: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = f"sqlite://db2{sales}"
+    assert "is a file of the host db2" in dbtend("--store", shared, "plan", there).err
+    assert "is a file of the host db" in dbtend("--store", shared, "fleet", there).out
+    monkeypatch.setenv("DBTEND_HOST", "db2")
+    assert dbtend("--store", shared, "fleet", sales).code == 0
+    (here,) = dbtend("--store", shared, "fleet", sales, "--json").json["targets"]
+    monkeypatch.delenv("DBTEND_HOST")
+    (known,) = dbtend("--store", shared, "fleet", there, "--refresh", "--json").json["targets"]
+    assert (known["size"], known["level"]) == (here["size"], here["level"])
+
+
+def test_an_embedded_store_has_no_files_of_other_hosts(dbtend: CommandLine) -> None:
+    refused = dbtend("run", "sqlite://db2/srv/a.db", "--op", "vacuum")
+    assert refused.code != 0
+    assert "is a file of the host db2" in refused.err

@@ -1,0 +1,73 @@
+"""A SQLite file of another host that shares the store, as a target: it is looked at and worked on there alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NoReturn
+
+from engine.domain.errors import TargetUnavailableError
+from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
+from engine.targets.sqlite.connection.names import target_url
+from engine.targets.sqlite.planning import operation_specs
+
+
+class FileElsewhere:
+    """The database file at the absolute `path` of `host`."""
+
+    engine: Final = EngineName.SQLITE
+    operations: Final = operation_specs.SPECS
+    default_operations: Final = operation_specs.DEFAULT_OPERATIONS
+    environment: Final[Mapping[str, str]] = {}
+    host_key: Final = None
+
+    def __init__(self, host: str, path: str) -> None:
+        self.elsewhere: Final = host
+        self.url: Final = f"sqlite://{host}{target_url(path).removeprefix('sqlite://')}"
+
+    def __repr__(self) -> str:
+        return f"FileElsewhere({self.url!r})"
+
+    @property
+    def key(self) -> str:
+        return self.fingerprint()
+
+    def fingerprint(self) -> str:
+        self._refuse()
+
+    def state(self) -> str:
+        return ""
+
+    async def identify(self) -> str:
+        self._refuse()
+
+    async def identify_host(self) -> None:
+        return None
+
+    def validate(self, request: Request) -> None:
+        pass
+
+    def needs_confirmation(self, operation: Operation, options: Options) -> str:
+        return operation_specs.SPECS[operation].needs_confirmation
+
+    def goes_in_turns(self, operation: Operation, options: Options) -> bool:
+        return operation_specs.SPECS[operation].in_turns
+
+    def connect(self, **_: object) -> NoReturn:
+        self._refuse()
+
+    def look(self, **_: object) -> NoReturn:
+        self._refuse()
+
+    async def preflight(
+        self,
+        *,
+        lock_timeout: float,
+        writing: bool = True,
+        operations: Sequence[Operation] = (),
+        options: Options = DEFAULT_OPTIONS,
+    ) -> None:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        hint = f"run dbtend on {self.elsewhere}; in a store that it shares, dbtend run without --needed works from here"
+        raise TargetUnavailableError(self.url, f"is a file of the host {self.elsewhere}: it is looked at there", hint)
