@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.errors import DbtendError, NotAvailableError, UsageError
+from engine.domain.errors import DbtendError, NotAvailableError, TargetUnavailableError, UsageError
 from engine.domain.requests import EngineName, Operation
 from engine.targets import real_urls, resolve
 
@@ -81,7 +81,7 @@ def test_options_in_a_url_are_refused() -> None:
         resolve("sqlite:///srv/a.db?mode=ro")
 
 
-@pytest.mark.parametrize("text", ["sqlite://srv/a.db", "sqlite3:///srv/a.db", "http://x/a.db", "oracle://host/db"])
+@pytest.mark.parametrize("text", ["sqlite://a.db", "sqlite3:///srv/a.db", "http://x/a.db", "oracle://host/db"])
 def test_unknown_kinds_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="give a path"):
         resolve(text)
@@ -166,3 +166,15 @@ def test_many_are_resolved_as_each_alone(tmp_path: Path, monkeypatch: pytest.Mon
         except DbtendError:
             alone[text] = text
     assert real_urls(texts) == alone
+
+
+def test_a_file_of_another_host_is_named_with_it_and_not_opened_here() -> None:
+    target = resolve("sqlite://db2/srv/a%20b.db")
+    assert (target.url, target.elsewhere) == ("sqlite://db2/srv/a%20b.db", "db2")
+    with pytest.raises(TargetUnavailableError, match="is a file of the host db2"):
+        target.look(lock_timeout=0)
+
+
+def test_a_file_of_this_host_may_be_named_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBTEND_HOST", "db2")
+    assert resolve("sqlite://db2/srv/a.db").url == "sqlite:///srv/a.db"
