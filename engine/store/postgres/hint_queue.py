@@ -27,7 +27,7 @@ _STALLED: Final = 3600.0
 """Seconds after which procrastinate forgets a worker: that it is dead is found out in another way."""
 _OPTIONS: Final[dict[str, Any]] = {
     "delete_jobs": "always",
-    "fetch_job_polling_interval": 1.0,
+    "fetch_job_polling_interval": SWEEP_EVERY,
     "update_heartbeat_interval": 30.0,
     "stalled_worker_timeout": _STALLED,
     "install_signal_handlers": False,
@@ -91,7 +91,9 @@ async def _serve_once(
     work: Callable[[str], Awaitable[None]],
     end: set[asyncio.Future[Any]],
 ) -> None:
-    connector = procrastinate.PsycopgConnector(kwargs=parameters(url, "dbtend queue"), min_size=1, max_size=2)
+    asked = parameters(url, "dbtend queue")
+    asked["options"] += " -c synchronous_commit=off"  # a hint that a crash loses is given again
+    connector = procrastinate.PsycopgConnector(kwargs=asked, min_size=1, max_size=2)
     app = procrastinate.App(connector=connector)
     app.task(name="work")(work)
     # Without any periodic task the watch over its listener ends at once, and a lost one would mean polling for ever.

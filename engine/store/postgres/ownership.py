@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -44,6 +45,10 @@ BEAT_INTERVAL = 5.0
 
 class Ownership(JobReads, LostClaims):
     """Worker processes that own running jobs, and what becomes of those of dead ones; see `OwnerSupervision`."""
+
+    _nobody_dead_at: float | None = None
+    _none_due_at: float | None = None
+    """When `owner_died` looked last, if there was nothing to do."""
 
     @asynccontextmanager
     async def hosting_workers(
@@ -132,7 +137,10 @@ class Ownership(JobReads, LostClaims):
 
     async def owner_died(self) -> None:
         while True:
-            if await self._pool.rows(queries.DEAD_WORKERS):
+            ((is_dead, has_come),) = await self._pool.rows(queries.TO_LOOK_AFTER, {"at": self._at()})
+            now = time.monotonic()
+            self._nobody_dead_at, self._none_due_at = (None if it else now for it in (is_dead, has_come))
+            if is_dead:
                 return
             await asyncio.sleep(OWNER_CHECK_INTERVAL)
 
@@ -163,6 +171,8 @@ class Ownership(JobReads, LostClaims):
     async def rescue(self) -> list[JobId]:
         """A read tells whose lock is free; there is a write only where one is still free a moment later."""
         rescued: list[JobId] = []
+        if _is_recent(self._nobody_dead_at):
+            return []
         if not (dead := await self._pool.rows(queries.DEAD_WORKERS)):
             return []
         await asyncio.sleep(PROVES_AGAIN_WITHIN)
@@ -188,9 +198,13 @@ class Ownership(JobReads, LostClaims):
         return [JobId(parent_id, ordinal) for parent_id, ordinal in rows]
 
     async def enforce_time_limits(self) -> None:
+        if _is_recent(self._none_due_at):
+            return
         await self._pool.call("enforce_time_limits", self._at())
 
     async def let_start(self) -> None:
+        if _is_recent(self._none_due_at):
+            return
         await self._pool.call("let_start", self._at())
 
     async def request_force(
@@ -198,6 +212,11 @@ class Ownership(JobReads, LostClaims):
     ) -> bool:
         asked = (job.parent, job.ordinal, running.parent, running.ordinal)
         return bool(await self._pool.call("request_force", *asked, owner, reason, self._who, self._at()))
+
+
+def _is_recent(looked_at: float | None) -> bool:
+    """Whether `owner_died` has just looked, and found nothing to do."""
+    return looked_at is not None and time.monotonic() - looked_at < 2 * OWNER_CHECK_INTERVAL
 
 
 def _worker(row: Row, runs: Sequence[tuple[JobId, Micros]], pending_since: Sequence[Micros]) -> WorkerProcess:
