@@ -99,7 +99,7 @@ INSERT INTO dbtend.parent_job (target, target_key, queue, engine, operations, op
 SELECT 'sqlite://h/t' || n %% 1000, 't' || n %% 1000, 'any', 'sqlite', '["vacuum"]', '{}',
     CASE WHEN n %% 50 = 0 THEN 'failed' ELSE 'completed' END, n * 1000000, n * 1000000,
     n * 1000000, n * 1000000 + 500000
-FROM generate_series(1, %(parents)s) AS n;
+FROM generate_series(1::bigint, %(parents)s) AS n;
 INSERT INTO dbtend.child_job (parent_id, ordinal, target_key, queue, operation, status, attempt, max_attempts,
     changed_at, started_at, finished_at)
 SELECT id, 1, target_key, queue, 'vacuum', status, 1, 3, changed_at, started_at, finished_at FROM dbtend.parent_job;

@@ -1,0 +1,45 @@
+"""What a job must know of its store before it begins: it is waited for, as long as it can come back."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.domain.errors import StoreBusyError, StoreError, StoreUnreachableError
+from engine.execution import processor
+from engine.execution.processor import until_answered
+
+
+class Away:
+    """Answers after so many refusals."""
+
+    def __init__(self, refusals: int, error: type[StoreError]) -> None:
+        self.left, self._error = refusals, error
+
+    async def ask(self, what: str) -> str:
+        if self.left:
+            self.left -= 1
+            raise self._error("the store", "does not answer")
+        return what
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processor, "STORE_RETRY_INTERVAL", 0)
+
+
+async def test_a_server_that_is_away_is_waited_for_as_long_as_that_takes() -> None:
+    away = Away(10 * processor.STORE_RETRIES, StoreUnreachableError)
+    assert await until_answered(away.ask, "all is well") == "all is well"
+
+
+async def test_a_file_that_others_lock_is_waited_for_for_a_while() -> None:
+    assert await until_answered(Away(processor.STORE_RETRIES, StoreBusyError).ask, "well") == "well"
+    with pytest.raises(StoreBusyError):
+        await until_answered(Away(processor.STORE_RETRIES + 1, StoreBusyError).ask, "well")
+
+
+async def test_an_error_that_stays_is_told_at_once() -> None:
+    away = Away(2, StoreError)
+    with pytest.raises(StoreError):
+        await until_answered(away.ask, "well")
+    assert away.left == 1
