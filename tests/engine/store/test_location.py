@@ -1,0 +1,56 @@
+"""Where a store is, by what a user typed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine import StoreLocation
+from engine.domain.errors import UsageError
+
+URL = "postgresql://ann@db1:5432/jobs"
+
+
+@pytest.mark.parametrize("text", [URL, "postgres://ann@db1/jobs", "host=db1 user=ann dbname=jobs"])
+def test_all_forms_name_the_same_store(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PGPORT", raising=False)
+    location = StoreLocation.parse(text)
+    assert (str(location), location.is_shared, location.exists()) == (URL, True, True)
+    assert location == StoreLocation.parse(str(location))
+
+
+def test_what_lies_on_this_host_is_the_same_for_all_users_and_settings_of_a_store() -> None:
+    other_user = StoreLocation.parse("postgresql://bob@db1:5432/jobs?sslmode=require")
+    assert other_user.path == StoreLocation.parse(URL).path
+    assert StoreLocation.parse("postgresql://ann@db1:5432/other").path != other_user.path
+
+
+def test_a_path_is_an_embedded_store(tmp_path: Path) -> None:
+    location = StoreLocation.parse(str(tmp_path / "jobs.db"))
+    assert (str(location), location.is_shared, location.exists()) == (str(tmp_path / "jobs.db"), False, False)
+
+
+@pytest.mark.parametrize("text", ["mysql://u@h/d", "sqlite:///jobs.db"])
+def test_other_urls_are_no_store(text: str) -> None:
+    with pytest.raises(UsageError, match="is no store of jobs"):
+        StoreLocation.parse(text)
+
+
+def test_an_embedded_store_is_opened_without_what_a_shared_one_needs(tmp_path: Path) -> None:
+    script = f"""
+import asyncio, sys
+from pathlib import Path
+from engine import Engine
+
+async def main():
+    async with Engine.open(Path({str(tmp_path / "jobs.db")!r})):
+        pass
+
+asyncio.run(main())
+print([name for name in sys.modules if name.split(".")[0] in ("psycopg", "psycopg_pool", "procrastinate")])
+"""
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
