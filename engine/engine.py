@@ -84,6 +84,8 @@ else:
     trends = lazy("engine.history.trends", "only the trend of a job needs it")
     notifier = lazy("engine.notify.notifier", "only where recipients are configured")
 
+_ONLY_READS: Final = "your role in the shared store only reads: ask for dbtend_operator"
+_MAY_NOT_RUN: Final = "ask for the role dbtend_worker, or let worker processes run them: --detach"
 _WITHOUT: Final = "leave out --read-only, and unset DBTEND_READ_ONLY"
 
 
@@ -107,8 +109,11 @@ class Engine:
         *,
         config: Path | None = None,
         read_only: bool = False,
+        without: str = _WITHOUT,
     ) -> None:
+        """`without`: what to do where it is read-only."""
         self.read_only = read_only
+        self._without = without
         self._store = store
         self._manager = manager
         self._orchestrator = orchestrator
@@ -168,6 +173,11 @@ class Engine:
             location = StoreLocation.of(location)
             opening = opened(location, read_only=read_only, timeout=timeout, clock=clock, queues=queues)
             store = await stack.enter_async_context(opening)
+            without = _WITHOUT
+            if location.is_shared and not read_only:
+                if (workers or run is not None) and not store.may_run:
+                    raise ReadOnlyError(str(location), "your role may not run jobs", _MAY_NOT_RUN)
+                read_only, without = not (store.may_submit or store.may_run), _ONLY_READS
             if not read_only:
                 await stack.enter_async_context(supervising(store))
                 await stack.enter_async_context(pruning(store, retention, clock))
@@ -197,7 +207,9 @@ class Engine:
             if schedules and config is not None and not read_only:
                 firing = scheduler.scheduling(store, manager(), config, clock=wall_clock(clock))
                 await stack.enter_async_context(firing)
-            yield cls(store, manager, orchestrator, processor, clock, config=config, read_only=read_only)
+            yield cls(
+                store, manager, orchestrator, processor, clock, config=config, read_only=read_only, without=without
+            )
 
     @property
     def has_store(self) -> bool:
@@ -221,7 +233,7 @@ class Engine:
     def _must_write(self, what: str) -> None:
         """Raises ReadOnlyError."""
         if self.read_only:
-            raise ReadOnlyError(what, "would change something, and this is read-only", _WITHOUT)
+            raise ReadOnlyError(what, "would change something, and this is read-only", self._without)
 
     async def submit(
         self,

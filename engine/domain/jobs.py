@@ -152,6 +152,10 @@ class ParentJob:
     """Whether its target is a pattern whose databases could not be listed."""
     schedule: str | None = None
     """The schedule that started it."""
+    submitted_by: str | None = None
+    """Who, in a store that people share: `user@host`, with the role of the database if that has another name."""
+    cancelled_by: str | None = None
+    """Who asked first for a cancel of all of it."""
     children: tuple[ChildJob, ...] = ()
 
     @property

@@ -13,6 +13,7 @@ from engine.store.location import StoreLocation, driver_missing
 from engine.store.protocol import Store
 from engine.store.sqlite.store import SqliteStore
 from engine.system.clock import now
+from engine.system.current_user import user_at_host
 
 if TYPE_CHECKING:
     from engine.store.postgres import store as postgres_store
@@ -55,6 +56,8 @@ def _shared(
 ) -> AbstractAsyncContextManager[Store]:
     """Raises NotAvailableError."""
     try:
-        return postgres_store.PostgresStore.open(url, what=url, read_only=read_only, clock=clock, queues=queues)
+        return postgres_store.PostgresStore.open(
+            url, what=url, who=user_at_host(), read_only=read_only, clock=clock, queues=queues
+        )
     except ImportError as error:
         raise driver_missing(error) from None

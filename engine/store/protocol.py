@@ -529,6 +529,14 @@ class Store(
         """Whether the file exists: a read-only store creates none."""
 
     @property
+    def may_submit(self) -> bool:
+        """Whether its user may submit and cancel jobs,"""
+
+    @property
+    def may_run(self) -> bool:
+        """and may run them. Without either nothing can be written."""
+
+    @property
     def lost(self) -> StoreError | None:
         """Why nothing can be read or written. That lasts where the file was removed or replaced, and passes where the
         server cannot be reached."""

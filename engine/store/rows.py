@@ -22,7 +22,7 @@ from engine.store.row_checks import checked, checked_facts, sound
 
 PARENT_COLUMNS = (
     "id", "target", "engine", "operations", "options", "status", "created_at", "started_at", "finished_at", "retry_of",
-    "deadline_at", "pinned", "batch_id", "is_pattern", "schedule",
+    "deadline_at", "pinned", "batch_id", "is_pattern", "schedule", "submitted_by", "cancelled_by",
 )  # fmt: skip
 CHILD_COLUMNS = (
     "ordinal", "operation", "status", "reason", "error", "attempt", "owner", "pid", "host", "started_at", "finished_at",
@@ -32,6 +32,8 @@ CHILD_COLUMNS = (
 )  # fmt: skip
 _PROGRESS_COLUMNS = ("fraction", "object", "steps_done", "steps_total", "phase", "waits_for", "waited")
 JOB_COLUMNS = ", ".join([f"p.{name}" for name in PARENT_COLUMNS] + [f"c.{name}" for name in CHILD_COLUMNS])
+EMBEDDED_JOB_COLUMNS = JOB_COLUMNS.replace("p.submitted_by, p.cancelled_by", "NULL, NULL")
+"""An embedded store belongs to one person."""
 
 _OWN = [spec for spec in OPTION_SPECS if not spec.of_server]
 
@@ -176,7 +178,13 @@ def _texts(text: str) -> tuple[str, ...]:
     return tuple(texts)
 
 
-_PARENT_TYPES: Final = {"engine": EngineName, "status": Status, "pinned": bool, "is_pattern": bool}
+_PARENT_TYPES: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "engine": EngineName,
+    "status": Status,
+    "pinned": bool,
+    "is_pattern": bool,
+    "submitted_by": _or_none(str),
+}
 _CHILD_TYPES: Final[Mapping[str, Callable[[Any], Any]]] = {
     "operation": Operation,
     "status": Status,

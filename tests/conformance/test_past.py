@@ -180,11 +180,11 @@ async def test_when_a_batch_began_and_ended(store: RescuingStore, clock: Stopped
 
 async def test_who_paused_and_when(store: RescuingStore, clock: StoppedClock) -> None:
     assert await store.paused() is None
-    await store.pause("ann")
+    await store.pause("member@desk")
     await store.pause("bob")
     pause = await store.paused()
     assert pause is not None
-    assert (pause.by, pause.at) == ("ann", clock.at)
+    assert (pause.by, pause.at) == ("member@desk", clock.at)
     await store.resume()
     assert await store.paused() is None
 

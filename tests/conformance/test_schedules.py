@@ -114,10 +114,10 @@ async def test_r29_a_firing_whose_jobs_cannot_be_stored_is_not_recorded(store: R
 
 
 async def test_a_disabled_schedule_does_not_fire_but_by_hand(store: RescuingStore) -> None:
-    await store.disable_schedule("nightly", "ann")
+    await store.disable_schedule("nightly", "member@desk")
     await store.disable_schedule("nightly", "bob")
     state = (await store.schedule_states())["nightly"]
-    assert state.disabled_by == "ann"
+    assert state.disabled_by == "member@desk"
     assert await fire(store, NIGHT, job_on("a")) is None
     assert await store.record_firings([missed(NIGHT)]) == []
     by_hand = await store.fire(replace(due(NIGHT), reason=FiringReason.BY_HAND), [job_on("a")], batch())
@@ -139,7 +139,7 @@ async def test_due_times_count_from_when_a_schedule_is_new_changed_or_enabled(st
         assert (await store.schedule_states())["nightly"] == replace(seen, config="/etc/b.toml")
         await store.observe_schedules([replace(seen, since=9, start="0 23 * * *")])
         assert (await store.schedule_states())["nightly"].since == 9
-        await store.disable_schedule("nightly", "ann")
+        await store.disable_schedule("nightly", "member@desk")
         await store.enable_schedule("nightly")
         assert (await store.schedule_states())["nightly"].since == clock()
 

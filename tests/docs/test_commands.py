@@ -24,7 +24,7 @@ from benchmarks.terminal import Terminal
 from engine.config.parser import parse_config
 from engine.domain.errors import DbtendError
 from tests.docs.pages import PAGES, ROOT, blocks, commands, commands_of, name_of
-from tests.postgres_databases import Database
+from tests.postgres_databases import Database, new_database
 from tests.sqlite_files import make_database
 from tui.commands.arguments import COMMANDS, parse, parser_of
 
@@ -44,8 +44,8 @@ all_pages = pytest.mark.parametrize("page", PAGES, ids=name_of)
 class Place:
     """Where the lines of a page run."""
 
-    def __init__(self, directory: Path, database: Database | None = None) -> None:
-        self.directory, self.database = directory, database
+    def __init__(self, directory: Path, database: Database | None = None, store: Database | None = None) -> None:
+        self.directory, self.database, self.store = directory, database, store
         (directory / "srv").mkdir()
         make_database(directory / "sales.db", rows=400)
         for name in ("sales.db", "a.db", "b.db"):
@@ -75,6 +75,8 @@ class Place:
         text = re.sub(r"--until \d\d:\d\d", f"--until {datetime.now() + timedelta(hours=3):%H:%M}", text)
         if self.database is not None:
             text = text.replace("postgresql://dba@db1/shop", shlex.quote(self.database.url))
+        if self.store is not None:
+            text = text.replace("postgresql://dba@db1/dbtend", shlex.quote(self.store.url))
         return JOB.sub(self._newest_job, text)
 
     def _newest_job(self, _: re.Match[str]) -> str:
@@ -129,7 +131,8 @@ def test_each_command_exits_as_the_page_says(page: Path, tmp_path: Path) -> None
 def test_each_command_on_a_server_exits_as_the_page_says(page: Path, tmp_path: Path, database: Database) -> None:
     database("CREATE EXTENSION amcheck", "CREATE TABLE orders (id int PRIMARY KEY)")
     database("INSERT INTO orders SELECT generate_series(1, 100)")
-    follow(page, Place(tmp_path, database))
+    with new_database(database.server) as store:
+        follow(page, Place(tmp_path, database, store))
 
 
 def follow(page: Path, place: Place) -> None:
@@ -203,6 +206,7 @@ def test_each_unit_has_the_sections_and_keys_that_systemd_knows(page: Path) -> N
 UNIT_KEYS = {
     *(("Unit", key) for key in ("Description", "OnFailure")),
     *(("Service", key) for key in ("Type", "ExecStart", "Restart", "SuccessExitStatus", "KillMode", "TimeoutStopSec")),
+    ("Service", "Environment"),
     *(("Timer", key) for key in ("OnCalendar", "Persistent")),
     ("Install", "WantedBy"),
 }

@@ -6,11 +6,11 @@ import argparse
 import asyncio
 
 from engine import Engine, Pause, Status, StoreLocation
+from engine.system.current_user import user_at_host
 from tui.commands import output
 from tui.commands.settings import Settings
 from tui.commands.waiting import paused
 from tui.presentation import json_format
-from tui.presentation.current_user import user_at_host
 from tui.presentation.exit_codes import OK
 from tui.presentation.text import counted
 

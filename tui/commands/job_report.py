@@ -16,7 +16,7 @@ from tui.presentation.job_log import StepText, attempt_numbers, attempt_text, fi
 from tui.presentation.job_notes import NoteKind, advice, notes
 from tui.presentation.job_picture import job_picture
 from tui.presentation.job_status import ending, status_text
-from tui.presentation.job_times import limit_of
+from tui.presentation.job_times import limit_of, people
 from tui.presentation.shared_notes import SharedNotes, shared_notes, told_once
 from tui.presentation.text import GLYPH, format_options, local_time, padded, plain
 from tui.presentation.trend_plot import plots, side_by_side, too_few
@@ -41,6 +41,8 @@ def job_lines(job: ParentJob, at: int, only: JobId | None = None) -> list[str]:
         f"  created  {local_time(job.created_at)}" + (f", retry of #{job.retry_of}" if job.retry_of else ""),
         f"  options  {plain(', '.join(format_options(job.request.options)))}",
     ]
+    if by := people(job):
+        lines.append(f"  people   {plain(', '.join(f'{label} {who}' for label, who in by))}")
     if job.batch is not None:
         lines.append(f"  batch    {BatchId(job.batch)}")
     if limit := limit_of(job):

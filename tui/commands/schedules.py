@@ -22,6 +22,7 @@ from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
 from engine.schedules.overlaps import Overlap, overlaps
 from engine.system.clock import now
+from engine.system.current_user import user_at_host
 from tui.commands import output, timer_units
 from tui.commands.foreground import Foreground
 from tui.commands.naming import name_of
@@ -31,7 +32,6 @@ from tui.commands.settings import Settings
 from tui.commands.terminal_question import can_ask, have_typed
 from tui.commands.waiting import nothing_starts
 from tui.presentation import schedule_format
-from tui.presentation.current_user import user_at_host
 from tui.presentation.exit_codes import FAILED, OK
 from tui.presentation.night_picture import planned_picture, real_picture
 from tui.presentation.schedule_format import ScheduleRow

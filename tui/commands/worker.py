@@ -27,10 +27,10 @@ from engine.domain.lazy_import import lazy
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_runtime import preload_imports
 from engine.schedules.config_watch import ConfigWatch
+from engine.system.current_user import user_at_host
 from tui.commands import output
 from tui.commands.notify import composing, for_runs
 from tui.commands.settings import Settings
-from tui.presentation.current_user import user_at_host
 from tui.presentation.exit_codes import CANCELLED, FAILED, OK
 from tui.presentation.text import local_time, plain
 from tui.workers import metrics_server

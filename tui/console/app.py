@@ -28,12 +28,12 @@ from tui.console.themed_app import ThemedApp
 from tui.console.views.line import Role
 
 if TYPE_CHECKING:
+    from engine.system import current_user
     from tui.console import command_palette
     from tui.console.views import palette
-    from tui.presentation import current_user
     from tui.presentation.health_check import Check
 else:
-    current_user = lazy("tui.presentation.current_user", "only a pause needs it")
+    current_user = lazy("engine.system.current_user", "only a pause needs it")
     palette = lazy("tui.console.views.palette", "the first screen does without it")
     command_palette = lazy("tui.console.command_palette", "the first screen does without it")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine import BatchId, Options, ParentJob
 from engine.domain.humanize import span
-from tui.presentation.text import duration, local_time, precise_duration
+from tui.presentation.text import duration, local_time, plain, precise_duration
 
 
 def moment(at: int, beside: int) -> str:
@@ -36,7 +36,14 @@ def origin_parts(parent: ParentJob) -> list[str]:
     parts += [f"batch {BatchId(parent.batch)}"] if parent.batch else []
     parts += [f"schedule {parent.schedule}"] if parent.schedule else []
     parts += [f"starts {moment(parent.starts_at, parent.created_at)}"] if parent.starts_at else []
+    parts += [plain(f"{label} {who}") for label, who in people(parent)]
     return [*parts, "pinned"] if parent.pinned else parts
+
+
+def people(parent: ParentJob) -> list[tuple[str, str]]:
+    """Who submitted it, and who cancelled it, with a label; in a store that people share."""
+    named = (("by", parent.submitted_by), ("cancelled by", parent.cancelled_by))
+    return [(label, who) for label, who in named if who]
 
 
 def limit_text(options: Options, deadline_at: int, beside: int) -> str:

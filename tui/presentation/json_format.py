@@ -39,7 +39,7 @@ def job(parent: ParentJob, *, with_log: bool = False) -> Json:
         "duration": _seconds(parent),
         **fields(parent, "retry_of", "batch", "schedule", "deadline_at"),
         "window": _window(parent),
-        **fields(parent, "left", "pinned"),
+        **fields(parent, "left", "pinned", "submitted_by", "cancelled_by"),
         "options": _options(parent.request.options),
         "children": [child(c, with_log=with_log) for c in parent.children],
     }

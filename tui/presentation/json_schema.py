@@ -75,7 +75,8 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
         "id": COUNT, "target": TEXT, "engine": one_of(EngineName), "status": one_of(Status), "created_at": TIME,
         "started_at": or_null(TIME), "finished_at": or_null(TIME), "duration": or_null(SECONDS),
         "retry_of": or_null(COUNT), "batch": or_null(COUNT), "schedule": or_null(TEXT), "deadline_at": or_null(TIME),
-        "window": or_null(named("window")), "left": COUNT, "pinned": FLAG, "options": _OPTIONS,
+        "window": or_null(named("window")), "left": COUNT, "pinned": FLAG, "submitted_by": or_null(TEXT),
+        "cancelled_by": or_null(TEXT), "options": _OPTIONS,
         "children": listed(named("child")),
     }),
     "child": record({

@@ -20,9 +20,8 @@ from engine.domain.errors import StoreBusyError
 from engine.store.postgres.connections import Pool, parameters
 
 SWEEP_EVERY: Final = 5.0
-"""Seconds until a lost hint is given again."""
+"""Seconds between two looks at what waits without a hint."""
 RESTART_AFTER: Final = 1.0
-MOST_AT_ONCE: Final = 100
 _STALLED: Final = 3600.0
 """Seconds after which procrastinate forgets a worker: that it is dead is found out in another way."""
 _OPTIONS: Final[dict[str, Any]] = {
@@ -59,32 +58,52 @@ async def serve(
         look: looks for work and carries it out. What it raises ends this.
     """
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    turns = asyncio.Semaphore(concurrency)
 
     async def work(queue: str) -> None:
-        if until.is_set():
-            return
-        try:
-            await look()
-        except Exception as error:
-            if not failed.done():
-                failed.set_exception(error)
+        async with turns:
+            if until.is_set() or failed.done():
+                return
+            try:
+                await look()
+            except Exception as error:
+                if not failed.done():
+                    failed.set_exception(error)
 
-    stopping = asyncio.create_task(until.wait())
+    async def sweep() -> None:
+        """Look at what waits while nobody here works: its hint was lost, or the tables of procrastinate are damaged."""
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            if not turns.locked() and await _is_offered(pool, queues):
+                await work("")
+
+    stopping, sweeping = asyncio.create_task(until.wait()), asyncio.create_task(sweep())
     end: set[asyncio.Future[Any]] = {stopping, failed}
     try:
         while not until.is_set() and not failed.done():
             with suppress(ConnectorException, OSError):  # the server is away: hints come when it is back
-                await _serve_once(url, pool, queues, name, concurrency, work, end)
+                await _serve_once(url, queues, name, concurrency, work, end)
             await asyncio.wait(end, timeout=RESTART_AFTER, return_when=asyncio.FIRST_COMPLETED)
+        async with asyncio.TaskGroup() as waiting:  # what runs ends first
+            for _ in range(concurrency):
+                waiting.create_task(turns.acquire())
     finally:
         stopping.cancel()
+        sweeping.cancel()
     if failed.done():
         failed.result()
 
 
+async def _is_offered(pool: Pool, queues: Sequence[str]) -> bool:
+    """Whether something waits in these queues; False if the server is away."""
+    try:
+        return bool(await pool.rows("SELECT FROM offered_in(%s)", (list(queues),)))
+    except StoreBusyError:
+        return False
+
+
 async def _serve_once(
     url: str,
-    pool: Pool,
     queues: Sequence[str],
     name: str,
     concurrency: int,
@@ -103,7 +122,7 @@ async def _serve_once(
             asyncio.create_task(
                 app.run_worker_async(queues=list(queues), concurrency=concurrency, name=name, **_OPTIONS)
             ),
-            asyncio.create_task(_sweep(app, pool, queues)),
+            asyncio.create_task(_forget_dead(app)),
         ]
         try:
             await asyncio.wait(set(running) | end, return_when=asyncio.FIRST_COMPLETED)
@@ -117,15 +136,10 @@ async def _nothing(timestamp: int) -> None:
     """Never due."""
 
 
-async def _sweep(app: procrastinate.App, pool: Pool, queues: Sequence[str]) -> None:
-    """Heal what was lost: hints that were deleted by hand, or fetched by the dead."""
+async def _forget_dead(app: procrastinate.App) -> None:
+    """Remove what dead workers left."""
     while True:
         await asyncio.sleep(SWEEP_EVERY)
-        with suppress(StoreBusyError):
-            for queue, number in await pool.rows("SELECT queue, number FROM offered_in(%s)", (list(queues),)):
-                waiting = await app.job_manager.list_queues_async(queue=queue)
-                if not any(found["todo"] for found in waiting):
-                    await pool.call("give_hints", [queue] * min(number, MOST_AT_ONCE))
         await app.job_manager.prune_stalled_workers(_STALLED)
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED):
             with suppress(ConnectorException):  # another one was faster

@@ -27,7 +27,16 @@ _ALL: Final = frozenset(Role)
 _OPERATOR: Final = frozenset({Role.OPERATOR})
 _WORKER: Final = frozenset({Role.WORKER})
 _BOTH: Final = _OPERATOR | _WORKER
-READS: Final = ("now_micros", "may_claim", "steps_of", "number_of", "is_urgent", "open_batch", "offered_in")
+READS: Final = (
+    "now_micros",
+    "may_claim",
+    "steps_of",
+    "number_of",
+    "is_urgent",
+    "open_batch",
+    "offered_in",
+    "has_queue",
+)
 """Functions within reads: they run with the rights of who reads, so that the server can inline them."""
 OF_SESSION: Final = ("prove_again",)
 """Functions that end sessions of who calls them, with the rights of that role."""
@@ -91,7 +100,7 @@ async def grant(connection: Connection) -> None:
         allowed = [functions[name] for name in READS]
         allowed += [functions[name] for name, roles in WRITES.items() if role in roles]
         statements += [
-            f"GRANT USAGE ON SCHEMA dbtend TO {role}",
+            f"GRANT USAGE ON SCHEMA dbtend, dbtend_queue TO {role}",
             f"GRANT SELECT ON ALL TABLES IN SCHEMA dbtend TO {role}",
             f"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA dbtend FROM {role}",
             f"GRANT EXECUTE ON FUNCTION {', '.join(allowed)} TO {role}",
@@ -99,7 +108,6 @@ async def grant(connection: Connection) -> None:
     if Role.WORKER in there:
         for rights, kind in (("ALL", "TABLES"), ("USAGE", "SEQUENCES"), ("EXECUTE", "FUNCTIONS")):
             statements.append(f"GRANT {rights} ON ALL {kind} IN SCHEMA dbtend_queue TO {Role.WORKER}")
-        statements.append(f"GRANT USAGE ON SCHEMA dbtend_queue TO {Role.WORKER}")
     for statement in statements:
         await connection.execute(statement.encode())
 

@@ -21,6 +21,7 @@ from engine.store.postgres.job_writes import JobWrites
 from engine.store.postgres.notifications import Notifications
 from engine.store.postgres.ownership import Ownership
 from engine.store.postgres.planned_work import PlannedWork
+from engine.store.postgres.roles import Role
 from engine.store.postgres.schema import require_current
 from engine.store.row_checks import UnsoundRowError
 from engine.store.survey_rows import COLUMNS as SURVEY
@@ -74,17 +75,28 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
             host_clock: by which this host does its work; it follows the server's.
         """
         async with connected(url, what, "dbtend") as connection:
-            await require_current(connection, what)
+            rights = await require_current(connection, what)
+        if read_only:
+            rights = frozenset({Role.VIEWER})
+        read_only = not rights & {Role.OPERATOR, Role.WORKER}
         pool = Pool(url, what, program="dbtend", size=size, read_only=read_only)
         watch = ChangeWatch(url, what, host_clock)
         await pool.open()
         try:
             await watch.open()
             here = (host or host_name(), machine_id() if machine is None else machine)
-            yield cls(url, what, pool, watch, clock, who, *here, queues)
+            yield cls(url, what, pool, watch, clock, who, *here, queues, rights)
         finally:
             await watch.close()
             await pool.close()
+
+    @property
+    def may_submit(self) -> bool:
+        return Role.OPERATOR in self._rights
+
+    @property
+    def may_run(self) -> bool:
+        return Role.WORKER in self._rights
 
     @property
     def lost(self) -> StoreError | None:

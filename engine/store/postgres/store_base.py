@@ -12,6 +12,7 @@ from engine.store.postgres.change_watch import ChangeWatch
 from engine.store.postgres.connections import Pool
 from engine.store.postgres.held_claims import HeldClaims
 from engine.store.postgres.host_targets import HostTargets
+from engine.store.postgres.roles import Role
 
 
 class StoreBase:
@@ -28,6 +29,7 @@ class StoreBase:
         host: str,
         machine: str,
         queues: Sequence[str],
+        rights: frozenset[Role] = frozenset(Role),
     ) -> None:
         """
         Args:
@@ -37,6 +39,7 @@ class StoreBase:
             host: the name of this host.
             machine: what tells it from others of that name; "" if unknown.
             queues: those that workers of this process serve, beside that of its host.
+            rights: those of its user.
         """
         self._url, self._what = url, what
         self._pool = pool
@@ -44,6 +47,7 @@ class StoreBase:
         self._watch = watch
         self._clock = clock
         self._who = who
+        self._rights = rights
         self._targets_here = HostTargets(host, queues)
         self._machine = machine
         self._queues = self._targets_here.served

@@ -12,11 +12,11 @@ from typing import Any
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.requests import NO_SERVER_OPTIONS
 from engine.domain.statuses import LEFT_BY_WINDOW
-from engine.store.rows import JOB_COLUMNS
+from engine.store.rows import EMBEDDED_JOB_COLUMNS
 
 Query = tuple[str, dict[str, Any]]
 
-JOB = f"SELECT {JOB_COLUMNS} FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id"
+JOB = f"SELECT {EMBEDDED_JOB_COLUMNS} FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id"
 
 ATTEMPTS = """(SELECT json_group_array(json_object('number', attempt, 'pid', pid, 'host', host,
     'started_at', started_at, 'finished_at', finished_at, 'status', status, 'reason', reason, 'signal', signal))
@@ -31,11 +31,11 @@ LOG = """(SELECT json_group_array(json_object('number', number, 'attempt', attem
     FROM (SELECT * FROM log AS l WHERE l.parent_id = c.parent_id AND l.ordinal = c.ordinal
           ORDER BY attempt, number))"""
 
-ONE_JOB = f"""SELECT {JOB_COLUMNS}, {ATTEMPTS}, {STEPS}, {LOG}
+ONE_JOB = f"""SELECT {EMBEDDED_JOB_COLUMNS}, {ATTEMPTS}, {STEPS}, {LOG}
 FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id WHERE p.id = :id"""
 
 # The index is named where old statistics, of a day with everything open, would lead through the whole history.
-OPEN_JOBS = f"""SELECT {JOB_COLUMNS} FROM parent_job AS p INDEXED BY parent_job_open
+OPEN_JOBS = f"""SELECT {EMBEDDED_JOB_COLUMNS} FROM parent_job AS p INDEXED BY parent_job_open
 JOIN child_job AS c ON c.parent_id = p.id WHERE p.finished_at IS NULL"""
 
 ENDED = """SELECT id FROM parent_job INDEXED BY parent_job_ended WHERE finished_at >= :since

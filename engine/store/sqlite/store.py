@@ -170,6 +170,14 @@ class SqliteStore:
         return self._watch.identity.is_there
 
     @property
+    def may_submit(self) -> bool:
+        return self._may_write is not None
+
+    @property
+    def may_run(self) -> bool:
+        return self._may_write is not None
+
+    @property
     def lost(self) -> StoreError | None:
         """Why nothing is read or written any more, where the file is not the one that was opened."""
         return self._watch.lost

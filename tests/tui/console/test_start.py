@@ -82,7 +82,7 @@ NOT_AT_THE_START = {
     ),
     "finding in the history": ("tui.presentation.history_filter",),
     "the command list": ("tui.console.command_palette", "tui.console.views.palette"),
-    "copying, and who pauses": ("tui.console.clipboard", "tui.presentation.current_user"),
+    "copying, and who pauses": ("tui.console.clipboard", "engine.system.current_user"),
     "large parts of Textual": ("markdown_it", "pygments", "textual.widgets._markdown", "textual.widgets._text_area"),
 }
 """Why something has no place in the first frame, and the modules that must not be imported for it."""

@@ -17,6 +17,7 @@ from engine.domain.errors import DbtendError
 from engine.domain.schedules import FiringReason
 from engine.schedules.config_watch import ConfigWatch
 from engine.schedules.night import PlannedNight
+from engine.system.current_user import user_at_host
 from tui.console.console_screen import ConsoleScreen
 from tui.console.context import ConsoleContext
 from tui.console.views.hints import NO_SCHEDULES
@@ -25,7 +26,6 @@ from tui.console.views.schedules import NOT_SERVED, SelectedSchedule, schedule_d
 from tui.console.widgets.item_list import ItemList
 from tui.console.widgets.page import Page
 from tui.console.widgets.schedule_list import ScheduleList
-from tui.presentation.current_user import user_at_host
 from tui.presentation.schedule_format import NIGHTS, REASONS, ScheduleRow, outside_window_text
 
 if TYPE_CHECKING:

@@ -7,6 +7,12 @@
 CREATE OR REPLACE FUNCTION now_micros() RETURNS bigint LANGUAGE sql VOLATILE
 AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint $$;
 
+-- Who asks for a write: what that process says of itself, with the role that it logged in with, if that has another name.
+CREATE OR REPLACE FUNCTION with_role(who text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN who = '' THEN session_user::text WHEN split_part(who, '@', 1) = session_user::text THEN who
+        ELSE who || ' as ' || session_user::text END
+$$;
+
 CREATE OR REPLACE FUNCTION through_gate() RETURNS void LANGUAGE sql
 AS $$ SELECT pg_advisory_xact_lock_shared({GATE}) $$;
 

@@ -56,7 +56,7 @@ BEGIN
         VALUES (
             job ->> 'target', job ->> 'target_key', job ->> 'queue', job ->> 'engine', job ->> 'operations',
             job ->> 'options', (job ->> 'retry_of')::bigint, (job ->> 'deadline_at')::bigint, submission_name,
-            batch_number, is_canary, (job ->> 'is_pattern')::boolean, new_batch ->> 'schedule', who, at, at)
+            batch_number, is_canary, (job ->> 'is_pattern')::boolean, new_batch ->> 'schedule', with_role(who), at, at)
         RETURNING id INTO parent;
         INSERT INTO child_job (
             parent_id, ordinal, target_key, host_key, queue, operation, max_attempts, reserved_by, held, starts_at,

@@ -27,7 +27,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
     IF o IS NULL THEN
         UPDATE parent_job SET cancel_requested_at = coalesce(cancel_requested_at, at),
-            cancelled_by = coalesce(cancelled_by, who)
+            cancelled_by = coalesce(cancelled_by, with_role(who))
         WHERE id = p AND finished_at IS NULL;
     END IF;
     PERFORM end_pending(p, 'cancelled', why, at, o);

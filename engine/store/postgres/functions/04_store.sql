@@ -80,7 +80,7 @@ CREATE OR REPLACE FUNCTION pause(who text, at bigint) RETURNS void LANGUAGE plpg
 BEGIN
     at := coalesce(at, now_micros());
     PERFORM pg_advisory_xact_lock({GATE});
-    INSERT INTO pause (at, by) VALUES (at, who) ON CONFLICT DO NOTHING;
+    INSERT INTO pause (at, by) VALUES (at, with_role(who)) ON CONFLICT DO NOTHING;
     IF FOUND THEN PERFORM add_event(at, NULL, NULL, 'paused', NULL, NULL, 0); END IF;
 END $$;
 

@@ -20,7 +20,7 @@ $$;
 
 CREATE OR REPLACE FUNCTION disable_schedule(which text, who text, at bigint) RETURNS void LANGUAGE sql AS $$
     INSERT INTO schedule AS s (name, start, config, since, disabled_at, disabled_by)
-    SELECT which, '', '', t, t, who FROM (SELECT coalesce(at, now_micros())) AS now (t)
+    SELECT which, '', '', t, t, with_role(who) FROM (SELECT coalesce(at, now_micros())) AS now (t)
     ON CONFLICT (name) DO UPDATE SET disabled_at = excluded.disabled_at, disabled_by = excluded.disabled_by
     WHERE s.disabled_at IS NULL
 $$;

@@ -2,7 +2,7 @@
 
 -- Let the workers of a host take no more jobs, and leave.
 CREATE OR REPLACE FUNCTION drain_host(name text, who text, at bigint) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO drained_host (host, at, by) VALUES (name, coalesce(at, now_micros()), who) ON CONFLICT DO NOTHING
+    INSERT INTO drained_host (host, at, by) VALUES (name, coalesce(at, now_micros()), with_role(who)) ON CONFLICT DO NOTHING
 $$;
 
 -- Let them take jobs again; whether they did not.

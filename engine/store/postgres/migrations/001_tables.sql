@@ -99,7 +99,8 @@ CREATE TABLE child_job (
     CHECK (status = 'pending' OR NOT due),
     CHECK ((finished_at IS NULL) = (status IN ('pending', 'running'))),
     CHECK ((owner IS NOT NULL) = (status = 'running'))
-) WITH (fillfactor = 70);
+) WITH (
+    fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 CREATE UNIQUE INDEX child_job_one_running_per_target ON child_job (target_key) WHERE status = 'running';
 CREATE INDEX child_job_due ON child_job (parent_id) WHERE due AND NOT held;
 CREATE INDEX child_job_due_of_target ON child_job (target_key, parent_id) WHERE due AND NOT held;
@@ -175,7 +176,9 @@ CREATE TABLE event (
     CHECK ((parent_id IS NULL) = (kind IN ('paused', 'resumed'))),
     CHECK ((parent_id IS NULL) = (new IS NULL))
 );
-CREATE TABLE event_counter (last bigint NOT NULL) WITH (fillfactor = 10);
+CREATE TABLE event_counter (last bigint NOT NULL) WITH (
+    fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
+    autovacuum_vacuum_cost_delay = 0);
 INSERT INTO event_counter VALUES (0);
 
 -- Processes that execute children, and runs that reserve them. That one is alive is proven by the advisory lock that its
