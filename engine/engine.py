@@ -230,6 +230,11 @@ class Engine:
         """The processes that lock the store against writing, as text; "" if none, or if unknown."""
         return await self._store.locked_by()
 
+    def require_may_run(self) -> None:
+        """Raises ReadOnlyError if the user of this shared store may not run jobs."""
+        if not self._store.may_run:
+            raise ReadOnlyError("the store", "your role may not run jobs", _MAY_NOT_RUN)
+
     def _must_write(self, what: str) -> None:
         """Raises ReadOnlyError."""
         if self.read_only:

@@ -66,6 +66,7 @@ def carry_out(how: Foreground, submit: Submit, view: View) -> tuple[list[ParentJ
 async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view: View) -> tuple[list[ParentJob], int]:
     with stop_signals(view.announce) as stop:
         async with Engine.open(how.store, run=_reserved_for(how, workers), retention=how.retention) as engine:
+            engine.require_may_run()
             asked_at, changes = now(), engine.changes()
             jobs = await _submit(engine, workers, submit, stop, view.announce)
             ids = [job.id for job in jobs]

@@ -39,7 +39,7 @@ def test_a_viewer_looks_and_is_told_in_one_line_what_it_may_not(dbtend: CommandL
         assert dbtend(*viewer, *line.split()).code == OK, line
     for words in (
         ("run", sales, "--op", "vacuum"), ("run", sales, "--op", "vacuum", "--detach"), ("cancel", "1"), ("retry", "1"),
-        ("pause",), ("resume",), ("pin", "1"), ("prune",), ("schedules", "--disable", "nightly"),
+        ("pause",), ("resume",), ("pin", "1"), ("prune",),
     ):  # fmt: skip
         done = dbtend(*viewer, *words)
         assert done.code != OK, words

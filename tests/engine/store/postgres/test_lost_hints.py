@@ -77,7 +77,7 @@ async def is_idle(store: PostgresStore) -> bool:
 async def test_jobs_that_wait_are_run_whatever_became_of_their_hints(store_url: str, damage: str) -> None:
     async with PostgresStore.open(store_url, what="the store") as store:
         await submit(store, "sales")
-        hurt(store_url, damage)
+        await asyncio.to_thread(hurt, store_url, damage)
         async with serving(store):
             await until(lambda: is_idle(store))
 
@@ -87,6 +87,6 @@ async def test_a_worker_goes_on_while_its_tables_are_damaged(store_url: str, dam
     async with PostgresStore.open(store_url, what="the store") as store, serving(store):
         await submit(store, "sales")
         await until(lambda: is_idle(store))
-        hurt(store_url, damage)
+        await asyncio.to_thread(hurt, store_url, damage)
         await submit(store, "stock")
         await until(lambda: is_idle(store))
