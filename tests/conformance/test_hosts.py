@@ -72,7 +72,7 @@ async def test_workers_of_a_drained_host_take_no_more_jobs_until_it_is_undrained
             await second.hosts.drain_host("db1", "ann@db2")
             (worker,) = await second.workers()
             assert worker.draining
-            assert [by.by for by in (await first.hosts.drained_hosts()).values()] == ["ann@db2"]
+            assert [by.by for by in (await first.hosts.drained_hosts()).values()] == ["ann@db2 as postgres"]
             await first.hosts.asked_to_leave()
             assert await first.finish_and_claim(claim, Outcome(status=Status.COMPLETED), Report()) is None
             assert await first.claim(owner) is None
