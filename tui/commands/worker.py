@@ -24,6 +24,7 @@ from engine.domain.errors import StoreError, StoreLostError, StoreUnreachableErr
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
+from engine.domain.value_types import ANY_HOST
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_runtime import preload_imports
 from engine.schedules.config_watch import ConfigWatch
@@ -73,7 +74,7 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
 def _in_turn(host: _Host, size: int) -> int:
     """Serve the store once no other pool does."""
     while True:
-        with sole_pool(host.store.path) as is_sole:
+        with sole_pool(host.place) as is_sole:
             if is_sole:
                 return _serve(host, size)
         if not host.is_permanent:
@@ -179,6 +180,13 @@ class _Host:
     """Where metrics are asked for."""
 
     @property
+    def place(self) -> Path:
+        """Beside which the locks lie of its pool on this host: one that takes no jobs for any host has its own."""
+        if not self.queues or ANY_HOST in self.queues:
+            return self.store.path
+        return self.store.path.with_name(f"queue-{'-'.join(sorted(self.queues))}")
+
+    @property
     def is_permanent(self) -> bool:
         """Whether it stays until it is stopped: then it fires schedules."""
         return self.idle_exit is None
@@ -194,7 +202,7 @@ class _Host:
                 await self._serve_metrics(engine, stack)
                 await self._tell_people(engine, stack)
                 process.ready()
-                await first_of(stop.wait(), alone.wait(), _pool_ended(self.store))
+                await first_of(stop.wait(), alone.wait(), _pool_ended(self.place))
             return stop.is_set() or alone.is_set()
 
     async def work(self, process: PoolProcess) -> bool:
@@ -224,7 +232,7 @@ class _Host:
                 process.ready()
                 drained = asyncio.Event()
                 while not stop.is_set():
-                    with serving(self.store.path):
+                    with serving(self.place):
                         idle = [] if self.idle_exit is None else [_idle(engine, self.idle_exit)]
                         await first_of(stop.wait(), _idle_once(alone, engine), _told(engine, drained), *idle)
                     if drained.is_set() and not stop.is_set():
@@ -317,9 +325,9 @@ async def _opened(
     return None
 
 
-async def _pool_ended(store: StoreLocation) -> None:
+async def _pool_ended(place: Path) -> None:
     while True:
-        if not has_pool(store.path):
+        if not has_pool(place):
             return
         await asyncio.sleep(_LOOK_EVERY)
 

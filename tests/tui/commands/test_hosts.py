@@ -91,6 +91,12 @@ def test_a_worker_serves_the_queues_that_it_is_given(dbtend: CommandLine, shared
     assert "one host alone uses this store" in dbtend("worker", "--queue", "eu").err
 
 
+def test_a_worker_of_a_queue_leaves_jobs_for_any_host_to_others_on_its_host(dbtend: CommandLine, shared: str) -> None:
+    with worker_of(dbtend, shared, "db1", "--queue", "eu"), worker_of(dbtend, shared, "db1"):
+        wait_until(lambda: len(workers(dbtend, shared)) == 2)
+        assert sorted(one["queues"][0] for one in workers(dbtend, shared)) == ["any", "eu"]
+
+
 def test_jobs_of_a_queue_that_nobody_serves_say_so_at_submit_in_show_and_to_the_doctor(
     dbtend: CommandLine, shared: str, database: Database
 ) -> None:
