@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -22,7 +23,8 @@ from engine.domain.steps import Micros
 from engine.history.trends import RUNS
 from engine.notify import job_events
 from engine.notify.delivery import Parcel, deliver
-from engine.store.protocol import ChangeFeed, JobReader, NotificationStore, SurveyStore
+from engine.notify.told_batches import told_batches
+from engine.store.protocol import ChangeFeed, JobReader, NotificationStore, ScheduleStore, SurveyStore
 from engine.system import locks
 from engine.system.background import in_background
 from engine.system.private_files import directory_of, private_directory
@@ -51,7 +53,7 @@ Configured = Callable[[], Config]
 log = logging.getLogger("dbtend")
 
 
-class NotifiedStore(JobReader, ChangeFeed, SurveyStore, NotificationStore, Protocol):
+class NotifiedStore(JobReader, ChangeFeed, SurveyStore, ScheduleStore, NotificationStore, Protocol):
     path: Path
 
 
@@ -255,7 +257,9 @@ class Notifier:
     async def _attempt(self, recipient: Recipient, message: Message) -> DeliveryResult:
         """A defect is an attempt that failed: it is tried again later, and given up in the end."""
         try:
-            text = self._compose(message)
+            zones = {schedule.name: schedule.timezone for schedule in self._config.schedules}
+            batches = await told_batches(message.events, self._store)
+            text = self._compose(replace(message, batches=batches, zones=zones))
             return await deliver(recipient, Parcel(key=message.key, text=text, done=message.done))
         except Exception as defect:
             log.exception("a message to %s was not delivered", recipient.name)
