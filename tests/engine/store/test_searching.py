@@ -47,7 +47,7 @@ LEADING = {
 }
 ASKED = (
     r"p USING INTEGER PRIMARY KEY \(rowid=\?\)"
-    r"|c USING INDEX child_job_(skipped|error) \(parent_id=\?( AND status=\?)?\)"
+    r"|c USING PRIMARY KEY \(parent_id=\?\)|c USING INDEX child_job_(skipped|error) \(parent_id=\?( AND status=\?)?\)"
     r"|(c|child_job) USING COVERING INDEX child_job_(error|skipped|operation) \((operation=\? AND )?parent_id=\?\)"
 )
 WORDS = (
