@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from engine.config.model import Config, TargetEntry
+from engine.fleet.target_words import configured_entries
 from tui.commands import output
 from tui.commands.diagnostics import examine
 from tui.commands.settings import Settings
@@ -35,4 +36,4 @@ def _form(check: Check) -> dict[str, object]:
 
 
 def _targets(words: Sequence[str], config: Config) -> Sequence[TargetEntry]:
-    return target_entries(words, config) if words else config.targets
+    return target_entries(words, config) if words else configured_entries(config)
