@@ -114,6 +114,11 @@ def not_fired(firing: Firing) -> Event:
     return Event(kind=EventKind(firing.status.value), at=firing.due_at, schedule=firing.schedule, facts=facts)
 
 
+def fired_after_all(firing: Firing) -> Event:
+    """The event of a due time that fired after it was told as missed, as the clock was ahead."""
+    return Event(kind=EventKind.RECOVERED, at=firing.due_at, schedule=firing.schedule)
+
+
 def longer_already(job: ParentJob, child: ChildJob, past: Iterable[PastRun], at: Micros) -> Event | None:
     """The event of a running operation that takes longer than usual. `past`: earlier runs, newest first."""
     seconds = worked(child, at)

@@ -114,6 +114,9 @@ def event_phrase(event: Event, zones: Mapping[str, str] = MappingProxyType({})) 
             took, usual = precise_duration(number(facts, "seconds")), precise_duration(number(facts, "median"))
             verb = "has been running for" if facts.get("is_running") else "took"
             return f"{text(facts, 'operation')} {verb} {took}, usually {usual}"
+        case EventKind.RECOVERED if not event.target:
+            due = time_in_zone(event.at, zones.get(event.schedule, ""))
+            return f"started after all at {due}, although it was reported as missed: the clock was ahead"
         case EventKind.RECOVERED:
             operations = facts.get("operations")
             names = ", ".join(map(str, operations)) if isinstance(operations, list | tuple) else "it"

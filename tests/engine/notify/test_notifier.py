@@ -637,3 +637,27 @@ async def test_the_message_of_a_night_knows_its_batch_and_due_time(opened: Sqlit
     assert (told.batch.id, told.firing) == (fired.batch, fired)
     assert told.batch.counts == {JobOutcome.COMPLETED: 1, JobOutcome.FAILED: 1}
     assert texts[0].zones == {"nightly": "Asia/Tokyo"}
+
+
+async def test_who_heard_of_a_miss_hears_once_that_it_fired_after_all(opened: SqliteStore, clock: StoppedClock) -> None:
+    await opened.register_recipients(["ops", "dba"])
+    due_at = clock.at + 60 * SECOND
+    only_missed = ops(on=(EventKind.MISSED,))
+    only_failed = ops(name="dba", on=(EventKind.FAILED,))
+    telling = made(opened, clock, only_missed, only_failed)
+    clock.at += 3 * 3600 * SECOND
+    await opened.record_firings([firing(due_at, clock.at)])
+    assert await collected(opened, telling) == [(EventKind.MISSED, "")]
+    clock.at = due_at
+    fired = Firing(schedule="nightly", due_at=due_at, status=FiringStatus.FIRED, recorded_at=due_at)
+    assert await opened.fire(fired, [new_job("a", Operation.VACUUM)], NewBatch(schedule="nightly")) is not None
+    for _ in range(3):
+        assert await collected(opened, telling) == [(EventKind.MISSED, ""), (EventKind.RECOVERED, "")]
+    assert await collected(opened, telling, "dba") == []
+
+
+async def test_a_night_that_plainly_fired_is_no_event(opened: SqliteStore, clock: StoppedClock) -> None:
+    await opened.register_recipients(["ops"])
+    fired = Firing(schedule="nightly", due_at=clock.at, status=FiringStatus.FIRED, recorded_at=clock.at)
+    await opened.fire(fired, [new_job("a", Operation.VACUUM)], NewBatch(schedule="nightly"))
+    assert await collected(opened, made(opened, clock, ops())) == []

@@ -6,6 +6,7 @@ import asyncio
 import os
 import pty
 import re
+import subprocess
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from engine.config.reader import load_config
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, ScheduleState
 from engine.store.sqlite.store import SqliteStore
 from tests.sqlite_files import make_database
-from tests.tui.command_line import CommandLine
+from tests.tui.command_line import CommandLine, wait_until
 
 DAY = 86_400_000_000
 
@@ -382,3 +383,29 @@ def test_while_a_night_is_planned_a_terminal_shows_how_far_that_is_and_the_last_
     assert re.search(r"inspected \d+ of 10 targets", shown)
     text = out
     assert text.index("Last night, ") < text.index("Next night, ")
+
+
+def test_a_plan_goes_by_the_workers_that_run_and_the_doctor_tells_that_the_config_says_another_number(
+    nightly: CommandLine, tmp_path: Path
+) -> None:
+    nightly.configure(
+        f'[defaults]\nworkers = 1\n[schedules.nightly]\ntargets = ["{tmp_path}/*.db"]\nstart = "0 22 * * *"\n'
+    )
+    assert nightly("schedules", "nightly", "--json").json["plan"]["workers"] == 1
+    with nightly.start("worker", "--workers", "2", stderr=subprocess.DEVNULL) as worker:
+        try:
+            wait_until(lambda: nightly.store.exists() and asyncio.run(_pool_size(nightly.store)) == 2)
+            wait_until(lambda: nightly("schedules", "--json").json["is_served"])
+            told = (
+                "2 worker processes run, and the config file says 1  (restart dbtend worker, unless it has --workers)"
+            )
+            assert told in nightly("doctor").out
+            assert nightly("schedules", "nightly", "--json").json["plan"]["workers"] == 2
+        finally:
+            worker.terminate()
+            worker.communicate(timeout=60)
+
+
+async def _pool_size(store: Path) -> int:
+    async with Engine.open(store) as engine:
+        return await engine.pool_size()

@@ -93,3 +93,10 @@ def test_the_document_has_the_batches() -> None:
     (batch,) = message_text(told, named=target_name, store="/s").document["batches"]
     assert (batch["batch"], batch["schedule"], batch["timezone"]) == ("b12", "nightly", "Asia/Tokyo")
     assert (batch["due_at"], batch["counts"]["completed"]) == ("2023-11-14T22:13:20.000000Z", 13)
+
+
+def test_a_time_that_was_told_as_missed_and_fired_after_all_is_told() -> None:
+    subject, text = text_of(Event(kind=EventKind.RECOVERED, at=AT, schedule="nightly"))
+    assert "schedule nightly recovered: started after all at 2023-11-15 07:13:20 JST" in subject
+    assert "although it was reported as missed: the clock was ahead" in text
+    assert "dbtend schedules nightly" in text
