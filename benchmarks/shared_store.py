@@ -24,9 +24,9 @@ from procrastinate.schema import SchemaManager
 from benchmarks.engine_throughput import engine_throughput
 from benchmarks.idle import cpu_seconds
 from engine.domain.events import HistoryFilter
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.jobs import JobId
 from engine.domain.requests import EngineName, OnDuplicate, Operation, Request
-from engine.domain.statuses import Status
 from engine.store.postgres.store import PostgresStore
 from engine.store.protocol import NewJob
 from tests.postgres_databases import as_admin
@@ -312,7 +312,7 @@ async def history(server: PostgresServer, parents: int) -> Mapping[str, str]:
         for name, wanted in {
             "all": HistoryFilter(),
             "of a target": HistoryFilter(target="sqlite://h/t7"),
-            "failed": HistoryFilter(status=Status.FAILED),
+            "failed": HistoryFilter(status=JobOutcome.FAILED),
         }.items():
             times = []
             for before in [None, *range(parents, parents // 10, -(parents // 20))]:

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from engine.schedules import as_due, next_due, preview, scheduler
     from engine.schedules import firing as schedule_firing
     from engine.schedules import work as schedule_work
+    from engine.schedules.looking import Tell
     from engine.schedules.night import PlannedNight
     from engine.store.protocol import Hosts, Store
     from engine.submission import manager as submission
@@ -457,13 +458,23 @@ class Engine:
             found.append(firings.Night(firing=firing, batch=batch, started_at=started_at, finished_at=finished_at))
         return found
 
-    async def planned_night(self, schedule: Schedule, config: Config, due_at: Micros, *, workers: int) -> PlannedNight:
+    async def planned_night(
+        self, schedule: Schedule, config: Config, due_at: Micros, *, tell: Tell | None = None
+    ) -> PlannedNight:
         """What a schedule would do if it were due at `due_at`, by what its targets need now.
 
-        `workers`: how many targets are worked on at once. Raises UsageError if its targets cannot be listed.
+        As many targets are worked on at once as permanent workers run; if none does, as the config file says.
+        `tell`: called after each inspection. Raises UsageError if its targets cannot be listed.
         """
-        work = await schedule_work.work_of(schedule, config, self._store, self._clock, read_only=self.read_only)
-        return await preview.night_of(schedule, work, self.plan, due_at, workers=workers)
+        workers = await self.pool_size() or config.defaults.workers
+        work = await schedule_work.work_of(
+            schedule, config, self._store, self._clock, read_only=self.read_only, tell=tell
+        )
+        return await preview.night_of(schedule, work, self.plan, due_at, workers=workers, tell=tell)
+
+    async def pool_size(self) -> int:
+        """How many processes the permanent workers of this store have."""
+        return sum(one.alive and one.serves_all and one.pool is not None for one in await self.workers())
 
     async def enable_schedule(self, name: str) -> None:
         """Let a schedule be due again, from now on."""

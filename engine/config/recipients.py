@@ -139,5 +139,6 @@ def _check_email(entry: Table, values: dict[str, Any], password: Secret | None) 
     if bool(values.get("user")) != (password is not None):
         missing = "password_file or password_command" if values.get("user") else "user"
         entry.fail("user", f"and its password go together: {missing} is missing", "give both, or none")
-    if password is not None and tls is Tls.NONE:
-        entry.fail("tls", "must not be none with a password", 'give tls = "starttls" or tls = "tls"')
+    if password is not None and tls is Tls.NONE and not _is_loopback(values["host"]):
+        why = "must not be none with a password, unless the server is this host"
+        entry.fail("tls", why, 'give tls = "starttls" or tls = "tls"')

@@ -113,10 +113,25 @@ def shortest_window(schedule: Schedule) -> int | None:
     """Minutes by the clock of its shortest window; None: they do not close. 0: one closes when it opens."""
     if schedule.until is None:
         return None
-    cron = CronSim(schedule.start, datetime(2000, 1, 1, tzinfo=UTC))
-    hour, minute = map(int, schedule.until.split(":"))
+    return min(_windows(schedule.start, schedule.until))[0]
+
+
+def window_after_until(schedule: Schedule) -> tuple[int, int] | None:
+    """The longest window and when it opens, in minutes, if it is longer than half a day and longer than another one:
+    that due time comes after `until`. None otherwise."""
+    if schedule.until is None:
+        return None
+    windows = _windows(schedule.start, schedule.until)
+    longest = max(windows)
+    return longest if longest[0] > _MINUTES_OF_DAY / 2 and longest[0] > min(windows)[0] else None
+
+
+def _windows(start: str, until: str) -> list[tuple[int, int]]:
+    """The minutes by the clock of each window of a day, and the minute of the day at which it opens."""
+    cron = CronSim(start, datetime(2000, 1, 1, tzinfo=UTC))
+    hour, minute = map(int, until.split(":"))
     opens = (60 * h + m for h in cron.hours for m in cron.minutes)
-    return min((60 * hour + minute - at) % _MINUTES_OF_DAY for at in opens)
+    return [((60 * hour + minute - at) % _MINUTES_OF_DAY, at) for at in opens]
 
 
 def overlaps_itself(schedule: Schedule) -> bool:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from urllib.parse import unquote
 
 from engine.domain.frozen import frozen
+from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.requests import EngineName, Operation
 from engine.domain.statuses import Reason, Status, reason_names
@@ -52,7 +53,7 @@ class Lagged:
 class HistoryFilter:
     """Which parent jobs to list; None or empty does not restrict. Times are microseconds.
 
-    `status` skipped: jobs with an operation that was skipped or is partial.
+    `status` failed: also those whose target is unreachable.
     """
 
     target: str | None = None
@@ -61,7 +62,7 @@ class HistoryFilter:
     """A part of a canonical URL; case is ignored."""
     named_targets: frozenset[str] = frozenset()
     """Canonical URLs that match besides `target_part`: targets whose configured name contains it."""
-    status: Status | None = None
+    status: JobOutcome | None = None
     operation: Operation | None = None
     batch: int | None = None
     schedule: str | None = None
@@ -92,12 +93,8 @@ class HistoryFilter:
 
     def matches(self, parent: ParentJob) -> bool:
         """Whether a job matches, by the same rules as the search in the store."""
-        if self.status is Status.SKIPPED:
-            has_status = any(child.status is Status.SKIPPED or child.is_partly_completed for child in parent.children)
-        else:
-            has_status = self.status is None or parent.status is self.status
         return (
-            has_status
+            self._matches_status(parent)
             and self.matches_target(parent.target)
             and (self.batch is None or parent.batch == self.batch)
             and (self.schedule is None or parent.schedule == self.schedule)
@@ -105,6 +102,11 @@ class HistoryFilter:
             and self.matches_time(parent.created_at)
             and (not self.error_words or any(_has_all(child, self.error_words) for child in parent.children))
         )
+
+    def _matches_status(self, parent: ParentJob) -> bool:
+        if self.status is JobOutcome.FAILED:
+            return parent.status is Status.FAILED
+        return self.status is None or outcome_of(parent) is self.status
 
 
 def _has_all(child: ChildJob, words: Iterable[str]) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from engine.domain.jobs import ParentJob
-from engine.domain.statuses import PARTIAL, Reason, Status
+from engine.domain.jobs import ChildJob, ParentJob
+from engine.domain.statuses import PARTIAL, Reason, Status, format_ending
 
 
 class JobOutcome(StrEnum):
@@ -31,8 +31,18 @@ def outcome_of(job: ParentJob) -> JobOutcome:
         return JobOutcome.UNREACHABLE
     if job.status is not Status.COMPLETED:
         return JobOutcome(job.status.value)
-    left = [c for c in children if c.status is Status.SKIPPED and c.reason is not Reason.NOT_NEEDED]
+    left = [child for child in children if child.is_left_out]
     if left and len(left) == len(children):
         return JobOutcome.SKIPPED
     is_partial = left or any(child.is_partly_completed for child in children)
     return JobOutcome.PARTIAL if is_partial else JobOutcome.COMPLETED
+
+
+def child_outcome(child: ChildJob) -> JobOutcome:
+    """What became of one operation, in the same words."""
+    return JobOutcome(format_ending(child.status, child.reason))
+
+
+def shown_status(job: ParentJob) -> Status:
+    """Its status where only statuses can be told: a job of which nothing began did not complete."""
+    return Status.SKIPPED if outcome_of(job) is JobOutcome.SKIPPED else job.status

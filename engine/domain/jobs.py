@@ -94,7 +94,7 @@ class ChildJob:
     before: Facts | None = None
     after: Facts | None = None
     left: int = 0
-    """The number of its steps that were not begun."""
+    """The number of its planned steps that were not begun."""
     starts_at: Micros | None = None
     """Before then it does not start; None: it may."""
     estimate: float | None = None
@@ -111,6 +111,16 @@ class ChildJob:
     def is_complete(self) -> bool:
         """Whether it completed in full."""
         return self.status is Status.COMPLETED and not self.is_partly_completed
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether nothing of it began, though something was to be done."""
+        return self.status is Status.SKIPPED and self.reason is not Reason.NOT_NEEDED
+
+    @property
+    def steps_left(self) -> int:
+        """The number of its steps that were not begun; of one that was left out at least one."""
+        return max(self.left, int(self.is_left_out))
 
     @property
     def is_partly_completed(self) -> bool:
@@ -175,7 +185,7 @@ class ParentJob:
     @property
     def left(self) -> int:
         """The number of steps of its children that were not begun."""
-        return sum(child.left for child in self.children)
+        return sum(child.steps_left for child in self.children)
 
     @property
     def is_left_by_window(self) -> bool:

@@ -7,8 +7,10 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Any, Final
 
+from engine.domain.batches import Batch
 from engine.domain.frozen import frozen
 from engine.domain.jobs import JobId
+from engine.domain.schedules import Firing
 from engine.domain.steps import Facts, Micros
 
 
@@ -99,6 +101,15 @@ class Recipient:
     apprise: Secret | None = None
 
 
+@frozen
+class ToldBatch:
+    """A batch of whose jobs a message tells."""
+
+    batch: Batch
+    firing: Firing | None = None
+    """The due time that started it, if one did and it is on record."""
+
+
 class MessageStatus(StrEnum):
     WAITING = "waiting"
     SENT = "sent"
@@ -125,6 +136,10 @@ class Message:
     events: tuple[Event, ...] = ()
     left_out: int = 0
     """The number of further events."""
+    batches: tuple[ToldBatch, ...] = ()
+    """Those of its jobs, as they are when it is sent."""
+    zones: Mapping[str, str] = field(default_factory=dict)
+    """The time zones of schedules, by name."""
 
 
 @frozen

@@ -272,13 +272,19 @@ def _files(entry: TargetEntry, pattern: str) -> tuple[list[_Candidate], list[Unl
     search = Search()
     paths = sorted(dict.fromkeys(find_files(pattern, search)), key=natural_order)
     if not paths:
-        unreadable = dict(search.unreadable)
-        looked = [f"{place} ({unreadable[place]})" if place in unreadable else place for place in search.looked_in]
+        unreadable = search.unreadable
+        looked = [
+            f"{place} ({unreadable[place]})" if place in unreadable else place
+            for place in dict.fromkeys(search.looked_in)
+        ]
         raise UsageError(entry.url, "matches no file", f"looked in {listed(looked)}")
     base = search.looked_in[0]
     unlisted = [
-        Unlisted(replace(entry, url=place), TargetUnavailableError(place, f"the directory cannot be read ({why})"))
-        for place, why in search.unreadable
+        Unlisted(
+            replace(entry, name=f"{Path(place).name}/", url=place),
+            TargetUnavailableError(place, f"the directory cannot be read ({why})"),
+        )
+        for place, why in search.unreadable.items()
     ]
     return [
         _Candidate(

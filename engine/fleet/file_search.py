@@ -19,7 +19,7 @@ class Search:
 
     looked_in: list[str] = field(default_factory=list)
     """Directories, in the order of the search."""
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
     """Directories that could not be read, each with the reason."""
 
 
@@ -88,5 +88,5 @@ def _entries(directory: str, search: Search) -> list[os.DirEntry[str]]:
         with os.scandir(directory) as reading:
             entries.extend(reading)
     except OSError as error:
-        search.unreadable.append((directory, error.strerror or str(error)))
+        search.unreadable.setdefault(directory, error.strerror or str(error))
     return sorted(entries, key=lambda entry: entry.name)

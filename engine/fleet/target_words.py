@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -30,6 +31,19 @@ def entries_named(words: Iterable[str], config: Config, *, name_of: Callable[[st
         )
     ]
     return [entry.with_defaults(config.defaults) for entry in entries]
+
+
+def configured_entries(config: Config) -> list[TargetEntry]:
+    """The targets of the config file, with the defaults: its entries, then those that only its schedules name."""
+    entries = [entry.with_defaults(config.defaults) for entry in config.targets]
+    named = {entry.url for entry in config.targets}
+    for schedule in config.schedules:
+        try:
+            found = entries_named(schedule.targets, config)
+        except UsageError:  # to fire it says why
+            continue
+        entries += [replace(one, exclude=(*one.exclude, *schedule.exclude)) for one in found if one.url not in named]
+    return list({(entry.url, entry.exclude): entry for entry in entries}.values())
 
 
 def _member(word: str, config: Config) -> TargetEntry | None:

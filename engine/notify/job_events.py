@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from engine.domain.frozen import frozen
-from engine.domain.job_outcomes import outcome_of
+from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.jobs import ChildJob, ParentJob, run_duration
 from engine.domain.median import median
 from engine.domain.notifications import Event, EventKind, Recipient
@@ -45,9 +45,10 @@ def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
         )
     failed = [child for child in job.children if child.status is Status.FAILED]
     if failed:
-        others = [child for child in failed if not found_damage(child)]
-        # Not that an operation was not begun as its target cannot be opened, if there is more to say.
-        child = next((child for child in others if child.reason is not Reason.UNREACHABLE), (others or failed)[0])
+        # Damage is why others fail, too. Not that an operation was not begun as its target cannot be opened, if there
+        # is more to say.
+        reached = [child for child in failed if child.reason is not Reason.UNREACHABLE]
+        child = [*damaged, *reached, *failed][0]
         yield Event(
             kind=EventKind.FAILED,
             at=at,
@@ -55,7 +56,7 @@ def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
             schedule=job.schedule or "",
             job=child.id,
             facts={
-                "outcome": outcome_of(job).value,
+                "outcome": JobOutcome.FAILED.value if damaged else outcome_of(job).value,
                 "operation": child.operation.value,
                 "error": child.error or "",
                 "reason": child.reason.value if child.reason else None,
@@ -111,6 +112,11 @@ def not_fired(firing: Firing) -> Event:
     """The event of a due time that was missed, or skipped."""
     facts = {"reason": firing.reason.value if firing.reason else None, "error": firing.error}
     return Event(kind=EventKind(firing.status.value), at=firing.due_at, schedule=firing.schedule, facts=facts)
+
+
+def fired_after_all(firing: Firing) -> Event:
+    """The event of a due time that fired after it was told as missed, as the clock was ahead."""
+    return Event(kind=EventKind.RECOVERED, at=firing.due_at, schedule=firing.schedule)
 
 
 def longer_already(job: ParentJob, child: ChildJob, past: Iterable[PastRun], at: Micros) -> Event | None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final, Protocol
 
 from engine.config.model import Config
@@ -20,7 +21,15 @@ from engine.domain.steps import Micros
 from engine.history.trends import RUNS
 from engine.notify import job_events
 from engine.notify.delivery import Parcel, deliver
-from engine.store.protocol import ChangeFeed, JobReader, Leadership, NotificationStore, SurveyStore
+from engine.notify.told_batches import told_batches
+from engine.store.protocol import (
+    ChangeFeed,
+    JobReader,
+    Leadership,
+    NotificationStore,
+    ScheduleStore,
+    SurveyStore,
+)
 from engine.system.background import in_background
 
 PAGE: Final = 500
@@ -47,7 +56,7 @@ Configured = Callable[[], Config]
 log = logging.getLogger("dbtend")
 
 
-class NotifiedStore(JobReader, ChangeFeed, SurveyStore, NotificationStore, Leadership, Protocol):
+class NotifiedStore(JobReader, ChangeFeed, SurveyStore, ScheduleStore, NotificationStore, Leadership, Protocol):
     """What telling people needs of a store."""
 
 
@@ -187,6 +196,8 @@ class Notifier:
         calm = await self._store.no_longer_critical(recipient.name)
         not_fired = map(job_events.not_fired, await self._store.newly_not_fired(recipient.name))
         found = self._told([*await self._critical(recipient), *not_fired], recipient)
+        # Who heard that it was missed hears this, too, whatever else it hears of.
+        found += map(job_events.fired_after_all, await self._store.newly_fired_after_all(recipient.name))
         if calm or found:
             await self._store.collect_events(recipient.name, found, seen=seen, calm=calm)
 
@@ -251,7 +262,9 @@ class Notifier:
     async def _attempt(self, recipient: Recipient, message: Message) -> DeliveryResult:
         """A defect is an attempt that failed: it is tried again later, and given up in the end."""
         try:
-            text = self._compose(message)
+            zones = {schedule.name: schedule.timezone for schedule in self._config.schedules}
+            batches = await told_batches(message.events, self._store)
+            text = self._compose(replace(message, batches=batches, zones=zones))
             return await deliver(recipient, Parcel(key=message.key, text=text, done=message.done))
         except Exception as defect:
             log.exception("a message to %s was not delivered", recipient.name)

@@ -20,7 +20,6 @@ from engine.submission.manager import DatabaseMaintenanceManager
 
 MOST: Final = 1_000
 """Due times that are recorded: the newest."""
-_DAY: Final = 86_400.0
 
 
 async def fire_as_due(
@@ -74,11 +73,11 @@ async def _refuse_foreign(schedule: Schedule, states: Mapping[str, ScheduleState
 async def _known_since(
     store: Store, schedule: Schedule, states: Mapping[str, ScheduleState], file: Path, now: Micros
 ) -> Micros:
-    """After when its due times count. That it is started means that it was due: also before it was known."""
+    """After when its due times count: from when it is first seen, and those that are in time then."""
     state, path = states.get(schedule.name), str(file)
     if state is not None and (state.start, state.config) == (schedule.definition, path):
         return state.since
-    seconds = max(schedule.catch_up, IN_TIME if state is not None else _DAY)
+    seconds = max(schedule.catch_up, IN_TIME)
     seen = ScheduleState(name=schedule.name, start=schedule.definition, config=path, since=now - round(seconds * 1e6))
     await store.observe_schedules([seen])
     return (await store.schedule_states())[schedule.name].since

@@ -14,6 +14,7 @@ from engine.domain.schedules import Schedule
 from engine.domain.steps import Micros
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
+from engine.schedules.looking import Tell, counting
 from engine.schedules.night import PlannedNight, PlannedOperation, PlannedTarget, planned_night
 from engine.schedules.work import Work
 from engine.targets import resolve
@@ -27,10 +28,11 @@ async def night_of(
     due_at: Micros,
     *,
     workers: int,
+    tell: Tell | None = None,
 ) -> PlannedNight:
     """What the work of a schedule would be if it were due at `due_at`. `plan` raises TargetError."""
     asked = {request.target: request for request in work.requests}
-    plans = await for_each(list(asked), lambda target: plan(asked[target]))
+    plans = await for_each(list(asked), counting(lambda target: plan(asked[target]), len(asked), tell))
     targets = [_planned(*one, schedule, due_at) for one in zip(work.requests, plans, strict=True)]
     return planned_night(
         [*targets, *map(_failed, work.failed)],

@@ -24,6 +24,7 @@ from engine.fleet.surveyor import Surveyor
 from engine.fleet.target_words import entries_named
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
+from engine.schedules.looking import Tell, counting
 
 if TYPE_CHECKING:
     from engine.store.protocol import Store
@@ -43,9 +44,17 @@ class Work:
 
 
 async def work_of(
-    schedule: Schedule, config: Config, store: Store, clock: Callable[[], Micros], *, read_only: bool = False
+    schedule: Schedule,
+    config: Config,
+    store: Store,
+    clock: Callable[[], Micros],
+    *,
+    read_only: bool = False,
+    tell: Tell | None = None,
 ) -> Work:
-    """The requests of a schedule, in its order. `read_only`: stores nothing of the inspections.
+    """The requests of a schedule, in its order.
+
+    `read_only`: stores nothing of the inspections. `tell`: called after each inspection.
 
     Raises UsageError if its targets cannot be listed, or none of its operations applies to any.
     """
@@ -59,7 +68,7 @@ async def work_of(
         why = "none of its operations applies to any of its targets"
         raise UsageError(f"schedule {schedule.name}", why, "see dbtend plan")
     if schedule.operations is None:
-        work = await _needed(fitting, store, clock, read_only=read_only)
+        work = await _needed(fitting, store, clock, read_only=read_only, tell=tell)
     else:
         work = Work(requests=[_confirmed(one) for _, one in fitting])
     entries = [entry for entry, _ in fitting]
@@ -109,7 +118,12 @@ def _unlisted(schedule: Schedule, one: Unlisted) -> FailedRequest:
 
 
 async def _needed(
-    asked: Sequence[tuple[TargetEntry, Request]], store: Store, clock: Callable[[], Micros], *, read_only: bool
+    asked: Sequence[tuple[TargetEntry, Request]],
+    store: Store,
+    clock: Callable[[], Micros],
+    *,
+    read_only: bool,
+    tell: Tell | None,
 ) -> Work:
     """What of the requests advice calls for. The inspections renew the surveys, too."""
     entries = {entry.url: entry for entry, _ in asked}
@@ -118,7 +132,7 @@ async def _needed(
     async def advise(target: str) -> Sequence[Advice]:
         return await surveyor.advise(entries[target], budget=inspector.BUDGET)
 
-    found = await for_each([request.target for _, request in asked], advise)
+    found = await for_each([request.target for _, request in asked], counting(advise, len(asked), tell))
     requests, failed = list[Request](), list[FailedRequest]()
     for (_, request), advice in zip(asked, found, strict=True):
         if isinstance(advice, TargetError):

@@ -464,6 +464,10 @@ class NotificationStore(Protocol):
         """The due times that were missed since the recipient was registered, or skipped as the last one was still
         running, that it has not heard of."""
 
+    async def newly_fired_after_all(self, recipient: str) -> list[Firing]:
+        """The due times that fired after the recipient heard that they were missed, as the clock was ahead; those of
+        which it has heard are left out."""
+
     async def last_outcome(
         self, target: str, operation: Operation, *, before: int, jobs: int
     ) -> tuple[Status, int] | None:

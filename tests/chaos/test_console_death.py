@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine, HistoryFilter, Status
+from engine import Engine, HistoryFilter, JobOutcome, Status
 from tests.chaos.console import Console, console
 from tests.chaos.processes import Processes, processes
 from tests.chaos.trace import Trace
@@ -67,7 +67,7 @@ async def test_a_vacuum_outlives_its_console(
             assert going_on.children[0].status is Status.RUNNING
     async with Engine.open(store) as engine, asyncio.timeout(60):
         await engine.wait([going_on.id])
-        (done,) = await engine.history(HistoryFilter(status=Status.COMPLETED))
+        (done,) = await engine.history(HistoryFilter(status=JobOutcome.COMPLETED))
     assert (done.id, [child.attempt for child in done.children]) == (going_on.id, [1])
     with console(all_processes.environment(), *arguments) as second:
         await second.shows("completed")

@@ -443,7 +443,7 @@ async def test_the_history_of_one_batch(store: RescuingStore) -> None:
         return jobs
 
     assert [job.id for job in await found(HistoryFilter(batch=1))] == ids[::-1]
-    assert [job.id for job in await found(HistoryFilter(batch=1, status=Status.FAILED))] == [ids[1]]
+    assert [job.id for job in await found(HistoryFilter(batch=1, status=JobOutcome.FAILED))] == [ids[1]]
     assert [job.id for job in await found(HistoryFilter(batch=1, target_part="db3"))] == [ids[2]]
     assert await found(HistoryFilter(batch=9)) == []
     assert Counter(job.batch for job in everything) == {None: 1, 1: 3, 2: 2}

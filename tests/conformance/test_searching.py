@@ -9,6 +9,7 @@ import pytest
 
 from engine.domain.claims import Outcome, Report
 from engine.domain.events import HistoryFilter
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.jobs import JobId
 from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.statuses import Reason, Status, format_reason
@@ -56,7 +57,7 @@ async def test_history_filters(store: RescuingStore) -> None:
 
     assert await found(HistoryFilter()) == [2, 1]
     assert await found(HistoryFilter(target="sqlite:///sales.db")) == [1]
-    assert await found(HistoryFilter(status=Status.FAILED)) == [2]
+    assert await found(HistoryFilter(status=JobOutcome.FAILED)) == [2]
     assert await found(HistoryFilter(operation=Operation.ANALYZE)) == [2]
     assert await found(HistoryFilter(error_words=("IT BROKE",))) == [2]
     assert await found(HistoryFilter(error_words=("it%broke",))) == []
@@ -65,7 +66,7 @@ async def test_history_filters(store: RescuingStore) -> None:
     assert await found(HistoryFilter(target_part="S")) == [2, 1]
     assert await found(HistoryFilter(target_part="SALE")) == [1]
     assert await found(HistoryFilter(target_part="prod", named_targets=frozenset({"sqlite:///stock.db"}))) == [2]
-    assert await found(HistoryFilter(target_part="sale", status=Status.FAILED)) == []
+    assert await found(HistoryFilter(target_part="sale", status=JobOutcome.FAILED)) == []
     assert await found(HistoryFilter(since=created[0])) == [2, 1]
     assert await found(HistoryFilter(since=created[1] + 1)) == []
     assert await found(HistoryFilter(until=created[0] - 1)) == []
@@ -119,7 +120,7 @@ async def test_a_batch_is_one_folded_id_wherever_a_range_ends_and_whatever_was_r
     assert await folded(HistoryFilter(since=created_at)) == [10, -9]
     assert await folded(HistoryFilter(until=created_at)) == [-9, -5, 1]
     assert await folded(HistoryFilter(batch=1)) == [5, 4, 3, 2]
-    assert await folded(HistoryFilter(status=Status.PENDING)) == list(range(10, 0, -1))
+    assert await folded(HistoryFilter(status=JobOutcome.PENDING)) == list(range(10, 0, -1))
     assert await folded(HistoryFilter(target_part="db")) == list(range(10, 0, -1))
     assert [(await store.batch(batch)).newest_job for batch in (1, 2)] == [5, 9]
     for parent_id in range(2, 10):

@@ -223,7 +223,7 @@ async def _single_targets(entries: Sequence[TargetEntry]) -> tuple[list[TargetEn
         else:
             single += expansion.targets
             checks += [_problem(one.entry, one.error) for one in expansion.unlisted]
-    return single, checks
+    return list({entry.url: entry for entry in single}.values()), checks
 
 
 def _problem(entry: TargetEntry, error: DbtendError) -> Check:

@@ -17,6 +17,7 @@ from engine.domain.surveys import FleetLevel
 from engine.fleet.expansion import Expansion
 from engine.fleet.filters import FleetFilter, fleet_filter, is_filter_word
 from engine.fleet.surveyor import Surveyed, survey_of_unlisted
+from engine.fleet.target_words import configured_entries
 from engine.system.clock import now
 from tui.commands import output
 from tui.commands.passwords import ask_for_missing
@@ -50,10 +51,10 @@ def _entries(words: Sequence[str], settings: Settings) -> Sequence[TargetEntry]:
     config = settings.config()
     if words:
         return target_entries(words, config)
-    if not config.targets:
+    if not (entries := configured_entries(config)):
         why = "no TARGET was given, and the config file names none"
         raise UsageError("fleet", why, "such as: dbtend fleet '/srv/tenants/*.db'")
-    return [entry.with_defaults(config.defaults) for entry in config.targets]
+    return entries
 
 
 async def _rows(found: Expansion, settings: Settings, *, refresh: bool) -> list[FleetRow]:

@@ -14,6 +14,7 @@ from engine.domain.errors import UsageError
 from engine.domain.overview import Overview
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
+from engine.fleet.target_words import configured_entries
 from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output
@@ -99,10 +100,10 @@ async def _jobs(engine: Engine, since: Micros) -> list[Run]:
 
 
 def _told(overview: Overview, config: Config) -> dict[str, Survey]:
-    """With targets in the config file, only those of them."""
+    """With targets in the config file, its schedules included, only those of them."""
     surveys = {one.target: one for one in overview.surveys}
     surveys |= {target: _damaged(target, surveys.get(target), overview) for target in overview.damaged}
-    return {target: surveys[target] for target in chosen(surveys, config.targets)}
+    return {target: surveys[target] for target in chosen(surveys, configured_entries(config))}
 
 
 def _damaged(target: str, survey: Survey | None, overview: Overview) -> Survey:

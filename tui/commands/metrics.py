@@ -19,6 +19,7 @@ from engine.domain.schedules import Schedule, ScheduleState
 from engine.domain.steps import Micros
 from engine.fleet.expansion import expand, may_name_databases
 from engine.fleet.patterns import member_name
+from engine.fleet.target_words import configured_entries
 from engine.schedules.config_watch import ConfigWatch
 from engine.system.clock import now
 from tui.commands import output
@@ -74,12 +75,12 @@ async def metrics_of(engine: Engine, watch: ConfigWatch, targets: ConfiguredTarg
 async def _text_of(
     overview: Overview, config: Config, configured: Set[str], states: Mapping[str, ScheduleState], *, is_readable: bool
 ) -> bytes:
-    """With targets in the config file, only these are exported."""
+    """With targets in the config file, its schedules included, only these are exported."""
     known = {one.target for one in overview.surveys} | {one.target for one in overview.runs}
     return await asyncio.to_thread(
         lambda: metrics_text(
             overview,
-            names={url: name_of(url) for url in {*chosen(known, config.targets), *configured}},
+            names={url: name_of(url) for url in {*chosen(known, configured_entries(config)), *configured}},
             schedules={one.name: _next_due(one, states.get(one.name), overview.at) for one in config.schedules},
             config_is_readable=is_readable,
             version=typed_values.version(),
@@ -103,7 +104,8 @@ class ConfiguredTargets:
 
     async def of(self, config: Config) -> frozenset[str]:
         """Those that were listed last; after a change of the config file those of now, if that takes not too long."""
-        entries = tuple(entry for entry in config.targets if not may_name_databases(entry.url))
+        known = await asyncio.to_thread(configured_entries, config)
+        entries = tuple(entry for entry in known if not may_name_databases(entry.url))
         is_idle = self._listing is None or self._listing.done()
         if is_idle and (entries != self._entries or monotonic() - self._listed_at > _LIST_EVERY):
             is_new, self._entries = entries != self._entries, entries
@@ -132,11 +134,10 @@ def _next_due(schedule: Schedule, state: ScheduleState | None, at: Micros) -> Mi
 
 def chosen(urls: Iterable[str], entries: Iterable[TargetEntry]) -> list[str]:
     """Those of these targets for which the entries stand; all without entries."""
-    by_url = {canonical(entry.url): entry for entry in entries}
+    patterns = [(canonical(entry.url), entry.exclude) for entry in entries]
+    single = {url for url, _ in patterns}
     return [
         url
         for url in urls
-        if not by_url
-        or url in by_url
-        or any(member_name(pattern, url, entry.exclude) for pattern, entry in by_url.items())
+        if not patterns or url in single or any(member_name(pattern, url, exclude) for pattern, exclude in patterns)
     ]

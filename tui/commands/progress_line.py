@@ -22,7 +22,8 @@ DRAWN_EVERY: Final = 0.2
 class ProgressLine:
     """It is there while inside; nothing where stderr is no terminal."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int = FEW + 1) -> None:
+        """`total`: the number of targets; left out if that is found out only inside."""
         is_terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._is_shown = is_terminal and total > FEW
         self._total = total

@@ -8,11 +8,13 @@ from typing import Final
 from engine.config.model import Config
 from engine.domain.errors import StoreError
 from engine.domain.schedules import FiringStatus, Night, disabled_ones
+from engine.schedules.config_watch import fired_by, other_config
+from engine.schedules.no_targets import no_targets
 from engine.schedules.overlaps import overlaps
 from engine.system.clock import now
 from tui.commands.settings import Settings
 from tui.presentation.health_check import Check, Level
-from tui.presentation.schedule_format import local, overlap_text, result_text
+from tui.presentation.schedule_format import local, overlap_text, result_text, window_warning
 from tui.presentation.text import counted
 
 _WHAT: Final = "schedules"
@@ -26,7 +28,8 @@ async def schedule_checks(settings: Settings, config: Config, *, has_config: boo
     try:
         async with settings.reading_engine() as engine:
             is_served = await engine.fires_schedules(settings.config_path)
-            disabled = disabled_ones(await engine.schedule_states())
+            states = await engine.schedule_states()
+            disabled, size = disabled_ones(states), await engine.pool_size()
             newest = {one.name: await engine.firings(one.name, limit=1) for one in schedules}
     except StoreError:
         return []
@@ -42,6 +45,17 @@ async def schedule_checks(settings: Settings, config: Config, *, has_config: boo
             if firing.status is FiringStatus.MISSED:
                 found = f"{one.name}, {local(firing.due_at, one, now=now())}: {result_text(Night(firing=firing))}"
                 checks.append(Check(Level.WARN, _WHAT, found, f"see dbtend schedules {one.name}"))
+        other = other_config(states.get(one.name), str(settings.config_path.absolute()))
+        if other is not None and (error := await asyncio.to_thread(fired_by, other, one.name)) is not None:
+            checks.append(Check(Level.WARN, _WHAT, f"{error.what} {error.why}", error.hint))
+        if why := await no_targets(one, config):
+            checks.append(Check(Level.WARN, _WHAT, f"{one.name} has no targets: {why}", "correct its targets"))
+        if warning := window_warning(one):
+            checks.append(Check(Level.WARN, _WHAT, warning, "give another until, or another start"))
+    wanted = config.defaults.workers
+    if is_served and size and size != wanted:
+        found = f"{size:,} worker {'process runs' if size == 1 else 'processes run'}, and the config file says {wanted}"
+        checks.append(Check(Level.WARN, "workers", found, "restart dbtend worker, unless it has --workers"))
     for overlap in await asyncio.to_thread(overlaps, config, now(), disabled=disabled):
         fix = "give them other times or other targets"
         checks.append(Check(Level.WARN, _WHAT, overlap_text(overlap, now()), fix))

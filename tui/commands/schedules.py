@@ -7,7 +7,8 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
@@ -20,12 +21,14 @@ from engine.domain.frozen import frozen
 from engine.domain.schedules import Firing, FiringStatus, Night, Schedule, disabled_ones
 from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
+from engine.schedules.no_targets import no_targets
 from engine.schedules.overlaps import Overlap, overlaps
 from engine.system.clock import now
 from engine.system.current_user import user_at_host
 from tui.commands import output, timer_units
 from tui.commands.foreground import Foreground
 from tui.commands.naming import name_of
+from tui.commands.progress_line import FEW, ProgressLine
 from tui.commands.report import columns
 from tui.commands.run import in_foreground, printing
 from tui.commands.settings import Settings
@@ -219,30 +222,37 @@ class _Looked:
     is_served: bool
     pause: Pause | None
     overlaps: Sequence[Overlap] = ()
+    without_targets: Mapping[str, str] = field(default_factory=dict)
+    """Schedules without targets, and why that is so; of one alone its plan says so."""
     jobs: Sequence[ParentJob] = ()
     """Of the last night of the only schedule."""
-    plan: PlannedNight | None = None
-    """Of its next one."""
 
 
 def _show(
     chosen: Sequence[Schedule], config: Config, args: argparse.Namespace, settings: Settings, *, in_full: bool
 ) -> int:
     looked = asyncio.run(_look(chosen, config, settings, in_full=in_full))
+    if not args.json:
+        output.line("\n".join(_full_lines(looked) if in_full else _table(looked.rows)))
+    plan = asyncio.run(_plan(looked.rows[0], config, settings)) if in_full else None
     if args.json:
         form = {
             "schedules": [schedule_format.row_json(row, now()) for row in looked.rows],
             "is_served": looked.is_served,
         }
-        if looked.plan is not None:
-            form["plan"] = schedule_format.plan_json(looked.plan)
+        if plan is not None:
+            form["plan"] = schedule_format.plan_json(plan)
         output.document(form)
         return OK
-    lines = _full_lines(looked) if in_full else _table(looked.rows)
-    output.line("\n".join(lines))
+    if plan is not None:
+        output.line("\n".join(_next_night(plan, looked.rows[0].schedule)))
     for row in looked.rows:
         if row.foreign_config:
             output.notice(f"{row.schedule.name} is in {plain(row.foreign_config)}, too, which fires it: rename one")
+        if warning := schedule_format.window_warning(row.schedule):
+            output.notice(warning)
+    for name, why in looked.without_targets.items():
+        output.notice(f"{name} has no targets: {plain(why)}")
     for overlap in looked.overlaps:
         if overlap.one in chosen or overlap.other in chosen:
             output.notice(schedule_format.overlap_text(overlap, now()))
@@ -266,22 +276,33 @@ async def _look(chosen: Sequence[Schedule], config: Config, settings: Settings, 
         pause = await engine.paused()
         common = await asyncio.to_thread(overlaps, config, now(), disabled=disabled_ones(states))
         if not in_full:
-            return _Looked(rows, is_served, pause, common)
+            empty = {one.name: why for one in chosen if (why := await no_targets(one, config))}
+            return _Looked(rows, is_served, pause, common, empty)
         (row,) = rows
         last = row.last_night.firing.batch if row.last_night is not None else None
         jobs = await engine.batch_jobs(last) if last is not None else []
-        return _Looked(rows, is_served, pause, common, jobs, await _plan(engine, row, config))
+        return _Looked(rows, is_served, pause, common, jobs=jobs)
 
 
-async def _plan(engine: Engine, row: ScheduleRow, config: Config) -> PlannedNight | None:
+async def _plan(row: ScheduleRow, config: Config, settings: Settings) -> PlannedNight | None:
     due = next_due(row.schedule, now())
     if due is None:
         return None
     try:
-        return await engine.planned_night(row.schedule, config, due, workers=config.defaults.workers)
+        async with settings.reading_engine() as engine:
+            with ProgressLine() as progress:
+                return await engine.planned_night(row.schedule, config, due, tell=_telling(progress))
     except DbtendError as error:
         output.notice(f"the next night cannot be planned: {plain(str(error))}")
         return None
+
+
+def _telling(progress: ProgressLine) -> Callable[[int, int], None]:
+    def tell(done: int, total: int) -> None:
+        if total > FEW:
+            progress.show(lambda: f"inspected {done:,} of {total:,} targets")
+
+    return tell
 
 
 def _table(rows: Sequence[ScheduleRow]) -> list[str]:
@@ -311,7 +332,7 @@ def _full_lines(looked: _Looked) -> Iterator[str]:
         rows = [schedule_format.night_line(night, row.schedule, now()) for night in row.nights]
         glyphs = [GLYPH[schedule_format.status_of(night)] for night in row.nights]
         yield from columns([(f"{glyph} {due}", *rest) for glyph, (due, *rest) in zip(glyphs, rows, strict=True)])
-    yield from _pictures(row, looked)
+    yield from _last_night(row, looked.jobs)
 
 
 def _when(row: ScheduleRow) -> str:
@@ -319,20 +340,22 @@ def _when(row: ScheduleRow) -> str:
     return due if row.next_due(now()) is None else f"next due {due}"
 
 
-def _pictures(row: ScheduleRow, looked: _Looked) -> Iterator[str]:
-    zone, width = zone_named(""), _width()
+def _last_night(row: ScheduleRow, jobs: Sequence[ParentJob]) -> Iterator[str]:
     if row.last_night is not None:
         begin = row.last_night.firing.due_at
         closes = firing_closes_at(row.schedule, row.last_night.firing)
-        picture = real_picture(looked.jobs, begin, closes, now(), zone, width, named=name_of, most=_TARGETS)
+        picture = real_picture(jobs, begin, closes, now(), zone_named(""), _width(), named=name_of, most=_TARGETS)
         yield from (
             "",
             f"Last night, {schedule_format.local(begin, row.schedule, now=now())}",
             *(one.plain for one in picture),
         )
-    if looked.plan is not None:
-        yield from ("", *schedule_format.plan_heading(looked.plan, row.schedule, now()))
-        yield from (one.plain for one in planned_picture(looked.plan, zone, width, named=name_of, most=_TARGETS))
+
+
+def _next_night(plan: PlannedNight, schedule: Schedule) -> Iterator[str]:
+    yield from ("", *schedule_format.plan_heading(plan, schedule, now()))
+    picture = planned_picture(plan, zone_named(""), _width(), named=name_of, most=_TARGETS)
+    yield from (one.plain for one in picture)
 
 
 def _width() -> int:

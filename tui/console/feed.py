@@ -6,7 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import suppress
 
-from engine import Change, ChangeKind, Engine, HistoryFilter, Lagged, ParentJob, Pause, Status, WorkerProcess
+from engine import (
+    Change,
+    ChangeKind,
+    Engine,
+    HistoryFilter,
+    JobOutcome,
+    Lagged,
+    ParentJob,
+    Pause,
+    Status,
+    WorkerProcess,
+)
 from engine.domain.batches import Batch
 from engine.domain.errors import DbtendError, JobNotFoundError, StoreLostError
 from engine.domain.frozen import frozen
@@ -143,7 +154,7 @@ class JobFeed:
         whole = await self._engine.history(HistoryFilter(batch=batch_id), limit=SHOWN + 1)
         if len(whole) <= SHOWN:
             return whole
-        return await self._engine.history(HistoryFilter(batch=batch_id, status=Status.FAILED), limit=RECENT)
+        return await self._engine.history(HistoryFilter(batch=batch_id, status=JobOutcome.FAILED), limit=RECENT)
 
     async def _listen(self, changes: AsyncIterator[Change | Lagged]) -> None:
         async for change in changes:

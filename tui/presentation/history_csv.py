@@ -9,13 +9,14 @@ from typing import Any, Final
 
 from engine import ChildJob, ParentJob
 from engine.domain.batches import BatchId
+from engine.domain.job_outcomes import child_outcome
 from engine.domain.jobs import run_duration
 from tui.presentation.fact_format import number
 from tui.presentation.text import plain, rfc3339
 
 COLUMNS: Final = (
     *("job", "batch", "schedule", "target", "name", "engine", "operation", "status", "reason", "created_at"),
-    *("started_at", "finished_at", "duration", "size_before", "size_after", "left", "warnings", "error"),
+    *("started_at", "finished_at", "duration", "size_before", "size_after", "left", "warnings", "error", "outcome"),
 )
 _OBEYED: Final = ("=", "+", "-", "@")
 """With which a cell begins that a spreadsheet takes for a formula."""
@@ -54,9 +55,10 @@ def _rows(job: ParentJob, named: Callable[[str], str]) -> Iterator[Sequence[Any]
             _seconds(child),
             number(child.before, "size"),
             number(child.after, "size"),
-            child.left,
+            child.steps_left,
             len(child.warnings),
             _cell(child.error),
+            child_outcome(child).value,
         )
 
 

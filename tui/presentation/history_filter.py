@@ -13,7 +13,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final
 
-from engine import HistoryFilter, Operation, Status
+from engine import HistoryFilter, JobOutcome, Operation
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from tui.presentation import typed_values
@@ -21,7 +21,7 @@ from tui.presentation import typed_values
 DATES: Final = "a date such as 2026-11-24, or an age such as 30m, 12h, 7d, 2w"
 KNOWN: Final[Mapping[str, str]] = {
     "target": "a part of its name",
-    "status": ", ".join(Status),
+    "status": ", ".join(JobOutcome),
     "op": ", ".join(Operation),
     "batch": "its id, such as b17 or 17",
     "schedule": "its name",
@@ -89,7 +89,7 @@ def rather(words: Iterable[Word], called: Callable[[str], frozenset[str]]) -> st
 
 
 def _kind(text: str, called: Callable[[str], frozenset[str]]) -> str:
-    if text.lower() in list(Status):
+    if text.lower() in list(JobOutcome):
         return "status"
     if text.lower() in list(Operation):
         return "op"
@@ -107,7 +107,7 @@ def unfinished(line: str) -> str:
     name, colon, value = words[-1].text.partition(":")
     if not colon:
         return "  ".join(f"{known}: {KNOWN[known]}" for known in KNOWN if known.startswith(name))
-    choices: list[str] = [*Status] if name == "status" else [*Operation] if name == "op" else []
+    choices: list[str] = [*JobOutcome] if name == "status" else [*Operation] if name == "op" else []
     begins = value.lower() not in choices and any(choice.startswith(value.lower()) for choice in choices)
     if name == "batch":
         begins = value.lower() == "b"

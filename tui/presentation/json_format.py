@@ -22,7 +22,7 @@ from engine import (
     WorkerProcess,
 )
 from engine.domain.errors import DbtendError
-from engine.domain.job_outcomes import JobOutcome
+from engine.domain.job_outcomes import JobOutcome, child_outcome, outcome_of, shown_status
 from engine.domain.option_specs import OPTION_SPECS
 from engine.domain.store_reports import StoreCopied, StoreMade
 from tui.presentation.effect_summary import findings
@@ -35,7 +35,10 @@ Json = dict[str, Any]
 
 def job(parent: ParentJob, *, with_log: bool = False) -> Json:
     return {
-        **fields(parent, "id", "target", "engine", "status", "created_at", "started_at", "finished_at"),
+        **fields(parent, "id", "target", "engine"),
+        "status": shown_status(parent).value,
+        "outcome": outcome_of(parent).value,
+        **fields(parent, "created_at", "started_at", "finished_at"),
         "duration": _seconds(parent),
         **fields(parent, "retry_of", "batch", "schedule", "deadline_at"),
         "window": _window(parent),
@@ -66,9 +69,11 @@ def child(job: ChildJob, *, with_log: bool = False) -> Json:
     form: Json = {
         "id": str(job.id),
         **fields(job, "operation", "status", "reason", "error", "attempt", "started_at", "finished_at"),
+        "outcome": child_outcome(job).value,
         **fields(job, "cancel_requested_at", "force_requested_at", "recovering"),
         "duration": _seconds(job),
-        **fields(job, "warnings", "before", "after", "left", "estimate"),
+        **fields(job, "warnings", "before", "after", "estimate"),
+        "left": job.steps_left,
         "progress": fields(job.progress, "fraction", "object", "phase", "waits_for", "steps_done", "steps_total"),
         "attempts": [fields(attempt, *_OF_ATTEMPT) for attempt in job.attempts],
         "steps": [_step(step) for step in job.steps],

@@ -72,7 +72,8 @@ _OUTCOMES: Final = record({outcome.value: COUNT for outcome in JobOutcome})
 
 DEFINITIONS: Final[Mapping[str, Schema]] = {
     "job": record({
-        "id": COUNT, "target": TEXT, "engine": one_of(EngineName), "status": one_of(Status), "created_at": TIME,
+        "id": COUNT, "target": TEXT, "engine": one_of(EngineName), "status": one_of(Status),
+        "outcome": one_of(JobOutcome), "created_at": TIME,
         "started_at": or_null(TIME), "finished_at": or_null(TIME), "duration": or_null(SECONDS),
         "retry_of": or_null(COUNT), "batch": or_null(COUNT), "schedule": or_null(TEXT), "deadline_at": or_null(TIME),
         "window": or_null(named("window")), "left": COUNT, "pinned": FLAG, "submitted_by": or_null(TEXT),
@@ -80,8 +81,9 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
         "children": listed(named("child")),
     }),
     "child": record({
-        "id": CHILD_ID, "operation": one_of(Operation), "status": one_of(Status), "reason": or_null(one_of(Reason)),
-        "error": or_null(TEXT), "attempt": COUNT, "started_at": or_null(TIME), "finished_at": or_null(TIME),
+        "id": CHILD_ID, "operation": one_of(Operation), "status": one_of(Status), "outcome": one_of(JobOutcome),
+        "reason": or_null(one_of(Reason)), "error": or_null(TEXT), "attempt": COUNT,
+        "started_at": or_null(TIME), "finished_at": or_null(TIME),
         "cancel_requested_at": or_null(TIME), "force_requested_at": or_null(TIME), "recovering": FLAG,
         "duration": or_null(SECONDS), "warnings": listed(TEXT), "before": or_null(FACTS), "after": or_null(FACTS),
         "left": COUNT, "estimate": or_null(SECONDS), "progress": named("progress"),

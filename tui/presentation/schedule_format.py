@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from engine import BatchId
-from engine.domain.due_times import closes_at, next_due
+from engine.domain.due_times import closes_at, next_due, window_after_until
 from engine.domain.frozen import frozen
 from engine.domain.humanize import span
 from engine.domain.job_outcomes import JobOutcome
@@ -130,6 +130,18 @@ def outside_window_text(schedule: Schedule, now: Micros) -> str:
     due = next_due(schedule, now)
     opens = "" if due is None else f" until {local(due, schedule, now=now)}"
     return f"its window is closed{opens}: run now, it has no time limit"
+
+
+def window_warning(schedule: Schedule) -> str:
+    """What it means that a due time comes after `until`; "" if none does."""
+    found = window_after_until(schedule)
+    if found is None:
+        return ""
+    minutes, opens = found
+    return (
+        f"{schedule.name} starts at {opens // 60:02}:{opens % 60:02}, too, after until ({schedule.until}):"
+        f" that window is open for {span(60 * minutes)}, to the next day"
+    )
 
 
 def overlap_text(overlap: Overlap, now: Micros) -> str:

@@ -14,6 +14,7 @@ from engine.domain.humanize import counted as counted
 from engine.domain.humanize import size as size
 from engine.domain.humanize import span
 from engine.domain.option_specs import BY_NAME, OPTION_SPECS, changed_options
+from engine.domain.time_zones import zone_named
 
 GLYPH: Final[Mapping[Status, str]] = {
     Status.PENDING: "·",
@@ -70,6 +71,12 @@ def local_time(micros: int | None) -> str:
     if micros is None:
         return ""
     return datetime.fromtimestamp(micros / 1e6).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def time_in_zone(micros: int, timezone: str) -> str:
+    """A stored time in a time zone by name, "" for that of the machine: `2026-11-24 15:38:05 CET (Europe/Berlin)`."""
+    zone = zone_named(timezone)
+    return f"{datetime.fromtimestamp(micros / 1e6, zone):%Y-%m-%d %H:%M:%S %Z} ({zone.key})"
 
 
 def plain(untrusted: str) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from engine import JobId, Operation, Status, StoreLocation
+from engine import JobId, JobOutcome, Operation, StoreLocation
 from engine.domain.batches import BatchId, Order, parse_id
 from engine.domain.errors import UsageError
 from engine.domain.lazy_import import lazy
@@ -51,7 +51,7 @@ def store(typed: str) -> StoreLocation:
 
 
 operation: Final[Callable[[str], Operation]] = Choice("operation", Operation).parse
-status: Final[Callable[[str], Status]] = Choice("status", Status).parse
+status: Final[Callable[[str], JobOutcome]] = Choice("status", JobOutcome).parse
 fleet_level: Final[Callable[[str], FleetLevel]] = Choice("level", FleetLevel).parse
 text: Final = Text().parse
 seconds: Final = Seconds().parse

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from engine.domain.events import HistoryFilter, reasons_matching
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.statuses import Status
+from engine.store.postgres.queries import JOB_OUTCOME
 
 FIRST_RANGE: Final = 2_048
 LARGEST_RANGE: Final = 262_144
@@ -86,18 +88,27 @@ def _conditions(where: HistoryFilter, targets: Sequence[str] | None, values: dic
     if where.schedule is not None:
         values["schedule"] = where.schedule
         found.append("p.schedule = %(schedule)s")
-    if where.status is Status.SKIPPED:  # never the status of a parent
-        found.append(_CHILD.format(_LEFT_UNDONE))
-    elif where.status is not None:
-        values["status"] = where.status
-        open_or_not = "NOT NULL" if where.status.is_final else "NULL"
-        found.append(f"p.status = %(status)s AND p.finished_at IS {open_or_not}")
+    if where.status is not None:
+        found.append(_status(where.status, values))
     if where.operation is not None:
         values["operation"] = where.operation
         found.append(_CHILD.format("c.operation = %(operation)s"))
     if where.error_words:
         found.append(_CHILD.format(_error(where.error_words, values)))
     return found
+
+
+def _status(outcome: JobOutcome, values: dict[str, Any]) -> str:
+    """An index leads to the jobs that may have an outcome."""
+    values["status"] = outcome
+    if outcome in {JobOutcome.PENDING, JobOutcome.RUNNING}:
+        return "p.status = %(status)s AND p.finished_at IS NULL"
+    if outcome in {JobOutcome.FAILED, JobOutcome.CANCELLED}:
+        return "p.status = %(status)s AND p.finished_at IS NOT NULL"
+    values["stored"] = Status.FAILED if outcome is JobOutcome.UNREACHABLE else Status.COMPLETED
+    is_so = f"p.status = %(stored)s AND p.finished_at IS NOT NULL AND {JOB_OUTCOME} = %(status)s"
+    left = _CHILD.format(_LEFT_UNDONE)
+    return f"{is_so} AND {left}" if outcome in {JobOutcome.SKIPPED, JobOutcome.PARTIAL} else is_so
 
 
 def _error(words: Sequence[str], values: dict[str, Any]) -> str:

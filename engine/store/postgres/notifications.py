@@ -37,6 +37,13 @@ WHERE f.due_at >= %(since)s AND (f.status = 'missed' OR (f.status = 'skipped' AN
     AND NOT EXISTS (SELECT FROM notification AS n WHERE n.recipient = %(recipient)s AND n.schedule = f.schedule
         AND n.at = f.due_at AND n.kind = f.status AND n.kind IN ('missed', 'skipped'))
 ORDER BY f.due_at"""
+_FIRED_AFTER_ALL: Final = f"""SELECT {", ".join(f"f.{name}" for name in FIRING)} FROM firing AS f
+WHERE f.due_at >= %(since)s AND f.status = 'fired'
+    AND EXISTS (SELECT FROM notification AS n WHERE n.recipient = %(recipient)s AND n.schedule = f.schedule
+        AND n.at = f.due_at AND n.kind = 'missed')
+    AND NOT EXISTS (SELECT FROM notification AS n WHERE n.recipient = %(recipient)s AND n.schedule = f.schedule
+        AND n.at = f.due_at AND n.kind = 'recovered' AND n.target = '')
+ORDER BY f.due_at"""
 _LAST_OUTCOME: Final = """SELECT c.status, p.id
 FROM parent_job AS p JOIN child_job AS c ON c.operation = %(operation)s AND c.parent_id = p.id
 WHERE p.target = %(target)s AND p.id < %(before)s AND c.status IN ('completed', 'failed')
@@ -89,6 +96,10 @@ class Notifications(StoreBase):
     async def newly_not_fired(self, recipient: str) -> list[Firing]:
         asked = {"recipient": values.clean(recipient), "since": await self._now() - MISSED_TOLD}
         return [decode_firing(row) for row in await self._pool.rows(_NEWLY_NOT_FIRED, asked)]
+
+    async def newly_fired_after_all(self, recipient: str) -> list[Firing]:
+        asked = {"recipient": values.clean(recipient), "since": await self._now() - MISSED_TOLD}
+        return [decode_firing(row) for row in await self._pool.rows(_FIRED_AFTER_ALL, asked)]
 
     async def last_outcome(
         self, target: str, operation: Operation, *, before: int, jobs: int

@@ -12,7 +12,9 @@ from typing import Any, Final
 
 from engine.domain.events import HistoryFilter, reasons_matching
 from engine.domain.frozen import frozen
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.statuses import Status
+from engine.store.sqlite.queries import JOB_OUTCOME
 
 FIRST_RANGE: Final = 2_048
 """Ids: enough for a first page unless matches are rare."""
@@ -44,6 +46,9 @@ SELECT target FROM known WHERE target IS NOT NULL"""
 
 LEFT_UNDONE: Final = "(status = 'skipped' OR (status = 'completed' AND reason IS NOT NULL))"
 """An operation that was skipped or is partial."""
+
+_STORED: Final = {JobOutcome.UNREACHABLE: Status.FAILED}
+"""The stored status of an outcome that has another name."""
 
 COUNT: Final = "SELECT count(*) FROM parent_job"
 
@@ -113,7 +118,7 @@ def _conditions(where: HistoryFilter, targets: Sequence[str] | None, values: dic
                 "EXISTS (SELECT 1 FROM parent_job AS p WHERE p.id = found.id AND p.schedule = :schedule)",
             )
         )
-    if where.status is not None and where.status is not Status.COMPLETED:
+    if where.status is not None and where.status is not JobOutcome.COMPLETED:
         found.append(_status(where.status, values))
     if targets is not None:
         values["targets"] = json.dumps(list(targets))
@@ -134,7 +139,7 @@ def _conditions(where: HistoryFilter, targets: Sequence[str] | None, values: dic
                 " WHERE c.operation = :operation AND c.parent_id = found.id)",
             )
         )
-    if where.status is Status.COMPLETED:
+    if where.status is JobOutcome.COMPLETED:
         found.append(_status(where.status, values))
     return found
 
@@ -156,23 +161,25 @@ def _error(words: Sequence[str], values: dict[str, Any]) -> _Condition:
     )
 
 
-def _status(status: Status, values: dict[str, Any]) -> _Condition:
-    if status is Status.SKIPPED:  # never the status of a parent
-        return _Condition(
-            "SELECT parent_id AS id FROM child_job INDEXED BY child_job_skipped"
-            f" WHERE {LEFT_UNDONE} AND parent_id {RANGE}",
-            "EXISTS (SELECT 1 FROM child_job INDEXED BY child_job_skipped"
-            f" WHERE {LEFT_UNDONE} AND parent_id = found.id)",
-        )
-    values["status"] = status
-    asked = "EXISTS (SELECT 1 FROM parent_job AS p WHERE p.id = found.id AND p.status = :status)"
-    if not status.is_final:
+def _status(outcome: JobOutcome, values: dict[str, Any]) -> _Condition:
+    values["status"] = outcome
+    is_stored = outcome in {JobOutcome.PENDING, JobOutcome.RUNNING, JobOutcome.FAILED, JobOutcome.CANCELLED}
+    has = f"p.id = found.id AND {'p.status' if is_stored else JOB_OUTCOME} = :status"
+    asked = f"EXISTS (SELECT 1 FROM parent_job AS p WHERE {has})"
+    if outcome in {JobOutcome.PENDING, JobOutcome.RUNNING}:
         return _Condition(f"{OPEN} AND status = :status", asked)
-    return _Condition(
-        "SELECT id FROM parent_job INDEXED BY parent_job_status"
-        f" WHERE status = :status AND finished_at IS NOT NULL AND id {RANGE}",
-        asked,
-    )
+    if outcome in {JobOutcome.SKIPPED, JobOutcome.PARTIAL}:
+        ids = (
+            "SELECT parent_id AS id FROM child_job INDEXED BY child_job_skipped"
+            f" WHERE {LEFT_UNDONE} AND parent_id {RANGE}"
+        )
+    else:
+        values["stored"] = _STORED.get(outcome, outcome)
+        ids = (
+            "SELECT id FROM parent_job INDEXED BY parent_job_status"
+            f" WHERE status = :stored AND finished_at IS NOT NULL AND id {RANGE}"
+        )
+    return _Condition(ids if is_stored else f"SELECT id FROM ({ids}) AS found WHERE {asked}", asked)
 
 
 def _escaped(text: str) -> str:

@@ -44,6 +44,14 @@ WHERE f.due_at >= :since AND (f.status = 'missed' OR (f.status = 'skipped' AND f
     AND NOT EXISTS (SELECT 1 FROM notification AS n WHERE n.recipient = :recipient AND n.schedule = f.schedule
         AND n.at = f.due_at AND n.kind = f.status AND (n.kind = 'missed' OR n.kind = 'skipped'))
 ORDER BY f.due_at"""
+FIRED_AFTER_ALL: Final = f"""SELECT {", ".join(f"f.{name}" for name in FIRING)}
+FROM firing AS f INDEXED BY firing_due_at
+WHERE f.due_at >= :since AND f.status = 'fired'
+    AND EXISTS (SELECT 1 FROM notification AS n WHERE n.recipient = :recipient AND n.schedule = f.schedule
+        AND n.at = f.due_at AND n.kind = 'missed' AND (n.kind = 'missed' OR n.kind = 'skipped'))
+    AND NOT EXISTS (SELECT 1 FROM notification AS n INDEXED BY notification_fired WHERE n.recipient = :recipient
+        AND n.schedule = f.schedule AND n.at = f.due_at AND n.kind = 'recovered' AND n.target = '')
+ORDER BY f.due_at"""
 LAST_OUTCOME: Final = """SELECT c.status, p.id FROM parent_job AS p INDEXED BY parent_job_target
 CROSS JOIN child_job AS c INDEXED BY child_job_operation ON c.operation = :operation AND c.parent_id = p.id
 WHERE p.target = :target AND p.id < :before AND (c.status = 'completed' OR c.status = 'failed')

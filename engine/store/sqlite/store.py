@@ -562,6 +562,10 @@ class SqliteStore:
         values = {"recipient": storable(recipient), "since": self._clock() - notification_rows.MISSED_TOLD}
         return list(map(schedule_rows.decode_firing, await self._read(notifications.NEWLY_NOT_FIRED, values)))
 
+    async def newly_fired_after_all(self, recipient: str) -> list[Firing]:
+        values = {"recipient": storable(recipient), "since": self._clock() - notification_rows.MISSED_TOLD}
+        return list(map(schedule_rows.decode_firing, await self._read(notifications.FIRED_AFTER_ALL, values)))
+
     async def last_outcome(
         self, target: str, operation: Operation, *, before: int, jobs: int
     ) -> tuple[Status, int] | None:

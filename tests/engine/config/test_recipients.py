@@ -147,3 +147,17 @@ def test_a_schedule_names_recipients_of_the_file() -> None:
     assert config.schedules[0].notify == ("ops",)
     with pytest.raises(ConfigError, match=r"line 4: schedules\.nightly\.notify names ops.* \(did you mean oops\?\)"):
         parse_config(f'{schedule}[notify.oops]\ncommand = ["x"]\n', "config.toml")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.0.0.1:2525"])
+def test_a_password_may_go_in_the_clear_to_this_host_as_a_token_may(host: str) -> None:
+    mail = MAIL.replace("mail.example.org", host)
+    assert parsed(f'{mail}user = "x"\npassword_file = "/f"\ntls = "none"').tls is Tls.NONE
+    place = host.partition(":2525")[0]
+    assert parsed(f'webhook = "http://{place}/"\ntoken_file = "/f"').token is not None
+
+
+@pytest.mark.parametrize("host", ["localhost.example.org", "127.0.0.1.example.org", "10.0.0.1"])
+def test_no_password_goes_in_the_clear_to_another_host(host: str) -> None:
+    with pytest.raises(ConfigError, match="must not be none with a password"):
+        parsed(MAIL.replace("mail.example.org", host) + 'user = "x"\npassword_file = "/f"\ntls = "none"')

@@ -19,6 +19,7 @@ from engine.domain.due_times import (
     overlaps_itself,
     shortest_window,
     stagger_offset,
+    window_after_until,
 )
 from engine.domain.schedules import Schedule
 
@@ -129,6 +130,23 @@ def test_a_window_that_closes_when_it_opens() -> None:
     assert shortest_window(schedule("0 22 * * *")) is None
     assert shortest_window(schedule("0 22 * * *", until="05:00")) == 7 * 60
     assert shortest_window(schedule("30 0,4 * * *", until="05:00")) == 30
+
+
+@pytest.mark.parametrize(
+    ("start", "until", "found"),
+    [
+        ("50,53 20 * * *", "20:51", (23 * 60 + 58, 20 * 60 + 53)),
+        ("0 20,6 * * *", "05:00", (23 * 60, 6 * 60)),
+        ("50 20 * * *", "20:51", None),
+        ("0 22 * * *", "21:00", None),
+        ("0 22,2 * * *", "05:00", None),
+        ("0 22,2 * * *", None, None),
+    ],
+)
+def test_a_due_time_after_the_end_of_the_window_has_the_next_day_as_its_window(
+    start: str, until: str | None, found: tuple[int, int] | None
+) -> None:
+    assert window_after_until(schedule(start, until=until)) == found
 
 
 def test_a_window_that_is_open_when_the_next_one_opens() -> None:

@@ -156,6 +156,8 @@ def test_a_directory_that_cannot_be_read_is_told(tenants: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "scandir", scandir)  # root may read everything
     found = expanded(tenants)
     assert len(found.targets) == 10
+    assert [(one.entry.name, one.entry.url) for one in found.unlisted] == [("closed/", str(closed))]
+    found = expanded(tenants / "**" / "*.db")
     assert [one.entry.url for one in found.unlisted] == [str(closed)]
 
 

@@ -394,6 +394,19 @@ async def test_a_database_near_wraparound_is_critical(engine: Engine, database: 
     assert (found.level, cause(found)) == (FleetLevel.CRITICAL, SurveyCause.XID_AGE)
 
 
+async def test_a_table_is_as_large_as_its_toast(engine: Engine, database: Database) -> None:
+    database(
+        "CREATE TABLE doc (id int, body text) WITH (autovacuum_enabled = off)",
+        "ALTER TABLE doc ALTER body SET STORAGE EXTERNAL",
+        "INSERT INTO doc SELECT i, repeat(md5(i::text), 100) FROM generate_series(1, 5000) AS i",
+        "DELETE FROM doc WHERE id % 2 = 0",
+        "SELECT pg_stat_force_next_flush()",
+    )
+    survey = (await surveys(engine, [TargetEntry(name="doc", url=database.url)]))["doc"]
+    assert survey.level is FleetLevel.NOW
+    assert survey.reasons[0].cause is SurveyCause.DEAD_ROWS
+
+
 async def test_a_database_that_does_not_exist_is_unreachable(engine: Engine, postgres: PostgresServer) -> None:
     found = (await surveys(engine, [TargetEntry(name="none", url=postgres.url("no_such_database"))]))["none"]
     assert (found.level, cause(found)) == (FleetLevel.UNREACHABLE, SurveyCause.UNAVAILABLE)

@@ -58,11 +58,17 @@ def test_a_check_that_found_damage_is_critical_and_failed(facts: dict[str, Any])
     assert events[1].facts["is_damage"]
 
 
-def test_of_a_check_and_another_failure_the_other_is_told_besides_the_damage() -> None:
-    job = parent(check(damage="row missing"), child(2, Status.FAILED, Reason.OPERATION_ERROR, error="disk full"))
+@pytest.mark.parametrize("reason", [Reason.OPERATION_ERROR, Reason.UNREACHABLE, Reason.REFUSED])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_damage_that_a_check_found_leads_before_what_failed_beside_it(reason: Reason, is_first: bool) -> None:
+    found, other = check(damage="row missing"), child(2, Status.FAILED, reason, error="too damaged (run a check)")
+    job = parent(found, other) if is_first else parent(other, found)
     critical_one, failed = events_of(job, NOTHING)
-    assert (critical_one.kind, critical_one.job) == (EventKind.CRITICAL, JobId(42, 1))
-    assert (failed.facts["error"], failed.facts["failed"], failed.facts["is_damage"]) == ("disk full", 2, False)
+    assert (critical_one.kind, critical_one.job) == (EventKind.CRITICAL, found.id)
+    assert (failed.facts["operation"], failed.facts["error"], failed.facts["outcome"]) == (
+        "check", "index x is damaged", "failed",
+    )  # fmt: skip
+    assert (failed.facts["failed"], failed.facts["is_damage"]) == (2, False)
 
 
 def test_a_broken_constraint_is_no_damage() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from engine.config.model import Config
 from engine.domain.claims import Outcome, Report
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.notifications import EventKind, Message, MessageStatus, MessageText, Method, Recipient
 from engine.domain.requests import EngineName, OnDuplicate, Operation
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule
@@ -21,7 +22,7 @@ from engine.domain.steps import Progress, WaitsFor
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
 from engine.notify import notifier
 from engine.notify.notifier import Notifier, notifying
-from engine.store.protocol import Failure
+from engine.store.protocol import Failure, NewBatch
 from engine.store.sqlite.store import SqliteStore
 from engine.system.private_files import private_directory
 from tests.building import COMPLETED, FAILED, StoppedClock, new_job
@@ -609,3 +610,54 @@ async def test_a_night_that_was_skipped_as_the_last_one_still_ran_is_told_once(
         (EventKind.SKIPPED, "nightly", "still_running"), (EventKind.MISSED, "monthly", "no_worker")
     }  # fmt: skip
     assert await opened.collected_since() == {}
+
+
+async def test_the_message_of_a_night_knows_its_batch_and_due_time(opened: SqliteStore, clock: StoppedClock) -> None:
+    await opened.register_recipients(["ops"])
+    due = Firing(schedule="nightly", due_at=clock.at, status=FiringStatus.FIRED, recorded_at=clock.at)
+    jobs = [new_job(name, Operation.VACUUM) for name in ("a", "b")]
+    fired = await opened.fire(due, jobs, NewBatch(schedule="nightly"))
+    assert fired is not None
+    async with opened.hosting_workers() as owner:
+        for outcome in (FAILED, COMPLETED):
+            claim = await opened.claim(owner)
+            assert claim is not None
+            await opened.finish(claim, outcome, Report())
+    await ended(opened, "alone", FAILED)
+    texts = list[Message]()
+
+    def keep(message: Message) -> MessageText:
+        texts.append(message)
+        return compose(message)
+
+    schedule = Schedule(name="nightly", targets=("/x",), start="0 1 * * *", timezone="Asia/Tokyo")
+    config = Config(notify=(ops(),), schedules=(schedule,))
+    await Notifier(opened, lambda: config, keep, clock).tell_now()
+    ((told,),) = [message.batches for message in texts]
+    assert (told.batch.id, told.firing) == (fired.batch, fired)
+    assert told.batch.counts == {JobOutcome.COMPLETED: 1, JobOutcome.FAILED: 1}
+    assert texts[0].zones == {"nightly": "Asia/Tokyo"}
+
+
+async def test_who_heard_of_a_miss_hears_once_that_it_fired_after_all(opened: SqliteStore, clock: StoppedClock) -> None:
+    await opened.register_recipients(["ops", "dba"])
+    due_at = clock.at + 60 * SECOND
+    only_missed = ops(on=(EventKind.MISSED,))
+    only_failed = ops(name="dba", on=(EventKind.FAILED,))
+    telling = made(opened, clock, only_missed, only_failed)
+    clock.at += 3 * 3600 * SECOND
+    await opened.record_firings([firing(due_at, clock.at)])
+    assert await collected(opened, telling) == [(EventKind.MISSED, "")]
+    clock.at = due_at
+    fired = Firing(schedule="nightly", due_at=due_at, status=FiringStatus.FIRED, recorded_at=due_at)
+    assert await opened.fire(fired, [new_job("a", Operation.VACUUM)], NewBatch(schedule="nightly")) is not None
+    for _ in range(3):
+        assert await collected(opened, telling) == [(EventKind.MISSED, ""), (EventKind.RECOVERED, "")]
+    assert await collected(opened, telling, "dba") == []
+
+
+async def test_a_night_that_plainly_fired_is_no_event(opened: SqliteStore, clock: StoppedClock) -> None:
+    await opened.register_recipients(["ops"])
+    fired = Firing(schedule="nightly", due_at=clock.at, status=FiringStatus.FIRED, recorded_at=clock.at)
+    await opened.fire(fired, [new_job("a", Operation.VACUUM)], NewBatch(schedule="nightly"))
+    assert await collected(opened, made(opened, clock, ops())) == []

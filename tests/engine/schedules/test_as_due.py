@@ -66,9 +66,18 @@ async def test_it_fires_once_beside_a_worker(world: World) -> None:
 @pytest.mark.parametrize("catch_up", ["", 'catch_up = "2h"\n'])
 async def test_a_machine_that_boots_in_the_morning_runs_nothing(world: World, catch_up: str) -> None:
     world.configure(NIGHTLY + catch_up)
+    await start(world, NIGHT - HOUR)
     assert await start(world, NIGHT + 8 * HOUR) is not None
     assert await world.results() == [NO_WORKER]
     assert await world.store.count() == 0
+
+
+@pytest.mark.parametrize("late", [2 * MINUTE, HOUR, 8 * HOUR])
+async def test_a_new_one_has_missed_nothing_before_it_is_first_seen(world: World, late: int) -> None:
+    assert await start(world, NIGHT + late) is None
+    assert await world.results() == []
+    await start(world, NIGHT + DAY)
+    assert await world.results() == [FIRED]
 
 
 async def test_within_catch_up_it_fires_only_while_its_window_is_open(world: World) -> None:
@@ -88,7 +97,7 @@ async def test_nights_without_a_start_are_missed(world: World) -> None:
 
 async def test_the_first_time_nothing_before_its_last_due_time_is_missed(world: World) -> None:
     world.configure(NIGHTLY.replace("0 1 * * *", "*/5 1 * * *"))
-    await start(world, NIGHT + 3 * HOUR)
+    await start(world, NIGHT + 55 * MINUTE)
     assert [one.due_at for one in await world.firings()] == [NIGHT + 55 * MINUTE]
 
 

@@ -441,6 +441,20 @@ async def test_a_pattern_that_matches_nothing_is_missed_with_the_reason(world: W
     assert "matches no file" in (missed.error or "")
 
 
+async def test_each_mistake_of_a_config_that_is_broken_again_is_logged(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    mistakes = ["[schedules.nightly]\nstart = 1\n", "[schedules.nightly]\nstrat = 1\n", "[schedules\n"]
+    for mistake in mistakes:
+        world.config.write_text(mistake)
+        await world.look(scheduler)
+        await world.look(scheduler)
+    told = [one.message for one in caplog.records if "the schedules read last stay in force" in one.message]
+    assert len(set(told)) == len(told) == len(mistakes)
+
+
 async def test_a_changed_config_is_taken_over_and_a_broken_one_is_not(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:

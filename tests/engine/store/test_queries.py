@@ -191,3 +191,11 @@ def test_the_messages_of_a_recipient_are_counted_in_an_index(any_store: sqlite3.
     plan = plan_of(any_store, notifications.STATES, {"names": "[]"})
     counted = [line for line in plan if line.startswith("SEARCH message USING COVERING INDEX")]
     assert len(counted) == 4, plan
+
+
+@pytest.mark.parametrize("sql", [notifications.NEWLY_NOT_FIRED, notifications.FIRED_AFTER_ALL])
+def test_what_became_of_due_times_is_compared_with_what_was_told_through_indexes(
+    any_store: sqlite3.Connection, sql: str
+) -> None:
+    plan = plan_of(any_store, sql, {"recipient": "ops", "since": 7})
+    assert all(map(is_through_an_index, plan)), plan

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import sqlite3
 from contextlib import ExitStack, closing
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +57,8 @@ def test_no_step_begins_after_the_limit_and_what_is_left_is_told(dbtend: Command
     assert (reindex["status"], reindex["reason"], reindex["left"]) == ("completed", "time_limit", TABLES - 1)
     assert reindex["error"].startswith("2 of 7 ")
     assert " 5 not begun: i1, " in reindex["error"]
-    assert (analyze["status"], analyze["reason"], analyze["left"]) == ("skipped", "time_limit", 0)
-    assert (job["status"], job["left"]) == ("completed", TABLES - 1)
+    assert (analyze["status"], analyze["reason"], analyze["left"]) == ("skipped", "time_limit", 1)
+    assert (job["status"], job["outcome"], job["left"]) == ("completed", "partial", TABLES)
     assert integrity(many) == []
 
 
@@ -77,8 +79,12 @@ def test_it_reads_as_done_in_part_wherever_it_is_told(dbtend: CommandLine, many:
     assert "#1 many.db partial in " in result.out.splitlines()[-1]
     shown = dbtend("show", "1").out
     assert "– #1.1 reindex partial in " in shown
-    (listed,) = dbtend("history", "--status", "skipped").out.splitlines()[1:]
+    (listed,) = dbtend("history", "--status", "partial").out.splitlines()[1:]
     assert "– partial" in listed
+    assert the_job(dbtend)["children"][0]["outcome"] == "partial"
+    rows = csv.DictReader(StringIO(dbtend("history", "--csv").out))
+    assert [(row["operation"], row["outcome"]) for row in rows] == [("reindex", "partial"), ("analyze", "skipped")]
+    assert all(dbtend("history", f"status:{word}", "--json").json["jobs"] == [] for word in ("skipped", "completed"))
 
 
 def test_a_retry_of_what_failed_repeats_what_was_done_in_part(dbtend: CommandLine, many: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import datetime, timedelta
+from io import StringIO
 from pathlib import Path
 
 from tests.sqlite_files import integrity
@@ -23,7 +25,7 @@ def test_past_the_limit_nothing_starts_and_what_runs_goes_on(dbtend: CommandLine
     assert out.startswith("#1.1 sales.db vacuum completed")
     assert "1 skipped" in out.splitlines()[-1]
     assert "(after 2s)" in dbtend("show", "1").out
-    (line,) = dbtend("history", "--status", "skipped").out.splitlines()[1:]
+    (line,) = dbtend("history", "--status", "partial").out.splitlines()[1:]
     assert "1 skipped" in line
     (job,) = dbtend("show", "1", "--json").json["jobs"]
     assert job["deadline_at"] > job["created_at"]
@@ -58,6 +60,13 @@ def test_a_run_that_comes_too_late_starts_nothing(dbtend: CommandLine, sales: Pa
     result = dbtend("run", sales, "--op", "vacuum", "--until", passed)
     assert result.code == 5
     assert "vacuum skipped" in result.out
+    for command in (("history",), ("show", "1")):
+        (job,) = dbtend(*command, "--json").json["jobs"]
+        assert (job["status"], job["outcome"], job["left"], job["duration"]) == ("skipped", "skipped", 1, None)
+    (row,) = csv.DictReader(StringIO(dbtend("history", "--csv").out))
+    assert (row["status"], row["outcome"], row["left"]) == ("skipped", "skipped", "1")
+    assert len(dbtend("history", "status:skipped").out.splitlines()) == 2
+    assert all(dbtend("history", f"status:{word}", "--json").json["jobs"] == [] for word in ("partial", "completed"))
 
 
 def test_a_plan_tells_when_the_limit_closes(dbtend: CommandLine, sales: Path) -> None:

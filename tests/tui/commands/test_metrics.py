@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import os
+import re
 import signal
 import socket
 import stat
@@ -105,6 +106,34 @@ def test_with_targets_in_the_config_only_these_are_told_of(dbtend: CommandLine, 
     assert {dict(labels)["name"] for name, labels in samples(text) if name == "dbtend_target_level"} == {
         "shop", "t1.db"
     }  # fmt: skip
+
+
+@pytest.fixture
+def only_in_a_schedule(dbtend: CommandLine, sales: Path) -> Path:
+    """A damaged database that no section of a target names, beside one that its schedule leaves out."""
+    (sales.parent / "many").mkdir()
+    member = make_database(sales.parent / "many" / "t1.db", rows=300)
+    remove_index_entries(member, "order")
+    make_database(sales.parent / "many" / "test_1.db", rows=1)
+    dbtend.configure(
+        f'[targets.shop]\nurl = "{sales}"\n[schedules.nightly]\nstart = "0 22 * * *"\n'
+        f'targets = ["shop", "{sales.parent}/many/*.db"]\nexclude = ["test_*"]\n'
+    )
+    return member
+
+
+def test_what_only_a_schedule_names_is_told_of_too(dbtend: CommandLine, only_in_a_schedule: Path) -> None:
+    assert value(dbtend("metrics").out, "dbtend_targets", level="unknown") == 2
+    assert dbtend("run", only_in_a_schedule, "--op", "check").code == FAILED
+    text = dbtend("metrics").out
+    assert value(text, "dbtend_targets", level="critical") == 1
+    assert value(text, "dbtend_target_level", name="t1.db", level="critical") == 1
+    page = only_in_a_schedule.with_name("report.html")
+    assert dbtend("report", "--html", page).code == OK
+    assert re.search(r"<b>1</b>\s*target critical", page.read_text())
+    names = {row["name"] for row in dbtend("fleet", "--json").json["targets"]}
+    assert names == {"shop", "t1"}
+    assert dbtend("doctor").out.count("can be maintained") == 2
 
 
 def test_targets_that_were_never_surveyed_are_unknown(dbtend: CommandLine, sales: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pty
 import re
+import subprocess
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -16,7 +19,7 @@ from engine.config.reader import load_config
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, ScheduleState
 from engine.store.sqlite.store import SqliteStore
 from tests.sqlite_files import make_database
-from tests.tui.command_line import CommandLine
+from tests.tui.command_line import CommandLine, wait_until
 
 DAY = 86_400_000_000
 
@@ -334,3 +337,79 @@ def test_as_due_it_runs_to_its_end_also_if_its_targets_are_spread(nightly: Comma
     assert said.out.splitlines()[-1].startswith("2 completed in ")
     (firing,) = nightly("schedules", "--json").json["schedules"][0]["firings"]
     assert (firing["status"], firing["reason"], firing["counts"]["completed"]) == ("fired", None, 2)
+
+
+def test_one_without_targets_is_told_in_the_list_and_by_the_doctor(nightly: CommandLine, tmp_path: Path) -> None:
+    nightly.configure(f'[schedules.nightly]\ntargets = ["{tmp_path}/nothing*.db"]\nstart = "0 22 * * *"\n')
+    said = nightly("schedules")
+    assert (said.code, "nightly has no targets: " in said.err) == (0, True)
+    assert "nightly has no targets: " in nightly("doctor").out
+    assert "the next night cannot be planned: " in nightly("schedules", "nightly").err
+
+
+def test_a_window_that_goes_on_to_the_next_day_is_told(nightly: CommandLine, tmp_path: Path) -> None:
+    nightly.configure(
+        f'[schedules.nightly]\ntargets = ["{tmp_path}/*.db"]\nstart = "50,53 20 * * *"\nuntil = "20:51"\n'
+    )
+    warning = "nightly starts at 20:53, too, after until (20:51): that window is open for 23h58m, to the next day"
+    assert warning in nightly("schedules").err
+    assert warning in nightly("schedules", "nightly").err
+    assert warning in nightly("doctor").out
+
+
+def test_the_doctor_tells_of_another_config_file_with_the_same_schedule(nightly: CommandLine, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text(f'[schedules.nightly]\ntargets = ["{tmp_path}/*.db"]\nstart = "0 1 * * *"\n')
+
+    async def observe() -> None:
+        async with SqliteStore.open(nightly.store) as store:
+            seen = ScheduleState(name="nightly", start="0 1 * * *", config=str(other), since=0)
+            await store.observe_schedules([seen])
+
+    asyncio.run(observe())
+    assert f"schedule nightly is in {other}, too, which fires it  (rename one)" in nightly("doctor").out
+    other.unlink()
+    assert "which fires it" not in nightly("doctor").out
+
+
+def test_while_a_night_is_planned_a_terminal_shows_how_far_that_is_and_the_last_night_first(
+    nightly: CommandLine, tmp_path: Path
+) -> None:
+    for number in range(8):
+        make_database(tmp_path / f"t{number}.db", rows=5)
+    nightly("schedules", "--run", "nightly", "--yes")
+    ours, theirs = pty.openpty()
+    with nightly.start("schedules", "nightly", stderr=theirs, environment={"TERM": "xterm"}) as process:
+        os.close(theirs)
+        out, _ = process.communicate(timeout=60)
+        shown = os.read(ours, 65_536).decode()
+    os.close(ours)
+    assert re.search(r"inspected \d+ of 10 targets", shown)
+    text = out
+    assert text.index("Last night, ") < text.index("Next night, ")
+
+
+def test_a_plan_goes_by_the_workers_that_run_and_the_doctor_tells_that_the_config_says_another_number(
+    nightly: CommandLine, tmp_path: Path
+) -> None:
+    nightly.configure(
+        f'[defaults]\nworkers = 1\n[schedules.nightly]\ntargets = ["{tmp_path}/*.db"]\nstart = "0 22 * * *"\n'
+    )
+    assert nightly("schedules", "nightly", "--json").json["plan"]["workers"] == 1
+    with nightly.start("worker", "--workers", "2", stderr=subprocess.DEVNULL) as worker:
+        try:
+            wait_until(lambda: nightly.store.exists() and asyncio.run(_pool_size(nightly.store)) == 2)
+            wait_until(lambda: nightly("schedules", "--json").json["is_served"])
+            told = (
+                "2 worker processes run, and the config file says 1  (restart dbtend worker, unless it has --workers)"
+            )
+            assert told in nightly("doctor").out
+            assert nightly("schedules", "nightly", "--json").json["plan"]["workers"] == 2
+        finally:
+            worker.terminate()
+            worker.communicate(timeout=60)
+
+
+async def _pool_size(store: Path) -> int:
+    async with Engine.open(store) as engine:
+        return await engine.pool_size()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import HistoryFilter, Operation, Status
+from engine import HistoryFilter, JobOutcome, Operation
 from engine.domain.errors import UsageError
 from tui.presentation.history_filter import history_filter, rather, unfinished, words_of
 
@@ -37,11 +37,11 @@ def meant(line: str) -> HistoryFilter:
         ("target:sales", HistoryFilter(target_part="sales")),
         ("target:prod", HistoryFilter(target_part="prod", named_targets=frozenset({"sqlite:///srv/x.db"}))),
         ('target:"my shop"', HistoryFilter(target_part="my shop")),
-        ("status:failed op:vacuum", HistoryFilter(status=Status.FAILED, operation=Operation.VACUUM)),
+        ("status:failed op:vacuum", HistoryFilter(status=JobOutcome.FAILED, operation=Operation.VACUUM)),
         ("operation:fts-optimize", HistoryFilter(operation=Operation.FTS_OPTIMIZE)),
         ("batch:17", HistoryFilter(batch=17)),
-        ("batch:b17 status:failed", HistoryFilter(batch=17, status=Status.FAILED)),
-        ("status:Failed", HistoryFilter(status=Status.FAILED)),
+        ("batch:b17 status:failed", HistoryFilter(batch=17, status=JobOutcome.FAILED)),
+        ("status:Failed", HistoryFilter(status=JobOutcome.FAILED)),
         ("since:7d", HistoryFilter(since=micros(2026, 11, 17, 12))),
         ("since:2026-11-01T00:00+00:00", HistoryFilter(since=micros(2026, 11, 1))),
         ("disk full", HistoryFilter(error_words=("disk", "full"))),
@@ -51,7 +51,7 @@ def meant(line: str) -> HistoryFilter:
         ("orders_1: no", HistoryFilter(error_words=("orders_1:", "no"))),
         ("pid:7", HistoryFilter(error_words=("pid:7",))),
         ('""', HistoryFilter()),
-        ("disk status:failed full", HistoryFilter(status=Status.FAILED, error_words=("disk", "full"))),
+        ("disk status:failed full", HistoryFilter(status=JobOutcome.FAILED, error_words=("disk", "full"))),
     ],
 )
 def test_what_a_line_means(line: str, where: HistoryFilter) -> None:
@@ -80,11 +80,11 @@ def test_a_bare_date_after_until_means_its_end() -> None:
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        ("status:faild", "status:faild: is no status (did you mean failed? known: pending, running, completed, "),
+        ("status:faild", "status:faild: is no status (did you mean failed? known: completed, partial, failed, "),
         ("op:vacum", "op:vacum: is no operation (did you mean vacuum? known: vacuum, analyze"),
         ("since:yesterday", "since:yesterday: is no date (give 2026-11-24"),
         ("batch:x", "batch:x: is no batch id (batch ids look like b17)"),
-        ("status:", "status:: needs a value (pending, running, completed"),
+        ("status:", "status:: needs a value (completed, partial, failed"),
         ('target:""', "target:: needs a value (a part of its name)"),
         ("stats:failed", 'stats:failed: stats: is nothing to look for (did you mean status:? For text write "stats:f'),
         ("status:failed status:completed", "status:completed: there is another status: already (leave one of them out"),
@@ -112,10 +112,10 @@ def test_a_quoted_word_is_text_whatever_it_looks_like(texts: list[str]) -> None:
 @pytest.mark.parametrize(
     ("line", "begins"),
     [
-        ("s", "status: pending"),
-        ("op:vacuum sta", "status: pending"),
-        ("status:", "status: pending"),
-        ("status:f", "status: pending"),
+        ("s", "status: completed"),
+        ("op:vacuum sta", "status: completed"),
+        ("status:", "status: completed"),
+        ("status:f", "status: completed"),
         ("op:chec", "op: vacuum"),
         ("since:2026-11", "since: a date"),
         ("since:7", "since: a date"),

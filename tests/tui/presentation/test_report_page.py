@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from engine import EngineName, Operation, ParentJob, Reason, Request, Status
+from engine import ChildJob, EngineName, Operation, ParentJob, Reason, Request, Status
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
 from tests.tui.jobs import SECOND, START, child, parent
@@ -229,6 +229,26 @@ def test_what_was_left_is_told_apart_from_what_failed_with_what_to_do() -> None:
     )
     assert [row.is_over for row in period.left([later, made])] == [True, True]
     assert "dbtend retry" not in Page(page(made, later)).text
+
+
+def test_what_a_night_left_is_one_row_however_many_targets_it_left() -> None:
+    skipped = replace(child(1, Status.SKIPPED, Reason.TIME_LIMIT))
+    of_part = replace(child(1, Status.COMPLETED, Reason.WILL_NOT_FIT))
+
+    def left(number: int, *children: ChildJob) -> Run:
+        made = parent_job(number, Status.COMPLETED, target=f"sqlite:///srv/{number}.db")
+        return run(replace(made, children=children, batch=12, schedule="nightly"))
+
+    night = [left(number, skipped) for number in range(300, 34, -1)] + [left(1, of_part)]
+    assert period.left(night) == []
+    (row,) = period.left_of_batches(night)
+    assert (row.batch, row.schedule, row.is_over) == (12, "nightly", False)
+    text = " ".join(Page(page(*night)).text.split())
+    assert "266 targets not reached; 1 target done in part" in text
+    assert "past its limit (266); does not fit (1)" in text
+    assert "the next night goes on, or dbtend retry b12 --failed" in text
+    done = run(replace(parent_job(999, Status.COMPLETED, target="sqlite:///srv/1.db"), batch=13))
+    assert period.left_of_batches([done, night[-1]])[0].is_over
 
 
 @pytest.mark.parametrize("reason", [Reason.NOT_NEEDED, Reason.PREVIOUS_FAILED])

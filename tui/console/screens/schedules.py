@@ -207,13 +207,18 @@ class SchedulesScreen(ConsoleScreen[None]):
 
     async def _plan(self, row: ScheduleRow) -> None:
         name, working = row.schedule.name, f"Planning {row.schedule.name}: its targets are inspected."
+
+        def tell(done: int, total: int) -> None:
+            nonlocal working
+            if self.last_message == working:
+                working = f"Planning {name}: {done:,} of {total:,} targets inspected."
+                self.say(working)
+
         due = row.next_due(self.context.clock()) or self.context.clock()
         self.say(working)
         self._planning.add(name)
         try:
-            self._plans[name] = await self.context.engine.planned_night(
-                row.schedule, self._config, due, workers=self._config.defaults.workers
-            )
+            self._plans[name] = await self.context.engine.planned_night(row.schedule, self._config, due, tell=tell)
         except DbtendError as error:
             self.say_error(error)
         else:

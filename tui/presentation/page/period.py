@@ -63,6 +63,20 @@ class Problem:
 
 
 @frozen(kw_only=True)
+class LeftOfBatch:
+    """What a batch left: on how many targets, by what became of each."""
+
+    batch: int
+    schedule: str | None
+    targets: Mapping[JobOutcome, int]
+    why: Sequence[tuple[str, int]]
+    """The reasons with their numbers of targets, the most frequent first."""
+    at: Micros
+    is_over: bool
+    """Whether all that was left completed later."""
+
+
+@frozen(kw_only=True)
 class MissedNights:
     """Due times of a schedule that were missed for the same reason."""
 
@@ -138,23 +152,63 @@ def seconds_of(jobs: Iterable[Run]) -> float | None:
 
 def failures(jobs: Sequence[Run]) -> list[Problem]:
     """The newest first, those that are not over before all others."""
-    return _problems(jobs, lambda one: one.status is Status.FAILED)
+    return _problems(jobs, lambda _, one: one.status is Status.FAILED)
 
 
 def left(jobs: Sequence[Run]) -> list[Problem]:
-    """Jobs that were cancelled, skipped or done in part, in the same order."""
-    return _problems(jobs, lambda one: one.is_left)
+    """Single jobs that were cancelled, skipped or done in part, in the same order."""
+    return _problems(jobs, lambda job, one: one.is_left and job.batch is None)
 
 
-def _problems(jobs: Sequence[Run], is_one: Callable[[OperationRun], bool]) -> list[Problem]:
-    completed: dict[tuple[str, Operation], int] = {}
-    found: dict[tuple[str, str, str], list[tuple[Run, OperationRun]]] = {}
+def left_of_batches(jobs: Sequence[Run]) -> list[LeftOfBatch]:
+    """Batches with such jobs, in the same order."""
+    completed = _completed(jobs)
+    of_batch: dict[int, list[Run]] = {}
+    for job in jobs:
+        if job.batch is not None and any(one.is_left for one in job.operations):
+            of_batch.setdefault(job.batch, []).append(job)
+    rows = [
+        LeftOfBatch(
+            batch=batch,
+            schedule=those[0].schedule,
+            targets=outcomes(those),
+            why=Counter(
+                why for job in those for why in {one.why for one in job.operations if one.is_left}
+            ).most_common(),
+            at=max(job.at for job in those),
+            is_over=all(
+                completed.get((job.target, one.operation), 0) > job.id
+                for job in those
+                for one in job.operations
+                if one.is_left
+            ),
+        )
+        for batch, those in of_batch.items()
+    ]
+    return sorted(rows, key=lambda row: (row.is_over, -row.at))
+
+
+def _reasons(job: Run) -> set[str]:
+    return {one.why for one in job.operations if one.is_left}
+
+
+def _completed(jobs: Iterable[Run]) -> Mapping[tuple[str, Operation], int]:
+    """The newest job that completed an operation of a target."""
+    found: dict[tuple[str, Operation], int] = {}
     for job in jobs:
         for one in job.operations:
             if one.is_complete:
                 key = job.target, one.operation
-                completed[key] = max(completed.get(key, 0), job.id)
-            if is_one(one):
+                found[key] = max(found.get(key, 0), job.id)
+    return found
+
+
+def _problems(jobs: Sequence[Run], is_one: Callable[[Run, OperationRun], bool]) -> list[Problem]:
+    completed = _completed(jobs)
+    found: dict[tuple[str, str, str], list[tuple[Run, OperationRun]]] = {}
+    for job in jobs:
+        for one in job.operations:
+            if is_one(job, one):
                 is_reached = job.outcome is not JobOutcome.UNREACHABLE
                 what = one.operation.value if is_reached else JobOutcome.UNREACHABLE.value
                 found.setdefault((job.target, what, one.why), []).append((job, one))

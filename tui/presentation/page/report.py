@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -15,7 +16,7 @@ from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, Survey
 from tui.presentation.page import charts, period
 from tui.presentation.page.html import Html, Part, element, joined, table
-from tui.presentation.page.period import NightSum, Period, Problem, TargetTrend
+from tui.presentation.page.period import LeftOfBatch, NightSum, Period, Problem, TargetTrend
 from tui.presentation.page.runs import Run
 from tui.presentation.page.style import STYLE
 from tui.presentation.schedule_format import REASONS, ScheduleRow, due_text, result_text, took_text
@@ -38,6 +39,9 @@ _KINDS: Final[Mapping[JobOutcome, str]] = {
     JobOutcome.FAILED: "bad",
     JobOutcome.UNREACHABLE: "bad",
 }
+_LEFT: Final = {JobOutcome.SKIPPED: "not reached", JobOutcome.CANCELLED: "cancelled"}
+"""What became of targets on which a batch left work."""
+_MOST_REASONS: Final = 3
 _LEGEND: Final = (("good", "completed"), ("part", "partial"), ("bad", "failed"), ("none", "other"))
 _LEVELS: Final[Mapping[FleetLevel, str]] = {
     FleetLevel.CRITICAL: "bad",
@@ -131,8 +135,13 @@ def _attention(found: Period, named: Named) -> Iterator[Html]:
     if failures:
         yield element("h3", "What failed, and why")
         yield from _problems(failures, named, "error", "bad", "failure")
-    if left := period.left(found.jobs):
+    left, of_batches = period.left(found.jobs), period.left_of_batches(found.jobs)
+    if left or of_batches:
         yield element("h3", "Unfinished work")
+    if of_batches:
+        yield table(("batch", "what", "why", "last", "now"), map(_left_row, of_batches[:MOST_NIGHTS]))
+        yield from _more(len(of_batches) - MOST_NIGHTS, "batch")
+    if left:
         yield from _problems(left, named, "why", "part", "operation")
 
 
@@ -154,6 +163,25 @@ def _problems(rows: Sequence[Problem], named: Named, head: str, kind: str, noun:
         numbers=(3,),
     )
     yield from _more(len(rows) - MOST_FAILURES, noun)
+
+
+def _left_row(row: LeftOfBatch) -> Sequence[Part]:
+    """`b12 nightly`, `266 targets not reached`, and how it goes on."""
+    name = str(BatchId(row.batch))
+    reached: Counter[str] = Counter()
+    for outcome, number in row.targets.items():
+        reached[_LEFT.get(outcome, "done in part")] += number
+    what = "; ".join(f"{counted(number, 'target')} {how}" for how, number in reached.most_common())
+    why = "; ".join(f"{why} ({number:,})" for why, number in row.why[:_MOST_REASONS])
+    again = f"dbtend retry {name} --failed"
+    to_do = f"the next night goes on, or {again}" if row.schedule else again
+    return (
+        joined((name, element("div", row.schedule, class_="soft") if row.schedule else None)),
+        what,
+        joined((_long(why), None if row.is_over else element("div", to_do, class_="soft to-do"))),
+        element("span", _minute(row.at), class_="date"),
+        _word("completed since", "good") if row.is_over else _word("open", "part"),
+    )
 
 
 def _what_ran(found: Period) -> Iterator[Html]:

@@ -318,6 +318,8 @@ CREATE INDEX notification_collected ON notification (recipient, created_at) WHER
 CREATE INDEX notification_message ON notification (message_id) WHERE message_id IS NOT NULL;
 -- However often the firings and running jobs are read, each is told once to a recipient.
 CREATE UNIQUE INDEX notification_firing ON notification (recipient, schedule, at, kind) WHERE kind IN ('missed', 'skipped');
+-- That a due time fired after it was reported as missed is told once to a recipient.
+CREATE UNIQUE INDEX notification_fired ON notification (recipient, schedule, at) WHERE kind = 'recovered' AND target = '';
 CREATE UNIQUE INDEX notification_longer ON notification (recipient, parent_id, ordinal) WHERE kind = 'longer_than_usual';
 
 CREATE TABLE told_critical (

@@ -38,6 +38,7 @@ class Activity:
     rows: float
     """By the last VACUUM or ANALYZE; -1 before the first."""
     pages: int
+    """Of the table and its TOAST."""
     is_lost: bool = False
     """Whether the server lost its counters of the table, as after a crash or a failover."""
     vacuumed_ago: float | None = None
@@ -125,8 +126,10 @@ def _limit(what: str, *, off: bool = False) -> str:
     return f"CASE WHEN {threshold} < 0 THEN 'infinity'::float8 ELSE {limit} END" if off else limit
 
 
-# A table that was never vacuumed or analyzed has relpages 0.
+# A table that was never vacuumed or analyzed has relpages 0; ANALYZE counts no TOAST.
 _REAL_PAGES: Final = MEASURED_PAGES.replace("{0}", "c")
+_TOAST_PAGES: Final = f"""coalesce(CASE WHEN toast.relpages = 0 AND toast.reltuples <= 0
+        THEN {MEASURED_PAGES.replace("{0}", "toast")} ELSE toast.relpages::int8 END, 0)"""
 
 # ANALYZE does nothing to a partitioned table without local partitions.
 _HAS_ROWS_HERE: Final = """EXISTS (
@@ -147,7 +150,8 @@ SELECT c.oid::int8, coalesce(pg_stat_get_dead_tuples(c.oid), 0), least({_limit("
     coalesce((opt ->> 'autovacuum_enabled')::bool, true),
     CASE WHEN c.relkind = 'p' THEN c.reltuples >= 0 OR NOT {_HAS_ROWS_HERE} ELSE {{has_statistics}} END,
     c.reltuples::float8,
-    CASE WHEN c.relpages = 0 AND c.reltuples <= 0 AND c.relkind <> 'p' THEN {_REAL_PAGES} ELSE c.relpages::int8 END,
+    CASE WHEN c.relpages = 0 AND c.reltuples <= 0 AND c.relkind <> 'p' THEN {_REAL_PAGES} ELSE c.relpages::int8 END
+        + {_TOAST_PAGES},
     c.relkind <> 'p'
         AND pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid) < greatest(c.reltuples / 2, 0.5)
         AND coalesce(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid),

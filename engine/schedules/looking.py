@@ -1,0 +1,27 @@
+"""Tells how many targets have been inspected while a night is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from itertools import count
+from typing import TypeVar
+
+T = TypeVar("T")
+
+Tell = Callable[[int, int], None]
+"""Called with how many targets are inspected, and of how many."""
+
+
+def counting(work: Callable[[str], Awaitable[T]], total: int, tell: Tell | None) -> Callable[[str], Awaitable[T]]:
+    """The same work on a target, which is counted when it ends."""
+    if tell is None:
+        return work
+    ended = count(1)
+
+    async def counted(target: str) -> T:
+        try:
+            return await work(target)
+        finally:
+            tell(next(ended), total)
+
+    return counted
