@@ -27,7 +27,10 @@ LANGUAGE plpgsql AS $$
 BEGIN
     IF o IS NULL THEN
         UPDATE parent_job SET cancel_requested_at = coalesce(cancel_requested_at, at),
-            cancelled_by = coalesce(cancelled_by, with_role(who))
+            cancelled_by = CASE WHEN EXISTS (
+                SELECT FROM child_job
+                WHERE parent_id = p AND (status = 'pending' OR status = 'running' AND cancel_requested_at IS NULL)
+            ) THEN coalesce(cancelled_by, with_role(who)) ELSE cancelled_by END
         WHERE id = p AND finished_at IS NULL;
     END IF;
     PERFORM end_pending(p, 'cancelled', why, at, o);
