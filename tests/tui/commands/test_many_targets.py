@@ -146,6 +146,14 @@ def test_a_plan_of_many_says_how_many_fit_and_tells_a_common_warning_once(dbtend
     assert f"about 0 of {DATABASES} targets fit into the time limit, " in late.out
 
 
+def test_a_retry_with_nothing_left_says_so_and_succeeds(dbtend: CommandLine, tenants: Path) -> None:
+    assert dbtend("run", tenants, "--op", "analyze").code == 0
+    for what, name in (("1", "job #1"), ("b1", "batch b1")):
+        said = dbtend("retry", what, "--failed")
+        assert (said.code, said.out) == (0, f"{name}: nothing is left, every operation completed\n")
+        assert dbtend("retry", what, "--failed", "--json").json == {"batch": None, "jobs": []}
+
+
 def test_a_detached_run_of_many_is_one_batch(dbtend: CommandLine, tenants: Path) -> None:
     dbtend.store.with_name("jobs.db.d").mkdir(parents=True)
     with serving(dbtend.store):  # so that no worker process is started

@@ -447,3 +447,10 @@ def test_the_doctor_finds_a_secret_that_others_can_read(dbtend: CommandLine, web
     assert f"{token} is open to others (0644)" in dbtend("doctor").out
     token.chmod(0o600)
     assert "notify" not in dbtend("doctor").out
+
+
+def test_without_a_config_file_it_says_where_to_write_one(dbtend: CommandLine) -> None:
+    said = dbtend("notify")
+    assert said.code == 0
+    assert "there is no config file " in said.err
+    assert "[notify.NAME]" in said.err
