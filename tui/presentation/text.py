@@ -152,7 +152,7 @@ def target_name(url: str) -> str:
     if is_on_a_server(url):
         return _server_database_name(url)
     name = url.rstrip("/").rpartition("/")[2]
-    return plain((unquote(name) if "://" in url else name) or url)
+    return plain((unquote(name, errors="surrogateescape") if "://" in url else name) or url)
 
 
 USUAL_PORT: Final = 5432
@@ -175,7 +175,7 @@ def _server_database_name(url: str) -> str:
 def path_of(target: str) -> str:
     """The path of a target, with which its errors may begin."""
     try:
-        return unquote(urlsplit(target).path)
+        return unquote(urlsplit(target).path, errors="surrogateescape")
     except ValueError:  # see above
         return ""
 

@@ -73,6 +73,7 @@ def start(dbtend: CommandLine) -> Iterator[Callable[[], subprocess.Popen[str]]]:
 
 
 def test_without_a_recipient_there_is_none(dbtend: CommandLine) -> None:
+    dbtend.configure("")
     done = dbtend("notify")
     assert (done.code, done.out) == (OK, "")
     assert "has no recipient: add [notify.NAME]" in done.err
