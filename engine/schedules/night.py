@@ -62,6 +62,11 @@ class TargetNight:
     """Operations that would end after the window, or that do not begin before it closes."""
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all that is to be done on it fits into the window."""
+        return not (self.not_begun or any(run.left_steps for run in self.runs))
+
+    @property
     def left_out(self) -> Sequence[PlannedOperation]:
         """Operations that would run no step."""
         return [one for one in self.target.operations if one.idle]

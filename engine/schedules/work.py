@@ -14,6 +14,7 @@ from engine.domain.advice import Advice, blocking_check, needed
 from engine.domain.batches import FailedRequest, Order
 from engine.domain.errors import DbtendError, TargetError, TargetRefusedError, UsageError
 from engine.domain.frozen import frozen
+from engine.domain.humanize import counted
 from engine.domain.option_specs import with_values
 from engine.domain.requests import Operation, Request
 from engine.domain.schedules import Schedule
@@ -62,7 +63,8 @@ async def work_of(
     asked = await asyncio.to_thread(lambda: [_request(schedule, entry) for entry in found.targets])
     fitting = [(entry, one) for entry, one in zip(found.targets, asked, strict=True) if one.operations]
     if len(fitting) < len(asked):
-        log.warning("schedule %s: its operations do not apply to %d targets", schedule.name, len(asked) - len(fitting))
+        number = counted(len(asked) - len(fitting), "target")
+        log.warning("schedule %s: its operations do not apply to %s", schedule.name, number)
     unlisted = [_unlisted(schedule, one) for one in found.unlisted]
     if not (fitting or unlisted):
         why = "none of its operations applies to any of its targets"

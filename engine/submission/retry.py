@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from engine.domain.batches import Batch, BatchId
@@ -35,6 +35,11 @@ def retry_request(parent: ParentJob, *, only_incomplete: bool = False, confirmed
     if not has_limit(options):  # the window of its schedule is not taken over
         options = replace(options, stop_at_limit=False)
     return replace(request, options=options)
+
+
+def is_complete(parents: Iterable[ParentJob]) -> bool:
+    """Whether all of them have ended, and nothing is left to repeat."""
+    return all(parent.status.is_final and all(child.is_complete for child in parent.children) for parent in parents)
 
 
 def _incomplete(parent: ParentJob) -> Request | None:

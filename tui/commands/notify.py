@@ -63,8 +63,10 @@ def notify(args: argparse.Namespace, settings: Settings) -> int:
         if messages:
             heading = ("AT", "STATUS", "TRIES", "MESSAGE", "ERROR")
             output.line("\n".join(["", *columns([heading, *map(_message_row, messages)])]))
-    else:
+    elif settings.config_path.exists():
         output.notice(f"{settings.config_path} has no recipient: add [notify.NAME]")
+    else:
+        output.notice(f"there is no config file {settings.config_path}: write one with a section [notify.NAME]")
     if problem and any(not recipient.from_runs for recipient in recipients):
         output.notice(problem)
     return FAILED if any(state.error for _, state in shown) else OK

@@ -14,7 +14,7 @@ from engine.system.clock import now
 from tui.commands import output, plan_report
 from tui.commands.advising import adviser, to_run
 from tui.commands.passwords import ask_for_missing
-from tui.commands.plan_overview import MANY, overview_lines
+from tui.commands.plan_overview import MANY, fitting_text, overview_lines
 from tui.commands.progress_line import ProgressLine
 from tui.commands.run_order import in_run_order
 from tui.commands.settings import Settings, requests
@@ -39,18 +39,21 @@ def plan(args: argparse.Namespace, settings: Settings) -> int:
     if args.json:
         output.document({"jobs": [json_format.plan(plan) for plan in plans]})
     elif plans:
-        output.line(_text(plans))
-        if (closes := deadline(chosen.requests[0].options, now())) is not None:  # it is the same for all
-            output.line(f"\nif it is run now, {limit_text(chosen.requests[0].options, closes, now())}")
+        at = now()
+        closes = deadline(chosen.requests[0].options, at)  # it is the same for all
+        workers = args.workers or settings.config().defaults.workers
+        output.line(_text(plans, fitting_text(plans, at, closes, workers)))
+        if closes is not None:
+            output.line(f"\nif it is run now, {limit_text(chosen.requests[0].options, closes, at)}")
     for error in errors:
         output.error(error, as_json=False)
     refused = any(operation.refused for plan in plans for operation in plan.operations)
     return weightiest({REFUSED if refused else OK, chosen.code, FAILED if errors else OK})
 
 
-def _text(plans: Sequence[Plan]) -> str:
+def _text(plans: Sequence[Plan], fitting: str) -> str:
     if len(plans) > MANY:
-        return "\n".join(overview_lines(plans))
+        return "\n".join(overview_lines(plans, fitting))
     blocks = ["\n".join(plan_report.plan_lines(plan)) for plan in plans]
     return "\n\n".join([plan_report.total(plans), *blocks] if len(plans) > 1 else blocks)
 

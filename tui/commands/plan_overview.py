@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from engine import OperationPlan, Plan, Verdict
+from engine.domain.steps import Micros
+from engine.schedules.night import PlannedOperation, PlannedTarget, planned_night
 from tui.commands.naming import named
 from tui.commands.plan_report import asks_first, total
 from tui.commands.report import columns
@@ -18,26 +20,51 @@ MANY: Final = 5
 _ATTENTION: Final = (Verdict.REFUSE, Verdict.WARN, Verdict.OK)
 
 
-def overview_lines(plans: Sequence[Plan]) -> Iterator[str]:
+def overview_lines(plans: Sequence[Plan], fitting: str = "") -> Iterator[str]:
     """The totals of all, those of each operation, then what needs attention first, and what runs.
 
-    An operation that has nothing to do on a target is counted only.
+    An operation that has nothing to do on a target is counted only, and a warning of several is told once.
+    `fitting`: how many of the targets fit into the time limit, as text.
     """
     yield total(plans)
     if asking := sum(map(asks_first, plans)):
         yield f"run asks first for {counted(asking, 'target')}, or give --yes"
+    if fitting:
+        yield fitting
     yield ""
     yield from columns(list(operation_totals(plans)))
     shown = [(plan, one) for plan in plans for one in plan.operations if one.steps or one.refused]
     shown.sort(key=lambda pair: _ATTENTION.index(pair[1].verdict))
+    warned: dict[str, list[str]] = {}
+    for plan in plans:
+        for warning in dict.fromkeys(plan.warnings):
+            warned.setdefault(warning, []).append(plan.target)
     rows: list[tuple[str, ...]] = [
-        (named(plan.target), "", "warning", plain(warning)) for plan in plans for warning in plan.warnings
+        (named(one[0]) if len(one) == 1 else f"({counted(len(one), 'target')})", "", "warning", plain(warning))
+        for warning, one in warned.items()
     ]
     if rows := [*rows, *(_row(plan, one) for plan, one in shown)]:
         yield ""
         yield from columns(rows)
     yield ""
     yield "dbtend plan TARGET shows every step of one target"
+
+
+def fitting_text(plans: Sequence[Plan], now: Micros, closes: Micros | None, workers: int) -> str:
+    """`about 20 of 40 targets fit into the time limit, 4 at a time`; "" if all do, by their estimates."""
+    targets = [PlannedTarget(target=plan.target, operations=_operations(plan)) for plan in plans]
+    night = planned_night(targets, opens_at=now, closes_at=closes, workers=workers)
+    whole = sum(one.is_whole for one in night.targets)
+    if whole == len(plans):
+        return ""
+    return f"about {whole:,} of {counted(len(plans), 'target')} fit into the time limit, {workers:,} at a time"
+
+
+def _operations(plan: Plan) -> list[PlannedOperation]:
+    return [
+        PlannedOperation(plan=one, idle=one.refused or one.not_needed or "", fit=plan.options.fit)
+        for one in plan.operations
+    ]
 
 
 def _row(plan: Plan, one: OperationPlan) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from engine.domain.events import unattended
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import outcome_of
 from engine.inspection import inspector
-from engine.submission.retry import repeatable, retry_request
+from engine.submission.retry import is_complete, repeatable, retry_request
 from engine.system.clock import now
 from tui.commands import job_report, output, report
 from tui.commands.advising import not_begun, to_run
@@ -97,6 +97,8 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError(
             f"job #{job}", "its pattern could not be listed, so it ran on nothing", "run the pattern again"
         )
+    if args.failed and is_complete([earlier]):
+        return _nothing_to_retry(f"job #{job}", args)
     once_more = retry_request(earlier, only_incomplete=args.failed, confirmed="confirmed" in args)
     wait_for_servers([once_more])
     ask_for_missing([earlier.target])
@@ -111,6 +113,8 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
 def _retry_batch(wanted: BatchId, args: argparse.Namespace, settings: Settings) -> int:
     existing_store(settings.store, wanted)
     batch, parents = asyncio.run(_batch(settings, wanted))
+    if args.failed and is_complete(parents):
+        return _nothing_to_retry(f"batch {wanted}", args)
     repeated, patterns = repeatable(batch, parents, only_incomplete=args.failed)
     for parent in patterns:
         output.notice(f"{named(parent.target)} is not repeated: what it stands for could not be listed; run it again")
@@ -126,6 +130,14 @@ def _retry_batch(wanted: BatchId, args: argparse.Namespace, settings: Settings) 
         return await engine.retry_batch(wanted.number, only_incomplete=args.failed, confirmed=is_confirmed)
 
     return _carried_out(submit, targets, args, settings, many=True)
+
+
+def _nothing_to_retry(what: str, args: argparse.Namespace) -> int:
+    if args.json:
+        output.document({"batch": None, "jobs": []})
+    else:
+        output.line(f"{what}: nothing is left, every operation completed")
+    return OK
 
 
 async def _batch(settings: Settings, wanted: BatchId) -> tuple[Batch, Sequence[ParentJob]]:

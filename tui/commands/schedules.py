@@ -254,8 +254,7 @@ def _show(
     for name, why in looked.without_targets.items():
         output.notice(f"{name} has no targets: {plain(why)}")
     for overlap in looked.overlaps:
-        if overlap.one in chosen or overlap.other in chosen:
-            output.notice(schedule_format.overlap_text(overlap, now()))
+        output.notice(schedule_format.overlap_text(overlap, now()))
     if not looked.is_served:
         output.notice(_NOT_SERVED)
     if looked.pause is not None:
@@ -274,14 +273,14 @@ async def _look(chosen: Sequence[Schedule], config: Config, settings: Settings, 
         ]
         is_served = await engine.fires_schedules(settings.config_path)
         pause = await engine.paused()
-        common = await asyncio.to_thread(overlaps, config, now(), disabled=disabled_ones(states))
         if not in_full:
+            common = await asyncio.to_thread(overlaps, config, now(), disabled=disabled_ones(states))
             empty = {one.name: why for one in chosen if (why := await no_targets(one, config))}
             return _Looked(rows, is_served, pause, common, empty)
         (row,) = rows
         last = row.last_night.firing.batch if row.last_night is not None else None
         jobs = await engine.batch_jobs(last) if last is not None else []
-        return _Looked(rows, is_served, pause, common, jobs=jobs)
+        return _Looked(rows, is_served, pause, jobs=jobs)
 
 
 async def _plan(row: ScheduleRow, config: Config, settings: Settings) -> PlannedNight | None:
@@ -347,7 +346,7 @@ def _last_night(row: ScheduleRow, jobs: Sequence[ParentJob]) -> Iterator[str]:
         picture = real_picture(jobs, begin, closes, now(), zone_named(""), _width(), named=name_of, most=_TARGETS)
         yield from (
             "",
-            f"Last night, {schedule_format.local(begin, row.schedule, now=now())}",
+            f"{schedule_format.night_title(row.last_night)}, {schedule_format.local(begin, row.schedule, now=now())}",
             *(one.plain for one in picture),
         )
 

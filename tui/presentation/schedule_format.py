@@ -20,7 +20,7 @@ from engine.schedules.night import PlannedNight
 from engine.schedules.overlaps import Overlap
 from tui.presentation.effect_summary import without_target
 from tui.presentation.json_fields import fields
-from tui.presentation.text import counted, duration, local_time, plain, rfc3339
+from tui.presentation.text import counted, local_time, plain, precise_duration, rfc3339
 from tui.presentation.trend_plot import BLOCKS
 
 _REASONS_TOLD: Final = 10
@@ -174,6 +174,11 @@ def result_text(night: Night) -> str:
     return f"{firing.status}: {why}" if firing.status is FiringStatus.MISSED else f"{firing.status} ({why})"
 
 
+def marked_result(night: Night) -> str:
+    """With a mark where no due time started it."""
+    return result_text(night) + (" (by hand)" if night.firing.reason is FiringReason.BY_HAND else "")
+
+
 def status_of(night: Night) -> Status:
     """The status whose glyph and colour stand for a night."""
     if night.firing.status is FiringStatus.MISSED:
@@ -198,7 +203,11 @@ def seconds_of(night: Night) -> float | None:
 
 def took_text(night: Night) -> str:
     seconds = seconds_of(night)
-    return "" if seconds is None else duration(seconds)
+    return precise_duration(seconds)
+
+
+def night_title(night: Night) -> str:
+    return "This night, which still runs" if status_of(night) is Status.RUNNING else "Last night"
 
 
 def trend_text(nights: Sequence[Night]) -> str:
@@ -213,9 +222,8 @@ def trend_text(nights: Sequence[Night]) -> str:
 def night_line(night: Night, schedule: Schedule, now: Micros) -> tuple[str, str, str, str]:
     """When it was due, its batch, what became of it, and how long it took."""
     firing = night.firing
-    by_hand = " (by hand)" if firing.reason is FiringReason.BY_HAND else ""
     batch = "" if firing.batch is None else str(BatchId(firing.batch))
-    return local(firing.due_at, schedule, now=now), batch, f"{result_text(night)}{by_hand}", took_text(night)
+    return local(firing.due_at, schedule, now=now), batch, marked_result(night), took_text(night)
 
 
 def details(row: ScheduleRow) -> list[tuple[str, str]]:

@@ -154,7 +154,8 @@ def target_name(url: str) -> str:
         return _server_database_name(url)
     name = url.rstrip("/").rpartition("/")[2]
     host = url.removeprefix("sqlite://").partition("/")[0] if url.startswith("sqlite://") else ""
-    return plain((unquote(name) if "://" in url else name) or url) + (f"@{plain(unquote(host))}" if host else "")
+    shown = plain((unquote(name, errors="surrogateescape") if "://" in url else name) or url)
+    return shown + (f"@{plain(unquote(host))}" if host else "")
 
 
 USUAL_PORT: Final = 5432
@@ -177,7 +178,7 @@ def _server_database_name(url: str) -> str:
 def path_of(target: str) -> str:
     """The path of a target, with which its errors may begin."""
     try:
-        return unquote(urlsplit(target).path)
+        return unquote(urlsplit(target).path, errors="surrogateescape")
     except ValueError:  # see above
         return ""
 

@@ -33,8 +33,9 @@ def step_error(step: Step) -> str:
     needed, left = number(step.effect, EXPECTED), number(step.effect, TIME_LEFT)
     if step.reason is Reason.TIME_LIMIT or needed is None or left is None:
         return PAST_THE_LIMIT
-    return f"not begun: it takes {_seconds(needed)}, and {_seconds(left)} was left"
+    digits = next((found for found in (1, 2) if _seconds(needed, found) != _seconds(left, found)), 3)
+    return f"not begun: it takes {_seconds(needed, digits)}, and {_seconds(left, digits)} was left"
 
 
-def _seconds(value: float) -> str:
-    return f"{value:.1f} s" if value < _FEW else about(value)
+def _seconds(value: float, digits: int) -> str:
+    return f"{value:.{digits}f} s" if value < _FEW else about(value)

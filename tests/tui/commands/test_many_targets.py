@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,24 @@ def test_a_plan_of_many_is_a_line_for_each_operation_then_for_each_target(dbtend
     assert last == ["dbtend plan TARGET shows every step of one target"]
     found = dbtend("plan", tenants, *words, "--json").json["jobs"]
     assert [len(job["children"]) for job in found] == [3] * DATABASES
+
+
+def test_a_plan_of_many_says_how_many_fit_and_tells_a_common_warning_once(dbtend: CommandLine, tenants: Path) -> None:
+    for_all = dbtend("plan", tenants, "--op", "vacuum", "--op", "reindex")
+    assert for_all.out.count("REINDEX after VACUUM repeats work") == 1
+    assert f"({DATABASES} targets)" in for_all.out
+    assert "fit into the time limit" not in for_all.out
+    passed = (datetime.now() - timedelta(minutes=10)).strftime("%H:%M")
+    late = dbtend("plan", tenants, "--op", "vacuum", "--until", passed)
+    assert f"about 0 of {DATABASES} targets fit into the time limit, " in late.out
+
+
+def test_a_retry_with_nothing_left_says_so_and_succeeds(dbtend: CommandLine, tenants: Path) -> None:
+    assert dbtend("run", tenants, "--op", "analyze").code == 0
+    for what, name in (("1", "job #1"), ("b1", "batch b1")):
+        said = dbtend("retry", what, "--failed")
+        assert (said.code, said.out) == (0, f"{name}: nothing is left, every operation completed\n")
+        assert dbtend("retry", what, "--failed", "--json").json == {"batch": None, "jobs": []}
 
 
 def test_a_detached_run_of_many_is_one_batch(dbtend: CommandLine, tenants: Path) -> None:

@@ -73,6 +73,7 @@ def start(dbtend: CommandLine) -> Iterator[Callable[[], subprocess.Popen[str]]]:
 
 
 def test_without_a_recipient_there_is_none(dbtend: CommandLine) -> None:
+    dbtend.configure("")
     done = dbtend("notify")
     assert (done.code, done.out) == (OK, "")
     assert "has no recipient: add [notify.NAME]" in done.err
@@ -447,3 +448,10 @@ def test_the_doctor_finds_a_secret_that_others_can_read(dbtend: CommandLine, web
     assert f"{token} is open to others (0644)" in dbtend("doctor").out
     token.chmod(0o600)
     assert "notify" not in dbtend("doctor").out
+
+
+def test_without_a_config_file_it_says_where_to_write_one(dbtend: CommandLine) -> None:
+    said = dbtend("notify")
+    assert said.code == 0
+    assert "there is no config file " in said.err
+    assert "[notify.NAME]" in said.err

@@ -157,9 +157,9 @@ async def test_the_beginning_of_what_is_known_is_neither_text_nor_wrong(seeded: 
     async with open_console(seeded.path, clock=clock) as console:
         await console.press("h")
         for typed, hint in (
-            ("target:sales st", "status: pending, running"),
-            ("target:sales status:", "status: pending, running"),
-            ("target:sales status:compl", "status: pending, running"),
+            ("target:sales st", "status: completed, partial"),
+            ("target:sales status:", "status: completed, partial"),
+            ("target:sales status:compl", "status: completed, partial"),
             ("target:sales op:", "op: vacuum, analyze"),
             ("target:sales since:7", "since: a date such as"),
         ):

@@ -122,3 +122,7 @@ def test_times_and_counts() -> None:
 
 def test_a_url_that_is_none_has_a_name_all_the_same() -> None:
     assert target_name("postgresql://[") == "postgresql"
+
+
+def test_a_name_that_is_no_utf_8_is_shown_as_a_path_with_it_is() -> None:
+    assert target_name("sqlite:///srv/bad%FF.db") == plain("bad\udcff.db") == "bad\\udcff.db"

@@ -24,6 +24,7 @@ PLANNED = PlannedStep(object="i", command="REINDEX i", reason="", lock=NO_LOCK)
     ("effect", "text"),
     [
         ({EXPECTED: 0.9, TIME_LEFT: 0.61}, "not begun: it takes 0.9 s, and 0.6 s was left"),
+        ({EXPECTED: 0.24, TIME_LEFT: 0.21}, "not begun: it takes 0.24 s, and 0.21 s was left"),
         ({EXPECTED: 10800.0, TIME_LEFT: 3600.0}, "not begun: it takes about 3h, and about 1h was left"),
         (None, PAST_THE_LIMIT),
     ],

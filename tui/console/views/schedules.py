@@ -107,7 +107,10 @@ def _last_night(selected: SelectedSchedule, now: int, width: int, named: Callabl
     if night is None or not selected.jobs:
         return
     schedule, begin = selected.row.schedule, night.firing.due_at
-    yield line(("Last night, ", Role.HEADING), (schedule_format.local(begin, schedule, now=now), Role.HEADING))
+    yield line(
+        (f"{schedule_format.night_title(night)}, ", Role.HEADING),
+        (schedule_format.local(begin, schedule, now=now), Role.HEADING),
+    )
     zone = zone_named("")
     picture = real_picture(
         selected.jobs, begin, firing_closes_at(schedule, night.firing), now, zone, width, named=named, most=DRAWN

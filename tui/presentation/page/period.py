@@ -188,10 +188,6 @@ def left_of_batches(jobs: Sequence[Run]) -> list[LeftOfBatch]:
     return sorted(rows, key=lambda row: (row.is_over, -row.at))
 
 
-def _reasons(job: Run) -> set[str]:
-    return {one.why for one in job.operations if one.is_left}
-
-
 def _completed(jobs: Iterable[Run]) -> Mapping[tuple[str, Operation], int]:
     """The newest job that completed an operation of a target."""
     found: dict[tuple[str, Operation], int] = {}

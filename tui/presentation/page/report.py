@@ -19,7 +19,7 @@ from tui.presentation.page.html import Html, Part, element, joined, table
 from tui.presentation.page.period import LeftOfBatch, NightSum, Period, Problem, TargetTrend
 from tui.presentation.page.runs import Run
 from tui.presentation.page.style import STYLE
-from tui.presentation.schedule_format import REASONS, ScheduleRow, due_text, result_text, took_text
+from tui.presentation.schedule_format import REASONS, ScheduleRow, due_text, marked_result, took_text
 from tui.presentation.survey_format import why
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import counted, duration, local_time, precise_duration, shortened, size
@@ -332,7 +332,7 @@ def _schedules(found: Period) -> Iterator[Html]:
 
 def _schedule_row(row: ScheduleRow, now: Micros, fired: Sequence[NightSum]) -> Sequence[Part]:
     night = row.nights[0] if row.nights else None
-    last = f"{_minute(night.firing.due_at)}: {result_text(night)}" if night is not None else "none yet"
+    last = f"{_minute(night.firing.due_at)}: {marked_result(night)}" if night is not None else "none yet"
     due = row.next_due(now)
     next_due = due_text(row, now) if due is None else _minute(due)
     took = [one.seconds for one in reversed(fired) if one.firing.schedule == row.schedule.name]
