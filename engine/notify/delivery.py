@@ -40,16 +40,13 @@ class Parcel:
 async def deliver(recipient: Recipient, parcel: Parcel) -> DeliveryResult:
     """Try once. Never raises but for a cancel, which kills the process that sends it."""
     done = list(parcel.done)
+    starting = asyncio.ensure_future(_started())
     try:
-        process = await asyncio.create_subprocess_exec(
-            *_SENDER,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-            limit=_LONGEST_LINE,
-        )
+        process = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with suppress(OSError):
+            await _end(await starting)
+        raise
     except OSError as failure:
         why = f"the process that sends it cannot be started: {failure.strerror}"
         return DeliveryResult(error=why, done=parcel.done)
@@ -59,10 +56,27 @@ async def deliver(recipient: Recipient, parcel: Parcel) -> DeliveryResult:
     except TimeoutError:
         error, refused = f"{_SILENT} {counted(round(recipient.timeout), 'second')}", None
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await asyncio.shield(process.wait())
+        await _end(process)
     return DeliveryResult(error=error, done=tuple(done), refused=refused)
+
+
+async def _started() -> asyncio.subprocess.Process:
+    """Raises OSError."""
+    return await asyncio.create_subprocess_exec(
+        *_SENDER,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+        limit=_LONGEST_LINE,
+    )
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await asyncio.shield(process.wait())
 
 
 async def _said_by(process: asyncio.subprocess.Process, order: bytes, done: list[str]) -> tuple[str | None, str | None]:

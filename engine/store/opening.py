@@ -13,11 +13,12 @@ from engine.store.location import StoreLocation, driver_missing
 from engine.store.protocol import Store
 from engine.store.sqlite.store import SqliteStore
 from engine.system.clock import now
-from engine.system.current_user import user_at_host
 
 if TYPE_CHECKING:
     from engine.store.postgres import store as postgres_store
+    from engine.system import current_user
 else:
+    current_user = lazy("engine.system.current_user", "only a shared store has more than one user")
     postgres_store = lazy("engine.store.postgres.store", "only a shared store needs its driver, which is optional")
 
 
@@ -57,7 +58,7 @@ def _shared(
     """Raises NotAvailableError."""
     try:
         return postgres_store.PostgresStore.open(
-            url, what=url, who=user_at_host(), read_only=read_only, clock=clock, queues=queues
+            url, what=url, who=current_user.user_at_host(), read_only=read_only, clock=clock, queues=queues
         )
     except ImportError as error:
         raise driver_missing(error) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import psycopg
@@ -17,6 +17,7 @@ from engine.store.postgres.schema import LOCKS
 from engine.system.background import in_background
 
 TAKE: Final = f"SELECT pg_try_advisory_lock({LOCKS['ROLES']}, %s)"
+GIVE_UP: Final = f"SELECT pg_advisory_unlock({LOCKS['ROLES']}, %s)"
 IS_HELD: Final = f"""SELECT EXISTS (SELECT FROM pg_locks
     WHERE locktype = 'advisory' AND classid = {LOCKS["ROLES"]} AND objid::bigint = %s AND objsubid = 2 AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"""
@@ -36,6 +37,8 @@ async def holding_role(url: str, what: str, role: str) -> AsyncIterator[bool]:
             async with asyncio.timeout(None) as inside:
                 async with in_background(_until_lost(connection, inside), "dbtend-role"):
                     yield True
+            with suppress(psycopg.Error):  # at once: the server may see later that the session has ended
+                await connection.execute(GIVE_UP.encode(), (signed(role),))
         except TimeoutError:
             if not inside.expired():
                 raise

@@ -44,6 +44,7 @@ CHANGE = (
     "schedules --disable nightly",
     "worker --idle-exit 0",
     "demo",
+    "store init postgresql://127.0.0.1:1/jobs",
 )
 
 
