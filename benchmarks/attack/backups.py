@@ -12,7 +12,6 @@ import random
 import signal
 import sqlite3
 import stat
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -20,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from benchmarks.attack.directories import attack_directory
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import DbtendError
 from engine.domain.past_runs import RecordedBackup
@@ -46,7 +46,7 @@ def attack(count: int, seed: int) -> list[str]:
     """Raises PermissionError where this is not root, who alone can be attacked so."""
     if os.geteuid():
         raise PermissionError("only root can be attacked so")
-    with tempfile.TemporaryDirectory(prefix="dbtend-attack-") as directory:
+    with attack_directory() as directory:
         base = Path(directory)
         base.chmod(0o755)
         treasure, place = _made(base)

@@ -12,12 +12,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
+from benchmarks.attack.directories import attack_directory
 from engine import BatchOptions, Engine, ParentJob, Reason, Status
 
 PATIENCE: Final = 120.0
@@ -28,7 +28,7 @@ def attack(count: int, seed: int) -> Iterator[str]:
     """`count`: how many batches."""
     chosen = random.Random(seed)
     for number in range(count):
-        with tempfile.TemporaryDirectory(prefix="dbtend-attack-") as directory:
+        with attack_directory() as directory:
             options = BatchOptions(
                 canary=chosen.choice([None, None, 1, 3]), max_failures=chosen.choice([None, None, 1, 2, 4])
             )

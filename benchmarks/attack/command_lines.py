@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from benchmarks.attack.calls import called, faults
+from benchmarks.attack.directories import attack_directory
 from tests.sqlite_files import make_database
 from tui.commands.arguments import COMMANDS, parser_of
 
@@ -29,7 +29,7 @@ SLOW: Final = frozenset({"worker", "demo", None})
 def attack(count: int, seed: int) -> Iterator[str]:
     names = [name for name in COMMANDS if name not in SLOW]
     options = {name: _options_of(name) for name in names}
-    with tempfile.TemporaryDirectory(prefix="dbtend-attack-") as directory:
+    with attack_directory() as directory:
         home = Path(directory)
         places = {"sales": make_database(home / "sales.db", rows=100), "text": home / "text.db"}
         places["text"].write_text("no database\n" * 100)

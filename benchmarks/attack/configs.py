@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import random
 import socket
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from benchmarks.attack.calls import called, faults
+from benchmarks.attack.directories import attack_directory
 from tests.sqlite_files import make_database
 
 COMMANDS: Final = ("doctor", "doctor --json", "plan sales", "history", "run sales --op analyze", "prune --dry-run")
@@ -53,7 +53,7 @@ TOKENS: Final = (
 
 
 def attack(count: int, seed: int, commands: Sequence[str] = COMMANDS) -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="dbtend-attack-") as directory:
+    with attack_directory() as directory:
         home = Path(directory)
         sound = SOUND.format(sales=make_database(home / "sales.db", rows=100))
         config = home / "config" / "dbtend" / "config.toml"

@@ -12,7 +12,6 @@ import random
 import shutil
 import socket
 import sqlite3
-import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.attack.calls import FieldMessage, called, faults, forked
+from benchmarks.attack.directories import attack_directory
 from benchmarks.attack.mutations import OF_BYTES, Mutation
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import DbtendError
@@ -63,7 +63,7 @@ Judge = Callable[[int, Path, Path], list[str]]
 
 
 def _attack(count: int, seed: int, judge: Judge) -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="dbtend-attack-") as directory:
+    with attack_directory() as directory:
         home = Path(directory)
         for mode in ("delete", "wal"):
             make_database(home / mode, rows=300, journal_mode=mode, auto_vacuum="incremental")

@@ -6,12 +6,12 @@ import json
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from benchmarks.attack.directories import attack_directory
 from tests.engine.store import full_disks
 from tests.engine.targets.sqlite.small_disks import ROOT, can_mount, in_a_world_of_its_own
 from tests.tui import full_store
@@ -31,7 +31,7 @@ def attack(count: int, seed: int) -> Iterator[str]:
 
 
 def _told_by(module: ModuleType, *arguments: str) -> list[dict[str, Any]]:
-    with tempfile.TemporaryDirectory(prefix="dbtend-attack-") as directory:
+    with attack_directory() as directory:
         disk = Path(directory) / "disk"
         disk.mkdir()
         words = [str(Path(directory) / word) if word.endswith(".db") else word for word in arguments]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.attack.calls import called, faults
+from benchmarks.attack.directories import attack_directory
 from tests.sqlite_files import make_database
 
 COMMANDS: Final = (
@@ -25,7 +26,7 @@ MB: Final = 1024 * 1024
 
 def attack(count: int, seed: int, commands: Sequence[str] = COMMANDS) -> Iterator[str]:
     dice = random.Random(seed)
-    with tempfile.TemporaryDirectory(prefix="dbtend-attack-") as directory:
+    with attack_directory() as directory:
         home = Path(directory)
         home.chmod(0o755)
         sales = make_database(home / "sales.db", rows=200)

@@ -9,13 +9,13 @@ import asyncio
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from benchmarks.attack.directories import attack_directory
 from engine import Engine, Reason
 from engine.config.model import Config
 from engine.domain.notifications import Message, MessageText, Method, Recipient
@@ -33,7 +33,7 @@ _LONGEST: Final = 120.0
 def attack(count: int, seed: int) -> Iterator[str]:
     """`count`: kills."""
     dice = random.Random(seed)
-    with tempfile.TemporaryDirectory(prefix="dbtend-notify-") as directory, web_server() as web:
+    with attack_directory() as directory, web_server() as web:
         store = Path(directory) / "jobs.db"
         asyncio.run(_register(store))
         jobs = list[int]()

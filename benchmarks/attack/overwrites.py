@@ -11,12 +11,13 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Final
+
+from benchmarks.attack.directories import attack_directory
 
 OPERATIONS: Final = ("check", "reindex", "vacuum", "analyze", "optimize", "backup", "checkpoint")
 PATIENCE: Final = 120.0
@@ -25,7 +26,7 @@ PATIENCE: Final = 120.0
 
 def attack(count: int, seed: int) -> Iterator[str]:
     chosen = random.Random(seed)
-    with tempfile.TemporaryDirectory(prefix="dbtend-attack-") as directory:
+    with attack_directory() as directory:
         base = Path(directory)
         templates = {mode: _made(base / f"{mode}.db", 100_000, mode) for mode in ("delete", "wal")}
         others = [_made(base / "small.db", 10, "delete"), _made(base / "large.db", 150_000, "delete")]

@@ -12,12 +12,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from benchmarks.attack.directories import attack_directory
 from engine import Engine, WorkerProcess
 from tests.sqlite_files import make_database
 
@@ -34,7 +34,7 @@ DetachedWorker(pathlib.Path(sys.argv[1])).ensure()
 
 def attack(count: int, seed: int) -> Iterator[str]:
     """`count`: how many commands are started."""
-    with tempfile.TemporaryDirectory(prefix="dbtend-attack-") as directory:
+    with attack_directory() as directory:
         base = Path(directory)
         paths = [make_database(base / f"{number}.db", rows=200) for number in range(DATABASES)]
         state = base / "state"

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import random
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.attack.calls import called, faults
+from benchmarks.attack.directories import attack_directory
 from tests.postgres_damage import PAGE, TOAST, TOAST_INDEX, Damage, cut_off, do_damage, make_table, overwrite
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import PostgresServer, servers_found
@@ -31,7 +31,7 @@ def attack(count: int, seed: int) -> Iterator[str]:
     try:
         server.start()
         for begin in range(0, count, AT_ONCE):
-            with new_database(server) as database, tempfile.TemporaryDirectory(prefix="dbtend-attack-") as home:
+            with new_database(server) as database, attack_directory() as home:
                 yield from _judged(database, Path(home), dice, min(AT_ONCE, count - begin))
     finally:
         server.discard()

@@ -6,13 +6,13 @@ import asyncio
 import random
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.attack.directories import attack_directory
 from engine.domain.requests import Operation
 from tests.engine.targets.sqlite.a_session import plan, run
 
@@ -43,7 +43,7 @@ class Case:
 
 def attack(count: int, seed: int) -> Iterator[str]:
     for number in range(count):
-        with tempfile.TemporaryDirectory() as directory:
+        with attack_directory() as directory:
             for finding in _faults(Path(directory), random.Random(seed * 1_000_003 + number)):
                 yield f"{number}: {finding}"
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from benchmarks.attack.directories import attack_directory
 from engine.domain.schedules import FiringStatus
 from engine.schedules.scheduler import Scheduler
 from tests.building import COMPLETED, FAILED
@@ -40,7 +40,7 @@ def attack(count: int, seed: int) -> Iterator[str]:
 
 async def _simulated(begin: datetime, end: datetime, dice: random.Random) -> Sequence[str]:
     findings: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="dbtend-schedules-") as directory:
+    with attack_directory() as directory:
         async with world_at(Path(directory), _micros(begin)) as world:
             make_databases(world.databases, "c")
             world.configure(*(_section(name, start, more) for name, (start, more) in SCHEDULES.items()))

@@ -6,13 +6,13 @@ import asyncio
 import os
 import random
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 
+from benchmarks.attack.directories import attack_directory
 from engine import Engine, Operation, Options, ParentJob, Request, ServerOptions, Status
 from tests.postgres_server import PostgresServer, servers_found
 
@@ -57,7 +57,7 @@ async def _one(server: PostgresServer, dice: random.Random) -> list[str]:
     )
     request = Request(target=server.url(), operations=(operation,), options=options)
     mishap = dice.choice(("fast", "immediate", "backend", "terminate", "snapshot", "none"))
-    with tempfile.TemporaryDirectory(prefix="dbtend-attack-") as directory:
+    with attack_directory() as directory:
         async with Engine.open(Path(directory) / "jobs.db", workers=1) as engine:
             (job,) = await engine.submit([request])
             await asyncio.sleep(dice.random() * 1.5)

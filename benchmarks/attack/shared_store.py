@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.attack.directories import attack_directory
 from tests.chaos.shared_storm import SharedStorm, rage
 from tests.network_hosts import why_no_hosts
 from tests.postgres_server import servers_found
@@ -22,7 +22,7 @@ def attack(count: int, seed: int) -> Iterator[str]:
         print(f"  not done: {why}", flush=True)
         return
     for number, begun in enumerate(range(0, count, EACH)):
-        with tempfile.TemporaryDirectory(prefix="dbtend-attack-") as directory:
+        with attack_directory() as directory:
             storm = SharedStorm(seed=seed + number, mishaps=min(EACH, count - begun))
             aftermath = asyncio.run(rage(storm, found[max(found)], Path(directory)))
         print(f"  seed {storm.seed}: {dict(aftermath.counts)}", flush=True)

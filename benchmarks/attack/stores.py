@@ -6,13 +6,13 @@ import asyncio
 import random
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.attack.calls import FieldMessage, called, faults, forked
+from benchmarks.attack.directories import attack_directory
 from benchmarks.attack.mutations import OF_BYTES, Mutation
 from engine import Engine, JobId, Operation, Options, Request
 from engine.store.sqlite.schema import drop_triggers
@@ -30,7 +30,7 @@ KEYS: Final = ("3", "down", "down", "enter", "escape", "h", "down", "enter", "es
 
 
 def attack(count: int, seed: int, commands: Sequence[str] = COMMANDS, *, console: bool = True) -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="dbtend-attack-") as directory:
+    with attack_directory() as directory:
         home = Path(directory)
         sales = make_database(home / "sales.db", rows=200)
         origin = home / "origin.db"
