@@ -12,8 +12,8 @@ from engine.domain.frozen import frozen
 from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status
+from engine.store.not_found import no_such_job
 from engine.store.protocol import Store
-from engine.store.sqlite.cancel_and_rescue import no_such_job
 from engine.system.host import host_name
 
 

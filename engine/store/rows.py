@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
-from engine.domain.advice import Measurement
+from engine.domain.advice import CompletedStep, Measurement
 from engine.domain.batches import Batch, BatchOptions
 from engine.domain.events import Change, ChangeKind
 from engine.domain.job_outcomes import JobOutcome
@@ -18,6 +18,7 @@ from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
 from engine.domain.requests import EngineName, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel, LogLine, Progress, Step, WaitsFor
+from engine.domain.turns import Turns
 from engine.store.row_checks import checked, checked_facts, sound
 
 PARENT_COLUMNS = (
@@ -300,3 +301,21 @@ def decode_measured(row: Row) -> Measurement | None:
     except (RecursionError, TypeError, ValueError):
         return None
     return Measurement(state=str(state), found=values) if isinstance(values, dict) else None
+
+
+def decode_last_done(rows: Iterable[Row]) -> dict[tuple[Operation, str], CompletedStep]:
+    """Rows of `queries.LAST_DONE`."""
+    return {
+        (Operation(operation), name): CompletedStep(at, json.loads(effect or "{}"))
+        for operation, name, at, effect in rows
+    }
+
+
+def decode_turns(works: Iterable[Row], unfinished: Iterable[Row]) -> Turns:
+    """Rows of `queries.OBJECT_TURNS`, and of `queries.UNFINISHED_RUNS`."""
+    begun = {(Operation(kind), str(name)): (done, last) for kind, name, done, last in works}
+    return Turns(
+        done={work: done for work, (done, _) in begun.items() if done},
+        begun={work: last for work, (_, last) in begun.items()},
+        unfinished={Operation(name): parent_id for name, parent_id in unfinished},
+    )

@@ -232,7 +232,7 @@ async def until_somebody_waits(store: Store) -> None:
     """For a change."""
     watch = cast("SqliteStore | PostgresStore", store)._watch
     async with asyncio.timeout(10):
-        while not watch._waiting:  # noqa: ASYNC110 - nobody is told who waits
+        while not watch._waiters._waiting:  # noqa: ASYNC110 - nobody is told who waits
             await asyncio.sleep(0)
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import psycopg
 
 from engine.domain.errors import StoreError, StoreUnreachableError
+from engine.store.change_waiters import ChangeWaiters
 from engine.store.postgres.connections import Connection, connected
 from engine.system.clock import SteadyClock
 
@@ -24,12 +25,11 @@ class ChangeWatch:
     def __init__(self, url: str, what: str, clock: SteadyClock) -> None:
         """`clock`: of this host, which is to show what the server's shows: all times in the store are by that."""
         self._url, self._what, self._clock = url, what, clock
-        self.last_change = 0
+        self._waiters = ChangeWaiters()
         self.unreachable: StoreError | None = None
         """Why the store cannot be reached now; None while it can."""
         self._reach_changed = asyncio.Event()
         """Set when that changes, and replaced by another."""
-        self._waiting: set[asyncio.Future[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -43,23 +43,18 @@ class ChangeWatch:
             self._task.cancel()
             await asyncio.wait({self._task})
 
+    @property
+    def last_change(self) -> int:
+        return self._waiters.last_change
+
     def note(self, seq: int) -> None:
-        if seq <= self.last_change:
-            return
-        self.last_change = seq
-        for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_result(None)
+        if seq > self._waiters.last_change:
+            self._waiters.last_change = seq
+            self._waiters.wake()
 
     async def wait_beyond(self, seq: int) -> None:
         """Wait until there is a change after `seq`."""
-        while self.last_change <= seq:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiting.add(waiter)
-            try:
-                await waiter
-            finally:
-                self._waiting.discard(waiter)
+        await self._waiters.wait_beyond(seq)
 
     async def reach_changed(self) -> None:
         """Wait until the store can no longer be reached, or can be again."""

@@ -16,7 +16,6 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from engine.domain.errors import (
     DbtendError,
     DuplicateRequestError,
-    JobNotFoundError,
     OwnershipLostError,
     ReadOnlyError,
     StoreBusyError,
@@ -24,6 +23,8 @@ from engine.domain.errors import (
     StoreFullError,
     StoreUnreachableError,
 )
+from engine.domain.jobs import JobId
+from engine.store.not_found import no_such_batch, no_such_job
 from engine.store.postgres.refusals import refusal
 from engine.store.postgres.roles import SEARCH_PATH
 
@@ -140,14 +141,6 @@ async def _still_there(connection: Connection) -> None:
     connection.pgconn.consume_input()
 
 
-def no_such_batch(batch_id: int) -> JobNotFoundError:
-    return JobNotFoundError(f"batch b{batch_id}", "there is no such batch", "list jobs with `dbtend history`")
-
-
-def no_such_job(job: str) -> JobNotFoundError:
-    return JobNotFoundError(f"job {job}", "there is no such job", "list them with `dbtend history`")
-
-
 def store_error(what: str, error: psycopg.Error | PoolTimeout) -> Exception:
     """The error of the engine for one of the server; `what`: the store without a password."""
     if isinstance(error, PoolTimeout):
@@ -184,7 +177,7 @@ def _own_error(error: psycopg.Error) -> DbtendError | OwnershipLostError | None:
             return OwnershipLostError(_first_line(error))
         case "DT004":
             parent, ordinal = json.loads(detail)
-            return no_such_job(f"#{parent}" if ordinal is None else f"#{parent}.{ordinal}")
+            return no_such_job(JobId(parent, ordinal))
         case "DT005":
             return no_such_batch(int(detail))
         case "DT006":

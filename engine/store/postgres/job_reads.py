@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from array import array
 from collections.abc import AsyncIterator, Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.domain.advice import CompletedStep, Measurement
 from engine.domain.batches import Batch
 from engine.domain.events import Change, HistoryFilter, Pause
-from engine.domain.jobs import ParentJob
-from engine.domain.lazy_import import lazy
+from engine.domain.jobs import JobId, ParentJob
 from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
 from engine.domain.requests import Operation, Speed
 from engine.domain.steps import Micros
 from engine.domain.turns import Turns
+from engine.store.id_ranges import first_ids, id_ranges
+from engine.store.not_found import no_such_batch, no_such_job
 from engine.store.postgres import history_search, queries
-from engine.store.postgres.connections import no_such_batch, no_such_job
 from engine.store.postgres.store_base import StoreBase
 from engine.store.rows import (
     decode_backup,
@@ -26,15 +25,11 @@ from engine.store.rows import (
     decode_change,
     decode_estimated_run,
     decode_jobs,
+    decode_last_done,
     decode_measured,
     decode_run,
+    decode_turns,
 )
-
-if TYPE_CHECKING:
-    import importlib.metadata as metadata
-
-else:
-    metadata = lazy("importlib.metadata", "only a worker process tells its version")
 
 ANY_ID = 2**63 - 1
 
@@ -45,7 +40,7 @@ class JobReads(StoreBase):
     async def job(self, parent_id: int) -> ParentJob:
         found = await self._jobs(queries.ONE_JOB, {"id": parent_id})
         if parent_id not in found:
-            raise no_such_job(f"#{parent_id}")
+            raise no_such_job(JobId(parent_id))
         return found[parent_id]
 
     async def jobs(self, ids: Collection[int]) -> list[ParentJob]:
@@ -74,12 +69,7 @@ class JobReads(StoreBase):
         return [found[parent_id] for parent_id in sorted(found)]
 
     async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]:
-        found: array[int] = array("q")
-        async for ids in self.search(where, before=before):
-            found += ids
-            if len(found) >= limit:
-                break
-        return await self.jobs(found[:limit])
+        return await self.jobs(await first_ids(self.search(where, before=before), limit))
 
     async def search(
         self, where: HistoryFilter, *, before: int | None = None, folded: bool = False
@@ -90,14 +80,12 @@ class JobReads(StoreBase):
         targets = await self._targets(where) if where.has_target else None
         if targets == []:
             return
-        high = newest if before is None else min(newest, before - 1)
-        size = history_search.FIRST_RANGE
-        while high >= oldest:
-            low = max(high - size + 1, oldest)
+        top = newest if before is None else min(newest, before - 1)
+        sizes = {"first": history_search.FIRST_RANGE, "largest": history_search.LARGEST_RANGE}
+        for low, high in id_ranges(oldest, top, **sizes):
             query = history_search.ids_in_range(where, targets, low=low, high=high, folded=folded)
             rows = await self._pool.rows(*query)
             yield array("q", sorted((parent_id for (parent_id,) in rows), key=abs, reverse=True))
-            high, size = low - 1, min(size * 4, history_search.LARGEST_RANGE)
 
     async def _targets(self, where: HistoryFilter) -> list[str] | None:
         """Those that a filter means, of all that ever had a job; None where it means them all."""
@@ -129,20 +117,12 @@ class JobReads(StoreBase):
 
     async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[Operation, str], CompletedStep]:
         rows = await self._pool.rows(queries.LAST_DONE, {"target": self._stored(target), "jobs": jobs})
-        return {
-            (Operation(operation), name): CompletedStep(at, json.loads(effect or "{}"))
-            for operation, name, at, effect in rows
-        }
+        return decode_last_done(rows)
 
     async def turns(self, target: str, *, jobs: int, steps: int) -> Turns:
         works = await self._pool.rows(queries.OBJECT_TURNS, {"target": self._stored(target), "steps": steps})
-        begun = {(Operation(kind), str(name)): (done, last) for kind, name, done, last in works}
         unfinished = await self._pool.rows(queries.UNFINISHED_RUNS, {"target": self._stored(target), "jobs": jobs})
-        return Turns(
-            done={work: done for work, (done, _) in begun.items() if done},
-            begun={work: last for work, (_, last) in begun.items()},
-            unfinished={Operation(name): parent_id for name, parent_id in unfinished},
-        )
+        return decode_turns(works, unfinished)
 
     async def backups(self, target: str) -> list[RecordedBackup]:
         return [decode_backup(row) for row in await self._pool.rows(queries.BACKUPS, {"target": self._stored(target)})]

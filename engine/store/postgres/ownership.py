@@ -26,6 +26,7 @@ from engine.store.postgres.connections import Connection, store_error
 from engine.store.postgres.job_reads import JobReads
 from engine.store.postgres.lost_claims import LostClaims
 from engine.store.rows import Row
+from engine.system.held_process import hold_of
 from engine.system.overwritten_file import overwritten_hint, was_overwritten
 
 if TYPE_CHECKING:
@@ -145,18 +146,24 @@ class Ownership(JobReads, LostClaims):
             await asyncio.sleep(OWNER_CHECK_INTERVAL)
 
     async def kill_owner(self, running: JobId, owner: str, pid: int) -> bool:
-        """On this host by a signal, elsewhere by the end of the session that proves it alive: it ends with that."""
-        rows = await self._pool.rows(
-            queries.OWNER_OF, {"owner": owner, "pid": pid, "parent": running.parent, "ordinal": running.ordinal}
-        )
-        for (host,) in rows:
-            if host == self._targets_here.host:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    return False
-            await self._pool.call("end_session_of", owner)
-        return bool(rows)
+        """On this host by a signal, elsewhere by the end of the session that proves it alive: it ends with that.
+
+        The process is held before its session is asked for, so that no later one with its number is meant.
+        """
+        asked = {"owner": owner, "pid": pid, "parent": running.parent, "ordinal": running.ordinal}
+        rows = await self._pool.rows(queries.OWNER_OF, asked)
+        if not rows:
+            return False
+        if rows == [(self._targets_here.host,)]:
+            try:
+                with hold_of(pid) as send:
+                    if not await self._pool.rows(queries.OWNER_OF, asked):
+                        return False
+                    send(signal.SIGKILL)
+            except ProcessLookupError:
+                return False
+        await self._pool.call("end_session_of", owner)
+        return True
 
     async def workers(self) -> list[WorkerProcess]:
         rows = await self._pool.rows(queries.WORKERS)

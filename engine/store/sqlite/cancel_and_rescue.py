@@ -6,12 +6,12 @@ import json
 import sqlite3
 from collections.abc import Collection
 
-from engine.domain.errors import JobNotFoundError
 from engine.domain.humanize import OVERWRITTEN, format_worker_death
 from engine.domain.jobs import FILE_OVERWRITTEN, JobId
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.store.ending_texts import KILLED, NOT_RECOVERED, RECOVERY_DIED_TOO, RECOVERY_FAILED
+from engine.store.not_found import no_such_batch, no_such_job
 from engine.store.row_checks import sound
 from engine.store.sqlite.batch_rules import update_parent
 from engine.store.sqlite.job_endings import (
@@ -240,11 +240,3 @@ def release_from(connection: sqlite3.Connection, run: str, at: Micros) -> None:
         " WHERE reserved_by = ? AND finished_at IS NULL",
         (at, run),
     )
-
-
-def no_such_batch(batch_id: int) -> JobNotFoundError:
-    return JobNotFoundError(f"batch b{batch_id}", "there is no such batch", "list jobs with `dbtend history`")
-
-
-def no_such_job(job: JobId) -> JobNotFoundError:
-    return JobNotFoundError(f"job {job}", "there is no such job", "list them with `dbtend history`")

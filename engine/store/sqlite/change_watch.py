@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import suppress
 
 from engine.domain.errors import StoreLostError
+from engine.store.change_waiters import ChangeWaiters
 from engine.store.sqlite.file_identity import Identity
 from engine.store.sqlite.queries import LAST_CHANGE
 
@@ -25,11 +26,14 @@ class ChangeWatch:
         self._connection = connection
         self.identity = identity
         self._data_version = 0
-        self._waiting: set[asyncio.Future[None]] = set()
         self.lost: StoreLostError | None = None
         """Why there will be no more changes; None while the store is there."""
-        self.last_change = self._read_last_change()
+        self._waiters = ChangeWaiters(self._read_last_change())
         self._poll = asyncio.create_task(self._poll_other_processes(), name="dbtend-watch")
+
+    @property
+    def last_change(self) -> int:
+        return self._waiters.last_change
 
     async def close(self) -> None:
         self._poll.cancel()
@@ -44,24 +48,17 @@ class ChangeWatch:
             # Locked for a moment, or gone for good: later reads tell which. Poll again.
             self._data_version = 0
             return
-        if newest == self.last_change:
-            return
-        self.last_change = newest
-        for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_result(None)
+        if newest != self._waiters.last_change:
+            self._waiters.last_change = newest
+            self._waiters.wake()
 
     async def wait_beyond(self, seq: int) -> None:
         """Wait until there is a change after `seq`. Raises StoreLostError if the store is gone."""
-        while self.last_change <= seq:
-            if self.lost is not None:
-                raise self.lost.with_traceback(None)
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiting.add(waiter)
-            try:
-                await waiter
-            finally:
-                self._waiting.discard(waiter)
+        await self._waiters.wait_beyond(seq, self._require_open)
+
+    def _require_open(self) -> None:
+        if self.lost is not None:
+            raise self.lost.with_traceback(None)
 
     async def _poll_other_processes(self) -> None:
         while self.lost is None:
@@ -79,9 +76,7 @@ class ChangeWatch:
             self.identity.check()
         except StoreLostError as error:
             self.lost = error
-            for waiter in self._waiting:
-                if not waiter.done():
-                    waiter.set_result(None)
+            self._waiters.wake()
 
     def _read_last_change(self) -> int:
         row = self._connection.execute(LAST_CHANGE).fetchone()

@@ -6,13 +6,11 @@ that the owner is dead.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import socket
-import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from engine.domain.errors import StoreError
 from engine.domain.frozen import frozen
 from engine.domain.steps import Micros
 from engine.system import locks
+from engine.system.held_process import hold_of
 from engine.system.private_files import directory_of, private_directory, unusable
 
 _WAIT_STATUS = 49
@@ -132,32 +131,13 @@ def kill(store: Path, owner: str, pid: int) -> bool:
     then it is the one that has the lock of `owner`.
     """
     try:
-        with _hold_of(pid) as send:
+        with hold_of(pid) as send:
             is_it = locks.is_held(_lock_file(store, owner)) and _has_open(pid, _lock_file(store, owner))
             if is_it:
                 send(signal.SIGKILL)
             return is_it
     except (ProcessLookupError, FileNotFoundError):
         return False
-
-
-@contextmanager
-def _hold_of(pid: int) -> Iterator[Callable[[signal.Signals], None]]:
-    """What sends signals to the process that has this number now, and to no later one. Raises ProcessLookupError."""
-    if sys.platform != "linux":
-        os.kill(pid, 0)
-        yield lambda number: os.kill(pid, number)
-        return
-    try:
-        process = os.pidfd_open(pid)
-    except OSError as error:
-        if error.errno == errno.EINVAL:  # a thread has this number now
-            raise ProcessLookupError(*error.args) from error
-        raise
-    try:
-        yield lambda number: signal.pidfd_send_signal(process, number)
-    finally:
-        os.close(process)
 
 
 def _has_open(pid: int, path: Path) -> bool:

@@ -27,6 +27,8 @@ from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
 from engine.domain.turns import Turns
+from engine.store.id_ranges import first_ids, id_ranges
+from engine.store.not_found import no_such_batch, no_such_job
 from engine.store.row_checks import LATEST, UnsoundRowError, checked
 from engine.store.rows import (
     Row,
@@ -35,8 +37,10 @@ from engine.store.rows import (
     decode_change,
     decode_estimated_run,
     decode_jobs,
+    decode_last_done,
     decode_measured,
     decode_run,
+    decode_turns,
     storable,
 )
 from engine.store.sqlite import (
@@ -636,7 +640,7 @@ class SqliteStore:
         rows = await self._read(queries.ONE_JOB, {"id": parent_id})
         found = await asyncio.to_thread(decode_jobs, rows)  # it may have ten thousand steps
         if parent_id not in found:
-            raise cancel_and_rescue.no_such_job(JobId(parent_id))
+            raise no_such_job(JobId(parent_id))
         return found[parent_id]
 
     async def jobs(self, ids: Collection[int]) -> list[ParentJob]:
@@ -655,7 +659,7 @@ class SqliteStore:
         rows = await self._read(queries.BATCH, {"id": batch_id})
         for row in rows:
             return decode_batch(row)
-        raise cancel_and_rescue.no_such_batch(batch_id)
+        raise no_such_batch(batch_id)
 
     async def batch_span(self, batch_id: int) -> tuple[Micros | None, Micros | None]:
         ((started_at, finished_at),) = await self._read(queries.BATCH_SPAN, (batch_id,))
@@ -666,12 +670,7 @@ class SqliteStore:
         return [found[parent_id] for parent_id in sorted(found)]
 
     async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]:
-        found: array[int] = array("q")
-        async for ids in self.search(where, before=before):
-            found += ids
-            if len(found) >= limit:
-                break
-        return await self.jobs(found[:limit])
+        return await self.jobs(await first_ids(self.search(where, before=before), limit))
 
     async def search(
         self, where: HistoryFilter, *, before: int | None = None, folded: bool = False
@@ -682,13 +681,11 @@ class SqliteStore:
         targets = await self._targets(where) if where.has_target else None
         if targets == []:
             return
-        high = newest if before is None else min(newest, before - 1)
-        size = history_search.FIRST_RANGE
-        while high >= oldest:
-            low = max(high - size + 1, oldest)
+        top = newest if before is None else min(newest, before - 1)
+        sizes = {"first": history_search.FIRST_RANGE, "largest": history_search.LARGEST_RANGE}
+        for low, high in id_ranges(oldest, top, **sizes):
             rows = await self._read(*history_search.ids_in_range(where, targets, low=low, high=high, folded=folded))
             yield array("q", sorted({parent_id for (parent_id,) in rows}, key=abs, reverse=True))
-            high, size = low - 1, min(size * 4, history_search.LARGEST_RANGE)
 
     async def _targets(self, where: HistoryFilter) -> list[str] | None:
         """Those that a filter means, of all that ever had a job; None where it means them all."""
@@ -721,20 +718,12 @@ class SqliteStore:
 
     async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[Operation, str], CompletedStep]:
         rows = await self._read(queries.LAST_DONE, {"target": target, "jobs": jobs})
-        return {
-            (Operation(operation), name): CompletedStep(at, json.loads(effect or "{}"))
-            for operation, name, at, effect in rows
-        }
+        return decode_last_done(rows)
 
     async def turns(self, target: str, *, jobs: int, steps: int) -> Turns:
         works = await self._read(queries.OBJECT_TURNS, {"target": target, "steps": steps})
-        begun = {(Operation(kind), str(name)): (done, last) for kind, name, done, last in works}
         unfinished = await self._read(queries.UNFINISHED_RUNS, {"target": target, "jobs": jobs})
-        return Turns(
-            done={work: done for work, (done, _) in begun.items() if done},
-            begun={work: last for work, (_, last) in begun.items()},
-            unfinished={Operation(name): parent_id for name, parent_id in unfinished},
-        )
+        return decode_turns(works, unfinished)
 
     async def backups(self, target: str) -> list[RecordedBackup]:
         return [decode_backup(row) for row in await self._read(queries.BACKUPS, {"target": target})]

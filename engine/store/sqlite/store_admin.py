@@ -12,9 +12,9 @@ from engine.domain.advice import Measurement
 from engine.domain.events import ChangeKind
 from engine.domain.jobs import JobId
 from engine.domain.steps import Micros
+from engine.store.not_found import no_such_job
 from engine.store.row_checks import checked
 from engine.store.rows import storable
-from engine.store.sqlite.cancel_and_rescue import no_such_job
 from engine.store.sqlite.queries import BATCH_IS_OVER
 
 MEASURED_KEPT: Final = 365 * 86_400 * 1_000_000
