@@ -105,7 +105,7 @@ def _faults(job: ParentJob, server: PostgresServer) -> Iterator[str]:
     for name in _removed_leftovers(server):
         base = name.partition("_cc")[0]
         if name not in said and f"unfinished copy of public.{base} is left" not in said:
-            yield f"{name} is left over, and nobody is told"
+            yield f"{name} is left over, and no message names it"
 
 
 def _removed_leftovers(server: PostgresServer) -> list[str]:

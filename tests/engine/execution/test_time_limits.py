@@ -13,6 +13,7 @@ from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.store.sqlite.store import SqliteStore
 from engine.targets import resolve
 from tests.building import StoppedClock
+from tests.conformance.test_time_limits import HOUR, SKIPPED
 from tests.engine.working import processing
 from tests.sqlite_files import make_database, transaction
 
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.domain.jobs import ParentJob
-
-HOUR = 3_600_000_000
-THOUSAND_YEARS = 1000 * 366 * 24 * HOUR
-SKIPPED = (Status.SKIPPED, Reason.TIME_LIMIT)
 
 
 @pytest.fixture

@@ -14,16 +14,14 @@ from engine.domain.retention import DAY
 from engine.history.retention import prune
 from engine.store.sqlite import connections
 from engine.store.sqlite.store import SqliteStore
-from tests.building import CANCELLED, COMPLETED, FAILED, StoppedClock
-from tests.conformance.test_retention import add, kept
+from tests.building import StoppedClock
+from tests.conformance.test_retention import NOTHING, OUTCOMES, add, kept
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
 MICROS = 1_000_000
-OUTCOMES = {Status.COMPLETED: COMPLETED, Status.FAILED: FAILED, Status.CANCELLED: CANCELLED}
-NOTHING = Retention(completed=0, failed=0, cancelled=0, keep_last=0)
 
 
 @pytest.fixture

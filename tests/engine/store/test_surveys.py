@@ -9,29 +9,13 @@ from pathlib import Path
 import pytest
 
 from engine.domain.errors import ReadOnlyError
-from engine.domain.requests import EngineName, OnDuplicate
+from engine.domain.requests import OnDuplicate
 from engine.domain.statuses import Status
-from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason
+from engine.domain.surveys import LastJob
 from engine.store.sqlite import surveys
 from engine.store.sqlite.store import SqliteStore
-from tests.building import StoppedClock, new_job
-
-DAY = 86_400_000_000
-CLOCK = StoppedClock()
-FOUND = Survey(
-    target="sqlite:///srv/t1.db",
-    engine=EngineName.SQLITE,
-    surveyed_at=CLOCK.at,
-    level=FleetLevel.NOW,
-    reasons=(
-        SurveyReason(FleetLevel.NOW, SurveyCause.RECLAIMABLE, {"free_bytes": 7, "size": 9}),
-        SurveyReason(FleetLevel.OK, SurveyCause.NEVER_CHECKED),
-    ),
-    version="3.46.1",
-    size=2_100_000_000,
-    reclaimable=1_000_000_000,
-    state="1:2:3",
-)
+from tests.building import new_job
+from tests.conformance.test_surveys import FOUND
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class PooledConnection:
     async def answers(self) -> bool:
         """Whether it is still alive."""
         if not self.connection.closed:
-            if self.statements.is_listening and time.monotonic() - self._used_at < ASSUMED_ALIVE:
+            if time.monotonic() - self._used_at < ASSUMED_ALIVE and self.statements.has_heard_nothing:
                 return True
             with contextlib.suppress(psycopg.Error):
                 with self.connection.within(ALIVE_WITHIN):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -102,6 +103,15 @@ class Statements:
         self._wake = asyncio.Event()
         """Set when the answer is complete or a stop signal is set."""
         connection.add_notice_handler(self._add_notice)
+
+    @property
+    def has_heard_nothing(self) -> bool:
+        """Whether the server sent nothing since the last command: what it sends then is mostly that it ends."""
+        if not self.is_listening:
+            return False
+        heard = select.poll()
+        heard.register(self._socket, select.POLLIN)
+        return not heard.poll(0)
 
     def close(self) -> None:
         """To be called before the connection is closed."""

@@ -19,6 +19,7 @@ from engine.domain.errors import PasswordNeededError, TargetRefusedError
 from engine.domain.requests import Operation, Options, ServerOptions
 from engine.domain.statuses import Status
 from engine.targets import resolve
+from engine.targets.postgres.running import connection_pool
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.targets.postgres.a_session import Told, connected, run, until
 from tests.engine.targets.postgres.test_cancel import a_step
@@ -59,7 +60,11 @@ async def test_a_connection_that_was_ended_fails_its_step_and_no_other(database:
         assert (await session.execute(step, StepContext())).status is Status.COMPLETED
 
 
-async def test_trap_a_connection_that_was_ended_while_it_was_idle_fails_no_step(database: Database) -> None:
+@pytest.mark.parametrize("assumed_alive", [0.0, 60.0])
+async def test_trap_a_connection_that_was_ended_while_it_was_idle_fails_no_step(
+    database: Database, monkeypatch: pytest.MonkeyPatch, assumed_alive: float
+) -> None:
+    monkeypatch.setattr(connection_pool, "ASSUMED_ALIVE", assumed_alive)
     database("CREATE TABLE item (id int)")
     async with connected(database.url) as session:
         step = (await session.plan(Operation.VACUUM, Options(objects=("item",)))).steps[0]
