@@ -28,7 +28,7 @@ from engine.domain.thresholds import DEFAULT_THRESHOLDS
 from engine.domain.value_types import ValueType
 
 COLUMNS: Final = ["key", "value", "default", "meaning"]
-PRODUCTS: Final = {EngineName.SQLITE: "SQLite", EngineName.POSTGRESQL: "PostgreSQL"}
+PRODUCTS: Final = {EngineName.SQLITE: "SQLite", EngineName.POSTGRESQL: "PostgreSQL", EngineName.MYSQL: "MariaDB, MySQL"}
 
 
 def targets() -> str:

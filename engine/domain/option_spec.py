@@ -12,9 +12,13 @@ from engine.domain.frozen import frozen
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, ServerOptions
 from engine.domain.value_types import ValueType
 
-SQLITE, POSTGRESQL = EngineName.SQLITE, EngineName.POSTGRESQL
-KINDS: Final = {SQLITE: "a SQLite file", POSTGRESQL: "a database server"}
-_LACKS: Final = {SQLITE: "a SQLite file is no database server", POSTGRESQL: "PostgreSQL has nothing like it"}
+SQLITE, POSTGRESQL, MYSQL = EngineName
+KINDS: Final = {SQLITE: "a SQLite file", POSTGRESQL: "a PostgreSQL server", MYSQL: "a MariaDB or MySQL server"}
+_LACKS: Final = {
+    SQLITE: "a SQLite file is no database server",
+    POSTGRESQL: "PostgreSQL has nothing like it",
+    MYSQL: "MariaDB and MySQL have nothing like it",
+}
 ANY_OPERATION: Final = frozenset(Operation)
 EVERYWHERE: Final = dict.fromkeys(EngineName, ANY_OPERATION)
 
@@ -55,7 +59,7 @@ class OptionSpec:
     """Whether it is stored and shown even at its default."""
     narrows: bool = False
     """Whether it limits what an operation works on: without it more would be done than was asked for."""
-    hint: str = ""
+    hints: Mapping[EngineName, str] = field(default_factory=dict)
     """What to do instead on an engine that does not have it."""
 
     @property
@@ -119,7 +123,7 @@ class OptionSpec:
         option = self.as_typed(options)
         known = [operation.value for operation in Operation if operation in self._for(engine)]
         if not known:
-            return UsageError(option, _LACKS[engine], self.hint or "leave it out")
+            return UsageError(option, _LACKS[engine], self.hints.get(engine, "leave it out"))
         asked = ", ".join(operations)
         why = f"does not apply to {asked}, only to {', '.join(known)}"
         return UsageError(option, why, f"add --op {known[0]}, or leave it out")

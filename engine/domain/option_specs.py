@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from engine.domain.humanize import counted
 from engine.domain.number_types import Duration, RowLimit, Seconds, Size, TimeLimit, Whole
-from engine.domain.option_spec import ANY_OPERATION, POSTGRESQL, SQLITE, OptionSpec, Place
+from engine.domain.option_spec import ANY_OPERATION, MYSQL, POSTGRESQL, SQLITE, OptionSpec, Place
 from engine.domain.requests import (
     DEFAULT_OPTIONS,
     MAX_WAIT,
@@ -26,7 +26,7 @@ from engine.domain.requests import (
 from engine.domain.value_types import Choice, FilePath, Flag, Names, ObjectsDone, QueueName, Text, TimeOfDay
 
 
-def _servers(*operations: Operation) -> Mapping[EngineName, Collection[Operation]]:
+def _postgresql(*operations: Operation) -> Mapping[EngineName, Collection[Operation]]:
     return {POSTGRESQL: operations or ANY_OPERATION}
 
 
@@ -34,13 +34,23 @@ def _check_text(options: Options) -> str:
     return "" if options.verify else f"{options.check_level} check{' first' if options.check_first else ''}"
 
 
-_VACUUMS: Final = _servers(Operation.VACUUM, Operation.OPTIMIZE)
-_READ_TABLES: Final = _servers(Operation.VACUUM, Operation.ANALYZE, Operation.OPTIMIZE)
-_REBUILDS: Final = _servers(Operation.REINDEX, Operation.OPTIMIZE)
-_CHECKS: Final = dict.fromkeys((SQLITE, POSTGRESQL), (Operation.CHECK,))
+_VACUUMS: Final = _postgresql(Operation.VACUUM, Operation.OPTIMIZE)
+_READ_TABLES: Final = _postgresql(Operation.VACUUM, Operation.ANALYZE, Operation.OPTIMIZE)
+_REBUILDS: Final = _postgresql(Operation.REINDEX, Operation.OPTIMIZE)
+_SERVERS: Final = dict.fromkeys((POSTGRESQL, MYSQL), ANY_OPERATION)
+_OFFLINE: Final = {**_REBUILDS, MYSQL: (Operation.REBUILD, Operation.OPTIMIZE)}
+_CHECKS: Final = dict.fromkeys(EngineName, (Operation.CHECK,))
 _REINDEXES: Final = dict.fromkeys((SQLITE, POSTGRESQL), (Operation.REINDEX,))
-_BY_OBJECT: Final = {SQLITE: (Operation.ANALYZE, Operation.REINDEX, Operation.CHECK), POSTGRESQL: ANY_OPERATION}
-_BY_JOBS: Final = {SQLITE: (Operation.CHECK,), POSTGRESQL: ANY_OPERATION}
+_BY_OBJECT: Final = {
+    SQLITE: (Operation.ANALYZE, Operation.REINDEX, Operation.CHECK),
+    POSTGRESQL: ANY_OPERATION,
+    MYSQL: ANY_OPERATION - {Operation.PURGE_UNDO},
+}
+_BY_JOBS: Final = {SQLITE: (Operation.CHECK,), POSTGRESQL: ANY_OPERATION, MYSQL: ANY_OPERATION - {Operation.PURGE_UNDO}}
+_BACKUPS: Final = {
+    POSTGRESQL: "leave it out: pg_dump and pg_basebackup make backups",
+    MYSQL: "leave it out: mariadb-backup, mariadb-dump or mysqldump make backups",
+}
 _KB, _GB = 1024, 1024**3
 
 # fmt: off
@@ -94,18 +104,21 @@ OPTION_SPECS: Final = (
     OptionSpec(
         "analysis_limit", RowLimit(most=1_000_000), "read about N rows of each index", {SQLITE: (Operation.ANALYZE,)},
         places=Place.USER, default_text="0, all rows",
-        hint="leave it out: default_statistics_target says how much ANALYZE reads",
+        hints={
+            POSTGRESQL: "leave it out: default_statistics_target says how much ANALYZE reads",
+            MYSQL: "leave it out: innodb_stats_persistent_sample_pages says how much ANALYZE reads",
+        },
     ),
     OptionSpec(
         "backup_to", FilePath(), "the new file, or the directory where it goes", {SQLITE: (Operation.BACKUP,)},
-        default_text="beside the database", hint="leave it out: pg_dump and pg_basebackup make backups",
+        default_text="beside the database", hints=_BACKUPS,
     ),
     OptionSpec(
         "keep", Whole("number of backups", most=10_000),
         "after a sound backup, remove the oldest of this database in the same directory until N stay",
         {SQLITE: (Operation.BACKUP,)},
         places=Place.USER, default_text="all", text=lambda options: f"keep {counted(options.keep or 0, 'backup')}",
-        hint="leave it out: pg_dump and pg_basebackup make backups",
+        hints=_BACKUPS,
     ),
     OptionSpec(
         "confirmed", Flag(),
@@ -114,12 +127,13 @@ OPTION_SPECS: Final = (
     ),
     OptionSpec(
         "force", Flag(),
-        "go on although space is missing, or VACUUM changes rowids that an index, view or trigger uses",
-        {SQLITE: ANY_OPERATION}, text="forced",
-        hint="leave it out: PostgreSQL has no check that it could override",
+        "go on although space is missing, VACUUM changes rowids that an index, view or trigger uses, or a rebuild stops"
+        " a cluster",
+        {SQLITE: ANY_OPERATION, MYSQL: ANY_OPERATION}, text="forced",
+        hints={POSTGRESQL: "leave it out: PostgreSQL has no check that it could override"},
     ),
     OptionSpec(
-        "schemas", Names("schema"), "only this schema", _servers(),
+        "schemas", Names("schema"), "only this schema", _postgresql(),
         places=Place.USER, spelling="--schema", narrows=True,
     ),
     OptionSpec("analyze", Flag(), "also collect statistics", _VACUUMS),
@@ -140,24 +154,36 @@ OPTION_SPECS: Final = (
         "buffer_usage_limit", Size("buffer usage limit", least=128 * _KB, most=16 * _GB, unit=_KB),
         "shared buffers to use, such as 2MB (PostgreSQL 16 or newer)", _READ_TABLES, places=Place.USER,
     ),
-    OptionSpec("missing_only", Flag(), "only tables without statistics", _servers(Operation.ANALYZE)),
+    OptionSpec("missing_only", Flag(), "only tables without statistics", _postgresql(Operation.ANALYZE)),
     OptionSpec(
-        "in_stages", Flag(), "three times, each time more thoroughly", _servers(Operation.ANALYZE, Operation.OPTIMIZE)
+        "in_stages", Flag(), "three times, each time more thoroughly",
+        _postgresql(Operation.ANALYZE, Operation.OPTIMIZE),
     ),
-    OptionSpec("offline", Flag(), "not concurrently; writers wait until it ends", _REBUILDS),
+    OptionSpec("offline", Flag(), "not concurrently; writers wait until it ends", _OFFLINE),
     OptionSpec("speed", Choice("speed", Speed), "pauses during the work", _READ_TABLES, places=Place.USER),
     OptionSpec(
         "max_lag", Size("lag", least=0, most=1024 * _GB),
-        "pause between steps while a standby is further behind, such as 64MB", _servers(), places=Place.USER,
+        "pause between steps while a standby is further behind, such as 64MB", _postgresql(), places=Place.USER,
+        hints={MYSQL: "use --max-delay SECONDS"},
+    ),
+    OptionSpec(
+        "max_delay", Seconds(most=86_400.0),
+        "pause between steps while a replica is more seconds behind",
+        {MYSQL: ANY_OPERATION}, places=Place.USER, hints={POSTGRESQL: "use --max-lag SIZE"},
+    ),
+    OptionSpec(
+        "max_running", Whole("number of threads", most=100_000),
+        "pause between steps while more threads of the server are running",
+        {MYSQL: ANY_OPERATION}, places=Place.USER, hints={POSTGRESQL: "use --pause-while QUERY"},
     ),
     OptionSpec(
         "pause_while", Text("QUERY"), "pause between steps while this SELECT returns true or more than 0",
-        _servers(), places=Place.USER,
+        _SERVERS, places=Place.USER,
     ),
     OptionSpec(
         "yield_after", Seconds(),
         "end a step that others have waited behind for this long; it runs again later, 3 times at most",
-        _servers(), places=Place.USER,
+        _SERVERS, places=Place.USER,
     ),
     OptionSpec(
         "snapshot_wait", Duration(MAX_WAIT),
@@ -167,11 +193,15 @@ OPTION_SPECS: Final = (
     OptionSpec(
         "server_wait", Duration(MAX_WAIT),
         "how long an operation waits for a server that is down, and a run before it submits",
-        _servers(), places=Place.USER, default_text="10m",
+        _SERVERS, places=Place.USER, default_text="10m",
+    ),
+    OptionSpec(
+        "no_binlog", Flag(), "keep the work out of the binary log: replicas do not repeat it",
+        {MYSQL: ANY_OPERATION}, places=Place.USER,
     ),
     OptionSpec(
         "queue", QueueName(), "in a shared store: only workers of this queue carry it out (dbtend worker --queue NAME)",
-        _servers(), places=Place.USER, default_text="workers of any host",
+        _SERVERS, places=Place.USER, default_text="workers of any host",
     ),
 )
 # fmt: on

@@ -14,6 +14,8 @@ class EngineName(StrEnum):
 
     SQLITE = "sqlite"
     POSTGRESQL = "postgresql"
+    MYSQL = "mysql"
+    """MariaDB, too."""
 
 
 class Operation(StrEnum):
@@ -31,6 +33,9 @@ class Operation(StrEnum):
     VACUUM_FULL = "vacuum-full"
     CLUSTER = "cluster"
     CLEAN_LEFTOVERS = "clean-leftovers"
+    REBUILD = "rebuild"
+    REPAIR = "repair"
+    PURGE_UNDO = "purge-undo"
 
 
 class OnFailure(StrEnum):
@@ -90,10 +95,14 @@ class ServerOptions:
     in_stages: bool = False
     """ANALYZE three times with rising statistics targets, so that first statistics exist soon."""
     offline: bool = False
-    """REINDEX without CONCURRENTLY: faster, and blocks writers."""
+    """REINDEX without CONCURRENTLY, a rebuild that is not online: it blocks writers."""
     speed: Speed = Speed.FULL
     max_lag: int | None = None
     """Bytes of standby lag above which no step begins."""
+    max_delay: float | None = None
+    """Seconds that a replica may be behind; above it no step begins."""
+    max_running: int | None = None
+    """Threads of the server that may run at once; above it no step begins."""
     pause_while: str | None = None
     yield_after: float | None = None
     """Seconds that other sessions may wait for a lock of a step; then the step is cancelled and queued again."""
@@ -101,6 +110,8 @@ class ServerOptions:
     """Seconds that a concurrent rebuild may wait for older transactions; None: until the time limit, or an hour without
     one."""
     server_wait: float | None = None
+    no_binlog: bool = False
+    """Keep the work out of the binary log, so that replicas do not repeat it."""
     queue: str | None = None
     """The queue of a shared store whose workers carry it out; None: those of any host."""
 

@@ -29,7 +29,11 @@ LONG_ENOUGH: Final = 0.1
 """Seconds: of shorter runs the time says little of larger ones."""
 CAREFUL_SHARE: Final = 0.75
 """So many of the runs elsewhere were not slower than a first one is expected to be."""
-UNMEASURED: Final[Mapping[EngineName, float]] = {EngineName.SQLITE: 1.0, EngineName.POSTGRESQL: 3.0}
+UNMEASURED: Final[Mapping[EngineName, float]] = {
+    EngineName.SQLITE: 1.0,
+    EngineName.POSTGRESQL: 3.0,
+    EngineName.MYSQL: 3.0,
+}
 """How many times as long as by size a first run is expected to take where nothing was measured: the tables of a server
 are seldom all in memory."""
 

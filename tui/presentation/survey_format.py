@@ -17,7 +17,11 @@ from tui.presentation.json_fields import fields
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import cells, counted, local_time, padded, percent, plain, rfc3339, shortened, size
 
-_SHORT_NAMES: Final[Mapping[EngineName, str]] = {EngineName.SQLITE: "sqlite", EngineName.POSTGRESQL: "pg"}
+_SHORT_NAMES: Final[Mapping[EngineName, str]] = {
+    EngineName.SQLITE: "sqlite",
+    EngineName.POSTGRESQL: "pg",
+    EngineName.MYSQL: "mysql",
+}
 _GAP: Final = "  "
 _LEAST_WHY: Final = 24
 """Cells that the reason has at least, before other columns are dropped."""

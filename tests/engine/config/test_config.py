@@ -165,7 +165,7 @@ def test_what_is_for_servers_is_for_targets_on_servers_only() -> None:
         ("yield_after = -1", "service=shop", "targets.a.yield_after must be a number of seconds, 0 or more"),
         ("offline = true", "service=shop", "targets.a.offline is an unknown key"),
         ('speed = "full"', "/a.db", "targets.a.speed does not apply to a SQLite file (leave it out"),
-        ("analysis_limit = 9", "postgresql:///a", "targets.a.analysis_limit does not apply to a database server"),
+        ("analysis_limit = 9", "postgresql:///a", "targets.a.analysis_limit does not apply to a PostgreSQL server"),
     ],
 )
 def test_what_is_wrong_about_a_server_is_named(said: str, url: str, why: str) -> None:
@@ -331,7 +331,7 @@ def test_thresholds_of_all_targets_and_of_one() -> None:
         ),
         (
             '[targets.a]\nurl = "postgresql://a/b"\n[targets.a.advice]\nlog_size = "1MB"', 4,
-            "targets.a.advice.log_size does not apply to a database server", "leave it out here",
+            "targets.a.advice.log_size does not apply to a PostgreSQL server", "leave it out here",
         ),
         (
             "[targets.a]\nurl = '/a.db'\nadvice = 3", 3,
