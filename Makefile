@@ -55,9 +55,9 @@ $(BIN)/python:
 	@"$(PYTHON)" -m venv .venv
 
 $(RUNTIME): $(BIN)/python pyproject.toml constraints.txt
-	@$(INSTALL) '.[postgres]'
+	@$(INSTALL) '.[postgres,mysql]'
 	@touch $@
 
 $(DEV): $(BIN)/python pyproject.toml constraints.txt
-	@$(INSTALL) '.[postgres,notify,dev,bench,screenshots]'
+	@$(INSTALL) '.[postgres,mysql,notify,dev,bench,screenshots]'
 	@touch $@ $(RUNTIME)

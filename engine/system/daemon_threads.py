@@ -1,4 +1,4 @@
-"""Threads for calls that a hanging disk may never let return: so many at most, and no exit waits for them."""
+"""Threads for calls that may never return, as of a hanging disk: so many at most, and no exit waits for them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DaemonThreads:
                 loop.call_soon_threadsafe(deliver, finish)
 
         try:
-            threading.Thread(target=work, name="dbtend-disk", daemon=True).start()
+            threading.Thread(target=work, name="dbtend-call", daemon=True).start()
         except RuntimeError:  # the system has no thread left
             self._room.release()
             raise

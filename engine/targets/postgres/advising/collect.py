@@ -11,9 +11,10 @@ from typing import Any, Final
 import psycopg
 
 from engine.domain.errors import TargetError
+from engine.targets.answer_shapes import Shape
 from engine.targets.postgres.advising.bloat import table_share, tree_share
 from engine.targets.postgres.advising.findings import TREE_SHARE, may_need_something
-from engine.targets.postgres.connection.bounded import Connection, Shape
+from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.names import quote, shown
 from engine.targets.postgres.reading import condition as queries
 from engine.targets.postgres.reading import xmin_horizon

@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import functools
-import itertools
 import struct
 import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
-from types import NoneType, UnionType
-from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import generators, waiting
@@ -22,13 +18,10 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
-from engine.domain.frozen import frozen
+from engine.targets.answer_shapes import Shape, fits, width
 from engine.targets.postgres.connection.memory import limited_growth, taken
 
 _T = TypeVar("_T")
-Kind = type | UnionType
-Shape = tuple[Kind, ...] | type
-"""The types of the columns of an answer, `(int, str | None)`, or the dataclass that each row makes."""
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 ANSWER_WITHIN: Final = 65.0
@@ -39,10 +32,6 @@ MOST_MEMORY: Final = 256 * 1024**2
 """Bytes that it may take here."""
 LONGEST_READING: Final = 2.0
 """Seconds of a processor."""
-LONGEST_TEXT: Final = 100_000
-"""Characters of a value,"""
-GREATEST: Final = 2**63
-"""and an integer."""
 MOST_VALUES: Final = 4_000_000
 """In an answer: each takes more memory here than on its way."""
 STOPS_WITHIN: Final = 1.0
@@ -211,62 +200,20 @@ TOO_LONG: Final = f"its answer is longer than {LONGEST_ANSWER // 1024**2} MB"
 async def _rows_of(
     cursor: psycopg.AsyncCursor[tuple[Any, ...]], row: Shape | None, most: int | None
 ) -> list[tuple[Any, ...]]:
-    result, columns = cursor.pgresult, None if row is None else _columns(row)
+    result = cursor.pgresult
     if result is None or result.status != ExecStatus.TUPLES_OK:
         raise AnswerError(STRANGE)
     if result.ntuples * result.nfields > MOST_VALUES:
         raise AnswerError(f"its answer has more than {MOST_VALUES} values")
-    if (columns is not None and result.nfields != len(columns)) or (most is not None and result.ntuples > most):
+    if (row is not None and result.nfields != width(row)) or (most is not None and result.ntuples > most):
         raise AnswerError(STRANGE)
     try:
         found = await cursor.fetchall()
     except (psycopg.DataError, ValueError, ArithmeticError, RecursionError):
         raise AnswerError(STRANGE) from None
-    for values, column in zip(zip(*found, strict=True), columns, strict=True) if found and columns else ():
-        if not column.fits(values):
-            raise AnswerError(STRANGE)
+    if row is not None and not fits(found, row):
+        raise AnswerError(STRANGE)
     return found
-
-
-@frozen
-class _Column:
-    kinds: frozenset[type]
-    """The types of its values,"""
-    elements: frozenset[type] | None = None
-    """and of the elements, if the values are lists."""
-
-    def fits(self, values: Sequence[Any]) -> bool:
-        """Whether the values are possible in PostgreSQL, so that code may compute with them."""
-        if not self.kinds.issuperset(map(type, values)):
-            return False
-        present = [value for value in values if value is not None] if NoneType in self.kinds else values
-        if self.elements is not None:
-            return _Column(self.elements).fits([*itertools.chain.from_iterable(present)])
-        if not present:
-            return True
-        if str in self.kinds:
-            return max(map(len, present)) <= LONGEST_TEXT
-        if int in self.kinds:
-            return all(-GREATEST <= value <= GREATEST for value in present)
-        if float in self.kinds:
-            return all(value == value for value in present)  # a threshold may be infinite, but is a number
-        return True
-
-
-@functools.cache
-def _columns(row: Shape) -> tuple[_Column, ...]:
-    if isinstance(row, type):
-        hints = get_type_hints(row)
-        return tuple(_column(hints[field.name]) for field in fields(row))
-    return tuple(map(_column, row))
-
-
-def _column(kind: Any) -> _Column:
-    if isinstance(kind, UnionType):
-        return _Column(frozenset(get_args(kind)))
-    if get_origin(kind) is Sequence:
-        return _Column(frozenset({list}), _column(*get_args(kind)).kinds)
-    return _Column(frozenset({kind}))
 
 
 class Budget:

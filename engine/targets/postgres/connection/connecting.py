@@ -13,8 +13,9 @@ from engine.domain import typed_passwords
 from engine.domain.errors import PasswordNeededError, TargetUnavailableError, TooManyConnectionsError
 from engine.domain.frozen import frozen
 from engine.system.dsn import Address
+from engine.targets.answer_shapes import Shape
 from engine.targets.postgres.connection import pooling
-from engine.targets.postgres.connection.bounded import ANSWER_WITHIN, STRANGE, AnswerError, Connection, Shape
+from engine.targets.postgres.connection.bounded import ANSWER_WITHIN, STRANGE, AnswerError, Connection
 from engine.targets.postgres.connection.errors import connecting_error, reading_error
 
 PROGRAM: Final = "dbtend"

@@ -11,7 +11,8 @@ import psycopg
 
 from engine.domain.errors import UsageError
 from engine.domain.steps import Facts
-from engine.targets.postgres.connection.bounded import AnswerError, Connection, Parameters, Shape
+from engine.targets.answer_shapes import Shape
+from engine.targets.postgres.connection.bounded import AnswerError, Connection, Parameters
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.errors import reading_error
 from engine.targets.postgres.reading import names

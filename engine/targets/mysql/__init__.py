@@ -1,0 +1,1 @@
+"""MariaDB and MySQL databases: one engine for both."""

@@ -1,0 +1,1 @@
+"""Connections to MariaDB and MySQL servers: login, settings, errors."""

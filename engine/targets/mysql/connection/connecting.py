@@ -1,0 +1,243 @@
+"""Opens connections for maintenance: login, settings, read back, and who answers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+import re
+import socket
+from pathlib import Path
+from typing import Final
+
+import pymysql
+
+from engine.domain.errors import TargetUnavailableError
+from engine.system.daemon_threads import DaemonThreads
+from engine.targets.mysql.connection.address import PORT, Address
+from engine.targets.mysql.connection.bounded import AnswerError, Wire
+from engine.targets.mysql.connection.connection import Connection
+from engine.targets.mysql.connection.errors import connecting_error, reading_error
+from engine.targets.mysql.connection.server import Cluster, Flavor, Server
+
+PROGRAM: Final = "dbtend"
+READING_TIMEOUT: Final = 60.0
+"""Seconds that a query of the catalog may take."""
+CONNECTED_WITHIN: Final = 10.0
+"""Seconds within which a server must answer each message of the login."""
+LOGIN_WITHIN: Final = 30.0
+"""And all of them."""
+IDLE: Final = 31_536_000
+"""Seconds that a session may wait for its next statement: a year, the most there is."""
+SOCKETS: Final = (
+    "/run/mysqld/mysqld.sock", "/var/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock",  # noqa: S108
+)  # fmt: skip
+"""Where servers have them when nothing else is said."""
+_KEEPALIVE: Final = {
+    socket.TCP_KEEPIDLE: 30,
+    socket.TCP_KEEPINTVL: 10,
+    socket.TCP_KEEPCNT: 3,
+    socket.TCP_USER_TIMEOUT: 60_000,
+}
+
+
+async def connect(
+    address: Address,
+    *,
+    name: str,
+    lock_timeout: float,
+    read_only: bool = False,
+    binlog: bool = True,
+    statement_timeout: float = 0.0,
+) -> tuple[Connection, Server]:
+    """Connect, and set every limit that could end maintenance too soon or let it wait without end.
+
+    Args:
+        name: the program's name in the attributes of the connection, such as `dbtend 12.1`.
+        lock_timeout: seconds; the server counts whole ones, so it is rounded up.
+        read_only: let the server refuse every change.
+        binlog: whether changes go into the binary log. Raises TargetRefusedError where the user may not leave them out.
+        statement_timeout: seconds of a query; 0: no limit.
+
+    Raises TargetError.
+    """
+    connection = await _opened(address, name)
+    try:
+        flavor, version, text = await _version(connection)
+        await _set_up(
+            connection, flavor, lock_timeout, statement_timeout, address.url, read_only=read_only, binlog=binlog
+        )
+        server = await _server(connection, flavor, version, text)
+    except BaseException as error:
+        await connection.close()
+        if isinstance(error, AnswerError):
+            raise reading_error(address.url, error) from None
+        if isinstance(error, pymysql.MySQLError):
+            raise connecting_error(address.url, error) from None
+        raise
+    return connection, server
+
+
+async def _opened(address: Address, name: str) -> Connection:
+    """A logged in connection. Raises TargetError."""
+    path = _socket_of(address)
+    try:
+        async with asyncio.timeout(LOGIN_WITHIN):
+            sock = await DaemonThreads(1).run(lambda: _connected(address, path))
+    except (OSError, TimeoutError) as error:
+        raise connecting_error(address.url, error) from None
+    wire = Wire(
+        is_local=bool(path),
+        timeout=CONNECTED_WITHIN,
+        user=address.user,
+        host=address.host,
+        database=address.database or None,
+        program_name=name,
+    )
+    connection = Connection(wire, sock.dup())
+    try:
+        await connection.login(sock, LOGIN_WITHIN)
+    except BaseException as error:
+        await connection.close()
+        if isinstance(error, AnswerError):
+            raise reading_error(address.url, error) from None
+        if isinstance(error, pymysql.MySQLError):
+            raise connecting_error(address.url, error) from None
+        raise
+    return connection
+
+
+def _socket_of(address: Address) -> str:
+    """The path of its socket; empty: it is reached by TCP."""
+    if address.port or "socket" in address.parameters:
+        return "" if address.port else address.parameters["socket"]
+    return next((path for path in SOCKETS if address.host == "localhost" and Path(path).exists()), "")
+
+
+def _connected(address: Address, path: str) -> socket.socket:
+    if path:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(CONNECTED_WITHIN)
+            sock.connect(path)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+    sock = socket.create_connection((address.host, address.port or PORT), CONNECTED_WITHIN)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE.items():
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)
+    return sock
+
+
+async def _version(connection: Connection) -> tuple[Flavor, tuple[int, ...], str]:
+    text, comment, connection.id = await connection.row(
+        "SELECT VERSION(), @@version_comment, CONNECTION_ID()", row=(str, str, int)
+    )
+    numbers = re.match(r"(\d{1,5})\.(\d{1,5})(?:\.(\d{1,5}))?", text)
+    if numbers is None:
+        raise AnswerError("it says of itself no version that MariaDB or MySQL has")
+    flavor = Flavor.MARIADB if "mariadb" in f"{text} {comment}".lower() else Flavor.MYSQL
+    return flavor, tuple(int(number) for number in numbers.groups(default="0")), text
+
+
+async def _set_up(
+    connection: Connection,
+    flavor: Flavor,
+    lock_timeout: float,
+    statement_timeout: float,
+    what: str,
+    *,
+    read_only: bool,
+    binlog: bool,
+) -> None:
+    """Set the session, and read back what it is set to."""
+    seconds = min(max(math.ceil(lock_timeout), 1), IDLE)
+    settings: dict[str, int | float | str] = {
+        "lock_wait_timeout": seconds,
+        "innodb_lock_wait_timeout": seconds,
+        "wait_timeout": IDLE,
+        # No ANSI_QUOTES, no NO_BACKSLASH_ESCAPES; and what is in a table is not refused when it is copied.
+        "sql_mode": "NO_ENGINE_SUBSTITUTION",
+        "lc_messages": "en_US",
+    }
+    if flavor is Flavor.MARIADB:
+        settings["max_statement_time"] = float(statement_timeout)
+    else:
+        settings["max_execution_time"] = round(statement_timeout * 1000)
+        settings["information_schema_stats_expiry"] = 0
+    if not binlog:
+        settings["sql_log_bin"] = 0
+    values = {name: repr(value) if isinstance(value, str) else f"{value}" for name, value in settings.items()}
+    await connection.command("SET " + ", ".join(f"SESSION {name} = {value}" for name, value in values.items()))
+    if read_only:
+        await connection.command("SET SESSION TRANSACTION READ ONLY")
+    kinds = tuple(map(type, settings.values()))
+    found = await connection.row("SELECT " + ", ".join(f"@@SESSION.{name}" for name in settings), row=kinds)
+    (again,) = await connection.row("SELECT CONNECTION_ID()", row=(int,))
+    if again != connection.id or found != tuple(settings.values()):
+        why = "does not keep what a session is set to: it seems to go through a proxy that shares connections"
+        raise TargetUnavailableError(what, why, "give the address of the server itself")
+
+
+_VARIABLES: Final = (
+    "datadir", "group_replication_group_name", "hostname", "port", "read_only", "server_uid", "server_uuid",
+    "super_read_only", "wsrep_on",
+)  # fmt: skip
+_MAY_WRITE: Final = re.compile(r"\b(ALL PRIVILEGES|SUPER|CONNECTION_ADMIN|READ_ONLY ADMIN)\b.* ON \*\.\* ")
+
+
+async def _server(connection: Connection, flavor: Flavor, version: tuple[int, ...], text: str) -> Server:
+    user, database = await connection.row("SELECT CURRENT_USER(), DATABASE()", row=(str, str | None))
+    names = ", ".join(f"'{name}'" for name in _VARIABLES)
+    found = dict(await connection.rows(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})", row=(str, str)))
+    identity = "\0".join(found.get(name, "") for name in ("server_uuid", "server_uid", "hostname", "port", "datadir"))
+    schema = "information_schema" if flavor is Flavor.MARIADB else "performance_schema"
+    (started,) = await connection.row(
+        f"SELECT CAST(UNIX_TIMESTAMP(NOW()) - variable_value AS SIGNED) FROM {schema}.global_status"
+        " WHERE variable_name = 'Uptime'",
+        row=(int,),
+    )
+    return Server(
+        flavor=flavor,
+        version=version,
+        version_text=text,
+        connection_id=connection.id,
+        user=user,
+        database=database or "",
+        host_key=f"{flavor}:{hashlib.sha256(identity.encode()).hexdigest()[:32]}",
+        reads_only=await _reads_only(connection, found),
+        is_replica=await _is_replica(connection, flavor, version),
+        cluster=_cluster(found),
+        started=started,
+    )
+
+
+async def _reads_only(connection: Connection, variables: dict[str, str]) -> bool:
+    if variables.get("super_read_only") == "ON":
+        return True
+    if variables.get("read_only", "OFF") == "OFF":
+        return False
+    grants = await connection.command("SHOW GRANTS")
+    return not any(_MAY_WRITE.search(text or "") for (text,) in grants)
+
+
+async def _is_replica(connection: Connection, flavor: Flavor, version: tuple[int, ...]) -> bool:
+    """False where the user may not know."""
+    query = "SHOW ALL SLAVES STATUS" if flavor is Flavor.MARIADB else "SHOW REPLICA STATUS"
+    if flavor is Flavor.MYSQL and version < (8, 0, 22):
+        query = "SHOW SLAVE STATUS"
+    try:
+        return bool(await connection.command(query))
+    except pymysql.MySQLError:
+        if connection.closed:
+            raise
+        return False
+
+
+def _cluster(variables: dict[str, str]) -> Cluster | None:
+    if variables.get("wsrep_on") == "ON":
+        return Cluster.GALERA
+    return Cluster.GROUP_REPLICATION if variables.get("group_replication_group_name") else None

@@ -1,0 +1,131 @@
+"""A connection of coroutines: PyMySQL in threads, one statement at a time, its answers bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import pymysql
+
+from engine.system.background import wait_ignoring_cancel
+from engine.system.daemon_threads import DaemonThreads
+from engine.targets.answer_shapes import Shape, fits, width
+from engine.targets.mysql.connection.bounded import STRANGE, AnswerError, Wire
+
+_T = TypeVar("_T")
+
+ANSWER_WITHIN: Final = 65.0
+"""Seconds; the server itself ends a query of the catalog before that."""
+MOST_ROWS: Final = 1_000_000
+STOPS_WITHIN: Final = 1.0
+"""Seconds that an answer nobody waits for any more may take, or its connection is closed."""
+
+
+class Connection:
+    """One statement at a time: others wait for their turn."""
+
+    id = 0
+    """CONNECTION_ID() of the server."""
+
+    def __init__(self, wire: Wire, line: socket.socket) -> None:
+        """`line`: a duplicate of the wire's socket, to end what hangs there."""
+        self._wire, self._line = wire, line
+        self._threads = DaemonThreads(1)
+        self._turn = asyncio.Lock()
+        self._hung_up = False
+
+    @property
+    def closed(self) -> bool:
+        return self._hung_up or not self._wire.open
+
+    async def login(self, sock: socket.socket, within: float) -> None:
+        """Raises pymysql.MySQLError; AnswerError without an answer in so many seconds."""
+        await self._answer(lambda: self._wire.login(sock), within)
+
+    async def rows(
+        self, query: str, args: Sequence[object] = (), *, row: Shape, most: int = MOST_ROWS
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a query. Raises pymysql.MySQLError; AnswerError if the shape is wrong.
+
+        Args:
+            args: values for each `%s`. Without any, a `%` stands for itself.
+            row: the types of the columns. Times and dates are text.
+            most: how many rows there may be.
+        """
+        async with self._turn:
+            self._check_open()
+            found = await self._answer(lambda: self._wire.ask(query, args), ANSWER_WITHIN)
+        if len(found) > most or (found and len(found[0]) != width(row)) or not fits(found, row):
+            self.hang_up()
+            raise AnswerError(STRANGE)
+        return found
+
+    async def row(self, query: str, args: Sequence[object] = (), *, row: Shape) -> tuple[Any, ...]:
+        """The same of a query that answers with one row."""
+        found = await self.rows(query, args, row=row, most=1)
+        if not found:
+            self.hang_up()
+            raise AnswerError(STRANGE)
+        return found[0]
+
+    async def command(self, sql: str) -> list[tuple[str | None, ...]]:
+        """Run a statement, for as long as that takes, and give its rows as text. Raises pymysql.MySQLError.
+
+        Cancelling the task does not interrupt it: `KILL QUERY` on another connection does.
+        """
+
+        async def run() -> list[tuple[Any, ...]]:
+            async with self._turn:
+                self._check_open()
+                return await self._threads.run(lambda: self._wire.ask(sql))
+
+        return [tuple(map(_text, row)) for row in await wait_ignoring_cancel(run())]
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise pymysql.InterfaceError(2013, "the connection is closed")
+
+    async def _answer(self, call: Callable[[], _T], within: float) -> _T:
+        running = asyncio.ensure_future(self._threads.run(call))
+        running.add_done_callback(_retrieve)
+        try:
+            await asyncio.wait({running}, timeout=within)
+            if running.done():
+                return running.result()
+        except asyncio.CancelledError:
+            try:
+                await asyncio.wait({running}, timeout=STOPS_WITHIN)
+            finally:
+                if not running.done():
+                    self.hang_up()
+            raise
+        self.hang_up()
+        raise AnswerError(f"it did not answer within {within:g} s")
+
+    def hang_up(self) -> None:
+        """End the connection at once, also in the middle of a statement."""
+        self._hung_up = True
+        with contextlib.suppress(OSError):
+            self._line.shutdown(socket.SHUT_RDWR)
+
+    async def close(self) -> None:
+        """Also while a statement hangs."""
+        if not self.closed and not self._turn.locked():
+            self._wire.close()
+        self.hang_up()
+        self._line.close()
+
+
+def _retrieve(answer: asyncio.Future[Any]) -> None:
+    """So that asyncio does not log the error of an answer that nobody waits for."""
+    if not answer.cancelled():
+        answer.exception()
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return None if value is None else str(value)

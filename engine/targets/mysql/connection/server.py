@@ -1,0 +1,46 @@
+"""Who answers on a connection."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from engine.domain.frozen import frozen
+
+
+class Flavor(StrEnum):
+    MARIADB = "mariadb"
+    MYSQL = "mysql"
+
+
+class Cluster(StrEnum):
+    """What replicates the server's changes to others before they are committed."""
+
+    GALERA = "galera"
+    GROUP_REPLICATION = "group_replication"
+
+
+@frozen(kw_only=True)
+class Server:
+    """A server, and the session there."""
+
+    flavor: Flavor
+    version: tuple[int, ...]
+    """(11, 8, 9)."""
+    version_text: str
+    connection_id: int
+    user: str
+    """As CURRENT_USER() says: 'ann@%'."""
+    database: str
+    """Empty if the session has none."""
+    host_key: str
+    """The same under whatever address."""
+    reads_only: bool
+    """Whether the server refuses changes of this user."""
+    is_replica: bool
+    cluster: Cluster | None
+    started: int
+    """Seconds since 1970; another value means that the server restarted."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.host_key}:{self.database}"

@@ -1,0 +1,1 @@
+"""What the catalog of a MariaDB or MySQL server says."""

@@ -1,0 +1,31 @@
+"""Servers and databases for the tests of the MariaDB and MySQL engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from engine.targets.mysql.connection.server import Flavor
+from tests.mysql_databases import MySqlDatabase, new_database
+from tests.mysql_server import NO_SERVER, REQUIRED, MySqlServer, running_server, servers_found
+
+
+@pytest.fixture(scope="session", params=list(Flavor), ids=str)
+def server(request: pytest.FixtureRequest) -> Iterator[MySqlServer]:
+    """A server of each flavor for all tests of this process; each has databases of its own."""
+    flavor: Flavor = request.param
+    program = servers_found().get(flavor)
+    if program is None:
+        fails = os.environ.get("CI") == "true" and flavor in REQUIRED
+        (pytest.fail if fails else pytest.skip)(NO_SERVER[flavor])
+    with running_server(flavor, program) as running:
+        yield running
+
+
+@pytest.fixture
+def database(server: MySqlServer) -> Iterator[MySqlDatabase]:
+    """An empty database on it."""
+    with new_database(server) as made:
+        yield made

@@ -1,0 +1,207 @@
+"""Real MariaDB and MySQL servers for tests, thrown away afterwards: on a unix socket only, as root or as anybody."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pymysql
+
+from engine.targets.mysql.connection.server import Flavor
+
+FAST: Final = (
+    "--skip-log-bin", "--skip-networking", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=48M",
+    "--innodb-flush-method=nosync", "--innodb-log-file-size=32M", "--max-connections=60", "--skip-name-resolve",
+)  # fmt: skip
+FAST_MYSQL: Final = (
+    "--skip-log-bin", "--skip-networking", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=48M",
+    "--innodb-redo-log-capacity=64M", "--max-connections=60", "--skip-name-resolve", "--secure-file-priv=",
+    "--mysqlx=OFF",
+)  # fmt: skip
+PROGRAMS: Final = {Flavor.MARIADB: "mariadbd", Flavor.MYSQL: "mysqld"}
+NO_SERVER: Final = {
+    Flavor.MARIADB: "no MariaDB server to test with: apt-get install mariadb-server, or name its directory in"
+    " MYSQLTEST_BIN",
+    Flavor.MYSQL: "no MySQL server to test with: name the directory of its mysqld in MYSQLTEST_BIN",
+}
+REQUIRED: Final = frozenset({Flavor.MARIADB})
+"""Servers without which tests fail in CI."""
+
+
+def servers_found() -> dict[Flavor, Path]:
+    """The server program of each flavor; the first place that has one counts."""
+    places = [
+        *filter(None, os.environ.get("MYSQLTEST_BIN", "").split(os.pathsep)),
+        *os.environ["PATH"].split(os.pathsep),
+        "/usr/sbin",
+    ]
+    found: dict[Flavor, Path] = {}
+    for place in map(Path, places):
+        for flavor, name in PROGRAMS.items():
+            program = place / name
+            if program.exists() and not (flavor is Flavor.MYSQL and program.resolve().name == "mariadbd"):
+                found.setdefault(flavor, program)
+    return found
+
+
+class MySqlServer:
+    """A server in a temporary directory. Nothing else on the disk is touched."""
+
+    def __init__(self, flavor: Flavor, program: Path, options: Sequence[str] = ()) -> None:
+        self.flavor, self.program = flavor, program
+        self.options = tuple(options)
+        """Of the next start; they come after the usual ones."""
+        self.base = Path(tempfile.mkdtemp(prefix="dbtend-my-"))
+        self.socket = self.base / "socket"
+        self.port = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self._as_user: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            self._become_unprivileged()
+        self._make()
+
+    def _become_unprivileged(self) -> None:
+        known = {entry.pw_name: entry for entry in pwd.getpwall()}
+        user = known.get("mysql") or known["nobody"]
+        self._as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        os.chown(self.base, user.pw_uid, user.pw_gid)
+        self.base.chmod(0o755)
+
+    @property
+    def data(self) -> Path:
+        return self.base / "data"
+
+    @property
+    def unpacked(self) -> Path | None:
+        """The root of Debian's packages, where they were unpacked beside the system."""
+        root = self.program.parents[2]
+        return root if root != Path("/") and (root / "usr/lib64").exists() else None
+
+    @property
+    def _command(self) -> list[str | Path]:
+        if self.unpacked is None:
+            return [self.program, "--no-defaults"]
+        root = self.unpacked
+        loader = root / "usr/lib64/ld-linux-x86-64.so.2"
+        libraries = f"{root}/usr/lib/x86_64-linux-gnu"
+        return [
+            loader, "--library-path", libraries, self.program, "--no-defaults",
+            f"--lc-messages-dir={root}/usr/share/mysql", f"--plugin-dir={root}/usr/lib/mysql/plugin",
+        ]  # fmt: skip
+
+    def _make(self) -> None:
+        if self.flavor is Flavor.MYSQL:
+            command = [*self._command, "--initialize-insecure", f"--datadir={self.data}", "--secure-file-priv="]
+        else:
+            command = ["mariadb-install-db", "--no-defaults", f"--datadir={self.data}", "--skip-test-db",
+                       "--auth-root-authentication-method=normal", "--innodb-flush-method=nosync"]  # fmt: skip
+        self._run(command)
+
+    def _run(self, command: Sequence[str | Path]) -> None:
+        ran = subprocess.run(command, cwd="/", env=self._environment, capture_output=True, text=True, **self._as_user)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin", "TZ": "UTC"}
+
+    def url(self, database: str = "", user: str = "root", *, scheme: str = "") -> str:
+        where = f"{user}@127.0.0.1:{self.port}" if self.port else f"{user}@localhost"
+        suffix = "" if self.port else f"?socket={self.socket}"
+        return f"{scheme or self.flavor}://{where}/{database}{suffix}"
+
+    def listen(self, port: int) -> None:
+        """From the next start on, also at this port of the loopback interface."""
+        self.port = port
+        self.options = (*self.options, "--skip-networking=0", "--bind-address=127.0.0.1", f"--port={port}")
+
+    def start(self) -> None:
+        command = [
+            *self._command,
+            f"--datadir={self.data}",
+            f"--socket={self.socket}",
+            f"--pid-file={self.base}/pid",
+            f"--log-error={self.base}/log",
+            *(FAST if self.flavor is Flavor.MARIADB else FAST_MYSQL),
+            *self.options,
+        ]
+        with (self.base / "output").open("ab") as output:
+            self.process = subprocess.Popen(
+                command,
+                cwd="/",
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                **self._as_user,
+            )
+        give_up = time.monotonic() + 60
+        while not self._is_ready():
+            assert self.process.poll() is None, self.log()
+            assert time.monotonic() < give_up, f"the server does not get ready\n{self.log()}"
+            time.sleep(0.02)
+
+    def log(self) -> str:
+        paths = (self.base / "output", self.base / "log")
+        return "".join(path.read_text(errors="replace")[-2000:] for path in paths if path.exists())
+
+    def _is_ready(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(self.socket))
+            except OSError:
+                return False
+        try:
+            self.admin().close()
+        except pymysql.OperationalError:
+            return False
+        return True
+
+    def admin(self, database: str | None = None) -> pymysql.Connection[Any]:
+        """A connection of root, for the test itself: what it asks is answered in a minute, or fails."""
+        return pymysql.connect(
+            unix_socket=str(self.socket),
+            user="root",
+            database=database,
+            autocommit=True,
+            connect_timeout=30,
+            read_timeout=60,
+            ssl_disabled=True,
+        )
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """SIGTERM is a shutdown, SIGKILL a crash."""
+        if self.process is not None:
+            self.process.send_signal(how)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(20)
+            self.process = None
+
+    def discard(self) -> None:
+        self.stop(signal.SIGKILL)
+        shutil.rmtree(self.base)
+
+
+@contextmanager
+def running_server(flavor: Flavor, program: Path, options: Sequence[str] = ()) -> Iterator[MySqlServer]:
+    """A server that runs while inside, and is thrown away afterwards."""
+    server = MySqlServer(flavor, program, options)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.discard()
