@@ -32,18 +32,20 @@ PROGRAMS: Final = {Flavor.MARIADB: "mariadbd", Flavor.MYSQL: "mysqld"}
 NO_SERVER: Final = {
     Flavor.MARIADB: "no MariaDB server to test with: apt-get install mariadb-server, or name its directory in"
     " MYSQLTEST_BIN",
-    Flavor.MYSQL: "no MySQL server to test with: name the directory of its mysqld in MYSQLTEST_BIN",
+    Flavor.MYSQL: "no MySQL server to test with: run .ci/mysql-server as root, or name the directory of"
+    " its mysqld in MYSQLTEST_BIN",
 }
 REQUIRED: Final = frozenset({Flavor.MARIADB})
 """Servers without which tests fail in CI."""
 
 
 def servers_found() -> dict[Flavor, Path]:
-    """The server program of each flavor; the first place that has one counts."""
+    """The server program of each flavor; the first place that has one counts, `.ci/mysql-server` has the last."""
     places = [
         *filter(None, os.environ.get("MYSQLTEST_BIN", "").split(os.pathsep)),
         *os.environ["PATH"].split(os.pathsep),
         "/usr/sbin",
+        *map(str, Path("/opt").glob("mysql*/usr/sbin")),
     ]
     found: dict[Flavor, Path] = {}
     for place in map(Path, places):
