@@ -51,7 +51,9 @@ def _validate_operations(request: Request, target: Target) -> None:
         if not isinstance(operation, Operation):
             raise UsageError(f"operation {str(operation)!r}", "is unknown", f"choose from {known}")
         if operation not in target.operations:
-            raise UsageError(f"operation {operation}", f"is not offered for {target.engine}", f"choose from {known}")
+            here = next((name for name, spec in target.operations.items() if operation in spec.stands_for), None)
+            hint = f"choose from {known}" if here is None else f"here that is {here}"
+            raise UsageError(f"operation {operation}", f"is not offered for {target.engine}", hint)
     require_distinct("operation", request.operations)
     if request.options.verify and Operation.CHECK not in target.operations:
         raise UsageError("verify", f"there is no check for {target.engine}", "leave it out")

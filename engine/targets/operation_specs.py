@@ -29,6 +29,8 @@ class OperationSpec:
     """Whether it works on several objects, so that their order counts."""
     needs_confirmation: str = ""
     """What a person must confirm before it runs; "" for nothing."""
+    stands_for: tuple[Operation, ...] = ()
+    """The operations of other engines that do the same; a request for one of them is pointed here."""
 
 
 def operation_infos(

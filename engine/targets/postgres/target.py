@@ -10,11 +10,11 @@ from typing import Final
 from engine.domain.errors import TargetRefusedError, UsageError
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
 from engine.system.dsn import address, environment_of, host_key
+from engine.targets.outage import connect_when_up
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import PROGRAM, READING_TIMEOUT, Server, connect
 from engine.targets.postgres.planning import operation_specs
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.running.outage import connect_when_up
 from engine.targets.postgres.session import PostgresSession
 from engine.targets.protocol import Waiting
 

@@ -14,6 +14,8 @@ from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.requests import ServerOptions
+from engine.targets.connection_pool import NotBegunError
+from engine.targets.outage import TEMPORARY_ERRORS
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.errors import CRASHED, setting_error
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
@@ -21,17 +23,17 @@ from engine.targets.postgres.reading.locks import NO_BLOCKERS
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import invalid_indexes, orphan_cleanup, throttling
 from engine.targets.postgres.running.checking import Checks
-from engine.targets.postgres.running.connection_pool import ConnectionPool, NotBegunError, PooledConnection
+from engine.targets.postgres.running.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.postgres.running.invalid_index_cleanup import InvalidIndexCleanup
 from engine.targets.postgres.running.monitor import Monitor, Watched
-from engine.targets.postgres.running.outage import TEMPORARY_ERRORS
 from engine.targets.postgres.running.progress import Progress
 from engine.targets.postgres.running.result import follow_up_notices, missing_follow_up, was_skipped_by_server
 from engine.targets.postgres.running.size_tracker import SizeTracker
 from engine.targets.postgres.running.statement import Answer, Notice
-from engine.targets.postgres.running.stop_signal import StopSignals
 from engine.targets.postgres.running.wait_limits import CONCURRENT, WaitLimits
 from engine.targets.step_execution import StepContext
+from engine.targets.stop_signal import StopSignals
+from engine.targets.throttling import wait_while_throttled
 
 WHOLE_DATABASE: Final = Subject(oid=0, schema="", name="", table="")
 
@@ -101,7 +103,7 @@ class CommandRunner:
 
     async def _run(self, step: PgStep, context: StepContext) -> CommandRun:
         """Raises as `run`: each error means that the command was not sent."""
-        await throttling.wait_while_throttled(self._parts.reader, self._parts.options, context)
+        await wait_while_throttled(lambda: throttling.throttled_by(self._parts.reader, self._parts.options), context)
         if context.cancel.is_set() or context.window.closed.is_set():
             raise NotBegunError
         async with self._parts.pool.connection(context) as pooled:

@@ -15,9 +15,9 @@ from engine.domain.humanize import span
 from engine.targets.postgres.reading.locks import NO_BLOCKERS, OF_MODE, PREPARED, Blockers, prepared_text
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.progress import VIEWS, Progress
-from engine.targets.postgres.running.stop_signal import StopSignal
 from engine.targets.postgres.running.wait_limits import WaitLimits
 from engine.targets.step_execution import StepProgress
+from engine.targets.stop_signal import StopSignal
 
 INTERVAL: Final = 0.2
 FIRST_POLL_AFTER: Final = 0.1

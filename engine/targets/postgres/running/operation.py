@@ -13,6 +13,7 @@ from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT, listed, span
 from engine.domain.requests import SERVER_WAIT, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
+from engine.targets.connection_pool import NotBegunError
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server
@@ -22,7 +23,7 @@ from engine.targets.postgres.reading import locks
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.checking import Checks
 from engine.targets.postgres.running.command_runner import CommandRunner, OperationParts
-from engine.targets.postgres.running.connection_pool import ConnectionPool, NotBegunError
+from engine.targets.postgres.running.connection_pool import ConnectionPool
 from engine.targets.postgres.running.effects import Totals
 from engine.targets.postgres.running.invalid_index_cleanup import InvalidIndexCleanup
 from engine.targets.postgres.running.invalid_indexes import NoLeftoverError
@@ -148,7 +149,7 @@ class PostgresOperation:
         if not (run.is_lost and step.is_repeatable):
             return await self._results.collect(step, run, context)
         try:
-            server = await self._pool.reconnect(context)
+            server = (await self._pool.reconnect(context)).server
         except NotBegunError:
             return await self._results.collect(step, run, context)
         except TargetError as gone:

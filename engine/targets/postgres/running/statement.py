@@ -19,7 +19,7 @@ from engine.domain.frozen import frozen
 from engine.domain.masking import masked
 from engine.targets.postgres.connection.bounded import STRANGE, AnswerError, Budget, Connection
 from engine.targets.postgres.connection.errors import CANCELLED
-from engine.targets.postgres.running.stop_signal import StopSignal
+from engine.targets.stop_signal import StopSignal
 
 CANCEL_AGAIN_AFTER: Final = 2.0
 """Seconds until the cancel is repeated: the first may come before the command starts."""

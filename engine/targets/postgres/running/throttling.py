@@ -1,4 +1,4 @@
-"""Throttling: no step begins while the server is busy."""
+"""What throttles the steps: the lag of standbys, and the load query."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ import psycopg
 
 from engine.domain.humanize import memory
 from engine.domain.requests import ServerOptions
-from engine.domain.steps import PAUSED, WaitsFor
 from engine.targets.postgres.connection.errors import lost_connection, reading_error, server_message
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.reading import load_query
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.step_execution import StepContext, StepProgress
-from engine.targets.waits import first_of
 
-POLL_EVERY: Final = 1.0
-"""Seconds between two checks."""
 _LAG: Final = """
 SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::int8 FROM pg_stat_replication
 """
@@ -30,17 +25,6 @@ _DISCONNECTED: Final = """
 SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::int8 FROM pg_replication_slots
 WHERE slot_type = 'physical' AND NOT active AND NOT temporary AND restart_lsn IS NOT NULL ORDER BY 2 DESC
 """
-
-
-async def wait_while_throttled(reader: Reader, options: ServerOptions, context: StepContext) -> None:
-    """Wait while a limit is exceeded, and report why. A cancel or the time limit ends the wait.
-
-    Raises TargetError.
-    """
-    stops = context.cancel, context.window.closed
-    while not any(stop.is_set() for stop in stops) and (why := await throttled_by(reader, options)):
-        context.report(StepProgress(phase=f"{PAUSED}: {why}", waits_for=WaitsFor.LOAD))
-        await first_of(*stops, timeout=POLL_EVERY)
 
 
 async def throttled_by(reader: Reader, options: ServerOptions) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 from engine.domain.requests import MAX_WAIT
 from engine.domain.steps import WaitsFor
 from engine.targets.postgres.planning.steps import Method
-from engine.targets.postgres.running.stop_signal import StopSignal
+from engine.targets.stop_signal import StopSignal
 
 SNAPSHOT_WAIT: Final = 3600.0
 """Seconds, where neither an option nor a time limit says how long."""

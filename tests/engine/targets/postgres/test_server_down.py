@@ -190,7 +190,7 @@ async def test_a_server_that_is_being_shut_down_is_not_back_though_an_idle_conne
         assert told.phases[0].startswith("server is ")
         await asyncio.to_thread(own.stop)
         own.start()
-        assert (await waiting).started != pooled.server.started
+        assert (await waiting).server.started != pooled.server.started
 
 
 async def test_the_time_limit_ends_the_wait_and_nothing_more_begins(shop: Database, own: PostgresServer) -> None:

@@ -12,10 +12,11 @@ from engine import Operation, Options, ServerOptions, Status
 from engine.domain.steps import WaitsFor
 from engine.domain.time_limits import Window
 from engine.system.dsn import address
+from engine.targets import connection_pool
+from engine.targets.connection_pool import NotBegunError
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
-from engine.targets.postgres.running import connection_pool
-from engine.targets.postgres.running.connection_pool import ConnectionPool, NotBegunError
+from engine.targets.postgres.running.connection_pool import ConnectionPool
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database

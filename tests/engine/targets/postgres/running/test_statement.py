@@ -12,8 +12,8 @@ from engine.system.dsn import address
 from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.running.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.postgres.running.statement import Answer, Statements
-from engine.targets.postgres.running.stop_signal import StopSignal, StopSignals
 from engine.targets.step_execution import StepContext
+from engine.targets.stop_signal import StopSignal, StopSignals
 from tests.postgres_databases import Database
 
 

@@ -52,7 +52,7 @@ class Outage(Generic[_T]):
             raise self.error
         self._waiting.append(context)
         if self._trying is None or self._trying.done():
-            self._trying = asyncio.create_task(self._try(error), name="dbtend-postgres-reconnect")
+            self._trying = asyncio.create_task(self._try(error), name="dbtend-reconnect")
         elif self._last_progress is not None:
             context.report(self._last_progress)
         try:
