@@ -1,0 +1,1 @@
+"""Plans of operations on MariaDB and MySQL."""

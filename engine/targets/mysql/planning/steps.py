@@ -1,0 +1,54 @@
+"""Steps of a MariaDB or MySQL plan, with the data that running them needs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from engine.domain.frozen import frozen
+from engine.targets.mysql.reading.tables import Table
+from engine.targets.plans import PlannedStep
+
+
+class Method(StrEnum):
+    """How a command works, and what remains where it does not complete."""
+
+    ANALYZE = "analyze"
+    HISTOGRAMS = "histograms"
+    """ANALYZE TABLE ... UPDATE HISTOGRAM of MySQL."""
+    REBUILD = "rebuild"
+    """ALTER TABLE ... FORCE: it raises its errors, and is rolled back where it does not complete."""
+    CHECK = "check"
+    FOREIGN_KEY = "foreign_key"
+    """A query for rows whose foreign key refers to no row."""
+    REPAIR = "repair"
+    """REPAIR TABLE of an engine without transactions: stopped in the middle it leaves the table crashed."""
+    PURGE_UNDO = "purge_undo"
+
+    @property
+    def answers_with_verdict(self) -> bool:
+        """Whether its rows are (table, operation, kind of message, message), and failures are among them."""
+        return self in {Method.ANALYZE, Method.HISTOGRAMS, Method.CHECK, Method.REPAIR}
+
+
+@frozen(kw_only=True)
+class MySqlStep(PlannedStep):
+    """A planned step of MariaDB or MySQL."""
+
+    method: Method
+    table: Table | None = None
+    """None: the whole server."""
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it may run again after the server restarted."""
+        return self.method not in {Method.REPAIR, Method.PURGE_UNDO}
+
+    @property
+    def stops_safely(self) -> bool:
+        """Whether a cancel while it runs leaves its table as it was."""
+        return self.method is not Method.REPAIR
+
+
+WHOLE_SERVER: Final = "undo"
+"""The object of a step on the server's undo log."""

@@ -1,0 +1,1 @@
+"""Runs the steps of operations on MariaDB and MySQL."""
