@@ -1,4 +1,4 @@
-"""Real MariaDB and MySQL servers for tests, thrown away afterwards: on a unix socket only, as root or as anybody."""
+"""Real MariaDB and MySQL servers for tests, thrown away afterwards, as root or as anybody."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ import pymysql
 from engine.targets.mysql.connection.server import Flavor
 
 FAST: Final = (
-    "--skip-log-bin", "--skip-networking", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=48M",
+    "--skip-log-bin", "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=48M",
     "--innodb-flush-method=nosync", "--innodb-log-file-size=32M", "--max-connections=60", "--skip-name-resolve",
 )  # fmt: skip
 FAST_MYSQL: Final = (
-    "--skip-log-bin", "--skip-networking", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=48M",
+    "--skip-log-bin", "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=48M",
     "--innodb-redo-log-capacity=64M", "--max-connections=60", "--skip-name-resolve", "--secure-file-priv=",
     "--mysqlx=OFF",
 )  # fmt: skip
@@ -56,6 +56,13 @@ def servers_found() -> dict[Flavor, Path]:
     return found
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 class MySqlServer:
     """A server in a temporary directory. Nothing else on the disk is touched."""
 
@@ -65,7 +72,7 @@ class MySqlServer:
         """Of the next start; they come after the usual ones."""
         self.base = Path(tempfile.mkdtemp(prefix="dbtend-my-"))
         self.socket = self.base / "socket"
-        self.port = 0
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._as_user: dict[str, Any] = {}
         if os.geteuid() == 0:
@@ -118,20 +125,19 @@ class MySqlServer:
         return {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin", "TZ": "UTC"}
 
     def url(self, database: str = "", user: str = "root", *, scheme: str = "") -> str:
-        where = f"{user}@127.0.0.1:{self.port}" if self.port else f"{user}@localhost"
-        suffix = "" if self.port else f"?socket={self.socket}"
-        return f"{scheme or self.flavor}://{where}/{database}{suffix}"
+        """By its socket."""
+        return f"{scheme or self.flavor}://{user}@localhost/{database}?socket={self.socket}"
 
-    def listen(self, port: int) -> None:
-        """From the next start on, also at this port of the loopback interface."""
-        self.port = port
-        self.options = (*self.options, "--skip-networking=0", "--bind-address=127.0.0.1", f"--port={port}")
+    def tcp_url(self, database: str = "", user: str = "ann") -> str:
+        """By its port of the loopback interface."""
+        return f"{self.flavor}://{user}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
         command = [
             *self._command,
             f"--datadir={self.data}",
             f"--socket={self.socket}",
+            f"--port={self.port}",
             f"--pid-file={self.base}/pid",
             f"--log-error={self.base}/log",
             *(FAST if self.flavor is Flavor.MARIADB else FAST_MYSQL),

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Mapping
+from dataclasses import replace
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
+from engine.targets.mysql.connection.option_files import options
 
 FORMS: Final = "give mysql://USER@HOST/DATABASE, or mariadb://USER@localhost/DATABASE?socket=PATH"
 PORT: Final = 3306
 PARAMETERS: Final = ("socket", "option-file", "group", "ssl-mode", "ssl-ca", "ssl-cert", "ssl-key")
 """What may follow the ? of a URL."""
+LOCAL: Final = "localhost"
+"""The host of a server that is reached by its socket, unless a port is given."""
 
 
 @frozen
@@ -25,7 +30,7 @@ class Address:
     user: str
     host: str
     port: int
-    """0: of a socket, or not given."""
+    """0: it is reached by a socket."""
     database: str
     """Empty: the server itself."""
     parameters: Mapping[str, str]
@@ -34,32 +39,79 @@ class Address:
     def url(self) -> str:
         """The canonical URL; `address` of it gives the same again."""
         host = f"[{self.host}]" if ":" in self.host else quote(self.host, safe="")
-        where = f"{quote(self.user, safe='')}@{host}" + (f":{self.port}" if self.port else "")
+        user = f"{quote(self.user, safe='')}@" if self.user else ""
+        where = user + host + (f":{self.port}" if self.port else "")
         query = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in sorted(self.parameters.items()))
         return f"{self.scheme}://{where}/{quote(self.database, safe='*?[]')}" + (f"?{query}" if query else "")
 
     @property
     def host_key(self) -> str:
-        """The same for all databases of a server that are named alike."""
-        where = self.parameters.get("socket") or f"{self.host}:{self.port}"
-        return f"mysql:{where}:{self.parameters.get('group', '')}".removesuffix(":")
+        """The same for all databases of a server that are named alike; the names of the loopback interface are one."""
+        if self._is_in_a_file:
+            return f"mysql:{self.parameters.get('option-file', '')}:{self.parameters.get('group', '')}"
+        return f"mysql:{self.parameters.get('socket') or _host_name(self.host)}:{self.port}"
+
+    @property
+    def _is_in_a_file(self) -> bool:
+        """Whether an option file that it names says what is missing, each time that it is connected to."""
+        return "group" in self.parameters or "option-file" in self.parameters
+
+    def options(self) -> Mapping[str, str]:
+        """What the option files say about connecting to it. Reads the disk. Raises UsageError."""
+        return options(self.parameters.get("option-file", ""), self.parameters.get("group", ""))
+
+    def complete(self, found: Mapping[str, str]) -> Address:
+        """With what option files say where this says nothing. Raises UsageError."""
+        port = found.get("port", "") or "0"
+        if not (port.isascii() and port.isdigit() and int(port) < 65_536):
+            raise UsageError("option file", "its port is no number from 1 to 65535", "correct it")
+        host = self.host or found.get("host", "") or LOCAL
+        by_socket = host == LOCAL and found.get("protocol", "").lower() != "tcp"
+        parameters = dict(self.parameters)
+        if by_socket and not self.port and found.get("socket"):
+            parameters.setdefault("socket", found["socket"])
+        return replace(
+            self,
+            user=self.user or found.get("user", "") or getpass.getuser(),
+            host=host,
+            port=0 if "socket" in parameters else self.port or (0 if by_socket else int(port) or PORT),
+            parameters=parameters,
+        )
 
 
 def address(text: str) -> Address:
-    """Raises UsageError; the message never repeats `text`, which may hold a secret."""
+    """The complete address that `text` names, so that it means the same wherever it is used.
+
+    What it does not say comes from the option files now, unless it names one of them, or a group.
+
+    Raises UsageError; the message never repeats `text`, which may hold a secret.
+    """
     try:
         url = urlsplit(text)
         port = url.port or 0
         given = dict(parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query)))
     except ValueError:
         raise UsageError("target", "it is no URL of MariaDB or MySQL", FORMS) from None
-    if unknown := given.keys() - set(PARAMETERS):
-        why = f"{sorted(unknown)[0]} is no parameter of a MariaDB or MySQL URL"
-        raise UsageError("target", why, f"there are {', '.join(PARAMETERS)}")
-    user, host = unquote(url.username or "") or getpass.getuser(), unquote(url.hostname or "") or "localhost"
-    if host != "localhost" and "socket" not in given:
-        port = port or PORT
-    database = unquote(url.path.removeprefix("/"))
-    if "/" in url.path.removeprefix("/"):
-        raise UsageError("target", "the name of a database has no / (write %2F)", FORMS)
-    return Address(url.scheme.lower(), user, host, port, database, given)
+    if given.keys() - set(PARAMETERS):
+        raise UsageError("target", "its URL has an unknown parameter", f"there are {', '.join(PARAMETERS)}")
+    path = url.path.removeprefix("/")
+    if "/" in path or url.fragment:
+        raise UsageError("target", "its database has a / or a #", "write %2F for / and %23 for #")
+    parts = (unquote(url.username or ""), unquote(url.hostname or ""), unquote(path))
+    if not all(part.isprintable() for part in (*parts, *given.values())):
+        raise UsageError("target", "it has characters that cannot be printed", FORMS)
+    user, host, database = parts
+    named = Address(url.scheme.lower(), user, host, port, database, given)
+    if named._is_in_a_file:
+        return named
+    return named.complete({} if user and host and (port or "socket" in given or host != LOCAL) else named.options())
+
+
+def _host_name(host: str) -> str:
+    """One spelling of an address or name. No name is resolved."""
+    name = host.lower().removesuffix(".")
+    try:
+        ip = ip_address(name)
+    except ValueError:
+        return name
+    return LOCAL if ip.is_loopback else str(ip)

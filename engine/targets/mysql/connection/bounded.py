@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -76,6 +77,7 @@ class Wire(_Connection):
 
     _received = 0
     _secure: bool
+    _ssl_required: bool
     _read_timeout: float | None
     _result: Any
 
@@ -83,22 +85,24 @@ class Wire(_Connection):
 
         def _force_close(self) -> None: ...
 
-    def __init__(self, *, is_local: bool, timeout: float, **how: Any) -> None:
-        """`is_local`: by a unix socket. `timeout`: seconds that each message of the login may take."""
+    def __init__(self, *, tls: ssl.SSLContext | None, needs_tls: bool, timeout: float, **how: Any) -> None:
+        """`tls`: None on a unix socket, or without TLS. `timeout`: seconds that each message of the login may take."""
         super().__init__(
             defer_connect=True,
             conv=dict(_CONVERSIONS),
             charset="utf8mb4",
             autocommit=True,
-            ssl_disabled=is_local,
+            ssl=tls,
+            ssl_disabled=tls is None,
             read_timeout=timeout,
             write_timeout=timeout,
             **how,
         )
-        self._secure = is_local
+        self._ssl_required = needs_tls
 
     def login(self, connected: socket.socket) -> None:
         """On this socket."""
+        self._secure = connected.family == socket.AF_UNIX
         self._guarded(lambda: self.connect(connected))
         self._read_timeout = None  # a statement may take any time; who asks for less has a limit of its own
 

@@ -7,17 +7,20 @@ import hashlib
 import math
 import re
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import pymysql
 
-from engine.domain.errors import TargetUnavailableError
+from engine.domain import typed_passwords
+from engine.domain.errors import PasswordNeededError, TargetUnavailableError, UsageError
 from engine.system.daemon_threads import DaemonThreads
 from engine.targets.mysql.connection.address import PORT, Address
 from engine.targets.mysql.connection.bounded import AnswerError, Wire
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import connecting_error, reading_error
+from engine.targets.mysql.connection.login import TlsMode, methods, tls_context, tls_mode
 from engine.targets.mysql.connection.server import Cluster, Flavor, Server
 
 PROGRAM: Final = "dbtend"
@@ -80,38 +83,64 @@ async def connect(
 
 async def _opened(address: Address, name: str) -> Connection:
     """A logged in connection. Raises TargetError."""
-    path = _socket_of(address)
+    what = address.url
+    typed = typed_passwords.typed_for(what)
     try:
         async with asyncio.timeout(LOGIN_WITHIN):
-            sock = await DaemonThreads(1).run(lambda: _connected(address, path))
+            options, path, sock = await DaemonThreads(1).run(lambda: _reached(address))
+    except UsageError as error:
+        raise TargetUnavailableError(what, f"{error.what}: {error.why}", error.hint) from None
     except (OSError, TimeoutError) as error:
-        raise connecting_error(address.url, error) from None
-    wire = Wire(
-        is_local=bool(path),
-        timeout=CONNECTED_WITHIN,
-        user=address.user,
-        host=address.host,
-        database=address.database or None,
-        program_name=name,
-    )
-    connection = Connection(wire, sock.dup())
+        raise connecting_error(what, error) from None
+    password = typed or options.get("password", "")
     try:
-        await connection.login(sock, LOGIN_WITHIN)
+        connection = Connection(_wire(address.complete(options), options, name, password, is_local=bool(path)), sock)
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        await connection.login(LOGIN_WITHIN)
     except BaseException as error:
         await connection.close()
         if isinstance(error, AnswerError):
-            raise reading_error(address.url, error) from None
+            raise reading_error(what, error) from None
         if isinstance(error, pymysql.MySQLError):
-            raise connecting_error(address.url, error) from None
+            problem = connecting_error(what, error, has_password=bool(password), typed=typed is not None)
+            if isinstance(problem, PasswordNeededError):
+                typed_passwords.drop(what)
+            raise problem from None
         raise
     return connection
 
 
-def _socket_of(address: Address) -> str:
-    """The path of its socket; empty: it is reached by TCP."""
-    if address.port or "socket" in address.parameters:
-        return "" if address.port else address.parameters["socket"]
-    return next((path for path in SOCKETS if address.host == "localhost" and Path(path).exists()), "")
+def _wire(address: Address, options: Mapping[str, str], name: str, password: str, *, is_local: bool) -> Wire:
+    """Raises TargetUnavailableError."""
+    mode = tls_mode(options, address.url)
+    has_tls = not is_local and mode is not TlsMode.DISABLED
+    return Wire(
+        tls=tls_context(options, mode, address.url) if has_tls else None,
+        needs_tls=mode is not TlsMode.PREFERRED,
+        timeout=CONNECTED_WITHIN,
+        user=address.user,
+        password=password.encode(),
+        host=address.host,
+        database=address.database or None,
+        program_name=name,
+        auth_plugin_map=methods(is_trusted=is_local or (has_tls and mode.is_verified)),
+    )
+
+
+def _reached(address: Address) -> tuple[Mapping[str, str], str, socket.socket]:
+    """What option files and the URL say of it, the path of its socket, and a connected one.
+
+    Raises UsageError, OSError.
+    """
+    found = address.options()
+    complete = address.complete(found)
+    path = complete.parameters.get("socket", "")
+    if not complete.port and not path:
+        path = next((place for place in SOCKETS if Path(place).exists()), "")
+    return {**found, **complete.parameters}, path, _connected(complete, path)
 
 
 def _connected(address: Address, path: str) -> socket.socket:

@@ -30,9 +30,10 @@ class Connection:
     id = 0
     """CONNECTION_ID() of the server."""
 
-    def __init__(self, wire: Wire, line: socket.socket) -> None:
-        """`line`: a duplicate of the wire's socket, to end what hangs there."""
-        self._wire, self._line = wire, line
+    def __init__(self, wire: Wire, connected: socket.socket) -> None:
+        self._wire, self._socket = wire, connected
+        self._line = connected.dup()
+        """To end what hangs there: the wire puts TLS in place of its socket."""
         self._threads = DaemonThreads(1)
         self._turn = asyncio.Lock()
         self._hung_up = False
@@ -41,9 +42,9 @@ class Connection:
     def closed(self) -> bool:
         return self._hung_up or not self._wire.open
 
-    async def login(self, sock: socket.socket, within: float) -> None:
+    async def login(self, within: float) -> None:
         """Raises pymysql.MySQLError; AnswerError without an answer in so many seconds."""
-        await self._answer(lambda: self._wire.login(sock), within)
+        await self._answer(lambda: self._wire.login(self._socket), within)
 
     async def rows(
         self, query: str, args: Sequence[object] = (), *, row: Shape, most: int = MOST_ROWS

@@ -2,13 +2,84 @@
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import Mapping
+from typing import Final
+
 import pymysql
 
-from engine.domain.errors import ServerUnavailableError, TargetError, TargetUnavailableError
+from engine.domain.errors import (
+    PasswordNeededError,
+    ServerStartingError,
+    ServerTimeoutError,
+    ServerUnavailableError,
+    TargetBusyError,
+    TargetDamagedError,
+    TargetError,
+    TargetRefusedError,
+    TargetUnavailableError,
+    TooManyConnectionsError,
+)
 from engine.domain.masking import masked
+from engine.domain.statuses import Reason
 from engine.targets.mysql.connection.bounded import AnswerError
 
-LONGEST_SENTENCE = 1_000
+LOCK_TIMEOUT: Final = 1205
+DEADLOCK: Final = 1213
+INTERRUPTED: Final = 1317
+"""By KILL QUERY."""
+TIMED_OUT: Final = frozenset({1969, 3024})
+"""By max_statement_time, max_execution_time."""
+NO_RIGHT: Final = frozenset({1044, 1095, 1142, 1143, 1227, 1370, 1698})
+NO_TABLE: Final = frozenset({1049, 1051, 1109, 1146})
+READ_ONLY: Final = frozenset({1290, 1792, 1836, 3989})
+DISK_FULL: Final = frozenset({1021, 1114, 1878, 3675})
+NOT_SUPPORTED: Final = frozenset({1178, 1235, 1286, 1845, 1846})
+"""Also an ALTER TABLE that cannot be done with this ALGORITHM or LOCK."""
+DAMAGED: Final = frozenset({1033, 1034, 1035, 1194, 1195, 1712, 1812, 1877, 1932})
+LOST: Final = frozenset({1053, 1080, 1927, 2006, 2013, 2055, 3032, 4031})
+"""The server or the network ended the connection."""
+NO_SPACE: Final = 28
+"""Of the system, in `Got error 28 ... from storage engine`,"""
+FROM_ENGINE: Final = frozenset({3, 20, 1026, 1030})
+"""errors that have such a number in them."""
+ACCESS_DENIED: Final = frozenset({1045, 1698})
+NEEDS_TLS: Final = 2061
+"""A login would send the password as it is, or as whoever is in between can read it."""
+LONGEST_SENTENCE: Final = 1_000
+"""Characters of a server message that are read."""
+
+WHERE_PASSWORDS_ARE: Final = (
+    "put it into ~/.my.cnf (mode 0600), below [client]; a typed password is known only to the process that asked for it"
+)
+NONE_FOUND: Final = "it asks for a password, and none was found"
+
+_REFUSALS: Final[Mapping[int, tuple[type[TargetError], str, str]]] = {
+    1040: (TooManyConnectionsError, "the server has no connection left", "end some, or raise max_connections"),
+    1203: (TooManyConnectionsError, "the user has no connection left", "end some, or raise max_user_connections"),
+    1226: (TooManyConnectionsError, "the user has reached a limit of its account", "wait, or ALTER USER ... WITH ..."),
+    1044: (TargetUnavailableError, "the user has no right to this database", "GRANT SELECT ON DATABASE.* TO USER"),
+    1049: (TargetUnavailableError, "the database does not exist", "list them with SHOW DATABASES"),
+    1129: (TargetUnavailableError, "the server blocks this host after failed connections", "run FLUSH HOSTS there"),
+    1130: (TargetUnavailableError, "the server has no user for this host", "CREATE USER 'USER'@'HOST' there"),
+    1251: (TargetUnavailableError, "the user logs in by a method that is out of date", "ALTER USER, with another one"),
+    1524: (TargetUnavailableError, "the plugin of the user's login is not loaded", "load it, or ALTER USER"),
+    1820: (TargetUnavailableError, "the password has expired", "ALTER USER ... IDENTIFIED BY ..."),
+    1862: (TargetUnavailableError, "the password has expired", "ALTER USER ... IDENTIFIED BY ..."),
+    2026: (TargetUnavailableError, "the server has no TLS", "switch it on there, or give ?ssl-mode=DISABLED"),
+    2059: (TargetUnavailableError, "the user's login is by a plugin that dbtend does not have", "ALTER USER"),
+    NEEDS_TLS: (
+        TargetUnavailableError,
+        "the user's login would send the password where others can read it",
+        "switch on TLS at the server; for a password as plain text give ?ssl-ca=PATH, too",
+    ),
+    3118: (TargetUnavailableError, "the user's account is locked", "ALTER USER ... ACCOUNT UNLOCK"),
+    3159: (TargetUnavailableError, "the server allows only connections with TLS", "leave out ssl-mode=DISABLED"),
+    4151: (TargetUnavailableError, "the user's account is locked", "ALTER USER ... ACCOUNT UNLOCK"),
+    1047: (ServerStartingError, "the node is not in step with its cluster", "try again in a moment"),
+    1053: (ServerUnavailableError, "the server is shutting down", "try again when it is up"),
+    3032: (ServerUnavailableError, "the server is in offline mode", "SET GLOBAL offline_mode = OFF there"),
+}
 
 
 def number_of(error: BaseException) -> int:
@@ -22,19 +93,115 @@ def server_message(error: BaseException) -> str:
     return masked("".join(filter(str.isprintable, lines[0])) if lines else "no reason given")
 
 
-def connecting_error(what: str, error: BaseException) -> TargetError:
-    return ServerUnavailableError(what, f"cannot be connected to: {server_message(error)}")
+def connecting_error(
+    what: str, error: BaseException, *, has_password: bool = False, typed: bool = False
+) -> TargetError:
+    """The error of a failed connection.
+
+    Args:
+        has_password: whether a password was known.
+        typed: whether the user typed it.
+    """
+    cause = getattr(error, "original_exception", error)
+    number = number_of(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        why = f"its certificate cannot be verified: {cause.verify_message}"
+        return TargetUnavailableError(what, why, "give the authority that signed it: ?ssl-ca=PATH")
+    if isinstance(cause, ssl.SSLError):
+        return TargetUnavailableError(what, f"TLS fails: {cause.reason}", "check its TLS, or give ?ssl-mode=DISABLED")
+    if isinstance(cause, TimeoutError):
+        return ServerTimeoutError(what, "the server does not answer", "check host and network")
+    if isinstance(cause, OSError):
+        return ServerUnavailableError(
+            what, "no server answers there", "check host, port or socket, and whether it runs"
+        )
+    if number in ACCESS_DENIED:
+        if typed:
+            return PasswordNeededError(what, "the password that was typed is wrong", WHERE_PASSWORDS_ARE)
+        if not has_password:
+            return PasswordNeededError(what, NONE_FOUND, WHERE_PASSWORDS_ARE)
+        why = "the password is wrong, or the user does not exist"
+        return TargetUnavailableError(what, why, WHERE_PASSWORDS_ARE)
+    if number in _REFUSALS:
+        kind, why, hint = _REFUSALS[number]
+        return kind(what, why, hint)
+    if isinstance(error, pymysql.MySQLError) and lost_connection(error):
+        return ServerUnavailableError(what, "the server ended the connection", "check whether it runs")
+    why = f"cannot be connected to: {server_message(error)}"
+    return ServerUnavailableError(what, why, state="server cannot be connected to")
 
 
 def lost_connection(error: pymysql.MySQLError) -> bool:
     """Whether the error means that the server or the network ended the connection."""
-    return not isinstance(error, AnswerError) and number_of(error) in {2006, 2013, 1053}
+    return not isinstance(error, AnswerError) and number_of(error) in LOST
+
+
+def is_disk_full(error: BaseException) -> bool:
+    number = number_of(error)
+    return number in DISK_FULL or (number in FROM_ENGINE and f" {NO_SPACE} " in f"{server_message(error)} ")
 
 
 def reading_error(what: str, error: pymysql.MySQLError) -> TargetError:
     """Why the catalog could not be read."""
+    number = number_of(error)
     if isinstance(error, AnswerError):
-        return TargetUnavailableError(what, server_message(error), "check that it is a MariaDB or MySQL server")
+        hint = "check that it is a MariaDB or MySQL server, and the network"
+        return TargetUnavailableError(what, server_message(error), hint)
     if lost_connection(error):
         return ServerUnavailableError(what, "the connection was lost", "check the server, then try again")
+    if number == LOCK_TIMEOUT:
+        return TargetBusyError(what, "a table is locked by another session", "try again later")
+    if number in TIMED_OUT:
+        return ServerTimeoutError(what, "the server takes too long to read its catalog", "try again later")
+    if number in NO_RIGHT:
+        return TargetRefusedError(what, server_message(error), "grant the user what is missing")
+    if number in DAMAGED:
+        return TargetDamagedError(what, f"its catalog is damaged: {server_message(error)}", "restore a backup")
     return TargetError(what, f"cannot be inspected: {server_message(error)}", "")
+
+
+_SENTENCES: Final[Mapping[int, str]] = {
+    DEADLOCK: "the server ended it to resolve a deadlock with another session. Try again",
+    1040: "the server has no connection left. End some, or use fewer --jobs",
+    1053: "the server was shut down",
+    1927: "an administrator ended the connection",
+    1037: "the server is out of memory",
+    1041: "the server is out of memory",
+    1799: "more was written to the table meanwhile than innodb_online_alter_log_max_size holds. Raise it, or try again"
+    " when less is written",
+}
+
+
+def lock_timeout(waited: float, blockers: str = "") -> str:
+    """Why a step failed that did not get its lock. `blockers`: the holders of the lock, as text."""
+    return f"it waited {waited:g} s for a lock held by {blockers or 'another session'}"
+
+
+def explain(error: pymysql.MySQLError, *, waited: float, blockers: str = "") -> str:
+    """Why a step failed. `waited`: the lock timeout in seconds; `blockers`: who held the lock, as text."""
+    number = number_of(error)
+    if isinstance(error, AnswerError):
+        return f"{server_message(error)}. Check that it is a MariaDB or MySQL server, and the network"
+    if number == LOCK_TIMEOUT:
+        return lock_timeout(waited, blockers)
+    if number == INTERRUPTED:
+        return f"another session cancelled it: {server_message(error)}"
+    if number in _SENTENCES:
+        return _SENTENCES[number]
+    if lost_connection(error):
+        return "the connection was lost: the server crashed or was shut down, or the network failed"
+    if is_disk_full(error):
+        return "the disk of the server is full. Make room, then try again"
+    if number in READ_ONLY:
+        return "the server allows no change: it is read-only, such as a replica"
+    return server_message(error)
+
+
+def reason_of(error: pymysql.MySQLError) -> Reason | None:
+    """The reason of a failure; None for an error of the operation."""
+    number = number_of(error)
+    if number in {LOCK_TIMEOUT, DEADLOCK, 1040, 1203}:
+        return Reason.TARGET_BUSY
+    if number in NO_RIGHT | READ_ONLY:
+        return Reason.REFUSED
+    return Reason.NOT_SUPPORTED if number in NOT_SUPPORTED else None

@@ -1,0 +1,110 @@
+"""Option files of MariaDB and MySQL: what ~/.my.cnf and its like say about how to connect."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from engine.domain.errors import UsageError
+from engine.domain.typed_passwords import Secret
+
+GROUPS: Final = frozenset({"client", "client-server", "client-mariadb", "dbtend"})
+"""Groups that are read; of an option that is there several times the last counts, as for the servers' own tools."""
+OPTIONS: Final = frozenset({
+    "user", "password", "host", "port", "socket", "protocol", "ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "ssl",
+    "skip-ssl", "ssl-verify-server-cert",
+})  # fmt: skip
+_DEEPEST: Final = 10
+"""Files that include each other."""
+_LARGEST: Final = 1_000_000
+_ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "s": " ", '"': '"', "'": "'", "\\": "\\"}
+
+
+def options(option_file: str = "", group: str = "") -> Mapping[str, str]:
+    """What the option files say. Reads the disk. Raises UsageError for a file or group that is not there.
+
+    Args:
+        option_file: the only file that is read; else those of the system and of the user are.
+        group: one more group.
+    """
+    files = [Path(option_file)] if option_file else _usual_files()
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for path in files:
+        for section, name, value in _settings(path, 0, required=bool(option_file)):
+            seen.add(section)
+            if (section in GROUPS or section == group) and name in OPTIONS:
+                found[name] = Secret(value) if name == "password" else value
+    if group and group not in seen:
+        where = option_file or ", ".join(map(str, files))
+        raise UsageError(f"group {group}", f"no option file has it: {where}", f"write [{group}] before its options")
+    return found
+
+
+def _usual_files() -> list[Path]:
+    home = os.environ.get("MYSQL_HOME")
+    own = [Path(home) / "my.cnf"] if home else []
+    return [Path("/etc/my.cnf"), Path("/etc/mysql/my.cnf"), *own, Path.home() / ".my.cnf"]
+
+
+def _settings(path: Path, depth: int, *, required: bool = False) -> Iterator[tuple[str, str, str]]:
+    """Group, option and value of each line, in order."""
+    section = ""
+    for line in _lines(path, required=required):
+        if line.startswith("[") and "]" in line:
+            section = line[1 : line.index("]")].strip()
+        elif directive := re.fullmatch(r"!(include|includedir)\s+(.+)", line):
+            place = path.parent / directive[2]
+            included = sorted(place.glob("*.cnf")) if directive[1] == "includedir" else [place]
+            for file in included if depth < _DEEPEST else ():
+                yield from _settings(file, depth + 1)
+        elif not line.startswith("!"):
+            name, _, value = line.partition("=")
+            if "#" in name:
+                name, value = name.partition("#")[0], ""
+            yield section, _option(name), _value(value)
+
+
+def _lines(path: Path, *, required: bool) -> list[str]:
+    """Those that say something. A file that everybody may write says nothing, as for the servers' own tools."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_mode & stat.S_IWOTH:
+            problem = "everybody may change it" if stat.S_ISREG(status.st_mode) else "it is no file"
+            text = ""
+        else:
+            problem, text = "", path.read_bytes()[:_LARGEST].decode(errors="replace")
+    except OSError as error:
+        problem, text = error.strerror or "it cannot be read", ""
+    if problem and required:
+        raise UsageError(f"option file {path}", problem, "check its path and its rights: chmod 600")
+    lines = (line.strip() for line in text.splitlines())
+    return [line for line in lines if line and line[0] not in "#;"]
+
+
+def _option(name: str) -> str:
+    return name.strip().lower().replace("_", "-").removeprefix("loose-")
+
+
+def _value(text: str) -> str:
+    """Without a comment and quotes, its escapes resolved."""
+    text = text[: _comment(text)].strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1]
+    return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), text)
+
+
+def _comment(text: str) -> int:
+    """Where a comment begins: a # outside of quotes."""
+    quote, escaped = "", False
+    for at, character in enumerate(text):
+        if character in "\"'" and not escaped and quote in ("", character):
+            quote = "" if quote else character
+        if character == "#" and not quote:
+            return at
+        escaped = bool(quote) and character == "\\" and not escaped
+    return len(text)
