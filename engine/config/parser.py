@@ -18,7 +18,7 @@ from engine.domain.option_specs import options_at
 from engine.domain.requests import EngineName
 from engine.domain.retention import Retention
 from engine.domain.schedules import Schedule
-from engine.domain.server_names import names_server
+from engine.domain.server_names import server_engine
 from engine.domain.value_types import shortened
 from engine.targets import engine_named
 
@@ -121,6 +121,6 @@ def _store(table: Table) -> StoreConfig:
     if holds_password(url):
         table.fail("url", "holds a password", "put it into ~/.pgpass or a service file of libpq")
     url = _expanded(url, table)
-    if not names_server(url) and not url.startswith("/"):
+    if server_engine(url) is not EngineName.POSTGRESQL and not url.startswith("/"):
         table.fail("url", "is neither a full path nor the URL of a database", "such as postgresql://dba@db1/dbtend")
     return StoreConfig(url=url)

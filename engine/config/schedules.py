@@ -43,7 +43,7 @@ def _schedule(entry: Table, targets: Collection[TargetEntry]) -> Schedule:
             entry.fail(key, "is missing", hint)
     for key in ("targets", "exclude"):
         if any(map(holds_password, values.get(key, ()))):
-            entry.fail(key, "must not hold a password", "put it into ~/.pgpass or a libpq service file")
+            entry.fail(key, "must not hold a password", "put it into ~/.pgpass, a libpq service file, or ~/.my.cnf")
     values["targets"] = tuple(_target(word, entry, targets) for word in values["targets"])
     schedule = Schedule(name=name, **values, settings=entry.values(_OPTIONS))
     window = due_times.shortest_window(schedule)

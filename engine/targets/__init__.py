@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
 from engine.domain.errors import DbtendError, NotAvailableError, UsageError
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import EngineName
-from engine.domain.server_names import LIBPQ, POSTGRES, URL, names_server
+from engine.domain.server_names import LIBPQ, MYSQL, POSTGRES, URL, names_server, server_engine
 from engine.system.host import host_name
 from engine.system.paths import RealPaths
 from engine.targets.sqlite import SqliteTarget
@@ -19,17 +21,20 @@ from engine.targets.sqlite.connection.names import target_url
 from engine.targets.sqlite.elsewhere import FileElsewhere
 
 if TYPE_CHECKING:
-    from engine.targets.postgres import databases
-    from engine.targets.postgres.databases import ServerDatabase
+    from engine.targets.mysql import databases as mysql_databases
+    from engine.targets.postgres import databases as postgres_databases
     from engine.targets.protocol import Target
+    from engine.targets.server_database import ServerDatabase, ServerDatabases
 else:
-    databases = lazy("engine.targets.postgres.databases", "its driver is optional")
+    mysql_databases = lazy("engine.targets.mysql.databases", "its driver is optional")
+    postgres_databases = lazy("engine.targets.postgres.databases", "its driver is optional")
 
 _PASSWORD_SETTING: Final = re.compile(r"\b(ssl)?password\s*=", re.IGNORECASE)
 _ELSEWHERE: Final = re.compile(r"(?P<host>[A-Za-z0-9_][A-Za-z0-9._-]*)(?P<path>/[^?]+)")
 """A file with its host."""
-_PLANNED: Final = {"mysql": "MySQL", "mariadb": "MariaDB"}
-_FORMS: Final = "give a path, sqlite:PATH or sqlite:///PATH, or postgresql://USER@HOST/DATABASE"
+_FORMS: Final = (
+    "give a path, sqlite:PATH or sqlite:///PATH, postgresql://USER@HOST/DATABASE, or mysql://USER@HOST/DATABASE"
+)
 
 
 def resolve(text: str) -> Target:
@@ -37,7 +42,7 @@ def resolve(text: str) -> Target:
 
     Raises:
         UsageError: `text` names no database: it is empty, malformed, of an unknown kind, or holds a password.
-        NotAvailableError: it names a kind of database that dbtend does not maintain yet.
+        NotAvailableError: the driver for its kind of database is not installed.
     """
     if text.startswith("/"):
         return _sqlite(text)
@@ -83,15 +88,15 @@ def _real_url(text: str, paths: RealPaths) -> str:
 def database_named(text: str) -> str:
     """The database that a name on a server names. Raises UsageError, NotAvailableError."""
     resolve(text)
-    return databases.database_of(text)
+    return _databases(text).database_of(text)
 
 
 def url_of_all_databases(text: str) -> str:
     """A pattern for all databases of the server that `text` names. Raises UsageError, NotAvailableError."""
     if not names_server(text):
         raise UsageError(text, "is no database server, so there are no databases to list", "leave out --all-databases")
-    resolve(text)
-    return databases.url_of_all(text)
+    _check_server(text)
+    return _databases(text).url_of_all(text)
 
 
 async def databases_of(text: str) -> Sequence[ServerDatabase]:
@@ -99,13 +104,23 @@ async def databases_of(text: str) -> Sequence[ServerDatabase]:
 
     Raises UsageError, NotAvailableError, TargetError.
     """
-    resolve(text)
-    return await databases.databases(text)
+    _check_server(text)
+    return await _databases(text).databases(text)
+
+
+def _check_server(text: str) -> None:
+    """Raise as `resolve` does, but not where the name of a server has no database."""
+    with suppress(_NoDatabaseError):
+        resolve(text)
+
+
+def _databases(text: str) -> ServerDatabases:
+    return mysql_databases if server_engine(text) is EngineName.MYSQL else postgres_databases
 
 
 def engine_named(text: str) -> EngineName:
     """The engine of the database that `text` names. Needs no driver."""
-    return EngineName.POSTGRESQL if names_server(text) else EngineName.SQLITE
+    return server_engine(text) or EngineName.SQLITE
 
 
 def _resolve_url(scheme: str, rest: str) -> Target:
@@ -122,9 +137,8 @@ def _resolve_url(scheme: str, rest: str) -> Target:
     _refuse_password(shown, has_password=bool(at and ":" in user_info) or bool(_PASSWORD_SETTING.search(rest)))
     if scheme in POSTGRES:
         return _postgres(f"postgresql://{rest}")
-    if scheme in _PLANNED:
-        why = f"{_PLANNED[scheme]} targets are not available yet"
-        raise NotAvailableError(shown, why, "SQLite and PostgreSQL are: " + _FORMS)
+    if scheme in MYSQL:
+        return _mysql(f"{scheme}://{rest}")
     if scheme == "sqlite" and (found := _ELSEWHERE.fullmatch(rest)):
         path = os.fsdecode(unquote_to_bytes(_encoded(found["path"])))
         here = found["host"] == host_name()
@@ -157,6 +171,24 @@ def _postgres(text: str) -> Target:
     if "\0" in text:
         raise UsageError("target", "it cannot contain a NUL character", _FORMS)
     return PostgresTarget(text)
+
+
+class _NoDatabaseError(UsageError):
+    """A URL names a server only."""
+
+
+def _mysql(text: str) -> Target:
+    try:
+        target: Target = import_module("engine.targets.mysql.target").MySqlTarget(text)  # the driver is optional
+    except ImportError as error:
+        if (error.name or "").startswith("engine") and error.name != "engine.targets.mysql.target":
+            raise
+        hint = "pip install '.[mysql]' in the directory of its source"
+        why = "the driver for MariaDB and MySQL, PyMySQL with PyNaCl, is not installed"
+        raise NotAvailableError("mysql://...", why, hint) from None
+    if not mysql_databases.database_of(text):
+        raise _NoDatabaseError(target.url, "names no database", "add /DATABASE, or /* for all databases of the server")
+    return target
 
 
 def _encoded(path: str) -> bytes:

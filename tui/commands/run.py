@@ -181,7 +181,7 @@ def _carried_out(
         for target in targets:
             if lacks := worker.lacks(inspector.canonical_url(target)):
                 why = f"{lacks}, and the worker process that runs already is not told it"
-                hint = "put it into ~/.pgpass (mode 0600), or leave out --detach"
+                hint = "put it into ~/.pgpass or ~/.my.cnf (mode 0600), or leave out --detach"
                 raise UsageError(inspector.canonical_url(target), why, hint)
         recipients = [recipient.name for recipient in for_runs(config).notify]
         return asyncio.run(_detached(settings.store, submit, worker, recipients, as_json=args.json))

@@ -87,7 +87,7 @@ class WorkerSupervisor:
         for target in targets:
             if lacks := self._worker_lacks(target):
                 why = f"{lacks}, and the running worker process does not have it"
-                hint = "put it into ~/.pgpass (mode 0600), or try again when no job has run for a minute"
+                hint = "put it into ~/.pgpass or ~/.my.cnf (mode 0600), or try again when no job has run for a minute"
                 raise UsageError(target, why, hint)
 
     def replace_worker(self) -> None:

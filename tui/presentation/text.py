@@ -144,7 +144,7 @@ def padded(text: str, width: int) -> str:
 
 def is_on_a_server(url: str) -> bool:
     """Whether a canonical URL means a database on a server rather than a file."""
-    return url.startswith(("postgresql://", "postgres://"))
+    return url.startswith(("postgresql://", "postgres://", "mysql://", "mariadb://"))
 
 
 def target_name(url: str) -> str:

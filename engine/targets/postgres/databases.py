@@ -8,10 +8,10 @@ from typing import Final
 import psycopg
 
 from engine.domain.errors import PasswordNeededError, ServerUnavailableError, TargetError, TargetUnavailableError
-from engine.domain.frozen import frozen
 from engine.system.dsn import Address, parameters_of, url_of
 from engine.targets.postgres.connection.connecting import PROGRAM, READING_TIMEOUT, connect
 from engine.targets.postgres.connection.errors import reading_error
+from engine.targets.server_database import ServerDatabase
 
 _MOST: Final = 100_000
 # A half dropped database has a connection limit of -2, and accepts no connection.
@@ -19,16 +19,6 @@ _DATABASES: Final = """
 SELECT datname::text, pg_catalog.has_database_privilege(oid, 'CONNECT')
 FROM pg_catalog.pg_database WHERE datallowconn AND datconnlimit <> -2 ORDER BY 1
 """
-
-
-@frozen
-class ServerDatabase:
-    """One database of a server that accepts connections."""
-
-    name: str
-    url: str
-    may_connect: bool
-    """Whether the user has the right to connect to it."""
 
 
 def database_of(text: str) -> str:

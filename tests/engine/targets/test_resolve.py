@@ -88,18 +88,6 @@ def test_unknown_kinds_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "product"),
-    [
-        ("mysql://host/db", "MySQL"),
-        ("mariadb://host/db", "MariaDB"),
-    ],
-)
-def test_engines_to_come_say_so(text: str, product: str) -> None:
-    with pytest.raises(NotAvailableError, match=f"{product} targets"):
-        resolve(text)
-
-
-@pytest.mark.parametrize(
     "text",
     [
         "postgresql://ann:s3cret@host/db",

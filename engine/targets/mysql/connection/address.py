@@ -42,7 +42,7 @@ class Address:
         user = f"{quote(self.user, safe='')}@" if self.user else ""
         where = user + host + (f":{self.port}" if self.port else "")
         query = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in sorted(self.parameters.items()))
-        return f"{self.scheme}://{where}/{quote(self.database, safe='*?[]')}" + (f"?{query}" if query else "")
+        return f"{self.scheme}://{where}/{quote(self.database, safe='*')}" + (f"?{query}" if query else "")
 
     @property
     def host_key(self) -> str:
@@ -92,6 +92,8 @@ def address(text: str) -> Address:
         given = dict(parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query)))
     except ValueError:
         raise UsageError("target", "it is no URL of MariaDB or MySQL", FORMS) from None
+    if url.password is not None:
+        raise UsageError("target", "a password must not be part of a target", "put it into ~/.my.cnf, below [client]")
     if given.keys() - set(PARAMETERS):
         raise UsageError("target", "its URL has an unknown parameter", f"there are {', '.join(PARAMETERS)}")
     path = url.path.removeprefix("/")

@@ -1,0 +1,49 @@
+"""The databases of a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import pymysql
+
+from engine.targets.mysql.connection.address import address
+from engine.targets.mysql.connection.connecting import PROGRAM, READING_TIMEOUT, connect
+from engine.targets.mysql.connection.errors import reading_error
+from engine.targets.server_database import ServerDatabase
+
+_MOST: Final = 100_000
+# The server shows only those on which the user has a right.
+_DATABASES: Final = """
+SELECT schema_name FROM information_schema.schemata
+WHERE schema_name NOT IN ('information_schema', 'mysql', 'ndbinfo', 'performance_schema', 'sys') ORDER BY 1
+"""
+
+
+def database_of(text: str) -> str:
+    """The name of the database in a URL. Raises UsageError."""
+    return address(text).database
+
+
+def url_of_all(text: str) -> str:
+    """The pattern that stands for all databases of a server. Raises UsageError."""
+    return replace(address(text), database="*").url
+
+
+async def databases(text: str) -> Sequence[ServerDatabase]:
+    """The databases of the server that `text` names, whatever database it names, without those of the server itself.
+
+    Raises UsageError, TargetError.
+    """
+    server = replace(address(text), database="")
+    connection, _ = await connect(
+        server, name=PROGRAM, lock_timeout=1.0, statement_timeout=READING_TIMEOUT, read_only=True
+    )
+    try:
+        rows = await connection.rows(_DATABASES, row=(str,), most=_MOST)
+    except pymysql.MySQLError as error:
+        raise reading_error(server.url, error) from None
+    finally:
+        await connection.close()
+    return [ServerDatabase(name, replace(server, database=name).url, may_connect=True) for (name,) in rows]
