@@ -133,7 +133,7 @@ def test_a_wrong_schedule_is_told_with_its_line(said: str, line: int, why: str) 
         ('["sale"]', "schedules.a.targets names sale, which is no target of the file (did you mean sales?)"),
         ('["tenants/*.db"]', "schedules.a.targets names tenants/*.db, which is no target of the file (give the name"),
         ("[]", 'schedules.a.targets must be a list of names (such as targets = ["@eu", "/srv/*.db"])'),
-        ('["postgresql://dba:s3cret@db1/*"]', "schedules.a.targets must not hold a password (put it into ~/.pgpass or"),
+        ('["postgresql://dba:s3cret@db1/*"]', "schedules.a.targets must not hold a password (put it into ~/.pgpass"),
         ('["sales", "host=db1 user=dba password=s3cret"]', "schedules.a.targets must not hold a password"),
         ('["postgresql://dba@db1/shop?password=s3cret"]', "schedules.a.targets must not hold a password"),
         ('["postgresql:/dba:s3cret@db1"]', "schedules.a.targets must not hold a password"),

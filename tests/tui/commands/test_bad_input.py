@@ -85,7 +85,7 @@ def test_operations_and_options(dbtend: CommandLine, sales: Path, words: list[st
 def test_targets(dbtend: CommandLine, sales: Path, command: str) -> None:
     refused(dbtend(command), 2, "no TARGET was given")
     refused(dbtend(command, ""), 2, "empty")
-    refused(dbtend(command, "mysql://prod/shop"), 2, "not available yet")
+    refused(dbtend(command, "oracle://prod/shop"), 2, "unknown")
     secret = dbtend(command, "postgresql://me:hunter2@prod/shop")
     refused(secret, 2, "password")
     assert "hunter2" not in secret.err

@@ -70,7 +70,6 @@ def test_a_password_is_refused_at_once_and_not_repeated(secret: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "text"),
     [
-        ("mariadb://db1/shop", "MariaDB targets are not available yet"),
         ("oracle://db1", "this kind of database is unknown"),
         ("sqlite://sales.db", "a SQLite URL has three slashes"),
         ("~nobody-at-all/sales.db", "~nobody-at-all is no home directory: enter the absolute path"),
