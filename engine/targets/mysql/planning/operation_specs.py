@@ -1,0 +1,85 @@
+"""The operations on MariaDB and MySQL: summary, lock and the effect of a cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from engine.domain.humanize import listed
+from engine.domain.requests import Operation, Options
+from engine.targets.lock_impact import Lock, LockImpact, LockScope
+from engine.targets.operation_specs import OperationSpec
+
+BLOCKS_NOBODY: Final = Lock(LockImpact.NONE, LockScope.TABLE)
+BLOCKS_MAINTENANCE: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE)
+BLOCKS_EVERYONE_BRIEFLY: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE, momentary=LockImpact.EVERYONE)
+"""Online DDL: at its beginning and end it needs the table alone."""
+BLOCKS_WRITERS: Final = Lock(LockImpact.WRITERS, LockScope.TABLE, momentary=LockImpact.EVERYONE)
+BLOCKS_EVERYONE: Final = Lock(LockImpact.EVERYONE, LockScope.TABLE)
+
+OFFLINE_REBUILD: Final = "with --offline blocks writers of each table that cannot be rebuilt online"
+
+SPECS: Final[Mapping[Operation, OperationSpec]] = {
+    Operation.ANALYZE: OperationSpec(
+        summary="collects statistics and histograms for the query optimizer",
+        lock=BLOCKS_MAINTENANCE,
+        after_cancel="the old statistics stay",
+    ),
+    Operation.OPTIMIZE: OperationSpec(
+        summary="does exactly what the advice calls for: ANALYZE and rebuilds",
+        lock=BLOCKS_EVERYONE_BRIEFLY,
+        after_cancel="completed steps stay",
+    ),
+    Operation.REBUILD: OperationSpec(
+        summary="rebuilds tables with their indexes, online, and gives their free space back",
+        lock=BLOCKS_EVERYONE_BRIEFLY,
+        after_cancel="nothing changed",
+        stands_for=(
+            Operation.VACUUM,
+            Operation.VACUUM_FULL,
+            Operation.INCREMENTAL_VACUUM,
+            Operation.REINDEX,
+            Operation.CLUSTER,
+        ),
+    ),
+    Operation.CHECK: OperationSpec(
+        summary="looks for damage in tables and indexes, and for rows without their parent",
+        lock=BLOCKS_NOBODY,
+        after_cancel="nothing is ever changed",
+        writes=False,
+    ),
+    Operation.REPAIR: OperationSpec(
+        summary="repairs damaged tables of MyISAM and Aria",
+        lock=BLOCKS_EVERYONE,
+        after_cancel="it is not stopped: that would leave the table crashed",
+        is_repeatable=False,
+        needs_confirmation="rewrites each table in place, without the rows that cannot be read, and blocks all access"
+        " meanwhile; copy the files of the table first",
+    ),
+    Operation.PURGE_UNDO: OperationSpec(
+        summary="empties undo tablespaces and gives their space back",
+        lock=Lock(LockImpact.NONE),
+        after_cancel="the undo tablespaces stay as they are",
+        is_repeatable=False,
+        by_object=False,
+        in_turns=False,
+    ),
+}
+DEFAULT_OPERATIONS: Final = (Operation.ANALYZE, Operation.CHECK, Operation.OPTIMIZE)
+
+
+def confirmation(operation: Operation, options: Options) -> str:
+    """What a person must confirm before it runs; "" for nothing."""
+    if operation in {Operation.REBUILD, Operation.OPTIMIZE} and options.server.offline:
+        return OFFLINE_REBUILD
+    return SPECS[operation].needs_confirmation if operation in SPECS else ""
+
+
+_LEAVES_DAMAGE_ALONE: Final = frozenset({Operation.OPTIMIZE, Operation.REPAIR, Operation.PURGE_UNDO})
+
+
+def damage_warnings(operations: Sequence[Operation], damaged_tables: Collection[str]) -> tuple[str, ...]:
+    if damaged_tables and any(SPECS[name].writes for name in operations if name not in _LEAVES_DAMAGE_ALONE):
+        names = listed(sorted(damaged_tables), 3)
+        return (f"the last check found {names} damaged. Writing there can make it worse; --needed leaves it out",)
+    return ()

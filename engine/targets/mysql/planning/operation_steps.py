@@ -1,0 +1,150 @@
+"""The steps of each operation, from what the catalog says: pure functions. The longest come first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from engine.domain.requests import Operation, Options
+from engine.targets.lock_impact import Lock
+from engine.targets.mysql.connection.names import quote, shown
+from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.planning.costs import seconds
+from engine.targets.mysql.planning.operation_specs import (
+    BLOCKS_EVERYONE,
+    BLOCKS_EVERYONE_BRIEFLY,
+    BLOCKS_MAINTENANCE,
+    BLOCKS_NOBODY,
+    BLOCKS_WRITERS,
+    SPECS,
+)
+from engine.targets.mysql.planning.steps import Method, MySqlStep
+from engine.targets.mysql.reading.foreign_keys import ForeignKey
+from engine.targets.mysql.reading.tables import Table
+from engine.targets.plans import longest_first
+
+TRANSACTIONAL: Final = frozenset({"InnoDB"})
+ANALYZABLE: Final = TRANSACTIONAL | {"MyISAM", "Aria"}
+REBUILDABLE: Final = ANALYZABLE | {"ARCHIVE"}
+CHECKABLE: Final = REBUILDABLE | {"CSV", ""}
+"""Also what the server cannot open: that is what a check is to report."""
+REPAIRABLE: Final = frozenset({"MyISAM", "Aria", "ARCHIVE", "CSV", ""})
+PLANNED: Final = frozenset({Operation.ANALYZE, Operation.REBUILD, Operation.CHECK, Operation.REPAIR})
+BUCKETS: Final = 100
+"""Of a histogram."""
+
+Reasons = Mapping[str, str]
+"""Why a table needs it, by its name."""
+
+
+def _is_transactional(table: Table) -> bool:
+    return table.engine in TRANSACTIONAL
+
+
+def _step(
+    method: Method,
+    operation: Operation,
+    table: Table,
+    flavor: Flavor,
+    command: str,
+    reason: str,
+    lock: Lock,
+    part: str = "",
+) -> MySqlStep:
+    """`part`: what of the table it works on, if that is not all."""
+    expected = seconds(method, table, flavor)
+    return MySqlStep(
+        object=f"{table.shown} ({part})" if part else table.shown,
+        operation=operation,
+        command=command,
+        reason=reason,
+        lock=lock,
+        after_cancel=SPECS[operation].after_cancel,
+        disk_needed=table.size if method in {Method.REBUILD, Method.REPAIR} else None,
+        conflict=table.name,
+        estimate=expected,
+        weight=expected,
+        method=method,
+        table=table,
+    )
+
+
+def _binlog(options: Options) -> str:
+    return "NO_WRITE_TO_BINLOG " if options.server.no_binlog else ""
+
+
+def analyze_steps(
+    tables: Iterable[Table],
+    options: Options,
+    flavor: Flavor,
+    reasons: Reasons,
+    histograms: Mapping[str, Sequence[str]],
+) -> list[MySqlStep]:
+    """`histograms`: of MySQL, the columns that get one, by table."""
+    steps, word = [], _binlog(options)
+    for table in tables:
+        lock = BLOCKS_MAINTENANCE if _is_transactional(table) else BLOCKS_WRITERS
+        reason = reasons.get(table.name, "collects current statistics")
+        more = " PERSISTENT FOR ALL" if flavor is Flavor.MARIADB else ""
+        command = f"ANALYZE {word}TABLE {table.sql}{more}"
+        steps.append(_step(Method.ANALYZE, Operation.ANALYZE, table, flavor, command, reason, lock))
+        if columns := histograms.get(table.name):
+            names = ", ".join(map(quote, columns))
+            command = f"ANALYZE {word}TABLE {table.sql} UPDATE HISTOGRAM ON {names} WITH {BUCKETS} BUCKETS"
+            reason = "how the values of columns without an index are distributed"
+            part = "histograms"
+            steps.append(_step(Method.HISTOGRAMS, Operation.ANALYZE, table, flavor, command, reason, lock, part))
+    return longest_first(steps)
+
+
+def rebuild_steps(tables: Iterable[Table], options: Options, flavor: Flavor, reasons: Reasons) -> list[MySqlStep]:
+    """Online where the table can be, else as the server does it; see `must_be_offline`."""
+    steps = []
+    for table in tables:
+        is_offline = bool(must_be_offline(table))
+        command = f"ALTER TABLE {table.sql} FORCE" + ("" if is_offline else ", ALGORITHM=INPLACE, LOCK=NONE")
+        lock = BLOCKS_WRITERS if is_offline else BLOCKS_EVERYONE_BRIEFLY
+        reason = reasons.get(table.name, "rebuilt because you asked")
+        steps.append(_step(Method.REBUILD, Operation.REBUILD, table, flavor, command, reason, lock))
+    return longest_first(steps)
+
+
+def must_be_offline(table: Table) -> str:
+    """Why writers have to wait while it is rebuilt, as text; "" if they need not."""
+    if not _is_transactional(table):
+        return f"a table of {table.engine}"
+    return table.locks_for_rebuild
+
+
+def check_steps(
+    tables: Iterable[Table], foreign_keys: Iterable[ForeignKey], flavor: Flavor, *, full: bool
+) -> list[MySqlStep]:
+    """`foreign_keys`: those whose rows are compared with those of their parent."""
+    steps, by_name = [], {table.name: table for table in tables}
+    for table in by_name.values():
+        lock = BLOCKS_NOBODY if _is_transactional(table) else BLOCKS_WRITERS
+        command = f"CHECK TABLE {table.sql} {'EXTENDED' if full else 'QUICK'}"
+        reason = "every row and every index entry" if full else "without reading every row"
+        steps.append(_step(Method.CHECK, Operation.CHECK, table, flavor, command, reason, lock))
+    for key in foreign_keys:
+        if (table := by_name.get(key.table)) is not None:
+            reason, part = f"rows without their parent in {key.parent_shown}", shown(key.name)
+            steps.append(
+                _step(Method.FOREIGN_KEY, Operation.CHECK, table, flavor, key.query, reason, BLOCKS_NOBODY, part)
+            )
+    return longest_first(steps)
+
+
+def repair_steps(tables: Iterable[Table], options: Options, flavor: Flavor, reasons: Reasons) -> list[MySqlStep]:
+    return longest_first(
+        _step(
+            Method.REPAIR,
+            Operation.REPAIR,
+            table,
+            flavor,
+            f"REPAIR {_binlog(options)}TABLE {table.sql}",
+            reasons.get(table.name, "repaired because you asked"),
+            BLOCKS_EVERYONE,
+        )
+        for table in tables
+    )

@@ -1,0 +1,149 @@
+"""Makes the plan of an operation from the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from engine.domain.advice import TargetHistory
+from engine.domain.errors import UsageError
+from engine.domain.humanize import listed
+from engine.domain.requests import CheckLevel, Operation, Options
+from engine.domain.turns import Turns
+from engine.targets.mysql.connection.server import Cluster, Flavor, Server
+from engine.targets.mysql.planning import operation_steps
+from engine.targets.mysql.planning.operation_specs import SPECS
+from engine.targets.mysql.planning.rights import allowed, grant, rights
+from engine.targets.mysql.planning.scope import chosen, scope
+from engine.targets.mysql.planning.steps import MySqlStep
+from engine.targets.mysql.reading.foreign_keys import foreign_keys
+from engine.targets.mysql.reading.histograms import histogram_columns
+from engine.targets.mysql.reading.reader import Reader
+from engine.targets.mysql.reading.tables import Table, tables
+from engine.targets.plans import OperationPlan, by_turn
+
+KEPT_FREE: Final = 3
+"""Connections of the server that are left to others."""
+_CONNECTIONS: Final = """
+SELECT CAST(@@max_connections AS SIGNED), CAST(@@max_user_connections AS SIGNED),
+    CAST((SELECT variable_value FROM {schema}.global_status WHERE variable_name = 'Threads_connected') AS SIGNED)
+"""
+_CLUSTERS: Final = {
+    Cluster.GALERA: "in a Galera cluster every node waits for the rebuild of each table (total order isolation)",
+    Cluster.GROUP_REPLICATION: "in group replication every member repeats the rebuild, and falls behind meanwhile",
+}
+
+
+async def plan(reader: Reader, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
+    """See `Session.plan`. OPTIMIZE is planned by what the advice calls for: see `plan_needed`."""
+    if operation not in operation_steps.PLANNED:
+        raise UsageError(str(operation), "MariaDB and MySQL have no such operation")
+    if problem := refusal(reader.server, operation, options):
+        return OperationPlan(operation=operation, refused=problem)
+    found = scope(operation, options, await tables(reader))
+    reasons: Mapping[str, str] = {}
+    if operation is Operation.REPAIR and not options.objects:
+        damaged = frozenset(past.damaged_tables)
+        found = [table for table in found if table.shown in damaged or not table.engine]
+        reasons = {table.name: table.comment or "the last check found it damaged" for table in found}
+    return await plan_tables(reader, operation, options, found, reasons, past.turns)
+
+
+async def require(reader: Reader, operations: Sequence[Operation], options: Options) -> None:
+    """Raise UsageError for an object to which one of the operations can do nothing."""
+    if options.objects:
+        found = await tables(reader)
+        chosen(options.objects, found)
+        for operation in operations:
+            scope(operation, options, found)
+
+
+async def plan_tables(
+    reader: Reader,
+    operation: Operation,
+    options: Options,
+    wanted: Sequence[Table],
+    reasons: Mapping[str, str],
+    turns: Turns,
+) -> OperationPlan:
+    """The plan of an operation on these tables. `reasons`: why they need it, by name."""
+    wanted, forbidden = allowed(operation, wanted, await rights(reader))
+    warnings = [f"left out: {grant(operation, forbidden, reader.server.user)}"] if forbidden else []
+    if operation is Operation.REBUILD and not options.server.offline:
+        wanted, offline = _online(wanted)
+        warnings += [f"left out: {offline}"] if offline else []
+    steps = await _steps(reader, operation, options, wanted, reasons)
+    if not steps and warnings:
+        return OperationPlan(operation=operation, refused=". ".join(one.removeprefix("left out: ") for one in warnings))
+    if not steps:
+        return OperationPlan(operation=operation, not_needed=_NOTHING.get(operation, "no table to work on"))
+    planned = OperationPlan(
+        operation=operation,
+        steps=tuple(by_turn(steps, operation, turns)),
+        warnings=tuple(warnings),
+        left_out=len(forbidden),
+    )
+    return await in_parallel(reader, planned, options)
+
+
+_NOTHING: Final = {
+    Operation.REPAIR: "no table is known to be damaged. Run check first, or name a table with --object",
+}
+
+
+def refusal(server: Server, operation: Operation, options: Options) -> str:
+    """Why this server must not run it; "" if it may."""
+    if not SPECS[operation].writes:
+        return ""
+    if server.is_replica and not options.server.no_binlog:
+        return (
+            "it is a replica: what dbtend does there goes into its own binary log, and the replica drifts from its"
+            " source. Give the source, or keep the work out of the log: --no-binlog"
+        )
+    if server.cluster is not None and operation is Operation.REBUILD and not options.force:
+        return f"{_CLUSTERS[server.cluster]}. Override: --force"
+    return ""
+
+
+def _online(wanted: Sequence[Table]) -> tuple[list[Table], str]:
+    """The tables that can be rebuilt online, and why the others cannot; "" if all can."""
+    offline = [table for table in wanted if operation_steps.must_be_offline(table)]
+    if not offline:
+        return list(wanted), ""
+    names = listed([f"{table.shown} ({operation_steps.must_be_offline(table)})" for table in offline], 3)
+    why = f"these cannot be rebuilt online: {names}. rebuild --offline does it, and blocks writers"
+    return [table for table in wanted if not operation_steps.must_be_offline(table)], why
+
+
+async def _steps(
+    reader: Reader, operation: Operation, options: Options, wanted: Sequence[Table], reasons: Mapping[str, str]
+) -> list[MySqlStep]:
+    flavor = reader.server.flavor
+    match operation:
+        case Operation.ANALYZE:
+            histograms = await histogram_columns(reader) if flavor is Flavor.MYSQL else {}
+            return operation_steps.analyze_steps(wanted, options, flavor, reasons, histograms)
+        case Operation.REBUILD:
+            return operation_steps.rebuild_steps(wanted, options, flavor, reasons)
+        case Operation.REPAIR:
+            return operation_steps.repair_steps(wanted, options, flavor, reasons)
+        case _:
+            full = options.check_level is CheckLevel.FULL
+            keys = await foreign_keys(reader) if full else []
+            return operation_steps.check_steps(wanted, keys, flavor, full=full)
+
+
+async def in_parallel(reader: Reader, planned: OperationPlan, options: Options) -> OperationPlan:
+    """Set how many steps run at once: as requested, limited by the connections that the server has left."""
+    wanted = min(options.jobs or 1, len(planned.steps))
+    if wanted == 1:
+        return planned
+    schema = "information_schema" if reader.server.flavor is Flavor.MARIADB else "performance_schema"
+    most, of_user, used = await reader.row(_CONNECTIONS.format(schema=schema), row=(int, int, int))
+    free = max((min(most, of_user) if of_user else most) - used - KEPT_FREE, 1)
+    if free >= wanted:
+        return replace(planned, parallel=wanted)
+    why = f"the server has {most - used} connections left, and {KEPT_FREE} are kept free"
+    warning = f"{free} steps run at once instead of {wanted}: {why}"
+    return replace(planned, parallel=free, warnings=(*planned.warnings, warning))

@@ -1,0 +1,91 @@
+"""What the user may do to tables, and how to grant what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
+from engine.domain.requests import Operation
+from engine.targets.mysql.connection.names import literal, qualified, quote
+from engine.targets.mysql.reading.reader import Reader
+from engine.targets.mysql.reading.tables import Table
+
+NEEDED: Final = {
+    Operation.ANALYZE: ("SELECT", "INSERT"),
+    Operation.OPTIMIZE: ("SELECT", "INSERT", "ALTER", "CREATE"),
+    Operation.REBUILD: ("ALTER", "CREATE", "INSERT"),
+    Operation.CHECK: ("SELECT",),
+    Operation.REPAIR: ("SELECT", "INSERT"),
+    Operation.PURGE_UNDO: (),
+}
+"""The privileges on a table that each operation needs."""
+_PRIVILEGES: Final = """
+SELECT privilege_type, '', '' FROM information_schema.user_privileges WHERE grantee = %s
+UNION ALL SELECT privilege_type, table_schema, '' FROM information_schema.schema_privileges
+WHERE grantee = %s AND DATABASE() LIKE table_schema
+UNION ALL SELECT privilege_type, table_schema, table_name FROM information_schema.table_privileges
+WHERE grantee = %s AND table_schema = DATABASE()
+"""
+
+
+@frozen
+class Rights:
+    """The privileges of the session's user in its database."""
+
+    everywhere: frozenset[str]
+    """On all of its tables."""
+    by_table: frozenset[tuple[str, str]]
+    """Table and privilege."""
+
+    def missing(self, operation: Operation, table: Table) -> list[str]:
+        return [
+            privilege
+            for privilege in NEEDED[operation]
+            if privilege not in self.everywhere and (table.name, privilege) not in self.by_table
+        ]
+
+
+async def rights(reader: Reader) -> Rights | None:
+    """None where they are not known: an active role may have more. Raises TargetError."""
+    (role,) = await reader.row("SELECT CURRENT_ROLE()", row=(str | None,))
+    if role not in {None, "", "NONE"}:
+        return None
+    grantee = _account(reader.server.user)
+    found = await reader.rows(_PRIVILEGES, [grantee] * 3, row=(str, str, str))
+    return Rights(
+        frozenset(privilege for privilege, _, table in found if not table),
+        frozenset((table, privilege) for privilege, _, table in found if table),
+    )
+
+
+def allowed(operation: Operation, tables: Sequence[Table], found: Rights | None) -> tuple[list[Table], list[Table]]:
+    """The tables that the user may work on, and the others."""
+    forbidden = [table for table in tables if found is not None and found.missing(operation, table)]
+    names = {table.name for table in forbidden}
+    return [table for table in tables if table.name not in names], forbidden
+
+
+def grant(operation: Operation, tables: Sequence[Table], user: str) -> str:
+    """Which right is missing, and how to grant it."""
+    return f"{user} may not {operation} {listed([table.shown for table in tables])}. " + to_grant(
+        NEEDED[operation], tables, user
+    )
+
+
+def to_grant(privileges: Collection[str], tables: Sequence[Table], user: str) -> str:
+    """The statements that let the user do it."""
+    names = (
+        [qualified(table.database, table.name) for table in tables]
+        if len(tables) <= 3
+        else [f"{quote(tables[0].database)}.*"]
+    )
+    grants = [f"GRANT {', '.join(privileges)} ON {name} TO {_account(user)};" for name in names]
+    return "As an administrator: " + " ".join(grants)
+
+
+def _account(user: str) -> str:
+    """`ann@%` as SQL takes it."""
+    name, _, host = user.rpartition("@")
+    return f"{literal(name)}@{literal(host)}"
