@@ -1,1 +1,5 @@
-"""MariaDB and MySQL databases: one engine for both."""
+"""MariaDB and MySQL databases as targets: one engine for both. Imported only where one is used: it needs PyMySQL."""
+
+from engine.targets.mysql.target import MySqlTarget
+
+__all__ = ["MySqlTarget"]

@@ -16,7 +16,7 @@ _SECONDS_PER_BYTE: Final = {
     Method.ANALYZE: 12e-9,
     Method.HISTOGRAMS: 12e-9,
     Method.REBUILD: 14e-9,
-    Method.CHECK: 4e-9,
+    Method.CHECK: 16e-9,
     Method.FOREIGN_KEY: 8e-9,
     Method.REPAIR: 14e-9,
     Method.PURGE_UNDO: 0.0,

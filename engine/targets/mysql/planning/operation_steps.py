@@ -127,10 +127,10 @@ def check_steps(
         reason = "every row and every index entry" if full else "without reading every row"
         steps.append(_step(Method.CHECK, Operation.CHECK, table, flavor, command, reason, lock))
     for key in foreign_keys:
-        if (table := by_name.get(key.table)) is not None:
+        if (child := by_name.get(key.table)) is not None:
             reason, part = f"rows without their parent in {key.parent_shown}", shown(key.name)
             steps.append(
-                _step(Method.FOREIGN_KEY, Operation.CHECK, table, flavor, key.query, reason, BLOCKS_NOBODY, part)
+                _step(Method.FOREIGN_KEY, Operation.CHECK, child, flavor, key.query, reason, BLOCKS_NOBODY, part)
             )
     return longest_first(steps)
 

@@ -46,12 +46,12 @@ def chosen(objects: Sequence[str], tables: Sequence[Table]) -> list[Table]:
         by_lower_case.setdefault(table.name.lower(), []).append(table)
     found: dict[str, str] = {}
     for name in objects:
-        table = by_name.get(name) or _only(by_lower_case.get(name.lower(), ()))
-        if table is None:
+        meant = by_name.get(name) or _only(by_lower_case.get(name.lower(), ()))
+        if meant is None:
             raise UsageError(f"object {name}", "is no table of the database", "list them with SHOW TABLES")
-        if table.name in found:
-            raise UsageError(f"object {name}", f"is named twice, also as {found[table.name]}", "name it once")
-        found[table.name] = name
+        if meant.name in found:
+            raise UsageError(f"object {name}", f"is named twice, also as {found[meant.name]}", "name it once")
+        found[meant.name] = name
     return [table for table in tables if table.name in found]
 
 

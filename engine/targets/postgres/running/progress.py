@@ -14,7 +14,7 @@ from typing import Any, Final
 from engine.domain.steps import WAITING, WaitsFor
 from engine.targets.postgres.planning import costs
 from engine.targets.postgres.planning.steps import Model, Subject
-from engine.targets.progress import ReportedFraction, look_ahead
+from engine.targets.progress import ReportedFraction, approach_end, with_history
 from engine.targets.step_execution import StepProgress
 
 Row = Mapping[str, Any]
@@ -24,10 +24,6 @@ _OF_TRANSACTIONS: Final = frozenset({"virtualxid", "transactionid"})
 
 _REPORT_AGE: Final = 0.2
 """Seconds."""
-_LINEAR_UNTIL: Final = 0.8
-"""Up to this share, estimates by time are linear."""
-_HISTORY_WEIGHT: Final = 2 / 3
-"""The weight of the earlier duration against the observed progress."""
 
 
 class Progress:
@@ -72,18 +68,8 @@ class Progress:
         if row.get("wait_event_type") == "Lock":
             waits_for, phase = _waiting(row)
         else:
-            self._fraction.update(self._seen(now - self._began))
+            self._fraction.update(with_history(self._modelled, now - self._began, _REPORT_AGE, self._seconds))
         return StepProgress(fraction=self._fraction.value, phase=phase or None, waits_for=waits_for)
-
-    def _seen(self, elapsed: float) -> float | None:
-        """The fraction from server progress and earlier duration, extrapolated to the time of reading."""
-        modelled = self._modelled
-        if modelled is not None:
-            modelled = min(look_ahead(modelled, elapsed, _REPORT_AGE), (1 + modelled) / 2)
-        if not self._seconds:
-            return modelled
-        by_time = approach_end((elapsed + _REPORT_AGE) / self._seconds)
-        return by_time if modelled is None else _HISTORY_WEIGHT * by_time + (1 - _HISTORY_WEIGHT) * modelled
 
     def _enter(self, stage: str, now: float) -> None:
         if stage != self._stage:
@@ -187,15 +173,6 @@ class _Scan:
             return done
         by_time = approach_end((now - self._began) * self._reading_share / self._reading_takes)
         return min(max(by_time, done), done + 1 - self._reading_share)
-
-
-def approach_end(share: float) -> float:
-    """Slow an estimate down near its end, since the step may take longer than expected."""
-    return (
-        share
-        if share <= _LINEAR_UNTIL
-        else 1 - (1 - _LINEAR_UNTIL) * math.exp((_LINEAR_UNTIL - share) / (1 - _LINEAR_UNTIL))
-    )
 
 
 def _waiting(row: Row) -> tuple[WaitsFor, str]:

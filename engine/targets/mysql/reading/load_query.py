@@ -1,0 +1,72 @@
+"""The query of --pause-while: one SELECT of the user, inside another one, so that it can be nothing else."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import pymysql
+
+from engine.domain.errors import TargetError
+from engine.targets.mysql.connection.errors import TIMED_OUT, lost_connection, number_of, reading_error, server_message
+from engine.targets.mysql.connection.names import literal
+from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.reading.reader import Reader
+
+TIMEOUT: Final = 5.0
+"""Seconds."""
+LONGEST_ANSWER: Final = 40
+"""Characters of its answer that are shown."""
+Load: TypeAlias = int | float
+_HINT: Final = "give one SELECT of a condition or a number, with a name for each column"
+
+
+def _wrapped(query: str) -> str:
+    return f"SELECT * FROM (\n{query}\n) AS dbtend_load LIMIT 1"
+
+
+async def check(reader: Reader, query: str) -> str:
+    """The problem with the query, found without running it; "" for none. Raises TargetError."""
+    async with reader.alone() as connection:
+        try:
+            await connection.command(f"PREPARE dbtend_load FROM {literal(_wrapped(query))}")
+            await connection.command("DEALLOCATE PREPARE dbtend_load")
+        except pymysql.MySQLError as error:
+            if lost_connection(error):
+                raise reading_error(reader.what, error) from None
+            return _failure(error)
+    return ""
+
+
+async def ask(reader: Reader, query: str) -> Load | None:
+    """The first value of its first row; None for no row, or NULL. Raises TargetError where it fails."""
+    async with reader.alone() as connection:
+        try:
+            rows = await connection.command(_limited(reader, query))
+        except pymysql.MySQLError as error:
+            if lost_connection(error):
+                raise reading_error(reader.what, error) from None
+            raise TargetError(reader.what, _failure(error), "") from None
+    value = rows[0][0] if rows and rows[0] else None
+    if value is None:
+        return None
+    try:
+        return float(value) if "." in value or "e" in value.lower() else int(value)
+    except ValueError:
+        why = f"--pause-while failed: it gives {as_text(value)}, and not true, false or a number ({_HINT})"
+        raise TargetError(reader.what, why, "") from None
+
+
+def _limited(reader: Reader, query: str) -> str:
+    if reader.server.flavor is Flavor.MARIADB:
+        return f"SET STATEMENT max_statement_time = {TIMEOUT:g} FOR {_wrapped(query)}"
+    return _wrapped(query).replace("SELECT", f"SELECT /*+ MAX_EXECUTION_TIME({TIMEOUT * 1000:.0f}) */", 1)
+
+
+def as_text(value: object) -> str:
+    """Its answer as printable text."""
+    return "".join(filter(str.isprintable, str(value)))[:LONGEST_ANSWER]
+
+
+def _failure(error: pymysql.MySQLError) -> str:
+    why = f"it takes longer than {TIMEOUT:g} s" if number_of(error) in TIMED_OUT else server_message(error)
+    return f"--pause-while failed: {why} ({_HINT})"

@@ -1,0 +1,102 @@
+"""The sessions that an operation would wait for: those that hold a metadata lock, or have an open transaction.
+
+MySQL knows metadata locks in performance_schema; MariaDB by a plugin, or where performance_schema is on. Elsewhere the
+open transactions of the database are all that is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+import pymysql
+
+from engine.domain.humanize import span
+from engine.targets.mysql.connection.errors import lost_connection, reading_error
+from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.reading.reader import Reader
+from engine.targets.mysql.reading.tables import Table
+
+MOST: Final = 4
+"""Sessions that are named."""
+_BY_SCHEMA: Final = """
+SELECT DISTINCT t.processlist_id FROM performance_schema.metadata_locks AS m
+JOIN performance_schema.threads AS t ON t.thread_id = m.owner_thread_id
+WHERE m.object_type = 'TABLE' AND m.object_schema = DATABASE() AND m.object_name IN ({names})
+    AND m.lock_status = 'GRANTED' AND t.processlist_id IS NOT NULL
+"""
+_BY_PLUGIN: Final = """
+SELECT DISTINCT CAST(thread_id AS SIGNED) FROM information_schema.metadata_lock_info
+WHERE lock_type = 'Table metadata lock' AND table_schema = DATABASE() AND table_name IN ({names})
+"""
+_TRANSACTIONS: Final = "SELECT CAST(trx_mysql_thread_id AS SIGNED) FROM information_schema.innodb_trx"
+_SESSIONS: Final = """
+SELECT CAST(p.id AS SIGNED), p.user, p.host, p.command, CAST(p.time AS SIGNED), COALESCE(p.db, ''),
+    COALESCE(p.info, ''), COALESCE(p.state, ''),
+    CAST(TIMESTAMPDIFF(SECOND, x.trx_started, NOW()) AS SIGNED)
+FROM information_schema.processlist AS p LEFT JOIN information_schema.innodb_trx AS x ON x.trx_mysql_thread_id = p.id
+WHERE p.id IN ({ids})
+"""
+_PROCESSES: Final = """
+SELECT CAST(id AS SIGNED), user, host, command, CAST(time AS SIGNED), COALESCE(db, ''), COALESCE(info, ''),
+    COALESCE(state, ''), NULL
+FROM information_schema.processlist WHERE db = DATABASE() AND command NOT IN ('Daemon', 'Binlog Dump')
+"""
+_ROW: Final = (int, str, str, str, int | None, str, str, str, int | None)
+
+
+async def holders(reader: Reader, tables: Collection[Table], own: Collection[int] = ()) -> str:
+    """The sessions that hold locks on these tables, as text; "" for none, or where they are not known.
+
+    `own`: the connections of this operation. Raises TargetError.
+    """
+    try:
+        return await _holders(reader, tables, {*own, reader.connection.id})
+    except pymysql.MySQLError as error:
+        if lost_connection(error):
+            raise reading_error(reader.what, error) from None
+        return ""
+
+
+async def _holders(reader: Reader, tables: Collection[Table], own: Collection[int]) -> str:
+    names = [table.name for table in tables]
+    marks = ", ".join(["%s"] * len(names))
+    for query in (_BY_SCHEMA, _BY_PLUGIN):
+        try:
+            found = await reader.rows_or_error(query.format(names=marks), names, row=(int,))
+        except pymysql.MySQLError as error:
+            if lost_connection(error):
+                raise
+            continue
+        if found or reader.server.flavor is Flavor.MYSQL or query is _BY_PLUGIN:
+            return await _described(reader, [one for (one,) in found if one not in own], sure=True)
+    open_ones = await reader.rows_or_error(_TRANSACTIONS, row=(int,))
+    return await _described(reader, [one for (one,) in open_ones if one not in own], sure=False)
+
+
+async def _described(reader: Reader, ids: Collection[int], *, sure: bool) -> str:
+    """`sure`: whether they hold a lock on the very table."""
+    if not ids:
+        return ""
+    marks = ", ".join(map(str, sorted(ids)))
+    rows = await reader.rows_or_error(_SESSIONS.format(ids=marks), row=_ROW)
+    database = reader.server.database
+    texts = [
+        session_text(number, user, host, command, seconds, open_for)
+        for number, user, host, command, seconds, used, _, state, open_for in rows
+        if (sure or used in {database, ""}) and not state.startswith("Waiting for table metadata lock")
+    ]
+    more = f" and {len(texts) - MOST} more" if len(texts) > MOST else ""
+    return ", ".join(texts[:MOST]) + more if sure or not texts else f"perhaps {', '.join(texts[:MOST])}{more}"
+
+
+def session_text(
+    number: int, user: str, host: str, command: str, seconds: int | None, open_for: int | None = None
+) -> str:
+    """`connection 12 (ann@web1, idle in a transaction for 40s)`. `open_for`: the age of its transaction."""
+    does = "runs a query" if command in {"Query", "Execute"} else "idle"
+    if open_for is not None:
+        does = f"{'runs a query' if does != 'idle' else 'idle'} in a transaction"
+    lasts = open_for if open_for is not None else seconds
+    since = f" for {span(lasts)}" if lasts else ""
+    return f"connection {number} ({user}@{host.rpartition(':')[0] or host}, {does}{since})"

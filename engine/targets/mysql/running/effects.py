@@ -1,0 +1,104 @@
+"""What the steps of an operation did together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.domain.humanize import listed
+from engine.domain.requests import CheckLevel
+from engine.domain.statuses import Status
+from engine.domain.steps import Facts
+from engine.targets.check_results import CHECK_AGAIN, check_facts
+from engine.targets.mysql.planning.operation_steps import REPAIRABLE
+from engine.targets.mysql.planning.steps import Method, MySqlStep
+from engine.targets.mysql.reading.tables import Table
+from engine.targets.step_execution import StepResult
+
+
+def with_sizes(before: int | None, after: int | None) -> dict[str, int]:
+    """What a table took before, and takes now, where both are known."""
+    return {} if before is None or after is None else {"size": after, "size_before": before}
+
+
+class Totals:
+    """The sums over all steps."""
+
+    def __init__(self, checks: Checks | None = None, left_out: int = 0) -> None:
+        """
+        Args:
+            checks: of a check, what it has found.
+            left_out: how many tables are not done for lack of a right.
+        """
+        self._sums: dict[str, int] = {}
+        self._checks = checks
+        self._left_out = left_out
+
+    def add(self, step: MySqlStep, result: StepResult) -> None:
+        effect: Mapping[str, object] = result.effect or {}
+        before, after = effect.get("size_before"), effect.get("size")
+        if isinstance(before, int) and isinstance(after, int):
+            self._add("back_bytes", before - after)
+        self._add(f"steps_{result.status}", 1)
+        if self._checks is not None:
+            self._checks.add(step, result)
+
+    def _add(self, name: str, number: int) -> None:
+        self._sums[name] = self._sums.get(name, 0) + number
+
+    def facts(self) -> Facts:
+        """Empty before the first step has ended."""
+        sums = dict(self._sums)
+        if sums and self._left_out:
+            sums["left_out"] = self._left_out
+        return {**(self._checks.facts() if self._checks is not None and sums else {}), **sums}
+
+
+class Checks:
+    """The findings of one check operation so far."""
+
+    def __init__(self, level: CheckLevel, planned: int) -> None:
+        self._level, self._planned = level, planned
+        self._damaged: dict[str, Table] = {}
+        self._broken_keys: list[str] = []
+        self._damage: str | None = None
+        self._through = self._findings = 0
+
+    def add(self, step: MySqlStep, result: StepResult) -> None:
+        # A dropped table is skipped, and counts as checked.
+        self._through += result.status in {Status.COMPLETED, Status.SKIPPED} or bool(result.findings)
+        self._findings += len(result.findings)
+        if not result.findings or step.table is None:
+            return
+        if step.method is Method.FOREIGN_KEY:
+            self._broken_keys.append(step.object)
+        else:
+            self._damaged[step.table.shown] = step.table
+            self._damage = self._damage or result.findings[0]
+
+    def facts(self) -> Facts:
+        return check_facts(
+            level=self._level,
+            findings=self._findings,
+            damage=self._damage,
+            remedy=remedy(list(self._damaged.values()), self._broken_keys),
+            complete=self._through >= self._planned,
+            tables=tuple(self._damaged),
+        )
+
+
+def remedy(damaged: list[Table], broken_keys: list[str]) -> str:
+    """What to do about the findings; "" if there are none."""
+    repairable = [table.shown for table in damaged if table.engine in REPAIRABLE]
+    others = [table.shown for table in damaged if table.engine not in REPAIRABLE]
+    texts = []
+    if others:
+        texts.append(
+            f"Restore {listed(others, 3)} from a backup. Without one, dump what can still be read, drop the table and"
+            " load it again; innodb_force_recovery helps where the server does not start. Examine the disk and the"
+            " memory of the server."
+        )
+    if repairable:
+        texts.append(f"Copy the files of {listed(repairable, 3)}, then run repair.")
+    if broken_keys:
+        texts.append(f"Add the missing rows, or remove those that refer to them: {listed(broken_keys, 3)}.")
+    return " ".join([*texts, CHECK_AGAIN]) if texts else ""

@@ -1,0 +1,170 @@
+"""Polls the progress of all running commands, several times a second."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pymysql
+
+from engine.domain.errors import TargetError
+from engine.targets.mysql.connection.errors import lost_connection
+from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.planning.steps import Method, MySqlStep
+from engine.targets.mysql.reading import locks
+from engine.targets.mysql.reading.reader import Reader
+from engine.targets.mysql.running.progress import Progress, Seen
+from engine.targets.step_execution import StepProgress
+from engine.targets.stop_signal import StopSignal
+
+INTERVAL: Final = 0.2
+RETRY_AFTER: Final = 1.0
+_MARIADB: Final = """
+SELECT CAST(id AS SIGNED), command, COALESCE(state, ''), CAST(stage AS SIGNED), CAST(progress AS DOUBLE), 0, 0
+FROM information_schema.processlist WHERE id IN ({ids})
+"""
+_MYSQL: Final = """
+SELECT CAST(t.processlist_id AS SIGNED), COALESCE(t.processlist_command, ''), COALESCE(t.processlist_state, ''), 0,
+    0.0e0, CAST(COALESCE(e.work_completed, 0) AS SIGNED), CAST(COALESCE(e.work_estimated, 0) AS SIGNED)
+FROM performance_schema.threads AS t
+LEFT JOIN performance_schema.events_stages_current AS e ON e.thread_id = t.thread_id
+WHERE t.processlist_id IN ({ids})
+"""
+# Without the right to read performance_schema.
+_PLAIN: Final = """
+SELECT CAST(id AS SIGNED), command, COALESCE(state, ''), 0, 0.0e0, 0, 0
+FROM information_schema.processlist WHERE id IN ({ids})
+"""
+_ROW: Final = (int, str, str, int, float, int, int)
+# The name ends with the connection in hexadecimal digits.
+_NEW_FILES: Final = r"""
+SELECT SUBSTRING_INDEX(name, '-', -1), CAST(file_size AS SIGNED) FROM information_schema.innodb_sys_tablespaces
+WHERE name LIKE '%/#sql-alter-%'
+"""
+_WAITING: Final = """
+SELECT COALESCE(info, '') FROM information_schema.processlist
+WHERE state LIKE 'Waiting for table%' AND db = DATABASE() AND id NOT IN ({ids})
+"""
+
+
+@dataclass(slots=True)
+class Watched:
+    """A command that runs."""
+
+    step: MySqlStep
+    progress: Progress
+    report: Callable[[StepProgress], None]
+    yield_after: float | None = None
+    """Seconds that sessions may wait behind it before it stops."""
+    blockers: str = ""
+    """Who held the lock that it waited for last, as text."""
+    only_waited: bool = False
+    """Whether every poll so far saw it wait for a lock."""
+    has_begun: bool = False
+    must_yield: StopSignal = field(default_factory=StopSignal)
+    """Set when it must stop for sessions that wait behind it."""
+    waited_behind_since: float | None = None
+
+
+class Monitor:
+    """Reads the progress of commands. A failing poll makes no command fail."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._watched: dict[int, Watched] = {}
+        self._polling: asyncio.Task[None] | None = None
+        self._query = _MARIADB if reader.server.flavor is Flavor.MARIADB else _MYSQL
+        self._sees_files = reader.server.flavor is Flavor.MARIADB
+
+    def watch(self, connection_id: int, watched: Watched) -> None:
+        """Report the progress of the command on this connection from now on."""
+        self._watched[connection_id] = watched
+        if self._polling is None or self._polling.done():
+            self._polling = asyncio.create_task(self._poll(), name="dbtend-mysql-progress")
+
+    def unwatch(self, connection_id: int) -> None:
+        self._watched.pop(connection_id, None)
+
+    @property
+    def running(self) -> int:
+        """How many commands are watched."""
+        return len(self._watched)
+
+    async def end(self) -> None:
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.wait({self._polling})
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            if not self._watched:
+                continue
+            try:
+                await self.poll()
+            except (pymysql.MySQLError, TargetError, OSError, LookupError, TypeError, ValueError, ArithmeticError):
+                await asyncio.sleep(RETRY_AFTER)
+
+    async def poll(self) -> None:
+        """Poll once, and report. Raises pymysql.MySQLError, TargetError."""
+        ids = ", ".join(map(str, self._watched))
+        try:
+            rows = await self._reader.rows_or_error(self._query.format(ids=ids), row=_ROW)
+        except pymysql.MySQLError as error:
+            if lost_connection(error) or self._query is _PLAIN:
+                raise
+            self._query = _PLAIN
+            return
+        files = await self._new_files()
+        for number, command, state, stage, percent, pages, of_pages in rows:
+            watched = self._watched.get(number)
+            if watched is None or command not in {"Query", "Execute"}:
+                continue
+            seen = Seen(
+                state=state,
+                stage=stage,
+                stage_percent=percent,
+                new_file=files.get(number),
+                pages=pages,
+                of_pages=of_pages,
+            )
+            await self._update(watched, seen)
+
+    async def _new_files(self) -> dict[int, int]:
+        """The bytes of new files of tables, by the connection that writes them."""
+        if not self._sees_files or all(watched.step.method is not Method.REBUILD for watched in self._watched.values()):
+            return {}
+        try:
+            rows = await self._reader.rows_or_error(_NEW_FILES, row=(str, int))
+        except pymysql.MySQLError as error:
+            if lost_connection(error):
+                raise
+            self._sees_files = False  # the user may not read them
+            return {}
+        return {int(number, 16): size for number, size in rows}
+
+    async def _update(self, watched: Watched, seen: Seen) -> None:
+        if seen.waits_for_lock and watched.step.table is not None:
+            found = await locks.holders(self._reader, [watched.step.table], self._watched)
+            watched.blockers = found or watched.blockers
+        watched.has_begun = watched.has_begun or not seen.waits_for_lock
+        watched.only_waited = not watched.has_begun
+        now = time.monotonic()
+        watched.report(watched.progress.update(seen, now, watched.blockers))
+        if watched.yield_after is not None:
+            await self._check_yield(watched, seen, now)
+
+    async def _check_yield(self, watched: Watched, seen: Seen, now: float) -> None:
+        ids = ", ".join(map(str, self._watched))
+        name = watched.step.table.name if watched.step.table is not None else ""
+        waiting: list[tuple[Any, ...]] = await self._reader.rows_or_error(_WAITING.format(ids=ids), row=(str,))
+        # Who waits while this command waits is behind it; else whose statement names the table.
+        if not any(seen.waits_for_lock or name.lower() in query.lower() for (query,) in waiting):
+            watched.waited_behind_since = None
+            return
+        watched.waited_behind_since = watched.waited_behind_since or now
+        if now - watched.waited_behind_since >= (watched.yield_after or 0.0):
+            watched.must_yield.set()

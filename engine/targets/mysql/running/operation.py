@@ -1,0 +1,273 @@
+"""A planned operation on a MariaDB or MySQL database, and what runs its steps."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Final
+
+import pymysql
+
+from engine.domain.advice import TargetHistory
+from engine.domain.errors import TargetError
+from engine.domain.frozen import frozen
+from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT
+from engine.domain.requests import SERVER_WAIT, Operation, Options
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Facts
+from engine.targets.connection_pool import ConnectionPool, NotBegunError
+from engine.targets.mysql.connection.connection import Connection
+from engine.targets.mysql.connection.errors import lost_connection
+from engine.targets.mysql.connection.server import Server
+from engine.targets.mysql.planning import operation_specs
+from engine.targets.mysql.planning.operation_specs import BLOCKS_NOBODY
+from engine.targets.mysql.planning.steps import Method, MySqlStep
+from engine.targets.mysql.reading import locks
+from engine.targets.mysql.reading.facts import facts, size_of
+from engine.targets.mysql.reading.reader import Reader
+from engine.targets.mysql.running import statement, throttling
+from engine.targets.mysql.running.effects import Checks, Totals, with_sizes
+from engine.targets.mysql.running.monitor import Monitor, Watched
+from engine.targets.mysql.running.orphan_cleanup import marked, recovery_data
+from engine.targets.mysql.running.partial_effects import partial_effect
+from engine.targets.mysql.running.progress import Progress
+from engine.targets.mysql.running.result import step_result
+from engine.targets.mysql.running.statement import Answer
+from engine.targets.outage import TEMPORARY_ERRORS
+from engine.targets.plans import OperationPlan, PlannedStep
+from engine.targets.step_execution import StepContext, StepResult, failed_by
+from engine.targets.stop_signal import StopSignals
+from engine.targets.throttling import wait_while_throttled
+
+MOST_ATTEMPTS: Final = 3
+"""How often a step begins that gives way to others."""
+ALIVE_WITHIN: Final = 10.0
+"""Seconds within which an idle connection must answer."""
+
+
+class StepConnection:
+    """A connection on which steps run."""
+
+    def __init__(self, connection: Connection, server: Server) -> None:
+        self.connection, self.server = connection, server
+
+    @property
+    def closed(self) -> bool:
+        return self.connection.closed
+
+    def was_used(self) -> None:
+        """It makes no difference."""
+
+    async def answers(self) -> bool:
+        """Whether it is still alive."""
+        if self.closed:
+            return False
+        with contextlib.suppress(pymysql.MySQLError, TimeoutError):
+            async with asyncio.timeout(ALIVE_WITHIN):
+                await self.connection.row("SELECT 1", row=(int,))
+            return True
+        return False
+
+    async def close(self) -> None:
+        await self.connection.close()
+
+
+@frozen
+class _Run:
+    """How the command of a step ended, and on which server."""
+
+    answer: Answer
+    watched: Watched
+    server: Server
+    size_before: int | None
+    was_lost: bool
+    """Whether the connection was lost while the command ran."""
+
+
+class MySqlOperation:
+    """The `PlannedOperation` of a MariaDB or MySQL database; see engine.targets.protocol."""
+
+    def __init__(
+        self,
+        plan: OperationPlan,
+        options: Options,
+        reader: Reader,
+        connect: Callable[[], Awaitable[tuple[Connection, Server]]],
+        name: str,
+        lock_timeout: float,
+    ) -> None:
+        """
+        Args:
+            connect: opens a connection for steps.
+            name: of the attempt; its commands carry it.
+        """
+        self.plan = plan
+        self._options = options
+        self._reader = reader
+        self._name = name
+        self._lock_timeout = lock_timeout
+
+        async def opened() -> StepConnection:
+            return StepConnection(*await connect())
+
+        server_wait = SERVER_WAIT if options.server.server_wait is None else options.server.server_wait
+        self._pool = ConnectionPool(opened, server_wait)
+        self._monitor = Monitor(reader)
+        self._stops = StopSignals()
+        self._kill = statement.killer(reader)
+        is_check = plan.operation is Operation.CHECK
+        self._totals = Totals(Checks(options.check_level, len(plan.steps)) if is_check else None, plan.left_out)
+        self._yields: Counter[str] = Counter()
+        """How often each step gave way, by its command."""
+
+    async def close(self) -> None:
+        await self._monitor.end()
+        await self._stops.end()
+        await self._pool.close()
+
+    async def facts(self, cancel: asyncio.Event | None = None) -> Facts:
+        did = self._totals.facts()
+        try:
+            return {**await facts(self._reader), **did}
+        except TargetError:
+            if not did:
+                raise
+            return did  # that is known, whatever has become of the server
+
+    async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
+        left = [name for name in past.damaged_tables if name not in self._options.leave_out]
+        return operation_specs.damage_warnings([self.plan.operation], left)
+
+    async def find_blockers(self, *, has_window: bool) -> str:
+        steps = [step for step in self.plan.steps if isinstance(step, MySqlStep) and step.lock != BLOCKS_NOBODY]
+        tables = [step.table for step in steps if step.table is not None and step.method is not Method.ANALYZE]
+        blocking = await locks.holders(self._reader, tables) if tables else ""
+        return f"it would have to wait: {blocking}" if blocking else ""
+
+    async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
+        assert isinstance(step, MySqlStep), "a step of another engine"  # noqa: S101 - a bug
+        try:
+            result = await self._run_and_repeat(step, context)
+        except NotBegunError:
+            if context.cancel.is_set():
+                return StepResult(status=Status.CANCELLED, left=NOT_BEGUN, never_began=True)
+            return StepResult(status=Status.SKIPPED, reason=Reason.TIME_LIMIT, error=PAST_THE_LIMIT, never_began=True)
+        except TargetError as error:
+            if context.cancel.is_set():
+                return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
+            if self._pool.error is not None:
+                why = self._pool.error.why
+                error_text = f"not begun: {why}"
+                return StepResult(status=Status.SKIPPED, error=error_text, never_began=True, stop_reason=why)
+            result = failed_by(error)
+        if refusal := self._pool.take_refusal():
+            result = replace(result, warnings=(*result.warnings, refusal))
+        if not result.requeue:
+            self._totals.add(step, result)
+        return result
+
+    async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
+        return ()  # the server removes what an interrupted command leaves
+
+    async def _run_and_repeat(self, step: MySqlStep, context: StepContext) -> StepResult:
+        """Run the step; once more if the server restarted and the step may be repeated."""
+        run = await self._run(step, context)
+        if not (run.was_lost and step.is_repeatable):
+            return await self._result(step, run, context)
+        try:
+            again = (await self._pool.reconnect(context)).server
+        except NotBegunError:
+            return await self._result(step, run, context)
+        except TargetError as gone:
+            return replace(await self._result(step, run, context), stop_reason=gone.why)
+        if again.started == run.server.started:
+            return await self._result(step, run, context)
+        try:
+            second = await self._run(step, context)
+        except NotBegunError:  # report the first run
+            return await self._result(step, run, context)
+        except TargetError as gone:
+            stop_reason = "" if self._pool.error is None else gone.why
+            return replace(await self._result(step, run, context), stop_reason=stop_reason)
+        result = await self._result(step, second, context)
+        warning = f"{step.object}: begun twice, because the server went away"
+        return replace(result, warnings=(*result.warnings, warning))
+
+    async def _run(self, step: MySqlStep, context: StepContext) -> _Run:
+        """Run the command to its end. Raises NotBegunError, TargetError: then it was not sent."""
+        try:
+            return await self._run_once(step, context)
+        except TEMPORARY_ERRORS:
+            await self._pool.reconnect(context)
+            return await self._run_once(step, context)
+
+    async def _run_once(self, step: MySqlStep, context: StepContext) -> _Run:
+        await wait_while_throttled(
+            lambda: throttling.throttled_by(self._reader, self._options.server, self._monitor.running), context
+        )
+        if context.cancel.is_set() or context.window.closed.is_set():
+            raise NotBegunError
+        async with self._pool.connection(context) as pooled:
+            run = await self._run_on(pooled, step, context)
+        if run.answer.error is None:
+            context.command_finished()
+            await asyncio.sleep(0)  # let the next step begin before this one is measured
+        return run
+
+    async def _run_on(self, pooled: StepConnection, step: MySqlStep, context: StepContext) -> _Run:
+        size_before = await self._size(step)
+        if (data := recovery_data(step)) is not None:
+            context.save_recovery_data(data)
+        watched = Watched(
+            step=step,
+            progress=Progress(step, began=time.monotonic(), seconds=step.estimate),
+            report=context.report,
+            yield_after=self._options.server.yield_after if step.stops_safely else None,
+        )
+        stops = (self._stops.of(context.cancel), watched.must_yield) if step.stops_safely else ()
+        number = pooled.connection.id
+        self._monitor.watch(number, watched)
+        try:
+            command = marked(self._name, step.command)
+            answer = await statement.run(pooled.connection, command, self._kill, *stops)
+        finally:
+            self._monitor.unwatch(number)
+        lost = answer.error is not None and not answer.was_asked_to_stop and lost_connection(answer.error)
+        return _Run(answer, watched, pooled.server, size_before, lost)
+
+    async def _result(self, step: MySqlStep, run: _Run, context: StepContext) -> StepResult:
+        effect = with_sizes(run.size_before, await self._size(step)) if run.answer.error is None else {}
+        result = step_result(
+            step,
+            run.answer,
+            effect,
+            waited=self._lock_timeout,
+            blockers=run.watched.blockers,
+            user=run.server.user,
+        )
+        is_yielding = run.watched.must_yield.is_set() and not context.cancel.is_set()
+        if result.status is Status.CANCELLED and is_yielding:
+            result = self._give_way(step, result)
+        if result.may_leave_something:
+            result = replace(result, left=partial_effect(step, only_waited=run.watched.only_waited))
+        return result
+
+    def _give_way(self, step: MySqlStep, result: StepResult) -> StepResult:
+        self._yields[step.command] += 1
+        if self._yields[step.command] < MOST_ATTEMPTS:
+            why = "sessions waited behind it, so it gave way; it runs again after the other steps"
+            return replace(result, status=Status.SKIPPED, error=why, requeue=True)
+        why = f"sessions waited behind it each time, so it gave way {MOST_ATTEMPTS} times"
+        return replace(result, status=Status.SKIPPED, error=why, warnings=(f"{step.object}: {why}",))
+
+    async def _size(self, step: MySqlStep) -> int | None:
+        """The size of the table of a rebuild or repair; None where it cannot be measured."""
+        if step.table is None or step.method not in {Method.REBUILD, Method.REPAIR}:
+            return None
+        with contextlib.suppress(TargetError):
+            return await size_of(self._reader, step.table)
+        return None

@@ -1,0 +1,76 @@
+"""After a worker process died: end what still runs for it on the server, or wait for what must not be stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import pymysql
+
+from engine.domain.errors import TargetBusyError
+from engine.domain.statuses import Status
+from engine.domain.steps import Facts, Step
+from engine.targets.mysql.planning.steps import Method, MySqlStep
+from engine.targets.mysql.reading.reader import Reader
+
+ENDS_WITHIN: Final = 60.0
+"""Seconds within which a killed command must be gone: it removes its new file first."""
+REPAIRS_WITHIN: Final = 3600.0
+"""Seconds that a REPAIR of a dead process is waited for: stopped, it would leave its table crashed."""
+_OF_DEAD_PROCESSES: Final = """
+SELECT CAST(id AS SIGNED), LEFT(info, 200) FROM information_schema.processlist
+WHERE info LIKE %s AND info NOT LIKE %s AND id <> CONNECTION_ID()
+"""
+
+
+def marked(name: str, command: str) -> str:
+    """A command with the name of its attempt, which the process list shows."""
+    return f"/* {name.replace('*', '')} */ {command}"
+
+
+async def end_orphans(reader: Reader, name: str) -> list[str]:
+    """End the commands of earlier, dead attempts. Returns a line for each.
+
+    `name`: that of this attempt; the part before its last space is the same for all. Raises TargetError if one does not
+    end.
+    """
+    patterns = [f"/* {_escaped(one)}%" for one in (f"{name.rpartition(' ')[0]} ", f"{name} ")]
+    began, told = time.monotonic(), dict[int, str]()
+    while running := await reader.rows(_OF_DEAD_PROCESSES, patterns, row=(int, str)):
+        waits = False
+        for number, info in running:
+            command = info.partition("*/ ")[2]
+            is_repair = command.startswith("REPAIR ")
+            waits = waits or is_repair
+            if number not in told:
+                ended = "and was waited for" if is_repair else "and was ended"
+                told[number] = f"connection {number} of the dead process still ran {ended}: {command}"
+                if not is_repair:
+                    with contextlib.suppress(pymysql.MySQLError):  # it has just ended
+                        await reader.rows_or_error(f"KILL {number}", row=())
+        if time.monotonic() - began > (REPAIRS_WITHIN if waits else ENDS_WITHIN):
+            numbers = ", ".join(str(number) for number, _ in running)
+            why = f"a command of an earlier attempt still runs on the server and does not end: connection {numbers}"
+            raise TargetBusyError(reader.what, why, "check SHOW PROCESSLIST, then try again")
+        await asyncio.sleep(0.1)
+    return list(told.values())
+
+
+def _escaped(text: str) -> str:
+    return text.replace("*", "").replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def recovery_data(step: MySqlStep) -> Facts | None:
+    """What recovery needs of a step that may leave its table crashed; None for others."""
+    if step.method is not Method.REPAIR or step.table is None:
+        return None
+    return {"method": step.method, "table": step.table.name}
+
+
+def interrupted_repairs(earlier: Sequence[Step]) -> list[str]:
+    """The names of the tables whose REPAIR had not ended."""
+    unfinished = [step.effect or {} for step in earlier if step.status is not Status.COMPLETED]
+    return [str(effect["table"]) for effect in unfinished if effect.get("method") == Method.REPAIR]

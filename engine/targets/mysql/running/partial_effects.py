@@ -1,0 +1,22 @@
+"""What remains of a step that did not complete, as text: pure functions."""
+
+from __future__ import annotations
+
+from engine.targets.check_results import CHECK_UNFINISHED
+from engine.targets.mysql.planning.steps import Method, MySqlStep
+from engine.targets.step_execution import NOTHING_CHANGED
+
+
+def partial_effect(step: MySqlStep, *, only_waited: bool) -> str:
+    """`only_waited`: whether it never had its lock."""
+    match step.method:
+        case Method.CHECK | Method.FOREIGN_KEY:
+            return CHECK_UNFINISHED
+        case Method.ANALYZE | Method.HISTOGRAMS:
+            return "the old statistics stay"
+        case Method.REBUILD:
+            return NOTHING_CHANGED
+        case Method.REPAIR:
+            return NOTHING_CHANGED if only_waited else "the table may be crashed: run repair again"
+        case Method.PURGE_UNDO:
+            return "the undo tablespaces are as they were"

@@ -1,0 +1,163 @@
+"""The result of a step, from the rows or the error that the server answers with: pure functions.
+
+ANALYZE, CHECK and REPAIR never fail: what went wrong is in rows of table, operation, kind of message and message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from engine.domain.frozen import frozen
+from engine.domain.masking import masked
+from engine.domain.statuses import Reason, Status
+from engine.targets.check_results import check_result
+from engine.targets.mysql.connection.errors import (
+    DAMAGED,
+    NO_RIGHT,
+    NO_TABLE,
+    NOT_SUPPORTED,
+    explain,
+    lock_timeout,
+    number_of,
+    reason_of,
+    server_message,
+)
+from engine.targets.mysql.planning.operation_specs import BLOCKS_WRITERS
+from engine.targets.mysql.planning.rights import NEEDED, to_grant
+from engine.targets.mysql.planning.steps import Method, MySqlStep
+from engine.targets.mysql.running.statement import Answer
+from engine.targets.step_execution import StepResult
+
+Row = tuple[str | None, ...]
+
+# The session speaks English, and rows have no error numbers.
+_INTERRUPTED: Final = re.compile(r"^Query execution was interrupted|^Connection was killed")
+_LOCK_TIMEOUT: Final = re.compile(r"^Lock wait timeout exceeded")
+_DEADLOCK: Final = re.compile(r"^Deadlock found")
+_GONE: Final = re.compile(r"^Table '.*' doesn't exist$|^Unknown table ", re.DOTALL)
+_NO_RIGHT: Final = re.compile(r"command denied to user|^Access denied")
+_NOT_SUPPORTED: Final = re.compile(r"doesn't support (check|analyze|repair|optimize)")
+_DONE_OTHERWISE: Final = re.compile(r"doing recreate \+ analyze instead")
+_NO_HISTOGRAM: Final = re.compile(r"^Engine-independent statistics are not collected for column")
+_WELL: Final = re.compile(r"^(OK|Table is (already )?up to date|Engine-independent statistics collected)$")
+GONE: Final = "it no longer exists: another session dropped it"
+
+
+@frozen
+class Verdict:
+    """What the rows about one table say."""
+
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    statuses: tuple[str, ...]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it was done, and nothing was found."""
+        return not self.errors and bool(self.statuses) and all(_WELL.match(status) for status in self.statuses)
+
+    def says(self, what: re.Pattern[str]) -> str:
+        """The first message like that; "" for none."""
+        messages = (*self.errors, *self.statuses, *self.warnings, *self.notes)
+        return next((message for message in messages if what.search(message)), "")
+
+
+def verdict(rows: Sequence[Row]) -> Verdict:
+    by_kind: dict[str, list[str]] = {}
+    for row in rows:
+        kind, message = (row[2] or "").lower(), "".join(filter(str.isprintable, row[3] or ""))
+        by_kind.setdefault(kind, []).append(masked(message))
+    known = ("error", "warning", "note", "info", "status")
+    # A kind of message that is not known may be a failure.
+    errors = [one for kind, found in by_kind.items() if kind == "error" or kind not in known for one in found]
+    notes = [*by_kind.get("note", ()), *by_kind.get("info", ())]
+    # What a server says of a table of other columns is no row of ours.
+    return Verdict(tuple(errors), tuple(by_kind.get("warning", ())), tuple(notes), tuple(by_kind.get("status", ())))
+
+
+def step_result(
+    step: MySqlStep, answer: Answer, effect: Mapping[str, int], *, waited: float, blockers: str = "", user: str = ""
+) -> StepResult:
+    """The result of a step, from the answer of the server.
+
+    Args:
+        waited: the lock timeout, in seconds.
+        blockers: the sessions that it waited for, as text.
+        user: who ran it, `ann@%`.
+    """
+    if answer.was_stopped:
+        return StepResult(status=Status.CANCELLED, effect=effect or None)
+    if answer.error is not None:
+        return _failed(step, answer, effect, waited=waited, blockers=blockers, user=user)
+    if step.method is Method.FOREIGN_KEY:
+        return _orphans(step, answer.rows)
+    if not step.method.answers_with_verdict:
+        return StepResult(status=Status.COMPLETED, effect=effect or None)
+    if any(len(row) != 4 for row in answer.rows):
+        return StepResult(status=Status.FAILED, error="the server answered with no verdict on the table")
+    return _judged(step, verdict(answer.rows), answer, effect, waited=waited, blockers=blockers)
+
+
+def _judged(
+    step: MySqlStep, found: Verdict, answer: Answer, effect: Mapping[str, int], *, waited: float, blockers: str
+) -> StepResult:
+    if interrupted := found.says(_INTERRUPTED):  # a killed CHECK then goes on to say OK
+        if answer.was_asked_to_stop:
+            return StepResult(status=Status.CANCELLED, effect=effect or None)
+        return StepResult(status=Status.FAILED, error=f"another session cancelled it: {interrupted}")
+    if found.says(_LOCK_TIMEOUT):
+        return StepResult(status=Status.FAILED, error=lock_timeout(waited, blockers), reason=Reason.TARGET_BUSY)
+    if found.says(_DEADLOCK):
+        why = "the server ended it to resolve a deadlock with another session. Try again"
+        return StepResult(status=Status.FAILED, error=why, reason=Reason.TARGET_BUSY)
+    if found.says(_GONE) and step.table is not None and step.table.engine:
+        return StepResult(status=Status.SKIPPED, error=GONE)
+    if denied := found.says(_NO_RIGHT):
+        return StepResult(status=Status.FAILED, error=denied, reason=Reason.REFUSED)
+    if (unsupported := found.says(_NOT_SUPPORTED)) and not (found.says(_DONE_OTHERWISE) or found.statuses):
+        return StepResult(status=Status.SKIPPED, error=unsupported)
+    if found.is_well or (unsupported and not found.errors):
+        warnings = tuple(f"{step.object}: {one}" for one in found.warnings if not _NO_HISTOGRAM.match(one))
+        done = {"findings": 0} if step.method is Method.CHECK else effect
+        return StepResult(status=Status.COMPLETED, effect=done or None, warnings=warnings)
+    problems = [*found.errors, *found.warnings, *(one for one in found.statuses if not _WELL.match(one))]
+    # `Operation failed` and `Corrupt` say nothing that an error before them does not say.
+    problems = problems[:-1] if len(problems) > 1 and problems[-1] in found.statuses else problems
+    if step.method is Method.CHECK:
+        return check_result([f"{step.object}: {problem}" for problem in problems or ["the check gave no verdict"]])
+    return StepResult(status=Status.FAILED, error="; ".join(problems) or "the server gave no verdict")
+
+
+def _orphans(step: MySqlStep, rows: Sequence[Row]) -> StepResult:
+    number = int(rows[0][0] or 0) if rows else 0
+    if not number:
+        return StepResult(status=Status.COMPLETED, effect={"findings": 0})
+    finding = (
+        f"{step.object}: rows without their parent, {number:,} or more"
+        if number >= 100
+        else (f"{step.object}: {number:,} rows without their parent")
+    )
+    return check_result([finding])
+
+
+def _failed(
+    step: MySqlStep, answer: Answer, effect: Mapping[str, int], *, waited: float, blockers: str, user: str
+) -> StepResult:
+    assert answer.error is not None, "it failed"  # noqa: S101 - a bug
+    number, table = number_of(answer.error), step.table
+    if step.method is Method.FOREIGN_KEY and number in NO_TABLE:
+        return check_result([f"{step.object}: the table of the parents does not exist"])
+    if number in NO_TABLE:
+        return StepResult(status=Status.SKIPPED, error=GONE)
+    if step.method in {Method.CHECK, Method.FOREIGN_KEY} and number in DAMAGED:
+        return check_result([f"{step.object}: {server_message(answer.error)}"])
+    why = explain(answer.error, waited=waited, blockers=blockers)
+    if number in NO_RIGHT and table is not None and step.operation is not None:
+        why = f"{why}. {to_grant(NEEDED[step.operation], [table], user)}"
+    if step.method is Method.REBUILD and number in NOT_SUPPORTED and step.lock != BLOCKS_WRITERS:
+        why = f"it cannot be rebuilt online: {why}. rebuild --offline does it, and blocks writers"
+        return StepResult(status=Status.FAILED, error=why, reason=Reason.REFUSED)
+    return StepResult(status=Status.FAILED, error=why, reason=reason_of(answer.error), effect=effect or None)

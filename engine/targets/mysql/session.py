@@ -1,0 +1,128 @@
+"""A session on one MariaDB or MySQL database: inspect, plan, execute."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+from engine.domain.advice import Advice, TargetHistory
+from engine.domain.errors import TargetRefusedError
+from engine.domain.requests import EngineName, Operation, Options
+from engine.domain.steps import Facts, Step
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from engine.targets.mysql.connection.address import Address
+from engine.targets.mysql.connection.connecting import connect
+from engine.targets.mysql.connection.connection import Connection
+from engine.targets.mysql.connection.server import Server
+from engine.targets.mysql.planning import operation_specs, planner
+from engine.targets.mysql.reading.facts import facts
+from engine.targets.mysql.reading.reader import Reader
+from engine.targets.mysql.running import orphan_cleanup, repairs, throttling
+from engine.targets.mysql.running.operation import MySqlOperation
+from engine.targets.mysql.running.target_lock import TargetLock
+from engine.targets.operation_specs import TargetInfo, operation_infos
+from engine.targets.plans import OperationPlan, without_done
+from engine.targets.protocol import Recovery, Waiting
+from engine.targets.step_execution import StepContext
+
+NOTHING_KNOWN = TargetHistory(now=0)
+
+
+class MySqlSession:
+    """The `Session` of a MariaDB or MySQL database; see engine.targets.protocol."""
+
+    def __init__(
+        self, address: Address, reader: Reader, name: str, lock_timeout: float, waiting: Waiting | None = None
+    ) -> None:
+        """`name`: of the attempt, for its connections and commands. `waiting`: see `Target.connect`."""
+        self._address = address
+        self._reader = reader
+        self._name = name
+        self._lock_timeout = lock_timeout
+        self._first_server = reader.server
+        self._waiting = waiting
+        self._lock: TargetLock | None = None
+        self._operations = contextlib.AsyncExitStack()
+
+    async def close(self) -> None:
+        """Close the connections of its operations."""
+        await self._operations.aclose()
+
+    async def _connect(self, *, binlog: bool = True) -> tuple[Connection, Server]:
+        """A connection for steps. Raises TargetError also if another server answers now."""
+        opened, server = await connect(self._address, name=self._name, lock_timeout=self._lock_timeout, binlog=binlog)
+        try:
+            if server.key != self._first_server.key:
+                why = "another server or database answers at this address now"
+                raise TargetRefusedError(self._address.url, why, "the operation stops here; check the address")
+            if self._lock is not None:
+                await self._lock.join(opened)
+        except BaseException:
+            await opened.close()
+            raise
+        return opened, server
+
+    async def lock(self) -> tuple[str, ...]:
+        if self._lock is None:
+            lock = TargetLock(self._reader, self._lock_timeout, self._waiting)
+            await lock.take()
+            self._lock = lock
+        return ()
+
+    async def facts(self) -> Facts:
+        return await facts(self._reader)
+
+    async def info(self) -> TargetInfo:
+        server = self._reader.server
+        return TargetInfo(
+            url=self._address.url,
+            engine=EngineName.MYSQL,
+            version=server.version_text,
+            facts=await facts(self._reader),
+            operations=operation_infos(operation_specs.SPECS),
+            read_only="the server allows no change: it is read-only" if server.reads_only else "",
+        )
+
+    async def advise(
+        self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
+    ) -> tuple[tuple[Advice, ...], None]:
+        return (), None
+
+    async def require(self, operations: Sequence[Operation], options: Options) -> None:
+        """Raise UsageError for an object that the database does not have, or to which nothing can be done."""
+        await planner.require(self._reader, operations, options)
+
+    async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> MySqlOperation:
+        planned = await self._plan(operation, options, past or NOTHING_KNOWN)
+        return self.running(planned, options)
+
+    def running(self, plan: OperationPlan, options: Options) -> MySqlOperation:
+        """What runs the steps of a plan. It is closed with the session."""
+
+        async def opened() -> tuple[Connection, Server]:
+            return await self._connect(binlog=not options.server.no_binlog)
+
+        operation = MySqlOperation(plan, options, self._reader, opened, self._name, self._lock_timeout)
+        self._operations.push_async_callback(operation.close)
+        return operation
+
+    async def _plan(self, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
+        if problem := await throttling.options_problem(self._reader, options.server):
+            return OperationPlan(operation=operation, refused=problem)
+        planned = await planner.plan(self._reader, operation, options, past)
+        return without_done(planned, options.done_by(operation))
+
+    async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
+        return operation_specs.damage_warnings(operations, past.damaged_tables if past is not None else ())
+
+    async def cleanup_orphans(self, earlier: Sequence[Step]) -> tuple[str, ...]:
+        return tuple(await orphan_cleanup.end_orphans(self._reader, self._name))
+
+    async def recover(self, earlier: Sequence[Step], options: Options, context: StepContext) -> Recovery:
+        unfinished = "was completed or ended on the server"
+        repaired = await repairs.put_right(self._connect, orphan_cleanup.interrupted_repairs(earlier))
+        if repaired:
+            found = "; ".join(text for text, _ in repaired)
+            is_well = all(is_well for _, is_well in repaired)
+            return Recovery(unfinished=unfinished, found=found, is_well=is_well, is_damaged=not is_well)
+        return Recovery(unfinished=unfinished, found="nothing of it runs any more", is_well=True)
