@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from engine.domain.humanize import counted
-from engine.domain.number_types import Duration, RowLimit, Seconds, Size, TimeLimit, Whole
+from engine.domain.number_types import Duration, Limits, RowLimit, Seconds, Size, TimeLimit, Whole
 from engine.domain.option_spec import ANY_OPERATION, POSTGRESQL, SQLITE, OptionSpec, Place
 from engine.domain.requests import (
     DEFAULT_OPTIONS,
@@ -106,6 +106,9 @@ OPTION_SPECS: Final = (
         {SQLITE: (Operation.BACKUP,)},
         places=Place.USER, default_text="all", text=lambda options: f"keep {counted(options.keep or 0, 'backup')}",
         hint="leave it out: pg_dump and pg_basebackup make backups",
+    ),
+    OptionSpec(
+        "if_needed", Limits(), "only what is needed when it begins", places=Place.NOWHERE, text="if needed"
     ),
     OptionSpec(
         "confirmed", Flag(),

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from engine.domain.frozen import frozen
+from engine.domain.thresholds import Thresholds
 
 
 class EngineName(StrEnum):
@@ -143,6 +144,9 @@ class Options:
     analysis_limit: int | None = None
     backup_to: str | None = None
     keep: int | None = None
+    if_needed: Thresholds | None = None
+    """What is not needed by these thresholds when it would begin is skipped: who submitted it could not look at the
+    target."""
     confirmed: bool = False
     """Whether the user has confirmed operations that block all access to a table."""
     force: bool = False

@@ -161,7 +161,9 @@ def extent(operation: Operation, options: Options) -> tuple[object, ...]:
 
 
 def covers_whole_database(operation: Operation, options: Options) -> bool:
-    """Whether an operation covers the whole database."""
+    """Whether an operation covers the whole database: one that began only if needed may have rebuilt a few indexes."""
+    if options.if_needed is not None and operation is Operation.REINDEX:
+        return False
     narrowed = options.objects_for(operation) or _left_out(operation, options) or options.done_by(operation)
     return not (narrowed or options.server.schemas)
 
