@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from engine.inspection import inspector, with_history
     from engine.notify import notifier
     from engine.notify.notifier import Compose, Configured
-    from engine.schedules import as_due, next_due, preview, scheduler
+    from engine.schedules import as_due, config_names, next_due, preview, scheduler
     from engine.schedules import firing as schedule_firing
     from engine.schedules import work as schedule_work
     from engine.schedules.looking import Tell
@@ -78,6 +78,7 @@ else:
     preview = lazy("engine.schedules.preview", "only the plan of a schedule needs it")
     next_due = lazy("engine.schedules.next_due", "only where there are schedules")
     schedule_firing = lazy("engine.schedules.firing", "only a schedule that is started needs it")
+    config_names = lazy("engine.schedules.config_names", "only where there are schedules")
     as_due = lazy("engine.schedules.as_due", "only where systemd or cron start schedules")
     scheduler = lazy("engine.schedules.scheduler", "only permanent workers fire schedules")
     estimate_errors = lazy("engine.domain.estimate_errors", "only the doctor needs it")
@@ -451,6 +452,16 @@ class Engine:
     async def fires_schedules(self, config: Path) -> bool:
         """Whether a permanent worker fires the schedules of a config file. Raises StoreError."""
         return await scheduler.is_led(self._store, config)
+
+    def config_name(self, config: Path) -> str:
+        """What a config file is called in the store."""
+        return config_names.config_name(config, self._store)
+
+    async def fired_by_other(self, schedule: Schedule, config: Path) -> UsageError | None:
+        """Why a schedule of a config file does not fire: another file has one of its name, and fires it."""
+        state = (await self._store.schedule_states()).get(schedule.name)
+        other = firings.other_config(state, self.config_name(config))
+        return await config_names.fired_by(other, schedule.name, self._store) if other else None
 
     async def nights(self, schedule: str, *, limit: int = 10) -> list[Night]:
         """The newest firings of a schedule with their jobs as a whole, newest first."""

@@ -136,8 +136,8 @@ class DatabaseMaintenanceWorker:
                     for line in await _unless_cancelled(cancel, session.lock()):
                         reporter.log(LogLevel.WARNING, line)
                     if self._needed_now is not None and (limits := options.if_needed) is not None:
-                        looking = self._needed_now.options_or_end(claim, options, limits, session)
-                        found = await _unless_cancelled(cancel, looking)
+                        asking = self._needed_now.options_or_end(claim, options, limits, session)
+                        found = await _unless_cancelled(cancel, asking)
                         if isinstance(found, Outcome):
                             return found
                         options = found

@@ -263,8 +263,8 @@ def _show(
 
 
 async def _look(chosen: Sequence[Schedule], config: Config, settings: Settings, *, in_full: bool) -> _Looked:
-    path = str(settings.config_path.absolute())
     async with settings.reading_engine() as engine:
+        path = engine.config_name(settings.config_path)
         states = await engine.schedule_states()
         nights = {one.name: await engine.nights(one.name, limit=_LISTED) for one in chosen}
         rows = [
