@@ -137,10 +137,10 @@ class DatabaseMaintenanceWorker:
                         reporter.log(LogLevel.WARNING, line)
                     if self._needed_now is not None and (limits := options.if_needed) is not None:
                         asking = self._needed_now.options_or_end(claim, options, limits, session)
-                        found = await _unless_cancelled(cancel, asking)
-                        if isinstance(found, Outcome):
-                            return found
-                        options = found
+                        chosen = await _unless_cancelled(cancel, asking)
+                        if isinstance(chosen, Outcome):
+                            return chosen
+                        options = chosen
                     writes = target.operations[operation].writes
                     needs_history = operation in _NEEDS_HISTORY or options.keep is not None
                     past = await self._past(claim.target, options) if writes or needs_history else None
