@@ -26,7 +26,7 @@ class Whole(ValueType):
         self.rule, self.hint = f"a whole number from {least} to {most}", f"give a whole number from {least} to {most:,}"
 
     def value_of(self, text: str) -> Any:
-        is_short = text.isascii() and text.isdigit() and len(text) < 9
+        is_short = text.isascii() and text.isdigit() and len(text) < 12
         if not (is_short and self.least <= int(text) <= self.most):
             raise ValueError(text)
         return int(text)

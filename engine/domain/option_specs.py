@@ -36,12 +36,15 @@ def _check_text(options: Options) -> str:
 
 _VACUUMS: Final = _servers(Operation.VACUUM, Operation.OPTIMIZE)
 _READ_TABLES: Final = _servers(Operation.VACUUM, Operation.ANALYZE, Operation.OPTIMIZE)
+_VACUUM_ALONE: Final = _servers(Operation.VACUUM)
+_AGED: Final = _servers(Operation.VACUUM, Operation.ANALYZE, Operation.VACUUM_FULL)
 _REBUILDS: Final = _servers(Operation.REINDEX, Operation.OPTIMIZE)
 _CHECKS: Final = dict.fromkeys((SQLITE, POSTGRESQL), (Operation.CHECK,))
 _REINDEXES: Final = dict.fromkeys((SQLITE, POSTGRESQL), (Operation.REINDEX,))
 _BY_OBJECT: Final = {SQLITE: (Operation.ANALYZE, Operation.REINDEX, Operation.CHECK), POSTGRESQL: ANY_OPERATION}
 _BY_JOBS: Final = {SQLITE: (Operation.CHECK,), POSTGRESQL: ANY_OPERATION}
 _KB, _GB = 1024, 1024**3
+_MAX_AGE: Final = 2**31 - 1
 
 # fmt: off
 OPTION_SPECS: Final = (
@@ -125,6 +128,14 @@ OPTION_SPECS: Final = (
         "schemas", Names("schema"), "only this schema", _servers(),
         places=Place.USER, spelling="--schema", narrows=True,
     ),
+    OptionSpec(
+        "exclude_schemas", Names("schema"), "not this schema", _servers(),
+        places=Place.USER, spelling="--exclude-schema", text="without schema {}", narrows=True,
+    ),
+    OptionSpec(
+        "system", Flag(), "only the catalog (pg_catalog); not concurrently, and all sessions wait",
+        _servers(Operation.REINDEX, Operation.VACUUM_FULL), text="of the catalog", narrows=True,
+    ),
     OptionSpec("analyze", Flag(), "also collect statistics", _VACUUMS),
     OptionSpec("freeze", Flag(), "freeze all rows", _VACUUMS),
     OptionSpec(
@@ -143,11 +154,35 @@ OPTION_SPECS: Final = (
         "buffer_usage_limit", Size("buffer usage limit", least=128 * _KB, most=16 * _GB, unit=_KB),
         "shared buffers to use, such as 2MB (PostgreSQL 16 or newer)", _READ_TABLES, places=Place.USER,
     ),
-    OptionSpec("missing_only", Flag(), "only tables without statistics", _servers(Operation.ANALYZE)),
+    OptionSpec("disable_page_skipping", Flag(), "also read pages that look clean", _VACUUM_ALONE),
+    OptionSpec(
+        "process_main", Flag(has_negation=True), "vacuum the table itself (PostgreSQL 16 or newer)", _VACUUM_ALONE,
+        default_text="on",
+    ),
+    OptionSpec(
+        "process_toast", Flag(has_negation=True), "vacuum its TOAST table (PostgreSQL 14 or newer)", _VACUUM_ALONE,
+        default_text="on",
+    ),
+    OptionSpec(
+        "min_xid_age", Whole("number of transactions", most=_MAX_AGE),
+        "only tables whose oldest transaction id is this old", _AGED, narrows=True,
+    ),
+    OptionSpec(
+        "min_mxid_age", Whole("number of multixacts", most=_MAX_AGE),
+        "only tables whose oldest multixact is this old", _AGED, narrows=True,
+    ),
+    OptionSpec(
+        "missing_only", Flag(), "only tables that lack some statistics: of columns, expressions, children, or extended",
+        _servers(Operation.ANALYZE),
+    ),
     OptionSpec(
         "in_stages", Flag(), "three times, each time more thoroughly", _servers(Operation.ANALYZE, Operation.OPTIMIZE)
     ),
     OptionSpec("offline", Flag(), "not concurrently; writers wait until it ends", _REBUILDS),
+    OptionSpec(
+        "tablespace", Text("NAME"), "move the rebuilt indexes into this tablespace (PostgreSQL 14 or newer)",
+        _servers(Operation.REINDEX),
+    ),
     OptionSpec("speed", Choice("speed", Speed), "pauses during the work", _READ_TABLES, places=Place.USER),
     OptionSpec(
         "max_lag", Size("lag", least=0, most=1024 * _GB),

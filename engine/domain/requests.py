@@ -79,6 +79,9 @@ class ServerOptions:
     """Options of operations on a database server; see `option_specs`. None leaves the choice to the server."""
 
     schemas: tuple[str, ...] = ()
+    exclude_schemas: tuple[str, ...] = ()
+    system: bool = False
+    """The catalog itself, and nothing else."""
     analyze: bool = False
     freeze: bool = False
     index_cleanup: IndexCleanup | None = None
@@ -87,11 +90,17 @@ class ServerOptions:
     skip_locked: bool = False
     buffer_usage_limit: int | None = None
     """Kilobytes of shared buffers that VACUUM and ANALYZE use."""
+    disable_page_skipping: bool = False
+    process_main: bool = True
+    process_toast: bool = True
+    min_xid_age: int | None = None
+    min_mxid_age: int | None = None
     missing_only: bool = False
     in_stages: bool = False
     """ANALYZE three times with rising statistics targets, so that first statistics exist soon."""
     offline: bool = False
     """REINDEX without CONCURRENTLY: faster, and blocks writers."""
+    tablespace: str | None = None
     speed: Speed = Speed.FULL
     max_lag: int | None = None
     """Bytes of standby lag above which no step begins."""
@@ -104,6 +113,11 @@ class ServerOptions:
     server_wait: float | None = None
     queue: str | None = None
     """The queue of a shared store whose workers carry it out; None: those of any host."""
+
+    @property
+    def is_concurrent(self) -> bool:
+        """Whether indexes are rebuilt concurrently: those of the catalog cannot be."""
+        return not (self.offline or self.system)
 
 
 MAX_WAIT: Final = 20 * 86_400.0
