@@ -9,7 +9,7 @@ from typing import Final
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
-from engine.targets.postgres.connection.names import qualified, shown
+from engine.targets.postgres.connection.names import qualified, quote, shown
 from engine.targets.postgres.reading.relations import Index, PartitionedIndex, Table
 
 Relation = Table | Index | PartitionedIndex
@@ -61,7 +61,7 @@ class Other:
 
 def names_of(schema: str, name: str) -> frozenset[str]:
     """As it may be written: `orders`, `shop.orders`, quoted or not."""
-    return frozenset({name, f"{schema}.{name}", shown(schema, name), qualified(schema, name)})
+    return frozenset({name, quote(name), f"{schema}.{name}", shown(schema, name), qualified(schema, name)})
 
 
 @frozen
