@@ -102,7 +102,7 @@ VACUUMDB: Final = (
         """--op analyze --object '"need""q(uot"(")x")'""",
         (r'^ANALYZE \(VERBOSE\) "public"\."need""q\(uot" \("\)x"\)$',),
     ),
-    Case("an unknown column", f"{V} --analyze --object 'vactable(c)'", refused="column c: is not in public.vactable"),
+    Case("an unknown column", f"{V} --analyze --object 'vactable(c)'", refused="has no column c"),
     Case(
         "all columns", f"{V} --analyze --object 'vactable(a, b)'",
         (r'^VACUUM \(.*\bANALYZE\b.*\) "public"\."vactable" \("a", "b"\)$',),

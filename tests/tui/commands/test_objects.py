@@ -52,7 +52,7 @@ WRONG = [
     ("vacuum", "elsewhere", "is a foreign table: only its statistics are kept here (use analyze"),
     ("vacuum", "public.item(id)", "has a list of columns, which only statistics are collected of (use analyze"),
     ("reindex", "item_at(id)", "is an index, which has no list of columns (name the index alone)"),
-    ("analyze", "public.item(ID)", "column ID: is not in public.item"),
+    ("analyze", "public.item(ID)", "has no column ID (list them with"),
     ("analyze", "no_such(id)", "is no table or index of the database"),
     ("vacuum", "whole", "is partitioned, and has no partition on this server"),
     ("vacuum-full", "whole", "is partitioned, and has no partition on this server"),

@@ -95,7 +95,7 @@ def _refuse_impossible(
     if problem is None and named.columns and not _collects_statistics(operation, options):
         problem = "has a list of columns, which only statistics are collected of", "use analyze, or vacuum --analyze"
     if problem is not None:
-        raise UsageError(f"object {relation.shown}", *problem)
+        raise UsageError(f"object {named.shown}", *problem)
 
 
 def _collects_statistics(operation: Operation, options: Options) -> bool:

@@ -72,6 +72,10 @@ class Chosen:
     columns: tuple[str, ...] = ()
     """Of a table, those that alone were named."""
 
+    @property
+    def shown(self) -> str:
+        return f"{self.relation.shown}({', '.join(self.columns)})" if self.columns else self.relation.shown
+
 
 def with_columns(name: str) -> tuple[str, tuple[str, ...]]:
     """The table and the columns of `orders(id, "Full name")`; no columns of what has no such list."""

@@ -161,4 +161,4 @@ class Reader:
         known = await self.rows(_COLUMNS, [chosen.relation.oid], row=(str,)) if chosen.columns else []
         for column in chosen.columns:
             if (column,) not in known:
-                raise UsageError(f"column {column}", f"is not in {chosen.relation.shown}", "list them with psql's \\d")
+                raise UsageError(f"object {chosen.shown}", f"has no column {column}", "list them with psql's \\d")
