@@ -95,10 +95,11 @@ class Database:
         return [name for (name,) in self(query)]
 
     def ours(self) -> list[tuple[Any, ...]]:
-        """What dbtend has running there: pid, application_name, wait_event, query."""
+        """What dbtend has running there, but for its monitor: pid, application_name, wait_event, query."""
         return self(
             "SELECT pid, application_name, wait_event, query FROM pg_stat_activity"
             " WHERE application_name ~ '^dbtend' AND datname = current_database() AND state = 'active'"
+            " AND query !~ 'pg_stat_activity'"
         )
 
     def wait_for(self, query: str) -> None:
