@@ -65,6 +65,8 @@ class Case:
     """A part of the error; its exit code is 2."""
     needs_yes: bool = False
     """Whether it is refused without --yes."""
+    since: int = 0
+    """The major version of the server that has it."""
 
 
 V, A, F, R, C = "--op vacuum", "--op analyze", "--op vacuum-full", "--op reindex", "--op cluster"
@@ -87,7 +89,7 @@ VACUUMDB: Final = (
     Case("only analyze, no index cleanup", f"{A} --index-cleanup off", refused=REFUSED_WITH_ANALYZE),
     Case("no truncate", f"{V} --no-truncate", (r"^VACUUM \(.*\bTRUNCATE OFF\b",)),
     Case("only analyze, no truncate", f"{A} --no-truncate", refused=REFUSED_WITH_ANALYZE),
-    Case("no main", f"{V} --no-process-main", (r"^VACUUM \(.*\bPROCESS_MAIN OFF\b",)),
+    Case("no main", f"{V} --no-process-main", (r"^VACUUM \(.*\bPROCESS_MAIN OFF\b",), since=16),
     Case("only analyze, no main", f"{A} --no-process-main", refused=REFUSED_WITH_ANALYZE),
     Case("no toast", f"{V} --no-process-toast", (r"^VACUUM \(.*\bPROCESS_TOAST OFF\b",)),
     Case("only analyze, no toast", f"{A} --no-process-toast", refused=REFUSED_WITH_ANALYZE),
@@ -247,6 +249,8 @@ def run_and_log(shop: Database, words: str) -> list[str]:
     ],
 )
 def test_each_case_works(dbtend: CommandLine, shop: Database, case: Case) -> None:
+    if shop.major < case.since:
+        pytest.skip(f"PostgreSQL {case.since} has it")
     words = in_all_words(shop, case.words)
     if case.refused or case.needs_yes:
         refused = dbtend("run", shop.url, *words, *(["--yes"] if case.refused else []))
