@@ -485,7 +485,7 @@ class Engine:
         """
         workers = await self.pool_size() or config.defaults.workers
         work = await schedule_work.work_of(
-            schedule, config, self._store, self._clock, read_only=self.read_only, tell=tell
+            schedule, config, self._store, self._clock, read_only=self.read_only, by_surveys=True, tell=tell
         )
         return await preview.night_of(schedule, work, self.plan, due_at, workers=workers, tell=tell)
 

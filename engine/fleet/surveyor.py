@@ -136,6 +136,24 @@ class Surveyor:
         `refresh`: survey all of them; otherwise only those without a fresh survey.
         """
         self._silent.clear()
+        async with aclosing(self._subjects(entries)) as groups:
+            async for subjects in groups:
+                async with aclosing(self._survey_all(subjects, refresh=refresh)) as surveyed:
+                    async for one in surveyed:
+                        yield one
+
+    async def needing_nothing(self, entries: Sequence[TargetEntry]) -> Collection[str]:
+        """The URLs of those with a fresh survey that has no reason to do anything."""
+        found = set[str]()
+        async with aclosing(self._subjects(entries)) as groups:
+            async for subjects in groups:
+                here = [subject for subject in subjects if not (subject.is_elsewhere or subject.is_silent)]
+                kept = await self._fresh(here, await self._store.last_jobs([subject.url for subject in here]))
+                found |= {one.entry.url for one in here if one.url in kept and not kept[one.url].reasons}
+        return found
+
+    async def _subjects(self, entries: Sequence[TargetEntry]) -> AsyncGenerator[Sequence[_Subject]]:
+        """What there is to survey, as the disks answer."""
         self._asked.clear()
         making: list[asyncio.Task[_Made]] = []
         left = iter(entries)
@@ -145,11 +163,8 @@ class Surveyor:
                 done, _ = await asyncio.wait(making, timeout=PROMPT)
                 made = [task.result() for task in making if task in done]
                 making = [task for task in making if task not in done]
-                subjects = [subject for one in made for subject in one.subjects]
                 groups = [(None, (entry,)) for one in made for entry in one.left] or _groups(islice(left, AT_A_TIME))
-                async with aclosing(self._survey_all(subjects, refresh=refresh)) as surveyed:
-                    async for one in surveyed:
-                        yield one
+                yield [subject for one in made for subject in one.subjects]
         finally:
             for task in (*making, *self._asked.values()):
                 task.cancel()

@@ -52,11 +52,15 @@ async def work_of(
     clock: Callable[[], Micros],
     *,
     read_only: bool = False,
+    by_surveys: bool = False,
     tell: Tell | None = None,
 ) -> Work:
     """The requests of a schedule, in its order.
 
-    `read_only`: stores nothing of the inspections. `tell`: called after each inspection.
+    Args:
+        read_only: stores nothing of the inspections.
+        by_surveys: does not inspect a target whose fresh survey says that it needs nothing.
+        tell: called after each inspection.
 
     Raises UsageError if its targets cannot be listed, or none of its operations applies to any.
     """
@@ -71,7 +75,10 @@ async def work_of(
         why = "none of its operations applies to any of its targets"
         raise UsageError(f"schedule {schedule.name}", why, "see dbtend plan")
     if schedule.operations is None:
-        work = await _needed(fitting, store, clock, read_only=read_only, tell=tell)
+        surveyor = Surveyor(store, clock, read_only=read_only)
+        well = await surveyor.needing_nothing([entry for entry, _ in fitting]) if by_surveys else ()
+        work = await _needed([one for one in fitting if one[0].url not in well], surveyor, tell)
+        work = replace(work, idle=work.idle + len(well))
     else:
         work = Work(requests=[_confirmed(one) for _, one in fitting])
     entries = [entry for entry, _ in fitting]
@@ -120,17 +127,9 @@ def _unlisted(schedule: Schedule, one: Unlisted) -> FailedRequest:
     return FailedRequest(request, one.error, is_pattern=one.is_pattern)
 
 
-async def _needed(
-    asked: Sequence[tuple[TargetEntry, Request]],
-    store: Store,
-    clock: Callable[[], Micros],
-    *,
-    read_only: bool,
-    tell: Tell | None,
-) -> Work:
+async def _needed(asked: Sequence[tuple[TargetEntry, Request]], surveyor: Surveyor, tell: Tell | None) -> Work:
     """What of the requests advice calls for. The inspections renew the surveys, too."""
     entries = {entry.url: entry for entry, _ in asked}
-    surveyor = Surveyor(store, clock, read_only=read_only)
 
     async def advise(target: str) -> Sequence[Advice]:
         return await surveyor.advise(entries[target], budget=inspector.BUDGET)
