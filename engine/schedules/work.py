@@ -77,7 +77,9 @@ async def work_of(
     if schedule.operations is None:
         surveyor = Surveyor(store, clock, read_only=read_only)
         well = await surveyor.needing_nothing([entry for entry, _ in fitting]) if by_surveys else ()
-        work = await _needed([one for one in fitting if one[0].url not in well], surveyor, tell)
+        work = await _needed(
+            [one for one in fitting if one[0].url not in well], surveyor, tell, is_shared=store.hosts is not None
+        )
         work = replace(work, idle=work.idle + len(well))
     else:
         work = Work(requests=[_confirmed(one) for _, one in fitting])
@@ -127,14 +129,18 @@ def _unlisted(schedule: Schedule, one: Unlisted) -> FailedRequest:
     return FailedRequest(request, one.error, is_pattern=one.is_pattern)
 
 
-async def _needed(asked: Sequence[tuple[TargetEntry, Request]], surveyor: Surveyor, tell: Tell | None) -> Work:
-    """What of the requests advice calls for. The inspections renew the surveys, too."""
+async def _needed(
+    asked: Sequence[tuple[TargetEntry, Request]], surveyor: Surveyor, tell: Tell | None, *, is_shared: bool
+) -> Work:
+    """What of the requests advice calls for. The inspections renew the surveys, too.
+
+    `is_shared`: other hosts share the store.
+    """
     entries = {entry.url: entry for entry, _ in asked}
 
     async def advise(target: str) -> Sequence[Advice]:
         return await surveyor.advise(entries[target], budget=inspector.BUDGET)
 
-    is_shared = store.hosts is not None
     here = [request.target for _, request in asked if not (is_shared and is_elsewhere(request))]
     advised = await for_each(here, counting(advise, len(here), tell))
     found = dict(zip(here, advised, strict=True))
