@@ -23,7 +23,7 @@ from tui.commands.report import columns
 from tui.commands.settings import Settings, with_engine
 from tui.presentation.exit_codes import FAILED, OK
 from tui.presentation.json_fields import fields
-from tui.presentation.text import local_time, plain
+from tui.presentation.text import plain, zoned_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,7 @@ def _row(one: tuple[Recipient, RecipientState]) -> Sequence[str]:
     return (
         plain(recipient.name),
         recipient.method.value,
-        local_time(state.sent_at) or "never",
+        zoned_time(state.sent_at) or "never",
         str(waiting),
         str(state.given_up),
         plain(state.error or ""),
@@ -128,7 +128,7 @@ def _row(one: tuple[Recipient, RecipientState]) -> Sequence[str]:
 
 def _message_row(message: Message) -> Sequence[str]:
     return (
-        local_time(message.created_at),
+        zoned_time(message.created_at),
         message.status.value.replace("_", " "),
         str(message.attempts),
         notification_text.summary(message, named=named),

@@ -18,7 +18,7 @@ from engine.system.clock import now
 from tui.commands.notify import NOBODY_TELLS
 from tui.commands.settings import Settings
 from tui.presentation.health_check import Check, Level
-from tui.presentation.text import counted, local_time
+from tui.presentation.text import counted, zoned_time
 
 _GIVEN_UP_SHOWN: Final = 7 * 86_400_000_000
 """Microseconds in which the doctor names a message that was given up."""
@@ -78,11 +78,11 @@ async def deliveries(settings: Settings, recipients: Sequence[Recipient]) -> lis
 def _deliveries_to(state: RecipientState) -> Iterator[Check]:
     what = f"notify {state.name}"
     if state.error is None:
-        last = f"last message {local_time(state.sent_at)}" if state.sent_at else "no message yet"
+        last = f"last message {zoned_time(state.sent_at)}" if state.sent_at else "no message yet"
         yield Check(Level.OK, what, last)
     else:
         text = f"{counted(state.waiting, 'message')} not delivered: {state.error}" if state.waiting else state.error
         yield Check(Level.PROBLEM, what, text, f"try it: dbtend notify {state.name} --test")
     if state.given_up_at is not None and now() - state.given_up_at < _GIVEN_UP_SHOWN:
-        text = f"{counted(state.given_up, 'message')} given up, the last one {local_time(state.given_up_at)}"
+        text = f"{counted(state.given_up, 'message')} given up, the last one {zoned_time(state.given_up_at)}"
         yield Check(Level.WARN, what, text, f"read what they said: dbtend notify {state.name}")

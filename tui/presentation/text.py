@@ -78,6 +78,12 @@ def local_time(micros: int | None) -> str:
     return datetime.fromtimestamp(micros / 1e6).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def zoned_time(micros: int | None) -> str:
+    """The same with the name of the zone, where a reader may be elsewhere: `2026-11-24 15:38:05 CET`."""
+    zone = "" if micros is None else f" {datetime.fromtimestamp(micros / 1e6).astimezone():%Z}"
+    return local_time(micros) + zone
+
+
 def time_in_zone(micros: int, timezone: str) -> str:
     """A stored time in a time zone by name, "" for that of the machine: `2026-11-24 15:38:05 CET (Europe/Berlin)`."""
     zone = time_zones.zone_named(timezone)
