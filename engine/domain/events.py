@@ -43,7 +43,7 @@ class Change:
 
 @frozen
 class Lagged:
-    """The changes after `after` and before `seq` were removed: read the jobs again."""
+    """The changes after `after` and before `seq` were removed, or may have been lost: read the jobs again."""
 
     after: int
     seq: int

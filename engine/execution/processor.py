@@ -329,10 +329,10 @@ class JobProcessor:
         self._wake.clear()
 
     async def _deliver_cancels(self) -> None:
-        seen = self._store.last_change()
+        seen = self._store.last_cancel()
         while True:
-            await self._store.next_change(seen)
-            seen = self._store.last_change()
+            await self._store.next_cancel(seen)
+            seen = self._store.last_cancel()
             unknown = True
             while unknown:
                 with suppress(StoreError):

@@ -170,11 +170,21 @@ class ChangeFeed(Protocol):
     def last_change(self) -> int:
         """The `seq` of the newest change; changes of other processes are seen after a moment."""
 
+    def lapses(self) -> int:
+        """How often the store was lost for a while: the newest changes that were known may be gone, and others have
+        their numbers."""
+
     async def changes(self, after: int, limit: int) -> list[Change]:
         """The changes after `seq`, in commit order; old ones may have been removed."""
 
     async def next_change(self, after: int) -> None:
-        """Wait until there is a change after `seq`, from any process."""
+        """Wait until there is a change after `seq`, from any process, or a lapse."""
+
+    def last_cancel(self) -> int:
+        """Grows when running children may have been asked to stop."""
+
+    async def next_cancel(self, after: int) -> None:
+        """Wait until that has grown beyond `after`."""
 
 
 class JobWriter(Protocol):

@@ -633,9 +633,18 @@ class SqliteStore:
     def last_change(self) -> int:
         return self._watch.last_change
 
+    def lapses(self) -> int:
+        return 0
+
     async def changes(self, after: int, limit: int) -> list[Change]:
         rows = await self._read(queries.CHANGES, {"after": after, "limit": limit})
         return [decode_change(row) for row in rows]
+
+    def last_cancel(self) -> int:
+        return self.last_change()
+
+    async def next_cancel(self, after: int) -> None:
+        await self.next_change(after)
 
     async def next_change(self, after: int) -> None:
         await self._watch.wait_beyond(after)
