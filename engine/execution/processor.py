@@ -31,7 +31,7 @@ from engine.system.clock import SteadyClock, held_steady
 
 P = ParamSpec("P")
 T = TypeVar("T")
-CANCEL_CHECK_INTERVAL = 0.05
+CANCEL_CHECK_INTERVAL = 0.02
 STORE_RETRY_INTERVAL = 1.0
 STORE_RETRIES = 30
 STORE_RETRIES_AT_STOP = 3
