@@ -116,7 +116,7 @@ class Engine:
         read_only: bool = False,
         without: str = _WITHOUT,
     ) -> None:
-        """`without`: what to do where it is read-only."""
+        """`without`: what to do in a read-only engine."""
         self.read_only = read_only
         self._without = without
         self._store = store
@@ -229,7 +229,7 @@ class Engine:
         return self._store.lost
 
     async def reach_changed(self) -> None:
-        """Wait until `lost` has changed, where that passes."""
+        """Wait until `lost` has changed, if it can change."""
         await self._store.reach_changed()
 
     async def store_locked_by(self) -> str:

@@ -247,7 +247,7 @@ def needed(request: Request, advice: Sequence[Advice]) -> Request | None:
 
 
 def if_needed(request: Request, limits: Thresholds) -> Request:
-    """The request for a target that only others can look at: who works on it skips what is not needed.
+    """The request for a target that only other hosts can inspect: the worker there skips needless operations.
 
     Damaged indexes come first, then the check, and nothing else follows one that failed.
     """

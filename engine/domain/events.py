@@ -176,8 +176,8 @@ def unattended(
 ) -> list[ParentJob]:
     """The open parents that no live process runs or will run.
 
-    `here`: the name of this host among those that share the store, each of which works on its own files; None: it
-    serves one host alone.
+    `here`: the name of this host among those that share the store, and each host works on its own files; None:
+    the store serves one host alone.
     """
     alive = [worker for worker in workers if worker.alive]
     serving = {worker.host for worker in alive if worker.serves_all}

@@ -184,7 +184,7 @@ class ParentJob:
 
     @property
     def not_begun(self) -> int:
-        """The number of its children of which nothing began, so that their steps are not known."""
+        """The number of its children that never began: their steps are not known."""
         return sum(child.is_left_out for child in self.children)
 
     @property

@@ -111,7 +111,7 @@ OPTION_SPECS: Final = (
         hint="leave it out: pg_dump and pg_basebackup make backups",
     ),
     OptionSpec(
-        "if_needed", Limits(), "only what is needed when it begins", places=Place.NOWHERE, text="if needed"
+        "if_needed", Limits(), "only operations that are needed when they begin", places=Place.NOWHERE, text="if needed"
     ),
     OptionSpec(
         "confirmed", Flag(),

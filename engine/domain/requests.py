@@ -159,8 +159,8 @@ class Options:
     backup_to: str | None = None
     keep: int | None = None
     if_needed: Thresholds | None = None
-    """What is not needed by these thresholds when it would begin is skipped: who submitted it could not look at the
-    target."""
+    """An operation that these thresholds do not call for when it would begin is skipped: the target could not be
+    inspected at the submit."""
     confirmed: bool = False
     """Whether the user has confirmed operations that block all access to a table."""
     force: bool = False

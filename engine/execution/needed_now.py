@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class NeededNow:
-    """Asks for the advice on a target, as `dbtend run --needed` does where it can look at it."""
+    """Asks for the advice on a target, as `dbtend run --needed` does for targets that it can inspect."""
 
     def __init__(self, store: Store, clock: Callable[[], Micros]) -> None:
         self._store, self._clock = store, clock

@@ -67,7 +67,7 @@ class ParentJobOrchestrator:
             await self._store.next_change(seen)
 
     async def _when_there(self, read: Callable[[], Awaitable[T]]) -> T:
-        """What is read; of a shared store once its server can be reached."""
+        """The result of a read; of a shared store once its server can be reached."""
         while True:
             try:
                 return await read()

@@ -153,7 +153,7 @@ class Surveyor:
         return found
 
     async def _subjects(self, entries: Sequence[TargetEntry]) -> AsyncGenerator[Sequence[_Subject]]:
-        """What there is to survey, as the disks answer."""
+        """The subjects of a survey, in the order in which disks answer."""
         self._asked.clear()
         making: list[asyncio.Task[_Made]] = []
         left = iter(entries)
@@ -238,7 +238,7 @@ class Surveyor:
 
         def make() -> None:
             for entry in entries:
-                made.append(_subject(entry))  # noqa: PERF401 - what is made counts when the next one hangs
+                made.append(_subject(entry))  # noqa: PERF401 - those already made count when the next one hangs
 
         async with self._disks_at_once:
             asking = asyncio.create_task(self._threads.run(make))

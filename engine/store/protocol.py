@@ -327,7 +327,7 @@ class Hosts(Protocol):
         ...
 
     async def key_of(self, target: str) -> str:
-        """What mutual exclusion goes by for a file of another host: that of its newest job, if it had any."""
+        """The key of mutual exclusion for a file of another host: that of its newest job, if it had any."""
         ...
 
     async def unserved(self) -> Mapping[str, Sequence[int]]:
@@ -509,8 +509,7 @@ class NotificationStore(Protocol):
 
 
 class Leadership(Protocol):
-    """Lets one process at a time do what is not to be done twice. That it is done once does not depend on that alone:
-    the role may be lost at any time."""
+    """Lets one process at a time do work that must not be done twice. The work must be safe without that, too: the role may be lost at any time."""
 
     def holding_role(self, role: str) -> AbstractAsyncContextManager[bool]:
         """Whether this process has the role, while inside; False at once where another has it.
@@ -556,7 +555,7 @@ class Store(
         server cannot be reached."""
 
     async def reach_changed(self) -> None:
-        """Wait until `lost` has changed, where that passes."""
+        """Wait until `lost` has changed, if it can change."""
 
     @property
     def hosts(self) -> Hosts | None:

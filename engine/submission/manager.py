@@ -273,7 +273,7 @@ class DatabaseMaintenanceManager:
     async def _own_key(self, engines: Collection[EngineName]) -> str | None:
         """The key of the database that holds the store; None if it cannot be among databases of these engines."""
         if self._own is not None and self._own.engine in engines:
-            with suppress(TargetError):  # to submit says what is wrong with it
+            with suppress(TargetError):  # to submit it gives the error
                 return await self._own.identify()
         return None
 

@@ -35,7 +35,7 @@ else:
     notification_text = lazy("tui.presentation.notification_text", "only a delivery needs it")
 
 
-NOBODY_TELLS: Final = "no permanent worker runs here, so that nobody is told"
+NO_SENDER: Final = "no permanent worker runs here, so no message is sent"
 _Known = tuple[list[RecipientState], list[Message], str]
 """The recipients, their newest messages, and why no process delivers messages; "" if one does."""
 
@@ -47,7 +47,7 @@ def notify(args: argparse.Namespace, settings: Settings) -> int:
             raise UsageError("--test", "needs the NAME of a recipient", "such as: dbtend notify ops --test")
         return _test(recipients[0], as_json=args.json)
     name = args.words[0] if args.words else None
-    nothing: _Known = [], [], f"{NOBODY_TELLS}: start dbtend worker"
+    nothing: _Known = [], [], f"{NO_SENDER}: start dbtend worker"
     states, messages, problem = asyncio.run(_known(settings, recipients, name)) if settings.store.exists() else nothing
     by_name = {state.name: state for state in states}
     shown = [(recipient, by_name.get(recipient.name, RecipientState(name=recipient.name))) for recipient in recipients]
@@ -108,7 +108,7 @@ async def _known(settings: Settings, recipients: Sequence[Recipient], name: str 
 
 async def _problem(engine: Engine) -> str:
     try:
-        return "" if await engine.tells_people() else f"{NOBODY_TELLS}: start dbtend worker"
+        return "" if await engine.tells_people() else f"{NO_SENDER}: start dbtend worker"
     except StoreError as error:
         return str(error)
 

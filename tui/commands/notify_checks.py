@@ -15,7 +15,7 @@ from engine import Engine
 from engine.domain.errors import StoreError
 from engine.domain.notifications import Method, Recipient, RecipientState, Secret
 from engine.system.clock import now
-from tui.commands.notify import NOBODY_TELLS
+from tui.commands.notify import NO_SENDER
 from tui.commands.settings import Settings
 from tui.presentation.health_check import Check, Level
 from tui.presentation.text import counted, zoned_time
@@ -56,7 +56,7 @@ def _file(what: str, path: Path) -> Iterator[Check]:
 async def _process(engine: Engine, recipients: Sequence[Recipient]) -> list[Check]:
     try:
         if not await engine.tells_people() and any(not recipient.from_runs for recipient in recipients):
-            return [Check(Level.WARN, "notify", NOBODY_TELLS, "start one: dbtend worker")]
+            return [Check(Level.WARN, "notify", NO_SENDER, "start one: dbtend worker")]
         return []
     except StoreError as error:
         return [Check(Level.PROBLEM, "notify", f"{error.what} {error.why}", error.hint)]

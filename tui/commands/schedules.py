@@ -287,7 +287,7 @@ async def _look(chosen: Sequence[Schedule], config: Config, settings: Settings, 
 
 
 async def _plan(row: ScheduleRow, config: Config, settings: Settings, planned: Callable[[PlannedNight], None]) -> None:
-    """`planned`: takes the result, of which `asyncio.run` would make a text of megabytes."""
+    """`planned`: takes the result; if it were returned, `asyncio.run` would make a text of megabytes of it."""
     due = next_due(row.schedule, now())
     if due is None:
         return

@@ -137,7 +137,7 @@ class Pool:
             raise self.error(error) from None
 
     async def _end_broken(self, connection: Connection) -> None:
-        """What was sent on a connection that broke is done by now, or never will be."""
+        """The statement on a connection that broke is done by now, or never will be."""
         if not self._broken:
             return
         broken, self._broken = self._broken, set()

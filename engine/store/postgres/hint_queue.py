@@ -44,7 +44,7 @@ logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
 
 
 class _LostConnections(logging.Filter):
-    """Leaves out what asyncio says of tasks of procrastinate that ended with the connection, and that nobody awaits."""
+    """Hides messages of asyncio about tasks of procrastinate that ended with the connection and are not awaited."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.exc_info is None or not isinstance(record.exc_info[1], ConnectorException)
@@ -85,8 +85,8 @@ async def serve(
                     failed.set_exception(error)
 
     async def sweep() -> None:
-        """Look at what waits though there is room here: its hint was lost or is late, or the tables of procrastinate
-        are damaged."""
+        """Look for waiting jobs while there is room here: a hint was lost or is late, or a table of procrastinate is
+        damaged."""
         while True:
             seen = watch.last_change
             await asyncio.sleep(SWEEP_AFTER)
@@ -138,7 +138,7 @@ async def _serve_once(
     connector = procrastinate.PsycopgConnector(kwargs=asked, min_size=1, max_size=2)
     app = procrastinate.App(connector=connector)
     app.task(name="work")(work)
-    # Without any periodic task the watch over its listener ends at once, and a lost one would mean polling for ever.
+    # Without any periodic task the watch over its listener ends at once, and a lost one would mean endless polling.
     app.periodic(cron="0 0 29 2 *")(app.task(name="leap_day", queue=queues[0])(_nothing))
     async with app.open_async():
         running: list[asyncio.Future[Any]] = [

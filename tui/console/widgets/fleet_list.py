@@ -28,7 +28,7 @@ class FleetList(ModelList):
         super().__init__(model, Sort.LEVEL, clock, id=id)
         self._summed: list[int] | None = None
         self._reclaimable = 0
-        """Bytes, of the targets that it shows; `_summed`: as they were then."""
+        """Bytes, of the targets in `_summed`."""
 
     def show_marks(self) -> None:
         super().show_marks()

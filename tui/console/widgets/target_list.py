@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class ModelList(ItemList):
     """Shows the targets of a model, sorted and filtered. Makes only the lines that are in view.
 
-    Where it is wide it is a table with headings. The screen carries out its actions.
+    A wide one is a table with headings. The screen carries out its actions.
     """
 
     IS_TABLE_FROM: ClassVar[int] = 0
@@ -80,7 +80,7 @@ class ModelList(ItemList):
         return [row]
 
     def narrow_rows_of(self, number: int) -> Sequence[Line]:
-        """The same where it is no table: two for a target that cannot be opened."""
+        """The same in a list that is no table: two for a target that cannot be opened."""
         raise NotImplementedError
 
     def clear_filter(self) -> bool:

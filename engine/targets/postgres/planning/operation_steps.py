@@ -201,7 +201,7 @@ def analyze_steps(
     reasons: Mapping[int, str],
     columns: Columns = ALL_COLUMNS,
 ) -> list[PgStep]:
-    """`reasons`: why a table needs it, by oid. `columns`: of which alone statistics are collected."""
+    """`reasons`: why a table needs it, by oid. `columns`: the only ones to collect statistics on."""
     asked = options.server
     words = [*(["SKIP_LOCKED"] if asked.skip_locked else []), *(_buffers(asked) if version >= 160_000 else [])]
     wanted, steps = list(tables), []
@@ -323,7 +323,7 @@ def drop_steps(leftovers: Iterable[Index]) -> list[PgStep]:
 
 
 def _with_settings(settings: Settings, command: str) -> str:
-    """The command after what is set for it."""
+    """The command after its settings."""
     return "; ".join([*(f"SET {name} = {literal(value)}" for name, value in settings), command])
 
 

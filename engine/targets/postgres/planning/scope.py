@@ -136,7 +136,7 @@ def _problem_with_index(operation: Operation, options: Options, index: Index) ->
 
 
 def _not_of_catalog(options: Options) -> tuple[str, str] | None:
-    """The problem with what is outside the catalog where only that was asked for."""
+    """The problem with tables outside the catalog if only the catalog was asked for."""
     return ("is not in the catalog", "leave out --system, or name another") if options.server.system else None
 
 

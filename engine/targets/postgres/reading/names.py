@@ -78,7 +78,7 @@ class Chosen:
 
 
 def with_columns(name: str) -> tuple[str, tuple[str, ...]]:
-    """The table and the columns of `orders(id, "Full name")`; no columns of what has no such list."""
+    """The table and the columns of `orders(id, "Full name")`; no columns of a name without such a list."""
     if (found := _WITH_COLUMNS.fullmatch(name)) is None:
         return name, ()
     columns = (quoted.replace('""', '"') or plain for quoted, plain in _COLUMN.findall(found["columns"]))

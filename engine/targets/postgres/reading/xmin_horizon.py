@@ -67,7 +67,7 @@ class Holder:
     """None of a prepared transaction, whose name is `who`."""
     reach: str = Reach.ALL
     is_unused: bool = False
-    """Whether nobody moves it on: a slot without a consumer."""
+    """Whether nothing moves it on: a slot without a consumer."""
 
     @property
     def is_old(self) -> bool:

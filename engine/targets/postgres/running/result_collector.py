@@ -143,7 +143,7 @@ class ResultCollector:
     async def _oldest_holder(self, step: PgStep, kept: int) -> str | None:
         """The session that keeps dead rows, as text; "" where none is seen.
 
-        None where it keeps only few, and not for long: on a busy server somebody always does.
+        None where it keeps only few, and not for long: on a busy server there is always one.
         """
         if not kept:
             return None

@@ -26,7 +26,7 @@ class BlockerFinder:
         self._last: tuple[Holder, ...] = ()
 
     def report(self, why: str) -> None:
-        """Report what is waited for."""
+        """Report the blockers of a wait."""
         if self._report is not None:
             self._report(why)
 
