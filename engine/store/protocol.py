@@ -509,7 +509,8 @@ class NotificationStore(Protocol):
 
 
 class Leadership(Protocol):
-    """Lets one process at a time do work that must not be done twice. The work must be safe without that, too: the role may be lost at any time."""
+    """Lets one process at a time do work that must not be done twice. The work must be safe without that, too:
+    the role may be lost at any time."""
 
     def holding_role(self, role: str) -> AbstractAsyncContextManager[bool]:
         """Whether this process has the role, while inside; False at once where another has it.
