@@ -1,30 +1,30 @@
-"""The shared store, beside procrastinate alone and the embedded store: python -m benchmarks.shared_store
+"""The shared store, beside procrastinate alone and the embedded store: python -m benchmarks.shared_store [PART...]
 
 All are durable, on one disk: fsync is on. Jobs do nothing, on 64 targets; procrastinate keeps them apart by its locks.
-Rounds alternate, and medians count.
+Each is measured in turn; medians count, and the medians of the ratios of pairs. Each line comes when it is known.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from procrastinate.schema import SchemaManager
 
 from benchmarks.engine_throughput import engine_throughput
 from benchmarks.idle import cpu_seconds
-from engine.domain.events import HistoryFilter
-from engine.domain.job_outcomes import JobOutcome
+from benchmarks.shared_history import fill, history_pages
 from engine.domain.jobs import JobId
 from engine.domain.requests import EngineName, OnDuplicate, Operation, Request
 from engine.store.postgres.store import PostgresStore
@@ -34,6 +34,9 @@ from tests.postgres_server import PostgresServer, servers_found
 from tests.shared_stores import copied_store, make_template
 
 TARGETS = 64
+WARM_UP = 20
+PROCRASTINATE_WITHIN = 10
+"""Seconds for the jobs of procrastinate: the next of a lock that was let go may wait for its poll."""
 PROCESSES = (1, 2, 4)
 SETTINGS = ("fsync=on", "synchronous_commit=on", "full_page_writes=on", "autovacuum=on", "max_connections=100")
 WORKER = """
@@ -93,18 +96,6 @@ DEFER = """SELECT procrastinate_defer_jobs_v1((SELECT array_agg(
 RAN = """SELECT
     extract(epoch FROM max(at) FILTER (WHERE type = 'succeeded') - min(at) FILTER (WHERE type = 'started'))::float8,
     count(*) FILTER (WHERE type = 'succeeded') FROM procrastinate_events"""
-FILL = """SET statement_timeout = 0; SET session_replication_role = replica;
-INSERT INTO dbtend.parent_job (target, target_key, queue, engine, operations, options, status, created_at, changed_at,
-    started_at, finished_at)
-SELECT 'sqlite://h/t' || n %% 1000, 't' || n %% 1000, 'any', 'sqlite', '["vacuum"]', '{}',
-    CASE WHEN n %% 50 = 0 THEN 'failed' ELSE 'completed' END, n * 1000000, n * 1000000,
-    n * 1000000, n * 1000000 + 500000
-FROM generate_series(1::bigint, %(parents)s) AS n;
-INSERT INTO dbtend.child_job (parent_id, ordinal, target_key, queue, operation, status, attempt, max_attempts,
-    changed_at, started_at, finished_at)
-SELECT id, 1, target_key, queue, 'vacuum', status, 1, 3, changed_at, started_at, finished_at FROM dbtend.parent_job;
-SET session_replication_role = origin;
-ANALYZE dbtend.parent_job, dbtend.child_job;"""
 
 
 def new_job(target: object, *operations: Operation) -> NewJob:
@@ -162,7 +153,7 @@ async def shared_throughput(server: PostgresServer, jobs: int, count: int) -> fl
 
 
 def procrastinate_throughput(server: PostgresServer, jobs: int, count: int) -> float:
-    """Of the jobs that were done within a minute."""
+    """Of the jobs that were done in time."""
     with as_admin(server.url()) as admin:
         admin.execute("DROP DATABASE IF EXISTS alone WITH (FORCE)")
         admin.execute("CREATE DATABASE alone")
@@ -170,21 +161,26 @@ def procrastinate_throughput(server: PostgresServer, jobs: int, count: int) -> f
         admin.execute(SchemaManager.get_schema().encode())
         with processes(PROCRASTINATE, server.url("alone"), count):
             admin.execute(DEFER.encode(), (TARGETS, jobs))
-            end, done = time.monotonic() + 60, 0
+            end, done = time.monotonic() + PROCRASTINATE_WITHIN, 0
             while done < jobs and time.monotonic() < end:
                 time.sleep(0.1)
                 ((seconds, done),) = admin.execute(RAN).fetchall()
         return float(done / seconds)
 
 
-async def latencies(server: PostgresServer, probes: int) -> Mapping[str, str]:
-    found: dict[str, str] = {}
+async def latencies(server: PostgresServer, options: argparse.Namespace) -> AsyncIterator[str]:
+    probes = options.probes
     async with a_store(server) as (store, admin, url):
         with processes(WORKER, url, 2) as workers:
 
-            def asked(query: str) -> list[float]:
-                return [float(value) for (value,) in admin.execute(query.encode()).fetchall() if value is not None]
+            def asked(query: str) -> str:
+                """In milliseconds."""
+                return told([value for (value,) in admin.execute(query.encode()).fetchall() if value is not None])
 
+            for number in range(WARM_UP):  # each process has planned each statement
+                await store.submit([new_job(number, Operation.VACUUM, Operation.ANALYZE)], OnDuplicate.ADD)
+            await until_over(store)
+            after = newest_parent(admin)
             calls = []
             for number in range(probes):
                 begin = time.perf_counter()
@@ -192,30 +188,36 @@ async def latencies(server: PostgresServer, probes: int) -> Mapping[str, str]:
                 calls.append((time.perf_counter() - begin) * 1e3)
                 await asyncio.sleep(0.03)
             await until_over(store)
-            found["submit"] = told(calls)
-            query = (
-                "SELECT (c.started_at - p.created_at) / 1e3 FROM parent_job AS p JOIN child_job AS c ON parent_id = id"
+            yield f"a submit: {told(calls)}"
+            yield "submit to start: " + asked(
+                f"""SELECT (c.started_at - p.created_at) / 1e3::float8 FROM parent_job AS p
+                JOIN child_job AS c ON parent_id = id WHERE id > {after}"""
             )
-            found["submit to start"] = told(asked(query))
-            ((newest,),) = admin.execute("SELECT max(id) FROM parent_job").fetchall()
-            for number in range(probes // 4):
+            after = newest_parent(admin)
+            for number in range(probes // 2):
                 await store.submit([new_job(number, Operation.VACUUM, Operation.ANALYZE)], OnDuplicate.ADD)
                 await asyncio.sleep(0.03)
             await until_over(store)
-            query = f"""SELECT (b.started_at - a.finished_at) / 1e3 FROM child_job AS a JOIN child_job AS b
-                ON a.parent_id = b.parent_id AND a.ordinal = 1 AND b.ordinal = 2 WHERE a.parent_id > {newest}"""
-            found["end to next child"] = told(asked(query))
-            ((newest,),) = admin.execute("SELECT max(id) FROM parent_job").fetchall()
-            await store.submit([new_job("one")] * (probes // 4), OnDuplicate.ADD)
+            yield "end to next child: " + asked(
+                f"""SELECT (b.started_at - a.finished_at) / 1e3::float8 FROM child_job AS a JOIN child_job AS b
+                ON a.parent_id = b.parent_id AND a.ordinal = 1 AND b.ordinal = 2 WHERE a.parent_id > {after}"""
+            )
+            after = newest_parent(admin)
+            await store.submit([new_job("one")] * (probes // 2), OnDuplicate.ADD)
             await until_over(store)
-            query = f"""SELECT (lead(started_at) OVER (ORDER BY started_at) - finished_at) / 1e3 FROM child_job
-                WHERE parent_id > {newest}"""
-            found["target freed to next job"] = told(asked(query))
-            found["cancel"] = told([await cancel(store, number) for number in range(probes // 10)])
-            found["event seen by another store"] = told(await events_seen(url, store, probes))
-            found["rescue"] = told([await rescue(store, admin, url) for _ in range(5)])
+            yield "target freed to next job: " + asked(
+                f"""SELECT (lead(started_at) OVER (ORDER BY started_at) - finished_at) / 1e3::float8 FROM child_job
+                WHERE parent_id > {after}"""
+            )
+            yield f"cancel: {told([await cancel(store, number) for number in range(probes // 2)])}"
+            yield f"event seen by another store: {told(await events_seen(url, store, probes))}"
+            yield f"rescue: {told([await rescue(store, admin, url) for _ in range(max(probes // 20, 3))])}"
             assert all(process.poll() is None for process in workers)
-    return found
+
+
+def newest_parent(admin: psycopg.Connection[Any]) -> int:
+    ((newest,),) = admin.execute("SELECT max(id) FROM parent_job").fetchall()
+    return int(newest)
 
 
 async def running(store: PostgresStore, target: str) -> int:
@@ -305,53 +307,79 @@ async def idle(server: PostgresServer, seconds: float) -> str:
     )
 
 
-async def history(server: PostgresServer, parents: int) -> Mapping[str, str]:
+async def throughput(server: PostgresServer, options: argparse.Namespace) -> AsyncIterator[str]:
+    for count in PROCESSES:
+        pairs = []
+        for _ in range(options.rounds):
+            shared = await shared_throughput(server, options.jobs, count)
+            pairs.append((shared, await asyncio.to_thread(procrastinate_throughput, server, options.jobs, count)))
+        ours, theirs = (statistics.median(rates) for rates in zip(*pairs, strict=True))
+        ratios = [shared / alone for shared, alone in pairs]
+        yield (
+            f"jobs a second, {count} processes: {ours:.0f}; procrastinate alone, with locks: {theirs:.0f};"
+            f" ratio {statistics.median(ratios):.2f} {[round(ratio, 2) for ratio in ratios]}"
+        )
+    embedded = []
+    for _ in range(options.rounds):
+        with tempfile.TemporaryDirectory() as directory:
+            embedded.append(await engine_throughput(Path(directory), options.jobs))
+    yield f"jobs a second, embedded store, 1 process: {statistics.median(embedded):.0f}"
+
+
+async def idle_use(server: PostgresServer, options: argparse.Namespace) -> AsyncIterator[str]:
+    yield f"idle, per process: {await idle(server, options.idle)}"
+
+
+async def history(server: PostgresServer, options: argparse.Namespace) -> AsyncIterator[str]:
     async with a_store(server) as (store, admin, _):
-        admin.execute(psycopg.sql.SQL(FILL.replace("%(parents)s", str(parents)).replace("%%", "%")))
-        found = {}
-        for name, wanted in {
-            "all": HistoryFilter(),
-            "of a target": HistoryFilter(target="sqlite://h/t7"),
-            "failed": HistoryFilter(status=JobOutcome.FAILED),
-        }.items():
-            times = []
-            for before in [None, *range(parents, parents // 10, -(parents // 20))]:
-                begin = time.perf_counter()
-                await store.history(wanted, before=before, limit=50)
-                times.append((time.perf_counter() - begin) * 1e3)
-            found[f"history page of 50, {parents:,} parents, {name}"] = told(times)
-    return found
+        begin = time.perf_counter()
+        fill(admin, options.history)
+        yield f"history: {options.history:,} parents made in {time.perf_counter() - begin:.0f} s"
+        async for name, times in history_pages(store, options.history):
+            yield f"history page of 50, {name}: {told(times)}"
+
+
+PARTS: Final[Mapping[str, Callable[[PostgresServer, argparse.Namespace], AsyncIterator[str]]]] = {
+    "throughput": throughput,
+    "latencies": latencies,
+    "idle": idle_use,
+    "history": history,
+}
 
 
 async def measure(server: PostgresServer, options: argparse.Namespace) -> None:
-    rates: dict[str, list[float]] = {}
-    for _ in range(options.rounds):
-        with tempfile.TemporaryDirectory() as directory:
-            rates.setdefault("embedded store, 1 process", []).append(
-                await engine_throughput(Path(directory), options.jobs)
-            )
-        for count in PROCESSES:
-            shared = await shared_throughput(server, options.jobs, count)
-            rates.setdefault(f"shared store, {count} processes", []).append(shared)
-            alone = await asyncio.to_thread(procrastinate_throughput, server, options.jobs, count)
-            rates.setdefault(f"procrastinate with locks, {count} processes", []).append(alone)
-    for name, values in rates.items():
-        print(f"{name}: {statistics.median(values):.0f} jobs a second {[round(value) for value in values]}", flush=True)
-    for name, text in (await latencies(server, options.probes)).items():
-        print(f"{name}: {text}", flush=True)
-    print(f"idle, per process: {await idle(server, options.idle)}", flush=True)
-    for name, text in (await history(server, options.history)).items():
-        print(f"{name}: {text}", flush=True)
+    print(f"{disk(server)}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors", flush=True)
+    for name in options.parts or PARTS:
+        begin = time.perf_counter()
+        async for line in PARTS[name](server, options):
+            print(line, flush=True)
+        print(f"({name}: {time.perf_counter() - begin:.0f} s, load {os.getloadavg()[0]:.1f})", flush=True)
+
+
+def disk(server: PostgresServer) -> str:
+    """How long it takes the disk of the server to keep a page."""
+    times = []
+    with tempfile.TemporaryFile(dir=server.base) as file:
+        for _ in range(100):
+            file.write(b"x" * 8192)
+            file.flush()
+            begin = time.perf_counter()
+            os.fdatasync(file.fileno())
+            times.append((time.perf_counter() - begin) * 1e3)
+    return f"fdatasync {told(times)}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--jobs", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--probes", type=int, default=200)
-    parser.add_argument("--idle", type=float, default=20.0, metavar="SECONDS")
+    parser.add_argument("--probes", type=int, default=100)
+    parser.add_argument("--idle", type=float, default=15.0, metavar="SECONDS")
     parser.add_argument("--history", type=int, default=1_000_000, metavar="PARENTS")
     options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no part is called {', '.join(sorted(unknown))}")
     found = servers_found()
     server = PostgresServer(found[max(found)], SETTINGS)
     try:

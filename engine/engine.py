@@ -25,20 +25,16 @@ from engine.domain.steps import Micros
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.execution.supervision import supervising
-from engine.history import stale_journal
 from engine.history.retention import prune, pruning
-from engine.history.target_history import estimated, turns_of
-from engine.inspection import inspector, with_history
 from engine.store.location import StoreLocation
 from engine.store.opening import opened
 from engine.store.sqlite.connections import OPEN_TIMEOUT
 from engine.store.sqlite.writer import BUSY_TIMEOUT
 from engine.system.background import wait_ignoring_cancel
 from engine.system.clock import now, wall_clock
-from engine.targets import resolve
-from engine.targets.operation_specs import TargetInfo
 
 if TYPE_CHECKING:
+    from engine import targets
     from engine.domain import estimate_errors
     from engine.domain import schedules as firings
     from engine.domain.estimate_errors import EstimateError
@@ -52,11 +48,12 @@ if TYPE_CHECKING:
     from engine.execution.worker_identity import WorkerIdentity
     from engine.fleet import damage, surveyor
     from engine.fleet.surveyor import Surveyed
-    from engine.history import maintained_files, trends
+    from engine.history import maintained_files, stale_journal, target_history, trends
     from engine.history.trends import Trend
+    from engine.inspection import inspector, with_history
     from engine.notify import notifier
     from engine.notify.notifier import Compose, Configured
-    from engine.schedules import as_due, next_due, preview, scheduler
+    from engine.schedules import as_due, config_names, next_due, preview, scheduler
     from engine.schedules import firing as schedule_firing
     from engine.schedules import work as schedule_work
     from engine.schedules.looking import Tell
@@ -65,8 +62,14 @@ if TYPE_CHECKING:
     from engine.submission import manager as submission
     from engine.submission import retry
     from engine.submission.manager import DatabaseMaintenanceManager
+    from engine.targets.operation_specs import TargetInfo
     from engine.targets.plans import Plan
 else:
+    targets = lazy("engine.targets", "what only reads the store needs no target")
+    stale_journal = lazy("engine.history.stale_journal", "only an inspection needs it")
+    target_history = lazy("engine.history.target_history", "only a plan needs it")
+    inspector = lazy("engine.inspection.inspector", "only an inspection needs it")
+    with_history = lazy("engine.inspection.with_history", "only advice needs it")
     worker_runtime = lazy("engine.execution.worker_runtime", "the console and most commands run no jobs")
     surveyor = lazy("engine.fleet.surveyor", "only a survey of many targets needs it")
     damage = lazy("engine.fleet.damage", "only metrics need it")
@@ -75,6 +78,7 @@ else:
     preview = lazy("engine.schedules.preview", "only the plan of a schedule needs it")
     next_due = lazy("engine.schedules.next_due", "only where there are schedules")
     schedule_firing = lazy("engine.schedules.firing", "only a schedule that is started needs it")
+    config_names = lazy("engine.schedules.config_names", "only where there are schedules")
     as_due = lazy("engine.schedules.as_due", "only where systemd or cron start schedules")
     scheduler = lazy("engine.schedules.scheduler", "only permanent workers fire schedules")
     estimate_errors = lazy("engine.domain.estimate_errors", "only the doctor needs it")
@@ -112,7 +116,7 @@ class Engine:
         read_only: bool = False,
         without: str = _WITHOUT,
     ) -> None:
-        """`without`: what to do where it is read-only."""
+        """`without`: what to do in a read-only engine."""
         self.read_only = read_only
         self._without = without
         self._store = store
@@ -184,11 +188,12 @@ class Engine:
                 await stack.enter_async_context(pruning(store, retention, clock))
             if run is not None:
                 await stack.enter_async_context(store.reserving(run))
-            own = resolve(str(location)) if store.is_there else None
+            place_of_store = location.url or str(location.path.absolute())
 
             @cache
             def manager() -> DatabaseMaintenanceManager:
-                return submission.DatabaseMaintenanceManager(store, resolve, own=own, clock=wall_clock(clock))
+                own = targets.resolve(place_of_store) if store.is_there else None
+                return submission.DatabaseMaintenanceManager(store, targets.resolve, own=own, clock=wall_clock(clock))
 
             orchestrator = ParentJobOrchestrator(store)
             processor = None
@@ -224,7 +229,7 @@ class Engine:
         return self._store.lost
 
     async def reach_changed(self) -> None:
-        """Wait until `lost` has changed, where that passes."""
+        """Wait until `lost` has changed, if it can change."""
         await self._store.reach_changed()
 
     async def store_locked_by(self) -> str:
@@ -296,13 +301,15 @@ class Engine:
         await stale_journal.refuse_stale_journal(self._store, url)
         past, options = await self._past_of(url), request.options
         if await asyncio.to_thread(inspector.goes_in_turns, request):
-            past = replace(past, turns=await turns_of(self._store, url))
+            past = replace(past, turns=await target_history.turns_of(self._store, url))
         if options.keep is not None:
             past = replace(past, maintained_files=await maintained_files.maintained_files(self._store, self._config))
         plan = await inspector.plan(
             request, past, advice=advice, read_only=self.read_only, has_window=closes_at is not None
         )
-        operations = [await estimated(self._store, url, one, options, plan.before) for one in plan.operations]
+        operations = [
+            await target_history.estimated(self._store, url, one, options, plan.before) for one in plan.operations
+        ]
         return inspector.in_window(replace(plan, operations=tuple(operations)), wall_clock(self._clock)(), closes_at)
 
     async def inspect(self, target: str) -> TargetInfo:
@@ -446,6 +453,16 @@ class Engine:
         """Whether a permanent worker fires the schedules of a config file. Raises StoreError."""
         return await scheduler.is_led(self._store, config)
 
+    def config_name(self, config: Path) -> str:
+        """What a config file is called in the store."""
+        return config_names.config_name(config, self._store)
+
+    async def fired_by_other(self, schedule: Schedule, config: Path) -> UsageError | None:
+        """Why a schedule of a config file does not fire: another file has one of its name, and fires it."""
+        state = (await self._store.schedule_states()).get(schedule.name)
+        other = firings.other_config(state, self.config_name(config))
+        return await config_names.fired_by(other, schedule.name, self._store) if other else None
+
     async def nights(self, schedule: str, *, limit: int = 10) -> list[Night]:
         """The newest firings of a schedule with their jobs as a whole, newest first."""
         found = []
@@ -468,7 +485,7 @@ class Engine:
         """
         workers = await self.pool_size() or config.defaults.workers
         work = await schedule_work.work_of(
-            schedule, config, self._store, self._clock, read_only=self.read_only, tell=tell
+            schedule, config, self._store, self._clock, read_only=self.read_only, by_surveys=True, tell=tell
         )
         return await preview.night_of(schedule, work, self.plan, due_at, workers=workers, tell=tell)
 

@@ -38,7 +38,7 @@ async def check(location: StoreLocation) -> StoreCheck:
 
 def _shared(location: StoreLocation) -> str:
     if location.url is None:
-        why = "is the file of an embedded store, which is made and upgraded where it is opened"
+        why = "is the file of an embedded store: opening it makes or upgrades it"
         raise UsageError(str(location), why, "give the URL of a shared store: postgresql://USER@HOST/DATABASE")
     return location.url
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 
-PREPARE, EXECUTE = b"P", b"B"
+SIMPLE, PREPARE, EXECUTE = b"Q", b"P", b"B"
 
 
 class Cut(StrEnum):
@@ -45,10 +45,11 @@ class Cutter:
                 if head[:1] == PREPARE:
                     name, _, text = body.partition(b"\0")
                     statements[name] = text
+                if head[:1] == SIMPLE and self._is_meant(body):
+                    await self._cut(head + body, writer, server, answers)
+                    return
                 if head[:1] == EXECUTE and self._is_meant(statements.get(body.split(b"\0")[1], b"")):
-                    answers.cancel()
-                    await asyncio.wait({answers})
-                    await self._cut(head + body + await reader.read(65536), writer, server)
+                    await self._cut(head + body + await reader.read(65536), writer, server, answers)
                     return
                 server[1].write(head + body)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -62,8 +63,14 @@ class Cutter:
         return self._at is not None and f" {self._at[0]}(".encode() in statement
 
     async def _cut(
-        self, call: bytes, writer: asyncio.StreamWriter, server: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+        self,
+        call: bytes,
+        writer: asyncio.StreamWriter,
+        server: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        answers: asyncio.Task[None],
     ) -> None:
+        answers.cancel()
+        await asyncio.wait({answers})
         assert self._at is not None
         how, self._at = self._at[1], None
         if how is not Cut.AFTER:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from hypothesis import strategies as st
 
 from engine.domain.humanize import memory, span
-from engine.domain.number_types import Duration, RowLimit, Seconds, Size, Whole
+from engine.domain.number_types import Duration, Limits, RowLimit, Seconds, Size, Whole
 from engine.domain.option_spec import OptionSpec
 from engine.domain.option_specs import OPTION_SPECS, with_values
 from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
+from engine.domain.thresholds import Thresholds
 from engine.domain.value_types import Choice, FilePath, Flag, Names, ObjectsDone, QueueName, Text, TimeOfDay
 
 _texts = st.text("aé -_.'\"%{}$", min_size=1, max_size=8)
@@ -42,6 +44,12 @@ def values(spec: OptionSpec) -> st.SearchStrategy[Any]:
         case ObjectsDone():
             pairs = st.tuples(st.sampled_from(Operation), _texts)
             return st.lists(pairs, min_size=1, max_size=4, unique=True).map(sorted).map(tuple)
+        case Limits():
+            return st.builds(
+                Thresholds,
+                reclaim_soon=st.integers(0, 10**12),
+                full_check_every=st.floats(0, 1e9) | st.just(math.inf),
+            )
         case QueueName():
             return st.sampled_from(("eu", "us-1", "db_2.x"))
         case Text():

@@ -95,10 +95,11 @@ class Database:
         return [name for (name,) in self(query)]
 
     def ours(self) -> list[tuple[Any, ...]]:
-        """What dbtend has running there: pid, application_name, wait_event, query."""
+        """What dbtend has running there, but for its monitor: pid, application_name, wait_event, query."""
         return self(
             "SELECT pid, application_name, wait_event, query FROM pg_stat_activity"
             " WHERE application_name ~ '^dbtend' AND datname = current_database() AND state = 'active'"
+            " AND query !~ 'pg_stat_activity'"
         )
 
     def wait_for(self, query: str) -> None:
@@ -137,6 +138,22 @@ SLEEPS = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep'
 WAITS = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name ~ '^dbtend'"
 
 
+def _drop(server: PostgresServer, name: str) -> None:
+    """Also where a page that a test has damaged just brought the server down."""
+    give_up = time.monotonic() + 30
+    while True:
+        try:
+            with as_admin(server.url()) as admin:
+                admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+                for (role,) in admin.execute("SELECT rolname FROM pg_roles WHERE rolname ~ '^joe'").fetchall():
+                    admin.execute(f"DROP ROLE {role}")
+                return
+        except psycopg.OperationalError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.05)
+
+
 @contextmanager
 def new_database(server: PostgresServer) -> Iterator[Database]:
     name = f"shop{next(NUMBERS)}"
@@ -149,7 +166,4 @@ def new_database(server: PostgresServer) -> Iterator[Database]:
         yield database
     finally:
         database.admin.close()
-        with as_admin(server.url()) as admin:
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-            for (role,) in admin.execute("SELECT rolname FROM pg_roles WHERE rolname ~ '^joe'").fetchall():
-                admin.execute(f"DROP ROLE {role}")
+        _drop(server, name)

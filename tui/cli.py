@@ -48,6 +48,7 @@ _WITHOUT_WORDS: Final = frozenset({"prune", "metrics", "report", "worker", "work
 
 def entry() -> None:
     """The console script."""
+    gc.disable()  # it would look again and again at what imports make, which stays
     if "--debug" not in sys.argv:
         sys.unraisablehook = lambda _: None  # no traceback in the middle of a screen
     # Each may have been closed by who called us. In this order each gets its own number, and no other file does.
@@ -118,7 +119,6 @@ def _only_tells(args: argparse.Namespace) -> bool:
 
 def _command(name: str) -> Command:
     """Only the module of the command that runs is imported."""
-    gc.disable()  # it would look again and again at what an import makes, which stays
     module = import_module(f"tui.commands.{_MODULES.get(name, name)}")
     gc.freeze()
     gc.enable()

@@ -7,13 +7,14 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
 
 from benchmarks.attack.directories import attack_directory
 from engine import Engine, Operation, Options, ParentJob, Request, ServerOptions, Status
+from engine.targets.outage import TEMPORARY_ERRORS
 from tests.postgres_server import PostgresServer, servers_found
 
 TABLES = 12
@@ -59,7 +60,7 @@ async def _one(server: PostgresServer, dice: random.Random) -> list[str]:
     mishap = dice.choice(("fast", "immediate", "backend", "terminate", "snapshot", "none"))
     with attack_directory() as directory:
         async with Engine.open(Path(directory) / "jobs.db", workers=1) as engine:
-            (job,) = await engine.submit([request])
+            (job,) = await _submitted(engine, request)
             await asyncio.sleep(dice.random() * 1.5)
             await asyncio.to_thread(_mishap, server, mishap, dice.random() * 3)
             try:
@@ -67,6 +68,16 @@ async def _one(server: PostgresServer, dice: random.Random) -> list[str]:
             except TimeoutError:
                 return [f"{mishap}: {operation} does not end"]
     return [f"{mishap}: {fault}" for fault in _faults(job, server)]
+
+
+async def _submitted(engine: Engine, request: Request) -> Sequence[ParentJob]:
+    """Once the server has recovered from the mishap before."""
+    async with asyncio.timeout(ENDS_WITHIN):
+        while True:
+            try:
+                return await engine.submit([request])
+            except TEMPORARY_ERRORS:
+                await asyncio.sleep(0.1)
 
 
 def _mishap(server: PostgresServer, kind: str, lasts: float) -> None:

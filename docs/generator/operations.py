@@ -12,18 +12,15 @@ from tui.presentation.lock_format import format_lock
 
 
 def sqlite_operations() -> str:
-    heading = ["operation", "what it does", "WAL mode", "rollback journal", "after a cancel"]
-    return table(
-        heading,
-        (
-            [
-                *(code(name), spec.summary),
-                *(format_lock(sqlite.lock_of(name, wal=wal)) for wal in (True, False)),
-                spec.after_cancel,
-            ]
-            for name, spec in sqlite.SPECS.items()
-        ),
+    what = table(
+        ["operation", "what it does", "after a cancel"],
+        ([code(name), spec.summary, spec.after_cancel] for name, spec in sqlite.SPECS.items()),
     )
+    locks = table(
+        ["operation", "in WAL mode it", "with a rollback journal it"],
+        ([code(name), *(format_lock(sqlite.lock_of(name, wal=wal)) for wal in (True, False))] for name in sqlite.SPECS),
+    )
+    return f"{what}\n\n{locks}"
 
 
 def postgres_operations() -> str:

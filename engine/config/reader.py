@@ -47,7 +47,7 @@ def load_config(path: Path, *, required: bool) -> Config:
 
 
 def load_store(path: Path) -> StoreConfig:
-    """The section `[store]`. Where the file has none, it is not parsed; where it cannot be read, others say why.
+    """The section `[store]`. A file without it is not parsed; of a file that cannot be read, others say why.
 
     Raises ConfigError.
     """

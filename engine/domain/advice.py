@@ -12,6 +12,7 @@ from engine.domain.frozen import frozen
 from engine.domain.past_runs import RecordedBackup
 from engine.domain.requests import CheckLevel, Operation, Request
 from engine.domain.steps import Facts, Micros
+from engine.domain.thresholds import Thresholds
 from engine.domain.turns import NO_TURNS, Turns
 
 CRITICAL: Final = "critical"
@@ -243,6 +244,21 @@ def needed(request: Request, advice: Sequence[Advice]) -> Request | None:
         else:
             operations.remove(Operation.CHECK)
     return checked_first(replace(request, operations=tuple(operations), options=options), advice)
+
+
+def if_needed(request: Request, limits: Thresholds) -> Request:
+    """The request for a target that only other hosts can inspect: the worker there skips needless operations.
+
+    Damaged indexes come first, then the check, and nothing else follows one that failed.
+    """
+    options = replace(request.options, if_needed=limits)
+    first = [one for one in (Operation.REINDEX, Operation.CHECK) if one in request.operations]
+    others = [one for one in request.operations if one not in first]
+    if options.verify:
+        first = [one for one in first if one is Operation.REINDEX or not others]
+    elif Operation.CHECK in first:
+        options = replace(options, check_first=True)
+    return replace(request, operations=(*first, *others), options=options)
 
 
 def checked_first(request: Request, advice: Sequence[Advice]) -> Request:

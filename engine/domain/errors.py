@@ -63,8 +63,8 @@ class StoreBusyError(StoreError):
 
 
 class StoreUnreachableError(StoreBusyError):
-    """The server of a shared store does not answer. Whoever works for it waits for as long as that takes, unless others
-    may take over: it ends then."""
+    """The server of a shared store does not answer. Its workers wait for as long as that takes. They end
+    if others may take over."""
 
 
 class StoreFullError(StoreError):

@@ -43,7 +43,7 @@ class Change:
 
 @frozen
 class Lagged:
-    """The changes after `after` and before `seq` were removed: read the jobs again."""
+    """The changes after `after` and before `seq` were removed, or may have been lost: read the jobs again."""
 
     after: int
     seq: int
@@ -176,8 +176,8 @@ def unattended(
 ) -> list[ParentJob]:
     """The open parents that no live process runs or will run.
 
-    `here`: the name of this host among those that share the store, each of which works on its own files; None: it
-    serves one host alone.
+    `here`: the name of this host among those that share the store, and each host works on its own files; None:
+    the store serves one host alone.
     """
     alive = [worker for worker in workers if worker.alive]
     serving = {worker.host for worker in alive if worker.serves_all}

@@ -44,5 +44,5 @@ def child_outcome(child: ChildJob) -> JobOutcome:
 
 
 def shown_status(job: ParentJob) -> Status:
-    """Its status where only statuses can be told: a job of which nothing began did not complete."""
+    """Its status, where there is no word for the outcome: a job that skipped everything did not complete."""
     return Status.SKIPPED if outcome_of(job) is JobOutcome.SKIPPED else job.status

@@ -118,11 +118,6 @@ class ChildJob:
         return self.status is Status.SKIPPED and self.reason is not Reason.NOT_NEEDED
 
     @property
-    def steps_left(self) -> int:
-        """The number of its steps that were not begun; of one that was left out at least one."""
-        return max(self.left, int(self.is_left_out))
-
-    @property
     def is_partly_completed(self) -> bool:
         """Whether it completed what it began, and its window left steps that were not begun."""
         return self.status is Status.COMPLETED and self.reason in LEFT_BY_WINDOW
@@ -184,8 +179,13 @@ class ParentJob:
 
     @property
     def left(self) -> int:
-        """The number of steps of its children that were not begun."""
-        return sum(child.steps_left for child in self.children)
+        """The number of planned steps of its children that were not begun."""
+        return sum(child.left for child in self.children)
+
+    @property
+    def not_begun(self) -> int:
+        """The number of its children that never began: their steps are not known."""
+        return sum(child.is_left_out for child in self.children)
 
     @property
     def is_left_by_window(self) -> bool:

@@ -137,7 +137,7 @@ class Message:
     left_out: int = 0
     """The number of further events."""
     batches: tuple[ToldBatch, ...] = ()
-    """Those of its jobs, as they are when it is sent."""
+    """Those of its jobs, at the time when it is sent."""
     zones: Mapping[str, str] = field(default_factory=dict)
     """The time zones of schedules, by name."""
 

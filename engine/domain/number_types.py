@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import Any, Final
 
 from engine.domain.errors import UsageError
 from engine.domain.humanize import counted, memory, parse_bytes, parse_duration, parse_size, span, whole_size
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds, with_settings
 from engine.domain.time_limits import MAX_TIME_LIMIT
 from engine.domain.value_types import ValueType
 
@@ -24,7 +26,7 @@ class Whole(ValueType):
         self.rule, self.hint = f"a whole number from {least} to {most}", f"give a whole number from {least} to {most:,}"
 
     def value_of(self, text: str) -> Any:
-        is_short = text.isascii() and text.isdigit() and len(text) < 9
+        is_short = text.isascii() and text.isdigit() and len(text) < 12
         if not (is_short and self.least <= int(text) <= self.most):
             raise ValueError(text)
         return int(text)
@@ -213,3 +215,26 @@ class Multiple(_Number):
 
     def text(self, value: Any) -> str:
         return f"{value:g}"
+
+
+class Limits(ValueType):
+    """Thresholds of advice; in JSON by name those that are not the usual ones, with null for never."""
+
+    def from_json(self, value: Any) -> Thresholds:
+        if not isinstance(value, dict) or not value.keys() <= _LIMITS.keys():
+            raise ValueError("no thresholds by name")
+        if not all(one is None or (type(one) in {int, float} and 0 <= one < 2**63) for one in value.values()):
+            raise ValueError("a threshold that is no number")
+        return with_settings({name: math.inf if one is None else _LIMITS[name](one) for name, one in value.items()})
+
+    def to_json(self, value: Thresholds) -> dict[str, float | None]:
+        set_ = {name: getattr(value, name) for name in _LIMITS}
+        return {
+            name: None if one == math.inf else one
+            for name, one in set_.items()
+            if one != getattr(DEFAULT_THRESHOLDS, name)
+        }
+
+
+_LIMITS: Final = {one.name: type(getattr(DEFAULT_THRESHOLDS, one.name)) for one in fields(Thresholds)}
+"""The type of each."""

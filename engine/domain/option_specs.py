@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from engine.domain.humanize import counted
-from engine.domain.number_types import Duration, RowLimit, Seconds, Size, TimeLimit, Whole
+from engine.domain.number_types import Duration, Limits, RowLimit, Seconds, Size, TimeLimit, Whole
 from engine.domain.option_spec import ANY_OPERATION, MYSQL, POSTGRESQL, SQLITE, OptionSpec, Place
 from engine.domain.requests import (
     DEFAULT_OPTIONS,
@@ -36,6 +36,8 @@ def _check_text(options: Options) -> str:
 
 _VACUUMS: Final = _postgresql(Operation.VACUUM, Operation.OPTIMIZE)
 _READ_TABLES: Final = _postgresql(Operation.VACUUM, Operation.ANALYZE, Operation.OPTIMIZE)
+_VACUUM_ALONE: Final = _postgresql(Operation.VACUUM)
+_AGED: Final = _postgresql(Operation.VACUUM, Operation.ANALYZE, Operation.VACUUM_FULL)
 _REBUILDS: Final = _postgresql(Operation.REINDEX, Operation.OPTIMIZE)
 _SERVERS: Final = dict.fromkeys((POSTGRESQL, MYSQL), ANY_OPERATION)
 _OFFLINE: Final = {**_REBUILDS, MYSQL: (Operation.REBUILD, Operation.OPTIMIZE)}
@@ -52,6 +54,7 @@ _BACKUPS: Final = {
     MYSQL: "leave it out: mariadb-backup, mariadb-dump or mysqldump make backups",
 }
 _KB, _GB = 1024, 1024**3
+_MAX_AGE: Final = 2**31 - 1
 
 # fmt: off
 OPTION_SPECS: Final = (
@@ -121,6 +124,9 @@ OPTION_SPECS: Final = (
         hints=_BACKUPS,
     ),
     OptionSpec(
+        "if_needed", Limits(), "only operations that are needed when they begin", places=Place.NOWHERE, text="if needed"
+    ),
+    OptionSpec(
         "confirmed", Flag(),
         "confirm what dbtend asks about: operations that block everyone, production, more than 10,000 targets",
         spelling="--yes", text="",
@@ -135,6 +141,14 @@ OPTION_SPECS: Final = (
     OptionSpec(
         "schemas", Names("schema"), "only this schema", _postgresql(),
         places=Place.USER, spelling="--schema", narrows=True,
+    ),
+    OptionSpec(
+        "exclude_schemas", Names("schema"), "not this schema", _postgresql(),
+        places=Place.USER, spelling="--exclude-schema", text="without schema {}", narrows=True,
+    ),
+    OptionSpec(
+        "system", Flag(), "only the catalog (pg_catalog); not concurrently, and all sessions wait",
+        _postgresql(Operation.REINDEX, Operation.VACUUM_FULL), text="of the catalog", narrows=True,
     ),
     OptionSpec("analyze", Flag(), "also collect statistics", _VACUUMS),
     OptionSpec("freeze", Flag(), "freeze all rows", _VACUUMS),
@@ -154,12 +168,36 @@ OPTION_SPECS: Final = (
         "buffer_usage_limit", Size("buffer usage limit", least=128 * _KB, most=16 * _GB, unit=_KB),
         "shared buffers to use, such as 2MB (PostgreSQL 16 or newer)", _READ_TABLES, places=Place.USER,
     ),
-    OptionSpec("missing_only", Flag(), "only tables without statistics", _postgresql(Operation.ANALYZE)),
+    OptionSpec("disable_page_skipping", Flag(), "also read pages that look clean", _VACUUM_ALONE),
+    OptionSpec(
+        "process_main", Flag(has_negation=True), "vacuum the table itself (PostgreSQL 16 or newer)", _VACUUM_ALONE,
+        default_text="on",
+    ),
+    OptionSpec(
+        "process_toast", Flag(has_negation=True), "vacuum its TOAST table (PostgreSQL 14 or newer)", _VACUUM_ALONE,
+        default_text="on",
+    ),
+    OptionSpec(
+        "min_xid_age", Whole("number of transactions", most=_MAX_AGE),
+        "only tables whose oldest transaction id is this old", _AGED, narrows=True,
+    ),
+    OptionSpec(
+        "min_mxid_age", Whole("number of multixacts", most=_MAX_AGE),
+        "only tables whose oldest multixact is this old", _AGED, narrows=True,
+    ),
+    OptionSpec(
+        "missing_only", Flag(), "only tables that lack some statistics: of columns, expressions, children, or extended",
+        _postgresql(Operation.ANALYZE),
+    ),
     OptionSpec(
         "in_stages", Flag(), "three times, each time more thoroughly",
         _postgresql(Operation.ANALYZE, Operation.OPTIMIZE),
     ),
     OptionSpec("offline", Flag(), "not concurrently; writers wait until it ends", _OFFLINE),
+    OptionSpec(
+        "tablespace", Text("NAME"), "move the rebuilt indexes into this tablespace (PostgreSQL 14 or newer)",
+        _postgresql(Operation.REINDEX),
+    ),
     OptionSpec("speed", Choice("speed", Speed), "pauses during the work", _READ_TABLES, places=Place.USER),
     OptionSpec(
         "max_lag", Size("lag", least=0, most=1024 * _GB),

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from engine.domain.frozen import frozen
+from engine.domain.thresholds import Thresholds
 
 
 class EngineName(StrEnum):
@@ -83,6 +84,9 @@ class ServerOptions:
     """Options of operations on a database server; see `option_specs`. None leaves the choice to the server."""
 
     schemas: tuple[str, ...] = ()
+    exclude_schemas: tuple[str, ...] = ()
+    system: bool = False
+    """The catalog itself, and nothing else."""
     analyze: bool = False
     freeze: bool = False
     index_cleanup: IndexCleanup | None = None
@@ -91,11 +95,17 @@ class ServerOptions:
     skip_locked: bool = False
     buffer_usage_limit: int | None = None
     """Kilobytes of shared buffers that VACUUM and ANALYZE use."""
+    disable_page_skipping: bool = False
+    process_main: bool = True
+    process_toast: bool = True
+    min_xid_age: int | None = None
+    min_mxid_age: int | None = None
     missing_only: bool = False
     in_stages: bool = False
     """ANALYZE three times with rising statistics targets, so that first statistics exist soon."""
     offline: bool = False
     """REINDEX without CONCURRENTLY, a rebuild that is not online: it blocks writers."""
+    tablespace: str | None = None
     speed: Speed = Speed.FULL
     max_lag: int | None = None
     """Bytes of standby lag above which no step begins."""
@@ -114,6 +124,11 @@ class ServerOptions:
     """Keep the work out of the binary log, so that replicas do not repeat it."""
     queue: str | None = None
     """The queue of a shared store whose workers carry it out; None: those of any host."""
+
+    @property
+    def is_concurrent(self) -> bool:
+        """Whether indexes are rebuilt concurrently: those of the catalog cannot be."""
+        return not (self.offline or self.system)
 
 
 MAX_WAIT: Final = 20 * 86_400.0
@@ -154,6 +169,9 @@ class Options:
     analysis_limit: int | None = None
     backup_to: str | None = None
     keep: int | None = None
+    if_needed: Thresholds | None = None
+    """An operation that these thresholds do not call for when it would begin is skipped: the target could not be
+    inspected at the submit."""
     confirmed: bool = False
     """Whether the user has confirmed operations that block all access to a table."""
     force: bool = False

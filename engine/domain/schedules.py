@@ -114,11 +114,20 @@ class ScheduleState:
     start: str
     """Its cron expression and zone, as a worker last read them."""
     config: str
-    """The path of the config file that it stands in; "": no worker has read it."""
+    """The config file that it stands in: its path, in a shared store after the host; "": no worker has read it."""
     since: Micros
     """Only due times after this count: from then on it is known, enabled and unchanged."""
     disabled_at: Micros | None = None
     disabled_by: str = ""
+
+
+def other_config(state: ScheduleState | None, config: str) -> str:
+    """The config file that a schedule was known from, if that is another than `config`; else "".
+
+    One without a host is from a store that was copied.
+    """
+    known = "" if state is None else state.config
+    return "" if known in {config, config.partition(":")[2]} else known
 
 
 def disabled_ones(states: Mapping[str, ScheduleState]) -> set[str]:

@@ -75,7 +75,7 @@ class StoreCheck:
 
 @frozen(kw_only=True)
 class StoreCopied:
-    """What was copied, of which table how many rows, all of them counted and compared on both sides."""
+    """How many rows of each table were copied; all are counted and compared on both sides."""
 
     rows: Mapping[str, int]
     copied_at: Micros

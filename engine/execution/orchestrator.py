@@ -35,13 +35,17 @@ class ParentJobOrchestrator:
     def changes(self, after: int | None = None) -> AsyncIterator[Change | Lagged]:
         """All changes after `after`, or after this call, in commit order and without a gap.
 
-        `Lagged` comes before the first change after a gap: older changes were removed.
+        `Lagged` comes before the first change after a gap, where older changes were removed, and after a lapse.
         """
-        return self._changes(self._store.last_change() if after is None else after)
+        return self._changes(self._store.last_change() if after is None else after, self._store.lapses())
 
-    async def _changes(self, cursor: int) -> AsyncIterator[Change | Lagged]:
+    async def _changes(self, cursor: int, lapses: int) -> AsyncIterator[Change | Lagged]:
         while True:
             newest = self._store.last_change()
+            if self._store.lapses() != lapses:
+                lapses = self._store.lapses()
+                yield Lagged(cursor, newest + 1)
+                cursor = newest
             page = await self._when_there(partial(self._store.changes, cursor, PAGE))
             first = page[0].seq if page else newest + 1
             if first > cursor + 1:
@@ -63,7 +67,7 @@ class ParentJobOrchestrator:
             await self._store.next_change(seen)
 
     async def _when_there(self, read: Callable[[], Awaitable[T]]) -> T:
-        """What is read; of a shared store once its server can be reached."""
+        """The result of a read; of a shared store once its server can be reached."""
         while True:
             try:
                 return await read()

@@ -31,7 +31,7 @@ from engine.system.clock import SteadyClock, held_steady
 
 P = ParamSpec("P")
 T = TypeVar("T")
-CANCEL_CHECK_INTERVAL = 0.05
+CANCEL_CHECK_INTERVAL = 0.02
 STORE_RETRY_INTERVAL = 1.0
 STORE_RETRIES = 30
 STORE_RETRIES_AT_STOP = 3
@@ -329,10 +329,10 @@ class JobProcessor:
         self._wake.clear()
 
     async def _deliver_cancels(self) -> None:
-        seen = self._store.last_change()
+        seen = self._store.last_cancel()
         while True:
-            await self._store.next_change(seen)
-            seen = self._store.last_change()
+            await self._store.next_cancel(seen)
+            seen = self._store.last_cancel()
             unknown = True
             while unknown:
                 with suppress(StoreError):

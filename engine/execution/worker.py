@@ -18,6 +18,7 @@ from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel
 from engine.domain.time_limits import Window
 from engine.domain.turns import NO_TURNS, Turns
+from engine.execution.needed_now import NeededNow
 from engine.execution.ownership import Ownership, RequireOwned, never_lost
 from engine.execution.plan_run import PlanRun
 from engine.execution.recovery import recover, recovery_outcome
@@ -60,6 +61,7 @@ class DatabaseMaintenanceWorker:
         turns: TurnsLookup | None = None,
         maintained_files: FilesLookup = unknown_files,
         before_opening: BeforeOpening | None = None,
+        needed_now: NeededNow | None = None,
         require_owned: RequireOwned = never_lost,
     ) -> None:
         """
@@ -71,6 +73,7 @@ class DatabaseMaintenanceWorker:
             turns: looks up which of its objects come first.
             maintained_files: see `StepContext`.
             before_opening: raises TargetError if a target must not be opened.
+            needed_now: looks whether an operation is needed.
             require_owned: raises OwnershipLostError if a claim no longer owns its child.
         """
         self._resolve = resolve
@@ -80,6 +83,7 @@ class DatabaseMaintenanceWorker:
         self._turns_of = turns
         self._maintained_files = maintained_files
         self._before_opening = before_opening
+        self._needed_now = needed_now
         self._require_owned = require_owned
 
     async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
@@ -131,6 +135,12 @@ class DatabaseMaintenanceWorker:
                 try:
                     for line in await _unless_cancelled(cancel, session.lock()):
                         reporter.log(LogLevel.WARNING, line)
+                    if self._needed_now is not None and (limits := options.if_needed) is not None:
+                        asking = self._needed_now.options_or_end(claim, options, limits, session)
+                        chosen = await _unless_cancelled(cancel, asking)
+                        if isinstance(chosen, Outcome):
+                            return chosen
+                        options = chosen
                     writes = target.operations[operation].writes
                     needs_history = operation in _NEEDS_HISTORY or options.keep is not None
                     past = await self._past(claim.target, options) if writes or needs_history else None

@@ -22,7 +22,7 @@ class WorkerIdentity:
 
     The lock is free only after both have released it. So a process that finds it free also finds the signal that ended
     the worker, unless the starting process has died as well. In a shared store the lock is the worker's alone: there
-    the signal is noted as soon as it is known.
+    the signal is noted at once.
     """
 
     def __init__(self, store: Path | StoreLocation, *, pool: int, run: str | None = None) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from engine.domain.jobs import JobType
 from engine.domain.steps import Micros
+from engine.execution.needed_now import NeededNow
 from engine.execution.processor import JobProcessor, store_log, until_answered
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.execution.worker_identity import WorkerIdentity
@@ -48,6 +49,7 @@ async def hosted_workers(
                     turns=partial(turns_of, store),
                     maintained_files=partial(until_answered, partial(maintained_files, store, config)),
                     before_opening=partial(until_answered, partial(refuse_stale_journal, store)),
+                    needed_now=NeededNow(store, clock),
                     require_owned=store.require_owned,
                 )
             },

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import zlib
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from engine.config.model import TargetEntry
 from engine.domain.advice import TargetHistory
@@ -44,6 +44,8 @@ _T = TypeVar("_T")
 AT_ONCE: Final = 4
 AT_A_TIME: Final = 1_000
 """How many targets are begun with before others: each takes some memory."""
+TOGETHER: Final = 100
+"""How many files of a directory are asked for in one thread."""
 DISKS_AT_ONCE: Final = 16
 """How many files and directories are asked for at once, apart from those whose disk does not answer promptly,"""
 HANGING: Final = 64
@@ -99,6 +101,12 @@ class _Subject:
     """Whether it is a file of another host."""
 
 
+class _Made(NamedTuple):
+    subjects: Sequence[_Subject]
+    left: Sequence[TargetEntry] = ()
+    """Those that their disk gave no prompt answer for, together with others."""
+
+
 class Surveyor:
     """Surveys targets and keeps the result in a store, unless that is read-only."""
 
@@ -128,19 +136,37 @@ class Surveyor:
         `refresh`: survey all of them; otherwise only those without a fresh survey.
         """
         self._silent.clear()
-        self._asked.clear()
-        made: list[asyncio.Task[_Subject]] = []
-        left = iter(entries)
-        try:
-            while made := made + [asyncio.create_task(self._made(entry)) for entry in islice(left, AT_A_TIME)]:
-                done, _ = await asyncio.wait(made, timeout=PROMPT)
-                subjects = [task.result() for task in made if task in done]
-                made = [task for task in made if task not in done]
+        async with aclosing(self._subjects(entries)) as groups:
+            async for subjects in groups:
                 async with aclosing(self._survey_all(subjects, refresh=refresh)) as surveyed:
                     async for one in surveyed:
                         yield one
+
+    async def needing_nothing(self, entries: Sequence[TargetEntry]) -> Collection[str]:
+        """The URLs of those with a fresh survey that has no reason to do anything."""
+        found = set[str]()
+        async with aclosing(self._subjects(entries)) as groups:
+            async for subjects in groups:
+                here = [subject for subject in subjects if not (subject.is_elsewhere or subject.is_silent)]
+                kept = await self._fresh(here, await self._store.last_jobs([subject.url for subject in here]))
+                found |= {one.entry.url for one in here if one.url in kept and not kept[one.url].reasons}
+        return found
+
+    async def _subjects(self, entries: Sequence[TargetEntry]) -> AsyncGenerator[Sequence[_Subject]]:
+        """The subjects of a survey, in the order in which disks answer."""
+        self._asked.clear()
+        making: list[asyncio.Task[_Made]] = []
+        left = iter(entries)
+        try:
+            groups = _groups(islice(left, AT_A_TIME))
+            while making := making + [asyncio.create_task(self._made_of(*group)) for group in groups]:
+                done, _ = await asyncio.wait(making, timeout=PROMPT)
+                made = [task.result() for task in making if task in done]
+                making = [task for task in making if task not in done]
+                groups = [(None, (entry,)) for one in made for entry in one.left] or _groups(islice(left, AT_A_TIME))
+                yield [subject for one in made for subject in one.subjects]
         finally:
-            for task in (*made, *self._asked.values()):
+            for task in (*making, *self._asked.values()):
                 task.cancel()
 
     async def advise(self, entry: TargetEntry, *, budget: float) -> Sequence[Advice]:
@@ -148,7 +174,7 @@ class Surveyor:
 
         `budget`: seconds for expensive measurements.
         """
-        subject = await self._made(entry)
+        ((subject,), _) = await self._made_of(_directory_of(entry), [entry])
         if subject.is_elsewhere:
             inspector.fingerprint(subject.url)  # raises
         if subject.is_silent:
@@ -198,15 +224,30 @@ class Surveyor:
             return self._survey(subject, judge_error(error))
         raise AssertionError("unreachable")
 
-    async def _made(self, entry: TargetEntry) -> _Subject:
-        directory = _directory_of(entry)
+    async def _made_of(self, directory: Path | None, entries: Sequence[TargetEntry]) -> _Made:
+        """The subjects of the files of a directory, or of one other entry; `left`: those that must be asked alone."""
         if directory is not None:
             if directory not in self._asked:
                 self._asked[directory] = asyncio.create_task(self._answer(lambda: directory.exists()))
             if await asyncio.shield(self._asked[directory]) is None:
-                return _silent_subject(entry)
-        subject = await self._answer(lambda: _subject(entry))
-        return _silent_subject(entry) if subject is None else subject
+                return _Made(list(map(_silent_subject, entries)))
+        if len(entries) == 1:
+            subject = await self._answer(lambda: _subject(entries[0]))
+            return _Made([_silent_subject(entries[0]) if subject is None else subject])
+        made: list[_Subject] = []
+
+        def make() -> None:
+            for entry in entries:
+                made.append(_subject(entry))  # noqa: PERF401 - those already made count when the next one hangs
+
+        async with self._disks_at_once:
+            asking = asyncio.create_task(self._threads.run(make))
+            try:
+                await asyncio.wait({asking}, timeout=min(PROMPT, self._time_limit))
+            finally:
+                asking.cancel()
+        subjects = list(made)
+        return _Made(subjects, entries[len(subjects) :])
 
     async def _answer(self, call: Callable[[], _T]) -> _T | None:
         """What `call` gives, which reads the disk; None if that gives no answer."""
@@ -334,6 +375,21 @@ def survey_of_unlisted(one: Unlisted, at: Micros) -> Surveyed:
         reasons=judgement.reasons,
     )
     return Surveyed(one.entry, survey)
+
+
+def _groups(entries: Iterable[TargetEntry]) -> list[tuple[Path | None, Sequence[TargetEntry]]]:
+    """The entries by the directory of their file, not too many together; those that are no file each alone."""
+    by_directory: dict[Path, list[TargetEntry]] = {}
+    groups: list[tuple[Path | None, Sequence[TargetEntry]]] = []
+    for entry in entries:
+        directory = _directory_of(entry)
+        if directory is None:
+            groups.append((None, (entry,)))
+        else:
+            by_directory.setdefault(directory, []).append(entry)
+    for directory, found in by_directory.items():
+        groups += [(directory, found[at : at + TOGETHER]) for at in range(0, len(found), TOGETHER)]
+    return groups
 
 
 def _directory_of(entry: TargetEntry) -> Path | None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from engine.domain.estimate_errors import SHORTEST
 from engine.domain.jobs import ChildJob, ParentJob, run_duration
 from engine.domain.median import median
+from engine.domain.option_specs import OPTION_SPECS
 from engine.domain.requests import EngineName, Operation, Options
 from engine.domain.steps import Facts
 
@@ -165,9 +166,13 @@ def extent(operation: Operation, options: Options) -> tuple[object, ...]:
 
 
 def covers_whole_database(operation: Operation, options: Options) -> bool:
-    """Whether an operation covers the whole database."""
+    """Whether an operation covers the whole database: one that began only if needed may have rebuilt a few indexes."""
+    if options.if_needed is not None and operation is Operation.REINDEX:
+        return False
     narrowed = options.objects_for(operation) or _left_out(operation, options) or options.done_by(operation)
-    return not (narrowed or options.server.schemas)
+    return not narrowed and not any(
+        spec.of_server and spec.narrows and spec.differs_from_default(options) for spec in OPTION_SPECS
+    )
 
 
 def _left_out(operation: Operation, options: Options) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -252,12 +252,15 @@ def _rebuilds(job: ParentJob, child: ChildJob, name: str) -> bool:
     return any(name in step.done for step in child.steps if step.operation is Operation.REINDEX)
 
 
-def failed_rebuilds(damaged: Iterable[str], jobs: Iterable[ParentJob], since: Micros) -> dict[str, int]:
-    """The damaged indexes whose last rebuild by name failed after `since`, each with the id of that job."""
+def failed_rebuilds(damaged: Collection[str], jobs: Iterable[ParentJob], since: Micros) -> dict[str, int]:
+    """The damaged indexes whose last rebuild failed after `since`, each with the id of that job: one by name, or one of
+    all that were damaged when it began."""
     last: dict[str, ChildJob] = {}
     for job, child in sorted(_children_of(jobs, Operation.REINDEX), key=lambda one: one[1].id):
         if (child.finished_at or 0) > since:
-            last |= dict.fromkeys(job.request.options.objects_for(Operation.REINDEX), child)
+            options = job.request.options
+            names = damaged if options.if_needed is not None else options.objects_for(Operation.REINDEX)
+            last |= dict.fromkeys(names, child)
     failed = {name: child.id.parent for name, child in last.items() if child.reason is Reason.OPERATION_ERROR}
     return {name: failed[name] for name in damaged if name in failed}
 

@@ -109,6 +109,15 @@ def needs_confirmation(request: Request) -> list[tuple[Operation, str]]:
     return [(operation, what) for operation, what in found if what]
 
 
+def unattended(request: Request | None) -> Request | None:
+    """Without the operations that need confirmation. None if nothing is left."""
+    if request is None:
+        return None
+    to_confirm = {operation for operation, _ in needs_confirmation(request)}
+    operations = tuple(operation for operation in request.operations if operation not in to_confirm)
+    return replace(request, operations=operations) if operations else None
+
+
 def goes_in_turns(request: Request) -> bool:
     """Whether the order of the steps of one of its operations counts. Reads the disk, and no database."""
     target = resolve(request.target)

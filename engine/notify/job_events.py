@@ -115,7 +115,7 @@ def not_fired(firing: Firing) -> Event:
 
 
 def fired_after_all(firing: Firing) -> Event:
-    """The event of a due time that fired after it was told as missed, as the clock was ahead."""
+    """The event of a due time that fired after a message had called it missed, as the clock was ahead."""
     return Event(kind=EventKind.RECOVERED, at=firing.due_at, schedule=firing.schedule)
 
 

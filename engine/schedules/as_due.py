@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Final
 
 from engine.config.model import Config
 from engine.domain.due_times import due_times_until
-from engine.domain.schedules import Firing, FiringStatus, Schedule, ScheduleState
+from engine.domain.schedules import Firing, FiringStatus, Schedule, ScheduleState, other_config
 from engine.domain.steps import Micros
-from engine.schedules.config_watch import fired_by, other_config
+from engine.schedules.config_names import config_name, fired_by
 from engine.schedules.decisions import IN_TIME, decide
 from engine.schedules.firing import fire_and_record
 from engine.store.protocol import Store
@@ -39,8 +38,11 @@ async def fire_as_due(
     """
     now = clock()
     states = await store.schedule_states()
-    await _refuse_foreign(schedule, states, file)
-    since = await _known_since(store, schedule, states, file, now)
+    name = config_name(file, store)
+    other = other_config(states.get(schedule.name), name)
+    if other and (error := await fired_by(other, schedule.name, store)) is not None:
+        raise error
+    since = await _known_since(store, schedule, states, name, now)
     handled = await store.last_handled(schedule.name, now)
     due = [*deque(due_times_until(schedule, max(since, handled or 0), now), maxlen=MOST)]
     if schedule.name not in states:  # older due times are unknown
@@ -63,21 +65,14 @@ def _is_disabled(schedule: Schedule, states: Mapping[str, ScheduleState]) -> boo
     return state is not None and state.disabled_at is not None
 
 
-async def _refuse_foreign(schedule: Schedule, states: Mapping[str, ScheduleState], file: Path) -> None:
-    """Raise UsageError if another config file has a schedule of this name, and fires it."""
-    other = other_config(states.get(schedule.name), str(file))
-    if other is not None and (error := await asyncio.to_thread(fired_by, other, schedule.name)) is not None:
-        raise error
-
-
 async def _known_since(
-    store: Store, schedule: Schedule, states: Mapping[str, ScheduleState], file: Path, now: Micros
+    store: Store, schedule: Schedule, states: Mapping[str, ScheduleState], config: str, now: Micros
 ) -> Micros:
     """After when its due times count: from when it is first seen, and those that are in time then."""
-    state, path = states.get(schedule.name), str(file)
-    if state is not None and (state.start, state.config) == (schedule.definition, path):
+    state = states.get(schedule.name)
+    if state is not None and (state.start, state.config) == (schedule.definition, config):
         return state.since
     seconds = max(schedule.catch_up, IN_TIME)
-    seen = ScheduleState(name=schedule.name, start=schedule.definition, config=path, since=now - round(seconds * 1e6))
+    seen = ScheduleState(name=schedule.name, start=schedule.definition, config=config, since=now - round(seconds * 1e6))
     await store.observe_schedules([seen])
     return (await store.schedule_states())[schedule.name].since

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from engine.config.model import Config
 from engine.config.reader import load_config
-from engine.domain.errors import ConfigError, UsageError
-from engine.domain.schedules import ScheduleState
+from engine.domain.errors import ConfigError
 
 
 class ConfigWatch:
@@ -41,25 +40,3 @@ class ConfigWatch:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev, found.st_size
-
-
-def other_config(state: ScheduleState | None, config: str) -> Path | None:
-    """The config file that a schedule was known from, if that is another than `config`."""
-    return None if state is None or state.config in {"", config} else Path(state.config)
-
-
-def fired_by(other: Path, schedule: str) -> UsageError | None:
-    """Why a schedule does not fire here: another config file has one of its name. Reads the disk."""
-    if not _defines(other, schedule):
-        return None
-    return UsageError(f"schedule {schedule}", f"is in {other}, too, which fires it", "rename one")
-
-
-def _defines(config: Path, schedule: str) -> bool:
-    """Whether a config file has a schedule of this name; True if that is unknown. Reads the disk."""
-    try:
-        if not config.exists():
-            return False
-        return any(one.name == schedule for one in load_config(config, required=True).schedules)
-    except (ConfigError, OSError):
-        return True

@@ -1,15 +1,14 @@
 """Fires schedules: a thin loop in a permanent worker.
 
 One process fires the schedules of a config file on a store: it holds a lock, so that several do not inspect the same
-targets. That a due time fires once does not depend on that: the store has one row for each.
+targets. In a shared store a config file is one of its host; of several with a schedule of one name, one fires it. That
+a due time fires once does not depend on that: the store has one row for each.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -19,9 +18,10 @@ from typing import Final
 
 from engine.domain.due_times import due_until, next_due
 from engine.domain.errors import DbtendError, StoreError
-from engine.domain.schedules import Firing, FiringStatus, Schedule, ScheduleState
+from engine.domain.schedules import Firing, FiringStatus, Schedule, ScheduleState, other_config
 from engine.domain.steps import Micros
-from engine.schedules.config_watch import ConfigWatch, fired_by, other_config
+from engine.schedules.config_names import config_name, fired_by, role_of
+from engine.schedules.config_watch import ConfigWatch
 from engine.schedules.decisions import decide
 from engine.schedules.firing import fire_and_record, skipped
 from engine.schedules.work import survey_targets
@@ -52,7 +52,7 @@ class Scheduler:
         self._store = store
         self._manager = manager
         self._watch = ConfigWatch(config)
-        self._config_name = str(config.absolute())
+        self._config_name = config_name(config, store)
         self._clock = clock
         self._is_new = False
         """Whether the config file was read since the last look."""
@@ -155,12 +155,12 @@ class Scheduler:
     async def _own(self, schedule: Schedule, states: Mapping[str, ScheduleState], now: Micros) -> ScheduleState | None:
         """The state of a schedule; None if another config file has one of this name, and fires it."""
         known = states.get(schedule.name)
-        if (other := other_config(known, self._config_name)) is not None:
+        if other := other_config(known, self._config_name):
             read_at = self._foreign.get(schedule.name)
             if read_at is not None and time.monotonic() - read_at < RECHECKED_AFTER:
                 return None
             self._foreign[schedule.name] = time.monotonic()
-            if (error := await asyncio.to_thread(fired_by, other, schedule.name)) is not None:
+            if (error := await fired_by(other, schedule.name, self._store)) is not None:
                 if read_at is None:
                     log.error("%s", error)
                 return None
@@ -277,7 +277,7 @@ async def _lead(store: Store, manager: DatabaseMaintenanceManager, config: Path,
     scheduler, logged = Scheduler(store, manager, config, clock=clock), ""
     while True:
         try:
-            async with store.holding_role(role_of(config)) as is_leader:
+            async with store.holding_role(role_of(config_name(config, store))) as is_leader:
                 if is_leader:
                     logged = ""
                     await scheduler.run()
@@ -295,9 +295,4 @@ async def _lead(store: Store, manager: DatabaseMaintenanceManager, config: Path,
 
 async def is_led(store: Store, config: Path) -> bool:
     """Whether a process fires the schedules of a config file. Raises StoreError."""
-    return await store.role_is_held(role_of(config))
-
-
-def role_of(config: Path) -> str:
-    """The role of the process that fires the schedules of a config file."""
-    return f"schedules-{hashlib.sha256(os.fsencode(config.absolute())).hexdigest()[:16]}"
+    return await store.role_is_held(role_of(config_name(config, store)))

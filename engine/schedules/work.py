@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.config.model import Config, TargetEntry
-from engine.domain.advice import Advice, blocking_check, needed
+from engine.domain.advice import Advice, blocking_check, if_needed, needed
 from engine.domain.batches import FailedRequest, Order
 from engine.domain.errors import DbtendError, TargetError, TargetRefusedError, UsageError
 from engine.domain.frozen import frozen
@@ -26,6 +26,7 @@ from engine.fleet.target_words import entries_named
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
 from engine.schedules.looking import Tell, counting
+from engine.submission.elsewhere import is_elsewhere, may_be_reached_elsewhere
 
 if TYPE_CHECKING:
     from engine.store.protocol import Store
@@ -51,11 +52,15 @@ async def work_of(
     clock: Callable[[], Micros],
     *,
     read_only: bool = False,
+    by_surveys: bool = False,
     tell: Tell | None = None,
 ) -> Work:
     """The requests of a schedule, in its order.
 
-    `read_only`: stores nothing of the inspections. `tell`: called after each inspection.
+    Args:
+        read_only: stores nothing of the inspections.
+        by_surveys: does not inspect a target whose fresh survey says that it needs nothing.
+        tell: called after each inspection.
 
     Raises UsageError if its targets cannot be listed, or none of its operations applies to any.
     """
@@ -70,7 +75,12 @@ async def work_of(
         why = "none of its operations applies to any of its targets"
         raise UsageError(f"schedule {schedule.name}", why, "see dbtend plan")
     if schedule.operations is None:
-        work = await _needed(fitting, store, clock, read_only=read_only, tell=tell)
+        surveyor = Surveyor(store, clock, read_only=read_only)
+        well = await surveyor.needing_nothing([entry for entry, _ in fitting]) if by_surveys else ()
+        work = await _needed(
+            [one for one in fitting if one[0].url not in well], surveyor, tell, is_shared=store.hosts is not None
+        )
+        work = replace(work, idle=work.idle + len(well))
     else:
         work = Work(requests=[_confirmed(one) for _, one in fitting])
     entries = [entry for entry, _ in fitting]
@@ -120,26 +130,31 @@ def _unlisted(schedule: Schedule, one: Unlisted) -> FailedRequest:
 
 
 async def _needed(
-    asked: Sequence[tuple[TargetEntry, Request]],
-    store: Store,
-    clock: Callable[[], Micros],
-    *,
-    read_only: bool,
-    tell: Tell | None,
+    asked: Sequence[tuple[TargetEntry, Request]], surveyor: Surveyor, tell: Tell | None, *, is_shared: bool
 ) -> Work:
-    """What of the requests advice calls for. The inspections renew the surveys, too."""
+    """What of the requests advice calls for. The inspections renew the surveys, too.
+
+    `is_shared`: other hosts share the store.
+    """
     entries = {entry.url: entry for entry, _ in asked}
-    surveyor = Surveyor(store, clock, read_only=read_only)
 
     async def advise(target: str) -> Sequence[Advice]:
         return await surveyor.advise(entries[target], budget=inspector.BUDGET)
 
-    found = await for_each([request.target for _, request in asked], counting(advise, len(asked), tell))
+    here = [request.target for _, request in asked if not (is_shared and is_elsewhere(request))]
+    advised = await for_each(here, counting(advise, len(here), tell))
+    found = dict(zip(here, advised, strict=True))
     requests, failed = list[Request](), list[FailedRequest]()
-    for (_, request), advice in zip(asked, found, strict=True):
-        if isinstance(advice, TargetError):
+    for entry, request in asked:
+        advice = found.get(request.target)
+        if advice is None or (
+            is_shared and isinstance(advice, TargetError) and may_be_reached_elsewhere(request, advice)
+        ):
+            if (later := inspector.unattended(if_needed(request, entry.thresholds))) is not None:
+                requests.append(inspector.applicable(later))
+        elif isinstance(advice, TargetError):
             failed.append(FailedRequest(_only_check(request), advice))
-        elif (narrowed := _unattended(needed(request, advice))) is not None:
+        elif (narrowed := inspector.unattended(needed(request, advice))) is not None:
             requests.append(inspector.applicable(narrowed))
         elif (check := blocking_check(request, advice)) is not None:
             error = TargetRefusedError(request.target, "what a check found must be put right first", check.reason)
@@ -150,15 +165,6 @@ async def _needed(
 def _only_check(request: Request) -> Request:
     """The stored form of a request whose needed work is unknown: a retry only checks."""
     return inspector.applicable(replace(request, operations=(Operation.CHECK,)))
-
-
-def _unattended(request: Request | None) -> Request | None:
-    """Without the operations that need confirmation. None if nothing is left."""
-    if request is None:
-        return None
-    to_confirm = {operation for operation, _ in inspector.needs_confirmation(request)}
-    operations = tuple(operation for operation in request.operations if operation not in to_confirm)
-    return replace(request, operations=operations) if operations else None
 
 
 async def _ordered(

@@ -11,6 +11,8 @@ class ChangeWaiters:
 
     def __init__(self, last_change: int = 0) -> None:
         self.last_change = last_change
+        self.lapses = 0
+        """How often what was known of changes became uncertain."""
         self._waiting: set[asyncio.Future[None]] = set()
 
     def wake(self) -> None:
@@ -19,9 +21,16 @@ class ChangeWaiters:
             if not waiter.done():
                 waiter.set_result(None)
 
+    def lapse(self, last_change: int) -> None:
+        """Begin anew: the newest changes that were known may be gone, and others have their numbers."""
+        self.last_change = last_change
+        self.lapses += 1
+        self.wake()
+
     async def wait_beyond(self, seq: int, require_open: Callable[[], None] = lambda: None) -> None:
-        """Wait until there is a change after `seq`. Raises what `require_open` raises."""
-        while self.last_change <= seq:
+        """Wait until there is a change after `seq`, or a lapse. Raises what `require_open` raises."""
+        lapses = self.lapses
+        while self.last_change <= seq and self.lapses == lapses:
             require_open()
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.add(waiter)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -18,8 +17,11 @@ from engine.domain.value_types import FilePath
 from engine.system.host import host_name
 
 if TYPE_CHECKING:
+    import hashlib
+
     from engine.system import dsn
 else:
+    hashlib = lazy("hashlib", "only a shared store needs it")
     dsn = lazy("engine.system.dsn", "only a shared store needs its driver, which is optional")
 
 FORMS: Final = "give the path of a file, or postgresql://USER@HOST/DATABASE"

@@ -1,4 +1,4 @@
-"""Rows of messages and of their events to values: pure functions, for every store."""
+"""Rows of messages and of their events to values: pure functions for all stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of the overview to values: pure functions, for every store."""
+"""Rows of the overview to values: pure functions for all stores."""
 
 from __future__ import annotations
 

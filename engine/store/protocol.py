@@ -170,11 +170,21 @@ class ChangeFeed(Protocol):
     def last_change(self) -> int:
         """The `seq` of the newest change; changes of other processes are seen after a moment."""
 
+    def lapses(self) -> int:
+        """How often the store was lost for a while: the newest changes that were known may be gone, and others have
+        their numbers."""
+
     async def changes(self, after: int, limit: int) -> list[Change]:
         """The changes after `seq`, in commit order; old ones may have been removed."""
 
     async def next_change(self, after: int) -> None:
-        """Wait until there is a change after `seq`, from any process."""
+        """Wait until there is a change after `seq`, from any process, or a lapse."""
+
+    def last_cancel(self) -> int:
+        """Grows when running children may have been asked to stop."""
+
+    async def next_cancel(self, after: int) -> None:
+        """Wait until that has grown beyond `after`."""
 
 
 class JobWriter(Protocol):
@@ -317,7 +327,7 @@ class Hosts(Protocol):
         ...
 
     async def key_of(self, target: str) -> str:
-        """What mutual exclusion goes by for a file of another host: that of its newest job, if it had any."""
+        """The key of mutual exclusion for a file of another host: that of its newest job, if it had any."""
         ...
 
     async def unserved(self) -> Mapping[str, Sequence[int]]:
@@ -499,7 +509,7 @@ class NotificationStore(Protocol):
 
 
 class Leadership(Protocol):
-    """Lets one process at a time do what is not to be done twice. That it is done once does not depend on that alone:
+    """Lets one process at a time do work that must not be done twice. The work must be safe without that, too:
     the role may be lost at any time."""
 
     def holding_role(self, role: str) -> AbstractAsyncContextManager[bool]:
@@ -546,7 +556,7 @@ class Store(
         server cannot be reached."""
 
     async def reach_changed(self) -> None:
-        """Wait until `lost` has changed, where that passes."""
+        """Wait until `lost` has changed, if it can change."""
 
     @property
     def hosts(self) -> Hosts | None:

@@ -1,4 +1,4 @@
-"""Rows of schedules and firings to values: pure functions, for every store."""
+"""Rows of schedules and firings to values: pure functions for all stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of surveys and of last jobs to values and back: pure functions, for every store."""
+"""Rows of surveys and of last jobs to values and back: pure functions for all stores."""
 
 from __future__ import annotations
 

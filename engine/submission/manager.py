@@ -25,6 +25,7 @@ from engine.domain.statuses import Reason
 from engine.domain.steps import Micros
 from engine.history import stale_journal
 from engine.store.protocol import Failure, NewBatch, NewJob, Store
+from engine.submission.elsewhere import is_elsewhere, may_be_reached_elsewhere
 from engine.submission.retry import retry_request
 from engine.submission.validation import validate_batch, validate_request
 from engine.system.background import wait_ignoring_cancel
@@ -199,8 +200,18 @@ class DatabaseMaintenanceManager:
 
     async def _preflight(self, request: Request, target: Target) -> _Identity:
         """Raises TargetError, UsageError."""
-        if target.elsewhere is not None and self._store.hosts is not None:
-            return _Identity(await self._store.hosts.key_of(target.url), None)
+        hosts = self._store.hosts
+        if hosts is not None and is_elsewhere(request):
+            return _Identity(await hosts.key_of(target.url), None)
+        try:
+            return await self._opened(request, target)
+        except TargetUnavailableError as error:
+            if hosts is None or not may_be_reached_elsewhere(request, error):
+                raise
+            return _Identity(await hosts.key_of(target.url), target.host_key)
+
+    async def _opened(self, request: Request, target: Target) -> _Identity:
+        """Raises TargetError, UsageError."""
         await stale_journal.refuse_stale_journal(self._store, target.url)
         with suppress(TargetBusyError):  # a running job may lock it: then this one waits
             await target.preflight(
@@ -262,7 +273,7 @@ class DatabaseMaintenanceManager:
     async def _own_key(self, engines: Collection[EngineName]) -> str | None:
         """The key of the database that holds the store; None if it cannot be among databases of these engines."""
         if self._own is not None and self._own.engine in engines:
-            with suppress(TargetError):  # to submit says what is wrong with it
+            with suppress(TargetError):  # to submit it gives the error
                 return await self._own.identify()
         return None
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import UsageError
+from engine.domain.lazy_import import lazy
+
+if TYPE_CHECKING:
+    import hashlib
+else:
+    hashlib = lazy("hashlib", "only a shared store needs it")
 
 VARIABLE: Final = "DBTEND_HOST"
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")

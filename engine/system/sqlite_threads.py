@@ -17,7 +17,7 @@ _opening_one: Final[WeakValueDictionary[str, Lock]] = WeakValueDictionary()
 
 
 def opening(uri: str) -> AbstractContextManager[object]:
-    """While inside, no other thread opens the same file: a descriptor that is new belongs to what is opened here."""
+    """While inside, no other thread opens the same file: a new descriptor belongs to this connection."""
     with _OPENING:
         return _opening_one.setdefault(uri.partition("?")[0], Lock())
 

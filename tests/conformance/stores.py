@@ -42,7 +42,7 @@ REFUSALS = (sqlite3.DatabaseError, psycopg.DatabaseError)
 TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'dbtend'::regnamespace AND relkind = 'r'"
 OPENED = "from engine.store.%s import %s as Store\nopened = lambda: Store.open(%s)\n"
 REGISTER = """INSERT INTO worker (id, session, pid, host, started_at, beat_at) VALUES (%s, 0, %s, %s, 0, 0)
-ON CONFLICT DO NOTHING"""
+ON CONFLICT DO NOTHING RETURNING id"""
 
 
 class RescuingStore(Store, Protocol):
@@ -183,14 +183,17 @@ class SharedStores:
     @asynccontextmanager
     async def watched(self, store: RescuingStore, look: Callable[[], object]) -> AsyncIterator[None]:
         pool = cast("PostgresStore", store)._pool
-        ask = pool.rows
 
-        async def rows(*query: Any) -> Any:
-            look()
-            return await ask(*query)
+        def looking(ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+            async def look_and_ask(*query: Any) -> Any:
+                look()
+                return await ask(*query)
+
+            return look_and_ask
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pool, "rows", rows)
+            for name in ("rows", "write"):
+                patch.setattr(pool, name, looking(getattr(pool, name)))
             yield
 
 

@@ -80,6 +80,8 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for process in self._running:  # one may not have told yet what it has just committed
+            self._trace.tell(What.KILLED, pid=process.pid)
         self._stack.close()
 
     async def kill_at_random(self, times: int) -> None:

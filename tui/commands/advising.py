@@ -11,7 +11,7 @@ from typing import Final
 
 from engine import Advice, Engine, EngineName, Level, Operation, Plan, Request, TargetHistory
 from engine.config.model import TargetEntry
-from engine.domain.advice import blocking_check, needed
+from engine.domain.advice import blocking_check, if_needed, needed
 from engine.domain.batches import FailedRequest
 from engine.domain.errors import DbtendError, StoreError, TargetError, TargetRefusedError
 from engine.domain.frozen import frozen
@@ -19,6 +19,7 @@ from engine.domain.humanize import counted, listed
 from engine.domain.thresholds import Thresholds
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
+from engine.submission.elsewhere import is_elsewhere, may_be_reached_elsewhere
 from engine.system.clock import now
 from tui.commands import output
 from tui.commands.naming import named
@@ -150,13 +151,22 @@ async def _only_needed(
     idle: list[tuple[Request, Sequence[Advice]]] = []
     code = OK
     limits = {entry.url: entry.thresholds for entry in entries}
+    is_shared = settings.store.is_shared
+    here = [request.target for request in asked if not (is_shared and is_elsewhere(request))]
     async with adviser(settings) as looking:
-        found = await for_each(
-            [request.target for request in asked],
-            lambda target: looking.advise(target, budget=inspector.BUDGET, limits=limits[target]),
+        advised = await for_each(
+            here, lambda target: looking.advise(target, budget=inspector.BUDGET, limits=limits[target])
         )
-    for request, advice in zip(asked, found, strict=True):
-        if isinstance(advice, TargetError):
+    found = dict(zip(here, advised, strict=True))
+    for request in asked:
+        advice = found.get(request.target)
+        if advice is None or (
+            is_shared and isinstance(advice, TargetError) and may_be_reached_elsewhere(request, advice)
+        ):
+            later = if_needed(request, limits[request.target])
+            if (chosen := later if later.options.confirmed else inspector.unattended(later)) is not None:
+                requests.append(inspector.applicable(chosen))
+        elif isinstance(advice, TargetError):
             if len(asked) == 1:
                 raise advice
             failed.append(not_begun(request, advice, args))

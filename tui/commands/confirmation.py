@@ -19,6 +19,7 @@ from engine.domain.errors import (
 from engine.domain.frozen import frozen
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
+from engine.submission.elsewhere import is_elsewhere
 from tui.commands import output, terminal_question
 from tui.commands.naming import label_of, name_of
 from tui.presentation.risk import confirmation_needed, is_production, risks, word_to_type
@@ -84,6 +85,8 @@ async def _reasons(request: Request, *, several: bool) -> list[str]:
     if not is_production(label):
         return confirmation_needed(inspector.needs_confirmation(request))
     name = name_of(request.target)
+    if request.options.if_needed is not None or is_elsewhere(request):
+        return [f"{name} is labelled {label}. It is looked at on its own host, so it is unknown what this blocks"]
     try:
         return risks(await inspector.plan(request), name, label)
     except (TargetBusyError, ServerUnavailableError) as error:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,10 +28,13 @@ from tui.presentation.exit_codes import OK
 from tui.workers.detached import DetachedWorker
 
 if TYPE_CHECKING:
+    import difflib
+
     from tui.commands import diagnostics
     from tui.console import waiting_app
     from tui.presentation.health_check import Check
 else:
+    difflib = lazy("difflib", "only a wrong word needs it")
     waiting_app = lazy("tui.console.waiting_app", "only a locked store needs it")
     diagnostics = lazy("tui.commands.diagnostics", "only the doctor screen needs it")
 
@@ -71,7 +73,7 @@ def refuse_mistyped_command(words: Iterable[str], names: Collection[str]) -> Non
     for word in words:
         if word in names or ":" in word or "=" in word or Path(word).exists():
             continue
-        close = get_close_matches(word, [*COMMANDS, *names], 1)
+        close = difflib.get_close_matches(word, [*COMMANDS, *names], 1)
         if close or not set(word) & set("/."):
             meant = [f"dbtend {name}" if name in COMMANDS else name for name in close]
             hint = f"did you mean {meant[0]}?" if meant else "give a path, or see dbtend --help for the commands"

@@ -28,7 +28,7 @@ from tui.commands.settings import Settings
 from tui.commands.waiting import paused
 from tui.presentation import store_format, typed_values
 from tui.presentation.health_check import Check, Level
-from tui.presentation.text import counted, local_time, plain, size
+from tui.presentation.text import counted, plain, size, zoned_time
 from tui.presentation.worker_format import format_unserved, serving
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ async def _store(settings: Settings, max_running: int) -> list[Check]:
     for queue, waiting in unserved.items():
         checks.append(Check(Level.WARN, "queue", format_unserved(queue, len(waiting)), serving(queue)))
     for host, since in drained.items():
-        found = f"{plain(host)} takes no jobs since {local_time(since.at)}: drained by {plain(since.by)}"
+        found = f"{plain(host)} takes no jobs since {zoned_time(since.at)}: drained by {plain(since.by)}"
         checks.append(Check(Level.WARN, "drained", found, f"dbtend worker --undrain {plain(host)}"))
     if pause is not None:
         checks.append(Check(Level.WARN, "paused", f"{paused(pause)}: nothing new starts", "dbtend resume"))

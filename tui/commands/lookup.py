@@ -15,7 +15,6 @@ from engine import BatchId, Engine, HistoryFilter, JobId, ParentJob, StoreLocati
 from engine.domain.errors import DbtendError, JobNotFoundError, UsageError
 from engine.domain.lazy_import import lazy
 from engine.domain.schedules import Firing, FiringStatus, Night
-from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output, report
 from tui.commands.naming import name_of
@@ -27,9 +26,11 @@ from tui.presentation.history_filter import Word, history_filter, rather
 from tui.presentation.target_names import TargetName, has_part
 
 if TYPE_CHECKING:
+    from engine.inspection import inspector
     from tui.commands import batches, job_report, targets
     from tui.presentation import history_csv, json_format, schedule_format
 else:
+    inspector = lazy("engine.inspection.inspector", "only a target that is looked for needs it")
     batches = lazy("tui.commands.batches", "only a batch needs it")
     job_report = lazy("tui.commands.job_report", "only `show` needs it")
     targets = lazy("tui.commands.targets", "only --target needs it")

@@ -23,7 +23,7 @@ from tui.commands.report import columns
 from tui.commands.settings import Settings, with_engine
 from tui.presentation.exit_codes import FAILED, OK
 from tui.presentation.json_fields import fields
-from tui.presentation.text import local_time, plain
+from tui.presentation.text import plain, zoned_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ else:
     notification_text = lazy("tui.presentation.notification_text", "only a delivery needs it")
 
 
-NOBODY_TELLS: Final = "no permanent worker runs here, so that nobody is told"
+NO_SENDER: Final = "no permanent worker runs here, so no message is sent"
 _Known = tuple[list[RecipientState], list[Message], str]
 """The recipients, their newest messages, and why no process delivers messages; "" if one does."""
 
@@ -47,7 +47,7 @@ def notify(args: argparse.Namespace, settings: Settings) -> int:
             raise UsageError("--test", "needs the NAME of a recipient", "such as: dbtend notify ops --test")
         return _test(recipients[0], as_json=args.json)
     name = args.words[0] if args.words else None
-    nothing: _Known = [], [], f"{NOBODY_TELLS}: start dbtend worker"
+    nothing: _Known = [], [], f"{NO_SENDER}: start dbtend worker"
     states, messages, problem = asyncio.run(_known(settings, recipients, name)) if settings.store.exists() else nothing
     by_name = {state.name: state for state in states}
     shown = [(recipient, by_name.get(recipient.name, RecipientState(name=recipient.name))) for recipient in recipients]
@@ -108,7 +108,7 @@ async def _known(settings: Settings, recipients: Sequence[Recipient], name: str 
 
 async def _problem(engine: Engine) -> str:
     try:
-        return "" if await engine.tells_people() else f"{NOBODY_TELLS}: start dbtend worker"
+        return "" if await engine.tells_people() else f"{NO_SENDER}: start dbtend worker"
     except StoreError as error:
         return str(error)
 
@@ -119,7 +119,7 @@ def _row(one: tuple[Recipient, RecipientState]) -> Sequence[str]:
     return (
         plain(recipient.name),
         recipient.method.value,
-        local_time(state.sent_at) or "never",
+        zoned_time(state.sent_at) or "never",
         str(waiting),
         str(state.given_up),
         plain(state.error or ""),
@@ -128,7 +128,7 @@ def _row(one: tuple[Recipient, RecipientState]) -> Sequence[str]:
 
 def _message_row(message: Message) -> Sequence[str]:
     return (
-        local_time(message.created_at),
+        zoned_time(message.created_at),
         message.status.value.replace("_", " "),
         str(message.attempts),
         notification_text.summary(message, named=named),

@@ -15,10 +15,10 @@ from engine import Engine
 from engine.domain.errors import StoreError
 from engine.domain.notifications import Method, Recipient, RecipientState, Secret
 from engine.system.clock import now
-from tui.commands.notify import NOBODY_TELLS
+from tui.commands.notify import NO_SENDER
 from tui.commands.settings import Settings
 from tui.presentation.health_check import Check, Level
-from tui.presentation.text import counted, local_time
+from tui.presentation.text import counted, zoned_time
 
 _GIVEN_UP_SHOWN: Final = 7 * 86_400_000_000
 """Microseconds in which the doctor names a message that was given up."""
@@ -56,7 +56,7 @@ def _file(what: str, path: Path) -> Iterator[Check]:
 async def _process(engine: Engine, recipients: Sequence[Recipient]) -> list[Check]:
     try:
         if not await engine.tells_people() and any(not recipient.from_runs for recipient in recipients):
-            return [Check(Level.WARN, "notify", NOBODY_TELLS, "start one: dbtend worker")]
+            return [Check(Level.WARN, "notify", NO_SENDER, "start one: dbtend worker")]
         return []
     except StoreError as error:
         return [Check(Level.PROBLEM, "notify", f"{error.what} {error.why}", error.hint)]
@@ -78,11 +78,11 @@ async def deliveries(settings: Settings, recipients: Sequence[Recipient]) -> lis
 def _deliveries_to(state: RecipientState) -> Iterator[Check]:
     what = f"notify {state.name}"
     if state.error is None:
-        last = f"last message {local_time(state.sent_at)}" if state.sent_at else "no message yet"
+        last = f"last message {zoned_time(state.sent_at)}" if state.sent_at else "no message yet"
         yield Check(Level.OK, what, last)
     else:
         text = f"{counted(state.waiting, 'message')} not delivered: {state.error}" if state.waiting else state.error
         yield Check(Level.PROBLEM, what, text, f"try it: dbtend notify {state.name} --test")
     if state.given_up_at is not None and now() - state.given_up_at < _GIVEN_UP_SHOWN:
-        text = f"{counted(state.given_up, 'message')} given up, the last one {local_time(state.given_up_at)}"
+        text = f"{counted(state.given_up, 'message')} given up, the last one {zoned_time(state.given_up_at)}"
         yield Check(Level.WARN, what, text, f"read what they said: dbtend notify {state.name}")

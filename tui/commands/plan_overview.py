@@ -23,7 +23,7 @@ _ATTENTION: Final = (Verdict.REFUSE, Verdict.WARN, Verdict.OK)
 def overview_lines(plans: Sequence[Plan], fitting: str = "") -> Iterator[str]:
     """The totals of all, those of each operation, then what needs attention first, and what runs.
 
-    An operation that has nothing to do on a target is counted only, and a warning of several is told once.
+    An operation that has nothing to do on a target is counted only, and a warning of several targets is shown once.
     `fitting`: how many of the targets fit into the time limit, as text.
     """
     yield total(plans)

@@ -8,7 +8,6 @@ from typing import Final
 from engine.config.model import Config
 from engine.domain.errors import StoreError
 from engine.domain.schedules import FiringStatus, Night, disabled_ones
-from engine.schedules.config_watch import fired_by, other_config
 from engine.schedules.no_targets import no_targets
 from engine.schedules.overlaps import overlaps
 from engine.system.clock import now
@@ -30,6 +29,7 @@ async def schedule_checks(settings: Settings, config: Config, *, has_config: boo
             is_served = await engine.fires_schedules(settings.config_path)
             states = await engine.schedule_states()
             disabled, size = disabled_ones(states), await engine.pool_size()
+            others = [await engine.fired_by_other(one, settings.config_path) for one in schedules]
             newest = {one.name: await engine.firings(one.name, limit=1) for one in schedules}
     except StoreError:
         return []
@@ -40,14 +40,13 @@ async def schedule_checks(settings: Settings, config: Config, *, has_config: boo
     checks = [Check(Level.OK, _WHAT, f"{number}, fired by a worker")]
     if not is_served:
         checks = [Check(Level.WARN, _WHAT, f"{number}, and no permanent worker fires them", "run dbtend worker")]
-    for one in schedules:
+    for one, other in zip(schedules, others, strict=True):
         for firing in newest[one.name]:
             if firing.status is FiringStatus.MISSED:
                 found = f"{one.name}, {local(firing.due_at, one, now=now())}: {result_text(Night(firing=firing))}"
                 checks.append(Check(Level.WARN, _WHAT, found, f"see dbtend schedules {one.name}"))
-        other = other_config(states.get(one.name), str(settings.config_path.absolute()))
-        if other is not None and (error := await asyncio.to_thread(fired_by, other, one.name)) is not None:
-            checks.append(Check(Level.WARN, _WHAT, f"{error.what} {error.why}", error.hint))
+        if other is not None:
+            checks.append(Check(Level.WARN, _WHAT, f"{other.what} {other.why}", other.hint))
         if why := await no_targets(one, config):
             checks.append(Check(Level.WARN, _WHAT, f"{one.name} has no targets: {why}", "correct its targets"))
         if warning := window_warning(one):

@@ -234,7 +234,10 @@ def _show(
     looked = asyncio.run(_look(chosen, config, settings, in_full=in_full))
     if not args.json:
         output.line("\n".join(_full_lines(looked) if in_full else _table(looked.rows)))
-    plan = asyncio.run(_plan(looked.rows[0], config, settings)) if in_full else None
+    plans: list[PlannedNight] = []
+    if in_full:
+        asyncio.run(_plan(looked.rows[0], config, settings, plans.append))
+    plan = plans[0] if plans else None
     if args.json:
         form = {
             "schedules": [schedule_format.row_json(row, now()) for row in looked.rows],
@@ -263,8 +266,8 @@ def _show(
 
 
 async def _look(chosen: Sequence[Schedule], config: Config, settings: Settings, *, in_full: bool) -> _Looked:
-    path = str(settings.config_path.absolute())
     async with settings.reading_engine() as engine:
+        path = engine.config_name(settings.config_path)
         states = await engine.schedule_states()
         nights = {one.name: await engine.nights(one.name, limit=_LISTED) for one in chosen}
         rows = [
@@ -283,17 +286,17 @@ async def _look(chosen: Sequence[Schedule], config: Config, settings: Settings, 
         return _Looked(rows, is_served, pause, jobs=jobs)
 
 
-async def _plan(row: ScheduleRow, config: Config, settings: Settings) -> PlannedNight | None:
+async def _plan(row: ScheduleRow, config: Config, settings: Settings, planned: Callable[[PlannedNight], None]) -> None:
+    """`planned`: takes the result; if it were returned, `asyncio.run` would make a text of megabytes of it."""
     due = next_due(row.schedule, now())
     if due is None:
-        return None
+        return
     try:
         async with settings.reading_engine() as engine:
             with ProgressLine() as progress:
-                return await engine.planned_night(row.schedule, config, due, tell=_telling(progress))
+                planned(await engine.planned_night(row.schedule, config, due, tell=_telling(progress)))
     except DbtendError as error:
         output.notice(f"the next night cannot be planned: {plain(str(error))}")
-        return None
 
 
 def _telling(progress: ProgressLine) -> Callable[[int, int], None]:

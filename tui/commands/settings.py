@@ -7,19 +7,24 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import Engine, Operation, Request, StoreLocation
 from engine.config.model import Config, TargetEntry, default_config_path, default_store_path
 from engine.config.reader import load_config, load_store
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
+from engine.domain.lazy_import import lazy
 from engine.domain.option_specs import BY_NAME, refuse_inapplicable, with_values
 from engine.domain.requests import DEFAULT_OPTIONS
 from engine.domain.value_types import Flag
-from engine.inspection import inspector
 from tui.commands.options import typed_options
 from tui.presentation import typed_values
+
+if TYPE_CHECKING:
+    from engine.inspection import inspector
+else:
+    inspector = lazy("engine.inspection.inspector", "only requests need it")
 
 T = TypeVar("T")
 

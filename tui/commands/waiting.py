@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Sequence
 from engine import Engine, ParentJob, Pause, Status
 from engine.system.host import host_name
 from tui.commands.naming import named
-from tui.presentation.text import counted, local_time, plain
+from tui.presentation.text import counted, plain, zoned_time
 from tui.presentation.worker_format import format_unserved, serving
 
 
 def paused(pause: Pause) -> str:
-    """`paused since 2026-11-24 15:38:05 by ann@db1`."""
-    return f"paused since {local_time(pause.at)} by {plain(pause.by)}"
+    """`paused since 2026-11-24 15:38:05 CET by ann@db1`."""
+    return f"paused since {zoned_time(pause.at)} by {plain(pause.by)}"
 
 
 def nothing_starts(pause: Pause) -> str:

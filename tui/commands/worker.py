@@ -33,7 +33,7 @@ from tui.commands import output
 from tui.commands.notify import composing, for_runs
 from tui.commands.settings import Settings
 from tui.presentation.exit_codes import CANCELLED, FAILED, OK
-from tui.presentation.text import local_time, plain
+from tui.presentation.text import plain, zoned_time
 from tui.workers import metrics_server
 from tui.workers.detached import has_pool, serving, sole_pool
 from tui.workers.pool import STOPPED, PoolProcess, WorkerPool
@@ -146,7 +146,7 @@ async def _drain(args: argparse.Namespace, settings: Settings) -> None:
 
 
 def _drained(host: str, since: Pause) -> StoreError:
-    why = f"this host, {host}, takes no jobs since {local_time(since.at)}: drained by {since.by}"
+    why = f"this host, {host}, takes no jobs since {zoned_time(since.at)}: drained by {since.by}"
     return StoreError("worker", why, f"dbtend worker --undrain {host} lets it take jobs again")
 
 

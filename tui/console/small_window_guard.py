@@ -15,7 +15,7 @@ from tui.console.keymap import keys_of
 
 SMALLEST: Final = (60, 15)
 """Columns and rows of the smallest window that the console works in."""
-HORIZONTAL_BREAKPOINTS: Final = [(0, "-tiny"), (SMALLEST[0], "-narrow"), (100, "-wide")]
+HORIZONTAL_BREAKPOINTS: Final = [(0, "-tiny"), (SMALLEST[0], "-narrow"), (100, "-wide"), (160, "-panorama")]
 VERTICAL_BREAKPOINTS: Final = [(0, "-flat"), (SMALLEST[1], "-low"), (30, "-high")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,10 +11,11 @@ from engine import Advice, CheckLevel, Operation, Options, Request, TargetInfo
 from engine.config.model import TargetEntry
 from engine.domain.advice import checked_first, needed
 from engine.domain.errors import DbtendError
+from engine.domain.surveys import FleetLevel
 from engine.fleet.expansion import may_name_databases
 from engine.fleet.patterns import natural_order
 from engine.inspection import inspector
-from tui.console.views.lists import TargetState
+from tui.console.views.lists import TargetState, level_of
 
 if TYPE_CHECKING:
     from engine.domain.steps import Micros
@@ -37,9 +39,55 @@ class TargetModel:
         self._check_chosen: set[int] = set()
         """The targets for which the user has chosen or deselected the check."""
         self._to_retry: set[int] = set()
+        self.failed: set[int] = set()
+        """The targets that could not be opened at the last inspection."""
+        self._levels = Counter[FleetLevel]()
+        self._scheduled = 0
+        self._oldest: Micros | None = None
+        self._is_oldest_known = True
         self.add_all((entry, True) for entry in entries)
 
     # Targets
+
+    def _put(self, number: int, state: TargetState | None) -> None:
+        """Replace the state of a target, or remove it: nothing else writes `_states`, but its order."""
+        old = self._states.get(number)
+        for one, by in ((old, -1), (state, 1)):
+            if one is None:
+                continue
+            level = level_of(one)
+            if level is not None and not one.is_pattern:
+                self._levels[level] += by
+            self._scheduled += by * (one.next_due is not None)
+        if state is None:
+            del self._states[number]
+        else:
+            self._states[number] = state
+        (self.failed.add if state is not None and state.error is not None else self.failed.discard)(number)
+        was, now = (one.survey.surveyed_at if one is not None and one.survey else None for one in (old, state))
+        if was is not None and was == self._oldest and now != was:
+            self._is_oldest_known = False
+        elif now is not None and (self._oldest is None or now < self._oldest):
+            self._oldest = now
+
+    @property
+    def levels(self) -> Mapping[FleetLevel, int]:
+        """How many targets have each level, the most urgent first."""
+        return {level: self._levels[level] for level in FleetLevel}
+
+    @property
+    def has_schedules(self) -> bool:
+        """Whether a schedule starts any of them."""
+        return self._scheduled > 0
+
+    @property
+    def oldest_survey(self) -> Micros | None:
+        """When the oldest survey was made; None: there is none."""
+        if not self._is_oldest_known:
+            surveys = (state.survey for state in self._states.values())
+            self._oldest = min((survey.surveyed_at for survey in surveys if survey is not None), default=None)
+            self._is_oldest_known = True
+        return self._oldest
 
     @property
     def states(self) -> Mapping[int, TargetState]:
@@ -59,15 +107,15 @@ class TargetModel:
     def add_all(self, entries: Iterable[tuple[TargetEntry, bool]]) -> list[int]:
         """Add targets, each with whether the config file has it; returns their numbers."""
         was_empty = not self._states
-        added = {}
+        added = []
         for entry, saved in entries:
             number, self._next = self._next, self._next + 1
-            added[number] = TargetState(entry, saved=saved, is_pattern=may_name_databases(entry.url))
-        self._states |= added
+            self._states[number] = TargetState(entry, saved=saved, is_pattern=may_name_databases(entry.url))
+            added.append(number)  # nothing is known of it that `_put` would count
         self._sort()
         if was_empty and self._states:
             self.current = next(iter(self._states))
-        return list(added)
+        return added
 
     def _sort(self) -> None:
         self.names_version += 1
@@ -89,11 +137,11 @@ class TargetModel:
         """The config file has this entry now; returns its number, a new one for another database."""
         old = self._states[number]
         if old.entry.url == entry.url:
-            self._states[number] = replace(old, entry=entry, saved=True)
+            self._put(number, replace(old, entry=entry, saved=True))
             self._sort()
             return number
         was_current = self.current == number
-        del self._states[number]
+        self._put(number, None)
         self._forget(number)
         new = self.add(entry)
         self.current = new if was_current else self.current
@@ -104,7 +152,7 @@ class TargetModel:
         numbers = list(self._states)
         at = numbers.index(number)
         self.names_version += 1
-        del self._states[number]
+        self._put(number, None)
         self._forget(number)
         if self.current == number and self._states:
             self.current = list(self._states)[min(at, len(self._states) - 1)]
@@ -188,12 +236,15 @@ class TargetModel:
     def set_survey(self, number: int, survey: Survey | None, last_job: LastJob | None) -> None:
         self._update(number, survey=survey, last_job=last_job)
 
-    def set_next_due(self, number: int, at: Micros | None) -> None:
-        self._update(number, next_due=at)
+    def set_stored(self, number: int, survey: Survey | None, last_job: LastJob | None, next_due: Micros | None) -> None:
+        """What the store says of a target. `survey`: None leaves the one that is known."""
+        if number in self._states:
+            known = self._states[number].survey
+            self._update(number, survey=survey or known, last_job=last_job, next_due=next_due)
 
     def _update(self, number: int, **news: object) -> None:
         if number in self._states:
-            self._states[number] = replace(self._states[number], **news)  # type: ignore[arg-type]
+            self._put(number, replace(self._states[number], **news))  # type: ignore[arg-type]
 
     # Chosen operations
 

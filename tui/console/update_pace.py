@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 
+_T = TypeVar("_T")
 SHORTEST: Final = 0.25
 """Seconds between two updates, at least,"""
 REST: Final = 9.0
@@ -26,3 +28,17 @@ class UpdatePace:
             self._update()
             ended = self._clock()
             self._due = ended + max(SHORTEST, REST * (ended - begun))
+
+
+SLICE, PAUSE = 0.008, 0.002
+"""Seconds of work on many things, and of the pause after it, in which keys are answered."""
+
+
+async def in_slices(things: Iterable[_T]) -> AsyncIterator[_T]:
+    """The same things, with a pause after each slice of the work on them."""
+    until = monotonic() + SLICE
+    for thing in things:
+        if monotonic() >= until:
+            await asyncio.sleep(PAUSE)
+            until = monotonic() + SLICE
+        yield thing

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from engine import ChildJob, remaining
 from engine.domain.errors import DbtendError
+from engine.domain.lazy_import import lazy
 from engine.domain.steps import UNINTERRUPTIBLE_PHASES, WRITING_BACK
-from engine.inspection import inspector
 from tui.presentation.text import capitalized, time_left
+
+if TYPE_CHECKING:
+    from engine.inspection import inspector
+else:
+    inspector = lazy("engine.inspection.inspector", "only the question before a cancel needs it")
 
 
 def cannot_stop(child: ChildJob) -> bool:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from engine.inspection import inspector
+from engine.domain.lazy_import import lazy
+
+if TYPE_CHECKING:
+    from engine.inspection import inspector
+else:
+    inspector = lazy("engine.inspection.inspector", "a list of jobs without names needs no target")
 
 
 class CanonicalUrls:

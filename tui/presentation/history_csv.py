@@ -55,7 +55,7 @@ def _rows(job: ParentJob, named: Callable[[str], str]) -> Iterator[Sequence[Any]
             _seconds(child),
             number(child.before, "size"),
             number(child.after, "size"),
-            child.steps_left,
+            child.left,
             len(child.warnings),
             _cell(child.error),
             child_outcome(child).value,

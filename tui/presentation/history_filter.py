@@ -10,13 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from difflib import get_close_matches
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine import HistoryFilter, JobOutcome, Operation
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
+from engine.domain.lazy_import import lazy
 from tui.presentation import typed_values
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = lazy("difflib", "only a wrong word needs it")
 
 DATES: Final = "a date such as 2026-11-24, or an age such as 30m, 12h, 7d, 2w"
 KNOWN: Final[Mapping[str, str]] = {
@@ -131,7 +136,7 @@ def _split(word: Word) -> tuple[str | None, str]:
         return None, ""
     name = "op" if named[1] == "operation" else named[1]
     if name not in KNOWN:
-        close = get_close_matches(name, KNOWN, 1, cutoff=0.7)
+        close = difflib.get_close_matches(name, KNOWN, 1, cutoff=0.7)
         if close:
             hint = f'did you mean {close[0]}:? For text write "{word.text}"'
             raise UsageError(word.text, f"{name}: is nothing to look for", hint)

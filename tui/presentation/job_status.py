@@ -6,9 +6,9 @@ from typing import Final
 
 from engine import ChildJob, ParentJob, Reason, Status, remaining, run_duration
 from engine.domain.humanize import NOT_BEGUN
-from engine.domain.job_outcomes import JobOutcome, outcome_of
+from engine.domain.job_outcomes import outcome_of
 from engine.domain.jobs import format_child_reason, is_cancelling, is_overwritten, never_began
-from engine.domain.statuses import LEFT_BY_WINDOW, PARTIAL, format_ending, format_reason
+from engine.domain.statuses import LEFT_BY_WINDOW, format_ending, format_reason
 from engine.domain.steps import object_name
 from tui.presentation.effect_summary import effect, error_of, found_damage, status_shown, steps_taken
 from tui.presentation.text import cells, counted, percent, plain, precise_duration, time_left
@@ -17,8 +17,6 @@ PROCESS_KILLED: Final = "process killed"
 WORKER_DIED: Final = format_reason(Reason.OWNER_LOST)
 _REASON_OVER_ERROR: Final = {Reason.TARGET_BUSY, Reason.OWNER_LOST, *LEFT_BY_WINDOW, Reason.SHUTDOWN}
 """Reasons that say more than the beginning of an error."""
-_SAID_OF_A_PARENT: Final = {JobOutcome.SKIPPED, JobOutcome.UNREACHABLE}
-"""Outcomes that its status does not say: nothing of it ran."""
 _SAID_BY_STATUS: Final = {Reason.CANCELLED_BY_USER, Reason.UNREACHABLE}
 _ERROR_LEAST: Final = 16
 """Cells below which the beginning of an error says less than any reason."""
@@ -31,15 +29,9 @@ def format_status(job: ChildJob | ParentJob) -> tuple[Status, str]:
     """
     if is_cancelling(job):
         return job.status, "cancelling"
-    if isinstance(job, ChildJob):
-        return status_shown(job), PARTIAL if job.is_partly_completed else format_ending(job.status, job.reason)
-    skipped = sum(c.status is Status.SKIPPED and c.reason is not Reason.NOT_NEEDED for c in job.children)
-    if job.status is Status.COMPLETED and skipped:
-        return Status.SKIPPED, f"{skipped} skipped"
-    if outcome_of(job) is JobOutcome.UNREACHABLE:
-        return job.status, JobOutcome.UNREACHABLE.value
-    shown = status_shown(job)
-    return shown, job.status.value if shown is job.status else PARTIAL
+    if isinstance(job, ParentJob):
+        return status_shown(job), outcome_of(job).value
+    return status_shown(job), format_ending(job.status, job.reason)
 
 
 def status_text(job: ChildJob | ParentJob) -> str:
@@ -47,9 +39,7 @@ def status_text(job: ChildJob | ParentJob) -> str:
     if isinstance(job, ParentJob):
         if is_cancelling(job):
             return "cancelling"
-        if (outcome := outcome_of(job)) in _SAID_OF_A_PARENT:
-            return outcome.value
-        return job.status.value if status_shown(job) is job.status else PARTIAL
+        return outcome_of(job).value
     if job.recovering and not job.status.is_final:
         doing = "recovering" if job.cancel_requested_at is None else "cancelling"
         return f"{doing} ({PROCESS_KILLED if job.force_requested_at else WORKER_DIED}; the database is checked first)"

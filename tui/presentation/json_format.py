@@ -42,7 +42,7 @@ def job(parent: ParentJob, *, with_log: bool = False) -> Json:
         "duration": _seconds(parent),
         **fields(parent, "retry_of", "batch", "schedule", "deadline_at"),
         "window": _window(parent),
-        **fields(parent, "left", "pinned", "submitted_by", "cancelled_by"),
+        **fields(parent, "left", "not_begun", "pinned", "submitted_by", "cancelled_by"),
         "options": _options(parent.request.options),
         "children": [child(c, with_log=with_log) for c in parent.children],
     }
@@ -73,7 +73,7 @@ def child(job: ChildJob, *, with_log: bool = False) -> Json:
         **fields(job, "cancel_requested_at", "force_requested_at", "recovering"),
         "duration": _seconds(job),
         **fields(job, "warnings", "before", "after", "estimate"),
-        "left": job.steps_left,
+        "left": job.left,
         "progress": fields(job.progress, "fraction", "object", "phase", "waits_for", "steps_done", "steps_total"),
         "attempts": [fields(attempt, *_OF_ATTEMPT) for attempt in job.attempts],
         "steps": [_step(step) for step in job.steps],

@@ -76,8 +76,8 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
         "outcome": one_of(JobOutcome), "created_at": TIME,
         "started_at": or_null(TIME), "finished_at": or_null(TIME), "duration": or_null(SECONDS),
         "retry_of": or_null(COUNT), "batch": or_null(COUNT), "schedule": or_null(TEXT), "deadline_at": or_null(TIME),
-        "window": or_null(named("window")), "left": COUNT, "pinned": FLAG, "submitted_by": or_null(TEXT),
-        "cancelled_by": or_null(TEXT), "options": _OPTIONS,
+        "window": or_null(named("window")), "left": COUNT, "not_begun": COUNT, "pinned": FLAG,
+        "submitted_by": or_null(TEXT), "cancelled_by": or_null(TEXT), "options": _OPTIONS,
         "children": listed(named("child")),
     }),
     "child": record({

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from engine import Lock
 
 _OF_A_DATABASE: Final[Mapping[LockImpact, str]] = {
-    LockImpact.NONE: "nobody",
+    LockImpact.NONE: "no one",
     LockImpact.MAINTENANCE: "no reader and no writer; other maintenance waits",
     LockImpact.WRITERS: "writers",
     LockImpact.READERS_BEHIND_A_WRITER: "writers, and readers while a writer waits",
@@ -20,7 +20,7 @@ _OF_A_DATABASE: Final[Mapping[LockImpact, str]] = {
     LockImpact.EVERYONE: "everyone",
 }
 _OF_A_TABLE: Final[Mapping[LockImpact, str]] = {
-    LockImpact.NONE: "nobody",
+    LockImpact.NONE: "no one",
     LockImpact.MAINTENANCE: "no reader and no writer; other maintenance of the table waits",
     LockImpact.WRITERS: "writers of the table",
     LockImpact.READERS_BEHIND_A_WRITER: "writers of the table, and its readers while a writer waits",

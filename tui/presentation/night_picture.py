@@ -30,7 +30,7 @@ _WENT_WRONG: Final = frozenset({JobOutcome.FAILED, JobOutcome.UNREACHABLE})
 _CLOSED: Final = "not begun: the window closed first"
 _NOT_BEGUN: Final = "not begun: by estimate it ends after the window"
 _FEW: Final = 3
-"""More targets than this of which nothing began are counted, not drawn."""
+"""More targets than this on which nothing began are counted, not drawn."""
 _OF_WINDOW: Final = 8
 """Where the work takes less than this share of the window, the axis is that of the work."""
 
@@ -75,7 +75,7 @@ def real_picture(
 
 
 def _counted_apart(targets: Sequence[T], why: Callable[[T], str]) -> tuple[Sequence[T], Counter[str]]:
-    """Those that are drawn; and where they are many, those of which nothing began by why, "" if something did."""
+    """Those that are drawn; and the number of those on which nothing began, by why, if they are many."""
     left = Counter(reason for one in targets if (reason := why(one)))
     many = Counter({reason: number for reason, number in left.items() if number > _FEW})
     return [one for one in targets if why(one) not in many], many

@@ -33,7 +33,7 @@ _NAMED: Final = 2
 _NIGHT: Final = 40
 """Cells of the name of a night in a subject."""
 _COMMANDS: Final = 5
-"""Commands that are told, at most."""
+"""Commands that a message names, at most."""
 _HEADINGS: Final[Mapping[EventKind, str]] = {
     EventKind.CRITICAL: "Critical",
     EventKind.FAILED: "Failed",

@@ -12,7 +12,16 @@ from engine.domain.due_times import closes_at, next_due, window_after_until
 from engine.domain.frozen import frozen
 from engine.domain.humanize import span
 from engine.domain.job_outcomes import JobOutcome
-from engine.domain.schedules import NEEDED, Firing, FiringReason, FiringStatus, Night, Schedule, ScheduleState
+from engine.domain.schedules import (
+    NEEDED,
+    Firing,
+    FiringReason,
+    FiringStatus,
+    Night,
+    Schedule,
+    ScheduleState,
+    other_config,
+)
 from engine.domain.statuses import Status
 from engine.domain.steps import Micros
 from engine.domain.time_zones import zone_named
@@ -54,8 +63,7 @@ class ScheduleRow:
     @property
     def foreign_config(self) -> str:
         """Another config file with a schedule of this name, which is the one that fires; "" if there is none."""
-        known = self.state.config if self.state is not None else ""
-        return known if known not in {"", self.config} else ""
+        return other_config(self.state, self.config)
 
     @property
     def last_night(self) -> Night | None:

@@ -94,7 +94,7 @@ def why(survey: Survey) -> str:
 
 
 def why_or_why_not(entry: TargetEntry, survey: Survey) -> str:
-    """The same; where a file is ok although much of it is free, why: `74% reclaimable, below 16.0 MB`."""
+    """The same; for a file that is ok in spite of many free pages the reason: `74% reclaimable, below 16.0 MB`."""
     limits = entry.thresholds
     if survey.level is not FleetLevel.OK or survey.engine is not EngineName.SQLITE or not survey.size:
         return why(survey)

@@ -6,15 +6,20 @@ import math
 import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from engine import Options, Status
 from engine.domain.humanize import counted as counted
 from engine.domain.humanize import size as size
 from engine.domain.humanize import span
+from engine.domain.lazy_import import lazy
 from engine.domain.option_specs import BY_NAME, OPTION_SPECS, changed_options
-from engine.domain.time_zones import zone_named
+
+if TYPE_CHECKING:
+    from engine.domain import time_zones
+else:
+    time_zones = lazy("engine.domain.time_zones", "only a schedule needs it")
 
 GLYPH: Final[Mapping[Status, str]] = {
     Status.PENDING: "·",
@@ -73,9 +78,15 @@ def local_time(micros: int | None) -> str:
     return datetime.fromtimestamp(micros / 1e6).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def zoned_time(micros: int | None) -> str:
+    """The same with the name of the zone, where a reader may be elsewhere: `2026-11-24 15:38:05 CET`."""
+    zone = "" if micros is None else f" {datetime.fromtimestamp(micros / 1e6).astimezone():%Z}"
+    return local_time(micros) + zone
+
+
 def time_in_zone(micros: int, timezone: str) -> str:
     """A stored time in a time zone by name, "" for that of the machine: `2026-11-24 15:38:05 CET (Europe/Berlin)`."""
-    zone = zone_named(timezone)
+    zone = time_zones.zone_named(timezone)
     return f"{datetime.fromtimestamp(micros / 1e6, zone):%Y-%m-%d %H:%M:%S %Z} ({zone.key})"
 
 

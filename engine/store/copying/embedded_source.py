@@ -111,7 +111,7 @@ class EmbeddedSource:
 
 @asynccontextmanager
 async def embedded_source(path: Path) -> AsyncIterator[EmbeddedSource]:
-    """The store in a file; nobody writes to it while inside. Raises StoreError."""
+    """The store in a file; no other process writes to it while inside. Raises StoreError."""
     async with SqliteStore.open(path) as store:
         alive = sum(process.alive for process in await store.workers())
     connection = await asyncio.to_thread(connections.connect_writer, path)

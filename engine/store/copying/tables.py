@@ -24,14 +24,14 @@ OTHER_TABLES: Final = (
 """Copied whole, at the end. Worker processes and a pause belong to the store that they are in."""
 TABLES: Final = (BATCHES, *JOB_TABLES, EVENTS, *OTHER_TABLES)
 NUMBERED: Final = (BATCHES, "parent_job", "message", "notification")
-"""Tables whose rows get numbers, of which none is given twice."""
+"""Tables whose rows get numbers; no number is given twice."""
 
 OnProgress = Callable[[int, int], None]
 """Called with how many jobs are copied, and of how many."""
 
 
 class Source(Protocol):
-    """A store that nobody writes to while it is read. Each method raises StoreError."""
+    """A store without writers while it is read. Each method raises StoreError."""
 
     name: str
     """It stays the same when the copy is resumed."""

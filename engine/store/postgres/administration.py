@@ -46,7 +46,7 @@ _BROKEN: Final = {
         WHERE relnamespace = 'dbtend'::regnamespace AND a.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')
             AND a.grantee <> relowner""",
 }
-"""How many rows break each rule: in one snapshot, as others write meanwhile."""
+"""How many rows break each rule: in one snapshot, as others go on writing."""
 _MAY_SIGNAL: Final = """SELECT (rolsuper OR rolcreaterole) AND NOT pg_has_role(oid, 'pg_signal_backend', 'USAGE')
 FROM pg_roles WHERE rolname = current_user"""
 
@@ -62,7 +62,7 @@ async def init(url: str) -> StoreMade:
         except psycopg.Error as error:
             raise store_error(url, error) from None
     if after is None:
-        raise StoreError(url, "was removed by another program meanwhile", "try again")
+        raise StoreError(url, "was removed by another program at the same time", "try again")
     return StoreMade(
         version=after.version,
         earlier_version=before and before.version,
@@ -142,7 +142,7 @@ async def _clock(connection: Connection) -> tuple[float, float]:
 
 
 async def _keepalives(connection: Connection) -> bool:
-    """Whether the server takes the settings by which it notices a host that is gone."""
+    """Whether the server takes the settings that let it notice a host that is gone."""
     await connection.execute(b"SET tcp_keepalives_idle = 5")
     (idle,) = await _row(connection, "SELECT current_setting('tcp_keepalives_idle')")
     return bool(idle == "5")

@@ -13,6 +13,8 @@ from engine.store.postgres.connections import Connection, connected
 from engine.system.clock import SteadyClock
 
 CHANNEL: Final = "dbtend_change"
+CANCEL: Final = "cancel"
+"""What a notification says where running children were asked to stop; others say nothing."""
 LOOK_EVERY: Final = 5.0
 """Seconds after which it looks itself, should a notification be lost."""
 RECONNECT_AFTER: Final = 0.5
@@ -26,6 +28,8 @@ class ChangeWatch:
         """`clock`: of this host, which is to show what the server's shows: all times in the store are by that."""
         self._url, self._what, self._clock = url, what, clock
         self._waiters = ChangeWaiters()
+        self.cancels = ChangeWaiters()
+        """How often running children may have been asked to stop, and who waits for that."""
         self.unreachable: StoreError | None = None
         """Why the store cannot be reached now; None while it can."""
         self._reach_changed = asyncio.Event()
@@ -46,6 +50,10 @@ class ChangeWatch:
     @property
     def last_change(self) -> int:
         return self._waiters.last_change
+
+    @property
+    def lapses(self) -> int:
+        return self._waiters.lapses
 
     def note(self, seq: int) -> None:
         if seq > self._waiters.last_change:
@@ -85,6 +93,7 @@ class ChangeWatch:
             await asyncio.sleep(RECONNECT_AFTER)
 
     async def _listen(self, connection: Connection, ready: asyncio.Future[None]) -> None:
+        was_lost = ready.done()  # a server that crashed forgets what was about to reach its disk
         while True:
             asked = self._clock.wall()
             cursor = await connection.execute(LAST_CHANGE.encode())
@@ -92,8 +101,17 @@ class ChangeWatch:
             self._set_reach(None)
             if row is not None:
                 self._clock.follow(asked, row[1])
+                if was_lost:
+                    self._waiters.lapse(row[0])
+                    self._note_cancel()
+                    was_lost = False
                 self.note(row[0])
             if not ready.done():
                 ready.set_result(None)
-            async for _ in connection.notifies(timeout=LOOK_EVERY, stop_after=1):
-                pass
+            async for notification in connection.notifies(timeout=LOOK_EVERY, stop_after=1):
+                if notification.payload == CANCEL:
+                    self._note_cancel()
+
+    def _note_cancel(self) -> None:
+        self.cancels.last_change += 1
+        self.cancels.wake()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -45,10 +45,15 @@ UNAVAILABLE_CLASSES: Final = ("08", "57P")
 ANSWERS_WITHIN: Final = 10.0
 """Seconds that a read or write waits for a connection."""
 
+_WRITE: Final = """BEGIN; SET LOCAL synchronous_commit = off; {}; COMMIT;
+SELECT pg_logical_emit_message(true, 'dbtend', '')"""
+"""A write, and after its commit a wait until it is on the disk: so nobody waits for a lock while a disk is slow. The
+second commit writes all of the log that is before it."""
 _END_SESSIONS: Final = """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 WHERE pid = ANY (%s) AND usename = session_user AND application_name = %s"""
 
 Connection = psycopg.AsyncConnection[TupleRow]
+T = TypeVar("T")
 
 logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # who asks for a connection tells of it
 
@@ -98,14 +103,33 @@ class Pool:
         await self._pool.close()
 
     async def rows(self, query: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> list[TupleRow]:
-        """The rows of one statement. Raises StoreError, and what a function of the store raises."""
+        """What one statement reads. Raises StoreError."""
+
+        async def ask(connection: Connection) -> list[TupleRow]:
+            return await (await connection.execute(query.encode(), values)).fetchall()
+
+        return await self._on_connection(ask)
+
+    async def write(self, query: str, values: Sequence[Any]) -> list[TupleRow]:
+        """The rows of a statement that writes, once that is durable. Raises StoreError, and what a function of the
+        store raises."""
+
+        async def ask(connection: Connection) -> list[TupleRow]:
+            cursor = psycopg.AsyncClientCursor(connection)  # several statements take no parameters of the server
+            await cursor.execute(_WRITE.format(query).encode(), values)
+            while cursor.description is None:
+                cursor.nextset()
+            return await cursor.fetchall()
+
+        return await self._on_connection(ask)
+
+    async def _on_connection(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
         try:
             async with self._pool.connection() as connection:
                 await self._end_broken(connection)
                 backend = connection.info.backend_pid
                 try:
-                    cursor = await connection.execute(query.encode(), values)
-                    return await cursor.fetchall() if cursor.description is not None else []
+                    return await ask(connection)
                 finally:
                     if connection.broken:
                         self._broken.add(backend)
@@ -113,7 +137,7 @@ class Pool:
             raise self.error(error) from None
 
     async def _end_broken(self, connection: Connection) -> None:
-        """What was sent on a connection that broke is done by now, or never will be."""
+        """The statement on a connection that broke is done by now, or never will be."""
         if not self._broken:
             return
         broken, self._broken = self._broken, set()
@@ -124,9 +148,9 @@ class Pool:
             raise
 
     async def call(self, function: str, *arguments: Any) -> Any:
-        """What a function of the store gives."""
+        """What a function of the store gives that writes."""
         places = ", ".join(["%s"] * len(arguments))
-        ((value,),) = await self.rows(f"SELECT {function}({places})", arguments)
+        ((value,),) = await self.write(f"SELECT {function}({places})", arguments)
         return value
 
     def error(self, error: psycopg.Error | PoolTimeout) -> Exception:

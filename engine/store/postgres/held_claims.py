@@ -14,7 +14,7 @@ Held = tuple[str, JobId, int]
 
 
 class HeldClaims:
-    """The server may carry out a claim whose answer is lost: the child then runs by its word, and nobody runs it."""
+    """The server may carry out a claim whose answer is lost: the child then reads running, without a process."""
 
     def __init__(self) -> None:
         self._held: set[Held] = set()

@@ -17,16 +17,21 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Status
 
 from engine.domain.errors import StoreBusyError
+from engine.store.postgres.change_watch import ChangeWatch
 from engine.store.postgres.connections import Pool, parameters
 
 SWEEP_EVERY: Final = 5.0
-"""Seconds between two looks at what waits without a hint."""
+"""Seconds between two looks at what waits without a hint, while something does."""
+SWEEP_AFTER: Final = 0.25
+"""Seconds from a change to such a look."""
+FORGET_EVERY: Final = 60.0
+"""Seconds between two removals of what dead workers of procrastinate left."""
 RESTART_AFTER: Final = 1.0
 _STALLED: Final = 3600.0
 """Seconds after which procrastinate forgets a worker: that it is dead is found out in another way."""
 _OPTIONS: Final[dict[str, Any]] = {
     "delete_jobs": "always",
-    "fetch_job_polling_interval": SWEEP_EVERY,
+    "fetch_job_polling_interval": 60.0,
     "update_heartbeat_interval": 30.0,
     "stalled_worker_timeout": _STALLED,
     "install_signal_handlers": False,
@@ -39,7 +44,7 @@ logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
 
 
 class _LostConnections(logging.Filter):
-    """Leaves out what asyncio says of tasks of procrastinate that ended with the connection, and that nobody awaits."""
+    """Hides messages of asyncio about tasks of procrastinate that ended with the connection and are not awaited."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.exc_info is None or not isinstance(record.exc_info[1], ConnectorException)
@@ -49,7 +54,15 @@ logging.getLogger("asyncio").addFilter(_LostConnections())
 
 
 async def serve(
-    url: str, pool: Pool, queues: Sequence[str], *, name: str, concurrency: int, look: Look, until: asyncio.Event
+    url: str,
+    pool: Pool,
+    watch: ChangeWatch,
+    queues: Sequence[str],
+    *,
+    name: str,
+    concurrency: int,
+    look: Look,
+    until: asyncio.Event,
 ) -> None:
     """Call `look` for each hint in these queues, up to `concurrency` at once, until `until` is set and all returned.
 
@@ -59,6 +72,7 @@ async def serve(
     """
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     turns = asyncio.Semaphore(concurrency)
+    by_sweep: set[asyncio.Task[None]] = set()
 
     async def work(queue: str) -> None:
         async with turns:
@@ -71,11 +85,19 @@ async def serve(
                     failed.set_exception(error)
 
     async def sweep() -> None:
-        """Look at what waits while nobody here works: its hint was lost, or the tables of procrastinate are damaged."""
+        """Look for waiting jobs while there is room here: a hint was lost or is late, or a table of procrastinate is
+        damaged."""
         while True:
-            await asyncio.sleep(SWEEP_EVERY)
-            if not turns.locked() and await _is_offered(pool, queues):
-                await work("")
+            seen = watch.last_change
+            await asyncio.sleep(SWEEP_AFTER)
+            offered = None if turns.locked() else await _offered(pool, queues)
+            for _ in range(min(offered or 0, concurrency - len(by_sweep))):
+                task = asyncio.create_task(work(""))
+                by_sweep.add(task)
+                task.add_done_callback(by_sweep.discard)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if offered == 0 else SWEEP_EVERY):
+                    await watch.wait_beyond(seen)
 
     stopping, sweeping = asyncio.create_task(until.wait()), asyncio.create_task(sweep())
     end: set[asyncio.Future[Any]] = {stopping, failed}
@@ -94,12 +116,13 @@ async def serve(
         failed.result()
 
 
-async def _is_offered(pool: Pool, queues: Sequence[str]) -> bool:
-    """Whether something waits in these queues; False if the server is away."""
+async def _offered(pool: Pool, queues: Sequence[str]) -> int | None:
+    """How much waits in these queues; None: the server does not say."""
     try:
-        return bool(await pool.rows("SELECT FROM offered_in(%s)", (list(queues),)))
+        ((number,),) = await pool.rows("SELECT sum(number) FROM offered_in(%s)", (list(queues),))
+        return int(number or 0)
     except StoreBusyError:
-        return False
+        return None
 
 
 async def _serve_once(
@@ -115,7 +138,7 @@ async def _serve_once(
     connector = procrastinate.PsycopgConnector(kwargs=asked, min_size=1, max_size=2)
     app = procrastinate.App(connector=connector)
     app.task(name="work")(work)
-    # Without any periodic task the watch over its listener ends at once, and a lost one would mean polling for ever.
+    # Without any periodic task the watch over its listener ends at once, and a lost one would mean endless polling.
     app.periodic(cron="0 0 29 2 *")(app.task(name="leap_day", queue=queues[0])(_nothing))
     async with app.open_async():
         running: list[asyncio.Future[Any]] = [
@@ -139,7 +162,7 @@ async def _nothing(timestamp: int) -> None:
 async def _forget_dead(app: procrastinate.App) -> None:
     """Remove what dead workers left."""
     while True:
-        await asyncio.sleep(SWEEP_EVERY)
+        await asyncio.sleep(FORGET_EVERY)
         await app.job_manager.prune_stalled_workers(_STALLED)
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED):
             with suppress(ConnectorException):  # another one was faster

@@ -61,19 +61,29 @@ def _of_all(function: str, queries: Sequence[str]) -> str:
 
 
 def ids_in_range(
-    where: HistoryFilter, targets: Sequence[str] | None, *, low: int, high: int, folded: bool = False
+    where: HistoryFilter,
+    targets: Sequence[str] | None,
+    *,
+    low: int,
+    high: int,
+    folded: bool = False,
+    newest: int | None = None,
 ) -> Query:
     """The matching ids in a range, unordered. Times are ignored.
 
     Args:
         targets: those that match the filter; None: all.
         folded: one negative id for each batch, unless the filter is of jobs.
+        newest: so many at most, the newest of single jobs; None: all.
     """
     values: dict[str, Any] = {"low": low, "high": high}
     conditions = _conditions(where, targets, values)
     if not conditions and folded and not where.is_of_jobs:
         return _FOLDED, values
     asked = "".join(f" AND {condition}" for condition in conditions)
+    if newest is not None:
+        values["newest"] = newest
+        asked += " ORDER BY p.id DESC LIMIT %(newest)s"
     return f"SELECT p.id FROM parent_job AS p WHERE p.id BETWEEN %(low)s AND %(high)s{asked}", values
 
 

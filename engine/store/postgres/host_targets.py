@@ -38,7 +38,7 @@ class HostTargets:
         return _HERE + stored.removeprefix(self._there) if stored.startswith(self._there) else stored
 
     def key(self, engine: EngineName, target_key: str) -> str:
-        """What mutual exclusion goes by."""
+        """The key of mutual exclusion."""
         return f"{self.host}:{target_key}" if engine is EngineName.SQLITE else target_key
 
     def host_of(self, target: str) -> str | None:

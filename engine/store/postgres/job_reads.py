@@ -69,21 +69,28 @@ class JobReads(StoreBase):
         return [found[parent_id] for parent_id in sorted(found)]
 
     async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]:
-        return await self.jobs(await first_ids(self.search(where, before=before), limit))
+        return await self.jobs(await first_ids(self._search(where, before=before, newest=limit), limit))
 
     async def search(
         self, where: HistoryFilter, *, before: int | None = None, folded: bool = False
     ) -> AsyncIterator[array[int]]:
-        ((oldest, newest),) = await self._pool.rows(*history_search.bounds(where))
-        if oldest is None or newest is None:
+        async for ids in self._search(where, before=before, folded=folded):
+            yield ids
+
+    async def _search(
+        self, where: HistoryFilter, *, before: int | None, folded: bool = False, newest: int | None = None
+    ) -> AsyncIterator[array[int]]:
+        """`newest`: so many ids at most of each range."""
+        ((oldest, last),) = await self._pool.rows(*history_search.bounds(where))
+        if oldest is None or last is None:
             return
         targets = await self._targets(where) if where.has_target else None
         if targets == []:
             return
-        top = newest if before is None else min(newest, before - 1)
+        top = last if before is None else min(last, before - 1)
         sizes = {"first": history_search.FIRST_RANGE, "largest": history_search.LARGEST_RANGE}
         for low, high in id_ranges(oldest, top, **sizes):
-            query = history_search.ids_in_range(where, targets, low=low, high=high, folded=folded)
+            query = history_search.ids_in_range(where, targets, low=low, high=high, folded=folded, newest=newest)
             rows = await self._pool.rows(*query)
             yield array("q", sorted((parent_id for (parent_id,) in rows), key=abs, reverse=True))
 
@@ -149,9 +156,18 @@ class JobReads(StoreBase):
     def last_change(self) -> int:
         return self._watch.last_change
 
+    def lapses(self) -> int:
+        return self._watch.lapses
+
     async def changes(self, after: int, limit: int) -> list[Change]:
         rows = await self._pool.rows(queries.CHANGES, {"after": after, "limit": limit})
         return [decode_change(row) for row in rows]
+
+    def last_cancel(self) -> int:
+        return self._watch.cancels.last_change
+
+    async def next_cancel(self, after: int) -> None:
+        await self._watch.cancels.wait_beyond(after)
 
     async def next_change(self, after: int) -> None:
         await self._watch.wait_beyond(after)

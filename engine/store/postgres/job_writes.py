@@ -49,7 +49,7 @@ class JobWrites(LostClaims):
         return list(ids)
 
     async def _submitted(self, submission: str, error: StoreBusyError) -> list[int]:
-        """What was stored of a submit whose answer was lost."""
+        """The stored jobs of a submit whose answer was lost."""
         try:
             return list(await self._pool.call("submitted", submission))
         except StoreError:

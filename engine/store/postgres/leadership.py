@@ -60,5 +60,5 @@ def unsigned(role: str) -> int:
 
 
 def signed(role: str) -> int:
-    """The same, as it is taken."""
+    """The same, at the moment when it is taken."""
     return unsigned(role) - (1 << 32 if unsigned(role) >= 1 << 31 else 0)

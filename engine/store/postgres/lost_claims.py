@@ -1,4 +1,4 @@
-"""Children whose claim the server has carried out, and of which their owner does not know: the answer was lost."""
+"""Children whose claim the server has carried out without the knowledge of their owner: the answer was lost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LostClaims(StoreBase):
             for parent, ordinal, attempt in await self._pool.rows(queries.OWNED, {"owner": owner}):
                 if not await self._claims.knows((owner, JobId(parent, ordinal), attempt)):
                     token = {"parent": parent, "ordinal": ordinal, "owner": owner, "attempt": attempt}
-                    with suppress(OwnershipLostError):  # it has ended meanwhile
+                    with suppress(OwnershipLostError):  # it has ended by now
                         await self._pool.call("release", values.as_jsonb(token), values.report(Report()), self._at())
         except StoreError:
             self._claims.may_be_unknown = True

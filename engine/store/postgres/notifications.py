@@ -69,7 +69,7 @@ class Notifications(StoreBase):
         await self._pool.call("register_recipients", _clean(names), since, self._at())
 
     async def forget_recipients(self, kept: Collection[str]) -> Mapping[str, int]:
-        rows = await self._pool.rows("SELECT name, number FROM forget_recipients(%s)", (_clean(kept),))
+        rows = await self._pool.write("SELECT name, number FROM forget_recipients(%s)", (_clean(kept),))
         return {str(name): int(number) for name, number in rows}
 
     async def seen_by_recipients(self) -> Mapping[str, int]:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 else:
     metadata = lazy("importlib.metadata", "only a worker process tells its version")
 
-OWNER_CHECK_INTERVAL = 0.5
-"""Seconds between two looks whether all workers live."""
+OWNER_CHECK_INTERVAL = 0.6
+"""Seconds between two looks whether all workers live, and whether a time has come."""
 PROVES_AGAIN_WITHIN = 0.2
 """Seconds that a live process may need to take its lock again where its session has ended."""
 BEAT_INTERVAL = 5.0
@@ -50,6 +50,8 @@ class Ownership(JobReads, LostClaims):
     _nobody_dead_at: float | None = None
     _none_due_at: float | None = None
     """When `owner_died` looked last, if there was nothing to do."""
+    _look_at = 0.0
+    """When it looks next, however often it is called."""
 
     @asynccontextmanager
     async def hosting_workers(
@@ -82,7 +84,7 @@ class Ownership(JobReads, LostClaims):
     async def serve_hints(
         self, look: Callable[[], Awaitable[object]], *, owner: str, concurrency: int, until: asyncio.Event
     ) -> None:
-        served = (self._url, self._pool, self._queues)
+        served = (self._url, self._pool, self._watch, self._queues)
         await hint_queue.serve(*served, name=owner, concurrency=concurrency, look=look, until=until)
 
     @asynccontextmanager
@@ -138,12 +140,13 @@ class Ownership(JobReads, LostClaims):
 
     async def owner_died(self) -> None:
         while True:
+            await asyncio.sleep(self._look_at - time.monotonic())
+            self._look_at = time.monotonic() + OWNER_CHECK_INTERVAL
             ((is_dead, has_come),) = await self._pool.rows(queries.TO_LOOK_AFTER, {"at": self._at()})
             now = time.monotonic()
             self._nobody_dead_at, self._none_due_at = (None if it else now for it in (is_dead, has_come))
             if is_dead:
                 return
-            await asyncio.sleep(OWNER_CHECK_INTERVAL)
 
     async def kill_owner(self, running: JobId, owner: str, pid: int) -> bool:
         """On this host by a signal, elsewhere by the end of the session that proves it alive: it ends with that.
@@ -201,7 +204,7 @@ class Ownership(JobReads, LostClaims):
                 overwritten[f"{parent_id}.{ordinal}"] = f"{OVERWRITTEN}: {hint}"
         died = format_worker_death(1, signal_number)
         asked = (dead_owner, signal_number, died, values.as_jsonb(overwritten), self._at())
-        rows = await self._pool.rows(queries.RESCUE, asked)
+        rows = await self._pool.write(queries.RESCUE, asked)
         return [JobId(parent_id, ordinal) for parent_id, ordinal in rows]
 
     async def enforce_time_limits(self) -> None:

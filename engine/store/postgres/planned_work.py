@@ -55,18 +55,18 @@ class PlannedWork(StoreBase):
         return next((at for (at,) in rows), None)
 
     async def open_batch(self, schedule: str) -> int | None:
-        found = await self._pool.call("open_batch", schedule)
+        ((found,),) = await self._pool.rows("SELECT open_batch(%s)", (schedule,))
         return None if found is None else int(found)
 
     async def fire(self, firing: Firing, jobs: Sequence[NewJob], batch: NewBatch) -> Firing | None:
         new = values.as_jsonb([values.new_job(job, self._targets_here) for job in jobs])
         asked = (values.firing(firing), new, values.new_batch(batch), None, self._run, self._who, self._at())
-        rows = await self._pool.rows(queries.FIRE, asked)
+        rows = await self._pool.write(queries.FIRE, asked)
         return decode_firing(rows[0]) if rows else None
 
     async def record_firings(self, firings: Collection[Firing]) -> list[Firing]:
         asked = values.as_jsonb([values.firing_values(firing) for firing in firings])
-        return [decode_firing(row) for row in await self._pool.rows(queries.RECORD_FIRINGS, (asked,))]
+        return [decode_firing(row) for row in await self._pool.write(queries.RECORD_FIRINGS, (asked,))]
 
     async def firings(
         self, schedule: str | None = None, *, since: Micros | None = None, until: Micros | None = None, limit: int

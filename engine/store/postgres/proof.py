@@ -30,10 +30,10 @@ SET tcp_keepalives_count = 3; SET tcp_user_timeout = 14000"""
 PING_EVERY: Final = 2.0
 ANSWERS_WITHIN: Final = None if hasattr(socket, "TCP_USER_TIMEOUT") else 4.0
 """Seconds that the server may take to answer a ping. Where the system itself notices that the other side is gone, an
-answer may take long: the lock is held meanwhile."""
+answer may take long: the lock is held until then."""
 UNPROVEN_FOR: Final = 8.0
 """Seconds without a session after which this process ends: less than the server needs to find it dead, also with those
-that it takes to see whether the server is down. While it is down nobody can declare anybody dead."""
+that it takes to see whether the server is down. While it is down no process can declare another one dead."""
 RECONNECT_EVERY: Final = 0.5
 NOTICED_WITHIN: Final = "5000"
 """Milliseconds after which a ping that the network has lost ends the session here."""
@@ -62,7 +62,7 @@ async def proving(
 
     Args:
         register: takes the lock the first time.
-        prove_again: takes it in a new session; False if the process was declared dead meanwhile.
+        prove_again: takes it in a new session; False if the process was declared dead by then.
         lost: called when it can no longer be held; does not return.
 
     Raises StoreError.
@@ -149,13 +149,13 @@ async def _ping(connection: Connection) -> float:
 
 
 def _take_note(asked: asyncio.Future[Any]) -> None:
-    """Nobody may wait for it any more."""
+    """Perhaps no task waits for it any more."""
     if not asked.cancelled():
         asked.exception()
 
 
 def server_is_down(url: str) -> bool:
-    """Whether every address of the server answers that nobody listens there, or that it is only starting."""
+    """Whether every address of the server refuses the connection, or says that the server is starting."""
     given = conninfo_to_dict(url)
     hosts = str(given.get("hostaddr") or given.get("host") or "/var/run/postgresql").split(",")
     ports = str(given.get("port") or "5432").split(",")

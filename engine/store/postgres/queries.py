@@ -54,7 +54,7 @@ TO_LOOK_AFTER: Final = f"""SELECT EXISTS (SELECT FROM worker AS w WHERE NOT {LIV
         WHERE deadline_at <= coalesce(%(at)s, now_micros()) AND deadline_at IS NOT NULL AND finished_at IS NULL)
     OR EXISTS (SELECT FROM child_job
         WHERE status = 'pending' AND held AND starts_at <= coalesce(%(at)s, now_micros()) AND starts_at IS NOT NULL)"""
-"""Whether somebody is dead, and whether some time has come: of a limit, or to start."""
+"""Whether a process is dead, and whether a time limit or a time to start has come."""
 RUN_BY: Final = """SELECT c.parent_id, c.ordinal, p.engine, p.target
 FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.owner = %(owner)s"""
 RESCUE: Final = "SELECT parent_id, ordinal FROM rescue(%s, %s, %s, %s, %s)"

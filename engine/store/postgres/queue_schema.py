@@ -1,6 +1,6 @@
 """The tables of procrastinate beside those of the store, in a schema of their own.
 
-They hold hints alone: made anew, nothing is lost.
+They hold hints alone: to make them again loses nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def release() -> str:
 
 
 async def is_whole(connection: Connection, applied: str | None = None) -> bool:
-    """Whether nobody has dropped its tables. `applied`: the last migration that they have had; None: the newest.
+    """Whether all its tables are there. `applied`: the last migration that they have had; None: the newest.
 
     Raises psycopg.Error.
     """

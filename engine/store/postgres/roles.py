@@ -22,7 +22,7 @@ class Role(StrEnum):
 
 
 SEARCH_PATH: Final = "dbtend, dbtend_queue, pg_temp"
-"""Of connections to the store, and of its functions whoever calls them."""
+"""Of connections to the store, and of its functions for each caller."""
 _ALL: Final = frozenset(Role)
 _OPERATOR: Final = frozenset({Role.OPERATOR})
 _WORKER: Final = frozenset({Role.WORKER})
@@ -50,7 +50,7 @@ WRITES: Final[Mapping[str, frozenset[Role]]] = {
     **dict.fromkeys(("enable_schedule", "disable_schedule", "drain_host", "undrain_host"), _OPERATOR),
     **dict.fromkeys(("claim", "report", "finish", "finish_and_claim", "release"), _WORKER),
     **dict.fromkeys(("beat", "forget_worker", "give_hints"), _WORKER),
-    # Whoever has the store open looks after it, and `dbtend run` registers itself.
+    # Each process with an open store looks after it, and `dbtend run` registers itself.
     **dict.fromkeys(("register_worker", "prove_again", "session_of", "take_proof", "note_signal"), _BOTH),
     **dict.fromkeys(("rescue", "release_from", "enforce_time_limits", "let_start"), _BOTH),
     **dict.fromkeys(("prune", "prune_changes", "prune_firings", "save_measurement", "save_surveys"), _BOTH),

@@ -35,7 +35,7 @@ LOCKS: Final[Mapping[str, str]] = {
     "ROLES": str(_CLASS + 5),
 }
 GRACE: Final = 10
-"""Seconds after a start of the server in which nobody is declared dead."""
+"""Seconds after a start of the server in which no process is declared dead."""
 MEASURED_KEPT: Final = 365 * 86_400 * 1_000_000
 """Microseconds."""
 HINT: Final = "give the URL of a database of its own, or of a store of dbtend"
@@ -67,7 +67,7 @@ def _scripts(directory: str) -> Sequence[str]:
 
 
 class StoreState(NamedTuple):
-    """What there is of a store in a database."""
+    """The parts of a store that a database has."""
 
     version: int
     queue: str
@@ -107,7 +107,7 @@ async def state_of(connection: Connection, what: str) -> StoreState | None:
 
 
 async def migrate(connection: Connection, what: str) -> StoreState | None:
-    """Make the store, or upgrade and repair it; nothing changes where that fails; the state before.
+    """Make the store, or upgrade and repair it; a failure changes nothing; returns the state before.
 
     Several at once wait for each other. The connection commits each statement by itself. Raises StoreError, such as of
     a newer store or a right that is missing; psycopg.Error.
@@ -148,7 +148,7 @@ async def _create(connection: Connection, what: str) -> None:
 
 
 async def require_owner(connection: Connection, what: str) -> None:
-    """Raises StoreError unless this role may change what is there."""
+    """Raises StoreError unless this role may change the store."""
     role, owner, is_owner = await _row(connection, _OWNER)
     if not is_owner:
         raise StoreError(what, f"belongs to role {owner}, and {role} may not change it", f"run this as {owner}")

@@ -72,7 +72,7 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
             size: connections at most, beside the one that listens.
             read_only: every writing method raises ReadOnlyError.
             clock: for tests; None: the server's.
-            host_clock: by which this host does its work; it follows the server's.
+            host_clock: the clock of this host; it follows the server's.
         """
         async with connected(url, what, "dbtend") as connection:
             rights = await require_current(connection, what)

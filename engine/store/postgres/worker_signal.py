@@ -10,7 +10,7 @@ import psycopg
 from engine.store.postgres.connections import parameters
 
 WITHIN: Final = "2"
-"""Seconds to connect: meanwhile no other process can be replaced."""
+"""Seconds to connect; no other process can be replaced in that time."""
 log = logging.getLogger("dbtend")
 
 

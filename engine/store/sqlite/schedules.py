@@ -5,15 +5,20 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from engine.domain.lazy_import import lazy
 from engine.domain.requests import OnDuplicate
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, ScheduleState
 from engine.domain.steps import Micros
 from engine.store.protocol import NewBatch, NewJob
 from engine.store.rows import storable
 from engine.store.schedule_rows import FIRING, KEPT, KEPT_OF_EACH, STATE
-from engine.store.sqlite import transactions
+
+if TYPE_CHECKING:
+    from engine.store.sqlite import transactions
+else:
+    transactions = lazy("engine.store.sqlite.transactions", "only a schedule that fires needs it")
 
 STATES: Final = f"SELECT {', '.join(STATE)} FROM schedule"
 FIRINGS: Final = f"""SELECT {", ".join(FIRING)} FROM firing

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import socket
 import sqlite3
-import uuid
 from array import array
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
@@ -58,13 +56,15 @@ from engine.store.sqlite.change_watch import ChangeWatch
 from engine.store.sqlite.file_identity import Identity
 from engine.store.sqlite.writer import Writer
 from engine.store.survey_rows import decoded_last_jobs, decoded_surveys
-from engine.system import lock_holders
 from engine.system.clock import now, wall_clock
 from engine.system.private_files import require_private_descriptors, require_private_store
 from engine.system.sqlite_threads import connected
 from engine.system.wal_cleanup import removing_wal_files
 
 if TYPE_CHECKING:
+    import hashlib
+    import uuid
+
     from engine.domain import overview as overviews
     from engine.domain.batches import Batch
     from engine.domain.claims import Claim, Outcome, Report
@@ -75,7 +75,11 @@ if TYPE_CHECKING:
     from engine.store import notification_rows, overview_rows, schedule_rows
     from engine.store.protocol import NewBatch, NewJob, ProcessIdentity
     from engine.store.sqlite import notifications, overview, schedules, transactions
+    from engine.system import lock_holders
 else:
+    hashlib = lazy("hashlib", "only metrics need it")
+    uuid = lazy("uuid", "only what writes needs it")
+    lock_holders = lazy("engine.system.lock_holders", "only a store that is busy needs it")
     notifications = lazy("engine.store.sqlite.notifications", "only workers and runs tell people")
     overviews = lazy("engine.domain.overview", "only metrics need it")
     overview = lazy("engine.store.sqlite.overview", "only metrics need it")
@@ -629,9 +633,18 @@ class SqliteStore:
     def last_change(self) -> int:
         return self._watch.last_change
 
+    def lapses(self) -> int:
+        return 0
+
     async def changes(self, after: int, limit: int) -> list[Change]:
         rows = await self._read(queries.CHANGES, {"after": after, "limit": limit})
         return [decode_change(row) for row in rows]
+
+    def last_cancel(self) -> int:
+        return self.last_change()
+
+    async def next_cancel(self, after: int) -> None:
+        await self.next_change(after)
 
     async def next_change(self, after: int) -> None:
         await self._watch.wait_beyond(after)

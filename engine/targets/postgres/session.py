@@ -108,8 +108,8 @@ class PostgresSession:
 
     async def require(self, operations: Sequence[Operation], options: Options) -> None:
         """Raise UsageError for an object or schema that the database does not have, or to which nothing can be done."""
-        await self._reader.require(options.objects, options.server.schemas)
-        if options.objects or options.rebuild:
+        await self._reader.require(options)
+        if options.objects or options.rebuild or options.server.tablespace is not None:
             await planner.require(self._reader, operations, options)
 
     async def plan(

@@ -19,6 +19,7 @@ from engine.targets.postgres.session import PostgresSession
 from engine.targets.protocol import Waiting
 
 READING_LOCK_TIMEOUT: Final = 1.0
+_ONE: Final = "leave one of them out"
 
 
 class PostgresTarget:
@@ -70,10 +71,17 @@ class PostgresTarget:
     def validate(self, request: Request) -> None:
         """Raise UsageError for options that contradict each other."""
         server = request.options.server
-        if server.in_stages and server.missing_only:
-            raise UsageError("missing only", "does not go with stages", "leave one of them out")
+        if server.exclude_schemas and (server.schemas or request.options.objects):
+            other = "--schema" if server.schemas else "--object"
+            raise UsageError("--exclude-schema", f"does not go with {other}, which names all there is to do", _ONE)
+        if not (server.process_main or server.process_toast):
+            raise UsageError("--no-process-main", "leaves nothing to do with --no-process-toast", _ONE)
+        if server.system and server.tablespace is not None:
+            raise UsageError("--tablespace", "does not go with --system: the catalog cannot be moved", _ONE)
 
     def needs_confirmation(self, operation: Operation, options: Options) -> str:
+        if operation in operation_specs.OF_CATALOGS and options.server.system:
+            return operation_specs.LOCKS_CATALOG
         if operation in {Operation.REINDEX, Operation.OPTIMIZE} and options.server.offline:
             return operation_specs.OFFLINE_REINDEX
         return operation_specs.SPECS[operation].needs_confirmation if operation in operation_specs.SPECS else ""

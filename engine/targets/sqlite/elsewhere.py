@@ -69,5 +69,5 @@ class FileElsewhere:
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        hint = f"run dbtend on {self.elsewhere}, or leave out --needed; a file here has three slashes: sqlite:///PATH"
+        hint = f"run dbtend on {self.elsewhere}; a file here has three slashes: sqlite:///PATH"
         raise TargetUnavailableError(self.url, f"is a file of the host {self.elsewhere}: it is looked at there", hint)

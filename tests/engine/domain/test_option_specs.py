@@ -25,6 +25,7 @@ ALWAYS = (
     "verify",
     "confirmed",
     "check_first",
+    "if_needed",
 )
 # Of other options, for which operations they mean something; each engine not named here has none.
 MEANT_FOR = {

@@ -20,6 +20,7 @@ from engine.engine import Engine
 from engine.inspection import inspector
 from engine.schedules import firing
 from engine.schedules import scheduler as scheduling
+from engine.schedules.config_names import role_of
 from engine.schedules.config_watch import ConfigWatch
 from engine.submission.manager import DatabaseMaintenanceManager
 from engine.system.private_files import private_directory
@@ -654,7 +655,7 @@ async def test_schedules_begin_once_their_lock_can_be_had(
 ) -> None:
     monkeypatch.setattr(scheduling, "INTERVAL", 0.01)
     manager = DatabaseMaintenanceManager(world.store, resolve, clock=world.clock)
-    lock = private_directory(world.store.path) / f"{scheduling.role_of(world.config)}.lock"
+    lock = private_directory(world.store.path) / f"{role_of(str(world.config))}.lock"
     lock.mkdir()
     async with asyncio.timeout(20), scheduling.scheduling(world.store, manager, world.config, clock=world.clock):
         while "schedules cannot be fired now" not in caplog.text:  # noqa: ASYNC110
@@ -671,7 +672,7 @@ async def test_the_successor_of_a_dead_worker_goes_on_with_the_last_good_config(
     monkeypatch.setattr(scheduling, "INTERVAL", 0.01)
     world.configure(NIGHTLY)
     manager = DatabaseMaintenanceManager(world.store, resolve, clock=world.clock)
-    leader = world.store.holding_role(scheduling.role_of(world.config))
+    leader = world.store.holding_role(role_of(str(world.config)))
     assert await leader.__aenter__()
     problems: list[object] = []
     look = ConfigWatch.look

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from tests.postgres_databases import Database
 from tests.postgres_server import PostgresServer
 from tests.shared_stores import copied_store
+from tests.sqlite_files import make_database
 from tests.tui.command_line import CommandLine, wait_until
 
 
@@ -25,10 +27,13 @@ def shared(postgres: PostgresServer) -> Iterator[str]:
 
 
 @contextmanager
-def worker_of(dbtend: CommandLine, shared: str, host: str, *options: str) -> Iterator[subprocess.Popen[str]]:
+def worker_of(
+    dbtend: CommandLine, shared: str, host: str, *options: str, **environment: object
+) -> Iterator[subprocess.Popen[str]]:
     """A worker process of a host, once it is up."""
     words = ("worker", "--workers", "1", *options)
-    with dbtend.start("--store", shared, *words, environment={"DBTEND_HOST": host}) as process:
+    variables = {"DBTEND_HOST": host, **{name: str(value) for name, value in environment.items()}}
+    with dbtend.start("--store", shared, *words, environment=variables) as process:
         try:
             wait_until(lambda: host in {one["host"] for one in workers(dbtend, shared)})
             yield process
@@ -145,6 +150,43 @@ def test_what_is_known_of_a_file_of_another_host_is_its_last_survey(
     monkeypatch.delenv("DBTEND_HOST")
     (known,) = dbtend("--store", shared, "fleet", there, "--refresh", "--json").json["targets"]
     assert (known["size"], known["level"]) == (here["size"], here["level"])
+
+
+def test_one_run_tends_the_files_of_two_hosts_and_a_server_that_one_of_them_reaches(
+    dbtend: CommandLine, shared: str, database: Database, tmp_path: Path
+) -> None:
+    hosts = ("db1", "db2")
+    for host in hosts:
+        (tmp_path / host).mkdir()
+    files = {make_database(tmp_path / host / f"{n}.db"): host for host in hosts for n in range(2)}
+    database.admin.execute("CREATE TABLE item AS SELECT generate_series(1, 1000) AS id")
+    targets = [f'[targets.{host}-{path.stem}]\nurl = "sqlite://{host}{path}"\n' for path, host in files.items()]
+    targets += [
+        f'[targets.shop]\nurl = "{database.url}"\n',
+        '[targets.hidden]\nurl = "service=hidden"\nqueue = "eu"\n',  # a service that one host alone knows
+    ]
+    grouped = [one.replace("\nurl", '\ngroups = ["all"]\nurl') for one in targets]
+    dbtend.configure("".join(["[defaults]\nworkers = 1\n", *grouped]))
+    services = tmp_path / "services.conf"
+    services.write_text(f"[hidden]\nhost={database.server.base}\nuser=postgres\ndbname={database.name}\n")
+    with ExitStack() as up:
+        up.enter_context(worker_of(dbtend, shared, "db1"))
+        up.enter_context(worker_of(dbtend, shared, "db2", "--queue", "any", "--queue", "eu", PGSERVICEFILE=services))
+        done = dbtend.process("--store", shared, "run", "@all", "--needed", "--json")
+        assert done.code == 0, done.err
+        jobs = done.json["jobs"]
+        assert len({job["batch"] for job in jobs}) == 1
+        ran = {job["target"]: {one["status"] for one in job["children"]} for job in jobs}
+        assert len(ran) == len(files) + 2
+        assert all(statuses == {"completed", "skipped"} for target, statuses in ran.items() if "sqlite" in target)
+        again = dbtend.process("--store", shared, "run", "@all", "--needed")
+        assert (again.code, "5 completed" in again.out) == (0, True), again
+    for job in [one for one in jobs if "sqlite" in one["target"]]:
+        found = dbtend("--store", shared, "history", f"target:{job['target']}", "--json").json["jobs"]
+        assert [one["status"] for one in found] == ["completed", "completed"]
+    for path in files:
+        with closing(sqlite3.connect(path)) as db:
+            assert db.execute("SELECT count(*) FROM sqlite_stat1").fetchone()[0]
 
 
 def test_an_embedded_store_has_no_files_of_other_hosts(dbtend: CommandLine) -> None:

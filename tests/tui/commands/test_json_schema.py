@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def test_what_a_life_of_jobs_prints_fits(dbtend: CommandLine, sales: Path) -> No
     """Each call is checked where it is made; see tests/tui/json_documents.py."""
     missing, other = sales.with_name("missing.db"), make_database(sales.with_name("other.db"), rows=3)
     assert dbtend("plan", sales, "--json").code == OK
-    assert dbtend("run", sales, "--op", "check", "--op", "vacuum", "--until", "23:59", "--json").code == OK
+    later = f"{datetime.now() + timedelta(hours=2):%H:%M}"
+    assert dbtend("run", sales, "--op", "check", "--op", "vacuum", "--until", later, "--json").code == OK
     assert dbtend("run", sales, other, missing, "--op", "analyze", "--json").code == FAILED
     assert dbtend("run", missing, "--json").code == USAGE
     assert dbtend("retry", "1", "--json").code == OK

@@ -57,8 +57,8 @@ def test_no_step_begins_after_the_limit_and_what_is_left_is_told(dbtend: Command
     assert (reindex["status"], reindex["reason"], reindex["left"]) == ("completed", "time_limit", TABLES - 1)
     assert reindex["error"].startswith("2 of 7 ")
     assert " 5 not begun: i1, " in reindex["error"]
-    assert (analyze["status"], analyze["reason"], analyze["left"]) == ("skipped", "time_limit", 1)
-    assert (job["status"], job["outcome"], job["left"]) == ("completed", "partial", TABLES)
+    assert (analyze["status"], analyze["reason"], analyze["left"]) == ("skipped", "time_limit", 0)
+    assert (job["status"], job["outcome"], job["left"], job["not_begun"]) == ("completed", "partial", TABLES - 1, 1)
     assert integrity(many) == []
 
 

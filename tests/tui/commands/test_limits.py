@@ -62,9 +62,9 @@ def test_a_run_that_comes_too_late_starts_nothing(dbtend: CommandLine, sales: Pa
     assert "vacuum skipped" in result.out
     for command in (("history",), ("show", "1")):
         (job,) = dbtend(*command, "--json").json["jobs"]
-        assert (job["status"], job["outcome"], job["left"], job["duration"]) == ("skipped", "skipped", 1, None)
+        assert (job["outcome"], job["left"], job["not_begun"], job["duration"]) == ("skipped", 0, 1, None)
     (row,) = csv.DictReader(StringIO(dbtend("history", "--csv").out))
-    assert (row["status"], row["outcome"], row["left"]) == ("skipped", "skipped", "1")
+    assert (row["status"], row["outcome"], row["left"]) == ("skipped", "skipped", "0")
     assert len(dbtend("history", "status:skipped").out.splitlines()) == 2
     assert all(dbtend("history", f"status:{word}", "--json").json["jobs"] == [] for word in ("partial", "completed"))
 

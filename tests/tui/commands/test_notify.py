@@ -271,11 +271,11 @@ def test_a_worker_tells_people_of_jobs_that_others_submitted(
     asyncio.run(submit(dbtend.store, sales, sales.with_name("missing.db"), sales.with_name("gone.db")))
     document = web.taken().json
     assert [event["name"] for event in document["events"]] == ["missing.db", "gone.db"]
-    assert "nobody is told" not in dbtend("notify").err
+    assert "no message is sent" not in dbtend("notify").err
     said = ends(worker)
     assert SECRET not in said
-    assert "no permanent worker runs here, so that nobody is told" in dbtend("notify").err
-    assert "nobody is told" in dbtend("doctor").out
+    assert "no permanent worker runs here, so no message is sent" in dbtend("notify").err
+    assert "no message is sent" in dbtend("doctor").out
     assert web.none_waits()
 
 

@@ -133,7 +133,7 @@ def test_the_history_tells_which_nights_did_not_happen(nightly: CommandLine) -> 
     assert "  nightly  skipped (still running)" in said.out
     assert [one["status"] for one in nightly("history", "--json").json["firings"]] == ["skipped", "missed"]
     assert nightly("history", "schedule:monthly", "--json").json["firings"] == []
-    assert len(nightly("history", "schedule:nightly", "--since", "36h", "--json").json["firings"]) == 1
+    assert len(nightly("history", "schedule:nightly", "--since", "24h", "--json").json["firings"]) == 1
     assert nightly("history", "--status", "failed", "--json").json["firings"] == []
 
 

@@ -224,7 +224,7 @@ command = ["true"]
     assert not dbtend("schedules", "--json").json["is_served"]
     with dbtend.start("worker", "--workers", "1") as worker:
         wait_until(lambda: bool(dbtend("schedules", "--json").json["is_served"]))
-        wait_until(lambda: "nobody is told" not in dbtend("notify").err)
+        wait_until(lambda: "no message is sent" not in dbtend("notify").err)
         worker.send_signal(signal.SIGTERM)
         worker.communicate(timeout=60)
     assert not dbtend("schedules", "--json").json["is_served"]

@@ -24,7 +24,7 @@ from tui.console.screens.main import MainScreen
 from tui.console.views.fleet import fleet_row
 from tui.console.views.line import Line
 from tui.console.views.target_order import Sort
-from tui.console.widgets import fleet_list
+from tui.console.widgets import fleet_list, target_list
 from tui.presentation.text import local_time
 
 STORE = Path("jobs.db")
@@ -280,7 +280,7 @@ async def test_plans_of_a_fleet(
         assert looks_right(console.app)
 
 
-@all_sizes
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (160, 50), (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
 async def test_main_screen_of_a_fleet(
     size: tuple[int, int], fleet: list[TargetEntry], clock: Clock, looks_right: Callable[[App[None]], bool]
 ) -> None:
@@ -308,7 +308,7 @@ async def test_ten_thousand_targets_draw_only_what_is_in_view(clock: Clock, monk
         drawn.append(number)
         return fleet_row(number, *args, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(fleet_list, "fleet_row", noted)
+    monkeypatch.setattr(target_list, "fleet_row", noted)
     monkeypatch.setattr(TargetSurveys, "begin", lambda self: None)
     many = [TargetEntry(name=f"t{n}", url=f"t{n}.db") for n in range(10_000)]
     async with open_console(STORE, *many, clock=clock) as console:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -107,6 +108,16 @@ def test_the_version_is_printed_without_the_engine() -> None:
     assert (
         _among(("asyncio", "engine.engine", "engine.store", "engine.targets", "tui.commands.settings"), imported) == []
     )
+
+
+def test_the_history_is_listed_without_targets_and_inspections(empty_store: Path, tmp_path: Path) -> None:
+    store = shutil.copy(empty_store, tmp_path / "jobs.db")
+    command = [sys.executable, "-X", "importtime", "-m", "tui.cli", "history", "--store", str(store)]
+    done = subprocess.run(command, capture_output=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    imported = {name.decode() for name in IMPORTED.findall(done.stderr)}
+    assert "engine.store.sqlite.store" in imported
+    not_needed = ("engine.targets", "engine.inspection.inspector", "engine.system.lock_holders")
+    assert _among((*not_needed, "zoneinfo", "hashlib", "difflib", "uuid"), imported) == []
 
 
 def _among(names: Iterable[str], imported: Iterable[str]) -> list[str]:

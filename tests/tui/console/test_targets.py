@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from tui.console.parts import target_inspector
 from tui.console.parts.target_actions import NOT_KEPT
 from tui.console.saved_targets import SavedTargets
 from tui.console.screens.main import MainScreen
+from tui.console.widgets.line_view import LineView
 
 STORE = Path("jobs.db")
 CONFIG = Path("config.toml")
@@ -732,7 +734,7 @@ async def test_where_there_is_no_job_the_pane_to_begin_in_is_named_once_there_is
         assert console.lines() == ["No job yet."]
 
 
-@pytest.mark.parametrize("size", [(60, 15), (80, 24), (160, 50)])
+@pytest.mark.parametrize("size", [(60, 15), (80, 24), (120, 40)])
 async def test_the_list_of_targets_has_a_row_for_each_and_none_that_is_empty(
     size: Size, sales: Path, clock: Clock
 ) -> None:
@@ -746,12 +748,46 @@ async def test_the_list_of_targets_has_a_row_for_each_and_none_that_is_empty(
         assert targets_list.size.height == 1
 
 
-@pytest.mark.parametrize(("width", "columns"), [(60, 22), (80, 29), (100, 34), (120, 34), (160, 46), (240, 50)])
+@pytest.mark.parametrize(("width", "columns"), [(60, 22), (80, 29), (100, 34), (120, 34), (159, 46)])
 async def test_the_lists_at_the_left_have_a_share_of_the_width(
     width: int, columns: int, sales: Path, clock: Clock
 ) -> None:
     async with open_console(STORE, entry(), clock=clock, size=(width, 30)) as console:
         assert console.app.screen.query_one("#left").size.width == columns
+
+
+def drawn(console: Console, selector: str) -> list[list[str]]:
+    """The rows of a list that are in view, with its heading, as cells."""
+    view = console.app.screen.query_one(selector, LineView)
+    return [re.split(r"  +", view.render_line(y).text.strip()) for y in range(view.size.height)]
+
+
+@pytest.mark.parametrize("size", [(160, 50), (160, 24), (200, 60)])
+async def test_a_wide_window_shows_the_targets_as_the_table_of_the_fleet(
+    size: Size, sales: Path, seeded: Seeded, clock: Clock
+) -> None:
+    await add_completed_job(seeded.store, seeded.owner, clock, str(sales.with_suffix(""))[1:])
+    async with open_console(seeded.path, entry(), entry("gone.db"), clock=clock, size=size) as console:
+        await console.until(lambda: "ok 11:06" in drawn(console, "#targets")[2])
+        heading, gone, found, *rest = drawn(console, "#targets")
+        shown = [column for column in heading if column not in {"engine", "next", "surveyed"}]
+        assert shown == ["target", "size", "reclaim", "level", "why", "checked", "last run"]
+        assert {">gone.db", "unreachable", "there is no such file"} <= set(gone)
+        assert {"sales.db", "ok"} <= set(found)
+        assert all(row == [""] for row in rest)
+        await console.press("f")
+        fleet = {row[0]: set(row) for row in drawn(console, "#fleet")[1:3]}
+        assert fleet["gone.db"] >= {*gone[1:6]}
+        assert fleet["sales.db"] >= {"sales.db", "ok", "172 kB"}
+
+
+async def test_the_table_goes_with_the_width_of_its_pane(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock, size=(160, 50)) as console:
+        await console.until(lambda: "checked" in drawn(console, "#targets")[0])
+        await console.pilot.resize_terminal(120, 40)
+        await console.until(lambda: "checked" not in drawn(console, "#targets")[0])
+        await console.press("1", "plus")
+        await console.until(lambda: "checked" in drawn(console, "#targets")[0])
 
 
 async def test_a_pattern_of_files_that_is_added_is_expanded_at_once(sales: Path, clock: Clock) -> None:

@@ -100,6 +100,7 @@ def test_limits_and_pins_are_told() -> None:
         "analysis_limit": None,
         "backup_to": None,
         "keep": None,
+        "if_needed": None,
         "confirmed": False,
         "server": {},
     }

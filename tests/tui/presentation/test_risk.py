@@ -71,7 +71,7 @@ def test_of_several_locks_the_strongest_counts() -> None:
 
 
 def test_a_lock_is_told_with_what_it_locks_and_its_moments() -> None:
-    assert format_lock(NO_LOCK) == "blocks nobody"
+    assert format_lock(NO_LOCK) == "blocks no one"
     assert format_lock(Lock(LockImpact.MOST_READERS, LockScope.TABLE)) == (
         "blocks writers of the table, and nearly all its readers"
     )
@@ -81,7 +81,7 @@ def test_a_lock_is_told_with_what_it_locks_and_its_moments() -> None:
         " may block everyone from the table for a moment"
     )
     assert len({format_lock(Lock(impact, scope)) for impact in LockImpact for scope in LockScope}) == (
-        2 * len(LockImpact) - 1  # nobody is nobody
+        2 * len(LockImpact) - 1  # no one is no one
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from engine import CheckLevel, OnFailure, Options, ServerOptions
@@ -17,6 +19,7 @@ from tui.presentation.text import (
     size_change,
     target_name,
     time_left,
+    zoned_time,
 )
 
 
@@ -126,3 +129,15 @@ def test_a_url_that_is_none_has_a_name_all_the_same() -> None:
 
 def test_a_name_that_is_no_utf_8_is_shown_as_a_path_with_it_is() -> None:
     assert target_name("sqlite:///srv/bad%FF.db") == plain("bad\udcff.db") == "bad\\udcff.db"
+
+
+def test_a_time_for_a_reader_elsewhere_has_its_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        assert [zoned_time(at * 1_000_000) for at in (1_764_000_000, 1_750_000_000)] == [
+            "2025-11-24 17:00:00 CET", "2025-06-15 17:06:40 CEST",
+        ]  # fmt: skip
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -10,7 +10,7 @@ from engine.domain.errors import DbtendError
 from engine.domain.surveys import Survey
 from tui.console.console_screen import ConsoleScreen
 from tui.console.target_model import TargetModel
-from tui.console.update_pace import UpdatePace
+from tui.console.update_pace import UpdatePace, in_slices
 
 
 class TargetSurveys:
@@ -77,11 +77,8 @@ class TargetSurveys:
         last_jobs = await self._engine.last_jobs(urls.values())
         saved = self._screen.context.saved
         next_due = {} if saved is None else await self._engine.next_due(urls.values(), saved.config)
-        for number, url in urls.items():
-            state = self._model.states.get(number)
-            if state is not None:
-                self._model.set_survey(number, surveys.get(url, state.survey), last_jobs.get(url))
-                self._model.set_next_due(number, next_due.get(url))
+        async for number, url in in_slices(urls.items()):
+            self._model.set_stored(number, surveys.get(url), last_jobs.get(url), next_due.get(url))
         self._changed()
 
     async def _survey(self, numbers: Collection[int], refresh: bool) -> AsyncIterator[int]:

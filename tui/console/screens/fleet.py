@@ -18,8 +18,8 @@ from tui.console.parts.target_inspector import TargetInspector
 from tui.console.parts.target_surveys import TargetSurveys
 from tui.console.screens.entry import TYPING, EntryScreen
 from tui.console.target_model import TargetModel
-from tui.console.views.fleet import fleet_header, headings
-from tui.console.views.line import Line, line
+from tui.console.views.fleet import fleet_header
+from tui.console.views.line import Line
 from tui.console.widgets.fleet_list import FleetList
 from tui.console.widgets.item_list import ItemList
 from tui.console.widgets.one_line import OneLine
@@ -62,12 +62,10 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
         self._model, self._inspector, self._surveys = model, inspector, surveys
         self._is_home = is_home
         self._header = OneLine(self._header_line, id="header")
-        self._headings = OneLine(self._headings_line, id="headings")
         self.targets = FleetList(model, context.clock, id="fleet")
 
     def compose_body(self) -> Iterator[Widget]:
         yield self._header
-        yield self._headings
         yield self.targets
 
     @on(events.Mount)
@@ -83,22 +81,20 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
 
     @on(ItemList.Resized, "#fleet")
     def show_model(self) -> None:
-        self.targets.show_model(self.context.clock())
+        self.targets.show_model()
         self._header.renew()
-        self._headings.renew()
         self.refresh_footer()
 
     def _header_line(self, width: int) -> Line:
         return fleet_header(
-            self._model.states.values(),
+            len(self._model.states),
+            self._model.levels,
+            self._model.oldest_survey,
             self._surveys.fraction,
             width,
             now=self.context.clock(),
             read_only=self.context.engine.read_only,
         )
-
-    def _headings_line(self, width: int) -> Line:
-        return line(" ", *headings(self.targets.has, self.targets.sort).spans)
 
     @on(ItemList.CursorMoved, "#fleet")
     def _cursor_moved(self) -> None:

@@ -70,7 +70,7 @@ class MainScreen(EntryScreen[None]):
         super().__init__(context)
         self.model = _model_of(context)
         self._header = OneLine(self._header_line, id="header")
-        self._targets = TargetList(self.model, id="targets").titled("1 Targets")
+        self._targets = TargetList(self.model, context.clock, id="targets").titled("1 Targets")
         self._operations = OperationList(self.model, id="operations").titled("2 Operations")
         self._operations.add_class("-front", update=False)
         self._jobs = JobTree(context.clock, context.names.of, read_only=context.engine.read_only, id="jobs")
@@ -94,6 +94,8 @@ class MainScreen(EntryScreen[None]):
             changed=self._show_model,
             submitted=self._show_new_job,
         )
+        self._is_stale = False
+        """Whether targets had news while another screen was shown."""
         self.parts = (self._job_actions, self._target_actions, self._run_actions)
 
     def compose_body(self) -> Iterator[Widget]:
@@ -132,8 +134,10 @@ class MainScreen(EntryScreen[None]):
         self.surveys.survey(numbers)
 
     def _targets_changed(self) -> None:
-        """Targets have news: update every screen that shows them."""
-        self._show_model()
+        """Targets have news: update every screen that shows them, this one once it is shown."""
+        if self.is_current:
+            self._show_model()
+        self._is_stale = not self.is_current
         self.context.targets_changed.publish(None)
 
     def chosen_on_fleet(self, choice: FleetChoice | None) -> None:
@@ -154,7 +158,9 @@ class MainScreen(EntryScreen[None]):
 
     @on(ItemList.Resized, "#targets, #operations")
     def _show_model(self) -> None:
-        self._targets.show_model(self.context.clock())
+        self._targets.show_model()
+        if self._targets.is_table:
+            self.surveys.begin()
         self._show_operations()
 
     @on(ItemList.CursorMoved, "#operations")
@@ -176,6 +182,12 @@ class MainScreen(EntryScreen[None]):
     @on(events.Key)
     def _keep_cursor(self) -> None:
         self._operations.keeps_cursor = True
+
+    @on(events.ScreenResume)
+    def _show_news(self) -> None:
+        if self._is_stale:
+            self._is_stale = False
+            self._show_model()
 
     @on(events.Key)
     @on(events.ScreenResume)

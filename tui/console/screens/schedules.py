@@ -111,7 +111,7 @@ class SchedulesScreen(ConsoleScreen[None]):
             await asyncio.to_thread(self._watch.look)
         try:
             states = await engine.schedule_states()
-            path = "" if saved is None else str(saved.path.absolute())
+            path = "" if saved is None else engine.config_name(saved.path)
             nights = {one.name: await engine.nights(one.name, limit=NIGHTS) for one in self._config.schedules}
             self._rows = [
                 ScheduleRow(schedule=one, state=states.get(one.name), nights=nights[one.name], config=path)

@@ -1,17 +1,17 @@
-"""The fleet screen: its headings, and a row for each target."""
+"""A table of targets, the list of the fleet screen and of wide panes: its headings, and a row for each target."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from rich.cells import cell_len
 
 from engine import Status
 from engine.domain.frozen import frozen
-from engine.domain.surveys import FleetLevel, LastJob, counts
+from engine.domain.surveys import FleetLevel, LastJob
 from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named_column, right, span_cells
-from tui.console.views.lists import LEVEL_ROLES, TargetState, error_word, level_of
+from tui.console.views.lists import LEVEL_ROLES, TargetState, error_word, level_of, valid_survey
 from tui.console.views.target_order import Sort
 from tui.presentation.survey_format import check_age, due_time, engine_and_version, why_or_why_not
 from tui.presentation.target_names import TargetName
@@ -93,9 +93,11 @@ def _heading(column: str, cells: int, sort: Sort) -> Span:
     return text, Role.STRONG if _SORTED_COLUMN[sort] == column else Role.DIM
 
 
-def fleet_row(number: int, state: TargetState, has: Columns, *, is_marked: bool, now: int) -> Line:
+def fleet_row(
+    number: int, state: TargetState, has: Columns, *, is_marked: bool, is_current: bool = False, now: int
+) -> Line:
     """A target with what its survey says, as far as there are columns; `number`: the key of the line."""
-    mark: Span = (MARK, Role.WARNING) if is_marked else (" ", Role.TEXT)
+    mark: Span = (MARK, Role.WARNING) if is_marked else (">" if is_current else " ", Role.STRONG)
     spans: list[Span] = [mark, *named_column(TargetName.of(state.entry), has.name)]
     for column, cells in has.others.items():
         text, role = _cell(column, state, now)
@@ -116,7 +118,7 @@ def _cell(column: str, state: TargetState, now: int) -> Span:
         return due_time(state.next_due, now), Role.DIM
     if column == "groups":
         return plain(" ".join(state.entry.groups)), Role.DIM
-    if column == "why" and state.error is not None and survey is None:
+    if column == "why" and state.error is not None and valid_survey(state) is None:
         return plain(state.error.why), Role.DIM
     if survey is None:
         return "", Role.DIM
@@ -137,6 +139,8 @@ def _cell(column: str, state: TargetState, now: int) -> Span:
 
 def _level(state: TargetState) -> Span:
     level = level_of(state)
+    if state.is_inspecting:
+        return "inspecting…", Role.DIM
     if state.is_pattern:
         return (error_word(state.error), Role.FAILED) if state.error is not None else ("listing …", Role.DIM)
     return ("…", Role.DIM) if level is None else (level.value, LEVEL_ROLES[level])
@@ -168,16 +172,27 @@ def _when(at: int, now: int) -> str:
 
 
 def fleet_header(
-    states: Collection[TargetState], running: float | None, width: int, *, now: int, read_only: bool = False
+    count: int,
+    levels: Mapping[FleetLevel, int],
+    oldest: int | None,
+    running: float | None,
+    width: int,
+    *,
+    now: int,
+    read_only: bool = False,
 ) -> Line:
-    """How many targets have each level; at the right how old that is. `running`: how much of a survey is done."""
-    found = counts(level for state in states if (level := level_of(state)) is not None and not state.is_pattern)
-    spans: list[Span] = [(" Fleet ", Role.HEADING), (f" {counted(len(states), 'target')}", Role.STRONG)]
-    parts = [(f"{number:,} {level}", LEVEL_ROLES[level]) for level, number in found.items() if number]
+    """How many targets have each level; at the right how old that is.
+
+    Args:
+        count: of all targets.
+        oldest: when the oldest survey was made; None: there is none.
+        running: how much of a survey is done.
+    """
+    spans: list[Span] = [(" Fleet ", Role.HEADING), (f" {counted(count, 'target')}", Role.STRONG)]
+    parts = [(f"{number:,} {level}", LEVEL_ROLES[level]) for level, number in levels.items() if number]
     for at, part in enumerate(parts):
         spans += [(": " if at == 0 else ", ", Role.DIM), part]
-    surveys = [state.survey.surveyed_at for state in states if state.survey is not None]
-    age = f"surveyed {_when(min(surveys), now)}" if surveys else "not surveyed"
+    age = f"surveyed {_when(oldest, now)}" if oldest is not None else "not surveyed"
     done = f"surveying {percent(running)}" if running is not None else age
     barred: tuple[Span, ...] = (("  read-only", Role.WARNING),) if read_only else ()
     end: tuple[Span, ...] = (*barred, (f"  {done} ", Role.DIM))
@@ -194,7 +209,7 @@ def list_title(shown: int, marked: int, sort: Sort, reclaimable: int) -> str:
     return f"{counted(shown, 'target')} by {sort}{gain}{marks}"
 
 
-def longest_name(states: Sequence[TargetState]) -> int:
+def longest_name(states: Iterable[TargetState]) -> int:
     """Cells of the longest name with its label."""
     return max((_name_cells(state.entry.name, state.entry.label) for state in states), default=0)
 

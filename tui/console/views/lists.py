@@ -85,10 +85,18 @@ _REASON_LEAST: Final = 8
 """Cells of a reason that are worth showing."""
 
 
+def valid_survey(state: TargetState) -> Survey | None:
+    """The survey of a target, unless it could be opened then, and cannot any more."""
+    return (
+        None if state.error is not None and state.survey is not None and state.survey.size is not None else state.survey
+    )
+
+
 def level_of(state: TargetState) -> FleetLevel | None:
     """How urgent a target is; None: unknown."""
-    if state.survey is not None:
-        return state.survey.level
+    survey = valid_survey(state)
+    if survey is not None:
+        return survey.level
     if state.error is not None:
         return FleetLevel.UNKNOWN if isinstance(state.error, TargetBusyError) else FleetLevel.UNREACHABLE
     return None

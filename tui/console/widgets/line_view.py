@@ -25,7 +25,8 @@ from tui.console.views.line import Line, Span
 class LineView(ScrollView, can_focus=True):
     """Draws only the lines that are visible and, after a change, only those that changed.
 
-    Subclasses say how many lines there are (`line_count`) and what a line is (`line_at`).
+    Subclasses say how many lines there are (`line_count`) and what a line is (`line_at`). The heading, if there is one,
+    stays above them.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("down", "up", "page-down", "page-up", "first", "last")
@@ -60,6 +61,13 @@ class LineView(ScrollView, can_focus=True):
     def line_below(self, index: int) -> Line:
         return Line()
 
+    @property
+    def has_heading(self) -> bool:
+        return False
+
+    def heading(self) -> Line:
+        return Line()
+
     def is_under_cursor(self, index: int) -> bool:
         return self.HAS_CURSOR and index == self.cursor
 
@@ -69,20 +77,23 @@ class LineView(ScrollView, can_focus=True):
         return max(self.scrollable_content_region.width, 0)
 
     def count_changed(self) -> None:
-        """Call this when `line_count` has changed."""
-        self.virtual_size = Size(0, self.line_count)
+        """Call this when `line_count` has changed, or whether there is a heading."""
+        height = self.line_count + self.has_heading
+        self.virtual_size = Size(0, height)
         if self.KEEPS_HEIGHT and self.container_size:
             # Textual would notice the scroll bar only during layout, and lay out again.
-            self.show_vertical_scrollbar = self.line_count > self.container_size.height
+            self.show_vertical_scrollbar = height > self.container_size.height
             self.scroll_y = self.validate_scroll_y(self.scroll_y)
 
     def render_line(self, y: int) -> Strip:
-        index = y + self.scroll_offset.y
+        index = y + self.scroll_offset.y - self.has_heading
         base = self.rich_style
         width = self.size.width
         appearance = appearance_of(self.app)
         over = Style.null()
-        if index >= self.line_count:
+        if y == 0 and self.has_heading:
+            shown = self.heading()
+        elif index >= self.line_count:
             shown = self.line_below(index)
         else:
             shown = self.line_at(index)
@@ -95,6 +106,10 @@ class LineView(ScrollView, can_focus=True):
     def styled(self, index: int, spans: Sequence[Span]) -> Iterator[tuple[str, Style]]:
         roles = appearance_of(self.app).roles
         return ((text, roles[role]) for text, role in spans)
+
+    def refresh_line(self, y: int) -> None:
+        """Repaint the line with this index."""
+        super().refresh_line(y + self.has_heading)
 
     def validate_cursor(self, cursor: int) -> int:
         return max(0, min(cursor, self.line_count - 1))
@@ -111,11 +126,16 @@ class LineView(ScrollView, can_focus=True):
 
     def show_line(self, index: int) -> None:
         """Scroll as little as needed to have a line in view."""
-        top, height = self.scroll_offset.y, self.scrollable_content_region.height
+        top, height = self.scroll_offset.y, self.rows_in_view
         if index < top:
             self._scroll_at_once(index)
         elif height and index >= top + height:
             self._scroll_at_once(index - height + 1)
+
+    @property
+    def rows_in_view(self) -> int:
+        """How many lines are in view at once, without the heading."""
+        return max(self.scrollable_content_region.height - self.has_heading, 0)
 
     def _scroll_at_once(self, top: int) -> None:
         # By force: Textual shows the scroll bar of a list that has grown only at its next layout.
@@ -128,7 +148,7 @@ class LineView(ScrollView, can_focus=True):
             self._scroll_at_once(self.scroll_offset.y + by)
 
     def action_page(self, direction: int) -> None:
-        self.action_move(direction * max(self.scrollable_content_region.height - 1, 1))
+        self.action_move(direction * max(self.rows_in_view - 1, 1))
 
     def action_first(self) -> None:
         self.action_move(-self.line_count)
@@ -154,8 +174,9 @@ class LineView(ScrollView, can_focus=True):
             self.focus()
 
     def on_click(self, event: events.Click) -> None:
-        if self.HAS_CURSOR and (at := event.get_content_offset(self)) is not None:
-            self.cursor = at.y + self.scroll_offset.y
+        at = event.get_content_offset(self)
+        if self.HAS_CURSOR and at is not None and at.y >= self.has_heading:
+            self.cursor = at.y + self.scroll_offset.y - self.has_heading
 
     def titled(self, title: str, subtitle: str = "") -> Self:
         """Set the title in the border; returns the view. Repaints only for another title."""

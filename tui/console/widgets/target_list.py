@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.geometry import Region
 
 from tui.console.actions import bindings
 from tui.console.keymap import key_of
 from tui.console.target_model import TargetModel
+from tui.console.views.fleet import Columns, columns, fleet_row, headings, longest_name
 from tui.console.views.hints import no_target
 from tui.console.views.line import Line
 from tui.console.views.lists import target_rows
-from tui.console.views.target_order import Sort, shown_targets
+from tui.console.views.target_order import Sort, TargetOrder
 from tui.console.widgets.item_list import ItemList
 
 if TYPE_CHECKING:
@@ -21,10 +24,16 @@ if TYPE_CHECKING:
 class ModelList(ItemList):
     """Shows the targets of a model, sorted and filtered. Makes only the lines that are in view.
 
-    The screen carries out its actions.
+    A wide one is a table with headings. The screen carries out its actions.
     """
 
-    def __init__(self, model: TargetModel, sort: Sort, *, id: str | None = None) -> None:  # noqa: A002
+    IS_TABLE_FROM: ClassVar[int] = 0
+    """Cells from which on it is a table."""
+    SHOWS_CURRENT: ClassVar[bool] = False
+    """Whether a table shows which target is the current one."""
+
+    def __init__(self, model: TargetModel, sort: Sort, clock: Callable[[], int], *, id: str | None = None) -> None:  # noqa: A002
+        """`clock`: microseconds."""
         super().__init__(id=id)
         self.model = model
         self.sort = sort
@@ -36,20 +45,42 @@ class ModelList(ItemList):
         """The numbers of the targets, in order."""
         self.stays_on_top = False
         """Whether the cursor stays on the first target instead of on its own."""
-        self._index: list[tuple[int, int]] = []
-        """For each line the number of its target, and which of its lines it is."""
+        self._clock = clock
+        self._order = TargetOrder()
+        self._columns = None if self.IS_TABLE_FROM else Columns(0, {})
+        """Those of the table; None: it is not wide enough for one."""
+        self._heading = Line()
+        self._names_version = -1
+        self._names = 0
+        """Cells of the longest name."""
+        self._has_groups = False
+        self._index: list[tuple[int, int]] | None = None
+        """For each line the number of its target, and which of its lines it is; None: each has one line."""
         self._drawn: dict[int, Line] = {}
         """The lines in view, as last checked."""
 
+    @property
+    def is_table(self) -> bool:
+        return self._columns is not None
+
+    @property
+    def has_heading(self) -> bool:
+        return self._columns is not None and bool(self.shown)
+
+    def heading(self) -> Line:
+        return self._heading
+
     def rows_of(self, number: int) -> Sequence[Line]:
-        """The lines of a target: as many as `height_of` says."""
-        raise NotImplementedError
+        """The lines of a target."""
+        if self._columns is None:
+            return self.narrow_rows_of(number)
+        state, is_marked = self.model.states[number], self.model.is_marked(number)
+        is_current = self.SHOWS_CURRENT and number == self.model.current
+        row = fleet_row(number, state, self._columns, is_marked=is_marked, is_current=is_current, now=self._clock())
+        return [row]
 
-    def height_of(self, number: int) -> int:
-        return 1
-
-    def empty_lines(self) -> Sequence[Line]:
-        """In place of an empty list."""
+    def narrow_rows_of(self, number: int) -> Sequence[Line]:
+        """The same in a list that is no table: two for a target that cannot be opened."""
         raise NotImplementedError
 
     def clear_filter(self) -> bool:
@@ -58,13 +89,16 @@ class ModelList(ItemList):
         self.where, self.words = None, ""
         return was_filtered
 
-    def show_model(self, now: int) -> None:
-        """Show the current state of the model; `now`: in microseconds. Repaints only changed lines."""
-        key, before, count = self.key, self.cursor, self.line_count
-        self.shown = shown_targets(self.model.states, self.sort, self.where, now=now)
-        self._index = [(number, row) for number in self.shown for row in range(self.height_of(number))]
-        self._lines = () if self._index else self.empty_lines()
-        if self.line_count != count:
+    def show_model(self) -> None:
+        """Show the current state of the model. Repaints only changed lines."""
+        key, before, count, had_heading = self.key, self.cursor, self.line_count, self.has_heading
+        self._choose_columns()
+        self.shown = self._order.shown(self.model.states, self.sort, self.where, now=self._clock())
+        self._index = None
+        if self._columns is None and (failed := self.model.failed):
+            self._index = [(number, row) for number in self.shown for row in range(2 if number in failed else 1)]
+        self._lines = () if self.shown else no_target(self.columns, filtered=bool(self.model.states))
+        if (self.line_count, self.has_heading) != (count, had_heading):
             self._drawn.clear()
             self.count_changed()
             self.refresh()
@@ -73,6 +107,23 @@ class ModelList(ItemList):
         elif not self.stays_on_top:
             self._keep_cursor_on(key, before)
         self.show_marks()
+
+    def _choose_columns(self) -> None:
+        if self.columns < self.IS_TABLE_FROM:
+            self._columns = None
+            return
+        model = self.model
+        if self._names_version != model.names_version:
+            self._names_version, states = model.names_version, model.states.values()
+            self._names = longest_name(states)
+            self._has_groups = any(state.entry.groups for state in states)
+        found = {"groups": self._has_groups, "next": model.has_schedules}
+        without = [name for name, has in found.items() if not has]
+        self._columns = columns(self._names, self.columns, without=without)
+        heading = headings(self._columns, self.sort)
+        if heading != self._heading:
+            self._heading = heading
+            self.refresh(Region(0, 0, self.size.width, 1))
 
     def show_marks(self) -> None:
         """The same when the order of the targets has not changed."""
@@ -85,16 +136,26 @@ class ModelList(ItemList):
 
     @property
     def line_count(self) -> int:
-        return len(self._index) or len(self._lines)
+        return len(self.shown if self._index is None else self._index) or len(self._lines)
 
     def line_at(self, index: int) -> Line:
-        if not self._index:
+        if not self.shown:
             return self._lines[index]
-        number, row = self._index[index]
+        number, row = (self.shown[index], 0) if self._index is None else self._index[index]
         return self.rows_of(number)[row]
 
     def key_at(self, index: int) -> Hashable:
-        return self._index[index][0] if self._index else self._lines[index].key
+        if not self.shown:
+            return self._lines[index].key
+        return self.shown[index] if self._index is None else self._index[index][0]
+
+    def _line_of(self, key: Hashable) -> int | None:
+        if self._index is not None or not self.shown:
+            return super()._line_of(key)
+        try:
+            return self.shown.index(key)  # type: ignore[arg-type]
+        except ValueError:
+            return None
 
     @property
     def number(self) -> int | None:
@@ -104,20 +165,16 @@ class ModelList(ItemList):
 
 class TargetList(ModelList):
     BINDINGS = bindings("mark-target", "mark-all", "sort", "edit", "remove", "test")
+    IS_TABLE_FROM = 76
+    SHOWS_CURRENT = True
 
-    def __init__(self, model: TargetModel, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
-        super().__init__(model, Sort.NAME, id=id)
+    def __init__(self, model: TargetModel, clock: Callable[[], int], *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(model, Sort.NAME, clock, id=id)
 
-    def rows_of(self, number: int) -> Sequence[Line]:
+    def narrow_rows_of(self, number: int) -> Sequence[Line]:
         model = self.model
         marked = {number} if model.is_marked(number) else ()
         return target_rows({number: model.states[number]}, model.current, self.columns, marked)
-
-    def height_of(self, number: int) -> int:
-        return 1 if self.model.states[number].error is None else 2
-
-    def empty_lines(self) -> Sequence[Line]:
-        return no_target(self.columns, filtered=bool(self.model.states))
 
     def show_marks(self) -> None:
         super().show_marks()

@@ -48,7 +48,8 @@ DECLARE number bigint;
 BEGIN
     UPDATE event_counter SET last = last + 1 RETURNING last INTO number;
     INSERT INTO event VALUES (number, at, parent_id, ordinal, kind, old, new, attempt);
-    PERFORM pg_notify('dbtend_change', '');  -- empty, so that a transaction sends one
+    PERFORM pg_notify(  -- two at most for each transaction, as the server leaves out what is the same
+        'dbtend_change', CASE kind WHEN 'cancel_requested' THEN 'cancel' ELSE '' END);
 END $$;
 
 CREATE OR REPLACE FUNCTION parent_job_event() RETURNS trigger LANGUAGE plpgsql AS $$

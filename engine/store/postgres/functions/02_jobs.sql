@@ -149,13 +149,17 @@ $$;
 
 -- The oldest child that a worker may claim, and whose target is free. While the store is paused only children that
 -- await recovery are claimed. What a parent is late for is left to `enforce_time_limits`.
+--
+-- They are walked through oldest first, by an index: the plan stays so while a queue grows.
 CREATE OR REPLACE FUNCTION claim_next(
     worker_id text, queues text[], parents bigint[], run text, at bigint
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+) RETURNS jsonb LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 DECLARE
     is_paused boolean;
     child record;
+    parent record;
     got jsonb;
+    passed text[] := '{}';  -- targets whose oldest child is not to be had: no later one overtakes it
     full_hosts text[] := '{}';
 BEGIN
     at := coalesce(at, now_micros());
@@ -166,20 +170,19 @@ BEGIN
         RETURN NULL;
     END IF;
     is_paused := EXISTS (SELECT FROM pause);
+    FOR child IN
+        SELECT * FROM claimable AS c WHERE may_claim(c, queues, parents, run, is_paused) ORDER BY parent_id
     LOOP
-        SELECT c.parent_id, c.ordinal, c.host_key, b.max_per_host INTO child
-        FROM claimable AS c JOIN parent_job AS j ON j.id = c.parent_id LEFT JOIN batch AS b ON b.id = j.batch_id
-        WHERE may_claim(c, queues, parents, run, is_paused)
-            AND (c.recovering OR j.deadline_at IS NULL OR j.deadline_at > at)
-            AND (c.host_key IS NULL OR b.max_per_host IS NULL OR c.host_key <> ALL (full_hosts))
-            AND NOT EXISTS (  -- SKIP LOCKED would overtake it
-                SELECT FROM claimable AS e WHERE e.target_key = c.target_key AND e.parent_id < c.parent_id
-                    AND may_claim(e, queues, parents, run, is_paused))
-        ORDER BY c.parent_id LIMIT 1 FOR UPDATE OF j SKIP LOCKED;
-        IF NOT FOUND THEN RETURN NULL; END IF;
-        IF child.host_key IS NOT NULL AND child.max_per_host IS NOT NULL THEN
+        CONTINUE WHEN child.target_key = ANY (passed);
+        passed := passed || child.target_key;
+        SELECT j.deadline_at, b.max_per_host INTO parent
+        FROM parent_job AS j LEFT JOIN batch AS b ON b.id = j.batch_id
+        WHERE j.id = child.parent_id FOR UPDATE OF j SKIP LOCKED;
+        CONTINUE WHEN NOT FOUND OR NOT child.recovering AND parent.deadline_at <= at;
+        IF child.host_key IS NOT NULL AND parent.max_per_host IS NOT NULL THEN
+            CONTINUE WHEN child.host_key = ANY (full_hosts);
             PERFORM pg_advisory_xact_lock({HOSTS}, hashtext(child.host_key));
-            IF child.max_per_host <= (SELECT running FROM limited_load AS l WHERE l.host_key = child.host_key) THEN
+            IF parent.max_per_host <= (SELECT running FROM limited_load AS l WHERE l.host_key = child.host_key) THEN
                 full_hosts := full_hosts || child.host_key;
                 CONTINUE;
             END IF;
@@ -191,6 +194,7 @@ BEGIN
             NULL;  -- somebody was faster with another child of this target
         END;
     END LOOP;
+    RETURN NULL;
 END $$;
 
 CREATE OR REPLACE FUNCTION claim(worker_id text, queues text[], parents bigint[], run text, at bigint) RETURNS jsonb
@@ -295,13 +299,23 @@ BEGIN
     PERFORM update_parent(p, at);
 END $$;
 
+-- Where it goes on with another child, the hint of that is left over, and does for what waits for this target.
 CREATE OR REPLACE FUNCTION finish_and_claim(
     token jsonb, outcome jsonb, news jsonb, queues text[], parents bigint[], run text, at bigint
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE following jsonb;
 BEGIN
     PERFORM FROM worker WHERE id = token ->> 'owner' FOR KEY SHARE;  -- before any parent, as a rescue does
     PERFORM finish(token, outcome, news, at);
-    RETURN claim_next(token ->> 'owner', queues, parents, run, at);
+    following := claim_next(token ->> 'owner', queues, parents, run, at);
+    IF following IS NOT NULL AND run IS NULL THEN
+        PERFORM set_config('dbtend.hint_left', jsonb_build_object(
+            'ended', token -> 'parent', 'queue', (
+                SELECT queue FROM child_job
+                WHERE parent_id = (following ->> 'parent')::bigint AND ordinal = (following ->> 'ordinal')::integer
+            ))::text, true);
+    END IF;
+    RETURN following;
 END $$;
 
 -- Hand a child back as pending without using up an attempt; cancelled if that was requested.

@@ -28,10 +28,12 @@ ORDER BY target_key, parent_id;
 
 -- A child was made, ended, or let go: give a hint if that made its target claimable.
 CREATE OR REPLACE FUNCTION give_hint_of(c child_job, is_new boolean) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE left_over jsonb := nullif(current_setting('dbtend.hint_left', true), '')::jsonb;  -- of `finish_and_claim`
 BEGIN
     PERFORM give_hints(ARRAY(
         SELECT queue FROM offered
-        WHERE target_key = c.target_key AND (NOT is_new OR parent_id = c.parent_id AND ordinal = c.ordinal)));
+        WHERE target_key = c.target_key AND (NOT is_new OR parent_id = c.parent_id AND ordinal = c.ordinal)
+            AND (left_over IS NULL OR left_over -> 'ended' <> to_jsonb(c.parent_id) OR left_over ->> 'queue' <> queue)));
 END $$;
 
 -- The queues of a worker in which something waits, with how much, at most.

@@ -179,7 +179,7 @@ def _horizon_obstacle(need: Need, activity: Activity, table: Table, horizon: Xmi
             return f"may be held back by {holder.text}"
         case Cause.DEAD_ROWS:
             kept = past.dead_rows_kept[table.shown].effect["rows_kept"] if table.shown in past.dead_rows_kept else 0
-            if isinstance(kept, int) and activity.dead - kept <= activity.dead_limit:
+            if was_there and isinstance(kept, int) and activity.dead - kept <= activity.dead_limit:
                 return f"the last VACUUM could not remove {kept:,} of them, held back by {holder.text}"
             return f"dead rows are held back by {holder.text}" if holder.is_old else ""
         case _:

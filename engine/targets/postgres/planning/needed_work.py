@@ -12,7 +12,14 @@ from engine.domain.turns import NO_TURNS, Turns
 from engine.targets.plans import OperationPlan
 from engine.targets.postgres.planning import operation_steps
 from engine.targets.postgres.planning.collation_steps import recording
-from engine.targets.postgres.planning.planner import in_parallel, leftovers_of, partitions_of, plan_of, rebuildable
+from engine.targets.postgres.planning.planner import (
+    by_name_only,
+    in_parallel,
+    leftovers_of,
+    partitions_of,
+    plan_of,
+    rebuildable,
+)
 from engine.targets.postgres.planning.rights import allowed
 from engine.targets.postgres.planning.scope import analyzed_with_parent, scope
 from engine.targets.postgres.planning.steps import PgStep
@@ -48,9 +55,9 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
     )
     if problem:
         return OperationPlan(operation=Operation.OPTIMIZE, refused=problem)
-    await reader.require(options.objects, options.server.schemas)
+    await reader.require(options)
     partitions = await partitions_of(reader)
-    found = scope(Operation.OPTIMIZE, options, tables, indexes, partitions)
+    found = scope(Operation.OPTIMIZE, options, tables, indexes, partitions, await by_name_only(reader, options))
     of_tables, forbidden_tables = allowed([t for t in found.tables if t.oid in vacuum or t.oid in analyze])
     of_indexes, forbidden_indexes = allowed([index for index in found.indexes if index.oid in reindex])
     of_indexes, exclusive = rebuildable(of_indexes, options)

@@ -67,11 +67,14 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
 }
 DEFAULT_OPERATIONS: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
 OFFLINE_REINDEX: Final = "with --offline blocks writers, and nearly all readers, of each table"
+OF_CATALOGS: Final = frozenset({Operation.REINDEX, Operation.VACUUM_FULL})
+"""Those that the catalog itself can be asked for."""
+LOCKS_CATALOG: Final = "with --system locks each table of the catalog: all sessions of the database may have to wait"
 
 
 def conflict_level(operation: Operation, options: ServerOptions) -> str:
     """The sessions that an operation conflicts with: a key of `reading.locks.CONFLICTS`."""
-    if operation in {Operation.REINDEX, Operation.OPTIMIZE} and options.offline:
+    if operation in {Operation.REINDEX, Operation.OPTIMIZE} and not options.is_concurrent:
         return "writers"
     return "everybody" if SPECS[operation].lock.impact is LockImpact.EVERYONE else "maintenance"
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 from engine.domain.humanize import counted
+from engine.domain.option_specs import BY_NAME
 from engine.domain.requests import IndexCleanup, Operation, Options, ServerOptions
 from engine.targets.lock_impact import Lock
 from engine.targets.plans import longest_first
-from engine.targets.postgres.connection.names import quote
+from engine.targets.postgres.connection.names import literal, quote
 from engine.targets.postgres.planning.costs import STEP_OVERHEAD, weight
 from engine.targets.postgres.planning.operation_specs import BLOCKS_MAINTENANCE, BLOCKS_NOBODY, BLOCKS_WRITERS, SPECS
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, index_subject, table_subject
@@ -17,27 +20,33 @@ from engine.targets.postgres.reading.ages import Old
 from engine.targets.postgres.reading.collations import CollationDrift, marks_of
 from engine.targets.postgres.reading.relations import Index, Table
 
+Settings = tuple[tuple[str, str], ...]
+Columns = Mapping[int, Sequence[str]]
+"""By oid of a table."""
+ALL_COLUMNS: Final[Columns] = MappingProxyType({})
 PAGE: Final = 8192
 SMALL: Final = 100
 """Pages. A smaller table without dead rows is not measured: for thousands that would take long."""
 FEW: Final = 100
 """With more tables than this, small clean tables run without VERBOSE."""
-STAGES: Final = (1, 10, 100)
-"""The statistics targets of an ANALYZE in stages."""
-_OPTIONS_SINCE: Final = {"buffer_usage_limit": 16}
+STAGES: Final = (("1", "0"), ("10", None), (None, None))
+"""Of an ANALYZE in stages: the statistics target, and vacuum_cost_delay; None: as the server has it."""
+_OPTIONS_SINCE: Final = {"buffer_usage_limit": 16, "process_main": 16, "process_toast": 14, "tablespace": 14}
 
 
 def unsupported_option(options: ServerOptions, version: int) -> str:
     """The option that this server does not support, and which version does; "" if it supports all."""
+    asked = Options(server=options)
     for name, since in _OPTIONS_SINCE.items():
-        if getattr(options, name) is not None and version < since * 10_000:
-            return f"--{name.replace('_', '-')} needs PostgreSQL {since} or newer, this one is {version // 10_000}"
+        if BY_NAME[name].differs_from_default(asked) and version < since * 10_000:
+            option = BY_NAME[name].as_typed(asked)
+            return f"{option} needs PostgreSQL {since} or newer, this one is {version // 10_000}"
     return ""
 
 
 def unsafe_rebuild(options: ServerOptions, version: int) -> str:
     """Why this server must not rebuild indexes with these options; "" if it may."""
-    if not options.offline and 140_000 <= version < 140_004:
+    if options.is_concurrent and 140_000 <= version < 140_004:
         return "REINDEX CONCURRENTLY of PostgreSQL 14.0 to 14.3 can damage indexes: upgrade first, or use --offline"
     return ""
 
@@ -48,8 +57,12 @@ def vacuum_steps(
     version: int,
     reasons: Mapping[int, str],
     old: Mapping[int, Old] | None = None,
+    columns: Columns = ALL_COLUMNS,
 ) -> list[PgStep]:
-    """`reasons`: why a table needs it, by oid. `old`: tables whose transaction ids must become younger."""
+    """`reasons`: why a table needs it, by oid. `old`: tables whose transaction ids must become younger.
+
+    `columns`: see `analyze_steps`.
+    """
     old = old or {}
     asked, settings = options.server, _speed(options)
     words, model = _vacuum_words(asked, version), Model.VACUUM_ANALYZE if asked.analyze else Model.VACUUM
@@ -66,8 +79,9 @@ def vacuum_steps(
             reason=reasons.get(table.oid) or (old[table.oid].reason if table.oid in old else _vacuum_reason(table)),
             is_measured=_may_have_dead_rows(table),
             settings=(*settings, *(old[table.oid].settings if table.oid in old else ())),
+            columns=columns.get(table.oid, ()),
         )
-        for table in whole
+        for table in (replace(table, visible_share=0.0) if asked.disable_page_skipping else table for table in whole)
     ]
     return longest_first(steps)
 
@@ -83,17 +97,21 @@ def _table_step(
     tells: bool,
     reason: str,
     is_measured: bool,
-    settings: tuple[tuple[str, str], ...],
+    settings: Settings,
+    columns: Sequence[str],
 ) -> PgStep:
     """VACUUM or ANALYZE of a table. `words`: its options; `tells`: the server is asked what it does."""
     spec, name, what = SPECS[operation], operation.value.upper(), f"{_only(table, version)}{table.sql}"
+    what += f" ({', '.join(map(quote, columns))})" if columns else ""
     verbose = f"{name} ({', '.join(['VERBOSE', *words])}) {what}"
     brackets = f" ({', '.join(words)})" if words else ""
+    command = verbose if tells else f"{name}{brackets} {what}"
     subject = table_subject(table)
     return PgStep(
         object=table.shown,
         operation=operation,
-        command=verbose if tells else f"{name}{brackets} {what}",
+        command=_with_settings(settings, command),
+        first_command=command if settings else "",
         verbose_command="" if tells else verbose,
         reason=reason,
         lock=lock,
@@ -134,6 +152,9 @@ def _vacuum_words(asked: ServerOptions, version: int) -> list[str]:
         words.append(f"INDEX_CLEANUP {asked.index_cleanup.upper()}")
     if asked.truncate is not None:
         words.append(f"TRUNCATE {'ON' if asked.truncate else 'OFF'}")
+    words += ["DISABLE_PAGE_SKIPPING"] if asked.disable_page_skipping else []
+    words += [] if asked.process_main else ["PROCESS_MAIN OFF"]
+    words += [] if asked.process_toast else ["PROCESS_TOAST OFF"]
     if asked.parallel_workers is not None:
         words.append(f"PARALLEL {asked.parallel_workers}")
     if version >= 160_000:
@@ -173,14 +194,21 @@ def _only(table: Table, version: int) -> str:
     return "ONLY " if supports_only(version) and table.has_children else ""
 
 
-def analyze_steps(tables: Iterable[Table], options: Options, version: int, reasons: Mapping[int, str]) -> list[PgStep]:
-    """`reasons`: why a table needs it, by oid."""
+def analyze_steps(
+    tables: Iterable[Table],
+    options: Options,
+    version: int,
+    reasons: Mapping[int, str],
+    columns: Columns = ALL_COLUMNS,
+) -> list[PgStep]:
+    """`reasons`: why a table needs it, by oid. `columns`: the only ones to collect statistics on."""
     asked = options.server
     words = [*(["SKIP_LOCKED"] if asked.skip_locked else []), *(_buffers(asked) if version >= 160_000 else [])]
     wanted, steps = list(tables), []
-    for stage in STAGES if asked.in_stages else (0,):
-        settings = (*_speed(options), *([("default_statistics_target", str(stage))] if stage else []))
-        staged = f"statistics with target {stage}" if stage else ""
+    for target, delay in STAGES if asked.in_stages else STAGES[-1:]:
+        settings: Settings = (("default_statistics_target", target),) if target is not None else ()
+        settings += _speed(options) or ((("vacuum_cost_delay", delay),) if delay is not None else ())
+        staged = f"statistics with {f'target {target}' if target else 'the usual target'}" if asked.in_stages else ""
         of_stage = [
             _table_step(
                 Operation.ANALYZE,
@@ -193,6 +221,7 @@ def analyze_steps(tables: Iterable[Table], options: Options, version: int, reaso
                 reason=staged or reasons.get(table.oid, _analyze_reason(table)),
                 is_measured=False,
                 settings=settings,
+                columns=columns.get(table.oid, ()),
             )
             for table in wanted
         ]
@@ -201,7 +230,9 @@ def analyze_steps(tables: Iterable[Table], options: Options, version: int, reaso
 
 
 def _analyze_reason(table: Table) -> str:
-    return "autovacuum never analyzes partitioned tables" if table.is_partitioned else "collects current statistics"
+    if table.is_partitioned or table.is_foreign:
+        return f"autovacuum never analyzes {'partitioned' if table.is_partitioned else 'foreign'} tables"
+    return "collects current statistics"
 
 
 def reindex_steps(
@@ -212,14 +243,15 @@ def reindex_steps(
     drifts: Sequence[CollationDrift] = (),
 ) -> list[PgStep]:
     """One for each index. Two at once on one table would deadlock where they are concurrent."""
-    spec, offline = SPECS[Operation.REINDEX], options.server.offline
+    spec, offline, tablespace = SPECS[Operation.REINDEX], not options.server.is_concurrent, options.server.tablespace
+    moved = "" if tablespace is None else f"(TABLESPACE {quote(tablespace)}) "
     model = Model.REINDEX if offline else Model.REINDEX_CONCURRENTLY
     marks = marks_of(drifts)
     steps = [
         PgStep(
             object=index.shown,
             operation=Operation.REINDEX,
-            command=f"REINDEX INDEX {'' if offline else 'CONCURRENTLY '}{index.sql}",
+            command=f"REINDEX {'' if index.of_toast else moved}INDEX {'' if offline else 'CONCURRENTLY '}{index.sql}",
             reason=reasons.get(index.oid)
             or (f"TOAST of {index.table_shown}" if index.of_toast else "rebuilt because you asked"),
             lock=BLOCKS_WRITERS if offline else spec.lock,
@@ -254,7 +286,7 @@ def rewrite_steps(operation: Operation, tables: Iterable[Table], options: Option
         steps.append(
             PgStep(
                 object=table.shown,
-                command=f"{first}; {then}",
+                command=_with_settings(_speed(options), f"{first}; {then}"),
                 first_command=first,
                 follow_up_command=then,
                 settings=_speed(options),
@@ -290,7 +322,12 @@ def drop_steps(leftovers: Iterable[Index]) -> list[PgStep]:
     ]
 
 
-def _speed(options: Options) -> tuple[tuple[str, str], ...]:
+def _with_settings(settings: Settings, command: str) -> str:
+    """The command after its settings."""
+    return "; ".join([*(f"SET {name} = {literal(value)}" for name, value in settings), command])
+
+
+def _speed(options: Options) -> Settings:
     """The cost settings of a manual VACUUM, which has no delay by default."""
     delay = {"gentle": "10", "normal": "2"}.get(options.server.speed)
     limit = {"gentle": "200", "normal": "400"}.get(options.server.speed)

@@ -19,11 +19,14 @@ from engine.targets.postgres.planning.rights import allowed, missing_rights, unp
 from engine.targets.postgres.planning.scope import Scope, analyzed_with_parent, scope
 from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading import xmin_horizon
-from engine.targets.postgres.reading.ages import aged_tables
+from engine.targets.postgres.reading.ages import aged_tables, tables_older_than
 from engine.targets.postgres.reading.amcheck import amcheck
 from engine.targets.postgres.reading.collations import CollationRebuild, collation_rebuild, drifts
+from engine.targets.postgres.reading.missing_statistics import without_statistics
+from engine.targets.postgres.reading.names import Relation
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import Index, Table
+from engine.targets.postgres.reading.tablespaces import tablespace_problem
 
 KEPT_FREE: Final = 3
 """Connections of the server that are left to others."""
@@ -48,11 +51,6 @@ SELECT current_setting('max_connections')::int - current_setting('superuser_rese
             d.datconnlimit - (SELECT count(*) FROM {_SESSIONS} AS s WHERE s.datid = d.oid) END)::int END
 FROM pg_roles AS r, pg_database AS d WHERE r.rolname = session_user AND d.datname = current_database()
 """
-ANALYZED: Final = "SELECT DISTINCT starelid::int8 FROM pg_statistic"
-ANALYZED_AS_SEEN: Final = """
-SELECT DISTINCT c.oid::int8 FROM pg_stats AS s JOIN pg_namespace AS n ON n.nspname = s.schemaname
-JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = s.tablename
-"""
 
 
 async def plan(reader: Reader, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
@@ -61,9 +59,14 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
     if problem := operation_steps.unsupported_option(options.server, version):
         return OperationPlan(operation=operation, refused=problem)
     tables, indexes = await reader.tables(measured=True), await reader.indexes(measured=True)
-    await reader.require(options.objects, options.server.schemas)
+    await reader.require(options)
     partitions = await partitions_of(reader)
-    found = scope(operation, options, tables, indexes, partitions)
+    found = scope(operation, options, tables, indexes, partitions, await by_name_only(reader, options))
+    if unmovable := await tablespace_problem(reader, options.server.tablespace):
+        return OperationPlan(operation=operation, refused=unmovable)
+    if (oldest := _least_ages(options)) is not None:
+        old_enough = await tables_older_than(reader, *oldest)
+        found = replace(found, tables=[table for table in found.tables if table.oid in old_enough])
     if operation is Operation.ANALYZE:
         planned = await _analyze(reader, options, found, partitions, past.turns)
     elif operation is Operation.REINDEX:
@@ -73,14 +76,29 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
         planned = await _planned(reader, operation, options, found, past.turns)
     if not planned.steps:
         return planned
+    if options.server.system and (options.jobs or 1) > 1:  # in parallel they could deadlock
+        return replace(planned, warnings=(*planned.warnings, "the catalog is rebuilt one table at a time"))
     return await in_parallel(reader, planned, options)
+
+
+def _least_ages(options: Options) -> tuple[int, int] | None:
+    """Of transaction ids and multixacts; None where all tables are meant."""
+    xids, multixacts = options.server.min_xid_age, options.server.min_mxid_age
+    return None if xids is None and multixacts is None else (xids or 0, multixacts or 0)
+
+
+async def by_name_only(reader: Reader, options: Options) -> Sequence[Relation]:
+    """What only a name brings in; see `Reader.by_name_only`."""
+    return await reader.by_name_only() if options.objects else ()
 
 
 async def require(reader: Reader, operations: Sequence[Operation], options: Options) -> None:
     """Raise UsageError for an object to which one of the operations can do nothing."""
     tables, indexes, partitions = await reader.tables(), await reader.indexes(), await partitions_of(reader)
+    also = await by_name_only(reader, options)
     for operation in operations:
-        scope(operation, replace(options, objects=options.objects_for(operation)), tables, indexes, partitions)
+        scope(operation, replace(options, objects=options.objects_for(operation)), tables, indexes, partitions, also)
+    await tablespace_problem(reader, options.server.tablespace)
 
 
 async def partitions_of(reader: Reader) -> dict[int, list[int]]:
@@ -96,11 +114,14 @@ async def _planned(reader: Reader, operation: Operation, options: Options, found
     match operation:
         case Operation.VACUUM:
             wanted, forbidden = allowed([table for table in found.tables if not table.is_partitioned])
-            steps = operation_steps.vacuum_steps(wanted, options, server.version, {}, await aged_tables(reader))
+            old = await aged_tables(reader)
+            steps = operation_steps.vacuum_steps(wanted, options, server.version, {}, old, found.columns)
             if steps and not found.is_named:
                 steps += operation_steps.database_statistics(server.version)
             held = xmin_horizon.warnings(await xmin_horizon.read(reader))
-            return plan_of(operation, steps, server, turns, forbidden=forbidden, warnings=held)
+            return plan_of(
+                operation, steps, server, turns, forbidden=forbidden, warnings=held, nothing=_too_young(options)
+            )
         case Operation.VACUUM_FULL | Operation.CLUSTER:
             return _rewrite(operation, options, found, server, turns)
         case Operation.CLEAN_LEFTOVERS:
@@ -120,13 +141,18 @@ async def _analyze(
     version = reader.server.version
     wanted, forbidden = allowed(found.tables)
     if options.server.missing_only:
-        analyzed = await _analyzed(reader)
-        wanted = [table for table in wanted if table.oid not in analyzed]
+        lacking = await without_statistics(reader)
+        wanted = [table for table in wanted if table.oid in lacking]
         if not wanted:
             return OperationPlan(operation=Operation.ANALYZE, not_needed="every table has statistics")
     along = {} if operation_steps.supports_only(version) else analyzed_with_parent(wanted, partitions)
-    steps = operation_steps.analyze_steps([table for table in wanted if table.oid not in along], options, version, {})
-    return plan_of(Operation.ANALYZE, steps, reader.server, turns, forbidden=forbidden)
+    wanted = [table for table in wanted if table.oid not in along]
+    steps = operation_steps.analyze_steps(wanted, options, version, {}, found.columns)
+    return plan_of(Operation.ANALYZE, steps, reader.server, turns, forbidden=forbidden, nothing=_too_young(options))
+
+
+def _too_young(options: Options) -> str:
+    return "" if _least_ages(options) is None else "no table is that old"
 
 
 def _reindex(
@@ -139,7 +165,8 @@ def _reindex(
 ) -> OperationPlan:
     if problem := operation_steps.unsafe_rebuild(options.server, reader.server.version):
         return OperationPlan(operation=Operation.REINDEX, refused=problem)
-    mine = [index for index in found.indexes if not index.in_catalog and not index.is_leftover]
+    of_catalog = options.server.system
+    mine = [index for index in found.indexes if index.in_catalog == of_catalog and not index.is_leftover]
     invalid = [] if found.is_named else [index.shown for index in mine if not index.is_valid]
     mine = [index for index in mine if index.is_valid or found.is_named]
     wanted, forbidden = allowed(mine)
@@ -172,7 +199,7 @@ def _reindex(
 
 def rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index], str]:
     """The indexes that can be rebuilt with these options, and why the others cannot."""
-    exclusive = [] if options.server.offline else [index for index in indexes if index.is_exclusion]
+    exclusive = [index for index in indexes if index.is_exclusion] if options.server.is_concurrent else []
     if not exclusive:
         return list(indexes), ""
     others = [index for index in indexes if not index.is_exclusion]
@@ -181,7 +208,9 @@ def rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index]
 
 
 def _rewrite(operation: Operation, options: Options, found: Scope, server: Server, turns: Turns) -> OperationPlan:
-    wanted, forbidden = allowed([table for table in found.tables if not table.in_catalog and not table.is_partitioned])
+    of_catalog = options.server.system
+    mine = [table for table in found.tables if table.in_catalog == of_catalog and not table.is_partitioned]
+    wanted, forbidden = allowed(mine)
     if operation is Operation.CLUSTER:
         without = [table for table in wanted if table.clustered_by is None]
         if found.is_named and without:
@@ -190,7 +219,8 @@ def _rewrite(operation: Operation, options: Options, found: Scope, server: Serve
             return OperationPlan(operation=operation, refused=why)
         wanted = [table for table in wanted if table.clustered_by is not None]
     steps = operation_steps.rewrite_steps(operation, wanted, options, server.version)
-    return plan_of(operation, steps, server, turns, forbidden=forbidden, nothing="no table is clustered on an index")
+    nothing = "no table is clustered on an index" if operation is Operation.CLUSTER else _too_young(options)
+    return plan_of(operation, steps, server, turns, forbidden=forbidden, nothing=nothing)
 
 
 async def _check(reader: Reader, options: Options, found: Scope, turns: Turns) -> OperationPlan:
@@ -201,11 +231,6 @@ async def _check(reader: Reader, options: Options, found: Scope, turns: Turns) -
     full = options.check_level is CheckLevel.FULL
     steps = check_steps.check_steps(indexes, found.tables, schema, reader.server.version, full=full)
     return plan_of(Operation.CHECK, steps, reader.server, turns)
-
-
-async def _analyzed(reader: Reader) -> set[int]:
-    query = ANALYZED if reader.server.is_superuser else ANALYZED_AS_SEEN
-    return {oid for (oid,) in await reader.rows(query, row=(int,))}
 
 
 def leftovers_of(indexes: Sequence[Index]) -> list[Index]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import Final
 
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from engine.domain.requests import Operation, Options
-from engine.targets.postgres.reading.names import chosen
-from engine.targets.postgres.reading.relations import Index, Table
+from engine.targets.postgres.planning.operation_steps import Columns
+from engine.targets.postgres.reading.names import Chosen, Relation, chosen
+from engine.targets.postgres.reading.relations import Index, PartitionedIndex, Table
 
 _OF_TABLES: Final = frozenset({Operation.VACUUM, Operation.ANALYZE, Operation.VACUUM_FULL, Operation.CLUSTER})
+_WITH_SYSTEM: Final = "add --system: it blocks all access to it until it ends"
 
 
 @frozen(kw_only=True)
@@ -22,6 +25,8 @@ class Scope:
     indexes: Sequence[Index]
     is_named: bool
     """Whether these were asked for by name."""
+    columns: Columns = field(default_factory=dict)
+    """By oid of a table, the columns that alone are meant."""
 
 
 def scope(
@@ -30,8 +35,11 @@ def scope(
     tables: Sequence[Table],
     indexes: Sequence[Index],
     partitions: Mapping[int, Sequence[int]],
+    by_name_only: Sequence[Relation] = (),
 ) -> Scope:
-    """`partitions`: of every table the oids of its direct children. Raises UsageError.
+    """`partitions`: of every table the oids of its direct children. `by_name_only`: what else may be named.
+
+    Raises UsageError.
 
     A check changes nothing, and leaves nothing out.
     """
@@ -39,48 +47,82 @@ def scope(
     if left_out and operation is not Operation.CHECK:
         tables = [table for table in tables if table.shown not in left_out]
         indexes = [index for index in indexes if index.table_shown not in left_out]
-    schemas = set(options.server.schemas)
+    schemas, excluded = set(options.server.schemas), set(options.server.exclude_schemas)
     if not options.objects:
         return Scope(
-            tables=[table for table in tables if not schemas or table.schema in schemas],
-            indexes=[index for index in indexes if not schemas or index.table_schema in schemas],
+            tables=[t for t in tables if (not schemas or t.schema in schemas) and t.schema not in excluded],
+            indexes=[
+                i for i in indexes if (not schemas or i.table_schema in schemas) and i.table_schema not in excluded
+            ],
             is_named=False,
         )
-    named = chosen(options.objects, [*tables, *indexes], schemas)
-    for relation in named:
-        _refuse_impossible(operation, relation, indexes, _with_partitions({relation.oid}, partitions), tables)
+    found = chosen(options.objects, [*tables, *indexes, *by_name_only], schemas)
+    for one in found:
+        _refuse_impossible(operation, options, one, indexes, _with_partitions({one.relation.oid}, partitions), tables)
+    named = [one.relation for one in found]
+    tables = [*tables, *(table for table in named if isinstance(table, Table) and table.is_foreign)]
     wanted = {table.oid for table in named if isinstance(table, Table)}
     if operation is not Operation.ANALYZE:  # which takes the partitions along, or is asked for the parent's statistics
         wanted = _with_partitions(wanted, partitions)
     by_name = {index.oid for index in named if isinstance(index, Index)}
+    by_name.update(leaf for index in named if isinstance(index, PartitionedIndex) for leaf in index.leaves)
     return Scope(
         tables=[table for table in tables if table.oid in wanted],
         indexes=[index for index in indexes if index.oid in by_name or index.table_oid in wanted],
         is_named=True,
+        columns={one.relation.oid: one.columns for one in found if one.columns},
     )
 
 
 def _refuse_impossible(
-    operation: Operation, relation: Table | Index, indexes: Sequence[Index], parts: set[int], tables: Sequence[Table]
+    operation: Operation,
+    options: Options,
+    named: Chosen,
+    indexes: Sequence[Index],
+    parts: set[int],
+    tables: Sequence[Table],
 ) -> None:
     """Raise UsageError if the operation cannot work on a named relation. `parts`: oids of table and partitions."""
-    problem = _problem_with_index(operation, relation) if isinstance(relation, Index) else None
-    if isinstance(relation, Table):
+    relation = named.relation
+    if isinstance(relation, Index):
+        problem = _problem_with_index(operation, options, relation)
+    elif isinstance(relation, PartitionedIndex):
+        problem = _problem_with_partitioned_index(operation, relation)
+    else:
         own = [index for index in indexes if index.table_oid in parts]
         has_rows = any(table.oid in parts and not table.is_partitioned for table in tables)
-        problem = _problem_with_table(operation, relation, own, has_rows=has_rows)
+        problem = _problem_with_table(operation, options, relation, own, has_rows=has_rows)
+    if problem is None and named.columns and not _collects_statistics(operation, options):
+        problem = "has a list of columns, which only statistics are collected of", "use analyze, or vacuum --analyze"
     if problem is not None:
-        raise UsageError(f"object {relation.shown}", *problem)
+        raise UsageError(f"object {named.shown}", *problem)
 
 
-def _problem_with_index(operation: Operation, index: Index) -> tuple[str, str] | None:
+def _collects_statistics(operation: Operation, options: Options) -> bool:
+    """Or is a check, which goes with what collects them."""
+    is_vacuum = operation is Operation.VACUUM and options.server.analyze
+    return is_vacuum or operation in {Operation.ANALYZE, Operation.CHECK}
+
+
+def _problem_with_partitioned_index(operation: Operation, index: PartitionedIndex) -> tuple[str, str] | None:
+    if operation in _OF_TABLES:
+        return "is an index", f"name its table: {index.table_shown}"
+    if operation is Operation.CLEAN_LEFTOVERS:
+        return "is not left over from REINDEX CONCURRENTLY", "name its table, or leave it out"
+    return None if index.leaves else ("is partitioned, and has no partition on this server", "leave it out")
+
+
+def _problem_with_index(operation: Operation, options: Options, index: Index) -> tuple[str, str] | None:
     """Why the operation cannot work on it, and a hint; None if it can."""
     if operation in _OF_TABLES:
         return "is an index", f"name its table: {index.table_shown}"
-    by_hand = f"as a superuser, REINDEX INDEX {index.sql}. It blocks all access until it ends"
     match operation:
-        case Operation.REINDEX | Operation.OPTIMIZE if index.in_catalog:
-            return "is an index of the catalog, which cannot be rebuilt concurrently", by_hand
+        case Operation.REINDEX if index.in_catalog != options.server.system:
+            return _not_of_catalog(options) or ("is an index of the catalog", _WITH_SYSTEM)
+        case Operation.REINDEX if index.of_toast and options.server.tablespace is not None:
+            return "is an index of a TOAST table, which cannot be moved", "leave out --tablespace, or name another"
+        case Operation.OPTIMIZE if index.in_catalog:
+            return "is an index of the catalog", f"reindex: {_WITH_SYSTEM}"
         case Operation.REINDEX if index.is_leftover and not index.is_valid:
             return "is left over from REINDEX CONCURRENTLY", "the operation clean-leftovers drops it"
         case Operation.CHECK if index.method != "btree":
@@ -93,15 +135,22 @@ def _problem_with_index(operation: Operation, index: Index) -> tuple[str, str] |
             return None
 
 
+def _not_of_catalog(options: Options) -> tuple[str, str] | None:
+    """The problem with tables outside the catalog if only the catalog was asked for."""
+    return ("is not in the catalog", "leave out --system, or name another") if options.server.system else None
+
+
 def _problem_with_table(
-    operation: Operation, table: Table, indexes: Sequence[Index], *, has_rows: bool
+    operation: Operation, options: Options, table: Table, indexes: Sequence[Index], *, has_rows: bool
 ) -> tuple[str, str] | None:
     """`indexes`: its own, and those of its partitions. `has_rows`: whether it, or a partition, has any of its own."""
-    command = {Operation.REINDEX: "REINDEX TABLE", Operation.VACUUM_FULL: "VACUUM FULL"}.get(operation, "CLUSTER")
-    by_hand = f"as a superuser, {command} {table.sql}. It blocks all access until it ends"
     match operation:
-        case Operation.REINDEX | Operation.VACUUM_FULL | Operation.CLUSTER if table.in_catalog:
-            return f"is a table of the catalog, which {operation} leaves alone", by_hand
+        case _ if table.is_foreign and operation is not Operation.ANALYZE:
+            return "is a foreign table: only its statistics are kept here", "use analyze, or leave it out"
+        case Operation.REINDEX | Operation.VACUUM_FULL if table.in_catalog != options.server.system:
+            return _not_of_catalog(options) or ("is a table of the catalog", _WITH_SYSTEM)
+        case Operation.CLUSTER if table.in_catalog:
+            return "is a table of the catalog, which cluster leaves alone", "use vacuum-full --system, or leave it out"
         case Operation.REINDEX if not indexes:
             return "has no index", "name another, or leave it out"
         case Operation.VACUUM | Operation.VACUUM_FULL | Operation.CLUSTER | Operation.CHECK if not has_rows:

@@ -94,8 +94,9 @@ class PgStep(PlannedStep):
     """The same as a command that tells what it does: run where the server said nothing but a warning, which may mean
     that it did nothing."""
     first_command: str = ""
+    """The part of `command` that is sent, without its settings and the first of two commands; "" for all of it."""
     follow_up_command: str = ""
-    """Of a `command` that is two: the second runs once the first has completed. If it fails, that is a warning."""
+    """The second of two: it runs once the first has completed. If it fails, that is a warning."""
     settings: tuple[tuple[str, str], ...] = ()
     """Settings of its connection."""
     collations: tuple[str, ...] = ()

@@ -37,6 +37,13 @@ WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
 """
 
 
+_OLDER: Final = """
+SELECT c.oid::int8 FROM pg_class AS c LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
+WHERE c.relkind IN ('r', 'm') AND greatest(age(c.relfrozenxid), age(toast.relfrozenxid)) >= %s
+    AND greatest(mxid_age(c.relminmxid), mxid_age(toast.relminmxid)) >= %s
+"""
+
+
 class Counter(StrEnum):
     """The counters that can wrap around."""
 
@@ -73,6 +80,11 @@ def freeze_settings(counter: Counter, limit: int, usual: int) -> tuple[tuple[str
     name = _SETTINGS[counter]
     youngest = min(usual, int(min(limit, DANGER)) // 2)
     return (f"vacuum_{name}_table_age", "0"), (f"vacuum_{name}_min_age", str(youngest))
+
+
+async def tables_older_than(reader: Reader, xids: int, multixacts: int) -> set[int]:
+    """The oids of those that are at least so old by both. Raises TargetError."""
+    return {oid for (oid,) in await reader.rows(_OLDER, [xids, multixacts], row=(int,))}
 
 
 async def aged_tables(reader: Reader) -> Mapping[int, Old]:

@@ -53,15 +53,21 @@ LEFT JOIN ({PREPARED}) AS p ON l.pid IS NULL AND p.virtualtransaction = l.virtua
 JOIN pg_class AS c ON c.oid = l.relation JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE l.locktype = 'relation' AND l.granted AND l.mode = ANY (%s) AND l.relation = ANY (%s::oid[])
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND (a.pid <> pg_backend_pid() AND coalesce(a.application_name, '') !~ '^dbtend ' OR p.name IS NOT NULL)
+    AND (a.pid <> pg_backend_pid() AND coalesce(a.application_name, '') !~ '^dbtend '
+        AND coalesce(a.xact_start <= clock_timestamp() - make_interval(secs => %s), true) OR p.name IS NOT NULL)
 ORDER BY l.pid, p.name LIMIT 4
 """
 
 
-async def holders(reader: Reader, conflict_level: str, tables: Collection[int]) -> str:
-    """The lock holders as text; "" for none. `conflict_level`: a key of CONFLICTS. Raises TargetError."""
+async def holders(reader: Reader, conflict_level: str, tables: Collection[int], *, older_than: float) -> str:
+    """The lock holders as text; "" for none. Raises TargetError.
+
+    Args:
+        conflict_level: a key of CONFLICTS.
+        older_than: seconds; younger transactions will soon be over.
+    """
     row = (int | None, str, str | None, float | None, str, str, int)
-    rows = await reader.rows(_HOLDERS, [list(CONFLICTS[conflict_level]), list(tables)], row=row)
+    rows = await reader.rows(_HOLDERS, [list(CONFLICTS[conflict_level]), list(tables), older_than], row=row)
     texts = [
         f"{f'pid {pid} ({who})' if name is None else prepared_text(name, seconds)} holds a lock on"
         f" {shown(schema, table)}" + (f" and {counted(number - 1, 'lock')} more" if number > 1 else "")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from typing import Final
 
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
-from engine.targets.postgres.connection.names import qualified, shown
-from engine.targets.postgres.reading.relations import Index, Table
+from engine.targets.postgres.connection.names import qualified, quote, shown
+from engine.targets.postgres.reading.relations import Index, PartitionedIndex, Table
 
-Relation = Table | Index
+Relation = Table | Index | PartitionedIndex
 
 # All that has a name of a relation, and is neither a table nor an index that operations go by.
 OTHERS: Final = """
@@ -21,17 +22,21 @@ FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_index AS x ON x.indexrelid = c.oid
 LEFT JOIN pg_class AS main ON main.reltoastrelid = c.oid OR main.oid = x.indrelid
 LEFT JOIN pg_namespace AS mn ON mn.oid = main.relnamespace
-WHERE c.relkind NOT IN ('r', 'm', 'p', 'i') OR c.relpersistence = 't'
+WHERE c.relkind NOT IN ('r', 'm', 'p', 'i', 'f', 'I') OR c.relpersistence = 't'
 """
 _KINDS: Final = {
     "v": "a view",
     "S": "a sequence",
-    "f": "a foreign table",
     "c": "a type",
     "t": "a TOAST table",
-    "I": "a partitioned index",
     "temporary": "a temporary table or index of a session",
 }
+
+
+_QUOTED: Final = r'"(?:[^"]|"")+"'
+_ITEM: Final = rf"""\s*(?:{_QUOTED}|[^\s",()](?:[^",()]*[^\s",()])?)\s*"""
+_WITH_COLUMNS: Final = re.compile(rf"""(?P<table>(?:[^"(]|{_QUOTED})+)\((?P<columns>{_ITEM}(?:,{_ITEM})*)\)""")
+_COLUMN: Final = re.compile(r"""\s*(?:"((?:[^"]|"")+)"|([^\s",](?:[^",]*[^\s",])?))\s*(?:,|$)""")
 
 
 @frozen
@@ -42,7 +47,7 @@ class Other:
     schema: str
     kind: str
     table_schema: str
-    """Of a TOAST table, or a partitioned index, the table that it belongs to; empty for others."""
+    """Of a TOAST table, the table that it belongs to; empty for others."""
     table: str
 
     @property
@@ -56,28 +61,52 @@ class Other:
 
 def names_of(schema: str, name: str) -> frozenset[str]:
     """As it may be written: `orders`, `shop.orders`, quoted or not."""
-    return frozenset({name, f"{schema}.{name}", shown(schema, name), qualified(schema, name)})
+    return frozenset({name, quote(name), f"{schema}.{name}", shown(schema, name), qualified(schema, name)})
+
+
+@frozen
+class Chosen:
+    """A relation that a request names."""
+
+    relation: Relation
+    columns: tuple[str, ...] = ()
+    """Of a table, those that alone were named."""
+
+    @property
+    def shown(self) -> str:
+        return f"{self.relation.shown}({', '.join(self.columns)})" if self.columns else self.relation.shown
+
+
+def with_columns(name: str) -> tuple[str, tuple[str, ...]]:
+    """The table and the columns of `orders(id, "Full name")`; no columns of a name without such a list."""
+    if (found := _WITH_COLUMNS.fullmatch(name)) is None:
+        return name, ()
+    columns = (quoted.replace('""', '"') or plain for quoted, plain in _COLUMN.findall(found["columns"]))
+    return found["table"].strip(), tuple(columns)
 
 
 def unknown(objects: Sequence[str], relations: Sequence[Relation]) -> list[str]:
     """Those names that are none of these."""
     known = {name for relation in relations for name in names_of(relation.schema, relation.name)}
-    return [name for name in objects if name not in known]
+    return [name for name in objects if name not in known and with_columns(name)[0] not in known]
 
 
-def chosen(objects: Sequence[str], relations: Sequence[Relation], schemas: Collection[str] = ()) -> list[Relation]:
-    """The relations that these names mean, all of them in these schemas, where some are named. Raises UsageError."""
+def chosen(objects: Sequence[str], relations: Sequence[Relation], schemas: Collection[str] = ()) -> list[Chosen]:
+    """What these names mean, all of it in these schemas, where some are named. Raises UsageError."""
     by_name: dict[str, dict[int, Relation]] = {}
     for relation in relations:
         for name in names_of(relation.schema, relation.name):
             by_name.setdefault(name, {})[relation.oid] = relation
-    found: dict[int, tuple[str, Relation]] = {}
+    found: dict[int, tuple[str, Chosen]] = {}
     for name in objects:
-        relation = _meant(name, list(by_name.get(name, {}).values()), schemas)
+        table, columns = (name, ()) if name in by_name else with_columns(name)
+        relation = _meant(name, list(by_name.get(table, {}).values()), schemas)
         if relation.oid in found:
             raise UsageError(f"object {name}", f"is named twice, also as {found[relation.oid][0]}", "name it once")
-        found[relation.oid] = name, relation
-    return [relation for _, relation in found.values()]
+        if columns and not isinstance(relation, Table):
+            raise UsageError(f"object {name}", "is an index, which has no list of columns", "name the index alone")
+        found[relation.oid] = name, Chosen(relation, columns)
+    return [one for _, one in found.values()]
 
 
 def _meant(name: str, meant: Sequence[Relation], schemas: Collection[str]) -> Relation:

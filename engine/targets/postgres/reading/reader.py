@@ -5,19 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from functools import partial
 from typing import Any, Final
 
 import psycopg
 
 from engine.domain.errors import UsageError
+from engine.domain.requests import Options
 from engine.domain.steps import Facts
 from engine.targets.answer_shapes import Shape
 from engine.targets.postgres.connection.bounded import AnswerError, Connection, Parameters
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.errors import reading_error
 from engine.targets.postgres.reading import names
-from engine.targets.postgres.reading.relations import UNFINISHED, Index, Table, indexes_query, tables_query
+from engine.targets.postgres.reading.relations import (
+    PARTITIONED_INDEXES,
+    UNFINISHED,
+    Index,
+    PartitionedIndex,
+    Table,
+    indexes_query,
+    tables_query,
+)
 
+_COLUMNS: Final = "SELECT attname::text FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped"
 Reopen = Callable[[], Awaitable[tuple[Connection, Server]]]
 
 FACTS: Final = """
@@ -120,19 +131,35 @@ class Reader:
                 pass
         return await self.rows(query(self.server.version, some=some), parameters, row=row)
 
-    async def require(self, objects: Sequence[str], schemas: Sequence[str] = ()) -> None:
-        """Raise UsageError for a name that is no table, index or schema of the database, or means several."""
-        if schemas:
+    async def by_name_only(self) -> list[names.Relation]:
+        """Relations that no operation works on unless they are named: foreign tables, and partitioned indexes."""
+        foreign = [
+            Table(*row) for row in await self._relations(Table, partial(tables_query, foreign=True), measured=False)
+        ]
+        indexes = await self.rows(PARTITIONED_INDEXES, row=PartitionedIndex)
+        return [*foreign, *(PartitionedIndex(*row) for row in indexes)]
+
+    async def require(self, options: Options) -> None:
+        """Raise UsageError for a name that is no table, index, column or schema of the database, or means several."""
+        objects, schemas = options.objects, options.server.schemas
+        if wanted := (*schemas, *options.server.exclude_schemas):
             known = {name for (name,) in await self.rows("SELECT nspname FROM pg_namespace", row=(str,))}
-            for schema in schemas:
+            for schema in wanted:
                 if schema not in known:
                     raise UsageError(
                         f"schema {schema}", f"is not in {self.server.database}", "list them with psql's \\dn"
                     )
         if objects:
-            relations: list[names.Relation] = [*await self.tables(), *await self.indexes()]
+            relations = [*await self.tables(), *await self.indexes(), *await self.by_name_only()]
             if missing := names.unknown(objects, relations):
                 for other in (names.Other(*row) for row in await self.rows(names.OTHERS)):
                     if not names.names_of(other.schema, other.name).isdisjoint(missing):
                         raise other.problem
-            names.chosen(objects, relations, schemas)
+            for one in names.chosen(objects, relations, schemas):
+                await self._require_columns(one)
+
+    async def _require_columns(self, chosen: names.Chosen) -> None:
+        known = await self.rows(_COLUMNS, [chosen.relation.oid], row=(str,)) if chosen.columns else []
+        for column in chosen.columns:
+            if (column,) not in known:
+                raise UsageError(f"object {chosen.shown}", f"has no column {column}", "list them with psql's \\d")

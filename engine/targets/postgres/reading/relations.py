@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from engine.domain.frozen import frozen
@@ -22,7 +23,7 @@ class Table(Named):
     schema: str
     name: str
     kind: str
-    """`r`, `m` or `p`."""
+    """`r`, `m` or `p`; `f` where a foreign table was named."""
     pages: int
     """Pages of table and TOAST table, by the last VACUUM or ANALYZE; measured if there was none."""
     rows: float
@@ -48,6 +49,10 @@ class Table(Named):
     @property
     def is_partitioned(self) -> bool:
         return self.kind == "p"
+
+    @property
+    def is_foreign(self) -> bool:
+        return self.kind == "f"
 
 
 @frozen
@@ -88,6 +93,23 @@ class Index(Named):
         return shown(self.table_schema, self.table)
 
 
+@frozen
+class PartitionedIndex(Named):
+    """An index of a partitioned table: a name for those of its partitions."""
+
+    oid: int
+    schema: str
+    name: str
+    table_schema: str
+    table: str
+    leaves: Sequence[int]
+    """Oids of the indexes that have entries."""
+
+    @property
+    def table_shown(self) -> str:
+        return shown(self.table_schema, self.table)
+
+
 _PAGES: Final = "{0}.relpages::int8"
 # A table that was never vacuumed or analyzed has relpages 0; its real size cannot be read while it is locked.
 MEASURED_PAGES: Final = """CASE WHEN {0}.relpages > 0 AND {0}.reltuples > 0
@@ -114,7 +136,7 @@ LEFT JOIN (
         max(i.relname) FILTER (WHERE x.indisclustered) AS clustered_by
     FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid WHERE {own} GROUP BY x.indrelid
 ) AS own ON own.indrelid = c.oid
-WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_(toast|temp)' AND {these}
+WHERE c.relkind IN ({kinds}) AND c.relpersistence <> 't' AND n.nspname !~ '^pg_(toast|temp)' AND {these}
 ORDER BY n.nspname, c.relname
 """
 
@@ -147,11 +169,20 @@ _OF_TABLES: Final = "main.oid = t.oid AND t.relkind <> 't'"
 _OF_TOAST: Final = "main.reltoastrelid = t.oid AND t.relkind = 't'"
 
 
-def tables_query(version: int, *, some: bool = False, measured: bool = False) -> str:
+PARTITIONED_INDEXES: Final = """
+SELECT i.oid::int8, n.nspname, i.relname, tn.nspname, t.relname,
+    ARRAY(SELECT part.relid::oid::int8 FROM pg_partition_tree(i.oid) AS part WHERE part.isleaf)
+FROM pg_class AS i JOIN pg_namespace AS n ON n.oid = i.relnamespace JOIN pg_index AS x ON x.indexrelid = i.oid
+JOIN pg_class AS t ON t.oid = x.indrelid JOIN pg_namespace AS tn ON tn.oid = t.relnamespace
+WHERE i.relkind = 'I' AND i.relpersistence <> 't'
+"""
+
+
+def tables_query(version: int, *, some: bool = False, measured: bool = False, foreign: bool = False) -> str:
     """`some`: only the oids in the parameter `oids`. `measured`: read real sizes where the
-    catalog has none and no lock prevents it; slow for thousands of tables."""
+    catalog has none and no lock prevents it; slow for thousands of tables. `foreign`: those of other servers."""
     own, these = (f"{column} = ANY (%(oids)s::oid[])" if some else "true" for column in ("x.indrelid", "c.oid"))
-    query = _with_pages(TABLES, measured=measured)
+    query = _with_pages(TABLES, measured=measured).replace("{kinds}", "'f'" if foreign else "'r', 'm', 'p'")
     return query.replace("{may}", _may(version, "c")).replace("{own}", own).replace("{these}", these)
 
 

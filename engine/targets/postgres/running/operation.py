@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
+from typing import Final
 
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetError
@@ -31,6 +32,9 @@ from engine.targets.postgres.running.result_collector import ResultCollector
 from engine.targets.postgres.running.size_tracker import SizeTracker
 from engine.targets.postgres.running.wait_limits import SNAPSHOT_WAIT
 from engine.targets.step_execution import StepContext, StepResult, failed_by
+
+MOMENT: Final = 1.0
+"""Seconds for which a transaction may hold a lock before a plan warns of it."""
 
 
 class PostgresOperation:
@@ -102,7 +106,8 @@ class PostgresOperation:
         if not tables:
             return ""
         level = operation_specs.conflict_level(self.plan.operation, self._options.server)
-        blocking = await locks.holders(self._reader, level, tables)
+        older_than = min(self._lock_timeout, MOMENT)
+        blocking = await locks.holders(self._reader, level, tables, older_than=older_than)
         if not blocking and self._rebuilds_concurrently:
             blocking = await locks.oldest_snapshot(self._reader, self._lock_timeout, self._snapshot_limit(has_window))
         return f"it would have to wait: {blocking}" if blocking else ""

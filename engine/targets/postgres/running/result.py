@@ -26,7 +26,7 @@ def step_result(
     waited: float,
     wait_limits: WaitLimits | None = None,
     blockers: Blockers = NO_BLOCKERS,
-    held_by: str = "",
+    held_by: str | None = "",
     is_gone: bool | None = None,
     damaged: DamagedObject | None = None,
 ) -> StepResult:
@@ -36,7 +36,7 @@ def step_result(
         waited: the lock_timeout, in seconds.
         wait_limits: the waits that were seen.
         blockers: the sessions that it waited for.
-        held_by: the oldest session that keeps dead rows, as text.
+        held_by: the oldest session that keeps dead rows, as text; None if that is not worth a word.
         is_gone: whether the table or index was dropped; None if not checked.
         damaged: the damaged object, if it is not the step's own.
     """
@@ -59,7 +59,7 @@ def step_result(
     warnings = [notice.message for notice in answer.notices if notice.is_warning]
     if was_skipped_by_server(step, answer):
         return StepResult(status=Status.SKIPPED, error=warnings[0], warnings=(f"{step.object}: {warnings[0]}",))
-    if kept := effect.get("rows_kept"):
+    if (kept := effect.get("rows_kept")) and held_by is not None:
         who = f"held back by {held_by}" if held_by else "another session may still see them"
         warnings.append(f"{step.object}: {counted(kept, 'dead row')} not yet removable: {who}")
     return StepResult(status=Status.COMPLETED, effect=effect or None, warnings=tuple(warnings))

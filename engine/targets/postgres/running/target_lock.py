@@ -1,8 +1,8 @@
-"""The lock that an attempt holds at its database: no other attempt begins meanwhile, whatever store it belongs to.
+"""The lock that an attempt holds at its database: no other attempt of any store begins until it is given up.
 
 There are two advisory locks, of this database alone. The attempt has the first, in the session that reads the catalog.
 Each session that runs steps shares the second, so that the server still holds it for a command whose client is gone. An
-attempt begins with the first lock, and when nobody has the second; a session joins while its attempt has the first.
+attempt begins with the first lock, and when the second is free; a session joins while its attempt has the first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The lock that an attempt holds at its database: no other attempt begins meanwhile, whatever store it belongs to.
+"""The lock that an attempt holds at its database: no other attempt of any store begins until it is given up.
 
 It is an flock on the database file itself, so every name of the file and every container leads to the same lock,
 nothing is left behind, and the kernel lets it go when the process has ended. SQLite's own locks are of another kind: no
@@ -99,7 +99,7 @@ class TargetLock:
 
 
 def _opened(file: OpenedFile) -> tuple[sqlite3.Connection | None, int | None]:
-    """One more connection, and its descriptor; None where it is not known.
+    """One more connection, and its descriptor; None: it is not known.
 
     SQLite may open it with a descriptor that it has kept: then that is in use, and the next one is another.
     """

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from engine.system.lock_holders import Holder, blocking_writers, format_holder_names, format_holders, holders
+from engine.domain.lazy_import import lazy
+
+if TYPE_CHECKING:
+    from engine.system import lock_holders
+    from engine.system.lock_holders import Holder
+else:
+    lock_holders = lazy("engine.system.lock_holders", "only a database that is busy needs it")
 
 
 class BlockerFinder:
@@ -19,7 +26,7 @@ class BlockerFinder:
         self._last: tuple[Holder, ...] = ()
 
     def report(self, why: str) -> None:
-        """Report what is waited for."""
+        """Report the blockers of a wait."""
         if self._report is not None:
             self._report(why)
 
@@ -30,12 +37,16 @@ class BlockerFinder:
         return text
 
     async def _describe(self, *, wal: bool) -> str:
-        found = await asyncio.to_thread(holders, self._path) or ()
-        self._now = tuple(blocking_writers(found, wal=wal))
+        found = await asyncio.to_thread(lock_holders.holders, self._path) or ()
+        self._now = tuple(lock_holders.blocking_writers(found, wal=wal))
         self._last = self._now or self._last
-        return format_holders(found)
+        return lock_holders.format_holders(found)
 
     async def describe_last(self, *, wal: bool = False) -> str:
         """As `describe`, for an error: names the last blocker where no one blocks any more."""
         text = await self._describe(wal=wal)
-        return f"it was last held by {format_holder_names(self._last)}" if self._last and not self._now else text
+        return (
+            f"it was last held by {lock_holders.format_holder_names(self._last)}"
+            if self._last and not self._now
+            else text
+        )

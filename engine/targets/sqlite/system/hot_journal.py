@@ -12,11 +12,16 @@ import re
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import TargetRefusedError
-from engine.system.lock_holders import is_locked
+from engine.domain.lazy_import import lazy
 from engine.targets.sqlite.system import directories
+
+if TYPE_CHECKING:
+    from engine.system import lock_holders
+else:
+    lock_holders = lazy("engine.system.lock_holders", "only a database with a journal needs it")
 
 _MAGIC: Final = bytes.fromhex("d9d505f920a163d7")
 _LONGEST: Final = 4096
@@ -30,7 +35,7 @@ def is_unattended(path: str) -> bool:
     """
     journal = Path(path + "-journal")
     found = _state(journal)
-    return found is not None and is_locked(path) is False and _state(journal) == found
+    return found is not None and lock_holders.is_locked(path) is False and _state(journal) == found
 
 
 def is_gone(path: str) -> bool:

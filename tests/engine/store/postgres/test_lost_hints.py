@@ -90,3 +90,18 @@ async def test_a_worker_goes_on_while_its_tables_are_damaged(store_url: str, dam
         await asyncio.to_thread(hurt, store_url, damage)
         await submit(store, "stock")
         await until(lambda: is_idle(store))
+
+
+async def test_a_worker_that_goes_on_with_another_target_leaves_the_hint_of_that(store_url: str) -> None:
+    async with PostgresStore.open(store_url, what="the store") as store, store.hosting_workers() as owner:
+        for name in ("sales", "stock", "sales"):
+            await store.submit([new_job(name, Operation.VACUUM)], OnDuplicate.ADD)
+        claim = await store.claim(owner)
+        assert claim is not None
+        following = await store.finish_and_claim(claim, COMPLETED, Report())
+        assert following is not None
+        assert following.target.endswith("stock.db")
+        with as_admin(store_url) as admin:
+            assert admin.execute("SELECT count(*) FROM dbtend_queue.procrastinate_jobs").fetchall() == [(2,)]
+            assert await store.finish_and_claim(following, COMPLETED, Report()) is not None
+            assert admin.execute("SELECT count(*) FROM dbtend_queue.procrastinate_jobs").fetchall() == [(2,)]

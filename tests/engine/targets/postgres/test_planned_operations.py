@@ -12,7 +12,7 @@ from tests.postgres_databases import Database
 async def test_operations_of_one_session_know_nothing_of_each_other(database: Database) -> None:
     database("CREATE EXTENSION amcheck", "CREATE TABLE item AS SELECT generate_series(1, 100) AS a")
     server = ServerOptions(schemas=("public",))
-    async with resolve(database.url).connect(lock_timeout=1) as session:
+    async with resolve(database.url).connect(lock_timeout=0) as session:
         check = await session.plan(Operation.CHECK, Options(server=server))
         full = await session.plan(Operation.VACUUM_FULL, Options(server=server))
         with database.session("LOCK TABLE item IN ACCESS SHARE MODE"):

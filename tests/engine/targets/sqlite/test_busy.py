@@ -179,7 +179,7 @@ async def test_who_kept_a_database_from_being_opened_and_left_is_named(
             other()
             return found
 
-        monkeypatch.setattr("engine.targets.sqlite.system.blockers.holders", seen)
+        monkeypatch.setattr("engine.system.lock_holders.holders", seen)
         with pytest.raises(TargetBusyError, match=rf"held by process {other.pid} \("):
             await resolve(str(path)).preflight(lock_timeout=0.3)
 

@@ -1,0 +1,59 @@
+"""The plan of a night inspects only the targets whose fresh survey does not say that they need nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, Operation, Options, Request
+from engine.config.model import TargetEntry
+from engine.config.parser import parse_config
+from engine.domain.requests import CheckLevel
+from engine.inspection import inspector
+from engine.system.clock import now
+from tests.sqlite_files import make_database
+
+NIGHTLY = """
+[targets.tenants]
+url = "{directory}/t*.db"
+
+[schedules.nightly]
+targets = ["tenants"]
+operations = "needed"
+start = "0 22 * * *"
+"""
+
+
+async def test_a_target_that_needs_nothing_is_inspected_again_only_after_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = parse_config(NIGHTLY.format(directory=tmp_path), "config.toml")
+    files = [make_database(tmp_path / f"t{n}.db") for n in range(3)]
+    everything = (Operation.VACUUM, Operation.ANALYZE, Operation.CHECK)
+    inspected: list[str] = []
+    inspect = inspector.inspect_and_advise
+
+    async def noted(target: str, *args: object, **more: object) -> object:
+        inspected.append(Path(target).name)
+        return await inspect(target, *args, **more)  # type: ignore[arg-type]
+
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        requests = [
+            Request(target=str(file), operations=everything, options=Options(check=CheckLevel.FULL))
+            for file in files[:2]
+        ]
+        await engine.wait([job.id for job in await engine.submit(requests)])
+        async for _ in engine.survey([TargetEntry(name=file.stem, url=str(file)) for file in files]):
+            pass
+        monkeypatch.setattr(inspector, "inspect_and_advise", noted)
+        plan = await engine.planned_night(config.schedules[0], config, now())
+        assert (inspected, plan.idle) == (["t2.db"], 2)
+        assert [Path(one.target.target).name for one in plan.targets] == ["t2.db"]
+        with closing(sqlite3.connect(files[0], isolation_level=None)) as db:
+            db.execute("CREATE TABLE another(a)")
+        inspected.clear()
+        await engine.planned_night(config.schedules[0], config, now())
+        assert sorted(inspected) == ["t0.db", "t2.db"]
