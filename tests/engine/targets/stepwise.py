@@ -10,6 +10,7 @@ from typing import Any
 from engine.domain.advice import TargetHistory
 from engine.domain.requests import Operation, Options
 from engine.domain.steps import Facts
+from engine.targets.mysql.session import MySqlSession
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.postgres.session import PostgresSession
 from engine.targets.protocol import PlannedOperation, Session
@@ -38,7 +39,7 @@ class Stepwise:
             if isinstance(self.session, SqliteSession):
                 self._planned = self.session.running(plan)
             else:
-                assert isinstance(self.session, PostgresSession)
+                assert isinstance(self.session, PostgresSession | MySqlSession)
                 self._planned = self.session.running(plan, Options())
         return self._planned
 

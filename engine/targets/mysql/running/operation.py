@@ -27,7 +27,7 @@ from engine.targets.mysql.planning import operation_specs
 from engine.targets.mysql.planning.operation_specs import BLOCKS_NOBODY
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading import locks
-from engine.targets.mysql.reading.facts import facts, size_of
+from engine.targets.mysql.reading.facts import facts, kills, size_of
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.running import statement, throttling
 from engine.targets.mysql.running.effects import Checks, Totals, with_sizes
@@ -45,6 +45,9 @@ from engine.targets.throttling import wait_while_throttled
 
 MOST_ATTEMPTS: Final = 3
 """How often a step begins that gives way to others."""
+KILLED_CHECK: Final = (
+    "a KILL statement came to the server meanwhile, and MariaDB says OK of a check that was killed, too. Check again"
+)
 ALIVE_WITHIN: Final = 10.0
 """Seconds within which an idle connection must answer."""
 
@@ -86,6 +89,8 @@ class _Run:
     size_before: int | None
     was_lost: bool
     """Whether the connection was lost while the command ran."""
+    kills: int | None = None
+    """Of a check, how many KILL statements the server had had before it; None: not known."""
 
 
 class MySqlOperation:
@@ -219,7 +224,7 @@ class MySqlOperation:
         return run
 
     async def _run_on(self, pooled: StepConnection, step: MySqlStep, context: StepContext) -> _Run:
-        size_before = await self._size(step)
+        size_before, kills_before = await self._size(step), await self._kills(step)
         if (data := recovery_data(step)) is not None:
             context.save_recovery_data(data)
         watched = Watched(
@@ -237,7 +242,7 @@ class MySqlOperation:
         finally:
             self._monitor.unwatch(number)
         lost = answer.error is not None and not answer.was_asked_to_stop and lost_connection(answer.error)
-        return _Run(answer, watched, pooled.server, size_before, lost)
+        return _Run(answer, watched, pooled.server, size_before, lost, kills_before)
 
     async def _result(self, step: MySqlStep, run: _Run, context: StepContext) -> StepResult:
         effect = with_sizes(run.size_before, await self._size(step)) if run.answer.error is None else {}
@@ -249,6 +254,8 @@ class MySqlOperation:
             blockers=run.watched.blockers,
             user=run.server.user,
         )
+        if result.status is Status.COMPLETED and run.kills != await self._kills(step):
+            result = StepResult(status=Status.FAILED, error=KILLED_CHECK)
         is_yielding = run.watched.must_yield.is_set() and not context.cancel.is_set()
         if result.status is Status.CANCELLED and is_yielding:
             result = self._give_way(step, result)
@@ -263,6 +270,12 @@ class MySqlOperation:
             return replace(result, status=Status.SKIPPED, error=why, requeue=True)
         why = f"sessions waited behind it each time, so it gave way {MOST_ATTEMPTS} times"
         return replace(result, status=Status.SKIPPED, error=why, warnings=(f"{step.object}: {why}",))
+
+    async def _kills(self, step: MySqlStep) -> int | None:
+        if step.method is Method.CHECK:
+            with contextlib.suppress(TargetError):
+                return await kills(self._reader)
+        return None
 
     async def _size(self, step: MySqlStep) -> int | None:
         """The size of the table of a rebuild or repair; None where it cannot be measured."""

@@ -88,7 +88,8 @@ def step_result(
         blockers: the sessions that it waited for, as text.
         user: who ran it, `ann@%`.
     """
-    if answer.was_stopped:
+    # MariaDB says OK of a check that was killed.
+    if answer.was_stopped or (answer.was_asked_to_stop and step.method is Method.CHECK):
         return StepResult(status=Status.CANCELLED, effect=effect or None)
     if answer.error is not None:
         return _failed(step, answer, effect, waited=waited, blockers=blockers, user=user)

@@ -1,0 +1,139 @@
+"""Cancel: a command is killed and its answer awaited, and what must not be stopped is not."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from engine import Operation, Options, ServerOptions, Status
+from engine.domain.statuses import Reason
+from engine.domain.steps import WaitsFor
+from engine.targets.mysql.planning.steps import MySqlStep
+from engine.targets.step_execution import NOTHING_CHANGED, StepContext
+from tests.engine.targets.mysql.a_session import Told, connected, filled, runs, until
+from tests.mysql_databases import MySqlDatabase
+
+HOLDS = "SELECT * FROM item LIMIT 1"
+
+
+@pytest.mark.parametrize("operation", [Operation.ANALYZE, Operation.CHECK, Operation.REBUILD])
+async def test_a_command_that_is_cancelled_ends_and_its_connection_is_not_used_again(
+    database: MySqlDatabase, operation: Operation
+) -> None:
+    filled(database, "item", 60_000)
+    filled(database, "other")
+    async with asyncio.timeout(60), connected(database.url, lock_timeout=30) as session:
+        first, second = (await session.plan(operation, Options())).steps
+        cancel = asyncio.Event()
+        with database.session("LOCK TABLES item WRITE"):
+            running = asyncio.create_task(session.execute(first, StepContext(cancel=cancel)))
+            await until(database, runs("", "Waiting for table metadata lock"))
+            cancel.set()
+            result = await running
+        assert (result.status, result.error) == (Status.CANCELLED, None)
+        assert result.left
+        assert (await session.execute(second, StepContext())).status is Status.COMPLETED
+
+
+async def test_a_rebuild_that_is_cancelled_in_the_middle_leaves_nothing(database: MySqlDatabase) -> None:
+    filled(database, "item", 150_000)
+    async with asyncio.timeout(60), connected(database.url) as session:
+        (step,) = (await session.plan(Operation.REBUILD, Options())).steps
+        cancel = asyncio.Event()
+        running = asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
+        await until(database, runs("ALTER", "altering table"))
+        cancel.set()
+        result = await running
+        assert (result.status, result.left) == (Status.CANCELLED, NOTHING_CHANGED)
+    assert not list((database.server.data / database.name).glob("#sql*"))
+    assert database("CHECK TABLE item QUICK")[-1][3] == "OK"
+
+
+async def test_a_check_that_was_killed_is_no_clean_check(database: MySqlDatabase) -> None:
+    filled(database, "item", 150_000)
+    async with asyncio.timeout(60), connected(database.url, writing=False) as session:
+        (step,) = (await session.plan(Operation.CHECK, Options())).steps
+        for by_us in (True, False):
+            cancel = asyncio.Event()
+            running = asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
+            await until(database, runs("CHECK"))
+            if by_us:
+                cancel.set()
+            else:
+                number = database.value(runs("CHECK").replace("COUNT(*)", "id"))
+                database(f"KILL QUERY {number}")
+            result = await running
+            assert result.status is (Status.CANCELLED if by_us else Status.FAILED)
+            assert result.effect is None
+            assert not result.error_is_finding
+        assert (await session.planned.facts())["complete"] is False
+
+
+async def test_a_task_that_is_cancelled_ends_its_command_first(database: MySqlDatabase) -> None:
+    filled(database, "item")
+    async with asyncio.timeout(60), connected(database.url, lock_timeout=30) as session:
+        (step,) = (await session.plan(Operation.REBUILD, Options())).steps
+        with database.session(HOLDS):
+            running = asyncio.create_task(session.execute(step, StepContext()))
+            await until(database, runs("ALTER"))
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            assert not database.value(runs("ALTER"))
+
+
+async def test_a_repair_is_not_stopped_by_a_cancel(database: MySqlDatabase) -> None:
+    filled(database, "item", engine="Aria" if database.flavor == "mariadb" else "MyISAM")
+    async with asyncio.timeout(60), connected(database.url, lock_timeout=30) as session:
+        (step,) = (await session.plan(Operation.REPAIR, Options(objects=("item",)))).steps
+        assert isinstance(step, MySqlStep)
+        assert not step.stops_safely
+        cancel = asyncio.Event()
+        with database.session("LOCK TABLES item READ"):
+            running = asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
+            await until(database, runs("REPAIR"))
+            cancel.set()
+        assert (await running).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize("operation", [Operation.ANALYZE, Operation.REBUILD])
+async def test_a_step_that_gets_no_lock_says_who_has_it(database: MySqlDatabase, operation: Operation) -> None:
+    filled(database, "item")
+    holds = HOLDS if operation is Operation.REBUILD else "LOCK TABLES item WRITE"
+    async with asyncio.timeout(60), connected(database.url, lock_timeout=2) as session:
+        (step,) = (await session.plan(operation, Options())).steps
+        told = Told()
+        with database.session(holds) as other:
+            number = other.thread_id()  # type: ignore[no-untyped-call]
+            result = await session.execute(step, StepContext(report=told))
+    assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+    if operation is Operation.REBUILD:  # of LOCK TABLES without a transaction only MySQL knows
+        assert f"connection {number} " in (result.error or "")
+        assert any(f"connection {number} " in phase for phase in told.phases)
+    assert {progress.waits_for for progress in told.all} == {WaitsFor.LOCK}
+
+
+async def test_a_plan_warns_of_who_holds_its_tables(database: MySqlDatabase) -> None:
+    filled(database, "item")
+    async with connected(database.url) as session:
+        await session.plan(Operation.REBUILD, Options())
+        with database.session(HOLDS) as other:
+            number = other.thread_id()  # type: ignore[no-untyped-call]
+            assert f"connection {number} " in await session.find_blockers(has_window=False)
+
+
+async def test_a_rebuild_that_others_wait_behind_gives_way_and_runs_again(database: MySqlDatabase) -> None:
+    filled(database, "item")
+    async with asyncio.timeout(60), connected(database.url, lock_timeout=30) as session:
+        options = Options(server=ServerOptions(yield_after=0.2))
+        (step,) = (await session.plan(Operation.REBUILD, options)).steps
+        with database.session(HOLDS), database.session() as behind:
+            running = asyncio.create_task(session.execute(step, StepContext()))
+            await until(database, runs("ALTER", "Waiting for table metadata lock"))
+            with behind.cursor() as cursor:
+                reading = asyncio.to_thread(cursor.execute, "SELECT COUNT(*) FROM item")
+                assert await reading == 1  # it gets through once the rebuild has given way
+            result = await running
+        assert (result.status, result.requeue) == (Status.SKIPPED, True)
+        assert (await session.execute(step, StepContext())).status is Status.COMPLETED
