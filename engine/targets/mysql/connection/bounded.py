@@ -118,6 +118,12 @@ class Wire(_Connection):
 
         return self._guarded(asked)
 
+    def end(self, *, politely: bool) -> None:
+        """Close the socket; `politely`: tell the server before."""
+        if politely:
+            self.close()
+        self._force_close()
+
     def _guarded(self, call: Callable[[], _T]) -> _T:
         try:
             return call()

@@ -114,8 +114,8 @@ class Connection:
 
     async def close(self) -> None:
         """Also while a statement hangs."""
-        if not self.closed and not self._turn.locked():
-            self._wire.close()
+        if not self._turn.locked():
+            self._wire.end(politely=not self.closed)
         self.hang_up()
         self._line.close()
 
