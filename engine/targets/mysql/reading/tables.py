@@ -2,11 +2,63 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.targets.mysql.connection.names import qualified, shown
 from engine.targets.mysql.reading.reader import Reader
+
+
+@frozen(kw_only=True)
+class Index:
+    name: str
+    kind: str
+    """BTREE, HASH, FULLTEXT, SPATIAL or RTREE."""
+    is_unique: bool
+    may_be_null: bool
+    """Whether one of its columns may be."""
+    columns: tuple[tuple[str, int | None], ...]
+    """Each with the length of its prefix; an expression has no name."""
+    has_cardinality: bool = True
+    """Whether the server counted its values."""
+
+    @property
+    def is_primary(self) -> bool:
+        return self.name == "PRIMARY"
+
+    @property
+    def is_tree(self) -> bool:
+        return self.kind == "BTREE"
+
+
+@frozen(kw_only=True)
+class Part:
+    """A partition, or a whole table that has none."""
+
+    name: str = ""
+    """`p0`, or with a subpartition `p0.p0sp1`; empty: the whole table."""
+    rows: int = 0
+    """Estimated."""
+    data_bytes: int = 0
+    index_bytes: int = 0
+    free_bytes: int = 0
+    """DATA_FREE, which misleads."""
+
+    @property
+    def size(self) -> int:
+        return self.data_bytes + self.index_bytes
+
+
+@frozen
+class AutoIncrement:
+    """The next value of an AUTO_INCREMENT column, and the last that its type holds."""
+
+    column: str
+    next: int
+    most: int
 
 
 @frozen(kw_only=True)
@@ -30,6 +82,13 @@ class Table:
     """Of a table that cannot be opened, the error."""
     locks_for_rebuild: str = ""
     """Why InnoDB cannot rebuild it while others write to it, as text."""
+    options: str = ""
+    """Those of CREATE TABLE that differ from the defaults."""
+    indexes: tuple[Index, ...] = ()
+    partitions: tuple[Part, ...] = ()
+    auto_increment: AutoIncrement | None = None
+    updated: str = ""
+    """When it last changed, in the time zone of the session; empty if the server does not know."""
 
     @property
     def sql(self) -> str:
@@ -44,29 +103,57 @@ class Table:
         """Bytes."""
         return self.data_bytes + self.index_bytes
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Its partitions, or the table as one."""
+        return self.partitions or (
+            Part(
+                rows=self.rows, data_bytes=self.data_bytes, index_bytes=self.index_bytes, free_bytes=self.free_bytes
+            ),
+        )
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """The columns that identify a row: of the primary key, else of a unique index without NULL; () for none."""
+        keys = [index for index in self.indexes if index.is_unique and index.is_tree and not index.may_be_null]
+        keys = [index for index in keys if all(name and not prefix for name, prefix in index.columns)]
+        key = next(iter(sorted(keys, key=lambda index: not index.is_primary)), None)
+        return tuple(name for name, _ in key.columns) if key else ()
+
 
 TABLES: Final = """
 SELECT table_name, table_type, engine, row_format, table_rows, data_length, index_length, data_free, create_options,
-    table_comment
+    table_comment, auto_increment, update_time
 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%VIEW'
     AND table_type <> 'TEMPORARY' ORDER BY table_name
 """
-_INDEXES: Final = (
-    "SELECT table_name, column_name, index_type FROM information_schema.statistics WHERE table_schema = DATABASE()"
-)
-_VIRTUAL: Final = """
-SELECT table_name, column_name FROM information_schema.columns
-WHERE table_schema = DATABASE() AND extra LIKE 'VIRTUAL%'
+_INDEXES: Final = """
+SELECT table_name, index_name, column_name, index_type, non_unique, nullable, sub_part, cardinality
+FROM information_schema.statistics WHERE table_schema = DATABASE() ORDER BY table_name, index_name, seq_in_index
 """
-_LOCKING: Final = {"FULLTEXT": "a FULLTEXT index", "SPATIAL": "a SPATIAL index"}
+_PARTITIONS: Final = """
+SELECT table_name, partition_name, subpartition_name, table_rows, data_length, index_length, data_free
+FROM information_schema.partitions WHERE table_schema = DATABASE() AND partition_name IS NOT NULL
+ORDER BY table_name, partition_ordinal_position, subpartition_ordinal_position
+"""
+_SPECIAL_COLUMNS: Final = """
+SELECT table_name, column_name, column_type, extra FROM information_schema.columns
+WHERE table_schema = DATABASE() AND (extra LIKE 'VIRTUAL%' OR extra LIKE '%auto_increment%')
+"""
+_LOCKING: Final = {"FULLTEXT": "a FULLTEXT index", "SPATIAL": "a SPATIAL index", "RTREE": "a SPATIAL index"}
+_BITS: Final = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 
 
 async def tables(reader: Reader) -> list[Table]:
     """Those of the session's database. Raises TargetError."""
-    text = str | None
-    row = (str, str, text, text, int | None, int | None, int | None, int | None, text, text)
+    text, number = str | None, int | None
+    row = (str, str, text, text, number, number, number, number, text, text, number, text)
     found = await reader.rows(TABLES, row=row)
-    locking = await _locking(reader)
+    indexes = await _indexes(reader)
+    columns = await reader.rows(_SPECIAL_COLUMNS, row=(str, str, str, str))
+    virtual = {(table, column) for table, column, _, extra in columns if extra.startswith("VIRTUAL")}
+    counting = {table: (column, kind) for table, column, kind, extra in columns if "auto_increment" in extra}
+    partitions = await _partitions(reader) if any("partitioned" in (row[8] or "") for row in found) else {}
     database = reader.server.database
     return [
         Table(
@@ -76,23 +163,70 @@ async def tables(reader: Reader) -> list[Table]:
             row_format=row_format or "",
             rows=rows or 0,
             data_bytes=data or 0,
-            index_bytes=indexes or 0,
+            index_bytes=of_indexes or 0,
             free_bytes=free or 0,
             is_sequence=kind == "SEQUENCE",
             is_partitioned="partitioned" in (options or ""),
             comment=(comment or "") if engine is None else "",
-            locks_for_rebuild=locking.get(name, ""),
+            locks_for_rebuild=_locking(name, indexes.get(name, ()), virtual),
+            options=options or "",
+            indexes=indexes.get(name, ()),
+            partitions=partitions.get(name, ()),
+            auto_increment=_auto_increment(*counting[name], following) if following and name in counting else None,
+            updated=updated or "",
         )
-        for name, kind, engine, row_format, rows, data, indexes, free, options, comment in found
+        for name, kind, engine, row_format, rows, data, of_indexes, free, options, comment, following, updated in found
     ]
 
 
-async def _locking(reader: Reader) -> dict[str, str]:
-    """By table, what keeps it from being rebuilt online."""
-    indexed = await reader.rows(_INDEXES, row=(str, str | None, str))
-    reasons = {table: _LOCKING[kind] for table, _, kind in indexed if kind in _LOCKING}
-    virtual = set(await reader.rows(_VIRTUAL, row=(str, str)))
-    for table, column, _ in indexed if virtual else ():
-        if (table, column) in virtual:
-            reasons.setdefault(table, "an index on a virtual column")
-    return reasons
+async def _indexes(reader: Reader) -> Mapping[str, tuple[Index, ...]]:
+    """By table."""
+    row = (str, str, str | None, str, int, str | None, int | None, int | None)
+    found: dict[str, tuple[Index, ...]] = {}
+    rows = await reader.rows(_INDEXES, row=row)
+    for (table, name), of_one in itertools.groupby(rows, key=lambda row: row[:2]):
+        columns = list(of_one)
+        index = Index(
+            name=name,
+            kind=columns[0][3],
+            is_unique=not columns[0][4],
+            may_be_null=any(column[5] == "YES" for column in columns),
+            columns=tuple((column[2] or "", column[6]) for column in columns),
+            has_cardinality=all(column[7] is not None for column in columns),
+        )
+        found[table] = (*found.get(table, ()), index)
+    return found
+
+
+async def _partitions(reader: Reader) -> Mapping[str, tuple[Part, ...]]:
+    """By table."""
+    row = (str, str, str | None, int | None, int | None, int | None, int | None)
+    found: dict[str, tuple[Part, ...]] = {}
+    for table, name, sub, rows, data, indexes, free in await reader.rows(_PARTITIONS, row=row):
+        part = Part(
+            name=f"{name}.{sub}" if sub else name,
+            rows=rows or 0,
+            data_bytes=data or 0,
+            index_bytes=indexes or 0,
+            free_bytes=free or 0,
+        )
+        found[table] = (*found.get(table, ()), part)
+    return found
+
+
+def _locking(table: str, indexes: Sequence[Index], virtual: set[tuple[str, str]]) -> str:
+    """What keeps a table from being rebuilt online; "" for nothing."""
+    for index in indexes:
+        if index.kind in _LOCKING:
+            return _LOCKING[index.kind]
+    if any((table, column) in virtual for index in indexes for column, _ in index.columns):
+        return "an index on a virtual column"
+    return ""
+
+
+def _auto_increment(column: str, kind: str, following: int) -> AutoIncrement | None:
+    found = re.match(r"\w+", kind)
+    bits = _BITS.get(found[0]) if found else None
+    if bits is None:
+        return None
+    return AutoIncrement(column, following, 2**bits - 1 if "unsigned" in kind else 2 ** (bits - 1) - 1)

@@ -1,0 +1,1 @@
+"""What needs which operation, and why."""

@@ -1,0 +1,92 @@
+"""The files of InnoDB's tables and partitions, and the changes that it counts of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import pymysql
+
+from engine.targets.answer_shapes import Shape
+from engine.targets.mysql.connection.errors import NO_RIGHT, number_of, reading_error
+from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.reading.reader import Reader
+
+PartName = tuple[str, str]
+"""A table, and its partition as `Part.name` or "": in lower case, as servers differ."""
+
+_SEPARATOR: Final = "\uf8ff"
+"""Nobody names a table by it."""
+# MariaDB encodes names; the separators mean nothing in that encoding.
+_PATH: Final = (
+    "CONVERT(CAST(CAST(REPLACE(REPLACE(name, '/', '@f8ff'), '#', '@f8ff') AS BINARY) AS CHAR CHARACTER SET filename)"
+    " USING utf8mb4)"
+)
+_MARIADB: Final = f"""
+SELECT {_PATH} AS path, {{number}} FROM information_schema.{{table}}
+HAVING LEFT(path, CHAR_LENGTH(DATABASE()) + 1) = CONCAT(DATABASE(), '{_SEPARATOR}')
+"""
+_SIZES: Final = {
+    Flavor.MARIADB: _MARIADB.format(number="file_size", table="innodb_sys_tablespaces"),
+    Flavor.MYSQL: "SELECT name, file_size FROM information_schema.innodb_tablespaces",
+}
+_CHANGES: Final = {
+    Flavor.MARIADB: _MARIADB.format(number="modified_counter", table="innodb_sys_tablestats"),
+    Flavor.MYSQL: "SELECT name, modified_counter FROM information_schema.innodb_tablestats",
+}
+_STATISTICS: Final = "SELECT table_name, n_rows FROM mysql.innodb_table_stats WHERE database_name = DATABASE()"
+
+
+async def file_sizes(reader: Reader) -> Mapping[PartName, int] | None:
+    """Bytes of each file; None without the right to see them. Raises TargetError."""
+    return _by_part(reader, await rows_if_allowed(reader, _SIZES[reader.server.flavor], row=(str, int | None)))
+
+
+async def changes(reader: Reader) -> Mapping[PartName, int] | None:
+    """The rows that changed since InnoDB last collected statistics; None without the right to see them.
+
+    Raises TargetError.
+    """
+    return _by_part(reader, await rows_if_allowed(reader, _CHANGES[reader.server.flavor], row=(str, int | None)))
+
+
+async def with_statistics(reader: Reader) -> frozenset[PartName] | None:
+    """What has persistent statistics; None without the right to see that. Raises TargetError."""
+    rows = await rows_if_allowed(reader, _STATISTICS, row=(str, int))
+    return None if rows is None else frozenset(part_name(name) for name, _ in rows)
+
+
+async def rows_if_allowed(
+    reader: Reader, query: str, args: Sequence[object] = (), *, row: Shape
+) -> list[tuple[Any, ...]] | None:
+    """None where the user has no right to ask that. Raises TargetError."""
+    try:
+        return await reader.rows_or_error(query, args, row=row)
+    except pymysql.MySQLError as error:
+        if number_of(error) in NO_RIGHT:
+            return None
+        raise reading_error(reader.what, error) from None
+
+
+def part_name(name: str) -> PartName:
+    """Of `orders`, `orders#P#p0` or `orders#P#p0#SP#p0sp1`."""
+    table, *partition = re.split(r"#[pP]#|#[sS][pP]#", name)
+    return table.lower(), ".".join(partition).lower()
+
+
+def _by_part(reader: Reader, rows: list[tuple[str, int | None]] | None) -> Mapping[PartName, int] | None:
+    if rows is None:
+        return None
+    database = reader.server.database
+    found: dict[PartName, int] = {}
+    for path, value in rows:
+        owner, _, name = _decoded(path).replace(_SEPARATOR, "/", 1).partition("/")
+        if owner == database and value is not None:
+            found[part_name(name.replace(_SEPARATOR, "#"))] = value
+    return found
+
+
+def _decoded(path: str) -> str:
+    """The letters that MySQL encodes as numbers."""
+    return re.sub(r"@([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), path)

@@ -1,0 +1,61 @@
+"""What a rebuild gives back: the estimate, and the truth."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from engine.targets.mysql.advising.space import gain
+from engine.targets.mysql.reading.files import file_sizes
+from engine.targets.mysql.reading.samples import sample
+from engine.targets.mysql.reading.tables import tables
+from tests.engine.targets.mysql.looking import looking
+from tests.mysql_databases import MySqlDatabase
+
+ROWS: Final = 40_000
+ALLOWED: Final = 0.15
+"""Of the size of the file."""
+SHAPES: Final = {
+    "as_loaded": ("id INT PRIMARY KEY, name VARCHAR(90), n BIGINT, KEY (name)", "n", ""),
+    "every_other_row": ("id INT PRIMARY KEY, name VARCHAR(90), n BIGINT, KEY (name)", "n", "id % 2 = 0"),
+    "the_first_half": ("id INT PRIMARY KEY, name VARCHAR(90), n BIGINT, KEY (name)", "n", f"id < {ROWS / 2}"),
+    "random_keys": ("id INT PRIMARY KEY, name VARCHAR(90), n BIGINT", "n * 7919 % 1000003", ""),
+    "long_values": ("id INT PRIMARY KEY, name MEDIUMTEXT, n BIGINT", "n", "id % 3 > 0"),
+    "no_key": ("id INT, name CHAR(70), n BIGINT", "n", "id % 4 > 0"),
+}
+
+
+@pytest.fixture
+def numbers(database: MySqlDatabase) -> MySqlDatabase:
+    database("CREATE TABLE numbers (n INT PRIMARY KEY)", "INSERT INTO numbers VALUES (1)")
+    while (made := database.value("SELECT COUNT(*) FROM numbers")) < ROWS:
+        database(f"INSERT INTO numbers SELECT n + {made} FROM numbers WHERE n + {made} <= {ROWS}")
+    return database
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_the_estimate_is_near_the_truth(numbers: MySqlDatabase, shape: str) -> None:
+    columns, order, deleted = SHAPES[shape]
+    rows = ROWS if shape != "long_values" else 1_200
+    value = "REPEAT('v', n % 90)" if shape != "long_values" else "REPEAT('v', n % 20 * 2500)"
+    numbers(
+        f"CREATE TABLE t ({columns})",
+        f"INSERT INTO t SELECT n, {value}, n FROM numbers WHERE n <= {rows} ORDER BY {order}",
+        f"DELETE FROM t WHERE {deleted or 'FALSE'}",
+        "ANALYZE TABLE t",
+    )
+    before = size_of_file(numbers)
+    async with looking(numbers.url) as reader:
+        (table,) = [table for table in await tables(reader) if table.name == "t"]
+        files = await file_sizes(reader) or {}
+        expected = gain(
+            table.parts[0], table, await sample(reader, table), reader.server.flavor, files.get(("t", ""))
+        )
+    numbers("ALTER TABLE t FORCE")
+    truth = before - size_of_file(numbers)
+    assert abs(expected - truth) <= ALLOWED * before, (expected, truth, before)
+
+
+def size_of_file(database: MySqlDatabase) -> int:
+    return (database.server.data / database.name / "t.ibd").stat().st_size

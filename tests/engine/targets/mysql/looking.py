@@ -1,0 +1,24 @@
+"""A reader of the catalog, as an inspection has it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from engine.targets.mysql.connection.address import address
+from engine.targets.mysql.connection.connecting import READING_TIMEOUT, connect
+from engine.targets.mysql.connection.connection import Connection
+from engine.targets.mysql.connection.server import Server
+from engine.targets.mysql.reading.reader import Reader
+
+
+@asynccontextmanager
+async def looking(url: str) -> AsyncIterator[Reader]:
+    async def opened() -> tuple[Connection, Server]:
+        return await connect(address(url), name="dbtend", lock_timeout=1.0, statement_timeout=READING_TIMEOUT)
+
+    reader = Reader(*await opened(), url, opened)
+    try:
+        yield reader
+    finally:
+        await reader.close()

@@ -1,0 +1,47 @@
+"""The files of tables and partitions, whatever they are called."""
+
+from __future__ import annotations
+
+from engine.targets.mysql.reading.files import changes, file_sizes, with_statistics
+from engine.targets.mysql.reading.tables import tables
+from tests.engine.targets.mysql.looking import looking
+from tests.mysql_databases import MySqlDatabase
+
+
+async def test_each_table_and_partition_has_its_file(database: MySqlDatabase) -> None:
+    database(
+        "CREATE TABLE plain (id INT PRIMARY KEY)",
+        "CREATE TABLE `a-b ä.x/y#z` (id INT PRIMARY KEY)",
+        "CREATE TABLE parted (id INT PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 2",
+        "CREATE TABLE doubly (id INT, at DATE, PRIMARY KEY (id, at)) PARTITION BY RANGE (YEAR(at))"
+        " SUBPARTITION BY HASH (id) SUBPARTITIONS 2 (PARTITION `P 1` VALUES LESS THAN MAXVALUE)",
+    )
+    async with looking(database.url) as reader:
+        sizes = await file_sizes(reader)
+        parts = {(table.name.lower(), part.name.lower()) for table in await tables(reader) for part in table.parts}
+    assert sizes is not None
+    assert set(sizes) == parts
+    assert all(size > 0 for size in sizes.values())
+
+
+async def test_changed_rows_are_counted(database: MySqlDatabase) -> None:
+    database(
+        "CREATE TABLE t (id INT PRIMARY KEY) STATS_AUTO_RECALC = 0",
+        "INSERT INTO t VALUES (1)",
+        "ANALYZE TABLE t",
+        "INSERT INTO t VALUES (2), (3), (4)",
+    )
+    async with looking(database.url) as reader:
+        assert (await changes(reader) or {})["t", ""] == 3
+        assert ("t", "") in (await with_statistics(reader) or ())
+
+
+async def test_what_a_user_may_not_see_is_unknown(database: MySqlDatabase) -> None:
+    database("CREATE USER blind@localhost", f"GRANT SELECT ON {database.name}.* TO blind@localhost")
+    try:
+        async with looking(database.as_user("blind")) as reader:
+            assert await file_sizes(reader) is None
+            assert await changes(reader) is None
+            assert await with_statistics(reader) is None
+    finally:
+        database("DROP USER blind@localhost")
