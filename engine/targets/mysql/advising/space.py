@@ -32,7 +32,7 @@ _KEPT_AHEAD: Final = {Flavor.MARIADB: 1024**2, Flavor.MYSQL: 6 * 1024**2}
 
 
 def gain(part: Part, table: Table, samples: Sequence[Sample], flavor: Flavor, file_bytes: int | None) -> int:
-    """Bytes that a rebuild of a table or partition gives back. `file_bytes`: the size of its file, where it is known."""
+    """Bytes that a rebuild of a table or partition gives back. `file_bytes`: the size of its file, if known."""
     now = file_bytes if file_bytes is not None else part.size + part.free_bytes
     # How well pages compress is unknown.
     pages = part.size if table.row_format == "Compressed" else round(_SPARE * rebuilt_bytes(part, table, samples))

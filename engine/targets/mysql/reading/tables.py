@@ -87,8 +87,6 @@ class Table:
     indexes: tuple[Index, ...] = ()
     partitions: tuple[Part, ...] = ()
     auto_increment: AutoIncrement | None = None
-    updated: str = ""
-    """When it last changed, in the time zone of the session; empty if the server does not know."""
 
     @property
     def sql(self) -> str:
@@ -107,9 +105,7 @@ class Table:
     def parts(self) -> tuple[Part, ...]:
         """Its partitions, or the table as one."""
         return self.partitions or (
-            Part(
-                rows=self.rows, data_bytes=self.data_bytes, index_bytes=self.index_bytes, free_bytes=self.free_bytes
-            ),
+            Part(rows=self.rows, data_bytes=self.data_bytes, index_bytes=self.index_bytes, free_bytes=self.free_bytes),
         )
 
     @property
@@ -123,7 +119,7 @@ class Table:
 
 TABLES: Final = """
 SELECT table_name, table_type, engine, row_format, table_rows, data_length, index_length, data_free, create_options,
-    table_comment, auto_increment, update_time
+    table_comment, auto_increment
 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%VIEW'
     AND table_type <> 'TEMPORARY' ORDER BY table_name
 """
@@ -147,7 +143,7 @@ _BITS: Final = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigin
 async def tables(reader: Reader) -> list[Table]:
     """Those of the session's database. Raises TargetError."""
     text, number = str | None, int | None
-    row = (str, str, text, text, number, number, number, number, text, text, number, text)
+    row = (str, str, text, text, number, number, number, number, text, text, number)
     found = await reader.rows(TABLES, row=row)
     indexes = await _indexes(reader)
     columns = await reader.rows(_SPECIAL_COLUMNS, row=(str, str, str, str))
@@ -173,9 +169,8 @@ async def tables(reader: Reader) -> list[Table]:
             indexes=indexes.get(name, ()),
             partitions=partitions.get(name, ()),
             auto_increment=_auto_increment(*counting[name], following) if following and name in counting else None,
-            updated=updated or "",
         )
-        for name, kind, engine, row_format, rows, data, of_indexes, free, options, comment, following, updated in found
+        for name, kind, engine, row_format, rows, data, of_indexes, free, options, comment, following in found
     ]
 
 

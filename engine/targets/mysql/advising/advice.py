@@ -1,0 +1,215 @@
+"""What a database needs, in a line for each operation: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory, highest_level
+from engine.domain.humanize import counted, listed, size
+from engine.domain.requests import CheckLevel, Operation
+from engine.domain.steps import Facts
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from engine.targets.check_policy import due_check
+from engine.targets.mysql.advising.findings import (
+    FIRST_SIZE,
+    LONG_HISTORY,
+    Cause,
+    Need,
+    TableFindings,
+    used_share,
+)
+from engine.targets.mysql.connection.names import literal, shown
+from engine.targets.mysql.reading.condition import Condition
+
+COVERED: Final = (Operation.ANALYZE, Operation.REBUILD)
+"""The operations that optimize covers."""
+_CRASH_UNSAFE: Final = frozenset({"MyISAM", "ARCHIVE", "CSV"})
+
+
+def advise(
+    condition: Condition, needs: TableFindings, past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS
+) -> tuple[Advice, ...]:
+    """One advice per operation, in the best order to run them."""
+    repair = _repair(needs)
+    single = [_analyze(condition, needs, past, limits), _rebuild(condition, needs, past, limits)]
+    return (repair, *single, _optimize(single), _check(condition, needs, past, limits), _purge_undo(condition, limits))
+
+
+def _repair(needs: TableFindings) -> Advice:
+    one = _advice(Operation.REPAIR, needs.repair, "no table of MyISAM or Aria is known to be damaged", {})
+    return replace(one, facts={**one.facts, "severity": CRITICAL}) if needs.repair else one
+
+
+def _analyze(condition: Condition, needs: TableFindings, past: TargetHistory, limits: Thresholds) -> Advice:
+    nothing = "no table is over its threshold of changed rows"
+    if condition.changes is None:
+        nothing = f"how many rows changed is unknown: {_grant(condition, 'PROCESS', '*.*')}"
+    one = _advice(Operation.ANALYZE, needs.analyze, nothing, {"tables": len(needs.analyze)}, limits)
+    if condition.changes is None and not needs.analyze:
+        one = replace(one, level=Level.UNKNOWN, inspection_can_tell=False)
+    return _without_damaged(one, past)
+
+
+def _rebuild(condition: Condition, needs: TableFindings, past: TargetHistory, limits: Thresholds) -> Advice:
+    online = {name: need for name, need in needs.rebuild.items() if not need.obstacle}
+    blocked = {name: need for name, need in needs.rebuild.items() if need.obstacle}
+    wasted = sum(need.gain for need in needs.rebuild.values())
+    facts: dict[str, int] = {"tables": len(needs.rebuild), "wasted_bytes": wasted}
+    if needs.by_hand:
+        most = max(used_share(table) for table in condition.tables)
+        facts |= {"auto_increments": len(needs.by_hand), "auto_increment_percent": int(100 * most)}
+    one = _advice(Operation.REBUILD, online, "no large table has much free space", facts, limits)
+    texts = [] if not online and (blocked or needs.by_hand) else [one.reason]
+    obstacles = tuple(f"{shown(name)}: {need.reason}; {need.obstacle}" for name, need in _ranked(blocked))
+    texts += obstacles[:1] + ((f"{counted(len(blocked) - 1, 'table')} more",) if len(blocked) > 1 else ())
+    texts += [_reason(needs.by_hand)] if needs.by_hand else []
+    level, manual = one.level, False
+    if not online and needs.by_hand:
+        level, manual = _highest(needs.by_hand), True
+    elif not online and condition.not_sampled:
+        level = Level.UNKNOWN
+    if condition.not_sampled:
+        texts.append(f"{counted(condition.not_sampled, 'large table')} not measured")
+    texts += needs.notes
+    found = replace(
+        one,
+        level=level,
+        reason="; ".join(texts),
+        gain=f"about {size(wasted)}" if wasted else "",
+        obstacles=obstacles,
+        needs_manual_fix=manual,
+        level_of_large=level if manual else one.level_of_large,
+    )
+    causes = {need.cause for need in (*online.values(), *needs.by_hand.values())}
+    found = replace(found, facts={**found.facts, "causes": tuple(sorted(causes))}) if causes else found
+    return _without_damaged(found, past)
+
+
+def _optimize(single: Sequence[Advice]) -> Advice:
+    needed = [one for one in single if one.is_needed]
+    unknown = [one for one in single if one.level is Level.UNKNOWN]
+    texts = [f"{one.operation} of {counted(len(one.objects), 'table')}" for one in needed]
+    nothing = "nothing is known to be needed" if unknown else "nothing is needed"
+    return Advice(
+        operation=Operation.OPTIMIZE,
+        level=highest_level(needed) if needed else highest_level(unknown),
+        reason=f"needed: {', '.join(texts)}" if texts else nothing,
+        covers=COVERED,
+        excluded_tables=next((one.excluded_tables for one in single if one.excluded_tables), ()),
+        inspection_can_tell=any(one.inspection_can_tell for one in unknown),
+    )
+
+
+def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limits: Thresholds) -> Advice:
+    repairable = {shown(name) for name in needs.repair}
+    damaged = [name for name in past.damaged_tables if name not in repairable]
+    if damaged or (past.damage is not None and not past.damaged_tables):
+        what = f"the last check found {listed(damaged, 3)} damaged" if damaged else "the last check found damage"
+        first = f" ({past.damage})" if past.damage is not None else ""
+        to_do = "restore from a backup, or dump what can be read, drop the table and load it again"
+        return Advice(
+            operation=Operation.CHECK,
+            level=Level.NOW,
+            reason=f"{what}{first}: {to_do}; then check again",
+            facts={"severity": CRITICAL, "damaged_tables": tuple(damaged)},
+            cause=Cause.DAMAGE,
+            check=CheckLevel.FULL,
+            needs_manual_fix=True,
+        )
+    found = due_check(past, limits)
+    level, due, reason = found.urgency, found.level, found.reason
+    unsafe = [table.shown for table in condition.tables if table.engine in _CRASH_UNSAFE]
+    checked = max(past.checked_at.values(), default=0)
+    if level is Level.NONE and unsafe and condition.started * 1_000_000 > checked:
+        level, due = Level.SOON, CheckLevel.QUICK
+        reason = f"the server started after the last check; a crash would have damaged {listed(unsafe, 3)}"
+    return Advice(
+        operation=Operation.CHECK,
+        level=level,
+        cause=found.cause or "",
+        reason=reason,
+        check=due,
+        inspection_can_tell=False,
+    )
+
+
+def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:
+    undo = condition.undo
+    if undo.history is None and undo.bytes is None:
+        why = f"the undo log of the server is not visible: {_grant(condition, 'PROCESS', '*.*')}"
+        return Advice(operation=Operation.PURGE_UNDO, level=Level.NONE, reason=why, inspection_can_tell=False)
+    history, held = undo.history or 0, undo.bytes or 0
+    excess = max(held - undo.files * FIRST_SIZE, 0)
+    facts = {"history": history, "undo_bytes": held}
+    reason = f"{history:,} transactions to purge, {size(held)} of undo log on the server"
+    holder = f"held back by {undo.holder.text}" if undo.holder is not None else "purge is behind"
+    if history >= LONG_HISTORY:
+        return Advice(
+            operation=Operation.PURGE_UNDO,
+            level=Level.SOON,
+            cause=Cause.LONG_HISTORY,
+            reason=f"{reason}; {holder}",
+            facts={**facts, "causes": (Cause.LONG_HISTORY,)},
+            obstacles=(holder,),
+            needs_manual_fix=True,
+        )
+    is_large = excess >= limits.reclaim_now
+    return Advice(
+        operation=Operation.PURGE_UNDO,
+        level=Level.SOON if is_large else Level.NONE,
+        cause=Cause.LARGE_UNDO if is_large else "",
+        reason=reason,
+        gain=f"about {size(excess)}" if is_large else "",
+        facts={**facts, "causes": (Cause.LARGE_UNDO,)} if is_large else facts,
+    )
+
+
+def _grant(condition: Condition, right: str, where: str) -> str:
+    name, _, host = condition.user.rpartition("@")
+    return f"as an administrator: GRANT {right} ON {where} TO {literal(name)}@{literal(host)};"
+
+
+def _without_damaged(one: Advice, past: TargetHistory) -> Advice:
+    """Say that damaged tables are left out."""
+    if not past.damaged_tables:
+        return one
+    reason = f"{one.reason}; left out, as damaged: {listed(past.damaged_tables, 3)}"
+    return replace(one, reason=reason, excluded_tables=tuple(past.damaged_tables))
+
+
+def _advice(
+    operation: Operation,
+    needs: Mapping[str, Need],
+    nothing: str,
+    facts: Facts,
+    limits: Thresholds = DEFAULT_THRESHOLDS,
+) -> Advice:
+    causes = tuple(sorted({need.cause for need in needs.values()}))
+    large = {name: need for name, need in needs.items() if need.bytes is None or need.bytes >= limits.small}
+    return Advice(
+        operation=operation,
+        level=_highest(needs),
+        reason=_reason(needs) or nothing,
+        facts={**facts, "causes": causes} if causes else facts,
+        objects=tuple(shown(name) for name in needs),
+        level_of_large=_highest(large) if needs else None,
+    )
+
+
+def _highest(needs: Mapping[str, Need]) -> Level:
+    levels = {need.level for need in needs.values()}
+    return next((level for level in Level if level in levels), Level.NONE)
+
+
+def _ranked(needs: Mapping[str, Need]) -> list[tuple[str, Need]]:
+    return sorted(needs.items(), key=lambda item: (list(Level).index(item[1].level), -item[1].gain, item[0]))
+
+
+def _reason(needs: Mapping[str, Need]) -> str:
+    """The most urgent need in full, and the number of others."""
+    if not needs:
+        return ""
+    (name, first), *others = _ranked(needs)
+    return f"{shown(name)}: {first.reason}" + (f"; {counted(len(others), 'table')} more" if others else "")

@@ -1,0 +1,51 @@
+"""Collects the condition of a database with a few queries, joined here; samples rows of large tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from engine.domain.errors import TargetError
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from engine.targets.mysql.advising.findings import may_have_space
+from engine.targets.mysql.reading.condition import Condition, histograms, undo
+from engine.targets.mysql.reading.files import changes, file_sizes, with_statistics
+from engine.targets.mysql.reading.reader import Reader
+from engine.targets.mysql.reading.samples import Sample, sample
+from engine.targets.mysql.reading.tables import Table, tables
+
+
+async def collect_condition(
+    reader: Reader, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
+) -> Condition:
+    """`budget`: seconds for sampling rows of large tables, the largest first; None: no limit. Raises TargetError."""
+    condition = Condition(
+        tables=await tables(reader),
+        flavor=reader.server.flavor,
+        cluster=reader.server.cluster,
+        started=reader.server.started,
+        files=await file_sizes(reader),
+        changes=await changes(reader),
+        counted=await with_statistics(reader),
+        histograms=await histograms(reader),
+        undo=await undo(reader),
+        user=reader.server.user,
+    )
+    large = [table for table in condition.tables if may_have_space(table, condition, limits)]
+    samples = await _sampled(reader, sorted(large, key=lambda table: -table.size), budget)
+    return replace(condition, samples=samples, not_sampled=len(large) - len(samples))
+
+
+async def _sampled(reader: Reader, large: Sequence[Table], budget: float | None) -> dict[str, list[Sample]]:
+    found: dict[str, list[Sample]] = {}
+    began = time.monotonic()
+    for table in large:
+        if budget is not None and time.monotonic() - began >= budget:
+            break
+        try:
+            found[table.name] = await sample(reader, table)
+        except TargetError:  # another session may lock it, or it was dropped
+            if reader.connection.closed:
+                raise
+    return found

@@ -1,0 +1,222 @@
+"""Findings: what each table needs, and why. Pure functions of a condition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Final
+
+from engine.domain.advice import Level, TargetHistory
+from engine.domain.frozen import frozen
+from engine.domain.humanize import listed, size, span
+from engine.domain.thresholds import DAY, DEFAULT_THRESHOLDS, Thresholds
+from engine.targets.mysql.advising.space import gain
+from engine.targets.mysql.planning.operation_steps import REPAIRABLE, must_be_offline
+from engine.targets.mysql.reading.condition import Condition
+from engine.targets.mysql.reading.tables import Part, Table
+
+CHANGED_SHARE: Final = 0.2
+"""Of the rows. InnoDB renews its own statistics from half of that on, where it is allowed to."""
+LEAST_ROWS: Final = 1_000
+"""Changes of fewer rows do not count."""
+GROWTH: Final = 2.0
+"""From this factor on, histograms describe another table; the number of rows is an estimate."""
+OLDEST_HISTOGRAM: Final = 7 * DAY
+NEAR_ITS_END: Final = 0.8
+"""The share of its values that an AUTO_INCREMENT column has used,"""
+AT_ITS_END: Final = 0.95
+"""and from which on inserts will soon fail."""
+LONG_HISTORY: Final = 1_000_000
+"""Transactions that are not purged; every read has to pass by them."""
+SAME_SIZE_FACTOR: Final = 1.1
+"""Up to this multiple of its size after the last rebuild, a table counts as dense."""
+FIRST_SIZE: Final = 16 * 1024**2
+"""Bytes that each undo tablespace keeps."""
+_OLD_ENGINES: Final = {
+    "MyISAM": "a crash of the server may damage it",
+    "MRG_MyISAM": "its parts are MyISAM",
+    "TokuDB": "it is no longer maintained",
+    "ARCHIVE": "a crash of the server may damage it",
+}
+_OLD_FORMATS: Final = frozenset({"Redundant", "Compact"})
+
+
+class Cause(StrEnum):
+    """The causes of a need."""
+
+    NO_STATISTICS = "no_statistics"
+    CHANGED_ROWS = "changed_rows"
+    OLD_HISTOGRAMS = "old_histograms"
+    RECLAIMABLE = "reclaimable"
+    AUTO_INCREMENT = "auto_increment"
+    CRASHED = "crashed"
+    LONG_HISTORY = "long_history"
+    LARGE_UNDO = "large_undo"
+    DAMAGE = "damage"
+
+
+@frozen
+class Need:
+    level: Level
+    reason: str
+    cause: Cause
+    gain: int = 0
+    """Bytes."""
+    bytes: int | None = None
+    """The size of the table; None: it is needed however small that is."""
+    obstacle: str = ""
+    """What keeps the operation from being run unasked; "" for nothing."""
+
+
+@frozen(kw_only=True)
+class TableFindings:
+    """Needs by name of the table."""
+
+    analyze: Mapping[str, Need]
+    rebuild: Mapping[str, Need]
+    by_hand: Mapping[str, Need]
+    """Tables that only ALTER TABLE by hand puts right."""
+    repair: Mapping[str, Need]
+    notes: Sequence[str] = ()
+    """What is not urgent: tables without a primary key, old engines and row formats."""
+
+
+def needs(condition: Condition, past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> TableFindings:
+    """Damaged tables need nothing but a repair: reading or writing them can make the damage worse."""
+    damaged = set(past.damaged_tables)
+    well = [table for table in condition.tables if table.engine and table.shown not in damaged]
+    analyze = {table.name: need for table in well if (need := analyze_need(table, condition, limits))}
+    rebuild = {table.name: need for table in well if (need := rebuild_need(table, condition, past, limits))}
+    by_hand = {table.name: need for table in well if (need := auto_increment_need(table))}
+    repair = {table.name: need for table in condition.tables if (need := repair_need(table, damaged))}
+    return TableFindings(analyze=analyze, rebuild=rebuild, by_hand=by_hand, repair=repair, notes=_notes(well))
+
+
+def analyze_need(table: Table, condition: Condition, limits: Thresholds = DEFAULT_THRESHOLDS) -> Need | None:
+    if table.is_sequence or not table.rows:
+        return None
+    if table.engine != "InnoDB":
+        counted = all(index.has_cardinality for index in table.indexes if index.is_tree)
+        return None if counted else Need(Level.SOON, "it has no statistics", Cause.NO_STATISTICS, bytes=table.size)
+    names = _names(table)
+    if condition.counted is not None and "stats_persistent=0" not in table.options.lower():
+        if missing := [name for name in names if name not in condition.counted]:
+            what = f"{_parts(missing)} has no statistics" if table.partitions else "it has no statistics"
+            return Need(Level.SOON, what, Cause.NO_STATISTICS, bytes=table.size)
+    changed = sum((condition.changes or {}).get(name, 0) for name in names)
+    limit = CHANGED_SHARE * table.rows + LEAST_ROWS
+    if changed > limit:
+        level = Level.NOW if changed > limits.dead_rows_now * limit else Level.SOON
+        reason = f"{changed:,} rows changed since its statistics were collected (threshold {limit:,.0f})"
+        return Need(level, reason, Cause.CHANGED_ROWS, bytes=table.size)
+    return _histogram_need(table, condition)
+
+
+def _histogram_need(table: Table, condition: Condition) -> Need | None:
+    found = condition.histograms.get(table.name)
+    if found is None:
+        return None
+    least, most = sorted((found.rows if found.rows is not None else table.rows, table.rows))
+    if most > GROWTH * least + LEAST_ROWS:
+        reason = f"its histograms are of {found.rows:,} rows; it has about {table.rows:,} now"
+        return Need(Level.SOON, reason, Cause.OLD_HISTOGRAMS, bytes=table.size)
+    if found.age is not None and found.age > OLDEST_HISTOGRAM and found.changed_since:
+        reason = f"its histograms are {span(found.age)} old, and it changed since"
+        return Need(Level.SOON, reason, Cause.OLD_HISTOGRAMS, bytes=table.size)
+    return None
+
+
+def rebuild_need(
+    table: Table, condition: Condition, past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS
+) -> Need | None:
+    gains = {part.name: _gain(part, table, condition) for part in table.parts}
+    wasted, now = sum(gains.values()), sum(_bytes(part, table, condition) for part in table.parts)
+    share = wasted / now if now else 0.0
+    if wasted < limits.reclaim_soon or share < limits.reclaim_soon_share or _has_size_of_rebuild(table, past):
+        return None
+    is_urgent = wasted >= limits.reclaim_now and share >= limits.reclaim_now_share
+    where = f" in {_parts([(table.name, name) for name, bytes_ in gains.items() if bytes_])}" if table.partitions else ""
+    reason = f"about {share:.0%} of its {size(now)} is free space{where}"
+    offline = must_be_offline(table)
+    obstacle = f"{offline} cannot be rebuilt online: rebuild --offline --object {table.shown} does it" if offline else ""
+    if not obstacle and condition.cluster is not None:
+        obstacle = "in a cluster a rebuild stops all nodes: only --force does it"
+    level = Level.NOW if is_urgent else Level.SOON
+    return Need(level, reason, Cause.RECLAIMABLE, wasted, bytes=now, obstacle=obstacle)
+
+
+def may_have_space(table: Table, condition: Condition, limits: Thresholds = DEFAULT_THRESHOLDS) -> bool:
+    """Whether sampling its rows is worth it."""
+    large = sum(_bytes(part, table, condition) for part in table.parts) >= limits.reclaim_soon
+    return table.engine == "InnoDB" and not table.is_sequence and large
+
+
+def auto_increment_need(table: Table) -> Need | None:
+    found = table.auto_increment
+    share = used_share(table)
+    if found is None or share < NEAR_ITS_END:
+        return None
+    level = Level.NOW if share >= AT_ITS_END else Level.SOON
+    reason = f"{found.column} has used {share:.0%} of the values of its type; then inserts fail: MODIFY it to BIGINT"
+    return Need(level, reason, Cause.AUTO_INCREMENT)
+
+
+def used_share(table: Table) -> float:
+    """Of the values of its AUTO_INCREMENT column, from 0 to 1."""
+    found = table.auto_increment
+    return min((found.next - 1) / found.most, 1.0) if found is not None else 0.0
+
+
+def repair_need(table: Table, damaged: set[str]) -> Need | None:
+    if not table.engine and table.comment:
+        return Need(Level.NOW, f"the server cannot open it: {table.comment}", Cause.CRASHED)
+    if table.shown in damaged and table.engine in REPAIRABLE:
+        return Need(Level.NOW, "the last check found it damaged", Cause.CRASHED)
+    return None
+
+
+def _gain(part: Part, table: Table, condition: Condition) -> int:
+    if table.engine != "InnoDB":
+        return part.free_bytes if table.engine in {"MyISAM", "Aria"} else 0
+    if table.name not in condition.samples:
+        return 0
+    file = (condition.files or {}).get(_name(table, part))
+    return gain(part, table, condition.samples[table.name], condition.flavor, file)
+
+
+def _bytes(part: Part, table: Table, condition: Condition) -> int:
+    file = (condition.files or {}).get(_name(table, part))
+    return file if file is not None else part.size + part.free_bytes
+
+
+def _has_size_of_rebuild(table: Table, past: TargetHistory) -> bool:
+    """Whether it is no larger than after its last rebuild: then the estimate is wrong."""
+    done = past.rebuilt.get(table.shown)
+    after = done.effect.get("size") if done is not None else None
+    return isinstance(after, int) and table.size <= SAME_SIZE_FACTOR * after
+
+
+def _notes(tables: Sequence[Table]) -> list[str]:
+    found = []
+    own = [table for table in tables if table.engine == "InnoDB" and not table.is_sequence]
+    if keyless := [table.shown for table in own if not table.primary_key]:
+        found.append(f"without a primary key, which replication needs: {listed(keyless, 3)}")
+    for engine, why in _OLD_ENGINES.items():
+        if names := [table.shown for table in tables if table.engine == engine]:
+            found.append(f"of {engine} ({why}): {listed(names, 3)}")
+    if names := [table.shown for table in own if table.row_format in _OLD_FORMATS]:
+        found.append(f"of an old row format, which DYNAMIC replaces: {listed(names, 3)}")
+    return found
+
+
+def _name(table: Table, part: Part) -> tuple[str, str]:
+    return table.name.lower(), part.name.lower()
+
+
+def _names(table: Table) -> list[tuple[str, str]]:
+    return [_name(table, part) for part in table.parts]
+
+
+def _parts(names: Sequence[tuple[str, str]]) -> str:
+    several = "partitions" if len(names) > 1 else "partition"
+    return f"{several} {listed([part for _, part in names], 3)}"
