@@ -178,7 +178,7 @@ class TargetHistory:
     dead_rows_kept: Mapping[str, CompletedStep] = field(default_factory=dict)
     """By table of a server: the last VACUUM, if it could not remove all dead rows."""
     rebuilt: Mapping[str, CompletedStep] = field(default_factory=dict)
-    """By index of a server: its last rebuild."""
+    """By index or table of a server: its last rebuild."""
     turns: Turns = NO_TURNS
     """Which of its objects come first in a plan."""
 

@@ -26,7 +26,11 @@ _CAUSES: Final = {
     Operation.FTS_OPTIMIZE: SurveyCause.SEGMENTS,
     Operation.CHECKPOINT: SurveyCause.LONG_LOG,
     Operation.CLEAN_LEFTOVERS: SurveyCause.LEFTOVERS,
+    Operation.REBUILD: SurveyCause.RECLAIMABLE,
+    Operation.PURGE_UNDO: SurveyCause.UNDO,
 }
+NUMBERS_CRITICAL: Final = 95
+"""Percent of the numbers of a column that counts its rows: then inserts fail soon."""
 _AGES: Final = {OldIds.XID: SurveyCause.XID_AGE, OldIds.MULTIXACT: SurveyCause.MULTIXACT_AGE}
 
 
@@ -116,6 +120,8 @@ def _reasons(one: Advice, past: TargetHistory, limits: Thresholds, *, is_repeate
         yield from _check_reasons(one, past)
     elif one.operation is Operation.VACUUM and OldIds.XID.fact in one.facts:
         yield from _vacuum_reasons(one, limits)
+    elif one.operation is Operation.REBUILD:
+        yield from _rebuild_reasons(one)
     elif one.is_urgent and not is_repeated:
         level = _LEVELS.get(_level_of_large(one), FleetLevel.OK)
         cause = _CAUSES.get(one.operation, SurveyCause.OTHER)
@@ -149,6 +155,16 @@ def _vacuum_reasons(one: Advice, limits: Thresholds) -> Iterator[SurveyReason]:
             yield SurveyReason(level, cause, facts)
     if one.is_urgent and set(named) - set(_AGES):
         yield SurveyReason(level, SurveyCause.DEAD_ROWS, _numbers(one))
+
+
+def _rebuild_reasons(one: Advice) -> Iterator[SurveyReason]:
+    """Of a server: apart from free space, a column may run out of numbers."""
+    used = one.facts.get("auto_increment_percent")
+    if isinstance(used, int):
+        level = FleetLevel.CRITICAL if used >= NUMBERS_CRITICAL else FleetLevel.SOON
+        yield SurveyReason(level, SurveyCause.AUTO_INCREMENT, _numbers(one))
+    if one.is_needed:
+        yield SurveyReason(_LEVELS.get(_level_of_large(one), FleetLevel.OK), SurveyCause.RECLAIMABLE, _numbers(one))
 
 
 def _numbers(one: Advice) -> Facts:

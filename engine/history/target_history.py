@@ -85,7 +85,11 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         ran=ran(last_jobs),
         measured=measured,
         dead_rows_kept={name: step for (operation, name), step in done.items() if operation is Operation.VACUUM},
-        rebuilt={name: step for (operation, name), step in done.items() if operation is Operation.REINDEX},
+        rebuilt={
+            name: step
+            for (operation, name), step in done.items()
+            if operation in {Operation.REINDEX, Operation.REBUILD}
+        },
     )
 
 

@@ -17,6 +17,8 @@ _DID = {
     Operation.VACUUM_FULL: ("table", "rewritten"),
     Operation.CLUSTER: ("table", "clustered"),
     Operation.CLEAN_LEFTOVERS: ("leftover", "dropped"),
+    Operation.REBUILD: ("table", "rebuilt"),
+    Operation.REPAIR: ("table", "repaired"),
 }
 WRITTEN_BY_SERVERS = ("steps_completed", "steps_failed", "steps_cancelled", "steps_skipped")
 

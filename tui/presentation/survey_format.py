@@ -51,10 +51,14 @@ def phrase(reason: SurveyReason) -> str:
             return f"xid age {_large(number(facts, 'age'))} of {_large(number(facts, 'most'))}"
         case SurveyCause.MULTIXACT_AGE:
             return f"multixact age {_large(number(facts, 'age'))} of {_large(number(facts, 'most'))}"
+        case SurveyCause.AUTO_INCREMENT:
+            return f"auto-increment {number(facts, 'auto_increment_percent') or 0:.0f}% used"
         case SurveyCause.DISK_FULL:
             return f"only {size(number(facts, 'free'))} free on its disk of {size(number(facts, 'size'))}"
         case SurveyCause.RECLAIMABLE:
             free, all_of_it = number(facts, "free_bytes") or 0, number(facts, "reclaimable_bytes") or 0
+            if wasted := number(facts, "wasted_bytes"):
+                return f"{_counted(facts, 'tables', 'table')} to rebuild, {size(wasted)} back"
             return f"{size(free)} in free pages" if free >= 0.8 * all_of_it else f"{size(all_of_it)} reclaimable"
         case SurveyCause.DEAD_ROWS:
             return f"{_counted(facts, 'tables', 'table')} to vacuum"
@@ -69,6 +73,8 @@ def phrase(reason: SurveyReason) -> str:
             return f"full-text index in {_counted(facts, 'segments', 'segment')}"
         case SurveyCause.LEFTOVERS:
             return _counted(facts, "leftovers", "leftover index")
+        case SurveyCause.UNDO:
+            return f"{_large(number(facts, 'history'))} transactions to purge, undo log {size(number(facts, 'undo_bytes'))}"
         case SurveyCause.OTHER:
             return f"needs {text(facts, 'operation')}"
         case SurveyCause.BROKEN_RULE:
@@ -170,6 +176,9 @@ def _line(values: Mapping[str, str], widths: Mapping[str, int]) -> str:
 
 def engine_and_version(survey: Survey) -> str:
     """`pg 17`; a SQLite file has no version of its own."""
+    if survey.engine is EngineName.MYSQL and " " in survey.version:  # `MariaDB 11.8.9`: a minor one differs
+        product, _, version = survey.version.lower().partition(" ")
+        return plain(f"{product} {'.'.join(version.split('.')[:2])}")
     name = _SHORT_NAMES[survey.engine]
     major = survey.version.partition(".")[0] if survey.engine is not EngineName.SQLITE else ""
     return plain(f"{name} {major}".strip())

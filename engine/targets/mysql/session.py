@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from typing import Final
 
 from engine.domain.advice import Advice, TargetHistory
 from engine.domain.errors import TargetRefusedError
 from engine.domain.requests import EngineName, Operation, Options
 from engine.domain.steps import Facts, Step
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from engine.targets.mysql.advising.advice import advise
+from engine.targets.mysql.advising.collect import collect_condition
+from engine.targets.mysql.advising.findings import needs
 from engine.targets.mysql.connection.address import Address
 from engine.targets.mysql.connection.connecting import connect
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.server import Server
 from engine.targets.mysql.planning import operation_specs, planner
+from engine.targets.mysql.planning.needed_work import plan_needed
 from engine.targets.mysql.reading.facts import facts
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.running import orphan_cleanup, repairs, throttling
@@ -25,7 +30,9 @@ from engine.targets.plans import OperationPlan, without_done
 from engine.targets.protocol import Recovery, Waiting
 from engine.targets.step_execution import StepContext
 
-NOTHING_KNOWN = TargetHistory(now=0)
+NOTHING_KNOWN: Final = TargetHistory(now=0)
+PLANNING_BUDGET: Final = 30.0
+"""Seconds for sampling rows of large tables."""
 
 
 class MySqlSession:
@@ -77,16 +84,18 @@ class MySqlSession:
         return TargetInfo(
             url=self._address.url,
             engine=EngineName.MYSQL,
-            version=server.version_text,
+            version=server.product,
             facts=await facts(self._reader),
             operations=operation_infos(operation_specs.SPECS),
+            remarks=("it is a replica: maintain its source",) if server.is_replica else (),
             read_only="the server allows no change: it is read-only" if server.reads_only else "",
         )
 
     async def advise(
         self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
     ) -> tuple[tuple[Advice, ...], None]:
-        return (), None
+        condition = await collect_condition(self._reader, budget=budget, limits=limits)
+        return advise(condition, needs(condition, past, limits), past, limits), None
 
     async def require(self, operations: Sequence[Operation], options: Options) -> None:
         """Raise UsageError for an object that the database does not have, or to which nothing can be done."""
@@ -109,8 +118,20 @@ class MySqlSession:
     async def _plan(self, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
         if problem := await throttling.options_problem(self._reader, options.server):
             return OperationPlan(operation=operation, refused=problem)
-        planned = await planner.plan(self._reader, operation, options, past)
+        if operation is Operation.OPTIMIZE:
+            planned = await self._plan_needed(options, past)
+        else:
+            planned = await planner.plan(self._reader, operation, options, past)
         return without_done(planned, options.done_by(operation))
+
+    async def _plan_needed(self, options: Options, past: TargetHistory) -> OperationPlan:
+        condition = await collect_condition(self._reader, budget=PLANNING_BUDGET)
+        found = needs(condition, past)
+        reasons = {
+            Operation.ANALYZE: {name: need.reason for name, need in found.analyze.items()},
+            Operation.REBUILD: {name: need.reason for name, need in found.rebuild.items()},
+        }
+        return await plan_needed(self._reader, options, condition.tables, reasons, past.turns)
 
     async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
         return operation_specs.damage_warnings(operations, past.damaged_tables if past is not None else ())

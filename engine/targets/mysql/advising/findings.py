@@ -11,9 +11,8 @@ from engine.domain.frozen import frozen
 from engine.domain.humanize import listed, size, span
 from engine.domain.thresholds import DAY, DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.mysql.advising.space import gain
-from engine.targets.mysql.planning.operation_steps import REPAIRABLE, must_be_offline
 from engine.targets.mysql.reading.condition import Condition
-from engine.targets.mysql.reading.tables import Part, Table
+from engine.targets.mysql.reading.tables import REPAIRABLE, Part, Table
 
 CHANGED_SHARE: Final = 0.2
 """Of the rows. InnoDB renews its own statistics from half of that on, where it is allowed to."""
@@ -135,10 +134,14 @@ def rebuild_need(
     if wasted < limits.reclaim_soon or share < limits.reclaim_soon_share or _has_size_of_rebuild(table, past):
         return None
     is_urgent = wasted >= limits.reclaim_now and share >= limits.reclaim_now_share
-    where = f" in {_parts([(table.name, name) for name, bytes_ in gains.items() if bytes_])}" if table.partitions else ""
+    where = (
+        f" in {_parts([(table.name, name) for name, bytes_ in gains.items() if bytes_])}" if table.partitions else ""
+    )
     reason = f"about {share:.0%} of its {size(now)} is free space{where}"
-    offline = must_be_offline(table)
-    obstacle = f"{offline} cannot be rebuilt online: rebuild --offline --object {table.shown} does it" if offline else ""
+    offline = table.must_be_offline
+    obstacle = (
+        f"{offline} cannot be rebuilt online: rebuild --offline --object {table.shown} does it" if offline else ""
+    )
     if not obstacle and condition.cluster is not None:
         obstacle = "in a cluster a rebuild stops all nodes: only --force does it"
     level = Level.NOW if is_urgent else Level.SOON

@@ -42,5 +42,11 @@ class Server:
     """Seconds since 1970; another value means that the server restarted."""
 
     @property
+    def product(self) -> str:
+        """`MariaDB 11.8.9`."""
+        name = "MariaDB" if self.flavor is Flavor.MARIADB else "MySQL"
+        return f"{name} {'.'.join(map(str, self.version))}"
+
+    @property
     def key(self) -> str:
         return f"{self.host_key}:{self.database}"

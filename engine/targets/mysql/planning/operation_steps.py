@@ -28,7 +28,6 @@ ANALYZABLE: Final = TRANSACTIONAL | {"MyISAM", "Aria"}
 REBUILDABLE: Final = ANALYZABLE | {"ARCHIVE"}
 CHECKABLE: Final = REBUILDABLE | {"CSV", ""}
 """Also what the server cannot open: that is what a check is to report."""
-REPAIRABLE: Final = frozenset({"MyISAM", "Aria", "ARCHIVE", "CSV", ""})
 PLANNED: Final = frozenset({Operation.ANALYZE, Operation.REBUILD, Operation.CHECK, Operation.REPAIR})
 BUCKETS: Final = 100
 """Of a histogram."""
@@ -98,22 +97,15 @@ def analyze_steps(
 
 
 def rebuild_steps(tables: Iterable[Table], options: Options, flavor: Flavor, reasons: Reasons) -> list[MySqlStep]:
-    """Online where the table can be, else as the server does it; see `must_be_offline`."""
+    """Online where the table can be, else as the server does it; see `Table.must_be_offline`."""
     steps = []
     for table in tables:
-        is_offline = bool(must_be_offline(table))
+        is_offline = bool(table.must_be_offline)
         command = f"ALTER TABLE {table.sql} FORCE" + ("" if is_offline else ", ALGORITHM=INPLACE, LOCK=NONE")
         lock = BLOCKS_WRITERS if is_offline else BLOCKS_EVERYONE_BRIEFLY
         reason = reasons.get(table.name, "rebuilt because you asked")
         steps.append(_step(Method.REBUILD, Operation.REBUILD, table, flavor, command, reason, lock))
     return longest_first(steps)
-
-
-def must_be_offline(table: Table) -> str:
-    """Why writers have to wait while it is rebuilt, as text; "" if they need not."""
-    if not _is_transactional(table):
-        return f"a table of {table.engine}"
-    return table.locks_for_rebuild
 
 
 def check_steps(

@@ -108,12 +108,12 @@ def refusal(server: Server, operation: Operation, options: Options) -> str:
 
 def _online(wanted: Sequence[Table]) -> tuple[list[Table], str]:
     """The tables that can be rebuilt online, and why the others cannot; "" if all can."""
-    offline = [table for table in wanted if operation_steps.must_be_offline(table)]
+    offline = [table for table in wanted if table.must_be_offline]
     if not offline:
         return list(wanted), ""
-    names = listed([f"{table.shown} ({operation_steps.must_be_offline(table)})" for table in offline], 3)
+    names = listed([f"{table.shown} ({table.must_be_offline})" for table in offline], 3)
     why = f"these cannot be rebuilt online: {names}. rebuild --offline does it, and blocks writers"
-    return [table for table in wanted if not operation_steps.must_be_offline(table)], why
+    return [table for table in wanted if not table.must_be_offline], why
 
 
 async def _steps(

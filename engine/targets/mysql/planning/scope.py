@@ -8,8 +8,8 @@ from typing import Final
 from engine.domain.errors import UsageError
 from engine.domain.requests import Operation, Options
 from engine.targets.mysql.connection.names import qualified, shown
-from engine.targets.mysql.planning.operation_steps import ANALYZABLE, CHECKABLE, REBUILDABLE, REPAIRABLE
-from engine.targets.mysql.reading.tables import Table
+from engine.targets.mysql.planning.operation_steps import ANALYZABLE, CHECKABLE, REBUILDABLE
+from engine.targets.mysql.reading.tables import REPAIRABLE, Table
 
 _ENGINES: Final = {
     Operation.ANALYZE: ANALYZABLE,

@@ -11,6 +11,9 @@ from engine.domain.frozen import frozen
 from engine.targets.mysql.connection.names import qualified, shown
 from engine.targets.mysql.reading.reader import Reader
 
+REPAIRABLE: Final = frozenset({"MyISAM", "Aria", "ARCHIVE", "CSV", ""})
+"""Storage engines, and what the server cannot open."""
+
 
 @frozen(kw_only=True)
 class Index:
@@ -100,6 +103,11 @@ class Table:
     def size(self) -> int:
         """Bytes."""
         return self.data_bytes + self.index_bytes
+
+    @property
+    def must_be_offline(self) -> str:
+        """Why writers have to wait while it is rebuilt, as text; "" if they need not."""
+        return f"a table of {self.engine}" if self.engine != "InnoDB" else self.locks_for_rebuild
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -9,9 +9,8 @@ from engine.domain.requests import CheckLevel
 from engine.domain.statuses import Status
 from engine.domain.steps import Facts
 from engine.targets.check_results import CHECK_AGAIN, check_facts
-from engine.targets.mysql.planning.operation_steps import REPAIRABLE
 from engine.targets.mysql.planning.steps import Method, MySqlStep
-from engine.targets.mysql.reading.tables import Table
+from engine.targets.mysql.reading.tables import REPAIRABLE, Table
 from engine.targets.step_execution import StepResult
 
 
