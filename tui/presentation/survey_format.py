@@ -74,7 +74,8 @@ def phrase(reason: SurveyReason) -> str:
         case SurveyCause.LEFTOVERS:
             return _counted(facts, "leftovers", "leftover index")
         case SurveyCause.UNDO:
-            return f"{_large(number(facts, 'history'))} transactions to purge, undo log {size(number(facts, 'undo_bytes'))}"
+            undo = size(number(facts, "undo_bytes"))
+            return f"{_large(number(facts, 'history'))} transactions to purge, undo log {undo}"
         case SurveyCause.OTHER:
             return f"needs {text(facts, 'operation')}"
         case SurveyCause.BROKEN_RULE:

@@ -98,10 +98,11 @@ def analyze_need(table: Table, condition: Condition, limits: Thresholds = DEFAUL
         counted = all(index.has_cardinality for index in table.indexes if index.is_tree)
         return None if counted else Need(Level.SOON, "it has no statistics", Cause.NO_STATISTICS, bytes=table.size)
     names = _names(table)
-    if condition.counted is not None and "stats_persistent=0" not in table.options.lower():
-        if missing := [name for name in names if name not in condition.counted]:
-            what = f"{_parts(missing)} has no statistics" if table.partitions else "it has no statistics"
-            return Need(Level.SOON, what, Cause.NO_STATISTICS, bytes=table.size)
+    is_kept = condition.counted is not None and "stats_persistent=0" not in table.options.lower()
+    missing = [name for name in names if is_kept and name not in (condition.counted or ())]
+    if missing:
+        what = f"no statistics of {_parts(missing)}" if table.partitions else "it has no statistics"
+        return Need(Level.SOON, what, Cause.NO_STATISTICS, bytes=table.size)
     changed = sum((condition.changes or {}).get(name, 0) for name in names)
     limit = CHANGED_SHARE * table.rows + LEAST_ROWS
     if changed > limit:
@@ -134,14 +135,12 @@ def rebuild_need(
     if wasted < limits.reclaim_soon or share < limits.reclaim_soon_share or _has_size_of_rebuild(table, past):
         return None
     is_urgent = wasted >= limits.reclaim_now and share >= limits.reclaim_now_share
-    where = (
-        f" in {_parts([(table.name, name) for name, bytes_ in gains.items() if bytes_])}" if table.partitions else ""
-    )
+    sparse = [(table.name, name) for name, bytes_ in gains.items() if bytes_]
+    where = f" in {_parts(sparse)}" if table.partitions else ""
     reason = f"about {share:.0%} of its {size(now)} is free space{where}"
     offline = table.must_be_offline
-    obstacle = (
-        f"{offline} cannot be rebuilt online: rebuild --offline --object {table.shown} does it" if offline else ""
-    )
+    by_name = f"rebuild --offline --object {table.shown}"
+    obstacle = f"{offline} keeps it from being rebuilt online: {by_name}" if offline else ""
     if not obstacle and condition.cluster is not None:
         obstacle = "in a cluster a rebuild stops all nodes: only --force does it"
     level = Level.NOW if is_urgent else Level.SOON
