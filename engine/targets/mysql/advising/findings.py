@@ -83,7 +83,7 @@ class TableFindings:
 def needs(condition: Condition, past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> TableFindings:
     """Damaged tables need nothing but a repair: reading or writing them can make the damage worse."""
     damaged = set(past.damaged_tables)
-    well = [table for table in condition.tables if table.engine and table.shown not in damaged]
+    well = [table for table in condition.tables if not table.comment and table.shown not in damaged]
     analyze = {table.name: need for table in well if (need := analyze_need(table, condition, limits))}
     rebuild = {table.name: need for table in well if (need := rebuild_need(table, condition, past, limits))}
     by_hand = {table.name: need for table in well if (need := auto_increment_need(table))}
@@ -170,7 +170,7 @@ def used_share(table: Table) -> float:
 
 
 def repair_need(table: Table, damaged: set[str]) -> Need | None:
-    if not table.engine and table.comment:
+    if table.engine in REPAIRABLE and table.comment:
         return Need(Level.NOW, f"the server cannot open it: {table.comment}", Cause.CRASHED)
     if table.shown in damaged and table.engine in REPAIRABLE:
         return Need(Level.NOW, "the last check found it damaged", Cause.CRASHED)

@@ -45,7 +45,7 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
     reasons: Mapping[str, str] = {}
     if operation is Operation.REPAIR and not options.objects:
         damaged = frozenset(past.damaged_tables)
-        found = [table for table in found if table.shown in damaged or not table.engine]
+        found = [table for table in found if table.shown in damaged or table.comment]
         reasons = {table.name: table.comment or "the last check found it damaged" for table in found}
     return await plan_tables(reader, operation, options, found, reasons, past.turns)
 

@@ -82,7 +82,7 @@ class Table:
     is_sequence: bool = False
     is_partitioned: bool = False
     comment: str = ""
-    """Of a table that cannot be opened, the error."""
+    """Of a table that cannot be opened, why; else empty."""
     locks_for_rebuild: str = ""
     """Why InnoDB cannot rebuild it while others write to it, as text."""
     options: str = ""
@@ -144,6 +144,8 @@ _SPECIAL_COLUMNS: Final = """
 SELECT table_name, column_name, column_type, extra FROM information_schema.columns
 WHERE table_schema = DATABASE() AND (extra LIKE 'VIRTUAL%' OR extra LIKE '%auto_increment%')
 """
+_CRASHED: Final = "' is marked as crashed and"
+"""In the comment of a table of MyISAM or Aria, which MySQL then still names."""
 _LOCKING: Final = {"FULLTEXT": "a FULLTEXT index", "SPATIAL": "a SPATIAL index", "RTREE": "a SPATIAL index"}
 _BITS: Final = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 
@@ -171,7 +173,7 @@ async def tables(reader: Reader) -> list[Table]:
             free_bytes=free or 0,
             is_sequence=kind == "SEQUENCE",
             is_partitioned="partitioned" in (options or ""),
-            comment=(comment or "") if engine is None else "",
+            comment=(comment or "") if engine is None or _CRASHED in (comment or "") else "",
             locks_for_rebuild=_locking(name, indexes.get(name, ()), virtual),
             options=options or "",
             indexes=indexes.get(name, ()),

@@ -1,0 +1,151 @@
+"""What each table needs, by the numbers alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from engine.domain.advice import Advice, CompletedStep, Level, TargetHistory
+from engine.domain.requests import Operation
+from engine.domain.surveys import FleetLevel, SurveyCause
+from engine.domain.thresholds import MB
+from engine.fleet.levels import judge
+from engine.targets.mysql.advising.advice import advise
+from engine.targets.mysql.advising.findings import Cause, needs
+from engine.targets.mysql.connection.server import Cluster, Flavor
+from engine.targets.mysql.reading.condition import Condition, Histograms, Holder, Undo
+from engine.targets.mysql.reading.samples import Column, Sample
+from engine.targets.mysql.reading.tables import AutoIncrement, Index, Part, Table
+
+NOTHING: Final = TargetHistory(now=0)
+KEY: Final = Index(name="PRIMARY", kind="BTREE", is_unique=True, may_be_null=False, columns=(("id", None),))
+TABLE: Final = Table(
+    database="shop", name="orders", engine="InnoDB", row_format="Dynamic", rows=100_000, data_bytes=100 * MB,
+    indexes=(KEY,),
+)  # fmt: skip
+WIDE: Final = (Sample(Column("id", "int", 0, 1), 4, 0), Sample(Column("a", "varchar(200)", 0, 1), 100, 0))
+"""So that 100,000 rows take about 13 MB."""
+
+
+def condition(*tables: Table, **more: object) -> Condition:
+    known = {table.name: WIDE for table in tables if table.engine == "InnoDB"}
+    base = Condition(tables=tables, flavor=Flavor.MARIADB, samples=known, files={}, changes={})
+    return replace(base, **more)  # type: ignore[arg-type]
+
+
+def advice_on(found: Condition) -> dict[Operation, Advice]:
+    return {one.operation: one for one in advise(found, needs(found, NOTHING), NOTHING)}
+
+
+def test_free_space_is_given_back() -> None:
+    need = needs(condition(TABLE), NOTHING).rebuild["orders"]
+    assert (need.level, need.cause) == (Level.SOON, Cause.RECLAIMABLE)
+    assert 80 * MB < need.gain < 90 * MB
+
+
+def test_a_dense_table_needs_nothing() -> None:
+    assert not needs(condition(replace(TABLE, data_bytes=15 * MB)), NOTHING).rebuild
+
+
+def test_a_table_that_a_rebuild_left_as_large_is_left_alone() -> None:
+    past = replace(NOTHING, rebuilt={"orders": CompletedStep(0, {"size": 99 * MB})})
+    assert not needs(condition(TABLE), past).rebuild
+
+
+def test_partitions_are_judged_one_by_one() -> None:
+    sparse = Part(name="p0", rows=1_000, data_bytes=60 * MB)
+    dense = Part(name="p1", rows=99_000, data_bytes=14 * MB)
+    need = needs(condition(replace(TABLE, partitions=(sparse, dense))), NOTHING).rebuild["orders"]
+    assert "partition p0" in need.reason
+    assert 55 * MB < need.gain < 61 * MB
+
+
+def test_what_would_block_writers_or_a_cluster_is_not_done_unasked() -> None:
+    words = condition(replace(TABLE, locks_for_rebuild="a FULLTEXT index"))
+    for found in (words, condition(TABLE, cluster=Cluster.GALERA)):
+        (rebuild,) = [
+            one for one in advise(found, needs(found, NOTHING), NOTHING) if one.operation is Operation.REBUILD
+        ]
+        assert not rebuild.is_needed
+        assert rebuild.obstacles
+
+
+def test_changed_rows_need_analyze() -> None:
+    found = condition(TABLE, changes={("orders", ""): 30_000})
+    assert needs(found, NOTHING).analyze["orders"].cause is Cause.CHANGED_ROWS
+    assert not needs(condition(TABLE, changes={("orders", ""): 20_000}), NOTHING).analyze
+
+
+def test_statistics_that_are_missing() -> None:
+    assert needs(condition(TABLE, counted=frozenset()), NOTHING).analyze["orders"].cause is Cause.NO_STATISTICS
+    kept_in_memory = replace(TABLE, options="stats_persistent=0")
+    assert not needs(condition(kept_in_memory, counted=frozenset()), NOTHING).analyze
+
+
+def test_old_histograms_need_analyze() -> None:
+    for found in (Histograms(rows=10_000), Histograms(age=8 * 86_400, changed_since=True)):
+        need = needs(condition(TABLE, histograms={"orders": found}), NOTHING).analyze["orders"]
+        assert need.cause is Cause.OLD_HISTOGRAMS
+    for found in (Histograms(rows=90_000), Histograms(age=8 * 86_400), Histograms(age=60, changed_since=True)):
+        assert not needs(condition(TABLE, histograms={"orders": found}), NOTHING).analyze
+
+
+def test_auto_increment_near_its_end_is_critical_and_put_right_by_hand() -> None:
+    found = condition(replace(TABLE, data_bytes=15 * MB, auto_increment=AutoIncrement("id", 2_100_000_000, 2**31 - 1)))
+    advice = advise(found, needs(found, NOTHING), NOTHING)
+    (rebuild,) = [one for one in advice if one.operation is Operation.REBUILD]
+    assert (rebuild.level, rebuild.is_needed) == (Level.NOW, False)
+    judged = judge(advice, NOTHING)
+    assert (judged.level, judged.reasons[0].cause) == (FleetLevel.CRITICAL, SurveyCause.AUTO_INCREMENT)
+
+
+def test_damaged_tables_need_nothing_but_a_repair() -> None:
+    crashed = Table(database="shop", name="log", engine="", comment="Table 'log' is marked as crashed")
+    found = condition(TABLE, crashed)
+    past = replace(NOTHING, damaged_tables=("orders",), damage="a page is damaged")
+    of = needs(found, past)
+    assert (set(of.rebuild), set(of.analyze), set(of.repair)) == (set(), set(), {"log"})
+    by_operation = {one.operation: one for one in advise(found, of, past)}
+    assert by_operation[Operation.REPAIR].objects == ("log",)
+    assert by_operation[Operation.CHECK].needs_manual_fix
+    assert by_operation[Operation.OPTIMIZE].excluded_tables == ("orders",)
+
+
+def test_a_long_history_list_names_who_holds_it() -> None:
+    holder = Holder(connection=7, who="ann@web1", seconds=4_000)
+    found = condition(undo=Undo(history=2_000_000, holder=holder, bytes=10**9, files=3))
+    purge = advice_on(found)[Operation.PURGE_UNDO]
+    assert purge.needs_manual_fix
+    assert "connection 7 (ann@web1)" in purge.reason
+
+
+def test_a_large_undo_log_can_be_purged() -> None:
+    found = condition(undo=Undo(history=10, bytes=10**9, files=3))
+    purge = advice_on(found)[Operation.PURGE_UNDO]
+    assert purge.is_needed
+
+
+def test_what_cannot_be_seen_is_unknown_with_the_grant() -> None:
+    found = condition(TABLE, changes=None, user="ann@%")
+    analyze = advice_on(found)[Operation.ANALYZE]
+    assert analyze.level is Level.UNKNOWN
+    assert "GRANT PROCESS ON *.* TO 'ann'@'%';" in analyze.reason
+
+
+def test_tables_that_are_not_sampled_are_unknown() -> None:
+    found = condition(TABLE, samples={}, not_sampled=1)
+    by_operation = advice_on(found)
+    assert by_operation[Operation.REBUILD].level is Level.UNKNOWN
+    assert by_operation[Operation.OPTIMIZE].level is Level.UNKNOWN
+
+
+def test_old_engines_formats_and_missing_keys_are_named() -> None:
+    notes = needs(
+        condition(
+            replace(TABLE, name="keyless", indexes=()),
+            replace(TABLE, name="old", engine="MyISAM"),
+            replace(TABLE, name="narrow", row_format="Redundant"),
+        ),
+        NOTHING,
+    ).notes
+    assert [note.rsplit(": ", 1)[1] for note in notes] == ["keyless", "old", "narrow"]

@@ -1,0 +1,111 @@
+"""Advice on real databases; optimize does exactly what it calls for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pymysql
+
+from engine.domain.advice import Advice, Level, TargetHistory
+from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
+from engine.targets import resolve
+from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.reading.condition import undo
+from engine.targets.plans import OperationPlan
+from tests.engine.targets.mysql.looking import looking
+from tests.mysql_databases import MySqlDatabase
+
+NOTHING = TargetHistory(now=0)
+SPARSE = (
+    "CREATE TABLE {name} (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(4000))",
+    "INSERT INTO {name} (v) VALUES (REPEAT('v', 4000))",
+    *["INSERT INTO {name} (v) SELECT v FROM {name}"] * 13,
+    "DELETE FROM {name} WHERE id % 4 > 0",
+    "ANALYZE TABLE {name}",
+)
+
+
+def sparse(name: str) -> list[str]:
+    return [statement.format(name=name) for statement in SPARSE]
+
+
+async def advice_on(database: MySqlDatabase, url: str = "") -> dict[Operation, Advice]:
+    async with resolve(url or database.url).look(lock_timeout=1) as session:
+        found, _ = await session.advise(NOTHING, budget=None)
+    return {one.operation: one for one in found}
+
+
+async def plan_of(database: MySqlDatabase, options: Options = DEFAULT_OPTIONS) -> OperationPlan:
+    async with resolve(database.url).connect(lock_timeout=1, planning=True) as session:
+        return (await session.plan(Operation.OPTIMIZE, options)).plan
+
+
+async def test_an_empty_database_needs_nothing_but_a_check(database: MySqlDatabase) -> None:
+    found = await advice_on(database)
+    assert [operation for operation, one in found.items() if one.is_urgent] == [Operation.CHECK]
+    assert (await plan_of(database)).not_needed
+
+
+async def test_optimize_plans_exactly_what_advice_names(database: MySqlDatabase) -> None:
+    database(
+        *sparse("sparse"),
+        *sparse("words"),
+        "ALTER TABLE words ADD FULLTEXT (v)",
+        "DELETE FROM words WHERE id % 8 > 0",
+        "CREATE TABLE changed (id INT PRIMARY KEY) STATS_AUTO_RECALC = 0",
+        "INSERT INTO changed SELECT id FROM sparse",
+        "ANALYZE TABLE changed",
+        "INSERT INTO changed SELECT id + 100000 FROM sparse",
+        "CREATE TABLE well (id INT PRIMARY KEY)",
+    )
+    found = await advice_on(database)
+    planned = await plan_of(database)
+    asked = {
+        (operation, name) for operation in (Operation.ANALYZE, Operation.REBUILD) for name in found[operation].objects
+    }
+    assert asked == {(Operation.REBUILD, "sparse"), (Operation.ANALYZE, "changed")}
+    assert {(step.operation, step.object) for step in planned.steps if "(" not in step.object} == asked
+
+
+async def test_a_crashed_table_is_to_be_repaired(database: MySqlDatabase) -> None:
+    recovers = database.flavor is Flavor.MARIADB
+    if recovers:
+        database("SET GLOBAL aria_recover_options = 'OFF'")
+    try:
+        engine, suffix = ("Aria TRANSACTIONAL = 0", "MAI") if recovers else ("MyISAM", "MYI")
+        database(f"CREATE TABLE log (a INT, KEY (a)) ENGINE = {engine}", "INSERT INTO log VALUES (1)", "FLUSH TABLES")
+        path = database.server.data / database.name / f"log.{suffix}"
+        path.write_bytes(path.read_bytes()[:-1024])
+        database("CHECK TABLE log", "FLUSH TABLES")
+        found = await advice_on(database)
+    finally:
+        if recovers:
+            database("SET GLOBAL aria_recover_options = DEFAULT")
+    assert (found[Operation.REPAIR].level, found[Operation.REPAIR].objects) == (Level.NOW, ("log",))
+
+
+def connection_of(session: pymysql.Connection[Any]) -> int:
+    with session.cursor() as cursor:
+        cursor.execute("SELECT CONNECTION_ID()")
+        ((found,),) = cursor.fetchall()
+    return int(found)
+
+
+async def test_whoever_holds_old_rows_is_named(database: MySqlDatabase) -> None:
+    database("CREATE TABLE t (a INT)", "INSERT INTO t VALUES (1)")
+    with database.session("SELECT * FROM t") as other:
+        async with looking(database.url) as reader:
+            found = await undo(reader)
+        assert found.holder is not None
+        assert found.holder.connection == connection_of(other)
+        assert found.history is not None
+        assert found.bytes
+
+
+async def test_a_user_without_process_gets_the_grant(database: MySqlDatabase) -> None:
+    database("CREATE USER plain@localhost", f"GRANT SELECT ON {database.name}.* TO plain@localhost")
+    try:
+        found = await advice_on(database, database.as_user("plain"))
+        assert "GRANT PROCESS ON *.* TO 'plain'@'localhost';" in found[Operation.ANALYZE].reason
+    finally:
+        database("DROP USER plain@localhost")
