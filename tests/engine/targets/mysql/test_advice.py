@@ -97,7 +97,7 @@ async def test_whoever_holds_old_rows_is_named(database: MySqlDatabase) -> None:
     with database.session("SELECT * FROM t") as other:
         async with looking(database.url) as reader:
             async with asyncio.timeout(30):
-                while (found := await undo(reader)).holder is None:
+                while (found := await undo(reader)).holder is None:  # noqa: ASYNC110
                     await asyncio.sleep(0.2)  # InnoDB renews that table 0.1 s after it was last read
         assert found.holder is not None
         assert found.holder.connection == connection_of(other)
