@@ -140,6 +140,7 @@ class MySqlServer:
             f"--port={self.port}",
             f"--pid-file={self.base}/pid",
             f"--log-error={self.base}/log",
+            f"--tmpdir={self.base}",  # a server that starts removes what others have in theirs
             *(FAST if self.flavor is Flavor.MARIADB else FAST_MYSQL),
             *self.options,
         ]
