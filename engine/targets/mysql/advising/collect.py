@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from engine.domain.errors import TargetError
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -14,6 +15,9 @@ from engine.targets.mysql.reading.files import changes, file_sizes, with_statist
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.samples import Sample, sample
 from engine.targets.mysql.reading.tables import Table, tables
+
+LEAST_BUDGET: Final = 0.5
+"""Seconds: a sample takes some milliseconds."""
 
 
 async def collect_condition(
@@ -41,7 +45,7 @@ async def _sampled(reader: Reader, large: Sequence[Table], budget: float | None)
     found: dict[str, list[Sample]] = {}
     began = time.monotonic()
     for table in large:
-        if budget is not None and time.monotonic() - began >= budget:
+        if budget is not None and time.monotonic() - began >= max(budget, LEAST_BUDGET):
             break
         try:
             found[table.name] = await sample(reader, table)

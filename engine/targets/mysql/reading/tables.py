@@ -132,8 +132,8 @@ FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NO
     AND table_type <> 'TEMPORARY' ORDER BY table_name
 """
 _INDEXES: Final = """
-SELECT table_name, index_name, column_name, index_type, non_unique, nullable, sub_part, cardinality
-FROM information_schema.statistics WHERE table_schema = DATABASE() ORDER BY table_name, index_name, seq_in_index
+SELECT table_name, index_name, seq_in_index, column_name, index_type, non_unique, nullable, sub_part, cardinality
+FROM information_schema.statistics WHERE table_schema = DATABASE()
 """
 _PARTITIONS: Final = """
 SELECT table_name, partition_name, subpartition_name, table_rows, data_length, index_length, data_free
@@ -186,18 +186,18 @@ async def tables(reader: Reader) -> list[Table]:
 
 async def _indexes(reader: Reader) -> Mapping[str, tuple[Index, ...]]:
     """By table."""
-    row = (str, str, str | None, str, int, str | None, int | None, int | None)
+    row = (str, str, int, str | None, str, int, str | None, int | None, int | None)
     found: dict[str, tuple[Index, ...]] = {}
-    rows = await reader.rows(_INDEXES, row=row)
+    rows = sorted(await reader.rows(_INDEXES, row=row), key=lambda row: row[:3])  # faster than the server
     for (table, name), of_one in itertools.groupby(rows, key=lambda row: row[:2]):
         columns = list(of_one)
         index = Index(
             name=name,
-            kind=columns[0][3],
-            is_unique=not columns[0][4],
-            may_be_null=any(column[5] == "YES" for column in columns),
-            columns=tuple((column[2] or "", column[6]) for column in columns),
-            has_cardinality=all(column[7] is not None for column in columns),
+            kind=columns[0][4],
+            is_unique=not columns[0][5],
+            may_be_null=any(column[6] == "YES" for column in columns),
+            columns=tuple((column[3] or "", column[7]) for column in columns),
+            has_cardinality=all(column[8] is not None for column in columns),
         )
         found[table] = (*found.get(table, ()), index)
     return found

@@ -41,7 +41,11 @@ _NO_RIGHT: Final = re.compile(r"command denied to user|^Access denied")
 _NOT_SUPPORTED: Final = re.compile(r"doesn't support (check|analyze|repair|optimize)")
 _DONE_OTHERWISE: Final = re.compile(r"doing recreate \+ analyze instead")
 _NO_HISTOGRAM: Final = re.compile(r"^Engine-independent statistics are not collected for column")
-_WELL: Final = re.compile(r"^(OK|Table is (already )?up to date|Engine-independent statistics collected)$")
+_WELL: Final = re.compile(
+    r"^(OK|Table is (already )?up to date|Engine-independent statistics collected"
+    r"|Histogram statistics created for column '.*'\.)$",
+    re.DOTALL,
+)
 GONE: Final = "it no longer exists: another session dropped it"
 
 
