@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from benchmarks import chaos, console, engine_throughput, fleet, history, idle, many_tables, postgres, processes, sqlite
+from benchmarks import (
+    chaos,
+    console,
+    engine_throughput,
+    fleet,
+    history,
+    idle,
+    many_tables,
+    mysql,
+    postgres,
+    processes,
+    sqlite,
+)
 
 if __name__ == "__main__":
     for benchmark in (
@@ -15,6 +27,7 @@ if __name__ == "__main__":
         many_tables,
         fleet,
         postgres,
+        mysql,
         chaos,
     ):
         print(f"# {benchmark.__name__}")

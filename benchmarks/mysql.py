@@ -1,0 +1,241 @@
+"""Maintenance of MariaDB beside mariadb-check: python -m benchmarks.mysql [PART ...] [--jobs N ...] [--small]
+
+Both get a fresh copy of the same tables, in turn (A B, B A, ...); medians. Of the tool the whole process counts; of
+dbtend the steps, from the start of the first to the end of the last; and all from submit to end. The ratio is that
+within a round. mariadb-check has no parallel mode.
+
+rebuild   mariadb-check --optimize, and rebuild: some medium tables and many small ones, a quarter of the rows deleted
+analyze   mariadb-check --analyze, and analyze, which collects histograms besides
+needed    mariadb-check --optimize of all tables, and optimize, where a few of many have changed
+advice    how long the advice takes on many tables
+progress  how far percent and elapsed share are apart, in a first rebuild and in one with a history
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median
+from typing import Final
+
+from engine import Engine, Operation, Options, Request, Status
+from engine.domain.jobs import ChildJob
+from engine.system.clock import now
+from engine.targets.mysql.connection.server import Flavor
+from tests.mysql_server import NO_SERVER, MySqlServer, running_server, servers_found
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Tables of a database, and how many of the small ones have changed afterwards."""
+
+    medium: int
+    medium_rows: int
+    small: int
+    changed: int = 0
+
+    @property
+    def tables(self) -> list[tuple[str, int]]:
+        return [
+            *((f"medium{number}", self.medium_rows) for number in range(self.medium)),
+            *((f"small{number}", 200) for number in range(self.small)),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    name: str
+    content: Content
+    tool: str
+    operation: Operation
+
+
+MIXED: Final = Content(medium=16, medium_rows=150_000, small=100)
+MANY: Final = Content(medium=0, medium_rows=0, small=5_000, changed=100)
+SMALL_MIXED: Final = Content(medium=8, medium_rows=30_000, small=30)
+SMALL_MANY: Final = Content(medium=0, medium_rows=0, small=500, changed=10)
+
+
+def cases(*, small: bool) -> dict[str, Case]:
+    mixed, many = (SMALL_MIXED, SMALL_MANY) if small else (MIXED, MANY)
+    return {
+        "rebuild": Case("rebuild", mixed, "--optimize", Operation.REBUILD),
+        "analyze": Case("analyze", mixed, "--analyze", Operation.ANALYZE),
+        "needed": Case("what is needed", many, "--optimize", Operation.OPTIMIZE),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class PastJob:
+    """Seconds of one run. `said`: when, in microseconds, which share was said to be done."""
+
+    steps: float
+    whole: float
+    child: ChildJob
+    said: Sequence[tuple[int, float]]
+
+
+class Bench:
+    def __init__(self, server: MySqlServer, rounds: int) -> None:
+        self.server, self.rounds = server, rounds
+
+    @contextmanager
+    def a_copy(self, content: Content) -> Iterator[str]:
+        with self.server.admin() as admin, admin.cursor() as cursor:
+            cursor.execute("CREATE DATABASE copy")
+            cursor.execute("USE copy")
+            try:
+                for name, rows in content.tables:
+                    kept = "STATS_AUTO_RECALC = 0" if content.changed else ""
+                    cursor.execute(
+                        f"CREATE TABLE {name} (id INT PRIMARY KEY, a INT, b VARCHAR(80), KEY (a), KEY (b)) {kept}"
+                    )
+                    cursor.execute(f"INSERT INTO {name} SELECT seq, seq * 7919 % 100003, MD5(seq) FROM seq_1_to_{rows}")
+                    if not content.changed:
+                        cursor.execute(f"DELETE FROM {name} WHERE id % 4 = 0")
+                    else:
+                        cursor.execute(f"ANALYZE TABLE {name}")
+                for number in range(content.changed):
+                    cursor.execute(f"INSERT INTO small{number} SELECT seq + 1000, 1, 'new' FROM seq_1_to_3000")
+                yield "copy"
+            finally:
+                cursor.execute("DROP DATABASE copy")
+
+    def by_tool(self, case: Case) -> float:
+        with self.a_copy(case.content) as name:
+            command = ["mariadb-check", "--no-defaults", f"--socket={self.server.socket}", "--user=root"]
+            began = time.perf_counter()
+            subprocess.run([*command, case.tool, name], check=True, capture_output=True)
+            return time.perf_counter() - began
+
+    async def by_dbtend(self, case: Case, jobs: int) -> PastJob:
+        with self.a_copy(case.content) as name, tempfile.TemporaryDirectory(prefix="dbtend-bench-") as directory:
+            async with Engine.open(Path(directory) / "jobs.db", workers=1) as engine:
+                return await self.run(engine, name, case, jobs)
+
+    async def run(self, engine: Engine, name: str, case: Case, jobs: int, *, watched: bool = False) -> PastJob:
+        """`watched`: note what is said of its progress."""
+        request = Request(
+            target=self.server.url(name), operations=(case.operation,), options=Options(jobs=jobs, confirmed=True)
+        )
+        said: list[tuple[int, float]] = []
+        began = time.perf_counter()
+        (job,) = await engine.submit([request])
+        watching = asyncio.create_task(_watch(engine, job.id, said)) if watched else None
+        (job,) = await engine.wait([job.id])
+        whole = time.perf_counter() - began
+        if watching is not None:
+            watching.cancel()
+        (child,) = job.children
+        if job.status is not Status.COMPLETED:
+            raise RuntimeError(f"{case.name} {job.status}: {child.error}")
+        ended = max(step.finished_at or 0 for step in child.steps)
+        return PastJob((ended - min(step.started_at for step in child.steps)) / 1e6, whole, child, said)
+
+
+async def _watch(engine: Engine, job: int, said: list[tuple[int, float]]) -> None:
+    while True:
+        (seen,) = await engine.jobs([job])
+        progress = seen.children[0].progress
+        if seen.children[0].status is Status.RUNNING and progress.fraction is not None:
+            said.append((now(), progress.fraction))
+        await asyncio.sleep(0.1)
+
+
+async def compare(bench: Bench, case: Case, jobs: int) -> None:
+    theirs: list[float] = []
+    ours: list[PastJob] = []
+
+    async def tool() -> None:
+        theirs.append(bench.by_tool(case))
+
+    async def dbtend() -> None:
+        ours.append(await bench.by_dbtend(case, jobs))
+
+    sides: list[Callable[[], Awaitable[None]]] = [tool, dbtend]
+    for number in range(bench.rounds):
+        for side in sides if number % 2 == 0 else sides[::-1]:
+            await side()
+    ratios = sorted(run.steps / other for run, other in zip(ours, theirs, strict=True))
+    whole = median(run.whole / other for run, other in zip(ours, theirs, strict=True))
+    print(
+        f"{case.name}, {jobs} at once: mariadb-check {median(theirs):.2f} s,"
+        f" dbtend {median(run.steps for run in ours):.2f} s: {median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        f" | {median(run.whole for run in ours):.2f} s from submit to end: {whole:.2f}"
+        f" | {len(ours[0].child.steps)} steps, {bench.rounds} pairs",
+        flush=True,
+    )
+
+
+async def advice(bench: Bench, content: Content) -> None:
+    with bench.a_copy(content) as name, tempfile.TemporaryDirectory(prefix="dbtend-bench-") as directory:
+        async with Engine.open(Path(directory) / "jobs.db") as engine:
+            took = []
+            for _ in range(bench.rounds):
+                began = time.perf_counter()
+                await engine.advise(bench.server.url(name))
+                took.append(time.perf_counter() - began)
+    print(f"advice on {content.small:,} tables: {median(took):.2f} s, {bench.rounds} times", flush=True)
+
+
+async def progress(bench: Bench, case: Case) -> None:
+    with tempfile.TemporaryDirectory(prefix="dbtend-bench-") as directory:
+        async with Engine.open(Path(directory) / "jobs.db", workers=1) as engine:
+            off = []
+            for _ in range(2):
+                with bench.a_copy(case.content) as name:
+                    off.append(_off(await bench.run(engine, name, case, 2, watched=True)))
+    print(f"progress of rebuild, 2 at once: off by {off[0]:.1f} points in a first run, by {off[1]:.1f} with a history")
+
+
+def _off(run: PastJob) -> float:
+    """How far percent and elapsed share were apart on average, in points."""
+    began, ended = run.child.started_at or 0, run.child.finished_at or 0
+    return 100 * fmean(abs(share - (at - began) / (ended - began)) for at, share in run.said or [(ended, 1.0)])
+
+
+async def measure(bench: Bench, parts: Sequence[str], jobs: Sequence[int], *, small: bool) -> None:
+    known = cases(small=small)
+    for part in parts:
+        if part in known:
+            for number in jobs:
+                await compare(bench, known[part], number)
+        elif part == "advice":
+            await advice(bench, known["needed"].content)
+        else:
+            await progress(bench, known["rebuild"])
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """With no arguments everything, in some minutes."""
+    parts = [*cases(small=True), "advice", "progress"]
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.mysql", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all where none is named")
+    parser.add_argument("--jobs", type=int, action="append", help="steps at once; may be repeated (1, 2 and 4)")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--small", action="store_true", help="smaller tables, and fewer")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.parts) - set(parts):
+        parser.error(f"no part is called {', '.join(sorted(unknown))}")
+    program = servers_found().get(Flavor.MARIADB)
+    if program is None:
+        print(NO_SERVER[Flavor.MARIADB])
+        return
+    with running_server(Flavor.MARIADB, program) as server:
+        bench = Bench(server, options.rounds)
+        asyncio.run(measure(bench, options.parts or parts, options.jobs or [1, 2, 4], small=options.small))
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1:])
