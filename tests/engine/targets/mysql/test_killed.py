@@ -1,0 +1,126 @@
+"""Processes killed during an operation: nothing of it goes on, nothing is left, and the history says so."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine import Engine, JobId, Operation, Options, Reason, Status
+from engine.domain.humanize import format_worker_death
+from engine.domain.steps import Step
+from engine.targets.step_execution import StepContext
+from tests.engine.processes import python
+from tests.engine.targets.mysql.a_session import connected, filled, runs, until
+from tests.mysql_databases import MySqlDatabase
+
+if TYPE_CHECKING:
+    from engine import ChildJob
+
+WORKS = """
+    from engine import Engine, Operation, Options, Request
+
+    async def main():
+        async with Engine.open(Path(sys.argv[1]), workers=1) as engine:
+            options = Options(objects=(sys.argv[4],), lock_timeout=60, confirmed=True)
+            (job,) = await engine.submit(
+                [Request(target=sys.argv[2], operations=(Operation(sys.argv[3]),), options=options)])
+            print(job.id, flush=True)
+            await engine.wait([job.id])
+
+    asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def store_path(tmp_path: Path) -> Path:
+    return tmp_path / "jobs.db"
+
+
+async def over(store: Path, number: int) -> ChildJob:
+    """The child, when another process has seen to it."""
+    async with Engine.open(store, workers=1) as engine, asyncio.timeout(60):
+        (job,) = await engine.wait([number])
+    return job.children[0]
+
+
+@pytest.mark.parametrize(
+    ("operation", "command", "state"),
+    [(Operation.REBUILD, "ALTER", "altering table"), (Operation.CHECK, "CHECK", "%")],
+)
+async def test_killed_in_the_middle_it_is_ended_on_the_server_and_run_again(
+    database: MySqlDatabase, store_path: Path, operation: Operation, command: str, state: str
+) -> None:
+    filled(database, "item", 150_000)
+    with python(WORKS, store_path, database.url, operation, "item") as process:
+        number = int(await process.says())
+        await until(database, runs(command, state))
+        process.kill()
+    child = await over(store_path, number)
+    assert (child.status, child.attempt) == (Status.COMPLETED, 2)
+    assert not database.value(runs(""))
+    assert not list((database.server.data / database.name).glob("#sql*"))
+    assert database("CHECK TABLE item QUICK")[-1][3] == "OK"
+
+
+async def test_cancelled_by_force_what_runs_on_the_server_is_ended(database: MySqlDatabase, store_path: Path) -> None:
+    filled(database, "item")
+    with database.session("SELECT * FROM item LIMIT 1"):
+        with python(WORKS, store_path, database.url, Operation.REBUILD, "item") as process:
+            number = int(await process.says())
+            await until(database, runs("ALTER", "Waiting for table metadata lock"))
+            async with Engine.open(store_path) as engine:
+                await engine.cancel(JobId(number), force=True)
+            assert await process.ended() < 0
+        child = await over(store_path, number)
+        assert not database.value(runs(""))
+    assert (child.status, child.reason) == (Status.CANCELLED, Reason.CANCELLED_BY_USER)
+    assert "was ended: ALTER TABLE" in str(child.error)
+
+
+async def test_killed_in_a_repair_it_is_waited_for_and_told(database: MySqlDatabase, store_path: Path) -> None:
+    filled(database, "item", engine="MyISAM")
+    with database.session("LOCK TABLES item READ"):
+        with python(WORKS, store_path, database.url, Operation.REPAIR, "item") as process:
+            number = int(await process.says())
+            await until(database, runs("REPAIR"))
+            process.kill()
+        looking = asyncio.create_task(over(store_path, number))
+        await asyncio.wait({looking}, timeout=0.5)
+        assert database.value(runs("REPAIR"))
+    child = await looking
+    assert (child.status, child.reason) == (Status.FAILED, Reason.OWNER_LOST)
+    assert str(child.error).startswith(format_worker_death(1))
+    assert "was waited for: REPAIR TABLE" in str(child.error)
+    assert "a check of item found nothing wrong" in str(child.error)
+
+
+async def test_a_table_that_an_interrupted_repair_left_crashed_is_repaired(database: MySqlDatabase) -> None:
+    filled(database, "item", 2_000, engine="MyISAM")
+    database("FLUSH TABLES")
+    with (database.server.data / database.name / "item.MYI").open("r+b") as index:
+        index.truncate(4_096)
+    effect = {"method": "repair", "table": "item"}
+    earlier = Step(number=1, attempt=1, object="item", command="", status=Status.FAILED, started_at=0, effect=effect)
+    async with connected(database.url) as session:
+        recovery = await session.recover([earlier], Options(), StepContext())
+    assert recovery.is_well
+    assert "item was left crashed, and is repaired" in recovery.found
+    assert database.value("SELECT COUNT(*) FROM item") == 2_000
+    for backup in (database.server.data / database.name).glob("*.BAK"):  # MariaDB has made it
+        backup.unlink()
+
+
+async def test_an_attempt_waits_for_one_of_another_store_and_for_its_commands(database: MySqlDatabase) -> None:
+    filled(database, "item")
+    async with asyncio.timeout(60), connected(database.url, name="one 1/1") as first:
+        await first.lock()
+        (step,) = (await first.plan(Operation.REBUILD, Options())).steps
+        await first.execute(step, StepContext())
+        async with connected(database.url, lock_timeout=0.3, name="two 1/1") as second:
+            with pytest.raises(Exception, match="is being worked on by connection"):
+                await second.lock()
+    async with connected(database.url, lock_timeout=5, name="two 1/1") as second:
+        await second.lock()
