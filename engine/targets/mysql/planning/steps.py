@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.targets.mysql.reading.tables import Table
@@ -48,7 +47,3 @@ class MySqlStep(PlannedStep):
     def stops_safely(self) -> bool:
         """Whether a cancel while it runs leaves its table as it was."""
         return self.method is not Method.REPAIR
-
-
-WHOLE_SERVER: Final = "undo"
-"""The object of a step on the server's undo log."""

@@ -29,7 +29,7 @@ from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading import locks
 from engine.targets.mysql.reading.facts import facts, kills, size_of
 from engine.targets.mysql.reading.reader import Reader
-from engine.targets.mysql.running import statement, throttling
+from engine.targets.mysql.running import statement, throttling, undo
 from engine.targets.mysql.running.effects import Checks, Totals, with_sizes
 from engine.targets.mysql.running.monitor import Monitor, Watched
 from engine.targets.mysql.running.orphan_cleanup import marked, recovery_data
@@ -237,8 +237,11 @@ class MySqlOperation:
         number = pooled.connection.id
         self._monitor.watch(number, watched)
         try:
-            command = marked(self._name, step.command)
-            answer = await statement.run(pooled.connection, command, self._kill, *stops)
+            if step.method is Method.PURGE_UNDO:
+                answer = await undo.purge(self._reader, pooled.connection, step, context)
+            else:
+                command = marked(self._name, step.command)
+                answer = await statement.run(pooled.connection, command, self._kill, *stops)
         finally:
             self._monitor.unwatch(number)
         lost = answer.error is not None and not answer.was_asked_to_stop and lost_connection(answer.error)
@@ -278,7 +281,9 @@ class MySqlOperation:
         return None
 
     async def _size(self, step: MySqlStep) -> int | None:
-        """The size of the table of a rebuild or repair; None where it cannot be measured."""
+        """The size of what a rebuild, repair or purge works on; None where it cannot be measured."""
+        if step.method is Method.PURGE_UNDO:
+            return await undo.size(self._reader, step.object)
         if step.table is None or step.method not in {Method.REBUILD, Method.REPAIR}:
             return None
         with contextlib.suppress(TargetError):

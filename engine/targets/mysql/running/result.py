@@ -97,6 +97,8 @@ def step_result(
         return StepResult(status=Status.CANCELLED, effect=effect or None)
     if answer.error is not None:
         return _failed(step, answer, effect, waited=waited, blockers=blockers, user=user)
+    if step.method is Method.PURGE_UNDO and answer.was_asked_to_stop:
+        return StepResult(status=Status.CANCELLED)
     if step.method is Method.FOREIGN_KEY:
         return _orphans(step, answer.rows)
     if not step.method.answers_with_verdict:

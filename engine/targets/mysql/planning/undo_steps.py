@@ -1,0 +1,50 @@
+"""The steps of `purge-undo`: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from engine.domain.humanize import size
+from engine.domain.requests import Operation
+from engine.targets.lock_impact import NO_LOCK
+from engine.targets.mysql.connection.names import quote
+from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.planning.operation_specs import SPECS
+from engine.targets.mysql.planning.steps import Method, MySqlStep
+from engine.targets.mysql.reading.undo import ACTIVE, UndoSpace
+from engine.targets.plans import OperationPlan
+
+SMALL: Final = 16 * 1024**2
+"""Bytes of an undo tablespace that was just made."""
+HELPER: Final = "dbtend_undo"
+"""The undo tablespace that transactions use meanwhile, where there are only two others."""
+BY_ITSELF: Final = (
+    "MariaDB purges undo tablespaces by itself: SET GLOBAL innodb_undo_log_truncate = ON, and a lower"
+    " innodb_max_undo_log_size"
+)
+
+
+def plan_purge(spaces: Sequence[UndoSpace], flavor: Flavor) -> OperationPlan:
+    """Empties what has grown, one after another, and makes active again what an interrupted purge left inactive."""
+    if flavor is Flavor.MARIADB:
+        return OperationPlan(operation=Operation.PURGE_UNDO, refused=BY_ITSELF)
+    wanted = [space for space in spaces if space.size > SMALL or space.state != ACTIVE or space.name == HELPER]
+    if not wanted:
+        nothing = f"no undo tablespace is larger than {size(SMALL)}"
+        return OperationPlan(operation=Operation.PURGE_UNDO, not_needed=nothing)
+    return OperationPlan(operation=Operation.PURGE_UNDO, steps=tuple(map(_step, wanted)))
+
+
+def _step(space: UndoSpace) -> MySqlStep:
+    name = quote(space.name)
+    last = f"DROP UNDO TABLESPACE {name}" if space.name == HELPER else f"ALTER UNDO TABLESPACE {name} SET ACTIVE"
+    return MySqlStep(
+        object=space.name,
+        command=f"ALTER UNDO TABLESPACE {name} SET INACTIVE; {last}",
+        reason=f"{size(space.size)}, {space.state}",
+        lock=NO_LOCK,
+        after_cancel=SPECS[Operation.PURGE_UNDO].after_cancel,
+        conflict="undo",
+        method=Method.PURGE_UNDO,
+    )
