@@ -1,0 +1,102 @@
+"""Verdicts of servers on commands that never fail, as MariaDB 11.8 and MySQL 9.7 give them."""
+
+from __future__ import annotations
+
+import pymysql
+import pytest
+
+from engine import Operation, Status
+from engine.domain.requests import Options
+from engine.domain.statuses import Reason
+from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.planning.operation_steps import analyze_steps, check_steps, rebuild_steps, repair_steps
+from engine.targets.mysql.planning.steps import MySqlStep
+from engine.targets.mysql.reading.tables import Table
+from engine.targets.mysql.running.result import step_result
+from engine.targets.mysql.running.statement import Answer
+from engine.targets.step_execution import StepResult
+
+ITEM = Table(database="shop", name="item", engine="MyISAM")
+OPTIONS = Options()
+STEPS = {
+    Operation.ANALYZE: analyze_steps([ITEM], OPTIONS, Flavor.MARIADB, {}, {})[0],
+    Operation.CHECK: check_steps([ITEM], [], Flavor.MARIADB, full=True)[0],
+    Operation.REPAIR: repair_steps([ITEM], OPTIONS, Flavor.MARIADB, {})[0],
+}
+INTERRUPTED = ("Error", "Query execution was interrupted")
+FAILED = ("status", "Operation failed")
+OK = ("status", "OK")
+
+
+def result_of(step: MySqlStep, *rows: tuple[str, str], stop: bool = False) -> StepResult:
+    answer = Answer([("shop.item", "check", *row) for row in rows], was_asked_to_stop=stop)
+    return step_result(step, answer, {}, waited=5.0, blockers="connection 7 (ann@web)", user="joe@%")
+
+
+@pytest.mark.parametrize(
+    ("operation", "rows", "status"),
+    [
+        (Operation.CHECK, [OK], Status.COMPLETED),
+        (Operation.CHECK, [("status", "Table is already up to date")], Status.COMPLETED),
+        (Operation.CHECK, [INTERRUPTED, OK], Status.FAILED),
+        (Operation.CHECK, [("warning", "Table is marked as crashed"), OK], Status.COMPLETED),
+        (Operation.CHECK, [("error", "Corrupt")], Status.FAILED),
+        (Operation.CHECK, [("status", "Corrupt")], Status.FAILED),
+        (Operation.CHECK, [], Status.FAILED),
+        (Operation.CHECK, [("odd", "no such kind"), OK], Status.FAILED),
+        (Operation.CHECK, [("note", "The storage engine for the table doesn't support check")], Status.SKIPPED),
+        (Operation.CHECK, [("Error", "Table 'shop.item' doesn't exist"), FAILED], Status.SKIPPED),
+        (Operation.ANALYZE, [("status", "Engine-independent statistics collected"), OK], Status.COMPLETED),
+        (
+            Operation.ANALYZE,
+            [
+                ("status", "Engine-independent statistics collected"),
+                ("note", "The storage engine for the table doesn't support analyze"),
+            ],
+            Status.COMPLETED,
+        ),
+        (
+            Operation.ANALYZE,
+            [("note", "Table does not support optimize, doing recreate + analyze instead"), OK],
+            Status.COMPLETED,
+        ),
+        (Operation.REPAIR, [FAILED], Status.FAILED),
+    ],
+)
+def test_every_row_of_a_verdict_counts(operation: Operation, rows: list[tuple[str, str]], status: Status) -> None:
+    assert result_of(STEPS[operation], *rows).status is status
+
+
+def test_a_check_that_was_asked_to_stop_is_cancelled_whatever_it_says() -> None:
+    for rows in ([OK], [INTERRUPTED, OK], [INTERRUPTED, FAILED]):
+        assert result_of(STEPS[Operation.CHECK], *rows, stop=True).status is Status.CANCELLED
+
+
+def test_damage_is_a_finding_and_what_keeps_a_check_from_looking_is_none() -> None:
+    damaged = result_of(STEPS[Operation.CHECK], ("error", "Key in wrong position at page 4096"), ("error", "Corrupt"))
+    assert damaged.findings == ("item: Key in wrong position at page 4096", "item: Corrupt")
+    waited = result_of(STEPS[Operation.CHECK], ("Error", "Lock wait timeout exceeded; try restarting"), FAILED)
+    assert (waited.status, waited.reason, waited.findings) == (Status.FAILED, Reason.TARGET_BUSY, ())
+    assert "connection 7 (ann@web)" in (waited.error or "")
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "reason"),
+    [
+        (1205, Status.FAILED, Reason.TARGET_BUSY),
+        (1142, Status.FAILED, Reason.REFUSED),
+        (1845, Status.FAILED, Reason.REFUSED),
+        (1290, Status.FAILED, Reason.REFUSED),
+        (1146, Status.SKIPPED, None),
+        (1317, Status.FAILED, None),
+    ],
+)
+def test_errors_of_a_rebuild(number: int, status: Status, reason: Reason | None) -> None:
+    (step,) = rebuild_steps([Table(database="shop", name="item", engine="InnoDB")], OPTIONS, Flavor.MYSQL, {})
+    answer = Answer(error=pymysql.OperationalError(number, "the server says why"))
+    result = step_result(step, answer, {}, waited=5.0, user="joe@%")
+    assert (result.status, result.reason) == (status, reason)
+    if number == 1142:
+        assert "GRANT ALTER, CREATE, INSERT ON `shop`.`item` TO 'joe'@'%';" in (result.error or "")
+    stopped = step_result(step, Answer(error=answer.error, was_asked_to_stop=True), {}, waited=5.0)
+    assert (stopped.status is Status.CANCELLED) == (number == 1317)
