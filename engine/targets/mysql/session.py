@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from engine.domain.advice import Advice, TargetHistory
@@ -22,6 +23,7 @@ from engine.targets.mysql.planning import operation_specs, planner
 from engine.targets.mysql.planning.needed_work import plan_needed
 from engine.targets.mysql.reading.facts import facts
 from engine.targets.mysql.reading.reader import Reader
+from engine.targets.mysql.reading.replicas import Replicas
 from engine.targets.mysql.running import orphan_cleanup, repairs, throttling
 from engine.targets.mysql.running.operation import MySqlOperation
 from engine.targets.mysql.running.target_lock import TargetLock
@@ -50,10 +52,12 @@ class MySqlSession:
         self._waiting = waiting
         self._lock: TargetLock | None = None
         self._operations = contextlib.AsyncExitStack()
+        self._replicas = Replicas(reader, self._connect_replica)
 
     async def close(self) -> None:
         """Close the connections of its operations."""
         await self._operations.aclose()
+        await self._replicas.close()
 
     async def _connect(self, *, binlog: bool = True) -> tuple[Connection, Server]:
         """A connection for steps. Raises TargetError also if another server answers now."""
@@ -68,6 +72,11 @@ class MySqlSession:
             await opened.close()
             raise
         return opened, server
+
+    async def _connect_replica(self, host: str, port: int) -> tuple[Connection, Server]:
+        parameters = {name: value for name, value in self._address.parameters.items() if name != "socket"}
+        there = replace(self._address, host=host, port=port, database="", parameters=parameters)
+        return await connect(there, name=self._name, lock_timeout=self._lock_timeout, read_only=True)
 
     async def lock(self) -> tuple[str, ...]:
         if self._lock is None:
@@ -111,12 +120,12 @@ class MySqlSession:
         async def opened() -> tuple[Connection, Server]:
             return await self._connect(binlog=not options.server.no_binlog)
 
-        operation = MySqlOperation(plan, options, self._reader, opened, self._name, self._lock_timeout)
+        operation = MySqlOperation(plan, options, self._reader, opened, self._name, self._lock_timeout, self._replicas)
         self._operations.push_async_callback(operation.close)
         return operation
 
     async def _plan(self, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
-        if problem := await throttling.options_problem(self._reader, options.server):
+        if problem := await throttling.options_problem(self._reader, options.server, self._replicas):
             return OperationPlan(operation=operation, refused=problem)
         if operation is Operation.OPTIMIZE:
             planned = await self._plan_needed(options, past)

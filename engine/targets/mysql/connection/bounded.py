@@ -118,6 +118,12 @@ class Wire(_Connection):
 
         return self._guarded(asked)
 
+    def ask_named(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of one statement whose columns differ between versions, by name."""
+        rows = self.ask(sql)
+        names = [field.name for field in self._result.fields or ()]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
     def end(self, *, politely: bool) -> None:
         """Close the socket; `politely`: tell the server before."""
         if politely:

@@ -72,6 +72,13 @@ class Connection:
             raise AnswerError(STRANGE)
         return found[0]
 
+    async def named(self, query: str) -> list[dict[str, str | None]]:
+        """The rows of a query whose columns differ between versions, as text by name. Raises as `rows`."""
+        async with self._turn:
+            self._check_open()
+            found = await self._answer(lambda: self._wire.ask_named(query), ANSWER_WITHIN)
+        return [{name: _text(value) for name, value in row.items()} for row in found]
+
     async def command(self, sql: str) -> list[tuple[str | None, ...]]:
         """Run a statement, for as long as that takes, and give its rows as text. Raises pymysql.MySQLError.
 

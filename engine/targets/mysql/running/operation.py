@@ -29,6 +29,7 @@ from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading import locks
 from engine.targets.mysql.reading.facts import facts, kills, size_of
 from engine.targets.mysql.reading.reader import Reader
+from engine.targets.mysql.reading.replicas import Replicas
 from engine.targets.mysql.running import statement, throttling, undo
 from engine.targets.mysql.running.effects import Checks, Totals, with_sizes
 from engine.targets.mysql.running.monitor import Monitor, Watched
@@ -104,6 +105,7 @@ class MySqlOperation:
         connect: Callable[[], Awaitable[tuple[Connection, Server]]],
         name: str,
         lock_timeout: float,
+        replicas: Replicas,
     ) -> None:
         """
         Args:
@@ -115,6 +117,7 @@ class MySqlOperation:
         self._reader = reader
         self._name = name
         self._lock_timeout = lock_timeout
+        self._replicas = replicas
 
         async def opened() -> StepConnection:
             return StepConnection(*await connect())
@@ -212,7 +215,8 @@ class MySqlOperation:
 
     async def _run_once(self, step: MySqlStep, context: StepContext) -> _Run:
         await wait_while_throttled(
-            lambda: throttling.throttled_by(self._reader, self._options.server, self._monitor.running), context
+            lambda: throttling.throttled_by(self._reader, self._options.server, self._replicas, self._monitor.running),
+            context,
         )
         if context.cancel.is_set() or context.window.closed.is_set():
             raise NotBegunError

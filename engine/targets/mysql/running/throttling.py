@@ -8,23 +8,28 @@ from engine.domain.requests import ServerOptions
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading import load_query
 from engine.targets.mysql.reading.reader import Reader
+from engine.targets.mysql.reading.replicas import Replicas
 
 _RUNNING: Final = """
 SELECT CAST(variable_value AS SIGNED) FROM {schema}.global_status WHERE variable_name = 'Threads_running'
 """
 
 
-async def throttled_by(reader: Reader, options: ServerOptions, own: int) -> str:
+async def throttled_by(reader: Reader, options: ServerOptions, replicas: Replicas, own: int) -> str:
     """Which limit is exceeded; "" for none. `own`: how many threads run for this operation. Raises TargetError."""
     if options.max_running is not None:
         schema = "information_schema" if reader.server.flavor is Flavor.MARIADB else "performance_schema"
         (running,) = await reader.row(_RUNNING.format(schema=schema), row=(int,))
         if (others := running - own - 1) > options.max_running:  # one of them asks
             return f"{others} threads of others are running (limit {options.max_running})"
+    if options.max_delay is not None and (late := await replicas.late(options.max_delay)):
+        return late
     load = None if options.pause_while is None else await load_query.ask(reader, options.pause_while)
     return f"the load query returned {load_query.as_text(load)}" if load is not None and load > 0 else ""
 
 
-async def options_problem(reader: Reader, options: ServerOptions) -> str:
+async def options_problem(reader: Reader, options: ServerOptions, replicas: Replicas) -> str:
     """The problem with the throttling options; "" for none. Does not run the query. Raises TargetError."""
+    if options.max_delay is not None and (problem := await replicas.problem()):
+        return problem
     return "" if options.pause_while is None else await load_query.check(reader, options.pause_while)

@@ -1,0 +1,79 @@
+"""How far the replicas of a server are behind: each is asked itself, as the same user."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pymysql
+
+from engine.domain.errors import TargetError
+from engine.domain.humanize import span
+from engine.targets.mysql.connection.connection import Connection
+from engine.targets.mysql.connection.errors import lost_connection, reading_error, server_message
+from engine.targets.mysql.connection.server import Flavor, Server
+from engine.targets.mysql.reading.reader import Reader
+
+Connects = Callable[[str, int], Awaitable[tuple[Connection, Server]]]
+"""To a host and port."""
+HINT = "set report_host and report_port there and let the same user log in, or use --pause-while"
+
+
+class Replicas:
+    """Those that have told the server where they are."""
+
+    def __init__(self, reader: Reader, connect: Connects) -> None:
+        self._reader, self._connect = reader, connect
+        self._open: dict[tuple[str, int], tuple[Connection, Server]] = {}
+
+    async def close(self) -> None:
+        for connection, _ in self._open.values():
+            await connection.close()
+
+    async def late(self, limit: float) -> str:
+        """The first replica that is more seconds behind, as text; "" for none. Raises TargetError."""
+        for host, port in await self._places():
+            delay = await self._delay(host, port)
+            if delay is None:
+                return f"replica {host}:{port} does not replicate"
+            if delay > limit:
+                return f"replica {host}:{port} is {span(delay)} behind (limit {span(limit)})"
+        return ""
+
+    async def problem(self) -> str:
+        """Why the delays cannot be known; "" if they can. Raises TargetError where the server cannot be asked."""
+        for host, port in await self._places():
+            try:
+                await self._delay(host, port)
+            except TargetError as error:
+                return f"--max-delay failed: replica {host or 'without a name'}: {error.why} ({HINT})"
+        return ""
+
+    async def _places(self) -> list[tuple[str, int]]:
+        command = "SHOW SLAVE HOSTS" if _is_old(self._reader.server) else "SHOW REPLICAS"
+        try:
+            async with self._reader.alone() as connection:
+                rows = await connection.named(command)
+        except pymysql.MySQLError as error:
+            if lost_connection(error):
+                raise reading_error(self._reader.what, error) from None
+            raise TargetError(self._reader.what, f"--max-delay failed: {server_message(error)}", HINT) from None
+        return [(row.get("Host") or "", int(row.get("Port") or 0)) for row in rows]
+
+    async def _delay(self, host: str, port: int) -> float | None:
+        """Seconds; None if it does not replicate. Raises TargetError."""
+        place = host, port
+        if place not in self._open or self._open[place][0].closed:
+            self._open[place] = await self._connect(host, port)
+        connection, server = self._open[place]
+        try:
+            rows = await connection.named("SHOW SLAVE STATUS" if _is_old(server) else "SHOW REPLICA STATUS")
+        except pymysql.MySQLError as error:
+            raise reading_error(f"replica {host}:{port}", error) from None
+        delays = [value for row in rows for name, value in row.items() if name.startswith("Seconds_Behind_")]
+        known = [float(delay) for delay in delays if delay is not None]
+        return max(known) if known and len(known) == len(delays) else None
+
+
+def _is_old(server: Server) -> bool:
+    """Whether it has the older names of statements."""
+    return server.flavor is Flavor.MARIADB or server.version < (8, 0, 22)
