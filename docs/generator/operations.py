@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from docs.generator.tables import Block, code, codes, table
+from engine.domain.requests import Operation
+from engine.targets.mysql.planning import operation_specs as mysql
+from engine.targets.operation_specs import OperationSpec
 from engine.targets.postgres.planning import operation_specs as postgres
 from engine.targets.sqlite.planning import operation_specs as sqlite
 from tui.presentation.lock_format import format_lock
@@ -24,24 +27,34 @@ def sqlite_operations() -> str:
 
 
 def postgres_operations() -> str:
+    return _of_server(postgres.SPECS)
+
+
+def mysql_operations() -> str:
+    return _of_server(mysql.SPECS)
+
+
+def _of_server(specs: Mapping[Operation, OperationSpec]) -> str:
     return table(
         ["operation", "what it does", "lock", "after a cancel"],
-        (
-            [code(name), spec.summary, format_lock(spec.lock), spec.after_cancel]
-            for name, spec in postgres.SPECS.items()
-        ),
+        ([code(name), spec.summary, format_lock(spec.lock), spec.after_cancel] for name, spec in specs.items()),
     )
 
 
 def default_operations() -> str:
     return table(
         ["engine", "operations without `--op`"],
-        [["SQLite", codes(sqlite.DEFAULT_OPERATIONS)], ["PostgreSQL", codes(postgres.DEFAULT_OPERATIONS)]],
+        [
+            ["SQLite", codes(sqlite.DEFAULT_OPERATIONS)],
+            ["PostgreSQL", codes(postgres.DEFAULT_OPERATIONS)],
+            ["MariaDB, MySQL", codes(mysql.DEFAULT_OPERATIONS)],
+        ],
     )
 
 
 BLOCKS: Final[Mapping[str, Block]] = {
     "sqlite-operations": sqlite_operations,
     "postgres-operations": postgres_operations,
+    "mysql-operations": mysql_operations,
     "default-operations": default_operations,
 }
