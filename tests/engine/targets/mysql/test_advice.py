@@ -9,10 +9,12 @@ import pymysql
 
 from engine.domain.advice import Advice, Level, TargetHistory
 from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
+from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.condition import undo
 from engine.targets.plans import OperationPlan
+from tests.engine.targets.mysql.a_session import run
 from tests.engine.targets.mysql.looking import looking
 from tests.mysql_databases import MySqlDatabase
 
@@ -66,6 +68,20 @@ async def test_optimize_plans_exactly_what_advice_names(database: MySqlDatabase)
     }
     assert asked == {(Operation.REBUILD, "sparse"), (Operation.ANALYZE, "changed")}
     assert {(step.operation, step.object) for step in planned.steps if "(" not in step.object} == asked
+
+
+async def test_advice_that_is_followed_ends(database: MySqlDatabase) -> None:
+    database(
+        *sparse("sparse"),
+        "CREATE TABLE changed (id INT PRIMARY KEY) STATS_AUTO_RECALC = 0",
+        "ANALYZE TABLE changed",
+        "INSERT INTO changed SELECT id FROM sparse",
+    )
+    assert (await advice_on(database))[Operation.OPTIMIZE].is_needed
+    results = await run(database.url, Operation.OPTIMIZE)
+    assert {result.status for result in results.values()} == {Status.COMPLETED}
+    found = await advice_on(database)
+    assert [operation for operation, one in found.items() if one.is_urgent] == [Operation.CHECK]
 
 
 async def test_a_crashed_table_is_to_be_repaired(database: MySqlDatabase) -> None:
