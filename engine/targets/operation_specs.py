@@ -66,3 +66,8 @@ class TargetInfo:
     """What the inspection itself caused, such as a rollback after a crash."""
     read_only: str = ""
     """Why it cannot be written; "" if it can."""
+
+    @property
+    def product(self) -> str:
+        """The program that it is a database of, with its version: `sqlite 3.46.1`, `MariaDB 11.8.9`."""
+        return self.version if self.engine is EngineName.MYSQL else f"{self.engine} {self.version}"

@@ -235,5 +235,5 @@ def _target(entry: TargetEntry, found: TargetInfo | TargetError) -> Check:
         return _problem(entry, found)
     bytes_used = found.facts.get("size")
     shown = size(bytes_used) if isinstance(bytes_used, int | float) else "?"
-    text = "; ".join([f"{found.engine} {found.version}, {shown}, can be maintained", *found.remarks])
+    text = "; ".join([f"{found.product}, {shown}, can be maintained", *found.remarks])
     return Check(Level.OK, entry.name, text, is_target=True)

@@ -48,7 +48,7 @@ def _about_target(state: TargetState | None, dropped: int, room: int) -> tuple[S
         (name, role), *label = named(TargetName.of(state.entry), room - 2)
         spans |= {"name": (f" {name}", role), **({"label": label[0]} if label else {})}
         if state.info is not None:
-            known = {"engine": f"{state.info.engine.value} {state.info.version}", **_facts(state.info.facts)}
+            known = {"engine": state.info.product, **_facts(state.info.facts)}
             known |= _wasted(state.advice or ())
             spans |= {part: (f"  {plain(words)}", Role.DIM) for part, words in known.items()}
     return tuple(span for part, span in spans.items() if part not in _DROPPED_FIRST[:dropped])
