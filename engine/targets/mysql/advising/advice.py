@@ -21,6 +21,7 @@ from engine.targets.mysql.advising.findings import (
     used_share,
 )
 from engine.targets.mysql.connection.names import literal, shown
+from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.condition import Condition
 
 COVERED: Final = (Operation.ANALYZE, Operation.REBUILD)
@@ -156,6 +157,9 @@ def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:
             needs_manual_fix=True,
         )
     is_large = excess >= limits.reclaim_now
+    by_itself = is_large and condition.flavor is Flavor.MARIADB
+    if by_itself:
+        reason += "; with SET GLOBAL innodb_undo_log_truncate = ON MariaDB gives it back by itself"
     return Advice(
         operation=Operation.PURGE_UNDO,
         level=Level.SOON if is_large else Level.NONE,
@@ -163,6 +167,7 @@ def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:
         reason=reason,
         gain=f"about {size(excess)}" if is_large else "",
         facts={**facts, "causes": (Cause.LARGE_UNDO,)} if is_large else facts,
+        needs_manual_fix=by_itself,
     )
 
 

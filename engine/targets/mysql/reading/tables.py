@@ -127,7 +127,7 @@ class Table:
 
 TABLES: Final = """
 SELECT table_name, table_type, engine, row_format, table_rows, data_length, index_length, data_free, create_options,
-    table_comment, auto_increment
+    table_comment, auto_increment, max_data_length
 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%VIEW'
     AND table_type <> 'TEMPORARY' ORDER BY table_name
 """
@@ -153,7 +153,7 @@ _BITS: Final = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigin
 async def tables(reader: Reader) -> list[Table]:
     """Those of the session's database. Raises TargetError."""
     text, number = str | None, int | None
-    row = (str, str, text, text, number, number, number, number, text, text, number)
+    row = (str, str, text, text, number, number, number, number, text, text, number, number)
     found = await reader.rows(TABLES, row=row)
     indexes = await _indexes(reader)
     columns = await reader.rows(_SPECIAL_COLUMNS, row=(str, str, str, str))
@@ -173,14 +173,14 @@ async def tables(reader: Reader) -> list[Table]:
             free_bytes=free or 0,
             is_sequence=kind == "SEQUENCE",
             is_partitioned="partitioned" in (options or ""),
-            comment=(comment or "") if engine is None or _CRASHED in (comment or "") else "",
+            comment=comment or "" if engine is None or (not most and _CRASHED in (comment or "")) else "",
             locks_for_rebuild=_locking(name, indexes.get(name, ()), virtual),
             options=options or "",
             indexes=indexes.get(name, ()),
             partitions=partitions.get(name, ()),
             auto_increment=_auto_increment(*counting[name], following) if following and name in counting else None,
         )
-        for name, kind, engine, row_format, rows, data, of_indexes, free, options, comment, following in found
+        for name, kind, engine, row_format, rows, data, of_indexes, free, options, comment, following, most in found
     ]
 
 

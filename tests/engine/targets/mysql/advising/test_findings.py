@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+import pytest
+
 from engine.domain.advice import Advice, CompletedStep, Level, TargetHistory
 from engine.domain.requests import Operation
 from engine.domain.surveys import FleetLevel, SurveyCause
@@ -119,10 +121,11 @@ def test_a_long_history_list_names_who_holds_it() -> None:
     assert "connection 7 (ann@web1)" in purge.reason
 
 
-def test_a_large_undo_log_can_be_purged() -> None:
-    found = condition(undo=Undo(history=10, bytes=10**9, files=3))
+@pytest.mark.parametrize(("flavor", "by_dbtend"), [(Flavor.MYSQL, True), (Flavor.MARIADB, False)])
+def test_a_large_undo_log_can_be_purged(flavor: Flavor, *, by_dbtend: bool) -> None:
+    found = condition(undo=Undo(history=10, bytes=10**9, files=3), flavor=flavor)
     purge = advice_on(found)[Operation.PURGE_UNDO]
-    assert purge.is_needed
+    assert (purge.level, purge.is_needed) == (Level.SOON, by_dbtend)
 
 
 def test_what_cannot_be_seen_is_unknown_with_the_grant() -> None:

@@ -17,7 +17,7 @@ async def tables(database: MySqlDatabase) -> dict[str, Table]:
         "INSERT INTO plain VALUES (4000000000, 'x')",
         "CREATE TABLE keyless (a INT)",
         "CREATE TABLE by_unique (a INT NOT NULL, b INT, UNIQUE (b), UNIQUE (a))",
-        "CREATE TABLE old (a INT) ENGINE = MyISAM",
+        "CREATE TABLE old (a INT) ENGINE = MyISAM COMMENT \"Table 'old' is marked as crashed and it is not\"",
         "CREATE TABLE parted (id INT PRIMARY KEY) PARTITION BY RANGE (id)"
         " (PARTITION `P 1` VALUES LESS THAN (10), PARTITION rest VALUES LESS THAN MAXVALUE)",
         "CREATE TABLE doubly (id INT, at DATE, PRIMARY KEY (id, at)) PARTITION BY RANGE (YEAR(at))"
@@ -53,6 +53,10 @@ def test_prefix_of_an_index(tables: dict[str, Table]) -> None:
 def test_auto_increment(tables: dict[str, Table]) -> None:
     assert tables["plain"].auto_increment == AutoIncrement("id", 4_000_000_001, 4_294_967_295)
     assert tables["keyless"].auto_increment is None
+
+
+def test_a_comment_that_claims_a_crash_is_none(tables: dict[str, Table]) -> None:
+    assert not any(table.comment for table in tables.values())
 
 
 def test_partitions(tables: dict[str, Table]) -> None:
