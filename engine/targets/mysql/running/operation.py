@@ -231,6 +231,7 @@ class MySqlOperation:
         size_before, kills_before = await self._size(step), await self._kills(step)
         if (data := recovery_data(step)) is not None:
             context.save_recovery_data(data)
+            await context.store_results()  # this process may die with its first command
         watched = Watched(
             step=step,
             progress=Progress(step, began=time.monotonic(), seconds=step.estimate),

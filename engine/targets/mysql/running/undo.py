@@ -8,7 +8,8 @@ from typing import Final
 
 import pymysql
 
-from engine.domain.errors import TargetError
+from engine.domain.errors import TargetBusyError, TargetError
+from engine.domain.humanize import span
 from engine.domain.steps import WaitsFor
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.names import quote
@@ -41,6 +42,9 @@ async def purge(reader: Reader, connection: Connection, step: MySqlStep, context
             await _emptied(reader, connection, HELPER, context, drop=True)
     except pymysql.MySQLError as error:
         return Answer(error=error)
+    if not is_empty and not (context.cancel.is_set() or context.window.closed.is_set()):
+        why = "transactions still need it. End them: SELECT * FROM information_schema.innodb_trx"
+        raise TargetBusyError(reader.what, f"{step.object} did not become empty within {span(EMPTY_WITHIN)}: {why}")
     return Answer(was_asked_to_stop=not is_empty)
 
 

@@ -1,0 +1,68 @@
+"""What a server must not run, in words that say what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine import Operation, Options, ServerOptions
+from engine.domain.errors import UsageError
+from engine.domain.requests import Request
+from engine.submission.validation import validate_request
+from engine.targets import resolve
+from engine.targets.mysql.connection.server import Cluster, Flavor, Server
+from engine.targets.mysql.planning.planner import refusal
+from engine.targets.mysql.planning.scope import scope
+from engine.targets.mysql.reading.tables import Table
+
+SERVER = Server(
+    flavor=Flavor.MARIADB,
+    version=(11, 8, 9),
+    version_text="11.8.9-MariaDB",
+    connection_id=7,
+    user="joe@%",
+    database="shop",
+    host_key="mariadb:1",
+    reads_only=False,
+    is_replica=False,
+    cluster=None,
+    started=1,
+)
+QUIET = Options(server=ServerOptions(no_binlog=True))
+TABLES = [Table(database="shop", name=name, engine="InnoDB") for name in ("item", "Item", "or`der")]
+
+
+@pytest.mark.parametrize("cluster", list(Cluster))
+def test_a_cluster_refuses_rebuilds_unless_forced(cluster: Cluster) -> None:
+    member = replace(SERVER, cluster=cluster)
+    assert "--force" in refusal(member, Operation.REBUILD, Options())
+    assert refusal(member, Operation.REBUILD, Options(force=True)) == ""
+    assert refusal(member, Operation.CHECK, Options()) == ""
+
+
+def test_a_replica_keeps_maintenance_out_of_its_binary_log() -> None:
+    replica = replace(SERVER, is_replica=True)
+    assert "--no-binlog" in refusal(replica, Operation.ANALYZE, Options())
+    assert refusal(replica, Operation.ANALYZE, QUIET) == ""
+    assert refusal(replica, Operation.CHECK, Options()) == ""
+
+
+@pytest.mark.parametrize("operation", [Operation.VACUUM, Operation.VACUUM_FULL, Operation.REINDEX, Operation.CLUSTER])
+def test_what_other_engines_call_otherwise_is_pointed_to_rebuild(operation: Operation) -> None:
+    target = resolve("mysql://joe@db/shop")
+    with pytest.raises(UsageError, match="here that is rebuild"):
+        validate_request(Request(target=target.url, operations=(operation,)), target)
+
+
+def test_names_are_those_of_the_server_and_in_any_case_where_only_one_is_meant() -> None:
+    def found(*names: str) -> list[str]:
+        return [table.name for table in scope(Operation.ANALYZE, Options(objects=names), TABLES)]
+
+    assert found("item") == ["item"]
+    assert found("Item", "shop.item") == ["item", "Item"]
+    assert found("`or``der`") == found("OR`DER") == ["or`der"]
+    with pytest.raises(UsageError, match="is no table"):
+        found("ITEM")
+    with pytest.raises(UsageError, match="named twice"):
+        found("item", "shop.item")
