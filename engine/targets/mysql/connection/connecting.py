@@ -200,9 +200,9 @@ async def _set_up(
     if not binlog:
         settings["sql_log_bin"] = 0
     values = {name: repr(value) if isinstance(value, str) else f"{value}" for name, value in settings.items()}
-    await connection.command("SET " + ", ".join(f"SESSION {name} = {value}" for name, value in values.items()))
+    await connection.short_command("SET " + ", ".join(f"SESSION {name} = {value}" for name, value in values.items()))
     if read_only:
-        await connection.command("SET SESSION TRANSACTION READ ONLY")
+        await connection.short_command("SET SESSION TRANSACTION READ ONLY")
     kinds = tuple(map(type, settings.values()))
     found = await connection.row("SELECT " + ", ".join(f"@@SESSION.{name}" for name in settings), row=kinds)
     (again,) = await connection.row("SELECT CONNECTION_ID()", row=(int,))
@@ -249,7 +249,7 @@ async def _reads_only(connection: Connection, variables: dict[str, str]) -> bool
         return True
     if variables.get("read_only", "OFF") == "OFF":
         return False
-    grants = await connection.command("SHOW GRANTS")
+    grants = await connection.short_command("SHOW GRANTS")
     return not any(_MAY_WRITE.search(text or "") for (text,) in grants)
 
 
@@ -259,7 +259,7 @@ async def _is_replica(connection: Connection, flavor: Flavor, version: tuple[int
     if flavor is Flavor.MYSQL and version < (8, 0, 22):
         query = "SHOW SLAVE STATUS"
     try:
-        return bool(await connection.command(query))
+        return bool(await connection.short_command(query))
     except pymysql.MySQLError:
         if connection.closed:
             raise

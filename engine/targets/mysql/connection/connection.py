@@ -92,6 +92,13 @@ class Connection:
 
         return [tuple(map(_text, row)) for row in await wait_ignoring_cancel(run())]
 
+    async def short_command(self, sql: str) -> list[tuple[str | None, ...]]:
+        """The same of a statement that the server answers at once. Raises AnswerError where it does not."""
+        async with self._turn:
+            self._check_open()
+            found = await self._answer(lambda: self._wire.ask(sql), ANSWER_WITHIN)
+        return [tuple(map(_text, row)) for row in found]
+
     def _check_open(self) -> None:
         if self.closed:
             raise pymysql.InterfaceError(2013, "the connection is closed")
