@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pymysql
@@ -118,15 +119,9 @@ class Wire(_Connection):
 
         return self._guarded(asked)
 
-    def ask_named(self, sql: str) -> list[dict[str, Any]]:
-        """The rows of one statement whose columns differ between versions, by name."""
-        rows = self.ask(sql)
-        names = [field.name for field in self._result.fields or ()]
-        return [dict(zip(names, row, strict=True)) for row in rows]
-
-    def end(self, *, politely: bool) -> None:
-        """Close the socket; `politely`: tell the server before."""
-        if politely:
+    def end(self) -> None:
+        """Say goodbye where that is still possible, and close the socket."""
+        with suppress(pymysql.MySQLError):
             self.close()
         self._force_close()
 

@@ -128,8 +128,11 @@ class Connection:
 
     async def close(self) -> None:
         """Also while a statement hangs."""
-        if not self._turn.locked():
-            self._wire.end(politely=not self.closed)
+        if self.closed or self._turn.locked():
+            self.hang_up()
+        with contextlib.suppress(TimeoutError, RuntimeError):
+            async with asyncio.timeout(STOPS_WITHIN):
+                await self._threads.run(self._wire.end)  # after a statement that hung there
         self.hang_up()
         self._line.close()
 
