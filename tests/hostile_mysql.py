@@ -78,6 +78,11 @@ def _sent(*bodies: bytes) -> How:
     return lambda client, body, number: client.send(*bodies, number=number)
 
 
+def _with_another_id(greeting: bytes) -> bytes:
+    end = greeting.index(b"\0") + 1
+    return greeting[:end] + b"\xff\xff\xff\x7f" + greeting[end + 4 :]
+
+
 HOW: Final[dict[str, How]] = {
     "garbage": lambda client, body, number: client.socket.sendall(client.rng.randbytes(5000)),
     "garbage in packets": lambda client, body, number: client.send(
@@ -107,6 +112,7 @@ LOGIN: Final[dict[str, How]] = {
     "another version": lambda client, body, number: client.send(b"\n" + b"x\0" + body[10:], number=number),
     "an old protocol": lambda client, body, number: client.send(b"\t" + body[1:], number=number),
     "cut short": lambda client, body, number: client.send(body[:12], number=number),
+    "another session": lambda client, body, number: client.send(_with_another_id(body), number=number),
     "no encoding": lambda client, body, number: client.send(body[:-3] + b"\xff\xff\0", number=number),
 }
 """Only of the first packet of all."""

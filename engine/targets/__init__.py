@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
@@ -179,13 +178,14 @@ class _NoDatabaseError(UsageError):
 
 def _mysql(text: str) -> Target:
     try:
-        target: Target = import_module("engine.targets.mysql.target").MySqlTarget(text)  # the driver is optional
+        from engine.targets.mysql.target import MySqlTarget  # the driver is optional
     except ImportError as error:
-        if (error.name or "").startswith("engine") and error.name != "engine.targets.mysql.target":
+        if (error.name or "").startswith("engine"):
             raise
         hint = "pip install '.[mysql]' in the directory of its source"
         why = "the driver for MariaDB and MySQL, PyMySQL with PyNaCl, is not installed"
         raise NotAvailableError("mysql://...", why, hint) from None
+    target = MySqlTarget(text)
     if not mysql_databases.database_of(text):
         raise _NoDatabaseError(target.url, "names no database", "add /DATABASE, or /* for all databases of the server")
     return target

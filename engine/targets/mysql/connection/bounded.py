@@ -81,6 +81,7 @@ class Wire(_Connection):
     _ssl_required: bool
     _read_timeout: float | None
     _result: Any
+    server_thread_id: tuple[int]
 
     if TYPE_CHECKING:
 
@@ -118,6 +119,12 @@ class Wire(_Connection):
             return list(self._result.rows or ())
 
         return self._guarded(asked)
+
+    def ask_named(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of one statement whose columns differ between versions, by name."""
+        rows = self.ask(sql)
+        names = [field.name for field in self._result.fields or ()]
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def end(self) -> None:
         """Say goodbye where that is still possible, and close the socket."""

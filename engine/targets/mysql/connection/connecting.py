@@ -14,12 +14,12 @@ from typing import Final
 import pymysql
 
 from engine.domain import typed_passwords
-from engine.domain.errors import PasswordNeededError, TargetUnavailableError, UsageError
+from engine.domain.errors import PasswordNeededError, TargetRefusedError, TargetUnavailableError, UsageError
 from engine.system.daemon_threads import DaemonThreads
 from engine.targets.mysql.connection.address import PORT, Address
 from engine.targets.mysql.connection.bounded import AnswerError, Wire
 from engine.targets.mysql.connection.connection import Connection
-from engine.targets.mysql.connection.errors import connecting_error, reading_error
+from engine.targets.mysql.connection.errors import NO_RIGHT, connecting_error, number_of, reading_error
 from engine.targets.mysql.connection.login import TlsMode, methods, tls_context, tls_mode
 from engine.targets.mysql.connection.server import Cluster, Flavor, Server
 
@@ -66,7 +66,7 @@ async def connect(
     """
     connection = await _opened(address, name)
     try:
-        flavor, version, text = await _version(connection)
+        flavor, version, text = await _version(connection, address.url)
         await _set_up(
             connection, flavor, lock_timeout, statement_timeout, address.url, read_only=read_only, binlog=binlog
         )
@@ -161,10 +161,12 @@ def _connected(address: Address, path: str) -> socket.socket:
     return sock
 
 
-async def _version(connection: Connection) -> tuple[Flavor, tuple[int, ...], str]:
-    text, comment, connection.id = await connection.row(
-        "SELECT VERSION(), @@version_comment, CONNECTION_ID()", row=(str, str, int)
+async def _version(connection: Connection, what: str) -> tuple[Flavor, tuple[int, ...], str]:
+    text, comment, connection.id, pseudo = await connection.row(
+        "SELECT VERSION(), @@version_comment, CONNECTION_ID(), @@pseudo_thread_id", row=(str, str, int, int)
     )
+    if {number % 2**32 for number in (connection.id, pseudo)} != {connection.greeted_as}:
+        raise TargetUnavailableError(what, f"is another session than that of the login: {_PROXY}", _ITSELF)
     numbers = re.match(r"(\d{1,5})\.(\d{1,5})(?:\.(\d{1,5}))?", text)
     if numbers is None:
         raise AnswerError("it says of itself no version that MariaDB or MySQL has")
@@ -197,18 +199,33 @@ async def _set_up(
     else:
         settings["max_execution_time"] = round(statement_timeout * 1000)
         settings["information_schema_stats_expiry"] = 0
-    if not binlog:
-        settings["sql_log_bin"] = 0
     values = {name: repr(value) if isinstance(value, str) else f"{value}" for name, value in settings.items()}
     await connection.short_command("SET " + ", ".join(f"SESSION {name} = {value}" for name, value in values.items()))
     if read_only:
         await connection.short_command("SET SESSION TRANSACTION READ ONLY")
+    if not binlog:
+        await _leave_out_of_binlog(connection, flavor, what)
     kinds = tuple(map(type, settings.values()))
     found = await connection.row("SELECT " + ", ".join(f"@@SESSION.{name}" for name in settings), row=kinds)
     (again,) = await connection.row("SELECT CONNECTION_ID()", row=(int,))
     if again != connection.id or found != tuple(settings.values()):
-        why = "does not keep what a session is set to: it seems to go through a proxy that shares connections"
-        raise TargetUnavailableError(what, why, "give the address of the server itself")
+        raise TargetUnavailableError(what, f"does not keep what a session is set to: {_PROXY}", _ITSELF)
+
+
+_PROXY: Final = "it seems to go through a proxy that shares connections"
+_ITSELF: Final = "give the address of the server itself"
+
+
+async def _leave_out_of_binlog(connection: Connection, flavor: Flavor, what: str) -> None:
+    """Raises TargetRefusedError, pymysql.MySQLError."""
+    try:
+        await connection.short_command("SET SESSION sql_log_bin = 0")
+    except pymysql.MySQLError as error:
+        if number_of(error) not in NO_RIGHT:
+            raise
+        right = "BINLOG ADMIN" if flavor is Flavor.MARIADB else "SESSION_VARIABLES_ADMIN"
+        why = "the user may not keep changes out of the binary log"
+        raise TargetRefusedError(what, why, f"GRANT {right} ON *.* TO the user, or leave out --no-binlog") from None
 
 
 _VARIABLES: Final = (

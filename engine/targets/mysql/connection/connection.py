@@ -42,6 +42,11 @@ class Connection:
     def closed(self) -> bool:
         return self._hung_up or not self._wire.open
 
+    @property
+    def greeted_as(self) -> int:
+        """The connection's id, as the greeting of the server says."""
+        return int(self._wire.server_thread_id[0])
+
     async def login(self, within: float) -> None:
         """Raises pymysql.MySQLError; AnswerError without an answer in so many seconds."""
         await self._answer(lambda: self._wire.login(self._socket), within)
