@@ -123,7 +123,7 @@ async def test_refusals_say_why(database: MySqlDatabase) -> None:
 async def test_a_statement_that_hangs_ends_with_its_connection(database: MySqlDatabase) -> None:
     connection, _ = await opened(database.url)
     hanging = asyncio.create_task(connection.command("SELECT SLEEP(300)"))
-    await asyncio.to_thread(database.wait_for, SLEEPS)
+    await asyncio.to_thread(database.wait_for, SLEEPS.format(connection.id))
     hanging.cancel()  # that does not interrupt it
     await asyncio.sleep(0)
     assert not hanging.done()
@@ -135,7 +135,7 @@ async def test_a_statement_that_hangs_ends_with_its_connection(database: MySqlDa
 async def test_a_statement_is_interrupted_from_another_connection(database: MySqlDatabase) -> None:
     connection, _ = await opened(database.url)
     running = asyncio.create_task(connection.command("SELECT 1 FROM (SELECT SLEEP(300)) AS a"))
-    await asyncio.to_thread(database.wait_for, SLEEPS)
+    await asyncio.to_thread(database.wait_for, SLEEPS.format(connection.id))
     database(f"KILL QUERY {connection.id}")
     with pytest.raises(pymysql.MySQLError, match="interrupted"):
         await running
@@ -147,17 +147,17 @@ async def test_a_reader_that_was_cancelled_takes_another_connection(database: My
     connection, server = await opened(database.url)
     reader = Reader(connection, server, database.url, lambda: opened(database.url))
     reading = asyncio.create_task(reader.rows("SELECT SLEEP(300)", row=(int,)))
-    await asyncio.to_thread(database.wait_for, SLEEPS)
+    await asyncio.to_thread(database.wait_for, SLEEPS.format(connection.id))
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
     assert await reader.row("SELECT 1", row=(int,)) == (1,)
     assert reader.connection.id != connection.id
-    database(f"KILL {connection.id}", f"KILL {reader.connection.id}")
+    database(f"KILL {reader.connection.id}")
     with pytest.raises(ServerUnavailableError, match="connection was lost"):
         await reader.row("SELECT 1", row=(int,))
     assert await reader.row("SELECT 1", row=(int,)) == (1,)
     await reader.close()
 
 
-SLEEPS = "SELECT count(*) FROM information_schema.processlist WHERE state = 'User sleep'"
+SLEEPS = "SELECT count(*) FROM information_schema.processlist WHERE id = {} AND state = 'User sleep'"
