@@ -169,7 +169,8 @@ class HostileServer:
                 # The first packet of an answer; of the login it is the second of the server.
                 begins = head[3] <= 1 or (answer == 0 and head[3] == 2)
                 answer += begins
-                if answer < self._since:
+                is_only_the_greeting = self._how in LOGIN.values()
+                if answer < self._since or (is_only_the_greeting and answer > 0):
                     connection.sendall(head + body)
                 elif begins:
                     self._how(client, body, head[3])
