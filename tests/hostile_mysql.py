@@ -110,7 +110,6 @@ HOW: Final[dict[str, How]] = {
 }
 LOGIN: Final[dict[str, How]] = {
     "another version": lambda client, body, number: client.send(b"\n" + b"x\0" + body[10:], number=number),
-    "an old protocol": lambda client, body, number: client.send(b"\t" + body[1:], number=number),
     "cut short": lambda client, body, number: client.send(body[:12], number=number),
     "another session": lambda client, body, number: client.send(_with_another_id(body), number=number),
     "no encoding": lambda client, body, number: client.send(body[:-3] + b"\xff\xff\0", number=number),

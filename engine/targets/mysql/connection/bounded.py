@@ -108,13 +108,13 @@ class Wire(_Connection):
         self._guarded(lambda: self.connect(connected))
         self._read_timeout = None  # a statement may take any time; who asks for less has a limit of its own
 
-    def ask(self, sql: str, args: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """The rows of one statement; none if it gives no rows."""
+    def ask(self, sql: str, args: Sequence[object] = (), *, is_query: bool = False) -> list[tuple[Any, ...]]:
+        """The rows of one statement; none if it gives no rows, which a query always does."""
 
         def asked() -> list[tuple[Any, ...]]:
             self._received = 0
             self.query(sql % tuple(map(self.escape, args)) if args else sql)
-            if self._result.has_next:
+            if self._result.has_next or (is_query and self._result.description is None):
                 raise AnswerError(STRANGE)
             return list(self._result.rows or ())
 

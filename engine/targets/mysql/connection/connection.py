@@ -63,7 +63,7 @@ class Connection:
         """
         async with self._turn:
             self._check_open()
-            found = await self._answer(lambda: self._wire.ask(query, args), ANSWER_WITHIN)
+            found = await self._answer(lambda: self._wire.ask(query, args, is_query=True), ANSWER_WITHIN)
         if len(found) > most or (found and len(found[0]) != width(row)) or not fits(found, row):
             self.hang_up()
             raise AnswerError(STRANGE)
