@@ -187,6 +187,7 @@ class Engine:
                 await stack.enter_async_context(supervising(store))
                 await stack.enter_async_context(pruning(store, retention, clock))
             if run is not None:
+                _require_may_run(store)
                 await stack.enter_async_context(store.reserving(run))
             place_of_store = location.url or str(location.path.absolute())
 
@@ -238,8 +239,7 @@ class Engine:
 
     def require_may_run(self) -> None:
         """Raises ReadOnlyError if the user of this shared store may not run jobs."""
-        if not self._store.may_run:
-            raise ReadOnlyError("the store", "your role may not run jobs", _MAY_NOT_RUN)
+        _require_may_run(self._store)
 
     def _must_write(self, what: str) -> None:
         """Raises ReadOnlyError."""
@@ -729,3 +729,9 @@ class Engine:
     async def workers(self) -> list[WorkerProcess]:
         """The processes that execute children for this store, dead ones included until they are rescued."""
         return await self._store.workers()
+
+
+def _require_may_run(store: Store) -> None:
+    """Raises ReadOnlyError."""
+    if not store.may_run:
+        raise ReadOnlyError("the store", "your role may not run jobs", _MAY_NOT_RUN)
