@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.fleet_batch import make_files
@@ -26,7 +24,7 @@ from tests.postgres_server import PostgresServer, servers_found
 from tests.shared_stores import copied_store, make_template
 
 HOSTS = 3
-WHERE_EACH_RAN = """SELECT p.target, p.status, p.batch_id, c.host, c.status FROM dbtend.parent_job AS p
+WHERE_EACH_RAN = """SELECT p.target, p.status, p.batch_id, c.host, c.status, c.operation FROM dbtend.parent_job AS p
 JOIN dbtend.child_job AS c ON c.parent_id = p.id"""
 
 
@@ -74,7 +72,7 @@ def tend(
             process.terminate()
         for process in processes:
             process.communicate()
-    judge(directory, tending, store)
+    judge(store)
 
 
 def entries(
@@ -113,24 +111,16 @@ def start(host: Host, directory: Path, store: str, *words: str) -> subprocess.Po
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def judge(directory: Path, tending: Sequence[Host], store: str) -> None:
+def judge(store: str) -> None:
     with as_admin(store) as admin:
         rows = admin.execute(WHERE_EACH_RAN).fetchall()
     parents = {target: status for target, status, *_ in rows}
     print(f"{len(parents):,} jobs: {dict(Counter(parents.values()))}, {len({row[2] for row in rows})} batch")
     print(f"{len(rows):,} operations: {dict(Counter(row[4] for row in rows))}")
+    print(f"needed: {dict(Counter(row[5] for row in rows if row[4] == 'completed'))}")
     of_files = [(target.split("/")[2], host) for target, _, _, host, _ in rows if target.startswith("sqlite")]
     print(f"operations on files: {len(of_files):,}, elsewhere than on their host: {sum(a != b for a, b in of_files)}")
     print(f"operations on databases: {by_host(rows)}")
-    analyzed = 0
-    for host in tending:
-        for path in (directory / host.name).glob("*.db"):
-            with closing(sqlite3.connect(path)) as db:
-                analyzed += bool(
-                    db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'").fetchone()
-                )
-        shutil.rmtree(directory / host.name)
-    print(f"files: {analyzed:,}")
 
 
 def by_host(rows: Sequence[tuple[str, ...]]) -> Mapping[str, int]:
