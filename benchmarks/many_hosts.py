@@ -63,15 +63,15 @@ def tend(
                 time.sleep(0.1)
         begin = time.perf_counter()
         run = start(asking, directory, urls["store"], "run", "@all", "--needed", "--quiet", "--config", str(config))
-        out, err = run.communicate()
+        run.wait()
         seconds = time.perf_counter() - begin
-        print(out.strip(), err.strip(), sep="\n")
+        print((directory / f"run-{asking.name}.log").read_text().strip())
         print(f"exit code {run.returncode}, {seconds:.0f} s")
     finally:
         for process in processes:
             process.terminate()
         for process in processes:
-            process.communicate()
+            process.wait()
     judge(store)
 
 
@@ -99,7 +99,7 @@ def at(host: Host, server: PostgresServer, database: str) -> str:
     return f"postgresql://postgres@{host.server}:{server.tcp_port}/{database}"
 
 
-def start(host: Host, directory: Path, store: str, *words: str) -> subprocess.Popen[str]:
+def start(host: Host, directory: Path, store: str, *words: str) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
         "DBTEND_HOST": host.name,
@@ -108,7 +108,8 @@ def start(host: Host, directory: Path, store: str, *words: str) -> subprocess.Po
         "XDG_CONFIG_HOME": str(directory / f"config-{host.name}"),
     }
     command = [*host.command, sys.executable, "-m", "tui.cli", *words]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with (directory / f"{words[0]}-{host.name}.log").open("w") as log:
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
 
 def judge(store: str) -> None:

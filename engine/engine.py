@@ -585,6 +585,11 @@ class Engine:
         """The name of this host in a shared store; None in an embedded one."""
         return None if self._store.hosts is None else self._store.hosts.host
 
+    @property
+    def hosts(self) -> Hosts | None:
+        """The hosts that share its store; None: it belongs to one."""
+        return self._store.hosts
+
     def _hosts(self, what: str) -> Hosts:
         if self._store.hosts is None:
             hint = "end its workers by a signal, such as kill PID; dbtend workers lists them"

@@ -330,6 +330,10 @@ class Hosts(Protocol):
         """The key of mutual exclusion for a file of another host: that of its newest job, if it had any."""
         ...
 
+    async def surveyed_files(self, host: str, since: Micros) -> Sequence[str]:
+        """The files of a host that it has surveyed since then, by URL."""
+        ...
+
     async def unserved(self) -> Mapping[str, Sequence[int]]:
         """By queue: the parents that wait in it while no live worker process serves it; without the queues that
         workers of this host serve."""

@@ -46,7 +46,7 @@ def console(args: argparse.Namespace, settings: Settings) -> int:
     entries = target_entries(args.words or [entry.name for entry in config.targets], config)
     if args.all_databases:
         entries = patterns_of_all_databases(entries)
-    targets = _known_targets(entries, args)
+    targets = _known_targets(entries, args, settings.store)
     worker = DetachedWorker(settings.store, config_path=settings.given_config)
     settings = replace(settings, read_only=settings.read_only or config.console.read_only)
     mouse = config.console.mouse and not args.no_mouse
@@ -57,14 +57,14 @@ def console(args: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
-def _known_targets(entries: Sequence[TargetEntry], args: argparse.Namespace) -> list[TargetEntry]:
+def _known_targets(entries: Sequence[TargetEntry], args: argparse.Namespace, store: StoreLocation) -> list[TargetEntry]:
     """The targets that need no server to be listed, and the patterns that do: the console lists those itself."""
     on_servers = [entry for entry in entries if may_name_databases(entry.url)]
     others = [entry for entry in entries if not may_name_databases(entry.url)]
     patterns = [replace(entry, exclude=(*entry.exclude, *(args.exclude or ()))) for entry in on_servers]
     if not others:
         return patterns
-    found = expanded(others, args, are_all=not patterns)
+    found = expanded(others, args, store, are_all=not patterns)
     return [*found.targets, *(one.entry for one in found.unlisted), *patterns]
 
 

@@ -1,0 +1,36 @@
+"""What a pattern of files of another host stands for: those that this host has surveyed lately."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from engine.domain.errors import UsageError
+from engine.fleet.patterns import is_wild, member_name, natural_order
+from engine.system.clock import now
+from engine.targets import file_elsewhere, resolve
+
+if TYPE_CHECKING:
+    from engine.store.protocol import Hosts
+
+LATELY: Final = 86_400 * 1_000_000
+"""Microseconds: what a host has not surveyed for longer may be gone."""
+
+
+def is_pattern_elsewhere(url: str) -> bool:
+    """Raises UsageError."""
+    return is_wild(file_elsewhere(url) or "")
+
+
+async def files_of_pattern(url: str, hosts: Hosts | None) -> Sequence[str]:
+    """The files, by URL. Raises UsageError if it knows none, StoreError."""
+    host, path = resolve(url).elsewhere, file_elsewhere(url)
+    if host is None or hosts is None:
+        why = f"is a pattern of files of {host}, which only a store knows that hosts share"
+        raise UsageError(url, why, "see dbtend store init")
+    known = await hosts.surveyed_files(host, now() - LATELY)
+    found = [one for one in known if member_name(resolve(url).url, one)]
+    if not found:
+        hint = f"let {host} survey its files every day: dbtend fleet '{path}'"
+        raise UsageError(url, f"matches no file that {host} has surveyed in the last 24 hours", hint)
+    return sorted(found, key=natural_order)
