@@ -267,6 +267,12 @@ def test_each_case_works(dbtend: CommandLine, shop: Database, case: Case) -> Non
         assert not [command for command in commands if case.not_planned and re.search(case.not_planned, command)]
 
 
+@pytest.mark.parametrize("words", [SYSTEM, f"{F} --system"])
+def test_who_may_not_maintain_the_catalog_is_told(dbtend: CommandLine, shop: Database, words: str) -> None:
+    refused = dbtend("plan", shop.as_user("sue"), *words.split())
+    assert "sue may not maintain the catalog" in refused.out
+
+
 @pytest.mark.parametrize("words", [V, f"{A} --missing-only"])
 def test_a_dry_run_is_a_plan(dbtend: CommandLine, shop: Database, words: str) -> None:
     log = shop.server.base / "log"
