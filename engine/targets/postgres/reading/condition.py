@@ -237,7 +237,8 @@ SELECT i.oid::int8, i.relpages::int8, i.reltuples::float8, known.width::float8, 
     CASE WHEN changed AND {NOT_LOCKED.replace("{0}", "i")}
         THEN pg_relation_size(i.oid) / current_setting('block_size')::int8 END
 FROM known JOIN pg_class AS i ON i.oid = known.indexrelid JOIN pg_am AS am ON am.oid = i.relam
-CROSS JOIN LATERAL (SELECT NOT known.is_partial AND pg_stat_get_dead_tuples(known.indrelid) > {_MUCH} * i.reltuples AND coalesce(
+CROSS JOIN LATERAL (
+    SELECT NOT known.is_partial AND pg_stat_get_dead_tuples(known.indrelid) > {_MUCH} * i.reltuples AND coalesce(
         pg_stat_get_last_vacuum_time(known.indrelid), pg_stat_get_last_autovacuum_time(known.indrelid),
         pg_stat_get_last_analyze_time(known.indrelid), pg_stat_get_last_autoanalyze_time(known.indrelid)) IS NOT NULL
 ) AS one (changed)
