@@ -142,6 +142,7 @@ class Engine:
         schedules: bool = False,
         queues: Sequence[str] = (),
         read_only: bool = False,
+        early: bool = False,
         timeout: float = OPEN_TIMEOUT,
         clock: Callable[[], Micros] = now,
     ) -> AsyncIterator[Self]:
@@ -160,6 +161,7 @@ class Engine:
             queues: of a shared store, that the workers serve beside that of their host; none: that of any host.
             read_only: change nothing. Calls that would write to the store or start a job raise ReadOnlyError; no store
                 is created, upgraded or supervised. A missing store reads as an empty one.
+            early: do not wait for the server of a shared store: `opened` does, and so do reads and writes.
             timeout: seconds to wait for an embedded store that another process locks.
             clock: microseconds since the epoch, UTC.
 
@@ -176,7 +178,9 @@ class Engine:
             if read_only and (workers or retention is not None):
                 raise ReadOnlyError("engine", "cannot run jobs or prune while read-only", _WITHOUT)
             location = StoreLocation.of(location)
-            opening = opened(location, read_only=read_only, timeout=timeout, clock=clock, queues=queues)
+            opening = opened(
+                location, read_only=read_only, timeout=timeout, clock=clock, queues=queues, early=early
+            )
             store = await stack.enter_async_context(opening)
             without = _WITHOUT
             if location.is_shared and not read_only:
@@ -184,7 +188,7 @@ class Engine:
                     raise ReadOnlyError(str(location), "your role may not run jobs", _MAY_NOT_RUN)
                 read_only, without = not (store.may_submit or store.may_run), _ONLY_READS
             if not read_only:
-                await stack.enter_async_context(supervising(store))
+                await stack.enter_async_context(supervising(store, early=early))
                 await stack.enter_async_context(pruning(store, retention, clock))
             if run is not None:
                 _require_may_run(store)
@@ -217,6 +221,11 @@ class Engine:
             yield cls(
                 store, manager, orchestrator, processor, clock, config=config, read_only=read_only, without=without
             )
+
+    async def opened(self) -> bool:
+        """Wait until the store is open, where that was done early; whether its user may change it. Raises StoreError."""
+        await self._store.admitted()
+        return self._store.may_submit or self._store.may_run
 
     @property
     def has_store(self) -> bool:

@@ -546,6 +546,12 @@ class Store(
     def is_there(self) -> bool:
         """Whether the file exists: a read-only store creates none."""
 
+    async def admitted(self) -> None:
+        """Wait until a server has let this user in, where the store was opened early; then the rights below are known.
+
+        Raises StoreError.
+        """
+
     @property
     def may_submit(self) -> bool:
         """Whether its user may submit and cancel jobs,"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -85,6 +86,8 @@ class Pool:
 
     def __init__(self, url: str, what: str, *, program: str, size: int, read_only: bool = False) -> None:
         self._what, self._is_read_only, self._program = what, read_only, program
+        self.admission: asyncio.Future[Any] | None = None
+        """Whoever asks waits for this first, and gets its error; None: nobody waits."""
         self._broken: set[int] = set()
         """Processes of the server whose connection broke during a statement."""
         self._pool = AsyncConnectionPool(
@@ -124,6 +127,8 @@ class Pool:
         return await self._on_connection(ask)
 
     async def _on_connection(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
+        if self.admission is not None:
+            await asyncio.shield(self.admission)
         try:
             async with self._pool.connection() as connection:
                 await self._end_broken(connection)

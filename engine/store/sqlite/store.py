@@ -177,6 +177,9 @@ class SqliteStore:
         """Whether the file existed when it was opened."""
         return self._watch.identity.is_there
 
+    async def admitted(self) -> None:
+        pass
+
     @property
     def may_submit(self) -> bool:
         return self._may_write is not None
