@@ -178,9 +178,7 @@ class Engine:
             if read_only and (workers or retention is not None):
                 raise ReadOnlyError("engine", "cannot run jobs or prune while read-only", _WITHOUT)
             location = StoreLocation.of(location)
-            opening = opened(
-                location, read_only=read_only, timeout=timeout, clock=clock, queues=queues, early=early
-            )
+            opening = opened(location, read_only=read_only, timeout=timeout, clock=clock, queues=queues, early=early)
             store = await stack.enter_async_context(opening)
             without = _WITHOUT
             if location.is_shared and not read_only:
@@ -223,9 +221,14 @@ class Engine:
             )
 
     async def opened(self) -> bool:
-        """Wait until the store is open, where that was done early; whether its user may change it. Raises StoreError."""
+        """Wait until a store that was opened early is open. Whether its user may change it. Raises StoreError."""
         await self._store.admitted()
         return self._store.may_submit or self._store.may_run
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the store is open by now."""
+        return self._store.is_admitted
 
     @property
     def has_store(self) -> bool:

@@ -553,6 +553,10 @@ class Store(
         """
 
     @property
+    def is_admitted(self) -> bool:
+        """Whether that was so."""
+
+    @property
     def may_submit(self) -> bool:
         """Whether its user may submit and cancel jobs,"""
 

@@ -157,7 +157,7 @@ def open_console(
 async def _leave_unless_open(app: DbtendApp, opening: asyncio.Future[bool]) -> None:
     """End the console where the store cannot be opened, or may be looked at only."""
     await asyncio.wait({opening})
-    while not app.is_running:
+    while not app.is_running:  # noqa: ASYNC110 - nobody is told
         await asyncio.sleep(AT_ONCE)
     if opening.cancelled():
         return

@@ -95,6 +95,10 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
                 pool.admission = store._admission = admission
             yield store
 
+    @property
+    def is_admitted(self) -> bool:
+        return self._admission is None or self._admission.done()
+
     async def admitted(self) -> None:
         if self._admission is not None:
             self._rights = await asyncio.shield(self._admission)

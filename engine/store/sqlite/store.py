@@ -177,6 +177,10 @@ class SqliteStore:
         """Whether the file existed when it was opened."""
         return self._watch.identity.is_there
 
+    @property
+    def is_admitted(self) -> bool:
+        return True
+
     async def admitted(self) -> None:
         pass
 
