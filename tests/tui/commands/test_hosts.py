@@ -181,6 +181,9 @@ def test_one_run_tends_the_files_of_two_hosts_and_a_server_that_one_of_them_reac
         assert all(statuses == {"completed", "skipped"} for target, statuses in ran.items() if "sqlite" in target)
         again = dbtend.process("--store", shared, "run", "@all", "--needed")
         assert (again.code, "5 completed" in again.out) == (0, True), again
+    planned = dbtend("--store", shared, "plan", "@all", "--needed")
+    assert planned.code == 0, planned.err
+    assert "5 targets cannot be planned here: what is needed is decided where they are" in planned.err
     for job in [one for one in jobs if "sqlite" in one["target"]]:
         found = dbtend("--store", shared, "history", f"target:{job['target']}", "--json").json["jobs"]
         assert [one["status"] for one in found] == ["completed", "completed"]
