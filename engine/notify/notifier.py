@@ -112,7 +112,7 @@ class Notifier:
         return bool(self._config.notify)
 
     async def _take_turns(self) -> None:
-        """Tell people; returns once there is nobody to tell, where many hosts share the store."""
+        """Tell people; returns once there is no recipient, where many hosts share the store."""
         try:
             is_begun = False
             while True:

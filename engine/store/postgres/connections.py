@@ -48,7 +48,7 @@ ANSWERS_WITHIN: Final = 10.0
 
 _WRITE: Final = """BEGIN; SET LOCAL synchronous_commit = off; {}; COMMIT;
 SELECT pg_logical_emit_message(true, 'dbtend', '')"""
-"""A write, and after its commit a wait until it is on the disk: so nobody waits for a lock while a disk is slow. The
+"""A write, and after its commit a wait until it is on the disk: so no other waits for a lock while a disk is slow. The
 second commit writes all of the log that is before it."""
 _END_SESSIONS: Final = """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 WHERE pid = ANY (%s) AND usename = session_user AND application_name = %s"""

@@ -15,7 +15,7 @@ from tui.console.target_model import TargetModel
 from tui.console.update_pace import UpdatePace, in_slices
 
 MANY: Final = 10_000
-"""From so many targets on the collector of garbage leaves out what is read of them."""
+"""From so many targets on the collector of garbage leaves out their surveys."""
 
 
 class TargetSurveys:

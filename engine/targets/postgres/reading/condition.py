@@ -206,7 +206,7 @@ FROM pg_class AS c JOIN known ON known.starelid = c.oid
 WHERE c.relkind IN ('r', 'm') AND c.reltuples > 0 AND c.relpages >= {{least}}
 """
 _MUCH: Final = 0.2
-"""So many dead rows, for each row of an index, change what is known of it."""
+"""So many dead rows for each row of an index change the estimate of its size."""
 TREE_SHAPES: Final = f"""
 WITH columns AS {{how}} ({{columns}}), keys AS (
     SELECT x.indexrelid, x.indrelid, x.indisunique, key.place, key.number, x.indpred IS NOT NULL AS is_partial
