@@ -119,7 +119,7 @@ def judge(store: str) -> None:
     print(f"{len(parents):,} jobs: {dict(Counter(parents.values()))}, {len({row[2] for row in rows})} batch")
     print(f"{len(rows):,} operations: {dict(Counter(row[4] for row in rows))}")
     print(f"needed: {dict(Counter(row[5] for row in rows if row[4] == 'completed'))}")
-    of_files = [(target.split("/")[2], host) for target, _, _, host, _ in rows if target.startswith("sqlite")]
+    of_files = [(target.split("/")[2], host) for target, _, _, host, *_ in rows if target.startswith("sqlite")]
     print(f"operations on files: {len(of_files):,}, elsewhere than on their host: {sum(a != b for a, b in of_files)}")
     print(f"operations on databases: {by_host(rows)}")
 

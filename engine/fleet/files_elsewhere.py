@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from engine.domain.errors import UsageError
+from engine.domain.errors import DbtendError, UsageError
 from engine.fleet.patterns import is_wild, member_name, natural_order
 from engine.system.clock import now
 from engine.targets import file_elsewhere, resolve
@@ -18,8 +19,19 @@ LATELY: Final = 86_400 * 1_000_000
 
 
 def is_pattern_elsewhere(url: str) -> bool:
-    """Raises UsageError."""
-    return is_wild(file_elsewhere(url) or "")
+    """Whether only a shared store knows what it stands for."""
+    return is_wild(_path_elsewhere(url))
+
+
+def is_file_elsewhere(url: str) -> bool:
+    """Whether it is a file of another host, or a pattern of such files."""
+    return bool(_path_elsewhere(url))
+
+
+def _path_elsewhere(url: str) -> str:
+    with suppress(DbtendError):  # to open it says why
+        return file_elsewhere(url) or ""
+    return ""
 
 
 async def files_of_pattern(url: str, hosts: Hosts | None) -> Sequence[str]:
