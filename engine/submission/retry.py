@@ -45,8 +45,8 @@ def is_complete(parents: Iterable[ParentJob]) -> bool:
 def _incomplete(parent: ParentJob) -> Request | None:
     """The request for the incomplete operations of a parent; None if all completed.
 
-    With `verify`, checks run around them again. If only a check is incomplete, the request is that check. What is done
-    only if needed is asked for in full: what was not needed may be needed now.
+    With `verify`, checks run around them again. If only a check is incomplete, the request is that check. Operations
+    that run only if needed are asked for in full: those that were not needed may be needed now.
     """
     asked = parent.request
     if asked.options.if_needed is not None:

@@ -114,7 +114,7 @@ def open_console(
     apply_console_settings(config, settings.config_path)
 
     async def run(*, early: bool) -> bool:
-        """`early`: the screen does not wait for a server. Whether that has to be done again, for one who only looks."""
+        """`early`: the screen does not wait for a server. Whether it must open the store again, to read only."""
         async with AsyncExitStack() as stack:
 
             async def attempt() -> Engine:
@@ -157,7 +157,7 @@ def open_console(
 async def _leave_unless_open(app: DbtendApp, opening: asyncio.Future[bool]) -> None:
     """End the console where the store cannot be opened, or may be looked at only."""
     await asyncio.wait({opening})
-    while not app.is_running:  # noqa: ASYNC110 - nobody is told
+    while not app.is_running:  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(AT_ONCE)
     if opening.cancelled():
         return

@@ -87,7 +87,7 @@ class Pool:
     def __init__(self, url: str, what: str, *, program: str, size: int, read_only: bool = False) -> None:
         self._what, self._is_read_only, self._program = what, read_only, program
         self.admission: asyncio.Future[Any] | None = None
-        """Whoever asks waits for this first, and gets its error; None: nobody waits."""
+        """Each caller waits for this first, and gets its error; None: no wait."""
         self._broken: set[int] = set()
         """Processes of the server whose connection broke during a statement."""
         self._pool = AsyncConnectionPool(

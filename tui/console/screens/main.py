@@ -113,7 +113,7 @@ class MainScreen(EntryScreen[None]):
         self._show_model()
         inspection = self.inspector.inspect(self._inspected_first())
         # A short wait makes the first frame a useful one.
-        inspected = asyncio.gather(inspection.wait(), return_exceptions=True)  # nobody may be there to hear of its end
+        inspected = asyncio.gather(inspection.wait(), return_exceptions=True)  # it may outlive the console
         await asyncio.wait({inspected}, timeout=FIRST_INSPECTION)
         self.call_next(self.context.follow_jobs)
 
