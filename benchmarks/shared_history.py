@@ -45,12 +45,15 @@ def fill(admin: psycopg.Connection[Any], parents: int) -> None:
     admin.execute("VACUUM ANALYZE parent_job, child_job")
 
 
-async def history_pages(store: PostgresStore, parents: int) -> AsyncIterator[tuple[str, Sequence[float]]]:
-    """By filter, the milliseconds of pages from all over the history."""
+async def history_pages(
+    store: PostgresStore, parents: int
+) -> AsyncIterator[tuple[str, Sequence[float], Sequence[float]]]:
+    """By filter, the milliseconds of pages from all over the history, and those of a processor in this process."""
     for name, where in FILTERS.items():
-        times = []
+        times, at_work = [], []
         for before in [None, *range(parents, parents // 10, -(parents // 20))]:
-            begin = time.perf_counter()
+            begin, used = time.perf_counter(), time.process_time()
             await store.history(where, before=before, limit=PAGE)
             times.append((time.perf_counter() - begin) * 1e3)
-        yield name, times
+            at_work.append((time.process_time() - used) * 1e3)
+        yield name, times, at_work

@@ -335,8 +335,8 @@ async def history(server: PostgresServer, options: argparse.Namespace) -> AsyncI
         begin = time.perf_counter()
         fill(admin, options.history)
         yield f"history: {options.history:,} parents made in {time.perf_counter() - begin:.0f} s"
-        async for name, times in history_pages(store, options.history):
-            yield f"history page of 50, {name}: {told(times)}"
+        async for name, times, at_work in history_pages(store, options.history):
+            yield f"history page of 50, {name}: {told(times)}; of a processor here: {told(at_work)}"
 
 
 PARTS: Final[Mapping[str, Callable[[PostgresServer, argparse.Namespace], AsyncIterator[str]]]] = {

@@ -142,6 +142,7 @@ class Engine:
         schedules: bool = False,
         queues: Sequence[str] = (),
         read_only: bool = False,
+        early: bool = False,
         timeout: float = OPEN_TIMEOUT,
         clock: Callable[[], Micros] = now,
     ) -> AsyncIterator[Self]:
@@ -160,6 +161,7 @@ class Engine:
             queues: of a shared store, that the workers serve beside that of their host; none: that of any host.
             read_only: change nothing. Calls that would write to the store or start a job raise ReadOnlyError; no store
                 is created, upgraded or supervised. A missing store reads as an empty one.
+            early: do not wait for the server of a shared store: `opened` does, and so do reads and writes.
             timeout: seconds to wait for an embedded store that another process locks.
             clock: microseconds since the epoch, UTC.
 
@@ -176,7 +178,7 @@ class Engine:
             if read_only and (workers or retention is not None):
                 raise ReadOnlyError("engine", "cannot run jobs or prune while read-only", _WITHOUT)
             location = StoreLocation.of(location)
-            opening = opened(location, read_only=read_only, timeout=timeout, clock=clock, queues=queues)
+            opening = opened(location, read_only=read_only, timeout=timeout, clock=clock, queues=queues, early=early)
             store = await stack.enter_async_context(opening)
             without = _WITHOUT
             if location.is_shared and not read_only:
@@ -184,9 +186,10 @@ class Engine:
                     raise ReadOnlyError(str(location), "your role may not run jobs", _MAY_NOT_RUN)
                 read_only, without = not (store.may_submit or store.may_run), _ONLY_READS
             if not read_only:
-                await stack.enter_async_context(supervising(store))
+                await stack.enter_async_context(supervising(store, early=early))
                 await stack.enter_async_context(pruning(store, retention, clock))
             if run is not None:
+                _require_may_run(store)
                 await stack.enter_async_context(store.reserving(run))
             place_of_store = location.url or str(location.path.absolute())
 
@@ -217,6 +220,16 @@ class Engine:
                 store, manager, orchestrator, processor, clock, config=config, read_only=read_only, without=without
             )
 
+    async def opened(self) -> bool:
+        """Wait until a store that was opened early is open. Whether its user may change it. Raises StoreError."""
+        await self._store.admitted()
+        return self._store.may_submit or self._store.may_run
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the store is open by now."""
+        return self._store.is_admitted
+
     @property
     def has_store(self) -> bool:
         """Whether the store exists: a read-only engine creates none."""
@@ -238,8 +251,7 @@ class Engine:
 
     def require_may_run(self) -> None:
         """Raises ReadOnlyError if the user of this shared store may not run jobs."""
-        if not self._store.may_run:
-            raise ReadOnlyError("the store", "your role may not run jobs", _MAY_NOT_RUN)
+        _require_may_run(self._store)
 
     def _must_write(self, what: str) -> None:
         """Raises ReadOnlyError."""
@@ -585,6 +597,11 @@ class Engine:
         """The name of this host in a shared store; None in an embedded one."""
         return None if self._store.hosts is None else self._store.hosts.host
 
+    @property
+    def hosts(self) -> Hosts | None:
+        """The hosts that share its store; None: it belongs to one."""
+        return self._store.hosts
+
     def _hosts(self, what: str) -> Hosts:
         if self._store.hosts is None:
             hint = "end its workers by a signal, such as kill PID; dbtend workers lists them"
@@ -729,3 +746,9 @@ class Engine:
     async def workers(self) -> list[WorkerProcess]:
         """The processes that execute children for this store, dead ones included until they are rescued."""
         return await self._store.workers()
+
+
+def _require_may_run(store: Store) -> None:
+    """Raises ReadOnlyError."""
+    if not store.may_run:
+        raise ReadOnlyError("the store", "your role may not run jobs", _MAY_NOT_RUN)

@@ -16,7 +16,7 @@ class SlowLine:
         self._goes = asyncio.Event()
         self._goes.set()
         self._is_cut = False
-        self._open: set[asyncio.Task[None]] = set()
+        self._open: set[asyncio.Task[None] | None] = set()
 
     def stall(self) -> None:
         """Nothing gets through until `go`."""
@@ -29,22 +29,29 @@ class SlowLine:
         """End all connections, and refuse others until `join`."""
         self._is_cut = True
         for connection in self._open:
-            connection.cancel()
+            if connection is not None:
+                connection.cancel()
+
+    async def end(self) -> None:
+        """When nothing is to be carried any more."""
+        self.cut()
+        while self._open:  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0)
 
     def join(self) -> None:
         self._is_cut = False
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Both ways of one connection, until either side ends it."""
-        if self._is_cut:
-            writer.close()
-            return
-        connection = asyncio.ensure_future(self._both_ways(reader, writer))
+        connection = asyncio.current_task()
         self._open.add(connection)
-        with suppress(asyncio.CancelledError, ConnectionError):
-            await connection
-        self._open.discard(connection)
-        writer.close()
+        try:
+            if not self._is_cut:
+                with suppress(asyncio.CancelledError, ConnectionError):
+                    await self._both_ways(reader, writer)
+        finally:
+            writer.close()
+            self._open.discard(connection)
 
     async def _both_ways(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_unix_connection(self._server)
@@ -85,4 +92,7 @@ async def slow_line(server: Path, directory: Path, *, delay: float) -> AsyncIter
     """`server`: its socket; there is one of the same name in `directory` meanwhile."""
     line = SlowLine(server, delay)
     async with await asyncio.start_unix_server(line.carry, directory / server.name):
-        yield line
+        try:
+            yield line
+        finally:
+            await line.end()

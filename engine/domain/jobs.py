@@ -113,6 +113,11 @@ class ChildJob:
         return self.status is Status.COMPLETED and not self.is_partly_completed
 
     @property
+    def leaves_nothing(self) -> bool:
+        """Whether nothing is left to repeat: it completed in full, or was not needed."""
+        return self.is_complete or (self.status is Status.SKIPPED and self.reason is Reason.NOT_NEEDED)
+
+    @property
     def is_left_out(self) -> bool:
         """Whether nothing of it began, though something was to be done."""
         return self.status is Status.SKIPPED and self.reason is not Reason.NOT_NEEDED

@@ -147,7 +147,7 @@ OPTION_SPECS: Final = (
         places=Place.USER, spelling="--exclude-schema", text="without schema {}", narrows=True,
     ),
     OptionSpec(
-        "system", Flag(), "only the catalog (pg_catalog); not concurrently, and all sessions wait",
+        "system", Flag(), "only the system catalog; not concurrently, and all sessions may wait",
         _postgresql(Operation.REINDEX, Operation.VACUUM_FULL), text="of the catalog", narrows=True,
     ),
     OptionSpec("analyze", Flag(), "also collect statistics", _VACUUMS),

@@ -19,9 +19,13 @@ log = logging.getLogger("dbtend")
 
 
 @asynccontextmanager
-async def supervising(store: OwnerSupervision) -> AsyncIterator[None]:
-    """Supervise the store now and while inside. Without anything to do nothing is written."""
-    await _supervise_once(store)
+async def supervising(store: OwnerSupervision, *, early: bool = False) -> AsyncIterator[None]:
+    """Supervise the store now and while inside. Without anything to do nothing is written.
+
+    `early`: do not wait for the first time.
+    """
+    if not early:
+        await _supervise_once(store)
     async with in_background(_supervise(store), "dbtend-supervising"):
         yield
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from engine.config.model import TargetEntry
@@ -26,9 +26,13 @@ from engine.domain.humanize import counted, listed
 from engine.domain.server_names import names_server
 from engine.fleet.file_headers import find_sqlite
 from engine.fleet.file_search import Search, find_files
+from engine.fleet.files_elsewhere import files_of_pattern, is_pattern_elsewhere
 from engine.fleet.patterns import DATABASE_SUFFIXES, is_backup_name, is_wild, matches_any, natural_order, short_name
-from engine.targets import database_named, databases_of, file_named, url_of_all_databases
+from engine.targets import database_named, databases_of, file_elsewhere, file_named, url_of_all_databases
 from engine.targets.sqlite.system.files import BESIDE
+
+if TYPE_CHECKING:
+    from engine.store.protocol import Hosts
 
 MANY: Final = 10_000
 """More targets than this need a confirmation."""
@@ -175,6 +179,7 @@ async def expand(
     exclude: Collection[str] = (),
     all_databases: bool = False,
     confirm_many: Callable[[str, int], object] = refuse_many,
+    hosts: Hosts | None = None,
 ) -> Expansion:
     """The single targets of these entries, each once, in the order of the entries.
 
@@ -186,6 +191,7 @@ async def expand(
         all_databases: an entry on a server stands for all databases of that server.
         confirm_many: called with the first entry and the number of targets if that is more than `MANY`; it raises
             UsageError unless they are meant.
+        hosts: of a shared store, which knows files of other hosts.
 
     Raises:
         UsageError: the only entry is a pattern that matches nothing, or is malformed; or there are too many targets.
@@ -194,7 +200,8 @@ async def expand(
     if all_databases:
         entries = patterns_of_all_databases(entries)
     here = await asyncio.to_thread(lambda: [_without_server(entry) for entry in entries])
-    there = iter(await asyncio.gather(*(_with_server(e) for e, known in zip(entries, here, strict=True) if not known)))
+    asked = (_from_elsewhere(e, hosts) for e, known in zip(entries, here, strict=True) if not known)
+    there = iter(await asyncio.gather(*asked))
     found = [known or next(there) for known in here]
     candidates: list[_Candidate] = []
     unlisted: list[Unlisted] = []
@@ -220,9 +227,11 @@ async def expand(
 
 
 def _without_server(entry: TargetEntry) -> _Result | None:
-    """What an entry stands for; None: a server is to be asked. Reads the disk."""
+    """What an entry stands for; None: a server or the store is to be asked. Reads the disk."""
     try:
         path = file_named(entry.url)
+        if path is None and is_pattern_elsewhere(entry.url):
+            return None
         if path is None:
             database = database_named(entry.url) if names_server(entry.url) else ""
             return None if is_wild(database) else ([_Candidate(entry=entry, database=database)], [])
@@ -234,11 +243,24 @@ def _without_server(entry: TargetEntry) -> _Result | None:
         return error
 
 
-async def _with_server(entry: TargetEntry) -> _Result:
+async def _from_elsewhere(entry: TargetEntry, hosts: Hosts | None) -> _Result:
     try:
-        return await _on_server(entry), []
+        if names_server(entry.url):
+            return await _on_server(entry), []
+        return [_file_elsewhere(entry, url) for url in await files_of_pattern(entry.url, hosts)], []
     except (UsageError, TargetError) as error:
         return error
+
+
+def _file_elsewhere(entry: TargetEntry, url: str) -> _Candidate:
+    """A file that a pattern of another host stands for."""
+    path = file_elsewhere(url) or ""
+    return _Candidate(
+        entry=replace(entry, name=short_name(path), url=url, pattern=entry.url),
+        database=Path(path).name,
+        is_member=True,
+        long_name=url,
+    )
 
 
 async def _on_server(entry: TargetEntry) -> list[_Candidate]:

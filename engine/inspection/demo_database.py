@@ -17,9 +17,8 @@ DATABASE: Final = "sample.db"
 SHOWN: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
 """The operations shown on it: more than make sense together."""
 
-_CUSTOMERS: Final = 20_000
-_ORDERS: Final = 90_000
-_EVENTS: Final = 250_000
+EVENTS = 250_000
+"""Rows of the largest table; the others have their share of them."""
 _CITIES: Final = ("Aarhus", "Bergen", "Córdoba", "Gdańsk", "Köln", "Lyon", "Ōsaka", "Perth", "Quito", "Tartu")
 _KINDS: Final = ("view", "search", "cart", "checkout", "login", "error")
 _WORDS: Final = ("amber", "basalt", "cedar", "delta", "ember", "fjord", "garnet", "harbor", "indigo", "juniper")
@@ -39,13 +38,6 @@ CREATE INDEX orders_by_total ON orders(total);
 CREATE INDEX events_by_customer ON events(customer_id, at);
 CREATE INDEX events_by_kind ON events(kind, at);
 """
-
-# Old rows went in one block, as with an archive job; a few more are missing here and there.
-_DELETIONS: Final = (
-    f"DELETE FROM events WHERE id <= {_EVENTS * 36 // 100} OR id % 15 = 0",
-    f"DELETE FROM orders WHERE id <= {_ORDERS * 36 // 100} OR id % 15 = 0",
-    f"DELETE FROM customers WHERE id <= {_CUSTOMERS * 36 // 100} OR id % 15 = 0",
-)
 
 
 def build_demo_database(path: Path) -> None:
@@ -77,29 +69,31 @@ def _fill(path: Path) -> None:
         db.execute("PRAGMA journal_mode = OFF")
         db.execute("PRAGMA synchronous = OFF")
         db.executescript("BEGIN;" + _SCHEMA)
-        db.executemany("INSERT INTO customers VALUES (?, ?, ?, ?)", _customers(chance))
-        db.executemany("INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?)", _orders(chance))
-        db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", _events(chance))
-        for deletion in _DELETIONS:
-            db.execute(deletion)
+        customers, orders = EVENTS * 8 // 100, EVENTS * 36 // 100
+        db.executemany("INSERT INTO customers VALUES (?, ?, ?, ?)", _customers(chance, customers))
+        db.executemany("INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?)", _orders(chance, orders, customers))
+        db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", _events(chance, EVENTS, customers))
+        # Old rows went in one block, as with an archive job; a few more are missing here and there.
+        for table, rows in (("events", EVENTS), ("orders", orders), ("customers", customers)):
+            db.execute(f"DELETE FROM {table} WHERE id <= {rows * 36 // 100} OR id % 15 = 0")
         db.execute("COMMIT")
 
 
-def _customers(chance: random.Random) -> Iterator[tuple[int, str, str, str]]:
-    for id_ in range(1, _CUSTOMERS + 1):
+def _customers(chance: random.Random, rows: int) -> Iterator[tuple[int, str, str, str]]:
+    for id_ in range(1, rows + 1):
         first, last = chance.choice(_WORDS), chance.choice(_WORDS)
         yield id_, f"{first}.{last}.{id_}@example.com", f"{first} {last}".title(), chance.choice(_CITIES)
 
 
-def _orders(chance: random.Random) -> Iterator[tuple[int, str, int, int, int, str]]:
-    for id_ in range(1, _ORDERS + 1):
-        customer = chance.randint(1, _CUSTOMERS)
+def _orders(chance: random.Random, rows: int, customers: int) -> Iterator[tuple[int, str, int, int, int, str]]:
+    for id_ in range(1, rows + 1):
+        customer = chance.randint(1, customers)
         yield id_, f"SO-{id_:07}", customer, _time_of(id_), chance.randint(100, 99_999), _text(chance, 8)
 
 
-def _events(chance: random.Random) -> Iterator[tuple[int, int, int, str, str]]:
-    for id_ in range(1, _EVENTS + 1):
-        customer = chance.randint(1, _CUSTOMERS)
+def _events(chance: random.Random, rows: int, customers: int) -> Iterator[tuple[int, int, int, str, str]]:
+    for id_ in range(1, rows + 1):
+        customer = chance.randint(1, customers)
         yield id_, customer, _time_of(id_), chance.choice(_KINDS), _text(chance, 12)
 
 

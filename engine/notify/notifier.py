@@ -24,6 +24,7 @@ from engine.notify.delivery import Parcel, deliver
 from engine.notify.told_batches import told_batches
 from engine.store.protocol import (
     ChangeFeed,
+    Hosts,
     JobReader,
     Leadership,
     NotificationStore,
@@ -59,6 +60,9 @@ log = logging.getLogger("dbtend")
 class NotifiedStore(JobReader, ChangeFeed, SurveyStore, ScheduleStore, NotificationStore, Leadership, Protocol):
     """What telling people needs of a store."""
 
+    @property
+    def hosts(self) -> Hosts | None: ...
+
 
 class Notifier:
     """Tells people what happens on a store. Of all processes only one does so at a time.
@@ -74,6 +78,8 @@ class Notifier:
         """The config of this round."""
         self._compose = compose
         self._clock = clock
+        self._had: set[str] = set()
+        """The recipients that the config file has, or had since this process runs."""
         self._deliveries: dict[str, asyncio.Task[None]] = {}
         """By recipient: one that hangs keeps no other waiting."""
         self._delivered = asyncio.Event()
@@ -88,16 +94,25 @@ class Notifier:
         """Tell people, as long as this process is the one that does. Never returns."""
         while True:
             try:
-                async with self._store.holding_role(ROLE) as is_sole:
-                    if is_sole:
-                        await self._take_turns()
+                if await self._has_recipients():
+                    async with self._store.holding_role(ROLE) as is_sole:
+                        if is_sole:
+                            await self._take_turns()
             except StoreError as error:  # the disk is full, or the server away: that may pass
                 log.warning("messages cannot be sent now: %s; it is tried again", error)
             except Exception:  # a defect must not end it for good
                 log.exception("messages cannot be sent now")
             await asyncio.sleep(LOOK_EVERY)
 
+    async def _has_recipients(self) -> bool:
+        """Where many hosts share the store: a config file without any leaves it to another host."""
+        if self._store.hosts is None:
+            return True
+        await self._renew_config()
+        return bool(self._config.notify)
+
     async def _take_turns(self) -> None:
+        """Tell people; returns once there is no recipient, where many hosts share the store."""
         try:
             is_begun = False
             while True:
@@ -106,6 +121,8 @@ class Notifier:
                 try:
                     await self._renew_config()
                     await self._forget_removed()
+                    if self._store.hosts is not None and not self._config.notify:
+                        return
                     if self._config.notify:
                         if not is_begun:
                             await self._store.take_over_messages()
@@ -172,12 +189,18 @@ class Notifier:
             await self._collect_for(recipient, known[recipient.name], events)
 
     async def _forget_removed(self) -> None:
-        """Those that the config file no longer has, if it can be read: nothing waits for them any more."""
+        """Those that the config file no longer has, if it can be read: nothing waits for them any more.
+
+        Where many hosts share the store, one that this file never had may be in that of another host.
+        """
         config = self._config
-        names = [recipient.name for recipient in config.notify]
-        if config.changed_at is None or not set(await self._store.seen_by_recipients()) - set(names):
+        names = {recipient.name for recipient in config.notify}
+        known = set(await self._store.seen_by_recipients())
+        gone = known - names if self._store.hosts is None else (known - names) & self._had
+        self._had |= names
+        if config.changed_at is None or not gone:
             return
-        for name, number in (await self._store.forget_recipients(names)).items():
+        for name, number in (await self._store.forget_recipients(sorted(known - gone | names))).items():
             if (task := self._deliveries.pop(name, None)) is not None:
                 task.cancel()
             log.info("%s is no recipient any more: %s dropped", name, counted(number, "message or event"))

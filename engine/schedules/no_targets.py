@@ -9,15 +9,16 @@ from engine.domain.errors import DbtendError
 from engine.domain.requests import EngineName
 from engine.domain.schedules import Schedule
 from engine.fleet.expansion import expand
+from engine.fleet.files_elsewhere import is_pattern_elsewhere
 from engine.fleet.target_words import entries_named
 from engine.inspection import inspector
 
 
 async def no_targets(schedule: Schedule, config: Config) -> str:
-    """Why it has no targets; "" if it has some, or a server would have to be asked."""
+    """Why it has no targets; "" if it has some, or a server or a shared store would have to be asked."""
     try:
         entries = await asyncio.to_thread(entries_named, schedule.targets, config)
-        if any(inspector.engine_of(entry.url) is not EngineName.SQLITE for entry in entries):
+        if any(_is_asked_for(entry.url) for entry in entries):
             return ""
         found = await expand(entries, exclude=schedule.exclude, confirm_many=_accept)
     except DbtendError as error:
@@ -25,6 +26,11 @@ async def no_targets(schedule: Schedule, config: Config) -> str:
     if found.targets:
         return ""
     return str(found.unlisted[0].error) if found.unlisted else "its targets are no databases, or are excluded"
+
+
+def _is_asked_for(url: str) -> bool:
+    """Whether a server or a shared store says what it stands for. Raises UsageError, NotAvailableError."""
+    return inspector.engine_of(url) is not EngineName.SQLITE or is_pattern_elsewhere(url)
 
 
 def _accept(pattern: str, number: int) -> None:

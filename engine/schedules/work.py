@@ -64,7 +64,7 @@ async def work_of(
 
     Raises UsageError if its targets cannot be listed, or none of its operations applies to any.
     """
-    found = await _expanded(schedule, config)
+    found = await _expanded(schedule, config, store)
     asked = await asyncio.to_thread(lambda: [_request(schedule, entry) for entry in found.targets])
     fitting = [(entry, one) for entry, one in zip(found.targets, asked, strict=True) if one.operations]
     if len(fitting) < len(asked):
@@ -92,17 +92,17 @@ async def work_of(
 
 async def survey_targets(schedule: Schedule, config: Config, store: Store, clock: Callable[[], Micros]) -> None:
     """Survey its targets, those without a fresh survey. Raises UsageError if its targets cannot be listed."""
-    found = await _expanded(schedule, config)
+    found = await _expanded(schedule, config, store)
     async with aclosing(Surveyor(store, clock).survey(found.targets)) as surveyed:
         async for _ in surveyed:
             pass
 
 
-async def _expanded(schedule: Schedule, config: Config) -> Expansion:
+async def _expanded(schedule: Schedule, config: Config, store: Store) -> Expansion:
     """Raises UsageError."""
     entries = await asyncio.to_thread(entries_named, schedule.targets, config)
     try:
-        return await expand(entries, exclude=schedule.exclude, confirm_many=_accept)
+        return await expand(entries, exclude=schedule.exclude, confirm_many=_accept, hosts=store.hosts)
     except TargetError as error:  # the only entry is a server that does not list its databases
         return Expansion(unlisted=[Unlisted(entries[0], error)])
 

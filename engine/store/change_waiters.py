@@ -12,7 +12,7 @@ class ChangeWaiters:
     def __init__(self, last_change: int = 0) -> None:
         self.last_change = last_change
         self.lapses = 0
-        """How often what was known of changes became uncertain."""
+        """How often the known changes became uncertain."""
         self._waiting: set[asyncio.Future[None]] = set()
 
     def wake(self) -> None:
@@ -22,7 +22,7 @@ class ChangeWaiters:
                 waiter.set_result(None)
 
     def lapse(self, last_change: int) -> None:
-        """Begin anew: the newest changes that were known may be gone, and others have their numbers."""
+        """Start again: the newest known changes may be gone, and others have their numbers."""
         self.last_change = last_change
         self.lapses += 1
         self.wake()

@@ -30,6 +30,7 @@ async def opened(
     timeout: float,
     clock: Callable[[], Micros],
     queues: Sequence[str] = (),
+    early: bool = False,
 ) -> AsyncIterator[Store]:
     """Open a store; an embedded one is created where there is none, unless `read_only`.
 
@@ -37,13 +38,14 @@ async def opened(
         timeout: seconds to wait for an embedded one that another process locks.
         clock: a shared one has that of its server, unless this is another one than that of the system.
         queues: of a shared one, which workers of this process serve beside that of their host; none: that of any host.
+        early: do not wait for the server of a shared one: `Store.admitted` does.
 
     Raises StoreError, NotAvailableError.
     """
     opening: AbstractAsyncContextManager[Store]
     if location.url is not None:
         given = None if clock is now else clock
-        opening = _shared(location.url, read_only=read_only, clock=given, queues=queues or (ANY_HOST,))
+        opening = _shared(location.url, read_only=read_only, early=early, clock=given, queues=queues or (ANY_HOST,))
     elif read_only:
         opening = SqliteStore.open_read_only(location.path, clock=clock, timeout=timeout)
     else:
@@ -53,12 +55,12 @@ async def opened(
 
 
 def _shared(
-    url: str, *, read_only: bool, clock: Callable[[], Micros] | None, queues: Sequence[str]
+    url: str, *, read_only: bool, early: bool, clock: Callable[[], Micros] | None, queues: Sequence[str]
 ) -> AbstractAsyncContextManager[Store]:
     """Raises NotAvailableError."""
     try:
         return postgres_store.PostgresStore.open(
-            url, what=url, who=current_user.user_at_host(), read_only=read_only, clock=clock, queues=queues
+            url, what=url, who=current_user.user_at_host(), read_only=read_only, early=early, clock=clock, queues=queues
         )
     except ImportError as error:
         raise driver_missing(error) from None

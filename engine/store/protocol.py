@@ -330,6 +330,10 @@ class Hosts(Protocol):
         """The key of mutual exclusion for a file of another host: that of its newest job, if it had any."""
         ...
 
+    async def surveyed_files(self, host: str, since: Micros) -> Sequence[str]:
+        """The files of a host that it has surveyed since then, by URL."""
+        ...
+
     async def unserved(self) -> Mapping[str, Sequence[int]]:
         """By queue: the parents that wait in it while no live worker process serves it; without the queues that
         workers of this host serve."""
@@ -541,6 +545,16 @@ class Store(
     @property
     def is_there(self) -> bool:
         """Whether the file exists: a read-only store creates none."""
+
+    async def admitted(self) -> None:
+        """Wait until a server has let this user in, where the store was opened early; then the rights below are known.
+
+        Raises StoreError.
+        """
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether that was so."""
 
     @property
     def may_submit(self) -> bool:

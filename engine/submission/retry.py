@@ -39,21 +39,24 @@ def retry_request(parent: ParentJob, *, only_incomplete: bool = False, confirmed
 
 def is_complete(parents: Iterable[ParentJob]) -> bool:
     """Whether all of them have ended, and nothing is left to repeat."""
-    return all(parent.status.is_final and all(child.is_complete for child in parent.children) for parent in parents)
+    return all(parent.status.is_final and all(child.leaves_nothing for child in parent.children) for parent in parents)
 
 
 def _incomplete(parent: ParentJob) -> Request | None:
     """The request for the incomplete operations of a parent; None if all completed.
 
-    With `verify`, checks run around them again. If only a check is incomplete, the request is that check.
+    With `verify`, checks run around them again. If only a check is incomplete, the request is that check. Operations
+    that run only if needed are asked for in full: those that were not needed may be needed now.
     """
     asked = parent.request
+    if asked.options.if_needed is not None:
+        return None if all(child.leaves_nothing for child in parent.children) else _fitting(parent)
     children = parent.children[1:-1] if asked.options.verify else parent.children
-    left = [child for child in children if not child.is_complete]
+    left = [child for child in children if not child.leaves_nothing]
     operations = tuple(child.operation for child in left)
     done = {*asked.options.done, *(work for child in left for work in _done(child, asked.options))}
     options = replace(asked.options, done=tuple(sorted(work for work in done if work[0] in operations)))
-    if not operations and all(child.is_complete for child in parent.children):
+    if not operations and all(child.leaves_nothing for child in parent.children):
         return None
     if not operations:
         operations = (Operation.CHECK,)
@@ -92,7 +95,7 @@ def repeatable(
     if not batch.is_over:
         raise UsageError(name, "is not over", "wait for it, or cancel it first")
     wanted = [
-        parent for parent in parents if not (only_incomplete and all(child.is_complete for child in parent.children))
+        parent for parent in parents if not (only_incomplete and all(child.leaves_nothing for child in parent.children))
     ]
     if not wanted:
         raise UsageError(name, "every operation completed", "leave out --failed to run them all again")

@@ -64,6 +64,12 @@ def file_named(text: str) -> str | None:
     return target.given if isinstance(target, SqliteTarget) else None
 
 
+def file_elsewhere(text: str) -> str | None:
+    """The path on another host that `text` names; None if it names something else. Raises as `resolve` does."""
+    target = resolve(text)
+    return target.path if isinstance(target, FileElsewhere) else None
+
+
 def lexical_url(text: str) -> str:
     """The URL of what `text` names, with links not followed: no disk is read. Raises as `resolve` does."""
     path = file_named(text)

@@ -61,7 +61,6 @@ async def test_the_checker_sees_two_that_run_on_one_target_at_once(store_url: st
             SELECT parent_id, ordinal, target_key, host_key, queue, reserved_by, recovering FROM dbtend.child_job
             WHERE due AND NOT held"""
         )
-    replaced_in(store_url, "claim_next", "e.parent_id < c.parent_id", "false")
     async with PostgresStore.open(store_url, what="the store") as store, store.hosting_workers() as owner:
         await store.submit([new_job("sales", Operation.VACUUM)] * 2, OnDuplicate.ADD)
         claims = [await store.claim(owner) for _ in range(2)]

@@ -209,3 +209,32 @@ async def test_r5_a_failure_that_stops_the_rest_comes_before_the_limit(
     await store.finish(claim, FAILED, Report())
     await store.enforce_time_limits()
     assert {child.reason for child in (await store.job(1)).children[1:]} == {Reason.PREVIOUS_FAILED}
+
+
+async def test_r5_what_is_past_its_limit_ends_where_the_next_child_is_claimed_with_the_end_of_another(
+    store: RescuingStore, clock: StoppedClock
+) -> None:
+    late = [new_job(name, deadline_at=clock.at + HOUR) for name in ("a", "b")]
+    stopping = new_job("c", on_failure=OnFailure.STOP, deadline_at=clock.at + HOUR)
+    await store.submit([*late, stopping, new_job("d")], OnDuplicate.REFUSE)
+    claims = [await store.claim("me") for _ in range(3)]
+    clock.at += HOUR
+    (first, _, third) = [claim for claim in claims if claim is not None]
+    following = await store.finish_and_claim(first, COMPLETED, Report())
+    assert following is not None
+    assert following.job.parent == 4
+    assert ends(await store.job(1))[1:] == ends(await store.job(2))[1:] == [SKIPPED] * 3
+    await store.finish(third, FAILED, Report())
+    assert {child.reason for child in (await store.job(3)).children[1:]} == {Reason.TIME_LIMIT}
+
+
+async def test_r5_a_failure_that_stops_the_rest_comes_before_the_limit_where_the_next_is_claimed(
+    store: RescuingStore, clock: StoppedClock
+) -> None:
+    job = new_job("sales", on_failure=OnFailure.STOP, deadline_at=clock.at + HOUR)
+    await store.submit([job], OnDuplicate.REFUSE)
+    claim = await store.claim("me")
+    assert claim is not None
+    clock.at += HOUR
+    assert await store.finish_and_claim(claim, FAILED, Report()) is None
+    assert {child.reason for child in (await store.job(1)).children[1:]} == {Reason.PREVIOUS_FAILED}

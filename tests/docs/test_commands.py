@@ -204,9 +204,9 @@ def test_each_unit_has_the_sections_and_keys_that_systemd_knows(page: Path) -> N
 
 
 UNIT_KEYS = {
-    *(("Unit", key) for key in ("Description", "OnFailure")),
+    *(("Unit", key) for key in ("Description", "OnFailure", "Wants", "After")),
     *(("Service", key) for key in ("Type", "ExecStart", "Restart", "SuccessExitStatus", "KillMode", "TimeoutStopSec")),
-    ("Service", "Environment"),
+    *(("Service", key) for key in ("Environment", "RestartSec", "User")),
     *(("Timer", key) for key in ("OnCalendar", "Persistent")),
     ("Install", "WantedBy"),
 }

@@ -123,11 +123,15 @@ def err_line(process: subprocess.Popen[str]) -> str:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Look again and again, for half a minute at most."""
+    """Look again and again, for half a minute at most. A look that is expensive is rarer: what it waits for needs the
+    processor."""
     give_up = time.monotonic() + 30
+    began = time.monotonic()
     while not condition():
-        assert time.monotonic() < give_up, "it does not come true"
-        time.sleep(0.01)
+        looked = time.monotonic()
+        assert looked < give_up, "it does not come true"
+        time.sleep(min(max(0.01, 5 * (looked - began)), 0.25))
+        began = time.monotonic()
 
 
 def workers_of(store: Path) -> list[int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain import typed_passwords
+from engine.inspection import demo_database
 from tests.postgres_databases import SECRET, Database, new_database
 from tests.postgres_server import PostgresServer
 from tests.sqlite_files import make_database
@@ -16,6 +17,12 @@ from tests.tui.command_line import CommandLine
 def dbtend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """The command, with a store and a config of its own."""
     return CommandLine(tmp_path / "home", monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def _small_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of `dbtend demo`, where it is made in this process."""
+    monkeypatch.setattr(demo_database, "EVENTS", 20_000)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from engine.domain.errors import UsageError
@@ -47,8 +48,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
     Raises UsageError, NotAvailableError; `--help` and `--version` raise SystemExit(0) after they printed.
     """
-    for word in argv:
-        typed_values.refuse_password(word)
+    for before, word in pairwise(["", *argv]):
+        is_store = word.startswith("--store=") or before == "--store" or "store" in argv[:2]
+        typed_values.refuse_password(word, names_store=is_store)
     dashes = argv.index("--") if "--" in argv else len(argv)
     options, literal = list(argv[:dashes]), list(argv[dashes + 1 :])
     at = _first_word(options)

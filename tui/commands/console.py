@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from tui.commands import diagnostics
     from tui.console import waiting_app
+    from tui.console.app import DbtendApp
     from tui.presentation.health_check import Check
 else:
     difflib = lazy("difflib", "only a wrong word needs it")
@@ -46,7 +47,7 @@ def console(args: argparse.Namespace, settings: Settings) -> int:
     entries = target_entries(args.words or [entry.name for entry in config.targets], config)
     if args.all_databases:
         entries = patterns_of_all_databases(entries)
-    targets = _known_targets(entries, args)
+    targets = _known_targets(entries, args, settings.store)
     worker = DetachedWorker(settings.store, config_path=settings.given_config)
     settings = replace(settings, read_only=settings.read_only or config.console.read_only)
     mouse = config.console.mouse and not args.no_mouse
@@ -57,14 +58,14 @@ def console(args: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
-def _known_targets(entries: Sequence[TargetEntry], args: argparse.Namespace) -> list[TargetEntry]:
+def _known_targets(entries: Sequence[TargetEntry], args: argparse.Namespace, store: StoreLocation) -> list[TargetEntry]:
     """The targets that need no server to be listed, and the patterns that do: the console lists those itself."""
     on_servers = [entry for entry in entries if may_name_databases(entry.url)]
     others = [entry for entry in entries if not may_name_databases(entry.url)]
     patterns = [replace(entry, exclude=(*entry.exclude, *(args.exclude or ()))) for entry in on_servers]
     if not others:
         return patterns
-    found = expanded(others, args, are_all=not patterns)
+    found = expanded(others, args, store, are_all=not patterns)
     return [*found.targets, *(one.entry for one in found.unlisted), *patterns]
 
 
@@ -80,6 +81,8 @@ def refuse_mistyped_command(words: Iterable[str], names: Collection[str]) -> Non
             raise UsageError(repr(word), "is no command, no file and no target of the config file", hint)
 
 
+AT_ONCE = 0.1
+"""Seconds within which most servers have let in who opens a store: then nothing is shown before."""
 FIRST_PATIENCE = 0.3
 """Seconds to wait for a store that is locked, until that is shown."""
 
@@ -110,18 +113,28 @@ def open_console(
     gc.enable()
     apply_console_settings(config, settings.config_path)
 
-    async def run() -> None:
+    async def run(*, early: bool) -> bool:
+        """`early`: the screen does not wait for a server. Whether it must open the store again, to read only."""
         async with AsyncExitStack() as stack:
 
             async def attempt() -> Engine:
                 opening = Engine.open(
-                    settings.store, config=settings.config_path, read_only=settings.read_only, timeout=FIRST_PATIENCE
+                    settings.store,
+                    config=settings.config_path,
+                    read_only=settings.read_only,
+                    early=early,
+                    timeout=FIRST_PATIENCE,
                 )
                 return await stack.enter_async_context(opening)
 
             engine = await _opened(settings.store, attempt, config, mouse=mouse)
             if engine is None:
-                return
+                return False
+            opening = asyncio.ensure_future(engine.opened())
+            stack.callback(opening.cancel)
+            await asyncio.wait({opening}, timeout=AT_ONCE)
+            if opening.done() and not opening.result() and not engine.read_only:
+                return True
             app = DbtendApp(
                 engine,
                 targets,
@@ -132,9 +145,24 @@ def open_console(
                 examine=lambda: _examine(settings, targets),
                 copies=settings.store.path.with_name("copied.txt"),
             )
+            leaving = asyncio.ensure_future(_leave_unless_open(app, opening))
+            stack.callback(leaving.cancel)
             await app.run_async(mouse=mouse)
+            return opening.done() and not opening.result() and not engine.read_only
 
-    asyncio.run(run())
+    if asyncio.run(run(early=settings.store.is_shared)):
+        asyncio.run(run(early=False))
+
+
+async def _leave_unless_open(app: DbtendApp, opening: asyncio.Future[bool]) -> None:
+    """End the console where the store cannot be opened, or may be looked at only."""
+    await asyncio.wait({opening})
+    while not app.is_running:  # noqa: ASYNC110 - there is no event for it
+        await asyncio.sleep(AT_ONCE)
+    if opening.cancelled():
+        return
+    if opening.exception() is not None or not (opening.result() or app.context.engine.read_only):
+        app.exit()
 
 
 async def _examine(settings: Settings, targets: Sequence[TargetEntry]) -> list[Check]:

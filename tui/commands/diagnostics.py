@@ -20,6 +20,7 @@ from engine.config.model import Config, TargetEntry
 from engine.domain.errors import ConfigError, DbtendError, StoreError, TargetError
 from engine.domain.lazy_import import lazy
 from engine.fleet.expansion import expand, stands_for_many
+from engine.fleet.files_elsewhere import is_file_elsewhere
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
 from engine.system.private_files import exposure, require_private_store
@@ -195,7 +196,10 @@ async def _targets(
     entries: Sequence[TargetEntry], settings: Settings, *, has_store: bool, of_each: bool
 ) -> list[Check]:
     """By the history where there is one: it may say that a database must not be opened."""
-    single, checks = await _single_targets(entries)
+    here = [entry for entry in entries if not (settings.store.is_shared and is_file_elsewhere(entry.url))]
+    single, checks = await _single_targets(here)
+    if there := len(entries) - len(here):
+        checks.append(Check(Level.OK, "hosts", f"{counted(there, 'target')} of other hosts, which look at them"))
     async with AsyncExitStack() as stack:
         inspect: Inspect = partial(inspector.inspect, read_only=settings.read_only)
         if has_store and single:

@@ -35,7 +35,7 @@ _OLD: Final = 60.0
 def fleet(args: argparse.Namespace, settings: Settings) -> int:
     words = [word for word in args.words if not is_filter_word(word)]
     meant = fleet_filter([*filter(is_filter_word, args.words), *(f"level:{level}" for level in args.only or ())])
-    found = expanded(_entries(words, settings), args)
+    found = expanded(_entries(words, settings), args, settings.store)
     with suppress(TargetError):  # the survey says why
         ask_for_missing([entry.url for entry in found.targets])
     rows = asyncio.run(_rows(found, settings, refresh=args.refresh))

@@ -18,6 +18,7 @@ from engine.domain.overview import Overview
 from engine.domain.schedules import Schedule, ScheduleState
 from engine.domain.steps import Micros
 from engine.fleet.expansion import expand, may_name_databases
+from engine.fleet.files_elsewhere import is_pattern_elsewhere
 from engine.fleet.patterns import member_name
 from engine.fleet.target_words import configured_entries
 from engine.schedules.config_watch import ConfigWatch
@@ -89,7 +90,7 @@ async def _text_of(
 
 
 class ConfiguredTargets:
-    """The targets of the config file, but for those that only a server could list. No target is opened.
+    """The targets of the config file, but for those that only a server or a store could list. No target is opened.
 
     They are kept from one answer to the next, and listed again in the background.
     """
@@ -105,7 +106,8 @@ class ConfiguredTargets:
     async def of(self, config: Config) -> frozenset[str]:
         """Those that were listed last; after a change of the config file those of now, if that takes not too long."""
         known = await asyncio.to_thread(configured_entries, config)
-        entries = tuple(entry for entry in known if not may_name_databases(entry.url))
+        listed_here = [entry for entry in known if not may_name_databases(entry.url)]
+        entries = tuple(entry for entry in listed_here if not is_pattern_elsewhere(entry.url))
         is_idle = self._listing is None or self._listing.done()
         if is_idle and (entries != self._entries or monotonic() - self._listed_at > _LIST_EVERY):
             is_new, self._entries = entries != self._entries, entries

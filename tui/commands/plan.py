@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from engine import Plan, Request
 from engine.domain.errors import TargetError
+from engine.domain.humanize import counted
 from engine.domain.time_limits import deadline
 from engine.inspection.inspector import for_each
 from engine.system.clock import now
@@ -30,7 +31,11 @@ def plan(args: argparse.Namespace, settings: Settings) -> int:
     ask_for_missing([request.target for request in wanted])
     chosen = to_run(wanted, expansion.targets, args, settings)
     asked = asyncio.run(in_run_order(chosen.requests, expansion.targets, args, settings.reading_engine()))
-    made = asyncio.run(_plans(asked, settings))
+    here = [request for request in asked if len(wanted) == 1 or request.options.if_needed is None]
+    if there := len(asked) - len(here):
+        number = counted(there, "target")
+        output.notice(f"{number} cannot be planned here: their worker decides what they need when the job begins")
+    made = asyncio.run(_plans(here, settings))
     errors = [one.error for one in expansion.unlisted] + [one.error for one in chosen.failed]
     errors += [one for one in made if isinstance(one, TargetError)]
     if len(made) == 1 and errors and len(wanted) == 1:

@@ -69,7 +69,7 @@ def with_engine(opening: AbstractAsyncContextManager[Engine], work: Callable[[En
 def settings(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
     """An option beats the environment, which beats the config file, which beats the default."""
     for name in ("DBTEND_STORE", "DBTEND_CONFIG", "DBTEND_READ_ONLY"):
-        typed_values.refuse_password(environ.get(name, ""))
+        typed_values.refuse_password(environ.get(name, ""), names_store=name == "DBTEND_STORE")
     config = args.config or (typed_values.path(given) if (given := environ.get("DBTEND_CONFIG")) else None)
     try:
         read_only = args.read_only or Flag().parse(environ.get("DBTEND_READ_ONLY", ""))

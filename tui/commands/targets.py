@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from engine import Engine
+from engine import Engine, StoreLocation
 from engine.config.model import Config, TargetEntry
 from engine.domain.errors import PasswordNeededError, TargetUnavailableError, UsageError
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
 from engine.domain.surveys import FleetLevel
 from engine.fleet.expansion import Expansion, Unlisted, expand
+from engine.fleet.files_elsewhere import is_pattern_elsewhere
 from engine.fleet.target_words import entries_named
 from engine.inspection import inspector
 from engine.system.clock import now
@@ -60,7 +62,7 @@ def named_targets(entries: Sequence[TargetEntry], args: argparse.Namespace, sett
     Words such as `level:now` restrict them by their survey; missing ones are made. Targets that cannot be
     judged by it are among the unlisted ones.
     """
-    found = expanded(entries, args)
+    found = expanded(entries, args, settings.store)
     meant = filters.fleet_filter(filter(filters.is_filter_word, args.words))
     if meant == filters.FleetFilter():
         return found
@@ -106,12 +108,14 @@ def refuse_for_one_target(args: argparse.Namespace, found: Expansion) -> None:
         raise UsageError("--max-per-host", "means nothing for files: no target is on a server", "leave it out")
 
 
-def expanded(entries: Sequence[TargetEntry], args: argparse.Namespace, *, are_all: bool = True) -> Expansion:
+def expanded(
+    entries: Sequence[TargetEntry], args: argparse.Namespace, store: StoreLocation, *, are_all: bool = True
+) -> Expansion:
     """The single targets of entries. Reports left out ones and, if `are_all`, patterns that exclude nothing.
 
     Raises UsageError, TargetError.
     """
-    found = _with_passwords(entries, args)
+    found = _with_passwords(entries, args, store)
     for pattern in found.unused_excludes if are_all else ():
         hint = "it is compared with whole names, paths and databases; upper and lower case differ"
         output.notice(f"--exclude {plain(pattern)}: matches no target ({hint})")
@@ -123,11 +127,11 @@ def expanded(entries: Sequence[TargetEntry], args: argparse.Namespace, *, are_al
     return found
 
 
-def _with_passwords(entries: Sequence[TargetEntry], args: argparse.Namespace) -> Expansion:
+def _with_passwords(entries: Sequence[TargetEntry], args: argparse.Namespace, store: StoreLocation) -> Expansion:
     """The expansion; passwords that servers ask for before they list their databases are asked for at the terminal."""
     while True:
         try:
-            found = _expanded(entries, args)
+            found = _expanded(entries, args, store)
             missing = [one.error for one in found.unlisted if isinstance(one.error, PasswordNeededError)]
         except PasswordNeededError as problem:
             if not passwords.ask(problem):
@@ -138,19 +142,24 @@ def _with_passwords(entries: Sequence[TargetEntry], args: argparse.Namespace) ->
                 return found
 
 
-def _expanded(entries: Sequence[TargetEntry], args: argparse.Namespace) -> Expansion:
-    """Raises UsageError, TargetError."""
+def _expanded(entries: Sequence[TargetEntry], args: argparse.Namespace, store: StoreLocation) -> Expansion:
+    """Raises UsageError, TargetError, StoreError."""
     found: list[Expansion] = []
 
     async def work() -> None:  # it returns nothing: asyncio.run() would make the text of it, by the signal module
-        found.append(
-            await expand(
-                entries,
-                exclude=args.exclude or (),
-                all_databases=args.all_databases,
-                confirm_many=partial(_confirm_many, given=bool(getattr(args, "confirmed", False))),
+        async with AsyncExitStack() as stack:
+            hosts = None
+            if store.is_shared and any(map(is_pattern_elsewhere, [entry.url for entry in entries])):
+                hosts = (await stack.enter_async_context(Engine.open(store, read_only=True))).hosts
+            found.append(
+                await expand(
+                    entries,
+                    exclude=args.exclude or (),
+                    all_databases=args.all_databases,
+                    confirm_many=partial(_confirm_many, given=bool(getattr(args, "confirmed", False))),
+                    hosts=hosts,
+                )
             )
-        )
 
     asyncio.run(work())
     return found[0]

@@ -112,6 +112,7 @@ class JobFeed:
             await asyncio.sleep(RETRY_AFTER)
 
     async def _follow(self) -> None:
+        await self._engine.opened()
         changes = self._engine.changes()
         # After a failed read anything may have changed.
         await self._load(changed=() if self.trouble is None else None)

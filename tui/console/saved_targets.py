@@ -59,10 +59,9 @@ class SavedTargets:
 
     def entry_of(self, entry: TargetEntry) -> TargetEntry | None:
         """The entry of the file for the same database, under any name; None: there is none."""
-        same = self._by_url.get(self.urls.of(entry.url), ())
-        if len(same) > 1:
-            return next((saved for saved in same if saved.name == entry.name), same[0])
-        return same[0] if same else None
+        url = self.urls.of(entry.url)
+        others = self._others.get(url, ())
+        return next((saved for saved in others if saved.name == entry.name), self._by_url.get(url))
 
     def has(self, entry: TargetEntry) -> bool:
         """Whether the file names this database, or a pattern that stands for it."""
@@ -92,7 +91,11 @@ class SavedTargets:
         """The same config, after resolving the URLs of its targets."""
         self.urls.learn(entry.url for entry in config.targets)
         self._urls = {entry.url for entry in config.targets}
-        self._by_url: dict[str, list[TargetEntry]] = {}
+        self._by_url: dict[str, TargetEntry] = {}
+        self._others: dict[str, list[TargetEntry]] = {}
+        """Further entries for the same databases."""
         for entry in config.targets:
-            self._by_url.setdefault(self.urls.of(entry.url), []).append(entry)
+            url = self.urls.of(entry.url)
+            if self._by_url.setdefault(url, entry) is not entry:
+                self._others.setdefault(url, []).append(entry)
         return config

@@ -45,8 +45,6 @@ def phrase(reason: SurveyReason) -> str:
     match reason.cause:
         case SurveyCause.DAMAGE:
             return "damage found"
-        case SurveyCause.CANNOT_BE_READ:
-            return f"cannot be opened: {text(facts, 'error')}"
         case SurveyCause.XID_AGE:
             return f"xid age {_large(number(facts, 'age'))} of {_large(number(facts, 'most'))}"
         case SurveyCause.MULTIXACT_AGE:
@@ -90,7 +88,7 @@ def phrase(reason: SurveyReason) -> str:
         case SurveyCause.NOT_MEASURED:
             operations = facts.get("operations")
             return plain(f"not measured: {', '.join(map(str, operations)) if isinstance(operations, list) else '?'}")
-        case SurveyCause.LOCKED | SurveyCause.REFUSED | SurveyCause.UNAVAILABLE:
+        case SurveyCause.CANNOT_BE_READ | SurveyCause.LOCKED | SurveyCause.REFUSED | SurveyCause.UNAVAILABLE:
             return text(facts, "error")
 
 

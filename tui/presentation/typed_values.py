@@ -31,13 +31,13 @@ def version() -> str:
     return metadata.version("dbtend")
 
 
-def refuse_password(word: str) -> None:
+def refuse_password(word: str, *, names_store: bool = False) -> None:
     """Whatever the word is meant as, and without repeating it: who lists the processes here has seen it by now."""
     if holds_password(word):
         scheme = re.search(r"\w+:/{1,2}", word)
         raise UsageError(
             f"{scheme[0]}..." if scheme else "host=...",
-            "a password must not be part of a target",
+            f"a password must not be part of a {'store' if names_store else 'target'}",
             "put it where the database's own tools look: ~/.pgpass, a libpq service file, or ~/.my.cnf",
         )
 

@@ -93,7 +93,7 @@ class ChangeWatch:
             await asyncio.sleep(RECONNECT_AFTER)
 
     async def _listen(self, connection: Connection, ready: asyncio.Future[None]) -> None:
-        was_lost = ready.done()  # a server that crashed forgets what was about to reach its disk
+        was_lost = ready.done()  # a server that crashed forgets commits that were about to reach its disk
         while True:
             asked = self._clock.wall()
             cursor = await connection.execute(LAST_CHANGE.encode())

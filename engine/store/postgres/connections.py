@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -47,7 +48,7 @@ ANSWERS_WITHIN: Final = 10.0
 
 _WRITE: Final = """BEGIN; SET LOCAL synchronous_commit = off; {}; COMMIT;
 SELECT pg_logical_emit_message(true, 'dbtend', '')"""
-"""A write, and after its commit a wait until it is on the disk: so nobody waits for a lock while a disk is slow. The
+"""A write, and after its commit a wait until it is on the disk: so no other waits for a lock while a disk is slow. The
 second commit writes all of the log that is before it."""
 _END_SESSIONS: Final = """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 WHERE pid = ANY (%s) AND usename = session_user AND application_name = %s"""
@@ -85,6 +86,8 @@ class Pool:
 
     def __init__(self, url: str, what: str, *, program: str, size: int, read_only: bool = False) -> None:
         self._what, self._is_read_only, self._program = what, read_only, program
+        self.admission: asyncio.Future[Any] | None = None
+        """Each caller waits for this first, and gets its error; None: no wait."""
         self._broken: set[int] = set()
         """Processes of the server whose connection broke during a statement."""
         self._pool = AsyncConnectionPool(
@@ -124,6 +127,8 @@ class Pool:
         return await self._on_connection(ask)
 
     async def _on_connection(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
+        if self.admission is not None:
+            await asyncio.shield(self.admission)
         try:
             async with self._pool.connection() as connection:
                 await self._end_broken(connection)

@@ -27,7 +27,12 @@ class HostTargets:
         """The queue of jobs that only this host can run."""
         self.served = list(dict.fromkeys([*queues, self.queue]))
         """The queues that workers of this process serve."""
-        self._there = f"sqlite://{quote(host, safe='')}/"
+        self._there = self.files_of(host)
+
+    @staticmethod
+    def files_of(host: str) -> str:
+        """What the URLs of its files begin with."""
+        return f"{_FILE}{quote(host, safe='')}/"
 
     def stored(self, target: str) -> str:
         """The name of a target in the store."""

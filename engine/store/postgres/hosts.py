@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import StoreError
 from engine.domain.events import Pause
+from engine.domain.steps import Micros
 from engine.domain.value_types import ANY_HOST
 from engine.store.postgres import queries
 from engine.store.postgres.store_base import StoreBase
@@ -43,6 +44,11 @@ class Hosts(StoreBase):
     async def key_of(self, target: str) -> str:
         rows = await self._pool.rows(queries.KEY_OF, {"target": self._stored(target)})
         return str(rows[0][0]) if rows else target
+
+    async def surveyed_files(self, host: str, since: Micros) -> Sequence[str]:
+        asked = {"place": self._targets_here.files_of(host), "since": since}
+        rows = await self._pool.rows(queries.SURVEYED_FILES, asked)
+        return [self._targets_here.here(target) for (target,) in rows]
 
     async def unserved(self) -> Mapping[str, Sequence[int]]:
         asked = {"ours": [ANY_HOST, self._targets_here.queue]}

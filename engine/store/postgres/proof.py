@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn, Ping
 
 from engine.domain.errors import StoreError
@@ -156,13 +156,22 @@ def _take_note(asked: asyncio.Future[Any]) -> None:
 
 def server_is_down(url: str) -> bool:
     """Whether every address of the server refuses the connection, or says that the server is starting."""
-    given = conninfo_to_dict(url)
-    hosts = str(given.get("hostaddr") or given.get("host") or "/var/run/postgresql").split(",")
-    ports = str(given.get("port") or "5432").split(",")
+    given = _expanded(url)
+    hosts = (given.get("hostaddr") or given.get("host") or "/var/run/postgresql").split(",")
+    ports = (given.get("port") or "5432").split(",")
     with ThreadPoolExecutor() as threads:
         starts = threads.submit(_is_starting, url)
         refused = threads.map(_refuses, hosts, map(int, ports if len(ports) > 1 else ports * len(hosts)))
         return all(refused) or starts.result()
+
+
+def _expanded(url: str) -> dict[str, str]:
+    """What libpq makes of it, with what a service file and the environment say."""
+    connection = PGconn.connect_start(url.encode())
+    try:
+        return {one.keyword.decode(): one.val.decode() for one in connection.info if one.val}
+    finally:
+        connection.finish()
 
 
 def _is_starting(url: str) -> bool:

@@ -50,8 +50,8 @@ WRITES: Final[Mapping[str, frozenset[Role]]] = {
     **dict.fromkeys(("enable_schedule", "disable_schedule", "drain_host", "undrain_host"), _OPERATOR),
     **dict.fromkeys(("claim", "report", "finish", "finish_and_claim", "release"), _WORKER),
     **dict.fromkeys(("beat", "forget_worker", "give_hints"), _WORKER),
-    # Each process with an open store looks after it, and `dbtend run` registers itself.
-    **dict.fromkeys(("register_worker", "prove_again", "session_of", "take_proof", "note_signal"), _BOTH),
+    **dict.fromkeys(("register_worker", "prove_again", "session_of", "take_proof", "note_signal"), _WORKER),
+    # Each process with an open store looks after it.
     **dict.fromkeys(("rescue", "release_from", "enforce_time_limits", "let_start"), _BOTH),
     **dict.fromkeys(("prune", "prune_changes", "prune_firings", "save_measurement", "save_surveys"), _BOTH),
     **dict.fromkeys(("observe_schedules", "forget_schedules", "fire", "record_firings"), _BOTH),

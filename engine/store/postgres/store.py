@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Final, Self
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, Final, Self
 
 from engine.domain.errors import StoreError
 from engine.domain.overview import Overview
@@ -44,6 +45,8 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
     """A `Store` in a PostgreSQL database. Open it with `async with PostgresStore.open(url) as store`."""
 
     is_there: Final = True
+    _admission: asyncio.Future[frozenset[Role]] | None = None
+    """Tells the rights here once the server has answered; None: that was waited for."""
 
     @classmethod
     @asynccontextmanager
@@ -58,6 +61,7 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
         queues: Sequence[str] = (ANY_HOST,),
         size: int = 4,
         read_only: bool = False,
+        early: bool = False,
         clock: Callable[[], Micros] | None = None,
         host_clock: SteadyClock = now,
     ) -> AsyncIterator[Self]:
@@ -71,24 +75,33 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
             queues: those that workers of this process serve, beside that of its host.
             size: connections at most, beside the one that listens.
             read_only: every writing method raises ReadOnlyError.
+            early: do not wait for the server: `admitted` does, and so do reads and writes.
             clock: for tests; None: the server's.
             host_clock: the clock of this host; it follows the server's.
         """
-        async with connected(url, what, "dbtend") as connection:
-            rights = await require_current(connection, what)
-        if read_only:
-            rights = frozenset({Role.VIEWER})
-        read_only = not rights & {Role.OPERATOR, Role.WORKER}
-        pool = Pool(url, what, program="dbtend", size=size, read_only=read_only)
-        watch = ChangeWatch(url, what, host_clock)
-        await pool.open()
-        try:
-            await watch.open()
+        async with AsyncExitStack() as stack:
+            watch = ChangeWatch(url, what, host_clock)
+            stack.push_async_callback(watch.close)
+            admission = asyncio.ensure_future(_admission(url, what, watch, read_only=read_only))
+            stack.push_async_callback(_cancelled, admission)
+            rights = frozenset(Role) if early else await admission
+            is_viewer = read_only or not rights & {Role.OPERATOR, Role.WORKER}
+            pool = Pool(url, what, program="dbtend", size=size, read_only=is_viewer)
+            await pool.open()
+            stack.push_async_callback(pool.close)
             here = (host or host_name(), machine_id() if machine is None else machine)
-            yield cls(url, what, pool, watch, clock, who, *here, queues, rights)
-        finally:
-            await watch.close()
-            await pool.close()
+            store = cls(url, what, pool, watch, clock, who, *here, queues, rights)
+            if early:
+                pool.admission = store._admission = admission
+            yield store
+
+    @property
+    def is_admitted(self) -> bool:
+        return self._admission is None or self._admission.done()
+
+    async def admitted(self) -> None:
+        if self._admission is not None:
+            self._rights = await asyncio.shield(self._admission)
 
     @property
     def may_submit(self) -> bool:
@@ -137,3 +150,21 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
             stalled=sum(process.stalled for process in alive),
             is_paused=await self.paused() is not None,
         )
+
+
+async def _admission(url: str, what: str, watch: ChangeWatch, *, read_only: bool) -> frozenset[Role]:
+    """What this user may do in the store, once that is followed. Raises StoreError."""
+    following = asyncio.ensure_future(watch.open())
+    try:
+        async with connected(url, what, "dbtend") as connection:
+            rights = await require_current(connection, what)
+        await following
+    except BaseException:
+        await _cancelled(following)
+        raise
+    return frozenset({Role.VIEWER}) if read_only else rights
+
+
+async def _cancelled(task: asyncio.Future[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

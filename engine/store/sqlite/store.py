@@ -178,6 +178,13 @@ class SqliteStore:
         return self._watch.identity.is_there
 
     @property
+    def is_admitted(self) -> bool:
+        return True
+
+    async def admitted(self) -> None:
+        pass
+
+    @property
     def may_submit(self) -> bool:
         return self._may_write is not None
 

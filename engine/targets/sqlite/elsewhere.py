@@ -22,6 +22,7 @@ class FileElsewhere:
 
     def __init__(self, host: str, path: str) -> None:
         self.elsewhere: Final = host
+        self.path: Final = path
         self.url: Final = f"sqlite://{host}{target_url(path).removeprefix('sqlite://')}"
 
     def __repr__(self) -> str:

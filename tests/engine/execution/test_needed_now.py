@@ -10,9 +10,12 @@ import pytest
 
 from engine import CheckLevel, Engine, Operation, Options, ParentJob, Reason, Request, Status
 from engine.domain.advice import if_needed, needed
+from engine.domain.errors import UsageError
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import make_database, remove_index_entries
+
+EVERY_TIME = replace(DEFAULT_THRESHOLDS, full_check_every=0.0)
 
 
 @pytest.fixture
@@ -83,8 +86,7 @@ async def test_a_check_that_finds_damage_keeps_all_else_from_beginning(engine: E
 async def test_thresholds_are_those_of_who_asked(engine: Engine, path: Path) -> None:
     await carried_out(engine, Request(target=str(path), operations=(Operation.CHECK, Operation.ANALYZE)))
     assert Operation.CHECK not in begun(await tended(engine, path))
-    strict = replace(DEFAULT_THRESHOLDS, full_check_every=0.0)
-    assert Operation.CHECK in begun(await tended(engine, path, strict))
+    assert Operation.CHECK in begun(await tended(engine, path, EVERY_TIME))
 
 
 async def test_checks_around_the_operations_always_run(engine: Engine, path: Path) -> None:
@@ -103,3 +105,13 @@ async def test_a_target_that_a_person_must_repair_first_is_refused(engine: Engin
     done = await tended(engine, path)
     assert done.status is Status.FAILED
     assert {child.reason for child in done.children} <= {Reason.REFUSED, Reason.PREVIOUS_FAILED}
+
+
+async def test_what_was_not_needed_is_not_left_to_repeat(engine: Engine, path: Path) -> None:
+    done = await tended(engine, path)
+    with pytest.raises(UsageError, match="every operation completed"):
+        await engine.retry(done.id, only_incomplete=True)
+    remove_index_entries(path, "order")
+    failed = await carried_out(engine, if_needed(everything(path, check=CheckLevel.FULL), EVERY_TIME))
+    left = await engine.retry(failed.id, only_incomplete=True)
+    assert left.request == failed.request, "what was not needed may be needed now"

@@ -48,6 +48,8 @@ TABLES: Final = (
     "CREATE TABLE part1 PARTITION OF parted FOR VALUES IN (1)",
     "CREATE INDEX parted_a ON parted (a)",
     "INSERT INTO parted VALUES (1)",
+    *("CREATE EXTENSION file_fdw", "CREATE SERVER disk FOREIGN DATA WRAPPER file_fdw"),
+    "CREATE FOREIGN TABLE elsewhere (a text) SERVER disk OPTIONS (filename '/dev/null')",
 )
 TABLESPACE: Final = "other_disk"
 
@@ -127,6 +129,8 @@ VACUUMDB: Final = (
     ),
     Case("a table in a schema", f"{V} --schema pg_catalog --object pg_class", (r'"pg_catalog"\."pg_class"$',)),
     Case("a schema, and not another", f"{V} --schema pg_catalog --exclude-schema Foo", refused="leave one of them out"),
+    Case("a foreign table", f"{A} --object elsewhere", (r'^ANALYZE \(VERBOSE\) "public"\."elsewhere"$',)),
+    Case("no foreign table among all", A, not_planned="elsewhere"),
     Case("a view", f"{V} --analyze --object vacview", refused="is a view"),
     Case("a partitioned table among all", A, (r'^ANALYZE \(VERBOSE\) (ONLY )?"public"\."parted"$',), "VACUUM"),
     Case("a partitioned table among all in stages", f"{A} --in-stages", (r'ANALYZE .*"public"\."parted"$',), "VACUUM"),
@@ -261,6 +265,12 @@ def test_each_case_works(dbtend: CommandLine, shop: Database, case: Case) -> Non
         for statement in case.plans:
             assert any(re.search(statement, command) for command in commands), commands
         assert not [command for command in commands if case.not_planned and re.search(case.not_planned, command)]
+
+
+@pytest.mark.parametrize("words", [SYSTEM, f"{F} --system"])
+def test_who_may_not_maintain_the_catalog_is_told(dbtend: CommandLine, shop: Database, words: str) -> None:
+    refused = dbtend("plan", shop.as_user("sue"), *words.split())
+    assert "sue may not maintain the catalog" in refused.out
 
 
 @pytest.mark.parametrize("words", [V, f"{A} --missing-only"])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.postgres_databases import Database
+from tests.postgres_databases import Database, as_admin
 from tests.postgres_server import PostgresServer
 from tests.shared_stores import copied_store
 from tests.sqlite_files import make_database
@@ -180,13 +180,47 @@ def test_one_run_tends_the_files_of_two_hosts_and_a_server_that_one_of_them_reac
         assert len(ran) == len(files) + 2
         assert all(statuses == {"completed", "skipped"} for target, statuses in ran.items() if "sqlite" in target)
         again = dbtend.process("--store", shared, "run", "@all", "--needed")
-        assert (again.code, "5 completed" in again.out) == (0, True), again
+        assert again.code == 0, again.err
+    planned = dbtend("--store", shared, "plan", "@all", "--needed")
+    assert planned.code == 0, planned.err
+    assert "5 targets cannot be planned here: their worker decides what they need" in planned.err
     for job in [one for one in jobs if "sqlite" in one["target"]]:
         found = dbtend("--store", shared, "history", f"target:{job['target']}", "--json").json["jobs"]
         assert [one["status"] for one in found] == ["completed", "completed"]
     for path in files:
         with closing(sqlite3.connect(path)) as db:
             assert db.execute("SELECT count(*) FROM sqlite_stat1").fetchone()[0]
+
+
+def test_a_pattern_of_another_host_stands_for_the_files_that_it_has_surveyed_lately(
+    dbtend: CommandLine, shared: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "test_c"):
+        make_database(tmp_path / f"{name}.db", rows=10)
+    pattern = f"sqlite://db2{tmp_path}/*.db"
+    unknown = dbtend("--store", shared, "run", pattern, "--op", "analyze", "--detach")
+    assert unknown.code == 2
+    assert "matches no file that db2 has surveyed in the last 24 hours (let db2" in unknown.err
+    assert f"dbtend fleet '{tmp_path}/*.db')" in unknown.err
+    monkeypatch.setenv("DBTEND_HOST", "db2")
+    assert dbtend("--store", shared, "fleet", f"{tmp_path}/*.db").code == 0
+    assert dbtend("--store", shared, "plan", pattern, "--op", "vacuum").code == 0, "there they are its own"
+    monkeypatch.delenv("DBTEND_HOST")
+    shown = dbtend("--store", shared, "fleet", pattern, "--json").json["targets"]
+    assert sorted(one["target"] for one in shown) == [f"sqlite://db2{tmp_path}/{n}.db" for n in ("a", "b", "test_c")]
+    left = dbtend("--store", shared, "fleet", pattern, "--exclude", "test_*", "--json").json["targets"]
+    assert sorted(one["target"] for one in left) == [f"sqlite://db2{tmp_path}/{name}.db" for name in "ab"]
+    dbtend.configure(
+        f'[targets.there]\nurl = "{pattern}"\n[schedules.nightly]\ntargets = ["there"]\nstart = "0 3 * * *"\n'
+    )
+    checks = dbtend("--store", shared, "doctor", "--json").json["checks"]
+    assert "1 target of other hosts, which look at them" in [check["found"] for check in checks]
+    assert not [check for check in checks if pattern in check["found"]]
+    with as_admin(shared) as admin:
+        admin.execute("UPDATE dbtend.survey SET surveyed_at = surveyed_at - 86400000000")
+    assert "matches no file that db2 has surveyed" in dbtend("--store", shared, "fleet", pattern).err
+    refused = dbtend("run", pattern, "--op", "analyze")
+    assert "is a pattern of files of db2, which only a store knows that hosts share" in refused.err
 
 
 def test_an_embedded_store_has_no_files_of_other_hosts(dbtend: CommandLine) -> None:

@@ -38,6 +38,20 @@ def test_it_is_not_repeated(words: list[str], more: tuple[str, ...], dbtend: Com
     assert not dbtend.store.exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (f"history --store {URL}", "store"),
+        (f"history --store={URL}", "store"),
+        (f"store init {URL}", "store"),
+        (f"run {URL} --op vacuum", "target"),
+        (f"run {URL} --op vacuum --store jobs.db", "target"),
+    ],
+)
+def test_it_is_told_what_it_must_not_be_part_of(line: str, what: str, dbtend: CommandLine) -> None:
+    assert f"a password must not be part of a {what} (put it" in dbtend(*line.split()).err
+
+
 @pytest.mark.parametrize("variable", ["DBTEND_STORE", "DBTEND_CONFIG", "DBTEND_READ_ONLY"])
 @pytest.mark.parametrize("command", ["history", "doctor", "pause"])
 def test_nor_is_that_of_a_variable(

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres_databases import Database
+from engine.store.postgres.proof import server_is_down
+from tests.postgres_databases import Database, as_admin
 from tests.postgres_server import PostgresServer, running_server
 from tests.shared_stores import copied_store, make_template
 from tests.tui.command_line import CommandLine, err_line, wait_until, write_locked
@@ -168,6 +169,35 @@ def test_a_run_waits_while_the_server_is_away_and_says_so(
             out, err = run.communicate(timeout=120)
         assert run.returncode == 0, err
         assert json.loads(out)["jobs"][0]["status"] == "completed"
+
+
+def test_a_store_whose_server_asks_for_a_password_is_named_by_a_service(
+    postgres: PostgresServer, dbtend: CommandLine, sales: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_server(postgres.binaries) as server:
+        make_template(server)
+        with as_admin(server.url("empty_store")) as admin:
+            admin.execute("CREATE ROLE ann LOGIN PASSWORD 's3cret' IN ROLE dbtend_operator, dbtend_worker")
+        server.ask_for_a_password("ann")
+        services = tmp_path / "services.conf"
+        known = f"[jobs]\nhost={server.base}\nuser=ann\ndbname=empty_store\n"
+        monkeypatch.setenv("PGSERVICEFILE", str(services))
+        for text, told in (
+            (known, "it asks for a password, and none was found (put the password into ~/.pgpass"),
+            (f"{known}password=wrong\n", "the password is wrong"),
+            ("", "the service does not exist (name it in ~/.pg_service.conf"),
+        ):
+            services.write_text(text)
+            refused = dbtend("--store", "service=jobs", "history")
+            assert (refused.code, told in refused.err, "s3cret" in refused.err) == (2, True, False), refused.err
+        services.write_text(f"{known}password=s3cret\n")
+        done = dbtend.process("--store", "service=jobs", "run", sales, "--op", "vacuum")
+        assert done.code == 0, done.err
+        assert "s3cret" not in done.out + done.err + dbtend("--store", "service=jobs", "show", "1").out
+        assert not server_is_down("service=jobs")
+        server.stop()
+        assert server_is_down("service=jobs")
+        server.start()
 
 
 def test_a_worker_outlives_a_restart_of_the_server(postgres: PostgresServer, dbtend: CommandLine, sales: Path) -> None:

@@ -15,12 +15,13 @@ from syrupy.assertion import SnapshotAssertion
 from textual.app import App
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
+from textual.screen import Screen
 
 from engine.store.sqlite.store import SqliteStore
 from engine.targets.sqlite.planning import planner
 from engine.targets.sqlite.system import space
 from tests.tui.console.harness import Clock, worker_process
-from tests.tui.console.quiet import until_idle
+from tests.tui.console.quiet import draw_when_idle, until_idle
 from tui.console.parts import target_inspector
 
 PARSED: dict[object, list[RuleSet]] = {}
@@ -49,6 +50,7 @@ def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def _no_guess_when_it_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("textual.app", "textual.pilot"):
         monkeypatch.setattr(f"{module}.wait_for_idle", until_idle)
+    monkeypatch.setattr(Screen, "_compositor_refresh", draw_when_idle)
 
 
 @pytest.fixture(autouse=True)

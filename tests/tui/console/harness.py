@@ -141,9 +141,10 @@ async def open_console(
     read_only: bool = False,
     saved: SavedTargets | None = None,
     settled: bool = True,
+    early: bool = False,
 ) -> AsyncIterator[Console]:
-    """`settled`: wait for the inspection of all targets."""
-    async with Engine.open(store, workers=workers, clock=clock, read_only=read_only) as engine:
+    """`settled`: wait for the inspection of all targets. `early`: see `Engine.open`."""
+    async with Engine.open(store, workers=workers, clock=clock, read_only=read_only, early=early) as engine:
         app = DbtendApp(
             engine,
             targets,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from weakref import WeakSet
 
 from textual._context import active_app
 from textual.app import App
@@ -19,8 +20,32 @@ async def until_idle(min_sleep: float = 0, max_sleep: float = 0) -> None:
     loop, app = asyncio.get_running_loop(), active_app.get()
     while True:
         await asyncio.sleep(0)
-        if not loop._ready and not _go_on(app):  # type: ignore[attr-defined]
+        if not loop._ready and not _go_on(app) and not _draw(app):  # type: ignore[attr-defined]
             return
+
+
+draw = Screen._compositor_refresh
+
+
+def draw_when_idle(screen: Screen[Any]) -> None:
+    """Stands in for `Screen._compositor_refresh`: what nobody looks at is drawn once, when there is nothing left to do.
+
+    The compositor keeps which regions have changed.
+    """
+    screen._dirty_widgets.clear()
+    _DUE.add(screen)
+
+
+_DUE: WeakSet[Screen[Any]] = WeakSet()
+
+
+def _draw(app: App[Any]) -> bool:
+    """Draw what has changed; whether there was anything."""
+    due = [screen for screen in app.screen_stack if screen in _DUE]
+    for screen in due:
+        _DUE.discard(screen)
+        draw(screen)
+    return bool(due)
 
 
 def _go_on(app: App[Any]) -> bool:

@@ -60,6 +60,21 @@ async def test_a_batch_is_one_row_that_names_what_failed(sales: Path, clock: Clo
         assert "there is no such file" in detail
 
 
+async def test_the_detail_of_a_batch_says_how_much_it_gave_back(sales: Path, clock: Clock) -> None:
+    requests = tenants(12)
+    for n in range(1, 11):
+        with closing(sqlite3.connect(f"t{n}.db", isolation_level=None)) as db:
+            db.execute("INSERT INTO a SELECT zeroblob(200000)")
+            db.execute("DELETE FROM a")
+    async with Engine.open(STORE, workers=2, clock=clock) as engine:
+        made = await engine.submit([replace(one, operations=(Operation.VACUUM,)) for one in requests])
+        await engine.wait([job.id for job in made])
+    async with open_console(STORE, entry(), clock=clock, size=(120, 40)) as console:
+        await console.until(lambda: console.lines()[0].startswith("► b1  12 targets  10 completed"))
+        await console.press("3")
+        await console.until(lambda: "MB given back" in " ".join(console.lines("#detail")))
+
+
 async def test_a_batch_unfolds_to_what_failed_and_a_line_for_the_rest(sales: Path, clock: Clock) -> None:
     await run_batch(clock)
     async with open_console(STORE, entry(), clock=clock, size=(120, 40)) as console:

@@ -60,3 +60,15 @@ async def test_rows_move_keys_answer_and_a_cut_line_heals(
         await console.until(lambda: "retrying" in console.banner, settled=False)
         line.join()
         await console.until(lambda: console.banner == "", settled=False)
+
+
+async def test_the_first_screen_needs_no_answer_of_the_server(
+    store: StoreLocation, line: SlowLine, sales: Path, clock: Clock
+) -> None:
+    line.stall()
+    async with open_console(store, entry(), clock=clock, early=True, settled=False) as console:
+        await console.until(lambda: any("sales.db" in row for row in console.lines("#targets")), settled=False)
+        assert console.text("#header").endswith("opening the store")
+        line.go()
+        await console.until(lambda: console.text("#header").endswith("nothing running"))
+        assert await console.engine.opened()

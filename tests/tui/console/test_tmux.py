@@ -69,16 +69,9 @@ class Tmux:
         self._do("kill-server")
 
 
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sample") / "sales.db"
-    build_demo_database(path)
-    return path
-
-
 @pytest.fixture
-def tmux(tmp_path: Path, sample: Path) -> Iterator[Tmux]:
-    shutil.copy(sample, tmp_path / "sales.db")
+def tmux(tmp_path: Path) -> Iterator[Tmux]:
+    build_demo_database(tmp_path / "sales.db")
     terminal = Tmux(tmp_path)
     yield terminal
     terminal.close()

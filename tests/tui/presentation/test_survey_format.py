@@ -30,7 +30,7 @@ DAY = 86_400_000_000
     ("cause", "facts", "text"),
     [
         ("damage", {"job": 42}, "damage found"),
-        ("cannot_be_read", {"error": "too damaged to read"}, "cannot be opened: too damaged to read"),
+        ("cannot_be_read", {"error": "too damaged to read"}, "too damaged to read"),
         ("xid_age", {"age": 1_610_000_000, "most": MOST_IDS}, "xid age 1.61 G of 2.15 G"),
         ("xid_age", {"age": 190_000_000, "most": MOST_IDS}, "xid age 190 M of 2.15 G"),
         ("auto_increment", {"auto_increment_percent": 97}, "auto-increment 97% used"),

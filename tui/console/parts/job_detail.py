@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from textual.worker import Worker
 
+from engine.domain.batches import Batch
 from engine.domain.errors import DbtendError
 from tui.console.console_screen import ConsoleScreen, steps_every
 from tui.console.widgets.detail_pane import DetailPane
@@ -14,6 +16,9 @@ from tui.console.widgets.job_tree import JobTree
 
 if TYPE_CHECKING:
     from tui.console.feed import News
+
+SUMMED: Final = 2_000
+"""Of larger batches the effects are not summed up."""
 
 
 class JobDetail:
@@ -36,15 +41,30 @@ class JobDetail:
         if batch is not None:
             self._pane.put_batch(batch, self._jobs.jobs_of(batch))
             self._screen.refresh_footer()
+            if batch.is_over and batch.total <= SUMMED:
+                self._begin(partial(self._read_batch, batch))
             return
         parent = self._jobs.parent_job
         self._pane.put(parent, self._jobs.job)
         self._screen.refresh_footer()
         if read_steps and parent is not None:
             self._steps_read_at = self._context.clock()
-            # A partial, not a coroutine: one that is replaced before it starts would never be awaited.
-            read = partial(self._read_steps, parent.id)
-            _: Worker[None] = self._screen.run_worker(read, group="detail", exclusive=True)
+            self._begin(partial(self._read_steps, parent.id))
+
+    def _begin(self, read: Callable[[], Coroutine[None, None, None]]) -> None:
+        """`read`: no coroutine: one that is replaced before it starts would never be awaited."""
+        _: Worker[None] = self._screen.run_worker(read, group="detail", exclusive=True)
+
+    async def _read_batch(self, batch: Batch) -> None:
+        """All its jobs: the tree may know only some."""
+        try:
+            jobs = await self._context.engine.batch_jobs(batch.id)
+        except DbtendError as error:
+            self._screen.say_error(error)
+            return
+        shown = self._jobs.selected_batch
+        if shown is not None and shown.id == batch.id:
+            self._pane.put_batch(shown, jobs)
 
     async def _read_steps(self, parent_id: int) -> None:
         try:

@@ -159,7 +159,7 @@ class ManyJobActions:
     async def _repeat_of(self, batch: Batch) -> _BatchRetry:
         """Raises UsageError if nothing of it can be repeated."""
         jobs = await self._context.engine.batch_jobs(batch.id)
-        left = any(not child.is_complete for job in jobs for child in job.children)
+        left = any(not child.leaves_nothing for job in jobs for child in job.children)
         again, patterns = repeatable(batch, jobs, only_incomplete=left)
         return _BatchRetry(batch, again, left, len(patterns))
 

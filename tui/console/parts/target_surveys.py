@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from typing import Any
+import gc
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 from engine.config.model import TargetEntry
 from engine.domain.errors import DbtendError
@@ -11,6 +13,9 @@ from engine.domain.surveys import Survey
 from tui.console.console_screen import ConsoleScreen
 from tui.console.target_model import TargetModel
 from tui.console.update_pace import UpdatePace, in_slices
+
+MANY: Final = 10_000
+"""From so many targets on the collector of garbage leaves out their surveys."""
 
 
 class TargetSurveys:
@@ -73,12 +78,13 @@ class TargetSurveys:
 
     async def _show_kept(self, numbers: Collection[int]) -> None:
         urls = {n: self._urls(state.entry.url) for n, state in self._model.states.items() if n in numbers}
-        surveys = await self._engine.surveys(urls.values())
-        last_jobs = await self._engine.last_jobs(urls.values())
-        saved = self._screen.context.saved
-        next_due = {} if saved is None else await self._engine.next_due(urls.values(), saved.config)
-        async for number, url in in_slices(urls.items()):
-            self._model.set_stored(number, surveys.get(url), last_jobs.get(url), next_due.get(url))
+        with _loading(len(urls)):
+            surveys = await self._engine.surveys(urls.values())
+            last_jobs = await self._engine.last_jobs(urls.values())
+            saved = self._screen.context.saved
+            next_due = {} if saved is None else await self._engine.next_due(urls.values(), saved.config)
+            async for number, url in in_slices(urls.items()):
+                self._model.set_stored(number, surveys.get(url), last_jobs.get(url), next_due.get(url))
         self._changed()
 
     async def _survey(self, numbers: Collection[int], refresh: bool) -> AsyncIterator[int]:
@@ -103,3 +109,17 @@ class TargetSurveys:
     def _put(self, number: int, survey: Survey) -> None:
         if number in self._model.states:
             self._model.set_survey(number, survey, self._model.states[number].last_job)
+
+
+@contextmanager
+def _loading(number: int) -> Iterator[None]:
+    """So many values are read, and stay. The collector of garbage would stop the console to look at them all again."""
+    if number < MANY:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -27,7 +27,7 @@ from tui.console.parts.target_surveys import TargetSurveys
 from tui.console.screens.entry import TYPING, EntryScreen
 from tui.console.target_model import TargetModel
 from tui.console.views.copied import copied_job, copied_operation
-from tui.console.views.header import STORE_GONE, STORE_UNREADABLE, header_line, work
+from tui.console.views.header import STORE_GONE, STORE_OPENING, STORE_UNREADABLE, header_line, work
 from tui.console.views.line import Line
 from tui.console.views.status_banner import StatusBanner
 from tui.console.widgets.detail_pane import DetailPane
@@ -113,7 +113,8 @@ class MainScreen(EntryScreen[None]):
         self._show_model()
         inspection = self.inspector.inspect(self._inspected_first())
         # A short wait makes the first frame a useful one.
-        await asyncio.wait({asyncio.ensure_future(inspection.wait())}, timeout=FIRST_INSPECTION)
+        inspected = asyncio.gather(inspection.wait(), return_exceptions=True)  # it may outlive the console
+        await asyncio.wait({inspected}, timeout=FIRST_INSPECTION)
         self.call_next(self.context.follow_jobs)
 
     def _inspected_first(self) -> list[int]:
@@ -205,6 +206,8 @@ class MainScreen(EntryScreen[None]):
             jobs = STORE_GONE
         elif banner.lost or banner.unread:
             jobs = STORE_UNREADABLE
+        elif not self.context.engine.is_open:
+            jobs = STORE_OPENING
         return header_line(self.model.state, jobs, width, read_only=self.context.engine.read_only)
 
     # Jobs

@@ -11,9 +11,9 @@ from engine.domain.batches import Batch, BatchId
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import JobOutcome, outcome_of
 from tui.console.views.line import Line, Role, Span, both_ends, fit, line, named, span_cells, wrapped
-from tui.presentation.batch_summary import TROUBLE
+from tui.presentation.batch_summary import TROUBLE, given_back
 from tui.presentation.effect_summary import first_error
-from tui.presentation.text import counted, local_time, plain
+from tui.presentation.text import counted, local_time, plain, size
 
 SHOWN: Final = 8
 """The jobs of a larger batch are shown only if they run or failed."""
@@ -99,6 +99,8 @@ def batch_detail(batch: Batch, known: Collection[ParentJob], name_of: Callable[[
     facts += [f"stops after {counted(options.max_failures, 'failure')}"] if options.max_failures is not None else []
     facts += [f"{counted(options.canary, 'canary target')} first"] if options.canary is not None else []
     facts += [f"at most {options.max_per_host} on one server"] if options.max_per_host is not None else []
+    back = given_back(list(known)) if len(known) == batch.total else 0
+    facts += [f"{size(back)} given back"] if size(back) != size(0) else []
     lines += [*wrapped(", ".join(facts), width, Role.DIM), line()]
     failed = [job for job in sorted(known, key=lambda job: job.id) if job.status is Status.FAILED]
     for job in failed[:_NAMED]:

@@ -37,7 +37,8 @@ def header_line(state: TargetState | None, jobs: Span, width: int, *, read_only:
 READ_ONLY: Final[Span] = ("read-only", Role.WARNING)
 STORE_GONE: Final[Span] = ("STORE GONE", Role.FAILED)
 STORE_UNREADABLE: Final[Span] = ("store unreadable", Role.FAILED)
-"""Both in place of `work`, which is unknown then."""
+STORE_OPENING: Final[Span] = ("opening the store", Role.DIM)
+"""All in place of `work`, which is unknown then."""
 RESERVED: Final = len("worker up, 2 running, 9 waiting")
 _DROPPED_FIRST = ("engine", "journal", "free", "size", "dbtend")
 

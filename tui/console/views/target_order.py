@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from engine.domain.surveys import URGENCY
 from tui.console.views.lists import TargetState, level_of
@@ -42,7 +42,7 @@ class TargetOrder:
         self._seen: dict[int, TargetState] = {}
         self._places: dict[int, int] = {}
         """By name."""
-        self._keys: dict[int, tuple[Any, int]] = {}
+        self._keys: dict[int, tuple[int, ...]] = {}
         """What the targets that match the filter are sorted by."""
         self._shown: list[int] = []
 
@@ -70,7 +70,7 @@ class TargetOrder:
             if seen.get(number) is not state:
                 seen[number] = state
                 if where is None or where.matches(state.entry, state.survey, now):
-                    self._keys[number] = (key(state), self._places[number])
+                    self._keys[number] = (*key(state), self._places[number])
                 else:
                     self._keys.pop(number, None)
         keys = self._keys
@@ -89,21 +89,21 @@ def _by_level(state: TargetState) -> tuple[int, int]:
     return (_LAST if level is None else URGENCY[level]), -gain
 
 
-def _by_check(state: TargetState) -> tuple[bool, int]:
+def _by_check(state: TargetState) -> tuple[int, int]:
     """First those never checked, then the oldest check first; targets without a survey are last."""
-    return state.survey is None, (state.survey.checked_at or 0) if state.survey is not None else 0
+    return int(state.survey is None), (state.survey.checked_at or 0) if state.survey is not None else 0
 
 
-def _by_last_run(state: TargetState) -> int:
+def _by_last_run(state: TargetState) -> tuple[int, ...]:
     """The newest first."""
-    return -state.last_job.id if state.last_job is not None else 0
+    return (-state.last_job.id if state.last_job is not None else 0,)
 
 
-_KEYS: Final[Mapping[Sort, Callable[[TargetState], Any]]] = {
+_KEYS: Final[Mapping[Sort, Callable[[TargetState], tuple[int, ...]]]] = {
     Sort.LEVEL: _by_level,
-    Sort.RECLAIM: lambda state: -state.survey.reclaimable if state.survey is not None else 0,
-    Sort.SIZE: lambda state: -(state.survey.size or 0) if state.survey is not None else 0,
+    Sort.RECLAIM: lambda state: (-state.survey.reclaimable if state.survey is not None else 0,),
+    Sort.SIZE: lambda state: (-(state.survey.size or 0) if state.survey is not None else 0,),
     Sort.CHECKED: _by_check,
     Sort.LAST_RUN: _by_last_run,
-    Sort.NAME: lambda state: None,
+    Sort.NAME: lambda _: (),
 }

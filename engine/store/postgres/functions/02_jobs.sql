@@ -148,7 +148,7 @@ CREATE OR REPLACE FUNCTION may_claim(
 $$;
 
 -- The oldest child that a worker may claim, and whose target is free. While the store is paused only children that
--- await recovery are claimed. What a parent is late for is left to `enforce_time_limits`.
+-- await recovery are claimed. What is past its limit has ended before.
 --
 -- They are walked through oldest first, by an index: the plan stays so while a queue grows.
 CREATE OR REPLACE FUNCTION claim_next(
@@ -303,10 +303,14 @@ END $$;
 CREATE OR REPLACE FUNCTION finish_and_claim(
     token jsonb, outcome jsonb, news jsonb, queues text[], parents bigint[], run text, at bigint
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
-DECLARE following jsonb;
+DECLARE
+    late bigint[] := late_parents(coalesce(at, now_micros()));
+    following jsonb;
 BEGIN
     PERFORM FROM worker WHERE id = token ->> 'owner' FOR KEY SHARE;  -- before any parent, as a rescue does
+    IF late <> '{}' THEN PERFORM lock_parents(late || (token ->> 'parent')::bigint); END IF;  -- all at once, in order
     PERFORM finish(token, outcome, news, at);
+    IF late <> '{}' THEN PERFORM end_late(late, coalesce(at, now_micros())); END IF;
     following := claim_next(token ->> 'owner', queues, parents, run, at);
     IF following IS NOT NULL AND run IS NULL THEN
         PERFORM set_config('dbtend.hint_left', jsonb_build_object(

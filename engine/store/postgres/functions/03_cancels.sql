@@ -94,22 +94,21 @@ BEGIN
     RETURN true;
 END $$;
 
--- Skip pending children past the limit of their parent; ask running ones to stop if the request says so.
-CREATE OR REPLACE FUNCTION enforce_time_limits(at bigint) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    p bigint;
-    late bigint[];
-BEGIN
-    at := coalesce(at, now_micros());
-    late := ARRAY(
+-- Parents that are past their limit, with children that begin no more or are to be asked to stop.
+CREATE OR REPLACE FUNCTION late_parents(at bigint) RETURNS bigint[] LANGUAGE sql STABLE AS $$
+    SELECT ARRAY(
         SELECT j.id FROM parent_job AS j
         WHERE j.deadline_at <= at AND j.deadline_at IS NOT NULL AND j.finished_at IS NULL AND EXISTS (
             SELECT FROM child_job AS c WHERE c.parent_id = j.id AND (
                 c.status = 'pending' AND NOT c.recovering
                 OR c.status = 'running' AND c.cancel_requested_at IS NULL
-                    AND (j.options::jsonb -> 'stop_at_limit')::boolean)));
-    IF late = '{}' THEN RETURN; END IF;
-    PERFORM lock_parents(late);
+                    AND (j.options::jsonb -> 'stop_at_limit')::boolean)))
+$$;
+
+-- Skip the pending children of these parents, which are locked; ask running ones to stop if the request says so.
+CREATE OR REPLACE FUNCTION end_late(late bigint[], at bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE p bigint;
+BEGIN
     FOREACH p IN ARRAY late LOOP
         PERFORM end_pending(p, 'skipped', 'time_limit', at);
         IF (SELECT (options::jsonb -> 'stop_at_limit')::boolean FROM parent_job WHERE id = p) THEN
@@ -120,6 +119,16 @@ BEGIN
     FOREACH p IN ARRAY late LOOP
         PERFORM update_parent(p, at);
     END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION enforce_time_limits(at bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE late bigint[];
+BEGIN
+    at := coalesce(at, now_micros());
+    late := late_parents(at);
+    IF late = '{}' THEN RETURN; END IF;
+    PERFORM lock_parents(late);
+    PERFORM end_late(late, at);
 END $$;
 
 -- Let go the children whose time to start has come, unless they also wait for a canary.

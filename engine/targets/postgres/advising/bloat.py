@@ -28,17 +28,21 @@ def table_share(table: TableShape) -> float:
 
 
 def tree_share(tree: TreeShape) -> float | None:
-    """The share of the index that a rebuild would give back; None where its columns have no statistics."""
+    """The share of the index that a rebuild would give back; None where its columns have no statistics.
+
+    Of a partial index at most so much: whether its rows have NULLs is not known.
+    """
     if not tree.is_known:
         return None
+    null_share = 0.0 if tree.is_partial else tree.null_share
     item = _aligned(8 + 8 * tree.has_nulls + tree.width) + _ITEM_POINTER
-    rows = max(tree.rows * (1 - tree.null_share), 1.0)
+    rows = max(tree.rows * (1 - null_share), 1.0)
     distinct = min(max(tree.distinct, 1.0), rows)
     if tree.deduplicates and rows / distinct > 1.6:
         needed = math.ceil(rows / distinct / _POSTING_TIDS) * distinct * item + rows * 6
     else:
         needed = rows * item
-    needed += tree.rows * tree.null_share * (6.1 if tree.deduplicates else item)
+    needed += tree.rows * null_share * (6.1 if tree.deduplicates else item)
     pages = 1 + math.ceil(1.005 * needed / ((PAGE - _PAGE_HEADER - _TREE_SPECIAL) * tree.fill_factor))
     return _share(pages, tree.pages)
 

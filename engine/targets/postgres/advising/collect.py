@@ -22,6 +22,7 @@ from engine.targets.postgres.reading.amcheck import amcheck
 from engine.targets.postgres.reading.collations import drifts
 from engine.targets.postgres.reading.condition import Activity, Condition, Duplicate, TableShape, TreeShape
 from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.xmin_horizon import XminHorizon
 
 SUSPICIOUS: Final = 0.2
 """The estimated share of dead space from which on measuring is worth it."""
@@ -48,7 +49,8 @@ async def collect_condition(reader: Reader, *, thorough: bool = False) -> Condit
     )
     extensions = dict(await reader.rows(_EXTENSIONS, row=(str, str)))
     tables = [TableShape(*row) for row in await _shapes(reader, TableShape, queries.TABLE_SHAPES, sees_all)]
-    trees = [TreeShape(*row) for row in await _shapes(reader, TreeShape, queries.TREE_SHAPES, sees_all)]
+    horizon = await xmin_horizon.read(reader)
+    trees = await _trees(reader, horizon, sees_all)
     density: dict[int, float] = {}
     free: dict[int, float] = {}
     if thorough and "pgstattuple" in extensions:
@@ -62,7 +64,7 @@ async def collect_condition(reader: Reader, *, thorough: bool = False) -> Condit
         tables=await reader.tables(),
         indexes=await reader.indexes(),
         activity=await _activity(reader, sees_all),
-        horizon=await xmin_horizon.read(reader),
+        horizon=horizon,
         table_shapes=tables,
         tree_shapes=trees,
         duplicates=[Duplicate(*row) for row in await reader.rows(queries.DUPLICATES, row=Duplicate)],
@@ -84,7 +86,7 @@ async def collect_needs(reader: Reader) -> Condition:
     """
     (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))
     activity = [table for table in await _activity(reader, sees_all) if may_need_something(table)]
-    trees = [TreeShape(*row) for row in await _shapes(reader, TreeShape, queries.TREE_SHAPES, sees_all)]
+    trees = await _trees(reader, await xmin_horizon.read(reader), sees_all)
     trees = [tree for tree in trees if (tree_share(tree) or 0.0) >= TREE_SHARE]
     drifting = await drifts(reader)
     wanted = {oid for drift in drifting for oid in drift.indexes}.union(tree.oid for tree in trees)
@@ -119,6 +121,13 @@ async def with_damaged_indexes(reader: Reader, condition: Condition, names: Coll
 async def _activity(reader: Reader, sees_all: bool) -> list[Activity]:
     query = queries.activity_query(reads_statistics=sees_all)
     return [Activity(*row) for row in await reader.rows(query, row=Activity)]
+
+
+async def _trees(reader: Reader, horizon: XminHorizon, sees_all: bool) -> list[TreeShape]:
+    """As the VACUUM leaves them that comes before a rebuild, unless a session keeps it from removing dead rows."""
+    trees = [TreeShape(*row) for row in await _shapes(reader, TreeShape, queries.TREE_SHAPES, sees_all)]
+    is_held = any(holder.is_old for holder in horizon.holders)
+    return trees if is_held else [tree.after_vacuum for tree in trees]
 
 
 async def _shapes(reader: Reader, row: Shape, query: str, sees_all: bool) -> list[tuple[Any, ...]]:

@@ -19,6 +19,8 @@ from engine.targets.postgres.reading.relations import Index, Table
 from engine.targets.postgres.reading.xmin_horizon import XminHorizon
 
 TREE_SHARE: Final = 0.4
+PARTIAL_TREE_SHARE: Final = 0.75
+"""The same for an estimate of a partial index: its keys may be longer than those of its table are on average."""
 TREE_WASTED: Final = 10_000_000
 SAME_SIZE_FACTOR: Final = 1.1
 """Up to this multiple of its size after the last rebuild, an index counts as unbloated."""
@@ -263,7 +265,8 @@ def _unknown(condition: Condition) -> tuple[Index, ...]:
 def _tree_need(tree: TreeShape, density: float | None, limits: Thresholds) -> Need | None:
     """`density`: of the leaf pages, in percent, if measured; otherwise the estimate counts."""
     share = tree_share(tree) if density is None else max(1 - density / (100 * tree.fill_factor), 0.0)
-    if share is None or share < TREE_SHARE or share * tree.pages * PAGE < TREE_WASTED:
+    least = PARTIAL_TREE_SHARE if tree.is_partial and density is None else TREE_SHARE
+    if share is None or share < least or share * tree.pages * PAGE < TREE_WASTED:
         return None
     wasted = round(share * tree.pages * PAGE)
     is_urgent = share >= limits.reclaim_now_share and wasted >= limits.reclaim_now

@@ -170,6 +170,8 @@ def _reindex(
     invalid = [] if found.is_named else [index.shown for index in mine if not index.is_valid]
     mine = [index for index in mine if index.is_valid or found.is_named]
     wanted, forbidden = allowed(mine)
+    if of_catalog and not wanted and forbidden:
+        return _catalog_refused(Operation.REINDEX, reader.server)
     wanted, exclusive = rebuildable(wanted, options)
     if (
         exclusive and not (wanted or forbidden) and found.is_named and not found.tables
@@ -197,6 +199,10 @@ def _reindex(
     )
 
 
+def _catalog_refused(operation: Operation, server: Server) -> OperationPlan:
+    return OperationPlan(operation=operation, refused=f"{server.user} may not maintain the catalog: a superuser may")
+
+
 def rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index], str]:
     """The indexes that can be rebuilt with these options, and why the others cannot."""
     exclusive = [index for index in indexes if index.is_exclusion] if options.server.is_concurrent else []
@@ -211,6 +217,8 @@ def _rewrite(operation: Operation, options: Options, found: Scope, server: Serve
     of_catalog = options.server.system
     mine = [table for table in found.tables if table.in_catalog == of_catalog and not table.is_partitioned]
     wanted, forbidden = allowed(mine)
+    if of_catalog and not wanted and forbidden:
+        return _catalog_refused(operation, server)
     if operation is Operation.CLUSTER:
         without = [table for table in wanted if table.clustered_by is None]
         if found.is_named and without:

@@ -6,14 +6,14 @@ Queries give numbers; `advising` judges them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.targets.postgres.reading.ages import AGES, WITH_OPTIONS
 from engine.targets.postgres.reading.collations import CollationDrift
-from engine.targets.postgres.reading.relations import LEFTOVER, MEASURED_PAGES, Index, Table
+from engine.targets.postgres.reading.relations import LEFTOVER, MEASURED_PAGES, NOT_LOCKED, Index, Table
 from engine.targets.postgres.reading.xmin_horizon import NOTHING_HELD, XminHorizon
 
 
@@ -76,6 +76,17 @@ class TreeShape:
     deduplicates: bool
     is_known: bool
     """Whether every column has statistics."""
+    is_partial: bool = False
+    """Whether it holds only some rows of its table; the statistics are of all rows."""
+    rows_left: float | None = None
+    """After the next VACUUM, where much has changed since the last one; None where not."""
+    pages_now: int | None = None
+
+    @property
+    def after_vacuum(self) -> TreeShape:
+        """What the catalog will say of it then."""
+        rows = self.rows if self.rows_left is None else self.rows_left
+        return replace(self, rows=rows, pages=self.pages if self.pages_now is None else self.pages_now)
 
 
 @frozen
@@ -194,14 +205,16 @@ SELECT c.oid::int8, c.relpages::int8, c.reltuples::float8, known.width::float8, 
 FROM pg_class AS c JOIN known ON known.starelid = c.oid
 WHERE c.relkind IN ('r', 'm') AND c.reltuples > 0 AND c.relpages >= {{least}}
 """
+_MUCH: Final = 0.2
+"""So many dead rows for each row of an index change the estimate of its size."""
 TREE_SHAPES: Final = f"""
 WITH columns AS {{how}} ({{columns}}), keys AS (
-    SELECT x.indexrelid, x.indrelid, x.indisunique, key.place, key.number
+    SELECT x.indexrelid, x.indrelid, x.indisunique, key.place, key.number, x.indpred IS NOT NULL AS is_partial
     FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
     CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY AS key (number, place)
-    WHERE x.indisvalid AND x.indpred IS NULL AND i.relpages >= {{least}} AND i.reltuples > 0),
+    WHERE x.indisvalid AND i.relpages >= {{least}} AND i.reltuples > 0),
 known AS (
-    SELECT k.indexrelid, bool_or(k.indisunique) AS is_unique,
+    SELECT k.indexrelid, k.indrelid, bool_or(k.indisunique) AS is_unique, bool_or(k.is_partial) AS is_partial,
         sum(coalesce(own.stawidth, made.stawidth, 8)) AS width,
         coalesce(bool_or(coalesce(own.stanullfrac, made.stanullfrac) > 0), false) AS has_nulls,
         CASE WHEN count(*) = 1 THEN coalesce(max(coalesce(own.stanullfrac, made.stanullfrac)), 0) ELSE 0 END AS nulls,
@@ -214,13 +227,21 @@ known AS (
     FROM keys AS k JOIN pg_class AS t ON t.oid = k.indrelid
     LEFT JOIN columns AS own ON own.starelid = k.indrelid AND own.staattnum = k.number AND k.number <> 0
     LEFT JOIN columns AS made ON made.starelid = k.indexrelid AND made.staattnum = k.place AND k.number = 0
-    GROUP BY 1)
+    GROUP BY 1, 2)
 SELECT i.oid::int8, i.relpages::int8, i.reltuples::float8, known.width::float8, known.has_nulls, known.nulls::float8,
     exp(least(known.log_distinct, 60))::float8, {_FILL_FACTOR.format("i", 90)},
     NOT known.is_unique AND NOT EXISTS (
         SELECT FROM unnest(i.reloptions) AS o WHERE o IN ('deduplicate_items=off', 'deduplicate_items=false')),
-    known.is_known
+    known.is_known, known.is_partial,
+    CASE WHEN changed THEN pg_stat_get_live_tuples(known.indrelid)::float8 END,
+    CASE WHEN changed AND {NOT_LOCKED.replace("{0}", "i")}
+        THEN pg_relation_size(i.oid) / current_setting('block_size')::int8 END
 FROM known JOIN pg_class AS i ON i.oid = known.indexrelid JOIN pg_am AS am ON am.oid = i.relam
+CROSS JOIN LATERAL (
+    SELECT NOT known.is_partial AND pg_stat_get_dead_tuples(known.indrelid) > {_MUCH} * i.reltuples AND coalesce(
+        pg_stat_get_last_vacuum_time(known.indrelid), pg_stat_get_last_autovacuum_time(known.indrelid),
+        pg_stat_get_last_analyze_time(known.indrelid), pg_stat_get_last_autoanalyze_time(known.indrelid)) IS NOT NULL
+) AS one (changed)
 WHERE am.amname = 'btree'
 """
 

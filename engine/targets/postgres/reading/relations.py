@@ -112,11 +112,12 @@ class PartitionedIndex(Named):
 
 _PAGES: Final = "{0}.relpages::int8"
 # A table that was never vacuumed or analyzed has relpages 0; its real size cannot be read while it is locked.
-MEASURED_PAGES: Final = """CASE WHEN {0}.relpages > 0 AND {0}.reltuples > 0
-        OR {0}.oid = ANY (ARRAY(SELECT l.relation FROM pg_locks AS l WHERE l.mode = 'AccessExclusiveLock'
-            AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))))
-    THEN {0}.relpages::int8
-    ELSE coalesce(pg_relation_size({0}.oid) / current_setting('block_size')::int8, {0}.relpages) END"""
+NOT_LOCKED: Final = """{0}.oid <> ALL (ARRAY(SELECT l.relation FROM pg_locks AS l
+        WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
+            AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))))"""
+MEASURED_PAGES: Final = f"""CASE WHEN {{0}}.relpages > 0 AND {{0}}.reltuples > 0 OR NOT ({NOT_LOCKED})
+    THEN {{0}}.relpages::int8
+    ELSE coalesce(pg_relation_size({{0}}.oid) / current_setting('block_size')::int8, {{0}}.relpages) END"""
 
 _MAY: Final = "has_table_privilege({}.oid, 'MAINTAIN')"
 _MAY_BEFORE_17: Final = """(pg_has_role({}.relowner, 'USAGE') OR NOT {}.relisshared

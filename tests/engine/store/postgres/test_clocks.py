@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.requests import OnDuplicate, Operation, Request
+from engine.domain.requests import OnDuplicate, Operation, Options, Request
 from engine.execution import worker_runtime
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.store.location import StoreLocation
@@ -60,6 +60,25 @@ async def test_a_job_of_a_host_with_another_clock_has_the_times_of_the_server(
         assert len(in_order) == len(times)
         assert in_order == sorted(in_order)
         assert all(abs(at - begin) < MINUTES for line in child.log for at in (line.at, *in_order))
+
+
+async def test_a_time_limit_is_the_same_on_hosts_whose_clocks_are_hours_apart(store_url: str) -> None:
+    ahead, behind = SteadyClock(wall=AHostsClock(HOUR)), SteadyClock(wall=AHostsClock(-HOUR))
+    async with (
+        PostgresStore.open(store_url, what="the store", host="db1", host_clock=ahead) as first,
+        PostgresStore.open(store_url, what="the store", host="db2", host_clock=behind) as second,
+    ):
+        manager = DatabaseMaintenanceManager(first, resolve, clock=wall_clock(ahead))
+        limited = Options(time_limit=MINUTES / 1e6)
+        request = Request(target="sqlite://db2/srv/a.db", operations=(Operation.VACUUM,), options=limited)
+        await manager.submit([request], OnDuplicate.REFUSE)
+        async with second.hosting_workers() as owner:
+            claim = await second.claim(owner)
+            assert claim is not None
+            assert claim.time_left is not None
+            assert 0 < claim.time_left <= MINUTES / 1e6
+            (worker,) = await first.workers()
+            assert not worker.stalled
 
 
 async def test_a_clock_that_is_set_meanwhile_is_followed(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

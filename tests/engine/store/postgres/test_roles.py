@@ -94,8 +94,10 @@ async def test_an_operator_submits_and_cancels_and_pauses_but_runs_nothing(login
         await store.pin(job, True)
         await store.pause("ann@desk")
         await store.resume()
-        async with store.reserving("a run"):
-            await store.submit([new_job("stock"), new_job("staff")], OnDuplicate.REFUSE, NewBatch())
+        await store.submit([new_job("stock"), new_job("staff")], OnDuplicate.REFUSE, NewBatch())
+        with pytest.raises(ReadOnlyError, match="register_worker"):
+            async with store.reserving("a run"):
+                pass
         await store.rescue()
         await store.enforce_time_limits()
         with pytest.raises(ReadOnlyError):

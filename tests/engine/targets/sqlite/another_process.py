@@ -39,7 +39,8 @@ def another_process(path: Path, *statements: str, program: str = _PROGRAM) -> It
     What was BUSY has been tried.
     """
     with subprocess.Popen(
-        [sys.executable, "-c", program, path, *statements],
+        # Without what is installed, which takes half of its start.
+        [sys.executable, "-S", "-c", program, path, *statements],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

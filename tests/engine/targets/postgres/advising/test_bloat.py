@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from engine.domain.advice import TargetHistory
+from engine.targets.postgres.advising import findings
 from engine.targets.postgres.advising.bloat import table_share, tree_share
 from engine.targets.postgres.advising.collect import collect_condition
 from engine.targets.postgres.reading import condition as queries
@@ -55,6 +57,28 @@ async def test_estimates_come_close_to_what_a_rewrite_gives_back(database: Datab
         real = 1 - pages / pages_before
         estimate = table if name == "item" else said.get(oid)
         assert estimate == pytest.approx(real, abs=0.12), (name, real)
+
+
+async def test_a_partial_index_that_lost_its_rows_is_to_be_rebuilt_and_one_with_few_rows_is_not(
+    database: Database,
+) -> None:
+    database(
+        "CREATE TABLE job (id int PRIMARY KEY, state text, closed int)",
+        "INSERT INTO job SELECT g, CASE WHEN g % 2 = 0 THEN 'open' ELSE 'done' END, CASE WHEN g % 10 = 0 THEN g END"
+        " FROM generate_series(1, 1000000) AS g",
+        "CREATE INDEX job_open ON job (id) WHERE state = 'open'",
+        "CREATE INDEX job_closed ON job (closed) WHERE closed IS NOT NULL",
+        "ALTER TABLE job SET (autovacuum_enabled = off)",
+        "UPDATE job SET state = 'done' WHERE state = 'open' AND id > 1000",
+        "VACUUM ANALYZE job",
+        "REINDEX INDEX job_closed",
+        "REINDEX INDEX job_pkey",
+    )
+    async with connected(database.url) as session:
+        condition = await collect_condition(session._reader)
+    needs = findings.needs(condition, TargetHistory(now=0))
+    names = {index.oid: index.name for index in condition.indexes}
+    assert [names[oid] for oid in needs.reindex] == ["job_open"]
 
 
 async def test_who_may_not_read_pg_statistic_gets_the_same_estimates(database: Database) -> None:

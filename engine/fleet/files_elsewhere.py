@@ -1,0 +1,48 @@
+"""What a pattern of files of another host stands for: those that this host has surveyed lately."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from engine.domain.errors import DbtendError, UsageError
+from engine.fleet.patterns import is_wild, member_name, natural_order
+from engine.system.clock import now
+from engine.targets import file_elsewhere, resolve
+
+if TYPE_CHECKING:
+    from engine.store.protocol import Hosts
+
+LATELY: Final = 86_400 * 1_000_000
+"""Microseconds: what a host has not surveyed for longer may be gone."""
+
+
+def is_pattern_elsewhere(url: str) -> bool:
+    """Whether only a shared store knows what it stands for."""
+    return is_wild(_path_elsewhere(url))
+
+
+def is_file_elsewhere(url: str) -> bool:
+    """Whether it is a file of another host, or a pattern of such files."""
+    return bool(_path_elsewhere(url))
+
+
+def _path_elsewhere(url: str) -> str:
+    with suppress(DbtendError):  # to open it says why
+        return file_elsewhere(url) or ""
+    return ""
+
+
+async def files_of_pattern(url: str, hosts: Hosts | None) -> Sequence[str]:
+    """The files, by URL. Raises UsageError if it knows none, StoreError."""
+    host, path = resolve(url).elsewhere, file_elsewhere(url)
+    if host is None or hosts is None:
+        why = f"is a pattern of files of {host}, which only a store knows that hosts share"
+        raise UsageError(url, why, "see dbtend store init")
+    known = await hosts.surveyed_files(host, now() - LATELY)
+    found = [one for one in known if member_name(resolve(url).url, one)]
+    if not found:
+        hint = f"let {host} survey its files every day: dbtend fleet '{path}'"
+        raise UsageError(url, f"matches no file that {host} has surveyed in the last 24 hours", hint)
+    return sorted(found, key=natural_order)
