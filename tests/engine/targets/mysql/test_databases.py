@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.config.model import TargetEntry
 from engine.domain.errors import UsageError
+from engine.fleet.expansion import expand
+from engine.targets import resolve
 from engine.targets.mysql.connection.address import address
 from engine.targets.mysql.databases import database_of, databases, url_of_all
 from tests.mysql_databases import MySqlDatabase
@@ -31,6 +34,14 @@ async def test_all_databases_of_a_server(database: MySqlDatabase) -> None:
         assert there[database.name].url == address(database.url).url
     finally:
         database(f"DROP DATABASE `{odd.replace('`', '``')}`")
+
+
+async def test_a_pattern_stands_for_databases(database: MySqlDatabase) -> None:
+    for url, alone in ((database.server.url(f"{database.name}*"), False), (database.server.url(), True)):
+        found = await expand([TargetEntry(name="all", url=url)], all_databases=alone)
+        assert (database.name, address(database.url).url) in [(one.name, one.url) for one in found.targets]
+    with pytest.raises(UsageError, match="names no database"):
+        resolve(database.server.url())
 
 
 @pytest.mark.parametrize(
