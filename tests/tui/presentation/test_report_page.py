@@ -297,7 +297,7 @@ def test_while_a_job_of_a_night_is_open_it_has_no_duration() -> None:
 
 
 def test_a_target_says_why_it_has_its_level() -> None:
-    assert "now cannot be opened: <i>sqlite:///srv/a.db</i>" in " ".join(
+    assert "now <i>sqlite:///srv/a.db</i>" in " ".join(
         Page(page(surveys=(survey("sqlite:///srv/a.db", FleetLevel.NOW),))).text.split()
     )
 
