@@ -37,7 +37,7 @@ async def test_a_command_that_is_cancelled_ends_and_its_connection_is_not_used_a
 
 
 async def test_a_rebuild_that_is_cancelled_in_the_middle_leaves_nothing(database: MySqlDatabase) -> None:
-    filled(database, "item", 150_000)
+    filled(database, "item", 80_000)
     async with asyncio.timeout(60), connected(database.url) as session:
         (step,) = (await session.plan(Operation.REBUILD, Options())).steps
         cancel = asyncio.Event()
@@ -51,7 +51,7 @@ async def test_a_rebuild_that_is_cancelled_in_the_middle_leaves_nothing(database
 
 
 async def test_a_check_that_was_killed_is_no_clean_check(database: MySqlDatabase) -> None:
-    filled(database, "item", 150_000)
+    filled(database, "item", 80_000)
     async with asyncio.timeout(60), connected(database.url, writing=False) as session:
         (step,) = (await session.plan(Operation.CHECK, Options())).steps
         for by_us in (True, False):
@@ -80,7 +80,8 @@ async def test_a_task_that_is_cancelled_ends_its_command_first(database: MySqlDa
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running
-            assert not database.value(runs("ALTER"))
+            # MariaDB lists a command for a moment after its answer.
+            await until(database, runs("ALTER").replace("COUNT(*)", "COUNT(*) = 0"))
 
 
 async def test_a_repair_is_not_stopped_by_a_cancel(database: MySqlDatabase) -> None:
@@ -120,7 +121,11 @@ async def test_a_plan_warns_of_who_holds_its_tables(database: MySqlDatabase) -> 
         await session.plan(Operation.REBUILD, Options())
         with database.session(HOLDS) as other:
             number = other.thread_id()  # type: ignore[no-untyped-call]
-            assert f"connection {number} " in await session.find_blockers(has_window=False)
+            async with asyncio.timeout(30):
+                # A list of transactions that was read less than 100 ms ago is old.
+                while not (found := await session.find_blockers(has_window=False)):  # noqa: ASYNC110 - no event
+                    await asyncio.sleep(0.2)
+            assert f"connection {number} " in found
 
 
 async def test_a_rebuild_that_others_wait_behind_gives_way_and_runs_again(database: MySqlDatabase) -> None:
