@@ -17,7 +17,7 @@ from tui.presentation import typed_values
 from tui.presentation.exit_codes import MEANINGS
 
 WORDS: Final[Mapping[str, str]] = {
-    "TARGET": "a path or pattern, postgresql://..., service=NAME, mysql://..., a name or @GROUP",
+    "TARGET": "a path, pattern, postgresql://, mysql://, service=NAME, name or @GROUP",
     "JOB": "the id of a job, 42, or of one of its operations, 42.2",
     "FILTERS": "words as in the filter line of the console",
     "NAME": "a recipient: [notify.NAME] of the config file",

@@ -24,7 +24,11 @@ from tui.commands.targets import target_entries
 from tui.presentation import json_format
 from tui.presentation.text import format_options
 
-URLS = {EngineName.SQLITE: "/srv/a.db", EngineName.POSTGRESQL: "postgresql:///a"}
+URLS = {
+    EngineName.SQLITE: "/srv/a.db",
+    EngineName.POSTGRESQL: "postgresql:///a",
+    EngineName.MYSQL: "mysql://localhost/a",
+}
 FEW = settings(max_examples=10)
 
 

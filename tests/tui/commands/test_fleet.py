@@ -58,7 +58,7 @@ def test_the_table_begins_with_the_counts_and_the_most_urgent(dbtend: CommandLin
     rows = lines_of(result.out)
     assert [row[0] for row in rows][:2] == ["t2.db", "t3.db"]
     assert sorted(row[0] for row in rows[2:]) == sorted(f"t{n}.db" for n in (1, *range(4, 11)))
-    assert "cannot be opened" in lines[3]
+    assert "this is not a SQLite database" in lines[3]
     assert lines[3].index("critical") == lines[4].index("unreachable") == lines[5].index("ok")  # the columns line up
     assert "\x1b" not in result.out
 
