@@ -30,7 +30,7 @@ class OperationSpec:
     needs_confirmation: str = ""
     """What a person must confirm before it runs; "" for nothing."""
     stands_for: tuple[Operation, ...] = ()
-    """The operations of other engines that do the same; a request for one of them is pointed here."""
+    """The operations of other engines that do the same; a request for one names this one."""
 
 
 def operation_infos(

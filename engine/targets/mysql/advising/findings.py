@@ -15,7 +15,7 @@ from engine.targets.mysql.reading.condition import Condition
 from engine.targets.mysql.reading.tables import REPAIRABLE, Part, Table
 
 CHANGED_SHARE: Final = 0.2
-"""Of the rows. InnoDB renews its own statistics from half of that on, where it is allowed to."""
+"""Share of the rows. InnoDB renews its own statistics from half of that on, unless that is off."""
 LEAST_ROWS: Final = 1_000
 """Changes of fewer rows do not count."""
 GROWTH: Final = 2.0
@@ -77,7 +77,7 @@ class TableFindings:
     """Tables that only ALTER TABLE by hand puts right."""
     repair: Mapping[str, Need]
     notes: Sequence[str] = ()
-    """What is not urgent: tables without a primary key, old engines and row formats."""
+    """Not urgent: tables without a primary key, old engines and row formats."""
 
 
 def needs(condition: Condition, past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> TableFindings:

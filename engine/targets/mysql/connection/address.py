@@ -26,7 +26,7 @@ class Address:
     """Where a database is."""
 
     scheme: str
-    """`mysql` or `mariadb`, as it was given: both mean the same."""
+    """`mysql` or `mariadb`, as given: both mean the same."""
     user: str
     host: str
     port: int

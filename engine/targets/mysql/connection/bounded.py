@@ -127,7 +127,7 @@ class Wire(_Connection):
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def end(self) -> None:
-        """Say goodbye where that is still possible, and close the socket."""
+        """Say goodbye if possible, and close the socket."""
         with suppress(pymysql.MySQLError):
             self.close()
         self._force_close()

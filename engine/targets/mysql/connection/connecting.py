@@ -35,7 +35,7 @@ IDLE: Final = 31_536_000
 SOCKETS: Final = (
     "/run/mysqld/mysqld.sock", "/var/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock",  # noqa: S108
 )  # fmt: skip
-"""Where servers have them when nothing else is said."""
+"""The usual places of a socket."""
 _KEEPALIVE: Final = {
     socket.TCP_KEEPIDLE: 30,
     socket.TCP_KEEPINTVL: 10,
@@ -190,7 +190,7 @@ async def _set_up(
         "lock_wait_timeout": seconds,
         "innodb_lock_wait_timeout": seconds,
         "wait_timeout": IDLE,
-        # No ANSI_QUOTES, no NO_BACKSLASH_ESCAPES; and what is in a table is not refused when it is copied.
+        # No ANSI_QUOTES, no NO_BACKSLASH_ESCAPES; a copy of a table accepts all of its values.
         "sql_mode": "NO_ENGINE_SUBSTITUTION",
         "lc_messages": "en_US",
     }

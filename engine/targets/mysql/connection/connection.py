@@ -21,7 +21,7 @@ ANSWER_WITHIN: Final = 65.0
 """Seconds; the server itself ends a query of the catalog before that."""
 MOST_ROWS: Final = 1_000_000
 STOPS_WITHIN: Final = 1.0
-"""Seconds that an answer nobody waits for any more may take, or its connection is closed."""
+"""Seconds within which a cancelled query must end; then its connection is closed."""
 
 
 class Connection:
@@ -143,7 +143,7 @@ class Connection:
 
 
 def _retrieve(answer: asyncio.Future[Any]) -> None:
-    """So that asyncio does not log the error of an answer that nobody waits for."""
+    """So that asyncio does not log the error of a cancelled query."""
     if not answer.cancelled():
         answer.exception()
 

@@ -45,7 +45,7 @@ FROM_ENGINE: Final = frozenset({3, 20, 1026, 1030})
 """errors that have such a number in them."""
 ACCESS_DENIED: Final = frozenset({1045, 1698})
 NEEDS_TLS: Final = 2061
-"""A login would send the password as it is, or as whoever is in between can read it."""
+"""A login would send a password that others on the network can read."""
 LONGEST_SENTENCE: Final = 1_000
 """Characters of a server message that are read."""
 

@@ -1,4 +1,4 @@
-"""Login: TLS, and by which methods a password may be told to a server."""
+"""Login: TLS, and the methods that may send a password to a server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TlsMode(StrEnum):
 
     DISABLED = "DISABLED"
     PREFERRED = "PREFERRED"
-    """TLS where the server has it: nobody who only listens reads anything. The default."""
+    """TLS if the server has it: that keeps out those who only listen. The default."""
     REQUIRED = "REQUIRED"
     VERIFY_CA = "VERIFY_CA"
     """The default where an authority is given."""
@@ -91,7 +91,7 @@ def methods(*, is_trusted: bool) -> Mapping[str, Callable[[Any], Any]]:
 
 
 class _Refused:
-    """It would tell the password to whoever asks for it."""
+    """A method that would send the password to any server."""
 
     def __init__(self, connection: Any) -> None:
         pass

@@ -1,4 +1,4 @@
-"""What the user may do to tables, and how to grant what is missing."""
+"""The rights of the user on tables, and the GRANT for missing ones."""
 
 from __future__ import annotations
 

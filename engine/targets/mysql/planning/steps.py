@@ -45,5 +45,5 @@ class MySqlStep(PlannedStep):
 
     @property
     def stops_safely(self) -> bool:
-        """Whether a cancel while it runs leaves its table as it was."""
+        """Whether a cancel while it runs leaves its table unchanged."""
         return self.method is not Method.REPAIR

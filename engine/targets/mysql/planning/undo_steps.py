@@ -18,7 +18,7 @@ from engine.targets.plans import OperationPlan
 SMALL: Final = 16 * 1024**2
 """Bytes of an undo tablespace that was just made."""
 HELPER: Final = "dbtend_undo"
-"""The undo tablespace that transactions use meanwhile, where there are only two others."""
+"""The undo tablespace for transactions during the purge, if there are only two others."""
 BY_ITSELF: Final = (
     "MariaDB purges undo tablespaces by itself: SET GLOBAL innodb_undo_log_truncate = ON, and a lower"
     " innodb_max_undo_log_size"
@@ -26,7 +26,7 @@ BY_ITSELF: Final = (
 
 
 def plan_purge(spaces: Sequence[UndoSpace], flavor: Flavor) -> OperationPlan:
-    """Empties what has grown, one after another, and makes active again what an interrupted purge left inactive."""
+    """Empties the large ones one by one, and activates those that an interrupted purge left inactive."""
     if flavor is Flavor.MARIADB:
         return OperationPlan(operation=Operation.PURGE_UNDO, refused=BY_ITSELF)
     wanted = [space for space in spaces if space.size > SMALL or space.state != ACTIVE or space.name == HELPER]

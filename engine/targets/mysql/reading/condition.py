@@ -68,7 +68,7 @@ class Condition:
     changes: Mapping[PartName, int] | None = None
     """Changed rows since InnoDB collected statistics."""
     counted: frozenset[PartName] | None = None
-    """What has persistent statistics."""
+    """Tables with persistent statistics."""
     histograms: Mapping[str, Histograms] = field(default_factory=dict)
     """By table."""
     samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)

@@ -29,7 +29,7 @@ SELECT CAST(SUM(file_size) AS SIGNED) FROM information_schema.{view} WHERE name 
 _KILLS: Final = "SELECT CAST(variable_value AS SIGNED) FROM {schema}.global_status WHERE variable_name = 'Com_kill'"
 _VIEWS: Final = {Flavor.MARIADB: "innodb_sys_tablespaces", Flavor.MYSQL: "innodb_tablespaces"}
 _PLAIN: Final = re.compile(r"[0-9A-Za-z_]+")
-"""A name that names its file as it is."""
+"""A name that is also the name of its file."""
 
 
 async def facts(reader: Reader) -> Facts:

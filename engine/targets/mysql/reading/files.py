@@ -17,7 +17,7 @@ PartName = tuple[str, str]
 """A table, and its partition as `Part.name` or "": in lower case, as servers differ."""
 
 _SEPARATOR: Final = "\uf8ff"
-"""Nobody names a table by it."""
+"""No table has it in its name."""
 # MariaDB encodes names; the separators mean nothing in that encoding.
 _PATH: Final = (
     "CONVERT(CAST(CAST(REPLACE(REPLACE(name, '/', '@f8ff'), '#', '@f8ff') AS BINARY) AS CHAR CHARACTER SET filename)"
@@ -52,7 +52,7 @@ async def changes(reader: Reader) -> Mapping[PartName, int] | None:
 
 
 async def with_statistics(reader: Reader) -> frozenset[PartName] | None:
-    """What has persistent statistics; None without the right to see that. Raises TargetError."""
+    """Tables with persistent statistics; None without the right to see that. Raises TargetError."""
     rows = await rows_if_allowed(reader, _STATISTICS, row=(str, int))
     return None if rows is None else frozenset(part_name(name) for name, _ in rows)
 

@@ -286,7 +286,7 @@ class MySqlOperation:
         return None
 
     async def _size(self, step: MySqlStep) -> int | None:
-        """The size of what a rebuild, repair or purge works on; None where it cannot be measured."""
+        """The size of the table or tablespace of a step; None if it cannot be measured."""
         if step.method is Method.PURGE_UNDO:
             return await undo.size(self._reader, step.object)
         if step.table is None or step.method not in {Method.REBUILD, Method.REPAIR}:

@@ -78,7 +78,7 @@ def verdict(rows: Sequence[Row]) -> Verdict:
     # A kind of message that is not known may be a failure.
     errors = [one for kind, found in by_kind.items() if kind == "error" or kind not in known for one in found]
     notes = [*by_kind.get("note", ()), *by_kind.get("info", ())]
-    # What a server says of a table of other columns is no row of ours.
+    # A row with other columns is no verdict.
     return Verdict(tuple(errors), tuple(by_kind.get("warning", ())), tuple(notes), tuple(by_kind.get("status", ())))
 
 

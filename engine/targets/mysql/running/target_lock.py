@@ -1,8 +1,8 @@
-"""The lock that an attempt holds at its database: no other attempt begins meanwhile, whatever store it belongs to.
+"""The lock that an attempt holds at its database: until it ends no other attempt begins, of any store.
 
 These are user locks of the server (GET_LOCK). The attempt has the first, in the session that reads the catalog. Each
 session that runs steps has one of many others, so that the server still holds it for a command whose client is gone. An
-attempt begins with the first lock, and when nobody else has any of the others.
+attempt begins with the first lock, and when no other session has any of the others.
 """
 
 from __future__ import annotations
