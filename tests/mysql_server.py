@@ -122,7 +122,9 @@ class MySqlServer:
 
     @property
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin", "TZ": "UTC"}
+        # A server that starts, also to make its files, removes what others have in their directory of temporary files.
+        path = f"{os.environ['PATH']}:/usr/sbin"
+        return {**os.environ, "PATH": path, "TZ": "UTC", "TMPDIR": str(self.base)}
 
     def url(self, database: str = "", user: str = "root", *, scheme: str = "") -> str:
         """By its socket."""
