@@ -18,16 +18,15 @@ import asyncio
 import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 from typing import Final
 
-from engine import Engine, Operation, Options, Request, Status
-from engine.domain.jobs import ChildJob
-from engine.system.clock import now
+from benchmarks.server_runs import PastJob, in_turn, run_job
+from engine import Engine, Operation, Options, Request
 from engine.targets.mysql.connection.server import Flavor
 from tests.mysql_server import NO_SERVER, MySqlServer, running_server, servers_found
 
@@ -68,18 +67,8 @@ def cases(*, small: bool) -> dict[str, Case]:
     return {
         "rebuild": Case("rebuild", mixed, "--optimize", Operation.REBUILD),
         "analyze": Case("analyze", mixed, "--analyze --persistent", Operation.ANALYZE),
-        "needed": Case("what is needed", many, "--optimize", Operation.OPTIMIZE),
+        "needed": Case("needed only", many, "--optimize", Operation.OPTIMIZE),
     }
-
-
-@dataclass(frozen=True, slots=True)
-class PastJob:
-    """Seconds of one run. `said`: when, in microseconds, which share was said to be done."""
-
-    steps: float
-    whole: float
-    child: ChildJob
-    said: Sequence[tuple[int, float]]
 
 
 class Bench:
@@ -121,32 +110,11 @@ class Bench:
                 return await self.run(engine, name, case, jobs)
 
     async def run(self, engine: Engine, name: str, case: Case, jobs: int, *, watched: bool = False) -> PastJob:
-        """`watched`: note what is said of its progress."""
+        """`watched`: record its progress."""
         request = Request(
             target=self.server.url(name), operations=(case.operation,), options=Options(jobs=jobs, confirmed=True)
         )
-        said: list[tuple[int, float]] = []
-        began = time.perf_counter()
-        (job,) = await engine.submit([request])
-        watching = asyncio.create_task(_watch(engine, job.id, said)) if watched else None
-        (job,) = await engine.wait([job.id])
-        whole = time.perf_counter() - began
-        if watching is not None:
-            watching.cancel()
-        (child,) = job.children
-        if job.status is not Status.COMPLETED:
-            raise RuntimeError(f"{case.name} {job.status}: {child.error}")
-        ended = max(step.finished_at or 0 for step in child.steps)
-        return PastJob((ended - min(step.started_at for step in child.steps)) / 1e6, whole, child, said)
-
-
-async def _watch(engine: Engine, job: int, said: list[tuple[int, float]]) -> None:
-    while True:
-        (seen,) = await engine.jobs([job])
-        progress = seen.children[0].progress
-        if seen.children[0].status is Status.RUNNING and progress.fraction is not None:
-            said.append((now(), progress.fraction))
-        await asyncio.sleep(0.1)
+        return await run_job(engine, request, watched=watched)
 
 
 async def compare(bench: Bench, case: Case, jobs: int) -> None:
@@ -159,10 +127,7 @@ async def compare(bench: Bench, case: Case, jobs: int) -> None:
     async def dbtend() -> None:
         ours.append(await bench.by_dbtend(case, jobs))
 
-    sides: list[Callable[[], Awaitable[None]]] = [tool, dbtend]
-    for number in range(bench.rounds):
-        for side in sides if number % 2 == 0 else sides[::-1]:
-            await side()
+    await in_turn(bench.rounds, tool, dbtend)
     ratios = sorted(run.steps / other for run, other in zip(ours, theirs, strict=True))
     whole = median(run.whole / other for run, other in zip(ours, theirs, strict=True))
     print(
@@ -191,14 +156,8 @@ async def progress(bench: Bench, case: Case) -> None:
             off = []
             for _ in range(2):
                 with bench.a_copy(case.content) as name:
-                    off.append(_off(await bench.run(engine, name, case, 2, watched=True)))
+                    off.append((await bench.run(engine, name, case, 2, watched=True)).points_off)
     print(f"progress of rebuild, 2 at once: off by {off[0]:.1f} points in a first run, by {off[1]:.1f} with a history")
-
-
-def _off(run: PastJob) -> float:
-    """How far percent and elapsed share were apart on average, in points."""
-    began, ended = run.child.started_at or 0, run.child.finished_at or 0
-    return 100 * fmean(abs(share - (at - began) / (ended - began)) for at, share in run.said or [(ended, 1.0)])
 
 
 async def measure(bench: Bench, parts: Sequence[str], jobs: Sequence[int], *, small: bool) -> None:

@@ -22,20 +22,19 @@ import resource
 import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 from typing import Final
 from unittest.mock import patch
 
 import psycopg
 
 from benchmarks.postgres_databases import LARGE, LONG, MANY, MIXED, Content, fill, make_dirty
-from engine import Engine, Operation, Options, Request, ServerOptions, Status
-from engine.domain.jobs import ChildJob
-from engine.system.clock import now
+from benchmarks.server_runs import PastJob, in_turn, run_job
+from engine import Engine, Operation, Options, Request, ServerOptions
 from engine.targets.postgres.running import monitor
 from tests.postgres_server import NO_SERVER, PostgresServer, servers_found
 
@@ -66,18 +65,6 @@ CASES: Final = {
 }
 NO_LOOKS: Final = 1e9
 """Seconds until the first look at the progress of a step."""
-
-
-@dataclass(frozen=True, slots=True)
-class PastJob:
-    """Seconds of one run. `said`: when, in microseconds, which share was said to be done."""
-
-    steps: float
-    with_look: float
-    """And of the look before them that found out what has to be done."""
-    whole: float
-    child: ChildJob
-    said: Sequence[tuple[int, float]]
 
 
 class Bench:
@@ -117,34 +104,10 @@ class Bench:
                 return await self.run(engine, name, case, jobs)
 
     async def run(self, engine: Engine, name: str, case: Case, jobs: int, *, watched: bool = False) -> PastJob:
-        """`watched`: note what is said of its progress."""
+        """`watched`: record its progress."""
         options = Options(jobs=jobs, confirmed=True, server=case.server)
         request = Request(target=self.server.url(name), operations=(case.operation,), options=options)
-        said: list[tuple[int, float]] = []
-        began = time.perf_counter()
-        (job,) = await engine.submit([request])
-        watching = asyncio.create_task(_watch(engine, job.id, said)) if watched else None
-        (job,) = await engine.wait([job.id])
-        whole = time.perf_counter() - began
-        if watching is not None:
-            watching.cancel()
-        (child,) = job.children
-        if job.status is not Status.COMPLETED:
-            raise RuntimeError(f"{case.name} {job.status}: {child.error}")
-        ended = max(step.finished_at or 0 for step in child.steps)
-        began_steps = min(step.started_at for step in child.steps)
-        assert child.started_at is not None
-        return PastJob((ended - began_steps) / 1e6, (ended - child.started_at) / 1e6, whole, child, said)
-
-
-async def _watch(engine: Engine, job: int, said: list[tuple[int, float]]) -> None:
-    """Note what the store says of the first child, ten times a second."""
-    while True:
-        (seen,) = await engine.jobs([job])
-        progress = seen.children[0].progress
-        if seen.children[0].status is Status.RUNNING and progress.fraction is not None:
-            said.append((now(), progress.fraction))
-        await asyncio.sleep(0.1)
+        return await run_job(engine, request, watched=watched)
 
 
 async def compare(bench: Bench, case: Case, jobs: int) -> None:
@@ -157,7 +120,7 @@ async def compare(bench: Bench, case: Case, jobs: int) -> None:
     async def dbtend() -> None:
         ours.append(await bench.by_dbtend(case, jobs))
 
-    await _in_turn(bench.rounds, tool, dbtend)
+    await in_turn(bench.rounds, tool, dbtend)
     ratios = sorted(run.steps / other for run, other in zip(ours, theirs, strict=True))
     with_look = median(run.with_look / other for run, other in zip(ours, theirs, strict=True))
     whole = median(run.whole / other for run, other in zip(ours, theirs, strict=True))
@@ -169,12 +132,6 @@ async def compare(bench: Bench, case: Case, jobs: int) -> None:
         f" | {len(ours[0].child.steps)} steps, {bench.rounds} pairs",
         flush=True,
     )
-
-
-async def _in_turn(rounds: int, *sides: Callable[[], Awaitable[None]]) -> None:
-    for number in range(rounds):
-        for side in sides if number % 2 == 0 else reversed(sides):
-            await side()
 
 
 async def advice(bench: Bench) -> None:
@@ -197,10 +154,10 @@ async def polling(bench: Bench) -> None:
         looking.append((await bench.by_dbtend(VACUUM, 1)).steps)
 
     async def without() -> None:
-        with patch.object(monitor, "WORTH_A_LOOK", NO_LOOKS):
+        with patch.object(monitor, "FIRST_POLL_AFTER", NO_LOOKS):
             blind.append((await bench.by_dbtend(VACUUM, 1)).steps)
 
-    await _in_turn(bench.rounds, with_looks, without)
+    await in_turn(bench.rounds, with_looks, without)
     over = median(a / b for a, b in zip(looking, blind, strict=True)) - 1
     print(f"polling: {median(looking):.2f} s with looks, {median(blind):.2f} s without: {over:+.1%}", flush=True)
 
@@ -218,19 +175,13 @@ async def progress(bench: Bench, jobs: int) -> None:
                     for found in errors:
                         with bench.a_copy(LONG) as copy:
                             run = await bench.run(engine, copy, CASES[name], jobs, watched=True)
-                        found.append(_off(run))
+                        found.append(run.points_off)
         first, second = map(median, errors)
         print(
             f"progress of {CASES[name].name}, {jobs} at once: off by {first:.1f} points on average in a first run,"
             f" by {second:.1f} with a history",
             flush=True,
         )
-
-
-def _off(run: PastJob) -> float:
-    """How far percent and elapsed share were apart on average, in points."""
-    began, ended = run.child.started_at or 0, run.child.finished_at or 0
-    return 100 * fmean(abs(share - (at - began) / (ended - began)) for at, share in run.said)
 
 
 async def measure(bench: Bench, parts: Sequence[str], jobs: Sequence[int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -133,3 +134,11 @@ def database(postgres: PostgresServer) -> Iterator[Database]:
     """An empty database on it."""
     with new_database(postgres) as made:
         yield made
+
+
+@pytest.fixture
+def systemd_analyze() -> str:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("systemd-analyze is not installed")
+    return program

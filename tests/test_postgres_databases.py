@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import Operation
-from tests.engine.targets.postgres.a_session import plan
+from tests.engine.targets.server_session import plan
 from tests.postgres_databases import new_database
 from tests.postgres_server import PostgresServer
 

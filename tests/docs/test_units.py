@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -18,14 +16,6 @@ UNITS = {
     for block in blocks(page)
     if block.language == "ini" and "[Service]" in block.text
 }
-
-
-@pytest.fixture
-def systemd_analyze() -> str:
-    program = shutil.which("systemd-analyze")
-    if program is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("systemd-analyze is not installed")
-    return program
 
 
 def complaints(systemd_analyze: str, unit: Path) -> list[str]:

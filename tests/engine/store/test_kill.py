@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.domain.jobs import JobId
 from engine.domain.requests import OnDuplicate, Operation
 from engine.store.sqlite import liveness
 from engine.store.sqlite.store import SqliteStore
 from engine.system import locks
 from tests.building import new_job
+from tests.conformance.test_kill import CHILD, a_stranger
 from tests.engine.processes import python
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 OWNER = """
@@ -34,15 +31,6 @@ OWNER = """
 
     asyncio.run(main())
 """
-CHILD = JobId(1, 1)
-
-
-@contextmanager
-def a_stranger() -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        yield process
-        assert process.poll() is None
-        process.kill()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from datetime import datetime
 from itertools import islice
@@ -24,14 +23,6 @@ COMMAND = ["/usr/bin/env", "dbtend", "schedules", "--config", "/etc/my 100%/$con
 
 def schedule(start: str, timezone: str = "Europe/Berlin", catch_up: float = 0) -> Schedule:
     return Schedule(name="nightly", targets=("a",), start=start, timezone=timezone, catch_up=catch_up)
-
-
-@pytest.fixture
-def systemd_analyze() -> str:
-    program = shutil.which("systemd-analyze")
-    if program is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("systemd-analyze is not installed")
-    return program
 
 
 @pytest.mark.parametrize(

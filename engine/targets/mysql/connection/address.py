@@ -53,7 +53,7 @@ class Address:
 
     @property
     def _is_in_a_file(self) -> bool:
-        """Whether an option file that it names says what is missing, each time that it is connected to."""
+        """Whether an option file gives the missing parameters, at each connection."""
         return "group" in self.parameters or "option-file" in self.parameters
 
     def options(self) -> Mapping[str, str]:

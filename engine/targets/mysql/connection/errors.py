@@ -154,7 +154,7 @@ def reading_error(what: str, error: pymysql.MySQLError) -> TargetError:
     if number in TIMED_OUT:
         return ServerTimeoutError(what, "the server takes too long to read its catalog", "try again later")
     if number in NO_RIGHT:
-        return TargetRefusedError(what, server_message(error), "grant the user what is missing")
+        return TargetRefusedError(what, server_message(error), "grant the user the missing right")
     if number in DAMAGED:
         return TargetDamagedError(what, f"its catalog is damaged: {server_message(error)}", "restore a backup")
     return TargetError(what, f"cannot be inspected: {server_message(error)}", "")
@@ -167,8 +167,8 @@ _SENTENCES: Final[Mapping[int, str]] = {
     1927: "an administrator ended the connection",
     1037: "the server is out of memory",
     1041: "the server is out of memory",
-    1799: "more was written to the table meanwhile than innodb_online_alter_log_max_size holds. Raise it, or try again"
-    " when less is written",
+    1799: "more was written to the table during the rebuild than innodb_online_alter_log_max_size holds. Raise it, or"
+    " try again when less is written",
 }
 
 

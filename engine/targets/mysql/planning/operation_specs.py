@@ -54,12 +54,12 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         after_cancel="it is not stopped: that would leave the table crashed",
         is_repeatable=False,
         needs_confirmation="rewrites each table in place, without the rows that cannot be read, and blocks all access"
-        " meanwhile; copy the files of the table first",
+        " until it ends; copy the files of the table first",
     ),
     Operation.PURGE_UNDO: OperationSpec(
         summary="empties undo tablespaces and gives their space back",
         lock=Lock(LockImpact.NONE),
-        after_cancel="the undo tablespaces stay as they are",
+        after_cancel="the undo tablespaces stay unchanged",
         is_repeatable=False,
         by_object=False,
         in_turns=False,

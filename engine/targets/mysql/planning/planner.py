@@ -33,7 +33,7 @@ SELECT CAST(@@max_connections AS SIGNED), CAST(@@max_user_connections AS SIGNED)
 """
 _CLUSTERS: Final = {
     Cluster.GALERA: "in a Galera cluster every node waits for the rebuild of each table (total order isolation)",
-    Cluster.GROUP_REPLICATION: "in group replication every member repeats the rebuild, and falls behind meanwhile",
+    Cluster.GROUP_REPLICATION: "in group replication every member repeats the rebuild, and falls behind while it does",
 }
 
 

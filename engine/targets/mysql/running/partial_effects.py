@@ -19,4 +19,4 @@ def partial_effect(step: MySqlStep, *, only_waited: bool) -> str:
         case Method.REPAIR:
             return NOTHING_CHANGED if only_waited else "the table may be crashed: run repair again"
         case Method.PURGE_UNDO:
-            return "the undo tablespaces are as they were"
+            return "the undo tablespaces are unchanged"

@@ -7,16 +7,14 @@ attempt begins with the first lock, and when no other session has any of the oth
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import time
 from collections.abc import Collection
 from typing import Final
 
 import pymysql
 
 from engine.domain.errors import TargetBusyError
-from engine.domain.humanize import listed
+from engine.targets.attempt_lock import wait_for_attempt_lock
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import reading_error
 from engine.targets.mysql.reading.locks import session_text
@@ -25,8 +23,6 @@ from engine.targets.protocol import Waiting
 
 SLOTS: Final = 64
 """Sessions that may run steps of one database: --jobs has no more."""
-_FIRST_PAUSE: Final = 0.02
-_LONGEST_PAUSE: Final = 0.5
 _SESSIONS: Final = """
 SELECT CAST(id AS SIGNED), user, host, command, CAST(time AS SIGNED) FROM information_schema.processlist
 WHERE id IN ({ids})
@@ -51,15 +47,7 @@ class TargetLock:
 
     async def take(self) -> None:
         """Wait for the lock; where its session was lost, take it again. Raises TargetError."""
-        give_up, pause = time.monotonic() + self._timeout, _FIRST_PAUSE
-        while others := await self._others():
-            who = f"is being worked on by {listed(others)}"
-            if (left := give_up - time.monotonic()) <= 0:
-                raise TargetBusyError(self._reader.what, f"no lock within {self._timeout:g} s: it {who}")
-            if self._waiting is not None:
-                self._waiting(f"it {who}")
-            await asyncio.sleep(min(pause, left))
-            pause = min(pause * 2, _LONGEST_PAUSE)
+        await wait_for_attempt_lock(self._others, self._reader.what, self._timeout, self._waiting)
 
     async def join(self, connection: Connection) -> None:
         """Share it with a connection that will run steps. Raises TargetError."""

@@ -7,14 +7,12 @@ attempt begins with the first lock, and when the second is free; a session joins
 
 from __future__ import annotations
 
-import asyncio
-import time
 from typing import Final
 
 import psycopg
 
 from engine.domain.errors import TargetBusyError
-from engine.domain.humanize import listed
+from engine.targets.attempt_lock import wait_for_attempt_lock
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.errors import reading_error
@@ -25,8 +23,6 @@ _CLASS: Final = 0x64746774
 """The first half of both locks: "dtgt"."""
 _ATTEMPT: Final = 1
 _WORK: Final = 2
-_FIRST_PAUSE: Final = 0.02
-_LONGEST_PAUSE: Final = 0.5
 _TRY: Final = f"SELECT pg_catalog.pg_try_advisory_lock({_CLASS}, {_ATTEMPT})"
 _JOIN: Final = f"SELECT pg_catalog.pg_try_advisory_lock_shared({_CLASS}, {_WORK})"
 _OTHERS: Final = f"""
@@ -57,15 +53,7 @@ class TargetLock:
 
     async def take(self) -> None:
         """Wait for the lock; where its session was lost, take it again. Raises TargetError."""
-        give_up, pause = time.monotonic() + self._timeout, _FIRST_PAUSE
-        while others := await self._others():
-            who = f"is being worked on by {listed(others)}"
-            if (left := give_up - time.monotonic()) <= 0:
-                raise TargetBusyError(self._reader.what, f"no lock within {self._timeout:g} s: it {who}")
-            if self._waiting is not None:
-                self._waiting(f"it {who}")
-            await asyncio.sleep(min(pause, left))
-            pause = min(pause * 2, _LONGEST_PAUSE)
+        await wait_for_attempt_lock(self._others, self._reader.what, self._timeout, self._waiting)
 
     async def join(self, connection: Connection, server: Server) -> None:
         """Share it with a connection that will run steps. Raises TargetError."""

@@ -14,8 +14,8 @@ from engine.targets import resolve
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.condition import undo
 from engine.targets.plans import OperationPlan
-from tests.engine.targets.mysql.a_session import run
 from tests.engine.targets.mysql.looking import looking
+from tests.engine.targets.server_session import run
 from tests.mysql_databases import MySqlDatabase
 
 NOTHING = TargetHistory(now=0)

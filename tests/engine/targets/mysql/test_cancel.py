@@ -11,7 +11,8 @@ from engine.domain.statuses import Reason
 from engine.domain.steps import WaitsFor
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepResult
-from tests.engine.targets.mysql.a_session import Told, connected, filled, runs, until
+from tests.engine.targets.mysql.a_session import filled, runs, until
+from tests.engine.targets.server_session import Told, connected
 from tests.mysql_databases import MySqlDatabase
 
 HOLDS = "SELECT * FROM item LIMIT 1"

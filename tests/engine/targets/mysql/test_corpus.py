@@ -10,7 +10,7 @@ import pytest
 from engine import Operation, ServerOptions, Status
 from engine.domain.requests import CheckLevel
 from engine.targets.mysql.connection.server import Flavor
-from tests.engine.targets.mysql.a_session import run
+from tests.engine.targets.server_session import run
 from tests.mysql_databases import MySqlDatabase, new_database
 from tests.mysql_server import MySqlServer
 

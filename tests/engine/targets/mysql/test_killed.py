@@ -13,7 +13,8 @@ from engine.domain.humanize import format_worker_death
 from engine.domain.steps import Step
 from engine.targets.step_execution import StepContext
 from tests.engine.processes import python
-from tests.engine.targets.mysql.a_session import connected, filled, runs, until
+from tests.engine.targets.mysql.a_session import filled, runs, until
+from tests.engine.targets.server_session import connected
 from tests.mysql_databases import MySqlDatabase
 
 if TYPE_CHECKING:

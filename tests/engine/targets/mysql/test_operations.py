@@ -10,7 +10,8 @@ from engine.domain.requests import CheckLevel, Options
 from engine.domain.statuses import Reason
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.mysql.a_session import connected, filled, plan, run
+from tests.engine.targets.mysql.a_session import filled
+from tests.engine.targets.server_session import connected, plan, run
 from tests.mysql_databases import MySqlDatabase
 
 OFFLINE = ServerOptions(offline=True)

@@ -7,7 +7,8 @@ import signal
 
 from engine import Operation, Options, ServerOptions, Status
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.mysql.a_session import Told, connected, filled, runs, until
+from tests.engine.targets.mysql.a_session import filled, runs, until
+from tests.engine.targets.server_session import Told, connected
 from tests.mysql_databases import new_database
 from tests.mysql_server import MySqlServer, running_server, servers_found
 

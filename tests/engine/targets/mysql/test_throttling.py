@@ -11,7 +11,8 @@ from engine import Operation, Options, ServerOptions, Status
 from engine.domain.steps import WaitsFor
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.mysql.a_session import Told, connected, filled, plan, run
+from tests.engine.targets.mysql.a_session import filled
+from tests.engine.targets.server_session import Told, connected, plan, run
 from tests.mysql_databases import MySqlDatabase, new_database
 from tests.mysql_server import NO_SERVER, MySqlServer, running_server
 

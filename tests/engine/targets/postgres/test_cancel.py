@@ -16,7 +16,8 @@ from engine.inspection import inspector
 from engine.targets.plans import PlannedStep
 from engine.targets.postgres.planning.operation_steps import FEW
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import Told, connected, first_step, plan, run, statuses, until
+from tests.engine.targets.postgres.a_session import first_step, statuses, until
+from tests.engine.targets.server_session import Told, connected, plan, run
 from tests.engine.targets.stepwise import Stepwise
 from tests.postgres_databases import SLEEPS, WAITS, Database, new_database
 from tests.postgres_server import PostgresServer, running_server

@@ -14,7 +14,7 @@ from engine.domain.steps import Facts
 from engine.targets.postgres.connection.names import qualified
 from engine.targets.step_execution import StepContext, StepResult
 from tests import postgres_damage as harm
-from tests.engine.targets.postgres.a_session import connected
+from tests.engine.targets.server_session import connected
 from tests.postgres_damage import Damage, do_damage, make_table
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import PostgresServer, running_server

@@ -21,8 +21,9 @@ from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.postgres.running import connection_pool
 from engine.targets.step_execution import StepContext, StepResult
-from tests.engine.targets.postgres.a_session import Told, connected, run, until
+from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.postgres.test_cancel import a_step
+from tests.engine.targets.server_session import Told, connected, run
 from tests.engine.targets.sqlite.small_disks import can_mount
 from tests.engine.targets.stepwise import Stepwise
 from tests.postgres_databases import SLEEPS, Database, new_database

@@ -24,7 +24,7 @@ from engine.targets.postgres.connection.memory import taken
 from engine.targets.postgres.reading import load_query
 from engine.targets.postgres.running import connection_pool, statement
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import connected
+from tests.engine.targets.server_session import connected
 from tests.engine.targets.stepwise import stepwise
 from tests.hostile_server import AT_LOGIN, HOW, hostile_server
 from tests.postgres_databases import Database

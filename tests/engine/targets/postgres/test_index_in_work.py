@@ -12,7 +12,8 @@ import pytest
 from engine import Operation, Options, Status
 from engine.domain.advice import Level, TargetHistory
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import connected, plan, run, statuses, until
+from tests.engine.targets.postgres.a_session import statuses, until
+from tests.engine.targets.server_session import connected, plan, run
 from tests.postgres_databases import Database
 
 IS_BUILDING = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND application_name = 'builder'"

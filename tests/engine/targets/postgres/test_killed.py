@@ -13,7 +13,8 @@ import pytest
 from engine import Engine, JobId, Operation, Reason, Status
 from engine.domain.humanize import format_worker_death
 from tests.engine.processes import python
-from tests.engine.targets.postgres.a_session import connected, until
+from tests.engine.targets.postgres.a_session import until
+from tests.engine.targets.server_session import connected
 from tests.postgres_databases import SLEEPS, Database
 
 if TYPE_CHECKING:

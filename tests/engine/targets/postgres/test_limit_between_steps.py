@@ -9,7 +9,8 @@ from engine import Engine, Operation, Options, Reason, Request, ServerOptions, S
 from engine.domain.steps import PAUSED, WaitsFor
 from engine.domain.time_limits import window
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import Told, connected, until
+from tests.engine.targets.postgres.a_session import until
+from tests.engine.targets.server_session import Told, connected
 from tests.postgres_databases import SLEEPS, Database
 
 if TYPE_CHECKING:

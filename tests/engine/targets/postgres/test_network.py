@@ -13,9 +13,10 @@ from engine.domain.requests import Operation
 from engine.domain.statuses import Status
 from engine.targets.step_execution import StepContext
 from tests.black_hole import network_to
-from tests.engine.targets.postgres.a_session import Told, connected, until
+from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.postgres.test_cancel import a_step
 from tests.engine.targets.postgres.test_faults import GONE
+from tests.engine.targets.server_session import Told, connected
 from tests.postgres_databases import SLEEPS, Database, new_database
 from tests.postgres_server import PostgresServer
 

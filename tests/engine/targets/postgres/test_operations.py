@@ -16,7 +16,8 @@ from engine.inspection import inspector
 from engine.targets import resolve
 from engine.targets.postgres.planning.operation_steps import FEW
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import connected, first_step, plan, run, statuses, until
+from tests.engine.targets.postgres.a_session import first_step, statuses, until
+from tests.engine.targets.server_session import connected, plan, run
 from tests.postgres_databases import SLEEPS, Database
 
 NASTY = (

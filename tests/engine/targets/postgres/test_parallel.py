@@ -10,7 +10,8 @@ import pytest
 
 from engine import Engine, JobId, OnFailure, Operation, Options, Reason, Request, ServerOptions, Status
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import connected, plan, until
+from tests.engine.targets.postgres.a_session import until
+from tests.engine.targets.server_session import connected, plan
 from tests.postgres_databases import SLEEPS, WAITS, Database
 
 PUBLIC = ServerOptions(schemas=("public",))

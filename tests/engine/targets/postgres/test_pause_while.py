@@ -11,7 +11,8 @@ from engine.inspection import inspector
 from engine.targets.postgres.reading import load_query
 from engine.targets.postgres.running.throttling import throttled_by
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import connected, first_step, plan
+from tests.engine.targets.postgres.a_session import first_step
+from tests.engine.targets.server_session import connected, plan
 from tests.postgres_databases import Database
 
 FAILED = "--pause-while failed: "

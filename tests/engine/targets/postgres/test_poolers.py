@@ -23,8 +23,9 @@ from engine.inspection import inspector
 from engine.targets import resolve
 from engine.targets.postgres.connection import connecting
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import Told, connected, first_step, run, statuses, until
+from tests.engine.targets.postgres.a_session import first_step, statuses, until
 from tests.engine.targets.postgres.test_cancel import a_step
+from tests.engine.targets.server_session import Told, connected, run
 from tests.pgbouncer import PORT, PgBouncer, pgbouncer
 from tests.postgres_databases import SLEEPS, Database
 

@@ -25,7 +25,8 @@ from engine.targets.postgres.running.invalid_indexes import Leftover, Removal
 from engine.targets.postgres.running.operation import PostgresOperation
 from engine.targets.postgres.running.statement import Answer
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import Told, connected, until
+from tests.engine.targets.postgres.a_session import until
+from tests.engine.targets.server_session import Told, connected
 from tests.postgres_databases import SLEEPS, Database, new_database
 from tests.postgres_server import PostgresServer, running_server
 

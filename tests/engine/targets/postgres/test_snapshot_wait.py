@@ -14,7 +14,8 @@ from engine.domain.steps import WaitsFor
 from engine.domain.time_limits import window
 from engine.targets.postgres.running.operation import PostgresOperation
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import Told, connected, until
+from tests.engine.targets.postgres.a_session import until
+from tests.engine.targets.server_session import Told, connected
 from tests.engine.targets.stepwise import Stepwise
 
 if TYPE_CHECKING:

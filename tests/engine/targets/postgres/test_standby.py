@@ -16,7 +16,7 @@ from engine.domain.statuses import Status
 from engine.domain.steps import PAUSED
 from engine.targets.postgres.running.throttling import throttled_by
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import Told, connected, plan
+from tests.engine.targets.server_session import Told, connected, plan
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import PostgresServer
 

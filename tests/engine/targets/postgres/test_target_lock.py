@@ -18,7 +18,8 @@ from engine.system.private_files import directory_of
 from engine.targets.postgres.session import PostgresSession
 from engine.targets.step_execution import StepContext
 from tests.engine.processes import Process, python
-from tests.engine.targets.postgres.a_session import connected, first_step, until
+from tests.engine.targets.postgres.a_session import first_step, until
+from tests.engine.targets.server_session import connected
 from tests.engine.targets.stepwise import Stepwise
 from tests.pgbouncer import pgbouncer
 from tests.postgres_databases import SLEEPS, Database

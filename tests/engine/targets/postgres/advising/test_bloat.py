@@ -10,7 +10,7 @@ from engine.targets.postgres.advising.bloat import table_share, tree_share
 from engine.targets.postgres.advising.collect import collect_condition
 from engine.targets.postgres.reading import condition as queries
 from engine.targets.postgres.reading.condition import TableShape, TreeShape
-from tests.engine.targets.postgres.a_session import connected
+from tests.engine.targets.server_session import connected
 from tests.postgres_databases import Database
 
 FULL_TREE = TreeShape(1, 2745, 1_000_000, 4, False, 0.0, 1_000_000, 0.9, False, True)

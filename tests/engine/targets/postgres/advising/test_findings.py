@@ -20,8 +20,9 @@ from engine.targets.postgres.advising.findings import analyze_need, needs, vacuu
 from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.condition import Activity
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import connected, plan, run, statuses, until
+from tests.engine.targets.postgres.a_session import statuses, until
 from tests.engine.targets.postgres.test_cancel import leave_something_behind
+from tests.engine.targets.server_session import connected, plan, run
 from tests.postgres_databases import Database
 
 QUIET = Activity(

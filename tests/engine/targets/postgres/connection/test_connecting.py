@@ -21,7 +21,8 @@ from engine.system.dsn import address
 from engine.targets import resolve
 from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.connection.errors import connecting_error
-from tests.engine.targets.postgres.a_session import connected, run, statuses
+from tests.engine.targets.postgres.a_session import statuses
+from tests.engine.targets.server_session import connected, run
 from tests.postgres_databases import Database
 
 

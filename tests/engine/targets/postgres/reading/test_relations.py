@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.domain.requests import Operation, Options, ServerOptions
 from engine.targets.plans import OperationPlan
-from tests.engine.targets.postgres.a_session import connected, plan
+from tests.engine.targets.server_session import connected, plan
 from tests.postgres_databases import Database
 
 # As after pg_restore: what was made while a table was empty says that it is.

@@ -6,7 +6,7 @@ from engine.domain.requests import Operation, Options
 from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.xmin_horizon import OLD_AFTER, OLD_AGE, Holder, Reach, XminHorizon
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import connected
+from tests.engine.targets.server_session import connected
 from tests.postgres_databases import Database
 
 

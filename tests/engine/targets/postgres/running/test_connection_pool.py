@@ -18,7 +18,8 @@ from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
 from engine.targets.postgres.running.connection_pool import ConnectionPool
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import Told, connected, until
+from tests.engine.targets.postgres.a_session import until
+from tests.engine.targets.server_session import Told, connected
 from tests.postgres_databases import SLEEPS, Database
 
 

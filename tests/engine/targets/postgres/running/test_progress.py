@@ -17,7 +17,8 @@ from engine.targets.postgres.planning.steps import Model, Subject
 from engine.targets.postgres.running.monitor import blockers_of, poll_query
 from engine.targets.postgres.running.progress import VIEWS, Progress
 from engine.targets.step_execution import StepContext, StepProgress
-from tests.engine.targets.postgres.a_session import Told, connected, until
+from tests.engine.targets.postgres.a_session import until
+from tests.engine.targets.server_session import Told, connected
 from tests.postgres_databases import SLEEPS, Database
 
 SUBJECT = Subject(

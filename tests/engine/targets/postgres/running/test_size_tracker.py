@@ -10,7 +10,7 @@ from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
 from engine.targets.postgres import target
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import connected
+from tests.engine.targets.server_session import connected
 from tests.postgres_databases import Database
 
 

@@ -15,8 +15,9 @@ from engine.domain.steps import PAUSED
 from engine.targets.postgres.running.result_collector import MOST_ATTEMPTS
 from engine.targets.postgres.running.throttling import throttled_by
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import Told, connected, plan, until
+from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.postgres.test_cancel import OFFLINE
+from tests.engine.targets.server_session import Told, connected, plan
 from tests.postgres_databases import SLEEPS, Database
 
 LOAD = ServerOptions(pause_while="SELECT active FROM public.load")
