@@ -64,7 +64,8 @@ async def _one(server: PostgresServer, dice: random.Random) -> list[str]:
             await asyncio.sleep(dice.random() * 1.5)
             await asyncio.to_thread(_mishap, server, mishap, dice.random() * 3)
             try:
-                (job,) = await asyncio.wait_for(engine.wait([job.id]), ENDS_WITHIN)
+                async with asyncio.timeout(ENDS_WITHIN):
+                    (job,) = await engine.wait([job.id])
             except TimeoutError:
                 return [f"{mishap}: {operation} does not end"]
     return [f"{mishap}: {fault}" for fault in _faults(job, server)]

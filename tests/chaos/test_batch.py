@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -16,6 +17,8 @@ from tests.chaos.trace import Trace, What
 from tests.sqlite_files import content, transaction
 
 FILES = 300
+CUT_SHORT = """SELECT parent_id FROM child_job WHERE status = 'pending' AND attempt > 0
+OR status = 'running' AND (attempt > 1 OR pid NOT IN (SELECT value FROM json_each(?)))"""
 
 
 def tenant(path: Path) -> Path:
@@ -35,13 +38,13 @@ async def test_r7_a_batch_of_300_is_completed_once_whoever_is_killed(tmp_path: P
         run = started.start("-m", "tui.cli", "run", "--store", trace.store, *how, *files)
         await finished(trace, 5)
         started.kill(one_that_executes(trace, started))  # while the others wait for the canaries
-        await finished(trace, 40)
+        await none_would_die_twice(trace, started, 40)
         started.kill(one_that_executes(trace, started))
-        await finished(trace, 80)
+        await none_would_die_twice(trace, started, 80)
         started.kill(run.pid)
         started.kill_all()
         started.worker()
-        await finished(trace, 160)
+        await none_would_die_twice(trace, started, 160)
         started.kill_all()
         started.host(workers=4)
         await until_all_is_over(trace.store)
@@ -75,6 +78,18 @@ async def finished(trace: Trace, number: int) -> None:
     """Wait until so many operations have ended."""
     async with asyncio.timeout(120):
         while sum(line.what is What.FINISHED for line in trace.told()) < number:  # noqa: ASYNC110 - of other processes
+            await asyncio.sleep(0.05)
+
+
+async def none_would_die_twice(trace: Trace, started: Processes, number: int) -> None:
+    """Wait until so many operations have ended, with all that were cut short: one that dies twice has failed."""
+    await finished(trace, number)
+    async with asyncio.timeout(120):
+        while True:
+            living = json.dumps(started.living())
+            with closing(sqlite3.connect(trace.store)) as db:
+                if not db.execute(CUT_SHORT, (living,)).fetchall():
+                    return
             await asyncio.sleep(0.05)
 
 

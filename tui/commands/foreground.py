@@ -164,7 +164,8 @@ async def _show_until_over(
             if not open_ids:
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), view.interval)
+                async with asyncio.timeout(view.interval):
+                    await wake.wait()
             if len(open_ids) > _FEW:
                 await asyncio.sleep(_PAUSE)  # so that reading them takes little of the time of a core
             wake.clear()

@@ -321,7 +321,8 @@ async def _opened(
                 log.warning("%s; waiting for it", error)
             told = str(error)
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), RETRY_AFTER)
+                async with asyncio.timeout(RETRY_AFTER):
+                    await stop.wait()
     return None
 
 

@@ -171,7 +171,8 @@ class JobFeed:
     async def _read(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._pace)
+                async with asyncio.timeout(self._pace):
+                    await self._wake.wait()
             self._wake.clear()
             changed, self._dirty = frozenset(self._dirty), set()
             try:

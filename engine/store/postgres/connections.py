@@ -34,13 +34,15 @@ KEEPALIVES: Final = {
     "keepalives_interval": "2",
     "keepalives_count": "2",
     "tcp_user_timeout": "7000",
-    "connect_timeout": "5",
+    "connect_timeout": "10",
 }
 """A lost network is noticed after about 7 seconds."""
 OPTIONS: Final = (
     f"-c search_path={SEARCH_PATH.replace(' ', '')} -c client_min_messages=error"
     " -c statement_timeout=0 -c lock_timeout=10s"
 )
+END_IDLE_TRANSACTIONS: Final = "-c idle_in_transaction_session_timeout=10s"
+"""A failed write holds its locks until it is rolled back, even if this host is gone by then."""
 READS_ONLY: Final = "25006"
 UNAVAILABLE_CLASSES: Final = ("08", "57P")
 ANSWERS_WITHIN: Final = 10.0
@@ -90,8 +92,10 @@ class Pool:
         """Each caller waits for this first, and gets its error; None: no wait."""
         self._broken: set[int] = set()
         """Processes of the server whose connection broke during a statement."""
+        given = parameters(url, program, read_only=read_only)
+        given["options"] += f" {END_IDLE_TRANSACTIONS}"
         self._pool = AsyncConnectionPool(
-            kwargs={**parameters(url, program, read_only=read_only), "autocommit": True, "prepare_threshold": 0},
+            kwargs={**given, "autocommit": True, "prepare_threshold": 0},
             min_size=1,
             max_size=size,
             open=False,
@@ -120,8 +124,8 @@ class Pool:
         async def ask(connection: Connection) -> list[TupleRow]:
             cursor = psycopg.AsyncClientCursor(connection)  # several statements take no parameters of the server
             await cursor.execute(_WRITE.format(query).encode(), values)
-            while cursor.description is None:
-                cursor.nextset()
+            while cursor.description is None and cursor.nextset():
+                pass
             return await cursor.fetchall()
 
         return await self._on_connection(ask)
@@ -129,8 +133,10 @@ class Pool:
     async def _on_connection(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
         if self.admission is not None:
             await asyncio.shield(self.admission)
+        cancels = _cancels()
         try:
             async with self._pool.connection() as connection:
+                _heed_cancel(cancels)
                 await self._end_broken(connection)
                 backend = connection.info.backend_pid
                 try:
@@ -162,6 +168,18 @@ class Pool:
         if self._is_read_only and error.sqlstate == READS_ONLY:
             return ReadOnlyError(self._what, "was opened to be looked at only", "open it without --read-only")
         return store_error(self._what, error)
+
+
+def _cancels() -> int:
+    """How often the current task was asked to end."""
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
+
+
+def _heed_cancel(before: int) -> None:
+    """The pool's library uses `asyncio.wait_for`, which with Python 3.11 loses a cancel that comes with the result."""
+    if _cancels() > before:
+        raise asyncio.CancelledError
 
 
 async def _still_there(connection: Connection) -> None:

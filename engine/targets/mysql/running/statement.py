@@ -70,7 +70,8 @@ async def run(connection: Connection, command: str, kill: Kill, *stops: StopSign
                     wake.clear()
                     if not running.done():
                         with contextlib.suppress(TimeoutError):
-                            await asyncio.wait_for(wake.wait(), CANCEL_AGAIN_AFTER)
+                            async with asyncio.timeout(CANCEL_AGAIN_AFTER):
+                                await wake.wait()
                 else:
                     await wake.wait()
                     wake.clear()

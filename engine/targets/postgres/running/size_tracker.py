@@ -138,7 +138,8 @@ class SizeTracker:
 
     async def _measure_batch(self) -> dict[str, int]:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._batch_is_full.wait(), BATCH_WAIT)
+            async with asyncio.timeout(BATCH_WAIT):
+                await self._batch_is_full.wait()
         names, self._batch, self._batch_task = self._batch, [], None
         with contextlib.suppress(psycopg.Error, TargetError):
             return await self._sizes_now(names)

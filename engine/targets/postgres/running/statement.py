@@ -143,7 +143,8 @@ class Statements:
                         with contextlib.suppress(psycopg.Error, OSError):
                             await self._connection.cancel_safe(timeout=CANCEL_TIMEOUT)
                         with contextlib.suppress(TimeoutError):
-                            await asyncio.wait_for(self._wake.wait(), CANCEL_AGAIN_AFTER)
+                            async with asyncio.timeout(CANCEL_AGAIN_AFTER):
+                                await self._wake.wait()
                     else:
                         await self._wake.wait()
                 except asyncio.CancelledError:

@@ -62,9 +62,9 @@ async def _is_seen(database: MySqlDatabase, running: asyncio.Task[StepResult]) -
 async def test_a_check_that_was_killed_is_no_clean_check(database: MySqlDatabase) -> None:
     filled(database, "item", 80_000)
     async with asyncio.timeout(60), connected(database.url, writing=False) as session:
-        (step,) = (await session.plan(Operation.CHECK, Options())).steps
         for by_us in (True, False):
             for _ in range(30):  # it may come when the check is over
+                (step,) = (await session.plan(Operation.CHECK, Options())).steps
                 cancel = asyncio.Event()
                 running = asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
                 if await _is_seen(database, running):
@@ -77,7 +77,7 @@ async def test_a_check_that_was_killed_is_no_clean_check(database: MySqlDatabase
                     break
             assert result.status is (Status.CANCELLED if by_us else Status.FAILED)
             assert (result.effect, result.error_is_finding) == (None, False)
-        assert (await session.planned.facts())["complete"] is False
+            assert (await session.planned.facts())["complete"] is False
 
 
 async def test_a_task_that_is_cancelled_ends_its_command_first(database: MySqlDatabase) -> None:

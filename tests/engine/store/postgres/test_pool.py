@@ -1,0 +1,43 @@
+"""The pool of connections to the store's server, and tasks that are cancelled while they wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from engine.domain.errors import StoreError
+from engine.store.postgres.connections import Connection, Pool
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_task_that_is_cancelled_while_it_gets_a_connection_ends(store_url: str, turns: int) -> None:
+    """`turns`: of the event loop, since the connection is free. With 2 to 4 the pool's library forgets the cancel."""
+    pool, is_taken, is_free = Pool(store_url, "the store", program="test", size=1), asyncio.Event(), asyncio.Event()
+
+    async def occupy(_: Connection) -> None:
+        is_taken.set()
+        await is_free.wait()
+
+    async def ask_until_cancelled() -> None:
+        while True:
+            with suppress(StoreError):
+                await pool.rows("SELECT 1")
+            await asyncio.sleep(3600)
+
+    await pool.open()
+    occupying = asyncio.create_task(pool._on_connection(occupy))
+    await is_taken.wait()
+    asking = asyncio.create_task(ask_until_cancelled())
+    while not pool._pool.get_stats()["requests_waiting"]:  # noqa: ASYNC110 - each turn counts
+        await asyncio.sleep(0)
+    is_free.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    asking.cancel()
+    ended, _ = await asyncio.wait({asking}, timeout=20)
+    asking.cancel()
+    await occupying
+    await pool.close()
+    assert ended
