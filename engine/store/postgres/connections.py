@@ -133,10 +133,10 @@ class Pool:
     async def _on_connection(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
         if self.admission is not None:
             await asyncio.shield(self.admission)
-        cancels = _cancels()
+        cancels = cancels_so_far()
         try:
             async with self._pool.connection() as connection:
-                _heed_cancel(cancels)
+                heed_cancel(cancels)
                 await self._end_broken(connection)
                 backend = connection.info.backend_pid
                 try:
@@ -170,15 +170,16 @@ class Pool:
         return store_error(self._what, error)
 
 
-def _cancels() -> int:
+def cancels_so_far() -> int:
     """How often the current task was asked to end."""
     task = asyncio.current_task()
     return task.cancelling() if task is not None else 0
 
 
-def _heed_cancel(before: int) -> None:
-    """The pool's library uses `asyncio.wait_for`, which with Python 3.11 loses a cancel that comes with the result."""
-    if _cancels() > before:
+def heed_cancel(before: int) -> None:
+    """Raise CancelledError if the current task was asked to end meanwhile: psycopg_pool uses `asyncio.wait_for`, which
+    with Python 3.11 loses a cancel that comes with the result."""
+    if cancels_so_far() > before:
         raise asyncio.CancelledError
 
 

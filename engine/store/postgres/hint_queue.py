@@ -18,7 +18,7 @@ from procrastinate.jobs import Status
 
 from engine.domain.errors import StoreBusyError
 from engine.store.postgres.change_watch import ChangeWatch
-from engine.store.postgres.connections import Pool, parameters
+from engine.store.postgres.connections import Pool, heed_cancel, parameters
 
 SWEEP_EVERY: Final = 5.0
 """Seconds between two looks at what waits without a hint, while something does."""
@@ -162,6 +162,7 @@ async def _nothing(timestamp: int) -> None:
 async def _forget_dead(app: procrastinate.App) -> None:
     """Remove what dead workers left."""
     while True:
+        heed_cancel(0)
         await asyncio.sleep(FORGET_EVERY)
         await app.job_manager.prune_stalled_workers(_STALLED)
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED):
