@@ -21,7 +21,7 @@ from engine.store.sqlite import connections
 from engine.store.sqlite.connections import connect_writer, create_file
 from tests import new_stores
 from tests.postgres_databases import Database, new_database
-from tests.postgres_server import NO_SERVER, PostgresServer, majors, running_server, servers_found
+from tests.postgres_server import NO_SERVER, PostgresServer, every_server, majors, running_server
 from tests.scratch import make_scratch
 
 # With it a process never has output left that it cannot write any more, as it has everywhere else.
@@ -118,7 +118,7 @@ def servers() -> Iterator[Callable[[int | None], PostgresServer]]:
         def server(major: int | None) -> PostgresServer:
             if major is None:
                 (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NO_SERVER)
-            return running.enter_context(running_server(servers_found()[major]))
+            return running.enter_context(running_server(every_server()[major]))
 
         yield server
 

