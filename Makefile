@@ -9,7 +9,7 @@ DEV := .venv/dev.stamp
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast majors lint types docs snapshots screenshots bench clean
+.PHONY: help demo test again fast majors lint types docs snapshots screenshots bench clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -19,6 +19,9 @@ demo: $(RUNTIME) ## try dbtend on a sample database; headless where stdout is no
 
 test: $(DEV) ## run all tests
 	@$(BIN)/python -m pytest -n 4 --dist worksteal
+
+again: $(DEV) ## run the tests that failed last time, one at a time
+	@$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 fast: $(DEV) ## run the tests that need no process, server or screen
 	@$(BIN)/python -m pytest -n 2 -m fast
