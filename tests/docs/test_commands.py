@@ -24,11 +24,14 @@ from benchmarks.terminal import Terminal
 from engine.config.parser import parse_config
 from engine.domain.errors import DbtendError
 from tests.docs.pages import PAGES, ROOT, blocks, commands, commands_of, name_of
+from tests.forked_python import ForkedPython
 from tests.postgres_databases import Database, new_database
 from tests.sqlite_files import make_database
 from tui.commands.arguments import COMMANDS, parse, parser_of
 
 JOB = re.compile(r"(?<!:)\b42\b")  # no minute
+NOT_PLAIN = set("\"'\\`$|&;<>(){}[]*?~#!\n")
+"""What a shell reads otherwise than as a part of a word."""
 CALL = re.compile(r"(?:^|[\s/(\"])dbtend(?: (.*))?$")
 
 
@@ -102,10 +105,16 @@ class Place:
         subprocess.run(command, cwd=self.directory, env=environment, check=True, timeout=120, capture_output=True)
 
     def _run(self, line: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["bash", "-c", line], cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+        program, *words = line.split()
+        is_plain = program == "dbtend" and not set(line) & NOT_PLAIN
+        command = [sys.executable, "-m", "tui.cli", *words] if is_plain else ["bash", "-c", line]
+        start = ForkedPython[str] if is_plain else subprocess.Popen[str]
+        with start(
+            command, cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     def _in_a_terminal(self, line: str) -> int:
         """The exit code of a console that is left again."""

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import dedent
 
+from tests.forked_python import ForkedPython
+
 
 class Process:
     """A Python process that runs a script. `asyncio`, `sys` and `Path` are imported for it."""
@@ -18,7 +20,8 @@ class Process:
     def __init__(self, script: str, *arguments: object, within: Sequence[str] = ()) -> None:
         source = "import asyncio, os, signal, sys\nfrom pathlib import Path\n" + dedent(script)
         command = [*within, sys.executable, "-c", source, *map(str, arguments)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        python = subprocess.Popen[str] if within else ForkedPython[str]
+        self._process = python(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._in, self._out = self._process.stdin, self._process.stdout

@@ -19,6 +19,7 @@ from typing import Any, TextIO
 import pytest
 
 from engine import Engine
+from tests.forked_python import ForkedPython
 from tests.tui.json_documents import check_document
 from tui.cli import main
 
@@ -84,9 +85,11 @@ class CommandLine:
         stdout: int = subprocess.PIPE,
         stderr: int = subprocess.PIPE,
         environment: Mapping[str, str] | None = None,
+        interpreter: bool = False,
     ) -> subprocess.Popen[str]:
-        """A real process; its standard output and error can be read."""
-        return subprocess.Popen(
+        """A real process; its standard output and error can be read. `interpreter`: with a new one."""
+        python = subprocess.Popen[str] if interpreter else ForkedPython[str]
+        return python(
             [sys.executable, "-m", "tui.cli", *map(str, argv)],
             env={**os.environ, **self.environment, **(environment or {})},
             stdin=subprocess.DEVNULL,
@@ -95,9 +98,9 @@ class CommandLine:
             text=True,
         )
 
-    def process(self, *argv: str | Path) -> Result:
+    def process(self, *argv: str | Path, interpreter: bool = False) -> Result:
         """A real process, run to its end."""
-        with self.start(*argv) as process:
+        with self.start(*argv, interpreter=interpreter) as process:
             out, err = process.communicate(timeout=60)
         check_document([str(word) for word in argv], out)
         return Result(process.returncode, out, err)

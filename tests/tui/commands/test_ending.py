@@ -295,7 +295,7 @@ def test_a_background_run_of_nohup_outlives_the_terminal(dbtend: CommandLine, sa
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with write_locked(sales):
-            process = dbtend.start("run", sales, "--op", "vacuum", "--lock-timeout", "600")
+            process = dbtend.start("run", sales, "--op", "vacuum", "--lock-timeout", "600", interpreter=True)
             out_line(process)
             process.send_signal(signal.SIGHUP)
         _, err = process.communicate(timeout=30)

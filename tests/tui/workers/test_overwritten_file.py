@@ -135,7 +135,7 @@ def test_a_run_tells_of_a_failed_job(dbtend: CommandLine, app: Path, other: Path
     asked = ("run", app, "--op", operation, "--op", "fts-optimize", "--force")
     for attempt in attempts(app):
         job = attempt
-        with dbtend.start(*asked) as run:
+        with dbtend.start(*asked, interpreter=True) as run:
             try:
                 with stopped_in_the_middle(app, ended=lambda: run.poll() is not None):
                     overwrite(app, other)
@@ -153,7 +153,7 @@ def test_a_run_tells_of_a_failed_job(dbtend: CommandLine, app: Path, other: Path
 
 
 def test_a_worker_goes_on_with_other_jobs(dbtend: CommandLine, app: Path, other: Path, sales: Path) -> None:
-    with dbtend.start("worker", "--workers", "1") as worker:
+    with dbtend.start("worker", "--workers", "1", interpreter=True) as worker:
         try:
             wait_until(lambda: dbtend.store.exists() and is_served(dbtend.store))
             for job in attempts(app):
@@ -213,7 +213,7 @@ def serving_processes(store: Path) -> list[int]:
 
 
 def test_of_overwrites_at_any_time_none_ends_the_run_itself(dbtend: CommandLine, app: Path, other: Path) -> None:
-    with dbtend.start("run", app, "--force") as run:
+    with dbtend.start("run", app, "--force", interpreter=True) as run:
         try:
             out_line(run)
             overwrite(app, other)
@@ -257,7 +257,7 @@ def test_what_is_left_beside_the_new_file_is_named_and_keeps_it_from_being_opene
     journal = app.with_name("app.db-journal")
     for attempt in attempts(app):
         job = attempt
-        with dbtend.start("run", app, "--op", "reindex", "--force") as run:
+        with dbtend.start("run", app, "--op", "reindex", "--force", interpreter=True) as run:
             try:
                 with stopped_as_it_writes(app, ended=lambda: run.poll() is not None):
                     overwrite(app, other)
