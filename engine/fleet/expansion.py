@@ -17,6 +17,7 @@ from engine.config.model import TargetEntry
 from engine.domain.errors import (
     DbtendError,
     ServerTimeoutError,
+    ServerUnavailableError,
     TargetError,
     TargetUnavailableError,
     UsageError,
@@ -26,9 +27,10 @@ from engine.domain.humanize import counted, listed
 from engine.domain.server_names import names_server
 from engine.fleet.file_headers import find_sqlite
 from engine.fleet.file_search import Search, find_files
-from engine.fleet.files_elsewhere import files_of_pattern, is_pattern_elsewhere
 from engine.fleet.patterns import DATABASE_SUFFIXES, is_backup_name, is_wild, matches_any, natural_order, short_name
+from engine.fleet.surveyed_elsewhere import databases_of_pattern, files_of_pattern, is_pattern_elsewhere
 from engine.targets import database_named, databases_of, file_elsewhere, file_named, url_of_all_databases
+from engine.targets.server_database import ServerDatabase
 from engine.targets.sqlite.system.files import BESIDE
 
 if TYPE_CHECKING:
@@ -191,7 +193,7 @@ async def expand(
         all_databases: an entry on a server stands for all databases of that server.
         confirm_many: called with the first entry and the number of targets if that is more than `MANY`; it raises
             UsageError unless they are meant.
-        hosts: of a shared store, which knows files of other hosts.
+        hosts: of a shared store, which knows files of other hosts, and databases that only they reach.
 
     Raises:
         UsageError: the only entry is a pattern that matches nothing, or is malformed; or there are too many targets.
@@ -246,7 +248,7 @@ def _without_server(entry: TargetEntry) -> _Result | None:
 async def _from_elsewhere(entry: TargetEntry, hosts: Hosts | None) -> _Result:
     try:
         if names_server(entry.url):
-            return await _on_server(entry), []
+            return await _on_server(entry, hosts), []
         return [_file_elsewhere(entry, url) for url in await files_of_pattern(entry.url, hosts)], []
     except (UsageError, TargetError) as error:
         return error
@@ -263,15 +265,15 @@ def _file_elsewhere(entry: TargetEntry, url: str) -> _Candidate:
     )
 
 
-async def _on_server(entry: TargetEntry) -> list[_Candidate]:
-    """Raises UsageError, TargetError."""
+async def _on_server(entry: TargetEntry, hosts: Hosts | None) -> list[_Candidate]:
+    """Raises UsageError, TargetError, StoreError."""
     wanted = database_named(entry.url)
     try:
-        async with asyncio.timeout(LIST_WITHIN):
-            listed_there = await databases_of(entry.url)
-    except TimeoutError:
-        why = f"no answer in {LIST_WITHIN:g} s"
-        raise ServerTimeoutError(entry.url, why, "check the server, and the network") from None
+        listed_there = await _listed(entry.url)
+    except ServerUnavailableError:
+        listed_there = await databases_of_pattern(entry.url, hosts) if hosts is not None else ()
+        if not listed_there:
+            raise
     there = sorted(listed_there, key=lambda one: natural_order(one.name))
     matching = [one for one in there if matches_any((one.name,), (wanted,))]
     if not matching:
@@ -287,6 +289,16 @@ async def _on_server(entry: TargetEntry) -> list[_Candidate]:
         )
         for one in matching
     ]
+
+
+async def _listed(url: str) -> Sequence[ServerDatabase]:
+    """Raises UsageError, TargetError."""
+    try:
+        async with asyncio.timeout(LIST_WITHIN):
+            return await databases_of(url)
+    except TimeoutError:
+        why = f"no answer in {LIST_WITHIN:g} s"
+        raise ServerTimeoutError(url, why, "check the server, and the network") from None
 
 
 def _files(entry: TargetEntry, pattern: str) -> tuple[list[_Candidate], list[Unlisted]]:

@@ -9,7 +9,7 @@ from engine.domain.errors import DbtendError
 from engine.domain.requests import EngineName
 from engine.domain.schedules import Schedule
 from engine.fleet.expansion import expand
-from engine.fleet.files_elsewhere import is_pattern_elsewhere
+from engine.fleet.surveyed_elsewhere import is_pattern_elsewhere
 from engine.fleet.target_words import entries_named
 from engine.inspection import inspector
 

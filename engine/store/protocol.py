@@ -330,8 +330,12 @@ class Hosts(Protocol):
         """The key of mutual exclusion for a file of another host: that of its newest job, if it had any."""
         ...
 
-    async def surveyed_files(self, host: str, since: Micros) -> Sequence[str]:
-        """The files of a host that it has surveyed since then, by URL."""
+    def files_of(self, host: str) -> str:
+        """What the URLs of the files of a host begin with."""
+        ...
+
+    async def surveyed(self, beginning: str, since: Micros) -> Sequence[str]:
+        """The targets whose URL begins so that were surveyed since then."""
         ...
 
     async def unserved(self) -> Mapping[str, Sequence[int]]:

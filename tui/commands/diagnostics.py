@@ -20,7 +20,7 @@ from engine.config.model import Config, TargetEntry
 from engine.domain.errors import ConfigError, DbtendError, StoreError, TargetError
 from engine.domain.lazy_import import lazy
 from engine.fleet.expansion import expand, stands_for_many
-from engine.fleet.files_elsewhere import is_file_elsewhere
+from engine.fleet.surveyed_elsewhere import is_file_elsewhere
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
 from engine.system.private_files import exposure, require_private_store

@@ -18,8 +18,8 @@ from engine.domain.overview import Overview
 from engine.domain.schedules import Schedule, ScheduleState
 from engine.domain.steps import Micros
 from engine.fleet.expansion import expand, may_name_databases
-from engine.fleet.files_elsewhere import is_pattern_elsewhere
 from engine.fleet.patterns import member_name
+from engine.fleet.surveyed_elsewhere import is_pattern_elsewhere
 from engine.fleet.target_words import configured_entries
 from engine.schedules.config_watch import ConfigWatch
 from engine.system.clock import now

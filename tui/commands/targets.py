@@ -16,8 +16,8 @@ from engine.domain.errors import PasswordNeededError, TargetUnavailableError, Us
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
 from engine.domain.surveys import FleetLevel
-from engine.fleet.expansion import Expansion, Unlisted, expand
-from engine.fleet.files_elsewhere import is_pattern_elsewhere
+from engine.fleet.expansion import Expansion, Unlisted, expand, may_name_databases
+from engine.fleet.surveyed_elsewhere import is_pattern_elsewhere
 from engine.fleet.target_words import entries_named
 from engine.inspection import inspector
 from engine.system.clock import now
@@ -149,7 +149,7 @@ def _expanded(entries: Sequence[TargetEntry], args: argparse.Namespace, store: S
     async def work() -> None:  # it returns nothing: asyncio.run() would make the text of it, by the signal module
         async with AsyncExitStack() as stack:
             hosts = None
-            if store.is_shared and any(map(is_pattern_elsewhere, [entry.url for entry in entries])):
+            if store.is_shared and any(_may_be_elsewhere(entry.url) for entry in entries):
                 hosts = (await stack.enter_async_context(Engine.open(store, read_only=True))).hosts
             found.append(
                 await expand(
@@ -163,6 +163,11 @@ def _expanded(entries: Sequence[TargetEntry], args: argparse.Namespace, store: S
 
     asyncio.run(work())
     return found[0]
+
+
+def _may_be_elsewhere(url: str) -> bool:
+    """Whether the store may have to say what a pattern stands for."""
+    return is_pattern_elsewhere(url) or may_name_databases(url)
 
 
 def _confirm_many(what: str, count: int, *, given: bool) -> None:

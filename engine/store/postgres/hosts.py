@@ -45,9 +45,11 @@ class Hosts(StoreBase):
         rows = await self._pool.rows(queries.KEY_OF, {"target": self._stored(target)})
         return str(rows[0][0]) if rows else target
 
-    async def surveyed_files(self, host: str, since: Micros) -> Sequence[str]:
-        asked = {"place": self._targets_here.files_of(host), "since": since}
-        rows = await self._pool.rows(queries.SURVEYED_FILES, asked)
+    def files_of(self, host: str) -> str:
+        return self._targets_here.files_of(host)
+
+    async def surveyed(self, beginning: str, since: Micros) -> Sequence[str]:
+        rows = await self._pool.rows(queries.SURVEYED, {"beginning": beginning, "since": since})
         return [self._targets_here.here(target) for (target,) in rows]
 
     async def unserved(self) -> Mapping[str, Sequence[int]]:

@@ -200,8 +200,8 @@ FIRE: Final = f"SELECT {', '.join(FIRING)} FROM fire(%s, %s, %s, %s, %s, %s, %s)
 RECORD_FIRINGS: Final = f"SELECT {', '.join(FIRING)} FROM record_firings(%s)"
 
 SURVEYS: Final = f"SELECT {', '.join(SURVEY)} FROM survey WHERE target = ANY (%(targets)s)"
-SURVEYED_FILES: Final = """SELECT target FROM survey
-WHERE starts_with(target, %(place)s) AND surveyed_at >= %(since)s ORDER BY target"""
+SURVEYED: Final = """SELECT target FROM survey
+WHERE starts_with(target, %(beginning)s) AND surveyed_at >= %(since)s ORDER BY target"""
 LAST_JOBS: Final = f"""SELECT wanted, p.id, p.status, p.finished_at,
     (SELECT max(finished_at) FROM parent_job WHERE target = wanted AND started_at IS NOT NULL),
     (SELECT coalesce(json_agg(json_build_array(id, (

@@ -223,6 +223,21 @@ def test_a_pattern_of_another_host_stands_for_the_files_that_it_has_surveyed_lat
     assert "is a pattern of files of db2, which only a store knows that hosts share" in refused.err
 
 
+def test_a_server_that_cannot_be_reached_has_the_databases_that_other_hosts_have_surveyed_lately(
+    dbtend: CommandLine, shared: str, database: Database, tmp_path: Path
+) -> None:
+    way = tmp_path / "way"
+    way.symlink_to(database.server.base)
+    pattern, known = (f"postgresql://postgres@/{name}?host={way}" for name in ("*", database.name))
+    assert dbtend("--store", shared, "fleet", known).code == 0
+    way.unlink()  # from now on this is another host
+    (there,) = dbtend("--store", shared, "fleet", pattern, "--json").json["targets"]
+    assert there["name"] == database.name
+    with as_admin(shared) as admin:
+        admin.execute("UPDATE dbtend.survey SET surveyed_at = surveyed_at - 86400000000")
+    assert "no server answers there" in dbtend("--store", shared, "fleet", pattern).err
+
+
 def test_an_embedded_store_has_no_files_of_other_hosts(dbtend: CommandLine) -> None:
     refused = dbtend("run", "sqlite://db2/srv/a.db", "--op", "vacuum")
     assert refused.code != 0
