@@ -177,8 +177,10 @@ def cancels_so_far() -> int:
 
 
 def heed_cancel(before: int) -> None:
-    """Raise CancelledError if the current task was asked to end meanwhile: psycopg_pool uses `asyncio.wait_for`, which
-    with Python 3.11 loses a cancel that comes with the result."""
+    """Raise CancelledError if the current task was asked to end more than `before` times.
+
+    psycopg_pool uses `asyncio.wait_for`, which with Python 3.11 loses a cancel that comes with the result.
+    """
     if cancels_so_far() > before:
         raise asyncio.CancelledError
 

@@ -47,7 +47,7 @@ from engine.targets.throttling import wait_while_throttled
 MOST_ATTEMPTS: Final = 3
 """How often a step begins that gives way to others."""
 KILLED_CHECK: Final = (
-    "a KILL statement came to the server meanwhile, and MariaDB says OK of a check that was killed, too. Check again"
+    "a KILL statement came to the server while it ran, and MariaDB says OK of a check that was killed, too. Check again"
 )
 ALIVE_WITHIN: Final = 10.0
 """Seconds within which an idle connection must answer."""
