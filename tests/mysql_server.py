@@ -18,6 +18,7 @@ from typing import Any, Final
 import pymysql
 
 from engine.targets.mysql.connection.server import Flavor
+from tests.small_disk import on_a_small_disk
 
 FAST: Final = (
     "--skip-log-bin", "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=48M",
@@ -69,7 +70,7 @@ class MySqlServer:
     def __init__(self, flavor: Flavor, program: Path, options: Sequence[str] = ()) -> None:
         self.flavor, self.program = flavor, program
         self.options = tuple(options)
-        """Of the next start; they come after the usual ones."""
+        """Of the next start, and of making a MySQL server; they come after the usual ones."""
         self.base = Path(tempfile.mkdtemp(prefix="dbtend-my-"))
         self.socket = self.base / "socket"
         self.port = free_port()
@@ -110,7 +111,8 @@ class MySqlServer:
 
     def _make(self) -> None:
         if self.flavor is Flavor.MYSQL:
-            command = [*self._command, "--initialize-insecure", f"--datadir={self.data}", "--secure-file-priv="]
+            command = [*self._command, "--initialize-insecure", f"--datadir={self.data}", "--secure-file-priv=",
+                       *self.options]  # fmt: skip
         else:
             command = ["mariadb-install-db", "--no-defaults", f"--datadir={self.data}", "--skip-test-db",
                        "--auth-root-authentication-method=normal", "--innodb-flush-method=nosync"]  # fmt: skip
@@ -134,8 +136,9 @@ class MySqlServer:
         """By its port of the loopback interface."""
         return f"{self.flavor}://{user}@127.0.0.1:{self.port}/{database}"
 
-    def start(self) -> None:
-        command = [
+    def start(self, *, small_disk: tuple[Path, str] | None = None) -> None:
+        """`small_disk`: see `on_a_small_disk`."""
+        command: Sequence[str | Path] = [
             *self._command,
             f"--datadir={self.data}",
             f"--socket={self.socket}",
@@ -146,6 +149,8 @@ class MySqlServer:
             *(FAST if self.flavor is Flavor.MARIADB else FAST_MYSQL),
             *self.options,
         ]
+        if small_disk is not None:
+            command = on_a_small_disk(command, *small_disk, self._as_user)
         with (self.base / "output").open("ab") as output:
             self.process = subprocess.Popen(
                 command,
@@ -155,7 +160,7 @@ class MySqlServer:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                **self._as_user,
+                **({} if small_disk else self._as_user),
             )
         give_up = time.monotonic() + 60
         while not self._is_ready():

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from tests.small_disk import on_a_small_disk
+
 FAST: Final = (
     "fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB", "max_wal_size=4GB",
     "checkpoint_timeout=30min", "max_connections=40", "max_prepared_transactions=2", "autovacuum=off",
@@ -168,26 +170,18 @@ class PostgresServer:
         subprocess.run(["chmod", "-R", "a+rX", self.base / package.name], check=True)
         self._binaries = copy / "bin"
 
-    def on_a_small_disk(self, place: Path, size: str) -> Sequence[str | Path]:
-        """The command of a server for which `place` is a file system of this size, as root; nobody else sees it."""
-        user = self._as_user["user"]
-        mount = f"mount -t tmpfs -o size={size},uid={user},mode=700 none {place}"
-        as_user = f"exec setpriv --reuid {user} --regid {self._as_user['group']} --clear-groups"
-        server = f"{self._binaries / 'postgres'} -D {self._data}"
-        return ["unshare", "--mount", "sh", "-c", f"{mount} && {as_user} {server}"]
-
     def _run(self, program: str, *arguments: str | Path) -> None:
         command = [self._binaries / program, *arguments]
         subprocess.run(command, cwd="/", env=self.environment, capture_output=True, check=True, **self._as_user)
 
     def start(self, *, small_disk: tuple[Path, str] | None = None) -> None:
-        """`small_disk`: a directory, and what fits into it, such as `20m`; only root can do that."""
+        """`small_disk`: see `on_a_small_disk`."""
         configured = self._data / "postgresql.auto.conf"
         upstream = [line for line in configured.read_text().splitlines() if line.startswith("primary_conninfo")]
         configured.write_text("\n".join((*self._settings, *upstream)) + "\n")
         command: Sequence[str | Path] = [self._binaries / "postgres", "-D", self._data]
         if small_disk is not None:
-            command = self.on_a_small_disk(*small_disk)
+            command = on_a_small_disk(command, *small_disk, self._as_user)
         with (self.base / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -13,6 +14,7 @@ from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Optio
 from engine.domain.statuses import Reason
 from engine.domain.steps import Facts
 from engine.domain.turns import Turns
+from engine.targets.disk_space import Need, least_free
 from engine.targets.lock_impact import Lock, strongest
 
 ALL_DONE: Final = "an earlier job has done everything"
@@ -40,6 +42,8 @@ class PlannedStep:
     """What remains after a cancel while it runs, as text."""
     disk_needed: int | None = None
     """Bytes of free disk space that the step needs while it runs; None where it needs next to none."""
+    needs: tuple[Need, ...] = ()
+    """The same by directory, where that is known; the free space is compared with it."""
     disk_free: int | None = None
     """Bytes free at that place; None if next to none are needed, or if that is unknown."""
     estimate: float | None = None
@@ -66,6 +70,13 @@ class PlannedStep:
 
 
 _Step = TypeVar("_Step", bound=PlannedStep)
+
+
+def with_free_space(step: _Step) -> _Step:
+    """The step with what is free where it writes."""
+    with suppress(OSError):  # a directory is gone: the step itself tells
+        return replace(step, disk_free=least_free(step.needs))
+    return step
 
 
 def longest_first(steps: Iterable[_Step]) -> list[_Step]:

@@ -18,8 +18,8 @@ from textual.css.stylesheet import Stylesheet
 from textual.screen import Screen
 
 from engine.store.sqlite.store import SqliteStore
+from engine.targets import disk_space
 from engine.targets.sqlite.planning import planner
-from engine.targets.sqlite.system import space
 from tests.tui.console.harness import Clock, worker_process
 from tests.tui.console.quiet import draw_when_idle, until_idle
 from tui.console.parts import target_inspector
@@ -36,7 +36,7 @@ def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setattr(planner, "processors", lambda: 2)
     # A loaded machine has as much time for advice as another one.
     monkeypatch.setattr(target_inspector, "ADVICE_BUDGET", 60.0)
-    monkeypatch.setattr(space, "free_bytes", lambda _: 20_000_000_000)
+    monkeypatch.setattr(disk_space, "free_bytes", lambda _: 20_000_000_000)
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setattr(sqlite3, "sqlite_version", "3.46.0")
     monkeypatch.delenv("NO_COLOR", raising=False)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from typing import Any, Final, TypeVar
 
 import pymysql
@@ -46,6 +48,19 @@ class Connection:
     def greeted_as(self) -> int:
         """The connection's id, as the greeting of the server says."""
         return int(self._wire.server_thread_id[0])
+
+    @property
+    def server_user(self) -> int | None:
+        """The user of this machine that the server at the other end of a unix socket runs as; None for others."""
+        if self._line.family != socket.AF_UNIX:
+            return None
+        _, user, _ = struct.unpack("3i", self._line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return int(user)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the server has a port of this machine; it may be in a container, or at the end of a tunnel."""
+        return self._line.family != socket.AF_UNIX and ip_address(self._line.getpeername()[0]).is_loopback
 
     async def login(self, within: float) -> None:
         """Raises pymysql.MySQLError; AnswerError without an answer in so many seconds."""

@@ -160,6 +160,7 @@ def reading_error(what: str, error: pymysql.MySQLError) -> TargetError:
     return TargetError(what, f"cannot be inspected: {server_message(error)}", "")
 
 
+ALLOWS_NO_CHANGE: Final = "the server allows no change: it is read-only, such as a replica"
 _SENTENCES: Final[Mapping[int, str]] = {
     DEADLOCK: "the server ended it to resolve a deadlock with another session. Try again",
     1040: "the server has no connection left. End some, or use fewer --jobs",
@@ -193,7 +194,7 @@ def explain(error: pymysql.MySQLError, *, waited: float, blockers: str = "") -> 
     if is_disk_full(error):
         return "the disk of the server is full. Make room, then try again"
     if number in READ_ONLY:
-        return "the server allows no change: it is read-only, such as a replica"
+        return ALLOWS_NO_CHANGE
     return server_message(error)
 
 

@@ -11,6 +11,7 @@ from engine.domain.errors import UsageError
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.turns import Turns
+from engine.targets.disk_space import Need, problems_now
 from engine.targets.mysql.connection.server import Cluster, Flavor, Server
 from engine.targets.mysql.planning import operation_steps
 from engine.targets.mysql.planning.operation_specs import SPECS
@@ -18,12 +19,13 @@ from engine.targets.mysql.planning.rights import allowed, grant, rights
 from engine.targets.mysql.planning.scope import chosen, scope
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.planning.undo_steps import plan_purge
+from engine.targets.mysql.reading.disks import disk_needs
 from engine.targets.mysql.reading.foreign_keys import foreign_keys
 from engine.targets.mysql.reading.histograms import histogram_columns
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table, tables
 from engine.targets.mysql.reading.undo import undo_spaces
-from engine.targets.plans import OperationPlan, by_turn
+from engine.targets.plans import OperationPlan, PlannedStep, by_turn, with_free_space
 
 KEPT_FREE: Final = 3
 """Connections of the server that are left to others."""
@@ -79,6 +81,9 @@ async def plan_tables(
         wanted, offline = _online(wanted)
         warnings += [f"left out: {offline}"] if offline else []
     steps = await _steps(reader, operation, options, wanted, reasons)
+    if any(step.disk_needed for step in steps):
+        steps, problems = _fitting(steps, await disk_needs(reader, wanted), force=options.force)
+        warnings += problems
     if not steps and warnings:
         return OperationPlan(operation=operation, refused=". ".join(one.removeprefix("left out: ") for one in warnings))
     if not steps:
@@ -121,6 +126,22 @@ def _online(wanted: Sequence[Table]) -> tuple[list[Table], str]:
     return [table for table in wanted if not table.must_be_offline], why
 
 
+def _fitting(
+    steps: Sequence[MySqlStep], needs: Mapping[str, tuple[Need, ...]], *, force: bool
+) -> tuple[list[MySqlStep], list[str]]:
+    """The steps for which the disk has room, and why the others are left out. With force that is a warning.
+
+    `needs`: by table, which is what steps conflict by.
+    """
+    placed = [with_free_space(replace(step, needs=needs.get(step.conflict, ()))) for step in steps]
+    problems = {step.object: "; ".join(problems_now(step.needs)) for step in placed}
+    texts = [f"{name}: {problem}" for name, problem in problems.items() if problem]
+    if force or not texts:
+        return placed, texts
+    hint = "Free some space there, or use --force: a rebuild that finds no space is rolled back"
+    return [step for step in placed if not problems[step.object]], [f"left out: {listed(texts, 3)}. {hint}"]
+
+
 async def _steps(
     reader: Reader, operation: Operation, options: Options, wanted: Sequence[Table], reasons: Mapping[str, str]
 ) -> list[MySqlStep]:
@@ -147,8 +168,19 @@ async def in_parallel(reader: Reader, planned: OperationPlan, options: Options) 
     schema = "information_schema" if reader.server.flavor is Flavor.MARIADB else "performance_schema"
     most, of_user, used = await reader.row(_CONNECTIONS.format(schema=schema), row=(int, int, int))
     free = max((min(most, of_user) if of_user else most) - used - KEPT_FREE, 1)
+    why = f"the server has {most - used} connections left, and {KEPT_FREE} are kept free"
+    if not options.force and (fit := _fit_at_once(planned.steps, min(wanted, free))) < min(wanted, free):
+        free, why = fit, "the disk has no room for the new files of more"
     if free >= wanted:
         return replace(planned, parallel=wanted)
-    why = f"the server has {most - used} connections left, and {KEPT_FREE} are kept free"
     warning = f"{free} steps run at once instead of {wanted}: {why}"
     return replace(planned, parallel=free, warnings=(*planned.warnings, warning))
+
+
+def _fit_at_once(steps: Sequence[PlannedStep], wanted: int) -> int:
+    """For how many of the steps, whichever they are, the disk has room."""
+    largest = sorted(steps, key=lambda step: -(step.disk_needed or 0))
+    for number in range(wanted, 1, -1):
+        if not problems_now(need for step in largest[:number] for need in step.needs):
+            return number
+    return 1

@@ -31,6 +31,10 @@ _SIZES: Final = {
     Flavor.MARIADB: _MARIADB.format(number="file_size", table="innodb_sys_tablespaces"),
     Flavor.MYSQL: "SELECT name, file_size FROM information_schema.innodb_tablespaces",
 }
+_PATHS: Final = {
+    Flavor.MARIADB: _MARIADB.format(number="filename", table="innodb_sys_tablespaces"),
+    Flavor.MYSQL: "SELECT name, path FROM information_schema.innodb_tablespaces_brief",
+}
 _CHANGES: Final = {
     Flavor.MARIADB: _MARIADB.format(number="modified_counter", table="innodb_sys_tablestats"),
     Flavor.MYSQL: "SELECT name, modified_counter FROM information_schema.innodb_tablestats",
@@ -41,6 +45,11 @@ _STATISTICS: Final = "SELECT table_name, n_rows FROM mysql.innodb_table_stats WH
 async def file_sizes(reader: Reader) -> Mapping[PartName, int] | None:
     """Bytes of each file; None without the right to see them. Raises TargetError."""
     return _by_part(reader, await rows_if_allowed(reader, _SIZES[reader.server.flavor], row=(str, int | None)))
+
+
+async def file_paths(reader: Reader) -> Mapping[PartName, str] | None:
+    """As the server names them, from its data directory; None without the right to see them. Raises TargetError."""
+    return _by_part(reader, await rows_if_allowed(reader, _PATHS[reader.server.flavor], row=(str, str | None)))
 
 
 async def changes(reader: Reader) -> Mapping[PartName, int] | None:
@@ -75,11 +84,11 @@ def part_name(name: str) -> PartName:
     return table.lower(), ".".join(partition).lower()
 
 
-def _by_part(reader: Reader, rows: list[tuple[str, int | None]] | None) -> Mapping[PartName, int] | None:
+def _by_part(reader: Reader, rows: list[tuple[Any, ...]] | None) -> dict[PartName, Any] | None:
     if rows is None:
         return None
     database = reader.server.database
-    found: dict[PartName, int] = {}
+    found: dict[PartName, Any] = {}
     for path, value in rows:
         owner, _, name = _decoded(path).replace(_SEPARATOR, "/", 1).partition("/")
         if owner == database and value is not None:

@@ -20,6 +20,7 @@ from engine.domain.requests import SERVER_WAIT, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
 from engine.targets.connection_pool import ConnectionPool, NotBegunError
+from engine.targets.disk_space import problems_now
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import lost_connection
 from engine.targets.mysql.connection.server import Server
@@ -33,14 +34,14 @@ from engine.targets.mysql.reading.replicas import Replicas
 from engine.targets.mysql.running import statement, throttling, undo
 from engine.targets.mysql.running.effects import Checks, Totals, with_sizes
 from engine.targets.mysql.running.monitor import Monitor, Watched
-from engine.targets.mysql.running.orphan_cleanup import marked, recovery_data
+from engine.targets.mysql.running.orphan_cleanup import end_lost, marked, recovery_data
 from engine.targets.mysql.running.partial_effects import partial_effect
 from engine.targets.mysql.running.progress import Progress
 from engine.targets.mysql.running.result import step_result
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.outage import TEMPORARY_ERRORS
 from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.step_execution import StepContext, StepResult, failed_by
+from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepResult, failed_by
 from engine.targets.stop_signal import StopSignals
 from engine.targets.throttling import wait_while_throttled
 
@@ -158,6 +159,9 @@ class MySqlOperation:
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
         assert isinstance(step, MySqlStep), "a step of another engine"  # noqa: S101 - a bug
+        if not self._options.force and (problems := problems_now(step.needs)):
+            error = "; ".join(problems)
+            return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=error, left=NOTHING_CHANGED)
         try:
             result = await self._run_and_repeat(step, context)
         except NotBegunError:
@@ -184,15 +188,17 @@ class MySqlOperation:
     async def _run_and_repeat(self, step: MySqlStep, context: StepContext) -> StepResult:
         """Run the step; once more if the server restarted and the step may be repeated."""
         run = await self._run(step, context)
-        if not (run.was_lost and step.is_repeatable):
+        if not run.was_lost:
             return await self._result(step, run, context)
         try:
             again = (await self._pool.reconnect(context)).server
+            if again.started == run.server.started:
+                await end_lost(self._reader, run.server.connection_id)
         except NotBegunError:
             return await self._result(step, run, context)
         except TargetError as gone:
             return replace(await self._result(step, run, context), stop_reason=gone.why)
-        if again.started == run.server.started:
+        if again.started == run.server.started or not step.is_repeatable:
             return await self._result(step, run, context)
         try:
             second = await self._run(step, context)
@@ -268,7 +274,8 @@ class MySqlOperation:
         if result.status is Status.CANCELLED and is_yielding:
             result = self._give_way(step, result)
         if result.may_leave_something:
-            result = replace(result, left=partial_effect(step, only_waited=run.watched.only_waited))
+            never_began = run.watched.only_waited or result.reason is Reason.REFUSED
+            result = replace(result, left=partial_effect(step, never_began=never_began))
         return result
 
     def _give_way(self, step: MySqlStep, result: StepResult) -> StepResult:

@@ -10,7 +10,7 @@ from typing import Final
 
 import pymysql
 
-from engine.domain.errors import TargetBusyError
+from engine.domain.errors import ServerUnavailableError, TargetBusyError
 from engine.domain.statuses import Status
 from engine.domain.steps import Facts, Step
 from engine.targets.mysql.planning.steps import Method, MySqlStep
@@ -23,6 +23,11 @@ REPAIRS_WITHIN: Final = 3600.0
 _OF_DEAD_PROCESSES: Final = """
 SELECT CAST(id AS SIGNED), LEFT(info, 200) FROM information_schema.processlist
 WHERE info LIKE %s AND info NOT LIKE %s AND id <> CONNECTION_ID()
+"""
+# Another session may have the number once the server restarted.
+_ON_CONNECTION: Final = """
+SELECT CAST(id AS SIGNED), LEFT(info, 200) FROM information_schema.processlist
+WHERE id = %s AND info LIKE '/* dbtend %%'
 """
 
 
@@ -38,16 +43,29 @@ async def end_orphans(reader: Reader, name: str) -> list[str]:
     end.
     """
     patterns = [f"/* {_escaped(one)}%" for one in (f"{name.rpartition(' ')[0]} ", f"{name} ")]
-    began, told = time.monotonic(), dict[int, str]()
-    while running := await reader.rows(_OF_DEAD_PROCESSES, patterns, row=(int, str)):
+    found = await _end(reader, _OF_DEAD_PROCESSES, patterns)
+    return [f"connection {number} of the dead process still ran {ended}" for number, ended in found.items()]
+
+
+async def end_lost(reader: Reader, connection_id: int) -> None:
+    """End the command on a connection that was lost: the server goes on with it. Raises TargetError likewise."""
+    try:
+        await _end(reader, _ON_CONNECTION, [connection_id])
+    except ServerUnavailableError:  # the reader had lost its own, and takes another one
+        await _end(reader, _ON_CONNECTION, [connection_id])
+
+
+async def _end(reader: Reader, query: str, args: Sequence[object]) -> dict[int, str]:
+    """What was done about the command of each connection, as text."""
+    began, done = time.monotonic(), dict[int, str]()
+    while running := await reader.rows(query, args, row=(int, str)):
         waits = False
         for number, info in running:
             command = info.partition("*/ ")[2]
             is_repair = command.startswith("REPAIR ")
             waits = waits or is_repair
-            if number not in told:
-                ended = "and was waited for" if is_repair else "and was ended"
-                told[number] = f"connection {number} of the dead process still ran {ended}: {command}"
+            if number not in done:
+                done[number] = f"{'and was waited for' if is_repair else 'and was ended'}: {command}"
                 if not is_repair:
                     with contextlib.suppress(pymysql.MySQLError):  # it has just ended
                         await reader.rows_or_error(f"KILL {number}", row=())
@@ -56,7 +74,7 @@ async def end_orphans(reader: Reader, name: str) -> list[str]:
             why = f"a command of an earlier attempt still runs on the server and does not end: connection {numbers}"
             raise TargetBusyError(reader.what, why, "check SHOW PROCESSLIST, then try again")
         await asyncio.sleep(0.1)
-    return list(told.values())
+    return done
 
 
 def _escaped(text: str) -> str:

@@ -7,8 +7,8 @@ from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.step_execution import NOTHING_CHANGED
 
 
-def partial_effect(step: MySqlStep, *, only_waited: bool) -> str:
-    """`only_waited`: whether it never had its lock."""
+def partial_effect(step: MySqlStep, *, never_began: bool) -> str:
+    """`never_began`: whether it was refused, or never had its lock."""
     match step.method:
         case Method.CHECK | Method.FOREIGN_KEY:
             return CHECK_UNFINISHED
@@ -17,6 +17,6 @@ def partial_effect(step: MySqlStep, *, only_waited: bool) -> str:
         case Method.REBUILD:
             return NOTHING_CHANGED
         case Method.REPAIR:
-            return NOTHING_CHANGED if only_waited else "the table may be crashed: run repair again"
+            return NOTHING_CHANGED if never_began else "the table may be crashed: run repair again"
         case Method.PURGE_UNDO:
             return "the undo tablespaces are unchanged"

@@ -14,6 +14,7 @@ from engine.domain.masking import masked
 from engine.domain.statuses import Reason, Status
 from engine.targets.check_results import check_result
 from engine.targets.mysql.connection.errors import (
+    ALLOWS_NO_CHANGE,
     DAMAGED,
     NO_RIGHT,
     NO_TABLE,
@@ -38,6 +39,7 @@ _LOCK_TIMEOUT: Final = re.compile(r"^Lock wait timeout exceeded")
 _DEADLOCK: Final = re.compile(r"^Deadlock found")
 _GONE: Final = re.compile(r"^Table '.*' doesn't exist$|^Unknown table ", re.DOTALL)
 _NO_RIGHT: Final = re.compile(r"command denied to user|^Access denied")
+_READ_ONLY: Final = re.compile(r"is running with the --(super-)?read-only option")
 _NOT_SUPPORTED: Final = re.compile(r"doesn't support (check|analyze|repair|optimize)")
 _DONE_OTHERWISE: Final = re.compile(r"doing recreate \+ analyze instead")
 _NO_HISTOGRAM: Final = re.compile(r"^Engine-independent statistics are not collected for column")
@@ -124,6 +126,8 @@ def _judged(
         return StepResult(status=Status.SKIPPED, error=GONE)
     if denied := found.says(_NO_RIGHT):
         return StepResult(status=Status.FAILED, error=denied, reason=Reason.REFUSED)
+    if found.says(_READ_ONLY):
+        return StepResult(status=Status.FAILED, error=ALLOWS_NO_CHANGE, reason=Reason.REFUSED)
     if (unsupported := found.says(_NOT_SUPPORTED)) and not (found.says(_DONE_OTHERWISE) or found.statuses):
         return StepResult(status=Status.SKIPPED, error=unsupported)
     if found.is_well or (unsupported and not found.errors):

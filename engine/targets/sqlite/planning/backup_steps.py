@@ -10,13 +10,13 @@ from typing import Final
 
 from engine.domain.humanize import counted, size
 from engine.domain.requests import Operation
+from engine.targets.disk_space import Need
 from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.planning import costs
 from engine.targets.sqlite.planning.operation_specs import BLOCKS_NOBODY
 from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
 from engine.targets.sqlite.reading.catalog import Summary, Table
 from engine.targets.sqlite.system.old_backups import BackupSeries, OldBackups, name_of
-from engine.targets.sqlite.system.space import Need
 from engine.targets.sqlite.system.unfinished_backup import copy_in
 
 CHECK: Final = "PRAGMA main.quick_check"

@@ -11,6 +11,7 @@ from engine.domain.humanize import counted, listed, size
 from engine.domain.requests import Operation
 from engine.domain.steps import WHOLE
 from engine.domain.turns import NO_TURNS, Turns
+from engine.targets.disk_space import Need
 from engine.targets.plans import by_turn
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import costs, grouping
@@ -18,7 +19,6 @@ from engine.targets.sqlite.planning.grouping import Part
 from engine.targets.sqlite.planning.operation_specs import BLOCKS_WRITERS, SPECS
 from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
 from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
-from engine.targets.sqlite.system.space import Need
 
 CHECKPOINT: Final = "PRAGMA main.wal_checkpoint(TRUNCATE)"
 # All tables, analysed with a limit so that it stays short on big ones.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,8 @@ from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.steps import WHOLE
 from engine.domain.turns import NO_TURNS, Turns
 from engine.system.mounts import is_local
-from engine.targets.plans import ALL_DONE, OperationPlan, PlannedStep, by_turn, without_done
+from engine.targets.disk_space import largest_shortfalls
+from engine.targets.plans import ALL_DONE, OperationPlan, by_turn, with_free_space, without_done
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import backup_steps, check_steps, operation_specs, operation_steps, preflight
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check, would_optimize
@@ -30,7 +30,6 @@ from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import temporary_directory
 from engine.targets.sqlite.system.machine import available_memory, processors
 from engine.targets.sqlite.system.old_backups import BackupSeries, Stays, describe_staying, find
-from engine.targets.sqlite.system.space import largest_shortfalls, least_free, shortfalls
 from engine.targets.sqlite.system.unfinished_backup import directory_for
 
 
@@ -362,28 +361,11 @@ def _blocks_writers(step: SqliteStep, plan: OperationPlan, summary: Summary) -> 
 
 def _with_space(plan: OperationPlan, options: Options) -> OperationPlan:
     """The plan, refused where the disk has no room for it; with `force` that is a warning."""
-    needs = (step.needs for step in plan.steps if isinstance(step, SqliteStep))
-    problems = largest_shortfalls(needs)  # of steps that take their space one after another
-    plan = replace(plan, steps=tuple(map(_with_free_space, plan.steps)))
+    problems = largest_shortfalls(step.needs for step in plan.steps)  # of steps that take their space one after another
+    plan = replace(plan, steps=tuple(map(with_free_space, plan.steps)))
     if not problems:
         return plan
     if options.force:
         return replace(plan, warnings=(*plan.warnings, *problems))
     hint = "Free some space, or use --force: a full disk does not damage the data"
     return replace(plan, steps=(), settings=(), settings_reason="", refused=f"{'; '.join(problems)}. {hint}")
-
-
-def _with_free_space(step: PlannedStep) -> PlannedStep:
-    if not isinstance(step, SqliteStep) or step.disk_needed is None:
-        return step
-    with suppress(OSError):  # a directory is gone: the step itself tells
-        return replace(step, disk_free=least_free(step.needs))
-    return step
-
-
-def space_problems(step: PlannedStep) -> list[str]:
-    """A sentence for each file system that has too little room for the step now."""
-    try:
-        return shortfalls(step.needs) if isinstance(step, SqliteStep) else []
-    except OSError:  # a directory is gone: the step itself tells
-        return []

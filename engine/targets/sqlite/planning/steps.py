@@ -14,7 +14,6 @@ from engine.targets.sqlite.reading.catalog import Summary
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.system.old_backups import BackupSeries
-    from engine.targets.sqlite.system.space import Need
 
 
 class Method(StrEnum):
@@ -82,8 +81,6 @@ class SqliteStep(PlannedStep):
     """Whether to read the file into the page cache first."""
     write_behind: bool = False
     """Whether to write changed pages to the disk while it runs."""
-    needs: tuple[Need, ...] = ()
-    """The disk space it needs while it runs."""
     course: tuple[tuple[float, float], ...] = ()
     """Expected progress, as (opcodes, seconds); empty where opcodes do not measure its progress."""
     volume: int = 0

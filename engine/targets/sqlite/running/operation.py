@@ -15,11 +15,12 @@ from engine.domain.humanize import NOT_BEGUN
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
 from engine.system.lock_holders import blocking_writers, format_holders, holders
+from engine.targets.disk_space import problems_now
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt
 from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
-from engine.targets.sqlite.planning import operation_specs, operation_steps, planner
+from engine.targets.sqlite.planning import operation_specs, operation_steps
 from engine.targets.sqlite.planning.obstacles import remarks_on
 from engine.targets.sqlite.planning.steps import AFTER_COPY, CHECKING, WRITING, Method, SqliteStep
 from engine.targets.sqlite.reading.readahead import Readahead
@@ -96,7 +97,7 @@ class SqliteOperation:
         assert isinstance(step, SqliteStep), "a step of another engine"  # noqa: S101 - a bug in dbtend
         if self._found_damage and step.method in WRITING:
             return StepResult(status=Status.SKIPPED, error="skipped: nothing more is written to a damaged database")
-        if not step.ignores_space and (problems := planner.space_problems(step)):
+        if not step.ignores_space and (problems := problems_now(step.needs)):
             return StepResult(
                 status=Status.FAILED, reason=Reason.REFUSED, error="; ".join(problems), left=NOTHING_CHANGED
             )

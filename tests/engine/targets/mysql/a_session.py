@@ -9,9 +9,9 @@ from tests.mysql_databases import MySqlDatabase
 ROWS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})"
 
 
-def filled(database: MySqlDatabase, name: str, rows: int = 100, *, engine: str = "InnoDB") -> None:
-    """Make a table."""
-    database(f"CREATE TABLE `{name}` (id INT PRIMARY KEY, b VARCHAR(200), KEY (b)) ENGINE={engine}")
+def filled(database: MySqlDatabase, name: str, rows: int = 100, *, engine: str = "InnoDB", more: str = "") -> None:
+    """Make a table. `more`: of CREATE TABLE."""
+    database(f"CREATE TABLE `{name}` (id INT PRIMARY KEY, b VARCHAR(200), KEY (b)) ENGINE={engine} {more}")
     with database.admin.cursor() as cursor:
         cursor.execute("SET SESSION cte_max_recursion_depth = 1000000" if database.flavor == "mysql" else "DO 0")
         cursor.execute("SET SESSION max_recursive_iterations = 1000000" if database.flavor == "mariadb" else "DO 0")

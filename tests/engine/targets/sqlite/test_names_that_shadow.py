@@ -14,10 +14,10 @@ from engine.domain.advice import TargetHistory
 from engine.domain.requests import Operation, Options, Request
 from engine.domain.statuses import Status
 from engine.inspection import inspector
+from engine.targets import disk_space
 from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import quote
 from engine.targets.sqlite.planning import planner
-from engine.targets.sqlite.system import space
 from tests.engine.targets.sqlite.a_session import run, statuses
 from tests.sqlite_files import make_database, schema_surgery
 from tests.tui.console.harness import Clock, entry, open_console
@@ -48,7 +48,7 @@ LIES: dict[str, int | str] = {
 @pytest.fixture(autouse=True)
 def _a_machine_that_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planner, "available_memory", lambda: 8_000_000_000)
-    monkeypatch.setattr(space, "free_bytes", lambda _: 20_000_000_000)
+    monkeypatch.setattr(disk_space, "free_bytes", lambda _: 20_000_000_000)
 
 
 def innocent(name: str) -> str:

@@ -19,9 +19,9 @@ from engine.domain.errors import TargetUnavailableError
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.targets import resolve
+from engine.targets.disk_space import Need
 from engine.targets.plans import Verdict
 from engine.targets.sqlite.planning.steps import SqliteStep
-from engine.targets.sqlite.system.space import Need
 from engine.targets.step_execution import StepContext, StepProgress
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import connected, execute, plan, run, statuses

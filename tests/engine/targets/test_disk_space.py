@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.targets.sqlite.system.space import (
+from engine.targets.disk_space import (
     Need,
     Room,
     free_bytes,

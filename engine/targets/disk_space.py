@@ -78,6 +78,14 @@ def largest_shortfalls(each: Iterable[Iterable[Need]], room: Callable[[str], Roo
     return [sentence for _, sentence in largest.values()]
 
 
+def problems_now(needs: Iterable[Need]) -> list[str]:
+    """As `shortfalls`; of a directory that is gone nothing is said: the step itself tells."""
+    try:
+        return shortfalls(needs)
+    except OSError:
+        return []
+
+
 def _short(needs: Iterable[Need], room: Callable[[str], Room]) -> dict[int, tuple[int, str]]:
     """By file system that is too small: the bytes that must be free on it, and the sentence that says so."""
     by_file_system: dict[int, tuple[Room, list[Need]]] = {}

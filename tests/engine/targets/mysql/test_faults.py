@@ -1,0 +1,182 @@
+"""Servers that are full, strict or gone: a step ends in the truth, and the next one goes on where it can."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from engine import Operation, Options, Status
+from engine.domain.errors import TargetRefusedError, TooManyConnectionsError
+from engine.domain.requests import CheckLevel
+from engine.domain.statuses import Reason
+from engine.targets import resolve
+from engine.targets.mysql.connection.server import Flavor
+from engine.targets.step_execution import NOTHING_CHANGED, StepContext
+from tests.engine.targets.mysql.a_session import filled, runs, until
+from tests.engine.targets.server_session import connected, plan, run
+from tests.engine.targets.sqlite.small_disks import can_mount
+from tests.mysql_databases import MySqlDatabase, new_database
+from tests.mysql_server import MySqlServer, servers_found
+from tests.slow_lines import slow_line
+
+CRASHED = "the table may be crashed: run repair again"
+CHANGING = (Operation.ANALYZE, Operation.REBUILD)
+
+
+@contextmanager
+def a_user(database: MySqlDatabase, *rights: str) -> Iterator[str]:
+    """The URL of a user who has these rights on the database."""
+    name = f"joe_{database.name}"
+    database(f"CREATE USER {name}@localhost")
+    if rights:
+        database(f"GRANT {', '.join(rights)} ON {database.name}.* TO {name}@localhost")
+    yield database.as_user(name)
+    database(f"DROP USER {name}@localhost")
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not can_mount(), reason="only root may mount a small file system")
+async def test_a_full_disk_and_names_in_lower_case(server: MySqlServer) -> None:
+    strict = MySqlServer(server.flavor, servers_found()[server.flavor], ["--lower-case-table-names=1"])
+    try:
+        small = strict.base / "small"
+        small.mkdir()
+        if strict.flavor is Flavor.MYSQL:
+            strict.options = (*strict.options, f"--innodb-directories={small}")
+        strict.start(small_disk=(small, "24m"))
+        with new_database(strict) as database:
+            await check_full_disk(database, small)
+            await check_lower_case(database)
+    finally:
+        strict.discard()
+
+
+async def check_full_disk(database: MySqlDatabase, small: Path) -> None:
+    filled(database, "item", 30_000, more=f"DATA DIRECTORY='{small}'")
+    filled(database, "other")
+    results = await run(database.url, Operation.REBUILD)
+    full = results["item"]
+    assert (full.status, full.left, results["other"].status) == (Status.FAILED, NOTHING_CHANGED, Status.COMPLETED)
+    assert full.error == "the disk of the server is full. Make room, then try again"
+    assert database("CHECK TABLE item")[-1][3] == "OK"
+    assert not list((database.server.data / database.name).glob("#sql*"))
+    database("DROP TABLE item", "DROP TABLE other")
+
+
+async def check_lower_case(database: MySqlDatabase) -> None:
+    database("CREATE TABLE Orders (Id INT PRIMARY KEY)", "CREATE TABLE `Odd Name` (id INT PRIMARY KEY)")
+    database("INSERT INTO orders VALUES (1)")
+    other_name = database.server.url(database.name.upper())
+    assert await resolve(other_name).identify() == await resolve(database.url).identify()
+    for operation in (*CHANGING, Operation.CHECK):
+        results = await run(other_name, operation)
+        assert {name: result.status for name, result in results.items()} == dict.fromkeys(
+            ("orders", "`odd name`"), Status.COMPLETED
+        )
+        (one,) = (await plan(other_name, operation, objects=("ORDERS",))).steps
+        assert one.object == "orders"
+
+
+async def test_steps_go_on_with_the_connections_that_the_server_gives(database: MySqlDatabase) -> None:
+    for number in range(4):
+        filled(database, f"item{number}")
+    used = "SELECT COUNT(*) FROM information_schema.processlist WHERE command <> 'Daemon'"
+    with a_user(database, "ALL") as url, ExitStack() as others:
+        others.callback(database, f"SET GLOBAL max_connections = {database.value('SELECT @@max_connections')}")
+        async with asyncio.timeout(60), connected(url) as session:
+            planned = await session.plan(Operation.REBUILD, Options(jobs=4))
+            assert planned.parallel == 4
+            database("SET GLOBAL max_connections = 20")
+            while database.value(used) < 18:
+                others.enter_context(database.session())
+            results = await asyncio.gather(*(session.execute(step, StepContext()) for step in planned.steps))
+            assert [result.status for result in results] == [Status.COMPLETED] * 4
+            (said,) = [warning for result in results for warning in result.warnings]
+            assert said.startswith("fewer steps run at once than --jobs allows: the server has no connection left")
+            fewer = await session.plan(Operation.REBUILD, Options(jobs=4))
+            assert fewer.parallel == 1
+            assert "1 steps run at once instead of 4" in fewer.warnings[0]
+            while database.value(used) < 20:
+                others.enter_context(database.session())
+            with pytest.raises(TooManyConnectionsError):
+                await resolve(url).identify()
+
+
+async def test_a_server_that_becomes_read_only_fails_steps_in_words(database: MySqlDatabase) -> None:
+    filled(database, "item")
+    with a_user(database, "ALL") as url:
+        async with connected(url) as session:
+            steps = [(await session.plan(operation, Options())).steps[0] for operation in CHANGING]
+            try:
+                database("SET GLOBAL read_only = ON")
+                for step in steps:
+                    result = await session.execute(step, StepContext())
+                    assert (result.status, result.reason) == (Status.FAILED, Reason.REFUSED)
+                    assert result.error == "the server allows no change: it is read-only, such as a replica"
+                with pytest.raises(TargetRefusedError, match="the server is read-only"):
+                    async with connected(url):
+                        pass
+                async with connected(url, writing=False) as looking:
+                    (check,) = (await looking.plan(Operation.CHECK, Options(check=CheckLevel.QUICK))).steps
+                    assert (await looking.execute(check, StepContext())).status is Status.COMPLETED
+            finally:
+                database("SET GLOBAL read_only = OFF")
+
+
+@pytest.mark.parametrize("operation", [*CHANGING, Operation.CHECK, Operation.REPAIR])
+async def test_the_grant_that_is_told_is_all_that_was_missing(database: MySqlDatabase, operation: Operation) -> None:
+    filled(database, "item", engine="MyISAM" if operation is Operation.REPAIR else "InnoDB")
+    with a_user(database) as url:
+        database(f"GRANT DELETE ON {database.name}.* TO joe_{database.name}@localhost")  # it may see the table
+        refused = (await plan(url, operation, objects=("item",))).refused or ""
+        database(refused[refused.index("GRANT ") :].rstrip(".;"))
+        async with connected(url) as session:
+            (step, *_) = (await session.plan(operation, Options(objects=("item",)))).steps
+            assert (await session.execute(step, StepContext())).status is Status.COMPLETED
+            database(f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM joe_{database.name}@localhost")
+            database(f"GRANT DELETE ON {database.name}.* TO joe_{database.name}@localhost")
+            result = await session.execute(step, StepContext())
+        if operation is Operation.CHECK and database.flavor is Flavor.MARIADB:  # any right on the table is enough there
+            assert result.status is Status.COMPLETED
+            return
+        assert (result.status, result.reason) == (Status.FAILED, Reason.REFUSED)
+        assert "GRANT " in str(result.error)
+        assert result.left != CRASHED
+
+
+async def test_a_connection_that_an_administrator_ends_fails_its_step_and_no_other(database: MySqlDatabase) -> None:
+    filled(database, "item")
+    async with asyncio.timeout(60), connected(database.url, lock_timeout=60) as session:
+        (step,) = (await session.plan(Operation.REBUILD, Options())).steps
+        with database.session("SELECT * FROM item LIMIT 1"):
+            running = asyncio.create_task(session.execute(step, StepContext()))
+            await until(database, runs("ALTER", "Waiting for table metadata lock"))
+            database(f"KILL {database.value(runs('ALTER').replace('COUNT(*)', 'MAX(id)'))}")
+            result = await running
+        assert result.status is Status.FAILED
+        assert "connection" in str(result.error)
+        assert (await session.execute(step, StepContext())).status is Status.COMPLETED
+
+
+async def test_a_network_that_breaks_ends_the_step_here_and_on_the_server(
+    database: MySqlDatabase, tmp_path: Path
+) -> None:
+    filled(database, "item")
+    async with asyncio.timeout(60), slow_line(database.server.socket, tmp_path, delay=0) as line:
+        url = f"mysql://root@localhost/{database.name}?socket={tmp_path / database.server.socket.name}"
+        async with connected(url, lock_timeout=60) as session:
+            (step,) = (await session.plan(Operation.REBUILD, Options())).steps
+            with database.session("SELECT * FROM item LIMIT 1"):
+                running = asyncio.create_task(session.execute(step, StepContext()))
+                await until(database, runs("ALTER", "Waiting for table metadata lock"))
+                line.cut()
+                line.join()
+                result = await running
+                assert result.status is Status.FAILED
+                assert "the connection was lost" in str(result.error)
+                assert not database.value(runs("ALTER"))
+            assert (await session.execute(step, StepContext())).status is Status.COMPLETED
