@@ -39,6 +39,16 @@ ADVICE_KEYS: Final[Mapping[str, Key]] = {
     "log_share": Key(Share(), "and this share of the database", only=EngineName.SQLITE),
     "full_check_every": Key(Duration(math.inf), "a full check is due so long after the last"),
     "quick_check_every": Key(Duration(math.inf), "a quick check is due so long after the last of any kind"),
+    "index_bloat": Key(
+        Bytes(), "REINDEX is needed soon where so many bytes of an index are dead space,", only=EngineName.POSTGRESQL
+    ),
+    "index_bloat_share": Key(Share(), "and this share of it", only=EngineName.POSTGRESQL),
+    "table_bloat": Key(
+        Bytes(),
+        "a table is named for VACUUM FULL where so many bytes of it are dead space,",
+        only=EngineName.POSTGRESQL,
+    ),
+    "table_bloat_share": Key(Share(), "and this share of it or of its TOAST table", only=EngineName.POSTGRESQL),
     "dead_rows_now": Key(
         Multiple(),
         "VACUUM or ANALYZE is needed now from so many times the threshold of autovacuum",

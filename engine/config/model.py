@@ -70,7 +70,7 @@ class TargetEntry:
     @property
     def options(self) -> Options:
         """The default options of operations on it."""
-        return with_values(DEFAULT_OPTIONS, self.settings)
+        return replace(with_values(DEFAULT_OPTIONS, self.settings), limits=self.thresholds if self.advice else None)
 
     @property
     def inapplicable_key(self) -> str:

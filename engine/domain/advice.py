@@ -41,6 +41,16 @@ class OldIds(StrEnum):
         return f"oldest_{self}"
 
 
+@frozen
+class DeadSpace:
+    """Dead space in a table or index, in bytes."""
+
+    name: str
+    wasted: int
+    size: int
+    """Of the whole."""
+
+
 @frozen(kw_only=True)
 class Advice:
     """Whether a database needs an operation."""
@@ -61,6 +71,8 @@ class Advice:
     """The operations whose needed work it includes."""
     objects: tuple[str, ...] = ()
     """The objects that need it; none: the whole database."""
+    dead_space: tuple[DeadSpace, ...] = ()
+    """Where the most can be won, the largest first."""
     check: CheckLevel | None = None
     """The level of the check that is needed."""
     before_writing: CheckLevel | None = None

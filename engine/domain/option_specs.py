@@ -126,6 +126,7 @@ OPTION_SPECS: Final = (
     OptionSpec(
         "if_needed", Limits(), "only operations that are needed when they begin", places=Place.NOWHERE, text="if needed"
     ),
+    OptionSpec("limits", Limits(), "by the thresholds of the config file", places=Place.NOWHERE, text=""),
     OptionSpec(
         "confirmed", Flag(),
         "confirm what dbtend asks about: operations that block everyone, production, more than 10,000 targets",

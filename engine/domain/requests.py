@@ -172,6 +172,8 @@ class Options:
     if_needed: Thresholds | None = None
     """An operation that these thresholds do not call for when it would begin is skipped: the target could not be
     inspected at the submit."""
+    limits: Thresholds | None = None
+    """By which thresholds `optimize` finds what is needed; None: the usual ones."""
     confirmed: bool = False
     """Whether the user has confirmed operations that block all access to a table."""
     force: bool = False

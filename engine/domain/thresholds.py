@@ -33,6 +33,10 @@ class Thresholds:
     log_share: float = 0.25
     full_check_every: float = 30 * DAY
     quick_check_every: float = 7 * DAY
+    index_bloat: int = 10 * MB
+    index_bloat_share: float = 0.40
+    table_bloat: int = 100 * MB
+    table_bloat_share: float = 0.50
     dead_rows_now: float = 5.0
     age_now: float = 2.0
     age_critical: float = 0.75

@@ -26,6 +26,7 @@ from tui.commands.settings import Settings
 from tui.commands.targets import entries_of, named_targets
 from tui.presentation import json_format
 from tui.presentation.canonical_urls import canonical
+from tui.presentation.dead_space import dead_space_rows
 from tui.presentation.exit_codes import FAILED, OK
 from tui.presentation.text import plain
 
@@ -100,4 +101,4 @@ def advice_lines(url: str, advice: Sequence[Advice], *, width: int | None, colou
         text = plain(one.reason) + (f" ({plain(one.gain)})" if one.gain else "")
         lines = textwrap.wrap(text, max(width - len(indent) - 1, 20)) if width else [text]
         yield f"  {one.operation:{names}}  {level}  {lines[0]}"
-        yield from (indent + line for line in lines[1:])
+        yield from (indent + line for line in (*lines[1:], *dead_space_rows(one.dead_space)))

@@ -113,12 +113,16 @@ def advice(target: str, advice: Advice) -> Json:
     """Of three levels: where too little was looked at to know, `none`, and the fact `is_known` is false.
 
     If a person must repair the database first, the fact `by_hand` is true. `obstacles` say why to run it does not
-    help, or not with everything.
+    help, or not with everything. `dead_space` names where the most can be won.
     """
     is_known = advice.level is not Level.UNKNOWN
     more: Json = ({} if is_known else {"is_known": False}) | ({"by_hand": True} if advice.needs_manual_fix else {})
     if advice.obstacles:
         more["obstacles"] = list(advice.obstacles)
+    if advice.dead_space:
+        more["dead_space"] = [
+            {"object": one.name, "wasted_bytes": one.wasted, "size": one.size} for one in advice.dead_space
+        ]
     return {
         "target": target,
         "operation": advice.operation.value,

@@ -135,7 +135,7 @@ class MySqlSession:
 
     async def _plan_needed(self, options: Options, past: TargetHistory) -> OperationPlan:
         condition = await collect_condition(self._reader, budget=PLANNING_BUDGET)
-        found = needs(condition, past)
+        found = needs(condition, past, options.limits or DEFAULT_THRESHOLDS)
         reasons = {
             Operation.ANALYZE: {name: need.reason for name, need in found.analyze.items()},
             Operation.REBUILD: {name: need.reason for name, need in found.rebuild.items()},

@@ -103,7 +103,7 @@ class PostgresSession:
     async def advise(
         self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
     ) -> tuple[tuple[Advice, ...], None]:
-        condition = await collect_condition(self._reader, thorough=budget is None)
+        condition = await collect_condition(self._reader, limits, thorough=budget is None)
         return advise(condition, needs(condition, past, limits), past, limits), None  # the catalog is cheap to read
 
     async def require(self, operations: Sequence[Operation], options: Options) -> None:
@@ -143,13 +143,14 @@ class PostgresSession:
         options = replace(options, objects=options.objects_for(operation))
         if operation is not Operation.OPTIMIZE:
             return await planner.plan(self._reader, operation, options, past)
-        condition = await collect_needs(self._reader)
+        limits = options.limits or DEFAULT_THRESHOLDS
+        condition = await collect_needs(self._reader, limits)
         condition = await with_damaged_indexes(self._reader, condition, past.damaged_indexes)
         if options.objects:  # these have to be looked for among all that there is
             tables = await self._reader.tables(measured=True)
             indexes = await self._reader.indexes(measured=True)
             condition = replace(condition, tables=tables, indexes=indexes)
-        found = needs(condition, past)
+        found = needs(condition, past, limits)
         needed = PlannedWork(
             tables=condition.tables,
             indexes=condition.indexes,

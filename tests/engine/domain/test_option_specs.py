@@ -26,6 +26,7 @@ ALWAYS = (
     "confirmed",
     "check_first",
     "if_needed",
+    "limits",
 )
 # Of other options, for which operations they mean something; each engine not named here has none.
 MEANT_FOR = {

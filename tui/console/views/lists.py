@@ -23,6 +23,7 @@ from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, LastJob, Survey
 from tui.console.keymap import key_of
 from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named, span_cells, wrapped
+from tui.presentation.dead_space import dead_space_rows
 from tui.presentation.fact_format import number
 from tui.presentation.lock_format import format_lock
 from tui.presentation.survey_format import why
@@ -224,7 +225,11 @@ def _why(advice: Advice, width: int, *, indent: int) -> list[Line]:
     text = f"{advice.reason} ({advice.gain})" if advice.gain else advice.reason
     if advice.level is Level.UNKNOWN and advice.inspection_can_tell:
         text += f"; press {key_of('examine')} for a full inspection"
-    return wrapped(text, width, Role.TEXT, indent=indent, key=advice.operation)
+    rows = dead_space_rows(advice.dead_space)
+    return [
+        *wrapped(text, width, Role.TEXT, indent=indent, key=advice.operation),
+        *(Line(((" " * indent + fit(row, width - indent), Role.TEXT),), advice.operation) for row in rows),
+    ]
 
 
 def _described(info: OperationInfo, width: int, *, indent: int) -> list[Line]:

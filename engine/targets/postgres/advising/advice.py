@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Final
 
-from engine.domain.advice import CRITICAL, Advice, Level, OldIds, TargetHistory, highest_level
+from engine.domain.advice import CRITICAL, Advice, DeadSpace, Level, OldIds, TargetHistory, highest_level
 from engine.domain.humanize import by_reason, counted, listed, size
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Facts
@@ -37,7 +37,7 @@ def advise(
     ]
     single = [_without_damaged(one, needs.damaged) for one in single]
     found = (*single, _optimize(single, needs), _check(condition, past, needs.damaged, limits))
-    return (*(_with_causes(one, needs) for one in found), _vacuum_full(needs, names))
+    return (*(_with_causes(one, needs) for one in found), _vacuum_full(needs, names, limits))
 
 
 def _of_large(one: Advice, needs: Mapping[int, Need], limits: Thresholds) -> Advice:
@@ -129,6 +129,8 @@ def _reindex(needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]
     if any(need.cause is Cause.DAMAGED_INDEX for need in needs.reindex.values()):
         facts["severity"] = CRITICAL
     found = _advice(Operation.REINDEX, needs.reindex, reason, facts, names, forbidden, gain=wasted)
+    bloated = [DeadSpace(names[oid], need.gain, need.bytes or 0) for oid, need in needs.reindex.items() if need.gain]
+    found = replace(found, dead_space=_largest(bloated))
     needs_manual_fix = [obstacle for drifted in needs.drifts if (obstacle := _manual_rebuild(drifted, needs))]
     if needs.reindex:
         return _with_obstacles(found, needs_manual_fix)
@@ -138,11 +140,15 @@ def _reindex(needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]
     if needs.not_built:
         objects = tuple(index.shown for index in needs.not_built)
         return replace(found, level=Level.SOON, needs_manual_fix=True, objects=objects)
-    if needs.unknown:
-        of = listed([index.shown for index in needs.unknown], 3)
-        why = f"the bloat of {of} is unknown: no statistics, or this role may not read them"
-        return replace(found, level=Level.UNKNOWN, reason=why)
-    return replace(found, reason="no index is invalid, outdated or bloated")
+    unknown, unreadable = (
+        listed([index.shown for index in needs.unknown if index.is_estimated is estimated], 3)
+        for estimated in (True, False)
+    )
+    texts = [f"the bloat of {unreadable} is not known: only a superuser may look at its pages"] if unreadable else []
+    if unknown:
+        why = f"the bloat of {unknown} is unknown: no statistics, or this role may not read them"
+        return replace(found, level=Level.UNKNOWN, reason="; ".join([why, *texts]))
+    return replace(found, reason="; ".join(["no index is invalid, outdated or bloated", *texts]))
 
 
 def _manual_rebuild(drifted: CollationRebuild, needs: TableFindings) -> str:
@@ -253,9 +259,16 @@ def _about_damage(damaged: Sequence[str], past: TargetHistory) -> str:
     return f"{what}{first}: {to_do}, then check again"
 
 
-def _vacuum_full(needs: TableFindings, names: Mapping[int, str]) -> Advice:
+MOST_NAMED: Final = 10
+
+
+def _largest(found: Iterable[DeadSpace]) -> tuple[DeadSpace, ...]:
+    return tuple(sorted(found, key=lambda one: (-one.wasted, one.name))[:MOST_NAMED])
+
+
+def _vacuum_full(needs: TableFindings, names: Mapping[int, str], limits: Thresholds) -> Advice:
     wasted = sum(waste.bytes for waste in needs.rewrite.values())
-    reason = ""
+    reason, least = "", "half" if limits.table_bloat_share == 0.5 else f"{limits.table_bloat_share:.0%}"
     if needs.rewrite:
         oid, first = max(needs.rewrite.items(), key=lambda item: (item[1].bytes, names[item[0]]))
         others = len(needs.rewrite) - 1
@@ -265,9 +278,10 @@ def _vacuum_full(needs: TableFindings, names: Mapping[int, str]) -> Advice:
     return Advice(
         operation=Operation.VACUUM_FULL,
         level=Level.NONE,
-        reason=reason or "no table is known to have 100 MB of dead space that are half of it",
+        reason=reason or f"no table is known to have {size(limits.table_bloat)} of dead space that are {least} of it",
         gain=f"about {size(wasted)}" if wasted else "",
         facts={"tables": len(needs.rewrite), "wasted_bytes": wasted},
+        dead_space=_largest(DeadSpace(names[oid], waste.bytes, waste.size) for oid, waste in needs.rewrite.items()),
     )
 
 

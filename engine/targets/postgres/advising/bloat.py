@@ -1,7 +1,6 @@
-"""How much of a table or of a B-tree is dead space, estimated from statistics: pure functions.
+"""How much of a table or of an index is dead space: pure functions.
 
-The B-tree one knows deduplication (PostgreSQL 13 and later), without which an index with many equal keys looks far
-smaller than it could ever be.
+From the statistics of the server alone, and more exactly from what rows take on some of its pages.
 """
 
 from __future__ import annotations
@@ -9,22 +8,38 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from engine.targets.postgres.reading.condition import TableShape, TreeShape
+from engine.targets.postgres.advising.page_contents import GinEntries, Rows, aligned, equal_keys
+from engine.targets.postgres.reading.pages import ITEM_POINTER, PAGE, PAGE_HEADER
+from engine.targets.postgres.reading.shapes import HashShape, IndexShape, TableShape, ToastShape, TreeShape
 
-PAGE: Final = 8192
-_PAGE_HEADER: Final = 24
-_TREE_SPECIAL: Final = 16
-_ITEM_POINTER: Final = 4
-_POSTING_TIDS: Final = 216
-"""Row pointers in one posting list, of 6 bytes each."""
+_SPECIAL: Final = 16
+_ROOM: Final = PAGE - PAGE_HEADER - _SPECIAL
+"""Bytes of items on a page of an index."""
+_NULL: Final = 16
+"""Bytes of an item without a key."""
+_EQUAL: Final = 1.6
+"""From so many rows of each key on it is counted once."""
+_INNER_FILL: Final = 0.7
+FULL_CHUNK: Final = 2036
+"""Bytes of a full item of a TOAST table: four fit into a page."""
+_LEAST_CHUNK: Final = 64
 
 
 def table_share(table: TableShape) -> float:
     """The share of the table, from 0 to 1, that a rewrite would give back."""
     header = 23 + (table.columns + 7) // 8 * table.has_nulls
-    row = _aligned(header) + _aligned(table.width) + _ITEM_POINTER
-    rows_on_a_page = max(math.floor((PAGE - _PAGE_HEADER) * table.fill_factor / row), 1)
+    row = aligned(header) + aligned(table.width) + ITEM_POINTER
+    rows_on_a_page = max(math.floor((PAGE - PAGE_HEADER) * table.fill_factor / row), 1)
     return _share(math.ceil(table.rows / rows_on_a_page), table.pages)
+
+
+def toast_share(toast: ToastShape, chunk: float = FULL_CHUNK) -> float:
+    """The same of a TOAST table. `chunk`: bytes of a row."""
+    return _share(math.ceil(toast.chunks * chunk / (PAGE - PAGE_HEADER)), toast.pages)
+
+
+def toast_share_at_most(toast: ToastShape) -> float:
+    return _share(math.ceil(toast.chunks * _LEAST_CHUNK / (PAGE - PAGE_HEADER)), toast.pages)
 
 
 def tree_share(tree: TreeShape) -> float | None:
@@ -35,20 +50,101 @@ def tree_share(tree: TreeShape) -> float | None:
     if not tree.is_known:
         return None
     null_share = 0.0 if tree.is_partial else tree.null_share
-    item = _aligned(8 + 8 * tree.has_nulls + tree.width) + _ITEM_POINTER
-    rows = max(tree.rows * (1 - null_share), 1.0)
+    size = aligned(8 + tree.width)
+    rows, nulls = max(tree.rows * (1 - null_share), 1.0), tree.rows * null_share
     distinct = min(max(tree.distinct, 1.0), rows)
-    if tree.deduplicates and rows / distinct > 1.6:
-        needed = math.ceil(rows / distinct / _POSTING_TIDS) * distinct * item + rows * 6
+    if tree.deduplicates and rows / distinct > _EQUAL:
+        items, taken = (distinct * number for number in equal_keys(rows / distinct, size))
     else:
-        needed = rows * item
-    needed += tree.rows * null_share * (6.1 if tree.deduplicates else item)
-    pages = 1 + math.ceil(1.005 * needed / ((PAGE - _PAGE_HEADER - _TREE_SPECIAL) * tree.fill_factor))
-    return _share(pages, tree.pages)
+        items, taken = rows, rows * (size + ITEM_POINTER)
+    of_null, each = equal_keys(nulls, _NULL) if tree.deduplicates else (nulls, nulls * (_NULL + ITEM_POINTER))
+    if nulls:
+        items, taken = items + of_null, taken + each
+    return _share(_tree_pages(taken, taken / items, tree.fill_factor), tree.pages)
 
 
-def _aligned(width: float) -> int:
-    return 8 * math.ceil(width / 8)
+def tree_share_at_most(tree: TreeShape) -> float:
+    """What its keys cannot make worse: each row takes its pointer at least."""
+    return _share(math.ceil(tree.rows * (6 if tree.deduplicates else 20) / (_ROOM * tree.fill_factor)), tree.pages)
+
+
+def sampled_tree_share(tree: TreeShape, rows: Rows) -> float:
+    return _share(_tree_pages(tree.rows * rows.row_bytes, rows.item_bytes, tree.fill_factor), tree.pages)
+
+
+def _tree_pages(taken: float, item: float, fill_factor: float) -> int:
+    """Of a rebuilt B-tree: the item that brings a page to its fill factor goes to the next one."""
+    on_a_page = max(math.ceil((_ROOM - PAGE * (1 - fill_factor)) / item) - 1, 1)
+    leaves = math.ceil(taken / item / on_a_page)
+    return 1 + leaves + _inner_pages(leaves, item)
+
+
+def _inner_pages(leaves: int, item: float) -> int:
+    return math.ceil(leaves / max(_ROOM * _INNER_FILL / item - 1, 1)) if leaves > 1 else 0
+
+
+# By operator class, how full a rebuild makes its leaves: with a function to sort by, and without.
+_GIST_FILL: Final = {"range_ops": (0.85, 0.45), "point_ops": (0.67, 0.67), "tsvector_ops": (0.84, 0.84)}
+_GIST_FILL_OTHERWISE: Final = (0.99, 0.63)
+
+
+def gist_share(index: IndexShape, rows: Rows) -> float:
+    """How full a rebuild makes it depends on the kind of its keys, and for others than these is a guess."""
+    sorted_fill, fill = _GIST_FILL.get(index.operators, _GIST_FILL_OTHERWISE)
+    leaves = math.ceil(index.rows * rows.row_bytes / (_ROOM * (sorted_fill if index.is_sorted else fill)))
+    return _share(leaves + _inner_pages(leaves, rows.item_bytes), index.pages)
+
+
+_INLINE: Final = 2700
+"""Bytes of row pointers beside their key; more are on pages of their own."""
+_GIN_ROOM: Final = PAGE - PAGE_HEADER - 8
+
+
+def gin_share(index: IndexShape, found: GinEntries, sampled: int) -> float:
+    """`found`: on so many pages. Keys come in order, so that a rebuild leaves their pages half full, and those of large
+    items a bit fuller.
+    """
+    whole = (index.pages - 1) / sampled
+    items, taken, trees, data = (whole * number for number in (found.items, found.bytes, found.trees, found.data_bytes))
+    list_bytes = data / trees if trees else 0.0
+    data_pages = 0.0
+    if list_bytes < _INLINE:
+        taken += data
+    else:
+        in_pages = list_bytes / _GIN_ROOM
+        data_pages = trees * (1 if in_pages <= 1 else in_pages / 0.97 + 1.5)
+    item = taken / items if items else 0.0
+    leaves = taken / (_GIN_ROOM * (0.5 + 0.14 * item**2 / (item**2 + 120**2)))  # as measured of many
+    return _share(math.ceil(1 + data_pages + leaves + leaves * 2 * item / _GIN_ROOM), index.pages)
+
+
+_HASH_ITEM: Final = 20
+_HASH_PAGE_ITEMS: Final = _ROOM // _HASH_ITEM
+_ONE_PHASE: Final = 512
+"""Up to so many buckets their number is doubled at once, above in four parts."""
+
+
+def hash_share(index: HashShape) -> float:
+    rows, in_bucket = max(index.rows, 1.0), max(PAGE * index.fill_factor // _HASH_ITEM, 10)
+    least = max(math.ceil(rows / in_bucket), 2)
+    doubled = 2 ** math.ceil(math.log2(least))
+    part = doubled if doubled <= _ONE_PHASE else doubled // 8
+    buckets = math.ceil(least / part) * part
+    keys = min(max(index.distinct, 1.0), rows)
+    if keys < buckets:
+        overflow = keys * max(math.ceil(rows / keys / _HASH_PAGE_ITEMS) - 1, 0)
+    else:  # those that are not split yet have twice the rows of others
+        unsplit = doubled - buckets
+        overflow = unsplit * _overflow(2 * rows / doubled, rows / keys)
+        overflow += (buckets - unsplit) * _overflow(rows / doubled, rows / keys)
+    return _share(math.ceil(2 + buckets + overflow), index.pages)
+
+
+def _overflow(rows: float, at_once: float) -> float:
+    """Pages that a bucket needs beside its first: `rows` are its rows on average, of which so many are equal."""
+    spread = math.sqrt(2 * rows * at_once)
+    more = math.ceil((rows + 2 * spread) / _HASH_PAGE_ITEMS)
+    return sum(math.erfc((page * _HASH_PAGE_ITEMS - rows) / spread) / 2 for page in range(1, more + 1))
 
 
 def _share(needed: int, pages: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -11,21 +11,23 @@ from typing import Any, Final
 import psycopg
 
 from engine.domain.errors import TargetError
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.answer_shapes import Shape
-from engine.targets.postgres.advising.bloat import table_share, tree_share
-from engine.targets.postgres.advising.findings import TREE_SHARE, may_need_something
+from engine.targets.postgres.advising.bloat import table_share
+from engine.targets.postgres.advising.findings import may_need_something
+from engine.targets.postgres.advising.sampling import Shapes, bloat_of
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.names import quote, shown
 from engine.targets.postgres.reading import condition as queries
+from engine.targets.postgres.reading import shapes as shape_queries
 from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.amcheck import amcheck
 from engine.targets.postgres.reading.collations import drifts
-from engine.targets.postgres.reading.condition import Activity, Condition, Duplicate, TableShape, TreeShape
+from engine.targets.postgres.reading.condition import Activity, Bloat, Condition, Duplicate
 from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.shapes import HashShape, IndexShape, TableShape, ToastShape, TreeShape
 from engine.targets.postgres.reading.xmin_horizon import XminHorizon
 
-SUSPICIOUS: Final = 0.2
-"""The estimated share of dead space from which on measuring is worth it."""
 _EXTENSIONS: Final = """
 SELECT e.extname, n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
 WHERE e.extname IN ('amcheck', 'pgstattuple')
@@ -38,7 +40,13 @@ JOIN pg_namespace AS n ON n.oid = i.relnamespace
 _WITHOUT_LIMIT: Final = "SELECT pg_catalog.set_config('statement_timeout', '0', false)"
 
 
-async def collect_condition(reader: Reader, *, thorough: bool = False) -> Condition:
+SUSPICIOUS: Final = 0.2
+"""The estimated share of dead space from which on measuring is worth it."""
+
+
+async def collect_condition(
+    reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS, *, thorough: bool = False
+) -> Condition:
     """`thorough`: measure bloat with pgstattuple, if installed. It reads whole tables and indexes.
 
     Raises TargetError.
@@ -48,29 +56,26 @@ async def collect_condition(reader: Reader, *, thorough: bool = False) -> Condit
         queries.COUNTERS, row=(datetime | None, str, int, int)
     )
     extensions = dict(await reader.rows(_EXTENSIONS, row=(str, str)))
-    tables = [TableShape(*row) for row in await _shapes(reader, TableShape, queries.TABLE_SHAPES, sees_all)]
+    tables = [TableShape(*row) for row in await _shapes(reader, TableShape, shape_queries.TABLE_SHAPES, sees_all)]
     horizon = await xmin_horizon.read(reader)
-    trees = await _trees(reader, horizon, sees_all)
-    density: dict[int, float] = {}
-    free: dict[int, float] = {}
+    shapes = await _index_shapes(reader, horizon, sees_all)
+    bloat = {table.oid: Bloat(table.pages, table_share(table)) for table in tables}
+    bloat |= await bloat_of(reader, shapes, limits)
     if thorough and "pgstattuple" in extensions:
         schema = quote(extensions["pgstattuple"])
         async with reader.alone() as connection:  # without a limit of time
             with connection.within(None):
                 await connection.rows(_WITHOUT_LIMIT, row=(str,))
-                density = await _densities(connection, schema, trees)
-                free = await _free_shares(connection, schema, tables)
+                bloat |= await _measured(connection, schema, bloat, shapes, tables)
     return Condition(
         tables=await reader.tables(),
         indexes=await reader.indexes(),
         activity=await _activity(reader, sees_all),
         horizon=horizon,
-        table_shapes=tables,
-        tree_shapes=trees,
+        bloat=bloat,
+        toast={one.table: one.oid for one in shapes.toast},
         duplicates=[Duplicate(*row) for row in await reader.rows(queries.DUPLICATES, row=Duplicate)],
         drifts=await drifts(reader),
-        density=density,
-        free_share=free,
         check_obstacle=(await amcheck(reader))[1],
         counters_reset_at=reset_at,
         counts_nothing=counts_nothing,
@@ -79,24 +84,25 @@ async def collect_condition(reader: Reader, *, thorough: bool = False) -> Condit
     )
 
 
-async def collect_needs(reader: Reader) -> Condition:
+async def collect_needs(reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS) -> Condition:
     """Collect only what `needs` uses, for tables and indexes that may need something.
 
     Raises TargetError.
     """
     (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))
-    activity = [table for table in await _activity(reader, sees_all) if may_need_something(table)]
-    trees = await _trees(reader, await xmin_horizon.read(reader), sees_all)
-    trees = [tree for tree in trees if (tree_share(tree) or 0.0) >= TREE_SHARE]
+    activity = [table for table in await _activity(reader, sees_all) if may_need_something(table, limits)]
+    shapes = await _index_shapes(reader, await xmin_horizon.read(reader), sees_all)
+    least = limits.index_bloat_share
+    bloat = {oid: one for oid, one in (await bloat_of(reader, shapes, limits)).items() if one.share >= least}
     drifting = await drifts(reader)
-    wanted = {oid for drift in drifting for oid in drift.indexes}.union(tree.oid for tree in trees)
+    wanted = {oid for drift in drifting for oid in drift.indexes}.union(bloat)
     indexes = await reader.indexes_by_oid_or_invalid(wanted)
     wanted = {table.oid for table in activity} | {index.table_oid for index in indexes}
     return Condition(
         tables=await reader.tables_by_oid(wanted),
         indexes=indexes,
         activity=activity,
-        tree_shapes=trees,
+        bloat=bloat,
         drifts=drifting,
     )
 
@@ -123,36 +129,43 @@ async def _activity(reader: Reader, sees_all: bool) -> list[Activity]:
     return [Activity(*row) for row in await reader.rows(query, row=Activity)]
 
 
+async def _index_shapes(reader: Reader, horizon: XminHorizon, sees_all: bool) -> Shapes:
+    toast = [ToastShape(*row) for row in await _shapes(reader, ToastShape, shape_queries.TOAST_SHAPES, sees_all)]
+    return Shapes(
+        trees=[*await _trees(reader, horizon, sees_all), *(one.tree for one in toast)],
+        toast=toast,
+        others=[IndexShape(*row) for row in await _shapes(reader, IndexShape, shape_queries.INDEX_SHAPES, sees_all)],
+        hashes=[HashShape(*row) for row in await _shapes(reader, HashShape, shape_queries.HASH_SHAPES, sees_all)],
+    )
+
+
 async def _trees(reader: Reader, horizon: XminHorizon, sees_all: bool) -> list[TreeShape]:
     """As the VACUUM leaves them that comes before a rebuild, unless a session keeps it from removing dead rows."""
-    trees = [TreeShape(*row) for row in await _shapes(reader, TreeShape, queries.TREE_SHAPES, sees_all)]
+    trees = [TreeShape(*row) for row in await _shapes(reader, TreeShape, shape_queries.TREE_SHAPES, sees_all)]
     is_held = any(holder.is_old for holder in horizon.holders)
     return trees if is_held else [tree.after_vacuum for tree in trees]
 
 
 async def _shapes(reader: Reader, row: Shape, query: str, sees_all: bool) -> list[tuple[Any, ...]]:
-    return await reader.rows(queries.shapes_query(query, reads_statistics=sees_all), row=row)
+    return await reader.rows(shape_queries.shapes_query(query, reads_statistics=sees_all), row=row)
 
 
-async def _densities(connection: Connection, schema: str, trees: list[TreeShape]) -> dict[int, float]:
+async def _measured(
+    connection: Connection, schema: str, known: Mapping[int, Bloat], shapes: Shapes, tables: Sequence[TableShape]
+) -> dict[int, Bloat]:
+    """By functions of pgstattuple that read whole tables and indexes; without the right to, the estimates stay."""
+    density = "SELECT 1 - avg_leaf_density / {} FROM {}.pgstatindex({}::oid::regclass)"
+    free = "SELECT (dead_tuple_percent + approx_free_percent) / 100 FROM {}.pgstattuple_approx({}::oid::regclass)"
+    queries = {
+        tree.oid: (tree.pages, density.format(100 * tree.fill_factor, schema, tree.oid)) for tree in shapes.trees
+    }
+    heaps = [*((table.oid, table.pages) for table in tables), *((one.oid, one.pages) for one in shapes.toast)]
+    queries |= {oid: (pages, free.format(schema, oid)) for oid, pages in heaps}
     found = {}
-    for tree in trees:
-        share = tree_share(tree)
-        if share is None or share >= SUSPICIOUS:
-            query = f"SELECT avg_leaf_density FROM {schema}.pgstatindex({tree.oid}::oid::regclass)"
-            with contextlib.suppress(psycopg.Error, TargetError):  # without the right to read it, the estimate stays
-                found[tree.oid] = (await connection.row(query, row=(float,)))[0]
-    return found
-
-
-async def _free_shares(connection: Connection, schema: str, tables: list[TableShape]) -> dict[int, float]:
-    found = {}
-    for table in tables:
-        if table_share(table) >= SUSPICIOUS:
-            query = (
-                "SELECT (dead_tuple_percent + approx_free_percent) / 100"
-                f" FROM {schema}.pgstattuple_approx({table.oid}::oid::regclass)"
-            )
+    for oid, (pages, query) in queries.items():
+        estimate = known.get(oid)
+        if estimate is None or (estimate.share >= SUSPICIOUS and not estimate.is_measured):
             with contextlib.suppress(psycopg.Error, TargetError):
-                found[table.oid] = (await connection.row(query, row=(float,)))[0]
+                (share,) = await connection.row(query, row=(float,))
+                found[oid] = Bloat(pages, max(share, 0.0), is_measured=True)
     return found

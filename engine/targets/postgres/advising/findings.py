@@ -11,21 +11,18 @@ from engine.domain.advice import Level, OldIds, TargetHistory
 from engine.domain.frozen import frozen
 from engine.domain.humanize import size
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.targets.postgres.advising.bloat import PAGE, table_share, tree_share
 from engine.targets.postgres.reading.ages import DANGER, Counter, as_text, is_old
 from engine.targets.postgres.reading.collations import CollationRebuild, collation_rebuild
-from engine.targets.postgres.reading.condition import LEAST_PAGES, Activity, Condition, TreeShape
+from engine.targets.postgres.reading.condition import Activity, Bloat, Condition
+from engine.targets.postgres.reading.pages import PAGE
 from engine.targets.postgres.reading.relations import Index, Table
+from engine.targets.postgres.reading.shapes import LEAST_PAGES
 from engine.targets.postgres.reading.xmin_horizon import XminHorizon
 
-TREE_SHARE: Final = 0.4
-PARTIAL_TREE_SHARE: Final = 0.75
-"""The same for an estimate of a partial index: its keys may be longer than those of its table are on average."""
-TREE_WASTED: Final = 10_000_000
+PARTIAL_SHARE: Final = 0.75
+"""For an estimate of a partial index: its keys may be longer than those of its table are on average."""
 SAME_SIZE_FACTOR: Final = 1.1
 """Up to this multiple of its size after the last rebuild, an index counts as unbloated."""
-TABLE_SHARE: Final = 0.5
-TABLE_WASTED: Final = 100_000_000
 
 
 class Cause(StrEnum):
@@ -65,10 +62,12 @@ class Need:
 
 @frozen
 class Waste:
-    """Dead space in a table."""
+    """Dead space in a table and its TOAST table."""
 
     reason: str
     bytes: int
+    size: int
+    """Bytes of the table and its TOAST table."""
 
 
 @frozen(kw_only=True)
@@ -114,18 +113,18 @@ def needs(
         vacuum=vacuum,
         analyze=analyze,
         reindex=_reindex(condition, drifts, past, limits),
-        rewrite={oid: waste for oid, waste in _rewrite(condition).items() if oid in known},
+        rewrite={oid: waste for oid, waste in _rewrite(condition, limits).items() if oid in known},
         drifts=drifts,
         not_built=tuple(index for index in condition.indexes if index.could_not_be_built and not index.in_catalog),
         leftovers=tuple(index for index in condition.indexes if index.is_leftover and not index.is_valid),
-        unknown=_unknown(condition),
+        unknown=_unknown(condition, past, limits),
         damaged=tuple(table.shown for table in condition.tables if table.shown in past.damaged_tables),
     )
 
 
-def may_need_something(table: Activity) -> bool:
+def may_need_something(table: Activity, limits: Thresholds = DEFAULT_THRESHOLDS) -> bool:
     """Whether VACUUM or ANALYZE may be needed, whatever the kind of table."""
-    return any((vacuum_need(table), analyze_need(table, "r"), analyze_need(table, "p")))
+    return any((vacuum_need(table, limits), analyze_need(table, "r", limits), analyze_need(table, "p", limits)))
 
 
 def vacuum_need(table: Activity, limits: Thresholds = DEFAULT_THRESHOLDS) -> Need | None:
@@ -216,7 +215,6 @@ def has_lost_counts(table: Activity) -> bool:
 def _reindex(
     condition: Condition, drifts: Sequence[CollationRebuild], past: TargetHistory, limits: Thresholds
 ) -> dict[int, Need]:
-    shapes = {tree.oid: tree for tree in condition.tree_shapes}
     by_old_rules = {oid: drifted for drifted in drifts for oid in drifted.left}
     found = {}
     for index in condition.indexes:
@@ -235,8 +233,10 @@ def _reindex(
             paid = "every write updates it" if index.is_ready else "no write updates it"
             reason = f"it is invalid: no query uses it, and {paid}"
             need = Need(Level.SOON, reason, Cause.INVALID_INDEX, bytes=index.table_pages * PAGE)
-        elif (tree := shapes.get(index.oid)) is not None and not _has_size_of_rebuild(index, tree, past):
-            need = _tree_need(tree, condition.density.get(index.oid), limits)
+        elif (bloat := condition.bloat.get(index.oid)) is not None and not _has_size_of_rebuild(
+            index, bloat.bytes, past
+        ):
+            need = _bloat_need(bloat, limits)
         if need is not None and index.is_exclusion:
             need = replace(
                 need, obstacle=f"an exclusion constraint: only reindex --offline --object {index.shown} rebuilds it"
@@ -246,43 +246,51 @@ def _reindex(
     return found
 
 
-def _has_size_of_rebuild(index: Index, tree: TreeShape, past: TargetHistory) -> bool:
-    """Whether it is no larger than after its last rebuild: then the estimate is wrong."""
+def _has_size_of_rebuild(index: Index, now: int, past: TargetHistory) -> bool:
+    """Whether it is no larger than after its last rebuild: then the estimate is wrong. `now`: its bytes."""
     done = past.rebuilt.get(index.shown)
     size = done.effect.get("size") if done is not None else None
-    return isinstance(size, int) and tree.pages * PAGE <= SAME_SIZE_FACTOR * size
+    return isinstance(size, int) and now <= SAME_SIZE_FACTOR * size
 
 
-def _unknown(condition: Condition) -> tuple[Index, ...]:
-    unknown = {
-        tree.oid
-        for tree in condition.tree_shapes
-        if not tree.is_known and tree.oid not in condition.density and tree.pages * PAGE >= TREE_WASTED
-    }
-    return tuple(index for index in condition.indexes if index.oid in unknown and not index.in_catalog)
+def _unknown(condition: Condition, past: TargetHistory, limits: Thresholds) -> tuple[Index, ...]:
+    least = max(limits.index_bloat, LEAST_PAGES * PAGE)
+    return tuple(
+        index
+        for index in condition.indexes
+        if index.method != "brin"
+        and index.is_valid
+        and not index.in_catalog
+        and index.oid not in condition.bloat
+        and index.pages * PAGE >= least
+        and not _has_size_of_rebuild(index, index.pages * PAGE, past)
+    )
 
 
-def _tree_need(tree: TreeShape, density: float | None, limits: Thresholds) -> Need | None:
-    """`density`: of the leaf pages, in percent, if measured; otherwise the estimate counts."""
-    share = tree_share(tree) if density is None else max(1 - density / (100 * tree.fill_factor), 0.0)
-    least = PARTIAL_TREE_SHARE if tree.is_partial and density is None else TREE_SHARE
-    if share is None or share < least or share * tree.pages * PAGE < TREE_WASTED:
+def _bloat_need(bloat: Bloat, limits: Thresholds) -> Need | None:
+    is_guess = bloat.is_partial and not bloat.is_measured
+    least = max(limits.index_bloat_share, PARTIAL_SHARE if is_guess else 0.0)
+    if bloat.share < least or bloat.wasted < limits.index_bloat:
         return None
-    wasted = round(share * tree.pages * PAGE)
-    is_urgent = share >= limits.reclaim_now_share and wasted >= limits.reclaim_now
-    about = "about " if density is None else ""
-    reason = f"{about}{share:.0%} of its {size(tree.pages * PAGE)} is dead space"
-    return Need(Level.NOW if is_urgent else Level.SOON, reason, Cause.INDEX_BLOAT, wasted)
+    is_urgent = bloat.share >= limits.reclaim_now_share and bloat.wasted >= limits.reclaim_now
+    level = Level.NOW if is_urgent else Level.SOON
+    return Need(level, _dead_space(bloat, "its"), Cause.INDEX_BLOAT, bloat.wasted, bytes=bloat.bytes)
 
 
-def _rewrite(condition: Condition) -> dict[int, Waste]:
+def _dead_space(bloat: Bloat, whose: str) -> str:
+    about = "" if bloat.is_measured else "about "
+    return f"{about}{bloat.share:.0%} of {whose} {size(bloat.bytes)} is dead space"
+
+
+def _rewrite(condition: Condition, limits: Thresholds) -> dict[int, Waste]:
+    """Tables of which much is dead space: of themselves, of their TOAST tables, or of both together."""
     found = {}
-    for table in condition.table_shapes:
-        measured = condition.free_share.get(table.oid)
-        share = table_share(table) if measured is None else measured
-        wasted = round(share * table.pages * PAGE)
-        if share >= TABLE_SHARE and wasted >= TABLE_WASTED:
-            about = "about " if measured is None else ""
-            reason = f"{about}{share:.0%} of its {size(table.pages * PAGE)} is dead space"
-            found[table.oid] = Waste(reason, wasted)
+    for table in condition.tables:
+        own, toast = (condition.bloat.get(oid) for oid in (table.oid, condition.toast.get(table.oid, 0)))
+        parts = [(bloat, whose) for bloat, whose in ((own, "its"), (toast, "the TOAST table's")) if bloat is not None]
+        whole, wasted = (sum(sizes) for sizes in ([one.bytes for one, _ in parts], [one.wasted for one, _ in parts]))
+        cases = [*((one.bytes, one.wasted) for one, _ in parts), (whole, wasted)]
+        if any(much >= limits.table_bloat and much >= limits.table_bloat_share * of_all for of_all, much in cases):
+            texts = [_dead_space(one, whose) for one, whose in parts if one.share >= limits.table_bloat_share]
+            found[table.oid] = Waste(", and ".join(texts), wasted, whole)
     return found

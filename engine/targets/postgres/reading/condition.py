@@ -5,15 +5,16 @@ Queries give numbers; `advising` judges them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 from datetime import datetime
 from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.targets.postgres.reading.ages import AGES, WITH_OPTIONS
 from engine.targets.postgres.reading.collations import CollationDrift
-from engine.targets.postgres.reading.relations import LEFTOVER, MEASURED_PAGES, NOT_LOCKED, Index, Table
+from engine.targets.postgres.reading.pages import PAGE
+from engine.targets.postgres.reading.relations import LEFTOVER, MEASURED_PAGES, Index, Table
 from engine.targets.postgres.reading.xmin_horizon import NOTHING_HELD, XminHorizon
 
 
@@ -48,45 +49,24 @@ class Activity:
 
 
 @frozen
-class TableShape:
-    """Inputs of the estimate of a table's dead space."""
+class Bloat:
+    """Dead space of one table or index."""
 
-    oid: int
     pages: int
-    rows: float
-    width: float
-    columns: int
-    has_nulls: bool
-    fill_factor: float
-
-
-@frozen
-class TreeShape:
-    """Inputs of the estimate of a B-tree's dead space."""
-
-    oid: int
-    pages: int
-    rows: float
-    width: float
-    has_nulls: bool
-    null_share: float
-    """Of a single column."""
-    distinct: float
-    fill_factor: float
-    deduplicates: bool
-    is_known: bool
-    """Whether every column has statistics."""
+    share: float
+    """From 0 to 1, what is given back when it is written anew."""
+    is_measured: bool = False
+    """Whether its pages were looked at."""
     is_partial: bool = False
-    """Whether it holds only some rows of its table; the statistics are of all rows."""
-    rows_left: float | None = None
-    """After the next VACUUM, where much has changed since the last one; None where not."""
-    pages_now: int | None = None
+    """An estimate of a partial index: its keys may be longer than those of its table are on average."""
 
     @property
-    def after_vacuum(self) -> TreeShape:
-        """What the catalog will say of it then."""
-        rows = self.rows if self.rows_left is None else self.rows_left
-        return replace(self, rows=rows, pages=self.pages if self.pages_now is None else self.pages_now)
+    def bytes(self) -> int:
+        return self.pages * PAGE
+
+    @property
+    def wasted(self) -> int:
+        return round(self.share * self.bytes)
 
 
 @frozen
@@ -107,14 +87,12 @@ class Condition:
     indexes: Sequence[Index]
     activity: Sequence[Activity]
     horizon: XminHorizon = NOTHING_HELD
-    table_shapes: Sequence[TableShape] = ()
-    tree_shapes: Sequence[TreeShape] = ()
+    bloat: Mapping[int, Bloat] = field(default_factory=dict)
+    """Of tables, TOAST tables and indexes, by oid, where it can be told."""
+    toast: Mapping[int, int] = field(default_factory=dict)
+    """The TOAST tables, by oid of their table."""
     duplicates: Sequence[Duplicate] = ()
     drifts: Sequence[CollationDrift] = ()
-    density: dict[int, float] = field(default_factory=dict)
-    """Measured density of the leaf pages of B-trees, in percent, by oid."""
-    free_share: dict[int, float] = field(default_factory=dict)
-    """Measured share of free and dead space of tables, by oid."""
     check_obstacle: str = ""
     """Why nothing can be checked, as text; "" if it can."""
     counters_reset_at: datetime | None = None
@@ -183,68 +161,6 @@ _STATISTICS_AS_SEEN: Final = f"""({_ANALYZED} OR NOT has_table_privilege(c.oid, 
         SELECT FROM pg_stats AS st
         WHERE st.schemaname = c.relnamespace::regnamespace::name AND st.tablename = c.relname))"""
 
-_COLUMNS: Final = """
-SELECT starelid, staattnum, stanullfrac, stawidth, stadistinct FROM pg_statistic WHERE NOT stainherit
-"""
-_COLUMNS_AS_SEEN: Final = """
-SELECT sc.oid AS starelid, a.attnum AS staattnum, s.null_frac AS stanullfrac, s.avg_width AS stawidth,
-    s.n_distinct AS stadistinct
-FROM pg_stats AS s JOIN pg_namespace AS sn ON sn.nspname = s.schemaname
-JOIN pg_class AS sc ON sc.relnamespace = sn.oid AND sc.relname = s.tablename
-JOIN pg_attribute AS a ON a.attrelid = sc.oid AND a.attname = s.attname WHERE NOT s.inherited
-"""
-_FILL_FACTOR: Final = """coalesce((SELECT split_part(o, '=', 2)::float8 FROM unnest({0}.reloptions) AS o
-    WHERE starts_with(o, 'fillfactor=')), {1}) / 100"""
-
-TABLE_SHAPES: Final = f"""
-WITH columns AS ({{columns}}), known AS (
-    SELECT starelid, sum((1 - stanullfrac) * stawidth) AS width, bool_or(stanullfrac > 0) AS has_nulls
-    FROM columns GROUP BY 1)
-SELECT c.oid::int8, c.relpages::int8, c.reltuples::float8, known.width::float8, c.relnatts::int4, known.has_nulls,
-    {_FILL_FACTOR.format("c", 100)}
-FROM pg_class AS c JOIN known ON known.starelid = c.oid
-WHERE c.relkind IN ('r', 'm') AND c.reltuples > 0 AND c.relpages >= {{least}}
-"""
-_MUCH: Final = 0.2
-"""So many dead rows for each row of an index change the estimate of its size."""
-TREE_SHAPES: Final = f"""
-WITH columns AS {{how}} ({{columns}}), keys AS (
-    SELECT x.indexrelid, x.indrelid, x.indisunique, key.place, key.number, x.indpred IS NOT NULL AS is_partial
-    FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
-    CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY AS key (number, place)
-    WHERE x.indisvalid AND i.relpages >= {{least}} AND i.reltuples > 0),
-known AS (
-    SELECT k.indexrelid, k.indrelid, bool_or(k.indisunique) AS is_unique, bool_or(k.is_partial) AS is_partial,
-        sum(coalesce(own.stawidth, made.stawidth, 8)) AS width,
-        coalesce(bool_or(coalesce(own.stanullfrac, made.stanullfrac) > 0), false) AS has_nulls,
-        CASE WHEN count(*) = 1 THEN coalesce(max(coalesce(own.stanullfrac, made.stanullfrac)), 0) ELSE 0 END AS nulls,
-        bool_and(own.starelid IS NOT NULL OR made.starelid IS NOT NULL) AS is_known,
-        sum(ln(greatest(1, CASE
-            WHEN coalesce(own.stadistinct, made.stadistinct) < 0
-                THEN -coalesce(own.stadistinct, made.stadistinct) * greatest(t.reltuples, 1)
-            WHEN coalesce(own.stadistinct, made.stadistinct) > 0 THEN coalesce(own.stadistinct, made.stadistinct)
-            ELSE greatest(t.reltuples, 1) END::float8))) AS log_distinct
-    FROM keys AS k JOIN pg_class AS t ON t.oid = k.indrelid
-    LEFT JOIN columns AS own ON own.starelid = k.indrelid AND own.staattnum = k.number AND k.number <> 0
-    LEFT JOIN columns AS made ON made.starelid = k.indexrelid AND made.staattnum = k.place AND k.number = 0
-    GROUP BY 1, 2)
-SELECT i.oid::int8, i.relpages::int8, i.reltuples::float8, known.width::float8, known.has_nulls, known.nulls::float8,
-    exp(least(known.log_distinct, 60))::float8, {_FILL_FACTOR.format("i", 90)},
-    NOT known.is_unique AND NOT EXISTS (
-        SELECT FROM unnest(i.reloptions) AS o WHERE o IN ('deduplicate_items=off', 'deduplicate_items=false')),
-    known.is_known, known.is_partial,
-    CASE WHEN changed THEN pg_stat_get_live_tuples(known.indrelid)::float8 END,
-    CASE WHEN changed AND {NOT_LOCKED.replace("{0}", "i")}
-        THEN pg_relation_size(i.oid) / current_setting('block_size')::int8 END
-FROM known JOIN pg_class AS i ON i.oid = known.indexrelid JOIN pg_am AS am ON am.oid = i.relam
-CROSS JOIN LATERAL (
-    SELECT NOT known.is_partial AND pg_stat_get_dead_tuples(known.indrelid) > {_MUCH} * i.reltuples AND coalesce(
-        pg_stat_get_last_vacuum_time(known.indrelid), pg_stat_get_last_autovacuum_time(known.indrelid),
-        pg_stat_get_last_analyze_time(known.indrelid), pg_stat_get_last_autoanalyze_time(known.indrelid)) IS NOT NULL
-) AS one (changed)
-WHERE am.amname = 'btree'
-"""
-
 # A unique index is replaced by none that lets more through: before PostgreSQL 15 NULLs are always distinct. One that
 # belongs to a constraint, that a foreign key refers to, that identifies rows for replication or that is part of a
 # partitioned index is not to be dropped at all.
@@ -280,15 +196,7 @@ SELECT CASE WHEN stats_reset > clock_timestamp() - interval '1 day' THEN stats_r
 FROM pg_stat_database AS s JOIN pg_database AS d ON d.oid = s.datid WHERE s.datname = current_database()
 """
 READS_STATISTICS: Final = "SELECT has_table_privilege('pg_catalog.pg_statistic', 'SELECT')"
-LEAST_PAGES: Final = 128
-"""Smaller tables and indexes (1 MB) are not estimated."""
 
 
 def activity_query(*, reads_statistics: bool) -> str:
     return ACTIVITY.replace("{has_statistics}", _STATISTICS if reads_statistics else _STATISTICS_AS_SEEN)
-
-
-def shapes_query(query: str, *, reads_statistics: bool) -> str:
-    # Of the table itself each row is found by its index; the view would be gone through again and again.
-    how, columns = ("NOT MATERIALIZED", _COLUMNS) if reads_statistics else ("", _COLUMNS_AS_SEEN)
-    return query.replace("{how}", how).replace("{columns}", columns).replace("{least}", str(LEAST_PAGES))

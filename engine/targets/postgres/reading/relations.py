@@ -84,6 +84,11 @@ class Index(Named):
     """Whether writes maintain it."""
 
     @property
+    def is_estimated(self) -> bool:
+        """Whether statistics tell how large it should be."""
+        return self.method in {"btree", "hash"}
+
+    @property
     def could_not_be_built(self) -> bool:
         """Whether a rebuild would fail again because of duplicates."""
         return self.is_unique and not (self.is_valid or self.is_leftover or self.of_toast)

@@ -8,12 +8,11 @@ from engine.domain.advice import TargetHistory
 from engine.targets.postgres.advising import findings
 from engine.targets.postgres.advising.bloat import table_share, tree_share
 from engine.targets.postgres.advising.collect import collect_condition
-from engine.targets.postgres.reading import condition as queries
-from engine.targets.postgres.reading.condition import TableShape, TreeShape
+from engine.targets.postgres.reading.shapes import TableShape, TreeShape
 from tests.engine.targets.server_session import connected
 from tests.postgres_databases import Database
 
-FULL_TREE = TreeShape(1, 2745, 1_000_000, 4, False, 0.0, 1_000_000, 0.9, False, True)
+FULL_TREE = TreeShape(1, 2745, 1_000_000, 4, 0.0, 1_000_000, 0.9, False, True)
 
 
 def test_a_tree_that_is_as_small_as_it_can_be_has_no_dead_space() -> None:
@@ -22,17 +21,17 @@ def test_a_tree_that_is_as_small_as_it_can_be_has_no_dead_space() -> None:
 
 def test_trap_a_tree_with_many_equal_keys_is_known_to_be_small() -> None:
     """Without deduplication it would be taken for one that is far too small."""
-    few = TreeShape(1, 1700, 1_000_000, 4, False, 0.0, 10, 0.9, True, True)
-    assert tree_share(few) == pytest.approx(0.5, abs=0.05)
+    few = TreeShape(1, 1700, 1_000_000, 4, 0.0, 10, 0.9, True, True)
+    assert tree_share(few) == pytest.approx(0.44, abs=0.02)
 
 
 def test_nothing_is_said_of_a_tree_without_statistics() -> None:
-    assert tree_share(TreeShape(1, 9000, 1000, 4, False, 0.0, 10, 0.9, True, False)) is None
+    assert tree_share(TreeShape(1, 9000, 1000, 4, 0.0, 10, 0.9, True, False)) is None
 
 
 def test_a_share_is_never_below_nothing() -> None:
     assert table_share(TableShape(1, 10, 1_000_000, 100, 3, False, 1.0)) == 0
-    assert tree_share(TreeShape(1, 10, 1_000_000, 4, False, 0.0, 1_000_000, 0.9, False, True)) == 0
+    assert tree_share(TreeShape(1, 10, 1_000_000, 4, 0.0, 1_000_000, 0.9, False, True)) == 0
 
 
 async def test_estimates_come_close_to_what_a_rewrite_gives_back(database: Database) -> None:
@@ -47,16 +46,13 @@ async def test_estimates_come_close_to_what_a_rewrite_gives_back(database: Datab
     )
     async with connected(database.url) as session:
         condition = await collect_condition(session._reader)
-    said = {tree.oid: tree_share(tree) for tree in condition.tree_shapes}
-    (table,) = (table_share(shape) for shape in condition.table_shapes if shape.pages > 500)
     query = "SELECT oid::int8, relname::text, relpages::float8 FROM pg_class WHERE relname ~ '^item' ORDER BY 2"
     before = {name: (oid, pages) for oid, name, pages in database(query)}
     database("VACUUM FULL item")
     for _, name, pages in database(query):
         oid, pages_before = before[name]
         real = 1 - pages / pages_before
-        estimate = table if name == "item" else said.get(oid)
-        assert estimate == pytest.approx(real, abs=0.12), (name, real)
+        assert condition.bloat[oid].share == pytest.approx(real, abs=0.12), (name, real)
 
 
 async def test_a_partial_index_that_lost_its_rows_is_to_be_rebuilt_and_one_with_few_rows_is_not(
@@ -89,11 +85,9 @@ async def test_who_may_not_read_pg_statistic_gets_the_same_estimates(database: D
         "GRANT SELECT ON item TO joe",
         "ANALYZE item",
     )
-    shapes = []
+    found = []
     for url in (database.url, database.as_user("joe")):
         async with connected(url) as session:
             condition = await collect_condition(session._reader)
-            known = {tree.oid: tree for tree in condition.tree_shapes}
-            shapes.append([known[oid] for (oid,) in database("SELECT 'item_pkey'::regclass::oid::int8")])
-    assert shapes[0] == shapes[1]
-    assert queries.LEAST_PAGES < 200
+            found.append([condition.bloat[oid] for (oid,) in database("SELECT 'item_pkey'::regclass::oid::int8")])
+    assert found[0] == found[1]

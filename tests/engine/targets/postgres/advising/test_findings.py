@@ -150,39 +150,48 @@ async def test_what_is_needed_of_a_request_is_optimize_alone(database: Database)
     assert (alone.operations, alone.options.objects) == ((Operation.ANALYZE,), ("public.fresh",))
 
 
-async def test_a_bloated_index_is_estimated_and_measured_on_request(database: Database) -> None:
-    database(
-        "CREATE EXTENSION pgstattuple",
-        "CREATE TABLE item (id int PRIMARY KEY)",
-        "INSERT INTO item SELECT generate_series(1, 1000000)",
-        "DELETE FROM item WHERE id % 4 <> 0",
-    )
+BLOATED = (
+    "CREATE EXTENSION pgstattuple",
+    "CREATE ROLE joe LOGIN IN ROLE pg_stat_scan_tables",
+    "CREATE ROLE joe_too LOGIN",
+    "CREATE TABLE item (id int PRIMARY KEY)",
+    "ALTER TABLE item OWNER TO joe",
+    "INSERT INTO item SELECT generate_series(1, 1000000)",
+    "DELETE FROM item WHERE id % 4 <> 0",
+)
+
+
+async def test_a_bloated_index_is_looked_at_by_who_may_and_else_estimated_and_measured_on_request(
+    database: Database,
+) -> None:
+    database(*BLOATED)
     database.wait_for("SELECT n_dead_tup > 0 FROM pg_stat_user_tables")  # else it might come after the VACUUM's report
     database("VACUUM ANALYZE item")
-    estimated, measured = await advice(database.url), await advice(database.url, thorough=True)
+    looked, joe = await advice(database.url), database.as_user("joe")
+    estimated, measured = await advice(joe), await advice(joe, thorough=True)
+    assert looked[Operation.REINDEX].reason.startswith("public.item_pkey: 7")
     assert estimated[Operation.REINDEX].reason.startswith("public.item_pkey: about 7")
-    assert [step.object for step in (await plan(database.url, Operation.OPTIMIZE)).steps] == ["public.item_pkey"]
     assert measured[Operation.REINDEX].reason.startswith("public.item_pkey: 7")
-    assert measured[Operation.REINDEX].gain.endswith("MB")
+    for url in (database.url, joe):
+        assert [step.object for step in (await plan(url, Operation.OPTIMIZE)).steps] == ["public.item_pkey"]
+    (worst,) = looked[Operation.REINDEX].dead_space
+    assert (worst.name, worst.size) == ("public.item_pkey", database.value("SELECT pg_relation_size('item_pkey')"))
+    assert looked[Operation.REINDEX].gain.endswith("MB")
 
 
 async def test_trap_of_an_index_without_statistics_nobody_says_that_it_is_as_small_as_it_must_be(
     database: Database,
 ) -> None:
-    database(
-        "CREATE EXTENSION pgstattuple",
-        "CREATE ROLE joe LOGIN",
-        "CREATE TABLE item (id int PRIMARY KEY)",
-        "INSERT INTO item SELECT generate_series(1, 1000000)",
-        "DELETE FROM item WHERE id % 4 <> 0",
-    )
+    database(*BLOATED)
     database.wait_for("SELECT n_dead_tup > 0 FROM pg_stat_user_tables")
     database("VACUUM item")
-    assert (await advice(database.url))[Operation.REINDEX].level is Level.UNKNOWN
-    assert (await advice(database.url, thorough=True))[Operation.REINDEX].level is Level.SOON
+    joe = database.as_user("joe")
+    assert (await advice(database.url))[Operation.REINDEX].level is Level.SOON  # its pages tell it
+    assert (await advice(joe))[Operation.REINDEX].level is Level.UNKNOWN
+    assert (await advice(joe, thorough=True))[Operation.REINDEX].level is Level.SOON
     database("ANALYZE item")
-    assert (await advice(database.url))[Operation.REINDEX].level is Level.SOON
-    of_others = (await advice(database.as_user("joe")))[Operation.REINDEX]
+    assert (await advice(joe))[Operation.REINDEX].level is Level.SOON
+    of_others = (await advice(database.as_user("joe_too")))[Operation.REINDEX]
     assert of_others.level is Level.UNKNOWN
     assert "public.item_pkey is unknown: " in of_others.reason
 

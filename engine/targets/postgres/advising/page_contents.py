@@ -1,0 +1,132 @@
+"""What rows take once they are written anew, computed from some pages of an index or of a TOAST table. Pure."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Final
+
+from engine.domain.frozen import frozen
+from engine.targets.postgres.reading.pages import ITEM_POINTER, PAGE, PAGE_HEADER, Page
+
+_TUPLE_HEADER: Final = 8
+_ROW_POINTER: Final = 6
+_MOST_OF_POSTING: Final = 812
+"""Bytes of one item with the pointers of many rows, as CREATE INDEX makes it."""
+
+
+@frozen
+class Rows:
+    """The rows on some pages."""
+
+    number: int
+    bytes: int
+    """That they take with their item pointers once they are written anew,"""
+    items: int
+    """as so many items."""
+
+    @property
+    def row_bytes(self) -> float:
+        return self.bytes / self.number
+
+    @property
+    def item_bytes(self) -> float:
+        return self.bytes / self.items
+
+
+def chunk_bytes(pages: Sequence[Page]) -> float | None:
+    """What a row of a TOAST table takes, with what stays free as none fits into it; None where there is none."""
+    sizes = _sizes(pages)
+    if not sizes:
+        return None
+    room, free = PAGE - PAGE_HEADER, [PAGE - PAGE_HEADER]
+    for size in sizes:
+        place = next((place for place, left in enumerate(free) if left >= size), len(free))
+        free += [room] if place == len(free) else []
+        free[place] -= size
+    return (len(free) * room - free[-1]) / len(sizes)
+
+
+def gist_rows(pages: Sequence[Page]) -> Rows | None:
+    sizes = _sizes([page for page in pages if page.number("H", page.special + 12) & 0b11 == 1])
+    return Rows(len(sizes), sum(sizes), len(sizes)) if sizes else None
+
+
+def _sizes(pages: Sequence[Page]) -> list[int]:
+    """Of each item, with its pointer."""
+    return [aligned(len(item)) + ITEM_POINTER for page in pages for item in page.items()]
+
+
+def tree_rows(pages: Sequence[Page], *, deduplicates: bool) -> Rows | None:
+    """Of a B-tree. `deduplicates`: equal keys are stored once."""
+    number = total = items = 0
+    for page in pages:
+        following, flags = page.number("I", page.special + 4), page.number("H", page.special + 12)
+        if flags & 0b11101 != 1:  # no leaf, or none that is in use
+            continue
+        entries = [_tree_entry(item) for item in page.items()][1 if following else 0 :]
+        for (_, _, size), same in groupby(entries, key=lambda entry: entry[:3]):
+            rows = sum(entry[3] for entry in same)
+            in_items, taken = equal_keys(rows, size) if deduplicates else (rows, rows * (size + ITEM_POINTER))
+            number, total, items = number + rows, total + taken, items + in_items
+    return Rows(number, total, items) if number else None
+
+
+def _tree_entry(item: bytes) -> tuple[bool, bytes, int, int]:
+    """Whether it has NULLs, its key, the bytes of an item with that key and one row, and how many rows it has."""
+    high, low, position, info = struct.unpack_from("<HHHH", item)
+    is_posting = info & 0x2000 and position & 0x2000
+    size = min(high << 16 | low if is_posting else info & 0x1FFF, len(item))
+    return bool(info & 0x8000), item[_TUPLE_HEADER:size], size, position & 0x0FFF if is_posting else 1
+
+
+def equal_keys(rows: float, size: int) -> tuple[int, int]:
+    """How many items rows with one key make in a B-tree, and what they take. `size`: of an item with one row."""
+    if rows <= 1:
+        return 1, size + ITEM_POINTER
+    items = math.ceil(rows / max((_MOST_OF_POSTING - size) // _ROW_POINTER, 1))
+    return items, items * (size + ITEM_POINTER) + aligned(rows * _ROW_POINTER)
+
+
+@frozen
+class GinEntries:
+    """The keys on some pages of a GIN index, and the row pointers that they refer to."""
+
+    leaves: int
+    """Pages with keys,"""
+    data_leaves: int
+    """and pages with row pointers of one key."""
+    items: int
+    """Keys that have rows,"""
+    bytes: int
+    """and what they take, with row pointers that are stored beside their key."""
+    trees: int
+    """Keys whose row pointers are on pages of their own,"""
+    data_bytes: int
+    """and what those take."""
+
+
+_GIN_TREE: Final = 0xFFFF
+
+
+def gin_entries(pages: Sequence[Page]) -> GinEntries:
+    leaves = data_leaves = items = total = trees = data = 0
+    for page in pages:
+        match page.number("H", page.special + 6) & 0b11111:
+            case 0b00010:
+                leaves += 1
+                for item in page.items():
+                    rows = int.from_bytes(item[4:6], "little")
+                    if rows:
+                        items, total = items + 1, total + aligned(len(item)) + ITEM_POINTER
+                        trees += rows == _GIN_TREE
+            case 0b00011:
+                data_leaves += 1
+                data += max(page.lower - 32, 0)
+    return GinEntries(leaves, data_leaves, items, total, trees, data)
+
+
+def aligned(size: float) -> int:
+    return 8 * math.ceil(size / 8)

@@ -1,0 +1,64 @@
+"""A few pages of an index or of a TOAST table, read from its file: no lock is taken, no page is locked in memory.
+
+What has changed since the last checkpoint may be missing from a file. So only what a row takes is computed from its
+pages, which hardly changes; how many rows there are is known from the catalog.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import psycopg
+
+from engine.domain.errors import TargetError
+from engine.targets.postgres.reading.pages import PAGE, Page
+from engine.targets.postgres.reading.reader import Reader
+
+_PAGES_IN_A_FILE: Final = 131_072
+# A superuser may, and whoever a superuser lets call the function.
+_MAY_READ: Final = f"""
+SELECT current_setting('block_size') = '{PAGE}' AND current_setting('segment_size') = '1GB'
+    AND has_function_privilege('pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)', 'EXECUTE')
+"""
+# Of each page what is before its hole, and what is after it.
+_PAGES: Final = f"""
+WITH read AS MATERIALIZED (
+    SELECT block, pg_read_binary_file(
+        path || CASE WHEN block >= {_PAGES_IN_A_FILE} THEN '.' || block / {_PAGES_IN_A_FILE} ELSE '' END,
+        block %% {_PAGES_IN_A_FILE} * {PAGE}, {PAGE}, true) AS page
+    FROM pg_relation_filepath(%(oid)s::oid::regclass) AS path CROSS JOIN unnest(%(blocks)s::int8[]) AS block),
+whole AS MATERIALIZED (SELECT block, page FROM read WHERE length(page) = {PAGE})
+SELECT substr(page, 1, lower), substr(page, upper + 1)
+FROM whole CROSS JOIN LATERAL (
+    SELECT get_byte(page, 12) + 256 * get_byte(page, 13), get_byte(page, 14) + 256 * get_byte(page, 15)
+) AS hole (lower, upper)
+WHERE lower BETWEEN 24 AND upper AND upper <= {PAGE} ORDER BY block
+"""
+_WRITTEN: Final = 0.8
+"""Of the pages so many must be in the file: those of a new index may be in memory only."""
+
+
+async def may_read_files(reader: Reader) -> bool:
+    """Whether the role may read pages, and they are as expected. Raises TargetError."""
+    (may,) = await reader.row(_MAY_READ, row=(bool,))
+    return bool(may)
+
+
+async def sampled_pages(reader: Reader, oid: int, pages: int, most: int) -> list[Page]:
+    """At most so many pages, spread evenly over the relation, and the same ones each time; none if they cannot be read.
+
+    The first page is left out: in an index it has no entries.
+    """
+    blocks = spread(pages, most)
+    try:
+        rows = await reader.rows_or_error(_PAGES, {"oid": oid, "blocks": blocks}, row=(bytes, bytes), most=len(blocks))
+    except (psycopg.Error, TargetError):  # dropped or rewritten meanwhile, or forbidden by the provider
+        return []
+    found = [page for before, after in rows if (page := Page.of(before, after)) is not None]
+    return found if len(found) >= _WRITTEN * len(blocks) else []
+
+
+def spread(pages: int, most: int) -> list[int]:
+    """Block numbers from 1 on, at uneven distances: what repeats regularly must not be met each time."""
+    number = min(most, pages - 1)
+    return [1 + int((place + place * 0.618 % 1) * (pages - 1) / number) for place in range(number)]

@@ -1,0 +1,203 @@
+"""Sizes, rows and widths of tables and indexes by the catalog and its statistics: inputs of estimates of dead space."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from engine.domain.frozen import frozen
+from engine.targets.postgres.reading.relations import NOT_LOCKED
+
+
+@frozen
+class TableShape:
+    """Inputs of the estimate of a table's dead space."""
+
+    oid: int
+    pages: int
+    rows: float
+    width: float
+    columns: int
+    has_nulls: bool
+    fill_factor: float
+
+
+@frozen
+class TreeShape:
+    """Inputs of the estimate of a B-tree's dead space."""
+
+    oid: int
+    pages: int
+    rows: float
+    width: float
+    null_share: float
+    """Of a single column."""
+    distinct: float
+    fill_factor: float
+    deduplicates: bool
+    is_known: bool
+    """Whether every column has statistics."""
+    is_partial: bool = False
+    """Whether it holds only some rows of its table; the statistics are of all rows."""
+    rows_left: float | None = None
+    """After the next VACUUM, where much has changed since the last one; None where not."""
+    pages_now: int | None = None
+
+    @property
+    def after_vacuum(self) -> TreeShape:
+        """What the catalog will say of it then."""
+        rows = self.rows if self.rows_left is None else self.rows_left
+        return replace(self, rows=rows, pages=self.pages if self.pages_now is None else self.pages_now)
+
+
+@frozen
+class ToastShape:
+    """Inputs of the estimate of a TOAST table's dead space, and of its index."""
+
+    table: int
+    """The oid of the table that it belongs to."""
+    oid: int
+    pages: int
+    chunks: float
+    index: int
+    index_pages: int
+    index_rows: float
+
+    @property
+    def tree(self) -> TreeShape:
+        """Its index: a key is the number of a value and of a chunk."""
+        rows = self.index_rows
+        return TreeShape(self.index, self.index_pages, rows, 8, 0.0, rows, 0.9, False, True)
+
+
+@frozen
+class IndexShape:
+    """Inputs of the estimate of the dead space of a GIN or GiST index."""
+
+    oid: int
+    method: str
+    operators: str
+    """The operator class of its first key."""
+    is_sorted: bool
+    """Whether its operator classes can sort, so that GiST packs what it builds."""
+    pages: int
+    rows: float
+
+
+@frozen
+class HashShape:
+    """The same of a hash index."""
+
+    oid: int
+    pages: int
+    rows: float
+    distinct: float
+    fill_factor: float
+
+
+_COLUMNS: Final = """
+SELECT starelid, staattnum, stanullfrac, stawidth, stadistinct FROM pg_statistic WHERE NOT stainherit
+"""
+_COLUMNS_AS_SEEN: Final = """
+SELECT sc.oid AS starelid, a.attnum AS staattnum, s.null_frac AS stanullfrac, s.avg_width AS stawidth,
+    s.n_distinct AS stadistinct
+FROM pg_stats AS s JOIN pg_namespace AS sn ON sn.nspname = s.schemaname
+JOIN pg_class AS sc ON sc.relnamespace = sn.oid AND sc.relname = s.tablename
+JOIN pg_attribute AS a ON a.attrelid = sc.oid AND a.attname = s.attname WHERE NOT s.inherited
+"""
+_FILL_FACTOR: Final = """coalesce((SELECT split_part(o, '=', 2)::float8 FROM unnest({0}.reloptions) AS o
+    WHERE starts_with(o, 'fillfactor=')), {1}) / 100"""
+
+TABLE_SHAPES: Final = f"""
+WITH columns AS ({{columns}}), known AS (
+    SELECT starelid, sum((1 - stanullfrac) * stawidth) AS width, bool_or(stanullfrac > 0) AS has_nulls
+    FROM columns GROUP BY 1)
+SELECT c.oid::int8, c.relpages::int8, c.reltuples::float8, known.width::float8, c.relnatts::int4, known.has_nulls,
+    {_FILL_FACTOR.format("c", 100)}
+FROM pg_class AS c JOIN known ON known.starelid = c.oid
+WHERE c.relkind IN ('r', 'm') AND c.reltuples >= 0 AND c.relpages >= {{least}}
+"""
+# Numbers with decimals may be equal and look different, as may texts by the rules of some languages: these are never
+# stored once for several rows, and neither are the keys of an index with further columns.
+_EQUAL_KEYS_ARE_ALIKE: Final = """x.indnkeyatts = x.indnatts AND NOT EXISTS (
+        SELECT FROM unnest(x.indclass::oid[]) AS class JOIN pg_opclass AS c ON c.oid = class
+        WHERE NOT EXISTS (SELECT FROM pg_amproc AS p WHERE p.amprocfamily = c.opcfamily AND p.amprocnum = 4
+            AND p.amproclefttype = c.opcintype AND p.amprocrighttype = c.opcintype))
+    AND NOT EXISTS (SELECT FROM unnest(x.indcollation::oid[]) AS used JOIN pg_collation AS l ON l.oid = used
+        WHERE NOT l.collisdeterministic)"""
+_MUCH: Final = 0.2
+"""So many dead rows for each row of an index change the estimate of its size."""
+TREE_SHAPES: Final = f"""
+WITH columns AS {{how}} ({{columns}}), keys AS (
+    SELECT x.indexrelid, x.indrelid, x.indisunique, key.place, key.number, x.indpred IS NOT NULL AS is_partial
+    FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY AS key (number, place)
+    WHERE x.indisvalid AND i.relpages >= {{least}} AND i.reltuples >= 0),
+known AS (
+    SELECT k.indexrelid, k.indrelid, bool_or(k.indisunique) AS is_unique, bool_or(k.is_partial) AS is_partial,
+        sum(coalesce(own.stawidth, made.stawidth, 8)) AS width,
+        CASE WHEN count(*) = 1 THEN coalesce(max(coalesce(own.stanullfrac, made.stanullfrac)), 0) ELSE 0 END AS nulls,
+        bool_and(own.starelid IS NOT NULL OR made.starelid IS NOT NULL) AS is_known,
+        sum(ln(greatest(1, CASE
+            WHEN coalesce(own.stadistinct, made.stadistinct) < 0
+                THEN -coalesce(own.stadistinct, made.stadistinct) * greatest(t.reltuples, 1)
+            WHEN coalesce(own.stadistinct, made.stadistinct) > 0 THEN coalesce(own.stadistinct, made.stadistinct)
+            ELSE greatest(t.reltuples, 1) END::float8))) AS log_distinct
+    FROM keys AS k JOIN pg_class AS t ON t.oid = k.indrelid
+    LEFT JOIN columns AS own ON own.starelid = k.indrelid AND own.staattnum = k.number AND k.number <> 0
+    LEFT JOIN columns AS made ON made.starelid = k.indexrelid AND made.staattnum = k.place AND k.number = 0
+    GROUP BY 1, 2)
+SELECT i.oid::int8, i.relpages::int8, i.reltuples::float8, known.width::float8, known.nulls::float8,
+    exp(least(known.log_distinct, 60))::float8, {_FILL_FACTOR.format("i", 90)},
+    NOT known.is_unique AND {_EQUAL_KEYS_ARE_ALIKE} AND NOT EXISTS (
+        SELECT FROM unnest(i.reloptions) AS o WHERE o IN ('deduplicate_items=off', 'deduplicate_items=false')),
+    known.is_known, known.is_partial,
+    CASE WHEN changed THEN pg_stat_get_live_tuples(known.indrelid)::float8 END,
+    CASE WHEN changed AND {NOT_LOCKED.replace("{0}", "i")}
+        THEN pg_relation_size(i.oid) / current_setting('block_size')::int8 END
+FROM known JOIN pg_class AS i ON i.oid = known.indexrelid JOIN pg_am AS am ON am.oid = i.relam
+JOIN pg_index AS x ON x.indexrelid = i.oid
+CROSS JOIN LATERAL (
+    SELECT NOT known.is_partial AND pg_stat_get_dead_tuples(known.indrelid) > {_MUCH} * i.reltuples AND coalesce(
+        pg_stat_get_last_vacuum_time(known.indrelid), pg_stat_get_last_autovacuum_time(known.indrelid),
+        pg_stat_get_last_analyze_time(known.indrelid), pg_stat_get_last_autoanalyze_time(known.indrelid)) IS NOT NULL
+) AS one (changed)
+WHERE am.amname = 'btree'
+"""
+
+TOAST_SHAPES: Final = """
+SELECT c.oid::int8, t.oid::int8, t.relpages::int8, t.reltuples::float8, i.oid::int8, i.relpages::int8,
+    greatest(i.reltuples, 0)::float8
+FROM pg_class AS c JOIN pg_class AS t ON t.oid = c.reltoastrelid JOIN pg_index AS x ON x.indrelid = t.oid
+JOIN pg_class AS i ON i.oid = x.indexrelid
+WHERE t.relpages >= {least} AND t.reltuples >= 0 AND x.indisvalid AND c.relkind IN ('r', 'm')
+"""
+INDEX_SHAPES: Final = """
+SELECT i.oid::int8, am.amname, c.opcname, NOT EXISTS (
+        SELECT FROM unnest(x.indclass::oid[]) AS class JOIN pg_opclass AS o ON o.oid = class
+        WHERE NOT EXISTS (SELECT FROM pg_amproc AS p WHERE p.amprocfamily = o.opcfamily AND p.amprocnum = 11
+            AND p.amproclefttype = o.opcintype AND p.amprocrighttype = o.opcintype)),
+    i.relpages::int8, i.reltuples::float8
+FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_am AS am ON am.oid = i.relam
+JOIN pg_opclass AS c ON c.oid = x.indclass[0]
+WHERE am.amname IN ('gin', 'gist') AND x.indisvalid AND i.relpages >= {least} AND i.reltuples >= 0
+"""
+HASH_SHAPES: Final = f"""
+WITH columns AS {{how}} ({{columns}})
+SELECT i.oid::int8, i.relpages::int8, i.reltuples::float8, coalesce(CASE
+        WHEN one.stadistinct < 0 THEN -one.stadistinct * t.reltuples
+        WHEN one.stadistinct > 0 THEN one.stadistinct END, i.reltuples)::float8, {_FILL_FACTOR.format("i", 75)}
+FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_am AS am ON am.oid = i.relam
+JOIN pg_class AS t ON t.oid = x.indrelid
+LEFT JOIN columns AS one ON CASE WHEN x.indkey[0] = 0 THEN one.starelid = i.oid AND one.staattnum = 1
+    ELSE one.starelid = t.oid AND one.staattnum = x.indkey[0] END
+WHERE am.amname = 'hash' AND x.indisvalid AND i.relpages >= {{least}} AND i.reltuples >= 0
+"""
+LEAST_PAGES: Final = 128
+"""Smaller tables and indexes (1 MB) are not estimated."""
+
+
+def shapes_query(query: str, *, reads_statistics: bool) -> str:
+    # Of the table itself each row is found by its index; the view would be gone through again and again.
+    how, columns = ("NOT MATERIALIZED", _COLUMNS) if reads_statistics else ("", _COLUMNS_AS_SEEN)
+    return query.replace("{how}", how).replace("{columns}", columns).replace("{least}", str(LEAST_PAGES))
