@@ -106,9 +106,10 @@ async def estimated(
     found = estimates.with_estimates(plan, jobs, options, before, past_steps)
     if found.estimated_from or any(step.command in past_steps for step in plan.steps):
         return found
-    return estimates.first_guess(
-        found, target, engine_named(target), await store.runs_by_size(estimates.RUNS_ELSEWHERE)
-    )
+    # Runs that are over in a moment say nothing of others, nor others of them.
+    is_short = plan.size_estimate is not None and plan.size_estimate < estimates.LONG_ENOUGH
+    elsewhere = [] if is_short else await store.runs_by_size(estimates.RUNS_ELSEWHERE)
+    return estimates.first_guess(found, target, engine_named(target), elsewhere)
 
 
 async def turns_of(store: JobReader, target: str) -> Turns:

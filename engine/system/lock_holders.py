@@ -121,12 +121,15 @@ def whole_file_holders(path: str) -> tuple[Holder, ...]:
 
 def _uses(path: str) -> dict[int, Use] | None:
     try:
-        locks = parse_locks(Path("/proc/locks").read_text(encoding="ascii"))
-        all_mounts = mounts()
+        text, all_mounts = Path("/proc/locks").read_text(encoding="ascii"), mounts()
     except OSError:
         return None
     real = real_path(path)  # SQLite resolves links for the files beside it
-    return uses_by_process(locks, _ids_of(real, all_mounts), _ids_of(real + "-shm", all_mounts))
+    database, wal_index = _ids_of(real, all_mounts), _ids_of(real + "-shm", all_mounts)
+    # Most lines are of other files, and each takes as long to parse as all take to be looked through.
+    numbers = {f":{file.inode} " for file in database | wal_index}
+    lines = (line for line in text.splitlines() if any(number in line for number in numbers))
+    return uses_by_process(parse_locks("\n".join(lines)), database, wal_index)
 
 
 def in_use(path: str) -> str:

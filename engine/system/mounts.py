@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +28,13 @@ class Mount:
 
 def mounts() -> tuple[Mount, ...]:
     """All mounts; later ones hide earlier ones. Raises OSError on other systems than Linux."""
-    return tuple(parse_mounts(Path("/proc/self/mountinfo").read_text(errors="surrogateescape")))
+    return _parsed(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
+
+
+@lru_cache(maxsize=2)
+def _parsed(text: str) -> tuple[Mount, ...]:
+    """Kept, as every job asks more than once, and they hardly ever change."""
+    return tuple(parse_mounts(text))
 
 
 def parse_mounts(text: str) -> Iterator[Mount]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, suppress
+from functools import partial
 from threading import Lock, Thread
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 from weakref import WeakValueDictionary
 
 import aiosqlite
 
+T = TypeVar("T")
 _OPENING: Final = Lock()
 _opening_one: Final[WeakValueDictionary[str, Lock]] = WeakValueDictionary()
 """By file: one for all would be held by a disk that hangs."""
@@ -22,15 +25,37 @@ def opening(uri: str) -> AbstractContextManager[object]:
         return _opening_one.setdefault(uri.partition("?")[0], Lock())
 
 
+def as_it_is(_: sqlite3.Connection) -> None:
+    """Prepares nothing."""
+
+
 class _Connection(sqlite3.Connection):
-    def __init__(self, file: str, **how: Any) -> None:
+    def __init__(self, file: str, prepare: Callable[[sqlite3.Connection], object], **how: Any) -> None:
         with opening(file):
             super().__init__(file, **how)
+        try:
+            prepare(self)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        # An interrupt that came too late would make it skip its checkpoint and leave -wal and -shm behind;
+        # any statement clears it.
+        with suppress(sqlite3.Error):
+            self.execute("SELECT 1").fetchall()
+        super().close()
 
 
-async def connected(uri: str, **how: Any) -> aiosqlite.Connection:
-    """As `aiosqlite.connect`, in autocommit mode. Raises sqlite3.Error."""
-    connection = aiosqlite.connect(uri, uri=True, isolation_level=None, factory=_Connection, **how)
+async def connected(
+    uri: str, prepare: Callable[[sqlite3.Connection], object] = as_it_is, **how: Any
+) -> aiosqlite.Connection:
+    """As `aiosqlite.connect`, in autocommit mode. Raises sqlite3.Error.
+
+    `prepare`: called with the new connection, in its thread.
+    """
+    factory = partial(_Connection, prepare=prepare)
+    connection = aiosqlite.connect(uri, uri=True, isolation_level=None, factory=factory, **how)
     try:
         return await connection
     except BaseException:
@@ -39,3 +64,12 @@ async def connected(uri: str, **how: Any) -> aiosqlite.Connection:
         if thread.is_alive():  # it never started if the system has no thread left
             await asyncio.to_thread(thread.join)
         raise
+
+
+async def in_its_thread(connection: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """The result of `work`, which gets the connection in its thread.
+
+    Each statement that is awaited by itself costs two changes of the thread, which is more than a short one takes.
+    """
+    execute = cast("Callable[..., Awaitable[T]]", connection._execute)  # there is no public way
+    return await execute(work, connection._conn)

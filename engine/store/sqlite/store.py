@@ -8,10 +8,10 @@ import os
 import socket
 import sqlite3
 from array import array
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import aiosqlite
 
@@ -25,7 +25,7 @@ from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
 from engine.domain.turns import Turns
-from engine.store.id_ranges import first_ids, id_ranges
+from engine.store.id_ranges import id_ranges
 from engine.store.not_found import no_such_batch, no_such_job
 from engine.store.row_checks import LATEST, UnsoundRowError, checked
 from engine.store.rows import (
@@ -58,7 +58,7 @@ from engine.store.sqlite.writer import Writer
 from engine.store.survey_rows import decoded_last_jobs, decoded_surveys
 from engine.system.clock import now, wall_clock
 from engine.system.private_files import require_private_descriptors, require_private_store
-from engine.system.sqlite_threads import connected
+from engine.system.sqlite_threads import connected, in_its_thread
 from engine.system.wal_cleanup import removing_wal_files
 
 if TYPE_CHECKING:
@@ -88,6 +88,11 @@ else:
     overview_rows = lazy("engine.store.overview_rows", "only metrics need it")
     schedule_rows = lazy("engine.store.schedule_rows", "only where there are schedules")
     transactions = lazy("engine.store.sqlite.transactions", "only a submit and workers need it")
+
+T = TypeVar("T")
+Values = Mapping[str, Any] | Sequence[Any] | None
+Reading = Callable[[str, Values], Sequence[Row]]
+"""All rows of a query with these values."""
 
 ANY_ID = 2**63 - 1
 OWNER_CHECK_INTERVAL = 0.05
@@ -664,8 +669,7 @@ class SqliteStore:
         return found[parent_id]
 
     async def jobs(self, ids: Collection[int]) -> list[ParentJob]:
-        found = decode_jobs(await self._read(*queries.jobs(ids)))
-        return [found[parent_id] for parent_id in ids if parent_id in found]
+        return await self._look(lambda read: _jobs(read, ids))
 
     async def open_jobs(self) -> list[ParentJob]:
         found = decode_jobs(await self._read(queries.OPEN_JOBS))
@@ -690,32 +694,28 @@ class SqliteStore:
         return [found[parent_id] for parent_id in sorted(found)]
 
     async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]:
-        return await self.jobs(await first_ids(self.search(where, before=before), limit))
+        def look(read: Reading) -> list[ParentJob]:
+            ids: array[int] = array("q")
+            for portion in _search(read, where, before=before):
+                ids += portion
+                if len(ids) >= limit:
+                    break
+            return _jobs(read, ids[:limit])
+
+        return await self._look(look)
 
     async def search(
         self, where: HistoryFilter, *, before: int | None = None, folded: bool = False
     ) -> AsyncIterator[array[int]]:
-        ((oldest, newest),) = await self._read(*history_search.bounds(where))
-        if oldest is None or newest is None:
-            return
-        targets = await self._targets(where) if where.has_target else None
-        if targets == []:
-            return
-        top = newest if before is None else min(newest, before - 1)
-        sizes = {"first": history_search.FIRST_RANGE, "largest": history_search.LARGEST_RANGE}
-        for low, high in id_ranges(oldest, top, **sizes):
-            rows = await self._read(*history_search.ids_in_range(where, targets, low=low, high=high, folded=folded))
-            yield array("q", sorted({parent_id for (parent_id,) in rows}, key=abs, reverse=True))
+        portions: Iterator[array[int]] | None = None
 
-    async def _targets(self, where: HistoryFilter) -> list[str] | None:
-        """Those that a filter means, of all that ever had a job; None where it means them all."""
-        known = (
-            [target for (target,) in await self._read(history_search.TARGETS)]
-            if where.target is None
-            else [where.target]
-        )
-        meant = [target for target in known if where.matches_target(target)]
-        return None if where.target is None and len(meant) == len(known) else meant
+        def following(read: Reading) -> array[int] | None:
+            nonlocal portions
+            portions = portions or _search(read, where, before=before, folded=folded)
+            return next(portions, None)
+
+        while (ids := await self._look(following)) is not None:
+            yield ids
 
     async def past_runs(self, target: str, operation: Operation, *, newest: int, jobs: int, runs: int) -> list[PastRun]:
         values = {"target": target, "operation": operation, "newest": newest, "jobs": jobs, "runs": runs}
@@ -755,17 +755,52 @@ class SqliteStore:
         ((number,),) = await self._read(history_search.COUNT)
         return int(number)
 
-    async def _read(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> Iterable[Row]:
-        if self._watch.lost is not None:
-            raise self._watch.lost.with_traceback(None)
-        try:
-            rows = await self._reader.execute_fetchall(sql, values)
-        except sqlite3.Error as error:
-            raise connections.format_read_error(self.path, error) from error
+    async def _read(self, sql: str, values: Values = None) -> Iterable[Row]:
+        rows = await self._look(lambda read: read(sql, values))
         if names := queries.COLUMNS.get(sql):
             for row in rows:
                 checked(dict(zip(names, row, strict=False)))
         return rows
+
+    async def _look(self, look: Callable[[Reading], T]) -> T:
+        """What `look` returns, which gets rows in the thread that reads."""
+        if self._watch.lost is not None:
+            raise self._watch.lost.with_traceback(None)
+
+        def in_thread(connection: sqlite3.Connection) -> T:
+            return look(lambda sql, values: connection.execute(sql, values or ()).fetchall())
+
+        try:
+            return await in_its_thread(self._reader, in_thread)
+        except sqlite3.Error as error:
+            raise connections.format_read_error(self.path, error) from error
+
+
+def _search(read: Reading, where: HistoryFilter, *, before: int | None, folded: bool = False) -> Iterator[array[int]]:
+    """See `Store.search`."""
+    ((oldest, newest),) = read(*history_search.bounds(where))
+    if oldest is None or newest is None:
+        return
+    targets = _targets(read, where) if where.has_target else None
+    if targets == []:
+        return
+    top = newest if before is None else min(newest, before - 1)
+    sizes = {"first": history_search.FIRST_RANGE, "largest": history_search.LARGEST_RANGE}
+    for low, high in id_ranges(oldest, top, **sizes):
+        rows = read(*history_search.ids_in_range(where, targets, low=low, high=high, folded=folded))
+        yield array("q", sorted({parent_id for (parent_id,) in rows}, key=abs, reverse=True))
+
+
+def _targets(read: Reading, where: HistoryFilter) -> list[str] | None:
+    """Those that a filter means, of all that ever had a job; None where it means them all."""
+    known = [target for (target,) in read(history_search.TARGETS, None)] if where.target is None else [where.target]
+    meant = [target for target in known if where.matches_target(target)]
+    return None if where.target is None and len(meant) == len(known) else meant
+
+
+def _jobs(read: Reading, ids: Collection[int]) -> list[ParentJob]:
+    found = decode_jobs(read(*queries.jobs(ids))) if ids else {}
+    return [found[parent_id] for parent_id in ids if parent_id in found]
 
 
 @asynccontextmanager

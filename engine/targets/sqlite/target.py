@@ -115,11 +115,12 @@ class SqliteTarget:
         waiting: Waiting | None = None,
         server_wait: float = 0.0,  # there is none
     ) -> AsyncIterator[SqliteSession]:
-        await asyncio.to_thread(self._check, writing=writing)
         blockers = BlockerFinder(self.path, waiting)
-        writing = writing and not planning
+        opening = self._opened(
+            lock_timeout, blockers, writes=writing, writing=writing and not planning, read_only=read_only
+        )
         async with (
-            self._opened(lock_timeout, blockers, writing=writing, read_only=read_only) as database,
+            opening as database,
             AsyncExitStack() as stack,
         ):
             make = partial(session.SqliteSession, database)
@@ -129,29 +130,26 @@ class SqliteTarget:
 
     @asynccontextmanager
     async def look(self, *, lock_timeout: float, read_only: bool = False) -> AsyncIterator[SqliteInspection]:
-        await asyncio.to_thread(self._check, writing=False)
         blockers = BlockerFinder(self.path)
-        async with self._opened(lock_timeout, blockers, writing=False, read_only=read_only, counts=False) as database:
+        async with self._opened(lock_timeout, blockers, read_only=read_only, counts=False) as database:
             yield SqliteInspection(database)
 
     @asynccontextmanager
     async def _opened(
-        self, lock_timeout: float, blockers: BlockerFinder, *, writing: bool, read_only: bool, counts: bool = True
+        self,
+        lock_timeout: float,
+        blockers: BlockerFinder,
+        *,
+        writes: bool = False,
+        writing: bool = False,
+        read_only: bool,
+        counts: bool = True,
     ) -> AsyncIterator[OpenDatabase]:
-        exposed = await asyncio.to_thread(hot_journal.others_may_plant_one, self.path)
+        """`writes`: see `_check`."""
+        exposed, writing, undropped, opened = await asyncio.to_thread(
+            self._before_opening, writes=writes, writing=writing, read_only=read_only
+        )
         async with _leaving_no_traces(self.path) if read_only and not exposed else nullcontext():
-            # Write access even for an inspection, if possible: an earlier crash may have to be rolled back first. Not
-            # if closing would write a log back, and not if other users could use the rollback to have a file removed.
-            may_write, undropped, opened = await asyncio.to_thread(
-                lambda: (
-                    files.may_be_written(self.path) and not files.has_log(self.path) and not exposed,
-                    hot_journal.is_unattended(self.path),
-                    OpenedFile(self.path),
-                )
-            )
-            writing = not read_only and (writing or may_write)
-            if writing:
-                await asyncio.to_thread(hot_journal.require_harmless, self.path)
             try:
                 connection = await self._open(lock_timeout, blockers, writing=writing, counts=counts)
             except sqlite3.Error as error:
@@ -163,6 +161,20 @@ class SqliteTarget:
                 yield OpenDatabase(connection, opened, lock_timeout, blockers, rolled_back)
             finally:
                 await connection.close()
+
+    def _before_opening(self, *, writes: bool, writing: bool, read_only: bool) -> tuple[bool, bool, bool, OpenedFile]:
+        """Whether others may plant a journal, whether to open it for writing, whether a journal lies beside it that no
+        one uses, and the file. Raises TargetError."""
+        self._check(writing=writes)
+        exposed = hot_journal.others_may_plant_one(self.path)
+        # Write access even for an inspection, if possible: an earlier crash may have to be rolled back first. Not
+        # if closing would write a log back, and not if other users could use the rollback to have a file removed.
+        if not (writing or read_only):
+            writing = files.may_be_written(self.path) and not files.has_log(self.path) and not exposed
+        undropped, opened = hot_journal.is_unattended(self.path), OpenedFile(self.path)
+        if writing and not read_only:
+            hot_journal.require_harmless(self.path)
+        return exposed, writing and not read_only, undropped, opened
 
     def _check(self, *, writing: bool) -> None:
         """Raises TargetError."""

@@ -19,7 +19,7 @@ from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.reading.readahead import Readahead
-from engine.targets.sqlite.reading.shape import few_rows, read_tables, set_after
+from engine.targets.sqlite.reading.shape import few_rows, set_after
 from engine.targets.sqlite.system.files import changed_at, file_size, log_changed_at
 from engine.targets.sqlite.system.page_cache import WORTH_FROM
 
@@ -47,14 +47,14 @@ async def survey(
     *,
     budget: float | None,
     wait: statement.LockWait,
-    tables: Sequence[Table] | None = None,
+    tables: Sequence[Table],
     kept: KeptMeasurements | None = None,
 ) -> Condition:
     """The condition of the database at `path`.
 
     Args:
         budget: seconds for expensive queries: counting rows, and reading all pages; None for no limit.
-        tables: the tables of the database, if they are known already.
+        tables: the tables of the database.
         kept: the measurements of an earlier full inspection, if nothing was written since.
 
     Raises sqlite3.Error where the cheap facts cannot be read.
@@ -64,7 +64,6 @@ async def survey(
         return await statement.read(connection, sql, wait)
 
     ((pages, page_size, free_pages, journal_mode, auto_vacuum, *_),) = await read(catalog.SUMMARY)
-    tables = await read_tables(read) if tables is None else tables
     segments = await fts5_segments(read, await read(catalog.VIRTUAL_TABLES))
     statistics: list[Statistics]
     leaves: tuple[Leaves, ...] | None

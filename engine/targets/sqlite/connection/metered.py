@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from typing import Final
 
 import aiosqlite
 
 from engine.domain.frozen import frozen
+from engine.system.sqlite_threads import as_it_is
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.statement import LockWait
 from engine.targets.sqlite.system.blockers import BlockerFinder
@@ -20,8 +22,9 @@ OPCODES_A_TICK: Final = 10_000
 class MeteredConnection:
     """A connection to SQLite with a count of the opcodes it has executed, and the thread that does it."""
 
-    def __init__(self, connection: aiosqlite.Connection, uri: str) -> None:
-        self.aio = connection
+    aio: aiosqlite.Connection
+
+    def __init__(self, uri: str) -> None:
         self.uri = uri
         self.takes_locks = "immutable=1" not in uri
         self.opcodes = 0
@@ -33,32 +36,22 @@ class MeteredConnection:
     async def open(cls, uri: str, wait: LockWait, *, counts: bool = True) -> MeteredConnection:
         """Raises as `statement.open_connection` does. `counts`: whether opcodes are counted; an inspection runs none
         that take long."""
-        connection = await statement.open_connection(uri, wait)
-        metered = cls(connection, uri)
-        if not counts:
-            return metered
-        try:
-            await connection.set_progress_handler(metered._remember_thread, 1)
-            await statement.rows_of(connection, "SELECT 1")
-            await connection.set_progress_handler(metered._count, OPCODES_A_TICK)
-        except BaseException:
-            await statement.close(connection)
-            raise
+        metered = cls(uri)
+        metered.aio = await statement.open_connection(uri, wait, metered._count_in if counts else as_it_is)
         return metered
 
     async def set_up(self, settings: tuple[str, ...]) -> None:
         """Execute the commands that prepare for a step, unless they are in force already. Raises sqlite3.Error."""
         if settings != self._settings:
-            for command in settings:
-                await statement.rows_of(self.aio, command)
+            await statement.run_all(self.aio, settings)
             self._settings = settings
 
     async def close(self) -> None:
         await statement.close(self.aio)
 
-    def _remember_thread(self) -> int:
+    def _count_in(self, connection: sqlite3.Connection) -> None:
         self.thread = threading.get_native_id()
-        return 0
+        connection.set_progress_handler(self._count, OPCODES_A_TICK)
 
     def _count(self) -> int:
         self.opcodes += OPCODES_A_TICK

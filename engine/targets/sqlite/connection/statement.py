@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import aiosqlite
 
 from engine.domain.frozen import frozen
-from engine.system.sqlite_threads import connected
+from engine.system.sqlite_threads import as_it_is, connected, in_its_thread
 from engine.targets.sqlite.connection.errors import is_busy, out_of_memory
 
 Waiting = Callable[[], Awaitable[object]]
@@ -39,9 +39,14 @@ _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.1
 
 
-async def open_connection(uri: str, wait: LockWait) -> aiosqlite.Connection:
-    """A connection that has read the schema, so that opening a file without a database fails here. Raises as `read`."""
-    opening = asyncio.ensure_future(_open(uri))
+async def open_connection(
+    uri: str, wait: LockWait, prepare: Callable[[sqlite3.Connection], object] = as_it_is
+) -> aiosqlite.Connection:
+    """A connection that has read the schema, so that opening a file without a database fails here. Raises as `read`.
+
+    `prepare`: called with the new connection, in its thread.
+    """
+    opening = asyncio.ensure_future(_open(uri, prepare))
     try:
         connection = await wait_uncancelled(opening)
     except asyncio.CancelledError:
@@ -56,18 +61,17 @@ async def open_connection(uri: str, wait: LockWait) -> aiosqlite.Connection:
     return connection
 
 
-async def _open(uri: str) -> aiosqlite.Connection:
-    connection = await connected(uri, timeout=_LOCK_ATTEMPT)
-    try:
+async def _open(uri: str, prepare: Callable[[sqlite3.Connection], object]) -> aiosqlite.Connection:
+    def set_up(connection: sqlite3.Connection) -> None:
         connection.text_factory = _text
-        await rows_of(connection, "PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA trusted_schema = OFF")
         # With mmap, a process that overwrites the file would crash this one. A step may switch it on.
-        if await rows_of(connection, "PRAGMA mmap_size = 0") not in ([], [(0,)]):
+        if connection.execute("PRAGMA mmap_size = 0").fetchall() not in ([], [(0,)]):
             raise sqlite3.NotSupportedError("the file cannot be read without being mapped into memory")
-    except BaseException:
-        await connection.close()
-        raise
-    return connection
+        prepare(connection)
+
+    with _errors_of_sqlite():
+        return await connected(uri, set_up, timeout=_LOCK_ATTEMPT)
 
 
 def _text(raw: bytes) -> str:
@@ -99,6 +103,17 @@ async def read(connection: aiosqlite.Connection, sql: str, wait: LockWait) -> li
     return await retry_while_locked(lambda: short(connection, sql), wait)
 
 
+async def read_by(connection: aiosqlite.Connection, look: Callable[[sqlite3.Connection], T], wait: LockWait) -> T:
+    """As `read`: what `look` returns, which runs short statements in the thread of the connection."""
+    return await retry_while_locked(lambda: _at_once(connection, look), wait)
+
+
+async def _at_once(connection: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """What `work` returns, which is over in a moment: when the task is cancelled, it is waited for."""
+    with _errors_of_sqlite():
+        return await wait_uncancelled(asyncio.ensure_future(in_its_thread(connection, work)))
+
+
 async def short(connection: aiosqlite.Connection, sql: str) -> list[Any]:
     """All rows of a statement that is over in a moment: when the task is cancelled, it is waited for."""
     return await wait_uncancelled(asyncio.ensure_future(rows_of(connection, sql)))
@@ -106,13 +121,13 @@ async def short(connection: aiosqlite.Connection, sql: str) -> list[Any]:
 
 async def compiled(connection: aiosqlite.Connection, sql: str) -> None:
     """Let SQLite compile `sql`, and not run it. Raises sqlite3.Error."""
-    await wait_uncancelled(asyncio.ensure_future(_compiled(connection, sql)))
+    # Its rows are not fetched: there may be a million.
+    await _at_once(connection, lambda db: db.execute(f"EXPLAIN {sql}").close())
 
 
-async def _compiled(connection: aiosqlite.Connection, sql: str) -> None:
-    with _errors_of_sqlite():
-        # Its rows are not fetched: there may be a million.
-        await (await connection.execute(f"EXPLAIN {sql}")).close()
+async def run_all(connection: aiosqlite.Connection, commands: Sequence[str]) -> None:
+    """Run short commands, one after the other. Raises sqlite3.Error."""
+    await _at_once(connection, lambda db: [db.execute(command).fetchall() for command in commands])
 
 
 async def rows_of(connection: aiosqlite.Connection, sql: str) -> list[Any]:
@@ -136,15 +151,7 @@ def _errors_of_sqlite() -> Iterator[None]:
 
 async def close(connection: aiosqlite.Connection) -> None:
     """Close, and wait for it even when cancelled."""
-    await wait_uncancelled(asyncio.ensure_future(_close(connection)))
-
-
-async def _close(connection: aiosqlite.Connection) -> None:
-    # An interrupt that came too late would make close() skip its checkpoint and leave -wal and -shm behind;
-    # any statement clears it.
-    with contextlib.suppress(sqlite3.Error):
-        await connection.execute_fetchall("SELECT 1")
-    await connection.close()
+    await wait_uncancelled(asyncio.ensure_future(connection.close()))
 
 
 async def in_transaction(connection: aiosqlite.Connection, sql: str, wait: LockWait) -> None:

@@ -50,7 +50,7 @@ async def plan(
         size=summary.size,
         memory=available_memory(),
         processors=processors(),
-        local=await asyncio.to_thread(is_local, reader.path),
+        local=is_local(reader.path),
         whole=not options.objects and options.analysis_limit is None,
     )
     planned = await _planned(reader, summary, operation, options, past, chosen, shared=shared)

@@ -8,7 +8,13 @@ from threading import Event
 from engine.targets.sqlite.connection.statement import wait_uncancelled
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.machine import available_memory
-from engine.targets.sqlite.system.page_cache import cached_share, descriptors, read_ahead, worth_reading_ahead
+from engine.targets.sqlite.system.page_cache import (
+    WORTH_FROM,
+    cached_share,
+    descriptors,
+    read_ahead,
+    worth_reading_ahead,
+)
 from engine.targets.waits import first_of
 
 
@@ -29,7 +35,8 @@ class Readahead:
 
     def _worth_reading(self) -> tuple[int, int] | None:
         """A descriptor of the file, and its size; None where reading it would make nothing faster."""
-        size, opened = file_size(self._path), descriptors(self._path)
+        size = file_size(self._path)
+        opened = descriptors(self._path) if size >= WORTH_FROM else ()
         if opened and worth_reading_ahead(size, cached_share(opened[0], size), available_memory()):
             return opened[0], size
         return None

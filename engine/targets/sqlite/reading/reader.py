@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.domain.errors import TargetError
 from engine.domain.lazy_import import lazy
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 else:
     renumbering = lazy("engine.targets.sqlite.reading.renumbering", "only VACUUM needs it")
 
+T = TypeVar("T")
+
 
 class Reader:
     """Reads an open database. Every method raises TargetError if a read fails."""
@@ -41,8 +43,11 @@ class Reader:
         """The tables as last read, with the data_version of that moment."""
 
     async def rows(self, sql: str) -> list[Any]:
+        return await self._read(lambda connection: connection.execute(sql).fetchall())
+
+    async def _read(self, look: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            return await statement.read(self.connection, sql, self._wait(self.cancel))
+            return await statement.read_by(self.connection, look, self._wait(self.cancel))
         except sqlite3.Error as error:
             raise await self.error(error) from error
 
@@ -79,8 +84,10 @@ class Reader:
         return statement.LockWait(self.lock_timeout, cancel, self.blockers.describe)
 
     async def summary(self) -> Summary:
-        ((pages, page_size, free_pages, journal_mode, auto_vacuum, tables, indexes),) = await self.rows(catalog.SUMMARY)
-        size, wal_size = await asyncio.to_thread(self._sizes)
+        rows, size, wal_size = await self._read(
+            lambda connection: (connection.execute(catalog.SUMMARY).fetchall(), *self._sizes())
+        )
+        ((pages, page_size, free_pages, journal_mode, auto_vacuum, tables, indexes),) = rows
         return Summary(
             size=size,
             wal_size=wal_size,
@@ -116,9 +123,15 @@ class Reader:
 
     async def tables_uncounted(self) -> list[Table]:
         """All tables, with the row counts of the statistics only; read again only after a change."""
-        ((version,),) = await self.rows("PRAGMA main.data_version")
-        if self._tables is None or self._tables[0] != version:
-            self._tables = version, await shape.read_tables(self.rows)
+        known = self._tables
+
+        def look(connection: sqlite3.Connection) -> tuple[int, list[Table]]:
+            ((version,),) = connection.execute("PRAGMA main.data_version")
+            if known is not None and known[0] == version:
+                return known
+            return version, shape.read_tables(lambda sql: connection.execute(sql).fetchall())
+
+        self._tables = await self._read(look)
         return self._tables[1]
 
     def forget(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from engine.targets.sqlite.connection.statement import fetch_all
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Table
 
-Read = Callable[[str], Awaitable[list[Any]]]
+Read = Callable[[str], list[Any]]
 _ROWS: Final = re.compile(r"([0-9]{1,18})(?![0-9])")
 # From how close to each other the rowids are in some places: that is right also where they begin late, have gaps, or
 # are random. A row takes four bytes at least, whatever its rowid.
@@ -47,10 +47,10 @@ _TABLES_A_QUERY: Final = 250
 """SQLite takes no more than 500."""
 
 
-async def read_tables(read: Read) -> list[Table]:
+def read_tables(read: Read) -> list[Table]:
     """All tables that have pages of their own, in the order of their creation, without counting rows."""
     indexes: dict[str, list[Index]] = {}
-    for name, table, automatic, unique, partial, columns in await read(catalog.INDEXES):
+    for name, table, automatic, unique, partial, columns in read(catalog.INDEXES):
         index = Index(
             name=name,
             table=table,
@@ -60,7 +60,7 @@ async def read_tables(read: Read) -> list[Table]:
             columns=columns,
         )
         indexes.setdefault(folded(table), []).append(index)
-    known = await known_rows(read)
+    known = known_rows(read)
     return [
         Table(
             name=name,
@@ -69,16 +69,16 @@ async def read_tables(read: Read) -> list[Table]:
             known_rows=known.get(folded(name)),
             indexes=tuple(indexes.get(folded(name), ())),
         )
-        for name, without_rowid, columns in await read(catalog.TABLES)
+        for name, without_rowid, columns in read(catalog.TABLES)
     ]
 
 
-async def known_rows(read: Read) -> dict[str, int]:
+def known_rows(read: Read) -> dict[str, int]:
     """What the statistics say, by the folded name of the table."""
-    if not await read(catalog.HAS_STATISTICS):
+    if not read(catalog.HAS_STATISTICS):
         return {}
     known: dict[str, int] = {}
-    for table, _, stat in await read(catalog.STATISTICS):
+    for table, _, stat in read(catalog.STATISTICS):
         if table is not None and (rows := _ROWS.match(str(stat))):
             known[folded(str(table))] = max(known.get(folded(str(table)), 0), int(rows[1]))
     return known

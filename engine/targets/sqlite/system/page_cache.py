@@ -14,6 +14,8 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
+from engine.targets.sqlite.system.files import file_size
+
 _SAMPLES: Final = 64
 # Plain reads, because only they show progress. The next chunk is requested ahead, so that the disk never idles.
 _CHUNK: Final = 4 << 20
@@ -39,11 +41,11 @@ def descriptors_of(file: tuple[int, int]) -> tuple[int, ...]:
     """The same of the file with these numbers of a device and on it, wherever it lies."""
     found = []
     with suppress(FileNotFoundError, NotADirectoryError):
-        for entry in Path("/proc/self/fd").iterdir():
+        for descriptor in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - a fifth of the time
             with suppress(OSError):  # closed since, like the one of the listing itself
-                status = os.stat(int(entry.name))  # noqa: PTH116 - a number, not a path
+                status = os.stat(descriptor)  # noqa: PTH116 - a number, not a path
                 if (status.st_dev, status.st_ino) == file:
-                    found.append(int(entry.name))
+                    found.append(descriptor)
     return tuple(sorted(found))
 
 
@@ -91,7 +93,10 @@ def _ask_for(descriptor: int, start: int, length: int) -> None:
 
 
 def is_cold(path: str) -> bool:
-    """Whether a good part of the file, which this process has open, would have to be read from the disk."""
+    """Whether a good part of the file, which this process has open, would have to be read from the disk, and that
+    takes a while."""
+    if file_size(path) < WORTH_FROM:
+        return False
     opened = descriptors(path)
     share = cached_share(opened[0], os.fstat(opened[0]).st_size) if opened else None
     return share is not None and 1 - share > _WORTH_COLD_SHARE

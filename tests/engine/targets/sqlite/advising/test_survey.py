@@ -12,6 +12,7 @@ import pytest
 
 from engine.domain.advice import Level, TargetHistory
 from engine.domain.requests import Operation
+from engine.system.sqlite_threads import in_its_thread
 from engine.targets.sqlite.advising.advice import advise
 from engine.targets.sqlite.advising.collect import QueryBudget, survey
 from engine.targets.sqlite.advising.condition import Condition, Statistics
@@ -19,6 +20,7 @@ from engine.targets.sqlite.advising.space_advice import waste_of
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.names import connection_uri, quote
 from engine.targets.sqlite.connection.statement import LockWait
+from engine.targets.sqlite.reading.shape import read_tables
 from tests.sqlite_files import HOSTILE_INDEX_NAMES, content, files_beside, make_database, transaction
 
 LOCK_TIMEOUT = 1.0
@@ -35,7 +37,8 @@ async def opened(path: Path) -> AsyncIterator[aiosqlite.Connection]:
 
 async def condition_of(path: Path, budget: float | None = None) -> Condition:
     async with opened(path) as connection:
-        return await survey(connection, str(path), budget=budget, wait=LockWait(LOCK_TIMEOUT))
+        tables = await in_its_thread(connection, lambda db: read_tables(lambda sql: db.execute(sql).fetchall()))
+        return await survey(connection, str(path), budget=budget, wait=LockWait(LOCK_TIMEOUT), tables=tables)
 
 
 def known_of(condition: Condition) -> dict[str, Statistics]:
@@ -272,7 +275,7 @@ async def test_what_would_never_end_is_cut_when_its_time_is_over(database: Path)
 async def test_a_database_that_somebody_has_locked_is_not_waited_for_long(database: Path) -> None:
     async with opened(database) as connection:
         with transaction(database, "EXCLUSIVE"), pytest.raises(sqlite3.OperationalError, match="locked"):
-            await survey(connection, str(database), budget=None, wait=LockWait(0))
+            await survey(connection, str(database), budget=None, wait=LockWait(0), tables=())
 
 
 async def test_a_page_that_cannot_be_read_leaves_the_rest_known(tmp_path: Path) -> None:

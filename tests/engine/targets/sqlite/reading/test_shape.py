@@ -8,11 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.errors import UsageError
+from engine.system.sqlite_threads import in_its_thread
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.names import connection_uri, folded
 from engine.targets.sqlite.reading.catalog import Index, Table
@@ -20,10 +22,14 @@ from engine.targets.sqlite.reading.shape import known_rows, named_indexes, named
 from tests.sqlite_files import set_schema_sql
 
 
+async def tables_read_by(connection: aiosqlite.Connection) -> list[Table]:
+    return await in_its_thread(connection, lambda db: read_tables(lambda sql: db.execute(sql).fetchall()))
+
+
 async def tables_of(path: Path, *, counting: float = 60) -> dict[str, Table]:
     connection = await statement.open_connection(connection_uri(str(path)), statement.LockWait(1))
     try:
-        tables = await read_tables(lambda sql: statement.read(connection, sql, statement.LockWait(1)))
+        tables = await tables_read_by(connection)
         return {table.name: table for table in await with_rows(connection, tables, counting=counting, sampling=60)}
     finally:
         await statement.close(connection)
@@ -93,7 +99,7 @@ async def test_where_there_is_no_time_for_samples_the_statistics_tell(path: Path
         db.commit()
     connection = await statement.open_connection(connection_uri(str(path)), statement.LockWait(1))
     try:
-        tables = await read_tables(lambda sql: statement.read(connection, sql, statement.LockWait(1)))
+        tables = await tables_read_by(connection)
         rows = {table.name: table.rows for table in await with_rows(connection, tables, counting=0, sampling=0)}
     finally:
         await statement.close(connection)
@@ -230,12 +236,12 @@ def test_objects_that_are_not_there_are_all_named() -> None:
             named([PLAIN, OTHER], ("x", "plain", "y"))
 
 
-async def test_without_statistics_nothing_is_known(tmp_path: Path) -> None:
-    async def read(sql: str) -> list[Any]:
+def test_without_statistics_nothing_is_known(tmp_path: Path) -> None:
+    def read(sql: str) -> list[Any]:
         with closing(sqlite3.connect(tmp_path / "a.db")) as db:
             return db.execute(sql).fetchall()
 
-    assert await known_rows(read) == {}
+    assert known_rows(read) == {}
 
 
 async def test_a_table_whose_module_is_missing_has_no_pages_of_its_own(path: Path) -> None:
