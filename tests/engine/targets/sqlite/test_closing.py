@@ -29,7 +29,12 @@ def times_open(path: Path) -> int:
     return sum(descriptor.samefile(path) for descriptor in descriptors)
 
 
-async def test_a_connection_that_cannot_be_closed_keeps_no_other_open_and_no_copy_alive(tmp_path: Path) -> None:
+async def test_a_connection_that_cannot_be_closed_keeps_no_other_open_and_no_copy_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
     path = make_database(tmp_path / "a.db", rows=20)
     connection = await MeteredConnection.open(connection_uri(str(path)), LockWait(1))
     session = Stepwise(SqliteSession(OpenDatabase(connection, OpenedFile(str(path)), 1, BlockerFinder(str(path)))))
@@ -42,7 +47,8 @@ async def test_a_connection_that_cannot_be_closed_keeps_no_other_open_and_no_cop
     assert (await execute(session, copy)).status is Status.COMPLETED
     assert times_open(path) == 4
     await checking._extra[1].aio.close()
-    with pytest.raises(ValueError, match="Connection closed"):
+    monkeypatch.setattr(checking._extra[1].aio, "close", fail)
+    with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
         await session.close()
     await connection.close()
     assert times_open(path) == 0
