@@ -115,9 +115,8 @@ class SqliteTarget:
         waiting: Waiting | None = None,
         server_wait: float = 0.0,  # there is none
     ) -> AsyncIterator[SqliteSession]:
-        blockers = BlockerFinder(self.path, waiting)
         opening = self._opened(
-            lock_timeout, blockers, writes=writing, writing=writing and not planning, read_only=read_only
+            lock_timeout, waiting, writes=writing, writing=writing and not planning, read_only=read_only
         )
         async with (
             opening as database,
@@ -130,15 +129,14 @@ class SqliteTarget:
 
     @asynccontextmanager
     async def look(self, *, lock_timeout: float, read_only: bool = False) -> AsyncIterator[SqliteInspection]:
-        blockers = BlockerFinder(self.path)
-        async with self._opened(lock_timeout, blockers, read_only=read_only, counts=False) as database:
+        async with self._opened(lock_timeout, read_only=read_only, counts=False) as database:
             yield SqliteInspection(database)
 
     @asynccontextmanager
     async def _opened(
         self,
         lock_timeout: float,
-        blockers: BlockerFinder,
+        waiting: Waiting | None = None,
         *,
         writes: bool = False,
         writing: bool = False,
@@ -149,6 +147,7 @@ class SqliteTarget:
         exposed, writing, undropped, opened = await asyncio.to_thread(
             self._before_opening, writes=writes, writing=writing, read_only=read_only
         )
+        blockers = BlockerFinder(self.path, waiting)
         async with _leaving_no_traces(self.path) if read_only and not exposed else nullcontext():
             try:
                 connection = await self._open(lock_timeout, blockers, writing=writing, counts=counts)
