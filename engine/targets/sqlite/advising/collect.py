@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiosqlite
 
-from engine.targets.sqlite.advising.condition import Condition, Leaves, Statistics
+from engine.targets.sqlite.advising.condition import Condition, Leaves, Packing, Statistics
 from engine.targets.sqlite.advising.thresholds import ROWS_THAT_MATTER
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_interrupt
@@ -18,6 +18,7 @@ from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
+from engine.targets.sqlite.reading.page_fill import LONGEST, PageFill, fill_of
 from engine.targets.sqlite.reading.readahead import Readahead
 from engine.targets.sqlite.reading.shape import few_rows, set_after
 from engine.targets.sqlite.system.files import changed_at, file_size, log_changed_at
@@ -78,6 +79,10 @@ async def survey(
             leaves, unseen = (
                 await _leaves(queries, pages * page_size, wait.timeout) if catalog.has_dbstat() else (None, NO_DBSTAT)
             )
+    packing = None if kept is None else kept.packing
+    if kept is None and leaves is None and (budget is None or budget >= LONGEST) and pages * page_size >= WORTH_FROM:
+        fill = await statement.read_by(connection, lambda _: fill_of(path), wait)
+        packing = None if fill is None else _packing(fill, (pages - free_pages) * page_size)
     wal_size, of_file, *changed = await asyncio.to_thread(
         lambda: (file_size(path + "-wal"), file_size(path), changed_at(path), log_changed_at(path))
     )
@@ -93,11 +98,17 @@ async def survey(
         log_changed_at=changed[1],
         leaves=leaves,
         unseen=unseen,
-        packing=None if kept is None else kept.packing,
+        packing=packing,
         statistics=tuple(statistics),
         indexes=frozenset(index.name for table in tables for index in table.indexes),
         segments={name: known.number for name, known in segments.items() if known is not None},
     )
+
+
+def _packing(fill: PageFill, used: int) -> Packing:
+    """Of so many bytes in pages that are not free."""
+    used = max(used, 0)
+    return Packing(packable=max(round(used * (1 - fill.packed)), 0), unused=round(used * fill.unused))
 
 
 class QueryBudget:

@@ -68,7 +68,7 @@ class Condition:
     unseen: str = ""
     """Why the pages were not read, as text."""
     packing: Packing | None = None
-    """The result of an earlier inspection of the pages, if nothing was written since."""
+    """The result of an earlier inspection of the pages, if nothing was written since; or what a sample of them says."""
     statistics: tuple[Statistics, ...] = ()
     indexes: frozenset[str] = frozenset()
     segments: Mapping[str, int] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from engine.targets.sqlite.planning.grouping import Part
 from engine.targets.sqlite.planning.operation_specs import BLOCKS_WRITERS, SPECS
 from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
 from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
+from engine.targets.sqlite.reading.page_fill import PageFill
 
 CHECKPOINT: Final = "PRAGMA main.wal_checkpoint(TRUNCATE)"
 # All tables, analysed with a limit so that it stays short on big ones.
@@ -49,20 +50,22 @@ def vacuum_steps(
     temporary_directory: str | None = None,
     fts_to_rebuild: Sequence[str] = (),
     may_renumber: bool = False,
+    fill: PageFill | None = None,
 ) -> list[SqliteStep]:
     """`in_memory`: the copy goes there first, or into `temporary_directory`; None where there is none that can be used,
     which SQLite will find out. `fts_to_rebuild`: full-text indexes on tables whose rowids change. `may_renumber`: also
-    rowids that are in use."""
+    rowids that are in use. `fill`: how full the pages are, if that is known."""
     needs = [Need(str(Path(path).parent), summary.used, "the write-ahead log" if summary.is_wal else "the journal")]
     if temporary_directory is not None and not in_memory:
         needs.append(Need(temporary_directory, summary.used, "temporary files"))
     vacuum = replace(
-        step_of(Operation.VACUUM, summary, Method.VACUUM, "VACUUM", _free_pages(summary)),
+        step_of(Operation.VACUUM, summary, Method.VACUUM, "VACUUM", _wasted(summary, fill)),
         by_advice=True,
         disk_needed=sum(need.bytes for need in needs),
         needs=tuple(needs),
         estimate=costs.vacuum(summary.used, summary.tables + summary.indexes, in_memory=in_memory).seconds,
         volume=summary.used,
+        copied=0 if fill is None else round(summary.used * fill.packed),
         in_memory=in_memory,
         may_renumber=may_renumber,
     )
@@ -320,6 +323,14 @@ def _sum(parts: Iterable[float | None]) -> float | None:
     """Of those that are known; None where none is."""
     known = [part for part in parts if part is not None]
     return sum(known) if known else None
+
+
+def _wasted(summary: Summary, fill: PageFill | None) -> str:
+    free = _free_pages(summary)
+    if fill is None:
+        return free
+    back = summary.size - round(summary.used * fill.packed)
+    return f"{free}; about {size(max(back, 0))} come back"
 
 
 def _free_pages(summary: Summary) -> str:

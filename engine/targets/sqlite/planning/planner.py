@@ -204,6 +204,7 @@ async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tu
         temporary_directory=temporary_directory(),
         fts_to_rebuild=found.rebuild,
         may_renumber=options.force,
+        fill=await reader.page_fill(summary),
     )
     return replace(_of(Operation.VACUUM, steps), warnings=preflight.rowids_changed(found.renumbering))
 

@@ -85,6 +85,8 @@ class SqliteStep(PlannedStep):
     """Expected progress, as (opcodes, seconds); empty where opcodes do not measure its progress."""
     volume: int = 0
     """Bytes that it copies, or rows that it changes, where these measure its progress."""
+    copied: int = 0
+    """Bytes of the new database that VACUUM is expected to make; 0 if unknown."""
     in_memory: bool = False
     """Whether its temporary files are in memory."""
     may_renumber: bool = False

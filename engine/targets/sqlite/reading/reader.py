@@ -15,8 +15,9 @@ from engine.targets.sqlite.connection.metered import OpenDatabase
 from engine.targets.sqlite.reading import catalog, shape
 from engine.targets.sqlite.reading.catalog import Segments, Summary, Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
+from engine.targets.sqlite.reading.page_fill import PageFill, fill_of
 from engine.targets.sqlite.system.files import file_size
-from engine.targets.sqlite.system.page_cache import is_cold
+from engine.targets.sqlite.system.page_cache import WORTH_FROM, is_cold
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.reading import renumbering
@@ -105,6 +106,12 @@ class Reader:
         sizes = file_size(self.path), file_size(self.path + "-wal")
         self.opened.require()
         return sizes
+
+    async def page_fill(self, summary: Summary) -> PageFill | None:
+        """How full its pages are; None where that is not known, and of a small file not worth the time."""
+        if summary.size < WORTH_FROM:
+            return None
+        return await self._read(lambda _: fill_of(self.path))
 
     async def require(self, objects: Sequence[str]) -> None:
         """Raise UsageError for a name that is no table or index."""

@@ -72,9 +72,10 @@ def of_checkpoint(volume: int) -> Model:
     return _by_fraction(lambda sample: None if sample.written is None else _share(sample.written, volume))
 
 
-def of_vacuum(volume: int, *, wal: bool, in_memory: bool) -> Model:
-    """Of a VACUUM of `volume` bytes of pages that are not free; `in_memory` says where its temporary files are."""
-    return Model(_Vacuum(volume, wal=wal, in_memory=in_memory))
+def of_vacuum(volume: int, copied: int = 0, *, wal: bool, in_memory: bool) -> Model:
+    """Of a VACUUM of `volume` bytes of pages that are not free, of which about `copied` are left; 0 if unknown.
+    `in_memory` says where its temporary files are."""
+    return Model(_Vacuum(volume, copied or round(volume * _USUALLY_COPIED), wal=wal, in_memory=in_memory))
 
 
 _READING_SHARE: Final = 0.83
@@ -98,8 +99,9 @@ class _Vacuum:
     the file, or into the log and from there into the file. The amount is known only then.
     """
 
-    def __init__(self, volume: int, *, wal: bool, in_memory: bool) -> None:
+    def __init__(self, volume: int, copied: int, *, wal: bool, in_memory: bool) -> None:
         self._volume = volume
+        self._expected = copied
         self._in_memory = in_memory
         self._copying_share = _COPYING_SHARE[wal, in_memory]
         self._writing_back = _WRITING_BACK_IN_WAL if wal else _WRITING_BACK_IN_PLACE
@@ -114,7 +116,7 @@ class _Vacuum:
         if self._turn is None and sample.side_file > first.side_file + _HEADERS:
             self._turn, self._to_write = sample, 2 * self._plausible(self._copied(sample))
         if self._turn is None:
-            copied = _share(self._copied(sample), round(self._volume * _USUALLY_COPIED))
+            copied = _share(self._copied(sample), self._expected)
             return StepProgress(fraction=self._copying_share * copied, phase=COPYING)
         written = _share(sample.written - (self._turn.written or 0), self._to_write)
         back = _on(self._writing_back, written)

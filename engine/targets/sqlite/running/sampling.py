@@ -78,7 +78,7 @@ def model_of(step: SqliteStep, *, is_wal: bool) -> Model:
     """The progress model of a step."""
     match step.method:
         case Method.VACUUM:
-            return of_vacuum(step.volume, wal=is_wal, in_memory=step.in_memory)
+            return of_vacuum(step.volume, step.copied, wal=is_wal, in_memory=step.in_memory)
         case Method.COPY:
             return of_copy(step.volume)
         case Method.CHECKPOINT:

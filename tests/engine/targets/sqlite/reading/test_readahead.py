@@ -29,6 +29,7 @@ async def test_nothing_reads_the_file_any_more_when_its_session_is_closed(
         stop.wait()
         ended.set()
 
+    monkeypatch.setattr(readahead, "WORTH_FROM", 0)
     monkeypatch.setattr(readahead, "worth_reading_ahead", lambda *_: True)
     monkeypatch.setattr(readahead, "read_ahead", endless)
     cancel = asyncio.Event()

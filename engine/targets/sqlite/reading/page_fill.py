@@ -1,0 +1,161 @@
+"""How full the pages of a database file are, by a sample of them: quick at any size, and without dbstat.
+
+Pages are read through a descriptor that SQLite itself opened (see `system/page_cache.py`). What is only in the
+write-ahead log is not seen, and a page may change while it is read: so this is an estimate.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+import time
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from math import ceil
+from typing import Final
+
+from engine.domain.frozen import frozen
+from engine.targets.sqlite.system.page_cache import descriptors
+
+SAMPLED: Final = 2_000
+"""Pages: enough to know the share of unused bytes within a point, however many there are."""
+LONGEST: Final = 0.2
+"""Seconds, for a file that is not in memory."""
+_LEAST: Final = 200
+"""Pages: fewer say too little."""
+_LEAVES: Final = (0x0D, 0x0A)
+_INTERIOR: Final = (0x05, 0x02)
+_FEW: Final = 8
+"""Rows on a page: of so large ones it matters which come after each other."""
+_HEADER: Final = struct.Struct(">BHHHB")  # type, first free block, cells, where they begin, bytes of tiny gaps
+_FILE_HEADER: Final = 100
+_SMALLEST: Final = 512
+_ALIKE: Final = 1.25
+_LARGE: Final = 0.9  # of the cells: among those before the largest tenth
+_CHANCE: Final = random.Random()  # noqa: S311 - no secret
+
+
+@frozen
+class PageFill:
+    """What a sample says of the pages that are not free."""
+
+    packed: float
+    """How many of them are left after all are packed as VACUUM does, as a share."""
+    unused: float
+    """The share of their bytes that is unused."""
+
+
+def fill_of(path: str) -> PageFill | None:
+    """Of the database at `path`, which this process has open: to be called in the thread of its connection, so that it
+    is not closed meanwhile. As `sampled_fill`."""
+    opened = descriptors(path)
+    return sampled_fill(opened[0]) if opened else None
+
+
+def sampled_fill(descriptor: int, chance: random.Random = _CHANCE) -> PageFill | None:
+    """Of the database that is open as `descriptor`; None if that cannot be told, or not in time."""
+    give_up = time.monotonic() + LONGEST
+    try:
+        header = os.pread(descriptor, _FILE_HEADER, 0)
+        page_size = int.from_bytes(header[16:18], "big")
+        page_size = 65_536 if page_size == 1 else page_size
+        if page_size < _SMALLEST:
+            return None
+        # A damaged header may claim any number.
+        pages = min(int.from_bytes(header[28:32], "big"), os.fstat(descriptor).st_size // page_size)
+        usable = page_size - header[20]
+        free = _free_pages(descriptor, header, page_size, pages, give_up)
+        return None if free is None else _fill(_sample(descriptor, page_size, pages, free, give_up, chance), usable)
+    except (OSError, IndexError, struct.error):  # it shrinks, or is damaged
+        return None
+
+
+def _free_pages(descriptor: int, header: bytes, page_size: int, pages: int, give_up: float) -> bytearray | None:
+    """By the number of a page whether it is free: SQLite lists them in a chain of pages. None if there is no time."""
+    free = bytearray(pages + 1)
+    trunk = int.from_bytes(header[32:36], "big")
+    while trunk:
+        if free[trunk] or time.monotonic() > give_up:
+            return None
+        page = os.pread(descriptor, page_size, (trunk - 1) * page_size)
+        following, number = struct.unpack_from(">II", page)
+        free[trunk] = 1
+        for leaf in struct.unpack_from(f">{number}I", page, 8):
+            free[leaf] = 1
+        trunk = following
+    return free
+
+
+def _sample(
+    descriptor: int, page_size: int, pages: int, free: bytearray, give_up: float, chance: random.Random
+) -> Iterator[bytes]:
+    """Pages that are in use, evenly spread; all in random order, so that the first ones are a sample, too."""
+    number = min(SAMPLED, pages - 1)
+    places = [2 + int((place + chance.random()) * (pages - 1) / number) for place in range(number)]
+    chance.shuffle(places)
+    for place in places:
+        if time.monotonic() > give_up:
+            return
+        if not free[place]:
+            yield os.pread(descriptor, page_size, (place - 1) * page_size)
+
+
+def _fill(sample: Iterator[bytes], usable: int) -> PageFill | None:
+    pages = interior = leaves = unused = 0
+    packed, room, with_few = 0.0, usable - _HEADER.size, array("H")
+    for page in sample:
+        pages += 1
+        cells = _cells(page, usable)
+        if cells is None:
+            interior += page[0] in _INTERIOR
+            continue
+        leaves += 1
+        unused += room - sum(cells)
+        if len(cells) > _FEW:
+            packed += len(cells) / _on_a_page(room, cells)
+        else:
+            with_few.extend(cells)
+    if pages < _LEAST:
+        return None
+    packed += _filled(with_few, room)
+    others = pages - leaves - interior  # of long values, which are full but for the last of each
+    left = packed + others + interior * (packed / leaves if leaves else 1.0)
+    return PageFill(packed=left / pages, unused=unused / pages / usable)
+
+
+def _cells(page: bytes, usable: int) -> Sequence[int] | None:
+    """The bytes that each row or entry of a leaf page takes, with its place in the list; None for any other page."""
+    kind, block, cells, begin, _ = _HEADER.unpack_from(page)
+    if kind not in _LEAVES or not _HEADER.size + 2 * cells <= (begin or 65_536) <= usable:
+        return None
+    starts = struct.unpack_from(f">{cells}H", page, _HEADER.size)
+    blocks = []
+    while block:
+        blocks.append(block)
+        (following,) = struct.unpack_from(">H", page, block)
+        if following and following <= block:
+            return None
+        block = following
+    ends = sorted([*starts, *blocks, usable])
+    after = dict(pairwise(ends))
+    lengths = [after.get(start, usable) - start + 2 for start in starts]
+    return lengths if sum(lengths) <= usable - _HEADER.size else None
+
+
+def _on_a_page(room: int, cells: Sequence[int]) -> float:
+    """How many cells fill a page: of one size as many as fit, of mixed sizes half a one less, on average."""
+    average = sum(cells) / len(cells)
+    large = sorted(cells)[ceil(_LARGE * len(cells)) - 1]
+    return max(1.0, float(int(room / average)) if large <= _ALIKE * average else room / average - 0.5)
+
+
+def _filled(cells: Iterable[int], room: int) -> float:
+    """How many pages cells fill, one after the other: of large ones, far more than their bytes say."""
+    pages, left = 0, 0
+    for cell in cells:
+        if cell > left:
+            pages, left = pages + 1, room
+        left -= cell
+    return pages - left / room
