@@ -7,7 +7,7 @@ this process, with all that is stored of it.
 
 vacuum, reindex, concurrently  a database with something to do: one table of 430 MB with five indexes, 200 small ones
 vacuum-short, reindex-short    one that is done in a second or two: a table of 90 MB, 20 of medium size, 200 small ones
-many                           VACUUM ANALYZE of tables that are all tiny
+many, very-many                VACUUM ANALYZE of 5,000 tables that are all tiny, and of 20,000
 needed                         what the advice calls for where a few of many tables have changed
 advice                         how long the advice itself takes there, and the memory of the process
 polling                        a long VACUUM with the look at its progress and without, in turn
@@ -32,7 +32,7 @@ from unittest.mock import patch
 
 import psycopg
 
-from benchmarks.postgres_databases import LARGE, LONG, MANY, MIXED, Content, fill, make_dirty
+from benchmarks.postgres_databases import LARGE, LONG, MANY, MIXED, VERY_MANY, Content, fill, make_dirty
 from benchmarks.server_runs import PastJob, in_turn, run_job
 from engine import Engine, Operation, Options, Request, ServerOptions
 from engine.targets.postgres.running import monitor
@@ -61,6 +61,7 @@ CASES: Final = {
     "vacuum-short": replace(VACUUM, name="VACUUM ANALYZE, short", content=MIXED),
     "reindex-short": replace(REINDEX, name="REINDEX, short", content=MIXED),
     "many": replace(VACUUM, name="VACUUM ANALYZE, tiny tables", content=MANY),
+    "very-many": replace(VACUUM, name="VACUUM ANALYZE, very many tiny tables", content=VERY_MANY),
     "needed": Case("what is needed", MANY, ("vacuumdb", "--analyze"), Operation.OPTIMIZE, ServerOptions()),
 }
 NO_LOOKS: Final = 1e9

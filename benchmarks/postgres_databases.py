@@ -31,6 +31,7 @@ MIXED: Final = Content(name="mixed", large_rows=1_000_000, medium=20, small=200,
 """All of it is done in a second or two, so that what each step costs besides is seen most."""
 LONG: Final = Content(name="long", large_rows=3_000_000, medium=60, small=200, small_rows=500)
 MANY: Final = Content(name="many", small=5_000, small_rows=200, dirty=100)
+VERY_MANY: Final = Content(name="very_many", small=20_000, small_rows=200, dirty=100)
 MEDIUM_ROWS: Final = 30_000
 _TOGETHER: Final = 100
 """Tables made in one transaction."""

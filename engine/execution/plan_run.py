@@ -56,6 +56,8 @@ class PlanRun:
         self._window = window
         self._ownership = ownership
         self._maintained_files = maintained_files
+        self._steps = list(plan.steps)
+        """Those of the plan, and those that take their place."""
         self._scheduler = StepScheduler(plan.steps, at_once=plan.parallel)
         self._results: dict[int, StepResult] = {}
         """By step number, from 1."""
@@ -107,7 +109,7 @@ class PlanRun:
     def _begin_follow_up(self, number: int, step: PlannedStep, running: asyncio.TaskGroup) -> bool:
         """Begin it if a step that it must follow completed, in this attempt or an earlier one."""
         completed = [n for n, result in self._results.items() if result.status is Status.COMPLETED]
-        done = [self._plan.steps[n - 1].command for n in completed]
+        done = [self._steps[n - 1].command for n in completed]
         if done or follow_up_required(step, self._claim):
             done = done or completed_commands(self._claim.earlier)
             running.create_task(self._run_step(number, step, running, done))
@@ -119,9 +121,7 @@ class PlanRun:
     def _completes_previous(self, number: int) -> bool:
         """Whether the effect of the previous step would be lost without this one."""
         before = self._results.get(number - 1)
-        return (
-            before is not None and before.status is Status.COMPLETED and self._plan.steps[number - 2].lost_without_next
-        )
+        return before is not None and before.status is Status.COMPLETED and self._steps[number - 2].lost_without_next
 
     def _left_out_by_the_window(self, number: int) -> bool:
         """Whether the window has closed, or closes before the step would end by its estimate."""
@@ -168,8 +168,20 @@ class PlanRun:
             self._skip_reason = Reason.TIME_LIMIT
         if result.status is Status.FAILED:
             self._failed.append(object_name(step.object) or "an earlier step")
-        self._scheduler.step_finished(number, again=result.requeue)
+        self._scheduler.step_finished(number, again=result.requeue, instead=self._added(number, result.instead))
         self._start_ready_steps(running)
+
+    def _added(self, number: int, steps: Sequence[PlannedStep]) -> dict[int, PlannedStep]:
+        """New steps in the place of a planned one, by their numbers."""
+        if not steps:
+            return {}
+        first = len(self._steps) + 1
+        needed = self._needed[number - 1]
+        follow_ups = (needed or 0.0) - (self._steps[number - 1].estimate or 0.0)
+        self._needed += [None if step.estimate is None else step.estimate + follow_ups for step in steps]
+        self._steps += steps
+        self._reporter.add(steps)
+        return dict(enumerate(steps, first))
 
     async def _summarize(self, before: Facts) -> Outcome:
         results, reporter = self._results, self._reporter
@@ -190,8 +202,8 @@ class PlanRun:
                 warnings.append(str(error))  # unless a step has reported a problem already
             reporter.log(LogLevel.WARNING, str(error))
         outcome = child_outcome(
-            [(step, results[number]) for number, step in enumerate(self._plan.steps, 1) if number in results],
-            planned=self._plan.steps,
+            [(step, results[number]) for number, step in enumerate(self._steps, 1) if number in results],
+            planned=self._steps,
             before=before,
             after=after,
             warnings=warnings,

@@ -82,6 +82,11 @@ class Reporter:
         self._running.clear()
         self._plan_progress = None
 
+    def add(self, steps: Sequence[PlannedStep]) -> None:
+        """Add steps behind those planned."""
+        self._planned = (*self._planned, *steps)
+        self._plan_progress = None
+
     def begin_step(self, number: int) -> None:
         """Record that a step starts."""
         self._steps[number] = self._step(number, Status.RUNNING)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, WaitsFor
 from engine.domain.time_limits import Window
+
+if TYPE_CHECKING:
+    from engine.targets.plans import PlannedStep
 
 NOTHING_CHANGED: Final = "nothing changed"
 """What remains of a step that was rolled back."""
@@ -83,6 +86,8 @@ class StepResult:
     """What remains of it after a cancel or failure, as text and as inspected: `nothing changed`."""
     requeue: bool = False
     """Whether it runs again after the other steps."""
+    instead: tuple[PlannedStep, ...] = ()
+    """Steps that run after the others for those of its objects that it could not do."""
     stop_reason: str = ""
     """Why no other step can begin either: this ends the operation."""
     never_began: bool = False

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from engine.targets.plans import PlannedStep
+
+_NONE: Final[Mapping[int, PlannedStep]] = MappingProxyType({})
 
 
 class StepScheduler:
@@ -41,15 +44,19 @@ class StepScheduler:
         """Record that the command of a step ended; its verification takes no slot."""
         self._verifying.add(number)
 
-    def step_finished(self, number: int, *, again: bool = False) -> None:
-        """Record the end of a step. `again`: queue it again, after the others and before its mandatory follow-up."""
+    def step_finished(self, number: int, *, again: bool = False, instead: Mapping[int, PlannedStep] = _NONE) -> None:
+        """Record the end of a step.
+
+        `again`: queue it again, after the others and before its mandatory follow-up; so are the steps `instead` of it.
+        """
         step = self._running.pop(number)
         self._verifying.discard(number)
-        if again:
-            self._put_back(number, step)
+        for new, one in ({number: step} if again else instead).items():
+            self._put_behind(number, new, one)
 
-    def _put_back(self, number: int, step: PlannedStep) -> None:
-        completing = next((n for n in self._completing if n > number and n in self._waiting), None)
+    def _put_behind(self, ended: int, number: int, step: PlannedStep) -> None:
+        """Queue a step after the others, and before the mandatory follow-up of the one that `ended`."""
+        completing = next((n for n in self._completing if n > ended and n in self._waiting), None)
         behind = list(takewhile(lambda n: n != completing, reversed(self._waiting))) if completing else []
         self._waiting[number] = step
         for n in (completing, *reversed(behind)) if completing else ():

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from engine.domain.advice import Advice, TargetHistory
 from engine.domain.errors import ServerStartingError, TargetError, TargetRefusedError
-from engine.domain.requests import EngineName, Operation, Options, Speed
+from engine.domain.requests import EngineName, Operation, Options
 from engine.domain.steps import Facts, Step
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.system.dsn import Address
@@ -20,6 +20,7 @@ from engine.targets.postgres.advising.findings import NOTHING_KNOWN, Need, needs
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
 from engine.targets.postgres.planning import costs, operation_specs, planner
+from engine.targets.postgres.planning.grouping import grouped
 from engine.targets.postgres.planning.needed_work import PlannedWork, plan_needed
 from engine.targets.postgres.planning.rights import grant, unprivileged
 from engine.targets.postgres.planning.steps import Method, PgStep
@@ -134,7 +135,9 @@ class PostgresSession:
         if problem := await throttling.options_problem(self._reader, options.server):
             return OperationPlan(operation=operation, refused=problem)
         planned = without_done(await self._planned(operation, options, past), options.done_by(operation))
-        planned = replace(planned, steps=tuple(_estimated(step, options.server.speed) for step in planned.steps))
+        steps = grouped([step for step in planned.steps if isinstance(step, PgStep)])
+        steps = [replace(step, estimate=costs.seconds(step, options.server.speed)) for step in steps]
+        planned = replace(planned, steps=tuple(steps), parallel=max(min(planned.parallel, len(steps)), 1))
         if planned.steps and (unseen := await throttling.uncounted_standbys(self._reader, options.server)):
             planned = replace(planned, warnings=(*planned.warnings, *unseen))
         return planned
@@ -184,10 +187,6 @@ class PostgresSession:
             return Recovery(unfinished="does not run any more", found="; ".join(rewrites), is_well=True)
         unfinished = "was completed or ended on the server"
         return Recovery(unfinished=unfinished, found="nothing of it runs any more", is_well=True)
-
-
-def _estimated(step: PlannedStep, speed: Speed) -> PlannedStep:
-    return replace(step, estimate=costs.seconds(step, speed)) if isinstance(step, PgStep) else step
 
 
 def _rebuilds_concurrently(step: PlannedStep) -> bool:

@@ -101,22 +101,24 @@ def _table_step(
     columns: Sequence[str],
 ) -> PgStep:
     """VACUUM or ANALYZE of a table. `words`: its options; `tells`: the server is asked what it does."""
-    spec, name, what = SPECS[operation], operation.value.upper(), f"{_only(table, version)}{table.sql}"
+    spec, name, what = SPECS[operation], operation.value.upper(), _only(table, version) + table.sql
     what += f" ({', '.join(map(quote, columns))})" if columns else ""
     verbose = f"{name} ({', '.join(['VERBOSE', *words])}) {what}"
     brackets = f" ({', '.join(words)})" if words else ""
+    is_plain = not (tells or columns or table.has_children or table.is_partitioned or table.is_foreign)
     command = verbose if tells else f"{name}{brackets} {what}"
     subject = table_subject(table)
     return PgStep(
-        object=table.shown,
+        object=subject.table,
         operation=operation,
         command=_with_settings(settings, command),
         first_command=command if settings else "",
         verbose_command="" if tells else verbose,
+        group_command=f"{name} ({', '.join(['SKIP_LOCKED', *words])})" if is_plain else "",
         reason=reason,
         lock=lock,
         after_cancel=spec.after_cancel,
-        conflict=table.shown,
+        conflict=subject.table,
         weight=weight(model, subject),
         method=Method.VACUUM,
         model=model,
@@ -136,7 +138,7 @@ def _vacuum_reason(table: Table) -> str:
 
 
 def _may_have_dead_rows(table: Table) -> bool:
-    return table.dead_rows > 0 or not table.is_counted or not 0 < table.pages < SMALL
+    return table.dead_rows > 0 or not table.is_counted or table.pages >= SMALL
 
 
 def _tells(table: Table, among: int, asked: ServerOptions) -> bool:

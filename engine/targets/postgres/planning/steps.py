@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from engine.domain.frozen import frozen
 from engine.targets.plans import PlannedStep
+from engine.targets.postgres.connection.names import Named
 from engine.targets.postgres.reading.relations import Index, Table
 
 
@@ -47,7 +48,7 @@ class Model(StrEnum):
 
 
 @frozen(kw_only=True)
-class Subject:
+class Subject(Named):
     """The table or index that a step works on, with the sizes that its progress is computed from."""
 
     oid: int
@@ -94,9 +95,14 @@ class PgStep(PlannedStep):
     """The same as a command that tells what it does: run where the server said nothing but a warning, which may mean
     that it did nothing."""
     first_command: str = ""
-    """The part of `command` that is sent, without its settings and the first of two commands; "" for all of it."""
+    """What is sent of `command`: without its settings, the first of two commands, of a shortened one the whole; "" for
+    `command` itself."""
     follow_up_command: str = ""
     """The second of two: it runs once the first has completed. If it fails, that is a warning."""
+    group_command: str = ""
+    """The beginning of the command for several tables that are as tiny; "" where it has one of its own in any case."""
+    members: tuple[PgStep, ...] = ()
+    """Of a step for several tables: the step of each, which runs where the shared command did not do it."""
     settings: tuple[tuple[str, str], ...] = ()
     """Settings of its connection."""
     collations: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
@@ -21,7 +22,7 @@ from engine.targets.postgres.connection.errors import CRASHED, setting_error
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
 from engine.targets.postgres.reading.locks import NO_BLOCKERS
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.running import invalid_indexes, orphan_cleanup, throttling
+from engine.targets.postgres.running import groups, invalid_indexes, orphan_cleanup, throttling
 from engine.targets.postgres.running.checking import Checks
 from engine.targets.postgres.running.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.postgres.running.invalid_index_cleanup import InvalidIndexCleanup
@@ -47,6 +48,8 @@ class CommandRun:
     server: Server
     size_before: int | None
     """Bytes of its table or index; None where not measured."""
+    done: Collection[int] = ()
+    """Of a command for several tables that did not do them all: the oids of those that it did."""
     is_closed: bool = False
     """Whether its connection is closed."""
 
@@ -154,7 +157,9 @@ class CommandRunner:
             raise
         finally:
             self._monitor.unwatch(pooled.server.backend)
-        return CommandRun(answer, watched, pooled.server, size_before)
+        has_left_some = step.members and (answer.error is not None or answer.has_warned)
+        done = await groups.done(self._parts.reader, pooled.server.backend, step) if has_left_some else ()
+        return CommandRun(answer, watched, pooled.server, size_before, done)
 
     def _wait_limits(self, step: PgStep, context: StepContext) -> WaitLimits:
         snapshot_wait = self._parts.options.snapshot_wait

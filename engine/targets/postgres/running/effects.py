@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from engine.domain.statuses import Status
 from engine.domain.steps import Facts
 from engine.targets.postgres.planning.operation_steps import PAGE
 from engine.targets.postgres.running.checking import Checks
@@ -90,6 +91,10 @@ class Totals:
             self._add("back_bytes", pages * PAGE)
         else:
             self._all_measured = False
+        if isinstance(objects := effect.get("objects"), tuple):
+            self._add("steps_completed", len(objects))
+            if result.status is not Status.CANCELLED:  # what it has not done has steps of its own
+                return
         self._add(f"steps_{result.status}", 1)
 
     def _add(self, name: str, number: int) -> None:

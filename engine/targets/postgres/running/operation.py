@@ -102,7 +102,8 @@ class PostgresOperation:
         return operation_specs.damage_warnings([self.plan.operation], left)
 
     async def find_blockers(self, *, has_window: bool) -> str:
-        tables = {step.subject.lockable for step in self._steps if step.subject is not None}
+        each = [one for step in self._steps for one in step.members or (step,)]
+        tables = {step.subject.lockable for step in each if step.subject is not None}
         if not tables:
             return ""
         level = operation_specs.conflict_level(self.plan.operation, self._options.server)

@@ -20,6 +20,7 @@ from engine.targets.postgres.reading.amcheck import truncated_files
 from engine.targets.postgres.running.checking import damaged_object, may_blame_table, with_truncated_files
 from engine.targets.postgres.running.command_runner import CommandRun, CommandRunner, OperationParts
 from engine.targets.postgres.running.effects import effects, with_sizes
+from engine.targets.postgres.running.groups import divided
 from engine.targets.postgres.running.invalid_index_cleanup import CleanupResult
 from engine.targets.postgres.running.partial_effects import never_had_lock, partial_effect
 from engine.targets.postgres.running.result import step_result
@@ -67,6 +68,8 @@ class ResultCollector:
             damaged=damaged,
         )
         is_cancelled = context.cancel.is_set()
+        if step.members:
+            return divided(step, answer, run.done, result, is_cancelled=is_cancelled)
         cleanup = cleanup or await self._clean_up(step, run, result, context)
         if cleanup.has_new_index and not watched.only_waited:
             result = StepResult(status=Status.COMPLETED, effect=effect or None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, listed
+from engine.targets.grouping import in_groups, shortened
 from engine.targets.sqlite.planning.costs import SHORTEST, Cost
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 
@@ -21,7 +22,6 @@ MOST_SECONDS: Final = 0.25
 MOST_BYTES: Final = 16_000_000
 """That a group writes into the journal, or the log."""
 AFTER_CANCEL: Final = "this step is rolled back; earlier steps stay done"
-_COMMANDS_SHOWN: Final = 3
 
 
 @frozen
@@ -66,20 +66,12 @@ def divided(
             alone.append(part)
     if len(small) < FEWEST:
         return list(parts), []
-    return alone, list(_groups(small, most))
 
+    def costs(part: tuple[Part, float]) -> tuple[float, int]:
+        return max(part[1] - SHORTEST, 0.0), part[0].size  # without its transaction, which the others share with it
 
-def _groups(parts: Iterable[tuple[Part, float]], most: float) -> Iterator[list[Part]]:
-    group: list[Part] = []
-    seconds, written = 0.0, 0
-    for part, takes in parts:
-        work = max(takes - SHORTEST, 0.0)  # without its transaction, which the others share with it
-        if group and (seconds + work > most or written + part.size > MOST_BYTES):
-            yield group
-            group, seconds, written = [], 0.0, 0
-        group.append(part)
-        seconds, written = seconds + work, written + part.size
-    yield group
+    groups = in_groups(small, costs, (most, MOST_BYTES))
+    return alone, [[part for part, _ in group] for group in groups]
 
 
 def together(parts: Sequence[Part], noun: str, why: str, *, usual: float, like: SqliteStep) -> SqliteStep:
@@ -92,16 +84,10 @@ def together(parts: Sequence[Part], noun: str, why: str, *, usual: float, like: 
         method=Method.GROUPED,
         object=counted(len(parts), f"small {noun}"),
         objects=names,
-        command=_shortened([part.command for part in parts]),
+        command=shortened([part.command for part in parts], "; "),
         commands=tuple(part.command for part in parts),
         reason=f"{why}: {listed(names)}",
         after_cancel=AFTER_CANCEL,
         estimate=SHORTEST + sum(max(seconds - SHORTEST, 0.0) for seconds in takes),
         course=tuple(accumulate(ends, lambda sum_, end: (sum_[0] + end[0], sum_[1] + end[1]), initial=(0.0, 0.0))),
     )
-
-
-def _shortened(commands: Sequence[str]) -> str:
-    shown = "; ".join(commands[:_COMMANDS_SHOWN])
-    left = len(commands) - _COMMANDS_SHOWN
-    return f"{shown} -- and {left:,} more" if left > 0 else shown

@@ -6,7 +6,8 @@ import asyncio
 
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
-from engine.targets.plans import PlannedStep
+from engine.targets.plans import OperationPlan, PlannedStep
+from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.step_execution import StepResult
 from tests.engine.targets.stepwise import Stepwise
 from tests.postgres_databases import Database
@@ -14,6 +15,12 @@ from tests.postgres_databases import Database
 
 async def first_step(session: Stepwise, operation: Operation, *objects: str) -> PlannedStep:
     return (await session.plan(operation, Options(objects=objects))).steps[0]
+
+
+def step_of(plan: OperationPlan, name: str) -> PgStep:
+    """What a table would be done by alone."""
+    steps = [step for step in plan.steps if isinstance(step, PgStep)]
+    return next(one for step in steps for one in step.members or (step,) if one.object == name)
 
 
 async def until(database: Database, query: str) -> None:

@@ -16,7 +16,7 @@ from engine.inspection import inspector
 from engine.targets.plans import PlannedStep
 from engine.targets.postgres.planning.operation_steps import FEW
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import first_step, statuses, until
+from tests.engine.targets.postgres.a_session import first_step, statuses, step_of, until
 from tests.engine.targets.server_session import Told, connected, plan, run
 from tests.engine.targets.stepwise import Stepwise
 from tests.postgres_databases import SLEEPS, WAITS, Database, new_database
@@ -167,8 +167,8 @@ async def test_trap_a_vacuum_that_only_waited_for_its_lock_has_changed_nothing(d
     database(*[f"CREATE TABLE item{number} AS SELECT 1 AS a" for number in range(tables)], "VACUUM ANALYZE")
     with database.session("LOCK TABLE item0 IN SHARE UPDATE EXCLUSIVE MODE"):
         async with connected(database.url, 60) as session:
-            steps = (await session.plan(Operation.VACUUM, Options(server=ServerOptions(schemas=("public",))))).steps
-            step = next(step for step in steps if step.object == "public.item0")
+            planned = await session.plan(Operation.VACUUM, Options(server=ServerOptions(schemas=("public",))))
+            step = step_of(planned, "public.item0")
             assert ("VERBOSE" in step.command) is (tables == 1)
             told, cancel = Told(), asyncio.Event()
             task = asyncio.create_task(session.execute(step, StepContext(cancel=cancel, report=told)))

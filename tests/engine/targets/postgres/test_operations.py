@@ -16,7 +16,7 @@ from engine.inspection import inspector
 from engine.targets import resolve
 from engine.targets.postgres.planning.operation_steps import FEW
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.postgres.a_session import first_step, statuses, until
+from tests.engine.targets.postgres.a_session import first_step, statuses, step_of, until
 from tests.engine.targets.server_session import connected, plan, run
 from tests.postgres_databases import SLEEPS, Database
 
@@ -95,8 +95,9 @@ async def test_trap_so_it_is_where_of_many_small_tables_none_is_asked_what_was_d
     tables = [f"CREATE TABLE item{number} AS SELECT 1 AS a" for number in range(FEW + 1)]
     database(*tables, "VACUUM ANALYZE", "CREATE ROLE joe LOGIN")
     async with connected(database.url) as session:
-        steps = (await session.plan(operation, Options(server=ServerOptions(schemas=("public",))))).steps
-        step = next(step for step in steps if step.object == "public.item7")
+        step = step_of(
+            await session.plan(operation, Options(server=ServerOptions(schemas=("public",)))), "public.item7"
+        )
         assert "VERBOSE" not in step.command
         done = await session.execute(step, StepContext())
     assert (done.status, done.effect, done.warnings) == (Status.COMPLETED, None, ())
@@ -117,8 +118,8 @@ async def test_trap_of_small_tables_that_a_server_has_forgotten_to_count_each_is
     database.wait_for("SELECT pg_stat_get_dead_tuples('item7'::regclass) = 1")
     database("SELECT pg_stat_reset()")
     async with connected(database.url) as session:
-        steps = (await session.plan(Operation.VACUUM, Options(server=ServerOptions(schemas=("public",))))).steps
-        step = next(step for step in steps if step.object == "public.item7")
+        planned = await session.plan(Operation.VACUUM, Options(server=ServerOptions(schemas=("public",))))
+        step = step_of(planned, "public.item7")
         done = await session.execute(step, StepContext())
     assert (done.effect or {}).get("rows_removed") == 1
 

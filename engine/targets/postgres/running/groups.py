@@ -1,0 +1,76 @@
+"""The result of a command for several tables: which are done, and the steps of the others."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Final
+
+from engine.domain.errors import TargetError
+from engine.domain.humanize import counted
+from engine.domain.statuses import Status
+from engine.targets.postgres.planning.steps import PgStep
+from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.running.statement import Answer
+from engine.targets.step_execution import StepResult
+
+# Each table is a transaction of its own. Where the server has kept no time, the table counts as not done.
+_DONE: Final = """
+SELECT c.oid::int8 FROM pg_class AS c JOIN pg_stat_activity AS a ON a.pid = %s
+WHERE c.oid = ANY (%s::oid[]) AND {ended}(c.oid) >= a.query_start
+"""
+
+
+async def done(reader: Reader, backend: int, step: PgStep) -> Collection[int]:
+    """The oids of the tables that are done since its command began, the last of that backend. None where that is
+    unknown."""
+    ended = "pg_stat_get_last_analyze_time" if "ANALYZE" in step.group_command else "pg_stat_get_last_vacuum_time"
+    query = _DONE.format(ended=ended)
+    with contextlib.suppress(TargetError):
+        return [oid for (oid,) in await reader.rows(query, [backend, list(map(_oid, step.members))], row=(int,))]
+    return ()
+
+
+def divided(
+    step: PgStep, answer: Answer, oids: Collection[int], result: StepResult, *, is_cancelled: bool
+) -> StepResult:
+    """The result of a step for several tables.
+
+    Args:
+        oids: where it did not do them all, those that it did.
+        result: what its answer means for one table.
+        is_cancelled: whether the job is; otherwise it was stopped for sessions that waited behind it.
+    """
+    if result.status is Status.COMPLETED and not result.warnings:
+        return replace(result, effect={"objects": step.objects})
+    warnings = [notice.message for notice in answer.notices if notice.is_warning]
+    over = {one.object for one in step.members if _oid(one) in oids and not _is_named(one, warnings)}
+    effect = {"objects": tuple(name for name in step.objects if name in over)}
+    if is_cancelled and result.status is Status.CANCELLED:
+        return replace(result, effect=effect, left=f"{len(over):,} of {len(step.members):,} done; they stay done")
+    left = [one for one in step.members if one.object not in over]
+    why = result.error or "sessions waited behind it"
+    own = "follows on its own" if len(left) == 1 else "follow one by one"
+    return StepResult(
+        status=Status.COMPLETED if over else Status.SKIPPED,
+        error=None if over and answer.error is None else f"{why}. {counted(len(left), 'table')} of it {own}",
+        effect=effect,
+        instead=tuple(_alone(one, step) for one in left),
+    )
+
+
+def _oid(step: PgStep) -> int:
+    return step.subject.oid if step.subject is not None else 0
+
+
+def _is_named(step: PgStep, warnings: Collection[str]) -> bool:
+    """Whether the server has warned of its table."""
+    return step.subject is not None and any(f'"{step.subject.name}"' in warning for warning in warnings)
+
+
+def _alone(step: PgStep, group: PgStep) -> PgStep:
+    """With its share of the estimate of its group."""
+    if group.estimate is None or not group.weight or step.weight is None:
+        return step
+    return replace(step, estimate=group.estimate * step.weight / group.weight)
