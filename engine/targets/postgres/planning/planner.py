@@ -16,7 +16,7 @@ from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.planning import check_steps, operation_steps
 from engine.targets.postgres.planning.collation_steps import recording
 from engine.targets.postgres.planning.rights import allowed, missing_rights, unprivileged
-from engine.targets.postgres.planning.scope import Scope, analyzed_with_parent, scope
+from engine.targets.postgres.planning.scope import OF_TABLES, Scope, analyzed_with_parent, scope
 from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.ages import aged_tables, tables_older_than
@@ -58,7 +58,9 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
     version = reader.server.version
     if problem := operation_steps.unsupported_option(options.server, version):
         return OperationPlan(operation=operation, refused=problem)
-    tables, indexes = await reader.tables(measured=True), await reader.indexes(measured=True)
+    tables = await reader.tables(measured=True)
+    needs_indexes = operation not in OF_TABLES or options.objects
+    indexes = await reader.indexes(measured=True) if needs_indexes else []
     await reader.require(options)
     partitions = await partitions_of(reader)
     found = scope(operation, options, tables, indexes, partitions, await by_name_only(reader, options))

@@ -13,7 +13,8 @@ from engine.targets.postgres.planning.operation_steps import Columns
 from engine.targets.postgres.reading.names import Chosen, Relation, chosen
 from engine.targets.postgres.reading.relations import Index, PartitionedIndex, Table
 
-_OF_TABLES: Final = frozenset({Operation.VACUUM, Operation.ANALYZE, Operation.VACUUM_FULL, Operation.CLUSTER})
+OF_TABLES: Final = frozenset({Operation.VACUUM, Operation.ANALYZE, Operation.VACUUM_FULL, Operation.CLUSTER})
+"""Indexes matter to them only where one is named."""
 _WITH_SYSTEM: Final = "add --system: it blocks all access to it until it ends"
 
 
@@ -105,7 +106,7 @@ def _collects_statistics(operation: Operation, options: Options) -> bool:
 
 
 def _problem_with_partitioned_index(operation: Operation, index: PartitionedIndex) -> tuple[str, str] | None:
-    if operation in _OF_TABLES:
+    if operation in OF_TABLES:
         return "is an index", f"name its table: {index.table_shown}"
     if operation is Operation.CLEAN_LEFTOVERS:
         return "is not left over from REINDEX CONCURRENTLY", "name its table, or leave it out"
@@ -114,7 +115,7 @@ def _problem_with_partitioned_index(operation: Operation, index: PartitionedInde
 
 def _problem_with_index(operation: Operation, options: Options, index: Index) -> tuple[str, str] | None:
     """Why the operation cannot work on it, and a hint; None if it can."""
-    if operation in _OF_TABLES:
+    if operation in OF_TABLES:
         return "is an index", f"name its table: {index.table_shown}"
     match operation:
         case Operation.REINDEX if index.in_catalog != options.server.system:
