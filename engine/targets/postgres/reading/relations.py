@@ -120,7 +120,11 @@ _PAGES: Final = "{0}.relpages::int8"
 NOT_LOCKED: Final = """{0}.oid <> ALL (ARRAY(SELECT l.relation FROM pg_locks AS l
         WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
             AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))))"""
-MEASURED_PAGES: Final = f"""CASE WHEN {{0}}.relpages > 0 AND {{0}}.reltuples > 0 OR NOT ({NOT_LOCKED})
+# To measure a table is slow for thousands. A reset or a crash takes the time of the last VACUUM with the other counters.
+_STILL_EMPTY: Final = """{0}.reltuples = 0 AND {0}.relpages = 0 AND pg_stat_get_ins_since_vacuum({0}.oid) = 0
+        AND coalesce(pg_stat_get_last_vacuum_time({0}.oid), pg_stat_get_last_autovacuum_time({0}.oid)) IS NOT NULL"""
+MEASURED_PAGES: Final = f"""CASE
+    WHEN {{0}}.relpages > 0 AND {{0}}.reltuples > 0 OR {_STILL_EMPTY} OR NOT ({NOT_LOCKED})
     THEN {{0}}.relpages::int8
     ELSE coalesce(pg_relation_size({{0}}.oid) / current_setting('block_size')::int8, {{0}}.relpages) END"""
 
@@ -140,7 +144,8 @@ LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
 LEFT JOIN (
     SELECT x.indrelid, sum({pages i}) AS pages, count(*) AS indexes,
         max(i.relname) FILTER (WHERE x.indisclustered) AS clustered_by
-    FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid WHERE {own} GROUP BY x.indrelid
+    FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    WHERE i.relnamespace <> 'pg_toast'::regnamespace AND {own} GROUP BY x.indrelid
 ) AS own ON own.indrelid = c.oid
 WHERE c.relkind IN ({kinds}) AND c.relpersistence <> 't' AND n.nspname !~ '^pg_(toast|temp)' AND {these}
 ORDER BY n.nspname, c.relname
