@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from engine.domain.requests import Operation, Options, ServerOptions
 from engine.targets.plans import OperationPlan
 from tests.engine.targets.server_session import connected, plan
@@ -36,6 +38,17 @@ async def test_trap_what_was_never_vacuumed_nor_analyzed_is_not_small(database: 
         assert disk_needed(planned)[index] == database.value(f"SELECT pg_relation_size('{index}')")
     for operation in (Operation.VACUUM, Operation.ANALYZE):
         assert (await plan(database.url, operation, PUBLIC)).steps[0].object == "public.kept"
+
+
+@pytest.mark.parametrize("after", ["SELECT 1", "SELECT pg_stat_reset()"], ids=["counted", "forgotten"])
+async def test_trap_what_was_filled_since_it_was_vacuumed_empty_is_not_small(database: Database, after: str) -> None:
+    table, external, rows, *_ = RESTORED
+    database(table, external, "VACUUM kept", rows, after)
+    database.reconnect()  # what a session did is counted when it ends, at the latest
+    if after == "SELECT 1":
+        database.wait_for("SELECT pg_stat_get_live_tuples('kept'::regclass) = 2000")
+    planned = await plan(database.url, Operation.VACUUM_FULL, PUBLIC)
+    assert int(disk_needed(planned)["public.kept"] or 0) > 0.95 * database.value(ALL)
 
 
 async def test_what_is_needed_is_of_its_real_size_too(database: Database) -> None:
