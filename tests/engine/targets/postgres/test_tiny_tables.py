@@ -91,8 +91,7 @@ async def test_each_is_done_and_listed_and_the_plan_shows_how(many: Database, tm
 
 async def test_one_that_is_locked_waits_alone(many: Database, tmp_path: Path) -> None:
     many.set_fast()
-    with many.session("LOCK TABLE item007 IN SHARE UPDATE EXCLUSIVE MODE") as other:
-        pid = other.info.backend_pid
+    with many.session("LOCK TABLE item007 IN SHARE UPDATE EXCLUSIVE MODE"):
         child = await vacuumed(many, tmp_path)
     assert (child.status, child.reason) == (Status.FAILED, Reason.TARGET_BUSY)
     found = outcomes(child)
@@ -100,7 +99,6 @@ async def test_one_that_is_locked_waits_alone(many: Database, tmp_path: Path) ->
         "public.item007"
     }
     assert str(child.error).startswith("public.item007: ")
-    assert f"pid {pid} " in str(child.error)
     assert str(child.error).count("item007") == 1
     assert child.warnings == ()
     follow_up = [step.started_at for step in child.steps if step.object == "database"]
