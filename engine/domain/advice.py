@@ -12,11 +12,11 @@ from engine.domain.frozen import frozen
 from engine.domain.past_runs import RecordedBackup
 from engine.domain.requests import CheckLevel, Operation, Request
 from engine.domain.steps import Facts, Micros
-from engine.domain.thresholds import Thresholds
+from engine.domain.thresholds import CRITICAL_DAYS, MOST_IDS, Thresholds
 from engine.domain.turns import NO_TURNS, Turns
 
 CRITICAL: Final = "critical"
-"""The value of the fact `severity` if data are damaged."""
+"""The value of the fact `severity` if data are damaged, or a server is about to refuse writes."""
 
 
 class Level(StrEnum):
@@ -49,6 +49,13 @@ class DeadSpace:
     wasted: int
     size: int
     """Of the whole."""
+
+
+def is_near_wraparound(ids: OldIds, facts: Facts, limits: Thresholds) -> bool:
+    """Whether a server is about to run out of these ids: by their age, or within days at the present rate."""
+    age, days = facts.get(ids.fact), facts.get("days_left") if ids is OldIds.XID else None
+    is_old = isinstance(age, int) and age >= limits.age_critical * MOST_IDS
+    return is_old or (isinstance(days, int | float) and days < CRITICAL_DAYS)
 
 
 @frozen(kw_only=True)
@@ -100,7 +107,7 @@ class Advice:
 
     @property
     def urgency(self) -> str:
-        """Its level as a word, or `critical` if data are damaged."""
+        """Its level as a word, or `critical`."""
         return str(self.facts.get("severity") or self.level)
 
 

@@ -33,6 +33,7 @@ class Operation(StrEnum):
     BACKUP = "backup"
     VACUUM_FULL = "vacuum-full"
     CLUSTER = "cluster"
+    REPACK = "repack"
     CLEAN_LEFTOVERS = "clean-leftovers"
     REBUILD = "rebuild"
     REPAIR = "repair"

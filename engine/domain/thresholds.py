@@ -15,6 +15,9 @@ DAY: Final = 86_400.0
 MOST_IDS: Final = 2**31
 """Transaction ids and multixacts of PostgreSQL between which it can tell older from newer."""
 
+CRITICAL_DAYS: Final = 3.0
+"""A server whose transaction ids are old and last for fewer days is critical."""
+
 
 @frozen(kw_only=True)
 class Thresholds:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from engine.domain.advice import CRITICAL, Advice, Level, OldIds, TargetHistory
+from engine.domain.advice import CRITICAL, Advice, Level, OldIds, TargetHistory, is_near_wraparound
 from engine.domain.errors import DbtendError, StoreError, TargetBusyError, TargetDamagedError, TargetRefusedError
 from engine.domain.frozen import frozen
 from engine.domain.requests import Operation
@@ -114,12 +114,12 @@ def _has_urgent(advice: Sequence[Advice], operations: set[Operation]) -> bool:
 
 def _reasons(one: Advice, past: TargetHistory, limits: Thresholds, *, is_repeated: bool) -> Iterator[SurveyReason]:
     """`is_repeated`: whether the advice on single operations says the same."""
-    if one.facts.get("severity") == CRITICAL:
+    if one.operation is Operation.VACUUM and OldIds.XID.fact in one.facts:
+        yield from _vacuum_reasons(one, limits)
+    elif one.facts.get("severity") == CRITICAL:
         yield SurveyReason(FleetLevel.CRITICAL, SurveyCause.DAMAGE, _job_of(past))
     elif one.operation is Operation.CHECK:
         yield from _check_reasons(one, past)
-    elif one.operation is Operation.VACUUM and OldIds.XID.fact in one.facts:
-        yield from _vacuum_reasons(one, limits)
     elif one.operation is Operation.REBUILD:
         yield from _rebuild_reasons(one)
     elif one.is_urgent and not is_repeated:
@@ -147,9 +147,9 @@ def _vacuum_reasons(one: Advice, limits: Thresholds) -> Iterator[SurveyReason]:
     causes = one.facts.get("causes") or ()
     named = causes if isinstance(causes, list | tuple) else ()
     for ids, cause in _AGES.items():
-        age = one.facts.get(ids.fact)
-        facts = {"age": age, "most": MOST_IDS}
-        if isinstance(age, int) and age >= limits.age_critical * MOST_IDS:
+        days = {"days_left": one.facts["days_left"]} if ids is OldIds.XID and "days_left" in one.facts else {}
+        facts = {"age": one.facts.get(ids.fact), "most": MOST_IDS, **days}
+        if is_near_wraparound(ids, one.facts, limits):
             yield SurveyReason(FleetLevel.CRITICAL, cause, facts)
         elif one.is_urgent and ids in named:
             yield SurveyReason(level, cause, facts)

@@ -15,6 +15,7 @@ _DID = {
     Operation.OPTIMIZE: ("step", "done"),
     Operation.CHECK: ("object", "checked"),
     Operation.VACUUM_FULL: ("table", "rewritten"),
+    Operation.REPACK: ("table", "rewritten"),
     Operation.CLUSTER: ("table", "clustered"),
     Operation.CLEAN_LEFTOVERS: ("leftover", "dropped"),
     Operation.REBUILD: ("table", "rebuilt"),

@@ -46,7 +46,9 @@ def phrase(reason: SurveyReason) -> str:
         case SurveyCause.DAMAGE:
             return "damage found"
         case SurveyCause.XID_AGE:
-            return f"xid age {_large(number(facts, 'age'))} of {_large(number(facts, 'most'))}"
+            days = number(facts, "days_left")
+            left = "" if days is None else f", {counted(round(days), 'day')} left"
+            return f"xid age {_large(number(facts, 'age'))} of {_large(number(facts, 'most'))}{left}"
         case SurveyCause.MULTIXACT_AGE:
             return f"multixact age {_large(number(facts, 'age'))} of {_large(number(facts, 'most'))}"
         case SurveyCause.AUTO_INCREMENT:

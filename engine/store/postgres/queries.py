@@ -146,7 +146,7 @@ LAST_DONE: Final = """SELECT kind, object, finished_at, effect FROM (
         CROSS JOIN LATERAL (SELECT CASE s.operation WHEN 'reindex' THEN 'reindex' ELSE 'vacuum' END) AS k (kind)
     WHERE p.target = %(target)s AND p.engine = 'postgresql' AND p.id >= coalesce((
             SELECT id FROM parent_job WHERE target = %(target)s ORDER BY id DESC LIMIT 1 OFFSET %(jobs)s), 0)
-        AND s.status = 'completed' AND s.operation IN ('vacuum', 'vacuum-full', 'reindex')
+        AND s.status = 'completed' AND s.operation IN ('vacuum', 'vacuum-full', 'repack', 'reindex')
     ORDER BY kind, s.object, s.finished_at DESC) AS newest
 WHERE kind = 'reindex' OR number_of(effect, 'rows_kept') > 0"""
 """What the last VACUUM of each table, where it could not remove all that was dead, and the last rebuild of each index

@@ -162,7 +162,7 @@ LAST_DONE = """SELECT operation, object, at, effect FROM (
     CROSS JOIN step AS s ON s.parent_id = p.id
     WHERE p.target = :target AND p.engine = 'postgresql' AND p.id >= coalesce((
             SELECT id FROM parent_job WHERE target = :target ORDER BY id DESC LIMIT 1 OFFSET :jobs), 0)
-        AND s.status = 'completed' AND s.operation IN ('vacuum', 'vacuum-full', 'reindex')
+        AND s.status = 'completed' AND s.operation IN ('vacuum', 'vacuum-full', 'repack', 'reindex')
     GROUP BY 1, 2)
 WHERE operation = 'reindex' OR json_extract(effect, '$.rows_kept') > 0"""
 """What the last VACUUM of each table, where it could not remove all that was dead, and the last rebuild of each index

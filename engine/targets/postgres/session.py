@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from engine.domain.advice import Advice, TargetHistory
 from engine.domain.errors import ServerStartingError, TargetError, TargetRefusedError
+from engine.domain.humanize import about
 from engine.domain.requests import EngineName, Operation, Options
 from engine.domain.steps import Facts, Step
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.system.dsn import Address
+from engine.targets.lock_impact import LockImpact
 from engine.targets.operation_specs import TargetInfo, operation_infos
 from engine.targets.plans import OperationPlan, PlannedStep, without_done
 from engine.targets.postgres.advising.advice import advise
@@ -19,11 +22,12 @@ from engine.targets.postgres.advising.collect import collect_condition, collect_
 from engine.targets.postgres.advising.findings import NOTHING_KNOWN, Need, needs
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
-from engine.targets.postgres.planning import costs, operation_specs, planner
+from engine.targets.postgres.planning import costs, operation_specs, planner, repack_steps
 from engine.targets.postgres.planning.grouping import grouped
 from engine.targets.postgres.planning.needed_work import PlannedWork, plan_needed
 from engine.targets.postgres.planning.rights import grant, unprivileged
 from engine.targets.postgres.planning.steps import Method, PgStep
+from engine.targets.postgres.reading import repack
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import orphan_cleanup, throttling
 from engine.targets.postgres.running.connection_pool import ConnectionPool
@@ -33,6 +37,9 @@ from engine.targets.postgres.running.operation import PostgresOperation
 from engine.targets.postgres.running.target_lock import TargetLock
 from engine.targets.protocol import Recovery, Waiting
 from engine.targets.step_execution import StepContext
+
+LONG_BLOCKED: Final = 10.0
+"""Seconds from which on a plan says for how long a table is blocked."""
 
 
 class PostgresSession:
@@ -138,9 +145,21 @@ class PostgresSession:
         steps = grouped([step for step in planned.steps if isinstance(step, PgStep)])
         steps = [replace(step, estimate=costs.seconds(step, options.server.speed)) for step in steps]
         planned = replace(planned, steps=tuple(steps), parallel=max(min(planned.parallel, len(steps)), 1))
+        if planned.lock.impact is LockImpact.EVERYONE:
+            planned = replace(planned, warnings=(*planned.warnings, *await self._blocked(planned.steps)))
         if planned.steps and (unseen := await throttling.uncounted_standbys(self._reader, options.server)):
             planned = replace(planned, warnings=(*planned.warnings, *unseen))
         return planned
+
+    async def _blocked(self, steps: Sequence[PlannedStep]) -> tuple[str, ...]:
+        """For how long nobody can read or write the table that takes longest, and what would not block it."""
+        longest = max(steps, key=lambda step: step.estimate or 0.0)
+        if longest.estimate is None or longest.estimate < LONG_BLOCKED:
+            return ()
+        server = self._reader.server
+        around = await repack.surroundings(self._reader)
+        instead = repack_steps.online(server.version, server.version_text, around)
+        return (f"{longest.object}: nobody can read or write it for {about(longest.estimate)}{instead}",)
 
     async def _planned(self, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
         options = replace(options, objects=options.objects_for(operation))

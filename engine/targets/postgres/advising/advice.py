@@ -6,12 +6,22 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Final
 
-from engine.domain.advice import CRITICAL, Advice, DeadSpace, Level, OldIds, TargetHistory, highest_level
+from engine.domain.advice import (
+    CRITICAL,
+    Advice,
+    DeadSpace,
+    Level,
+    OldIds,
+    TargetHistory,
+    highest_level,
+    is_near_wraparound,
+)
 from engine.domain.humanize import by_reason, counted, listed, size
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Facts
-from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from engine.domain.thresholds import DAY, DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.check_policy import due_check
+from engine.targets.postgres.advising.autovacuum import behind, lasts, own_plan, seconds_left
 from engine.targets.postgres.advising.findings import Cause, Need, TableFindings, has_lost_counts
 from engine.targets.postgres.reading.collations import CollationRebuild
 from engine.targets.postgres.reading.condition import Condition
@@ -30,7 +40,11 @@ def advise(
     forbidden = {table.oid for table in condition.tables if not table.may_be_maintained}
     forbidden |= {index.oid for index in condition.indexes if not index.may_be_maintained}
     single = [
-        _of_large(_vacuum(condition, needs, names, forbidden), needs.vacuum, limits),
+        _of_large(
+            _with_servers_view(_vacuum(condition, needs, names, forbidden), condition, needs.vacuum, limits),
+            needs.vacuum,
+            limits,
+        ),
         _of_large(_analyze(condition, needs, names, forbidden), needs.analyze, limits),
         _of_large(_reindex(needs, names, forbidden), needs.reindex, limits),
         _leftovers(condition, needs),
@@ -94,6 +108,24 @@ def _vacuum(condition: Condition, needs: TableFindings, names: Mapping[int, str]
     if in_doubt:
         reason += f"; {in_doubt}"
     return _advice(Operation.VACUUM, needs.vacuum, reason, facts, names, forbidden)
+
+
+def _with_servers_view(one: Advice, condition: Condition, needs: Mapping[int, Need], limits: Thresholds) -> Advice:
+    """Add why autovacuum has not done it, for how long the transaction ids last, and whether that is critical."""
+    state, facts, texts = condition.autovacuum, dict(one.facts), [one.reason]
+    causes = {need.cause for need in needs.values()}
+    if any(need.is_overdue for need in needs.values()):
+        reasons = behind(state, condition.horizon)
+        texts += [*reasons.values(), *([own_plan(state.waiting)] if state.waiting is not None else [])]
+        facts["autovacuum_behind"] = tuple(reasons)
+    age = facts[OldIds.XID.fact]
+    left = seconds_left(age, state.ids_per_second) if isinstance(age, int) else None
+    if Cause.XID_AGE in causes and left is not None and state.ids_per_second is not None:
+        texts.append(lasts(left, state.ids_per_second))
+        facts |= {"xids_per_second": round(state.ids_per_second, 1), "days_left": round(left / DAY, 1)}
+    if any(is_near_wraparound(ids, facts, limits) for ids in OldIds):
+        facts["severity"] = CRITICAL
+    return replace(one, reason="; ".join(texts), facts=facts)
 
 
 def _in_doubt(condition: Condition, needs: TableFindings, names: Mapping[int, str]) -> str:

@@ -14,13 +14,13 @@ from engine.domain.errors import TargetError
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.answer_shapes import Shape
 from engine.targets.postgres.advising.bloat import table_share
-from engine.targets.postgres.advising.findings import may_need_something
+from engine.targets.postgres.advising.findings import is_not_kept_up, may_need_something
 from engine.targets.postgres.advising.sampling import Shapes, bloat_of
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.names import quote, shown
+from engine.targets.postgres.reading import autovacuum, xmin_horizon
 from engine.targets.postgres.reading import condition as queries
 from engine.targets.postgres.reading import shapes as shape_queries
-from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.amcheck import amcheck
 from engine.targets.postgres.reading.collations import drifts
 from engine.targets.postgres.reading.condition import Activity, Bloat, Condition, Duplicate
@@ -67,10 +67,12 @@ async def collect_condition(
             with connection.within(None):
                 await connection.rows(_WITHOUT_LIMIT, row=(str,))
                 bloat |= await _measured(connection, schema, bloat, shapes, tables)
+    activity = await _activity(reader, sees_all)
     return Condition(
         tables=await reader.tables(),
         indexes=await reader.indexes(),
-        activity=await _activity(reader, sees_all),
+        activity=activity,
+        autovacuum=await autovacuum.read(reader, [table.oid for table in activity if is_not_kept_up(table)]),
         horizon=horizon,
         bloat=bloat,
         toast={one.table: one.oid for one in shapes.toast},

@@ -59,6 +59,11 @@ class Need:
     bytes: int | None = None
     """The size of the table or index; None: it is needed however small that is."""
 
+    @property
+    def is_overdue(self) -> bool:
+        """Whether autovacuum should have done it long ago."""
+        return self.level is Level.NOW and self.cause in {Cause.XID_AGE, Cause.MULTIXACT_AGE, Cause.DEAD_ROWS}
+
 
 @frozen
 class Waste:
@@ -125,6 +130,11 @@ def needs(
 def may_need_something(table: Activity, limits: Thresholds = DEFAULT_THRESHOLDS) -> bool:
     """Whether VACUUM or ANALYZE may be needed, whatever the kind of table."""
     return any((vacuum_need(table, limits), analyze_need(table, "r", limits), analyze_need(table, "p", limits)))
+
+
+def is_not_kept_up(table: Activity) -> bool:
+    """Whether autovacuum should have vacuumed it long ago."""
+    return (need := vacuum_need(table)) is not None and need.is_overdue
 
 
 def vacuum_need(table: Activity, limits: Thresholds = DEFAULT_THRESHOLDS) -> Need | None:

@@ -90,6 +90,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         *(operation_steps.database_statistics(version) if any(table.oid in old for table in dirty) else ()),
         *recorded,
     ]
+    hurried = operation_steps.emergency(dirty, old)
     left_out = [f"left out: {exclusive}"] if exclusive else []
     if damaged := sorted({*needed.damaged, *options.leave_out}):
         left_out.append(f"left out: the last check found damage in {listed(damaged, 3)}")
@@ -97,9 +98,9 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         Operation.OPTIMIZE,
         steps,
         reader.server,
-        replace(needed.turns, done={}),  # by kind of work, except for the rest of the last run
+        NO_TURNS if hurried else replace(needed.turns, done={}),  # by kind of work, except for the rest of the last run
         forbidden=[*forbidden_tables, *forbidden_indexes],
-        warnings=[*left_out, *not_recorded],
+        warnings=[*hurried, *left_out, *not_recorded],
         nothing=". ".join(left_out) or "nothing is needed",
     )
     return await in_parallel(reader, planned, options) if planned.steps else planned

@@ -13,7 +13,7 @@ from engine.targets.operation_specs import OperationSpec
 BLOCKS_NOBODY: Final = Lock(LockImpact.NONE, LockScope.TABLE)
 BLOCKS_MAINTENANCE: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE)
 BLOCKS_EVERYONE_BRIEFLY: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE, momentary=LockImpact.EVERYONE)
-"""VACUUM that gives back the empty pages at the end of a table."""
+"""VACUUM that gives back the empty pages at the end of a table; at the end of a rewrite of a table that is in use."""
 BLOCKS_WRITERS: Final = Lock(LockImpact.MOST_READERS, LockScope.TABLE)
 BLOCKS_EVERYONE: Final = Lock(LockImpact.EVERYONE, LockScope.TABLE)
 
@@ -49,6 +49,11 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         summary="drops invalid indexes that an interrupted REINDEX CONCURRENTLY left behind",
         lock=BLOCKS_MAINTENANCE,
         after_cancel="the invalid index stays",
+    ),
+    Operation.REPACK: OperationSpec(
+        summary="rewrites tables without their dead space while they are in use, and analyzes them",
+        lock=BLOCKS_EVERYONE_BRIEFLY,
+        after_cancel="nothing changed",
     ),
     Operation.VACUUM_FULL: OperationSpec(
         summary="rewrites tables without their dead space, and all their indexes, and analyzes them",
@@ -92,7 +97,7 @@ def damage_warnings(operations: Sequence[Operation], damaged_tables: Collection[
 def remarks(operations: Sequence[Operation], damaged_tables: Collection[str] = ()) -> tuple[str, ...]:
     """Remarks on a list of operations: redundant ones, and known damage."""
     warnings = list(damage_warnings(operations, damaged_tables))
-    rewrites = [name for name in operations if name in {Operation.VACUUM_FULL, Operation.CLUSTER}]
+    rewrites = [name for name in operations if name in {Operation.VACUUM_FULL, Operation.CLUSTER, Operation.REPACK}]
     if rewrites and Operation.REINDEX in operations:
         warnings.append(f"{rewrites[0]} also rebuilds the indexes of its tables; reindex would repeat that")
     if rewrites and Operation.ANALYZE in operations:

@@ -16,7 +16,7 @@ from engine.targets.postgres.connection.names import literal, quote
 from engine.targets.postgres.planning.costs import STEP_OVERHEAD, weight
 from engine.targets.postgres.planning.operation_specs import BLOCKS_MAINTENANCE, BLOCKS_NOBODY, BLOCKS_WRITERS, SPECS
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, index_subject, table_subject
-from engine.targets.postgres.reading.ages import Old
+from engine.targets.postgres.reading.ages import NOT_OLD, Old
 from engine.targets.postgres.reading.collations import CollationDrift, marks_of
 from engine.targets.postgres.reading.relations import Index, Table
 
@@ -64,26 +64,43 @@ def vacuum_steps(
     `columns`: see `analyze_steps`.
     """
     old = old or {}
-    asked, settings = options.server, _speed(options)
-    words, model = _vacuum_words(asked, version), Model.VACUUM_ANALYZE if asked.analyze else Model.VACUUM
+    hurried, settings = _in_emergency(options.server), _speed(options)
     whole = [table for table in tables if not table.is_partitioned]
-    steps = [
-        _table_step(
+    steps = []
+    for table in whole:
+        aged = old.get(table.oid, NOT_OLD)
+        asked = hurried if aged.is_emergency else options.server
+        step = _table_step(
             Operation.VACUUM,
-            table,
-            words,
-            model,
+            replace(table, visible_share=0.0) if asked.disable_page_skipping else table,
+            _vacuum_words(asked, version),
+            Model.VACUUM_ANALYZE if asked.analyze else Model.VACUUM,
             version,
             lock=BLOCKS_MAINTENANCE if asked.truncate is False else SPECS[Operation.VACUUM].lock,
             tells=_tells(table, len(whole), asked),
-            reason=reasons.get(table.oid) or (old[table.oid].reason if table.oid in old else _vacuum_reason(table)),
+            reason=reasons.get(table.oid) or aged.reason or _vacuum_reason(table),
             is_measured=_may_have_dead_rows(table),
-            settings=(*settings, *(old[table.oid].settings if table.oid in old else ())),
-            columns=columns.get(table.oid, ()),
+            settings=(*settings, *aged.settings),
+            columns=columns.get(table.oid, ()) if asked.analyze else (),
         )
-        for table in (replace(table, visible_share=0.0) if asked.disable_page_skipping else table for table in whole)
-    ]
-    return longest_first(steps)
+        steps.append(step)
+    ages = {table.oid: aged.age for table in whole if (aged := old.get(table.oid, NOT_OLD)).is_emergency}
+    return sorted(longest_first(steps), key=lambda step: -ages.get(step.subject.oid, 0) if step.subject else 0)
+
+
+def emergency(tables: Iterable[Table], old: Mapping[int, Old]) -> list[str]:
+    """What to know where tables must become young at once; nothing where none must."""
+    number = sum(old.get(table.oid, NOT_OLD).is_emergency for table in tables)
+    if not number:
+        return []
+    how = "the oldest first, without ANALYZE, and with their indexes left for a later VACUUM"
+    return [f"{counted(number, 'table')} must become younger before the server refuses writes: {how}"]
+
+
+def _in_emergency(asked: ServerOptions) -> ServerOptions:
+    """What makes a table young again in the shortest time; what was asked for all the same stays."""
+    cleanup = IndexCleanup.OFF if asked.index_cleanup is None else asked.index_cleanup
+    return replace(asked, index_cleanup=cleanup, truncate=bool(asked.truncate), analyze=False)
 
 
 def _table_step(

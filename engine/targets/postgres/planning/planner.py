@@ -10,15 +10,15 @@ from engine.domain.advice import TargetHistory
 from engine.domain.errors import UsageError
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel, Operation, Options
-from engine.domain.turns import Turns
+from engine.domain.turns import NO_TURNS, Turns
 from engine.targets.plans import OperationPlan, by_turn
 from engine.targets.postgres.connection.connecting import Server
-from engine.targets.postgres.planning import check_steps, operation_steps
+from engine.targets.postgres.planning import check_steps, operation_steps, repack_steps
 from engine.targets.postgres.planning.collation_steps import recording
 from engine.targets.postgres.planning.rights import allowed, missing_rights, unprivileged
 from engine.targets.postgres.planning.scope import OF_TABLES, Scope, analyzed_with_parent, scope
 from engine.targets.postgres.planning.steps import PgStep
-from engine.targets.postgres.reading import xmin_horizon
+from engine.targets.postgres.reading import repack, xmin_horizon
 from engine.targets.postgres.reading.ages import aged_tables, tables_older_than
 from engine.targets.postgres.reading.amcheck import amcheck
 from engine.targets.postgres.reading.collations import CollationRebuild, collation_rebuild, drifts
@@ -121,11 +121,20 @@ async def _planned(reader: Reader, operation: Operation, options: Options, found
             if steps and not found.is_named:
                 steps += operation_steps.database_statistics(server.version)
             held = xmin_horizon.warnings(await xmin_horizon.read(reader))
+            hurried = operation_steps.emergency(wanted, old)
             return plan_of(
-                operation, steps, server, turns, forbidden=forbidden, warnings=held, nothing=_too_young(options)
+                operation,
+                steps,
+                server,
+                NO_TURNS if hurried else turns,
+                forbidden=forbidden,
+                warnings=[*hurried, *held],
+                nothing=_too_young(options),
             )
         case Operation.VACUUM_FULL | Operation.CLUSTER:
             return _rewrite(operation, options, found, server, turns)
+        case Operation.REPACK:
+            return await _repack(reader, found, turns)
         case Operation.CLEAN_LEFTOVERS:
             leftovers, forbidden_leftovers = allowed(leftovers_of(found.indexes))
             steps = operation_steps.drop_steps(leftovers)
@@ -231,6 +240,22 @@ def _rewrite(operation: Operation, options: Options, found: Scope, server: Serve
     steps = operation_steps.rewrite_steps(operation, wanted, options, server.version)
     nothing = "no table is clustered on an index" if operation is Operation.CLUSTER else _too_young(options)
     return plan_of(operation, steps, server, turns, forbidden=forbidden, nothing=nothing)
+
+
+async def _repack(reader: Reader, found: Scope, turns: Turns) -> OperationPlan:
+    server, operation = reader.server, Operation.REPACK
+    around = await repack.surroundings(reader)
+    if problem := repack_steps.unable(server.version, server.version_text, around, server.database):
+        return OperationPlan(operation=operation, refused=problem)
+    mine = [table for table in found.tables if not table.in_catalog and not table.is_partitioned]
+    obstacles = await repack.obstacles(reader)
+    refusals = repack_steps.refusals(mine, obstacles)
+    wanted, forbidden = allowed([table for table in mine if table.oid not in obstacles])
+    if refusals and found.is_named and not (wanted or forbidden):
+        return OperationPlan(operation=operation, refused=". ".join(refusals))
+    steps = repack_steps.repack_steps(wanted)
+    warnings = [*(f"left out: {why}" for why in refusals), *repack_steps.log_warnings(steps, around)]
+    return plan_of(operation, steps, server, turns, forbidden=forbidden, warnings=warnings, nothing=". ".join(refusals))
 
 
 async def _check(reader: Reader, options: Options, found: Scope, turns: Turns) -> OperationPlan:

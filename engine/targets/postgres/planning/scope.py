@@ -13,7 +13,9 @@ from engine.targets.postgres.planning.operation_steps import Columns
 from engine.targets.postgres.reading.names import Chosen, Relation, chosen
 from engine.targets.postgres.reading.relations import Index, PartitionedIndex, Table
 
-OF_TABLES: Final = frozenset({Operation.VACUUM, Operation.ANALYZE, Operation.VACUUM_FULL, Operation.CLUSTER})
+OF_TABLES: Final = frozenset(
+    {Operation.VACUUM, Operation.ANALYZE, Operation.VACUUM_FULL, Operation.CLUSTER, Operation.REPACK}
+)
 """Indexes matter to them only where one is named."""
 _WITH_SYSTEM: Final = "add --system: it blocks all access to it until it ends"
 

@@ -17,6 +17,8 @@ class Method(StrEnum):
     """VACUUM and ANALYZE: they skip a table with a warning only."""
     VACUUM_FULL = "vacuum_full"
     CLUSTER = "cluster"
+    REPACK = "repack"
+    """A rewrite of a table that is in use."""
     REINDEX = "reindex"
     """REINDEX that is not concurrent."""
     REINDEX_CONCURRENTLY = "reindex_concurrently"
@@ -31,7 +33,13 @@ class Method(StrEnum):
     @property
     def is_rebuild(self) -> bool:
         """Whether it makes new indexes."""
-        return self in {Method.VACUUM_FULL, Method.CLUSTER, Method.REINDEX, Method.REINDEX_CONCURRENTLY}
+        return self in {
+            Method.VACUUM_FULL,
+            Method.CLUSTER,
+            Method.REPACK,
+            Method.REINDEX,
+            Method.REINDEX_CONCURRENTLY,
+        }
 
 
 class Model(StrEnum):
@@ -41,7 +49,7 @@ class Model(StrEnum):
     VACUUM_ANALYZE = "vacuum_analyze"
     ANALYZE = "analyze"
     REWRITE = "rewrite"
-    """VACUUM FULL and CLUSTER."""
+    """VACUUM FULL, CLUSTER and REPACK."""
     REINDEX = "reindex"
     REINDEX_CONCURRENTLY = "reindex_concurrently"
     NONE = "none"

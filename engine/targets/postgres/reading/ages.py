@@ -13,6 +13,8 @@ SOON: Final = 0.9
 """Of the limit of autovacuum."""
 DANGER: Final = 1_000_000_000
 """Half of all transaction ids."""
+EMERGENCY: Final = 1_600_000_000
+"""From here on VACUUM itself leaves all else out by default."""
 
 AGES: Final = ", ".join(
     f"""CASE WHEN c.relkind = 'p' THEN 0 ELSE greatest({age}(c.{column}), {age}(toast.{column})) END,
@@ -60,6 +62,16 @@ class Old:
 
     settings: tuple[tuple[str, str], ...]
     reason: str
+    age: int = 0
+    """Of its oldest transaction ids or multixacts."""
+
+    @property
+    def is_emergency(self) -> bool:
+        """Whether its age alone counts: nothing else may take time."""
+        return self.age >= EMERGENCY
+
+
+NOT_OLD: Final = Old((), "")
 
 
 def is_old(age: int, limit: int) -> bool:
@@ -101,5 +113,5 @@ async def aged_tables(reader: Reader) -> Mapping[int, Old]:
         old = [one for one in counted if is_old(one[1], one[2])]
         if old:
             settings = [pair for counter, _, limit, usual in old for pair in freeze_settings(counter, limit, usual)]
-            found[oid] = Old(tuple(settings), as_text(*old[0][:3]))
+            found[oid] = Old(tuple(settings), as_text(*old[0][:3]), max(one[1] for one in old))
     return found

@@ -12,6 +12,7 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.targets.postgres.reading.ages import AGES, WITH_OPTIONS
+from engine.targets.postgres.reading.autovacuum import Autovacuum
 from engine.targets.postgres.reading.collations import CollationDrift
 from engine.targets.postgres.reading.pages import PAGE
 from engine.targets.postgres.reading.relations import LEFTOVER, MEASURED_PAGES, Index, Table
@@ -102,6 +103,7 @@ class Condition:
     xid_age: int = 0
     """Of the database as a whole: an abandoned temporary table may be older than all others."""
     multixact_age: int = 0
+    autovacuum: Autovacuum = Autovacuum()
 
 
 # A subselect reads a setting once, instead of once per table.

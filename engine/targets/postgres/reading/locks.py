@@ -96,6 +96,32 @@ ORDER BY xact_start LIMIT 1
 """
 
 
+_WRITES_FOR: Final = """
+SELECT pid, concat_ws(', ', nullif(application_name, ''), usename, state),
+    extract(epoch FROM clock_timestamp() - xact_start)::float8, count(*) OVER ()
+FROM pg_stat_activity
+WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+    AND xact_start < clock_timestamp() - make_interval(secs => %s)
+ORDER BY xact_start LIMIT 1
+"""
+
+
+async def oldest_writer(reader: Reader, seconds: float) -> str:
+    """The oldest transaction of the whole server that has written, in words; "" where all are younger.
+
+    Raises TargetError.
+    """
+    rows = await reader.rows(_WRITES_FOR, [seconds], row=(int, str, float, int), most=1)
+    if not rows:
+        return ""
+    ((pid, who, age, number),) = rows
+    more = f" and {counted(number - 1, 'other')}" if number > 1 else ""
+    return (
+        f"pid {pid} ({who} for {span(age)}){more} has written something, in whichever database: REPACK waits for it"
+        " before it begins; that wait blocks no reads or writes"
+    )
+
+
 async def oldest_snapshot(reader: Reader, seconds: float, limit: str) -> str:
     """The oldest in words, with what comes of it; "" where all are younger. `limit`: for how long a rebuild waits.
 

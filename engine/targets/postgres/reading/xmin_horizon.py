@@ -75,6 +75,15 @@ class Holder:
         return self.age >= OLD_AGE or (self.seconds or 0) >= OLD_AFTER or self.is_unused
 
     @property
+    def setting(self) -> str:
+        """What to change so that it does not hold back so much; "" for a slot to drop and a prepared transaction."""
+        if self.is_unused or self.what is None:
+            return ""
+        if self.seconds is None:
+            return "hot_standby_feedback of the standby makes it so"
+        return "transaction_timeout and idle_in_transaction_session_timeout end such a transaction"
+
+    @property
     def text(self) -> str:
         if self.what is None:
             return prepared_text(self.who, self.seconds or 0.0)

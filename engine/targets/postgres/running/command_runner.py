@@ -136,11 +136,14 @@ class CommandRunner:
             yield_after=self._parts.options.yield_after,
         )
         stops = self._stops.of(context.cancel), watched.must_yield, limits.exceeded
-        is_concurrent = step.method in CONCURRENT
+        waits_long = step.method in CONCURRENT or (
+            # Behind its last lock everybody waits: only who asks for it leaves that wait to this process.
+            step.method is Method.REPACK and self._parts.options.snapshot_wait is not None
+        )
         try:
             await pooled.set(step.settings)
             await pooled.set_lock_timeout(
-                limits.server_limit(time.monotonic()) if is_concurrent else self._parts.lock_timeout
+                limits.server_limit(time.monotonic()) if waits_long else self._parts.lock_timeout
             )
         except psycopg.Error as error:
             raise setting_error(self._parts.reader.what, error) from None

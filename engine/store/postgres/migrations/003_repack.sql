@@ -1,0 +1,1 @@
+-- The operation repack is known: the functions that check operations are made anew.

@@ -1,0 +1,1 @@
+-- The operation repack is known: the triggers that check operations are made anew.

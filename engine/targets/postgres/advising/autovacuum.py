@@ -1,0 +1,63 @@
+"""Why the server does not keep up by itself, with the setting to change; and for how long its ids last: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from engine.domain.humanize import counted, rounded
+from engine.domain.thresholds import DAY, MOST_IDS
+from engine.targets.postgres.reading.autovacuum import Autovacuum, Waiting
+from engine.targets.postgres.reading.xmin_horizon import XminHorizon
+
+STOPS_BEFORE: Final = 3_000_000
+"""The server takes no more writes when so many transaction ids are left."""
+
+
+class Behind(StrEnum):
+    """Why autovacuum is behind."""
+
+    OFF = "off"
+    WORKERS = "workers"
+    COST_LIMIT = "cost_limit"
+    LOCKS = "locks"
+    HORIZON = "horizon"
+
+
+def behind(state: Autovacuum, horizon: XminHorizon) -> Mapping[Behind, str]:
+    """Each reason in words."""
+    found = {}
+    if not state.is_on:
+        found[Behind.OFF] = "autovacuum is off: set autovacuum and track_counts to on"
+    elif 0 < state.most_workers <= state.workers:
+        busy = f"all {counted(state.workers, 'autovacuum worker')} are busy"
+        if 2 * state.asleep >= state.workers:
+            slow = f"{state.asleep} of them sleep because of the cost limit"
+            raised = f"raise autovacuum_vacuum_cost_limit, which is {state.cost_limit}"
+            found[Behind.COST_LIMIT] = f"{busy}, and {slow}: {raised}"
+        else:
+            found[Behind.WORKERS] = f"{busy}: raise autovacuum_max_workers"
+    if state.lock_holders:
+        ends = "idle_in_transaction_session_timeout ends a transaction that is idle"
+        found[Behind.LOCKS] = f"autovacuum gives way to locks: {state.lock_holders}; {ends}"
+    if (holder := next((one for one in horizon.holders if one.is_old), None)) is not None and holder.setting:
+        found[Behind.HORIZON] = f"{holder.who} holds dead rows back: {holder.setting}"
+    return found
+
+
+def seconds_left(age: int, ids_per_second: float | None) -> float | None:
+    """Until the server takes no more writes, at that rate; None if nobody knows."""
+    left = max(MOST_IDS - STOPS_BEFORE - age, 0)
+    return left / ids_per_second if ids_per_second else None
+
+
+def lasts(seconds: float, ids_per_second: float) -> str:
+    """For how long the ids last, in words."""
+    left = rounded(seconds) if seconds < DAY else counted(round(seconds / DAY), "day")
+    return f"at {max(ids_per_second, 1):,.0f} transaction ids a second, as now, writes are refused in about {left}"
+
+
+def own_plan(waiting: Waiting) -> str:
+    """What autovacuum itself means to do next, in words."""
+    return f"autovacuum has {counted(waiting.tables, 'table')} to do, {waiting.first} first (score {waiting.score:.1f})"

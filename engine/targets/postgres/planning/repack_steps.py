@@ -1,0 +1,96 @@
+"""Rewrites of tables that are in use: the steps, and why they are refused. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from engine.domain.humanize import by_reason, counted, listed, size
+from engine.domain.requests import Operation
+from engine.targets.plans import longest_first
+from engine.targets.postgres.planning.costs import weight
+from engine.targets.postgres.planning.operation_specs import SPECS
+from engine.targets.postgres.planning.operation_steps import PAGE
+from engine.targets.postgres.planning.steps import Method, Model, PgStep, table_subject
+from engine.targets.postgres.reading.relations import Table
+from engine.targets.postgres.reading.repack import Obstacle, Surroundings
+
+SINCE: Final = 190_000
+_WORDS: Final = {
+    Obstacle.MATERIALIZED_VIEW: "a materialized view: REFRESH MATERIALIZED VIEW CONCURRENTLY makes it anew",
+    Obstacle.NOT_LOGGED: "it is unlogged: vacuum-full rewrites it",
+    Obstacle.NOT_HEAP: "its access method is not heap",
+    Obstacle.CATALOG_OF_USERS: "it has the option user_catalog_table",
+    Obstacle.IDENTITY_FULL: "its replica identity is FULL: choose an index with ALTER TABLE ... REPLICA IDENTITY",
+    Obstacle.IDENTITY_NOTHING: "its replica identity is NOTHING: choose an index with ALTER TABLE ... REPLICA IDENTITY",
+    Obstacle.DEFERRABLE_KEY: "its primary key is deferrable: choose an index with ALTER TABLE ... REPLICA IDENTITY",
+    Obstacle.NO_KEY: "it has no primary key, and no unique index as its replica identity",
+}
+
+
+def is_unreleased(version_text: str) -> bool:
+    """Whether the server is a beta or a release candidate, such as `19rc1 (Debian 19~rc1-1)`."""
+    return re.match(r"\d+(devel|alpha|beta|rc)", version_text) is not None
+
+
+def unable(version: int, version_text: str, around: Surroundings, database: str) -> str:
+    """Why the server cannot rewrite a table that is in use, and what to do; "" if it can."""
+    if version >= SINCE and is_unreleased(version_text):
+        number = version_text.partition(" ")[0]
+        return f"REPACK (CONCURRENTLY) of {number} can lose changes to long values: upgrade to a released version first"
+    if version >= SINCE:
+        nothing = "max_repack_replication_slots is 0, so no table can be rewritten while it is in use: raise it"
+        return nothing if around.most_at_once == 0 else ""
+    major = f"PostgreSQL {version // 10_000}"
+    if around.extension is not None:
+        how = f"pg_repack --no-kill-backend --table=SCHEMA.TABLE {database}"
+        return f"{major} has no REPACK, but this database has pg_repack {around.extension}: run {how}"
+    others = "install pg_repack, or use vacuum-full, which blocks all access"
+    return f"{major} cannot rewrite a table that is in use, 19 and newer can: {others}"
+
+
+def online(version: int, version_text: str, around: Surroundings) -> str:
+    """What rewrites a table here while it is in use, as the end of a sentence; "" for nothing."""
+    if not unable(version, version_text, around, ""):
+        return "; repack does it while the table is in use"
+    return "; pg_repack does it while the table is in use" if around.extension is not None else ""
+
+
+def refusals(tables: Iterable[Table], obstacles: Mapping[int, Obstacle]) -> list[str]:
+    """Which tables cannot be rewritten while they are in use, each reason once."""
+    found = by_reason((table.shown, _WORDS[obstacles[table.oid]]) for table in tables if table.oid in obstacles)
+    return [f"{listed(names, 3)}: {why}" for why, names in found.items()]
+
+
+def repack_steps(tables: Iterable[Table]) -> list[PgStep]:
+    spec = SPECS[Operation.REPACK]
+    steps = [
+        PgStep(
+            object=table.shown,
+            command=f"REPACK (CONCURRENTLY, ANALYZE, VERBOSE) {table.sql}",
+            reason="rewritten because you asked; readers and writers go on meanwhile",
+            lock=spec.lock,
+            after_cancel=spec.after_cancel,
+            disk_needed=(table.pages + table.index_pages) * PAGE,
+            conflict=table.shown,
+            weight=weight(Model.REWRITE, table_subject(table)),
+            method=Method.REPACK,
+            model=Model.REWRITE,
+            subject=table_subject(table),
+        )
+        for table in tables
+    ]
+    return longest_first(steps)
+
+
+def log_warnings(steps: Iterable[PgStep], around: Surroundings) -> list[str]:
+    """About the write-ahead log, which the new tables are written to."""
+    written = size(sum(step.disk_needed or 0 for step in steps))
+    found = []
+    if around.idle_slots:
+        slots = listed(list(around.idle_slots), 3)
+        found.append(f"replication slots that nobody reads keep about {written} more of the log: {slots}")
+    if around.replicas:
+        found.append(f"{counted(around.replicas, 'replica')} will have to receive up to {written} of the log")
+    return found
