@@ -1,4 +1,4 @@
-"""kill -9 in the middle of a batch of 300 databases: of its workers, of its run, of the worker that carries on."""
+"""kill -9 in the middle of a batch of many databases: of its workers, of its run, of the worker that carries on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.chaos.storm import until_all_is_over
 from tests.chaos.trace import Trace, What
 from tests.sqlite_files import content, transaction
 
-FILES = 300
+FILES = 120
 CUT_SHORT = """SELECT parent_id FROM child_job WHERE status = 'pending' AND attempt > 0
 OR status = 'running' AND (attempt > 1 OR pid NOT IN (SELECT value FROM json_each(?)))"""
 
@@ -29,7 +29,7 @@ def tenant(path: Path) -> Path:
     return path
 
 
-async def test_r7_a_batch_of_300_is_completed_once_whoever_is_killed(tmp_path: Path) -> None:
+async def test_r7_a_batch_is_completed_once_whoever_is_killed(tmp_path: Path) -> None:
     files = [tenant(tmp_path / f"t{number}.db") for number in range(FILES)]
     contents = {path: content(path) for path in files}
     trace = Trace(tmp_path)
@@ -38,13 +38,13 @@ async def test_r7_a_batch_of_300_is_completed_once_whoever_is_killed(tmp_path: P
         run = started.start("-m", "tui.cli", "run", "--store", trace.store, *how, *files)
         await finished(trace, 5)
         started.kill(one_that_executes(trace, started))  # while the others wait for the canaries
-        await none_would_die_twice(trace, started, 40)
+        await none_would_die_twice(trace, started, 25)
         started.kill(one_that_executes(trace, started))
-        await none_would_die_twice(trace, started, 80)
+        await none_would_die_twice(trace, started, 45)
         started.kill(run.pid)
         started.kill_all()
         started.worker()
-        await none_would_die_twice(trace, started, 160)
+        await none_would_die_twice(trace, started, 75)
         started.kill_all()
         started.host(workers=4)
         await until_all_is_over(trace.store)
@@ -56,10 +56,10 @@ async def test_r7_a_batch_of_300_is_completed_once_whoever_is_killed(tmp_path: P
     assert completions(trace.store) == dict.fromkeys(range(1, FILES + 1), 1)
 
 
-def test_four_bad_ones_among_300_are_told_once_and_the_others_are_done(tmp_path: Path) -> None:
+def test_four_bad_ones_among_many_are_told_once_and_the_others_are_done(tmp_path: Path) -> None:
     """One is damaged, one missing, one locked, and the server of one is down."""
     files = [tenant(tmp_path / f"t{number}.db") for number in range(FILES - 1)]
-    missing, damaged, locked = files[50], files[100], files[150]
+    missing, damaged, locked = files[20], files[40], files[60]
     missing.unlink()
     damaged.write_bytes(damaged.read_bytes()[:100] + b"\xff" * 8000)
     server = "postgresql://dba@127.0.0.1:1/sales"
@@ -69,9 +69,9 @@ def test_four_bad_ones_among_300_are_told_once_and_the_others_are_done(tmp_path:
         run = started.start("-m", "tui.cli", "run", *how, *files, server)
         assert run.wait(120) == 1
     said = (tmp_path / "output").read_text().splitlines()
-    summary = next(n for n, line in enumerate(said) if line.startswith("296 completed, "))
+    summary = next(n for n, line in enumerate(said) if line.startswith(f"{FILES - 4} completed, "))
     told = [line.split()[0] for line in said[summary + 1 :] if line.startswith("#")]
-    assert sorted(told) == ["#101", "#151", "#300", "#51"]
+    assert sorted(told) == ["#120", "#21", "#41", "#61"]
 
 
 async def finished(trace: Trace, number: int) -> None:
