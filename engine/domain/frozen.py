@@ -7,8 +7,7 @@ Here it compiles `__init__` alone, for the first value. The type checker ensures
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from inspect import get_annotations
+from dataclasses import MISSING, dataclass, field, fields
 from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform, overload
 
@@ -35,9 +34,7 @@ def frozen(cls: type[Any] | None = None, /, *, kw_only: bool = False) -> Any:
         fields_of = attrgetter(*(names or ["__class__"]))
 
         def first_init(self: Any, *args: Any, **kwargs: Any) -> None:
-            for name in get_annotations(body).keys() & cls.__dataclass_fields__:  # the first dataclass removed them
-                setattr(body, name, cls.__dataclass_fields__[name])
-            cls.__init__ = dataclass(kw_only=kw_only, eq=False, repr=False)(body).__init__
+            cls.__init__ = _init_of(cls)
             cls.__init__(self, *args, **kwargs)
 
         def eq(self: object, other: object) -> bool:
@@ -57,3 +54,23 @@ def frozen(cls: type[Any] | None = None, /, *, kw_only: bool = False) -> Any:
         return cls
 
     return made if cls is None else made(cls)
+
+
+def _init_of(cls: type[Any]) -> Any:
+    positional, by_name, statements = ["self"], ["*"], ["pass"]
+    known: dict[str, Any] = {"_MISSING": MISSING}
+    for one in fields(cls):
+        name, default, value = one.name, "", one.name
+        if one.default_factory is not MISSING:
+            known[f"_new_{name}"] = one.default_factory
+            default, value = "=_MISSING", f"_new_{name}() if {name} is _MISSING else {name}"
+        elif one.default is not MISSING:
+            known[f"_default_{name}"] = one.default
+            default = f"=_default_{name}"
+        (by_name if one.kw_only else positional).append(f"{name}{default}")
+        statements.append(f"self.{name} = {value}")
+    parameters = ", ".join([*positional, *by_name] if by_name[1:] else positional)
+    exec(f"def __init__({parameters}):\n " + "\n ".join(statements), known)  # noqa: S102 - names of our own fields
+    init = known["__init__"]
+    init.__qualname__ = f"{cls.__qualname__}.__init__"
+    return init

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from functools import partial
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from engine.domain.errors import StoreUnreachableError
 from engine.domain.events import Change, Lagged
 from engine.domain.jobs import ParentJob
-from engine.store.protocol import Store
+
+if TYPE_CHECKING:
+    from engine.store.protocol import Store
 
 PAGE = 500
 RETRY_AFTER: Final = 0.5

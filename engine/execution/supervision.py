@@ -7,10 +7,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 from engine.domain.errors import StoreError
-from engine.store.protocol import OwnerSupervision
 from engine.system.background import in_background
+
+if TYPE_CHECKING:
+    from engine.store.protocol import OwnerSupervision
 
 INTERVAL = 1.0
 """The most seconds between two rounds; the death of an owner starts one sooner."""

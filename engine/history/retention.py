@@ -6,13 +6,16 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 from engine.domain.errors import StoreError
 from engine.domain.retention import DAY, Retention
 from engine.domain.statuses import Status
 from engine.domain.steps import Micros
-from engine.store.protocol import HistoryPruning
 from engine.system.background import in_background
+
+if TYPE_CHECKING:
+    from engine.store.protocol import HistoryPruning
 
 BATCH = 50
 """Parents removed in one transaction."""

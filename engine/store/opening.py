@@ -10,12 +10,12 @@ from engine.domain.lazy_import import lazy
 from engine.domain.steps import Micros
 from engine.domain.value_types import ANY_HOST
 from engine.store.location import StoreLocation, driver_missing
-from engine.store.protocol import Store
 from engine.store.sqlite.store import SqliteStore
 from engine.system.clock import now
 
 if TYPE_CHECKING:
     from engine.store.postgres import store as postgres_store
+    from engine.store.protocol import Store
     from engine.system import current_user
 else:
     current_user = lazy("engine.system.current_user", "only a shared store has more than one user")

@@ -10,15 +10,20 @@ import errno
 import grp
 import os
 import pwd
-import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import StoreError
 from engine.domain.frozen import frozen
+from engine.domain.lazy_import import lazy
+
+if TYPE_CHECKING:
+    import shlex
+else:
+    shlex = lazy("shlex", "only a file that others can change needs it")
 
 _BESIDE: Final = ("-wal", "-shm", "-journal")
 """What SQLite writes, and reads, beside its file."""

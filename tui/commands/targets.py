@@ -21,7 +21,7 @@ from engine.fleet.surveyed_elsewhere import is_pattern_elsewhere
 from engine.fleet.target_words import entries_named
 from engine.inspection import inspector
 from engine.system.clock import now
-from tui.commands import output, passwords, terminal_question
+from tui.commands import output
 from tui.commands.settings import Settings
 from tui.presentation.left_out import format_left_out
 from tui.presentation.survey_format import why
@@ -30,8 +30,11 @@ from tui.presentation.text import plain, target_name
 if TYPE_CHECKING:
     from engine.fleet import filters
     from engine.fleet.filters import FleetFilter
+    from tui.commands import passwords, terminal_question
 else:
     filters = lazy("engine.fleet.filters", "only filters of a fleet need it")
+    passwords = lazy("tui.commands.passwords", "only a server that wants one needs it")
+    terminal_question = lazy("tui.commands.terminal_question", "only very many targets need it")
 
 _UNKNOWN: Final = frozenset({FleetLevel.UNKNOWN, FleetLevel.UNREACHABLE})
 """Levels of targets whose survey says nothing else."""

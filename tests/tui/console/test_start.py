@@ -81,6 +81,13 @@ NOT_AT_THE_START = {
         "tui.presentation.trend_plot",
         "tui.commands.diagnostics",
     ),
+    "the detail of a job, where there is none": ("tui.console.views.detail", "tui.presentation.job_notes"),
+    "what only a mistake or a server wants to know": (
+        "tui.commands.passwords",
+        "tui.commands.terminal_question",
+        "shlex",
+    ),
+    "what the store is to the type checker": ("engine.store.protocol",),
     "finding in the history": ("tui.presentation.history_filter",),
     "the command list": ("tui.console.command_palette", "tui.console.views.palette"),
     "copying, and who pauses": ("tui.console.clipboard", "engine.system.current_user"),

@@ -26,7 +26,6 @@ from tui.console.parts.target_inspector import TargetInspector
 from tui.console.parts.target_surveys import TargetSurveys
 from tui.console.screens.entry import TYPING, EntryScreen
 from tui.console.target_model import TargetModel
-from tui.console.views.copied import copied_job, copied_operation
 from tui.console.views.header import STORE_GONE, STORE_OPENING, STORE_UNREADABLE, header_line, work
 from tui.console.views.line import Line
 from tui.console.views.status_banner import StatusBanner
@@ -42,8 +41,10 @@ if TYPE_CHECKING:
     from tui.console.feed import News
     from tui.console.parts import target_filter
     from tui.console.screens.fleet import FleetChoice
+    from tui.console.views import copied
 else:
     target_filter = lazy("tui.console.parts.target_filter", "the first screen does without it")
+    copied = lazy("tui.console.views.copied", "only copying needs it")
 
 FIRST_INSPECTION = 0.1
 """Seconds that the first frame waits for the first inspection of the targets, at most."""
@@ -257,7 +258,7 @@ class MainScreen(EntryScreen[None]):
         if self.focused is self._targets and self.model.state is not None:
             return "the URL of this database", self.model.state.entry.url
         if self.focused in {self._jobs, self._detail} and self._detail.job is not None:
-            return copied_job(*self._detail.job, row)
+            return copied.copied_job(*self._detail.job, row)
         return ("this row", row) if row else None
 
     async def action_copy(self) -> None:
@@ -277,7 +278,7 @@ class MainScreen(EntryScreen[None]):
         advice, plan = state.advice or (), None
         with suppress(DbtendError):  # without a plan the name is copied
             plan = await self.context.engine.plan(request, advice=advice)
-        self.say(await self.context.copy(*copied_operation(operation, plan, advice)))
+        self.say(await self.context.copy(*copied.copied_operation(operation, plan, advice)))
 
     # Filter
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from textual import events
 
 from engine import ChildJob, JobId, ParentJob
 from engine.domain.batches import Batch
+from engine.domain.lazy_import import lazy
 from tui.console.views.batch_rows import batch_detail
-from tui.console.views.detail import detail_lines
 from tui.console.widgets.page import Page
+
+if TYPE_CHECKING:
+    from tui.console.views import detail
+else:
+    detail = lazy("tui.console.views.detail", "only a job under the cursor needs it")
 
 
 class DetailPane(Page):
@@ -59,7 +65,7 @@ class DetailPane(Page):
             self.show([])
             return
         name = self._name_of(self._whole.target)
-        self.show(detail_lines(self._whole, self._job, name, now=self._clock(), width=self.columns))
+        self.show(detail.detail_lines(self._whole, self._job, name, now=self._clock(), width=self.columns))
 
 
 def with_known_steps(parent: ParentJob, known: ParentJob) -> ParentJob:
