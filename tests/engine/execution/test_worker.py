@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from engine.targets.plans import OperationPlan
 
 
-def claim_of(path: Path, operation: Operation = Operation.VACUUM, options: Options | None = None) -> Claim:
+def claim_of(path: Path | str, operation: Operation = Operation.VACUUM, options: Options | None = None) -> Claim:
     return Claim(
         job=JobId(1, 1),
         type=JobType.OPERATION,

@@ -137,3 +137,13 @@ def test_steps_that_have_another_turn_keep_their_order_before_what_completes_the
         turns.step_finished(turn[0], again=turn[0] in again)
         again.discard(turn[0])
     assert order == [1, 2, 1, 2, 3, 4, 5]
+
+
+def test_what_takes_the_place_of_a_step_comes_after_the_others_and_before_what_completes_them() -> None:
+    turns = StepScheduler([step(), step("a"), step(last=True)], at_once=1)
+    assert begun(turns) == [1]
+    turns.step_finished(1, instead={4: step(), 5: step()})
+    for number in (2, 4, 5, 3):
+        assert begun(turns) == [number]
+        turns.step_finished(number)
+    assert begun(turns) == []

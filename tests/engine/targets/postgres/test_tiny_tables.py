@@ -9,11 +9,18 @@ from pathlib import Path
 import pytest
 
 from engine import ChildJob, Engine, JobId, Operation, Options, Reason, Request, ServerOptions, Status
+from engine.domain.claims import Claim
+from engine.domain.errors import OwnershipLostError
 from engine.domain.steps import WAITING
 from engine.domain.time_limits import window
+from engine.execution.reporter import Reporter
+from engine.execution.worker import DatabaseMaintenanceWorker
+from engine.system.clock import now
+from engine.targets import resolve
 from engine.targets.postgres.planning.grouping import MOST
 from engine.targets.postgres.planning.operation_steps import FEW
 from engine.targets.step_execution import StepContext
+from tests.engine.execution.test_worker import claim_of, forget
 from tests.engine.processes import python
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.server_session import connected, plan
@@ -188,6 +195,62 @@ async def test_one_that_is_waited_for_is_seen(many: Database) -> None:
             running = asyncio.create_task(session.execute(alone, StepContext(report=report)))
             await asyncio.wait_for(seen.wait(), 30)
         assert (await running).status is Status.COMPLETED
+
+
+async def test_one_that_is_in_the_way_of_others_stops_and_is_done_alone(many: Database) -> None:
+    many("DROP TABLE broken")
+    server = ServerOptions(analyze=True, schemas=("public",), yield_after=0.05)
+
+    def lock() -> None:
+        with many.session("LOCK TABLE slow IN ACCESS EXCLUSIVE MODE"):
+            pass
+
+    async with connected(many.url, 60) as session:
+        planned = await session.plan(Operation.VACUUM, Options(server=server))
+        group = next(step for step in planned.steps if "public.slow" in step.objects)
+        running = asyncio.create_task(session.execute(group, StepContext()))
+        await until(many, SLEEPS)
+        locking = asyncio.create_task(asyncio.to_thread(lock))
+        result = await running
+        await locking
+    assert "public.slow" in {step.object for step in result.instead}
+    assert result.stop_reason == ""
+    done = (result.effect or {}).get("objects")
+    assert isinstance(done, tuple)
+    assert {*done, *(step.object for step in result.instead)} == set(group.objects)
+
+
+async def test_ended_by_an_administrator_each_is_done_alone(many: Database, tmp_path: Path) -> None:
+    many("DROP TABLE broken")
+    began = many.value("SELECT clock_timestamp()")
+    ends = asyncio.create_task(vacuumed(many, tmp_path))
+    await until(many, SLEEPS)
+    ((pid, *_),) = many.ours()
+    many(f"SELECT pg_terminate_backend({pid})")
+    many.let_go()
+    child = await ends
+    assert (child.status, child.error) == (Status.COMPLETED, None)
+    assert since(many, began) == {*TABLES, "public.slow"}
+    assert {name for name in outcomes(child) if name in TABLES} == TABLES
+
+
+async def test_lost_to_another_process_nothing_more_begins(many: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    many.set_fast()
+    monkeypatch.setattr("engine.execution.ownership.ASK_AGAIN_AFTER", 0)
+    began = many.value("SELECT clock_timestamp()")
+    asked = 0
+
+    async def ask(_: Claim) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 3:  # before the session's first look, the first group, the second
+            raise OwnershipLostError
+
+    claim = claim_of(many.url, options=Options(server=ANALYZED))
+    worker = DatabaseMaintenanceWorker(resolve, require_owned=ask)
+    with pytest.raises(OwnershipLostError):
+        await worker.execute(claim, Reporter(claim, forget, now), asyncio.Event())
+    assert len(since(many, began)) == MOST
 
 
 KILLED = """
