@@ -44,7 +44,7 @@ def _together(members: Sequence[PgStep]) -> PgStep:
     """One step for all of these. A table that is locked is left out of its command: it gets its own step afterwards."""
     first, names = members[0], tuple(step.object for step in members)
     tables = [step.subject.sql for step in members if step.subject is not None]
-    reasons = "; ".join(dict.fromkeys(step.reason for step in members))
+    reasons = listed(list(dict.fromkeys(step.reason for step in members)), most=2)
     settings = first.command.removesuffix(first.first_command) if first.first_command else ""
     return replace(
         first,

@@ -23,7 +23,7 @@ WHERE c.oid = ANY (%s::oid[]) AND {ended}(c.oid) >= a.query_start
 
 
 async def done(reader: Reader, backend: int, step: PgStep) -> Collection[int]:
-    """The oids of the tables that are done since its command began, the last of that backend. None where that is
+    """The oids of the tables that are done since its command began, the last of that backend. Empty where it is
     unknown."""
     ended = "pg_stat_get_last_analyze_time" if "ANALYZE" in step.group_command else "pg_stat_get_last_vacuum_time"
     query = _DONE.format(ended=ended)

@@ -1,4 +1,4 @@
-"""Tiny tables share a command, and each has its own outcome all the same."""
+"""Tiny tables share a command, and each has its own outcome."""
 
 from __future__ import annotations
 
@@ -162,7 +162,9 @@ async def test_cancelled_the_history_says_which_are_done(many: Database, tmp_pat
     (cut,) = [step for step in child.steps if step.status is Status.CANCELLED]
     assert cut.command.partition(" --")[0] in query
     assert "public.slow" not in cut.done
-    assert {name for name in outcomes(child) if name in TABLES} == since(many, began)
+    done = {name for name in outcomes(child) if name in TABLES}
+    assert done <= since(many, began)
+    assert many.major < 15 or done == since(many, began)  # before 15 the server counts a moment later
     assert many.ours() == []
 
 
