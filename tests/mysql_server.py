@@ -168,6 +168,17 @@ class MySqlServer:
             assert time.monotonic() < give_up, f"the server does not get ready\n{self.log()}"
             time.sleep(0.02)
 
+    @contextmanager
+    def running(self, *options: str, small_disk: tuple[Path, str] | None = None) -> Iterator[None]:
+        """Meanwhile it runs, also with these options."""
+        usual, self.options = self.options, (*self.options, *options)
+        try:
+            self.start(small_disk=small_disk)
+            yield
+        finally:
+            self.stop(signal.SIGKILL)
+            self.options = usual
+
     def log(self) -> str:
         paths = (self.base / "output", self.base / "log")
         return "".join(path.read_text(errors="replace")[-2000:] for path in paths if path.exists())

@@ -25,7 +25,7 @@ async def collect_condition(
 ) -> Condition:
     """`budget`: seconds for sampling rows of large tables, the largest first; None: no limit. Raises TargetError."""
     condition = Condition(
-        tables=await tables(reader),
+        tables=await tables(reader, exact=False),
         flavor=reader.server.flavor,
         cluster=reader.server.cluster,
         started=reader.server.started,
@@ -36,9 +36,19 @@ async def collect_condition(
         undo=await undo(reader),
         user=reader.server.user,
     )
+    condition = replace(condition, tables=await _exact(reader, condition, limits))
     large = [table for table in condition.tables if may_have_space(table, condition, limits)]
     samples = await _sampled(reader, sorted(large, key=lambda table: -table.size), budget)
     return replace(condition, samples=samples, not_sampled=len(large) - len(samples))
+
+
+async def _exact(reader: Reader, condition: Condition, limits: Thresholds) -> Sequence[Table]:
+    """The tables, with all of the indexes that findings look at."""
+    looked_at = [
+        table.name for table in condition.tables if table.engine != "InnoDB" or may_have_space(table, condition, limits)
+    ]
+    exact = {table.name: table for table in await tables(reader, looked_at)} if looked_at else {}
+    return [exact.get(table.name, table) for table in condition.tables]
 
 
 async def _sampled(reader: Reader, large: Sequence[Table], budget: float | None) -> dict[str, list[Sample]]:

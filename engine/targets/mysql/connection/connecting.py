@@ -230,7 +230,7 @@ async def _leave_out_of_binlog(connection: Connection, flavor: Flavor, what: str
 
 _VARIABLES: Final = (
     "datadir", "group_replication_group_name", "hostname", "port", "read_only", "server_uid", "server_uuid",
-    "super_read_only", "wsrep_on",
+    "super_read_only", "wsrep_on", "wsrep_provider",
 )  # fmt: skip
 _MAY_WRITE: Final = re.compile(r"\b(ALL PRIVILEGES|SUPER|CONNECTION_ADMIN|READ_ONLY ADMIN)\b.* ON \*\.\* ")
 
@@ -256,7 +256,7 @@ async def _server(connection: Connection, flavor: Flavor, version: tuple[int, ..
         host_key=f"{flavor}:{hashlib.sha256(identity.encode()).hexdigest()[:32]}",
         reads_only=await _reads_only(connection, found),
         is_replica=await _is_replica(connection, flavor, version),
-        cluster=_cluster(found),
+        cluster=cluster(found, await _members(connection, found)),
         started=started,
     )
 
@@ -283,7 +283,24 @@ async def _is_replica(connection: Connection, flavor: Flavor, version: tuple[int
         return False
 
 
-def _cluster(variables: dict[str, str]) -> Cluster | None:
-    if variables.get("wsrep_on") == "ON":
+async def _members(connection: Connection, variables: Mapping[str, str]) -> int | None:
+    """How many members its replication group has, as far as it knows; None where it may not say."""
+    if not variables.get("group_replication_group_name"):
+        return 0
+    try:
+        (members,) = await connection.row(_MEMBERS, row=(int,))
+    except pymysql.MySQLError:
+        if connection.closed:
+            raise
+        return None
+    return int(members)
+
+
+_MEMBERS: Final = "SELECT COUNT(*) FROM performance_schema.replication_group_members WHERE member_state <> 'OFFLINE'"
+
+
+def cluster(variables: Mapping[str, str], members: int | None) -> Cluster | None:
+    """What the server belongs to. `members`: of its replication group; None: not known."""
+    if variables.get("wsrep_on") == "ON" and variables.get("wsrep_provider", "none") not in {"", "none"}:
         return Cluster.GALERA
-    return Cluster.GROUP_REPLICATION if variables.get("group_replication_group_name") else None
+    return None if members == 0 else Cluster.GROUP_REPLICATION

@@ -48,7 +48,7 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
         raise UsageError(str(operation), "MariaDB and MySQL have no such operation")
     if problem := refusal(reader.server, operation, options):
         return OperationPlan(operation=operation, refused=problem)
-    found = scope(operation, options, await tables(reader))
+    found = scope(operation, options, await tables(reader, exact=operation is Operation.REBUILD))
     reasons: Mapping[str, str] = {}
     if operation is Operation.REPAIR and not options.objects:
         damaged = frozenset(past.damaged_tables)
@@ -60,7 +60,7 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
 async def require(reader: Reader, operations: Sequence[Operation], options: Options) -> None:
     """Raise UsageError for an object to which one of the operations can do nothing."""
     if options.objects:
-        found = await tables(reader)
+        found = await tables(reader, exact=False)
         chosen(options.objects, found)
         for operation in operations:
             scope(operation, options, found)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from engine.domain.frozen import frozen
-from engine.targets.mysql.connection.names import qualified, shown
+from engine.targets.mysql.connection.names import literal, qualified, shown
 from engine.targets.mysql.reading.reader import Reader
 
 REPAIRABLE: Final = frozenset({"MyISAM", "Aria", "ARCHIVE", "CSV", ""})
@@ -129,12 +129,15 @@ TABLES: Final = """
 SELECT table_name, table_type, engine, row_format, table_rows, data_length, index_length, data_free, create_options,
     table_comment, auto_increment, max_data_length
 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%VIEW'
-    AND table_type <> 'TEMPORARY' ORDER BY table_name
+    AND table_type <> 'TEMPORARY'
 """
 _INDEXES: Final = """
-SELECT table_name, index_name, seq_in_index, column_name, index_type, non_unique, nullable, sub_part, cardinality
+SELECT table_name, index_name, seq_in_index, column_name, non_unique, nullable, sub_part{more}
 FROM information_schema.statistics WHERE table_schema = DATABASE()
 """
+_KINDS: Final = ", index_type, cardinality"
+"""For these the server opens every table."""
+_ASSUMED: Final = "BTREE", 1
 _PARTITIONS: Final = """
 SELECT table_name, partition_name, subpartition_name, table_rows, data_length, index_length, data_free
 FROM information_schema.partitions WHERE table_schema = DATABASE() AND partition_name IS NOT NULL
@@ -150,12 +153,18 @@ _LOCKING: Final = {"FULLTEXT": "a FULLTEXT index", "SPATIAL": "a SPATIAL index",
 _BITS: Final = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 
 
-async def tables(reader: Reader) -> list[Table]:
-    """Those of the session's database. Raises TargetError."""
+async def tables(reader: Reader, names: Sequence[str] = (), *, exact: bool = True) -> list[Table]:
+    """Those of the session's database, by name. Raises TargetError.
+
+    Args:
+        names: only these; none: all.
+        exact: else every index counts as a BTREE that has cardinality, which the server knows much sooner.
+    """
+    some = f" AND table_name IN ({', '.join(map(literal, names))})" if names else ""
     text, number = str | None, int | None
     row = (str, str, text, text, number, number, number, number, text, text, number, number)
-    found = await reader.rows(TABLES, row=row)
-    indexes = await _indexes(reader)
+    found = sorted(await reader.rows(TABLES + some, row=row), key=lambda row: row[0])
+    indexes = await _indexes(reader, some, exact=exact)
     columns = await reader.rows(_SPECIAL_COLUMNS, row=(str, str, str, str))
     virtual = {(table, column) for table, column, _, extra in columns if extra.startswith("VIRTUAL")}
     counting = {table: (column, kind) for table, column, kind, extra in columns if "auto_increment" in extra}
@@ -184,19 +193,20 @@ async def tables(reader: Reader) -> list[Table]:
     ]
 
 
-async def _indexes(reader: Reader) -> Mapping[str, tuple[Index, ...]]:
+async def _indexes(reader: Reader, some: str, *, exact: bool) -> Mapping[str, tuple[Index, ...]]:
     """By table."""
-    row = (str, str, int, str | None, str, int, str | None, int | None, int | None)
+    query = _INDEXES.format(more=_KINDS if exact else "") + some
+    row = (str, str, int, str | None, int, str | None, int | None, *((str, int | None) if exact else ()))
     found: dict[str, tuple[Index, ...]] = {}
-    rows = sorted(await reader.rows(_INDEXES, row=row), key=lambda row: row[:3])  # faster than the server
+    rows = sorted(await reader.rows(query, row=row), key=lambda row: row[:3])  # faster than the server
     for (table, name), of_one in itertools.groupby(rows, key=lambda row: row[:2]):
-        columns = list(of_one)
+        columns = [row if exact else (*row, *_ASSUMED) for row in of_one]
         index = Index(
             name=name,
-            kind=columns[0][4],
-            is_unique=not columns[0][5],
-            may_be_null=any(column[6] == "YES" for column in columns),
-            columns=tuple((column[3] or "", column[7]) for column in columns),
+            kind=columns[0][7],
+            is_unique=not columns[0][4],
+            may_be_null=any(column[5] == "YES" for column in columns),
+            columns=tuple((column[3] or "", column[6]) for column in columns),
             has_cardinality=all(column[8] is not None for column in columns),
         )
         found[table] = (*found.get(table, ()), index)

@@ -24,6 +24,14 @@ def server(request: pytest.FixtureRequest) -> Iterator[MySqlServer]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def own_server(server: MySqlServer) -> Iterator[MySqlServer]:
+    """Another one of the same flavor, for tests that stop it or give it options; it runs only in `running`."""
+    made = MySqlServer(server.flavor, server.program, ["--lower-case-table-names=1"])
+    yield made
+    made.discard()
+
+
 @pytest.fixture
 def database(server: MySqlServer) -> Iterator[MySqlDatabase]:
     """An empty database on it."""

@@ -21,10 +21,26 @@ from tests.engine.targets.mysql.a_session import filled, runs, until
 from tests.engine.targets.server_session import connected, plan, run
 from tests.engine.targets.sqlite.small_disks import can_mount
 from tests.mysql_databases import MySqlDatabase, new_database
-from tests.mysql_server import MySqlServer, servers_found
+from tests.mysql_server import MySqlServer, free_port
 from tests.slow_lines import slow_line
 
+GALERA = Path("/usr/lib/galera/libgalera_smm.so")  # of the package that mariadb-server needs
 CRASHED = "the table may be crashed: run repair again"
+CLUSTERS = {
+    Flavor.MARIADB: (
+        "--wsrep-on=ON", f"--wsrep-provider={GALERA}", "--wsrep-cluster-address=gcomm://", "--binlog-format=ROW",
+        "--wsrep-node-address=127.0.0.1", f"--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:{free_port()}",
+        "--innodb-autoinc-lock-mode=2", "--wsrep-sst-method=skip",
+    ),
+    Flavor.MYSQL: (
+        "--plugin-load-add=group_replication.so", "--log-bin=bin", "--server-id=1", "--gtid-mode=ON",
+        "--enforce-gtid-consistency=ON", "--report-host=127.0.0.1",
+        "--loose-group-replication-group-name=aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa",
+        f"--loose-group-replication-local-address=127.0.0.1:{free_port()}",
+        "--loose-group-replication-start-on-boot=OFF", "--loose-group-replication-bootstrap-group=ON",
+    ),
+}  # fmt: skip
+"""Options of the first member of each."""
 CHANGING = (Operation.ANALYZE, Operation.REBUILD)
 
 
@@ -40,31 +56,25 @@ def a_user(database: MySqlDatabase, *rights: str) -> Iterator[str]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not can_mount(), reason="only root may mount a small file system")
-async def test_a_full_disk_and_names_in_lower_case(server: MySqlServer) -> None:
-    strict = MySqlServer(server.flavor, servers_found()[server.flavor], ["--lower-case-table-names=1"])
-    try:
-        small = strict.base / "small"
-        small.mkdir()
-        if strict.flavor is Flavor.MYSQL:
-            strict.options = (*strict.options, f"--innodb-directories={small}")
-        strict.start(small_disk=(small, "24m"))
-        with new_database(strict) as database:
-            await check_full_disk(database, small)
-            await check_lower_case(database)
-    finally:
-        strict.discard()
+async def test_a_disk_that_is_full_fails_the_step_in_words_and_gives_its_space_back(own_server: MySqlServer) -> None:
+    small = own_server.base / "small"
+    small.mkdir()
+    options = [f"--innodb-directories={small}"] if own_server.flavor is Flavor.MYSQL else []
+    with own_server.running(*options, small_disk=(small, "24m")), new_database(own_server) as database:
+        filled(database, "item", 30_000, more=f"DATA DIRECTORY='{small}'")
+        filled(database, "other")
+        results = await run(database.url, Operation.REBUILD)
+        full = results["item"]
+        assert (full.status, full.left, results["other"].status) == (Status.FAILED, NOTHING_CHANGED, Status.COMPLETED)
+        assert full.error == "the disk of the server is full. Make room, then try again"
+        assert database("CHECK TABLE item")[-1][3] == "OK"
+        assert not list((own_server.data / database.name).glob("#sql*"))
 
 
-async def check_full_disk(database: MySqlDatabase, small: Path) -> None:
-    filled(database, "item", 30_000, more=f"DATA DIRECTORY='{small}'")
-    filled(database, "other")
-    results = await run(database.url, Operation.REBUILD)
-    full = results["item"]
-    assert (full.status, full.left, results["other"].status) == (Status.FAILED, NOTHING_CHANGED, Status.COMPLETED)
-    assert full.error == "the disk of the server is full. Make room, then try again"
-    assert database("CHECK TABLE item")[-1][3] == "OK"
-    assert not list((database.server.data / database.name).glob("#sql*"))
-    database("DROP TABLE item", "DROP TABLE other")
+async def test_a_server_of_names_in_lower_case_and_one_that_is_in_a_cluster(own_server: MySqlServer) -> None:
+    with own_server.running(*CLUSTERS[own_server.flavor]), new_database(own_server) as database:
+        await check_lower_case(database)
+        await check_cluster(database)
 
 
 async def check_lower_case(database: MySqlDatabase) -> None:
@@ -73,12 +83,25 @@ async def check_lower_case(database: MySqlDatabase) -> None:
     other_name = database.server.url(database.name.upper())
     assert await resolve(other_name).identify() == await resolve(database.url).identify()
     for operation in (*CHANGING, Operation.CHECK):
-        results = await run(other_name, operation)
+        results = await run(other_name, operation, force=True)
         assert {name: result.status for name, result in results.items()} == dict.fromkeys(
             ("orders", "`odd name`"), Status.COMPLETED
         )
-        (one,) = (await plan(other_name, operation, objects=("ORDERS",))).steps
+        (one,) = (await plan(other_name, operation, objects=("ORDERS",), force=True)).steps
         assert one.object == "orders"
+
+
+async def check_cluster(database: MySqlDatabase) -> None:
+    alone = await plan(database.url, Operation.REBUILD)
+    if database.flavor is Flavor.MYSQL:
+        assert alone.steps  # a group that it has not joined
+        database("START GROUP_REPLICATION")
+    refused = (await plan(database.url, Operation.REBUILD)).refused
+    assert refused is not None
+    assert refused.endswith("Override: --force")
+    for forced, operation in ((True, Operation.REBUILD), (False, Operation.ANALYZE)):
+        results = await run(database.url, operation, force=forced)
+        assert {result.status for result in results.values()} == {Status.COMPLETED}
 
 
 async def test_steps_go_on_with_the_connections_that_the_server_gives(database: MySqlDatabase) -> None:

@@ -10,13 +10,14 @@ from engine.targets.step_execution import StepContext
 from tests.engine.targets.mysql.a_session import filled, runs, until
 from tests.engine.targets.server_session import Told, connected
 from tests.mysql_databases import new_database
-from tests.mysql_server import MySqlServer, running_server, servers_found
+from tests.mysql_server import MySqlServer
 
 
 async def test_a_rebuild_is_begun_again_after_a_restart_and_not_where_the_server_stays_away(
-    server: MySqlServer,
+    own_server: MySqlServer,
 ) -> None:
-    with running_server(server.flavor, servers_found()[server.flavor]) as own, new_database(own) as database:
+    own = own_server
+    with own.running(), new_database(own) as database:
         filled(database, "item", 100_000)
         async with asyncio.timeout(90), connected(database.url) as session:
             (step,) = (await session.plan(Operation.REBUILD, Options())).steps

@@ -11,6 +11,7 @@ from engine.domain.errors import UsageError
 from engine.domain.requests import Request
 from engine.submission.validation import validate_request
 from engine.targets import resolve
+from engine.targets.mysql.connection.connecting import cluster
 from engine.targets.mysql.connection.server import Cluster, Flavor, Server
 from engine.targets.mysql.planning.planner import refusal
 from engine.targets.mysql.planning.scope import scope
@@ -39,6 +40,24 @@ def test_a_cluster_refuses_rebuilds_unless_forced(cluster: Cluster) -> None:
     assert "--force" in refusal(member, Operation.REBUILD, Options())
     assert refusal(member, Operation.REBUILD, Options(force=True)) == ""
     assert refusal(member, Operation.CHECK, Options()) == ""
+
+
+@pytest.mark.parametrize(
+    ("variables", "members", "found"),
+    [
+        ({"wsrep_on": "ON", "wsrep_provider": "/usr/lib/galera/libgalera_smm.so"}, 0, Cluster.GALERA),
+        ({"wsrep_on": "ON", "wsrep_provider": "none"}, 0, None),
+        ({"wsrep_on": "OFF", "wsrep_provider": "/usr/lib/galera/libgalera_smm.so"}, 0, None),
+        ({"group_replication_group_name": "aaaa"}, 3, Cluster.GROUP_REPLICATION),
+        ({"group_replication_group_name": "aaaa"}, 0, None),
+        ({"group_replication_group_name": "aaaa"}, None, Cluster.GROUP_REPLICATION),
+        ({}, 0, None),
+    ],
+)
+def test_a_cluster_is_known_by_what_its_server_says(
+    variables: dict[str, str], members: int | None, found: Cluster | None
+) -> None:
+    assert cluster(variables, members) is found
 
 
 def test_a_replica_keeps_maintenance_out_of_its_binary_log() -> None:
