@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from engine.targets.mysql.reading import tables as catalog
 from engine.targets.mysql.reading.tables import AutoIncrement, Table
 from tests.engine.targets.mysql.looking import looking
 from tests.mysql_databases import MySqlDatabase
+
+
+async def test_some_tables_and_what_is_known_sooner(database: MySqlDatabase) -> None:
+    database(
+        "CREATE TABLE `it's %s` (id INT PRIMARY KEY, t TEXT, FULLTEXT (t), KEY (t(5)))",
+        "CREATE TABLE old (a INT, KEY (a)) ENGINE = MyISAM",
+    )
+    async with looking(database.url) as reader:
+        exact, (one,) = await catalog.tables(reader), await catalog.tables(reader, ["it's %s"])
+        sooner = await catalog.tables(reader, exact=False)
+    assert one == exact[0]
+    assert {index.kind for index in exact[0].indexes} == {"BTREE", "FULLTEXT"}
+    assert [replace(table, indexes=(), locks_for_rebuild="") for table in sooner] == [
+        replace(table, indexes=(), locks_for_rebuild="") for table in exact
+    ]
+    assert [table.primary_key for table in sooner] == [("id",), ()]
+    assert [index.columns for index in sooner[0].indexes] == [index.columns for index in exact[0].indexes]
 
 
 @pytest.fixture
