@@ -44,6 +44,7 @@ class Case:
 
 CASES: Final = (
     Case("vacuum", "VACUUM"),
+    Case("exchange", "VACUUM"),
     Case("reindex", "REINDEX"),
     Case("check", "PRAGMA integrity_check"),
     Case("quick", "PRAGMA quick_check"),

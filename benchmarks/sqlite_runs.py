@@ -38,6 +38,7 @@ NEEDED: Final = "needed"
 """The work of doing whatever the advice calls for."""
 _WORK: Final = {
     "vacuum": (Operation.VACUUM, Options()),
+    "exchange": (Operation.VACUUM, Options(swap=True)),
     "reindex": (Operation.REINDEX, Options()),
     "analyze": (Operation.ANALYZE, Options()),
     "check": (Operation.CHECK, Options(check=CheckLevel.FULL)),

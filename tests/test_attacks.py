@@ -29,6 +29,8 @@ def mutants(attack: str, count: int) -> subprocess.CompletedProcess[str]:
         ("batches", 2),
         ("schedules", 4),
         ("notifications", 4),
+        ("exchanges", 2),
+        ("exchange-kills", 8),
     ],
 )
 def test_mutants_are_met_with_plain_sentences(attack: str, count: int) -> None:

@@ -157,6 +157,14 @@ class Measurement:
     """JSON-able; its meaning is private to the database engine."""
 
 
+def with_replaced(file: str, replaced: Mapping[str, str]) -> tuple[str, ...]:
+    """The file with this key, and those before it whose place it took. `replaced`: see `TargetHistory`."""
+    files = [file]
+    while (before := replaced.get(files[-1])) is not None and before not in files:
+        files.append(before)
+    return tuple(files)
+
+
 @frozen(kw_only=True)
 class TargetHistory:
     """What the job history says of a database."""
@@ -188,6 +196,8 @@ class TargetHistory:
     """When a backup last completed."""
     backups: tuple[RecordedBackup, ...] = ()
     """Its backups on record, newest first, wherever they are and whether or not they still exist."""
+    replaced_files: Mapping[str, str] = field(default_factory=dict)
+    """The files that took the place of others by an exchange, each with that one; by their keys."""
     maintained_files: frozenset[str] | None = None
     """The paths of all files that are targets of the config file or of an open job; None if unknown."""
     ran: Mapping[Operation, PastJob] = field(default_factory=dict)

@@ -124,6 +124,11 @@ OPTION_SPECS: Final = (
         hints=_BACKUPS,
     ),
     OptionSpec(
+        "swap", Flag(),
+        "faster: make a compact copy that replaces the file; only while no other process has the file open",
+        {SQLITE: (Operation.VACUUM,)}, places=Place.USER, text="by exchange",
+    ),
+    OptionSpec(
         "if_needed", Limits(), "only operations that are needed when they begin", places=Place.NOWHERE, text="if needed"
     ),
     OptionSpec("limits", Limits(), "by the thresholds of the config file", places=Place.NOWHERE, text=""),
@@ -134,8 +139,8 @@ OPTION_SPECS: Final = (
     ),
     OptionSpec(
         "force", Flag(),
-        "go on although space is missing, VACUUM changes rowids that an index, view or trigger uses, or a rebuild stops"
-        " a cluster",
+        "go on although space is missing, VACUUM changes rowids that an index, view or trigger uses, another program"
+        " copies the database (VACUUM, checkpoint), or a rebuild stops a cluster",
         {SQLITE: ANY_OPERATION, MYSQL: ANY_OPERATION}, text="forced",
         hints={POSTGRESQL: "leave it out: PostgreSQL has no check that it could override"},
     ),

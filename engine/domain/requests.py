@@ -170,6 +170,8 @@ class Options:
     analysis_limit: int | None = None
     backup_to: str | None = None
     keep: int | None = None
+    swap: bool = False
+    """Whether VACUUM makes a copy that takes the place of the file."""
     if_needed: Thresholds | None = None
     """An operation that these thresholds do not call for when it would begin is skipped: the target could not be
     inspected at the submit."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
-from engine.domain.advice import CheckFinding, PastJob, TargetHistory
+from engine.domain.advice import CheckFinding, PastJob, TargetHistory, with_replaced
 from engine.domain.events import HistoryFilter
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
@@ -14,7 +14,7 @@ from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.past_runs import RecordedBackup
 from engine.domain.requests import CheckLevel, EngineName, Operation, Options
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import MAX_FINDINGS, Facts, Micros
+from engine.domain.steps import FILE, MAX_FINDINGS, REPLACED_FILE, Facts, Micros
 from engine.domain.turns import Turns
 from engine.history import estimates
 from engine.history.estimates import covers_whole_database
@@ -50,8 +50,9 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         where = HistoryFilter(target=target, operation=operation, since=now - HISTORY_WINDOW)
         return await store.history(where, before=None, limit=MAX_JOBS_READ)
 
-    checks = await newest(Operation.CHECK)
-    checked = check_history(checks, file)
+    checks, vacuums = await newest(Operation.CHECK), await newest(Operation.VACUUM)
+    replaced = replaced_files(vacuums)
+    checked = check_history(checks, () if file is None else with_replaced(file, replaced))
 
     async def with_steps(jobs: Iterable[ParentJob], found: Mapping[str, JobId]) -> list[ParentJob]:
         """The jobs from the oldest finding on, with steps."""
@@ -79,7 +80,8 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         damage=None if checked.damaged_tables and not tables else checked.damage,
         broken_rule=checked.broken_rule,
         found=checked.found,
-        vacuumed=vacuumed(await newest(Operation.VACUUM)),
+        vacuumed=vacuumed(vacuums),
+        replaced_files=replaced,
         backed_up_at=backed_up_at(await newest(Operation.BACKUP), backups),
         backups=tuple(backups),
         ran=ran(last_jobs),
@@ -136,14 +138,14 @@ class CheckHistory:
     damaged_tables: dict[str, JobId] = field(default_factory=dict)
 
 
-def check_history(jobs: Iterable[ParentJob], file: str | None = None) -> CheckHistory:
+def check_history(jobs: Iterable[ParentJob], files: Collection[str] = ()) -> CheckHistory:
     """The results of the checks in these jobs, newest first, that no later check replaces.
 
     A check of the whole database replaces all earlier ones of the same or a lower level. A check of some objects, or an
     incomplete one, replaces nothing and proves nothing about the rest; its findings count.
 
     A check of another file at the same path replaces only checks of other files. Its findings count until the current
-    file is checked.
+    file is checked. `files`: those that the database has been, by exchange; none: not known.
     """
     clean_at: dict[CheckLevel, Micros] = {}
     damaged: dict[str, JobId] = {}
@@ -157,7 +159,7 @@ def check_history(jobs: Iterable[ParentJob], file: str | None = None) -> CheckHi
     for job, check in _children_of(jobs, Operation.CHECK):
         facts = check.after or {}
         level, findings = _level_of(facts), facts.get("findings")
-        is_this = file is None or facts.get("file", file) == file
+        is_this = not files or FILE not in facts or facts[FILE] in files
         if not isinstance(findings, int) or level in (outdated if is_this else outdated | outdated_elsewhere):
             continue
         names = _names(facts.get("damaged_indexes"))
@@ -286,6 +288,12 @@ def vacuumed(jobs: Iterable[ParentJob]) -> PastJob | None:
         if child.is_complete and job.finished_at is not None:
             return PastJob(job.id, job.finished_at)
     return None
+
+
+def replaced_files(jobs: Iterable[ParentJob]) -> dict[str, str]:
+    """See `TargetHistory.replaced_files`."""
+    facts = [vacuum.after or {} for _, vacuum in _children_of(jobs, Operation.VACUUM)]
+    return {str(after.get(FILE)): str(after[REPLACED_FILE]) for after in reversed(facts) if REPLACED_FILE in after}
 
 
 def ran(jobs: Iterable[ParentJob]) -> dict[Operation, PastJob]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 
-_LINE: Final = re.compile(r"\d+ \d+ (\d+):(\d+) (\S+) (\S+) .*? - (\S+) \S+ (\S+)")
+_LINE: Final = re.compile(r"\d+ \d+ (\d+):(\d+) (\S+) (\S+) .*? - (\S+) (\S+) (\S+)")
 _OF_OTHER_MACHINES: Final = re.compile(r"nfs.*|cifs|smb.*|fuse.*|9p|ceph|afs|glusterfs|lustre|gfs2|ocfs2|virtiofs")
 _LAYERED: Final = re.compile(r"overlay|aufs|unionfs|ecryptfs")
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
@@ -24,6 +24,7 @@ class Mount:
     point: str
     kind: str
     options: frozenset[str]  # of the file system; of a control group: its controllers
+    source: str = ""
 
 
 def mounts() -> tuple[Mount, ...]:
@@ -40,9 +41,9 @@ def _parsed(text: str) -> tuple[Mount, ...]:
 def parse_mounts(text: str) -> Iterator[Mount]:
     for line in text.splitlines():
         if found := _LINE.match(line):
-            major, minor, root, point, kind, options = found.groups()
+            major, minor, root, point, kind, source, options = found.groups()
             device = os.makedev(int(major), int(minor))
-            yield Mount(device, _plain(root), _plain(point), kind, frozenset(options.split(",")))
+            yield Mount(device, _plain(root), _plain(point), kind, frozenset(options.split(",")), _plain(source))
 
 
 def mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:

@@ -113,6 +113,8 @@ class OperationPlan:
     """The commands that set up the connection for the steps."""
     settings_reason: str = ""
     """The reason for these settings, as text."""
+    offer: str = ""
+    """An option with which it would take less time, and how much, as text; "" for none."""
     parallel: int = 1
     """How many steps run at the same time."""
     estimated_from: str = ""

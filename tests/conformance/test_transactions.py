@@ -14,7 +14,7 @@ from engine.domain.humanize import format_worker_death
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.requests import OnDuplicate, OnFailure, Operation
 from engine.domain.statuses import Reason, Status, parent_status
-from engine.domain.steps import Facts, LogLevel, LogLine, Progress, Step
+from engine.domain.steps import FILE, REPLACED_FILE, Facts, LogLevel, LogLine, Progress, Step
 from tests.building import ALL_FOUR, COMPLETED, FAILED, StoppedClock, new_job
 from tests.conformance.stores import RescuingStore, Stores, newest_change
 
@@ -522,3 +522,20 @@ async def test_a_child_ended_when_its_worker_said_so_not_when_it_could_be_stored
     await store.finish(claim, Outcome(status=Status.COMPLETED, ended_at=started_at + 5), Report())
     job = await store.job(1)
     assert (job.finished_at, job.children[0].finished_at) == (started_at + 5, started_at + 5)
+
+
+async def test_jobs_follow_a_file_that_another_one_replaced(store: RescuingStore) -> None:
+    (first,) = await submit(store, new_job("sales", Operation.VACUUM, Operation.ANALYZE))
+    (claim,) = [await store.claim("worker", None)]
+    assert claim is not None
+    after: Facts = {FILE: "key of the new file", REPLACED_FILE: "key of sales"}
+    await store.finish(claim, replace(COMPLETED, after=after), NOTHING)
+    (second,) = await submit(store, replace(new_job("sales"), target_key="key of the new file"))
+    running = await store.claim("worker", None)
+    assert running is not None
+    assert running.job.parent == first
+    assert await store.claim("worker", None) is None
+    await store.finish(running, COMPLETED, NOTHING)
+    following = await store.claim("worker", None)
+    assert following is not None
+    assert following.job.parent == second

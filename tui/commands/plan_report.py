@@ -57,6 +57,8 @@ def _operation(operation: OperationPlan) -> Iterator[str]:
         yield f"  {label:8}  {plain(setting)}"
     if operation.settings_reason:
         yield f"  because   {plain(operation.settings_reason)}"
+    if operation.offer:
+        yield f"  faster    {plain(operation.offer)}"
     if operation.estimated_from:
         yield f"  estimate  {plain(operation.estimated_from)}"
     for step, notes in step_notes(operation):

@@ -99,6 +99,7 @@ def plan(plan: Plan) -> Json:
                 "error": operation.refused,
                 **fields(operation, "warnings", "not_needed", "settings"),
                 "tuned": operation.settings_reason or None,
+                "offer": operation.offer or None,
                 "needs_yes": operation.needs_confirmation or None,
                 **fields(operation, "parallel", "estimate"),
                 "estimated_from": operation.estimated_from or None,

@@ -15,7 +15,7 @@ from engine.domain.jobs import JobId
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import OnDuplicate
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import LOG_HEAD, LOG_TAIL, Micros, Step
+from engine.domain.steps import FILE, LOG_HEAD, LOG_TAIL, REPLACED_FILE, Facts, Micros, Step
 from engine.store.protocol import MAX_ATTEMPTS, NewBatch, NewJob
 from engine.store.row_checks import checked
 from engine.store.rows import decode_options, decode_steps, encode_facts, encode_operations, encode_options, storable
@@ -336,7 +336,16 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
         end_pending(connection, claim.job.parent, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
     elif outcome.reason is Reason.TIME_LIMIT:  # whatever the clock says now, as it may have been set back
         end_pending(connection, claim.job.parent, Status.SKIPPED, Reason.TIME_LIMIT, at)
+    _follow_file(connection, outcome.after or {})
     update_parent(connection, claim.job.parent, at)
+
+
+def _follow_file(connection: sqlite3.Connection, after: Facts) -> None:
+    """Jobs that wait for a file which another one has replaced wait for that one."""
+    if (old := after.get(REPLACED_FILE)) is not None:
+        keys = (after.get(FILE), old)
+        connection.execute("UPDATE child_job SET target_key = ? WHERE target_key = ? AND status = 'pending'", keys)
+        connection.execute("UPDATE parent_job SET target_key = ? WHERE target_key = ? AND finished_at IS NULL", keys)
 
 
 def release(connection: sqlite3.Connection, claim: Claim, report: Report, at: Micros) -> None:

@@ -71,7 +71,7 @@ class SqliteSession(SqliteInspection):
 
     def running(self, plan: OperationPlan) -> SqliteOperation:
         """What runs the steps of a plan. It is closed with the session."""
-        operation = SqliteOperation(plan, self._database, self._reader, self._state_read)
+        operation = SqliteOperation(plan, self._database, self._reader, self._state_read, self._lock)
         self._operations.push_async_callback(operation.close)
         return operation
 

@@ -7,17 +7,18 @@ from itertools import count
 
 import pytest
 
-from engine.domain.advice import PastJob
+from engine.domain.advice import PastJob, with_replaced
 from engine.domain.claims import Outcome, Report
 from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.requests import CheckLevel, EngineName, OnDuplicate, Operation, Options, Request
 from engine.domain.statuses import Status
-from engine.domain.steps import Facts, Step
+from engine.domain.steps import FILE, REPLACED_FILE, Facts, Step
 from engine.history.target_history import (
     HISTORY_WINDOW,
     backed_up_at,
     check_history,
     cleared_since,
+    replaced_files,
     still_damaged,
     target_history,
     vacuumed,
@@ -275,27 +276,37 @@ def test_the_last_backup_that_completed() -> None:
 
 def test_a_clean_check_of_another_file_is_no_proof_and_one_that_does_not_say_of_which_is() -> None:
     history = History().check(FULL, file="a").check(QUICK, file="b")
-    assert check_history(history.jobs, "a").clean_at == {FULL: 1, QUICK: 1}
-    assert check_history(history.jobs, "b").clean_at == {QUICK: 2}
+    assert check_history(history.jobs, ("a",)).clean_at == {FULL: 1, QUICK: 1}
+    assert check_history(history.jobs, ("b",)).clean_at == {QUICK: 2}
     assert check_history(history.jobs).clean_at == {FULL: 1, QUICK: 2}
-    said = check_history(history.jobs, "c")
+    said = check_history(history.jobs, ("c",))
     assert (said.clean_at, said.compared_at, said.checked_other_file) == ({}, None, True)
-    said = check_history(History().check(FULL).jobs, "c")
+    said = check_history(History().check(FULL).jobs, ("c",))
     assert (said.clean_at, said.compared_at, said.checked_other_file) == ({FULL: 1, QUICK: 1}, 1, False)
+
+
+def test_a_database_is_the_same_after_an_exchange() -> None:
+    history = History().check(FULL, file="a")
+    for new, old in (("b", "a"), ("c", "b")):
+        history.add(Operation.VACUUM, {FILE: new, REPLACED_FILE: old})
+    files = with_replaced("c", replaced_files(history.jobs))
+    assert files == ("c", "b", "a")
+    assert check_history(history.jobs, files).clean_at == {FULL: 1, QUICK: 1}
+    assert with_replaced("other", replaced_files(history.jobs)) == ("other",)
 
 
 def test_what_was_found_in_this_file_counts_although_another_was_clean_since() -> None:
     history = History().check(FULL, damage="page 3 is lost", file="a").check(FULL, file="b")
-    assert check_history(history.jobs, "a").damage == "page 3 is lost"
+    assert check_history(history.jobs, ("a",)).damage == "page 3 is lost"
     for file in ("b", "c"):
-        assert check_history(history.jobs, file).damage is None
+        assert check_history(history.jobs, (file,)).damage is None
 
 
 def test_what_was_found_in_the_file_before_counts_until_this_was_checked() -> None:
     history = History().check(FULL, damage="page 3 is lost", file="a")
-    said = check_history(history.jobs, "b")
+    said = check_history(history.jobs, ("b",))
     assert (said.damage, said.clean_at) == ("page 3 is lost", {})
-    assert check_history(history.check(FULL, file="b").jobs, "b").damage is None
+    assert check_history(history.check(FULL, file="b").jobs, ("b",)).damage is None
 
 
 async def test_what_is_long_past_is_not_looked_for(store: SqliteStore) -> None:

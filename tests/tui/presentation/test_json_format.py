@@ -234,6 +234,7 @@ def test_a_plan_has_the_shape_of_a_job_without_status() -> None:
         "not_needed": None,
         "settings": ["PRAGMA x=1"],
         "tuned": "there is room",
+        "offer": None,
         "needs_yes": None,
         "parallel": 1,
         "estimate": 3.0,

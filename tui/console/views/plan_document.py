@@ -74,6 +74,8 @@ def _planned_operation(number: int, operation: OperationPlan, width: int) -> lis
         lines += wrapped("; ".join(operation.settings), width, Role.SQL, indent=2)
     if operation.settings_reason:
         lines += wrapped(operation.settings_reason, width, Role.DIM, indent=4)
+    if operation.offer:
+        lines += wrapped(operation.offer, width, Role.DIM, indent=4)
     if operation.estimated_from:
         lines += wrapped(f"estimate: {operation.estimated_from}", width, Role.DIM, indent=2)
     for step, notes in step_notes(operation):

@@ -261,6 +261,18 @@ CREATE OR REPLACE FUNCTION has_ended_so(token jsonb, outcome jsonb) RETURNS bool
             AND finished_at = greatest((outcome ->> 'ended_at')::bigint, started_at) AND outcome -> 'ended_at' <> 'null')
 $$;
 
+-- Jobs that wait for a file which another one has replaced wait for that one. The keys of all begin with their host.
+CREATE OR REPLACE FUNCTION follow_file(key text, after jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    new_key text := replace(key, after ->> 'replaced_file', after ->> 'file');
+BEGIN
+    IF new_key IS NULL THEN RETURN; END IF;
+    UPDATE child_job SET target_key = new_key WHERE (parent_id, ordinal) IN (
+        SELECT parent_id, ordinal FROM child_job WHERE target_key = key AND status = 'pending' FOR UPDATE SKIP LOCKED);
+    UPDATE parent_job SET target_key = new_key WHERE id IN (
+        SELECT id FROM parent_job WHERE target_key = key AND finished_at IS NULL FOR UPDATE SKIP LOCKED);
+END $$;
+
 -- End a child, skip later ones after a failure, close the parent: fenced by owner and attempt.
 CREATE OR REPLACE FUNCTION finish(token jsonb, outcome jsonb, news jsonb, at bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -289,6 +301,7 @@ BEGIN
         RETURN;  -- told again, as the answer was lost
     END IF;
     PERFORM write_steps_and_log(token, news);
+    PERFORM follow_file(c.target_key, (outcome ->> 'after')::jsonb);
     SELECT * INTO j FROM parent_job WHERE id = p;
     IF how = 'failed' AND stops_on_failure(j, c, (outcome ->> 'after')::jsonb)
         OR how = 'cancelled' AND others_wait_for(j, c) THEN

@@ -9,7 +9,6 @@ from typing import Final
 import aiosqlite
 
 from engine.domain.frozen import frozen
-from engine.system.sqlite_threads import as_it_is
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.statement import LockWait
 from engine.targets.sqlite.system.blockers import BlockerFinder
@@ -24,21 +23,26 @@ class MeteredConnection:
 
     aio: aiosqlite.Connection
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, *, counts: bool) -> None:
         self.uri = uri
         self.takes_locks = "immutable=1" not in uri
         self.opcodes = 0
         self.thread: int = 0
         """As the kernel calls it."""
+        self._counts = counts
         self._settings: tuple[str, ...] = ()
 
     @classmethod
     async def open(cls, uri: str, wait: LockWait, *, counts: bool = True) -> MeteredConnection:
         """Raises as `statement.open_connection` does. `counts`: whether opcodes are counted; an inspection runs none
         that take long."""
-        metered = cls(uri)
-        metered.aio = await statement.open_connection(uri, wait, metered._count_in if counts else as_it_is)
+        metered = cls(uri, counts=counts)
+        metered.aio = await statement.open_connection(uri, wait, metered._prepare)
         return metered
+
+    async def reopen(self) -> None:
+        """Open the file that is at its path now, once it is closed. Reads nothing. Raises sqlite3.Error."""
+        self.aio, self._settings = await statement.connect(self.uri, self._prepare), ()
 
     async def set_up(self, settings: tuple[str, ...]) -> None:
         """Execute the commands that prepare for a step, unless they are in force already. Raises sqlite3.Error."""
@@ -49,7 +53,9 @@ class MeteredConnection:
     async def close(self) -> None:
         await statement.close(self.aio)
 
-    def _count_in(self, connection: sqlite3.Connection) -> None:
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        if not self._counts:
+            return
         self.thread = threading.get_native_id()
         connection.set_progress_handler(self._count, OPCODES_A_TICK)
 

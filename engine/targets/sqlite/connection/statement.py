@@ -46,19 +46,24 @@ async def open_connection(
 
     `prepare`: called with the new connection, in its thread.
     """
-    opening = asyncio.ensure_future(_open(uri, prepare))
-    try:
-        connection = await wait_uncancelled(opening)
-    except asyncio.CancelledError:
-        if opening.exception() is None:
-            await close(opening.result())
-        raise
+    connection = await connect(uri, prepare)
     try:
         await read(connection, "SELECT count(*) FROM main.sqlite_schema", wait)
     except BaseException:
         await close(connection)
         raise
     return connection
+
+
+async def connect(uri: str, prepare: Callable[[sqlite3.Connection], object]) -> aiosqlite.Connection:
+    """A connection that has read nothing. `prepare`: see `open_connection`. Raises sqlite3.Error."""
+    opening = asyncio.ensure_future(_open(uri, prepare))
+    try:
+        return await wait_uncancelled(opening)
+    except asyncio.CancelledError:
+        if opening.exception() is None:
+            await close(opening.result())
+        raise
 
 
 async def _open(uri: str, prepare: Callable[[sqlite3.Connection], object]) -> aiosqlite.Connection:
@@ -145,6 +150,8 @@ def _errors_of_sqlite() -> Iterator[None]:
         found = error.object.decode(errors="backslashreplace")
         # Without its traceback, which holds the open statement, and with it the lock on the file.
         raise sqlite3.DatabaseError(f"{found} (a name in it is not valid UTF-8)") from error.with_traceback(None)
+    except ValueError as error:  # it is closed, and could not be opened again
+        raise sqlite3.ProgrammingError(str(error)) from error.with_traceback(None)
     except MemoryError as error:  # what Python makes of SQLITE_NOMEM: a damaged row may claim to be of any size
         raise out_of_memory() from error.with_traceback(None)
 

@@ -60,6 +60,20 @@ class TargetLock:
             raise
         return () if self._descriptor is not None else (NO_LOCK,)
 
+    async def move_to(self, copy: OpenedFile) -> None:
+        """Hold the lock at a copy that no other process knows: it will be the database. Holds none where none was held.
+
+        The file itself stays locked for as long as its descriptor is open. Raises TargetBusyError where the copy cannot
+        be locked.
+        """
+        if self._descriptor is None:
+            return
+        connection, descriptor = await asyncio.to_thread(_opened, copy)
+        if descriptor is None:
+            raise TargetBusyError(self._file.path, "the lock of this job cannot be moved to the copy")
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._connection, self._descriptor = connection, descriptor
+
     def release(self) -> None:
         """To be called before the connection of the session is closed."""
         if self._descriptor is not None:

@@ -13,13 +13,14 @@ from engine.domain.steps import WHOLE
 from engine.domain.turns import NO_TURNS, Turns
 from engine.targets.disk_space import Need
 from engine.targets.plans import by_turn
-from engine.targets.sqlite.connection.names import folded, quote
+from engine.targets.sqlite.connection.names import folded, literal, quote
 from engine.targets.sqlite.planning import costs, grouping
 from engine.targets.sqlite.planning.grouping import Part
-from engine.targets.sqlite.planning.operation_specs import BLOCKS_WRITERS, SPECS
+from engine.targets.sqlite.planning.operation_specs import BLOCKS_NOBODY, BLOCKS_WRITERS, SPECS
 from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
 from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
 from engine.targets.sqlite.reading.page_fill import PageFill
+from engine.targets.sqlite.system.unfinished_backup import copy_in
 
 CHECKPOINT: Final = "PRAGMA main.wal_checkpoint(TRUNCATE)"
 # All tables, analysed with a limit so that it stays short on big ones.
@@ -51,10 +52,12 @@ def vacuum_steps(
     fts_to_rebuild: Sequence[str] = (),
     may_renumber: bool = False,
     fill: PageFill | None = None,
+    unfinished: str = "",
 ) -> list[SqliteStep]:
     """`in_memory`: the copy goes there first, or into `temporary_directory`; None where there is none that can be used,
     which SQLite will find out. `fts_to_rebuild`: full-text indexes on tables whose rowids change. `may_renumber`: also
-    rowids that are in use. `fill`: how full the pages are, if that is known."""
+    rowids that are in use. `fill`: how full the pages are, if that is known. `unfinished`: the directory of a copy that
+    replaces the file; "" for none."""
     needs = [Need(str(Path(path).parent), summary.used, "the write-ahead log" if summary.is_wal else "the journal")]
     if temporary_directory is not None and not in_memory:
         needs.append(Need(temporary_directory, summary.used, "temporary files"))
@@ -69,6 +72,8 @@ def vacuum_steps(
         in_memory=in_memory,
         may_renumber=may_renumber,
     )
+    if unfinished:
+        vacuum = _swap(vacuum, summary, path, unfinished)
     rebuilds = [
         SqliteStep(
             method=Method.TRANSACTION,
@@ -82,7 +87,26 @@ def vacuum_steps(
         for name in fts_to_rebuild
         for command in [f"INSERT INTO main.{quote(name)}({quote(name)}) VALUES('rebuild')"]
     ]
+    if unfinished and not rebuilds:
+        return [vacuum]
     return [vacuum, *rebuilds, *log_written_back(summary, "in WAL mode the file shrinks when the log is written back")]
+
+
+def _swap(vacuum: SqliteStep, summary: Summary, path: str, unfinished: str) -> SqliteStep:
+    need = Need(str(Path(path).parent), summary.used, "the copy")
+    return replace(
+        vacuum,
+        method=Method.SWAP,
+        command=f"VACUUM main INTO {literal(copy_in(unfinished))}",
+        reason=f"{vacuum.reason}; the checked copy replaces the file as soon as no other process has it open",
+        by_advice=False,
+        lock=BLOCKS_NOBODY if summary.is_wal else BLOCKS_WRITERS,
+        after_cancel="nothing changed; the unfinished copy is removed",
+        disk_needed=need.bytes,
+        needs=(need,),
+        estimate=costs.copy(summary.used, summary.tables + summary.indexes).seconds,
+        unfinished=unfinished,
+    )
 
 
 def log_written_back(summary: Summary, reason: str) -> list[SqliteStep]:

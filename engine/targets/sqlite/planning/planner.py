@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
-from engine.domain.advice import TargetHistory
+from engine.domain.advice import TargetHistory, with_replaced
 from engine.domain.errors import UsageError
 from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.steps import WHOLE
@@ -17,7 +18,7 @@ from engine.system.mounts import is_local
 from engine.targets.disk_space import largest_shortfalls
 from engine.targets.plans import ALL_DONE, OperationPlan, by_turn, with_free_space, without_done
 from engine.targets.sqlite.connection.names import folded, quote
-from engine.targets.sqlite.planning import backup_steps, check_steps, operation_specs, operation_steps, preflight
+from engine.targets.sqlite.planning import backup_steps, check_steps, costs, operation_specs, operation_steps, preflight
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check, would_optimize
 from engine.targets.sqlite.planning.obstacles import against_vacuum, cannot_be_copied
 from engine.targets.sqlite.planning.steps import CHECKING, WRITING, Method, SqliteStep
@@ -26,11 +27,20 @@ from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Summary, Table
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.reading.shape import named_indexes
-from engine.targets.sqlite.system import copying
+from engine.targets.sqlite.system import copying, swapping
 from engine.targets.sqlite.system.files import temporary_directory
 from engine.targets.sqlite.system.machine import available_memory, processors
 from engine.targets.sqlite.system.old_backups import BackupSeries, Stays, describe_staying, find
+from engine.targets.sqlite.system.opened_file import number_of
+from engine.targets.sqlite.system.openers import is_open_elsewhere
+from engine.targets.sqlite.system.page_cache import descriptors_of
+from engine.targets.sqlite.system.replicators import described, replicators
 from engine.targets.sqlite.system.unfinished_backup import directory_for
+
+WORTH_AN_EXCHANGE: Final = 50_000_000
+"""Bytes in use: below that VACUUM in place is over in a moment."""
+
+_REWRITING: Final = frozenset({Operation.VACUUM, Operation.CHECKPOINT})
 
 
 async def plan(
@@ -44,6 +54,7 @@ async def plan(
 ) -> OperationPlan:
     """See `Session.plan`. `shared`: there are others who cannot write while a check reads."""
     options = replace(options, objects=options.objects_for(operation))
+    exchanges = operation is Operation.VACUUM and options.swap
     chosen = tuning(
         operation,
         used_bytes=summary.used,
@@ -52,8 +63,15 @@ async def plan(
         processors=processors(),
         local=is_local(reader.path),
         whole=not options.objects and options.analysis_limit is None,
+        in_place=not exchanges,
     )
+    # An exchange is refused there, forced or not.
+    causes = "" if exchanges else await asyncio.to_thread(_causes, reader.path, operation)
+    if causes and not options.force:
+        return OperationPlan(operation=operation, refused=f"{causes}. Use --force to go on")
     planned = await _planned(reader, summary, operation, options, past, chosen, shared=shared)
+    if causes and planned.steps:
+        planned = replace(planned, warnings=(*planned.warnings, causes))
     planned = without_done(planned, options.done_by(operation))
     return await asyncio.to_thread(_with_space, _with_settings(planned, chosen, summary, options), options)
 
@@ -197,6 +215,8 @@ async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tu
     found = await against_vacuum(reader, force=options.force)
     if found.refused is not None:
         return OperationPlan(operation=Operation.VACUUM, refused=found.refused)
+    if options.swap and (problem := await asyncio.to_thread(swapping.problem_with, reader.path)):
+        return OperationPlan(operation=Operation.VACUUM, refused=problem)
     steps = operation_steps.vacuum_steps(
         summary,
         reader.path,
@@ -205,8 +225,30 @@ async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tu
         fts_to_rebuild=found.rebuild,
         may_renumber=options.force,
         fill=await reader.page_fill(summary),
+        unfinished=directory_for(reader.path) if options.swap else "",
     )
-    return replace(_of(Operation.VACUUM, steps), warnings=preflight.rowids_changed(found.renumbering))
+    offer = "" if options.swap else await asyncio.to_thread(_offer_of_exchange, reader, summary, steps[0])
+    return replace(_of(Operation.VACUUM, steps), warnings=preflight.rowids_changed(found.renumbering), offer=offer)
+
+
+def _causes(path: str, operation: Operation) -> str:
+    """What an operation would cause beside the database, where another program copies it, as text."""
+    return described(replicators(path)) if operation in _REWRITING else ""
+
+
+def _offer_of_exchange(reader: Reader, summary: Summary, vacuum: SqliteStep) -> str:
+    """The gain of an exchange, if it is possible now; "" if not."""
+    if summary.used < WORTH_AN_EXCHANGE or swapping.problem_with(reader.path) is not None:
+        return ""
+    descriptors = descriptors_of(reader.opened.numbers)
+    if len(descriptors) != 1 or is_open_elsewhere(*descriptors) is not False:
+        return ""
+    usual, seconds = vacuum.estimate, costs.copy(summary.used, summary.tables + summary.indexes).seconds
+    if usual is None or seconds is None or seconds >= usual:
+        return ""
+    return (
+        f"--swap takes {seconds / usual:.0%} of the time: no other process has the file open, so a copy can replace it"
+    )
 
 
 async def _optimize(reader: Reader, summary: Summary) -> OperationPlan:
@@ -300,7 +342,8 @@ async def _removal(
         why = "there is no job history to go by" if past is None else "the config file cannot be read"
         return [], (f"{none_removed}: {why}",)
     directory = str(Path(destination).parent)
-    series = BackupSeries(database=reader.path, source=reader.opened.number, directory=directory, recorded=past.backups)
+    sources = frozenset(map(number_of, with_replaced(reader.opened.key, past.replaced_files)))
+    series = BackupSeries(database=reader.path, sources=sources, directory=directory, recorded=past.backups)
     try:
         old = await asyncio.to_thread(find, series, keep, past.maintained_files)
     except OSError as error:

@@ -28,6 +28,8 @@ class Method(StrEnum):
     OPTIMIZE = "optimize"
     """PRAGMA optimize; one ANALYZE where it names many tables."""
     VACUUM = "vacuum"
+    SWAP = "swap"
+    """VACUUM into a copy, which then takes the place of the file."""
     CHECKPOINT = "checkpoint"
     CHECK = "check"
     FOREIGN_KEYS = "foreign_keys"
@@ -47,6 +49,7 @@ WRITING: Final = frozenset(
         Method.ANALYZE,
         Method.OPTIMIZE,
         Method.VACUUM,
+        Method.SWAP,
         Method.INCREMENTAL,
         Method.MERGE,
     }
@@ -96,7 +99,7 @@ class SqliteStep(PlannedStep):
     numbered: bool = False
     """Whether the backup gets the next free number if its name is taken when it completes."""
     unfinished: str = ""
-    """The directory of the unfinished copy."""
+    """The directory of the unfinished copy, of a backup or of what is to take the place of the file."""
     series: BackupSeries | None = None
     """The backups; the oldest are removed."""
     keep: int = 0

@@ -61,17 +61,20 @@ def tuning(
     processors: int,
     local: bool,
     whole: bool = True,
+    in_place: bool = True,
 ) -> Tuning:
     """The settings for `operation` on a file of `size` bytes, `used_bytes` of them in pages that are not free.
 
     `memory`: bytes available, None if unknown. `local`: the file lies on this machine, so that it may
-    be mapped. `whole`: the operation reads the whole file, and not only named tables or a few rows of each.
+    be mapped. `whole`: the operation reads the whole file, and not only named tables or a few rows of each. `in_place`:
+    it changes the file itself.
     """
+    changes = min(_MOST_CHANGES, used_bytes // _PARTS) if operation in _WRITE_MUCH and in_place else 0
     return Tuning(
-        temporary=_temporary(used_bytes, memory) if operation is Operation.VACUUM else 0,
-        changes=_changes(min(_MOST_CHANGES, used_bytes // _PARTS), memory) if operation in _WRITE_MUCH else 0,
+        temporary=_temporary(used_bytes, memory) if operation is Operation.VACUUM and in_place else 0,
+        changes=_changes(changes, memory),
         threads=_SORTERS if operation is Operation.REINDEX and processors > 1 else 0,
-        mapped=size if local and operation in _MAPPED else 0,
+        mapped=size if local and operation in _MAPPED and in_place else 0,
         read_ahead=whole and operation in _READ_AHEAD,
         write_behind=local and operation in _WRITE_MUCH,
         parallel=min(_MOST_AT_ONCE, processors) if operation is Operation.CHECK else 1,

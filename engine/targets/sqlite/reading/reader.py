@@ -20,6 +20,8 @@ from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.page_cache import WORTH_FROM, is_cold
 
 if TYPE_CHECKING:
+    import aiosqlite
+
     from engine.targets.sqlite.reading import renumbering
     from engine.targets.sqlite.reading.renumbering import Renumbering
 else:
@@ -32,7 +34,7 @@ class Reader:
     """Reads an open database. Every method raises TargetError if a read fails."""
 
     def __init__(self, database: OpenDatabase) -> None:
-        self.connection = database.connection.aio
+        self._metered = database.connection
         self.opened = database.file
         self.path = database.file.path
         self.blockers = database.blockers
@@ -42,6 +44,10 @@ class Reader:
         """unless this is set before."""
         self._tables: tuple[int, list[Table]] | None = None
         """The tables as last read, with the data_version of that moment."""
+
+    @property
+    def connection(self) -> aiosqlite.Connection:
+        return self._metered.aio
 
     async def rows(self, sql: str) -> list[Any]:
         return await self._read(lambda connection: connection.execute(sql).fetchall())

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.statuses import Status
-from engine.domain.steps import Facts
+from engine.domain.steps import FILE, Facts
 from engine.targets.check_results import check_facts
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading import catalog
@@ -31,6 +31,7 @@ class Effects:
         self._checks_left = 0
         self._backup: Facts = {}
         self._freed: Facts = {}
+        self._exchanged: Facts = {}
 
     def record(self, step: SqliteStep, result: StepResult, findings: Findings | None) -> None:
         """Take in the result of a step. `findings`: of a check, None of any other step."""
@@ -45,6 +46,8 @@ class Effects:
             self._backup = {**self._backup, **(result.effect or {})}
         if step.method is Method.INCREMENTAL:
             self._freed = result.effect or {}
+        if step.method is Method.SWAP:
+            self._exchanged = result.effect or {}
 
     async def facts(self) -> Facts:
         """The current facts, with those that the operation changes. Raises TargetError."""
@@ -54,7 +57,7 @@ class Effects:
     async def _of_operation(self, summary: Summary) -> Facts:
         match self._operation:
             case Operation.VACUUM:
-                return await self._measured("unused", catalog.UNUSED_BYTES, summary)
+                return {**await self._measured("unused", catalog.UNUSED_BYTES, summary), **self._exchanged}
             case Operation.REINDEX:
                 return await self._measured("index_size", catalog.INDEX_BYTES, summary)
             case Operation.ANALYZE | Operation.OPTIMIZE:
@@ -81,7 +84,7 @@ class Effects:
             indexes=found.indexes,
         )
         about_rows = {"broken_rule": found.broken_rule, "orphans": found.orphans}
-        return {**facts, **about_rows, "file": self._reader.opened.key}
+        return {**facts, **about_rows, FILE: self._reader.opened.key}
 
     async def _measured(self, name: str, sql: str, summary: Summary) -> Facts:
         if summary.size > ALWAYS_MEASURED or not catalog.has_dbstat():

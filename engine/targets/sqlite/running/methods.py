@@ -12,7 +12,7 @@ from typing import Final
 
 from engine.domain.statuses import Reason, Status
 from engine.targets.sqlite.planning.steps import Method
-from engine.targets.sqlite.running import backup, checks, chunks, grouped_steps
+from engine.targets.sqlite.running import backup, checks, chunks, grouped_steps, swap
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.step_execution import StepResult
@@ -77,6 +77,7 @@ METHODS: Final[Mapping[Method, Callable[[Work], Awaitable[StepResult]]]] = {
     Method.ANALYZE: grouped_steps.analyze,
     Method.OPTIMIZE: grouped_steps.optimize,
     Method.VACUUM: vacuum,
+    Method.SWAP: swap.swap,
     Method.CHECKPOINT: checkpoint,
     Method.CHECK: checks.check,
     Method.FOREIGN_KEYS: checks.foreign_keys,

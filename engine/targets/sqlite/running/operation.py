@@ -20,6 +20,7 @@ from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt
 from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
+from engine.targets.sqlite.connection.target_lock import TargetLock
 from engine.targets.sqlite.planning import operation_specs, operation_steps
 from engine.targets.sqlite.planning.obstacles import remarks_on
 from engine.targets.sqlite.planning.steps import AFTER_COPY, CHECKING, WRITING, Method, SqliteStep
@@ -33,7 +34,7 @@ from engine.targets.sqlite.running.work import Work, runs_beside_readers
 from engine.targets.sqlite.running.writeback import writing_back
 from engine.targets.sqlite.system.files import check_writable, file_size, last_change
 from engine.targets.sqlite.system.old_backups import NewBackup
-from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
+from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy, copy_in
 from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepProgress, StepResult, failed_by
 
 FOLLOW_UP_LOCK_TIMEOUT: Final = 60.0
@@ -43,11 +44,19 @@ FOLLOW_UP_LOCK_TIMEOUT: Final = 60.0
 class SqliteOperation:
     """The `PlannedOperation` of a SQLite file; see engine.targets.protocol."""
 
-    def __init__(self, plan: OperationPlan, database: OpenDatabase, planned_by: Reader, state_read: object) -> None:
+    def __init__(
+        self,
+        plan: OperationPlan,
+        database: OpenDatabase,
+        planned_by: Reader,
+        state_read: object,
+        lock: TargetLock,
+    ) -> None:
         """
         Args:
             planned_by: reads the database for plans; it must not remember what a step changes.
             state_read: of the file as the session opened it, where no lock can be taken; else None.
+            lock: that of the session.
         """
         self.plan = plan
         self._connection = database.connection
@@ -57,6 +66,7 @@ class SqliteOperation:
         self._blockers = database.blockers
         self._planned_by = planned_by
         self._state_read = state_read
+        self._lock = lock
         self._reader = Reader(database)
         self._effects = Effects(self._reader, plan.operation)
         self._throttle = Throttle(self._path)
@@ -122,7 +132,8 @@ class SqliteOperation:
                         await self._ahead.done(context.cancel)
                 if step.method in WRITING and self._throttle.has_timed_out:
                     await statement.require_exclusive_lock(connection.aio)
-                writeback = writing_back(self._path) if step.write_behind else contextlib.nullcontext()
+                written = copy_in(step.unfinished) if step.method is Method.SWAP else self._path
+                writeback = writing_back(written) if step.write_behind else contextlib.nullcontext()
                 with self._throttle.measure(step.blocks_writers):
                     work = self._work(step, connection, context, timeout)
                     async with writeback:
@@ -148,6 +159,7 @@ class SqliteOperation:
             opened=self._opened,
             step=step,
             context=context,
+            lock=self._lock,
             blockers=self._blockers,
             lock_timeout=timeout,
             copy=self._copy,

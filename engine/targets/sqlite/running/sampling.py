@@ -19,7 +19,7 @@ INTERVAL: Final = 0.1
 """Seconds between two samples; each costs some 0.1 ms."""
 FIRST_INTERVAL: Final = 0.05
 """Seconds before the second sample; the interval grows from here."""
-COPYING: Final = frozenset({Method.VACUUM, Method.COPY, Method.CHECKPOINT})
+COPYING: Final = frozenset({Method.VACUUM, Method.SWAP, Method.COPY, Method.CHECKPOINT})
 """Methods whose progress is measured by bytes, not by opcodes."""
 
 
@@ -79,7 +79,7 @@ def model_of(step: SqliteStep, *, is_wal: bool) -> Model:
     match step.method:
         case Method.VACUUM:
             return of_vacuum(step.volume, step.copied, wal=is_wal, in_memory=step.in_memory)
-        case Method.COPY:
+        case Method.COPY | Method.SWAP:
             return of_copy(step.volume)
         case Method.CHECKPOINT:
             return of_checkpoint(step.volume)

@@ -12,6 +12,7 @@ from engine.domain.errors import TargetRefusedError
 from engine.domain.steps import WAITING, WaitsFor
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.target_lock import TargetLock
 from engine.targets.sqlite.planning import preflight
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading import catalog
@@ -35,6 +36,7 @@ class Work:
     opened: OpenedFile
     step: SqliteStep
     context: StepContext
+    lock: TargetLock
     blockers: BlockerFinder
     lock_timeout: float
     findings: Findings | None = None
@@ -96,7 +98,7 @@ class Work:
         lost = preflight.lossy_schema([name for (name,) in await self.rows(catalog.LOST_BY_VACUUM)])
         if lost is not None:
             raise TargetRefusedError(self.path, lost)
-        if self.step.method is Method.VACUUM and not self.step.may_renumber:
+        if self.step.method in {Method.VACUUM, Method.SWAP} and not self.step.may_renumber:
             used = preflight.rowids_in_use(await find_renumbering(self.connection.aio, self.rows))
             if used is not None:
                 raise TargetRefusedError(self.path, used)

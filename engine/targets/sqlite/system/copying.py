@@ -173,7 +173,8 @@ def _write_as(descriptor: int, source: int | str, place: int, name: str) -> os.s
 
 def remove_leftovers(path: str, asked: str | None) -> None:
     """Remove the unfinished copies of the database at `path` that no process works on."""
-    place, names = _directory(path, asked), generated_names(path).pattern
+    database = re.escape(Path(path).name)  # that of a copy which was to take its place
+    place, names = _directory(path, asked), f"({generated_names(path).pattern}|{database})"
     if place is None:
         place, name = os.path.split(str(asked))
         names = re.escape(name)

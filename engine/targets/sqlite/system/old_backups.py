@@ -50,8 +50,8 @@ class BackupSeries:
 
     database: str
     """The path of the database."""
-    source: str
-    """Identifies the file of the database, as in `RecordedBackup`."""
+    sources: frozenset[str]
+    """Identify the files that the database has been, as in `RecordedBackup`."""
     directory: str
     recorded: tuple[RecordedBackup, ...]
     """All backups of the database on record, newest first."""
@@ -171,7 +171,7 @@ def _find(directory: int, series: BackupSeries, targets: Collection[tuple[int, i
         with suppress(FileNotFoundError):
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
             backup = recorded.get(name)
-            reason = _misfit(status, backup, series.source, targets)
+            reason = _misfit(status, backup, series.sources, targets)
             if reason is None and _beside(directory, name, status) is None:
                 reason = Stays.JOURNAL
             if backup is None or reason is not None:
@@ -211,7 +211,10 @@ def _names(directory: int, database: str, recorded: Iterable[str]) -> list[str]:
 
 
 def _misfit(
-    status: os.stat_result, backup: RecordedBackup | None, source: str, targets: Collection[tuple[int, int]]
+    status: os.stat_result,
+    backup: RecordedBackup | None,
+    sources: Collection[str],
+    targets: Collection[tuple[int, int]],
 ) -> Stays | None:
     """Why a file is not to be removed; None where nothing is against it."""
     if (status.st_dev, status.st_ino) in targets:
@@ -224,7 +227,7 @@ def _misfit(
         return Stays.CHANGED
     if not backup.is_checked:
         return Stays.UNCHECKED
-    return Stays.OTHER_SOURCE if backup.source not in {"", source} else None
+    return Stays.OTHER_SOURCE if backup.source and backup.source not in sources else None
 
 
 def _is_file(status: os.stat_result, backup: RecordedBackup) -> bool:
@@ -303,7 +306,7 @@ def _removed(directory: int, series: BackupSeries, backup: RecordedBackup) -> st
         file = os.open(name, _READ, dir_fd=directory)
         try:
             status = os.fstat(file)
-            if reason := _misfit(status, backup, series.source, ()):
+            if reason := _misfit(status, backup, series.sources, ()):
                 return reason
             if (is_open := is_open_elsewhere(file)) is None:
                 is_open = is_locked(f"{series.directory}/{name}")

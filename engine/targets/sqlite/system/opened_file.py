@@ -36,13 +36,17 @@ class OpenedFile:
     @property
     def number(self) -> str:
         """Identifies the opened file on its device, whose own number a reboot may change."""
-        return f"{self.numbers[1]:x}"
+        return number_of(self.key)
 
     @property
     def source(self) -> int | str:
         """The source of owner and mode: a descriptor of SQLite, which must stay open, or the path if the system
         lists no descriptors."""
         return next(iter(descriptors_of(self._file)), self.path) if self._file else self.path
+
+    def follow(self, numbers: tuple[int, int]) -> None:
+        """From now on it is the file with these numbers, which was put in its place."""
+        self._file = numbers
 
     def problem(self) -> str:
         """Why the file is no longer at its path; empty if it is."""
@@ -59,6 +63,11 @@ class OpenedFile:
 
 def file_key(device: int, number: int) -> str:
     return f"sqlite:{device:x}:{number:x}"
+
+
+def number_of(key: str) -> str:
+    """See `OpenedFile.number`."""
+    return key.rpartition(":")[2]
 
 
 def _at(path: str) -> tuple[int, int] | None:

@@ -90,15 +90,26 @@ class UnfinishedCopy:
     def path(self) -> str:
         return copy_in(self.directory)
 
+    @property
+    def lock(self) -> int:
+        """The descriptor that holds its lock."""
+        return self._lock.fileno()
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """The device of the copy, and its number there."""
+        return self._made.st_dev, self._made.st_ino
+
     def require(self) -> None:
         """Raises FileNotFoundError where another file took the place of the copy, or none is there."""
         with self.opened():
             pass
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[int]:
+    def opened(self, *, writing: bool = False) -> Iterator[int]:
         """A descriptor of the copy, once SQLite has closed it. Raises as `require`."""
-        copy = os.open(COPY, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=self.descriptor)
+        how = os.O_RDWR if writing else os.O_RDONLY
+        copy = os.open(COPY, how | os.O_NOFOLLOW, dir_fd=self.descriptor)
         try:
             if not os.path.samestat(os.fstat(copy), self._made):
                 raise FileNotFoundError(f"{self.path} was replaced while it was written")

@@ -1,0 +1,257 @@
+"""VACUUM by exchange: a compact copy is made beside the database, checked, and put in its place."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from engine.domain.errors import TargetBusyError
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import FILE, REPLACED_FILE
+from engine.targets.sqlite.connection import statement
+from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.names import connection_uri, quote
+from engine.targets.sqlite.planning.backup_steps import CHECK
+from engine.targets.sqlite.planning.operation_steps import CHECKPOINT
+from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.running.work import Work
+from engine.targets.sqlite.system import copying, exchange, swapping
+from engine.targets.sqlite.system.exchange import Answer, Order
+from engine.targets.sqlite.system.kept_attributes import keep_attributes
+from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
+from engine.targets.sqlite.system.openers import is_open_elsewhere
+from engine.targets.sqlite.system.page_cache import descriptors_of
+from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
+from engine.targets.step_execution import StepProgress, StepResult
+
+_PAUSE: Final = 0.05
+_COARSE: Final = 50_000_000
+"""Nanoseconds: a file system may give two writes the same time if no more lie between them."""
+_PAGES: Final = "SELECT coalesce(sum(pageno), 0) FROM temp.dbstat('main') WHERE aggregate = TRUE"
+_LAYOUT: Final = (
+    "SELECT page_count, page_size, auto_vacuum FROM pragma_page_count, pragma_page_size, pragma_auto_vacuum"
+)
+_SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY type, name"
+_TABLES: Final = "SELECT CAST(name AS BLOB) FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"
+_VERSION: Final = "PRAGMA main.data_version"
+_LOCK_BYTE: Final = 0x40000000
+
+
+async def swap(work: Work) -> StepResult:
+    """Copy the database, and put the copy in its place once no other process has it open; else nothing changes."""
+    if problem := await asyncio.to_thread(swapping.problem_with, work.path):
+        return _refused(problem)
+    await asyncio.to_thread(copying.remove_leftovers, work.path, None)
+    descriptors = descriptors_of(work.opened.numbers)
+    if len(descriptors) != 1:
+        return _busy("this process has the database open twice")
+    (old,) = descriptors
+    if problem := await _why_in_use(work, old):
+        return _busy(problem) if problem != exchange.CANCELLED else StepResult(status=Status.CANCELLED)
+    state, header = await asyncio.to_thread(_settled, old), exchange.header_of(old)
+    version = await work.rows(_VERSION)
+    try:
+        copy = UnfinishedCopy.begin(work.step.unfinished)
+    except OSError as error:
+        return StepResult(status=Status.FAILED, error=f"cannot write the copy: {error.strerror or error}")
+    work.copy_begun = True
+    try:
+        async with work.progress_reports():
+            await work.run_vacuum()
+        work.context.report(StepProgress(phase="checking the copy"))
+        problem = await _difference(work, copy)
+        if await work.rows(_VERSION) != version:
+            return _busy(exchange.CHANGED)
+        if problem:
+            return StepResult(status=Status.FAILED, error=f"the copy is not right, and nothing changed: {problem}")
+        if problem := await asyncio.to_thread(_completed, copy, old, bytes.fromhex(header)):
+            return _refused(f"{problem} cannot be given to a new file: leave out --swap")
+        if work.cancel.is_set():
+            return StepResult(status=Status.CANCELLED)
+        exchanging = asyncio.ensure_future(_exchanged(work, copy, old, state, header))
+        return await statement.wait_uncancelled(exchanging)
+    except OSError as error:
+        return StepResult(status=Status.FAILED, error=f"cannot complete the copy: {error.strerror or error}")
+    finally:
+        copy.discard()
+
+
+def _refused(problem: str) -> StepResult:
+    return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=problem)
+
+
+def _busy(problem: str) -> StepResult:
+    return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=f"{problem}: nothing changed")
+
+
+async def _why_in_use(work: Work, old: int) -> str:
+    """Wait until no other process has the database open, with all of its log in the file; "" once that is so."""
+    deadline = time.monotonic() + work.lock_timeout
+    while True:
+        is_open = is_open_elsewhere(old)
+        if is_open is None:
+            return "the kernel does not say whether another process has the database open"
+        if not is_open:
+            if not work.step.is_wal:
+                return ""
+            ((busy, _, _),) = await work.rows_when_free(CHECKPOINT)
+            if not busy:
+                return ""
+        if work.cancel.is_set():
+            return exchange.CANCELLED
+        if time.monotonic() >= deadline:
+            return await work.blockers.describe_last() or exchange.IN_USE
+        await work.report_blockers()
+        await asyncio.sleep(_PAUSE)
+
+
+def _settled(file: int) -> list[int]:
+    """The state of a file, once every later write must change it."""
+    while True:
+        status = os.fstat(file)
+        if not 0 <= time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < _COARSE:
+            return exchange.state_of(file)
+        time.sleep(_COARSE / 5e9)
+
+
+async def _difference(work: Work, copy: UnfinishedCopy) -> str:
+    """Why the copy is not a copy of the database, or is damaged; "" if it is sound."""
+    copy.require()
+    uri = connection_uri(copy.path, writing=False)
+    connection = await MeteredConnection.open(uri, statement.LockWait(work.lock_timeout, work.cancel))
+    try:
+        await connection.set_up((f"PRAGMA main.mmap_size = {os.stat(copy.path).st_size}",))  # noqa: PTH116
+
+        async def rows(sql: str) -> list[Any]:
+            return await statement.fetch_all(connection.aio, sql, work.cancel)
+
+        if await rows(_SCHEMA) != await work.rows(_SCHEMA):
+            return "its schema differs"
+        problem, counted = await asyncio.gather(_unsound(connection, work), _row_counts(work.rows))
+        if problem:
+            return problem
+        if await _row_counts(rows) != counted:
+            return "a table does not have the same number of rows"
+    finally:
+        await connection.close()
+    return ""
+
+
+async def _row_counts(rows: Callable[[str], Awaitable[list[Any]]]) -> dict[bytes, int]:
+    """By table, but for those whose names no statement can give."""
+    counted = {}
+    for (name,) in await rows(_TABLES):
+        with suppress(UnicodeDecodeError):
+            ((counted[name],),) = await rows(f"SELECT count(*) FROM main.{quote(name.decode())}")
+    return counted
+
+
+async def _unsound(connection: MeteredConnection, work: Work) -> str:
+    """What a look at each page finds; that takes a seventh of a quick check, which is made where there is no other."""
+    if not catalog.has_dbstat():
+        found = await statement.fetch_all(connection.aio, CHECK, work.cancel)
+        return "" if found == [("ok",)] else str(found[0][0])
+    ((pages, page_size, auto_vacuum),) = await statement.fetch_all(connection.aio, _LAYOUT, work.cancel)
+    ((used,),) = await statement.fetch_all(connection.aio, _PAGES, work.cancel)
+    maps = -(-(pages - 1) // (page_size // 5 + 1)) if auto_vacuum else 0
+    lock_page = pages > _LOCK_BYTE // page_size
+    return "" if used + maps + lock_page == pages else f"{used:,} of {pages:,} pages are in use"
+
+
+def _completed(copy: UnfinishedCopy, old: int, header: bytes) -> str:
+    """Give the copy all that the database is besides its content, and sync it; what it cannot get, in words.
+
+    Raises OSError.
+    """
+    with copy.opened(writing=True) as file:
+        changes = (int.from_bytes(header[24:28]) + 1) % 2**32
+        os.pwrite(file, header[18:20], 18)  # of the journal mode, which VACUUM drops
+        os.pwrite(file, changes.to_bytes(4), 24)
+        os.pwrite(file, changes.to_bytes(4), 92)
+        problem = keep_attributes(old, file)
+        os.fsync(file)
+    return problem
+
+
+async def _exchanged(work: Work, copy: UnfinishedCopy, descriptor: int, state: list[int], header: str) -> StepResult:
+    """Close the database, let another process exchange it, and open the file that is then at its path."""
+    await work.lock.move_to(OpenedFile(copy.path))
+    # Closing the connection leaves the file open, and with that the lock of this attempt.
+    old = os.dup(descriptor)
+    directory = os.open(Path(work.path).parent, os.O_RDONLY | os.O_DIRECTORY)
+    order = Order(
+        old=old,
+        directory=directory,
+        name=Path(work.path).name,
+        workshop=copy.descriptor,
+        lock=copy.lock,
+        copy=[*copy.numbers],
+        state=state,
+        header=header,
+        timeout=work.lock_timeout,
+    )
+    try:
+        await work.connection.close()
+        answer = await _answer(order, work.cancel)
+        is_done = exchange.numbers_of(order["name"], directory) == order["copy"]
+        if is_done and answer is None:  # it was killed
+            answer = await asyncio.to_thread(exchange.retire, old, directory)
+    finally:
+        os.close(directory)
+        os.close(old)
+        await work.connection.reopen()
+    if not is_done:
+        work.lock.release()
+        with suppress(TargetBusyError):
+            await work.lock.take(0.0, lambda _: None)
+        return _not_exchanged(answer)
+    old_key = work.opened.key
+    work.opened.follow(copy.numbers)
+    warnings = (answer["warning"],) if answer and answer["warning"] else ()
+    effect = {FILE: file_key(*copy.numbers), REPLACED_FILE: old_key}
+    return StepResult(status=Status.COMPLETED, effect=effect, warnings=warnings)
+
+
+def _not_exchanged(answer: Answer | None) -> StepResult:
+    why = "the process that exchanges it was killed" if answer is None else answer["refused"]
+    if why == exchange.CANCELLED:
+        return StepResult(status=Status.CANCELLED)
+    return _busy(why)
+
+
+async def _answer(order: Order, cancel: asyncio.Event) -> Answer | None:
+    """What the process says that exchanges it; None where it was killed."""
+    wanted, until = os.pipe()
+    try:
+        process = await asyncio.to_thread(_started, order, wanted)
+        answering = asyncio.ensure_future(asyncio.to_thread(process.communicate))
+        asked = asyncio.ensure_future(cancel.wait())
+        await asyncio.wait({answering, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+    finally:
+        os.close(wanted)
+        os.close(until)  # it is no longer wanted
+    said, _ = await answering
+    with suppress(ValueError):
+        answer: Answer = json.loads(said)
+        return answer
+    return None
+
+
+def _started(order: Order, wanted: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", exchange.__file__, json.dumps(order)],
+        stdin=wanted,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(order["old"], order["directory"], order["workshop"], order["lock"]),
+        start_new_session=True,  # what ends the worker from its terminal must not end it in the middle
+    )

@@ -1,0 +1,200 @@
+"""Puts a complete copy of a database in its place, once the kernel vouches that no other process has the database open.
+
+It runs as a process of its own, which outlives the worker: once the names are exchanged, a process must make the old
+file unusable before any process that was opening it goes on. It imports nothing of dbtend, so that it starts at once.
+
+A process that has looked up the old file just before the exchange, and opens it after, finds it locked, and then no
+database: what it writes would be lost. The lock is taken before the exchange, and kept until no one has the old file
+open any more.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import select
+import signal
+import struct
+import sys
+import time
+from contextlib import suppress
+from typing import Final, TypedDict
+
+IN_USE: Final = "another process has the database open"
+CHANGED: Final = "another process changed the database while it was copied"
+MOVED: Final = "the file was moved, replaced or deleted while it was copied"
+CANCELLED: Final = "cancelled"
+COPY: Final = "copy"
+BESIDE: Final = ("-journal", "-wal", "-shm")
+
+_EXCHANGE: Final = 2
+_LOCKS: Final = (0x40000000, 512)  # the bytes that SQLite locks
+_PAUSE: Final = 0.005
+_LINGERS: Final = 1.0
+"""Seconds in which a process that is opening the old file must have got it."""
+_REMAINS: Final = 65_536  # the largest page: a file without a whole page would be taken for an empty database
+_GONE: Final = b"A compact copy has replaced this database. Open it again by its path.\n"
+
+
+class Order(TypedDict):
+    """What to exchange: descriptors, and what must not have changed since the copy began."""
+
+    old: int
+    directory: int
+    name: str
+    workshop: int
+    """The directory of the copy,"""
+    lock: int
+    """and the lock that says that a process works there."""
+    copy: list[int]
+    """Its device, and its number there."""
+    state: list[int]
+    header: str
+    timeout: float
+
+
+class Answer(TypedDict):
+    refused: str
+    """Why the old file is still in place; "" where the copy is."""
+    warning: str
+
+
+class RefusedError(Exception):
+    """Nothing is exchanged."""
+
+
+def state_of(descriptor: int) -> list[int]:
+    """What changes with every write to a file, and with a change of its names, owner or mode."""
+    status = os.fstat(descriptor)
+    return [
+        *(status.st_dev, status.st_ino, status.st_nlink, status.st_size, status.st_mtime_ns, status.st_ctime_ns),
+        *(status.st_mode, status.st_uid, status.st_gid),
+    ]
+
+
+def header_of(descriptor: int) -> str:
+    return os.pread(descriptor, 100, 0).hex()
+
+
+def exchange(order: Order, cancelled: int) -> Answer:
+    """Wait until no other process has the old file open, and exchange it. `cancelled`: readable after a cancel."""
+    deadline = time.monotonic() + order["timeout"]
+    while True:
+        try:
+            if select.select([cancelled], [], [], 0)[0]:
+                raise RefusedError(CANCELLED)
+            with suppress(BlockingIOError):
+                _lease(order["old"])
+                try:
+                    _lock(order["old"], fcntl.F_WRLCK)
+                    _require_unchanged(order)
+                    if fcntl.fcntl(order["old"], fcntl.F_GETLEASE) == fcntl.F_WRLCK:  # else one waits to open it
+                        return _exchanged(order)
+                finally:
+                    _release_lease(order["old"])
+            if time.monotonic() >= deadline:
+                raise RefusedError(IN_USE)
+        except RefusedError as error:
+            _lock(order["old"], fcntl.F_UNLCK)
+            return {"refused": str(error), "warning": ""}
+        _lock(order["old"], fcntl.F_UNLCK)
+        time.sleep(_PAUSE)
+
+
+def _require_unchanged(order: Order) -> None:
+    old, name = order["old"], order["name"]
+    if state_of(old) != order["state"] or header_of(old) != order["header"]:
+        raise RefusedError(CHANGED)
+    if any(numbers_of(name + end, order["directory"]) for end in BESIDE):
+        raise RefusedError(CHANGED)
+    if numbers_of(name, order["directory"]) != order["state"][:2]:
+        raise RefusedError(MOVED)
+    if numbers_of(COPY, order["workshop"]) != order["copy"]:
+        raise RefusedError("the copy was replaced")
+
+
+def _exchanged(order: Order) -> Answer:
+    """Under the lease of the old file."""
+    swap_names(order["directory"], order["name"], order["workshop"])
+    if numbers_of(COPY, order["workshop"]) != order["state"][:2]:  # another process has replaced it in this moment
+        swap_names(order["directory"], order["name"], order["workshop"])
+        raise RefusedError(MOVED)
+    return retire(order["old"], order["directory"])
+
+
+def retire(old: int, directory: int) -> Answer:
+    """Make the old file unusable, once its successor is in place for good."""
+    try:
+        os.fsync(directory)
+    except OSError as error:  # after a power failure the old file may be in place again
+        return {"refused": "", "warning": f"the directory could not be synced ({error.strerror})"}
+    os.ftruncate(old, 0)
+    os.ftruncate(old, _REMAINS)
+    os.pwrite(old, _GONE, 0)
+    return {"refused": "", "warning": ""}
+
+
+def swap_names(directory: int, name: str, workshop: int) -> None:
+    """Raises OSError where the file system cannot do it at once."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(workshop, COPY.encode(), directory, os.fsencode(name), _EXCHANGE):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), name)
+
+
+def numbers_of(name: str, directory: int) -> list[int] | None:
+    """The device of a file and its number there; None where there is none."""
+    with suppress(FileNotFoundError):
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        return [status.st_dev, status.st_ino]
+    return None
+
+
+def _lease(descriptor: int) -> None:
+    """Raises BlockingIOError where another descriptor has the file open, of any process."""
+    fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)  # which is ignored; any other may end the process
+    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+
+
+def _release_lease(descriptor: int) -> None:
+    with suppress(OSError):  # there is none
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+
+def _lock(descriptor: int, kind: int) -> None:
+    """Of all bytes that SQLite locks; it belongs to the open file, so it stays while any process has that open."""
+    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("hhqqi", kind, os.SEEK_SET, *_LOCKS, 0))
+
+
+def _linger(old: int) -> None:
+    """Keep the old file locked until no other process has it open."""
+    until = time.monotonic() + _LINGERS
+    while True:
+        time.sleep(_LINGERS / 10)
+        with suppress(BlockingIOError):
+            _lease(old)
+            _release_lease(old)
+            if time.monotonic() > until:
+                return
+
+
+def main() -> None:
+    order: Order = json.loads(sys.argv[1])
+    try:
+        answer = exchange(order, sys.stdin.fileno())
+    except OSError as error:
+        answer = {"refused": error.strerror or str(error), "warning": ""}
+    for descriptor in (order["directory"], order["workshop"], order["lock"]):
+        os.close(descriptor)
+    with suppress(BrokenPipeError):  # the worker was killed
+        print(json.dumps(answer), flush=True)
+    os.close(sys.stdout.fileno())
+    if not answer["refused"] and not os.fork():  # the worker goes on
+        _linger(order["old"])
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Programs that copy a database to elsewhere, or keep its files in step, told by what they leave beside it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from engine.system.mounts import Mount, mount_of, mounts
+
+
+class Replicator(StrEnum):
+    """By its name."""
+
+    LITESTREAM = "Litestream"
+    LITEFS = "LiteFS"
+    RQLITE = "rqlite"
+    SYNCTHING = "Syncthing"
+    NFS = "NFS"
+
+
+EFFECTS: Final = {
+    Replicator.LITESTREAM: "it would upload a new snapshot as large as the database",
+    Replicator.LITEFS: "it would send every page to all replicas",
+    Replicator.RQLITE: "rqlite alone may write this file, and its nodes would no longer agree",
+    Replicator.SYNCTHING: "it would send the whole file, and may copy it in the middle of a write",
+    Replicator.NFS: "locks of other machines may not hold, and two writers damage the file",
+}
+"""What a rewrite of the database means to each."""
+_RQLITE: Final = ("raft.db", "raft", "rsnapshots", "wsnapshots")
+_RQLITE_MARKS: Final = 2
+
+
+def replicators(path: str) -> tuple[Replicator, ...]:
+    """Those that seem to work on the database at the absolute `path` without links."""
+    file = Path(path)
+    found = {
+        Replicator.LITESTREAM: _is_there(file.with_name(f".{file.name}-litestream")),
+        Replicator.LITEFS: _is_there(file.with_name(f"{file.name}-pos")) or _is_mounted(path, "litefs"),
+        Replicator.RQLITE: sum(_is_there(file.with_name(name)) for name in _RQLITE) >= _RQLITE_MARKS,
+        Replicator.SYNCTHING: any(_is_there(parent / ".stfolder") for parent in file.parents),
+        Replicator.NFS: _is_mounted(path, "nfs"),
+    }
+    return tuple(name for name, is_here in found.items() if is_here)
+
+
+def described(found: tuple[Replicator, ...]) -> str:
+    """What a rewrite of the database would cause, one sentence; "" where nothing is found."""
+    return "; ".join(f"{name} works on this database: {EFFECTS[name]}" for name in found)
+
+
+def _is_there(path: Path) -> bool:
+    with suppress(OSError):
+        return os.path.lexists(path)
+    return False
+
+
+def _is_mounted(path: str, kind: str) -> bool:
+    try:
+        mount = mount_of(path, mounts())
+    except OSError:
+        return False
+    return mount is not None and _is_of(mount, kind)
+
+
+def _is_of(mount: Mount, kind: str) -> bool:
+    return mount.kind.startswith(kind) or (mount.kind.startswith("fuse") and kind in mount.kind + mount.source)

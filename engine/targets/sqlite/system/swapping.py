@@ -1,0 +1,60 @@
+"""Whether a compact copy may replace a database: only if dbtend can prove that no process has it open."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from engine.system.mounts import mount_of, mounts
+from engine.targets.sqlite.system import directories
+from engine.targets.sqlite.system.replicators import replicators
+
+_FILE_SYSTEMS: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs"})
+_EXPORTS: Final = (Path("/proc/fs/nfsd/exports"), Path("/var/lib/nfs/etab"))
+
+
+def problem_with(path: str) -> str | None:
+    """Why the database at the absolute `path` without links cannot be exchanged; None where it may be tried."""
+    why = _problem(path)
+    return why and f"{why}: leave out --swap"
+
+
+def _problem(path: str) -> str | None:
+    if sys.platform != "linux":
+        return "only Linux can prove that no other process has the file open"
+    if found := replicators(path):
+        return f"{' and '.join(found)} would lose track of the file"
+    try:
+        status, known = Path(path).stat(), mounts()
+    except OSError as error:
+        return f"the file cannot be looked at ({error.strerror})"
+    mount = mount_of(path, known)
+    if mount is None or mount.kind not in _FILE_SYSTEMS:
+        kind = "" if mount is None else f" {mount.kind}"
+        return f"on the file system{kind} dbtend cannot prove that no other process has the file open"
+    on_disk = os.path.normpath(f"{mount.root}/{os.path.relpath(path, mount.point)}")
+    if any(one.point == path or (one.device, one.root) == (mount.device, on_disk) for one in known):
+        return "the file is mounted by itself, and that mount would keep the old one"
+    if status.st_nlink > 1:
+        return f"the file has {status.st_nlink} names (hard links), and only one of them would lead to the new file"
+    if os.geteuid() not in {0, status.st_uid}:
+        return "only the owner of the file can prove that no other process has it open"
+    if not directories.is_ours(str(Path(path).parent)):
+        return "others can change its directory; run dbtend as the owner of the database"
+    if _is_exported(path):
+        return "its directory is exported by NFS, and clients cannot be seen"
+    return None
+
+
+def _is_exported(path: str) -> bool:
+    for exports in _EXPORTS:
+        try:
+            lines = exports.read_text(errors="surrogateescape").splitlines()
+        except OSError:
+            continue
+        exported = [line.split()[0] for line in lines if line.startswith("/")]
+        if any(path.startswith(f"{place.rstrip('/')}/") for place in exported):
+            return True
+    return False

@@ -1,0 +1,287 @@
+"""VACUUM by exchange: a compact copy takes the place of the file with all that belongs to it, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import Engine, Operation, Options, Reason, Request, Status
+from engine.domain.errors import TargetBusyError
+from engine.system.mounts import is_local_and_unlayered
+from engine.targets import resolve
+from engine.targets.sqlite.running import swap
+from engine.targets.sqlite.system import exchange
+from engine.targets.step_execution import StepContext, StepResult
+from tests.engine.processes import python
+from tests.engine.targets.sqlite.a_session import plan, run
+from tests.engine.targets.sqlite.another_process import another_process
+from tests.sqlite_files import content, integrity, make_database, make_notes
+from tests.two_users import needs_root, shared_directory
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux proves that no process has a file open")
+
+MODES = pytest.mark.parametrize("mode", ["delete", "wal"])
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    assert is_local_and_unlayered(str(tmp_path)), "the tests need a file system of this machine"
+    return make_database(tmp_path / "app.db", rows=400)
+
+
+def in_mode(path: Path, mode: str) -> Path:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA journal_mode = {mode}")
+    return path
+
+
+async def exchanged(path: Path, lock_timeout: float = 5, **options: Any) -> StepResult:
+    results = await run(path, Operation.VACUUM, lock_timeout, swap=True, **options)
+    return next(iter(results.values()))
+
+
+def left_alone(path: Path, before: dict[str, str], inode: int) -> bool:
+    beside = {file.name for file in path.parent.iterdir()} - {path.name, f"{path.name}-wal", f"{path.name}-shm"}
+    return (content(path), path.stat().st_ino, beside) == (before, inode, set())
+
+
+@MODES
+async def test_everything_is_kept_but_the_free_pages(path: Path, mode: str) -> None:
+    in_mode(path, mode)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 7")
+        db.execute("PRAGMA application_id = 9")
+    path.chmod(0o640)
+    os.setxattr(path, "user.note", b"kept")
+    in_place = Path(shutil.copy(path, path.with_name("in place.db")))
+    before, old, changes = content(path), path.stat(), path.read_bytes()[24:28]
+    result = await exchanged(path)
+    await run(in_place, Operation.VACUUM)
+    assert (result.status, result.error, result.warnings) == (Status.COMPLETED, None, ())
+    assert (content(path), integrity(path)) == (before, [])
+    new = path.stat()
+    assert (new.st_ino != old.st_ino, new.st_size < old.st_size) == (True, True)
+    assert (new.st_mode, new.st_uid, new.st_gid) == (old.st_mode, old.st_uid, old.st_gid)
+    assert os.getxattr(path, "user.note") == b"kept"
+    header, expected = path.read_bytes()[:92], in_place.read_bytes()[:92]
+    assert header[:24] + header[28:92] == expected[:24] + expected[28:92]
+    assert int.from_bytes(header[24:28]) == int.from_bytes(changes) + 1
+    assert {file.name for file in path.parent.iterdir()} == {"app.db", "in place.db"}
+
+
+@MODES
+async def test_the_session_goes_on_with_the_new_file_and_keeps_its_lock(path: Path, mode: str) -> None:
+    in_mode(path, mode)
+    target = resolve(str(path))
+    async with target.connect(lock_timeout=1) as session:
+        await session.lock()
+        planned = await session.plan(Operation.VACUUM, Options(swap=True))
+        (step,) = planned.plan.steps
+        assert (await planned.execute(step, StepContext())).status is Status.COMPLETED
+        facts = await planned.facts()
+        assert (facts["free_pages"], facts["file"]) == (0, await target.identify())
+        assert facts["replaced_file"] != facts["file"]
+        async with target.connect(lock_timeout=0) as another:
+            with pytest.raises(TargetBusyError):
+                await another.lock()
+    async with target.connect(lock_timeout=0) as another:
+        assert await another.lock() == ()
+
+
+@MODES
+async def test_who_has_it_open_keeps_it_from_being_exchanged(path: Path, mode: str) -> None:
+    before, inode = content(in_mode(path, mode)), path.stat().st_ino
+    with another_process(path, "SELECT count(*) FROM item"):
+        result = await exchanged(path, lock_timeout=0)
+        assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+        assert "nothing changed" in str(result.error)
+        assert left_alone(path, before, inode)
+    assert (await exchanged(path)).status is Status.COMPLETED
+
+
+async def test_who_only_reads_the_file_as_a_backup_program_does_keeps_it_from_being_exchanged(path: Path) -> None:
+    before, inode = content(path), path.stat().st_ino
+    with path.open("rb"):
+        assert "nothing changed" in str((await exchanged(path, lock_timeout=0)).error)
+    assert left_alone(path, before, inode)
+
+
+LOOKS_UP = """
+    found = os.open(sys.argv[1], os.O_PATH)
+    print("looked up", flush=True)
+    sys.stdin.readline()
+    Path(sys.argv[2]).write_bytes(Path(f"/proc/self/fd/{found}").read_bytes())
+"""
+Completed = Callable[..., str]
+
+
+@pytest.fixture
+def at_the_end(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Takes what happens once the copy is complete, and not yet in place."""
+    completed: Completed = swap._completed
+
+    def take(do: Callable[[], object]) -> None:
+        def and_then(*arguments: Any) -> str:
+            said = completed(*arguments)
+            do()
+            return said
+
+        monkeypatch.setattr(swap, "_completed", and_then)
+
+    return take
+
+
+def in_another_process(path: Path, *statements: str) -> None:
+    with another_process(path, *statements):
+        pass
+
+
+@MODES
+async def test_what_was_written_meanwhile_is_not_lost(
+    path: Path, mode: str, at_the_end: Callable[[Callable[[], object]], None]
+) -> None:
+    in_mode(path, mode)
+    inode = path.stat().st_ino
+    at_the_end(lambda: in_another_process(path, "INSERT INTO item VALUES ('new', 1, 'a new row')"))
+    result = await exchanged(path)
+    assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+    assert result.error == f"{exchange.CHANGED}: nothing changed"
+    assert path.stat().st_ino == inode
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT note FROM item WHERE code = 'new'").fetchall() == [("a new row",)]
+
+
+@pytest.mark.parametrize("change", ["mode", "link", "journal", "another file"])
+async def test_a_file_that_is_not_what_it_was_stays(
+    path: Path, change: str, at_the_end: Callable[[Callable[[], object]], None]
+) -> None:
+    other = path.with_name("other.db")
+    shutil.copy(path, other)
+    changes: dict[str, Callable[[], object]] = {
+        "mode": lambda: path.chmod(0o600 if path.stat().st_mode & 0o077 else 0o644),
+        "link": lambda: os.link(path, path.with_name("second name")),
+        "journal": lambda: Path(f"{path}-journal").write_bytes(b"a journal"),
+        "another file": lambda: other.replace(path),
+    }
+    at_the_end(changes[change])
+    before = content(path)
+    result = await exchanged(path)
+    assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+    assert content(path) == before
+    assert not [*path.parent.glob("*.unfinished")]
+
+
+@MODES
+async def test_a_cancel_leaves_the_old_file(
+    path: Path, mode: str, at_the_end: Callable[[Callable[[], object]], None]
+) -> None:
+    before, inode = content(in_mode(path, mode)), path.stat().st_ino
+    cancel = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    at_the_end(lambda: asyncio.run_coroutine_threadsafe(_set(cancel), loop).result())
+    async with resolve(str(path)).connect(lock_timeout=5) as session:
+        planned = await session.plan(Operation.VACUUM, Options(swap=True))
+        result = await planned.execute(planned.plan.steps[0], StepContext(cancel=cancel))
+    assert (result.status, result.left) == (Status.CANCELLED, "the unfinished copy was removed")
+    assert left_alone(path, before, inode)
+
+
+async def _set(event: asyncio.Event) -> None:
+    event.set()
+
+
+async def test_a_cancel_ends_the_wait_for_those_who_have_it_open(path: Path) -> None:
+    before, inode = content(path), path.stat().st_ino
+    cancel = asyncio.Event()
+    with another_process(path, "SELECT count(*) FROM item"):
+        async with resolve(str(path)).connect(lock_timeout=600) as session:
+            planned = await session.plan(Operation.VACUUM, Options(swap=True))
+            context = StepContext(cancel=cancel, report=lambda _: cancel.set())
+            result = await planned.execute(planned.plan.steps[0], context)
+    assert result.status is Status.CANCELLED
+    assert left_alone(path, before, inode)
+
+
+async def test_a_process_that_was_opening_the_old_file_gets_no_database(path: Path) -> None:
+    old = path.with_name("old.db")
+    with python(LOOKS_UP, path, old) as late:
+        assert await late.says() == "looked up"
+        assert (await exchanged(path)).status is Status.COMPLETED
+        late.tell()
+        assert await late.ended() == 0
+    with closing(sqlite3.connect(old)) as db, pytest.raises(sqlite3.DatabaseError) as raised:
+        db.execute("CREATE TABLE lost (a)")
+    assert raised.value.sqlite_errorname == "SQLITE_NOTADB"
+
+
+async def test_if_the_process_that_exchanges_is_killed_the_old_file_stays(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before, inode = content(path), path.stat().st_ino
+    (tmp_path / "bin").mkdir()
+    killed = tmp_path / "bin" / "killed.py"
+    killed.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    monkeypatch.setattr(exchange, "__file__", str(killed))
+    result = await exchanged(path)
+    assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+    assert (content(path), path.stat().st_ino) == (before, inode)
+
+
+async def test_full_text_indexes_are_rebuilt_after_it_where_that_is_forced(tmp_path: Path) -> None:
+    path = make_notes(tmp_path / "notes.db")
+    assert "use --force" in str((await plan(path, Operation.VACUUM, swap=True)).refused)
+    results = await run(path, Operation.VACUUM, swap=True, force=True)
+    assert {result.status for result in results.values()} == {Status.COMPLETED}
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT body FROM found WHERE found MATCH 'apples'").fetchall() == [("apples only",)]
+
+
+async def _refusal(path: Path) -> str:
+    return str((await plan(path, Operation.VACUUM, swap=True)).refused)
+
+
+@pytest.mark.parametrize(
+    ("beside", "name"),
+    [((".app.db-litestream",), "Litestream"), (("raft.db", "raft"), "rqlite"), ((".stfolder",), "Syncthing"),
+     (("app.db-pos",), "LiteFS")],
+)  # fmt: skip
+async def test_it_is_refused_where_a_program_copies_the_database(
+    path: Path, beside: tuple[str, ...], name: str
+) -> None:
+    for one in beside:
+        path.with_name(one).mkdir()
+    assert await _refusal(path) == f"{name} would lose track of the file: leave out --swap"
+
+
+@needs_root
+async def test_it_is_refused_where_others_can_change_the_directory() -> None:
+    with shared_directory() as directory:
+        refusal = await _refusal(make_database(directory / "app.db", rows=10))
+    assert refusal.startswith("others can change its directory")
+
+
+async def test_jobs_that_wait_for_the_database_follow_it(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    async with Engine.open(tmp_path / "store" / "jobs.db", workers=1) as engine:
+        request = Request(
+            target=str(path),
+            operations=(Operation.CHECK, Operation.VACUUM, Operation.ANALYZE),
+            options=Options(swap=True),
+        )
+        (submitted,) = await engine.submit([request])
+        (job,) = await engine.wait([submitted.id])
+        assert [child.status for child in job.children] == [Status.COMPLETED] * 3
+        advice = await engine.advise(str(path))
+    with closing(sqlite3.connect(tmp_path / "store" / "jobs.db")) as store:
+        keys = {key for (key,) in store.execute("SELECT target_key FROM child_job WHERE operation = 'analyze'")}
+    assert keys == {await resolve(str(path)).identify()}
+    assert not [one for one in advice if one.operation is Operation.CHECK and "another file" in one.reason]
