@@ -96,6 +96,11 @@ def holders(path: str) -> tuple[Holder, ...] | None:
     return tuple(Holder(None if pid < 0 else pid, _command(pid), use) for pid, use in others.items())
 
 
+def openers_in_words(pids: Iterable[int]) -> str:
+    """`process 12 (sqlite3) has it open`; "" without processes."""
+    return format_holders([Holder(pid, _command(pid), Use.OPEN) for pid in pids])
+
+
 def blocking_writers(holders: Iterable[Holder], *, wal: bool) -> Iterator[Holder]:
     """The holders that block a writer: in WAL mode readers do not."""
     return (holder for holder in holders if holder.lock is not Use.OPEN and not (wal and holder.lock is Use.READ))

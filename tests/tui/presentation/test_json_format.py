@@ -100,6 +100,7 @@ def test_limits_and_pins_are_told() -> None:
         "analysis_limit": None,
         "backup_to": None,
         "keep": None,
+        "swap": False,
         "if_needed": None,
         "limits": None,
         "confirmed": False,

@@ -100,10 +100,11 @@ async def test_the_session_goes_on_with_the_new_file_and_keeps_its_lock(path: Pa
 @MODES
 async def test_who_has_it_open_keeps_it_from_being_exchanged(path: Path, mode: str) -> None:
     before, inode = content(in_mode(path, mode)), path.stat().st_ino
-    with another_process(path, "SELECT count(*) FROM item"):
+    with another_process(path, "SELECT count(*) FROM item") as other:
         result = await exchanged(path, lock_timeout=0)
         assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
-        assert "nothing changed" in str(result.error)
+        assert str(result.error).startswith(f"process {other} (")
+        assert str(result.error).endswith(" has it open: nothing changed")
         assert left_alone(path, before, inode)
     assert (await exchanged(path)).status is Status.COMPLETED
 
