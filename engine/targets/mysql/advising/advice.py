@@ -156,6 +156,14 @@ def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:
             obstacles=(holder,),
             needs_manual_fix=True,
         )
+    if undo.left:
+        return Advice(
+            operation=Operation.PURGE_UNDO,
+            level=Level.SOON,
+            cause=Cause.INTERRUPTED_PURGE,
+            reason=f"{reason}; an interrupted purge left {listed(undo.left, 3)}, which another one puts right",
+            facts={**facts, "causes": (Cause.INTERRUPTED_PURGE,)},
+        )
     is_large = excess >= limits.reclaim_now
     by_itself = is_large and condition.flavor is Flavor.MARIADB
     if by_itself:

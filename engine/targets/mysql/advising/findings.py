@@ -51,6 +51,7 @@ class Cause(StrEnum):
     CRASHED = "crashed"
     LONG_HISTORY = "long_history"
     LARGE_UNDO = "large_undo"
+    INTERRUPTED_PURGE = "interrupted_purge"
     DAMAGE = "damage"
 
 

@@ -12,13 +12,11 @@ from engine.targets.mysql.connection.names import quote
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.operation_specs import SPECS
 from engine.targets.mysql.planning.steps import Method, MySqlStep
-from engine.targets.mysql.reading.undo import ACTIVE, UndoSpace
+from engine.targets.mysql.reading.undo import HELPER, UndoSpace
 from engine.targets.plans import OperationPlan
 
 SMALL: Final = 16 * 1024**2
 """Bytes of an undo tablespace that was just made."""
-HELPER: Final = "dbtend_undo"
-"""The undo tablespace for transactions during the purge, if there are only two others."""
 BY_ITSELF: Final = (
     "MariaDB purges undo tablespaces by itself: SET GLOBAL innodb_undo_log_truncate = ON, and a lower"
     " innodb_max_undo_log_size"
@@ -29,7 +27,7 @@ def plan_purge(spaces: Sequence[UndoSpace], flavor: Flavor) -> OperationPlan:
     """Empties the large ones one by one, and activates those that an interrupted purge left inactive."""
     if flavor is Flavor.MARIADB:
         return OperationPlan(operation=Operation.PURGE_UNDO, refused=BY_ITSELF)
-    wanted = [space for space in spaces if space.size > SMALL or space.state != ACTIVE or space.name == HELPER]
+    wanted = [space for space in spaces if space.size > SMALL or space.is_left]
     if not wanted:
         nothing = f"no undo tablespace is larger than {size(SMALL)}"
         return OperationPlan(operation=Operation.PURGE_UNDO, not_needed=nothing)

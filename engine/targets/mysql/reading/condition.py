@@ -13,6 +13,7 @@ from engine.targets.mysql.reading.files import PartName, rows_if_allowed
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.samples import Sample
 from engine.targets.mysql.reading.tables import Table
+from engine.targets.mysql.reading.undo import ACTIVE, SPACES, UndoSpace
 
 
 @frozen(kw_only=True)
@@ -43,6 +44,8 @@ class Undo:
     bytes: int | None = None
     """Of all undo tablespaces."""
     files: int = 0
+    left: tuple[str, ...] = ()
+    """Tablespaces that a purge left inactive, or made for itself, when it was interrupted."""
 
 
 @frozen(kw_only=True)
@@ -91,10 +94,9 @@ FROM information_schema.innodb_trx ORDER BY trx_started LIMIT 1
 """
 _WHO: Final = "SELECT user, host FROM information_schema.processlist WHERE id = %s"
 _UNDO_FILES: Final = {
-    Flavor.MARIADB: "SELECT CAST(file_size AS SIGNED) FROM information_schema.innodb_sys_tablespaces"
+    Flavor.MARIADB: f"SELECT name, '{ACTIVE}', CAST(file_size AS SIGNED) FROM information_schema.innodb_sys_tablespaces"
     " WHERE name LIKE 'innodb\\_undo%'",
-    Flavor.MYSQL: "SELECT CAST(file_size AS SIGNED) FROM information_schema.innodb_tablespaces"
-    " WHERE space_type = 'Undo'",
+    Flavor.MYSQL: SPACES,
 }
 _COUNTED_ROWS: Final = """
 SELECT table_name, CAST(cardinality AS SIGNED) FROM mysql.table_stats WHERE db_name = DATABASE()
@@ -114,12 +116,14 @@ async def undo(reader: Reader) -> Undo:
     """Raises TargetError."""
     flavor = reader.server.flavor
     length = await rows_if_allowed(reader, _LENGTH[flavor], row=(int,))
-    files = await rows_if_allowed(reader, _UNDO_FILES[flavor], row=(int | None,))
+    rows = await rows_if_allowed(reader, _UNDO_FILES[flavor], row=(str, str, int))
+    spaces = [UndoSpace(*row) for row in rows or ()]
     return Undo(
         history=length[0][0] if length else None,
         holder=await _holder(reader),
-        bytes=sum(size or 0 for (size,) in files) if files is not None else None,
-        files=len(files or ()),
+        bytes=sum(space.size for space in spaces) if rows is not None else None,
+        files=len(spaces),
+        left=tuple(space.name for space in spaces if space.is_left),
     )
 
 

@@ -82,13 +82,16 @@ def _escaped(text: str) -> str:
 
 
 def recovery_data(step: MySqlStep) -> Facts | None:
-    """What recovery needs of a step that may leave its table crashed; None for others."""
+    """What recovery needs of a step that may leave a crashed table, or an inactive tablespace; None for others."""
+    if step.method is Method.PURGE_UNDO:
+        return {"method": step.method, "tablespace": step.object}
     if step.method is not Method.REPAIR or step.table is None:
         return None
     return {"method": step.method, "table": step.table.name}
 
 
-def interrupted_repairs(earlier: Sequence[Step]) -> list[str]:
-    """The names of the tables whose REPAIR had not ended."""
+def interrupted(earlier: Sequence[Step]) -> tuple[list[str], list[str]]:
+    """The tables whose REPAIR had not ended, and the undo tablespaces whose purge had not."""
     unfinished = [step.effect or {} for step in earlier if step.status is not Status.COMPLETED]
-    return [str(effect["table"]) for effect in unfinished if effect.get("method") == Method.REPAIR]
+    tables = [str(effect["table"]) for effect in unfinished if effect.get("method") == Method.REPAIR]
+    return tables, [str(effect["tablespace"]) for effect in unfinished if effect.get("method") == Method.PURGE_UNDO]

@@ -14,9 +14,8 @@ from engine.domain.steps import WaitsFor
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.names import quote
 from engine.targets.mysql.planning.steps import MySqlStep
-from engine.targets.mysql.planning.undo_steps import HELPER
 from engine.targets.mysql.reading.reader import Reader
-from engine.targets.mysql.reading.undo import ACTIVE, EMPTY, undo_spaces
+from engine.targets.mysql.reading.undo import ACTIVE, EMPTY, HELPER, undo_spaces
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.step_execution import StepContext, StepProgress
 from engine.targets.waits import first_of

@@ -11,10 +11,14 @@ import pytest
 from engine import Engine, JobId, Operation, Options, Reason, Status
 from engine.domain.humanize import format_worker_death
 from engine.domain.steps import Step
+from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.reading.condition import undo
+from engine.targets.mysql.reading.undo import ACTIVE, HELPER
 from engine.targets.step_execution import StepContext
 from tests.engine.processes import python
 from tests.engine.targets.mysql.a_session import filled, runs, until
-from tests.engine.targets.server_session import connected
+from tests.engine.targets.mysql.looking import looking
+from tests.engine.targets.server_session import connected, plan, run
 from tests.mysql_databases import MySqlDatabase
 
 if TYPE_CHECKING:
@@ -25,7 +29,7 @@ WORKS = """
 
     async def main():
         async with Engine.open(Path(sys.argv[1]), workers=1) as engine:
-            options = Options(objects=(sys.argv[4],), lock_timeout=60, confirmed=True)
+            options = Options(objects=tuple(sys.argv[4:]), lock_timeout=60, confirmed=True)
             (job,) = await engine.submit(
                 [Request(target=sys.argv[2], operations=(Operation(sys.argv[3]),), options=options)])
             print(job.id, flush=True)
@@ -96,6 +100,30 @@ async def test_killed_in_a_repair_it_is_waited_for_and_told(database: MySqlDatab
     assert str(child.error).startswith(format_worker_death(1))
     assert "was waited for: REPAIR TABLE" in str(child.error)
     assert "a check of item found nothing wrong" in str(child.error)
+
+
+async def test_killed_in_a_purge_its_undo_tablespace_is_active_again(database: MySqlDatabase, store_path: Path) -> None:
+    if database.flavor is Flavor.MARIADB:
+        assert (await plan(database.url, Operation.PURGE_UNDO)).refused
+        return
+    filled(database, "item")
+    database(f"CREATE UNDO TABLESPACE {HELPER} ADD DATAFILE '{HELPER}.ibu'")  # as of a purge that was interrupted
+    async with looking(database.url) as reader:
+        assert (await undo(reader)).left == (HELPER,)
+    state = f"SELECT state FROM information_schema.innodb_tablespaces WHERE name = '{HELPER}'"
+    with database.session("SELECT * FROM item LIMIT 1"):
+        for number in range(6):  # what the session may still read stays in one of them after the other
+            database(f"UPDATE item SET b = 'x{number}' WHERE id = {number + 1}")
+        with python(WORKS, store_path, database.url, Operation.PURGE_UNDO) as process:
+            job = int(await process.says())
+            await until(database, state.replace("state", "state = 'inactive'", 1))
+            process.kill()
+        child = await over(store_path, job)
+        assert (child.status, child.reason) == (Status.FAILED, Reason.OWNER_LOST)
+        assert f"undo tablespace {HELPER} is active again" in str(child.error)
+        assert database.value(state) == ACTIVE
+    assert [result.status for result in (await run(database.url, Operation.PURGE_UNDO)).values()] == [Status.COMPLETED]
+    assert not database(state)
 
 
 async def test_a_table_that_an_interrupted_repair_left_crashed_is_repaired(database: MySqlDatabase) -> None:

@@ -128,6 +128,13 @@ def test_a_large_undo_log_can_be_purged(flavor: Flavor, *, by_dbtend: bool) -> N
     assert (purge.level, purge.is_needed) == (Level.SOON, by_dbtend)
 
 
+def test_what_an_interrupted_purge_left_is_told() -> None:
+    found = condition(undo=Undo(history=10, bytes=10**7, files=2, left=("innodb_undo_001",)), flavor=Flavor.MYSQL)
+    purge = advice_on(found)[Operation.PURGE_UNDO]
+    assert (purge.level, purge.is_needed) == (Level.SOON, True)
+    assert "innodb_undo_001" in purge.reason
+
+
 def test_what_cannot_be_seen_is_unknown_with_the_grant() -> None:
     found = condition(TABLE, changes=None, user="ann@%")
     analyze = advice_on(found)[Operation.ANALYZE]
