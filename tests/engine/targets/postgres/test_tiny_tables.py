@@ -112,6 +112,18 @@ async def test_one_that_is_locked_waits_alone(many: Database, tmp_path: Path) ->
     assert all(began >= step.started_at for began in follow_up for step in child.steps)
 
 
+async def test_what_failed_is_repeated_alone(many: Database, tmp_path: Path) -> None:
+    many.set_fast()
+    with many.session("LOCK TABLE item007 IN SHARE UPDATE EXCLUSIVE MODE"):
+        await vacuumed(many, tmp_path)
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(60):
+        job = await engine.retry(1, only_incomplete=True)
+        (job,) = await engine.wait([job.id])
+    (child,) = job.children
+    assert child.status is Status.COMPLETED
+    assert {step.object for step in child.steps} - {"database"} == {"public.item007"}
+
+
 async def test_one_that_is_free_in_time_is_done(many: Database, tmp_path: Path) -> None:
     many.set_fast()
     with many.session("LOCK TABLE item007 IN SHARE UPDATE EXCLUSIVE MODE"):
