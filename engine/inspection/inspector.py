@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from engine.domain import option_specs
 from engine.domain.advice import Advice, Measurement, TargetHistory
-from engine.domain.errors import DbtendError, PasswordNeededError, ServerUnavailableError, TargetBusyError, TargetError
+from engine.domain.errors import (
+    DbtendError,
+    PasswordNeededError,
+    ServerUnavailableError,
+    TargetBusyError,
+    TargetError,
+    UsageError,
+)
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import EngineName, Operation, Options, Request
 from engine.domain.server_names import names_server
@@ -22,8 +29,10 @@ from engine.submission.validation import validate_request
 from engine.targets import engine_named, real_urls, resolve
 from engine.targets.host_queue import open_each
 from engine.targets.operation_specs import TargetInfo
+from engine.targets.sqlite.target import SqliteTarget
 
 if TYPE_CHECKING:
+    from engine.domain.page_map import PageMap
     from engine.domain.steps import Micros
     from engine.history import estimates
     from engine.targets import plans, window_fit
@@ -252,6 +261,19 @@ async def inspect(target: str, *, read_only: bool = False) -> TargetInfo:
     with _as_target_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
             return await look.info()
+
+
+async def page_map(target: str, *, read_only: bool = False) -> PageMap:
+    """What the pages of a SQLite file hold. Raises UsageError for another database, TargetError."""
+    file = resolve(target)
+    if not isinstance(file, SqliteTarget):
+        raise UsageError(file.url, "is no SQLite file", "only SQLite files have a page map")
+    with _as_target_error(target):
+        async with file.look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
+            found = await look.page_map()
+    if found is None:
+        raise TargetError(file.url, "its pages cannot be read one by one here", "use `dbtend advise --full` instead")
+    return found
 
 
 def fingerprint(target: str) -> str:

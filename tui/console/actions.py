@@ -105,6 +105,7 @@ _TABLE: Final[Mapping[Place, Sequence[Sequence[str]]]] = {
         ("edit", "e", "screen.part('edit')", "edit", "Edit the target in the config file, or save it there"),
         ("remove", "D", "screen.part('remove')", "remove", "Remove it from the config file (asks first)"),
         ("test", "T", "screen.part('test')", "test", "Test the connection: version, size, writable?"),
+        ("map", "M", "screen.part('map')", "page map", "Show what the pages of the SQLite file hold"),
     ),
     Place.FLEET: (
         ("open-target", "enter", "open_target", "open", "Open the target on the main screen"),

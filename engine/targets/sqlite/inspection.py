@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import Advice, Measurement, TargetHistory
 from engine.domain.lazy_import import lazy
+from engine.domain.page_map import PageMap
 from engine.domain.requests import EngineName, Operation
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.operation_specs import TargetInfo, operation_infos
@@ -52,6 +53,9 @@ class SqliteInspection:
             remarks=self._as_opened,
             read_only=await asyncio.to_thread(why_read_only, self._path),
         )
+
+    async def page_map(self) -> PageMap | None:
+        return await self._reader.page_map()
 
     async def advise(
         self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS

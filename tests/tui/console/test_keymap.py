@@ -50,13 +50,13 @@ def test_questions_are_alone() -> None:
 
 
 def test_another_key_is_shown_wherever_the_action_is_named() -> None:
-    keymap.use({"retry": "R", "pin": "f5, M"})
+    keymap.use({"retry": "R", "pin": "f5, O"})
     assert keymap.key_of("retry") == "R"
     assert keymap.with_keys("Press {retry} to try again, {cancel} to stop.") == "Press R to try again, c to stop."
-    assert keymap.shown_keys("unpin") == ["f5", "M"]
+    assert keymap.shown_keys("unpin") == ["f5", "O"]
     assert " R retry " in footer_line(["retry", "help", "quit"], 80).text
     assert any(line.text.split()[:2] == ["R", "retry"] for line in help_document(120))
-    assert keymap.remapped() == {"retry": "R", "pin": "f5,M"}
+    assert keymap.remapped() == {"retry": "R", "pin": "f5,O"}
 
 
 @pytest.mark.parametrize("width", [24, 60, 80])
@@ -102,7 +102,7 @@ def _made_free(key: str) -> dict[str, str]:
     ("said", "why"),
     [
         ({"retri": "R"}, "no such action"),
-        ({"unpin": "M"}, "shares the key of pin"),
+        ({"unpin": "O"}, "shares the key of pin"),
         ({"retry": "meta"}, "unknown key"),
         ({"retry": ""}, "unknown key"),
         ({"retry": "ctrl+s"}, "stops the output"),

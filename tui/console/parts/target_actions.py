@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from engine.config.model import TargetEntry
 from engine.domain.errors import DbtendError, PasswordNeededError, UsageError
 from engine.domain.lazy_import import lazy
+from engine.domain.requests import EngineName
 from tui.console.console_screen import Actions, ConsoleScreen
 from tui.console.keymap import key_of
 from tui.console.parts.target_inspector import TargetInspector
@@ -51,6 +52,7 @@ class TargetActions:
             "edit": self.edit,
             "remove": self.remove,
             "test": self.test,
+            "map": self.show_page_map,
             "look": self.inspect,
             "examine": self.inspect_fully,
             "sample": self.build_sample,
@@ -68,6 +70,8 @@ class TargetActions:
             return here or not some
         if action_id == "sample":
             return not some and not self._operations.sample_path
+        if action_id == "map":
+            return here and self._sqlite_file() is not None
         return here and some
 
     def select(self) -> None:
@@ -193,6 +197,17 @@ class TargetActions:
     def ask_for_password(self, entry: TargetEntry, problem: PasswordNeededError) -> None:
         """Ask, and then test the connection with the answer."""
         self._screen.ask_for_password(TargetName.of(entry), entry.url, problem, lambda: self._begin_test(entry))
+
+    def show_page_map(self) -> None:
+        self.select()
+        if (entry := self._sqlite_file()) is not None:
+            self._screen.app.push_screen(self._context.screens.page_map(entry.url, TargetName.of(entry)))
+
+    def _sqlite_file(self) -> TargetEntry | None:
+        """The current target, if it is one that could be opened."""
+        state = self._model.state
+        is_file = state is not None and state.info is not None and state.info.engine is EngineName.SQLITE
+        return state.entry if state is not None and is_file else None
 
     def inspect(self) -> None:
         self.select()

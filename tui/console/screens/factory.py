@@ -68,6 +68,11 @@ class ScreenFactory:
 
         return PlanScreen(self._context, request, name, advice)
 
+    def page_map(self, url: str, name: TargetName) -> Screen[None]:
+        from tui.console.screens.page_map import PageMapScreen
+
+        return PageMapScreen(self._context, url, name)
+
     def plans(self, wanted: Sequence[PlanRequest]) -> Screen[list[Request]]:
         from tui.console.screens.plans import PlansScreen
 

@@ -61,7 +61,7 @@ class MainScreen(EntryScreen[None]):
     PLACEHOLDER = "name, @group, level: engine: label: size:>1GB checked:>30d"
     FOOTER = (
         *TYPING,
-        *("resume", "mark-target", "run", "plan", "choose", "look", "add", "sample", "edit", "test", "remove"),
+        *("resume", "mark-target", "run", "plan", "choose", "look", "add", "sample", "edit", "test", "map", "remove"),
         *("cancel", "retry", "open", "history", "palette"),
         *("mark", "fold", "zoom", "workers", "help", "quit"),
     )

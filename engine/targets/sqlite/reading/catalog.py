@@ -92,6 +92,11 @@ SELECT name, type, sql FROM main.sqlite_schema WHERE type IN ('view', 'trigger')
 VIRTUAL_TABLES: Final = "SELECT name, sql FROM main.sqlite_schema WHERE type = 'table' AND rootpage = 0"
 
 # Text stored as UTF-16 is always valid once SQLite has converted it to UTF-8.
+ROOTS: Final = """
+SELECT name, rootpage, type = 'index' FROM main.sqlite_schema WHERE rootpage > 0
+UNION ALL SELECT 'sqlite_schema', 1, 0
+"""
+"""Every table and index, and where it begins."""
 NAMES: Final = """
 SELECT CAST(name AS BLOB) FROM main.sqlite_schema
 WHERE type IN ('table', 'index') AND (SELECT encoding FROM temp.pragma_encoding) = 'UTF-8'

@@ -1,7 +1,7 @@
 """How full the pages of a database file are, by a sample of them: quick at any size, and without dbstat.
 
-Pages are read through a descriptor that SQLite itself opened (see `system/page_cache.py`). What is only in the
-write-ahead log is not seen, and a page may change while it is read: so this is an estimate.
+Pages are read through a descriptor that SQLite itself opened (see `system/page_cache.py`). Pages that
+only the write-ahead log holds are not seen, and a page may change during the read: so this is an estimate.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ _INTERIOR: Final = (0x05, 0x02)
 _FEW: Final = 8
 """Rows on a page: of so large ones it matters which come after each other."""
 _HEADER: Final = struct.Struct(">BHHHB")  # type, first free block, cells, where they begin, bytes of tiny gaps
+LEAF_HEADER: Final = _HEADER.size
+DAMAGED: Final = (OSError, IndexError, struct.error)
+"""What reading a file raises that is damaged, or becomes shorter."""
 _FILE_HEADER: Final = 100
 _SMALLEST: Final = 512
 _ALIKE: Final = 1.25
@@ -38,48 +41,75 @@ _CHANCE: Final = random.Random()  # noqa: S311 - no secret
 
 
 @frozen
+class FilePages:
+    """The pages of a database file that is open."""
+
+    descriptor: int
+    size: int
+    """Bytes of a page."""
+    usable: int
+    """Those that SQLite uses."""
+    number: int
+    first_free: int
+    """The page that begins the list of free pages; 0 without any."""
+
+    def read(self, page: int) -> bytes:
+        return os.pread(self.descriptor, self.size, (page - 1) * self.size)
+
+
+@frozen
 class PageFill:
     """What a sample says of the pages that are not free."""
 
     packed: float
-    """How many of them are left after all are packed as VACUUM does, as a share."""
+    """The share of them that remains when VACUUM has packed them."""
     unused: float
     """The share of their bytes that is unused."""
 
 
 def fill_of(path: str) -> PageFill | None:
-    """Of the database at `path`, which this process has open: to be called in the thread of its connection, so that it
-    is not closed meanwhile. As `sampled_fill`."""
+    """As `sampled_fill`, of the database at `path`. To be called in the thread of a connection to it, which so stays
+    open."""
     opened = descriptors(path)
     return sampled_fill(opened[0]) if opened else None
 
 
 def sampled_fill(descriptor: int, chance: random.Random = _CHANCE) -> PageFill | None:
-    """Of the database that is open as `descriptor`; None if that cannot be told, or not in time."""
+    """Of the database that is open as `descriptor`; None for a small or damaged one, or without enough time."""
     give_up = time.monotonic() + LONGEST
     try:
-        header = os.pread(descriptor, _FILE_HEADER, 0)
-        page_size = int.from_bytes(header[16:18], "big")
-        page_size = 65_536 if page_size == 1 else page_size
-        if page_size < _SMALLEST:
+        file = pages_of(descriptor)
+        free = None if file is None else free_pages(file, give_up)
+        if file is None or free is None:
             return None
-        # A damaged header may claim any number.
-        pages = min(int.from_bytes(header[28:32], "big"), os.fstat(descriptor).st_size // page_size)
-        usable = page_size - header[20]
-        free = _free_pages(descriptor, header, page_size, pages, give_up)
-        return None if free is None else _fill(_sample(descriptor, page_size, pages, free, give_up, chance), usable)
-    except (OSError, IndexError, struct.error):  # it shrinks, or is damaged
+        return _fill(_sample(file, free, give_up, chance), file.usable)
+    except DAMAGED:
         return None
 
 
-def _free_pages(descriptor: int, header: bytes, page_size: int, pages: int, give_up: float) -> bytearray | None:
-    """By the number of a page whether it is free: SQLite lists them in a chain of pages. None if there is no time."""
-    free = bytearray(pages + 1)
-    trunk = int.from_bytes(header[32:36], "big")
+def pages_of(descriptor: int) -> FilePages | None:
+    """None if the file holds no database. Raises as in DAMAGED."""
+    header = os.pread(descriptor, _FILE_HEADER, 0)
+    page_size = int.from_bytes(header[16:18], "big")
+    page_size = 65_536 if page_size == 1 else page_size
+    if page_size < _SMALLEST:
+        return None
+    # A damaged header may claim any number.
+    pages = min(int.from_bytes(header[28:32], "big"), os.fstat(descriptor).st_size // page_size)
+    return FilePages(descriptor, page_size, page_size - header[20], pages, int.from_bytes(header[32:36], "big"))
+
+
+def free_pages(file: FilePages, give_up: float) -> bytearray | None:
+    """By the number of a page whether it is free: SQLite lists them in a chain of pages. None if there is no time.
+
+    Raises as in DAMAGED.
+    """
+    free = bytearray(file.number + 1)
+    trunk = file.first_free
     while trunk:
         if free[trunk] or time.monotonic() > give_up:
             return None
-        page = os.pread(descriptor, page_size, (trunk - 1) * page_size)
+        page = file.read(trunk)
         following, number = struct.unpack_from(">II", page)
         free[trunk] = 1
         for leaf in struct.unpack_from(f">{number}I", page, 8):
@@ -88,26 +118,24 @@ def _free_pages(descriptor: int, header: bytes, page_size: int, pages: int, give
     return free
 
 
-def _sample(
-    descriptor: int, page_size: int, pages: int, free: bytearray, give_up: float, chance: random.Random
-) -> Iterator[bytes]:
+def _sample(file: FilePages, free: bytearray, give_up: float, chance: random.Random) -> Iterator[bytes]:
     """Pages that are in use, evenly spread; all in random order, so that the first ones are a sample, too."""
-    number = min(SAMPLED, pages - 1)
-    places = [2 + int((place + chance.random()) * (pages - 1) / number) for place in range(number)]
+    number = min(SAMPLED, file.number - 1)
+    places = [2 + int((place + chance.random()) * (file.number - 1) / number) for place in range(number)]
     chance.shuffle(places)
     for place in places:
         if time.monotonic() > give_up:
             return
         if not free[place]:
-            yield os.pread(descriptor, page_size, (place - 1) * page_size)
+            yield file.read(place)
 
 
 def _fill(sample: Iterator[bytes], usable: int) -> PageFill | None:
     pages = interior = leaves = unused = 0
-    packed, room, with_few = 0.0, usable - _HEADER.size, array("H")
+    packed, room, with_few = 0.0, usable - LEAF_HEADER, array("H")
     for page in sample:
         pages += 1
-        cells = _cells(page, usable)
+        cells = leaf_cells(page, usable)
         if cells is None:
             interior += page[0] in _INTERIOR
             continue
@@ -125,8 +153,11 @@ def _fill(sample: Iterator[bytes], usable: int) -> PageFill | None:
     return PageFill(packed=left / pages, unused=unused / pages / usable)
 
 
-def _cells(page: bytes, usable: int) -> Sequence[int] | None:
-    """The bytes that each row or entry of a leaf page takes, with its place in the list; None for any other page."""
+def leaf_cells(page: bytes, usable: int) -> Sequence[int] | None:
+    """The bytes that each row or entry of a leaf page takes, with its place in the list; None for any other page.
+
+    Raises as in DAMAGED.
+    """
     kind, block, cells, begin, _ = _HEADER.unpack_from(page)
     if kind not in _LEAVES or not _HEADER.size + 2 * cells <= (begin or 65_536) <= usable:
         return None
@@ -141,7 +172,7 @@ def _cells(page: bytes, usable: int) -> Sequence[int] | None:
     ends = sorted([*starts, *blocks, usable])
     after = dict(pairwise(ends))
     lengths = [after.get(start, usable) - start + 2 for start in starts]
-    return lengths if sum(lengths) <= usable - _HEADER.size else None
+    return lengths if sum(lengths) <= usable - LEAF_HEADER else None
 
 
 def _on_a_page(room: int, cells: Sequence[int]) -> float:

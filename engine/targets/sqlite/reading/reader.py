@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.domain.errors import TargetError
 from engine.domain.lazy_import import lazy
+from engine.domain.page_map import PageMap
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_busy, is_missing_code, reading_error
 from engine.targets.sqlite.connection.metered import OpenDatabase
@@ -16,8 +17,9 @@ from engine.targets.sqlite.reading import catalog, shape
 from engine.targets.sqlite.reading.catalog import Segments, Summary, Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.reading.page_fill import PageFill, fill_of
+from engine.targets.sqlite.reading.page_map import Root, map_of
 from engine.targets.sqlite.system.files import file_size
-from engine.targets.sqlite.system.page_cache import WORTH_FROM, is_cold
+from engine.targets.sqlite.system.page_cache import WORTH_FROM, descriptors, is_cold
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -114,10 +116,24 @@ class Reader:
         return sizes
 
     async def page_fill(self, summary: Summary) -> PageFill | None:
-        """How full its pages are; None where that is not known, and of a small file not worth the time."""
+        """How full its pages are; None if unknown, and for a small file."""
         if summary.size < WORTH_FROM:
             return None
         return await self._read(lambda _: fill_of(self.path))
+
+    async def page_map(self) -> PageMap | None:
+        """What its pages hold; None where the system does not let them be read."""
+
+        def look(connection: sqlite3.Connection) -> PageMap | None:
+            roots = connection.execute(catalog.ROOTS).fetchall()
+            opened = descriptors(self.path)
+            return (
+                map_of(opened[0], [Root(name, page, is_index=bool(index)) for name, page, index in roots])
+                if opened
+                else None
+            )
+
+        return await self._read(look)
 
     async def require(self, objects: Sequence[str]) -> None:
         """Raise UsageError for a name that is no table or index."""

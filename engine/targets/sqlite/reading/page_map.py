@@ -1,0 +1,150 @@
+"""What the pages of a database file hold, without reading most of them: the pages that lead to others name them.
+
+See `page_fill.py` for how pages are read, and what is not seen.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+from engine.domain.frozen import frozen
+from engine.domain.median import median
+from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, PageMap, ReadingTimes
+from engine.targets.sqlite.reading.page_fill import (
+    DAMAGED,
+    LEAF_HEADER,
+    FilePages,
+    free_pages,
+    leaf_cells,
+    pages_of,
+)
+
+PLACES: Final = 4_096
+"""At which the file is looked at: some for each character of a large window."""
+LONGEST: Final = 2.0
+"""Seconds for finding out what owns the pages."""
+_LEADING: Final = (0x02, 0x05)
+_LEADING_HEADER: Final = 12
+_DEEPEST: Final = 20
+_STRETCH: Final = 100
+"""Pages that are read in one order;"""
+_FEWEST: Final = 3
+_MOST: Final = 15
+"""and so many times in each."""
+
+
+@frozen
+class Root:
+    """A table or an index, and its first page."""
+
+    name: str
+    page: int
+    is_index: bool
+
+
+def map_of(descriptor: int, roots: Sequence[Root]) -> PageMap | None:
+    """Of the database that is open as `descriptor`; None where its pages cannot be read."""
+    give_up = time.monotonic() + LONGEST
+    try:
+        file = pages_of(descriptor)
+        free = None if file is None else free_pages(file, give_up)
+    except DAMAGED:
+        return None
+    if file is None or free is None or not file.number:
+        return None
+    count = min(PLACES, file.number)
+    places = [1 + int((place + 0.5) * file.number / count) for place in range(count)]
+    wanted, owners = frozenset(places), dict[int, int]()
+    objects: list[MappedObject] = []
+    scattered: tuple[int, str, list[int]] = 0, "", []
+    is_whole = True
+    for number, root in enumerate(roots):
+        leaves, leading, is_known = _pages_below(file, root.page, give_up)
+        is_whole = is_whole and is_known
+        owners.update(dict.fromkeys(wanted.intersection(leaves), number))
+        owners.update(dict.fromkeys(wanted.intersection(leading), number))
+        jumps = sum(after != before + 1 for before, after in pairwise(leaves))
+        pages = len(leaves) + len(leading)
+        objects.append(MappedObject(name=root.name, is_index=root.is_index, pages=pages, jumps=jumps))
+        if jumps > scattered[0]:
+            scattered = jumps, root.name, leaves
+    others = LONG_VALUES if is_whole else UNSEEN
+    return PageMap(
+        pages=file.number,
+        page_size=file.size,
+        free_pages=sum(free),
+        owners=tuple(FREE if free[page] else owners.get(page, others) for page in places),
+        fills=tuple(_fill(file, page) if page in owners else None for page in places),
+        objects=tuple(objects),
+        reading=_reading_times(file, *scattered[1:]),
+    )
+
+
+def _pages_below(file: FilePages, root: int, give_up: float) -> tuple[list[int], list[int], bool]:
+    """The leaf pages of a table or index, in the order of its rows, the pages that lead to them, and whether those are
+    all. All leaf pages are equally far from the first page, so that none has to be read."""
+    level, leading = [root], list[int]()
+    for _ in range(_DEEPEST):
+        if not level or not _leads(file, level[0]):
+            return level, leading, True
+        leading += level
+        following: list[int] = []
+        for page in level:
+            if time.monotonic() > give_up:
+                return [], leading, False
+            following += _children(file, page)
+        level = following
+    return [], leading, False
+
+
+def _leads(file: FilePages, page: int) -> bool:
+    try:
+        return file.read(page)[100 if page == 1 else 0] in _LEADING
+    except DAMAGED:
+        return False
+
+
+def _children(file: FilePages, number: int) -> list[int]:
+    """The pages that a page leads to; none where it is damaged."""
+    start = 100 if number == 1 else 0
+    try:
+        page = file.read(number)
+        if page[start] not in _LEADING:
+            return []
+        cells, last = struct.unpack_from(">H", page, start + 3)[0], struct.unpack_from(">I", page, start + 8)[0]
+        at = struct.unpack_from(f">{cells}H", page, start + _LEADING_HEADER)
+        children = [int.from_bytes(page[cell : cell + 4], "big") for cell in at]
+    except DAMAGED:
+        return []
+    return [child for child in (*children, last) if 0 < child <= file.number]
+
+
+def _fill(file: FilePages, number: int) -> float | None:
+    try:
+        cells = leaf_cells(file.read(number), file.usable)
+    except DAMAGED:
+        return None
+    return None if cells is None else sum(cells) / (file.usable - LEAF_HEADER)
+
+
+def _reading_times(file: FilePages, name: str, leaves: Sequence[int]) -> ReadingTimes | None:
+    """Of short stretches in turn, none of which is read twice. Their medians count: others use the machine, too."""
+    stretches = [leaves[begin : begin + _STRETCH] for begin in range(0, len(leaves) - _STRETCH + 1, _STRETCH)]
+    if len(stretches) < 2 * _FEWEST:
+        return None
+    first = max(len(stretches) // 2 - _MOST, 0)
+    stretches = stretches[first : first + 2 * _MOST]
+    by_key = median([_seconds(file, stretch) for stretch in stretches[::2]])
+    by_place = median([_seconds(file, sorted(stretch)) for stretch in stretches[1::2]])
+    return ReadingTimes(name=name, pages=_STRETCH, by_key=by_key, by_place=by_place)
+
+
+def _seconds(file: FilePages, pages: Sequence[int]) -> float:
+    begin = time.perf_counter()
+    for page in pages:
+        file.read(page)
+    return time.perf_counter() - begin

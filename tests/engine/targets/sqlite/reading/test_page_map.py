@@ -1,0 +1,131 @@
+"""What each page of a file holds is known without reading most of them, and is what SQLite says."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from engine.domain.errors import TargetError, UsageError
+from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, PageMap
+from engine.inspection import inspector
+from engine.targets.sqlite.reading import page_map
+from tests.sqlite_files import files_beside
+
+SCHEMA: Final = """
+CREATE TABLE t(id INTEGER PRIMARY KEY, a, b); CREATE INDEX "an index" ON t(a);
+CREATE TABLE keyed(k TEXT PRIMARY KEY, v) WITHOUT ROWID; CREATE TABLE empty(x)
+"""
+PAGES_BY_DBSTAT: Final = """
+SELECT name, sum(pagetype <> 'overflow') FROM dbstat WHERE name <> 'sqlite_schema' GROUP BY name
+"""
+
+
+@pytest.fixture(autouse=True)
+def as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_map, "LONGEST", 600.0)
+
+
+def filled(path: Path, *, page_size: int = 1024, then: str = "SELECT 1") -> Path:
+    chance = random.Random(1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript(f"PRAGMA page_size = {page_size}; PRAGMA synchronous = OFF; {SCHEMA}; BEGIN")
+        for number in range(3_000):
+            long = 3_000 if number % 50 == 0 else 100
+            db.execute("INSERT INTO t VALUES (?, ?, ?)", (number, chance.random(), chance.randbytes(long)))
+            db.execute("INSERT INTO keyed VALUES (?, ?)", (chance.randbytes(8).hex(), number))
+        db.execute("COMMIT")
+        db.execute(then)
+    return path
+
+
+def pages_by_dbstat(path: Path) -> dict[str, int]:
+    with closing(sqlite3.connect(path)) as db:
+        return dict(db.execute(PAGES_BY_DBSTAT))
+
+
+def places_of(found: PageMap, name: str) -> int:
+    (number,) = (number for number, one in enumerate(found.objects) if one.name == name)
+    return found.owners.count(number)
+
+
+@pytest.mark.parametrize("page_size", [512, 1024, 4096, 65_536])
+async def test_every_table_and_index_has_the_pages_that_sqlite_counts(tmp_path: Path, page_size: int) -> None:
+    path = filled(tmp_path / "a.db", page_size=page_size)
+    found = await inspector.page_map(str(path))
+    assert {one.name: one.pages for one in found.objects if one.name != "sqlite_schema"} == pages_by_dbstat(path)
+    assert found.pages == path.stat().st_size // page_size
+    assert {one.name for one in found.objects if one.is_index} == {"an index"}
+    assert files_beside(path) == {"a.db"}
+
+
+async def test_of_a_small_file_every_page_is_on_the_map(tmp_path: Path) -> None:
+    path = filled(tmp_path / "a.db", then="DELETE FROM t WHERE id BETWEEN 1000 AND 2000")
+    found = await inspector.page_map(str(path))
+    assert len(found.owners) == found.pages <= page_map.PLACES
+    assert found.owners.count(FREE) == found.free_pages > 0
+    for name, pages in pages_by_dbstat(path).items():
+        assert places_of(found, name) == pages
+    with closing(sqlite3.connect(path)) as db:
+        ((long,),) = db.execute("SELECT count(*) FROM dbstat WHERE pagetype = 'overflow'")
+        ((unused,),) = db.execute("SELECT avg(1.0 - 1.0 * unused / (pgsize - 8)) FROM dbstat WHERE pagetype = 'leaf'")
+    assert found.owners.count(LONG_VALUES) == long
+    fills = [fill for fill in found.fills if fill is not None]
+    assert sum(fills) / len(fills) == pytest.approx(unused, abs=0.01)
+
+
+async def test_of_a_large_file_evenly_spread_pages_are_on_the_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_map, "PLACES", 100)
+    path = filled(tmp_path / "a.db")
+    found = await inspector.page_map(str(path))
+    assert len(found.owners) == len(found.fills) == 100
+    for name, pages in pages_by_dbstat(path).items():
+        assert places_of(found, name) == pytest.approx(100 * pages / found.pages, abs=15)
+
+
+async def test_rows_in_order_have_no_jumps_and_those_of_random_keys_have_many(tmp_path: Path) -> None:
+    path = filled(tmp_path / "a.db", then="VACUUM")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("CREATE TABLE mixed(k TEXT PRIMARY KEY) WITHOUT ROWID")
+        chance = random.Random(2)
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO mixed VALUES (?)", ((chance.randbytes(20).hex(),) for _ in range(20_000)))
+        db.execute("COMMIT")
+    found = await inspector.page_map(str(path))
+    jumps = {one.name: one.jumps / one.pages for one in found.objects}
+    assert jumps["keyed"] < 0.1
+    assert jumps["mixed"] > 0.8
+    assert found.reading is not None
+    assert found.reading.name == "mixed"
+
+
+async def test_a_damaged_page_leaves_the_rest_on_the_map(tmp_path: Path) -> None:
+    path = filled(tmp_path / "a.db")
+    before = await inspector.page_map(str(path))
+    with closing(sqlite3.connect(path)) as db:
+        ((root,),) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 't'")
+    with path.open("r+b") as file:
+        file.seek((root - 1) * 1024)
+        file.write(bytes(range(256)) * 4)
+    found = await inspector.page_map(str(path))
+    assert places_of(found, "keyed") == places_of(before, "keyed")
+    assert places_of(found, "t") < places_of(before, "t")
+
+
+async def test_what_there_was_no_time_for_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_map, "LONGEST", -1.0)
+    found = await inspector.page_map(str(filled(tmp_path / "a.db")))
+    assert UNSEEN in found.owners
+
+
+async def test_only_a_sqlite_file_has_a_page_map(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is no SQLite file"):
+        await inspector.page_map("postgresql:///sales")
+    with pytest.raises(TargetError, match="no such file"):
+        await inspector.page_map(str(tmp_path / "none.db"))
