@@ -12,7 +12,18 @@ Value = int | float | str | Sequence[str] | None
 _BYTES = ("size", "bytes", "unused", "size_before")
 _IN_EFFECT = frozenset({"backup", "backup_journal_mode", "backup_size", "changed_stat_rows", "freed_pages"}) | {
     *("backup_checked", "backup_file", "backup_source", "backups_removed", "backups_removed_bytes"),
-    *("findings", "damage", "broken_rule", "orphans", "remedy", "level", "file", "complete", "file_overwritten"),
+    *(
+        "findings",
+        "damage",
+        "broken_rule",
+        "orphans",
+        "remedy",
+        "level",
+        "file",
+        "replaced_file",
+        "complete",
+        "file_overwritten",
+    ),
     *("steps_completed", "steps_failed", "steps_cancelled", "steps_skipped"),
     *("rows_removed", "rows_kept", "pages_removed", "back_bytes", "waited"),
 }
