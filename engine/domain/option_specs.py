@@ -232,7 +232,8 @@ OPTION_SPECS: Final = (
     OptionSpec(
         "snapshot_wait", Duration(MAX_WAIT),
         "how long a concurrent rebuild may wait for older transactions; this blocks no one",
-        _REBUILDS, places=Place.USER, default_text="until the time limit, or 1h",
+        _postgresql(Operation.REINDEX, Operation.OPTIMIZE, Operation.REPACK), places=Place.USER,
+        default_text="until the time limit, or 1h; repack: as for a lock",
     ),
     OptionSpec(
         "server_wait", Duration(MAX_WAIT),

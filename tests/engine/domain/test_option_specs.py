@@ -54,7 +54,7 @@ MEANT_FOR = {
     "max_lag": {POSTGRESQL: "all"},
     "pause_while": {POSTGRESQL: "all"},
     "yield_after": {POSTGRESQL: "all"},
-    "snapshot_wait": {POSTGRESQL: "reindex optimize"},
+    "snapshot_wait": {POSTGRESQL: "reindex optimize repack"},
     "server_wait": {POSTGRESQL: "all"},
     "queue": {POSTGRESQL: "all"},
 }

@@ -245,9 +245,11 @@ def _rewrite(operation: Operation, options: Options, found: Scope, server: Serve
 async def _repack(reader: Reader, found: Scope, turns: Turns) -> OperationPlan:
     server, operation = reader.server, Operation.REPACK
     around = await repack.surroundings(reader)
-    if problem := repack_steps.unable(server.version, server.version_text, around, server.database):
-        return OperationPlan(operation=operation, refused=problem)
     mine = [table for table in found.tables if not table.in_catalog and not table.is_partitioned]
+    if problem := repack_steps.unable(server.version, server.version_text, around):
+        named = mine if found.is_named else []
+        how = repack_steps.by_client(named, around, server.database) if server.version < repack_steps.SINCE else []
+        return OperationPlan(operation=operation, refused=". ".join([problem, *how]))
     obstacles = await repack.obstacles(reader)
     refusals = repack_steps.refusals(mine, obstacles)
     wanted, forbidden = allowed([table for table in mine if table.oid not in obstacles])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from engine.domain.humanize import by_reason, counted, listed, size
@@ -34,7 +35,7 @@ def is_unreleased(version_text: str) -> bool:
     return re.match(r"\d+(devel|alpha|beta|rc)", version_text) is not None
 
 
-def unable(version: int, version_text: str, around: Surroundings, database: str) -> str:
+def unable(version: int, version_text: str, around: Surroundings) -> str:
     """Why the server cannot rewrite a table that is in use, and what to do; "" if it can."""
     if version >= SINCE and is_unreleased(version_text):
         number = version_text.partition(" ")[0]
@@ -44,15 +45,26 @@ def unable(version: int, version_text: str, around: Surroundings, database: str)
         return nothing if around.most_at_once == 0 else ""
     major = f"PostgreSQL {version // 10_000}"
     if around.extension is not None:
-        how = f"pg_repack --no-kill-backend --table=SCHEMA.TABLE {database}"
-        return f"{major} has no REPACK, but this database has pg_repack {around.extension}: run {how}"
+        return f"{major} has no REPACK, but this database has pg_repack {around.extension}: run its client"
     others = "install pg_repack, or use vacuum-full, which blocks all access"
     return f"{major} cannot rewrite a table that is in use, 19 and newer can: {others}"
 
 
+def by_client(tables: Sequence[Table], around: Surroundings, database: str) -> list[str]:
+    """How pg_repack is run for these tables, and what an interrupted one left; nothing where it is not installed."""
+    if around.extension is None:
+        return []
+    command = ["pg_repack", "--no-kill-backend", *(f"--table={table.sql}" for table in tables), database]
+    found = [f"On a host with its client: {shlex.join(command)}"]
+    if around.leftovers:
+        anew = "DROP EXTENSION pg_repack CASCADE and CREATE EXTENSION pg_repack remove it"
+        found.append(f"An interrupted pg_repack left {listed(list(around.leftovers), 3)} and triggers: {anew}")
+    return found
+
+
 def online(version: int, version_text: str, around: Surroundings) -> str:
     """What rewrites a table here while it is in use, as the end of a sentence; "" for nothing."""
-    if not unable(version, version_text, around, ""):
+    if not unable(version, version_text, around):
         return "; repack does it while the table is in use"
     return "; pg_repack does it while the table is in use" if around.extension is not None else ""
 

@@ -44,7 +44,12 @@ SELECT coalesce((SELECT jsonb_agg(slot_name ORDER BY slot_name) FROM pg_replicat
         WHERE NOT active AND restart_lsn IS NOT NULL), '[]'),
     (SELECT count(*) FROM pg_stat_replication WHERE state IN ('streaming', 'catchup'))::int,
     coalesce(current_setting('max_repack_replication_slots', true)::int, 0),
-    (SELECT extversion FROM pg_extension WHERE extname = 'pg_repack')
+    (SELECT extversion FROM pg_extension WHERE extname = 'pg_repack'),
+    coalesce((SELECT jsonb_agg('repack.' || c.relname ORDER BY c.oid)
+        FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'repack' AND c.relkind = 'r' AND c.relname ~ '^(log|table)_[0-9]+$'
+            AND NOT EXISTS (SELECT FROM pg_stat_activity AS a
+                WHERE a.datname = current_database() AND a.application_name = 'pg_repack')), '[]')
 """
 
 
@@ -59,11 +64,13 @@ class Surroundings:
     """Tables that REPACK (CONCURRENTLY) may rewrite at the same time; 0 before PostgreSQL 19."""
     extension: str | None
     """The version of pg_repack in this database."""
+    leftovers: Sequence[str] = ()
+    """Tables that a pg_repack left behind that was interrupted; what is written to its table goes into one of them."""
 
 
 async def surroundings(reader: Reader) -> Surroundings:
     """Raises TargetError."""
-    return Surroundings(*await reader.row(_SURROUNDINGS, row=(list, int, int, str | None)))
+    return Surroundings(*await reader.row(_SURROUNDINGS, row=(list, int, int, str | None, list)))
 
 
 async def obstacles(reader: Reader) -> Mapping[int, Obstacle]:
