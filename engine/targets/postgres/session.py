@@ -152,14 +152,14 @@ class PostgresSession:
         return planned
 
     async def _blocked(self, steps: Sequence[PlannedStep]) -> tuple[str, ...]:
-        """For how long nobody can read or write the table that takes longest, and what would not block it."""
+        """For how long no session can read or write the table that takes longest, and what would not block it."""
         longest = max(steps, key=lambda step: step.estimate or 0.0)
         if longest.estimate is None or longest.estimate < LONG_BLOCKED:
             return ()
         server = self._reader.server
         around = await repack.surroundings(self._reader)
         instead = repack_steps.online(server.version, server.version_text, around)
-        return (f"{longest.object}: nobody can read or write it for {about(longest.estimate)}{instead}",)
+        return (f"{longest.object}: no session can read or write it for {about(longest.estimate)}{instead}",)
 
     async def _planned(self, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
         options = replace(options, objects=options.objects_for(operation))

@@ -47,7 +47,7 @@ def behind(state: Autovacuum, horizon: XminHorizon) -> Mapping[Behind, str]:
 
 
 def seconds_left(age: int, ids_per_second: float | None) -> float | None:
-    """Until the server takes no more writes, at that rate; None if nobody knows."""
+    """Until the server takes no more writes, at that rate; None if unknown."""
     left = max(MOST_IDS - STOPS_BEFORE - age, 0)
     return left / ids_per_second if ids_per_second else None
 

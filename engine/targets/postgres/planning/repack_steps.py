@@ -19,7 +19,7 @@ from engine.targets.postgres.reading.repack import Obstacle, Surroundings
 
 SINCE: Final = 190_000
 _WORDS: Final = {
-    Obstacle.MATERIALIZED_VIEW: "a materialized view: REFRESH MATERIALIZED VIEW CONCURRENTLY makes it anew",
+    Obstacle.MATERIALIZED_VIEW: "a materialized view: use REFRESH MATERIALIZED VIEW CONCURRENTLY",
     Obstacle.NOT_LOGGED: "it is unlogged: vacuum-full rewrites it",
     Obstacle.NOT_HEAP: "its access method is not heap",
     Obstacle.CATALOG_OF_USERS: "it has the option user_catalog_table",
@@ -51,14 +51,14 @@ def unable(version: int, version_text: str, around: Surroundings) -> str:
 
 
 def by_client(tables: Sequence[Table], around: Surroundings, database: str) -> list[str]:
-    """How pg_repack is run for these tables, and what an interrupted one left; nothing where it is not installed."""
+    """How pg_repack is run for these tables, and what an interrupted one left; empty without the extension."""
     if around.extension is None:
         return []
     command = ["pg_repack", "--no-kill-backend", *(f"--table={table.sql}" for table in tables), database]
     found = [f"On a host with its client: {shlex.join(command)}"]
     if around.leftovers:
-        anew = "DROP EXTENSION pg_repack CASCADE and CREATE EXTENSION pg_repack remove it"
-        found.append(f"An interrupted pg_repack left {listed(list(around.leftovers), 3)} and triggers: {anew}")
+        remedy = "DROP EXTENSION pg_repack CASCADE and CREATE EXTENSION pg_repack remove it"
+        found.append(f"An interrupted pg_repack left {listed(list(around.leftovers), 3)} and triggers: {remedy}")
     return found
 
 
@@ -81,7 +81,7 @@ def repack_steps(tables: Iterable[Table]) -> list[PgStep]:
         PgStep(
             object=table.shown,
             command=f"REPACK (CONCURRENTLY, ANALYZE, VERBOSE) {table.sql}",
-            reason="rewritten because you asked; readers and writers go on meanwhile",
+            reason="rewritten because you asked; reads and writes go on",
             lock=spec.lock,
             after_cancel=spec.after_cancel,
             disk_needed=(table.pages + table.index_pages) * PAGE,
@@ -102,7 +102,7 @@ def log_warnings(steps: Iterable[PgStep], around: Surroundings) -> list[str]:
     found = []
     if around.idle_slots:
         slots = listed(list(around.idle_slots), 3)
-        found.append(f"replication slots that nobody reads keep about {written} more of the log: {slots}")
+        found.append(f"inactive replication slots keep about {written} more of the log: {slots}")
     if around.replicas:
         found.append(f"{counted(around.replicas, 'replica')} will have to receive up to {written} of the log")
     return found

@@ -55,7 +55,7 @@ class Autovacuum:
     """Workers that sleep at this moment, to stay below the cost limit."""
     cost_limit: int = 200
     lock_holders: str = ""
-    """Who keeps it from tables that need it most; "" for nobody."""
+    """Who keeps it from tables that need it most; "" for none."""
     ids_per_second: float | None = None
     """Transaction ids used up since the last checkpoint; None if unknown."""
     waiting: Waiting | None = None

@@ -58,7 +58,7 @@ class Surroundings:
     """Of a rewrite, which writes the whole table into the log again."""
 
     idle_slots: Sequence[str]
-    """Replication slots that nobody reads: they keep all of the log."""
+    """Inactive replication slots: they keep all of the log."""
     replicas: int
     most_at_once: int
     """Tables that REPACK (CONCURRENTLY) may rewrite at the same time; 0 before PostgreSQL 19."""

@@ -75,7 +75,7 @@ def unreleased(servers: Callable[[int | None], PostgresServer]) -> Iterator[Data
 
 @pytest.fixture
 def of_19(unreleased: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """The same; nothing here changes long values meanwhile, which a release candidate may lose."""
+    """The same; nothing here changes long values, which a release candidate may lose."""
     monkeypatch.setattr(repack_steps, "is_unreleased", lambda version_text: False)
     return unreleased
 
@@ -166,7 +166,7 @@ async def test_a_cancel_while_it_waits_leaves_nothing(of_19: Database) -> None:
     assert of_19.value("SELECT count(*) FROM pg_replication_slots") == 0
 
 
-async def test_a_slot_that_nobody_reads_is_a_warning(of_19: Database) -> None:
+async def test_an_inactive_slot_is_a_warning(of_19: Database) -> None:
     of_19(*HALF_DEAD, "SELECT pg_create_physical_replication_slot('forgotten', true)")
     try:
         assert "forgotten" in " ".join((await plan(of_19.url, Operation.REPACK)).warnings)
