@@ -9,7 +9,7 @@ import psycopg
 
 from engine.domain.errors import StoreError, StoreUnreachableError
 from engine.store.change_waiters import ChangeWaiters
-from engine.store.postgres.connections import Connection, connected
+from engine.store.postgres.connections import Connection, connected, heard
 from engine.system.clock import SteadyClock
 
 CHANNEL: Final = "dbtend_change"
@@ -17,6 +17,8 @@ CANCEL: Final = "cancel"
 """What a notification says where running children were asked to stop; others say nothing."""
 LOOK_EVERY: Final = 5.0
 """Seconds after which it looks itself, should a notification be lost."""
+PACE: Final = 0.02
+"""The least seconds from one look to the next: while many jobs end, a look tells of several changes."""
 RECONNECT_AFTER: Final = 0.5
 LAST_CHANGE: Final = "SELECT last, now_micros() FROM event_counter"
 
@@ -108,9 +110,17 @@ class ChangeWatch:
                 self.note(row[0])
             if not ready.done():
                 ready.set_result(None)
-            async for notification in connection.notifies(timeout=LOOK_EVERY, stop_after=1):
-                if notification.payload == CANCEL:
-                    self._note_cancel()
+            await asyncio.sleep(PACE)
+            if not await self._was_told(connection):
+                await heard(connection, LOOK_EVERY)
+                await self._was_told(connection)
+
+    async def _was_told(self, connection: Connection) -> bool:
+        """Whether there were notifications since it was asked last."""
+        told = [notification.payload async for notification in connection.notifies(timeout=0)]
+        if CANCEL in told:
+            self._note_cancel()
+        return bool(told)
 
     def _note_cancel(self) -> None:
         self.cancels.last_change += 1

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -81,6 +81,21 @@ async def connect(url: str, what: str, program: str, **settings: str) -> Connect
         return await psycopg.AsyncConnection.connect(**{**parameters(url, program), **settings}, autocommit=True)
     except psycopg.Error as error:
         raise store_error(what, error) from None
+
+
+async def heard(connection: Connection, within: float) -> None:
+    """Wait until the server says something unasked, or has ended the session; seconds at most.
+
+    `notifies` of psycopg would wake ten times a second meanwhile.
+    """
+    loop, socket, said = asyncio.get_running_loop(), connection.fileno(), asyncio.Event()
+    loop.add_reader(socket, said.set)
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await said.wait()
+    finally:
+        loop.remove_reader(socket)
 
 
 class Pool:

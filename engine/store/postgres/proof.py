@@ -22,7 +22,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn, Ping
 
 from engine.domain.errors import StoreError
-from engine.store.postgres.connections import Connection, connect, store_error
+from engine.store.postgres.connections import Connection, connect, heard, store_error
 from engine.system.background import in_background
 
 SERVER_KEEPALIVES: Final = """SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 3;
@@ -137,8 +137,7 @@ async def _ping(connection: Connection) -> float:
                 return answered
             asking.result()
             answered = time.monotonic()
-            async for _ in connection.notifies(timeout=PING_EVERY):
-                pass  # there are none: an end of the session is noticed at once
+            await heard(connection, PING_EVERY)  # an end of the session is noticed at once
     except psycopg.Error:
         return max(answered, time.monotonic() - SILENT_FOR)
     finally:

@@ -16,14 +16,22 @@ $$;
 CREATE OR REPLACE FUNCTION through_gate() RETURNS void LANGUAGE sql
 AS $$ SELECT pg_advisory_xact_lock_shared({GATE}) $$;
 
+-- One by one: so each statement is planned once for a session, not at each call.
 CREATE OR REPLACE FUNCTION lock_parents(ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    p bigint;
+    batches bigint[] := '{}';
 BEGIN
     PERFORM through_gate();
-    PERFORM FROM batch
-        WHERE id IN (SELECT batch_id FROM parent_job WHERE parent_job.id = ANY (ids))
-            AND (max_failures IS NOT NULL OR canary IS NOT NULL)
-        ORDER BY id FOR UPDATE;
-    PERFORM FROM parent_job WHERE id = ANY (ids) ORDER BY id FOR UPDATE;
+    FOREACH p IN ARRAY ids LOOP
+        batches := batches || (SELECT batch_id FROM parent_job WHERE id = p);
+    END LOOP;
+    FOR p IN SELECT DISTINCT n FROM unnest(batches) AS n WHERE n IS NOT NULL ORDER BY n LOOP
+        PERFORM FROM batch WHERE id = p AND (max_failures IS NOT NULL OR canary IS NOT NULL) FOR UPDATE;
+    END LOOP;
+    FOR p IN SELECT DISTINCT n FROM unnest(ids) AS n ORDER BY n LOOP
+        PERFORM FROM parent_job WHERE id = p FOR UPDATE;
+    END LOOP;
 END $$;
 
 -- Statuses. The rules of legal transitions are made from the vocabulary, as `is_legal`.

@@ -1,0 +1,1 @@
+-- Functions alone are made anew: writes plan and parse less.
