@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from engine.targets.mysql.connection.server import Flavor
+from tests import mysql_server
 from tests.postgres_server import NO_SERVER, servers_found
 
 
@@ -43,6 +45,13 @@ def test_damage_in_the_files_of_a_server_is_found_and_left_alone() -> None:
     if not servers_found():
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NO_SERVER)
     said = mutants("postgres-damage", 12)
+    assert (said.returncode, said.stderr) == (0, ""), said.stdout
+
+
+def test_workers_that_are_killed_leave_nothing_on_mariadb_and_mysql() -> None:
+    if not mysql_server.servers_found():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(mysql_server.NO_SERVER[Flavor.MARIADB])
+    said = mutants("mysql-kills", 2)
     assert (said.returncode, said.stderr) == (0, ""), said.stdout
 
 

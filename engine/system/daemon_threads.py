@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -40,7 +40,7 @@ class DaemonThreads:
                 loop.call_soon_threadsafe(deliver, finish)
 
         try:
-            threading.Thread(target=work, name="dbtend-call", daemon=True).start()
+            _thread.start_new_thread(work, ())  # that of `threading` would hold this one until the new one runs
         except RuntimeError:  # the system has no thread left
             self._room.release()
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -43,6 +44,13 @@ class Connection:
     @property
     def closed(self) -> bool:
         return self._hung_up or not self._wire.open
+
+    @property
+    def has_heard_nothing(self) -> bool:
+        """Whether the server sent nothing since the last statement: what it sends then is mostly that it ends."""
+        heard = select.poll()
+        heard.register(self._line, select.POLLIN)
+        return not heard.poll(0)
 
     @property
     def greeted_as(self) -> int:

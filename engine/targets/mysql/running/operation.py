@@ -50,6 +50,8 @@ MOST_ATTEMPTS: Final = 3
 KILLED_CHECK: Final = (
     "a KILL statement came to the server while it ran, and MariaDB says OK of a check that was killed, too. Check again"
 )
+ASSUMED_ALIVE: Final = 0.02
+"""Seconds after its last use during which a connection counts as alive."""
 ALIVE_WITHIN: Final = 10.0
 """Seconds within which an idle connection must answer."""
 
@@ -59,18 +61,21 @@ class StepConnection:
 
     def __init__(self, connection: Connection, server: Server) -> None:
         self.connection, self.server = connection, server
+        self._used_at = 0.0
 
     @property
     def closed(self) -> bool:
         return self.connection.closed
 
     def was_used(self) -> None:
-        """It makes no difference."""
+        self._used_at = time.monotonic()
 
     async def answers(self) -> bool:
         """Whether it is still alive."""
         if self.closed:
             return False
+        if time.monotonic() - self._used_at < ASSUMED_ALIVE and self.connection.has_heard_nothing:
+            return True
         with contextlib.suppress(pymysql.MySQLError, TimeoutError):
             async with asyncio.timeout(ALIVE_WITHIN):
                 await self.connection.row("SELECT 1", row=(int,))

@@ -9,6 +9,22 @@ from tests.mysql_databases import MySqlDatabase
 ROWS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})"
 
 
+WORKS = """
+    from engine import Engine, Operation, Options, Request
+
+    async def main():
+        async with Engine.open(Path(sys.argv[1]), workers=1) as engine:
+            options = Options(objects=tuple(sys.argv[4:]), lock_timeout=60, confirmed=True)
+            (job,) = await engine.submit(
+                [Request(target=sys.argv[2], operations=(Operation(sys.argv[3]),), options=options)])
+            print(job.id, flush=True)
+            await engine.wait([job.id])
+
+    asyncio.run(main())
+"""
+"""A process that works on a job: its store, the target, the operation, and objects."""
+
+
 def filled(database: MySqlDatabase, name: str, rows: int = 100, *, engine: str = "InnoDB", more: str = "") -> None:
     """Make a table. `more`: of CREATE TABLE."""
     database(f"CREATE TABLE `{name}` (id INT PRIMARY KEY, b VARCHAR(200), KEY (b)) ENGINE={engine} {more}")

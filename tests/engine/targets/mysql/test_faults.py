@@ -16,6 +16,7 @@ from engine.domain.requests import CheckLevel
 from engine.domain.statuses import Reason
 from engine.targets import resolve
 from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.running import operation as running_operation
 from engine.targets.step_execution import NOTHING_CHANGED, StepContext
 from tests.engine.targets.mysql.a_session import filled, runs, until
 from tests.engine.targets.server_session import connected, plan, run
@@ -183,6 +184,21 @@ async def test_a_connection_that_an_administrator_ends_fails_its_step_and_no_oth
         assert result.status is Status.FAILED
         assert "connection" in str(result.error)
         assert (await session.execute(step, StepContext())).status is Status.COMPLETED
+
+
+async def test_a_connection_that_was_ended_while_it_was_idle_fails_no_step(
+    database: MySqlDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running_operation, "ASSUMED_ALIVE", 0.0)
+    filled(database, "item")
+    ours = "FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
+    async with connected(database.url) as session:
+        (step,) = (await session.plan(Operation.REBUILD, Options())).steps
+        for _ in range(2):
+            assert (await session.execute(step, StepContext())).status is Status.COMPLETED
+            for (number,) in database(f"SELECT id {ours}"):
+                database(f"KILL {number}")
+            await until(database, f"SELECT COUNT(*) = 0 {ours}")
 
 
 async def test_a_network_that_breaks_ends_the_step_here_and_on_the_server(

@@ -16,27 +16,13 @@ from engine.targets.mysql.reading.condition import undo
 from engine.targets.mysql.reading.undo import ACTIVE, HELPER
 from engine.targets.step_execution import StepContext
 from tests.engine.processes import python
-from tests.engine.targets.mysql.a_session import filled, runs, until
+from tests.engine.targets.mysql.a_session import WORKS, filled, runs, until
 from tests.engine.targets.mysql.looking import looking
 from tests.engine.targets.server_session import connected, plan, run
 from tests.mysql_databases import MySqlDatabase
 
 if TYPE_CHECKING:
     from engine import ChildJob
-
-WORKS = """
-    from engine import Engine, Operation, Options, Request
-
-    async def main():
-        async with Engine.open(Path(sys.argv[1]), workers=1) as engine:
-            options = Options(objects=tuple(sys.argv[4:]), lock_timeout=60, confirmed=True)
-            (job,) = await engine.submit(
-                [Request(target=sys.argv[2], operations=(Operation(sys.argv[3]),), options=options)])
-            print(job.id, flush=True)
-            await engine.wait([job.id])
-
-    asyncio.run(main())
-"""
 
 
 @pytest.fixture

@@ -132,6 +132,18 @@ async def test_a_statement_that_hangs_ends_with_its_connection(database: MySqlDa
         await hanging
 
 
+async def test_a_connection_that_the_server_ended_has_heard_of_it(database: MySqlDatabase) -> None:
+    connection, _ = await opened(database.url)
+    await connection.row("SELECT 1", row=(int,))
+    is_quiet = connection.has_heard_nothing
+    assert is_quiet
+    database(f"KILL {connection.id}")
+    async with asyncio.timeout(30):
+        while connection.has_heard_nothing:  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0.01)
+    await connection.close()
+
+
 async def test_a_statement_is_interrupted_from_another_connection(database: MySqlDatabase) -> None:
     connection, _ = await opened(database.url)
     running = asyncio.create_task(connection.command("SELECT 1 FROM (SELECT SLEEP(300)) AS a"))
