@@ -25,7 +25,7 @@ _PLAIN: Final = "CREATE TABLE t(k INTEGER PRIMARY KEY, a, b)"
 _INDEXED: Final = f"{_PLAIN}; CREATE INDEX i ON t(a)"
 _KEYED: Final = "CREATE TABLE t(k TEXT PRIMARY KEY, a, b)"
 _KINDS: Final = (
-    # name, schema, page size, lengths of rows, and what is changed at the end
+    # name, schema, page size, lengths of rows, and the change at the end
     ("growing keys", _PLAIN, 4096, (0, 300), ""),
     ("growing keys, an index", _INDEXED, 4096, (0, 300), ""),
     ("random keys", _KEYED, 4096, (0, 200), ""),

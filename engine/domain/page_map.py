@@ -47,7 +47,7 @@ class PageMap:
     owners: tuple[int, ...]
     """For each place the number of an object, FREE, LONG_VALUES or UNSEEN."""
     fills: tuple[float | None, ...]
-    """For each place how full the page is; None where that does not apply."""
+    """For each place how full the page is; None for a page without rows or entries."""
     objects: tuple[MappedObject, ...]
     reading: ReadingTimes | None
     """Of the one with the most jumps; None where all are too small to tell."""

@@ -50,7 +50,7 @@ def _summary(found: PageMap) -> str:
 
 
 def _picture(found: PageMap, width: int, rows: int) -> Iterator[Line]:
-    """Each character stands for a run of pages, by what most of them are."""
+    """Each character stands for a run of pages, and shows the owner of most."""
     cells = min(width * rows, len(found.owners))
     signs = [_sign(found, _run(len(found.owners), cell, cells)) for cell in range(cells)]
     for begin in range(0, cells, width):
@@ -111,7 +111,7 @@ def _order(found: PageMap, width: int) -> list[Line]:
 def _times(reading: ReadingTimes) -> str:
     return (
         f" Reading {reading.pages} pages took {_milliseconds(reading.by_key)} in that order, and"
-        f" {_milliseconds(reading.by_place)} in the order of the file (what is in memory now takes no disk)."
+        f" {_milliseconds(reading.by_place)} in the order of the file (pages in memory need no disk)."
     )
 
 

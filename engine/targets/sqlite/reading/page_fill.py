@@ -10,9 +10,8 @@ import os
 import random
 import struct
 import time
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import ceil
 from typing import Final
 
@@ -29,6 +28,8 @@ _LEAVES: Final = (0x0D, 0x0A)
 _INTERIOR: Final = (0x05, 0x02)
 _FEW: Final = 8
 """Rows on a page: of so large ones it matters which come after each other."""
+_STRETCHES: Final = 12
+_STRETCH: Final = 64
 _HEADER: Final = struct.Struct(">BHHHB")  # type, first free block, cells, where they begin, bytes of tiny gaps
 LEAF_HEADER: Final = _HEADER.size
 DAMAGED: Final = (OSError, IndexError, struct.error)
@@ -82,7 +83,7 @@ def sampled_fill(descriptor: int, chance: random.Random = _CHANCE) -> PageFill |
         free = None if file is None else free_pages(file, give_up)
         if file is None or free is None:
             return None
-        return _fill(_sample(file, free, give_up, chance), file.usable)
+        return _fill(_sample(file, free, give_up, chance), _stretches(file, free, give_up, chance), file.usable)
     except DAMAGED:
         return None
 
@@ -130,9 +131,21 @@ def _sample(file: FilePages, free: bytearray, give_up: float, chance: random.Ran
             yield file.read(place)
 
 
-def _fill(sample: Iterator[bytes], usable: int) -> PageFill | None:
-    pages = interior = leaves = unused = 0
-    packed, room, with_few = 0.0, usable - LEAF_HEADER, array("H")
+def _stretches(file: FilePages, free: bytearray, give_up: float, chance: random.Random) -> Iterator[bytes]:
+    """Pages that are in use, many in a row: as tables grow, the next rows are mostly on the next page."""
+    for _ in range(_STRETCHES):
+        first = chance.randint(1, max(file.number - _STRETCH, 1))
+        for page in range(first, min(first + _STRETCH, file.number + 1)):
+            if time.monotonic() > give_up:
+                return
+            if not free[page]:
+                yield file.read(page)
+
+
+def _fill(sample: Iterator[bytes], stretches: Iterator[bytes], usable: int) -> PageFill | None:
+    """`stretches` is used only where rows are large."""
+    pages = interior = leaves = with_few = unused = 0
+    packed, room = 0.0, usable - LEAF_HEADER
     for page in sample:
         pages += 1
         cells = leaf_cells(page, usable)
@@ -144,10 +157,11 @@ def _fill(sample: Iterator[bytes], usable: int) -> PageFill | None:
         if len(cells) > _FEW:
             packed += len(cells) / _on_a_page(room, cells)
         else:
-            with_few.extend(cells)
+            with_few += bool(cells)
     if pages < _LEAST:
         return None
-    packed += _filled(with_few, room)
+    if with_few:
+        packed += with_few * _large_packed(stretches, usable)
     others = pages - leaves - interior  # of long values, which are full but for the last of each
     left = packed + others + interior * (packed / leaves if leaves else 1.0)
     return PageFill(packed=left / pages, unused=unused / pages / usable)
@@ -180,6 +194,14 @@ def _on_a_page(room: int, cells: Sequence[int]) -> float:
     average = sum(cells) / len(cells)
     large = sorted(cells)[ceil(_LARGE * len(cells)) - 1]
     return max(1.0, float(int(room / average)) if large <= _ALIKE * average else room / average - 0.5)
+
+
+def _large_packed(stretches: Iterator[bytes], usable: int) -> float:
+    """The share of pages with large rows that remains when they are packed. A row that is on the next page because it
+    did not fit stays there."""
+    found = (leaf_cells(page, usable) for page in stretches)
+    large = [cells for cells in found if cells and len(cells) <= _FEW]
+    return _filled(chain.from_iterable(large), usable - LEAF_HEADER) / len(large) if large else 1.0
 
 
 def _filled(cells: Iterable[int], room: int) -> float:

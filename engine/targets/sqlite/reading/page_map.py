@@ -1,6 +1,6 @@
 """What the pages of a database file hold, without reading most of them: the pages that lead to others name them.
 
-See `page_fill.py` for how pages are read, and what is not seen.
+`page_fill.py` says how pages are read, and which are not seen.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def map_of(descriptor: int, roots: Sequence[Root]) -> PageMap | None:
 
 def _pages_below(file: FilePages, root: int, give_up: float) -> tuple[list[int], list[int], bool]:
     """The leaf pages of a table or index, in the order of its rows, the pages that lead to them, and whether those are
-    all. All leaf pages are equally far from the first page, so that none has to be read."""
+    all. No leaf page is read: all are equally far from the first page."""
     level, leading = [root], list[int]()
     for _ in range(_DEEPEST):
         if not level or not _leads(file, level[0]):
@@ -109,7 +109,7 @@ def _leads(file: FilePages, page: int) -> bool:
 
 
 def _children(file: FilePages, number: int) -> list[int]:
-    """The pages that a page leads to; none where it is damaged."""
+    """The pages that a page leads to; none if it is damaged."""
     start = 100 if number == 1 else 0
     try:
         page = file.read(number)
@@ -132,7 +132,7 @@ def _fill(file: FilePages, number: int) -> float | None:
 
 
 def _reading_times(file: FilePages, name: str, leaves: Sequence[int]) -> ReadingTimes | None:
-    """Of short stretches in turn, none of which is read twice. Their medians count: others use the machine, too."""
+    """Of short stretches in turn, each read once. Their medians count, as others use the machine, too."""
     stretches = [leaves[begin : begin + _STRETCH] for begin in range(0, len(leaves) - _STRETCH + 1, _STRETCH)]
     if len(stretches) < 2 * _FEWEST:
         return None
