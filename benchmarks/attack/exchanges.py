@@ -37,9 +37,10 @@ VICTIMS: Final = ("worker", "worker at the end", "exchanger", "exchanger and wor
 LOUD: Final = frozenset({"SQLITE_BUSY", "SQLITE_NOTADB", "SQLITE_READONLY_DBMOVED"})
 """The errors of a process that has opened the old file."""
 WRITER: Final = """
-import json, random, sqlite3, sys, threading, time
+import json, os, random, sqlite3, sys, threading, time
 path, number = sys.argv[1], int(sys.argv[2])
 chosen, kept, errors, opened, over = random.Random(number), [], {}, 0, threading.Event()
+file, since = None, time.monotonic()
 threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
 while not over.is_set():
     try:
@@ -57,7 +58,10 @@ while not over.is_set():
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", str(error))
         errors[name] = errors.get(name, 0) + 1
-    over.wait(chosen.random() * 0.03)
+    if file != (file := os.stat(path).st_ino):
+        since = time.monotonic()
+    # The longer nothing could be exchanged, the longer it rests: a slow machine needs the time.
+    over.wait(chosen.random() * 0.03 * (1 + time.monotonic() - since))
 print(json.dumps([kept, errors, opened]))
 """
 WORKER: Final = """
