@@ -32,8 +32,6 @@ from engine.targets.sqlite.system.files import temporary_directory
 from engine.targets.sqlite.system.machine import available_memory, processors
 from engine.targets.sqlite.system.old_backups import BackupSeries, Stays, describe_staying, find
 from engine.targets.sqlite.system.opened_file import number_of
-from engine.targets.sqlite.system.openers import is_open_elsewhere
-from engine.targets.sqlite.system.page_cache import descriptors_of
 from engine.targets.sqlite.system.replicators import described, replicators
 from engine.targets.sqlite.system.unfinished_backup import directory_for
 
@@ -240,8 +238,7 @@ def _offer_of_exchange(reader: Reader, summary: Summary, vacuum: SqliteStep) -> 
     """The gain of an exchange, if it is possible now; "" if not."""
     if summary.used < WORTH_AN_EXCHANGE or swapping.problem_with(reader.path) is not None:
         return ""
-    descriptors = descriptors_of(reader.opened.numbers)
-    if len(descriptors) != 1 or is_open_elsewhere(*descriptors) is not False:
+    if swapping.who_else_has_it_open(reader.opened):
         return ""
     usual, seconds = vacuum.estimate, costs.copy(summary.used, summary.tables + summary.indexes).seconds
     if usual is None or seconds is None or seconds >= usual:

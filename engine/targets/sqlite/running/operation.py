@@ -32,6 +32,7 @@ from engine.targets.sqlite.running.partial_effects import COPY_REMOVED, partial_
 from engine.targets.sqlite.running.throttling import Throttle
 from engine.targets.sqlite.running.work import Work, runs_beside_readers
 from engine.targets.sqlite.running.writeback import writing_back
+from engine.targets.sqlite.system import swapping
 from engine.targets.sqlite.system.files import check_writable, file_size, last_change
 from engine.targets.sqlite.system.old_backups import NewBackup
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy, copy_in
@@ -98,6 +99,9 @@ class SqliteOperation:
     async def find_blockers(self, *, has_window: bool) -> str:
         if not operation_specs.SPECS[self.plan.operation].writes:
             return ""
+        if any(isinstance(step, SqliteStep) and step.method is Method.SWAP for step in self.plan.steps):
+            who = await asyncio.to_thread(swapping.who_else_has_it_open, self._opened)
+            return f"it would have to wait: {who}" if who else ""
         is_wal = (await self._reader.summary()).is_wal
         found = await asyncio.to_thread(holders, self._path) or ()
         blocking = tuple(blocking_writers(found, wal=is_wal))

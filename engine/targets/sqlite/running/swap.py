@@ -16,7 +16,6 @@ from typing import Any, Final
 from engine.domain.errors import TargetBusyError
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import FILE, REPLACED_FILE
-from engine.system.lock_holders import openers_in_words
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri, quote
@@ -28,7 +27,7 @@ from engine.targets.sqlite.system import copying, exchange, swapping
 from engine.targets.sqlite.system.exchange import Answer, Order
 from engine.targets.sqlite.system.kept_attributes import keep_attributes
 from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
-from engine.targets.sqlite.system.openers import is_open_elsewhere, openers
+from engine.targets.sqlite.system.openers import is_open_elsewhere
 from engine.targets.sqlite.system.page_cache import descriptors_of
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
 from engine.targets.step_execution import StepProgress, StepResult
@@ -109,17 +108,9 @@ async def _why_in_use(work: Work, old: int) -> str:
         if work.cancel.is_set():
             return exchange.CANCELLED
         if time.monotonic() >= deadline:
-            return await asyncio.to_thread(_who_has_it_open, work.path)
+            return await asyncio.to_thread(swapping.who_else_has_it_open, work.opened) or exchange.IN_USE
         await work.report_blockers()
         await asyncio.sleep(_PAUSE)
-
-
-def _who_has_it_open(path: str) -> str:
-    try:
-        found = openers(path)
-    except FileNotFoundError:
-        found = None
-    return openers_in_words(found.pids if found is not None else ()) or exchange.IN_USE
 
 
 def _settled(file: int) -> list[int]:

@@ -7,8 +7,13 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from engine.system.lock_holders import openers_in_words
 from engine.system.mounts import mount_of, mounts
 from engine.targets.sqlite.system import directories
+from engine.targets.sqlite.system.exchange import IN_USE
+from engine.targets.sqlite.system.opened_file import OpenedFile
+from engine.targets.sqlite.system.openers import is_only_opener, openers
+from engine.targets.sqlite.system.page_cache import descriptors_of
 from engine.targets.sqlite.system.replicators import replicators
 
 _FILE_SYSTEMS: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs"})
@@ -19,6 +24,18 @@ def problem_with(path: str) -> str | None:
     """Why the database at the absolute `path` without links cannot be exchanged; None where it may be tried."""
     why = _problem(path)
     return why and f"{why}: leave out --swap"
+
+
+def who_else_has_it_open(file: OpenedFile) -> str:
+    """The other processes that have the opened file open, as far as dbtend may see them; "" if there are none."""
+    descriptors = descriptors_of(file.numbers)
+    if len(descriptors) == 1 and is_only_opener(*descriptors):
+        return ""
+    try:
+        found = openers(file.path)
+    except FileNotFoundError:
+        found = None
+    return openers_in_words(found.pids if found is not None else ()) or IN_USE
 
 
 def _problem(path: str) -> str | None:

@@ -18,6 +18,7 @@ from engine import Engine, Operation, Options, Reason, Request, Status
 from engine.domain.errors import TargetBusyError
 from engine.system.mounts import is_local_and_unlayered
 from engine.targets import resolve
+from engine.targets.sqlite.planning import planner
 from engine.targets.sqlite.running import swap
 from engine.targets.sqlite.system import exchange
 from engine.targets.step_execution import StepContext, StepResult
@@ -106,7 +107,19 @@ async def test_who_has_it_open_keeps_it_from_being_exchanged(path: Path, mode: s
         assert str(result.error).startswith(f"process {other} (")
         assert str(result.error).endswith(" has it open: nothing changed")
         assert left_alone(path, before, inode)
+        async with resolve(str(path)).connect(lock_timeout=1, planning=True) as session:
+            planned = await session.plan(Operation.VACUUM, Options(swap=True))
+            waiting = await planned.find_blockers(has_window=False)
+        assert waiting.startswith(f"it would have to wait: process {other} (")
     assert (await exchanged(path)).status is Status.COMPLETED
+
+
+async def test_the_plan_offers_it_where_it_gains_something(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (await plan(path, Operation.VACUUM)).offer == ""
+    monkeypatch.setattr(planner, "WORTH_AN_EXCHANGE", 0)
+    assert (await plan(path, Operation.VACUUM)).offer.startswith("--swap takes ")
+    with another_process(path, "SELECT count(*) FROM item"):
+        assert (await plan(path, Operation.VACUUM)).offer == ""
 
 
 async def test_who_only_reads_the_file_as_a_backup_program_does_keeps_it_from_being_exchanged(path: Path) -> None:
