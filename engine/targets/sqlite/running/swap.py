@@ -35,6 +35,7 @@ from engine.targets.step_execution import StepProgress, StepResult
 _PAUSE: Final = 0.05
 _COARSE: Final = 50_000_000
 """Nanoseconds: a file system may give two writes the same time if no more lie between them."""
+_LOOKS: Final = 100
 _PAGES: Final = "SELECT coalesce(sum(pageno), 0) FROM temp.dbstat('main') WHERE aggregate = TRUE"
 _LAYOUT: Final = (
     "SELECT page_count, page_size, auto_vacuum FROM pragma_page_count, pragma_page_size, pragma_auto_vacuum"
@@ -56,7 +57,10 @@ async def swap(work: Work) -> StepResult:
     (old,) = descriptors
     if problem := await _why_in_use(work, old):
         return _busy(problem) if problem != exchange.CANCELLED else StepResult(status=Status.CANCELLED)
-    state, header = await asyncio.to_thread(_settled, old), exchange.header_of(old)
+    state = await asyncio.to_thread(_settled, old)
+    if state is None:
+        return _busy(exchange.CHANGED)
+    header = exchange.header_of(old)
     version = await work.rows(_VERSION)
     try:
         copy = UnfinishedCopy.begin(work.step.unfinished)
@@ -113,13 +117,14 @@ async def _why_in_use(work: Work, old: int) -> str:
         await asyncio.sleep(_PAUSE)
 
 
-def _settled(file: int) -> list[int]:
-    """The state of a file, once every later write must change it."""
-    while True:
+def _settled(file: int) -> list[int] | None:
+    """The state of a file, once every later write must change it; None where it is written all the time."""
+    for _ in range(_LOOKS):
         status = os.fstat(file)
         if not 0 <= time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < _COARSE:
             return exchange.state_of(file)
         time.sleep(_COARSE / 5e9)
+    return None
 
 
 async def _difference(work: Work, copy: UnfinishedCopy) -> str:
@@ -135,7 +140,12 @@ async def _difference(work: Work, copy: UnfinishedCopy) -> str:
 
         if await rows(_SCHEMA) != await work.rows(_SCHEMA):
             return "its schema differs"
-        problem, counted = await asyncio.gather(_unsound(connection, work), _row_counts(work.rows))
+        counting = asyncio.ensure_future(_row_counts(work.rows))
+        try:
+            problem = await _unsound(connection, work)
+        finally:
+            await asyncio.wait({counting})
+        counted = counting.result()
         if problem:
             return problem
         if await _row_counts(rows) != counted:
@@ -149,7 +159,7 @@ async def _row_counts(rows: Callable[[str], Awaitable[list[Any]]]) -> dict[bytes
     """By table, but for those whose names no statement can give."""
     counted = {}
     for (name,) in await rows(_TABLES):
-        with suppress(UnicodeDecodeError):
+        with suppress(ValueError):
             ((counted[name],),) = await rows(f"SELECT count(*) FROM main.{quote(name.decode())}")
     return counted
 

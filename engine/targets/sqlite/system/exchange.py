@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import Final, TypedDict
 
 IN_USE: Final = "another process has the database open"
-CHANGED: Final = "another process changed the database while it was copied"
+CHANGED: Final = "another process changed the database during the copy"
 MOVED: Final = "the file was moved, replaced or deleted while it was copied"
 CANCELLED: Final = "cancelled"
 COPY: Final = "copy"
