@@ -1,4 +1,4 @@
-"""Pictures of the real console on the sample database: `python -m screenshots`."""
+"""Pictures of the real console on the sample database, and on a MariaDB server: `python -m screenshots`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from engine.config.config_file import ConfigFile
 from engine.config.model import ConsoleConfig, TargetEntry
 from engine.config.reader import load_config
 from engine.inspection.demo_database import SHOWN, build_demo_database
+from engine.targets.mysql.connection.server import Flavor
+from tests.mysql_server import running_server, servers_found
 from tui.console.app import DbtendApp
 from tui.console.saved_targets import SavedTargets
 from tui.console.screens.confirm import ConfirmScreen
@@ -86,9 +88,47 @@ async def photograph(directory: Path) -> None:
                 await tell_the_story(engine, (sales, app, archive), camera, worker.ensure)
             finally:
                 await asyncio.to_thread(worker.stop)
+        await photograph_mariadb(Path(home), camera)
         await photograph_fleet(Path(home), camera)
         await photograph_night(Path(home), camera)
         camera.develop(directory)
+
+
+async def photograph_mariadb(home: Path, camera: Camera) -> None:
+    """What a MariaDB database needs, and a rebuild that waits behind a transaction."""
+    with (
+        running_server(Flavor.MARIADB, servers_found()[Flavor.MARIADB]) as server,
+        server.admin() as admin,
+        server.admin() as other,
+        admin.cursor() as sql,
+        other.cursor() as application,
+    ):
+        sql.execute("INSTALL SONAME 'metadata_lock_info'")
+        sql.execute("CREATE DATABASE shop")
+        sql.execute("USE shop")
+        for name, number in (("orders", 300_000), ("order_items", 120_000), ("customers", 40_000)):
+            sql.execute(f"CREATE TABLE {name} (id INT PRIMARY KEY, day INT, note VARCHAR(200), KEY (day))")
+            sql.execute(f"INSERT INTO {name} SELECT seq, seq % 365, REPEAT(MD5(seq), 5) FROM seq_1_to_{number}")
+        sql.execute("CREATE TABLE sessions (id INT, data TEXT) ENGINE = MyISAM")
+        sql.execute("DELETE FROM orders WHERE id % 20 > 1")
+        sql.execute("ANALYZE TABLE orders")
+        url = server.url("shop")
+        target = TargetEntry(name="shop", url=url, settings={"lock_timeout": 60})
+        worker = DetachedWorker(home / "mariadb-jobs.db", grace=0)
+        async with Engine.open(home / "mariadb-jobs.db") as engine:
+            try:
+                async with console(engine, [target], LARGE, worker.ensure) as pilot:
+                    await press(pilot, "colon", *"shop", "enter")
+                    await camera.take(pilot, "mariadb-advice")
+                    application.execute("USE shop")
+                    application.execute("BEGIN")
+                    application.execute("SELECT * FROM orders LIMIT 1")
+                    await press(pilot, "r", "enter")
+                    await until(pilot, lambda: any("connection" in row for row in rows(pilot)))
+                    await camera.take(pilot, "mariadb-waiting")
+                    application.execute("COMMIT")
+            finally:
+                await asyncio.to_thread(worker.stop)
 
 
 def build_tenants(home: Path) -> list[TargetEntry]:

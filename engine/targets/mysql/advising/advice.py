@@ -78,7 +78,7 @@ def _rebuild(condition: Condition, needs: TableFindings, past: TargetHistory, li
         one,
         level=level,
         reason="; ".join(texts),
-        gain=f"about {size(wasted)}" if wasted else "",
+        gain=f"about {size(wasted)} to give back" if wasted else "",
         obstacles=obstacles,
         needs_manual_fix=manual,
         level_of_large=level if manual else one.level_of_large,
