@@ -16,7 +16,7 @@ from engine.targets.plans import by_turn
 from engine.targets.sqlite.connection.names import folded, literal, quote
 from engine.targets.sqlite.planning import costs, grouping
 from engine.targets.sqlite.planning.grouping import Part
-from engine.targets.sqlite.planning.operation_specs import BLOCKS_NOBODY, BLOCKS_WRITERS, SPECS
+from engine.targets.sqlite.planning.operation_specs import BLOCKS_WRITERS, SPECS, lock_of
 from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
 from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
 from engine.targets.sqlite.reading.page_fill import PageFill
@@ -100,7 +100,7 @@ def _swap(vacuum: SqliteStep, summary: Summary, path: str, unfinished: str) -> S
         command=f"VACUUM main INTO {literal(copy_in(unfinished))}",
         reason=f"{vacuum.reason}; the checked copy replaces the file as soon as no other process has it open",
         by_advice=False,
-        lock=BLOCKS_NOBODY if summary.is_wal else BLOCKS_WRITERS,
+        lock=lock_of(Operation.BACKUP, wal=summary.is_wal),
         after_cancel="nothing changed; the unfinished copy is removed",
         disk_needed=need.bytes,
         needs=(need,),
