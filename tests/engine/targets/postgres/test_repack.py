@@ -11,6 +11,7 @@ import pytest
 
 from engine.domain.requests import Operation, Options, ServerOptions
 from engine.domain.statuses import Reason, Status
+from engine.targets.postgres import session as postgres_session
 from engine.targets.postgres.planning import repack_steps
 from engine.targets.postgres.planning.repack_steps import is_unreleased, unable
 from engine.targets.postgres.reading.repack import Surroundings
@@ -202,3 +203,13 @@ async def test_what_an_interrupted_pg_repack_left_is_told(with_pg_repack: Databa
     with_pg_repack(*HALF_DEAD, "CREATE TABLE repack.log_4711 (id int)")
     refused = str((await plan(with_pg_repack.url, Operation.REPACK)).refused)
     assert "repack.log_4711" in refused
+
+
+async def test_a_plan_that_blocks_a_table_says_for_how_long_and_what_does_not(
+    with_pg_repack: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_session, "LONG_BLOCKED", 0.0)
+    with_pg_repack(*HALF_DEAD)
+    (warning,) = (await plan(with_pg_repack.url, Operation.VACUUM_FULL)).warnings
+    assert warning.startswith("public.item: no session can read or write it for ")
+    assert warning.endswith("; pg_repack does it while the table is in use")
