@@ -49,6 +49,12 @@ ADVICE_KEYS: Final[Mapping[str, Key]] = {
         only=EngineName.POSTGRESQL,
     ),
     "table_bloat_share": Key(Share(), "and this share of it or of its TOAST table", only=EngineName.POSTGRESQL),
+    "pending_list": Key(
+        Bytes(), "from so many bytes on the pending list of a GIN index is cleaned", only=EngineName.POSTGRESQL
+    ),
+    "uncovered": Key(
+        Bytes(), "so many new bytes of a table are summarized for its BRIN indexes", only=EngineName.POSTGRESQL
+    ),
     "dead_rows_now": Key(
         Multiple(),
         "VACUUM or ANALYZE is needed now from so many times the threshold of autovacuum",

@@ -40,6 +40,8 @@ class Thresholds:
     index_bloat_share: float = 0.40
     table_bloat: int = 100 * MB
     table_bloat_share: float = 0.50
+    pending_list: int = MB
+    uncovered: int = 100 * MB
     dead_rows_now: float = 5.0
     age_now: float = 2.0
     age_critical: float = 0.75

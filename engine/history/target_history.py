@@ -86,7 +86,12 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         backups=tuple(backups),
         ran=ran(last_jobs),
         measured=measured,
-        dead_rows_kept={name: step for (operation, name), step in done.items() if operation is Operation.VACUUM},
+        dead_rows_kept={
+            name: step
+            for (operation, name), step in done.items()
+            if operation is Operation.VACUUM and "rows_kept" in step.effect
+        },
+        indexes_tended={name: step for (_, name), step in done.items() if "pages_covered" in step.effect},
         rebuilt={
             name: step
             for (operation, name), step in done.items()

@@ -148,7 +148,7 @@ LAST_DONE: Final = """SELECT kind, object, finished_at, effect FROM (
             SELECT id FROM parent_job WHERE target = %(target)s ORDER BY id DESC LIMIT 1 OFFSET %(jobs)s), 0)
         AND s.status = 'completed' AND s.operation IN ('vacuum', 'vacuum-full', 'repack', 'reindex')
     ORDER BY kind, s.object, s.finished_at DESC) AS newest
-WHERE kind = 'reindex' OR number_of(effect, 'rows_kept') > 0"""
+WHERE kind = 'reindex' OR number_of(effect, 'rows_kept') > 0 OR number_of(effect, 'pages_covered') >= 0"""
 """What the last VACUUM of each table, where it could not remove all that was dead, and the last rebuild of each index
 did, in the newest jobs on a database of a server."""
 

@@ -164,9 +164,11 @@ LAST_DONE = """SELECT operation, object, at, effect FROM (
             SELECT id FROM parent_job WHERE target = :target ORDER BY id DESC LIMIT 1 OFFSET :jobs), 0)
         AND s.status = 'completed' AND s.operation IN ('vacuum', 'vacuum-full', 'repack', 'reindex')
     GROUP BY 1, 2)
-WHERE operation = 'reindex' OR json_extract(effect, '$.rows_kept') > 0"""
-"""What the last VACUUM of each table, where it could not remove all that was dead, and the last rebuild of each index
-did, in the newest jobs on a database of a server. (With max() the other columns are of the same row.)"""
+WHERE operation = 'reindex' OR json_extract(effect, '$.rows_kept') > 0
+    OR json_extract(effect, '$.pages_covered') >= 0"""
+"""What the last VACUUM of each table, where it could not remove all that was dead, its part on each index alone, and
+the last rebuild of each index did, in the newest jobs on a database of a server. (With max() the other columns are of
+the same row.)"""
 
 _STEPS_OF_TARGET = """SELECT s.parent_id, s.ordinal, s.operation, s.object, s.status, s.effect
     FROM parent_job AS p INDEXED BY parent_job_target CROSS JOIN step AS s ON s.parent_id = p.id

@@ -179,6 +179,8 @@ class PostgresSession:
             vacuum=_reasons(found.vacuum),
             analyze=_reasons(found.analyze),
             reindex=_reasons(found.reindex),
+            tend=_reasons(found.tend),
+            table_pages={one.index: one.table_pages for one in condition.upkeep},
             drifted=found.drifts,
             turns=past.turns,
             damaged=past.damaged_tables,

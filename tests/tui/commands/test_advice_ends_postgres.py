@@ -180,6 +180,16 @@ def make_bloat_that_is_none(database: Database) -> None:
     )
 
 
+def make_pending_list(database: Database) -> None:
+    database(
+        "CREATE TABLE item (words text[]) WITH (autovacuum_vacuum_insert_threshold = 1000000)",
+        "CREATE INDEX item_words ON item USING gin (words) WITH (gin_pending_list_limit = 65536)",
+        "INSERT INTO item SELECT ARRAY[g::text, md5(g::text)] FROM generate_series(1, 30000) AS g",
+        "ANALYZE item",
+        "CHECKPOINT",
+    )
+
+
 def make_unique_index_fail(database: Database) -> None:
     a_table(database)
     database("INSERT INTO item VALUES (9001, 'twice'), (9002, 'twice')", "ANALYZE item")
@@ -218,6 +228,7 @@ SITUATIONS: list[tuple[Cause | CheckCause, Situation]] = [
         "CREATE TABLE booked (at tsrange, EXCLUDE USING gist (at WITH &&))", invalid("booked_at_excl")
     )),
     (Cause.INDEX_BLOAT, make_bloat),
+    (Cause.PENDING_LIST, make_pending_list),
     (Cause.INDEX_NOT_BUILT, make_unique_index_fail),
     (Cause.LEFTOVER, sql("CREATE INDEX item_name_ccnew ON item (name)", invalid("item_name_ccnew"))),
     (Cause.DAMAGE, make_damage),
@@ -229,7 +240,8 @@ CALL_FOR_A_CHECK: Final = [[CheckCause.INDEXES_REBUILT], [CheckCause.NO_FULL_CHE
 
 def test_every_cause_is_tried() -> None:
     tried = {cause for cause, _ in SITUATIONS if isinstance(cause, Cause)}
-    assert tried | {Cause.UNRECORDED_COLLATION_VERSION} == set(Cause)  # which has a test of its own below
+    with_tests_of_their_own = {Cause.UNRECORDED_COLLATION_VERSION, Cause.UNCOVERED_PAGES}
+    assert tried | with_tests_of_their_own == set(Cause)
 
 
 def advice(dbtend: CommandLine, url: str) -> list[dict[str, Any]]:

@@ -34,6 +34,9 @@ def advise(
     condition: Condition, needs: TableFindings, past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS
 ) -> tuple[Advice, ...]:
     """One advice per operation, in the best order to run them."""
+    tables_of = {index.oid: index.table_oid for index in condition.indexes}
+    vacuum = {**{tables_of[oid]: need for oid, need in needs.tend.items()}, **needs.vacuum}
+    needs = replace(needs, vacuum=vacuum)
     needy = needs.vacuum.keys() | needs.analyze.keys() | needs.reindex.keys() | needs.rewrite.keys()
     names = {table.oid: table.shown for table in condition.tables if table.oid in needy}
     names |= {index.oid: index.shown for index in condition.indexes if index.oid in needy}

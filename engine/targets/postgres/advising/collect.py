@@ -24,6 +24,7 @@ from engine.targets.postgres.reading import shapes as shape_queries
 from engine.targets.postgres.reading.amcheck import amcheck
 from engine.targets.postgres.reading.collations import drifts
 from engine.targets.postgres.reading.condition import Activity, Bloat, Condition, Duplicate
+from engine.targets.postgres.reading.index_upkeep import index_upkeep
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.shapes import HashShape, IndexShape, TableShape, ToastShape, TreeShape
 from engine.targets.postgres.reading.xmin_horizon import XminHorizon
@@ -76,6 +77,7 @@ async def collect_condition(
         horizon=horizon,
         bloat=bloat,
         toast={one.table: one.oid for one in shapes.toast},
+        upkeep=await index_upkeep(reader),
         duplicates=[Duplicate(*row) for row in await reader.rows(queries.DUPLICATES, row=Duplicate)],
         drifts=await drifts(reader),
         check_obstacle=(await amcheck(reader))[1],
@@ -97,7 +99,8 @@ async def collect_needs(reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS)
     least = limits.index_bloat_share
     bloat = {oid: one for oid, one in (await bloat_of(reader, shapes, limits)).items() if one.share >= least}
     drifting = await drifts(reader)
-    wanted = {oid for drift in drifting for oid in drift.indexes}.union(bloat)
+    upkeep = [one for one in await index_upkeep(reader) if one.waiting >= min(limits.pending_list, limits.uncovered)]
+    wanted = {oid for drift in drifting for oid in drift.indexes}.union(bloat, (one.index for one in upkeep))
     indexes = await reader.indexes_by_oid_or_invalid(wanted)
     wanted = {table.oid for table in activity} | {index.table_oid for index in indexes}
     return Condition(
@@ -105,6 +108,7 @@ async def collect_needs(reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS)
         indexes=indexes,
         activity=activity,
         bloat=bloat,
+        upkeep=upkeep,
         drifts=drifting,
     )
 

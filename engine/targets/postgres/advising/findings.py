@@ -14,6 +14,7 @@ from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.postgres.reading.ages import DANGER, Counter, as_text, is_old
 from engine.targets.postgres.reading.collations import CollationRebuild, collation_rebuild
 from engine.targets.postgres.reading.condition import Activity, Bloat, Condition
+from engine.targets.postgres.reading.index_upkeep import IndexUpkeep
 from engine.targets.postgres.reading.pages import PAGE
 from engine.targets.postgres.reading.relations import Index, Table
 from engine.targets.postgres.reading.shapes import LEAST_PAGES
@@ -42,6 +43,8 @@ class Cause(StrEnum):
     """All indexes of the collation are rebuilt."""
     INVALID_INDEX = "invalid_index"
     INDEX_BLOAT = "index_bloat"
+    PENDING_LIST = "pending_list"
+    UNCOVERED_PAGES = "uncovered_pages"
     INDEX_NOT_BUILT = "index_not_built"
     LEFTOVER = "leftover"
     DAMAGE = "damage"
@@ -82,6 +85,8 @@ class TableFindings:
     vacuum: Mapping[int, Need] = field(default_factory=dict)
     analyze: Mapping[int, Need] = field(default_factory=dict)
     reindex: Mapping[int, Need] = field(default_factory=dict)
+    tend: Mapping[int, Need] = field(default_factory=dict)
+    """What VACUUM would do to an index, and can be done to it alone; not where its table is vacuumed anyway."""
     rewrite: Mapping[int, Waste] = field(default_factory=dict)
     """Only a DBA decides about a rewrite: it blocks all access."""
     drifts: Sequence[CollationRebuild] = ()
@@ -118,6 +123,9 @@ def needs(
         vacuum=vacuum,
         analyze=analyze,
         reindex=_reindex(condition, drifts, past, limits),
+        tend=_tend(
+            [one for one in condition.upkeep if one.table in known and one.table not in vacuum], condition, past, limits
+        ),
         rewrite={oid: waste for oid, waste in _rewrite(condition, limits).items() if oid in known},
         drifts=drifts,
         not_built=tuple(index for index in condition.indexes if index.could_not_be_built and not index.in_catalog),
@@ -261,6 +269,27 @@ def _has_size_of_rebuild(index: Index, now: int, past: TargetHistory) -> bool:
     done = past.rebuilt.get(index.shown)
     size = done.effect.get("size") if done is not None else None
     return isinstance(size, int) and now <= SAME_SIZE_FACTOR * size
+
+
+def _tend(
+    upkeep: Sequence[IndexUpkeep], condition: Condition, past: TargetHistory, limits: Thresholds
+) -> dict[int, Need]:
+    names = {index.oid: index.shown for index in condition.indexes}
+    found = {}
+    for one in upkeep:
+        done = past.indexes_tended.get(name) if (name := names.get(one.index)) is not None else None
+        if name is None or (done is not None and past.now - done.at < one.file_lag * 1e6):
+            continue
+        if one.method == "gin" and one.waiting >= limits.pending_list:
+            reason = f"{size(one.waiting)} wait in the pending list of {name}: each search reads all of it"
+            found[one.index] = Need(Level.SOON, reason, Cause.PENDING_LIST, bytes=one.waiting)
+            continue
+        covered = done.effect.get("pages_covered") if done is not None else None
+        new = min(one.waiting, (one.table_pages - covered) * PAGE) if isinstance(covered, int) else one.waiting
+        if one.method == "brin" and new >= limits.uncovered:
+            reason = f"about {size(new)} of its table are not summarized in {name}: each search reads all of that"
+            found[one.index] = Need(Level.SOON, reason, Cause.UNCOVERED_PAGES, bytes=new)
+    return found
 
 
 def _unknown(condition: Condition, past: TargetHistory, limits: Thresholds) -> tuple[Index, ...]:

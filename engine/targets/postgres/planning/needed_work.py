@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
@@ -39,6 +39,9 @@ class PlannedWork:
     vacuum: Mapping[int, str]
     analyze: Mapping[int, str]
     reindex: Mapping[int, str]
+    tend: Mapping[int, str] = field(default_factory=dict)
+    table_pages: Mapping[int, int] = field(default_factory=dict)
+    """Of the tables of indexes in `tend`."""
     drifted: Sequence[CollationRebuild] = ()
     turns: Turns = NO_TURNS
     damaged: Collection[str] = ()
@@ -59,6 +62,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
     partitions = await partitions_of(reader)
     found = scope(Operation.OPTIMIZE, options, tables, indexes, partitions, await by_name_only(reader, options))
     of_tables, forbidden_tables = allowed([t for t in found.tables if t.oid in vacuum or t.oid in analyze])
+    tended = [index for index in found.indexes if index.oid in needed.tend and index.oid not in reindex]
     of_indexes, forbidden_indexes = allowed([index for index in found.indexes if index.oid in reindex])
     of_indexes, exclusive = rebuildable(of_indexes, options)
     leftovers, _ = allowed(leftovers_of(found.indexes))
@@ -84,6 +88,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         *operation_steps.analyze_steps(
             [table for table in stale if table.oid not in vacuum], options, version, analyze
         ),
+        *operation_steps.tend_steps(tended, needed.tend, needed.table_pages),
         *operation_steps.reindex_steps(
             of_indexes, {table.oid: table for table in tables}, options, reindex, [one.drift for one in needed.drifted]
         ),

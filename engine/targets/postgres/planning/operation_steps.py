@@ -341,6 +341,29 @@ def drop_steps(leftovers: Iterable[Index]) -> list[PgStep]:
     ]
 
 
+_TENDED_BY: Final = {"gin": "gin_clean_pending_list", "brin": "brin_summarize_new_values"}
+
+
+def tend_steps(indexes: Iterable[Index], reasons: Mapping[int, str], table_pages: Mapping[int, int]) -> list[PgStep]:
+    """What VACUUM would do to these indexes, without the rest of it."""
+    return [
+        PgStep(
+            object=index.shown,
+            operation=Operation.VACUUM,
+            command=f"SELECT pg_catalog.{_TENDED_BY[index.method]}({literal(index.sql)}::pg_catalog.regclass)",
+            reason=reasons[index.oid],
+            lock=BLOCKS_MAINTENANCE if index.method == "brin" else BLOCKS_NOBODY,
+            after_cancel="what is done so far stays done",
+            conflict=index.table_shown,
+            weight=STEP_OVERHEAD,
+            method=Method.TEND_INDEX,
+            is_measured=False,
+            subject=replace(index_subject(index), table_pages=table_pages[index.oid]),
+        )
+        for index in indexes
+    ]
+
+
 def _with_settings(settings: Settings, command: str) -> str:
     """The command after its settings."""
     return "; ".join([*(f"SET {name} = {literal(value)}" for name, value in settings), command])

@@ -27,6 +27,8 @@ class Method(StrEnum):
     CHECK = "check"
     RECORD_VERSION = "record_version"
     """Records the current version of a collation after its indexes were rebuilt."""
+    TEND_INDEX = "tend_index"
+    """What VACUUM does to one index of the kinds GIN and BRIN."""
     STATISTICS = "statistics"
     """Database-wide statistics, once after many VACUUMs."""
 

@@ -14,6 +14,7 @@ from engine.domain.frozen import frozen
 from engine.targets.postgres.reading.ages import AGES, WITH_OPTIONS
 from engine.targets.postgres.reading.autovacuum import Autovacuum
 from engine.targets.postgres.reading.collations import CollationDrift
+from engine.targets.postgres.reading.index_upkeep import IndexUpkeep
 from engine.targets.postgres.reading.pages import PAGE
 from engine.targets.postgres.reading.relations import LEFTOVER, MEASURED_PAGES, Index, Table
 from engine.targets.postgres.reading.xmin_horizon import NOTHING_HELD, XminHorizon
@@ -90,6 +91,7 @@ class Condition:
     horizon: XminHorizon = NOTHING_HELD
     bloat: Mapping[int, Bloat] = field(default_factory=dict)
     """Of tables, TOAST tables and indexes, by oid, where it can be told."""
+    upkeep: Sequence[IndexUpkeep] = ()
     toast: Mapping[int, int] = field(default_factory=dict)
     """The TOAST tables, by oid of their table."""
     duplicates: Sequence[Duplicate] = ()

@@ -6,6 +6,7 @@ pages, which hardly changes; how many rows there are is known from the catalog.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import psycopg
@@ -56,6 +57,22 @@ async def sampled_pages(reader: Reader, oid: int, pages: int, most: int) -> list
         return []
     found = [page for before, after in rows if (page := Page.of(before, after)) is not None]
     return found if len(found) >= _WRITTEN * len(blocks) else []
+
+
+_FIRST_PAGES: Final = f"""
+SELECT oid, page FROM (
+    SELECT oid, pg_read_binary_file(pg_relation_filepath(oid::oid), 0, {PAGE}, true) AS page
+    FROM unnest(%(oids)s::int8[]) AS oid OFFSET 0) AS one WHERE length(page) = {PAGE}
+"""
+
+
+async def first_pages(reader: Reader, oids: Sequence[int]) -> dict[int, Page]:
+    """The first page of each of these, where it can be read."""
+    try:
+        rows = await reader.rows_or_error(_FIRST_PAGES, {"oids": list(oids)}, row=(int, bytes), most=len(oids))
+    except (psycopg.Error, TargetError):
+        return {}
+    return {oid: page for oid, data in rows if (page := Page.of(data, b"")) is not None}
 
 
 def spread(pages: int, most: int) -> list[int]:

@@ -30,7 +30,7 @@ class Page:
         if len(before) < PAGE_HEADER or len(before) + len(after) > PAGE:
             return None
         special, layout = struct.unpack_from("<HH", before, 16)
-        if layout != _LAYOUT or not PAGE - len(after) <= special <= PAGE:
+        if layout != _LAYOUT or not PAGE_HEADER <= special <= PAGE:
             return None
         return cls(before + bytes(PAGE - len(before) - len(after)) + after)
 
@@ -54,8 +54,9 @@ class Page:
         return self.number("H", 16)
 
     def number(self, kind: str, offset: int) -> int:
-        """The number at this place: `H` of two bytes, `I` of four."""
-        found: int = struct.unpack_from(f"<{kind}", self.data, offset)[0]
+        """The number at this place: `H` of two bytes, `I` of four; 0 beyond the end."""
+        whole = struct.Struct(f"<{kind}")
+        found: int = whole.unpack_from(self.data, offset)[0] if offset + whole.size <= PAGE else 0
         return found
 
     def items(self) -> Iterator[bytes]:

@@ -43,7 +43,7 @@ def partial_effect(step: PgStep, reason: Reason | None, removals: Sequence[Remov
             return "the invalid index stays"
         case Method.CHECK:
             return CHECK_UNFINISHED
-        case Method.STATISTICS | Method.RECORD_VERSION:
+        case Method.STATISTICS | Method.RECORD_VERSION | Method.TEND_INDEX:
             return "the next run does it"
 
 

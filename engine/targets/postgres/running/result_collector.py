@@ -83,6 +83,8 @@ class ResultCollector:
             if result.status is Status.COMPLETED and (uncompared := checks.not_compared(step)):
                 result = replace(result, warnings=(*result.warnings, uncompared))
             checks.add(step, result, damaged)
+        if result.status is Status.COMPLETED and step.method is Method.TEND_INDEX and step.subject is not None:
+            result = replace(result, effect={"pages_covered": step.subject.table_pages})
         if result.status is Status.COMPLETED and step.method.is_rebuild:
             result = replace(result, effect={**(result.effect or {}), **await self._rebuild_marks(step)})
         result = replace(result, warnings=(*result.warnings, *cleanup.warnings), undropped=cleanup.undropped)
