@@ -1,4 +1,4 @@
-"""What advice says of dead space in PostgreSQL against what is given back: python -m benchmarks.postgres_bloat [MAJOR]
+"""Advice on dead space in PostgreSQL against what a rewrite returns: python -m benchmarks.postgres_bloat [MAJOR]
 
 Tables with indexes of each kind are made and changed, and VACUUM runs. What the advice then says of each is compared
 with what VACUUM FULL gives back. It is asked twice: by a superuser, and by the owner, who may not read the server's
@@ -88,7 +88,7 @@ CHANGES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One table or index after a change. Shares; None where nothing is said."""
+    """One table or index after a change. Shares; None where the advice has none."""
 
     kind: str
     what: str

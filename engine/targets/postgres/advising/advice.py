@@ -23,6 +23,7 @@ from engine.domain.thresholds import DAY, DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.check_policy import due_check
 from engine.targets.postgres.advising.autovacuum import behind, lasts, own_plan, seconds_left
 from engine.targets.postgres.advising.findings import Cause, Need, TableFindings, has_lost_counts
+from engine.targets.postgres.connection.names import shown
 from engine.targets.postgres.reading.collations import CollationRebuild
 from engine.targets.postgres.reading.condition import Condition
 
@@ -213,15 +214,28 @@ def _leftovers(condition: Condition, needs: TableFindings) -> Advice:
     left = [index.shown for index in needs.leftovers]
     not_ours = [index.shown for index in needs.leftovers if not index.may_be_maintained]
     obstacles = [f"this role may not drop {listed(not_ours, 3)}"] if not_ours else []
-    duplicates = [f"{one.name} duplicates {one.same_as} ({size(one.bytes)})" for one in condition.duplicates]
+    needless = condition.needless
+    duplicates = [f"{one.name} duplicates {one.same_as} ({size(one.bytes)})" for one in needless.duplicates]
+    prefixes = [f"{one.name} of {one.same_as} ({size(one.bytes)})" for one in needless.prefixes]
+    unused = [f"{shown(one.schema, one.name)} ({size(one.bytes)})" for one in needless.unused]
     texts = [f"left over from REINDEX CONCURRENTLY: {listed(left, 3)}"] if left else []
     texts += obstacles
     texts += [f"drop the duplicates that you do not need: {listed(duplicates, 3)}"] if duplicates else []
+    texts += [f"the first keys of a larger index, so perhaps needless: {listed(prefixes, 3)}"] if prefixes else []
+    if unused:
+        since = needless.unused[0].since
+        began = f"{since:%Y-%m-%d}" if since is not None else "its statistics began"
+        texts.append(f"no query on this server has used since {began}: {listed(unused, 3)}")
     return Advice(
         operation=Operation.CLEAN_LEFTOVERS,
         level=Level.SOON if left else Level.NONE,
         reason="; ".join(texts) or "no leftover index",
-        facts={"leftovers": len(left), "duplicate_indexes": len(duplicates)},
+        facts={
+            "leftovers": len(left),
+            "duplicate_indexes": len(duplicates),
+            "prefix_indexes": len(prefixes),
+            "unused_indexes": len(unused),
+        },
         objects=tuple(left),
         obstacles=tuple(obstacles),
     )

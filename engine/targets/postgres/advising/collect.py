@@ -23,8 +23,9 @@ from engine.targets.postgres.reading import condition as queries
 from engine.targets.postgres.reading import shapes as shape_queries
 from engine.targets.postgres.reading.amcheck import amcheck
 from engine.targets.postgres.reading.collations import drifts
-from engine.targets.postgres.reading.condition import Activity, Bloat, Condition, Duplicate
+from engine.targets.postgres.reading.condition import Activity, Bloat, Condition
 from engine.targets.postgres.reading.index_upkeep import index_upkeep
+from engine.targets.postgres.reading.needless_indexes import needless_indexes
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.shapes import HashShape, IndexShape, TableShape, ToastShape, TreeShape
 from engine.targets.postgres.reading.xmin_horizon import XminHorizon
@@ -78,7 +79,7 @@ async def collect_condition(
         bloat=bloat,
         toast={one.table: one.oid for one in shapes.toast},
         upkeep=await index_upkeep(reader),
-        duplicates=[Duplicate(*row) for row in await reader.rows(queries.DUPLICATES, row=Duplicate)],
+        needless=await needless_indexes(reader),
         drifts=await drifts(reader),
         check_obstacle=(await amcheck(reader))[1],
         counters_reset_at=reset_at,

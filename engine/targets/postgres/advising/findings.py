@@ -322,7 +322,7 @@ def _dead_space(bloat: Bloat, whose: str) -> str:
 
 
 def _rewrite(condition: Condition, limits: Thresholds) -> dict[int, Waste]:
-    """Tables of which much is dead space: of themselves, of their TOAST tables, or of both together."""
+    """Tables with much dead space: in themselves, in their TOAST tables, or in both together."""
     found = {}
     for table in condition.tables:
         own, toast = (condition.bloat.get(oid) for oid in (table.oid, condition.toast.get(table.oid, 0)))

@@ -1,4 +1,4 @@
-"""What rows take once they are written anew, computed from some pages of an index or of a TOAST table. Pure."""
+"""Bytes that rows take after a rewrite, computed from some pages of an index or of a TOAST table. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Rows:
 
     number: int
     bytes: int
-    """That they take with their item pointers once they are written anew,"""
+    """That they take with their item pointers after a rewrite,"""
     items: int
     """as so many items."""
 

@@ -1,6 +1,6 @@
 """How much of tables and indexes is dead space, by some of their pages where the role may read them.
 
-The pages are bounded in number and time; what is not looked at is estimated from statistics, where they tell anything.
+The pages are bounded in number and time. The rest is estimated from statistics, if there are any.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TOAST_PAGES: Final = 64
 
 @frozen(kw_only=True)
 class Shapes:
-    """What is known without a look at any page."""
+    """Facts from the catalog alone."""
 
     trees: Sequence[TreeShape]
     toast: Sequence[ToastShape]
@@ -54,7 +54,7 @@ class _Candidate:
 
 
 async def bloat_of(reader: Reader, shapes: Shapes, limits: Thresholds) -> dict[int, Bloat]:
-    """The dead space of indexes and TOAST tables, by oid. What is missing is not known. Raises TargetError.
+    """The dead space of indexes and TOAST tables, by oid, where it is known. Raises TargetError.
 
     Pages are read only of what may be over these limits.
     """

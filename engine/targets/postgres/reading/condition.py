@@ -15,8 +15,9 @@ from engine.targets.postgres.reading.ages import AGES, WITH_OPTIONS
 from engine.targets.postgres.reading.autovacuum import Autovacuum
 from engine.targets.postgres.reading.collations import CollationDrift
 from engine.targets.postgres.reading.index_upkeep import IndexUpkeep
+from engine.targets.postgres.reading.needless_indexes import NONE_NEEDLESS, NeedlessIndexes
 from engine.targets.postgres.reading.pages import PAGE
-from engine.targets.postgres.reading.relations import LEFTOVER, MEASURED_PAGES, Index, Table
+from engine.targets.postgres.reading.relations import MEASURED_PAGES, Index, Table
 from engine.targets.postgres.reading.xmin_horizon import NOTHING_HELD, XminHorizon
 
 
@@ -71,16 +72,6 @@ class Bloat:
         return round(self.share * self.bytes)
 
 
-@frozen
-class Duplicate:
-    """An index that does the same as another."""
-
-    schema: str
-    name: str
-    same_as: str
-    bytes: int
-
-
 @frozen(kw_only=True)
 class Condition:
     """All of it."""
@@ -94,7 +85,7 @@ class Condition:
     upkeep: Sequence[IndexUpkeep] = ()
     toast: Mapping[int, int] = field(default_factory=dict)
     """The TOAST tables, by oid of their table."""
-    duplicates: Sequence[Duplicate] = ()
+    needless: NeedlessIndexes = NONE_NEEDLESS
     drifts: Sequence[CollationDrift] = ()
     check_obstacle: str = ""
     """Why nothing can be checked, as text; "" if it can."""
@@ -164,32 +155,6 @@ _STATISTICS: Final = f"(EXISTS (SELECT FROM pg_statistic AS st WHERE st.starelid
 _STATISTICS_AS_SEEN: Final = f"""({_ANALYZED} OR NOT has_table_privilege(c.oid, 'SELECT') OR EXISTS (
         SELECT FROM pg_stats AS st
         WHERE st.schemaname = c.relnamespace::regnamespace::name AND st.tablename = c.relname))"""
-
-# A unique index is replaced by none that lets more through: before PostgreSQL 15 NULLs are always distinct. One that
-# belongs to a constraint, that a foreign key refers to, that identifies rows for replication or that is part of a
-# partitioned index is not to be dropped at all.
-DUPLICATES: Final = rf"""
-WITH each AS (
-    SELECT x.indexrelid, x.indrelid, x.indisunique, x.indimmediate, i.relname, i.relnamespace, i.relpages, is_needed,
-        CASE WHEN x.indisunique THEN to_jsonb(x) ->> 'indnullsnotdistinct' END AS nulls,
-        ROW(i.relam, x.indkey::text, x.indclass::text, x.indcollation::text, x.indoption::text, x.indnkeyatts,
-            pg_get_expr(x.indexprs, x.indrelid), pg_get_expr(x.indpred, x.indrelid))::text AS does,
-        row_number() OVER (PARTITION BY x.indrelid
-            ORDER BY is_needed DESC, x.indisunique DESC, i.relname ~ '{LEFTOVER}', x.indexrelid) AS place
-    FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
-    CROSS JOIN LATERAL (SELECT x.indisreplident OR i.relispartition
-        OR x.indexrelid IN (SELECT k.conindid FROM pg_constraint AS k)) AS one (is_needed)
-    WHERE x.indisvalid AND i.relkind = 'i'),
-found AS (
-    SELECT DISTINCT ON (x.indexrelid) x.*, kept.relname AS kept
-    FROM each AS x JOIN each AS kept
-        ON kept.indrelid = x.indrelid AND kept.does = x.does AND kept.place < x.place
-        AND (NOT x.indisunique OR kept.indisunique AND kept.indimmediate AND kept.nulls IS NOT DISTINCT FROM x.nulls)
-    WHERE NOT x.is_needed ORDER BY x.indexrelid, kept.place)
-SELECT n.nspname, found.relname, found.kept, found.relpages::int8 * current_setting('block_size')::int8
-FROM found JOIN pg_namespace AS n ON n.oid = found.relnamespace
-WHERE n.nspname !~ '^(pg_|information_schema$)' ORDER BY 4 DESC, 1, 2
-"""
 
 COUNTERS: Final = """
 SELECT CASE WHEN stats_reset > clock_timestamp() - interval '1 day' THEN stats_reset END,

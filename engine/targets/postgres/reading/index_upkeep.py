@@ -17,7 +17,7 @@ from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import NOT_LOCKED
 
 MOST: Final = 1000
-"""GIN indexes of which the pending list is looked at, the largest."""
+"""GIN indexes whose pending list is read, the largest ones."""
 
 
 @frozen
@@ -34,7 +34,7 @@ class IndexUpkeep:
     """Seconds for which a change may be missing from the file that this was read from; 0 where it was not."""
 
 
-# Only the owner of an index may do it. What is inserted goes to the end of a table, as a rule.
+# Only the owner of an index may do it. New rows usually go to the end of a table.
 _CANDIDATES: Final = f"""
 SELECT i.oid::int8, am.amname, t.oid::int8, one.pages, CASE WHEN am.amname = 'gin' THEN 0
         ELSE least(pg_stat_get_ins_since_vacuum(t.oid) / greatest(pg_stat_get_live_tuples(t.oid), 1)::float8, 1)

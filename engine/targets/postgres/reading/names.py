@@ -53,10 +53,13 @@ class Other:
     @property
     def problem(self) -> UsageError:
         what = _KINDS.get(self.kind, "no table")
-        hint = "name a table or an index"
+        why, hint = f"is {what}: nothing can be done to it", "name a table or an index"
         if self.table:
             hint = f"name its table: {shown(self.table_schema, self.table)}"
-        return UsageError(f"object {shown(self.schema, self.name)}", f"is {what}: nothing can be done to it", hint)
+        if self.kind == "t":
+            why = f"is the TOAST table of {shown(self.table_schema, self.table)}, and is maintained with it"
+            hint += "; vacuum --no-process-main leaves that itself out"
+        return UsageError(f"object {shown(self.schema, self.name)}", why, hint)
 
 
 def names_of(schema: str, name: str) -> frozenset[str]:

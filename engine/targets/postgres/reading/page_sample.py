@@ -1,7 +1,7 @@
 """A few pages of an index or of a TOAST table, read from its file: no lock is taken, no page is locked in memory.
 
-What has changed since the last checkpoint may be missing from a file. So only what a row takes is computed from its
-pages, which hardly changes; how many rows there are is known from the catalog.
+Changes since the last checkpoint may be missing from a file. So its pages tell only how many bytes a row takes, which
+hardly changes. The number of rows is known from the catalog.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from engine.targets.postgres.reading.pages import PAGE, Page
 from engine.targets.postgres.reading.reader import Reader
 
 _PAGES_IN_A_FILE: Final = 131_072
-# A superuser may, and whoever a superuser lets call the function.
+# A superuser may, and any role that has EXECUTE on the function.
 _MAY_READ: Final = f"""
 SELECT current_setting('block_size') = '{PAGE}' AND current_setting('segment_size') = '1GB'
     AND has_function_privilege('pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)', 'EXECUTE')
 """
-# Of each page what is before its hole, and what is after it.
+# The parts of each page before and after its hole.
 _PAGES: Final = f"""
 WITH read AS MATERIALIZED (
     SELECT block, pg_read_binary_file(
@@ -53,7 +53,7 @@ async def sampled_pages(reader: Reader, oid: int, pages: int, most: int) -> list
     blocks = spread(pages, most)
     try:
         rows = await reader.rows_or_error(_PAGES, {"oid": oid, "blocks": blocks}, row=(bytes, bytes), most=len(blocks))
-    except (psycopg.Error, TargetError):  # dropped or rewritten meanwhile, or forbidden by the provider
+    except (psycopg.Error, TargetError):  # dropped or rewritten in between, or forbidden by the provider
         return []
     found = [page for before, after in rows if (page := Page.of(before, after)) is not None]
     return found if len(found) >= _WRITTEN * len(blocks) else []
@@ -67,7 +67,7 @@ SELECT oid, page FROM (
 
 
 async def first_pages(reader: Reader, oids: Sequence[int]) -> dict[int, Page]:
-    """The first page of each of these, where it can be read."""
+    """The first pages of these, if they can be read."""
     try:
         rows = await reader.rows_or_error(_FIRST_PAGES, {"oids": list(oids)}, row=(int, bytes), most=len(oids))
     except (psycopg.Error, TargetError):

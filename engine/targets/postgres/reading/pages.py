@@ -26,7 +26,7 @@ class Page:
 
     @classmethod
     def of(cls, before: bytes, after: bytes) -> Page | None:
-        """A page from what is before its hole and what is after it; None if it is none."""
+        """A page from its parts before and after its hole; None if it is none."""
         if len(before) < PAGE_HEADER or len(before) + len(after) > PAGE:
             return None
         special, layout = struct.unpack_from("<HH", before, 16)

@@ -1,4 +1,4 @@
-"""What is said of each kind of index against what a rewrite gives back: `benchmarks.postgres_bloat`, briefly."""
+"""Advice on each kind of index against the effect of a rewrite: `benchmarks.postgres_bloat`, briefly."""
 
 from __future__ import annotations
 

@@ -532,3 +532,29 @@ async def test_a_check_is_due_by_its_age_where_it_can_run(database: Database) ->
     forbidden = (await advice(database.as_user("joe"), past=old))[Operation.CHECK]
     assert forbidden.level is Level.UNKNOWN
     assert "functions of amcheck" in forbidden.reason
+
+
+async def test_indexes_that_begin_others_and_those_never_used_are_told(database: Database) -> None:
+    database(
+        "CREATE TABLE item (a int, b int, c int UNIQUE)",
+        "INSERT INTO item SELECT g, g, g FROM generate_series(1, 80000) AS g",
+        "CREATE INDEX short ON item (a)",
+        "CREATE INDEX long ON item (a, b)",
+        "CREATE INDEX down ON item (b DESC)",
+        "CREATE INDEX other ON item (b, a)",
+        "CREATE INDEX part ON item (c) WHERE a > 5",
+        "CREATE INDEX wider ON item (c, a)",
+        "VACUUM ANALYZE item",
+        "SET enable_seqscan = off",
+        "SELECT a FROM item WHERE a = 7",
+        "SELECT b FROM item WHERE b = 7",
+    )
+    database.reconnect()
+    used = "SELECT count(*) >= 2 FROM pg_stat_user_indexes WHERE idx_scan > 0"
+    await until(database, used)
+    advised = (await advice(database.url))[Operation.CLEAN_LEFTOVERS]
+    assert (advised.level, advised.facts["prefix_indexes"]) == (Level.NONE, 1)
+    assert "so perhaps needless: short of long (" in advised.reason
+    unused = {name for name, scans in database("SELECT indexrelname, idx_scan FROM pg_stat_user_indexes") if not scans}
+    assert advised.facts["unused_indexes"] == len(unused - {"item_c_key"})
+    assert "no query on this server has used since its statistics began: public." in advised.reason
