@@ -158,6 +158,7 @@ BLOATED = (
     "ALTER TABLE item OWNER TO joe",
     "INSERT INTO item SELECT generate_series(1, 1000000)",
     "DELETE FROM item WHERE id % 4 <> 0",
+    "CHECKPOINT",  # else new pages may be in memory only
 )
 
 
