@@ -60,7 +60,7 @@ def tree_share(tree: TreeShape) -> float | None:
     of_null, each = equal_keys(nulls, _NULL) if tree.deduplicates else (nulls, nulls * (_NULL + ITEM_POINTER))
     if nulls:
         items, taken = items + of_null, taken + each
-    return _share(_tree_pages(taken, taken / items, tree.fill_factor), tree.pages)
+    return _share(_tree_pages(taken, taken / items, size + ITEM_POINTER, tree.fill_factor), tree.pages)
 
 
 def tree_share_at_most(tree: TreeShape) -> float:
@@ -69,14 +69,15 @@ def tree_share_at_most(tree: TreeShape) -> float:
 
 
 def sampled_tree_share(tree: TreeShape, rows: Rows) -> float:
-    return _share(_tree_pages(tree.rows * rows.row_bytes, rows.item_bytes, tree.fill_factor), tree.pages)
+    taken = tree.rows * rows.row_bytes
+    return _share(_tree_pages(taken, rows.item_bytes, rows.key_bytes, tree.fill_factor), tree.pages)
 
 
-def _tree_pages(taken: float, item: float, fill_factor: float) -> int:
+def _tree_pages(taken: float, item: float, key: float, fill_factor: float) -> int:
     """Of a rebuilt B-tree: the item that brings a page to its fill factor goes to the next one."""
     on_a_page = max(math.ceil((_ROOM - PAGE * (1 - fill_factor)) / item) - 1, 1)
     leaves = math.ceil(taken / item / on_a_page)
-    return 1 + leaves + _inner_pages(leaves, item)
+    return 1 + leaves + _inner_pages(leaves, key)
 
 
 def _inner_pages(leaves: int, item: float) -> int:

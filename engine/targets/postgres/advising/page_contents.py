@@ -22,10 +22,12 @@ class Rows:
     """The rows on some pages."""
 
     number: int
-    bytes: int
+    bytes: float
     """That they take with their item pointers after a rewrite,"""
-    items: int
+    items: float
     """as so many items."""
+    key_bytes: float
+    """Of an item with one row, on average."""
 
     @property
     def row_bytes(self) -> float:
@@ -51,7 +53,7 @@ def chunk_bytes(pages: Sequence[Page]) -> float | None:
 
 def gist_rows(pages: Sequence[Page]) -> Rows | None:
     sizes = _sizes([page for page in pages if page.number("H", page.special + 12) & 0b11 == 1])
-    return Rows(len(sizes), sum(sizes), len(sizes)) if sizes else None
+    return Rows(len(sizes), sum(sizes), len(sizes), sum(sizes) / len(sizes)) if sizes else None
 
 
 def _sizes(pages: Sequence[Page]) -> list[int]:
@@ -61,7 +63,8 @@ def _sizes(pages: Sequence[Page]) -> list[int]:
 
 def tree_rows(pages: Sequence[Page], *, deduplicates: bool) -> Rows | None:
     """Of a B-tree. `deduplicates`: equal keys are stored once."""
-    number = total = items = 0
+    number = keys = of_keys = 0
+    total = items = 0.0
     for page in pages:
         following, flags = page.number("I", page.special + 4), page.number("H", page.special + 12)
         if flags & 0b11101 != 1:  # no leaf, or none that is in use
@@ -71,7 +74,8 @@ def tree_rows(pages: Sequence[Page], *, deduplicates: bool) -> Rows | None:
             rows = sum(entry[3] for entry in same)
             in_items, taken = equal_keys(rows, size) if deduplicates else (rows, rows * (size + ITEM_POINTER))
             number, total, items = number + rows, total + taken, items + in_items
-    return Rows(number, total, items) if number else None
+            keys, of_keys = keys + 1, of_keys + size + ITEM_POINTER
+    return Rows(number, total, items, of_keys / keys) if number else None
 
 
 def _tree_entry(item: bytes) -> tuple[bool, bytes, int, int]:
@@ -82,11 +86,14 @@ def _tree_entry(item: bytes) -> tuple[bool, bytes, int, int]:
     return bool(info & 0x8000), item[_TUPLE_HEADER:size], size, position & 0x0FFF if is_posting else 1
 
 
-def equal_keys(rows: float, size: int) -> tuple[int, int]:
-    """How many items rows with one key make in a B-tree, and what they take. `size`: of an item with one row."""
+def equal_keys(rows: float, size: int) -> tuple[float, float]:
+    """How many items rows with one key make in a B-tree, and what they take. `size`: of an item with one row.
+
+    Items are counted by their share, as a page may hold only a part of these rows.
+    """
     if rows <= 1:
         return 1, size + ITEM_POINTER
-    items = math.ceil(rows / max((_MOST_OF_POSTING - size) // _ROW_POINTER, 1))
+    items = max(rows / max((_MOST_OF_POSTING - size) // _ROW_POINTER, 1), 1.0)
     return items, items * (size + ITEM_POINTER) + aligned(rows * _ROW_POINTER)
 
 
