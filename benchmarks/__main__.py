@@ -12,6 +12,7 @@ from benchmarks import (
     many_tables,
     mysql,
     postgres,
+    postgres_bloat,
     processes,
     sqlite,
 )
@@ -27,6 +28,7 @@ if __name__ == "__main__":
         many_tables,
         fleet,
         postgres,
+        postgres_bloat,
         mysql,
         chaos,
     ):
