@@ -20,6 +20,7 @@ from engine.targets.mysql.planning.scope import chosen, scope
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.planning.undo_steps import plan_purge
 from engine.targets.mysql.reading.disks import disk_needs
+from engine.targets.mysql.reading.facts import status
 from engine.targets.mysql.reading.foreign_keys import foreign_keys
 from engine.targets.mysql.reading.histograms import histogram_columns
 from engine.targets.mysql.reading.reader import Reader
@@ -29,10 +30,7 @@ from engine.targets.plans import OperationPlan, PlannedStep, by_turn, with_free_
 
 KEPT_FREE: Final = 3
 """Connections of the server that are left to others."""
-_CONNECTIONS: Final = """
-SELECT CAST(@@max_connections AS SIGNED), CAST(@@max_user_connections AS SIGNED),
-    CAST((SELECT variable_value FROM {schema}.global_status WHERE variable_name = 'Threads_connected') AS SIGNED)
-"""
+_LIMITS: Final = "SELECT CAST(@@max_connections AS SIGNED), CAST(@@max_user_connections AS SIGNED)"
 _CLUSTERS: Final = {
     Cluster.GALERA: "in a Galera cluster every node waits for the rebuild of each table (total order isolation)",
     Cluster.GROUP_REPLICATION: "in group replication every member repeats the rebuild, and falls behind while it does",
@@ -165,8 +163,8 @@ async def in_parallel(reader: Reader, planned: OperationPlan, options: Options) 
     wanted = min(options.jobs or 1, len(planned.steps))
     if wanted == 1:
         return planned
-    schema = "information_schema" if reader.server.flavor is Flavor.MARIADB else "performance_schema"
-    most, of_user, used = await reader.row(_CONNECTIONS.format(schema=schema), row=(int, int, int))
+    most, of_user = await reader.row(_LIMITS, row=(int, int))
+    used = await status(reader, "Threads_connected")
     free = max((min(most, of_user) if of_user else most) - used - KEPT_FREE, 1)
     why = f"the server has {most - used} connections left, and {KEPT_FREE} are kept free"
     if not options.force and (fit := _fit_at_once(planned.steps, min(wanted, free))) < min(wanted, free):

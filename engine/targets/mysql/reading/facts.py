@@ -26,7 +26,7 @@ WHERE table_schema = DATABASE() AND table_name = %s
 _FILES: Final = """
 SELECT CAST(SUM(file_size) AS SIGNED) FROM information_schema.{view} WHERE name = %s OR name LIKE %s
 """
-_KILLS: Final = "SELECT CAST(variable_value AS SIGNED) FROM {schema}.global_status WHERE variable_name = 'Com_kill'"
+_STATUS: Final = "SELECT CAST(variable_value AS SIGNED) FROM {schema}.global_status WHERE variable_name = %s"
 _VIEWS: Final = {Flavor.MARIADB: "innodb_sys_tablespaces", Flavor.MYSQL: "innodb_tablespaces"}
 _PLAIN: Final = re.compile(r"[0-9A-Za-z_]+")
 """A name that is also the name of its file."""
@@ -52,8 +52,8 @@ async def size_of(reader: Reader, table: Table) -> int | None:
     return rows[0][0] if rows else None
 
 
-async def kills(reader: Reader) -> int:
-    """How many KILL statements the server has had. Raises TargetError."""
+async def status(reader: Reader, name: str) -> int:
+    """A number of SHOW GLOBAL STATUS, such as `Threads_running`. Raises TargetError."""
     schema = "information_schema" if reader.server.flavor is Flavor.MARIADB else "performance_schema"
-    (number,) = await reader.row(_KILLS.format(schema=schema), row=(int,))
+    (number,) = await reader.row(_STATUS.format(schema=schema), [name], row=(int,))
     return int(number)

@@ -28,7 +28,7 @@ from engine.targets.mysql.planning import operation_specs
 from engine.targets.mysql.planning.operation_specs import BLOCKS_NOBODY
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading import locks
-from engine.targets.mysql.reading.facts import facts, kills, size_of
+from engine.targets.mysql.reading.facts import facts, size_of, status
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.replicas import Replicas
 from engine.targets.mysql.running import statement, throttling, undo
@@ -294,7 +294,7 @@ class MySqlOperation:
     async def _kills(self, step: MySqlStep) -> int | None:
         if step.method is Method.CHECK:
             with contextlib.suppress(TargetError):
-                return await kills(self._reader)
+                return await status(self._reader, "Com_kill")
         return None
 
     async def _size(self, step: MySqlStep) -> int | None:

@@ -56,7 +56,7 @@ async def end_lost(reader: Reader, connection_id: int) -> None:
 
 
 async def _end(reader: Reader, query: str, args: Sequence[object]) -> dict[int, str]:
-    """What was done about the command of each connection, as text."""
+    """How the command of each connection ended, as text."""
     began, done = time.monotonic(), dict[int, str]()
     while running := await reader.rows(query, args, row=(int, str)):
         waits = False

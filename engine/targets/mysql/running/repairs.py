@@ -1,5 +1,5 @@
-"""What was interrupted and is put right: a REPAIR, whose table is checked, and repaired again where it is crashed; a
-purge, whose undo tablespace is active again.
+"""Puts right what a dead process left: it checks tables whose REPAIR was interrupted, repairs those that are crashed,
+and makes undo tablespaces active.
 """
 
 from __future__ import annotations

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from engine.domain.requests import ServerOptions
-from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading import load_query
+from engine.targets.mysql.reading.facts import status
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.replicas import Replicas
-
-_RUNNING: Final = """
-SELECT CAST(variable_value AS SIGNED) FROM {schema}.global_status WHERE variable_name = 'Threads_running'
-"""
 
 
 async def throttled_by(reader: Reader, options: ServerOptions, replicas: Replicas, own: int) -> str:
     """Which limit is exceeded; "" for none. `own`: how many threads run for this operation. Raises TargetError."""
     if options.max_running is not None:
-        schema = "information_schema" if reader.server.flavor is Flavor.MARIADB else "performance_schema"
-        (running,) = await reader.row(_RUNNING.format(schema=schema), row=(int,))
-        if (others := running - own - 1) > options.max_running:  # one of them asks
+        others = await status(reader, "Threads_running") - own - 1  # one of them asks
+        if others > options.max_running:
             return f"{others} threads of others are running (limit {options.max_running})"
     if options.max_delay is not None and (late := await replicas.late(options.max_delay)):
         return late

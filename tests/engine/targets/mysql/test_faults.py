@@ -1,4 +1,4 @@
-"""Servers that are full, strict or gone: a step ends in the truth, and the next one goes on where it can."""
+"""Servers that are full, strict or gone: a step says why it fails, and later steps work."""
 
 from __future__ import annotations
 
