@@ -207,7 +207,7 @@ async def test_names_that_are_hard_to_quote_are_checked(damaged: Database) -> No
             "CREATE TABLE {} (id int PRIMARY KEY, long text)".format(qualified("public", name)),
             "INSERT INTO {} VALUES (1, repeat('x', 100000))".format(qualified("public", name)),
         )
-    for off in ("on", "off"):
+    for off in ("on", "off") if damaged.major < 19 else ("on",):  # 19 has no others
         damaged(f"ALTER DATABASE {damaged.name} SET standard_conforming_strings = {off}")
         results, facts = await check(damaged)
         assert {result.status for result in results.values()} == {Status.COMPLETED}
