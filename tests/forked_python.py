@@ -51,7 +51,7 @@ class ForkedPython(subprocess.Popen[AnyStr]):
         with theirs:
             socket.send_fds(_parent(), [json.dumps(order).encode()], [*streams, theirs.fileno()])
         self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
-        self.pid = int.from_bytes(self._end.recv(_STATUS), "big")
+        self.pid = self._told()
         self._child_created = True
 
     def _internal_poll(self, *_: Any, **__: Any) -> int | None:
@@ -67,9 +67,15 @@ class ForkedPython(subprocess.Popen[AnyStr]):
         if self.returncode is None and select.select([self._end], [], [], timeout)[0]:
             with self._waitpid_lock:  # type: ignore[attr-defined]
                 if self.returncode is None:
-                    self.returncode = int.from_bytes(self._end.recv(_STATUS), "big", signed=True)
+                    self.returncode = self._told()
                     self._end.close()
         return self.returncode
+
+    def _told(self) -> int:
+        number = self._end.recv(_STATUS)
+        if not number:
+            raise RuntimeError("the process that is forked has ended: see its errors")
+        return int.from_bytes(number, "big", signed=True)
 
 
 @cache

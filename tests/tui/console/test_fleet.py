@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -46,18 +47,23 @@ def make_tenant(path: Path, *, rows: int, kept: int) -> None:
         db.execute("COMMIT")
 
 
-@pytest.fixture
-def fleet(tmp_path: Path) -> list[TargetEntry]:
-    """Twelve tenants: t2 has most to win, t11 is no longer there, t12 is no database any more."""
-    entries = []
-    for n in range(1, 13):
-        path = tmp_path / f"t{n}.db"
+@pytest.fixture(scope="module")
+def tenants(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory with twelve tenants: t2 has most to win, t11 is no longer there, t12 is no database any more."""
+    directory = tmp_path_factory.mktemp("tenants")
+    for n in (*range(1, 11), 12):
+        path = directory / f"t{n}.db"
         if n == 12:
             path.write_bytes(b"SQLite format 3\0" + b"\xff" * 9000)
-        elif n != 11:
+        else:
             make_tenant(path, rows=12_000 if n in {2, 3} else 40, kept=100 if n == 2 else 5_000 if n == 3 else 40)
-        entries.append(entry(f"t{n}", groups=("eu",) if n % 2 else ("us",)))
-    return [TargetEntry(name=one.name, url=f"{one.name}.db", groups=one.groups) for one in entries]
+    return directory
+
+
+@pytest.fixture
+def fleet(tenants: Path, tmp_path: Path) -> list[TargetEntry]:
+    shutil.copytree(tenants, tmp_path, dirs_exist_ok=True)
+    return [TargetEntry(name=f"t{n}", url=f"t{n}.db", groups=("eu",) if n % 2 else ("us",)) for n in range(1, 13)]
 
 
 def rows(console: Console) -> list[str]:
