@@ -21,7 +21,7 @@ from engine.store.sqlite.store import SqliteStore
 from engine.targets import disk_space
 from engine.targets.sqlite.planning import planner
 from tests.tui.console.harness import Clock, worker_process
-from tests.tui.console.quiet import draw_when_idle, until_idle
+from tests.tui.console.quiet import draw_later, until_idle
 from tui.console.parts import target_inspector
 
 PARSED: dict[object, list[RuleSet]] = {}
@@ -50,7 +50,7 @@ def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def _no_guess_when_it_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("textual.app", "textual.pilot"):
         monkeypatch.setattr(f"{module}.wait_for_idle", until_idle)
-    monkeypatch.setattr(Screen, "_compositor_refresh", draw_when_idle)
+    monkeypatch.setattr(Screen, "_compositor_refresh", draw_later)
 
 
 @pytest.fixture(autouse=True)

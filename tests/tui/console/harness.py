@@ -22,6 +22,7 @@ from engine.domain.steps import FINISHING, LogLevel, LogLine
 from engine.store.sqlite import liveness, store_admin
 from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
+from tests.tui.console.quiet import draw_what_has_changed
 from tui.console.app import DbtendApp
 from tui.console.saved_targets import SavedTargets
 from tui.console.widgets.detail_pane import DetailPane
@@ -69,12 +70,15 @@ class Console:
         """Wait until everything that the last key started is done, or the console has ended."""
         await self.pilot.pause()
         async with asyncio.timeout(SETTLED_AFTER):
-            while self.app.return_code is None and ((begun := self._begun) or self.app.keys.is_busy):
-                if not begun:  # a key waits for what a thread answers
+            while self.app.return_code is None:
+                if begun := self._begun:
+                    # A worker that was replaced by a newer one ends as cancelled.
+                    with suppress(WorkerCancelled):
+                        await asyncio.gather(*(worker.wait() for worker in begun))
+                elif self.app.keys.is_busy:  # a key waits for what a thread answers
                     await asyncio.sleep(0.005)
-                # A worker that was replaced by a newer one ends as cancelled.
-                with suppress(WorkerCancelled):
-                    await asyncio.gather(*(worker.wait() for worker in begun))
+                elif not draw_what_has_changed(self.app):
+                    return
                 await self.pilot.pause()
 
     @property
@@ -89,6 +93,7 @@ class Console:
         try:
             async with asyncio.timeout(PATIENCE):
                 while not condition():
+                    draw_what_has_changed(self.app)
                     await self.pilot.pause(0.01)
         except TimeoutError:
             raise AssertionError("\n".join(["never true:", *self.lines("*")])) from None

@@ -12,7 +12,7 @@ from textual.screen import Screen
 
 
 async def until_idle(min_sleep: float = 0, max_sleep: float = 0) -> None:
-    """Wait until no task can go on by itself and nothing is left to draw.
+    """Wait until no task can go on by itself.
 
     It stands in for `textual._wait.wait_for_idle`, which sleeps until the processor has been idle for a while: that is
     slow, and it takes a busy machine for a busy console. What waits for a thread or a clock is not waited for.
@@ -20,15 +20,15 @@ async def until_idle(min_sleep: float = 0, max_sleep: float = 0) -> None:
     loop, app = asyncio.get_running_loop(), active_app.get()
     while True:
         await asyncio.sleep(0)
-        if not loop._ready and not _go_on(app) and not _draw(app):  # type: ignore[attr-defined]
+        if not loop._ready and not _go_on(app):  # type: ignore[attr-defined]
             return
 
 
 draw = Screen._compositor_refresh
 
 
-def draw_when_idle(screen: Screen[Any]) -> None:
-    """Stands in for `Screen._compositor_refresh`: what nobody looks at is drawn once, when there is nothing left to do.
+def draw_later(screen: Screen[Any]) -> None:
+    """Stands in for `Screen._compositor_refresh`: what nobody looks at is drawn once, by `draw_what_has_changed`.
 
     The compositor keeps which regions have changed.
     """
@@ -39,8 +39,8 @@ def draw_when_idle(screen: Screen[Any]) -> None:
 _DUE: WeakSet[Screen[Any]] = WeakSet()
 
 
-def _draw(app: App[Any]) -> bool:
-    """Draw what has changed; whether there was anything."""
+def draw_what_has_changed(app: App[Any]) -> bool:
+    """Whether there was anything. A drawing may begin something: rows that come into view are read."""
     due = [screen for screen in app.screen_stack if screen in _DUE]
     for screen in due:
         _DUE.discard(screen)
