@@ -14,6 +14,7 @@ from textual.app import App
 from engine import Engine
 from engine.store.sqlite.store import SqliteStore
 from tests.engine.targets.sqlite.another_process import another_process
+from tests.tui.console.quiet import draw_what_has_changed
 from tui.console import waiting_app
 from tui.console.views.status_banner import locked_store_document, pause_before
 from tui.console.waiting_app import WaitingApp
@@ -83,6 +84,7 @@ async def test_it_is_drawn_anew_when_it_is_brought_back(store: Path, monkeypatch
             monkeypatch.setattr(app, "_display", lambda _, what: painted.append(what))
             app.app_resume_signal.publish(app)
             await pilot.pause()
+            draw_what_has_changed(app)
             assert painted
 
 
