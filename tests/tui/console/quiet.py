@@ -28,7 +28,7 @@ draw = Screen._compositor_refresh
 
 
 def draw_later(screen: Screen[Any]) -> None:
-    """Stands in for `Screen._compositor_refresh`: what nobody looks at is drawn once, by `draw_what_has_changed`.
+    """Stands in for `Screen._compositor_refresh`: it is drawn once, by `draw_what_has_changed`.
 
     The compositor keeps which regions have changed.
     """
