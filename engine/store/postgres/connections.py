@@ -86,7 +86,7 @@ async def connect(url: str, what: str, program: str, **settings: str) -> Connect
 async def heard(connection: Connection, within: float) -> None:
     """Wait until the server says something unasked, or has ended the session; seconds at most.
 
-    `notifies` of psycopg would wake ten times a second meanwhile.
+    `notifies` of psycopg wakes ten times a second while it waits.
     """
     loop, socket, said = asyncio.get_running_loop(), connection.fileno(), asyncio.Event()
     loop.add_reader(socket, said.set)
