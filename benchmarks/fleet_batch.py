@@ -1,7 +1,8 @@
-"""How many small jobs of one batch a run does in a second: python -m benchmarks.fleet_batch [--files N]
+"""How many small jobs of one batch a run does in a second: python -m benchmarks.fleet_batch [--files N] [--rows N]
 
 `dbtend run DIRECTORY --op analyze --workers 2`, from its start to its end, beside a loop of plain Python that opens
-each file with sqlite3 and does the same, in the same round.
+each file with sqlite3 and does the same, in the same round. And what each job takes of a processor beyond that loop,
+with the start of the processes.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from pathlib import Path
 ROUNDS = 3
 
 
-def make_files(directory: Path, number: int) -> None:
+def make_files(directory: Path, number: int, rows: int = 50) -> None:
     directory.mkdir()
     with closing(sqlite3.connect(directory / "t1.db", isolation_level=None)) as db:
         db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)")
         db.execute("CREATE INDEX a ON t (a)")
-        db.executemany("INSERT INTO t (a) VALUES (?)", ((str(n),) for n in range(50)))
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO t (a) VALUES (?)", ((str(n),) for n in range(rows)))
+        db.execute("COMMIT")
     for n in range(2, number + 1):
         shutil.copy(directory / "t1.db", directory / f"t{n}.db")
 
@@ -42,32 +45,35 @@ def with_dbtend(directory: Path, store: Path) -> None:
     subprocess.run([*command, "--store", str(store)], check=True, stdout=subprocess.DEVNULL, env=dict(os.environ))
 
 
-def seconds(directory: Path, number: int) -> tuple[float, float]:
-    """Of dbtend and of the loop, each on files of its own."""
-    make_files(directory / "ours", number)
-    make_files(directory / "floor", number)
-    begin = time.perf_counter()
+def seconds(directory: Path, number: int, rows: int) -> tuple[float, float, float]:
+    """Of dbtend and of the loop, each on files of its own; and of a processor, what dbtend took more."""
+    make_files(directory / "ours", number, rows)
+    make_files(directory / "floor", number, rows)
+    begin, busy = time.perf_counter(), sum(os.times()[2:4])
     with_dbtend(directory / "ours", directory / "jobs.db")
-    middle = time.perf_counter()
+    middle, ours, floor = time.perf_counter(), sum(os.times()[2:4]) - busy, time.process_time()
     with_sqlite3(directory / "floor")
-    return middle - begin, time.perf_counter() - middle
+    return middle - begin, time.perf_counter() - middle, ours - (time.process_time() - floor)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--rows", type=int, default=50, help="of each file; 30,000 make a megabyte")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args()
     took = []
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory() as directory:
-            took.append(seconds(Path(directory), options.files))
-    ours = statistics.median(first for first, _ in took)
-    ratio = statistics.median(first / second for first, second in took)
+            took.append(seconds(Path(directory), options.files, options.rows))
+    ours = statistics.median(first for first, _, _ in took)
+    ratio = statistics.median(first / second for first, second, _ in took)
+    more = statistics.median(busy for _, _, busy in took) / options.files
     print(
         f"batch of {options.files:,} files, analyze      {options.files / ours:7.1f} jobs a second, {ours:.1f} s in all"
     )
     print(f"beside a loop of plain sqlite3         {ratio:7.2f} times its seconds, median of {options.rounds} rounds")
+    print(f"of a processor, beyond that loop       {1e3 * more:7.1f} ms a job")
 
 
 if __name__ == "__main__":
