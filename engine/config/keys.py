@@ -45,7 +45,7 @@ ADVICE_KEYS: Final[Mapping[str, Key]] = {
     "index_bloat_share": Key(Share(), "and this share of it", only=EngineName.POSTGRESQL),
     "table_bloat": Key(
         Bytes(),
-        "a table is named for VACUUM FULL where so many bytes of it are dead space,",
+        "VACUUM FULL of a table is suggested from so many bytes of dead space,",
         only=EngineName.POSTGRESQL,
     ),
     "table_bloat_share": Key(Share(), "and this share of it or of its TOAST table", only=EngineName.POSTGRESQL),

@@ -139,8 +139,8 @@ OPTION_SPECS: Final = (
     ),
     OptionSpec(
         "force", Flag(),
-        "go on although space is missing, VACUUM changes rowids that an index, view or trigger uses, another program"
-        " copies the database (VACUUM, checkpoint), or a rebuild stops a cluster",
+        "override a refusal: space is missing, VACUUM changes rowids that an index, view or trigger uses, another"
+        " program copies the database, or a rebuild stops a cluster",
         {SQLITE: ANY_OPERATION, MYSQL: ANY_OPERATION}, text="forced",
         hints={POSTGRESQL: "leave it out: PostgreSQL has no check that it could override"},
     ),
@@ -237,7 +237,7 @@ OPTION_SPECS: Final = (
     ),
     OptionSpec(
         "server_wait", Duration(MAX_WAIT),
-        "how long an operation waits for a server that is down, and a run before it submits",
+        "how long to wait for a server that is down: an operation, and a run before it submits",
         _SERVERS, places=Place.USER, default_text="10m",
     ),
     OptionSpec(

@@ -176,7 +176,7 @@ class Options:
     """An operation that these thresholds do not call for when it would begin is skipped: the target could not be
     inspected at the submit."""
     limits: Thresholds | None = None
-    """By which thresholds `optimize` finds what is needed; None: the usual ones."""
+    """The thresholds of `optimize`; None: the default ones."""
     confirmed: bool = False
     """Whether the user has confirmed operations that block all access to a table."""
     force: bool = False

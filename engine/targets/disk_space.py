@@ -79,7 +79,7 @@ def largest_shortfalls(each: Iterable[Iterable[Need]], room: Callable[[str], Roo
 
 
 def problems_now(needs: Iterable[Need]) -> list[str]:
-    """As `shortfalls`; of a directory that is gone nothing is said: the step itself tells."""
+    """As `shortfalls`; none for a directory that is gone: the step itself reports that."""
     try:
         return shortfalls(needs)
     except OSError:

@@ -43,7 +43,7 @@ class PlannedStep:
     disk_needed: int | None = None
     """Bytes of free disk space that the step needs while it runs; None where it needs next to none."""
     needs: tuple[Need, ...] = ()
-    """The same by directory, where that is known; the free space is compared with it."""
+    """The same by directory, if known; the free space is compared with it."""
     disk_free: int | None = None
     """Bytes free at that place; None if next to none are needed, or if that is unknown."""
     estimate: float | None = None
@@ -73,7 +73,7 @@ _Step = TypeVar("_Step", bound=PlannedStep)
 
 
 def with_free_space(step: _Step) -> _Step:
-    """The step with what is free where it writes."""
+    """The step with the bytes that are free where it writes."""
     with suppress(OSError):  # a directory is gone: the step itself tells
         return replace(step, disk_free=least_free(step.needs))
     return step

@@ -150,7 +150,7 @@ async def _ping(connection: Connection) -> float:
 
 def _hang_up(connection: Connection) -> None:
     """End what waits for an answer, at once: a cancelled statement would first be cancelled at the server."""
-    with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as held:
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as held:
         held.shutdown(socket.SHUT_RDWR)
 
 

@@ -29,6 +29,8 @@ from engine.targets.postgres.reading.condition import Condition
 
 COVERED: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.CLEAN_LEFTOVERS)
 """The operations that optimize covers."""
+COUNTED_FOR: Final = DAY
+"""Seconds that a server must have counted for, to tell which indexes are unused."""
 
 
 def advise(
@@ -217,15 +219,14 @@ def _leftovers(condition: Condition, needs: TableFindings) -> Advice:
     needless = condition.needless
     duplicates = [f"{one.name} duplicates {one.same_as} ({size(one.bytes)})" for one in needless.duplicates]
     prefixes = [f"{one.name} of {one.same_as} ({size(one.bytes)})" for one in needless.prefixes]
-    unused = [f"{shown(one.schema, one.name)} ({size(one.bytes)})" for one in needless.unused]
+    long_unused = [one for one in needless.unused if one.counted_for >= COUNTED_FOR]
+    unused = [f"{shown(one.schema, one.name)} ({size(one.bytes)})" for one in long_unused]
     texts = [f"left over from REINDEX CONCURRENTLY: {listed(left, 3)}"] if left else []
     texts += obstacles
     texts += [f"drop the duplicates that you do not need: {listed(duplicates, 3)}"] if duplicates else []
     texts += [f"the first keys of a larger index, so perhaps needless: {listed(prefixes, 3)}"] if prefixes else []
     if unused:
-        since = needless.unused[0].since
-        began = f"{since:%Y-%m-%d}" if since is not None else "its statistics began"
-        texts.append(f"no query on this server has used since {began}: {listed(unused, 3)}")
+        texts.append(f"no query on this server has used since {long_unused[0].since:%Y-%m-%d}: {listed(unused, 3)}")
     return Advice(
         operation=Operation.CLEAN_LEFTOVERS,
         level=Level.SOON if left else Level.NONE,

@@ -142,7 +142,7 @@ def hash_share(index: HashShape) -> float:
 
 
 def _overflow(rows: float, at_once: float) -> float:
-    """Pages that a bucket needs beside its first. `rows`: its rows on average; so many of them are equal."""
+    """Pages that a bucket needs beside its first. `rows`: its rows on average; `at_once`: rows with the same key."""
     spread = math.sqrt(2 * rows * at_once)
     more = math.ceil((rows + 2 * spread) / _HASH_PAGE_ITEMS)
     return sum(math.erfc((page * _HASH_PAGE_ITEMS - rows) / spread) / 2 for page in range(1, more + 1))

@@ -54,7 +54,7 @@ class _Candidate:
 
 
 async def bloat_of(reader: Reader, shapes: Shapes, limits: Thresholds) -> dict[int, Bloat]:
-    """The dead space of indexes and TOAST tables, by oid, where it is known. Raises TargetError.
+    """The known dead space of indexes and TOAST tables, by oid. Raises TargetError.
 
     Pages are read only of what may be over these limits.
     """

@@ -98,7 +98,7 @@ def emergency(tables: Iterable[Table], old: Mapping[int, Old]) -> list[str]:
 
 
 def _in_emergency(asked: ServerOptions) -> ServerOptions:
-    """What makes a table young again in the shortest time; what was asked for all the same stays."""
+    """The options that make a table young fastest: no ANALYZE; index cleanup and truncation only if asked for."""
     cleanup = IndexCleanup.OFF if asked.index_cleanup is None else asked.index_cleanup
     return replace(asked, index_cleanup=cleanup, truncate=bool(asked.truncate), analyze=False)
 
@@ -353,7 +353,7 @@ def tend_steps(indexes: Iterable[Index], reasons: Mapping[int, str], table_pages
             command=f"SELECT pg_catalog.{_TENDED_BY[index.method]}({literal(index.sql)}::pg_catalog.regclass)",
             reason=reasons[index.oid],
             lock=BLOCKS_MAINTENANCE if index.method == "brin" else BLOCKS_NOBODY,
-            after_cancel="what is done so far stays done",
+            after_cancel="the part that is done stays done",
             conflict=index.table_shown,
             weight=STEP_OVERHEAD,
             method=Method.TEND_INDEX,

@@ -105,7 +105,7 @@ class PgStep(PlannedStep):
     """The same as a command that tells what it does: run where the server said nothing but a warning, which may mean
     that it did nothing."""
     first_command: str = ""
-    """What is sent of `command`: without its settings, the first of two commands, of a shortened one the whole; "" for
+    """The SQL that is sent first, where `command` also shows settings or a second command, or is shortened; "" for
     `command` itself."""
     follow_up_command: str = ""
     """The second of two: it runs once the first has completed. If it fails, that is a warning."""

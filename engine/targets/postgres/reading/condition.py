@@ -57,7 +57,7 @@ class Bloat:
 
     pages: int
     share: float
-    """From 0 to 1, what is given back when it is written anew."""
+    """From 0 to 1: the share that a rewrite gives back."""
     is_measured: bool = False
     """Whether its pages were looked at."""
     is_partial: bool = False
@@ -81,7 +81,7 @@ class Condition:
     activity: Sequence[Activity]
     horizon: XminHorizon = NOTHING_HELD
     bloat: Mapping[int, Bloat] = field(default_factory=dict)
-    """Of tables, TOAST tables and indexes, by oid, where it can be told."""
+    """Of tables, TOAST tables and indexes, by oid, if known."""
     upkeep: Sequence[IndexUpkeep] = ()
     toast: Mapping[int, int] = field(default_factory=dict)
     """The TOAST tables, by oid of their table."""

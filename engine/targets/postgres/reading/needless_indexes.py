@@ -28,8 +28,10 @@ class UnusedIndex:
     schema: str
     name: str
     bytes: int
-    since: datetime | None
-    """None: since the database was made."""
+    since: datetime
+    """Since when the server counts,"""
+    counted_for: float
+    """and the seconds since then."""
 
 
 @frozen(kw_only=True)
@@ -89,14 +91,16 @@ SELECT n.nspname, found.relname, found.kept, found.relpages::int8 * current_sett
 FROM found JOIN pg_namespace AS n ON n.oid = found.relnamespace
 WHERE n.nspname !~ '^(pg_|information_schema$)' ORDER BY 4 DESC, 1, 2
 """
-# What a standby uses is counted there. Statistics of less than a day say nothing.
+# What a standby uses is counted there. A crash takes all counters, and leaves the time of that in those of the archiver
+# alone.
 _UNUSED: Final = f"""
-SELECT n.nspname, i.relname, i.relpages::int8 * current_setting('block_size')::int8, d.stats_reset
+SELECT n.nspname, i.relname, i.relpages::int8 * current_setting('block_size')::int8, since,
+    extract(epoch FROM clock_timestamp() - since)::float8
 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_namespace AS n ON n.oid = i.relnamespace
-JOIN pg_stat_database AS d ON d.datname = current_database()
+CROSS JOIN (SELECT coalesce(greatest(d.stats_reset, a.stats_reset), clock_timestamp())
+    FROM pg_stat_database AS d CROSS JOIN pg_stat_archiver AS a WHERE d.datname = current_database()) AS counted (since)
 WHERE x.indisvalid AND i.relkind = 'i' AND i.relpersistence <> 't' AND i.relpages >= 128
     AND pg_stat_get_numscans(i.oid) = 0 AND NOT ({_HAS_A_TASK}) AND n.nspname !~ '^(pg_|information_schema$)'
-    AND coalesce(d.stats_reset < clock_timestamp() - interval '1 day', true)
     AND current_setting('track_counts')::bool
 ORDER BY 3 DESC, 1, 2
 """

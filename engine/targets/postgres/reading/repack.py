@@ -65,7 +65,7 @@ class Surroundings:
     extension: str | None
     """The version of pg_repack in this database."""
     leftovers: Sequence[str] = ()
-    """Tables that a pg_repack left behind that was interrupted; what is written to its table goes into one of them."""
+    """Tables that an interrupted pg_repack left. Its triggers write every change of the original into one of them."""
 
 
 async def surroundings(reader: Reader) -> Surroundings:

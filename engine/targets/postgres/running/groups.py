@@ -23,8 +23,7 @@ WHERE c.oid = ANY (%s::oid[]) AND {ended}(c.oid) >= a.query_start
 
 
 async def done(reader: Reader, backend: int, step: PgStep) -> Collection[int]:
-    """The oids of the tables that are done since its command began, the last of that backend. Empty where it is
-    unknown."""
+    """The oids of the tables that its command, the last of that backend, has done. Empty if unknown."""
     ended = "pg_stat_get_last_analyze_time" if "ANALYZE" in step.group_command else "pg_stat_get_last_vacuum_time"
     query = _DONE.format(ended=ended)
     with contextlib.suppress(TargetError):
@@ -50,12 +49,16 @@ def divided(
     if is_cancelled and result.status is Status.CANCELLED:
         return replace(result, effect=effect, left=f"{len(over):,} of {len(step.members):,} done; they stay done")
     left = [one for one in step.members if one.object not in over]
-    why = result.error or "sessions waited behind it"
-    own = "follows on its own" if len(left) == 1 else "follow one by one"
+    general = [text for text in dict.fromkeys(warnings) if not any(_is_named(one, [text]) for one in step.members)]
+    why = ""
+    if left and not (over and answer.error is None):
+        own = "follows on its own" if len(left) == 1 else "follow one by one"
+        why = f"{result.error or 'sessions waited behind it'}. {counted(len(left), 'table')} of it {own}"
     return StepResult(
         status=Status.COMPLETED if over else Status.SKIPPED,
-        error=None if over and answer.error is None else f"{why}. {counted(len(left), 'table')} of it {own}",
+        error=why or None,
         effect=effect,
+        warnings=tuple(general),
         instead=tuple(_alone(one, step) for one in left),
     )
 

@@ -99,7 +99,7 @@ class SqliteStep(PlannedStep):
     numbered: bool = False
     """Whether the backup gets the next free number if its name is taken when it completes."""
     unfinished: str = ""
-    """The directory of the unfinished copy, of a backup or of what is to take the place of the file."""
+    """The directory of the unfinished copy: of a backup, or of the file that will replace this one."""
     series: BackupSeries | None = None
     """The backups; the oldest are removed."""
     keep: int = 0

@@ -73,7 +73,7 @@ def of_checkpoint(volume: int) -> Model:
 
 
 def of_vacuum(volume: int, copied: int = 0, *, wal: bool, in_memory: bool) -> Model:
-    """Of a VACUUM of `volume` bytes of pages that are not free, of which about `copied` are left; 0 if unknown.
+    """Of a VACUUM of `volume` bytes of used pages. About `copied` of them remain; 0 if unknown.
     `in_memory` says where its temporary files are."""
     return Model(_Vacuum(volume, copied or round(volume * _USUALLY_COPIED), wal=wal, in_memory=in_memory))
 

@@ -118,7 +118,7 @@ async def _why_in_use(work: Work, old: int) -> str:
 
 
 def _settled(file: int) -> list[int] | None:
-    """The state of a file, once every later write must change it; None where it is written all the time."""
+    """The state of a file, once every later write must change it; None if writes never pause."""
     for _ in range(_LOOKS):
         status = os.fstat(file)
         if not 0 <= time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < _COARSE:

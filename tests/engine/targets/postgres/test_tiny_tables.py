@@ -35,6 +35,12 @@ CREATE FUNCTION public.fails(number int) RETURNS int IMMUTABLE LANGUAGE plpgsql 
     RETURN number;
 END $$
 """
+WARNS = """
+CREATE OR REPLACE FUNCTION public.fails(number int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+    RAISE WARNING 'take care';
+    RETURN number;
+END $$
+"""
 
 
 @pytest.fixture
@@ -156,6 +162,15 @@ async def test_one_that_was_dropped_or_fails_leaves_the_others_done(many: Databa
     assert since(many, began) == {*TABLES, "public.slow"} - {"public.item007"}
     assert facts["steps_completed"] == len(since(many, began))
     assert (facts["steps_failed"], facts["steps_skipped"]) == (1, 1)
+
+
+async def test_a_warning_about_no_table_is_kept(many: Database, tmp_path: Path) -> None:
+    many.set_fast()
+    many(WARNS)
+    child = await vacuumed(many, tmp_path)
+    assert (child.status, child.error) == (Status.COMPLETED, None)
+    assert {warning.removeprefix("public.broken: ") for warning in child.warnings} == {"take care"}
+    assert outcomes(child)["public.broken"] is Status.COMPLETED
 
 
 async def test_cancelled_the_history_says_which_are_done(many: Database, tmp_path: Path) -> None:
