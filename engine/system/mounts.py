@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,18 @@ class Mount:
 def mounts() -> tuple[Mount, ...]:
     """All mounts; later ones hide earlier ones. Raises OSError on other systems than Linux."""
     return _parsed(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
+
+
+def mounts_elsewhere() -> Iterator[Mount]:
+    """Those of other mount namespaces, such as containers, as far as they may be seen. Raises OSError as `mounts`."""
+    seen = {Path("/proc/self/ns/mnt").readlink()}
+    for process in Path("/proc").iterdir():
+        if not process.name.isdecimal():
+            continue
+        with suppress(OSError):  # it has ended, or we may not look into it
+            if (namespace := (process / "ns/mnt").readlink()) not in seen:
+                yield from parse_mounts((process / "mountinfo").read_text(errors="surrogateescape"))
+                seen.add(namespace)
 
 
 @lru_cache(maxsize=2)

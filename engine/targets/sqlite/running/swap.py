@@ -51,12 +51,12 @@ async def swap(work: Work) -> StepResult:
     if problem := await asyncio.to_thread(swapping.problem_with, work.path):
         return _refused(problem)
     await asyncio.to_thread(copying.remove_leftovers, work.path, None)
-    descriptors = descriptors_of(work.opened.numbers)
-    if len(descriptors) != 1:
-        return _busy("this process has the database open twice")
-    (old,) = descriptors
-    if problem := await _why_in_use(work, old):
-        return _busy(problem) if problem != exchange.CANCELLED else StepResult(status=Status.CANCELLED)
+    old = await _only_descriptor(work)
+    if isinstance(old, str):
+        return _busy(old) if old != exchange.CANCELLED else StepResult(status=Status.CANCELLED)
+    if swapping.has_journal(work.path):
+        why = "an application keeps its journal beside the database (journal_mode PERSIST or TRUNCATE)"
+        return _refused(f"{why}: leave out --swap")
     state = await asyncio.to_thread(_settled, old)
     if state is None:
         return _busy(exchange.CHANGED)
@@ -96,22 +96,25 @@ def _busy(problem: str) -> StepResult:
     return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=f"{problem}: nothing changed")
 
 
-async def _why_in_use(work: Work, old: int) -> str:
-    """Wait until no other process has the database open, with all of its log in the file; "" once that is so."""
+async def _only_descriptor(work: Work) -> int | str:
+    """That of the database, once nothing else has it open and all of its log is in the file; else why not."""
     deadline = time.monotonic() + work.lock_timeout
     while True:
-        is_open = is_open_elsewhere(old)
+        descriptors = descriptors_of(work.opened.numbers)
+        is_open = is_open_elsewhere(descriptors[0]) if descriptors else None
         if is_open is None:
             return "the kernel does not say whether another process has the database open"
         if not is_open:
             if not work.step.is_wal:
-                return ""
+                return descriptors[0]
             ((busy, _, _),) = await work.rows_when_free(CHECKPOINT)
             if not busy:
-                return ""
+                return descriptors[0]
         if work.cancel.is_set():
             return exchange.CANCELLED
         if time.monotonic() >= deadline:
+            if len(descriptors) > 1:
+                return "dbtend itself has the database open twice"
             return await asyncio.to_thread(swapping.who_else_has_it_open, work.opened) or exchange.IN_USE
         await work.report_blockers()
         await asyncio.sleep(_PAUSE)
@@ -212,7 +215,7 @@ async def _exchanged(work: Work, copy: UnfinishedCopy, descriptor: int, state: l
         await work.connection.close()
         answer = await _answer(order, work.cancel)
         is_done = exchange.numbers_of(order["name"], directory) == order["copy"]
-        if is_done and answer is None:  # it was killed
+        if is_done and (answer is None or answer["refused"]):  # it was killed, or failed, after the exchange
             answer = await asyncio.to_thread(exchange.retire, old, directory)
     finally:
         os.close(directory)

@@ -130,10 +130,17 @@ def retire(old: int, directory: int) -> Answer:
         os.fsync(directory)
     except OSError as error:  # after a power failure the old file may be in place again
         return {"refused": "", "warning": f"the directory could not be synced ({error.strerror})"}
-    os.ftruncate(old, 0)
-    os.ftruncate(old, _REMAINS)
-    os.pwrite(old, _GONE, 0)
+    try:
+        os.pwrite(old, _GONE, 0)  # first: a file that was cut to nothing would be taken for an empty database
+        os.ftruncate(old, _REMAINS)
+    except OSError as error:
+        return {"refused": "", "warning": f"the old file could not be made unusable ({error.strerror})"}
     return {"refused": "", "warning": ""}
+
+
+def can_swap_names() -> bool:
+    """Whether the C library knows how."""
+    return hasattr(ctypes.CDLL(None), "renameat2")
 
 
 def swap_names(directory: int, name: str, workshop: int) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from engine.system.lock_holders import openers_in_words
-from engine.system.mounts import mount_of, mounts
+from engine.system.mounts import mount_of, mounts, mounts_elsewhere
 from engine.targets.sqlite.system import directories
-from engine.targets.sqlite.system.exchange import IN_USE
+from engine.targets.sqlite.system.exchange import IN_USE, can_swap_names
 from engine.targets.sqlite.system.opened_file import OpenedFile
 from engine.targets.sqlite.system.openers import is_only_opener, openers
 from engine.targets.sqlite.system.page_cache import descriptors_of
@@ -24,6 +24,12 @@ def problem_with(path: str) -> str | None:
     """Why the database at the absolute `path` without links cannot be exchanged; None where it may be tried."""
     why = _problem(path)
     return why and f"{why}: leave out --swap"
+
+
+def has_journal(path: str) -> bool:
+    """Whether a rollback journal lies beside a database that no other process has open: some applications keep it, and
+    it must not come to lie beside another file."""
+    return os.path.lexists(f"{path}-journal")
 
 
 def who_else_has_it_open(file: OpenedFile) -> str:
@@ -41,19 +47,23 @@ def who_else_has_it_open(file: OpenedFile) -> str:
 def _problem(path: str) -> str | None:
     if sys.platform != "linux":
         return "only Linux can prove that no other process has the file open"
+    if not can_swap_names():
+        return "the C library of this system cannot exchange two files"
     if found := replicators(path):
         return f"{' and '.join(found)} would lose track of the file"
     try:
-        status, known = Path(path).stat(), mounts()
+        status, known, elsewhere = Path(path).stat(), mounts(), tuple(mounts_elsewhere())
     except OSError as error:
         return f"the file cannot be looked at ({error.strerror})"
     mount = mount_of(path, known)
     if mount is None or mount.kind not in _FILE_SYSTEMS:
         kind = "" if mount is None else f" {mount.kind}"
         return f"on the file system{kind} dbtend cannot prove that no other process has the file open"
-    on_disk = os.path.normpath(f"{mount.root}/{os.path.relpath(path, mount.point)}")
+    on_disk = os.path.normpath(Path(mount.root, os.path.relpath(path, mount.point)))
     if any(one.point == path or (one.device, one.root) == (mount.device, on_disk) for one in known):
         return "the file is mounted by itself, and that mount would keep the old one"
+    if any((one.device, one.root) == (mount.device, on_disk) for one in elsewhere):
+        return "a container mounts the file by itself, and would keep the old one"
     if status.st_nlink > 1:
         return f"the file has {status.st_nlink} names (hard links), and only one of them would lead to the new file"
     if os.geteuid() not in {0, status.st_uid}:

@@ -6,9 +6,10 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from engine.system.mounts import is_local_and_unlayered
 from engine.targets import resolve
 from engine.targets.sqlite.planning import planner
 from engine.targets.sqlite.running import swap
-from engine.targets.sqlite.system import exchange
+from engine.targets.sqlite.system import exchange, swapping
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.processes import python
 from tests.engine.targets.sqlite.a_session import plan, run
 from tests.engine.targets.sqlite.another_process import another_process
+from tests.engine.targets.sqlite.small_disks import can_mount
 from tests.sqlite_files import content, integrity, make_database, make_notes
 from tests.two_users import needs_root, shared_directory
 
@@ -35,7 +37,8 @@ MODES = pytest.mark.parametrize("mode", ["delete", "wal"])
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    assert is_local_and_unlayered(str(tmp_path)), "the tests need a file system of this machine"
+    if not is_local_and_unlayered(str(tmp_path)):
+        pytest.skip("a file can be exchanged only on a file system of this machine")
     return make_database(tmp_path / "app.db", rows=400)
 
 
@@ -62,7 +65,9 @@ async def test_everything_is_kept_but_the_free_pages(path: Path, mode: str) -> N
         db.execute("PRAGMA user_version = 7")
         db.execute("PRAGMA application_id = 9")
     path.chmod(0o640)
-    os.setxattr(path, "user.note", b"kept")
+    with suppress(OSError):  # a tmpfs has none before Linux 6.6
+        os.setxattr(path, "user.note", b"kept")
+    attributes = os.listxattr(path)
     in_place = Path(shutil.copy(path, path.with_name("in place.db")))
     before, old, changes = content(path), path.stat(), path.read_bytes()[24:28]
     result = await exchanged(path)
@@ -72,7 +77,8 @@ async def test_everything_is_kept_but_the_free_pages(path: Path, mode: str) -> N
     new = path.stat()
     assert (new.st_ino != old.st_ino, new.st_size < old.st_size) == (True, True)
     assert (new.st_mode, new.st_uid, new.st_gid) == (old.st_mode, old.st_uid, old.st_gid)
-    assert os.getxattr(path, "user.note") == b"kept"
+    assert os.listxattr(path) == attributes
+    assert not attributes or os.getxattr(path, "user.note") == b"kept"
     header, expected = path.read_bytes()[:92], in_place.read_bytes()[:92]
     assert header[:24] + header[28:92] == expected[:24] + expected[28:92]
     assert int.from_bytes(header[24:28]) == int.from_bytes(changes) + 1
@@ -250,6 +256,57 @@ async def test_if_the_process_that_exchanges_is_killed_the_old_file_stays(
     assert (content(path), path.stat().st_ino) == (before, inode)
 
 
+async def test_if_the_old_file_cannot_be_written_after_the_exchange_that_is_told(path: Path) -> None:
+    old = os.open(path, os.O_RDONLY)  # as a stand-in for a disk that fails
+    try:
+        answer = exchange.retire(old, old)
+    finally:
+        os.close(old)
+    assert answer == {"refused": "", "warning": "the old file could not be made unusable (Bad file descriptor)"}
+
+
+async def test_if_the_process_fails_after_the_exchange_the_old_file_is_made_unusable_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code = Path(exchange.__file__).read_text()
+    (tmp_path / "bin").mkdir()
+    failing = tmp_path / "bin" / "failing.py"
+    failing.write_text(code.replace("return retire(", "raise OSError(5, 'Input/output error')\n    return retire("))
+    monkeypatch.setattr(exchange, "__file__", str(failing))
+    inode, old = path.stat().st_ino, path.with_name("old.db")
+    with python(LOOKS_UP, path, old) as late:
+        assert await late.says() == "looked up"
+        assert (await exchanged(path)).status is Status.COMPLETED
+        late.tell()
+        assert await late.ended() == 0
+    assert path.stat().st_ino != inode
+    assert old.read_bytes().startswith(b"A compact copy has replaced this database.")
+
+
+@pytest.mark.parametrize("kept", ["persist", "truncate"])
+async def test_it_is_refused_before_the_copy_where_an_application_keeps_its_journal(
+    path: Path, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"PRAGMA journal_mode = {kept}")
+        db.execute("INSERT INTO item VALUES ('new', 1, 'a new row')")
+    before, inode = content(path), path.stat().st_ino
+    result = await exchanged(path)
+    assert (result.status, result.reason) == (Status.FAILED, Reason.REFUSED)
+    assert str(result.error).startswith("an application keeps its journal beside the database")
+    assert (content(path), path.stat().st_ino) == (before, inode)
+    monkeypatch.setattr(planner, "WORTH_AN_EXCHANGE", 0)
+    assert (await plan(path, Operation.VACUUM)).offer == ""
+
+
+async def test_it_waits_until_dbtend_itself_has_the_database_open_once(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("SELECT count(*) FROM item").fetchall()
+        result = await exchanged(path, lock_timeout=0)
+        assert result.error == "dbtend itself has the database open twice: nothing changed"
+    assert (await exchanged(path)).status is Status.COMPLETED
+
+
 async def test_full_text_indexes_are_rebuilt_after_it_where_that_is_forced(tmp_path: Path) -> None:
     path = make_notes(tmp_path / "notes.db")
     assert "use --force" in str((await plan(path, Operation.VACUUM, swap=True)).refused)
@@ -274,6 +331,35 @@ async def test_it_is_refused_where_a_program_copies_the_database(
     for one in beside:
         path.with_name(one).mkdir()
     assert await _refusal(path) == f"{name} would lose track of the file: leave out --swap"
+
+
+MOUNTS = 'mount --bind "$0" "$1" && echo mounted && read -r line'
+
+
+@contextmanager
+def in_a_container(path: Path, place: Path) -> Iterator[None]:
+    """Meanwhile a process of its own mount namespace has the file mounted at `place`."""
+    place.touch()
+    command = ["unshare", "--mount", "sh", "-c", MOUNTS, str(path), str(place)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as container:
+        assert container.stdout is not None
+        assert container.stdout.readline() == "mounted\n"
+        yield
+        container.communicate("over\n")
+
+
+@pytest.mark.skipif(not can_mount(), reason="no file system can be mounted here, not even with unshare")
+async def test_it_is_refused_where_a_container_mounts_the_file_by_itself(path: Path) -> None:
+    with in_a_container(path, path.with_name("inside.db")):
+        assert (await _refusal(path)).startswith("a container mounts the file by itself")
+    assert (await plan(path, Operation.VACUUM, swap=True)).refused is None
+
+
+async def test_it_is_refused_where_the_system_cannot_exchange_files(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swapping, "can_swap_names", lambda: False)
+    assert await _refusal(path) == "the C library of this system cannot exchange two files: leave out --swap"
 
 
 @needs_root
