@@ -61,9 +61,9 @@ def map_of(descriptor: int, roots: Sequence[Root]) -> PageMap | None:
     wanted, owners = frozenset(places), dict[int, int]()
     objects: list[MappedObject] = []
     scattered: tuple[int, str, list[int]] = 0, "", []
-    is_whole = True
+    is_whole, seen = True, bytearray(file.number + 1)
     for number, root in enumerate(roots):
-        leaves, leading, is_known = _pages_below(file, root.page, give_up)
+        leaves, leading, is_known = _pages_below(file, root.page, seen, give_up)
         is_whole = is_whole and is_known
         owners.update(dict.fromkeys(wanted.intersection(leaves), number))
         owners.update(dict.fromkeys(wanted.intersection(leading), number))
@@ -84,9 +84,10 @@ def map_of(descriptor: int, roots: Sequence[Root]) -> PageMap | None:
     )
 
 
-def _pages_below(file: FilePages, root: int, give_up: float) -> tuple[list[int], list[int], bool]:
+def _pages_below(file: FilePages, root: int, seen: bytearray, give_up: float) -> tuple[list[int], list[int], bool]:
     """The leaf pages of a table or index, in the order of its rows, the pages that lead to them, and whether those are
-    all. No leaf page is read: all are equally far from the first page."""
+    all. No leaf page is read: all are equally far from the first page. `seen`: pages that were led to already, as only
+    in a damaged file one is led to again."""
     level, leading = [root], list[int]()
     for _ in range(_DEEPEST):
         if not level or not _leads(file, level[0]):
@@ -96,7 +97,10 @@ def _pages_below(file: FilePages, root: int, give_up: float) -> tuple[list[int],
         for page in level:
             if time.monotonic() > give_up:
                 return [], leading, False
-            following += _children(file, page)
+            for child in _children(file, page):
+                if not seen[child]:
+                    seen[child] = 1
+                    following.append(child)
         level = following
     return [], leading, False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import struct
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -116,6 +117,18 @@ async def test_a_damaged_page_leaves_the_rest_on_the_map(tmp_path: Path) -> None
     found = await inspector.page_map(str(path))
     assert places_of(found, "keyed") == places_of(before, "keyed")
     assert places_of(found, "t") < places_of(before, "t")
+
+
+async def test_damaged_pages_that_lead_to_themselves_count_once(tmp_path: Path) -> None:
+    path = filled(tmp_path / "a.db")
+    with closing(sqlite3.connect(path)) as db:
+        ((root,),) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 't'")
+    leads = bytes([5]) + struct.pack(">HHHBI", 0, 500, 1020, 0, root) + struct.pack(">500H", *[1020] * 500)
+    with path.open("r+b") as file:
+        file.seek((root - 1) * 1024)
+        file.write(leads.ljust(1020, b"\0") + struct.pack(">I", root))
+    found = await inspector.page_map(str(path))
+    assert {one.name: one.pages for one in found.objects}["t"] <= 2
 
 
 async def test_what_there_was_no_time_for_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
