@@ -50,10 +50,12 @@ ADVICE_KEYS: Final[Mapping[str, Key]] = {
     ),
     "table_bloat_share": Key(Share(), "and this share of it or of its TOAST table", only=EngineName.POSTGRESQL),
     "pending_list": Key(
-        Bytes(), "from so many bytes on the pending list of a GIN index is cleaned", only=EngineName.POSTGRESQL
+        Bytes(), "the pending list of a GIN index is cleaned from this size on", only=EngineName.POSTGRESQL
     ),
     "uncovered": Key(
-        Bytes(), "so many new bytes of a table are summarized for its BRIN indexes", only=EngineName.POSTGRESQL
+        Bytes(),
+        "a BRIN index is brought up to date once so many bytes of its table are not summarized",
+        only=EngineName.POSTGRESQL,
     ),
     "dead_rows_now": Key(
         Multiple(),

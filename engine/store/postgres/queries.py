@@ -149,8 +149,8 @@ LAST_DONE: Final = """SELECT kind, object, finished_at, effect FROM (
         AND s.status = 'completed' AND s.operation IN ('vacuum', 'vacuum-full', 'repack', 'reindex')
     ORDER BY kind, s.object, s.finished_at DESC) AS newest
 WHERE kind = 'reindex' OR number_of(effect, 'rows_kept') > 0 OR number_of(effect, 'pages_covered') >= 0"""
-"""What the last VACUUM of each table, where it could not remove all that was dead, and the last rebuild of each index
-did, in the newest jobs on a database of a server."""
+"""What the last VACUUM of each table, where it could not remove all that was dead, its part on each index alone, and
+the last rebuild of each index did, in the newest jobs on a database of a server."""
 
 OBJECT_TURNS: Final = """WITH step_of AS (
     SELECT coalesce(s.operation, (
