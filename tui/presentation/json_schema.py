@@ -24,7 +24,6 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 TEXT: Final[Schema] = {"type": "string"}
 WHOLE: Final[Schema] = {"type": "integer"}
 COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
-NUMBER: Final[Schema] = {"type": "number"}
 SECONDS: Final[Schema] = {"type": "number", "minimum": 0}
 FLAG: Final[Schema] = {"type": "boolean"}
 TIME: Final[Schema] = {

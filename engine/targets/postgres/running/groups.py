@@ -10,6 +10,7 @@ from typing import Final
 from engine.domain.errors import TargetError
 from engine.domain.humanize import counted
 from engine.domain.statuses import Status
+from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.statement import Answer
@@ -20,6 +21,8 @@ _DONE: Final = """
 SELECT c.oid::int8 FROM pg_class AS c JOIN pg_stat_activity AS a ON a.pid = %s
 WHERE c.oid = ANY (%s::oid[]) AND {ended}(c.oid) >= a.query_start
 """
+_SKIPPED: Final = errors.GONE | {errors.LOCK_TIMEOUT}
+"""What the server warns with of a table that it skips, in whichever language."""
 
 
 async def done(reader: Reader, backend: int, step: PgStep) -> Collection[int]:
@@ -49,7 +52,13 @@ def divided(
     if is_cancelled and result.status is Status.CANCELLED:
         return replace(result, effect=effect, left=f"{len(over):,} of {len(step.members):,} done; they stay done")
     left = [one for one in step.members if one.object not in over]
-    general = [text for text in dict.fromkeys(warnings) if not any(_is_named(one, [text]) for one in step.members)]
+    general = [
+        notice.message
+        for notice in answer.notices
+        if notice.is_warning
+        and notice.sqlstate not in _SKIPPED
+        and not any(_is_named(one, [notice.message]) for one in step.members)
+    ]
     why = ""
     if left and not (over and answer.error is None):
         own = "follows on its own" if len(left) == 1 else "follow one by one"
@@ -58,7 +67,7 @@ def divided(
         status=Status.COMPLETED if over else Status.SKIPPED,
         error=why or None,
         effect=effect,
-        warnings=tuple(general),
+        warnings=tuple(dict.fromkeys(general)),
         instead=tuple(_alone(one, step) for one in left),
     )
 
