@@ -49,6 +49,7 @@ async def test_every_operation_runs_and_tells_how_far_it_is(of_each_major: Datab
         database.let_go()
         assert (await rebuilding).status is Status.COMPLETED
         assert "building index: scanning table" in told.phases
+        database.wait_for("SELECT n_dead_tup = 1000 FROM pg_stat_user_tables WHERE relname = 'item'")
         (advice, _) = await session.advise(TargetHistory(now=0), budget=1.0)
         assert "item: 1,000 dead rows" in next(one.reason for one in advice if one.operation is Operation.VACUUM)
         for operation in SPECS:
