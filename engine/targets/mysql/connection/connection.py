@@ -7,6 +7,7 @@ import contextlib
 import select
 import socket
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Any, Final, TypeVar
@@ -60,7 +61,7 @@ class Connection:
     @property
     def server_user(self) -> int | None:
         """The user of this machine that the server at the other end of a unix socket runs as; None for others."""
-        if self._line.family != socket.AF_UNIX:
+        if sys.platform != "linux" or self._line.family != socket.AF_UNIX:
             return None
         _, user, _ = struct.unpack("3i", self._line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         return int(user)
@@ -68,7 +69,9 @@ class Connection:
     @property
     def is_loopback(self) -> bool:
         """Whether the server has a port of this machine; it may be in a container, or at the end of a tunnel."""
-        return self._line.family != socket.AF_UNIX and ip_address(self._line.getpeername()[0]).is_loopback
+        with contextlib.suppress(OSError):  # it has just ended
+            return self._line.family != socket.AF_UNIX and ip_address(self._line.getpeername()[0]).is_loopback
+        return False
 
     async def login(self, within: float) -> None:
         """Raises pymysql.MySQLError; AnswerError without an answer in so many seconds."""

@@ -46,7 +46,7 @@ def _owner(directory: Path) -> int | None:
     """A container has other directories, and users, than we."""
     try:
         return directory.stat().st_uid
-    except OSError:
+    except (OSError, ValueError):  # a name with a zero byte is a ValueError
         return None
 
 
@@ -55,5 +55,5 @@ def has_files(directory: Path, paths: Mapping[PartName, str], sizes: Mapping[Par
     largest = sorted(paths.keys() & sizes.keys(), key=lambda part: -sizes[part])[:_COMPARED]
     try:
         return bool(largest) and all((directory / paths[part]).stat().st_size == sizes[part] for part in largest)
-    except OSError:
+    except (OSError, ValueError):
         return False

@@ -238,7 +238,7 @@ def _offer_of_exchange(reader: Reader, summary: Summary, vacuum: SqliteStep) -> 
     """The gain of an exchange, if it is possible now; "" if not."""
     if summary.used < WORTH_AN_EXCHANGE or swapping.problem_with(reader.path) is not None:
         return ""
-    if swapping.who_else_has_it_open(reader.opened) or swapping.has_journal(reader.path):
+    if swapping.who_else_has_it_open(reader.opened) or swapping.keeps_journal(reader.opened):
         return ""
     usual, seconds = vacuum.estimate, costs.copy(summary.used, summary.tables + summary.indexes).seconds
     if usual is None or seconds is None or seconds >= usual:

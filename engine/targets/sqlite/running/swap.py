@@ -54,7 +54,7 @@ async def swap(work: Work) -> StepResult:
     old = await _only_descriptor(work)
     if isinstance(old, str):
         return _busy(old) if old != exchange.CANCELLED else StepResult(status=Status.CANCELLED)
-    if swapping.has_journal(work.path):
+    if await asyncio.to_thread(swapping.keeps_journal, work.opened):
         why = "an application keeps its journal beside the database (journal_mode PERSIST or TRUNCATE)"
         return _refused(f"{why}: leave out --swap")
     state = await asyncio.to_thread(_settled, old)

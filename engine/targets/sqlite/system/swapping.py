@@ -26,10 +26,19 @@ def problem_with(path: str) -> str | None:
     return why and f"{why}: leave out --swap"
 
 
-def has_journal(path: str) -> bool:
-    """Whether a rollback journal lies beside a database that no other process has open: some applications keep it, and
-    it must not come to lie beside another file."""
-    return os.path.lexists(f"{path}-journal")
+def keeps_journal(file: OpenedFile) -> bool:
+    """Whether an application keeps its rollback journal beside the database, where it would then lie beside another
+    file: it is there before and after a moment in which no other process has the database open."""
+    journal = _state(f"{file.path}-journal")
+    return journal is not None and not who_else_has_it_open(file) and _state(f"{file.path}-journal") == journal
+
+
+def _state(path: str) -> tuple[int, int] | None:
+    try:
+        status = Path(path).lstat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_ctime_ns
 
 
 def who_else_has_it_open(file: OpenedFile) -> str:

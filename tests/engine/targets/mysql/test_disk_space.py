@@ -47,6 +47,7 @@ def test_a_directory_with_other_files_is_that_of_another_server(tmp_path: Path) 
     assert not has_files(tmp_path, paths, {item: 200})
     assert not has_files(tmp_path, {**paths, other: "./other.ibd"}, {item: 100, other: 300})
     assert not has_files(tmp_path, paths, {})
+    assert not has_files(tmp_path, {item: "./a\0b.ibd"}, {item: 100})
 
 
 async def test_what_has_no_room_is_left_out_unless_forced(

@@ -27,22 +27,24 @@ from tests.slow_lines import slow_line
 
 GALERA = Path("/usr/lib/galera/libgalera_smm.so")  # of the package that mariadb-server needs
 CRASHED = "the table may be crashed: run repair again"
-CLUSTERS = {
-    Flavor.MARIADB: (
-        "--wsrep-on=ON", f"--wsrep-provider={GALERA}", "--wsrep-cluster-address=gcomm://", "--binlog-format=ROW",
-        "--wsrep-node-address=127.0.0.1", f"--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:{free_port()}",
-        "--innodb-autoinc-lock-mode=2", "--wsrep-sst-method=skip",
-    ),
-    Flavor.MYSQL: (
+CHANGING = (Operation.ANALYZE, Operation.REBUILD)
+
+
+def first_member(flavor: Flavor) -> tuple[str, ...]:
+    """Options of the first server of a cluster."""
+    if flavor is Flavor.MARIADB:
+        return (
+            "--wsrep-on=ON", f"--wsrep-provider={GALERA}", "--wsrep-cluster-address=gcomm://", "--binlog-format=ROW",
+            "--wsrep-node-address=127.0.0.1", "--innodb-autoinc-lock-mode=2", "--wsrep-sst-method=skip",
+            f"--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:{free_port()}",
+        )  # fmt: skip
+    return (
         "--plugin-load-add=group_replication.so", "--log-bin=bin", "--server-id=1", "--gtid-mode=ON",
         "--enforce-gtid-consistency=ON", "--report-host=127.0.0.1",
         "--loose-group-replication-group-name=aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa",
         f"--loose-group-replication-local-address=127.0.0.1:{free_port()}",
         "--loose-group-replication-start-on-boot=OFF", "--loose-group-replication-bootstrap-group=ON",
-    ),
-}  # fmt: skip
-"""Options of the first member of each."""
-CHANGING = (Operation.ANALYZE, Operation.REBUILD)
+    )  # fmt: skip
 
 
 @contextmanager
@@ -73,7 +75,9 @@ async def test_a_disk_that_is_full_fails_the_step_in_words_and_gives_its_space_b
 
 
 async def test_a_server_of_names_in_lower_case_and_one_that_is_in_a_cluster(own_server: MySqlServer) -> None:
-    with own_server.running(*CLUSTERS[own_server.flavor]), new_database(own_server) as database:
+    if own_server.flavor is Flavor.MARIADB and not GALERA.exists():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("Galera is not installed")
+    with own_server.running(*first_member(own_server.flavor)), new_database(own_server) as database:
         await check_lower_case(database)
         await check_cluster(database)
 
