@@ -26,7 +26,7 @@ from engine.targets.sqlite.reading.page_fill import (
 PLACES: Final = 4_096
 """At which the file is looked at: some for each character of a large window."""
 LONGEST: Final = 2.0
-"""Seconds for finding out what owns the pages."""
+"""Seconds each for finding out what owns the pages, how full they are, and how long reading takes."""
 _LEADING: Final = (0x02, 0x05)
 _LEADING_HEADER: Final = 12
 _DEEPEST: Final = 20
@@ -73,12 +73,14 @@ def map_of(descriptor: int, roots: Sequence[Root]) -> PageMap | None:
         if jumps > scattered[0]:
             scattered = jumps, root.name, leaves
     others = LONG_VALUES if is_whole else UNSEEN
+    fills = _fills(file, [place if place in owners else None for place in places])
+    unseen = frozenset(places[len(fills) :])
     return PageMap(
         pages=file.number,
         page_size=file.size,
         free_pages=sum(free),
-        owners=tuple(FREE if free[page] else owners.get(page, others) for page in places),
-        fills=tuple(_fill(file, page) if page in owners else None for page in places),
+        owners=tuple(FREE if free[page] else UNSEEN if page in unseen else owners.get(page, others) for page in places),
+        fills=(*fills, *(None for _ in unseen)),
         objects=tuple(objects),
         reading=_reading_times(file, *scattered[1:]),
     )
@@ -127,6 +129,16 @@ def _children(file: FilePages, number: int) -> list[int]:
     return [child for child in (*children, last) if 0 < child <= file.number]
 
 
+def _fills(file: FilePages, pages: Sequence[int | None]) -> list[float | None]:
+    """How full the first of these pages are, as many as there is time for; None for a page that holds no rows."""
+    give_up, fills = time.monotonic() + LONGEST, list[float | None]()
+    for page in pages:
+        if time.monotonic() > give_up:
+            break
+        fills.append(None if page is None else _fill(file, page))
+    return fills
+
+
 def _fill(file: FilePages, number: int) -> float | None:
     try:
         cells = leaf_cells(file.read(number), file.usable)
@@ -142,9 +154,16 @@ def _reading_times(file: FilePages, name: str, leaves: Sequence[int]) -> Reading
         return None
     first = max(len(stretches) // 2 - _MOST, 0)
     stretches = stretches[first : first + 2 * _MOST]
-    by_key = median([_seconds(file, stretch) for stretch in stretches[::2]])
-    by_place = median([_seconds(file, sorted(stretch)) for stretch in stretches[1::2]])
-    return ReadingTimes(name=name, pages=_STRETCH, by_key=by_key, by_place=by_place)
+    by_key, by_place = list[float](), list[float]()
+    give_up = time.monotonic() + LONGEST
+    for one, other in zip(stretches[::2], stretches[1::2], strict=False):
+        by_key.append(_seconds(file, one))
+        by_place.append(_seconds(file, sorted(other)))
+        if time.monotonic() > give_up:
+            break
+    if len(by_key) < _FEWEST:
+        return None
+    return ReadingTimes(name=name, pages=_STRETCH, by_key=median(by_key), by_place=median(by_place))
 
 
 def _seconds(file: FilePages, pages: Sequence[int]) -> float:

@@ -137,6 +137,18 @@ async def test_what_there_was_no_time_for_is_told(tmp_path: Path, monkeypatch: p
     assert UNSEEN in found.owners
 
 
+async def test_how_full_pages_are_is_told_as_far_as_there_is_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = filled(tmp_path / "a.db", then="DELETE FROM t WHERE id BETWEEN 1000 AND 2000")
+    whole = await inspector.page_map(str(path))
+    monkeypatch.setattr(page_map, "_fills", lambda *_: [0.5] * 10)
+    found = await inspector.page_map(str(path))
+    assert found.fills == (0.5,) * 10 + (None,) * (found.pages - 10)
+    assert found.owners[:10] == whole.owners[:10]
+    assert set(found.owners[10:]) == {FREE, UNSEEN}
+
+
 async def test_only_a_sqlite_file_has_a_page_map(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is no SQLite file"):
         await inspector.page_map("postgresql:///sales")
