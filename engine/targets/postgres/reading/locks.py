@@ -97,12 +97,14 @@ ORDER BY xact_start LIMIT 1
 
 
 _WRITES_FOR: Final = """
-SELECT pid, concat_ws(', ', nullif(application_name, ''), usename, state),
-    extract(epoch FROM clock_timestamp() - xact_start)::float8, count(*) OVER ()
-FROM pg_stat_activity
-WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
-    AND xact_start < clock_timestamp() - make_interval(secs => %s)
-ORDER BY xact_start LIMIT 1
+SELECT pid, who, seconds, count(*) OVER ()
+FROM (
+    SELECT pid, concat_ws(', ', nullif(application_name, ''), usename, state),
+        extract(epoch FROM clock_timestamp() - xact_start)::float8
+    FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+    UNION ALL SELECT NULL, quote_literal(gid), extract(epoch FROM clock_timestamp() - prepared)::float8
+    FROM pg_prepared_xacts) AS one (pid, who, seconds)
+WHERE seconds > %s ORDER BY seconds DESC LIMIT 1
 """
 
 
@@ -111,13 +113,14 @@ async def oldest_writer(reader: Reader, seconds: float) -> str:
 
     Raises TargetError.
     """
-    rows = await reader.rows(_WRITES_FOR, [seconds], row=(int, str, float, int), most=1)
+    rows = await reader.rows(_WRITES_FOR, [seconds], row=(int | None, str, float, int), most=1)
     if not rows:
         return ""
     ((pid, who, age, number),) = rows
+    first = prepared_text(who, age) if pid is None else f"pid {pid} ({who} for {span(age)})"
     more = f" and {counted(number - 1, 'other')}" if number > 1 else ""
     return (
-        f"pid {pid} ({who} for {span(age)}){more} has written something, in whichever database: REPACK waits for it"
+        f"{first}{more} has written something, in whichever database: REPACK waits for it"
         " before it begins; that wait blocks no reads or writes"
     )
 

@@ -138,6 +138,19 @@ async def test_a_transaction_that_has_written_is_waited_for_and_named(of_19: Dat
             assert (await running).status is Status.COMPLETED
 
 
+async def test_a_prepared_transaction_is_waited_for_and_named(of_19: Database) -> None:
+    of_19(*HALF_DEAD, "BEGIN", "SELECT txid_current()", "PREPARE TRANSACTION 'lost'")
+    try:
+        async with connected(of_19.url, lock_timeout=0.2) as session:
+            step = await first_step(session, Operation.REPACK)
+            while not (named := await session.find_blockers(has_window=False)):  # it counts once it lasts  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            assert "prepared transaction 'lost'" in named
+            assert (await session.execute(step, StepContext())).status is not Status.COMPLETED
+    finally:
+        of_19("ROLLBACK PREPARED 'lost'")
+
+
 async def test_without_the_lock_at_its_end_nothing_is_left_and_it_is_tried_again(of_19: Database) -> None:
     of_19(*HALF_DEAD)
     size = of_19.value("SELECT pg_relation_size('item')")
