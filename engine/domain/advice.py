@@ -207,7 +207,7 @@ class TargetHistory:
     dead_rows_kept: Mapping[str, CompletedStep] = field(default_factory=dict)
     """By table of a server: the last VACUUM, if it could not remove all dead rows."""
     indexes_tended: Mapping[str, CompletedStep] = field(default_factory=dict)
-    """By index of a PostgreSQL server: when what VACUUM does to it was last done to it alone."""
+    """By index of a PostgreSQL server: the last time that its part of a VACUUM was done alone."""
     rebuilt: Mapping[str, CompletedStep] = field(default_factory=dict)
     """By index or table of a server: its last rebuild."""
     turns: Turns = NO_TURNS

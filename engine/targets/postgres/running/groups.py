@@ -22,7 +22,7 @@ SELECT c.oid::int8 FROM pg_class AS c JOIN pg_stat_activity AS a ON a.pid = %s
 WHERE c.oid = ANY (%s::oid[]) AND {ended}(c.oid) >= a.query_start
 """
 _SKIPPED: Final = errors.GONE | {errors.LOCK_TIMEOUT}
-"""What the server warns with of a table that it skips, in whichever language."""
+"""The codes of warnings about a table that the server skips: the words may be in any language."""
 
 
 async def done(reader: Reader, backend: int, step: PgStep) -> Collection[int]:
