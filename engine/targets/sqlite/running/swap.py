@@ -244,7 +244,10 @@ async def _answer(order: Order, cancel: asyncio.Event) -> Answer | None:
     """What the process says that exchanges it; None where it was killed."""
     wanted, until = os.pipe()
     try:
-        process = await asyncio.to_thread(_started, order, wanted)
+        try:
+            process = await asyncio.to_thread(_started, order, wanted)
+        except OSError as error:
+            return Answer(refused=f"no process can be started ({error.strerror})", warning="")
         answering = asyncio.ensure_future(asyncio.to_thread(process.communicate))
         asked = asyncio.ensure_future(cancel.wait())
         await asyncio.wait({answering, asked}, return_when=asyncio.FIRST_COMPLETED)

@@ -256,6 +256,23 @@ async def test_if_the_process_that_exchanges_is_killed_the_old_file_stays(
     assert (content(path), path.stat().st_ino) == (before, inode)
 
 
+async def test_if_no_process_can_be_started_the_old_file_stays_and_stays_locked(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, inode = content(path), path.stat().st_ino
+    async with resolve(str(path)).connect(lock_timeout=1) as session:
+        await session.lock()
+        planned = await session.plan(Operation.VACUUM, Options(swap=True))
+        monkeypatch.setattr(sys, "executable", "/no python")
+        result = await planned.execute(planned.plan.steps[0], StepContext())
+        monkeypatch.undo()
+        assert result.error == "no process can be started (No such file or directory): nothing changed"
+        async with resolve(str(path)).connect(lock_timeout=0) as another:
+            with pytest.raises(TargetBusyError):
+                await another.lock()
+    assert left_alone(path, before, inode)
+
+
 async def test_if_the_old_file_cannot_be_written_after_the_exchange_that_is_told(path: Path) -> None:
     old = os.open(path, os.O_RDONLY)  # as a stand-in for a disk that fails
     try:
