@@ -154,7 +154,10 @@ async def _needed(
                 requests.append(inspector.applicable(later))
         elif isinstance(advice, TargetError):
             failed.append(FailedRequest(_only_check(request), advice))
-        elif (narrowed := inspector.unattended(needed(request, advice))) is not None:
+        elif (
+            # What is left out must not narrow the rest to its objects.
+            (allowed := inspector.unattended(request)) is not None and (narrowed := needed(allowed, advice)) is not None
+        ):
             requests.append(inspector.applicable(narrowed))
         elif (check := blocking_check(request, advice)) is not None:
             error = TargetRefusedError(request.target, "what a check found must be put right first", check.reason)

@@ -24,7 +24,7 @@ from engine.system.clock import now
 from tui.commands import output
 from tui.commands.naming import named
 from tui.commands.settings import Settings
-from tui.presentation.exit_codes import OK, REFUSED
+from tui.presentation.exit_codes import OK, REFUSED, SKIPPED, weightiest
 from tui.presentation.text import plain
 
 _NAMED: Final = 5
@@ -78,11 +78,19 @@ class ToRun:
 
 
 def to_run(
-    asked: Sequence[Request], entries: Sequence[TargetEntry], args: argparse.Namespace, settings: Settings
+    asked: Sequence[Request],
+    entries: Sequence[TargetEntry],
+    args: argparse.Namespace,
+    settings: Settings,
+    *,
+    can_confirm: bool = True,
 ) -> ToRun:
     """The requests; with `--needed` and without `--op`, only their operations that advice calls for.
 
     A target that needs nothing is reported: as the result if there is no other.
+
+    Args:
+        can_confirm: whether operations that need a confirmation may be chosen; else they are left out, and told.
 
     Raises TargetError if the only target cannot be inspected.
     """
@@ -91,7 +99,7 @@ def to_run(
     if not args.needed:
         usual = [request.target for request, entry in zip(asked, entries, strict=True) if not entry.operations]
         return ToRun(requests=asyncio.run(_with_damaged_indexes(asked, usual, settings)))
-    chosen, idle = asyncio.run(_only_needed(asked, entries, args, settings))
+    chosen, idle = asyncio.run(_only_needed(asked, entries, args, settings, can_confirm=can_confirm))
     is_result = not (args.json or chosen.requests or chosen.failed)
     for line in _idle_lines(idle, in_full=is_result and len(asked) == 1):
         (output.line if is_result else output.notice)(line)
@@ -143,13 +151,18 @@ async def _damaged_first(engine: Engine, request: Request) -> Request:
 
 
 async def _only_needed(
-    asked: Sequence[Request], entries: Sequence[TargetEntry], args: argparse.Namespace, settings: Settings
+    asked: Sequence[Request],
+    entries: Sequence[TargetEntry],
+    args: argparse.Namespace,
+    settings: Settings,
+    *,
+    can_confirm: bool,
 ) -> tuple[ToRun, list[tuple[Request, Sequence[Advice]]]]:
     """What of the requests is needed, and the advice on targets that need nothing. Raises TargetError."""
     requests: list[Request] = []
     failed: list[FailedRequest] = []
     idle: list[tuple[Request, Sequence[Advice]]] = []
-    code = OK
+    codes = {OK}
     limits = {entry.url: entry.thresholds for entry in entries}
     is_shared = settings.store.is_shared
     here = [request.target for request in asked if not (is_shared and is_elsewhere(request))]
@@ -160,6 +173,11 @@ async def _only_needed(
     found = dict(zip(here, advised, strict=True))
     for request in asked:
         advice = found.get(request.target)
+        left_out = {} if can_confirm else _to_confirm(request, advice)
+        allowed = replace(request, operations=tuple(one for one in request.operations if one not in left_out))
+        for operation, why in left_out.items():
+            output.notice(f"{named(request.target)}: {operation} is left out, as it needs --yes: it {why}")
+            codes.add(SKIPPED)
         if advice is None or (
             is_shared and isinstance(advice, TargetError) and may_be_reached_elsewhere(request, advice)
         ):
@@ -170,17 +188,25 @@ async def _only_needed(
             if len(asked) == 1:
                 raise advice
             failed.append(not_begun(request, advice, args))
-        elif (narrowed := needed(request, advice)) is not None:
+        elif (narrowed := needed(allowed, advice)) is not None:
             requests.append(inspector.applicable(narrowed))
         elif (error := needs_repair(request, advice)) is not None:
             if len(asked) > 1:
                 failed.append(not_begun(request, error, args))
             else:
                 output.error(error, as_json=False)
-                code = REFUSED
-        else:
+                codes.add(REFUSED)
+        elif not left_out:
             idle.append((request, advice))
-    return ToRun(requests=requests, failed=failed, code=code), idle
+    return ToRun(requests=requests, failed=failed, code=weightiest(codes)), idle
+
+
+def _to_confirm(request: Request, advice: Sequence[Advice] | TargetError | None) -> dict[Operation, str]:
+    """The needed operations that nobody has confirmed, each with its reason to ask."""
+    if request.options.confirmed or advice is None or isinstance(advice, TargetError):
+        return {}
+    wanted = {one.operation for one in advice if one.is_needed}
+    return {operation: why for operation, why in inspector.needs_confirmation(request) if operation in wanted}
 
 
 def not_begun(request: Request, error: DbtendError, args: argparse.Namespace) -> FailedRequest:

@@ -18,7 +18,7 @@ from engine.domain.job_outcomes import outcome_of
 from engine.inspection import inspector
 from engine.submission.retry import is_complete, repeatable, retry_request
 from engine.system.clock import now
-from tui.commands import job_report, output, report
+from tui.commands import job_report, output, report, terminal_question
 from tui.commands.advising import not_begun, to_run
 from tui.commands.batch_views import trouble_lines, view_of_many
 from tui.commands.confirmation import confirmed
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     wanted = requests(args, expansion.targets)
     refuse_for_one_target(args, expansion)
     ask_for_missing([request.target for request in wanted])
-    chosen = to_run(wanted, expansion.targets, args, settings)
+    chosen = to_run(wanted, expansion.targets, args, settings, can_confirm=terminal_question.can_ask())
     if args.strict and chosen.failed:
         raise chosen.failed[0].error
     unlisted = zip(requests(args, [one.entry for one in expansion.unlisted]), expansion.unlisted, strict=True)

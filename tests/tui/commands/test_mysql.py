@@ -1,0 +1,59 @@
+"""The commands on databases of MariaDB and MySQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.engine.targets.mysql.conftest import server
+from tests.mysql_databases import MySqlDatabase, new_database
+from tests.mysql_server import MySqlServer
+from tests.tui.command_line import CommandLine
+
+__all__ = ["server"]
+
+
+@pytest.fixture
+def shop(server: MySqlServer) -> Iterator[MySqlDatabase]:
+    with new_database(server) as made:
+        yield made
+
+
+@pytest.fixture
+def blog(server: MySqlServer) -> Iterator[MySqlDatabase]:
+    with new_database(server) as made:
+        yield made
+
+
+def needs_analyze(database: MySqlDatabase) -> None:
+    database(
+        "CREATE TABLE changed (id INT AUTO_INCREMENT PRIMARY KEY) STATS_AUTO_RECALC = 0",
+        "ANALYZE TABLE changed",
+        "INSERT INTO changed VALUES (NULL)",
+        *["INSERT INTO changed SELECT NULL FROM changed"] * 12,
+    )
+
+
+def damage(database: MySqlDatabase) -> None:
+    database("CREATE TABLE logs (id INT PRIMARY KEY) ENGINE=MyISAM", "INSERT INTO logs VALUES (1)", "FLUSH TABLES")
+    (database.server.data / database.name / "logs.MYI").write_bytes(b"noise" * 100)
+
+
+def test_what_needs_a_yes_is_left_out_where_nobody_is_asked_and_the_rest_runs(
+    dbtend: CommandLine, shop: MySqlDatabase, blog: MySqlDatabase
+) -> None:
+    damage(shop)
+    needs_analyze(blog)
+    operations = 'operations = ["repair", "analyze"]'
+    dbtend.configure("".join(f'[targets.{one.name}]\nurl = "{one.url}"\n{operations}\n' for one in (shop, blog)))
+    assert dbtend("run", shop.name, "--op", "check", "--object", "logs").code == 1
+    result = dbtend("run", shop.name, blog.name, "--needed")
+    assert result.code == 3, (result.out, result.err)
+    assert f"{shop.name}: repair is left out, as it needs --yes: it rewrites each table" in result.err
+    job, _ = dbtend("history", "--json").json["jobs"]
+    assert (job["target"], [child["operation"] for child in job["children"]]) == (blog.url, ["analyze"])
+    assert dbtend("run", shop.name, "--needed").code == 3
+    assert "REPAIR TABLE" in dbtend("plan", shop.name, "--needed").out
+    repaired = dbtend("run", shop.name, "--needed", "--yes", "--json").json["jobs"][0]
+    assert [child["operation"] for child in repaired["children"]] == ["repair"]
