@@ -20,6 +20,7 @@ from engine.domain.errors import (
     TargetError,
     UsageError,
 )
+from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import EngineName, Operation, Options, Request
 from engine.domain.server_names import names_server
@@ -134,9 +135,12 @@ def goes_in_turns(request: Request) -> bool:
     return any(target.goes_in_turns(operation, request.options) for operation in offered)
 
 
-def after_cancel(target: str, operation: Operation) -> str:
-    """The effect of a cancel while the operation runs, as text."""
-    return resolve(target).operations[operation].after_cancel
+def after_cancel(target: str, operation: Operation, steps_done: int) -> str:
+    """The effect of a cancel while the operation runs, as text. `steps_done`: what they changed stays."""
+    spec = resolve(target).operations[operation]
+    if not (steps_done and spec.writes):
+        return spec.after_cancel
+    return f"what {counted(steps_done, 'step')} did stays; otherwise {spec.after_cancel}"
 
 
 async def plan(

@@ -53,5 +53,5 @@ def consequence_text(child: ChildJob, target: str, at: int, *, by_force: str, na
 
 def _left_behind(child: ChildJob, target: str) -> str:
     with suppress(DbtendError):  # the driver for this kind of database may not be installed here
-        return f"leaves: {inspector.after_cancel(target, child.operation)}"
+        return f"leaves: {inspector.after_cancel(target, child.operation, child.progress.steps_done)}"
     return ""

@@ -57,3 +57,11 @@ def test_it_is_said_in_the_words_of_the_command_line() -> None:
     assert [line.strip().lower() for line in lines[1:3]] == [
         sentence.lower().rstrip(".") for sentence in cancel_consequences([(COPYING, TARGET)], NOW).split(". ")
     ]
+
+
+def test_the_steps_that_ended_before_a_cancel_are_not_undone() -> None:
+    rebuild = replace(COPYING, operation=Operation.REBUILD, progress=Progress(steps_done=3, steps_total=4))
+    said = cancel_consequences([(rebuild, "mysql://dba@db1/shop")], NOW)
+    assert said.endswith("Leaves: what 3 steps did stays; otherwise nothing changed.")
+    check = replace(rebuild, operation=Operation.CHECK)
+    assert cancel_consequences([(check, "mysql://dba@db1/shop")], NOW).endswith("Leaves: nothing is ever changed.")
