@@ -18,9 +18,9 @@ a line from the future
 """
 
 
-def test_a_mount_is_read_with_its_root_and_the_options_of_its_file_system() -> None:
+def test_a_mount_is_read_with_its_root_its_source_and_the_options_of_its_file_system() -> None:
     first, home, *_, words = parse_mounts(TEXT)
-    assert first == Mount(os.makedev(254, 0), "/", "/", "ext4", frozenset({"rw", "discard"}))
+    assert first == Mount(os.makedev(254, 0), "/", "/", "ext4", frozenset({"rw", "discard"}), "/dev/vda")
     assert (home.root, home.kind, home.device) == ("/@home", "btrfs", os.makedev(0, 50))
     assert words.point == r"/mnt/two words\x"
 
