@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 import pymysql
 
@@ -29,7 +30,7 @@ class MySqlDatabase:
 
     @property
     def url(self) -> str:
-        return self.server.url(self.name)
+        return self.server.url(quote(self.name))
 
     def as_user(self, user: str) -> str:
         return self.server.url(self.name, user)

@@ -14,7 +14,7 @@ from engine.targets.mysql.reading.condition import Condition, histograms, undo
 from engine.targets.mysql.reading.files import changes, file_sizes, with_statistics
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.samples import Sample, sample
-from engine.targets.mysql.reading.tables import Table, tables
+from engine.targets.mysql.reading.tables import Table, tables, with_files
 
 LEAST_BUDGET: Final = 0.5
 """Seconds: a sample takes some milliseconds."""
@@ -24,12 +24,13 @@ async def collect_condition(
     reader: Reader, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
 ) -> Condition:
     """`budget`: seconds for sampling rows of large tables, the largest first; None: no limit. Raises TargetError."""
+    files = await file_sizes(reader)
     condition = Condition(
-        tables=await tables(reader, exact=False),
+        tables=with_files(await tables(reader, exact=False), files),
         flavor=reader.server.flavor,
         cluster=reader.server.cluster,
         started=reader.server.started,
-        files=await file_sizes(reader),
+        files=files,
         changes=await changes(reader),
         counted=await with_statistics(reader),
         histograms=await histograms(reader),
@@ -47,7 +48,8 @@ async def _exact(reader: Reader, condition: Condition, limits: Thresholds) -> Se
     looked_at = [
         table.name for table in condition.tables if table.engine != "InnoDB" or may_have_space(table, condition, limits)
     ]
-    exact = {table.name: table for table in await tables(reader, looked_at)} if looked_at else {}
+    found = with_files(await tables(reader, looked_at), condition.files) if looked_at else []
+    exact = {table.name: table for table in found}
     return [exact.get(table.name, table) for table in condition.tables]
 
 

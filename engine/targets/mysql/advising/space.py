@@ -35,7 +35,7 @@ def gain(part: Part, table: Table, samples: Sequence[Sample], flavor: Flavor, fi
     """Bytes that a rebuild of a table or partition gives back. `file_bytes`: the size of its file, if known."""
     now = file_bytes if file_bytes is not None else part.size + part.free_bytes
     # How well pages compress is unknown.
-    pages = part.size if table.row_format == "Compressed" else round(_SPARE * rebuilt_bytes(part, table, samples))
+    pages = part.used_bytes if table.row_format == "Compressed" else round(_SPARE * rebuilt_bytes(part, table, samples))
     return max(now - pages - _KEPT_AHEAD[flavor], 0)
 
 

@@ -24,7 +24,9 @@ _SECONDS_PER_BYTE: Final = {
 
 
 def seconds(method: Method, table: Table, flavor: Flavor) -> float:
-    size = table.size if method in {Method.REBUILD, Method.CHECK, Method.REPAIR} else table.data_bytes
+    size = table.used_bytes
+    if method not in {Method.REBUILD, Method.CHECK, Method.REPAIR}:
+        size -= table.index_bytes
     if method is Method.ANALYZE and flavor is Flavor.MYSQL:
         size = min(size, _SAMPLED)
     return STEP_OVERHEAD + size * _SECONDS_PER_BYTE[method]

@@ -59,7 +59,7 @@ def _step(
         reason=reason,
         lock=lock,
         after_cancel=SPECS[operation].after_cancel,
-        disk_needed=table.size if method in {Method.REBUILD, Method.REPAIR} else None,
+        disk_needed=table.used_bytes if method in {Method.REBUILD, Method.REPAIR} else None,
         conflict=table.name,
         estimate=expected,
         weight=expected,

@@ -21,10 +21,11 @@ from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.planning.undo_steps import plan_purge
 from engine.targets.mysql.reading.disks import disk_needs
 from engine.targets.mysql.reading.facts import status
+from engine.targets.mysql.reading.files import file_sizes
 from engine.targets.mysql.reading.foreign_keys import foreign_keys
 from engine.targets.mysql.reading.histograms import histogram_columns
 from engine.targets.mysql.reading.reader import Reader
-from engine.targets.mysql.reading.tables import Table, tables
+from engine.targets.mysql.reading.tables import Table, tables, with_files
 from engine.targets.mysql.reading.undo import undo_spaces
 from engine.targets.plans import OperationPlan, PlannedStep, by_turn, with_free_space
 
@@ -46,7 +47,8 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
         raise UsageError(str(operation), "MariaDB and MySQL have no such operation")
     if problem := refusal(reader.server, operation, options):
         return OperationPlan(operation=operation, refused=problem)
-    found = scope(operation, options, await tables(reader, exact=operation is Operation.REBUILD))
+    catalog = await tables(reader, exact=operation is Operation.REBUILD)
+    found = scope(operation, options, with_files(catalog, await file_sizes(reader)))
     reasons: Mapping[str, str] = {}
     if operation is Operation.REPAIR and not options.objects:
         damaged = frozenset(past.damaged_tables)

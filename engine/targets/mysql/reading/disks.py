@@ -38,7 +38,7 @@ def _needs(table: Table, directory: Path, paths: Mapping[PartName, str]) -> tupl
         path = directory / paths.get((table.name.lower(), part.name.lower()), "")
         # Other users may not look into those of its databases.
         place = str(directory if path.is_relative_to(directory) else path.parent)
-        by_directory[place] = by_directory.get(place, 0) + part.size
+        by_directory[place] = by_directory.get(place, 0) + part.used_bytes
     return tuple(Need(place, size, f"the new file of {table.shown}") for place, size in by_directory.items())
 
 

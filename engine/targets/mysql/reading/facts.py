@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
+from collections import Counter
 from typing import Final
-
-import pymysql
 
 from engine.domain.steps import Facts
 from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.reading.files import file_sizes, rows_if_allowed
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
 
 _FACTS: Final = """
-SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS SIGNED), COUNT(*),
-    CAST(COALESCE(SUM(data_free), 0) AS SIGNED)
+SELECT table_name, CAST(data_length + index_length AS SIGNED), CAST(data_free AS SIGNED)
 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%VIEW'
 """
 _SIZE: Final = """
@@ -29,27 +27,40 @@ SELECT CAST(SUM(file_size) AS SIGNED) FROM information_schema.{view} WHERE name 
 _STATUS: Final = "SELECT CAST(variable_value AS SIGNED) FROM {schema}.global_status WHERE variable_name = %s"
 _VIEWS: Final = {Flavor.MARIADB: "innodb_sys_tablespaces", Flavor.MYSQL: "innodb_tablespaces"}
 _PLAIN: Final = re.compile(r"[0-9A-Za-z_]+")
-"""A name that is also the name of its file."""
+"""A name that is also the name of its file: then one query asks for just that."""
 
 
 async def facts(reader: Reader) -> Facts:
     """Raises TargetError."""
-    size, tables, free = await reader.row(_FACTS, row=(int, int, int))
-    return {"size": size, "tables": tables, "free_bytes": free}
+    rows = await reader.rows(_FACTS, row=(str, int | None, int | None))
+    files: Counter[str] = Counter()
+    for (table, _), bytes_ in (await file_sizes(reader) or {}).items():
+        files[table] += bytes_
+    return {
+        "size": sum(max(counted or 0, files[table.lower()]) for table, counted, _ in rows),
+        "tables": len(rows),
+        "free_bytes": sum(free or 0 for _, _, free in rows),
+    }
 
 
 async def size_of(reader: Reader, table: Table) -> int | None:
     """Bytes; None if it is gone. Raises TargetError."""
-    if table.engine == "InnoDB" and _PLAIN.fullmatch(table.database) and _PLAIN.fullmatch(table.name):
-        name = f"{table.database}/{table.name}"
-        with contextlib.suppress(pymysql.MySQLError):  # the user may not read them
-            query = _FILES.format(view=_VIEWS[reader.server.flavor])
-            parts = name.replace("_", "\\_") + "#p#%"
-            ((size,),) = await reader.rows_or_error(query, [name, parts], row=(int | None,))
-            if size is not None:
-                return int(size)
+    if table.engine == "InnoDB" and (size := await _file_size(reader, table)) is not None:
+        return size
     rows = await reader.rows(_SIZE, [table.name], row=(int | None,), most=1)
     return rows[0][0] if rows else None
+
+
+async def _file_size(reader: Reader, table: Table) -> int | None:
+    """Of its files together; None if the user may not see them, or it has none of its own. Raises TargetError."""
+    if not (_PLAIN.fullmatch(table.database) and _PLAIN.fullmatch(table.name)):
+        files = await file_sizes(reader) or {}
+        sizes = [bytes_ for (name, _), bytes_ in files.items() if name == table.name.lower()]
+        return sum(sizes) if sizes else None
+    name = f"{table.database}/{table.name}"
+    query = _FILES.format(view=_VIEWS[reader.server.flavor])
+    found = await rows_if_allowed(reader, query, [name, name.replace("_", "\\_") + "#p#%"], row=(int | None,))
+    return found[0][0] if found else None
 
 
 async def status(reader: Reader, name: str) -> int:

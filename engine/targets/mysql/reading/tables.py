@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.targets.mysql.connection.names import literal, qualified, shown
+from engine.targets.mysql.reading.files import PartName
 from engine.targets.mysql.reading.reader import Reader
 
 REPAIRABLE: Final = frozenset({"MyISAM", "Aria", "ARCHIVE", "CSV", ""})
@@ -49,10 +51,18 @@ class Part:
     index_bytes: int = 0
     free_bytes: int = 0
     """DATA_FREE, which misleads."""
+    file_bytes: int | None = None
+    """Of its own file of InnoDB, if that is known. What statistics say may be old; this is not."""
 
     @property
     def size(self) -> int:
-        return self.data_bytes + self.index_bytes
+        """Bytes on disk."""
+        return max(self.data_bytes + self.index_bytes, self.file_bytes or 0)
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes on disk without extents that have no page: a rebuild needs as much, at most."""
+        return max(self.data_bytes + self.index_bytes, (self.file_bytes or 0) - self.free_bytes)
 
 
 @frozen
@@ -79,6 +89,8 @@ class Table:
     index_bytes: int = 0
     free_bytes: int = 0
     """DATA_FREE, which misleads."""
+    file_bytes: int | None = None
+    """See `Part`."""
     is_sequence: bool = False
     is_partitioned: bool = False
     comment: str = ""
@@ -101,8 +113,13 @@ class Table:
 
     @property
     def size(self) -> int:
-        """Bytes."""
-        return self.data_bytes + self.index_bytes
+        """Bytes on disk."""
+        return sum(part.size for part in self.parts)
+
+    @property
+    def used_bytes(self) -> int:
+        """See `Part`."""
+        return sum(part.used_bytes for part in self.parts)
 
     @property
     def must_be_offline(self) -> str:
@@ -113,7 +130,13 @@ class Table:
     def parts(self) -> tuple[Part, ...]:
         """Its partitions, or the table as one."""
         return self.partitions or (
-            Part(rows=self.rows, data_bytes=self.data_bytes, index_bytes=self.index_bytes, free_bytes=self.free_bytes),
+            Part(
+                rows=self.rows,
+                data_bytes=self.data_bytes,
+                index_bytes=self.index_bytes,
+                free_bytes=self.free_bytes,
+                file_bytes=self.file_bytes,
+            ),
         )
 
     @property
@@ -190,6 +213,22 @@ async def tables(reader: Reader, names: Sequence[str] = (), *, exact: bool = Tru
             auto_increment=_auto_increment(*counting[name], following) if following and name in counting else None,
         )
         for name, kind, engine, row_format, rows, data, of_indexes, free, options, comment, following, most in found
+    ]
+
+
+def with_files(found: Sequence[Table], files: Mapping[PartName, int] | None) -> list[Table]:
+    """The tables with the sizes of their files, if the user may see them."""
+    sizes = files or {}
+    return [
+        replace(
+            table,
+            file_bytes=sizes.get((table.name.lower(), "")),
+            partitions=tuple(
+                replace(part, file_bytes=sizes.get((table.name.lower(), part.name.lower())))
+                for part in table.partitions
+            ),
+        )
+        for table in found
     ]
 
 

@@ -48,7 +48,7 @@ class Progress:
 
     def __init__(self, step: MySqlStep, *, began: float, seconds: float | None) -> None:
         """`began`: by the clock of `update`. `seconds`: that it took before."""
-        self._size = step.table.size if step.table is not None else 0
+        self._size = step.table.used_bytes if step.table is not None else 0
         self._began, self._seconds = began, seconds
         self._counted_at: float | None = None
         """When MySQL had counted all pages."""

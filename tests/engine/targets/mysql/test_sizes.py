@@ -1,0 +1,77 @@
+"""Sizes: those of files, whatever old statistics say, and whatever tables are called."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine import Operation
+from engine.domain.steps import Facts
+from engine.targets.mysql.reading.facts import facts
+from engine.targets.mysql.reading.tables import Part
+from tests.engine.targets.mysql.a_session import filled
+from tests.engine.targets.mysql.looking import looking
+from tests.engine.targets.server_session import plan, run
+from tests.mysql_databases import MySqlDatabase
+
+ROWS = 20_000
+LEAST = ROWS * 150
+"""Bytes of their values."""
+STALE = "STATS_AUTO_RECALC = 0"
+
+
+def counted_when_empty(database: MySqlDatabase, name: str, more: str = "") -> None:
+    """A table whose statistics tell of no row."""
+    filled(database, name, 1, more=f"{STALE} {more}")
+    database(f"TRUNCATE TABLE `{name}`", f"ANALYZE TABLE `{name}`")
+    filled(database, "source", ROWS)
+    database(f"INSERT INTO `{name}` SELECT * FROM source", "DROP TABLE source")
+    told = "SELECT data_length + index_length FROM information_schema.tables WHERE table_schema = DATABASE()"
+    assert database.value(told) < LEAST
+
+
+async def facts_of(database: MySqlDatabase) -> Facts:
+    async with looking(database.url) as reader:
+        return await facts(reader)
+
+
+@pytest.mark.parametrize("more", ["", "PARTITION BY HASH (id) PARTITIONS 2"])
+async def test_old_statistics_do_not_hide_how_large_a_table_is(database: MySqlDatabase, more: str) -> None:
+    counted_when_empty(database, "item", more)
+    on_disk = sum(path.stat().st_size for path in (database.server.data / database.name).glob("*.ibd"))
+    (step,) = (await plan(database.url, Operation.REBUILD)).steps
+    assert step.disk_needed is not None
+    assert LEAST < step.disk_needed <= on_disk
+    assert sum(need.bytes for need in step.needs) == step.disk_needed
+    assert step.estimate is not None
+    assert step.estimate > LEAST * 10e-9
+    assert (await facts_of(database))["size"] == on_disk
+    results = await run(database.url, Operation.REBUILD)
+    assert (results["item"].effect or {})["size_before"] == on_disk
+
+
+def test_extents_without_a_page_need_no_disk_space() -> None:
+    part = Part(data_bytes=10, index_bytes=5, free_bytes=60, file_bytes=100)
+    assert (part.size, part.used_bytes) == (100, 40)
+    assert Part(data_bytes=10, index_bytes=5, free_bytes=60).used_bytes == 15
+
+
+@pytest.mark.parametrize("more", ["", "PARTITION BY HASH (id) PARTITIONS 2"])
+async def test_the_effect_of_a_rebuild_is_true_whatever_the_names(database: MySqlDatabase, more: str) -> None:
+    name, table = f"a-b {database.name}", "ör-der #1"
+    database(f"CREATE DATABASE `{name}`")
+    other = MySqlDatabase(database.server, name)
+    try:
+        counted_when_empty(other, table, more)
+        before = (await facts_of(other))["size"]
+        other(f"DELETE FROM `{table}` WHERE id > 100")
+        (result,) = (await run(other.url, Operation.REBUILD)).values()
+        effect = result.effect or {}
+        after = (await facts_of(other))["size"]
+        assert (effect["size_before"], effect["size"]) == (before, after)
+        assert isinstance(before, int)
+        assert isinstance(after, int)
+        assert before > LEAST
+        assert after < before
+    finally:
+        other.admin.close()
+        database(f"DROP DATABASE `{name}`")
