@@ -34,7 +34,7 @@ EstimateLookup = Callable[[str, OperationPlan, Options, Facts], Awaitable[Operat
 BeforeOpening = Callable[[str], Coroutine[Any, Any, None]]
 HistoryLookup = Callable[[str], Awaitable[TargetHistory]]
 TurnsLookup = Callable[[str], Awaitable[Turns]]
-_NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX})
+_NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX, Operation.REPAIR})
 
 
 class JobWorker(Protocol):

@@ -40,7 +40,10 @@ def advise(
 
 def _repair(needs: TableFindings) -> Advice:
     one = _advice(Operation.REPAIR, needs.repair, "no table of MyISAM or Aria is known to be damaged", {})
-    return replace(one, facts={**one.facts, "severity": CRITICAL}) if needs.repair else one
+    if not needs.repair:
+        return one
+    # A quick check does not see all that a full one finds.
+    return replace(one, facts={**one.facts, "severity": CRITICAL}, check=CheckLevel.FULL)
 
 
 def _analyze(condition: Condition, needs: TableFindings, past: TargetHistory, limits: Thresholds) -> Advice:
