@@ -59,6 +59,21 @@ def is_near_wraparound(ids: OldIds, facts: Facts, limits: Thresholds) -> bool:
 
 
 @frozen(kw_only=True)
+class ByHand:
+    """What only a person can put right: no operation does."""
+
+    level: Level
+    reason: str
+    is_critical: bool = False
+    """Whether the server is about to refuse writes."""
+
+    @property
+    def urgency(self) -> str:
+        """Its level as a word, or `critical`."""
+        return CRITICAL if self.is_critical else self.level
+
+
+@frozen(kw_only=True)
 class Advice:
     """Whether a database needs an operation."""
 
@@ -92,6 +107,8 @@ class Advice:
     """The tables it must skip: they are damaged, or cannot be maintained here."""
     needs_manual_fix: bool = False
     """Whether a person must fix something first; until then it would only repeat its findings."""
+    by_hand: ByHand | None = None
+    """What was found beside it and only a person can put right; to run it does not help."""
     level_of_large: Level | None = None
     """Its level if small tables, indexes and files did not count; None: the same."""
 
@@ -239,8 +256,8 @@ NEEDS_SOUND_DATA: Final = frozenset(
 """Operations that must not run on a damaged database. REINDEX is not one: it repairs indexes."""
 
 
-def highest_level(advice: Sequence[Advice]) -> Level:
-    """The level of the most urgent operation."""
+def highest_level(advice: Sequence[Advice | ByHand]) -> Level:
+    """The level of the most urgent one."""
     levels = {one.level for one in advice}
     return next((level for level in Level if level in levels), Level.NONE)
 

@@ -9,6 +9,7 @@ from typing import Final
 from engine import Advice, Level, Operation
 from engine.config.model import TargetEntry
 from engine.domain.advice import CRITICAL
+from engine.domain.frozen import frozen
 from engine.fleet.patterns import natural_order
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import cells, counted, padded, plain
@@ -18,6 +19,9 @@ MANY: Final = 5
 _URGENCIES: Final = (CRITICAL, Level.NOW.value, Level.SOON.value)
 _LONGEST_NAME: Final = 32
 
+BY_HAND: Final = "by hand"
+"""The word in the place of an operation for what only a person can put right."""
+
 Advised = tuple[TargetEntry, Sequence[Advice]]
 
 
@@ -26,25 +30,24 @@ def overview_lines(advised: Sequence[Advised], *, width: int | None) -> Iterator
 
     What small tables and files need is counted, and so is a check that is due: in a new fleet it is due everywhere.
     """
-    needy = [(entry, urgent) for entry, advice in advised if (urgent := _urgent(advice))]
-    small = sum(not _urgent(advice) and any(map(_is_small_need, advice)) for _, advice in advised)
+    needy = [(entry, rows) for entry, advice in advised if (rows := _rows(advice))]
+    small = sum(not _rows(advice) and any(map(_is_small_need, advice)) for _, advice in advised)
     due = sum(any(map(_is_due_check, advice)) for _, advice in advised)
-    yield _counts(len(advised), [_urgency(urgent) for _, urgent in needy], small) + (
+    yield _counts(len(advised), [rows[0].word for _, rows in needy], small) + (
         f"; a check is due on {due:,}" if due else ""
     )
     if not needy:
         return
-    needy.sort(key=lambda one: (_URGENCIES.index(_urgency(one[1])), natural_order(one[0].name)))
+    needy.sort(key=lambda one: (_URGENCIES.index(one[1][0].word), natural_order(one[0].name)))
     names = [plain(TargetName.of(entry).replace("\N{NO-BREAK SPACE}", " ")) for entry, _ in needy]
     name_width = min(max(map(cells, names)), _LONGEST_NAME)
-    operation_width = max(len(one.operation) for _, urgent in needy for one in urgent)
+    operation_width = max(len(row.what) for _, rows in needy for row in rows)
     indent = " " * (name_width + operation_width + 14)
     yield ""
-    for name, (_, urgent) in zip(names, needy, strict=True):
-        for one in urgent:
-            head = f"{padded(name, name_width)}  {_word(one):8}  {one.operation:{operation_width}}  "
-            text = plain(one.reason) + (f" ({plain(one.gain)})" if one.gain else "")
-            lines = textwrap.wrap(text, max(width - len(indent) - 1, 20)) if width else [text]
+    for name, (_, rows) in zip(names, needy, strict=True):
+        for row in rows:
+            head = f"{padded(name, name_width)}  {row.word:8}  {row.what:{operation_width}}  "
+            lines = textwrap.wrap(row.text, max(width - len(indent) - 1, 20)) if width else [row.text]
             yield head + lines[0]
             yield from (indent + line for line in lines[1:])
 
@@ -58,22 +61,36 @@ def _counts(total: int, urgencies: Sequence[str], small: int) -> str:
     return f"{counted(total, 'target')}: {', '.join(parts)}"
 
 
+@frozen
+class _Row:
+    word: str
+    """How urgent it is."""
+    what: str
+    text: str
+
+
+def _rows(advice: Sequence[Advice]) -> list[_Row]:
+    """What is needed, the most urgent first."""
+    rows = [
+        _Row(_word(one), one.operation, plain(one.reason) + (f" ({plain(one.gain)})" if one.gain else ""))
+        for one in _urgent(advice)
+    ]
+    by_hand = [one.by_hand for one in advice if one.by_hand is not None and one.by_hand.urgency in _URGENCIES]
+    rows += [_Row(found.urgency, BY_HAND, plain(found.reason)) for found in by_hand]
+    return sorted(rows, key=lambda row: _URGENCIES.index(row.word))
+
+
 def _urgent(advice: Sequence[Advice]) -> list[Advice]:
-    """The needed operations, the most urgent first, without repeated reasons."""
+    """The needed operations, without repeated reasons."""
     covered = {operation for one in advice if one.is_urgent for operation in one.covers}
     repeats = any(one.is_urgent and one.operation in covered for one in advice)
     found = [one for one in advice if _word(one) in _URGENCIES]
-    found = [one for one in found if not _is_due_check(one) and not (one.covers and repeats)]
-    return sorted(found, key=lambda one: _URGENCIES.index(_word(one)))
+    return [one for one in found if not _is_due_check(one) and not (one.covers and repeats)]
 
 
 def _word(one: Advice) -> str:
     """Its level without small tables and files, or `critical`."""
     return one.urgency if one.level_of_large is None or one.urgency == CRITICAL else one.level_of_large.value
-
-
-def _urgency(urgent: Sequence[Advice]) -> str:
-    return min(map(_word, urgent), key=_URGENCIES.index)
 
 
 def _is_small_need(one: Advice) -> bool:

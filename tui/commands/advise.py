@@ -13,11 +13,12 @@ from typing import Final
 
 from engine import Advice, Level
 from engine.config.model import TargetEntry
+from engine.domain.advice import ByHand
 from engine.domain.errors import DbtendError, TargetError
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
 from tui.commands import output
-from tui.commands.advice_overview import MANY, overview_lines
+from tui.commands.advice_overview import BY_HAND, MANY, overview_lines
 from tui.commands.advising import adviser
 from tui.commands.naming import labelled
 from tui.commands.passwords import ask_for_missing
@@ -90,15 +91,22 @@ async def _advice(
 def advice_lines(url: str, advice: Sequence[Advice], *, width: int | None, coloured: bool) -> Iterator[str]:
     """What one target needs: the operations below each other, their reasons wrapped at `width` (None: never)."""
     yield plain(labelled(url))
-    names = max(len(one.operation) for one in advice)
-    levels = max(4, *(len(one.urgency) for one in advice))
+    by_hand = [one.by_hand for one in advice if one.by_hand is not None]
+    names = max(*(len(one.operation) for one in advice), len(BY_HAND) if by_hand else 0)
+    levels = max(4, *(len(one.urgency) for one in advice), *(len(one.urgency) for one in by_hand))
     indent = " " * (2 + names + 2 + levels + 2)
-    for one in advice:
+
+    def lines_of(name: str, one: Advice | ByHand, text: str) -> Iterator[str]:
         word = one.urgency
         level = f"{word:{levels}}"
         if coloured:
             level = f"\x1b[{_COLOUR[one.level]}m{word}\x1b[0m" + level[len(word) :]
-        text = plain(one.reason) + (f" ({plain(one.gain)})" if one.gain else "")
-        lines = textwrap.wrap(text, max(width - len(indent) - 1, 20)) if width else [text]
-        yield f"  {one.operation:{names}}  {level}  {lines[0]}"
-        yield from (indent + line for line in (*lines[1:], *dead_space_rows(one.dead_space)))
+        first, *others = textwrap.wrap(text, max(width - len(indent) - 1, 20)) if width else [text]
+        yield f"  {name:{names}}  {level}  {first}"
+        yield from (indent + line for line in others)
+
+    for one in advice:
+        yield from lines_of(one.operation, one, plain(one.reason) + (f" ({plain(one.gain)})" if one.gain else ""))
+        yield from (indent + line for line in dead_space_rows(one.dead_space))
+    for found in by_hand:
+        yield from lines_of(BY_HAND, found, plain(found.reason))

@@ -11,7 +11,7 @@ from typing import Final
 
 from engine import Advice, Engine, EngineName, Level, Operation, Plan, Request, TargetHistory
 from engine.config.model import TargetEntry
-from engine.domain.advice import blocking_check, if_needed, needed
+from engine.domain.advice import ByHand, blocking_check, if_needed, needed
 from engine.domain.batches import FailedRequest
 from engine.domain.errors import DbtendError, StoreError, TargetError, TargetRefusedError
 from engine.domain.frozen import frozen
@@ -173,6 +173,8 @@ async def _only_needed(
     found = dict(zip(here, advised, strict=True))
     for request in asked:
         advice = found.get(request.target)
+        by_hand = _by_hand(advice)
+        codes |= {REFUSED for one in by_hand if one.level is Level.NOW}
         left_out = {} if can_confirm else _to_confirm(request, advice)
         allowed = replace(request, operations=tuple(one for one in request.operations if one not in left_out))
         for operation, why in left_out.items():
@@ -190,6 +192,8 @@ async def _only_needed(
             failed.append(not_begun(request, advice, args))
         elif (narrowed := needed(allowed, advice)) is not None:
             requests.append(inspector.applicable(narrowed))
+            for one in by_hand:
+                output.notice(f"{named(request.target)}: by hand: {plain(one.reason)}")
         elif (error := needs_repair(request, advice)) is not None:
             if len(asked) > 1:
                 failed.append(not_begun(request, error, args))
@@ -199,6 +203,14 @@ async def _only_needed(
         elif not left_out:
             idle.append((request, advice))
     return ToRun(requests=requests, failed=failed, code=weightiest(codes)), idle
+
+
+def _by_hand(advice: Sequence[Advice] | TargetError | None) -> list[ByHand]:
+    """What is urgent, and only a person can put right."""
+    if advice is None or isinstance(advice, TargetError):
+        return []
+    found = (one.by_hand for one in advice if one.by_hand is not None)
+    return [one for one in found if one.level in {Level.NOW, Level.SOON}]
 
 
 def _to_confirm(request: Request, advice: Sequence[Advice] | TargetError | None) -> dict[Operation, str]:
@@ -242,6 +254,8 @@ def nothing_needed(request: Request, advice: Sequence[Advice]) -> list[str]:
             summary += " (dbtend advise --thorough looks at everything)"
     if needs_manual_fix := listed([one.operation for one in wanted if one.needs_manual_fix]):
         summary += f" before what {needs_manual_fix} found is put right"
+    if by_hand := _by_hand(advice):
+        summary = f"{named(request.target)}: nothing to run; by hand: {'; '.join(plain(one.reason) for one in by_hand)}"
     return [summary, *reasons]
 
 

@@ -114,7 +114,8 @@ def advice(target: str, advice: Advice) -> Json:
     """Of three levels: where too little was looked at to know, `none`, and the fact `is_known` is false.
 
     If a person must repair the database first, the fact `by_hand` is true. `obstacles` say why to run it does not
-    help, or not with everything. `dead_space` names where the most can be won.
+    help, or not with everything. `dead_space` names where the most can be won. `to_do_by_hand` is what no
+    operation puts right.
     """
     is_known = advice.level is not Level.UNKNOWN
     more: Json = ({} if is_known else {"is_known": False}) | ({"by_hand": True} if advice.needs_manual_fix else {})
@@ -124,6 +125,8 @@ def advice(target: str, advice: Advice) -> Json:
         more["dead_space"] = [
             {"object": one.name, "wasted_bytes": one.wasted, "size": one.size} for one in advice.dead_space
         ]
+    if advice.by_hand:
+        more["to_do_by_hand"] = {"level": advice.by_hand.urgency, "reason": advice.by_hand.reason}
     return {
         "target": target,
         "operation": advice.operation.value,

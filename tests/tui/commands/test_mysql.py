@@ -57,3 +57,21 @@ def test_what_needs_a_yes_is_left_out_where_nobody_is_asked_and_the_rest_runs(
     assert "REPAIR TABLE" in dbtend("plan", shop.name, "--needed").out
     repaired = dbtend("run", shop.name, "--needed", "--yes", "--json").json["jobs"][0]
     assert [child["operation"] for child in repaired["children"]] == ["repair"]
+
+
+def test_what_no_operation_puts_right_has_a_line_of_its_own_and_is_no_success(
+    dbtend: CommandLine, shop: MySqlDatabase
+) -> None:
+    shop("CREATE TABLE tiny (id TINYINT AUTO_INCREMENT PRIMARY KEY)", "INSERT INTO tiny VALUES (124)")
+    assert dbtend("run", shop.url, "--op", "check", "--op", "analyze").code == 0
+    levels = {line.split()[0]: line.split() for line in dbtend("advise", shop.url).out.splitlines()[1:]}
+    assert levels["rebuild"][1] == "none"
+    assert levels["by"][:7] == ["by", "hand", "critical", "tiny:", "id", "has", "used"]
+    result = dbtend("run", shop.url, "--needed")
+    assert result.code == 4, (result.out, result.err)
+    assert "nothing to run; by hand: tiny: id has used 97% of the values of its type" in result.out
+    (seen,) = dbtend("fleet", shop.url, "--refresh", "--json").json["targets"]
+    assert (seen["level"], seen["reason"]) == ("critical", "auto-increment 97% used")
+    needs_analyze(shop)
+    result = dbtend("run", shop.url, "--needed")
+    assert (result.code, "by hand: tiny: id has used 97%" in result.err) == (4, True), (result.out, result.err)

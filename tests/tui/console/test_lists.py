@@ -8,6 +8,7 @@ import pytest
 
 from engine import Advice, CheckLevel, EngineName, Level, Lock, LockImpact, Operation, OperationInfo, TargetInfo
 from engine.config.model import TargetEntry
+from engine.domain.advice import ByHand
 from engine.domain.errors import (
     ServerStartingError,
     ServerUnavailableError,
@@ -194,3 +195,13 @@ def test_where_it_is_narrow_how_thorough_a_check_is_is_whole_or_not_said(level: 
     advice = (Advice(operation=Operation.CHECK, level=level, reason="it is due"),)
     rows = operation_rows(OFFERED, advice, (), None, width=width, height=9, check=CheckLevel.QUICK)
     assert words in [row.text for row in rows]
+
+
+def test_what_no_operation_puts_right_makes_the_target_urgent_and_not_the_operation() -> None:
+    by_hand = ByHand(level=Level.NOW, reason="tiny: id has used 97%", is_critical=True)
+    advice = (Advice(operation=Operation.VACUUM, level=Level.NONE, reason="dense", by_hand=by_hand),)
+    rows = [row.text.strip() for row in operation_rows(OFFERED, advice, (), Operation.VACUUM, width=90, height=100)]
+    assert rows[0].split() == ["[", "]", "vacuum", "ok"]
+    assert "by hand (critical): tiny: id has used 97%" in rows
+    state = TargetState(TargetEntry(name="sales.db", url="sales.db"), INFO, advice=advice)
+    assert word_of(state) == ("critical", Role.FAILED)

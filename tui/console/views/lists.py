@@ -7,7 +7,7 @@ from typing import Final
 
 from engine import Advice, CheckLevel, Level, Operation, OperationInfo, Status, TargetInfo
 from engine.config.model import TargetEntry
-from engine.domain.advice import highest_level
+from engine.domain.advice import ByHand, highest_level
 from engine.domain.errors import (
     DbtendError,
     PasswordNeededError,
@@ -138,8 +138,10 @@ def _target_word(state: TargetState) -> tuple[Span, ...]:
         return ((" …", Role.DIM),)
     if not state.advice:
         return ((" " + size(number(state.info.facts, "size")), Role.DIM),)
-    level = highest_level(state.advice)
-    return next(filter(None, map(_critical, state.advice)), ((f" {_WORDS[level]}", _ROLES[level]),))
+    found: list[Advice | ByHand] = [*state.advice]
+    found += (one.by_hand for one in state.advice if one.by_hand is not None)
+    level = highest_level(found)
+    return next(filter(None, map(_critical, found)), ((f" {_WORDS[level]}", _ROLES[level]),))
 
 
 def error_word(error: DbtendError) -> str:
@@ -151,7 +153,7 @@ def _verdict(advice: Advice) -> tuple[Span, ...]:
     return _critical(advice) or ((f" {_WORDS[advice.level]}", _ROLES[advice.level]),)
 
 
-def _critical(advice: Advice) -> tuple[Span, ...]:
+def _critical(advice: Advice | ByHand) -> tuple[Span, ...]:
     """`damaged`, which is worse than any level; empty without damage."""
     return ((f" {advice.urgency}", Role.FAILED),) if advice.urgency != advice.level else ()
 
@@ -226,8 +228,10 @@ def _why(advice: Advice, width: int, *, indent: int) -> list[Line]:
     if advice.level is Level.UNKNOWN and advice.inspection_can_tell:
         text += f"; press {key_of('examine')} for a full inspection"
     rows = dead_space_rows(advice.dead_space)
+    by_hand = f"by hand ({advice.by_hand.urgency}): {advice.by_hand.reason}" if advice.by_hand else ""
     return [
         *wrapped(text, width, Role.TEXT, indent=indent, key=advice.operation),
+        *(wrapped(by_hand, width, Role.TEXT, indent=indent, key=advice.operation) if by_hand else ()),
         *(Line(((" " * indent + fit(row, width - indent), Role.TEXT),), advice.operation) for row in rows),
     ]
 

@@ -6,19 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory, highest_level
+from engine.domain.advice import CRITICAL, Advice, ByHand, Level, TargetHistory, highest_level
 from engine.domain.humanize import counted, listed, size
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Facts
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.check_policy import due_check
 from engine.targets.mysql.advising.findings import (
+    AT_ITS_END,
     FIRST_SIZE,
     LONG_HISTORY,
     Cause,
     Need,
     TableFindings,
-    used_share,
+    used_percent,
 )
 from engine.targets.mysql.connection.names import literal, shown
 from engine.targets.mysql.connection.server import Flavor
@@ -61,30 +62,26 @@ def _rebuild(condition: Condition, needs: TableFindings, past: TargetHistory, li
     blocked = {name: need for name, need in needs.rebuild.items() if need.obstacle}
     wasted = sum(need.gain for need in needs.rebuild.values())
     facts: dict[str, int] = {"tables": len(needs.rebuild), "wasted_bytes": wasted}
+    most = max(map(used_percent, condition.tables), default=0)
     if needs.by_hand:
-        most = max(used_share(table) for table in condition.tables)
-        facts |= {"auto_increments": len(needs.by_hand), "auto_increment_percent": int(100 * most)}
+        facts |= {"auto_increments": len(needs.by_hand), "auto_increment_percent": most}
     one = _advice(Operation.REBUILD, online, "no large table has much free space", facts, limits)
-    texts = [] if not online and (blocked or needs.by_hand) else [one.reason]
+    texts = [] if blocked and not online else [one.reason]
     obstacles = tuple(f"{shown(name)}: {need.reason}; {need.obstacle}" for name, need in _ranked(blocked))
     texts += obstacles[:1] + ((f"{counted(len(blocked) - 1, 'table')} more",) if len(blocked) > 1 else ())
-    texts += [_reason(needs.by_hand)] if needs.by_hand else []
-    level, manual = one.level, False
-    if not online and needs.by_hand:
-        level, manual = _highest(needs.by_hand), True
-    elif not online and condition.not_sampled:
-        level = Level.UNKNOWN
+    level = Level.UNKNOWN if condition.not_sampled and not online else one.level
     if condition.not_sampled:
         texts.append(f"{counted(condition.not_sampled, 'large table')} not measured")
-    texts += needs.notes
+    by_hand = "; ".join(filter(None, (_reason(needs.by_hand), *needs.notes)))
     found = replace(
         one,
         level=level,
         reason="; ".join(texts),
         gain=f"about {size(wasted)} to give back" if wasted else "",
         obstacles=obstacles,
-        needs_manual_fix=manual,
-        level_of_large=level if manual else one.level_of_large,
+        by_hand=ByHand(level=_highest(needs.by_hand), reason=by_hand, is_critical=most >= AT_ITS_END)
+        if by_hand
+        else None,
     )
     causes = {need.cause for need in (*online.values(), *needs.by_hand.values())}
     found = replace(found, facts={**found.facts, "causes": tuple(sorted(causes))}) if causes else found

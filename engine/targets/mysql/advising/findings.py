@@ -21,9 +21,9 @@ LEAST_ROWS: Final = 1_000
 GROWTH: Final = 2.0
 """From this factor on, histograms describe another table; the number of rows is an estimate."""
 OLDEST_HISTOGRAM: Final = 7 * DAY
-NEAR_ITS_END: Final = 0.8
-"""The share of its values that an AUTO_INCREMENT column has used,"""
-AT_ITS_END: Final = 0.95
+NEAR_ITS_END: Final = 80
+"""Percent of its values that an AUTO_INCREMENT column has used,"""
+AT_ITS_END: Final = 95
 """and from which on inserts will soon fail."""
 LONG_HISTORY: Final = 1_000_000
 """Transactions that are not purged; every read has to pass by them."""
@@ -156,18 +156,18 @@ def may_have_space(table: Table, condition: Condition, limits: Thresholds = DEFA
 
 def auto_increment_need(table: Table) -> Need | None:
     found = table.auto_increment
-    share = used_share(table)
-    if found is None or share < NEAR_ITS_END:
+    used = used_percent(table)
+    if found is None or used < NEAR_ITS_END:
         return None
-    level = Level.NOW if share >= AT_ITS_END else Level.SOON
-    reason = f"{found.column} has used {share:.0%} of the values of its type; then inserts fail: MODIFY it to BIGINT"
+    level = Level.NOW if used >= AT_ITS_END else Level.SOON
+    reason = f"{found.column} has used {used}% of the values of its type; then inserts fail: MODIFY it to BIGINT"
     return Need(level, reason, Cause.AUTO_INCREMENT)
 
 
-def used_share(table: Table) -> float:
-    """Of the values of its AUTO_INCREMENT column, from 0 to 1."""
+def used_percent(table: Table) -> int:
+    """Of the values of its AUTO_INCREMENT column, in full percents."""
     found = table.auto_increment
-    return min((found.next - 1) / found.most, 1.0) if found is not None else 0.0
+    return min(100 * (found.next - 1) // found.most, 100) if found is not None else 0
 
 
 def repair_need(table: Table, damaged: set[str]) -> Need | None:

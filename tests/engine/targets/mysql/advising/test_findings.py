@@ -96,7 +96,10 @@ def test_auto_increment_near_its_end_is_critical_and_put_right_by_hand() -> None
     found = condition(replace(TABLE, data_bytes=15 * MB, auto_increment=AutoIncrement("id", 2_100_000_000, 2**31 - 1)))
     advice = advise(found, needs(found, NOTHING), NOTHING)
     (rebuild,) = [one for one in advice if one.operation is Operation.REBUILD]
-    assert (rebuild.level, rebuild.is_needed) == (Level.NOW, False)
+    assert (rebuild.level, rebuild.is_needed) == (Level.NONE, False)
+    assert rebuild.by_hand is not None
+    assert (rebuild.by_hand.level, rebuild.by_hand.urgency) == (Level.NOW, "critical")
+    assert "id has used 97% of the values" in rebuild.by_hand.reason
     judged = judge(advice, NOTHING)
     assert (judged.level, judged.reasons[0].cause) == (FleetLevel.CRITICAL, SurveyCause.AUTO_INCREMENT)
 
