@@ -197,6 +197,8 @@ class TargetHistory:
     """Indexes that the last check found damaged and that were not rebuilt since."""
     damaged_tables: tuple[str, ...] = ()
     """Tables that the last check found damaged, if its engine checks each table by itself."""
+    repaired_tables: tuple[str, ...] = ()
+    """Tables that the last check found damaged and that were repaired since."""
     rebuilt_indexes: tuple[str, ...] = ()
     """Indexes that the last check found damaged and that were rebuilt since."""
     failed_rebuilds: Mapping[str, int] = field(default_factory=dict)

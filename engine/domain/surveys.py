@@ -104,6 +104,8 @@ class Survey:
     """Bytes that maintenance would give back."""
     checked_at: Micros | None = None
     """When a check was last clean; None if never."""
+    is_unclean: bool = False
+    """Whether it was checked, and no check on record was clean."""
     state: str = ""
     """A fingerprint that changes with every write to the file; "" where there is none."""
 

@@ -351,6 +351,7 @@ class Surveyor:
             size=size if isinstance(size, int) else None,
             reclaimable=judgement.reclaimable,
             checked_at=max(past.checked_at.values(), default=None) if past is not None else None,
+            is_unclean=past is not None and past.found is not None and not past.checked_at,
             state=subject.state,
         )
 

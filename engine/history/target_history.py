@@ -67,7 +67,10 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
     rebuilds = {job.id: job for operation in REBUILDS for job in await newest(operation)} if in_doubt else {}
     damaged = tuple(still_damaged(in_doubt, await with_steps(rebuilds.values(), in_doubt)))
     in_vain = failed_rebuilds(damaged, rebuilds.values(), since=last_clean_check(checks)) if damaged else {}
-    tables = tuple(name for name in checked.damaged_tables if name not in well)
+    tables_in_doubt = {name: check for name, check in checked.damaged_tables.items() if name not in well}
+    repairs = await newest(Operation.REPAIR) if tables_in_doubt else []
+    repaired = tuple(repaired_since(tables_in_doubt, await with_steps(repairs, tables_in_doubt)))
+    tables = tuple(name for name in tables_in_doubt if name not in repaired)
     return TargetHistory(
         now=now,
         checked_at=checked.clean_at,
@@ -75,6 +78,7 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         checked_other_file=checked.checked_other_file,
         damaged_indexes=damaged,
         damaged_tables=tables,
+        repaired_tables=repaired,
         rebuilt_indexes=tuple(name for name in in_doubt if name not in damaged),
         failed_rebuilds=in_vain,
         damage=None if checked.damaged_tables and not tables else checked.damage,
@@ -217,6 +221,14 @@ def _finds_well(check: ChildJob, name: str, level: CheckLevel) -> bool:
         return False
     found = {*_names(facts.get("damaged_indexes")), *_names(facts.get("damaged_tables"))}
     return name not in found and any(s.object == name and s.status is Status.COMPLETED for s in check.steps)
+
+
+def repaired_since(damaged: Mapping[str, JobId], jobs: Sequence[ParentJob]) -> Iterator[str]:
+    """The damaged tables that one of these jobs, with steps, has repaired since."""
+    for name, found_by in damaged.items():
+        repairs = (child for _, child in _children_of(jobs, Operation.REPAIR) if child.id > found_by)
+        if any(name in step.done for child in repairs for step in child.steps):
+            yield name
 
 
 def _found(job: ParentJob, check: ChildJob, facts: Facts, findings: int) -> CheckFinding | None:

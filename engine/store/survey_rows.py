@@ -23,6 +23,7 @@ def encode_survey(survey: Survey) -> tuple[Any, ...]:
         "reasons": [[one.level, one.cause, dict(one.facts)] for one in survey.reasons],
         "version": survey.version,
         "state": survey.state,
+        "is_unclean": survey.is_unclean,
     }
     return (
         storable(survey.target),
@@ -67,6 +68,7 @@ def _decode(row: Row) -> Survey:
             reclaimable=values["reclaimable"],
             checked_at=values["checked_at"],
             state=str(facts["state"]),
+            is_unclean=facts.get("is_unclean") is True,
         )
 
 

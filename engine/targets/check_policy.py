@@ -21,7 +21,9 @@ class CheckCause(StrEnum):
     """Why a check is due."""
 
     INDEXES_REBUILT = "indexes rebuilt"
+    TABLES_REPAIRED = "tables repaired"
     NEVER_CHECKED = "never checked"
+    NO_CLEAN_CHECK = "no clean check"
     NO_FULL_CHECK = "no full check"
     FULL_CHECK_OVERDUE = "full check overdue"
     QUICK_CHECK_OVERDUE = "quick check overdue"
@@ -46,6 +48,13 @@ def due_check(past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> D
     if past.rebuilt_indexes:
         reason = "the damaged indexes were rebuilt since the last check: check again"
         return DueCheck(CheckLevel.FULL, CheckCause.INDEXES_REBUILT, reason)
+    if past.repaired_tables:
+        reason = "the damaged tables were repaired since the last check: check again"
+        return DueCheck(CheckLevel.FULL, CheckCause.TABLES_REPAIRED, reason)
+    if full is None and quick is None and past.found is not None:
+        found = f"#{past.found.job}, which found {counted(past.found.findings, 'problem')} {ago(past.found.at, past)}"
+        level = CheckLevel.FULL if past.found.is_all else CheckLevel.QUICK
+        return DueCheck(level, CheckCause.NO_CLEAN_CHECK, f"no check was clean since {found}: check again")
     if full is None and quick is None:
         # On a big database a quick check takes a tenth of the time, and shows whether it is urgent.
         never = f"no check on record{_of_this_file(past)}" if past.checked_other_file else "never checked"

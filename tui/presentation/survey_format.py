@@ -133,7 +133,7 @@ def table(rows: Sequence[FleetRow], now: int, width: int | None) -> list[str]:
         "size": [size(row.survey.size) if row.survey.size is not None else "-" for row in rows],
         "reclaim": [size(row.survey.reclaimable) if row.survey.reclaimable else "-" for row in rows],
         "level": [row.survey.level.value for row in rows],
-        "checked": [check_age(row.survey.checked_at, now) for row in rows],
+        "checked": [check_age(row.survey, now) for row in rows],
         "last run": [row.last_job.status.value if row.last_job else "-" for row in rows],
         "next": [due_time(row.next_due, now) for row in rows],
         "why": [why_or_why_not(row.entry, row.survey) for row in rows],
@@ -195,10 +195,11 @@ def due_time(at: Micros | None, now: Micros) -> str:
     return f"{found:%a %H:%M}" if at - now < 6 * DAY else f"{found:%m-%d %H:%M}"
 
 
-def check_age(at: int | None, now: int) -> str:
-    if at is None:
-        return "never"
-    days = max(now - at, 0) // DAY
+def check_age(survey: Survey, now: int) -> str:
+    """How long ago a check was last clean."""
+    if survey.checked_at is None:
+        return "not ok" if survey.is_unclean else "never"
+    days = max(now - survey.checked_at, 0) // DAY
     return f"{days} d" if days else "today"
 
 

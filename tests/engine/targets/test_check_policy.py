@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from engine.domain.advice import Level, TargetHistory
+from engine.domain.advice import CheckFinding, Level, TargetHistory
 from engine.domain.requests import CheckLevel
 from engine.targets.check_policy import DAY, CheckCause, due_check
 
@@ -17,6 +17,10 @@ FULL, QUICK = CheckLevel.FULL, CheckLevel.QUICK
 
 def checked(**days_ago: int) -> TargetHistory:
     return TargetHistory(now=NOW, checked_at={CheckLevel(level): NOW - days * DAY for level, days in days_ago.items()})
+
+
+def found(*, is_all: bool) -> CheckFinding:
+    return CheckFinding(job=18, at=NOW - DAY, findings=2, orphans=0, is_all=is_all)
 
 
 @pytest.mark.parametrize(
@@ -31,9 +35,18 @@ def checked(**days_ago: int) -> TargetHistory:
         (checked(full=29, quick=6), None, None),
         (checked(full=6), None, None),
         (replace(checked(full=0), rebuilt_indexes=("a",)), FULL, CheckCause.INDEXES_REBUILT),
+        (replace(checked(full=0), repaired_tables=("a",)), FULL, CheckCause.TABLES_REPAIRED),
+        (replace(checked(), found=found(is_all=True)), FULL, CheckCause.NO_CLEAN_CHECK),
+        (replace(checked(), found=found(is_all=False)), QUICK, CheckCause.NO_CLEAN_CHECK),
+        (replace(checked(quick=0), found=found(is_all=True)), FULL, CheckCause.NO_FULL_CHECK),
     ],
 )
 def test_a_check_is_due_by_its_age(past: TargetHistory, level: CheckLevel | None, cause: CheckCause | None) -> None:
     due = due_check(past)
     assert (due.level, due.cause) == (level, cause)
     assert due.urgency is (Level.NONE if level is None else Level.SOON)
+
+
+def test_what_was_checked_is_not_called_never_checked() -> None:
+    reason = due_check(replace(checked(), found=found(is_all=True))).reason
+    assert reason == "no check was clean since #18, which found 2 problems 1 day ago: check again"

@@ -131,7 +131,7 @@ def _cell(column: str, state: TargetState, now: int) -> Span:
         case "reclaim":
             return size(survey.reclaimable) if survey.reclaimable else "-", Role.DIM
         case "checked":
-            return check_age(survey.checked_at, now), Role.DIM
+            return check_age(survey, now), Role.DIM
         case "engine":
             return engine_and_version(survey), Role.DIM
     return _when(survey.surveyed_at, now), Role.DIM

@@ -119,13 +119,26 @@ def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limi
             check=CheckLevel.FULL,
             needs_manual_fix=True,
         )
-    found = due_check(past, limits)
+    known = _with_findings(past)
+    found = due_check(known, limits)
     level, due, reason = found.urgency, found.level, found.reason
     unsafe = [table.shown for table in condition.tables if table.engine in _CRASH_UNSAFE]
-    checked = max(past.checked_at.values(), default=0)
+    checked = max(known.checked_at.values(), default=0)
     if level is Level.NONE and unsafe and condition.started * 1_000_000 > checked:
         level, due = Level.SOON, CheckLevel.QUICK
         reason = f"the server started after the last check; a crash would have damaged {listed(unsafe, 3)}"
+    if past.broken_rule is not None:
+        job = f" (#{past.found.job})" if past.found is not None else ""
+        to_do = "add the missing rows, or remove those that refer to them, then check again"
+        return Advice(
+            operation=Operation.CHECK,
+            level=Level.SOON,
+            cause=Cause.BROKEN_RULE,
+            reason=f"the last full check{job} found: {past.broken_rule}: {to_do}",
+            check=due or CheckLevel.FULL,
+            needs_manual_fix=due is None,
+            inspection_can_tell=False,
+        )
     return Advice(
         operation=Operation.CHECK,
         level=level,
@@ -134,6 +147,13 @@ def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limi
         check=due,
         inspection_can_tell=False,
     )
+
+
+def _with_findings(past: TargetHistory) -> TargetHistory:
+    """With a full check that found rows without their parent, and no damage: another one would find the same."""
+    if past.broken_rule is None or past.found is None or not past.found.is_all:
+        return past
+    return replace(past, checked_at={**past.checked_at, CheckLevel.FULL: past.found.at})
 
 
 def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:

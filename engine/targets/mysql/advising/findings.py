@@ -53,6 +53,7 @@ class Cause(StrEnum):
     LARGE_UNDO = "large_undo"
     INTERRUPTED_PURGE = "interrupted_purge"
     DAMAGE = "damage"
+    BROKEN_RULE = "broken_rule"
 
 
 @frozen

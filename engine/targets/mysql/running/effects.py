@@ -58,7 +58,8 @@ class Checks:
     def __init__(self, level: CheckLevel, planned: int) -> None:
         self._level, self._planned = level, planned
         self._damaged: dict[str, Table] = {}
-        self._broken_keys: list[str] = []
+        self._broken_keys: dict[str, str] = {}
+        """The finding of each."""
         self._damage: str | None = None
         self._through = self._findings = 0
 
@@ -69,20 +70,21 @@ class Checks:
         if not result.findings or step.table is None:
             return
         if step.method is Method.FOREIGN_KEY:
-            self._broken_keys.append(step.object)
+            self._broken_keys[step.object] = result.findings[0]
         else:
             self._damaged[step.table.shown] = step.table
             self._damage = self._damage or result.findings[0]
 
     def facts(self) -> Facts:
-        return check_facts(
+        found = check_facts(
             level=self._level,
             findings=self._findings,
             damage=self._damage,
-            remedy=remedy(list(self._damaged.values()), self._broken_keys),
+            remedy=remedy(list(self._damaged.values()), list(self._broken_keys)),
             complete=self._through >= self._planned,
             tables=tuple(self._damaged),
         )
+        return {**found, "broken_rule": next(iter(self._broken_keys.values()), None)}
 
 
 def remedy(damaged: list[Table], broken_keys: list[str]) -> str:

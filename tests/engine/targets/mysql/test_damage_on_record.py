@@ -6,10 +6,14 @@ import asyncio
 from pathlib import Path
 
 from engine import Advice, Engine, Operation, ParentJob, Request, Status
+from engine.config.model import TargetEntry
 from engine.domain.advice import Level, needed
 from engine.domain.requests import CheckLevel, Options
+from engine.domain.surveys import SurveyCause
+from engine.system.clock import now
 from tests.engine.targets.mysql.a_session import filled
 from tests.mysql_databases import MySqlDatabase
+from tui.presentation.survey_format import check_age
 
 ALL = (Operation.REPAIR, Operation.ANALYZE, Operation.OPTIMIZE, Operation.CHECK)
 
@@ -77,3 +81,50 @@ async def test_what_is_repaired_is_checked_as_thoroughly_as_it_was_found(
         ]
         assert not (await advice_on(engine, database))[Operation.REPAIR].is_urgent
     remove_backups(database)
+
+
+async def test_a_repair_alone_calls_for_a_full_check_and_for_no_other_repair(
+    database: MySqlDatabase, tmp_path: Path
+) -> None:
+    damaged(database)
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        await checked(engine, database)
+        request = Request(target=database.url, operations=(Operation.REPAIR,), options=Options(confirmed=True))
+        assert (await run(engine, request)).status is Status.COMPLETED
+        found = await advice_on(engine, database)
+        assert not found[Operation.REPAIR].is_urgent
+        assert (found[Operation.CHECK].check, found[Operation.CHECK].is_needed) == (CheckLevel.FULL, True)
+        await checked(engine, database)
+        assert not (await advice_on(engine, database))[Operation.CHECK].is_urgent
+    remove_backups(database)
+
+
+async def test_rows_without_their_parent_stay_known_until_a_full_check_finds_none(
+    database: MySqlDatabase, tmp_path: Path
+) -> None:
+    database(
+        "CREATE TABLE parent (a INT PRIMARY KEY)",
+        "CREATE TABLE child (a INT, CONSTRAINT to_parent FOREIGN KEY (a) REFERENCES parent (a))",
+        "SET SESSION foreign_key_checks = 0",
+        "INSERT INTO child VALUES (1), (2)",
+        "SET SESSION foreign_key_checks = 1",
+    )
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        await checked(engine, database)
+        for age in ("not ok", "today"):
+            check = (await advice_on(engine, database))[Operation.CHECK]
+            assert "child (to_parent): 2 rows without their parent" in check.reason
+            assert (check.level, check.needs_manual_fix) == (Level.SOON, True)
+            assert await survey_of(engine, database) == (SurveyCause.BROKEN_RULE, age)
+            await checked(engine, database, CheckLevel.QUICK)
+        database("DELETE FROM child")
+        await checked(engine, database)
+        assert not (await advice_on(engine, database))[Operation.CHECK].is_urgent
+        assert await survey_of(engine, database) == (None, "today")
+
+
+async def survey_of(engine: Engine, database: MySqlDatabase) -> tuple[SurveyCause | None, str]:
+    """Its most urgent cause, and what the fleet says of its checks."""
+    entry = TargetEntry(name="shop", url=database.url)
+    (survey,) = [one.survey async for one in engine.survey([entry], refresh=True)]
+    return survey.reason.cause if survey.reason is not None else None, check_age(survey, now())
