@@ -11,6 +11,7 @@ from engine import Engine, Operation, Options, ParentJob, Reason, Request, Serve
 from engine.domain.claims import Outcome, Report
 from engine.domain.requests import OnDuplicate
 from engine.domain.steps import EXPECTED, TIME_LEFT, Step
+from engine.history import estimates
 from engine.store.protocol import NewJob
 from engine.store.sqlite.store import SqliteStore
 from engine.targets import resolve
@@ -133,7 +134,10 @@ async def test_without_a_limit_everything_is_begun(tmp_path: Path) -> None:
     assert job.children[0].is_complete
 
 
-async def test_what_ran_slowly_on_other_files_is_not_begun_where_it_never_ran(tmp_path: Path) -> None:
+async def test_what_ran_slowly_on_other_files_is_not_begun_where_it_never_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimates, "LONG_ENOUGH", 0.0)  # these files are small
     slow, first = make_database(tmp_path / "slow.db"), make_database(tmp_path / "first.db")
     store_path = tmp_path / "jobs.db"
     past = Request(target=resolve(str(slow)).url, operations=(VACUUM,))
