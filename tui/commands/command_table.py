@@ -88,7 +88,8 @@ _REQUEST: Final = (
     repeatable(
         "--op", "OPERATION", typed_values.operation,
         f"one of {', '.join(typed_values.OPERATIONS)}; repeatable, order kept"
-        " (default: vacuum, analyze; on a server also reindex, optimize)",
+        " (default: vacuum, analyze; on PostgreSQL also reindex, optimize; on MariaDB and MySQL analyze, check,"
+        " optimize)",
         dest="operations",
     ),
     flag("--needed", "only operations that `dbtend advise` calls for, now or soon; those of --op always run"),

@@ -10,6 +10,7 @@ from typing import Any, Final
 from engine.domain.frozen import frozen
 from engine.domain.option_spec import OptionSpec, Place
 from engine.domain.option_specs import OPTION_SPECS, options_at
+from engine.domain.requests import EngineName
 from engine.domain.value_types import Flag, Names
 
 HIDDEN: Final = argparse.SUPPRESS
@@ -57,8 +58,18 @@ def of_spec(spec: OptionSpec) -> Option:
         more = {"action": action, "help": spec.full_help}
     elif isinstance(spec.type, Names):
         more |= {"action": "append", "help": f"{spec.full_help}; repeatable"}
-    group = "database servers (PostgreSQL)" if spec.of_server else ""
-    return Option(spec.option, {"dest": spec.name, "default": argparse.SUPPRESS, **more}, group)
+    return Option(spec.option, {"dest": spec.name, "default": argparse.SUPPRESS, **more}, _group(spec))
+
+
+def _group(spec: OptionSpec) -> str:
+    """The heading it stands below in the help; "" for the first one."""
+    if not spec.of_server:
+        return ""
+    only = [engine for engine in _SERVERS if spec.applies_to.get(engine)]
+    return _SERVERS[only[0]] if len(only) == 1 else "database servers"
+
+
+_SERVERS: Final = {EngineName.POSTGRESQL: "PostgreSQL", EngineName.MYSQL: "MariaDB and MySQL"}
 
 
 REQUEST_OPTIONS: Final = tuple(map(of_spec, options_at(Place.COMMAND_LINE).values()))

@@ -166,3 +166,11 @@ def test_job_ids() -> None:
             typed_values.job_or_batch_id(wrong)
     with pytest.raises(UsageError, match="no job id"):
         typed_values.job_id("42.x")
+
+
+def test_help_names_the_servers_that_have_an_option() -> None:
+    parts = re.split(r"^(\S.*):$", parser_of("run").format_help(), flags=re.MULTILINE)
+    by_heading = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert "--freeze" in by_heading["PostgreSQL"]
+    assert "--no-binlog" in by_heading["MariaDB and MySQL"]
+    assert "--offline" in by_heading["database servers"]

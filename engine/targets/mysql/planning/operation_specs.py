@@ -57,7 +57,7 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         " until it ends; copy the files of the table first",
     ),
     Operation.PURGE_UNDO: OperationSpec(
-        summary="empties undo tablespaces and gives their space back",
+        summary="MySQL only: empties undo tablespaces and gives their space back",
         lock=Lock(LockImpact.NONE),
         after_cancel="the undo tablespaces stay unchanged",
         is_repeatable=False,

@@ -79,3 +79,10 @@ def test_a_file_or_a_group_that_is_not_there(home: Path) -> None:
 
 def test_a_password_is_not_shown_by_accident(home: Path) -> None:
     assert "corect" not in repr(options(written(home / "f", "[client]\npassword=corect\n")))
+
+
+def test_the_groups_that_the_page_names_are_read(home: Path) -> None:
+    page = Path(__file__).parents[5] / "docs" / "how-to" / "tend-mariadb-or-mysql.md"
+    (_, _, example) = page.read_text().partition("```ini\n")
+    written(home / ".my.cnf", example.partition("```")[0])
+    assert options() == {"user": "dba", "password": "..."}
