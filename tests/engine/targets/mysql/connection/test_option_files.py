@@ -84,5 +84,4 @@ def test_a_password_is_not_shown_by_accident(home: Path) -> None:
 def test_the_groups_that_the_page_names_are_read(home: Path) -> None:
     page = Path(__file__).parents[5] / "docs" / "how-to" / "tend-mariadb-or-mysql.md"
     (_, _, example) = page.read_text().partition("```cnf\n")
-    written(home / ".my.cnf", example.partition("```")[0])
-    assert options() == {"user": "dba", "password": "..."}
+    assert options(written(home / "own.cnf", example.partition("```")[0])) == {"user": "dba", "password": "..."}
