@@ -21,7 +21,7 @@ from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.server import Server
 from engine.targets.mysql.planning import operation_specs, planner
 from engine.targets.mysql.planning.needed_work import plan_needed
-from engine.targets.mysql.reading.facts import facts
+from engine.targets.mysql.reading.facts import facts, storage_engines
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.replicas import Replicas
 from engine.targets.mysql.running import orphan_cleanup, repairs, throttling
@@ -143,7 +143,12 @@ class MySqlSession:
         return await plan_needed(self._reader, options, condition.tables, reasons, past.turns)
 
     async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
-        return operation_specs.damage_warnings(operations, past.damaged_tables if past is not None else ())
+        recovers = self._reader.server.recovers
+        engines = await storage_engines(self._reader) if recovers and Operation.CHECK in operations else ()
+        return (
+            *operation_specs.damage_warnings(operations, past.damaged_tables if past is not None else ()),
+            *operation_specs.recovery_remarks(operations, engines, recovers),
+        )
 
     async def cleanup_orphans(self, earlier: Sequence[Step]) -> tuple[str, ...]:
         return tuple(await orphan_cleanup.end_orphans(self._reader, self._name))

@@ -36,6 +36,7 @@ async def collect_condition(
         histograms=await histograms(reader),
         undo=await undo(reader),
         user=reader.server.user,
+        recovers=reader.server.recovers,
     )
     condition = replace(condition, tables=await _exact(reader, condition, limits))
     large = [table for table in condition.tables if may_have_space(table, condition, limits)]

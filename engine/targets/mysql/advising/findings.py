@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -89,7 +89,9 @@ def needs(condition: Condition, past: TargetHistory, limits: Thresholds = DEFAUL
     analyze = {table.name: need for table in well if (need := analyze_need(table, condition, limits))}
     rebuild = {table.name: need for table in well if (need := rebuild_need(table, condition, past, limits))}
     by_hand = {table.name: need for table in well if (need := auto_increment_need(table))}
-    repair = {table.name: need for table in condition.tables if (need := repair_need(table, damaged))}
+    repair = {
+        table.name: need for table in condition.tables if (need := repair_need(table, damaged, condition.recovers))
+    }
     return TableFindings(analyze=analyze, rebuild=rebuild, by_hand=by_hand, repair=repair, notes=_notes(well))
 
 
@@ -171,11 +173,13 @@ def used_percent(table: Table) -> int:
     return min(100 * (found.next - 1) // found.most, 100) if found is not None else 0
 
 
-def repair_need(table: Table, damaged: set[str]) -> Need | None:
+def repair_need(table: Table, damaged: set[str], recovers: Collection[str] = ()) -> Need | None:
+    """`recovers`: the storage engines whose crashed tables the server repairs when it opens them."""
     if table.engine in REPAIRABLE and table.comment:
         return Need(Level.NOW, f"the server cannot open it: {table.comment}", Cause.CRASHED)
     if table.shown in damaged and table.engine in REPAIRABLE:
-        return Need(Level.NOW, "the last check found it damaged", Cause.CRASHED)
+        by_itself = "; the server repairs it when it is opened, maybe it has" if table.engine in recovers else ""
+        return Need(Level.NOW, f"the last check found it damaged{by_itself}", Cause.CRASHED)
     return None
 
 

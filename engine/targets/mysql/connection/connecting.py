@@ -21,7 +21,7 @@ from engine.targets.mysql.connection.bounded import AnswerError, Wire
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import NO_RIGHT, connecting_error, number_of, reading_error
 from engine.targets.mysql.connection.login import TlsMode, methods, tls_context, tls_mode
-from engine.targets.mysql.connection.server import Cluster, Flavor, Server
+from engine.targets.mysql.connection.server import RECOVERY, Cluster, Flavor, Server
 
 PROGRAM: Final = "dbtend"
 READING_TIMEOUT: Final = 60.0
@@ -229,8 +229,8 @@ async def _leave_out_of_binlog(connection: Connection, flavor: Flavor, what: str
 
 
 _VARIABLES: Final = (
-    "datadir", "group_replication_group_name", "hostname", "port", "read_only", "server_uid", "server_uuid",
-    "super_read_only", "wsrep_on", "wsrep_provider",
+    *RECOVERY.values(), "datadir", "group_replication_group_name", "hostname", "port", "read_only", "server_uid",
+    "server_uuid", "super_read_only", "wsrep_on", "wsrep_provider",
 )  # fmt: skip
 _MAY_WRITE: Final = re.compile(r"\b(ALL PRIVILEGES|SUPER|CONNECTION_ADMIN|READ_ONLY ADMIN)\b.* ON \*\.\* ")
 
@@ -258,7 +258,14 @@ async def _server(connection: Connection, flavor: Flavor, version: tuple[int, ..
         is_replica=await _is_replica(connection, flavor, version),
         cluster=cluster(found, await _members(connection, found)),
         started=started,
+        recovers=recovers(found),
     )
+
+
+def recovers(variables: Mapping[str, str]) -> dict[str, str]:
+    """See `Server`."""
+    found = {engine: variables.get(name, "") for engine, name in RECOVERY.items()}
+    return {engine: how for engine, how in found.items() if how not in {"", "OFF"}}
 
 
 async def _reads_only(connection: Connection, variables: dict[str, str]) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
 from enum import StrEnum
+from typing import Final
 
 from engine.domain.frozen import frozen
 
@@ -17,6 +20,10 @@ class Cluster(StrEnum):
 
     GALERA = "galera"
     GROUP_REPLICATION = "group_replication"
+
+
+RECOVERY: Final = {"MyISAM": "myisam_recover_options", "Aria": "aria_recover_options"}
+"""By storage engine: the variable that says how the server repairs its crashed tables when it opens them."""
 
 
 @frozen(kw_only=True)
@@ -40,6 +47,8 @@ class Server:
     cluster: Cluster | None
     started: int
     """Seconds since 1970; another value means that the server restarted."""
+    recovers: Mapping[str, str] = field(default_factory=dict)
+    """The storage engines whose crashed tables the server repairs when it opens them, each with how it does that."""
 
     @property
     def product(self) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 from engine.domain.humanize import listed
 from engine.domain.requests import Operation, Options
 from engine.targets.lock_impact import Lock, LockImpact, LockScope
+from engine.targets.mysql.connection.server import RECOVERY
 from engine.targets.operation_specs import OperationSpec
 
 BLOCKS_NOBODY: Final = Lock(LockImpact.NONE, LockScope.TABLE)
@@ -45,7 +46,7 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
     Operation.CHECK: OperationSpec(
         summary="looks for damage in tables and indexes, and for rows without their parent",
         lock=BLOCKS_NOBODY,
-        after_cancel="nothing is ever changed",
+        after_cancel="damaged tables of MyISAM and Aria marked as crashed",
         writes=False,
     ),
     Operation.REPAIR: OperationSpec(
@@ -76,6 +77,22 @@ def confirmation(operation: Operation, options: Options) -> str:
 
 
 _LEAVES_DAMAGE_ALONE: Final = frozenset({Operation.OPTIMIZE, Operation.REPAIR, Operation.PURGE_UNDO})
+
+
+def recovery(engine: str, how: str) -> str:
+    """What the server does to a crashed table. `how`: see `Server.recovers`."""
+    what = f"When a crashed table of {engine} is opened, the server repairs it by itself"
+    return f"{what} ({RECOVERY[engine]}={how})"
+
+
+def recovery_remarks(
+    operations: Sequence[Operation], engines: Collection[str], recovers: Mapping[str, str]
+) -> tuple[str, ...]:
+    """What a check may lead to. `engines`: those of the tables."""
+    if Operation.CHECK not in operations:
+        return ()
+    marks = "a check marks a table that it finds damaged as crashed"
+    return tuple(f"{marks}. {recovery(engine, how)}" for engine, how in recovers.items() if engine in engines)
 
 
 def damage_warnings(operations: Sequence[Operation], damaged_tables: Collection[str]) -> tuple[str, ...]:

@@ -80,6 +80,8 @@ class Condition:
     """How many large tables there was no time for."""
     undo: Undo = Undo()
     user: str = ""
+    recovers: Mapping[str, str] = field(default_factory=dict)
+    """See `Server`."""
 
 
 _LENGTH: Final = {

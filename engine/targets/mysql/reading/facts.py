@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from engine.domain.steps import Facts
+from engine.targets.mysql.connection.names import literal
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.files import file_sizes, rows_if_allowed
 from engine.targets.mysql.reading.reader import Reader
@@ -15,6 +17,9 @@ from engine.targets.mysql.reading.tables import Table
 _FACTS: Final = """
 SELECT table_name, CAST(data_length + index_length AS SIGNED), CAST(data_free AS SIGNED)
 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%VIEW'
+"""
+_ENGINES: Final = """
+SELECT DISTINCT engine FROM information_schema.tables WHERE table_schema = DATABASE() AND engine IS NOT NULL
 """
 _SIZE: Final = """
 SELECT CAST(data_length + index_length AS SIGNED) FROM information_schema.tables
@@ -30,17 +35,25 @@ _PLAIN: Final = re.compile(r"[0-9A-Za-z_]+")
 """A name that is also the name of its file: then one query asks for just that."""
 
 
-async def facts(reader: Reader) -> Facts:
-    """Raises TargetError."""
-    rows = await reader.rows(_FACTS, row=(str, int | None, int | None))
+async def facts(reader: Reader, unopened: Sequence[Table] = ()) -> Facts:
+    """`unopened`: tables that are not opened; what is known of them counts. Raises TargetError."""
+    names = ", ".join(literal(table.name) for table in unopened)
+    query = f"{_FACTS} AND table_name NOT IN ({names})" if names else _FACTS
+    rows = await reader.rows(query, row=(str, int | None, int | None))
     files: Counter[str] = Counter()
     for (table, _), bytes_ in (await file_sizes(reader) or {}).items():
         files[table] += bytes_
     return {
-        "size": sum(max(counted or 0, files[table.lower()]) for table, counted, _ in rows),
-        "tables": len(rows),
-        "free_bytes": sum(free or 0 for _, _, free in rows),
+        "size": sum(max(counted or 0, files[table.lower()]) for table, counted, _ in rows)
+        + sum(table.size for table in unopened),
+        "tables": len(rows) + len(unopened),
+        "free_bytes": sum(free or 0 for _, _, free in rows) + sum(table.free_bytes for table in unopened),
     }
+
+
+async def storage_engines(reader: Reader) -> frozenset[str]:
+    """Those of the tables. It opens none. Raises TargetError."""
+    return frozenset(engine for (engine,) in await reader.rows(_ENGINES, row=(str,)))
 
 
 async def size_of(reader: Reader, table: Table) -> int | None:

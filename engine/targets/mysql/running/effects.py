@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel
 from engine.domain.statuses import Status
 from engine.domain.steps import Facts
 from engine.targets.check_results import CHECK_AGAIN, check_facts
+from engine.targets.mysql.planning.operation_specs import recovery
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.tables import REPAIRABLE, Table
 from engine.targets.step_execution import StepResult
+
+_DATA_FILES: Final = {"MyISAM": "MYD", "Aria": "MAD"}
 
 
 def with_sizes(before: int | None, after: int | None) -> dict[str, int]:
@@ -55,8 +59,9 @@ class Totals:
 class Checks:
     """The findings of one check operation so far."""
 
-    def __init__(self, level: CheckLevel, planned: int) -> None:
-        self._level, self._planned = level, planned
+    def __init__(self, level: CheckLevel, planned: int, recovers: Mapping[str, str]) -> None:
+        """`recovers`: see `Server`."""
+        self._level, self._planned, self._recovers = level, planned, recovers
         self._damaged: dict[str, Table] = {}
         self._broken_keys: dict[str, str] = {}
         """The finding of each."""
@@ -75,20 +80,25 @@ class Checks:
             self._damaged[step.table.shown] = step.table
             self._damage = self._damage or result.findings[0]
 
+    @property
+    def left_unopened(self) -> list[Table]:
+        """The damaged tables that the server would repair if they were opened."""
+        return [table for table in self._damaged.values() if table.engine in self._recovers]
+
     def facts(self) -> Facts:
         found = check_facts(
             level=self._level,
             findings=self._findings,
             damage=self._damage,
-            remedy=remedy(list(self._damaged.values()), list(self._broken_keys)),
+            remedy=remedy(list(self._damaged.values()), list(self._broken_keys), self._recovers),
             complete=self._through >= self._planned,
             tables=tuple(self._damaged),
         )
         return {**found, "broken_rule": next(iter(self._broken_keys.values()), None)}
 
 
-def remedy(damaged: list[Table], broken_keys: list[str]) -> str:
-    """What to do about the findings; "" if there are none."""
+def remedy(damaged: list[Table], broken_keys: list[str], recovers: Mapping[str, str]) -> str:
+    """What to do about the findings; "" if there are none. `recovers`: see `Server`."""
     repairable = [table.shown for table in damaged if table.engine in REPAIRABLE]
     others = [table.shown for table in damaged if table.engine not in REPAIRABLE]
     texts = []
@@ -100,6 +110,16 @@ def remedy(damaged: list[Table], broken_keys: list[str]) -> str:
         )
     if repairable:
         texts.append(f"Copy the files of {listed(repairable, 3)}, then run repair.")
+    for engine, how in recovers.items():
+        if names := [table.shown for table in damaged if table.engine == engine]:
+            texts.append(f"{recovery(engine, how)}: {listed(names, 3)}.{_kept(engine, how)}")
     if broken_keys:
         texts.append(f"Add the missing rows, or remove those that refer to them: {listed(broken_keys, 3)}.")
     return " ".join([*texts, CHECK_AGAIN]) if texts else ""
+
+
+def _kept(engine: str, how: str) -> str:
+    """Where the old data file stays; "" if it does not."""
+    if "BACKUP" not in how:
+        return ""
+    return f" The old data file stays in the directory of the database, as TABLE.{_DATA_FILES[engine]}-TIME.BAK."

@@ -134,7 +134,8 @@ class MySqlOperation:
         self._stops = StopSignals()
         self._kill = statement.killer(reader)
         is_check = plan.operation is Operation.CHECK
-        self._totals = Totals(Checks(options.check_level, len(plan.steps)) if is_check else None, plan.left_out)
+        self._checks = Checks(options.check_level, len(plan.steps), reader.server.recovers) if is_check else None
+        self._totals = Totals(self._checks, plan.left_out)
         self._yields: Counter[str] = Counter()
         """How often each step gave way, by its command."""
 
@@ -146,7 +147,8 @@ class MySqlOperation:
     async def facts(self, cancel: asyncio.Event | None = None) -> Facts:
         did = self._totals.facts()
         try:
-            return {**await facts(self._reader), **did}
+            unopened = self._checks.left_unopened if self._checks is not None else []
+            return {**await facts(self._reader, unopened), **did}
         except TargetError:
             if not did:
                 raise

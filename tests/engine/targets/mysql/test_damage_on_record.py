@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from engine import Advice, Engine, Operation, ParentJob, Request, Status
 from engine.config.model import TargetEntry
 from engine.domain.advice import Level, needed
 from engine.domain.requests import CheckLevel, Options
 from engine.domain.surveys import SurveyCause
 from engine.system.clock import now
+from engine.targets.mysql.connection.server import Flavor
 from tests.engine.targets.mysql.a_session import filled
 from tests.mysql_databases import MySqlDatabase
 from tui.presentation.survey_format import check_age
@@ -128,3 +131,31 @@ async def survey_of(engine: Engine, database: MySqlDatabase) -> tuple[SurveyCaus
     entry = TargetEntry(name="shop", url=database.url)
     (survey,) = [one.survey async for one in engine.survey([entry], refresh=True)]
     return survey.reason.cause if survey.reason is not None else None, check_age(survey, now())
+
+
+@pytest.mark.parametrize(("engine", "suffix"), [("MyISAM", "MY"), ("Aria TRANSACTIONAL = 0", "MA")])
+async def test_a_server_that_repairs_by_itself_is_named_and_not_made_to(
+    database: MySqlDatabase, tmp_path: Path, engine: str, suffix: str
+) -> None:
+    recovers = database.flavor is Flavor.MARIADB
+    if not recovers and suffix == "MA":
+        pytest.skip("MySQL has no Aria")
+    filled(database, "log", 2_000, engine=engine)
+    database("FLUSH TABLES")
+    files = database.server.data / database.name
+    with (files / f"log.{suffix}I").open("r+b") as index:
+        index.truncate(4_096 if suffix == "MY" else (files / f"log.{suffix}I").stat().st_size - 1_024)
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as jobs:
+        planned = await jobs.plan(Request(target=database.url, operations=(Operation.CHECK,)))
+        assert any("repairs it by itself" in warning for warning in planned.warnings) is recovers
+        job = await checked(jobs, database)
+        after = job.children[0].after or {}
+        assert after["damaged_tables"] == ["log"]
+        assert (f"TABLE.{suffix}D-TIME.BAK" in str(after["remedy"])) is recovers
+        assert after["tables"] == 1
+        assert not list(files.glob("*.BAK"))
+        if recovers:
+            repair = (await advice_on(jobs, database))[Operation.REPAIR]
+            assert "the server repairs it when it is opened" in repair.reason
+            assert list(files.glob(f"log.{suffix}D-*.BAK"))
+    remove_backups(database)
