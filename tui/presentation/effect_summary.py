@@ -55,14 +55,16 @@ def job_effect(job: ParentJob, width: int | None = None, *, short: bool = False)
 
 
 def _whole_effect(job: ParentJob, width: int | None) -> str:
-    before = [size for child in job.children if (size := number(child.before, "size")) is not None]
-    after = [size for child in job.children if (size := number(child.after, "size")) is not None]
+    before = [taken for child in job.children if (taken := number(child.before, "size")) is not None]
+    after = [taken for child in job.children if (taken := number(child.after, "size")) is not None]
     sizes = (before[0], after[-1]) if before and after else (None, None)
     forms: Phrases = (size_change(*sizes), before_and_after(*sizes))
     if any(is_of_a_server(child) for child in job.children):
         effects = list(filter(None, (effect(child, 0) for child in job.children)))
-        forms = (", ".join(effects), *effects[:1])
-    return forms[0] if width is None or cells(forms[0]) <= width else forms[-1]
+        back = sum(number(child.after, "back_bytes") or 0 for child in job.children)
+        whole = [*effects, f"{size(back)} back"] if effects and back > 0 and size(back) != size(0) else effects
+        forms = (", ".join(whole), ", ".join(effects), *effects[:1])
+    return next((form for form in forms if width is None or cells(form) <= width), forms[-1])
 
 
 def first_error(job: ParentJob) -> str:
@@ -120,7 +122,7 @@ def is_cut_short(child: ChildJob) -> bool:
 
 def step_effect(facts: Facts | None) -> str:
     """`freed 1,000 pages`; a fact without its own words by its name: `moved pages 12`."""
-    if facts and ("size_before" in facts or "rows_removed" in facts):
+    if facts and not {"size_before", "rows_removed", "rows_lost"}.isdisjoint(facts):
         return step_phrase(facts)
     return ", ".join(filter(None, (_step_fact(name, facts) for name in facts))) if facts else ""
 

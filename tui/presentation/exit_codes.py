@@ -21,12 +21,12 @@ MEANINGS: Final[Mapping[int, str]] = {
     OK: "everything completed, or nothing was needed",
     FAILED: "an operation failed, or one of several databases could not be opened",
     USAGE: "wrong usage, or the only database cannot be opened",
-    SKIPPED: "finished, but something was skipped, or left out for lack of a privilege",
+    SKIPPED: "finished, but something was skipped, left out for lack of a privilege, or lost by a repair",
     REFUSED: "refused before it began; with --needed: something must be put right by hand first",
     TIME_LIMIT: "the time limit came first, or was too near: work is left",
     CANCELLED: "cancelled; or stopped by a signal, and left to a worker process",
 }
-_NOT_DONE: Final = ("steps_skipped", "left_out")  # of what a server was asked for
+_NOT_DONE: Final = ("steps_skipped", "left_out", "rows_lost")  # of what a server was asked for
 PRECEDENCE: Final = (CANCELLED, FAILED, USAGE, REFUSED, TIME_LIMIT, SKIPPED)
 """Of several causes the first of these is the exit code."""
 

@@ -25,7 +25,7 @@ _IN_EFFECT = frozenset({"backup", "backup_journal_mode", "backup_size", "changed
         "file_overwritten",
     ),
     *("steps_completed", "steps_failed", "steps_cancelled", "steps_skipped"),
-    *("rows_removed", "rows_kept", "pages_removed", "back_bytes", "waited"),
+    *("rows_lost", "rows_removed", "rows_kept", "pages_removed", "back_bytes", "waited"),
 }
 
 

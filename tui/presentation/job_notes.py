@@ -50,9 +50,11 @@ class Note:
 _ADVICE: Final[Mapping[Reason, Callable[[Instructions], str]]] = {
     Reason.TARGET_BUSY: lambda how: (
         f"{capitalized(how.retry)} when the database is free."
-        " A longer lock_timeout in the config file applies to new jobs."
+        " New jobs wait longer with --lock-timeout, or lock_timeout in the config file."
     ),
-    Reason.REFUSED: lambda how: f"Nothing was changed. Fix what the message names, then {how.retry}.",
+    Reason.REFUSED: lambda how: (
+        f"Nothing was changed. Fix what the message names, then {how.retry}; for another option, start a new run."
+    ),
     Reason.UNREACHABLE: lambda how: f"Nothing was begun. Fix what the message names, then {how.retry}.",
     Reason.TOO_MANY_FAILURES: lambda how: (
         f"Too many other jobs of its batch failed. {capitalized(how.retry)} to run it anyway."

@@ -37,6 +37,8 @@ def phrases(child: ChildJob) -> Sequence[str]:
         parts.append("no findings")
     if found := number(child.after, "findings"):
         parts.insert(0, counted(int(found), "finding"))
+    if lost := number(child.after, "rows_lost"):
+        parts.append(f"{counted(int(lost), 'row')} lost")
     if removed := number(child.after, "rows_removed"):
         parts.append(f"{counted(int(removed), 'dead row')} removed")
     if kept := number(child.after, "rows_kept"):
@@ -54,6 +56,8 @@ def phrases(child: ChildJob) -> Sequence[str]:
 def step_phrase(facts: Facts) -> str:
     """`10,000 dead rows removed, 5,000 kept, 2.10 MB -> 1.20 MB`."""
     parts = []
+    if lost := number(facts, "rows_lost"):
+        parts.append(f"{counted(int(lost), 'row')} lost")
     if removed := number(facts, "rows_removed"):
         parts.append(f"{counted(int(removed), 'dead row')} removed")
     if kept := number(facts, "rows_kept"):

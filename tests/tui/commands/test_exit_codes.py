@@ -58,7 +58,7 @@ def test_the_weightiest_cause_decides(children: list[tuple[Status, Reason | None
     assert exit_code([parent(child()), job]) == code
 
 
-@pytest.mark.parametrize("after", [{"steps_completed": 1, "steps_skipped": 302}, {"left_out": 302}])
+@pytest.mark.parametrize("after", [{"steps_completed": 1, "steps_skipped": 302}, {"left_out": 302}, {"rows_lost": 95}])
 def test_what_is_completed_but_for_what_was_not_done_is_no_success(after: Facts) -> None:
     assert exit_code([parent(replace(child(), after=after))]) == 3
     assert exit_code([parent(replace(child(), after=after), child(2, *FAILED))]) == 1

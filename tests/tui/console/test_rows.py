@@ -609,9 +609,9 @@ def test_the_detail_says_what_went_wrong_and_what_to_do_before_when_that_was() -
         "#42 sales.db  × failed  41.00 s",
         "vacuum, analyze: the lock could not be had in 5",
         "s: process 4711 (psql) has locked it for itself",
-        "Press t when the database is free. A longer",
-        "lock_timeout in the config file applies to new",
-        "jobs.",
+        "Press t when the database is free. New jobs",
+        "wait longer with --lock-timeout, or",
+        "lock_timeout in the config file.",
         "vacuum analyze reindex optimize: 2 failed",
         "started 11:05:59  finished 11:06:40",
     ]

@@ -118,6 +118,21 @@ def test_a_job_on_a_server_tells_what_each_of_its_operations_did() -> None:
     assert job_effect(parent(stopped)) == ""
 
 
+def test_a_job_of_several_operations_on_a_server_tells_the_bytes_that_came_back() -> None:
+    job = parent(
+        ended(Operation.OPTIMIZE, after={"steps_completed": 3, "back_bytes": 87_000_000}),
+        ended(Operation.CHECK, after={"steps_completed": 11, "findings": 0}),
+    )
+    assert job_effect(job) == "3 steps done, 11 objects checked, 87.0 MB back"
+    assert job_effect(job, 40) == "3 steps done, 11 objects checked"
+
+
+def test_rows_that_a_repair_lost_are_told() -> None:
+    repaired = ended(Operation.REPAIR, after={"steps_completed": 1, "rows_lost": 95})
+    assert effect(repaired) == "1 table repaired, 95 rows lost"
+    assert step_effect({"rows_lost": 95}) == "95 rows lost"
+
+
 def test_a_check_that_was_cancelled_after_it_had_found_something_says_both() -> None:
     facts: Facts = {"findings": 1, "level": "full", "complete": False}
     broken = ended(Operation.CHECK, {}, facts, Status.FAILED, cancel_requested_at=START)

@@ -105,7 +105,7 @@ async def _opened(address: Address, name: str) -> Connection:
         if isinstance(error, AnswerError):
             raise reading_error(what, error) from None
         if isinstance(error, pymysql.MySQLError):
-            problem = connecting_error(what, error, has_password=bool(password), typed=typed is not None)
+            problem = connecting_error(what, error, password=password, typed=typed is not None)
             if isinstance(problem, PasswordNeededError):
                 typed_passwords.drop(what)
             raise problem from None

@@ -23,6 +23,7 @@ from engine.domain.errors import (
 from engine.domain.masking import masked
 from engine.domain.statuses import Reason
 from engine.targets.mysql.connection.bounded import AnswerError
+from engine.targets.mysql.connection.option_files import Password
 
 LOCK_TIMEOUT: Final = 1205
 DEADLOCK: Final = 1213
@@ -93,13 +94,11 @@ def server_message(error: BaseException) -> str:
     return masked("".join(filter(str.isprintable, lines[0])) if lines else "no reason given")
 
 
-def connecting_error(
-    what: str, error: BaseException, *, has_password: bool = False, typed: bool = False
-) -> TargetError:
+def connecting_error(what: str, error: BaseException, *, password: str = "", typed: bool = False) -> TargetError:
     """The error of a failed connection.
 
     Args:
-        has_password: whether a password was known.
+        password: the one that was tried.
         typed: whether the user typed it.
     """
     cause = getattr(error, "original_exception", error)
@@ -118,10 +117,11 @@ def connecting_error(
     if number in ACCESS_DENIED:
         if typed:
             return PasswordNeededError(what, "the password that was typed is wrong", WHERE_PASSWORDS_ARE)
-        if not has_password:
+        if not password:
             return PasswordNeededError(what, NONE_FOUND, WHERE_PASSWORDS_ARE)
         why = "the password is wrong, or the user does not exist"
-        return TargetUnavailableError(what, why, WHERE_PASSWORDS_ARE)
+        hint = f"correct it in {password.file}" if isinstance(password, Password) else WHERE_PASSWORDS_ARE
+        return TargetUnavailableError(what, why, hint)
     if number in _REFUSALS:
         kind, why, hint = _REFUSALS[number]
         return kind(what, why, hint)

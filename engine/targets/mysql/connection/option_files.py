@@ -24,6 +24,18 @@ _LARGEST: Final = 1_000_000
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "s": " ", '"': '"', "'": "'", "\\": "\\"}
 
 
+class Password(Secret):
+    """A password from an option file."""
+
+    file: Path
+
+
+def _password(text: str, file: Path) -> Password:
+    found = Password(text)
+    found.file = file
+    return found
+
+
 def options(option_file: str = "", group: str = "") -> Mapping[str, str]:
     """What the option files say. Reads the disk. Raises UsageError for a file or group that is not there.
 
@@ -35,10 +47,10 @@ def options(option_file: str = "", group: str = "") -> Mapping[str, str]:
     found: dict[str, str] = {}
     seen: set[str] = set()
     for path in files:
-        for section, name, value in _settings(path, 0, required=bool(option_file)):
+        for file, section, name, value in _settings(path, 0, required=bool(option_file)):
             seen.add(section)
             if (section in GROUPS or section == group) and name in OPTIONS:
-                found[name] = Secret(value) if name == "password" else value
+                found[name] = _password(value, file) if name == "password" else value
     if group and group not in seen:
         where = option_file or ", ".join(map(str, files))
         raise UsageError(f"group {group}", f"no option file has it: {where}", f"write [{group}] before its options")
@@ -51,8 +63,8 @@ def _usual_files() -> list[Path]:
     return [Path("/etc/my.cnf"), Path("/etc/mysql/my.cnf"), *own, Path.home() / ".my.cnf"]
 
 
-def _settings(path: Path, depth: int, *, required: bool = False) -> Iterator[tuple[str, str, str]]:
-    """Group, option and value of each line, in order."""
+def _settings(path: Path, depth: int, *, required: bool = False) -> Iterator[tuple[Path, str, str, str]]:
+    """File, group, option and value of each line, in order."""
     section = ""
     for line in _lines(path, required=required):
         if line.startswith("[") and "]" in line:
@@ -66,7 +78,7 @@ def _settings(path: Path, depth: int, *, required: bool = False) -> Iterator[tup
             name, _, value = line.partition("=")
             if "#" in name:
                 name, value = name.partition("#")[0], ""
-            yield section, _option(name), _value(value)
+            yield path, section, _option(name), _value(value)
 
 
 def _lines(path: Path, *, required: bool) -> list[str]:

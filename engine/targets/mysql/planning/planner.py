@@ -31,6 +31,7 @@ from engine.targets.plans import OperationPlan, PlannedStep, by_turn, with_free_
 
 KEPT_FREE: Final = 3
 """Connections of the server that are left to others."""
+_VIEWS: Final = "SELECT table_name FROM information_schema.views WHERE table_schema = DATABASE()"
 _LIMITS: Final = "SELECT CAST(@@max_connections AS SIGNED), CAST(@@max_user_connections AS SIGNED)"
 _CLUSTERS: Final = {
     Cluster.GALERA: "in a Galera cluster every node waits for the rebuild of each table (total order isolation)",
@@ -50,10 +51,11 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
     catalog = await tables(reader, exact=operation is Operation.REBUILD)
     found = scope(operation, options, with_files(catalog, await file_sizes(reader)))
     reasons: Mapping[str, str] = {}
-    if operation is Operation.REPAIR and not options.objects:
+    if operation is Operation.REPAIR:
         damaged = frozenset(past.damaged_tables)
-        found = [table for table in found if table.shown in damaged or table.comment]
-        reasons = {table.name: table.comment or "the last check found it damaged" for table in found}
+        known = [table for table in found if table.shown in damaged or table.comment]
+        reasons = {table.name: table.comment or "the last check found it damaged" for table in known}
+        found = found if options.objects else known
     return await plan_tables(reader, operation, options, found, reasons, past.turns)
 
 
@@ -61,6 +63,9 @@ async def require(reader: Reader, operations: Sequence[Operation], options: Opti
     """Raise UsageError for an object to which one of the operations can do nothing."""
     if options.objects:
         found = await tables(reader, exact=False)
+        views = {name for (name,) in await reader.rows(_VIEWS, row=(str,))}
+        if view := next((name for name in options.objects if name in views), None):
+            raise UsageError(f"object {view}", "is a view", "name the tables that it reads")
         chosen(options.objects, found)
         for operation in operations:
             scope(operation, options, found)

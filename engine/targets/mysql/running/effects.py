@@ -41,6 +41,8 @@ class Totals:
         before, after = effect.get("size_before"), effect.get("size")
         if isinstance(before, int) and isinstance(after, int):
             self._add("back_bytes", before - after)
+        if isinstance(lost := effect.get("rows_lost"), int):
+            self._add("rows_lost", lost)
         self._add(f"steps_{result.status}", 1)
         if self._checks is not None:
             self._checks.add(step, result)

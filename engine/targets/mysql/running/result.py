@@ -42,6 +42,7 @@ _NO_RIGHT: Final = re.compile(r"command denied to user|^Access denied")
 _READ_ONLY: Final = re.compile(r"is running with the --(super-)?read-only option")
 _NOT_SUPPORTED: Final = re.compile(r"doesn't support (check|analyze|repair|optimize)")
 _DONE_OTHERWISE: Final = re.compile(r"doing recreate \+ analyze instead")
+_ROWS_CHANGED: Final = re.compile(r"^Number of rows changed from (\d{1,18}) to (\d{1,18})$")
 _NO_HISTOGRAM: Final = re.compile(r"^Engine-independent statistics are not collected for column")
 _WELL: Final = re.compile(
     r"^(OK|Table is (already )?up to date|Engine-independent statistics collected"
@@ -132,7 +133,7 @@ def _judged(
         return StepResult(status=Status.SKIPPED, error=unsupported)
     if found.is_well or (unsupported and not found.errors):
         warnings = tuple(f"{step.object}: {one}" for one in found.warnings if not _NO_HISTOGRAM.match(one))
-        done = {"findings": 0} if step.method is Method.CHECK else effect
+        done = {"findings": 0} if step.method is Method.CHECK else {**effect, **_lost_rows(found)}
         return StepResult(status=Status.COMPLETED, effect=done or None, warnings=warnings)
     problems = [*found.errors, *found.warnings, *(one for one in found.statuses if not _WELL.match(one))]
     # `Operation failed` and `Corrupt` say nothing that an error before them does not say.
@@ -140,6 +141,13 @@ def _judged(
     if step.method is Method.CHECK:
         return check_result([f"{step.object}: {problem}" for problem in problems or ["the check gave no verdict"]])
     return StepResult(status=Status.FAILED, error="; ".join(problems) or "the server gave no verdict")
+
+
+def _lost_rows(found: Verdict) -> dict[str, int]:
+    """How many rows a repair could not read."""
+    counts = _ROWS_CHANGED.search(found.says(_ROWS_CHANGED))
+    lost = int(counts[1]) - int(counts[2]) if counts else 0
+    return {"rows_lost": lost} if lost > 0 else {}
 
 
 def _orphans(step: MySqlStep, rows: Sequence[Row]) -> StepResult:

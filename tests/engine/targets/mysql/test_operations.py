@@ -115,6 +115,17 @@ async def test_a_full_check_finds_rows_without_their_parent(database: MySqlDatab
     assert (facts["findings"], facts["damage"], facts["complete"]) == (1, None, True)
 
 
+async def test_a_repair_says_how_many_rows_it_could_not_read(database: MySqlDatabase) -> None:
+    filled(database, "item", 2_000, engine="MyISAM")
+    database("FLUSH TABLES")
+    rows = database.server.data / database.name / "item.MYD"
+    with rows.open("r+b") as file:
+        file.truncate(rows.stat().st_size // 2)
+    (result,) = (await run(database.url, Operation.REPAIR, objects=("item",))).values()
+    assert result.status is Status.COMPLETED
+    assert (result.effect or {})["rows_lost"] == 2_000 - database.value("SELECT COUNT(*) FROM item") > 0
+
+
 async def test_a_damaged_table_is_found_and_repaired(database: MySqlDatabase) -> None:
     filled(database, "item", 2_000, engine="MyISAM")
     filled(database, "well")

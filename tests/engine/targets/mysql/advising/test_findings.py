@@ -124,6 +124,14 @@ def test_a_long_history_list_names_who_holds_it() -> None:
     assert "connection 7 (ann@web1)" in purge.reason
 
 
+@pytest.mark.parametrize("hidden", [None, 0])
+def test_an_undo_log_that_may_not_be_seen_is_not_said_to_be_empty(hidden: int | None) -> None:
+    purge = advice_on(condition(undo=Undo(history=1, bytes=hidden)))[Operation.PURGE_UNDO]
+    assert purge.reason.startswith("1 transaction to purge, how large the undo log is, is not visible: as an admin")
+    assert purge.level is Level.NONE
+    assert "undo_bytes" not in purge.facts
+
+
 @pytest.mark.parametrize(("flavor", "by_dbtend"), [(Flavor.MYSQL, True), (Flavor.MARIADB, False)])
 def test_a_large_undo_log_can_be_purged(flavor: Flavor, *, by_dbtend: bool) -> None:
     found = condition(undo=Undo(history=10, bytes=10**9, files=3), flavor=flavor)

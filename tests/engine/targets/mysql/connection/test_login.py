@@ -89,7 +89,7 @@ async def test_a_password_comes_from_an_option_file(database: MySqlDatabase, hom
     (home / ".my.cnf").write_text(f'[client]\npassword = "{PASSWORD}"\n')
     assert await tls_of(url)
     (home / ".my.cnf").write_text("[client]\npassword = wrong\n")
-    with pytest.raises(TargetUnavailableError, match="the password is wrong"):
+    with pytest.raises(TargetUnavailableError, match=r"the password is wrong.* \(correct it in /.*/\.my\.cnf\)"):
         await tls_of(url)
     (home / ".my.cnf").write_text(
         f'[prod]\nuser = ann\nhost = 127.0.0.1\nport = {database.server.port}\npassword = "{PASSWORD}"\n'

@@ -33,6 +33,12 @@ def result_of(step: MySqlStep, *rows: tuple[str, str], stop: bool = False) -> St
     return step_result(step, answer, {}, waited=5.0, blockers="connection 7 (ann@web)", user="joe@%")
 
 
+def test_a_repair_says_how_many_rows_it_lost() -> None:
+    changed = ("warning", "Number of rows changed from 50000 to 49905")
+    assert result_of(STEPS[Operation.REPAIR], changed, OK).effect == {"rows_lost": 95}
+    assert result_of(STEPS[Operation.REPAIR], ("warning", "Number of rows changed from 5 to 6"), OK).effect is None
+
+
 @pytest.mark.parametrize(
     ("operation", "rows", "status"),
     [
