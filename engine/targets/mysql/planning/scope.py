@@ -21,13 +21,16 @@ _ENGINES: Final = {
 """The storage engines that each operation works on."""
 
 
+_FOR_DAMAGED: Final = frozenset({Operation.CHECK, Operation.REPAIR})
+"""The operations that leave no damaged table out."""
+
+
 def scope(operation: Operation, options: Options, tables: Sequence[Table]) -> list[Table]:
     """The tables that the operation is to work on. Raises UsageError for a name that is none of these."""
     engines = _ENGINES[operation]
     possible = [table for table in tables if table.engine in engines and not table.is_sequence]
     if not options.objects:
-        # A check changes nothing, and leaves nothing out.
-        left_out = frozenset(options.leave_out) if operation is not Operation.CHECK else frozenset()
+        left_out = frozenset(options.leave_out) if operation not in _FOR_DAMAGED else frozenset()
         return [table for table in possible if table.shown not in left_out]
     named = chosen(options.objects, tables)
     for table in named:

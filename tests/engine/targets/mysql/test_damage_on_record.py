@@ -19,6 +19,13 @@ from tests.mysql_databases import MySqlDatabase
 from tui.presentation.survey_format import check_age
 
 ALL = (Operation.REPAIR, Operation.ANALYZE, Operation.OPTIMIZE, Operation.CHECK)
+ORPHANS = (
+    "CREATE TABLE parent (a INT PRIMARY KEY)",
+    "CREATE TABLE child (a INT, CONSTRAINT to_parent FOREIGN KEY (a) REFERENCES parent (a))",
+    "SET SESSION foreign_key_checks = 0",
+    "INSERT INTO child VALUES (1), (2)",
+    "SET SESSION foreign_key_checks = 1",
+)
 
 
 async def run(engine: Engine, request: Request) -> ParentJob:
@@ -46,6 +53,10 @@ async def run_needed(engine: Engine, database: MySqlDatabase) -> ParentJob | Non
 def damaged(database: MySqlDatabase) -> None:
     filled(database, "log", 2_000, engine="MyISAM")
     filled(database, "well")
+    damage(database)
+
+
+def damage(database: MySqlDatabase) -> None:
     database("FLUSH TABLES")
     with (database.server.data / database.name / "log.MYI").open("r+b") as index:
         index.truncate(4_096)
@@ -86,6 +97,26 @@ async def test_what_is_repaired_is_checked_as_thoroughly_as_it_was_found(
     remove_backups(database)
 
 
+async def test_a_repair_runs_and_is_checked_whatever_else_is_due(database: MySqlDatabase, tmp_path: Path) -> None:
+    filled(database, "log", 2_000, engine="MyISAM")
+    filled(database, "changed", 1, more="STATS_AUTO_RECALC = 0")
+    filled(database, "more", 2_000)
+    damage(database)
+    # FLUSH TABLES forgets what MySQL has counted.
+    database("ANALYZE TABLE changed, more", "INSERT INTO changed SELECT id + 10, b FROM more", *ORPHANS)
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        await checked(engine, database)
+        job = await run_needed(engine, database)
+        assert job is not None
+        ended = {child.operation: child.status for child in job.children}
+        assert (ended[Operation.REPAIR], ended[Operation.OPTIMIZE]) == (Status.COMPLETED, Status.COMPLETED)
+        found = await advice_on(engine, database)
+        assert not found[Operation.REPAIR].is_urgent
+        assert "2 rows without their parent" in found[Operation.CHECK].reason
+        assert found[Operation.CHECK].needs_manual_fix
+    remove_backups(database)
+
+
 async def test_a_repair_alone_calls_for_a_full_check_and_for_no_other_repair(
     database: MySqlDatabase, tmp_path: Path
 ) -> None:
@@ -106,11 +137,7 @@ async def test_rows_without_their_parent_stay_known_until_a_full_check_finds_non
     database: MySqlDatabase, tmp_path: Path
 ) -> None:
     database(
-        "CREATE TABLE parent (a INT PRIMARY KEY)",
-        "CREATE TABLE child (a INT, CONSTRAINT to_parent FOREIGN KEY (a) REFERENCES parent (a))",
-        "SET SESSION foreign_key_checks = 0",
-        "INSERT INTO child VALUES (1), (2)",
-        "SET SESSION foreign_key_checks = 1",
+        *ORPHANS,
     )
     async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
         await checked(engine, database)
