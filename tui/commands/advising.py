@@ -192,6 +192,9 @@ async def _only_needed(
             failed.append(not_begun(request, advice, args))
         elif (narrowed := needed(allowed, advice)) is not None:
             requests.append(inspector.applicable(narrowed))
+            if _is_narrowed(narrowed, request, advice):
+                only = listed(narrowed.options.objects, 3)
+                output.notice(f"{named(request.target)}: only {plain(only)} now; the check of the others stays due")
             for one in by_hand:
                 output.notice(f"{named(request.target)}: by hand: {plain(one.reason)}")
         elif (error := needs_repair(request, advice)) is not None:
@@ -203,6 +206,13 @@ async def _only_needed(
         elif not left_out:
             idle.append((request, advice))
     return ToRun(requests=requests, failed=failed, code=weightiest(codes)), idle
+
+
+def _is_narrowed(narrowed: Request, request: Request, advice: Sequence[Advice]) -> bool:
+    """Whether a check that is due everywhere is only of the objects that other operations need."""
+    if request.options.objects or not narrowed.options.objects or Operation.CHECK not in narrowed.operations:
+        return False
+    return any(one.operation is Operation.CHECK and one.is_urgent and not one.objects for one in advice)
 
 
 def _by_hand(advice: Sequence[Advice] | TargetError | None) -> list[ByHand]:

@@ -84,3 +84,13 @@ def test_a_view_is_told_from_a_table_that_is_missing(dbtend: CommandLine, shop: 
     result = dbtend("run", shop.url, "--op", "analyze", "--object", "v")
     assert (result.code, "object v: is a view (name the tables that it reads)" in result.err) == (2, True), result.err
     assert "is no table of the database" in dbtend("run", shop.url, "--op", "analyze", "--object", "w").err
+
+
+def test_a_check_that_is_narrowed_to_what_is_repaired_is_said_to_stay_due(
+    dbtend: CommandLine, shop: MySqlDatabase
+) -> None:
+    shop("CREATE TABLE well (id INT PRIMARY KEY)")
+    damage(shop)
+    assert dbtend("run", shop.url, "--op", "check", "--object", "logs").code == 1
+    result = dbtend("run", shop.url, "--needed", "--yes")
+    assert "only logs now; the check of the others stays due" in result.err, (result.out, result.err)
