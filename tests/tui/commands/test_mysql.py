@@ -94,3 +94,13 @@ def test_a_check_that_is_narrowed_to_what_is_repaired_is_said_to_stay_due(
     assert dbtend("run", shop.url, "--op", "check", "--object", "logs").code == 1
     result = dbtend("run", shop.url, "--needed", "--yes")
     assert "only logs now; the check of the others stays due" in result.err, (result.out, result.err)
+
+
+def test_a_plan_says_that_others_queue_behind_a_rebuild_that_has_to_wait(
+    dbtend: CommandLine, shop: MySqlDatabase
+) -> None:
+    shop("CREATE TABLE item (id INT PRIMARY KEY)")
+    with shop.session("INSERT INTO item VALUES (1)"):
+        told = dbtend("plan", shop.url, "--op", "rebuild", "--lock-timeout", "3").out
+        assert "New statements on the table wait behind it, for 3 s at most; --yield-after makes" in told, told
+        assert "New statements" not in dbtend("plan", shop.url, "--op", "rebuild", "--yield-after", "1").out

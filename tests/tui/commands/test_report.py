@@ -487,3 +487,13 @@ def test_a_job_is_cancelling_when_everything_that_is_not_over_is() -> None:
     assert "► cancelling" in report.history_table([job])[1]
     goes_on = parent(child(), asked, child(3, Status.PENDING))
     assert report.summary(goes_on).startswith("#42 sales.db running")
+
+
+def test_what_failed_before_its_first_step_can_be_run_again() -> None:
+    down = child(1, Status.FAILED, reason=Reason.OPERATION_ERROR, error="the server is down")
+    down = replace(down, progress=Progress(), after=None)
+    assert list(job_report.follow_up_lines(parent(down))) == [
+        "Nothing was begun. Fix what the message names, then run dbtend retry 42."
+    ]
+    begun = replace(down, progress=Progress(steps_done=1, steps_total=2))
+    assert list(job_report.follow_up_lines(parent(begun))) == []

@@ -162,7 +162,13 @@ class MySqlOperation:
         steps = [step for step in self.plan.steps if isinstance(step, MySqlStep) and step.lock != BLOCKS_NOBODY]
         tables = [step.table for step in steps if step.table is not None and step.method is not Method.ANALYZE]
         blocking = await locks.holders(self._reader, tables) if tables else ""
-        return f"it would have to wait: {blocking}" if blocking else ""
+        if not blocking:
+            return ""
+        waits = f"it would have to wait: {blocking}"
+        if not any(step.method is Method.REBUILD for step in steps) or self._options.server.yield_after is not None:
+            return waits
+        queue = f"New statements on the table wait behind it, for {self._lock_timeout:g} s at most"
+        return f"{waits}. {queue}; --yield-after makes it give way earlier"
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
         assert isinstance(step, MySqlStep), "a step of another engine"  # noqa: S101 - a bug
