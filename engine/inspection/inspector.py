@@ -137,8 +137,10 @@ def goes_in_turns(request: Request) -> bool:
 
 def after_cancel(target: str, operation: Operation, steps_done: int) -> str:
     """The effect of a cancel while the operation runs, as text. `steps_done`: what they changed stays."""
-    spec = resolve(target).operations[operation]
-    if not (steps_done and spec.writes):
+    found = resolve(target)
+    spec = found.operations[operation]
+    # Of a file the text is of the whole operation, on a server of one table.
+    if found.engine is EngineName.SQLITE or not (steps_done and spec.writes):
         return spec.after_cancel
     return f"what {counted(steps_done, 'step')} did stays; otherwise {spec.after_cancel}"
 
