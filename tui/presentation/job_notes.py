@@ -81,7 +81,7 @@ def advice(child: ChildJob, how: Instructions) -> str:
         return ""
     if child.reason is not None and child.reason in _ADVICE:
         return _ADVICE[child.reason](how)
-    began = child.attempt > 1 or child.progress.steps_total or child.after
+    began = child.attempt > 1 or child.progress.steps_total or child.steps or child.after
     if child.reason is Reason.OPERATION_ERROR and not began:
         return _ADVICE[Reason.UNREACHABLE](how)
     return remedy(child)
