@@ -142,7 +142,7 @@ def after_cancel(target: str, operation: Operation, steps_done: int) -> str:
     # Of a file the text is of the whole operation, on a server of one table.
     if found.engine is EngineName.SQLITE or not (steps_done and spec.writes):
         return spec.after_cancel
-    return f"what {counted(steps_done, 'step')} did stays; otherwise {spec.after_cancel}"
+    return f"what {counted(steps_done, 'step')} did; of what runs now: {spec.after_cancel}"
 
 
 async def plan(

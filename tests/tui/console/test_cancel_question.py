@@ -62,7 +62,7 @@ def test_it_is_said_in_the_words_of_the_command_line() -> None:
 def test_the_steps_that_ended_before_a_cancel_are_not_undone() -> None:
     rebuild = replace(COPYING, operation=Operation.REBUILD, progress=Progress(steps_done=3, steps_total=4))
     said = cancel_consequences([(rebuild, "mysql://dba@db1/shop")], NOW)
-    assert said.endswith("Leaves: what 3 steps did stays; otherwise nothing changed.")
+    assert said.endswith("Leaves: what 3 steps did; of what runs now: nothing changed.")
     check = replace(rebuild, operation=Operation.CHECK)
     assert "Leaves: damaged tables of MyISAM and Aria marked" in cancel_consequences(
         [(check, "mysql://dba@db1/shop")], NOW
