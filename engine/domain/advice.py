@@ -108,7 +108,7 @@ class Advice:
     needs_manual_fix: bool = False
     """Whether a person must fix something first; until then it would only repeat its findings."""
     by_hand: ByHand | None = None
-    """What was found beside it and only a person can put right; to run it does not help."""
+    """Findings that only a person can put right: to run the operation does not help."""
     level_of_large: Level | None = None
     """Its level if small tables, indexes and files did not count; None: the same."""
 

@@ -155,7 +155,7 @@ async def _needed(
         elif isinstance(advice, TargetError):
             failed.append(FailedRequest(_only_check(request), advice))
         elif (
-            # What is left out must not narrow the rest to its objects.
+            # An operation that is left out must not narrow the rest to its objects.
             (allowed := inspector.unattended(request)) is not None and (narrowed := needed(allowed, advice)) is not None
         ):
             requests.append(inspector.applicable(narrowed))

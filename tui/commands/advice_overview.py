@@ -70,7 +70,7 @@ class _Row:
 
 
 def _rows(advice: Sequence[Advice]) -> list[_Row]:
-    """What is needed, the most urgent first."""
+    """The needed operations, the most urgent first."""
     rows = [
         _Row(_word(one), one.operation, plain(one.reason) + (f" ({plain(one.gain)})" if one.gain else ""))
         for one in _urgent(advice)

@@ -216,7 +216,7 @@ def _is_narrowed(narrowed: Request, request: Request, advice: Sequence[Advice]) 
 
 
 def _by_hand(advice: Sequence[Advice] | TargetError | None) -> list[ByHand]:
-    """What is urgent, and only a person can put right."""
+    """Urgent findings that only a person can put right."""
     if advice is None or isinstance(advice, TargetError):
         return []
     found = (one.by_hand for one in advice if one.by_hand is not None)
@@ -224,7 +224,7 @@ def _by_hand(advice: Sequence[Advice] | TargetError | None) -> list[ByHand]:
 
 
 def _to_confirm(request: Request, advice: Sequence[Advice] | TargetError | None) -> dict[Operation, str]:
-    """The needed operations that nobody has confirmed, each with its reason to ask."""
+    """The needed operations without a confirmation, each with its reason to ask."""
     if request.options.confirmed or advice is None or isinstance(advice, TargetError):
         return {}
     wanted = {one.operation for one in advice if one.is_needed}

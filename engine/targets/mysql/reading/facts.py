@@ -36,7 +36,7 @@ _PLAIN: Final = re.compile(r"[0-9A-Za-z_]+")
 
 
 async def facts(reader: Reader, unopened: Sequence[Table] = ()) -> Facts:
-    """`unopened`: tables that are not opened; what is known of them counts. Raises TargetError."""
+    """`unopened`: tables that are not opened; their last known sizes count. Raises TargetError."""
     names = ", ".join(literal(table.name) for table in unopened)
     query = f"{_FACTS} AND table_name NOT IN ({names})" if names else _FACTS
     rows = await reader.rows(query, row=(str, int | None, int | None))
