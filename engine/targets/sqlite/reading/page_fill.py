@@ -19,7 +19,11 @@ from engine.domain.frozen import frozen
 from engine.targets.sqlite.system.page_cache import descriptors
 
 SAMPLED: Final = 2_000
-"""Pages: enough to know the share of unused bytes within a point, however many there are."""
+"""Pages: enough to know the share of unused bytes within a point, however many there are;"""
+FEWER: Final = 1_000
+"""of a small file, whose VACUUM is soon over, as few as this,"""
+SHARE: Final = 50
+"""or one in so many."""
 LONGEST: Final = 0.2
 """Seconds, for a file that is not in memory."""
 _LEAST: Final = 200
@@ -121,7 +125,7 @@ def free_pages(file: FilePages, give_up: float) -> bytearray | None:
 
 def _sample(file: FilePages, free: bytearray, give_up: float, chance: random.Random) -> Iterator[bytes]:
     """Pages that are in use, evenly spread; all in random order, so that the first ones are a sample, too."""
-    number = min(SAMPLED, file.number - 1)
+    number = min(max(file.number // SHARE, FEWER), SAMPLED, file.number - 1)
     places = [2 + int((place + chance.random()) * (file.number - 1) / number) for place in range(number)]
     chance.shuffle(places)
     for place in places:
