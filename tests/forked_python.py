@@ -54,6 +54,12 @@ class ForkedPython(subprocess.Popen[AnyStr]):
         self.pid = self._told()
         self._child_created = True
 
+    def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
+        """A test that fails does not wait for a process that it has not ended."""
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *error)
+
     def _internal_poll(self, *_: Any, **__: Any) -> int | None:
         return self._ended(0)
 
