@@ -71,7 +71,7 @@ def _make(base: psycopg.Connection[tuple[object, ...]], name: str, number: int, 
 def make_dirty(server: PostgresServer, database: str, content: Content) -> None:
     """Delete rows in a copy, and let the server know of them."""
     with psycopg.connect(server.url(database), autocommit=True) as copy:
-        # It counts what is dead, and VACUUM what TOAST has: a copy begins without counters, no server that runs does.
+        # VACUUM counts dead rows and the size of TOAST. A copy begins without counters, a real server has them.
         copy.execute("ANALYZE" if content.large_rows else "VACUUM ANALYZE")
         if content.large_rows:
             copy.execute(f"DELETE FROM large WHERE id % 4 = 1 AND id < {content.large_rows // 2}")

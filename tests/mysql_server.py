@@ -124,7 +124,7 @@ class MySqlServer:
 
     @property
     def _environment(self) -> dict[str, str]:
-        # A server that starts, also to make its files, removes what others have in their directory of temporary files.
+        # A server that starts empties its directory of temporary files, also while it makes its data files.
         path = f"{os.environ['PATH']}:/usr/sbin"
         return {**os.environ, "PATH": path, "TZ": "UTC", "TMPDIR": str(self.base)}
 
@@ -170,7 +170,7 @@ class MySqlServer:
 
     @contextmanager
     def running(self, *options: str, small_disk: tuple[Path, str] | None = None) -> Iterator[None]:
-        """Meanwhile it runs, also with these options."""
+        """While inside, the server runs, also with these options."""
         usual, self.options = self.options, (*self.options, *options)
         try:
             self.start(small_disk=small_disk)

@@ -1,4 +1,4 @@
-"""A server for which a directory is a small file system of its own, as only root can give it; nobody else sees that."""
+"""A server for which a directory is a small file system of its own: other processes do not see it. Only root can."""
 
 from __future__ import annotations
 

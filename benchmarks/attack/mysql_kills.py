@@ -54,7 +54,7 @@ def _faults(database: MySqlDatabase, operation: Operation, child: ChildJob) -> I
     if child.status is not Status.COMPLETED and not (is_told and operation is Operation.REPAIR):
         yield f"it ends as {child.status}: {child.error}"
     if any(step.status is Status.RUNNING for step in child.steps):
-        yield "a step of a job that is over is said to run"
+        yield "a job is over, and a step of it still reads running"
     if running := database(runs("").replace("COUNT(*)", "info")):
         yield f"still runs: {running[0][0]}"
     if left := [path.name for path in (database.server.data / database.name).glob("#sql*")]:

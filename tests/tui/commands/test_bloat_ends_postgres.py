@@ -1,4 +1,4 @@
-"""Bloat that only pages tell is advised, listed, cured by what is advised, and advised no more."""
+"""Bloat that only the pages show is advised and listed; the advised operation removes it, and the advice ends."""
 
 from __future__ import annotations
 

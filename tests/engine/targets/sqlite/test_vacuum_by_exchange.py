@@ -355,7 +355,7 @@ MOUNTS = 'mount --bind "$0" "$1" && echo mounted && read -r line'
 
 @contextmanager
 def in_a_container(path: Path, place: Path) -> Iterator[None]:
-    """Meanwhile a process of its own mount namespace has the file mounted at `place`."""
+    """While inside, a process in a mount namespace of its own has the file mounted at `place`."""
     place.touch()
     command = ["unshare", "--mount", "sh", "-c", MOUNTS, str(path), str(place)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as container:

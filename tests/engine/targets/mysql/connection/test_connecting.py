@@ -139,7 +139,7 @@ async def test_a_connection_that_the_server_ended_has_heard_of_it(database: MySq
     assert is_quiet
     database(f"KILL {connection.id}")
     async with asyncio.timeout(30):
-        while connection.has_heard_nothing:  # noqa: ASYNC110 - nobody is told
+        while connection.has_heard_nothing:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.01)
     await connection.close()
 

@@ -1,4 +1,4 @@
-"""What VACUUM gives back is told from a sample of the pages, on databases of all kinds."""
+"""A sample of the pages tells how much VACUUM gives back, on databases of all kinds."""
 
 from __future__ import annotations
 
