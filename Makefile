@@ -9,7 +9,7 @@ DEV := .venv/dev.stamp
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test again fast majors lint types docs snapshots screenshots bench clean
+.PHONY: help demo test again fast majors lint types docs snapshots screenshots bench map clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -45,6 +45,9 @@ snapshots: $(DEV) ## accept the current screens
 
 screenshots: $(DEV) ## draw screenshots/ from the real app
 	@$(BIN)/python -m screenshots
+
+map: ## list every module and what it is for
+	@"$(PYTHON)" -m docs.generator.source_map
 
 bench: $(DEV) ## measure what docs/figures.md says about speed
 	@$(BIN)/python -m benchmarks
