@@ -43,6 +43,8 @@ class Reason(StrEnum):
     TARGET_BUSY = "target_busy"
     UNREACHABLE = "unreachable"
     """Its target cannot be opened: it never began."""
+    SERVER_LOST = "server_lost"
+    """The connection to its server was lost before the server said how it ended."""
     TOO_MANY_FAILURES = "too_many_failures"
     """So many other jobs of its batch failed."""
     CANARY_FAILED = "canary_failed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from engine.domain.claims import Outcome
@@ -39,8 +39,8 @@ def child_outcome(
     not_begun = [step for step, result in results if result.never_began and result.status is Status.SKIPPED]
     status, reason, error = Status.COMPLETED, None, None
     if stop_reason:
-        status, reason = Status.FAILED, Reason.OPERATION_ERROR
-        error = _describe_abort(failed, not_begun, len(planned), stop_reason)
+        status, reason = Status.FAILED, Reason.SERVER_LOST
+        error = _describe_abort(results, len(planned), stop_reason)
     elif failed:
         reasons = {result.reason or Reason.OPERATION_ERROR for _, result in failed}
         status, reason = Status.FAILED, reasons.pop() if len(reasons) == 1 else Reason.OPERATION_ERROR
@@ -75,14 +75,25 @@ def child_outcome(
     )
 
 
-def _describe_abort(
-    failed: Sequence[StepOutcome], not_begun: Sequence[PlannedStep], planned: int, stop_reason: str
-) -> str:
-    """The error of an operation that could not continue."""
-    names = listed(list(dict.fromkeys(filter(None, (object_name(step.object) for step in not_begun)))))
-    left = f"{len(not_begun):,} of {counted(planned, 'step')} not begun" if not_begun else ""
-    text = "; ".join(filter(None, (stop_reason, ": ".join(filter(None, (left, names))))))
-    return f"{text}. {describe_failures(failed, planned)}" if failed else text
+def _describe_abort(results: Sequence[StepOutcome], planned: int, stop_reason: str) -> str:
+    """The error of an operation that could not continue: what is done, what is unknown, what was not begun."""
+    done = sum(result.status is Status.COMPLETED for _, result in results)
+    failed = [outcome for outcome in results if outcome[1].status is Status.FAILED]
+    lost = [step for step, result in failed if result.reason is Reason.SERVER_LOST]
+    not_begun = [step for step, result in results if result.never_began and result.status is Status.SKIPPED]
+    parts = [stop_reason, f"{done:,} of {counted(planned, 'step')} completed"]
+    parts += [f"not known how it ended: {_names(lost)}"] if lost else []
+    parts += [_not_begun(not_begun)] if not_begun else []
+    others = [outcome for outcome in failed if outcome[1].reason is not Reason.SERVER_LOST]
+    return "; ".join(parts) + (f". {describe_failures(others, planned)}" if others else "")
+
+
+def _not_begun(steps: Sequence[PlannedStep]) -> str:
+    return ": ".join(filter(None, (f"{len(steps):,} not begun", _names(steps))))
+
+
+def _names(steps: Iterable[PlannedStep]) -> str:
+    return listed(list(dict.fromkeys(filter(None, (object_name(step.object) for step in steps)))))
 
 
 def partial_outcome(results: Sequence[StepOutcome], planned: int) -> tuple[Status, str | None]:
@@ -90,11 +101,8 @@ def partial_outcome(results: Sequence[StepOutcome], planned: int) -> tuple[Statu
     done = sum(result.status is Status.COMPLETED for _, result in results)
     if not done and not any(result.error for _, result in results if not result.never_began):
         return Status.SKIPPED, None
-    left = [object_name(step.object) for step, result in results if result.never_began]
-    names = listed(list(dict.fromkeys(filter(None, left))))
-    return Status.COMPLETED, f"{done:,} of {counted(planned, 'step')} done by the time limit; " + ": ".join(
-        filter(None, (f"{len(left):,} not begun", names))
-    )
+    left = [step for step, result in results if result.never_began]
+    return Status.COMPLETED, f"{done:,} of {counted(planned, 'step')} done by the time limit; {_not_begun(left)}"
 
 
 def describe_cancelled(results: Sequence[StepOutcome], planned: int) -> str | None:

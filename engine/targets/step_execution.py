@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 NOTHING_CHANGED: Final = "nothing changed"
 """What remains of a step that was rolled back."""
+DONE_OR_UNCHANGED: Final = "it is done, or nothing changed: the connection was lost before the server answered"
+"""What remains of a step whose end is not known; the server rolls back what it did not complete."""
 
 
 FilesLookup = Callable[[], Awaitable[frozenset[str] | None]]

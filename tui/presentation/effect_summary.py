@@ -109,7 +109,7 @@ def _phrases(child: ChildJob) -> Phrases:
 def found_damage(child: ChildJob, width: int | None = None) -> str:
     """`3 findings (full)` of a check that failed by its findings; else ""."""
     is_that = child.operation is Operation.CHECK and child.reason is Reason.OPERATION_ERROR
-    return effect(child, width) if is_that else ""
+    return effect(child, width) if is_that and number(child.after, "findings") else ""
 
 
 def is_cut_short(child: ChildJob) -> bool:

@@ -11,6 +11,7 @@ from engine.domain.steps import LogLevel
 from tests.tui.jobs import START, child, parent
 from tui.presentation.effect_summary import effect, findings, first_error, job_effect, step_effect, steps_taken
 from tui.presentation.fact_format import changes, table
+from tui.presentation.job_status import ending
 
 MB = 1_000_000
 
@@ -131,6 +132,14 @@ def test_rows_that_a_repair_lost_are_told() -> None:
     repaired = ended(Operation.REPAIR, after={"steps_completed": 1, "rows_lost": 95})
     assert effect(repaired) == "1 table repaired, 95 rows lost"
     assert step_effect({"rows_lost": 95}) == "95 rows lost"
+
+
+def test_a_check_that_failed_without_a_finding_says_why() -> None:
+    for reason in (Reason.SERVER_LOST, Reason.OPERATION_ERROR):
+        failed = child(1, Status.FAILED, reason, operation=Operation.CHECK, error="no space left")
+        checked = replace(failed, after={"findings": 0, "complete": False, "check": "full"})
+        assert "no space left" in ending(checked)
+    assert "no space left" not in ending(replace(failed, after={"findings": 1, "complete": True, "check": "full"}))
 
 
 def test_a_check_that_was_cancelled_after_it_had_found_something_says_both() -> None:

@@ -205,4 +205,6 @@ def reason_of(error: pymysql.MySQLError) -> Reason | None:
         return Reason.TARGET_BUSY
     if number in NO_RIGHT | READ_ONLY:
         return Reason.REFUSED
+    if lost_connection(error) and number not in _SENTENCES:
+        return Reason.SERVER_LOST
     return Reason.NOT_SUPPORTED if number in NOT_SUPPORTED else None

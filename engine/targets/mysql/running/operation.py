@@ -288,7 +288,7 @@ class MySqlOperation:
             result = self._give_way(step, result)
         if result.may_leave_something:
             never_began = run.watched.only_waited or result.reason is Reason.REFUSED
-            result = replace(result, left=partial_effect(step, never_began=never_began))
+            result = replace(result, left=partial_effect(step, result.reason, never_began=never_began))
         return result
 
     def _give_way(self, step: MySqlStep, result: StepResult) -> StepResult:

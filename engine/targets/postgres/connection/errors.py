@@ -221,5 +221,7 @@ def reason_of(error: psycopg.Error) -> Reason | None:
             return Reason.REFUSED
         case "0A000":
             return Reason.NOT_SUPPORTED
+        case None if lost_connection(error):
+            return Reason.SERVER_LOST
         case _:
             return None

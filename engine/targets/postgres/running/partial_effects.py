@@ -10,7 +10,7 @@ from engine.targets.check_results import CHECK_UNFINISHED
 from engine.targets.postgres.planning.steps import Method, Model, PgStep
 from engine.targets.postgres.running.invalid_indexes import Removal
 from engine.targets.postgres.running.statement import Answer
-from engine.targets.step_execution import NOTHING_CHANGED
+from engine.targets.step_execution import DONE_OR_UNCHANGED, NOTHING_CHANGED
 
 
 def never_had_lock(step: PgStep, answer: Answer, *, was_seen_waiting: bool) -> bool:
@@ -36,7 +36,7 @@ def partial_effect(step: PgStep, reason: Reason | None, removals: Sequence[Remov
             of = f" (of {counted(dead, 'dead row')})" if dead else ""
             return f"the rows removed so far{of} stay removed, the next run removes the rest"
         case Method.VACUUM_FULL | Method.CLUSTER | Method.REPACK | Method.REINDEX:
-            return NOTHING_CHANGED
+            return DONE_OR_UNCHANGED if reason is Reason.SERVER_LOST else NOTHING_CHANGED
         case Method.REINDEX_CONCURRENTLY:
             return _by_rebuild(removals)
         case Method.DROP_LEFTOVER:

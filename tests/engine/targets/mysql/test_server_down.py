@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from engine import Operation, Options, ServerOptions, Status
-from engine.targets.step_execution import StepContext
+from engine import Operation, Options, Reason, ServerOptions, Status
+from engine.targets.step_execution import DONE_OR_UNCHANGED, StepContext
 from tests.engine.targets.mysql.a_session import filled, runs, until
 from tests.engine.targets.server_session import Told, connected
 from tests.mysql_databases import new_database
@@ -37,8 +37,14 @@ async def test_a_rebuild_is_begun_again_after_a_restart_and_not_where_the_server
         async with asyncio.timeout(60), connected(database.url) as session:
             options = Options(server=ServerOptions(server_wait=0.1))
             (step,) = (await session.plan(Operation.REBUILD, options)).steps
+            running = asyncio.create_task(session.execute(step, StepContext()))
+            await until(database, runs("ALTER", "altering table"))
             await asyncio.to_thread(own.stop, signal.SIGKILL)
+            result = await running
+            assert (result.status, result.reason, result.left) == (
+                Status.FAILED, Reason.SERVER_LOST, DONE_OR_UNCHANGED,
+            )  # fmt: skip
+            assert result.stop_reason
             result = await session.execute(step, StepContext())
-        assert (result.status, result.never_began) == (Status.SKIPPED, True)
-        assert result.stop_reason
+            assert (result.status, result.never_began) == (Status.SKIPPED, True)
         await asyncio.to_thread(own.start)

@@ -138,10 +138,10 @@ async def test_where_it_does_not_come_back_the_operation_fails_once_and_says_wha
         await asyncio.to_thread(own.stop)
         (job,) = await engine.wait([job.id])
     (child,) = job.children
-    assert (child.status, child.reason, child.left) == (Status.FAILED, Reason.OPERATION_ERROR, TABLES)
+    assert (child.status, child.reason, child.left) == (Status.FAILED, Reason.SERVER_LOST, TABLES)
     error = str(child.error)
     assert error.startswith(
-        "server is down, for 2s by now: no server answers there; 8 of 9 steps not begun: public.i0, "
+        "server is down, for 2s by now: no server answers there; 0 of 9 steps completed; 8 not begun: public.i0, "
     )
     assert ". public.slow_number: " in error
     assert error.endswith("; 1 of 9 steps failed")

@@ -1,0 +1,1 @@
+-- The reason server_lost is known: the functions that check reasons are made anew.
