@@ -57,7 +57,7 @@ _ADVICE: Final[Mapping[Reason, Callable[[Instructions], str]]] = {
     ),
     Reason.UNREACHABLE: lambda how: f"Nothing was begun. Fix what the message names, then {how.retry}.",
     Reason.SERVER_LOST: lambda how: (
-        f"What completed stays. When the server is up again, {how.retry}: it does what is left, and what is unknown."
+        f"What completed stays. When the server is up again, {how.retry}: it runs the steps that did not complete."
     ),
     Reason.TOO_MANY_FAILURES: lambda how: (
         f"Too many other jobs of its batch failed. {capitalized(how.retry)} to run it anyway."
