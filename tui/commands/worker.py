@@ -39,6 +39,7 @@ from tui.workers.detached import has_pool, serving, sole_pool
 from tui.workers.pool import STOPPED, PoolProcess, WorkerPool
 from tui.workers.signals import STOP_SIGNALS, has_terminal
 from tui.workers.tasks import RETRY_AFTER, first_of, patiently
+from tui.workers.worker_log import log_to_stderr
 
 if TYPE_CHECKING:
     from engine.notify.notifier import Compose
@@ -66,7 +67,7 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("--queue", "means nothing here: one host alone uses this store", "leave it out")
     host = _Host(settings.store, args.idle_exit, grace, config.retention, max_running, settings.config_path, queues)
     asyncio.run(_check_store(settings.store))
-    _log_to_stderr()
+    log_to_stderr()
     with metrics_server.listening(args.metrics) as listener:
         return _in_turn(replace(host, metrics=listener), size)
 
@@ -362,15 +363,3 @@ async def _idle(engine: Engine, seconds: float) -> None:
                     return
 
     await first_of(follow(), wait())
-
-
-class _Formatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return plain(super().format(record))  # what databases are called is not ours
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter("%(asctime)s worker %(process)d: %(message)s", "%Y-%m-%d %H:%M:%S"))
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)

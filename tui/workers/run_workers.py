@@ -84,6 +84,7 @@ class RunWorkers:
             self._drained, self._stopped, self._gone = Flag(), Flag(), Flag()
             self._orders, self._order = os.pipe()
             self._reports, self._report = os.pipe()
+            os.set_blocking(self._report, False)  # no worker waits for a run whose own output is not read
         except OSError as error:
             raise cannot_start(error) from error
         self._has_begun = False

@@ -1,0 +1,97 @@
+"""The log of worker processes on stderr, which they write without ever waiting for its reader."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import select
+import socket
+import stat
+import sys
+from collections.abc import Callable
+
+from tui.presentation.text import counted, plain
+
+
+def log_to_stderr() -> None:
+    """Write what this process and those that it forks log, and warnings of libraries, too."""
+    handler = PipeHandler(sys.stderr.fileno())
+    handler.setFormatter(_Formatter("%(asctime)s worker %(process)d: %(message)s", "%Y-%m-%d %H:%M:%S"))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("dbtend").setLevel(logging.INFO)
+
+
+class PipeHandler(logging.Handler):
+    """Writes to a file, terminal, pipe or socket. While its reader takes nothing, messages are dropped and counted."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor, self._write = _opened(descriptor)
+        self._unsent = b""
+        """What is left of a message of which the reader has not taken everything yet."""
+        self._lost = 0
+        """Messages since then."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._send()
+        if self._unsent:
+            self._lost += 1
+            return
+        records = [record]
+        if self._lost:
+            lost = f"{counted(self._lost, 'message')} of this log dropped: its reader took nothing"
+            records.insert(0, logging.LogRecord(record.name, logging.WARNING, "", 0, lost, None, None))
+            self._lost = 0
+        self._unsent = "".join(f"{self.format(each)}\n" for each in records).encode(errors="backslashreplace")
+        self._send()
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        super().close()
+
+    def _send(self) -> None:
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self._write(self._descriptor, self._unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:  # there is no reader, or no room
+            self._unsent = b""
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))  # what databases are called is not ours
+
+
+def _opened(descriptor: int) -> tuple[int, Callable[[int, bytes], int]]:
+    """The same file once more, and how some of a text is written to it; BlockingIOError instead of a wait.
+
+    Whether an open file makes its writers wait is one setting for all that share it, such as the shell: so it is
+    opened again where that is possible.
+    """
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISSOCK(mode):
+        return os.dup(descriptor), _send_without_waiting
+    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+        try:
+            return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY), os.write
+        except OSError:  # it belongs to another user, or this system has no such names
+            if not stat.S_ISFIFO(mode):
+                return os.dup(descriptor), _write_if_ready
+            os.set_blocking(descriptor, False)
+    return os.dup(descriptor), os.write
+
+
+def _send_without_waiting(descriptor: int, text: bytes) -> int:
+    with socket.socket(fileno=os.dup(descriptor)) as sending:
+        return sending.send(text, socket.MSG_DONTWAIT)
+
+
+def _write_if_ready(descriptor: int, text: bytes) -> int:
+    if not select.select([], [descriptor], [], 0)[1]:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return os.write(descriptor, text[: select.PIPE_BUF])
