@@ -18,30 +18,34 @@ from tui.workers.forking import FAILED
 from tui.workers.pool import PoolProcess
 
 A_POOL = """
-import os, signal, sys
+import os, select, signal, sys
 from tui.workers.pool import STOPPED, WorkerPool
+from tui.workers.signals import STOP_SIGNALS
 
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 
-def patient(process):
-    for wanted in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(wanted, lambda got, _: say("asked", process.number, signal.Signals(got).name))
+def serve(process, on_signal, heeded):
+    wakes, wake = os.pipe()  # a read of one end alone would sleep on through a signal that came just before it
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    for number in heeded:
+        signal.signal(number, on_signal)
     say("started", process.number, os.getpid())
-    os.read(process.lifeline, 1)
+    while process.lifeline not in select.select([process.lifeline, wakes], [], [])[0]:
+        os.read(wakes, 4096)
+
+def patient(process):
+    serve(process, lambda got, _: say("asked", process.number, signal.Signals(got).name), STOP_SIGNALS)
     say("alone", process.number)
     return 0
 
 def obedient(process):
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    say("started", process.number, os.getpid())
-    os.read(process.lifeline, 1)
+    serve(process, lambda *_: os._exit(0), [signal.SIGTERM])
     return 0
 
 def polite(process):
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(STOPPED))
-    say("started", process.number, os.getpid())
-    os.read(process.lifeline, 1)
+    serve(process, lambda *_: os._exit(STOPPED), [signal.SIGTERM])
     return 0
 
 def broken(process):
