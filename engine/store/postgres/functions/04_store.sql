@@ -72,8 +72,9 @@ END $$;
 CREATE OR REPLACE FUNCTION beat(name text) RETURNS void LANGUAGE sql
 AS $$ UPDATE worker SET beat_at = now_micros() WHERE id = name $$;
 
+-- `number` alone would be the worker's own one.
 CREATE OR REPLACE FUNCTION note_signal(name text, number integer) RETURNS void LANGUAGE sql
-AS $$ UPDATE worker SET signal = number WHERE id = name $$;
+AS $$ UPDATE worker SET signal = note_signal.number WHERE id = name $$;
 
 -- Let nothing start any more. Whoever is in the gate decides by what was before.
 CREATE OR REPLACE FUNCTION pause(who text, at bigint) RETURNS void LANGUAGE plpgsql AS $$

@@ -1,0 +1,1 @@
+-- Functions alone are made anew: the signal that ended a process is noted, no longer the number of its lock.
