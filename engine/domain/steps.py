@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Final
 
 from engine.domain.frozen import frozen
@@ -15,7 +16,7 @@ from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status
 
 Micros = int
-Facts = Mapping[str, int | float | str | Sequence[str] | None]
+Facts = Mapping[str, int | float | str | Sequence[str] | Sequence[int] | None]
 """Facts of a database, JSON-able; `size` (bytes) is always there."""
 MAX_FINDINGS: Final = 100
 """A check stops, or reports no more, after this many findings."""
@@ -83,6 +84,9 @@ WAITING = "waiting for its lock"
 """The start of the phase of a step that waits for a lock,"""
 PAUSED = "paused"
 """and of one that pauses for the sake of other sessions."""
+WAITS: Final = "waits"
+"""The fact of a step: when it waited for others, as the beginning and end of each wait in turn; one that goes on has no
+end. A step that gave way and ran again has those of before, too."""
 
 
 @frozen(kw_only=True)
@@ -113,6 +117,15 @@ class Step:
         if isinstance(several, list | tuple):
             return tuple(map(str, several))
         return (self.object,) if self.status is Status.COMPLETED else ()
+
+    @property
+    def waits(self) -> tuple[tuple[Micros, Micros | None], ...]:
+        """Each wait with its end; None: it goes on."""
+        found = (self.effect or {}).get(WAITS)
+        if not isinstance(found, list | tuple):
+            return ()
+        times = [time for time in found if isinstance(time, int)]
+        return tuple(zip_longest(times[::2], times[1::2]))
 
 
 class LogLevel(StrEnum):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from engine.domain.steps import Facts, Micros
+from engine.domain.steps import WAITS, Facts, Micros
 
 WORTH_TELLING: Final = 500_000
 """Microseconds: shorter waits are not reported."""
+MOST_WAITS: Final = 50
+"""Of one step; of more, those that lie closest together become one."""
 
 
 class LockWaitTimer:
@@ -20,18 +22,22 @@ class LockWaitTimer:
         self._since: dict[int, Micros] = {}
         """The start of the current wait, by step."""
         self._waited: dict[int, Micros] = {}
+        self._over: dict[int, list[tuple[Micros, Micros]]] = {}
+        """The waits of a step that are over."""
         self._all_since: Micros | None = None
         self.total: Micros = 0
         """Microseconds in which every running step waited; without a current wait."""
 
-    def update(self, step: int, *, waits: bool) -> None:
-        """Record that a step runs, and whether it waits."""
+    def update(self, step: int, *, waits: bool) -> bool:
+        """Record that a step runs, and whether it waits. Returns whether that changed."""
+        changes = waits != (step in self._since)
         self._running.add(step)
         if not waits:
             self._end(step)
         elif step not in self._since:
             self._since[step] = self._clock()
         self._update_total()
+        return changes
 
     def stop(self, step: int) -> Micros:
         """Record that a step ended; returns the microseconds that it waited."""
@@ -40,9 +46,23 @@ class LockWaitTimer:
         self._update_total()
         return self._waited.pop(step, 0)
 
+    def waits(self, step: int) -> Facts:
+        """The fact `WAITS` of a step."""
+        times = [time for wait in self._over.get(step, ()) for time in wait]
+        times += [self._since[step]] if step in self._since else []
+        return {WAITS: times} if times else {}
+
+    def hand_on(self, step: int, to: int) -> None:
+        """Give the waits of a step that is over to another one."""
+        if waits := self._over.pop(step, None):
+            self._over[to] = [*waits, *self._over.get(to, ())]
+
     def _end(self, step: int) -> None:
         if (since := self._since.pop(step, None)) is not None:
-            self._waited[step] = self._waited.get(step, 0) + self._elapsed(since)
+            elapsed = self._elapsed(since)
+            self._waited[step] = self._waited.get(step, 0) + elapsed
+            if elapsed >= WORTH_TELLING:
+                self._over[step] = _fewer([*self._over.get(step, ()), (since, since + elapsed)])
 
     def _update_total(self) -> None:
         all_wait = bool(self._running) and len(self._since) == len(self._running)
@@ -54,6 +74,13 @@ class LockWaitTimer:
 
     def _elapsed(self, since: Micros) -> Micros:
         return max(self._clock() - since, 0)  # the clock may have been set back
+
+
+def _fewer(waits: list[tuple[Micros, Micros]]) -> list[tuple[Micros, Micros]]:
+    if len(waits) <= MOST_WAITS:
+        return waits
+    first = min(range(len(waits) - 1), key=lambda number: waits[number + 1][0] - waits[number][1])
+    return [*waits[:first], (waits[first][0], waits[first + 1][1]), *waits[first + 2 :]]
 
 
 def wait_facts(waited: Micros) -> Facts:

@@ -19,6 +19,7 @@ from engine.domain.steps import (
     LOG_LINE_LIMIT,
     LOG_TAIL,
     WAITING,
+    WAITS,
     Facts,
     LogLevel,
     LogLine,
@@ -88,7 +89,8 @@ class Reporter:
         self._plan_progress = None
 
     def begin_step(self, number: int) -> None:
-        """Record that a step starts."""
+        """Record that a step starts. The waits before the first step are shown with it."""
+        self._waits.hand_on(0, number)
         self._steps[number] = self._step(number, Status.RUNNING)
         self._begun[number] = self._steps[number]
         self._over.discard(number)  # it may run a second time
@@ -98,13 +100,19 @@ class Reporter:
         """Record the progress of a running step."""
         if self._running.get(number) != progress:
             self._running[number] = progress
-            self._waits.update(number, waits=progress.waits_for is not None)
+            if self._waits.update(number, waits=progress.waits_for is not None) and number in self._begun:
+                self._keep(number, self._begun[number].effect or {})
             self._notify()
 
     def note(self, number: int, facts: Facts) -> None:
         """Store facts of a running step that recovery needs if this process dies."""
-        self._begun[number] = self._steps[number] = replace(self._begun[number], effect=facts)
+        self._keep(number, facts)
         self._notify()
+
+    def _keep(self, number: int, facts: Facts) -> None:
+        """Set the facts of a running step, with its waits so far."""
+        kept = {**{name: fact for name, fact in facts.items() if name != WAITS}, **self._waits.waits(number)}
+        self._begun[number] = self._steps[number] = replace(self._begun[number], effect=kept or None)
 
     def command_finished(self, number: int) -> None:
         """Record that the command of a step ended. The verification that follows does not count as its time."""
@@ -122,7 +130,7 @@ class Reporter:
         # The clock may have been set back.
         ended_at = max(self._finished_since.pop(number, 0) or self._clock(), begun.started_at)
         effect = {**(result.effect or {}), **({"left": result.left} if result.left else {})}
-        effect |= wait_facts(self._waits.stop(number))
+        effect |= {**wait_facts(self._waits.stop(number)), **self._waits.waits(number)}
         self._steps[number] = replace(
             begun,
             status=result.status,

@@ -8,7 +8,7 @@ from typing import Final
 
 from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Status, Step
 from engine.domain.job_outcomes import JobOutcome, outcome_of
-from engine.domain.steps import EXPECTED, FILE, MAX_FINDINGS, REPLACED_FILE, TIME_LEFT, LogLevel, format_findings
+from engine.domain.steps import EXPECTED, FILE, MAX_FINDINGS, REPLACED_FILE, TIME_LEFT, WAITS, LogLevel, format_findings
 from tui.presentation.fact_format import number, stated, text, waited
 from tui.presentation.server_effects import is_of_a_server, phrases, step_phrase
 from tui.presentation.text import before_and_after, cells, counted, path_of, plain, shortened, size, size_change
@@ -304,6 +304,7 @@ _NOT_SHOWN: Final = frozenset(
         TIME_LEFT,
         FILE,
         REPLACED_FILE,
+        WAITS,
     }
 )
 """Facts of a step that only programs use, or that another line shows."""

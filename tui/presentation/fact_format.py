@@ -8,7 +8,7 @@ from engine import Facts
 from engine.domain.frozen import frozen
 from tui.presentation.text import cells, padded, plain, precise_duration, size
 
-Value = int | float | str | Sequence[str] | None
+Value = int | float | str | Sequence[str] | Sequence[int] | None
 _BYTES = ("size", "bytes", "unused", "size_before")
 _IN_EFFECT = frozenset({"backup", "backup_journal_mode", "backup_size", "changed_stat_rows", "freed_pages"}) | {
     *("backup_checked", "backup_file", "backup_source", "backups_removed", "backups_removed_bytes"),
@@ -103,4 +103,4 @@ def _format(name: str, value: Value) -> str:
         return "yes" if value else "no"
     if isinstance(value, int | float):
         return size(value) if name.endswith(_BYTES) else f"{value:,}"
-    return plain(value) if isinstance(value, str) else plain(", ".join(value))
+    return plain(value) if isinstance(value, str) else plain(", ".join(map(str, value)))

@@ -78,7 +78,7 @@ def _of_steps(child: ChildJob, axis: Axis, now: Micros, most: int) -> Iterator[D
         yield Draft(
             f"     {GLYPH[step.status]} {_step_name(child, step)}",
             own,
-            intervals=tuple(step_intervals(child, step, now)),
+            intervals=tuple(step_intervals(step, now)),
             took="" if step.status is Status.SKIPPED else format_elapsed(step.started_at, step.finished_at, now),
             note=lambda width, step=step: plain(step_error(step) or step_effect(step.effect)),  # type: ignore[misc]
             status=step.status,

@@ -24,6 +24,7 @@ from engine import (
 from engine.domain.errors import DbtendError
 from engine.domain.job_outcomes import JobOutcome, child_outcome, outcome_of, shown_status
 from engine.domain.option_specs import OPTION_SPECS
+from engine.domain.steps import WAITS
 from engine.domain.store_reports import StoreCopied, StoreMade
 from tui.presentation.effect_summary import findings
 from tui.presentation.json_fields import fields
@@ -176,7 +177,8 @@ def _step(step: Step) -> Json:
     return {
         **fields(step, "number", "attempt", "object", "command", "status", "started_at", "finished_at"),
         "duration": _seconds(step),
-        **fields(step, "error", "reason", "effect"),
+        **fields(step, "error", "reason"),
+        "effect": {name: fact for name, fact in (step.effect or {}).items() if name != WAITS} or None,
     }
 
 

@@ -99,12 +99,12 @@ def child_intervals(parent: ParentJob, child: ChildJob, now: Micros) -> Iterator
     if child.status is Status.PENDING:
         yield Interval(queued_since, now, Mark.QUEUED)
     elif attempts:
-        steps = [step for step in last_steps(child) if step.status is not Status.SKIPPED]
-        waits = [_wait_of(child, step, now) for step in steps]
-        yield from waits
-        for step, wait in zip(steps, waits, strict=True):
-            yield Interval(step.started_at, wait.begin, Mark.RAN)
-            yield Interval(wait.end, step_end(step, now), Mark.RAN)
+        steps = last_steps(child)
+        if not steps and child.progress.waits_for is not None:
+            yield Interval(attempts[-1].started_at, now, Mark.WAITED)
+        yield from (wait for step in steps for wait in _waits(step, now))
+        for step in steps:
+            yield from _work(step, now)
 
 
 def _attempts(child: ChildJob) -> Sequence[Attempt]:
@@ -119,31 +119,34 @@ def _attempts(child: ChildJob) -> Sequence[Attempt]:
     )  # fmt: skip
 
 
-def step_intervals(child: ChildJob, step: Step, now: Micros) -> Iterator[Interval]:
-    """When a step waited and ran. A wait that is over is drawn at the beginning of its step."""
-    if step.status is not Status.SKIPPED:
+def step_intervals(step: Step, now: Micros) -> Iterator[Interval]:
+    """When a step waited and ran."""
+    if _has_begun(step):
         yield Interval(step.started_at, step_end(step, now), Mark.RAN, is_visible=True)
-        yield _wait_of(child, step, now)
+        yield from _waits(step, now)
 
 
-def _wait_of(child: ChildJob, step: Step, now: Micros) -> Interval:
-    begin, end = step.started_at, step_end(step, now)
-    waited = _current_wait(child) if step.status is Status.RUNNING else _waited(step)
-    if step.status is Status.RUNNING and child.progress.waits_for is not None:
-        return Interval(max(end - waited, begin), end, Mark.WAITED)
-    return Interval(begin, min(begin + waited, end), Mark.WAITED)
+def _has_begun(step: Step) -> bool:
+    return step.status is not Status.SKIPPED or bool(step.waits)  # a step that gave way is skipped
 
 
-def _waited(step: Step) -> Micros:
-    return round((number(step.effect, "waited") or 0.0) * SECOND)
+def _work(step: Step, now: Micros) -> Iterator[Interval]:
+    """When a step ran and did not wait."""
+    if _has_begun(step):
+        begin = step.started_at
+        for wait in _waits(step, now):
+            yield Interval(begin, max(begin, wait.begin), Mark.RAN)
+            begin = max(begin, wait.end)
+        yield Interval(begin, max(begin, step_end(step, now)), Mark.RAN)
 
 
-def _current_wait(child: ChildJob) -> Micros:
-    """How long the running step has waited; 0 if several run: it is not known which of them waited."""
-    steps = last_steps(child)
-    if sum(step.status is Status.RUNNING for step in steps) != 1:
-        return 0
-    return max(child.progress.waited - sum(map(_waited, steps)), 0)
+def _waits(step: Step, now: Micros) -> list[Interval]:
+    """In their order. Of a step of an earlier version only their length is known: they are drawn at its beginning."""
+    end = step_end(step, now)
+    found = [(begin, end if until is None else until) for begin, until in step.waits]
+    if not found and (waited := number(step.effect, "waited")):
+        found = [(step.started_at, min(step.started_at + round(waited * SECOND), end))]
+    return [Interval(begin, max(begin, until), Mark.WAITED) for begin, until in found]
 
 
 def last_steps(child: ChildJob) -> list[Step]:

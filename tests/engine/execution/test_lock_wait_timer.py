@@ -15,8 +15,8 @@ from engine.domain.claims import Claim, Report
 from engine.domain.jobs import JobId, JobType
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
-from engine.domain.steps import WAITING, Step, WaitsFor
-from engine.execution.lock_wait_timer import LockWaitTimer, wait_facts
+from engine.domain.steps import WAITING, WAITS, Step, WaitsFor
+from engine.execution.lock_wait_timer import MOST_WAITS, LockWaitTimer, wait_facts
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.targets import resolve
@@ -147,7 +147,54 @@ async def test_what_is_looked_at_after_a_step_that_waited_to_its_end_is_no_wait(
     clock.now = 7 * SECOND
     reporter.end_step(1, StepResult(status=Status.COMPLETED))
     (step,) = (await reporter.stop()).steps
-    assert (step.finished_at, step.effect, reporter.waited) == (5 * SECOND, {"waited": 5}, {"waited": 5})
+    assert (step.finished_at, step.effect) == (5 * SECOND, {"waited": 5, WAITS: [0, 5 * SECOND]})
+    assert reporter.waited == {"waited": 5}
+
+
+async def test_when_a_step_waits_is_known_while_it_runs() -> None:
+    reporter, clock = waited_for_5_seconds()
+    reporter.note(1, {"method": "rebuild"})
+    (step,) = (await reporter.stop()).steps
+    assert step.waits == ((0, None),)
+    reporter.report_progress(1, StepProgress(fraction=0.1))
+    clock.now = 6 * SECOND
+    reporter.report_progress(1, StepProgress(phase=WAITING, waits_for=WaitsFor.LOCK))
+    (step,) = (await reporter.stop()).steps
+    assert step.waits == ((0, 5 * SECOND), (6 * SECOND, None))
+    assert step.effect is not None
+    assert step.effect["method"] == "rebuild"
+
+
+async def test_a_step_that_gave_way_keeps_its_waits_and_a_wait_before_the_first_step_is_shown_with_that() -> None:
+    clock = Clock()
+    reporter = Reporter(CLAIM, forget, clock)
+    reporter.wait("the server is down", WaitsFor.SERVER)
+    clock.now = SECOND
+    reporter.begin([PlannedStep(object="o", command="c", reason="", lock=NO_LOCK)])
+    for _ in range(2):
+        reporter.begin_step(1)
+        reporter.report_progress(1, StepProgress(phase=WAITING, waits_for=WaitsFor.LOCK))
+        clock.now += 2 * SECOND
+        reporter.end_step(1, StepResult(status=Status.SKIPPED))
+        clock.now += SECOND
+    (step,) = (await reporter.stop()).steps
+    assert step.waits == ((0, SECOND), (SECOND, 3 * SECOND), (4 * SECOND, 6 * SECOND))
+    assert step.effect is not None
+    assert step.effect["waited"] == 2
+
+
+def test_of_many_waits_those_that_lie_closest_together_become_one() -> None:
+    clock = Clock()
+    waits = LockWaitTimer(clock)
+    for number in range(2 * MOST_WAITS):
+        waits.update(1, waits=True)
+        clock.now += SECOND
+        waits.update(1, waits=False)
+        clock.now += SECOND if number % 2 else 5
+    times = waits.waits(1)[WAITS]
+    assert isinstance(times, list)
+    assert times == sorted(times)
+    assert len(times) == 2 * MOST_WAITS
 
 
 async def test_what_it_has_waited_is_told_while_it_still_runs() -> None:

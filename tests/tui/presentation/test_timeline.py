@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import Attempt, ChildJob, Reason, Status, Step
-from engine.domain.steps import Progress, WaitsFor
+from engine.domain.steps import WAITS, Progress, WaitsFor
 from tests.tui.jobs import SECOND, START, child, parent, rescued
 from tui.presentation.timeline import (
     TICK_LEAST,
@@ -112,10 +112,10 @@ def ran(*steps: Step, seconds: float = 6) -> ChildJob:
     return replace(child(), finished_at=end, attempts=(attempt,), steps=steps)
 
 
-def test_the_wait_of_a_step_is_drawn_at_its_beginning() -> None:
+def test_the_wait_of_a_step_of_which_only_the_length_is_known_is_drawn_at_its_beginning() -> None:
     done = ran(step(1, 0, 3, waited=2), step(2, 3, 6))
     axis = Axis(START, START + 6 * SECOND, START)
-    assert drawn(list(step_intervals(done, done.steps[0], 0)), axis, 6) == "░░▆   "
+    assert drawn(list(step_intervals(done.steps[0], 0)), axis, 6) == "░░▆   "
     assert drawn(list(child_intervals(parent(done), done, 0)), axis, 6) == "░░▆▆▆▆"
 
 
@@ -125,11 +125,45 @@ def test_while_one_step_waits_and_another_runs_the_child_runs() -> None:
     assert drawn(list(child_intervals(parent(done), done, 0)), axis, 6) == "░░▆▆░▆"
 
 
+def with_waits(one: Step, *at: float) -> Step:
+    """Beginnings and ends in turn, in seconds."""
+    return replace(one, effect={WAITS: [START + round(seconds * SECOND) for seconds in at]})
+
+
+def test_each_wait_is_drawn_when_it_was() -> None:
+    done = ran(with_waits(step(1, 0, 6), 1, 3, 4, 5))
+    axis = Axis(START, START + 6 * SECOND, START)
+    assert drawn(list(step_intervals(done.steps[0], 0)), axis, 6) == "▆░░▆░▆"
+    assert drawn(list(child_intervals(parent(done), done, 0)), axis, 6) == "▆░░▆░▆"
+
+
+def test_while_steps_wait_in_turn_and_another_runs_the_child_runs() -> None:
+    done = ran(with_waits(step(1, 0, 6), 1, 3, 4, 6), step(2, 2, 5))
+    axis = Axis(START, START + 6 * SECOND, START)
+    assert drawn(list(child_intervals(parent(done), done, 0)), axis, 6) == "▆░▆▆▆░"
+
+
 def test_a_step_that_still_waits_is_drawn_as_waiting() -> None:
-    progress = Progress(waits_for=WaitsFor.LOCK, waited=3 * SECOND)
-    waiting = replace(child(status=Status.RUNNING), progress=progress, steps=(step(1, 0, 1), step(2, 1, None)))
+    steps = (step(1, 0, 1), with_waits(step(2, 1, None), 2))
+    waiting = replace(child(status=Status.RUNNING), steps=steps)
     axis = Axis(START, START + 4 * SECOND, START)
-    assert drawn(list(child_intervals(parent(waiting), waiting, START + 4 * SECOND)), axis, 4) == "▆░░░"
+    assert drawn(list(child_intervals(parent(waiting), waiting, START + 4 * SECOND)), axis, 4) == "▆▆░░"
+    assert drawn(list(step_intervals(steps[1], START + 4 * SECOND)), axis, 4) == " ▆░░"
+
+
+def test_a_wait_before_the_first_step_is_drawn_as_waiting() -> None:
+    waiting = replace(child(status=Status.RUNNING), progress=Progress(waits_for=WaitsFor.SERVER))
+    axis = Axis(START, START + 4 * SECOND, START)
+    assert drawn(list(child_intervals(parent(waiting), waiting, START + 4 * SECOND)), axis, 4) == "░░░░"
+
+
+@pytest.mark.parametrize("status", [Status.SKIPPED, Status.COMPLETED])
+def test_a_step_that_gave_way_has_waited_whether_it_ran_again_or_not(status: Status) -> None:
+    again = with_waits(step(1, 4, 5, status=status), 0, 2)
+    axis = Axis(START, START + 6 * SECOND, START)
+    done = ran(again, step(2, 2, 4))
+    assert drawn(list(step_intervals(again, 0)), axis, 6) == "░░  ▆ "
+    assert drawn(list(child_intervals(parent(done), done, 0)), axis, 6) == "░░▆▆▆▆"
 
 
 def test_a_clock_that_was_set_back_makes_no_bar_that_runs_backwards() -> None:
