@@ -10,7 +10,7 @@ from textual.app import App
 from engine.domain.claims import Outcome, Report
 from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import LogLevel, LogLine, Progress, Step, WaitsFor
+from engine.domain.steps import WAITS, LogLevel, LogLine, Progress, Step, WaitsFor
 from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (
@@ -82,12 +82,10 @@ async def add_eventful_job(seeded: Seeded, clock: Clock) -> int:
     assert reindex is not None
     waiting = Step(
         number=1, attempt=1, object="my-index", command='REINDEX main."my-index"', status=Status.RUNNING,
-        started_at=clock.now, operation=Operation.REINDEX,
+        started_at=clock.now, operation=Operation.REINDEX, effect={WAITS: [clock.now + 3 * SECOND]},
     )  # fmt: skip
     clock.forward(9)
-    progress = Progress(
-        object="my-index", steps_total=1, waits_for=WaitsFor.LOCK, waited=6 * SECOND, phase="waiting for its lock"
-    )
+    progress = Progress(object="my-index", steps_total=1, waits_for=WaitsFor.LOCK, phase="waiting for its lock")
     await seeded.store.report(reindex, Report(progress=progress, steps=(waiting,)))
     return parent_id
 
