@@ -233,7 +233,7 @@ OPTION_SPECS: Final = (
         "snapshot_wait", Duration(MAX_WAIT),
         "how long a concurrent rebuild may wait for older transactions; this blocks no one",
         _postgresql(Operation.REINDEX, Operation.OPTIMIZE, Operation.REPACK), places=Place.USER,
-        default_text="until the time limit, or 1h; repack: as for a lock",
+        default_text="until the time limit, or 1h; repack of 19: as for a lock",
     ),
     OptionSpec(
         "server_wait", Duration(MAX_WAIT),

@@ -29,11 +29,12 @@ from engine.targets.postgres.planning.rights import grant, unprivileged
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading import repack
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.running import orphan_cleanup, throttling
+from engine.targets.postgres.running import orphan_cleanup, pg_repack, throttling
 from engine.targets.postgres.running.connection_pool import ConnectionPool
 from engine.targets.postgres.running.invalid_index_cleanup import InvalidIndexCleanup
 from engine.targets.postgres.running.invalid_indexes import invalid_oids
 from engine.targets.postgres.running.operation import PostgresOperation
+from engine.targets.postgres.running.pg_repack import PgRepack
 from engine.targets.postgres.running.target_lock import TargetLock
 from engine.targets.protocol import Recovery, Waiting
 from engine.targets.step_execution import StepContext
@@ -133,7 +134,13 @@ class PostgresSession:
     ) -> PostgresOperation:
         """What runs the steps of a plan. It is closed with the session."""
         operation = PostgresOperation(
-            plan, options, self._reader, self._connect, self._lock_timeout, invalid_before=invalid_before
+            plan,
+            options,
+            self._reader,
+            self._connect,
+            self._lock_timeout,
+            PgRepack(self._address, self._name, self._reader, self._lock_timeout),
+            invalid_before=invalid_before,
         )
         self._operations.push_async_callback(operation.close)
         return operation
@@ -192,15 +199,19 @@ class PostgresSession:
 
     async def cleanup_orphans(self, earlier: Sequence[Step]) -> tuple[str, ...]:
         ended = await orphan_cleanup.end_orphans(self._reader, self._name)
-        names = orphan_cleanup.interrupted_rebuilds(earlier)
-        if not names:
+        names, repacked = orphan_cleanup.interrupted_rebuilds(earlier), orphan_cleanup.interrupted_pg_repacks(earlier)
+        if not (names or repacked):
             return tuple(ended)
         await self.lock()
         async with contextlib.AsyncExitStack() as stack:
             pool = ConnectionPool(self._connect)
             stack.push_async_callback(pool.close)
-            cleanup = InvalidIndexCleanup(self._reader, pool, self._lock_timeout)
-            return *ended, *await cleanup.drop_interrupted(names)
+            if names:
+                cleanup = InvalidIndexCleanup(self._reader, pool, self._lock_timeout)
+                ended += await cleanup.drop_interrupted(names)
+            for oid, name in repacked.items():
+                ended += await pg_repack.drop_interrupted(self._reader, pool, oid, name)
+            return tuple(ended)
 
     async def recover(self, earlier: Sequence[Step], options: Options, context: StepContext) -> Recovery:
         rewrites = await orphan_cleanup.outcomes_of_rewrites(self._reader, earlier)

@@ -324,7 +324,7 @@ def _vacuum_full(needs: TableFindings, names: Mapping[int, str], limits: Thresho
         others = len(needs.rewrite) - 1
         more = f"; {counted(others, 'table')} more" if others else ""
         choose = "it blocks all access, so choose the tables and the time yourself"
-        choose += ". repack of PostgreSQL 19 does not, nor does pg_repack"
+        choose += ". repack does not: on PostgreSQL 19, before it with pg_repack"
         reason = f"{names[oid]}: {first.reason}{more}; {choose}"
     return Advice(
         operation=Operation.VACUUM_FULL,

@@ -27,7 +27,7 @@ POOL_GIVES_WITHIN: Final = 3.0
 """Seconds within which a pooler must give a further connection; an exhausted one lets clients wait."""
 GONE_AFTER: Final = 2
 """Seconds until the server notices a lost client and ends its statement."""
-_KEEPALIVE: Final = {
+KEEPALIVE: Final = {
     "keepalives_idle": "30",
     "keepalives_interval": "10",
     "keepalives_count": "3",
@@ -104,7 +104,7 @@ async def connect(
     Raises TargetError; TooManyConnectionsError also if that pooler has none left.
     """
     parameters, what = address.parameters, address.url
-    asked: dict[str, Any] = {**{key: value for key, value in _KEEPALIVE.items() if key not in parameters}, **parameters}
+    asked: dict[str, Any] = {**{key: value for key, value in KEEPALIVE.items() if key not in parameters}, **parameters}
     asked["application_name"] = name
     connection = await _opened(what, asked)
     connection.patience = CONNECTED_WITHIN

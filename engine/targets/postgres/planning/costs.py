@@ -57,6 +57,16 @@ def stages(model: Model, subject: Subject) -> dict[str, float]:
                 **{f"index {number}": each + 0.1 for number in range(subject.indexes)},
                 "performing final cleanup": 1.0,
             }
+        case Model.PG_REPACK:
+            each = 6.0 * indexes / max(subject.indexes, 1)
+            return {
+                "setup": 0.5,
+                "copy tuples": heap * 3,
+                **{f"index {number}": each + 0.1 for number in range(subject.indexes)},
+                "swap": 1.0,
+                "drop": 1.0,
+                "analyze": sum(_analyze(heap, subject).values()),
+            }
         case Model.REINDEX:
             return _reindex(heap, subject)
         case Model.REINDEX_CONCURRENTLY:

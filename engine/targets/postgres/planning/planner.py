@@ -13,12 +13,12 @@ from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.turns import NO_TURNS, Turns
 from engine.targets.plans import OperationPlan, by_turn
 from engine.targets.postgres.connection.connecting import Server
-from engine.targets.postgres.planning import check_steps, operation_steps, repack_steps
+from engine.targets.postgres.planning import check_steps, operation_steps, pg_repack_steps, repack_steps
 from engine.targets.postgres.planning.collation_steps import recording
 from engine.targets.postgres.planning.rights import allowed, missing_rights, unprivileged
 from engine.targets.postgres.planning.scope import OF_TABLES, Scope, analyzed_with_parent, scope
 from engine.targets.postgres.planning.steps import PgStep
-from engine.targets.postgres.reading import repack, xmin_horizon
+from engine.targets.postgres.reading import repack, repack_client, xmin_horizon
 from engine.targets.postgres.reading.ages import aged_tables, tables_older_than
 from engine.targets.postgres.reading.amcheck import amcheck
 from engine.targets.postgres.reading.collations import CollationRebuild, collation_rebuild, drifts
@@ -78,8 +78,11 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
         planned = await _planned(reader, operation, options, found, past.turns)
     if not planned.steps:
         return planned
-    if options.server.system and (options.jobs or 1) > 1:  # in parallel they could deadlock
-        return replace(planned, warnings=(*planned.warnings, "the catalog is rebuilt one table at a time"))
+    if (options.jobs or 1) > 1:
+        if options.server.system:  # in parallel they could deadlock
+            return replace(planned, warnings=(*planned.warnings, "the catalog is rebuilt one table at a time"))
+        if planned.steps[0].conflict == repack_client.PROGRAM:
+            return replace(planned, warnings=(*planned.warnings, "pg_repack rewrites one table at a time"))
     return await in_parallel(reader, planned, options)
 
 
@@ -247,16 +250,27 @@ async def _repack(reader: Reader, found: Scope, turns: Turns) -> OperationPlan:
     around = await repack.surroundings(reader)
     mine = [table for table in found.tables if not table.in_catalog and not table.is_partitioned]
     if problem := repack_steps.unable(server.version, server.version_text, around):
-        named = mine if found.is_named else []
-        how = repack_steps.by_client(named, around, server.database) if server.version < repack_steps.SINCE else []
-        return OperationPlan(operation=operation, refused=". ".join([problem, *how]))
-    obstacles = await repack.obstacles(reader)
+        return OperationPlan(operation=operation, refused=problem)
+    client, leftovers = None, frozenset[int]()
+    if server.version < repack_steps.SINCE:
+        extension, clients = await repack_client.extension(reader), await repack_client.clients()
+        if problem := pg_repack_steps.unable(server, extension, clients):
+            how = [pg_repack_steps.on_another_host(mine, server.database)] if found.is_named and not clients else []
+            return OperationPlan(operation=operation, refused=". ".join([problem, *how]))
+        client, leftovers = pg_repack_steps.client_of(extension, clients), await repack_client.leftovers(reader)
+        mine = [table for table in mine if table.schema != repack_client.SCHEMA]
+    obstacles = await (repack.obstacles(reader) if client is None else repack_client.obstacles(reader))
     refusals = repack_steps.refusals(mine, obstacles)
     wanted, forbidden = allowed([table for table in mine if table.oid not in obstacles])
     if refusals and found.is_named and not (wanted or forbidden):
         return OperationPlan(operation=operation, refused=". ".join(refusals))
-    steps = repack_steps.repack_steps(wanted)
+    if client is None:
+        steps = repack_steps.repack_steps(wanted)
+    else:
+        steps = pg_repack_steps.pg_repack_steps(wanted, client, leftovers, server.database)
     warnings = [*(f"left out: {why}" for why in refusals), *repack_steps.log_warnings(steps, around)]
+    if leftovers and not found.is_named:
+        warnings += pg_repack_steps.of_dropped_tables(leftovers, await reader.tables())
     return plan_of(operation, steps, server, turns, forbidden=forbidden, warnings=warnings, nothing=". ".join(refusals))
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from engine.domain.humanize import by_reason, counted, listed, size
@@ -27,6 +26,8 @@ _WORDS: Final = {
     Obstacle.IDENTITY_NOTHING: "its replica identity is NOTHING: choose an index with ALTER TABLE ... REPLICA IDENTITY",
     Obstacle.DEFERRABLE_KEY: "its primary key is deferrable: choose an index with ALTER TABLE ... REPLICA IDENTITY",
     Obstacle.NO_KEY: "it has no primary key, and no unique index as its replica identity",
+    Obstacle.NO_KEY_OF_CLIENT: "it has no primary key, and no unique index on columns that are NOT NULL",
+    Obstacle.INVALID_INDEX: "it has an invalid index: drop or rebuild that first",
 }
 
 
@@ -43,30 +44,15 @@ def unable(version: int, version_text: str, around: Surroundings) -> str:
     if version >= SINCE:
         nothing = "max_repack_replication_slots is 0, so no table can be rewritten while it is in use: raise it"
         return nothing if around.most_at_once == 0 else ""
-    major = f"PostgreSQL {version // 10_000}"
     if around.extension is not None:
-        return f"{major} has no REPACK, but this database has pg_repack {around.extension}: run its client"
+        return ""
     others = "install pg_repack, or use vacuum-full, which blocks all access"
-    return f"{major} cannot rewrite a table that is in use, 19 and newer can: {others}"
-
-
-def by_client(tables: Sequence[Table], around: Surroundings, database: str) -> list[str]:
-    """How pg_repack is run for these tables, and what an interrupted one left; empty without the extension."""
-    if around.extension is None:
-        return []
-    command = ["pg_repack", "--no-kill-backend", *(f"--table={table.sql}" for table in tables), database]
-    found = [f"On a host with its client: {shlex.join(command)}"]
-    if around.leftovers:
-        remedy = "DROP EXTENSION pg_repack CASCADE and CREATE EXTENSION pg_repack remove it"
-        found.append(f"An interrupted pg_repack left {listed(list(around.leftovers), 3)} and triggers: {remedy}")
-    return found
+    return f"PostgreSQL {version // 10_000} cannot rewrite a table that is in use, 19 and newer can: {others}"
 
 
 def online(version: int, version_text: str, around: Surroundings) -> str:
     """What rewrites a table here while it is in use, as the end of a sentence; "" for nothing."""
-    if not unable(version, version_text, around):
-        return "; repack does it while the table is in use"
-    return "; pg_repack does it while the table is in use" if around.extension is not None else ""
+    return "" if unable(version, version_text, around) else "; repack does it while the table is in use"
 
 
 def refusals(tables: Iterable[Table], obstacles: Mapping[int, Obstacle]) -> list[str]:

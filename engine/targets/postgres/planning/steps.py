@@ -19,6 +19,8 @@ class Method(StrEnum):
     CLUSTER = "cluster"
     REPACK = "repack"
     """A rewrite of a table that is in use."""
+    PG_REPACK = "pg_repack"
+    """The same by the client of pg_repack."""
     REINDEX = "reindex"
     """REINDEX that is not concurrent."""
     REINDEX_CONCURRENTLY = "reindex_concurrently"
@@ -39,6 +41,7 @@ class Method(StrEnum):
             Method.VACUUM_FULL,
             Method.CLUSTER,
             Method.REPACK,
+            Method.PG_REPACK,
             Method.REINDEX,
             Method.REINDEX_CONCURRENTLY,
         }
@@ -52,6 +55,7 @@ class Model(StrEnum):
     ANALYZE = "analyze"
     REWRITE = "rewrite"
     """VACUUM FULL, CLUSTER and REPACK."""
+    PG_REPACK = "pg_repack"
     REINDEX = "reindex"
     REINDEX_CONCURRENTLY = "reindex_concurrently"
     NONE = "none"
@@ -113,6 +117,8 @@ class PgStep(PlannedStep):
     """The beginning of the command for several tables that are as tiny; "" where it has one of its own in any case."""
     members: tuple[PgStep, ...] = ()
     """Of a step for several tables: the step of each, which runs where the shared command did not do it."""
+    program: tuple[str, ...] = ()
+    """The program that does it instead of the server, and its arguments without those of the connection."""
     settings: tuple[tuple[str, str], ...] = ()
     """Settings of its connection."""
     collations: tuple[str, ...] = ()
@@ -127,9 +133,9 @@ class PgStep(PlannedStep):
     """Of a check: whether other checks compare with this object, so that its damage makes their findings doubtful."""
 
     @property
-    def is_repeatable(self) -> bool:
-        """Whether it may run again after its connection was lost."""
-        return self.model is not Model.REWRITE
+    def is_rewrite(self) -> bool:
+        """Whether it gives its table a new file. Such a step does not run again after its connection was lost."""
+        return self.model in {Model.REWRITE, Model.PG_REPACK}
 
 
 def table_subject(table: Table) -> Subject:

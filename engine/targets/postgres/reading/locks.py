@@ -66,14 +66,28 @@ async def holders(reader: Reader, conflict_level: str, tables: Collection[int], 
         conflict_level: a key of CONFLICTS.
         older_than: seconds; younger transactions will soon be over.
     """
-    row = (int | None, str, str | None, float | None, str, str, int)
-    rows = await reader.rows(_HOLDERS, [list(CONFLICTS[conflict_level]), list(tables), older_than], row=row)
     texts = [
-        f"{f'pid {pid} ({who})' if name is None else prepared_text(name, seconds)} holds a lock on"
-        f" {shown(schema, table)}" + (f" and {counted(number - 1, 'lock')} more" if number > 1 else "")
-        for pid, who, name, seconds, schema, table, number in rows
+        f"{who} holds a lock on {table}" + (f" and {counted(number - 1, 'lock')} more" if number > 1 else "")
+        for who, table, number in await _holders(reader, conflict_level, tables, older_than)
     ]
     return "; ".join(texts)
+
+
+async def names_of_holders(reader: Reader, conflict_level: str, tables: Collection[int]) -> str:
+    """The same without what they hold."""
+    return ", ".join(who for who, _, _ in await _holders(reader, conflict_level, tables, 0.0))
+
+
+async def _holders(
+    reader: Reader, conflict_level: str, tables: Collection[int], older_than: float
+) -> list[tuple[str, str, int]]:
+    """Who, the table, and how many locks."""
+    row = (int | None, str, str | None, float | None, str, str, int)
+    rows = await reader.rows(_HOLDERS, [list(CONFLICTS[conflict_level]), list(tables), older_than], row=row)
+    return [
+        (f"pid {pid} ({who})" if name is None else prepared_text(name, seconds), shown(schema, table), number)
+        for pid, who, name, seconds, schema, table, number in rows
+    ]
 
 
 def prepared_text(literal: str, seconds: float) -> str:

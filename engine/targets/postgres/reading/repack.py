@@ -11,7 +11,7 @@ from engine.targets.postgres.reading.reader import Reader
 
 
 class Obstacle(StrEnum):
-    """Why REPACK (CONCURRENTLY) refuses a table."""
+    """Why REPACK (CONCURRENTLY), or pg_repack, refuses a table."""
 
     MATERIALIZED_VIEW = "materialized_view"
     NOT_LOGGED = "not_logged"
@@ -21,6 +21,8 @@ class Obstacle(StrEnum):
     IDENTITY_NOTHING = "identity_nothing"
     DEFERRABLE_KEY = "deferrable_key"
     NO_KEY = "no_key"
+    NO_KEY_OF_CLIENT = "no_key_of_client"
+    INVALID_INDEX = "invalid_index"
 
 
 _OBSTACLES: Final = """
@@ -44,12 +46,7 @@ SELECT coalesce((SELECT jsonb_agg(slot_name ORDER BY slot_name) FROM pg_replicat
         WHERE NOT active AND restart_lsn IS NOT NULL), '[]'),
     (SELECT count(*) FROM pg_stat_replication WHERE state IN ('streaming', 'catchup'))::int,
     coalesce(current_setting('max_repack_replication_slots', true)::int, 0),
-    (SELECT extversion FROM pg_extension WHERE extname = 'pg_repack'),
-    coalesce((SELECT jsonb_agg('repack.' || c.relname ORDER BY c.oid)
-        FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE n.nspname = 'repack' AND c.relkind = 'r' AND c.relname ~ '^(log|table)_[0-9]+$'
-            AND NOT EXISTS (SELECT FROM pg_stat_activity AS a
-                WHERE a.datname = current_database() AND a.application_name = 'pg_repack')), '[]')
+    (SELECT extversion FROM pg_extension WHERE extname = 'pg_repack')
 """
 
 
@@ -64,13 +61,11 @@ class Surroundings:
     """Tables that REPACK (CONCURRENTLY) may rewrite at the same time; 0 before PostgreSQL 19."""
     extension: str | None
     """The version of pg_repack in this database."""
-    leftovers: Sequence[str] = ()
-    """Tables that an interrupted pg_repack left. Its triggers write every change of the original into one of them."""
 
 
 async def surroundings(reader: Reader) -> Surroundings:
     """Raises TargetError."""
-    return Surroundings(*await reader.row(_SURROUNDINGS, row=(list, int, int, str | None, list)))
+    return Surroundings(*await reader.row(_SURROUNDINGS, row=(list, int, int, str | None)))
 
 
 async def obstacles(reader: Reader) -> Mapping[int, Obstacle]:

@@ -19,7 +19,7 @@ from engine.targets.connection_pool import NotBegunError
 from engine.targets.outage import TEMPORARY_ERRORS
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.errors import CRASHED, setting_error
-from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
+from engine.targets.postgres.planning.steps import Method, PgStep, Subject
 from engine.targets.postgres.reading.locks import NO_BLOCKERS
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import groups, invalid_indexes, orphan_cleanup, throttling
@@ -27,7 +27,8 @@ from engine.targets.postgres.running.checking import Checks
 from engine.targets.postgres.running.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.postgres.running.invalid_index_cleanup import InvalidIndexCleanup
 from engine.targets.postgres.running.monitor import Monitor, Watched
-from engine.targets.postgres.running.progress import Progress
+from engine.targets.postgres.running.pg_repack import PgRepack
+from engine.targets.postgres.running.progress import PgRepackProgress, Progress
 from engine.targets.postgres.running.result import follow_up_notices, missing_follow_up, was_skipped_by_server
 from engine.targets.postgres.running.size_tracker import SizeTracker
 from engine.targets.postgres.running.statement import Answer, Notice
@@ -75,6 +76,7 @@ class OperationParts:
     pool: ConnectionPool
     sizes: SizeTracker
     cleanup: InvalidIndexCleanup
+    pg_repack: PgRepack
     lock_timeout: float
     options: ServerOptions
     checks: Checks | None
@@ -125,12 +127,13 @@ class CommandRunner:
 
     async def _run_on(self, pooled: PooledConnection, step: PgStep, context: StepContext) -> CommandRun:
         size_before = await self._parts.sizes.before(step)
-        if step.model is Model.REWRITE and step.subject is not None:
+        if step.is_rewrite and step.subject is not None:
             with contextlib.suppress(TargetError):
                 context.save_recovery_data(await orphan_cleanup.recovery_data(self._parts.reader, step))
         limits = self._wait_limits(step, context)
+        kind = PgRepackProgress if step.method is Method.PG_REPACK else Progress
         watched = Watched(
-            Progress(step.model, step.subject or WHOLE_DATABASE, began=time.monotonic(), seconds=step.estimate),
+            kind(step.model, step.subject or WHOLE_DATABASE, began=time.monotonic(), seconds=step.estimate),
             context.report,
             wait_limits=limits,
             yield_after=self._parts.options.yield_after,
@@ -150,7 +153,10 @@ class CommandRunner:
         self._monitor.watch(pooled.server.backend, watched)
         try:
             command = step.command if self._parts.checks is None else self._parts.checks.command_of(step)
-            answer = await pooled.statements.run(step.first_command or command, *stops)
+            if step.method is Method.PG_REPACK:
+                answer = await self._parts.pg_repack.run(step, pooled, watched, self._monitor, *stops)
+            else:
+                answer = await pooled.statements.run(step.first_command or command, *stops)
             if step.verbose_command and answer.has_warned:
                 answer = await pooled.statements.run(step.verbose_command, *stops)
             if step.follow_up_command and answer.error is None and not was_skipped_by_server(step, answer):

@@ -28,6 +28,7 @@ from engine.targets.postgres.running.connection_pool import ConnectionPool
 from engine.targets.postgres.running.effects import Totals
 from engine.targets.postgres.running.invalid_index_cleanup import InvalidIndexCleanup
 from engine.targets.postgres.running.invalid_indexes import NoLeftoverError
+from engine.targets.postgres.running.pg_repack import PgRepack
 from engine.targets.postgres.running.result_collector import ResultCollector
 from engine.targets.postgres.running.size_tracker import SizeTracker
 from engine.targets.postgres.running.wait_limits import SNAPSHOT_WAIT
@@ -47,6 +48,7 @@ class PostgresOperation:
         reader: Reader,
         connect: Callable[[], Awaitable[tuple[Connection, Server]]],
         lock_timeout: float,
+        pg_repack: PgRepack,
         *,
         invalid_before: Collection[int] | None = None,
     ) -> None:
@@ -73,6 +75,7 @@ class PostgresOperation:
             pool=self._pool,
             sizes=self._sizes,
             cleanup=self._cleanup,
+            pg_repack=pg_repack,
             lock_timeout=lock_timeout,
             options=options.server,
             checks=checks,
@@ -154,7 +157,7 @@ class PostgresOperation:
     async def _run_and_repeat(self, step: PgStep, context: StepContext) -> StepResult:
         """Run the step; once more if the server restarted and the step may be repeated."""
         run = await self._commands.run(step, context)
-        if not (run.is_lost and step.is_repeatable):
+        if step.is_rewrite or not run.is_lost:
             return await self._results.collect(step, run, context)
         try:
             server = (await self._pool.reconnect(context)).server

@@ -35,7 +35,7 @@ def partial_effect(step: PgStep, reason: Reason | None, removals: Sequence[Remov
             dead = step.subject.dead_rows if step.subject is not None else 0
             of = f" (of {counted(dead, 'dead row')})" if dead else ""
             return f"the rows removed so far{of} stay removed, the next run removes the rest"
-        case Method.VACUUM_FULL | Method.CLUSTER | Method.REPACK | Method.REINDEX:
+        case Method.VACUUM_FULL | Method.CLUSTER | Method.REPACK | Method.PG_REPACK | Method.REINDEX:
             return DONE_OR_UNCHANGED if reason is Reason.SERVER_LOST else NOTHING_CHANGED
         case Method.REINDEX_CONCURRENTLY:
             return _by_rebuild(removals)

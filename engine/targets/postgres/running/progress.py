@@ -71,6 +71,10 @@ class Progress:
             self._fraction.update(with_history(self._modelled, now - self._began, _REPORT_AGE, self._seconds))
         return StepProgress(fraction=self._fraction.value, phase=phase or None, waits_for=waits_for)
 
+    @property
+    def fraction(self) -> float | None:
+        return self._fraction.value
+
     def _enter(self, stage: str, now: float) -> None:
         if stage != self._stage:
             self._stage, self._stage_began = stage, now
@@ -147,6 +151,23 @@ class Progress:
             + self._stages["vacuuming indexes"] * min(indexes, 1.0)
             + self._stages["vacuuming heap"] * vacuumed
         )
+
+
+class PgRepackProgress(Progress):
+    """That of pg_repack: its client says the phase, and the server how far an index is."""
+
+    phase = "setup"
+    index = 0
+    """The number of the index that is built."""
+
+    def _stage_of(self, row: Row) -> tuple[str, float | None, str]:
+        if self.phase == "create indexes":
+            of = max(self._subject.indexes, 1)
+            _, share, _ = _indexing(found) if (found := row.get("create_index")) else ("", None, "")
+            return f"index {min(self.index, of - 1)}", share, f"building index {min(self.index + 1, of)} of {of}"
+        if self.phase == "copy tuples":
+            return self.phase, None, "copying rows"
+        return self.phase, None, self.phase
 
 
 class _Scan:

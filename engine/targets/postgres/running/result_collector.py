@@ -75,7 +75,11 @@ class ResultCollector:
             result = StepResult(status=Status.COMPLETED, effect=effect or None)
         elif result.status is Status.CANCELLED and watched.must_yield.is_set() and not is_cancelled:
             result = self._give_way(step, result)
-        elif step.method is Method.REPACK and result.reason is Reason.TARGET_BUSY and not is_cancelled:
+        elif (
+            step.method in {Method.REPACK, Method.PG_REPACK}
+            and result.reason is Reason.TARGET_BUSY
+            and not is_cancelled
+        ):
             result = self._try_again(step, result)
         if step.reads_whole_table and step.subject is not None:
             result = await self._with_truncated_files(step, step.subject.oid, result)
@@ -90,9 +94,11 @@ class ResultCollector:
         result = replace(result, warnings=(*result.warnings, *cleanup.warnings), undropped=cleanup.undropped)
         if cleanup.undropped:  # for recovery, if this process dies before it drops them: see `orphan_cleanup`
             result = replace(result, effect={**(result.effect or {}), "method": step.method})
+        if answer.left:
+            result = replace(result, warnings=(*result.warnings, answer.left))
         if result.may_leave_something:
             only_waited = never_had_lock(step, answer, was_seen_waiting=watched.only_waited)
-            left = partial_effect(step, result.reason, cleanup.removals, only_waited=only_waited)
+            left = answer.left or partial_effect(step, result.reason, cleanup.removals, only_waited=only_waited)
             result = replace(result, left=left)
         return result
 

@@ -61,6 +61,8 @@ class Answer:
     """As text."""
     error: psycopg.Error | None = None
     was_asked_to_stop: bool = False
+    left: str = ""
+    """What it left behind and could not remove, as text."""
 
     @property
     def has_warned(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -11,7 +10,6 @@ import pytest
 
 from engine.domain.requests import Operation, Options, ServerOptions
 from engine.domain.statuses import Reason, Status
-from engine.targets.postgres import session as postgres_session
 from engine.targets.postgres.planning import repack_steps
 from engine.targets.postgres.planning.repack_steps import is_unreleased, unable
 from engine.targets.postgres.reading.repack import Surroundings
@@ -19,7 +17,7 @@ from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import first_step, until
 from tests.engine.targets.server_session import Told, connected, plan, run
 from tests.postgres_databases import Database, new_database
-from tests.postgres_server import NOT_UNPACKED, PostgresServer, every_server, running_server, servers_unpacked
+from tests.postgres_server import NOT_UNPACKED, PostgresServer, every_server
 
 ALONE = Surroundings([], 0, 5, None)
 HALF_DEAD = (
@@ -54,7 +52,7 @@ def test_a_server_that_is_not_released_is_recognized(text: str, expected: bool) 
         (190_000, "19rc1 (Debian 19~rc1-1)", ALONE, "REPACK (CONCURRENTLY) of 19rc1 can lose changes to long values"),
         (190_000, "19.0", Surroundings([], 0, 0, None), "max_repack_replication_slots is 0"),
         (180_006, "18.6", Surroundings([], 0, 0, None), "cannot rewrite a table that is in use, 19 and newer can"),
-        (180_006, "18.6", Surroundings([], 0, 0, "1.5.3"), "this database has pg_repack 1.5.3: run its client"),
+        (180_006, "18.6", Surroundings([], 0, 0, "1.5.3"), ""),
     ],
 )
 def test_a_server_that_cannot_do_it_says_what_to_do(
@@ -186,43 +184,3 @@ async def test_an_inactive_slot_is_a_warning(of_19: Database) -> None:
         assert "forgotten" in " ".join((await plan(of_19.url, Operation.REPACK)).warnings)
     finally:
         of_19("SELECT pg_drop_replication_slot('forgotten')")
-
-
-@pytest.fixture
-def with_pg_repack() -> Iterator[Database]:
-    """A database on a server without REPACK that has the extension."""
-    binaries = servers_unpacked().get(18)
-    if binaries is None or not (binaries / "pg_repack").exists():
-        pytest.skip(NOT_UNPACKED)
-    with running_server(binaries) as server, new_database(server) as database:
-        database("CREATE EXTENSION pg_repack")
-        yield database
-
-
-async def test_before_19_the_plan_says_how_pg_repack_is_run_and_that_works(with_pg_repack: Database) -> None:
-    database = with_pg_repack
-    database(*HALF_DEAD, 'ALTER TABLE item RENAME TO "my item"')
-    refused = str((await plan(database.url, Operation.REPACK, objects=("my item",))).refused)
-    command = shlex.split(refused[refused.index("pg_repack --no-kill") :])
-    assert command[2:] == ['--table="public"."my item"', database.name]
-    program = database.server.binaries / command[0]
-    where = [f"--host={database.server.base}", "--username=postgres"]
-    client = await asyncio.create_subprocess_exec(program, *command[1:], *where, env=database.server.environment)
-    assert await client.wait() == 0
-    assert database.value('SELECT pg_relation_size(\'"my item"\') < 2000000 AND count(*) = 5000 FROM "my item"')
-
-
-async def test_what_an_interrupted_pg_repack_left_is_told(with_pg_repack: Database) -> None:
-    with_pg_repack(*HALF_DEAD, "CREATE TABLE repack.log_4711 (id int)")
-    refused = str((await plan(with_pg_repack.url, Operation.REPACK)).refused)
-    assert "repack.log_4711" in refused
-
-
-async def test_a_plan_that_blocks_a_table_says_for_how_long_and_what_does_not(
-    with_pg_repack: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(postgres_session, "LONG_BLOCKED", 0.0)
-    with_pg_repack(*HALF_DEAD)
-    (warning,) = (await plan(with_pg_repack.url, Operation.VACUUM_FULL)).warnings
-    assert warning.startswith("public.item: no session can read or write it for ")
-    assert warning.endswith("; pg_repack does it while the table is in use")

@@ -1,0 +1,117 @@
+"""pg_repack before PostgreSQL 19: its extension in the database, and its client on this host."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from engine.domain.frozen import frozen
+from engine.targets.postgres.connection.errors import server_message
+from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.repack import Obstacle
+
+PROGRAM: Final = "pg_repack"
+SCHEMA: Final = "repack"
+"""What it makes for its work is there."""
+LOCK: Final = 16_185_446
+"""The class of the advisory lock that its client holds for each table while it works."""
+_WHERE_PACKAGES_PUT_IT: Final = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin")
+_ANSWERS_WITHIN: Final = 10.0
+"""Seconds."""
+_VERSIONS: Final = "SELECT repack.version(), repack.version_sql()"
+_PUBLICATION: Final = "SELECT pubname FROM pg_publication WHERE puballtables ORDER BY 1 LIMIT 1"
+# The second half of the lock is the oid as a signed number, which pg_locks shows without its sign.
+_LEFTOVERS: Final = f"""
+SELECT DISTINCT l.oid FROM (
+    SELECT substring(c.relname FROM '[0-9]+$')::int8 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'repack' AND c.relname ~ '^(log|table|pk)_[0-9]{{1,10}}$'
+    UNION ALL SELECT tgrelid::int8 FROM pg_trigger WHERE tgname = 'repack_trigger') AS l (oid)
+WHERE NOT EXISTS (SELECT FROM pg_locks AS k WHERE k.locktype = 'advisory' AND k.classid = {LOCK} AND k.objsubid = 2
+    AND k.objid::int8 = (l.oid + 2147483648) % 4294967296
+    AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
+_OBSTACLES: Final = """
+SELECT c.oid::int8, CASE
+    WHEN c.relkind = 'm' THEN 'materialized_view'
+    WHEN c.relpersistence <> 'p' THEN 'not_logged'
+    WHEN am.amname <> 'heap' THEN 'not_heap'
+    WHEN key.indexrelid IS NULL THEN 'no_key_of_client'
+    WHEN EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND NOT i.indisvalid) THEN 'invalid_index' END
+FROM pg_class AS c LEFT JOIN pg_am AS am ON am.oid = c.relam
+LEFT JOIN repack.primary_keys AS key ON key.indrelid = c.oid
+WHERE c.relkind IN ('r', 'm')
+"""
+
+
+@frozen
+class Client:
+    path: str
+    version: str
+    """Such as `1.5.3`."""
+
+
+@frozen
+class Extension:
+    """That of one database."""
+
+    library: str
+    """The version of its library on the server,"""
+    sql: str
+    """and of what is installed in the database; "" where they cannot be had."""
+    publication: str | None = None
+    """A publication of all tables: its client works in no such database."""
+    problem: str = ""
+    """Why the server cannot run it, as text."""
+
+
+async def clients() -> Sequence[Client]:
+    """Those on this host: on the PATH, and where packages of Debian and Red Hat install them."""
+    return await asyncio.to_thread(lambda: list(_clients()))
+
+
+def _clients() -> Iterator[Client]:
+    places = [Path(place) for place in os.get_exec_path()]
+    places += [place for pattern in _WHERE_PACKAGES_PUT_IT for place in sorted(Path("/").glob(pattern), reverse=True)]
+    for place in dict.fromkeys(places):
+        path = shutil.which(PROGRAM, path=str(place))
+        if path is not None and place.is_absolute():
+            try:
+                said = subprocess.run(
+                    [path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWERS_WITHIN
+                ).stdout
+            except (OSError, subprocess.TimeoutExpired):
+                continue
+            if found := re.fullmatch(rb"pg_repack (\S{1,20})", said.strip()):
+                yield Client(path, found[1].decode(errors="replace"))
+
+
+async def extension(reader: Reader) -> Extension:
+    """Of a database that has it. Raises TargetError."""
+    try:
+        versions = await reader.row_or_error(_VERSIONS, row=(str, str))
+    except psycopg.Error as error:
+        return Extension("", "", problem=server_message(error))
+    library, sql = (version.removeprefix(f"{PROGRAM} ") for version in versions)
+    found = await reader.rows(_PUBLICATION, row=(str,))
+    return Extension(library, sql, found[0][0] if found else None)
+
+
+async def obstacles(reader: Reader) -> Mapping[int, Obstacle]:
+    """By oid, of the tables that the client refuses. Raises TargetError."""
+    return {oid: Obstacle(why) for oid, why in await reader.rows(_OBSTACLES, row=(int, str | None)) if why is not None}
+
+
+async def leftovers(reader: Reader) -> frozenset[int]:
+    """The oids of tables of which an interrupted pg_repack left its trigger, its log, its copy or its type.
+
+    The trigger writes every change of the table into the log. Raises TargetError.
+    """
+    return frozenset(oid for (oid,) in await reader.rows(_LEFTOVERS, row=(int,)))
