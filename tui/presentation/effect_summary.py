@@ -235,11 +235,13 @@ def _backup(child: ChildJob) -> Phrases:
     if not path or child.status is not Status.COMPLETED:
         return ()
     sized = f"{size(written)} to " if written is not None else "to "
-    checked = ", checked" if (child.after or {}).get("backup_checked", not child.warnings) else ""
-    removed = _removed_backups(child.after or {})
+    facts = child.after or {}
+    checked = ", checked" if facts.get("backup_checked", not child.warnings) else ""
+    equal = ", same contents" if "backup_contents" in facts else ""
+    removed = _removed_backups(facts)
     least = f"{size(written)} written" if written is not None else f"to {PurePath(path).name}"
     mode = text(child.after, "backup_journal_mode")
-    whole = f"{sized}{path}{checked}"
+    whole = f"{sized}{path}{checked}{equal}"
     with_mode = f"{whole}, journal mode {mode}" if mode else whole
     longer = [f"{with_mode}, {removed}"] if removed else []
     longer += [with_mode] if mode else []
@@ -325,6 +327,8 @@ def _step_fact(name: str, facts: Facts) -> str:
     if name == "objects":
         done = facts[name]
         return f"{len(done):,} done" if isinstance(done, list | tuple) else ""
+    if name == "backup_contents":
+        return "" if "backup" in facts else f"contents {text(facts, name)}"
     if name == "backup_journal_mode":
         return f"journal mode {text(facts, name)}"
     if name == "backups_removed":

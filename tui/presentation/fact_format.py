@@ -11,7 +11,7 @@ from tui.presentation.text import cells, padded, plain, precise_duration, size
 Value = int | float | str | Sequence[str] | Sequence[int] | None
 _BYTES = ("size", "bytes", "unused", "size_before")
 _IN_EFFECT = frozenset({"backup", "backup_journal_mode", "backup_size", "changed_stat_rows", "freed_pages"}) | {
-    *("backup_checked", "backup_file", "backup_source", "backups_removed", "backups_removed_bytes"),
+    *("backup_checked", "backup_contents", "backup_file", "backup_source", "backups_removed", "backups_removed_bytes"),
     *(
         "findings",
         "damage",

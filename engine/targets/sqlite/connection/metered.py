@@ -33,11 +33,13 @@ class MeteredConnection:
         self._settings: tuple[str, ...] = ()
 
     @classmethod
-    async def open(cls, uri: str, wait: LockWait, *, counts: bool = True) -> MeteredConnection:
-        """Raises as `statement.open_connection` does. `counts`: whether opcodes are counted; an inspection runs none
-        that take long."""
+    async def open(
+        cls, uri: str, wait: LockWait, *, counts: bool = True, by_any_thread: bool = False
+    ) -> MeteredConnection:
+        """`statement.open_connection` says what it raises, and what `by_any_thread` is. `counts`: whether opcodes are
+        counted; an inspection runs none that take long."""
         metered = cls(uri, counts=counts)
-        metered.aio = await statement.open_connection(uri, wait, metered._prepare)
+        metered.aio = await statement.open_connection(uri, wait, metered._prepare, by_any_thread=by_any_thread)
         return metered
 
     async def reopen(self) -> None:

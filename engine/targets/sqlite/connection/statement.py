@@ -40,13 +40,17 @@ _LONGEST_PAUSE: Final = 0.1
 
 
 async def open_connection(
-    uri: str, wait: LockWait, prepare: Callable[[sqlite3.Connection], object] = as_it_is
+    uri: str,
+    wait: LockWait,
+    prepare: Callable[[sqlite3.Connection], object] = as_it_is,
+    *,
+    by_any_thread: bool = False,
 ) -> aiosqlite.Connection:
     """A connection that has read the schema, so that opening a file without a database fails here. Raises as `read`.
 
-    `prepare`: called with the new connection, in its thread.
+    `prepare`: called with the new connection, in its thread. `by_any_thread`: other threads may use it, in turn.
     """
-    connection = await connect(uri, prepare)
+    connection = await connect(uri, prepare, by_any_thread=by_any_thread)
     try:
         await read(connection, "SELECT count(*) FROM main.sqlite_schema", wait)
     except BaseException:
@@ -55,9 +59,11 @@ async def open_connection(
     return connection
 
 
-async def connect(uri: str, prepare: Callable[[sqlite3.Connection], object]) -> aiosqlite.Connection:
-    """A connection that has read nothing. `prepare`: see `open_connection`. Raises sqlite3.Error."""
-    opening = asyncio.ensure_future(_open(uri, prepare))
+async def connect(
+    uri: str, prepare: Callable[[sqlite3.Connection], object], *, by_any_thread: bool = False
+) -> aiosqlite.Connection:
+    """A connection that has read nothing. The arguments: see `open_connection`. Raises sqlite3.Error."""
+    opening = asyncio.ensure_future(_open(uri, prepare, by_any_thread=by_any_thread))
     try:
         return await wait_uncancelled(opening)
     except asyncio.CancelledError:
@@ -66,7 +72,9 @@ async def connect(uri: str, prepare: Callable[[sqlite3.Connection], object]) -> 
         raise
 
 
-async def _open(uri: str, prepare: Callable[[sqlite3.Connection], object]) -> aiosqlite.Connection:
+async def _open(
+    uri: str, prepare: Callable[[sqlite3.Connection], object], *, by_any_thread: bool
+) -> aiosqlite.Connection:
     def set_up(connection: sqlite3.Connection) -> None:
         connection.text_factory = _text
         connection.execute("PRAGMA trusted_schema = OFF")
@@ -76,7 +84,7 @@ async def _open(uri: str, prepare: Callable[[sqlite3.Connection], object]) -> ai
         prepare(connection)
 
     with _errors_of_sqlite():
-        return await connected(uri, set_up, timeout=_LOCK_ATTEMPT)
+        return await connected(uri, set_up, timeout=_LOCK_ATTEMPT, check_same_thread=not by_any_thread)
 
 
 def _text(raw: bytes) -> str:
@@ -278,6 +286,16 @@ async def fetch_all(connection: aiosqlite.Connection, sql: str, cancel: asyncio.
     Raises as `until_cancelled` does.
     """
     return await until_cancelled(connection, rows_of(connection, sql), cancel)
+
+
+async def run_by(connection: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T], cancel: asyncio.Event) -> T:
+    """As `fetch_all`: what `work` returns, in the thread of the connection. It must always run some statement."""
+
+    async def running() -> T:
+        with _errors_of_sqlite():
+            return await in_its_thread(connection, work)
+
+    return await until_cancelled(connection, running(), cancel)
 
 
 async def until_cancelled(

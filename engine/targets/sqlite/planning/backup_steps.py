@@ -20,6 +20,7 @@ from engine.targets.sqlite.system.old_backups import BackupSeries, OldBackups, n
 from engine.targets.sqlite.system.unfinished_backup import copy_in
 
 CHECK: Final = "PRAGMA main.quick_check"
+COMPARE: Final = "SELECT * FROM each table of the database and of the copy"
 KEEP_WAL: Final = "PRAGMA main.journal_mode = WAL"
 """VACUUM keeps every setting in the header of a database except this one."""
 
@@ -32,9 +33,11 @@ def backup_steps(
     numbered: bool = False,
     tables: Sequence[Table] = (),
     written_twice: bool = False,
+    compared: bool = False,
 ) -> list[SqliteStep]:
     """`unfinished`: the directory of the copy until it is checked. `numbered`: use the next free number if
-    `destination` is taken by then. `written_twice`: that directory is on another file system than `destination`."""
+    `destination` is taken by then. `written_twice`: that directory is on another file system than `destination`.
+    `compared`: the copy is compared with the database."""
     directory, place = str(Path(destination).parent), str(Path(unfinished).parent)
     made = "" if place == directory else f", in {place} until it is complete, because others can change {directory}"
     needs = (
@@ -54,6 +57,18 @@ def backup_steps(
         numbered=numbered,
         unfinished=unfinished,
         lost_without_next=True,
+        compared=compared,
+    )
+    compare = replace(
+        copy,
+        method=Method.COMPARE,
+        command=COMPARE,
+        reason="compares the copy with the database as it was when it was copied, by a SHA-256 of all contents",
+        disk_needed=None,
+        estimate=costs.comparison(summary.used),
+        needs=(),
+        volume=0,
+        course=costs.reading_twice(tables),
     )
     check = replace(
         copy,
@@ -69,7 +84,7 @@ def backup_steps(
         lost_without_next=False,
         course=costs.quick_check(tables, summary.used // summary.page_size).course,
     )
-    return [copy, check]
+    return [copy, *([compare] if compared else []), check]
 
 
 def removal_step(summary: Summary, series: BackupSeries, old: OldBackups, keep: int) -> SqliteStep | None:

@@ -28,6 +28,7 @@ _VACUUM: Final = 7e-9  # seconds for a byte
 _VACUUM_IN_MEMORY: Final = 5.5e-9
 _COPY: Final = 2.7e-9
 _COPY_CHECK: Final = 1.5e-9
+_COMPARISON: Final = 11e-9
 _CHECKPOINT: Final = 0.4e-9
 _EACH: Final = 20e-6  # seconds for an index that is rebuilt, however small,
 _EACH_LOOKED_AT: Final = 6e-6  # and for a table that is analyzed or checked
@@ -115,6 +116,17 @@ def _creating(objects: int) -> float:
 def copy_check(volume: int) -> Cost:
     """Of the quick check of a copy of so many bytes."""
     return Cost(seconds=SHORTEST + volume * _COPY_CHECK)
+
+
+def comparison(volume: int) -> float:
+    """Seconds to read and hash so many bytes, and those of their copy."""
+    return SHORTEST + volume * _COMPARISON
+
+
+def reading_twice(tables: Iterable[Table]) -> tuple[tuple[float, float], ...]:
+    """The course of reading all rows of these tables, and once more those of their copies."""
+    parts = [_part(table.rows, table.columns + 2, _COMPARISON) for table in tables]
+    return _cost([*parts, *parts]).course
 
 
 def checkpoint(volume: int) -> Cost:

@@ -320,6 +320,7 @@ async def _backup(reader: Reader, summary: Summary, options: Options, past: Targ
         numbered=numbered,
         tables=await reader.tables(counting=False),
         written_twice=written_twice,
+        compared=options.verify,
     )
     if options.keep is None:
         return _of(Operation.BACKUP, steps)

@@ -38,6 +38,8 @@ class Method(StrEnum):
     MERGE = "merge"
     """Merges of a full-text index, until there is nothing left to merge."""
     COPY = "copy"
+    COMPARE = "compare"
+    """The contents of the copy with those of the database as it was copied."""
     COPY_CHECK = "copy_check"
     REMOVE_BACKUPS = "remove_backups"
 
@@ -54,7 +56,7 @@ WRITING: Final = frozenset(
         Method.MERGE,
     }
 )
-AFTER_COPY: Final = frozenset({Method.COPY_CHECK, Method.REMOVE_BACKUPS})
+AFTER_COPY: Final = frozenset({Method.COMPARE, Method.COPY_CHECK, Method.REMOVE_BACKUPS})
 """They work on backups: it is no matter what happens to the database."""
 CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
 
@@ -100,6 +102,8 @@ class SqliteStep(PlannedStep):
     """Whether the backup gets the next free number if its name is taken when it completes."""
     unfinished: str = ""
     """The directory of the unfinished copy: of a backup, or of the file that will replace this one."""
+    compared: bool = False
+    """Whether the copy is compared with the database."""
     series: BackupSeries | None = None
     """The backups; the oldest are removed."""
     keep: int = 0

@@ -17,6 +17,7 @@ from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.backup_steps import CHECK, KEEP_WAL
 from engine.targets.sqlite.running.check_findings import Findings, parse_findings
 from engine.targets.sqlite.running.checks import without_contentless
+from engine.targets.sqlite.running.compared_copy import copy_seen
 from engine.targets.sqlite.running.sampling import progress_reports
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system import copying, old_backups
@@ -39,7 +40,7 @@ async def copy(work: Work) -> StepResult:
     work.copy_begun = True
     try:
         async with work.progress_reports():
-            await work.run_vacuum()
+            await (copy_seen(work) if step.compared else work.run_vacuum())
     except BaseException:
         unfinished.discard()
         raise
@@ -93,6 +94,8 @@ async def copy_check(work: Work) -> StepResult:
         "backup_file": old_backups.file_identity(status),
         "backup_source": work.opened.number,
     }
+    if work.contents:
+        effect = {**effect, "backup_contents": work.contents}
     if work.step.is_wal:
         effect = {**effect, "backup_journal_mode": "wal"}
     return StepResult(status=Status.COMPLETED, effect=effect, warnings=warnings)

@@ -12,7 +12,7 @@ from typing import Final
 
 from engine.domain.statuses import Reason, Status
 from engine.targets.sqlite.planning.steps import Method
-from engine.targets.sqlite.running import backup, checks, chunks, grouped_steps, swap
+from engine.targets.sqlite.running import backup, checks, chunks, compared_copy, grouped_steps, swap
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.step_execution import StepResult
@@ -84,6 +84,7 @@ METHODS: Final[Mapping[Method, Callable[[Work], Awaitable[StepResult]]]] = {
     Method.INCREMENTAL: chunks.incremental_vacuum,
     Method.MERGE: chunks.merge,
     Method.COPY: backup.copy,
+    Method.COMPARE: compared_copy.compare,
     Method.COPY_CHECK: backup.copy_check,
     Method.REMOVE_BACKUPS: backup.remove_old,
 }

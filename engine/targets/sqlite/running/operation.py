@@ -76,6 +76,8 @@ class SqliteOperation:
         self._extra: list[MeteredConnection] = []
         self._found_damage = False
         self._copy: UnfinishedCopy | None = None
+        self._as_copied: MeteredConnection | None = None
+        self._contents = ""
         self._new_backup: NewBackup | None = None
 
     async def close(self) -> None:
@@ -86,7 +88,7 @@ class SqliteOperation:
                 for connection in self._extra:
                     stack.push_async_callback(connection.close)
         finally:
-            self._discard_copy()
+            await self._discard_copy()
 
     async def facts(self, cancel: asyncio.Event | None = None) -> Facts:
         self._reader.lock_timeout = self._throttle.timeout(self._lock_timeout)
@@ -152,8 +154,8 @@ class SqliteOperation:
         """The result, with what remains of the step. `work`: None where it did not begin."""
         if not result.may_leave_something:
             return result
-        if work is None and step.method is Method.COPY_CHECK and self._copy is not None:
-            self._discard_copy()
+        if work is None and step.method in {Method.COMPARE, Method.COPY_CHECK} and self._copy is not None:
+            await self._discard_copy()
             return replace(result, left=COPY_REMOVED)
         return replace(result, left=NOT_BEGUN if work is None else await partial_effect(work))
 
@@ -167,6 +169,8 @@ class SqliteOperation:
             blockers=self._blockers,
             lock_timeout=timeout,
             copy=self._copy,
+            as_copied=self._as_copied,
+            contents=self._contents,
             new_backup=self._new_backup,
         )
 
@@ -176,10 +180,11 @@ class SqliteOperation:
             result = await methods.METHODS[step.method](work)
         finally:
             self._copy, self._new_backup = work.copy, work.new_backup
+            self._as_copied, self._contents = work.as_copied, work.contents
         if problem := self._opened.problem():
             return self._result_of_moved_file(result, step, problem)
-        if step.method not in AFTER_COPY and self._has_changed():
-            self._discard_copy()
+        if (step.method not in AFTER_COPY or step.method is Method.COMPARE) and self._has_changed():
+            await self._discard_copy()
             error = "the database changed while dbtend read it: no lock can be taken on this file system"
             return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=error)
         self._found_damage = self._found_damage or work.found_damage
@@ -198,7 +203,7 @@ class SqliteOperation:
 
     def _result_of_moved_file(self, result: StepResult, step: SqliteStep, problem: str) -> StepResult:
         """The result of a step whose file is no longer at its path; `problem` says so."""
-        if step.method in {Method.COPY, Method.REMOVE_BACKUPS}:  # the copy may be the only one left
+        if step.method in {Method.COPY, Method.COMPARE, Method.REMOVE_BACKUPS}:  # the copy may be the only one left
             return result
         if step.method is Method.COPY_CHECK:
             return _copy_of_moved_file(result, problem)
@@ -213,10 +218,13 @@ class SqliteOperation:
             return replace(result, warnings=(*result.warnings, error), effect=None)
         return replace(result, status=Status.FAILED, error=error, error_is_finding=False, effect=None, left=left)
 
-    def _discard_copy(self) -> None:
+    async def _discard_copy(self) -> None:
         if self._copy is not None:
             self._copy.discard()
             self._copy = None
+        if self._as_copied is not None:
+            as_copied, self._as_copied = self._as_copied, None
+            await as_copied.close()
 
     async def _failure(
         self, error: sqlite3.Error, step: SqliteStep, context: StepContext, timeout: float

@@ -37,7 +37,7 @@ async def partial_effect(work: Work) -> str:
             return CHECK_UNFINISHED
         case Method.CHECKPOINT:
             return f"the write-ahead log is {size(file_size(work.path + '-wal'))} long"
-        case Method.COPY | Method.COPY_CHECK | Method.SWAP:
+        case Method.COPY | Method.COMPARE | Method.COPY_CHECK | Method.SWAP:
             return _after_copy(work)
 
 

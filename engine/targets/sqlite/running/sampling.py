@@ -25,11 +25,18 @@ COPYING: Final = frozenset({Method.VACUUM, Method.SWAP, Method.COPY, Method.CHEC
 
 @asynccontextmanager
 async def progress_reports(
-    connection: MeteredConnection, path: str, step: SqliteStep, context: StepContext, *, is_wal: bool
+    connection: MeteredConnection,
+    path: str,
+    step: SqliteStep,
+    context: StepContext,
+    *,
+    is_wal: bool,
+    also: MeteredConnection | None = None,
 ) -> AsyncIterator[None]:
-    """Report the progress of the statement on `connection` while inside."""
+    """Report the progress of the statement on `connection` while inside. `also`: a second one."""
     side_file = path + ("-wal" if is_wal else "-journal")
-    sample = _byte_sampler(connection, side_file) if step.method in COPYING else _opcode_sampler(connection)
+    connections = [connection] if also is None else [connection, also]
+    sample = _byte_sampler(connection, side_file) if step.method in COPYING else _opcode_sampler(*connections)
     sampler = asyncio.create_task(_report_samples(sample, model_of(step, is_wal=is_wal), context))
     try:
         yield
@@ -49,10 +56,14 @@ async def _report_samples(sample: Callable[[], Sample], model: Model, context: S
         context.report(model.update(last))
 
 
-def _opcode_sampler(connection: MeteredConnection) -> Callable[[], Sample]:
+def _opcode_sampler(*connections: MeteredConnection) -> Callable[[], Sample]:
     clock = asyncio.get_running_loop().time
-    begin, opcodes = clock(), connection.opcodes
-    return lambda: Sample(elapsed=clock() - begin, ticks=connection.opcodes - opcodes)
+
+    def opcodes() -> int:
+        return sum(connection.opcodes for connection in connections)
+
+    begin, before = clock(), opcodes()
+    return lambda: Sample(elapsed=clock() - begin, ticks=opcodes() - before)
 
 
 def _byte_sampler(connection: MeteredConnection, side_file: str) -> Callable[[], Sample]:

@@ -43,6 +43,10 @@ class Work:
     """The result of a check."""
     copy: UnfinishedCopy | None = None
     """The copy of a backup, before its check."""
+    as_copied: MeteredConnection | None = None
+    """Reads the database as it was copied, until both are compared."""
+    contents: str = ""
+    """The hash of what was copied, once it is compared."""
     new_backup: NewBackup | None = None
     """The backup, once it has its name."""
     copy_begun: bool = False
@@ -84,17 +88,18 @@ class Work:
         return await statement.read(self.connection.aio, sql, self.lock_wait)
 
     async def run_vacuum(self) -> list[Any]:
-        """Run the VACUUM of the step, after one more preflight: the schema may have changed since the plan.
-
-        Raises TargetRefusedError where something would be lost.
-        """
-        return await self.retry_exclusive(self._checked_vacuum)
+        """As `checked_vacuum`, retried while it is locked."""
+        return await self.retry_exclusive(self.checked_vacuum)
 
     async def retry_exclusive(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of `attempt`, retried while it is locked: it must take its exclusive lock before any work."""
         return await statement.retry_exclusive(self.connection.aio, attempt, self.lock_wait)
 
-    async def _checked_vacuum(self) -> list[Any]:
+    async def checked_vacuum(self) -> list[Any]:
+        """Run the VACUUM of the step, after one more preflight: the schema may have changed since the plan.
+
+        Raises TargetRefusedError where something would be lost.
+        """
         lost = preflight.lossy_schema([name for (name,) in await self.rows(catalog.LOST_BY_VACUUM)])
         if lost is not None:
             raise TargetRefusedError(self.path, lost)

@@ -1,0 +1,56 @@
+"""Two connections that read one and the same state of a database: a VACUUM INTO and a reader.
+
+VACUUM INTO runs in no transaction but its own. Its authorizer is called before each of its statements: before BEGIN the
+reader begins a transaction, and once VACUUM reads, a third connection looks whether anything was committed in between.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, Final
+
+_VERSION: Final = "PRAGMA main.data_version"
+_PIN: Final = "SELECT count(*) FROM main.sqlite_schema"
+
+
+class SameSnapshot:
+    """The authorizer of a connection that runs one VACUUM INTO, which it refuses where the states may differ."""
+
+    def __init__(self, reader: sqlite3.Connection, watcher: sqlite3.Connection) -> None:
+        """Both are used in the thread of the VACUUM until it has ended."""
+        self._reader = reader
+        self._watcher = watcher
+        self._version: Any = None
+        self._selects = 0
+        self.is_certain = False
+        self.error: sqlite3.Error | None = None
+        """Why VACUUM was refused last."""
+
+    def __call__(self, action: int, argument: str | None, *_: object) -> int:
+        if self.is_certain:
+            return sqlite3.SQLITE_OK
+        try:
+            if action == sqlite3.SQLITE_TRANSACTION and argument == "BEGIN":
+                self._begin()
+            elif action == sqlite3.SQLITE_SELECT and self._version is not None:
+                self._selects += 1
+                if self._selects > 1:  # the first one has read the schema, so that VACUUM has its own state by now
+                    self._compare()
+        except sqlite3.Error as error:
+            self.error = error
+            return sqlite3.SQLITE_DENY
+        return sqlite3.SQLITE_OK
+
+    def _begin(self) -> None:
+        if self._reader.in_transaction:
+            self._reader.execute("ROLLBACK")
+        self._selects, self._version = 0, self._watcher.execute(_VERSION).fetchall()
+        self._reader.execute("BEGIN")
+        self._reader.execute(_PIN).fetchall()
+
+    def _compare(self) -> None:
+        if self._watcher.execute(_VERSION).fetchall() != self._version:
+            error = sqlite3.OperationalError("another connection committed as the copy began")
+            error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_BUSY, "SQLITE_BUSY"
+            raise error
+        self.is_certain = True

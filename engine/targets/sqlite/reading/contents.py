@@ -1,0 +1,165 @@
+"""The contents of a database as hashes: every row, the schema and the settings, wherever they lie in the file."""
+
+from __future__ import annotations
+
+import hashlib
+import marshal
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from engine.domain.frozen import frozen
+from engine.targets.sqlite.connection.names import folded, quote
+
+SCHEMA: Final = "schema"
+SETTINGS: Final = "settings"
+_SETTINGS: Final = (*("encoding", "page_size", "auto_vacuum", "user_version", "application_id", "default_cache_size"),)
+_SCHEMA_ROWS: Final = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY type, name, tbl_name, sql"
+_TABLES: Final = "SELECT CAST(name AS BLOB) FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"
+_COLUMNS: Final = "SELECT name, hidden FROM pragma_table_xinfo(?, 'main')"
+_COMPUTED: Final = 2  # a generated column that is not stored
+_VALUES_AT_ONCE: Final = 512
+_LONG: Final = 1 << 16
+"""Bytes: a table with a longer value is read value by value, and long ones in parts."""
+_PART: Final = 1 << 20
+
+
+@frozen
+class Contents:
+    """A hash of each part of a database."""
+
+    hashes: Mapping[str, str]
+    unreadable: tuple[str, ...]
+    """Tables whose rows are left out: no statement of Python can name them, or their computed columns."""
+
+    @property
+    def hash(self) -> str:
+        """Of everything."""
+        return f"sha256:{hashlib.sha256(marshal.dumps(sorted(self.hashes.items()), 2)).hexdigest()}"
+
+    def differences(self, other: Contents) -> list[str]:
+        """The parts that differ."""
+        parts = {**self.hashes, **other.hashes}
+        return [part for part in parts if self.hashes.get(part) != other.hashes.get(part)]
+
+
+def contents_of(db: sqlite3.Connection, is_cancelled: Callable[[], bool]) -> Contents:
+    """Changes how `db` reads texts. Raises sqlite3.Error: SQLITE_INTERRUPT also where it is cancelled.
+
+    In memory is one batch of rows, or one part of a long value; of a table without rowids a whole row.
+    """
+    db.text_factory = _text
+    hashes, unreadable = {}, []
+    for (name,) in db.execute(_TABLES).fetchall():
+        try:
+            table = name.decode()
+            hashes[f"rows of {table}"] = _hash_of_rows(db, table, is_cancelled)
+        except ValueError:  # of a name that is no text
+            unreadable.append(name.decode(errors="backslashreplace"))
+    settings = [(name, db.execute(f"PRAGMA main.{name}").fetchall()) for name in _SETTINGS]
+    hashes[SETTINGS] = hashlib.sha256(_bytes(settings)).hexdigest()
+    hashes[SCHEMA] = hashlib.sha256(_bytes(db.execute(_SCHEMA_ROWS).fetchall())).hexdigest()
+    return Contents(hashes, tuple(unreadable))
+
+
+def _text(raw: bytes) -> str:
+    """Any two texts differ, whether they are UTF-8 or not."""
+    return raw.decode(errors="surrogateescape")
+
+
+def _bytes(values: Any) -> bytes:
+    """The same for the same values and types only; version 2 knows nothing of how Python keeps them."""
+    return marshal.dumps(values, 2)
+
+
+def _hash_of_rows(db: sqlite3.Connection, table: str, is_cancelled: Callable[[], bool]) -> str:
+    """In the order of their keys, as VACUUM copies them. It gives new rowids: those without a name do not count."""
+    columns = db.execute(_COLUMNS, (table,)).fetchall()
+    stored = [f"{quote(table)}.{quote(name)}" for name, hidden in columns if hidden != _COMPUTED]
+    # A name that is no text can be neither given nor read, and a function of the application cannot be called.
+    selected = "*" if len(stored) == len(columns) else ", ".join(stored)
+    source = f"main.{quote(table)} NOT INDEXED"
+    numbered = ", ".join(f"c{number}" for number in range(len(stored)))
+    whole_rows = f"WITH stored({numbered}) AS (SELECT {selected} FROM {source}) SELECT * FROM stored"
+    before = db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONG)
+    try:
+        rows = db.execute(whole_rows)
+        digest, size = hashlib.sha256(), max(_VALUES_AT_ONCE // max(len(columns), 1), 1)
+        while batch := rows.fetchmany(size):
+            digest.update(_bytes(batch))
+        return digest.hexdigest()
+    except sqlite3.DataError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_TOOBIG:
+            raise
+    finally:
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)
+    digest = hashlib.sha256()
+    names = [name for name, hidden in columns if hidden != _COMPUTED]
+    for part in _parts_of_rows(db, table, source, names, whole_rows):
+        if is_cancelled():
+            raise _interrupt()
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts_of_rows(
+    db: sqlite3.Connection, table: str, source: str, names: Sequence[str], whole_rows: str
+) -> Iterator[bytes]:
+    """Of a table with long values."""
+    rowid = _rowid_name(db, table, source, names)
+    if rowid is None:
+        for row in db.execute(whole_rows):
+            for value in row:
+                yield from _parts_of_value(value)
+        return
+    cells = (
+        f"typeof({name}), CASE WHEN typeof({name}) IN ('integer', 'real') THEN {name} END"
+        for name in (f"{quote(table)}.{quote(name)}" for name in names)
+    )
+    for number, *values in db.execute(f"SELECT {rowid}, {', '.join(cells)} FROM {source}"):
+        for name, kind, value in zip(names, values[::2], values[1::2], strict=True):
+            yield _bytes((kind, value))
+            if kind in {"text", "blob"}:
+                yield from _parts_of_cell(db, table, name, number, rowid)
+
+
+def _rowid_name(db: sqlite3.Connection, table: str, source: str, names: Sequence[str]) -> str | None:
+    """A name of the rowid that no column has; None if there is none, or if a column has a name that is no text."""
+    taken = {folded(name) for name in names}
+    for name in ("rowid", "oid", "_rowid_"):
+        if name not in taken:
+            with suppress(sqlite3.OperationalError, ValueError):
+                columns = "".join(f", {quote(table)}.{quote(column)}" for column in names)
+                db.execute(f"SELECT {name}{columns} FROM {source} LIMIT 0").close()
+                return name
+    return None
+
+
+def _parts_of_cell(db: sqlite3.Connection, table: str, name: str, rowid: int, rowid_name: str) -> Iterator[bytes]:
+    try:
+        blob = db.blobopen(table, name, rowid, readonly=True, name="main")
+    except sqlite3.OperationalError:  # it is a default of a column that was added later, and not in the row
+        sql = f"SELECT {quote(table)}.{quote(name)} FROM main.{quote(table)} NOT INDEXED WHERE {rowid_name} = ?"
+        ((value,),) = db.execute(sql, (rowid,))
+        yield from _parts_of_value(value)
+        return
+    with blob:
+        yield _bytes(len(blob))
+        while part := blob.read(_PART):
+            yield part
+
+
+def _parts_of_value(value: Any) -> Iterator[bytes]:
+    if not isinstance(value, str | bytes):
+        yield _bytes(value)
+        return
+    whole = value.encode(errors="surrogateescape") if isinstance(value, str) else value
+    yield _bytes((isinstance(value, str), len(whole)))
+    yield whole
+
+
+def _interrupt() -> sqlite3.Error:
+    error = sqlite3.OperationalError("interrupted")
+    error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_INTERRUPT, "SQLITE_INTERRUPT"
+    return error

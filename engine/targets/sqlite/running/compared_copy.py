@@ -1,0 +1,92 @@
+"""Copies a database and compares the copy with what was copied, while others go on writing."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any
+
+from engine.domain.humanize import listed
+from engine.domain.statuses import Status
+from engine.targets.sqlite.connection import statement
+from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.names import connection_uri
+from engine.targets.sqlite.connection.same_snapshot import SameSnapshot
+from engine.targets.sqlite.reading.contents import Contents, contents_of
+from engine.targets.sqlite.running.sampling import progress_reports
+from engine.targets.sqlite.running.work import Work
+from engine.targets.step_execution import StepResult
+
+
+async def copy_seen(work: Work) -> None:
+    """Copy the database, and keep a connection that reads exactly what was copied."""
+    wait = work.lock_wait
+    async with AsyncExitStack() as stack:
+        reader = await MeteredConnection.open(work.connection.uri, wait, by_any_thread=True)
+        stack.push_async_callback(reader.close)
+        watcher = await MeteredConnection.open(work.connection.uri, wait, counts=False, by_any_thread=True)
+        try:
+            snapshot = SameSnapshot(await _itself(reader, wait), await _itself(watcher, wait))
+
+            async def attempt() -> list[Any]:
+                snapshot.error = None
+                try:
+                    return await work.checked_vacuum()
+                except sqlite3.DatabaseError:
+                    if snapshot.error is not None:
+                        raise snapshot.error from None
+                    raise
+
+            await statement.read_by(work.connection.aio, lambda db: db.set_authorizer(snapshot), wait)
+            try:
+                await work.retry_exclusive(attempt)
+            finally:
+                await statement.read_by(work.connection.aio, lambda db: db.set_authorizer(None), wait)
+        finally:
+            await watcher.close()
+        if not snapshot.is_certain:
+            raise sqlite3.NotSupportedError("this version of SQLite does not show which state it copies")
+        stack.pop_all()
+    work.as_copied = reader
+
+
+async def _itself(connection: MeteredConnection, wait: statement.LockWait) -> sqlite3.Connection:
+    return await statement.read_by(connection.aio, lambda db: db, wait)
+
+
+async def compare(work: Work) -> StepResult:
+    """Compare the copy with what was copied; remove it where they differ."""
+    copied, reader = work.copy, work.as_copied
+    work.copy = work.as_copied = None
+    work.copy_begun = copied is not None
+    if copied is None or reader is None:
+        return StepResult(status=Status.SKIPPED, error="there is no copy to compare")
+    try:
+        copied.require()
+        uri = connection_uri(copied.path, writing=False)
+        copy = await MeteredConnection.open(uri, statement.LockWait(work.lock_timeout, work.cancel))
+        try:
+            async with progress_reports(reader, work.path, work.step, work.context, is_wal=False, also=copy):
+                expected = await _contents(reader, work)
+                await statement.short(reader.aio, "ROLLBACK")  # others may write again
+                found = await _contents(copy, work)
+        finally:
+            await copy.close()
+        if different := expected.differences(found):
+            error = f"the copy differs from the database ({listed(different)}), and is removed"
+            return StepResult(status=Status.FAILED, error=error)
+        work.copy, work.contents = copied, expected.hash
+    except OSError as error:
+        return StepResult(status=Status.FAILED, error=f"cannot read the copy: {error.strerror or error}")
+    finally:
+        await reader.close()
+        if work.copy is None:
+            copied.discard()
+    warnings = tuple(f"the rows of {name} are not compared: its name is no text" for name in expected.unreadable)
+    return StepResult(status=Status.COMPLETED, effect={"backup_contents": expected.hash}, warnings=warnings)
+
+
+async def _contents(connection: MeteredConnection, work: Work) -> Contents:
+    reading = partial(contents_of, is_cancelled=work.cancel.is_set)
+    return await statement.run_by(connection.aio, reading, work.cancel)
