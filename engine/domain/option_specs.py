@@ -79,7 +79,7 @@ OPTION_SPECS: Final = (
     ),
     OptionSpec(
         "verify", Flag(has_negation=True),
-        "check the database before and after; if the first check fails, nothing else runs; a backup of a SQLite file is"
+        "check the database before and after; if the first check fails, nothing else runs; a copy of a SQLite file is"
         " compared with it by a hash of all contents",
         places=Place.USER, text=lambda options: f"verified by {options.check_level} checks",
     ),

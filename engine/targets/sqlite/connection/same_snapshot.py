@@ -2,6 +2,7 @@
 
 VACUUM INTO runs in no transaction but its own. Its authorizer is called before each of its statements: before BEGIN the
 reader begins a transaction, and once VACUUM reads, a third connection looks whether anything was committed in between.
+Python lets no authorizer see a name that is no text, and refuses it: then the same is done around the whole of VACUUM.
 """
 
 from __future__ import annotations
@@ -31,24 +32,27 @@ class SameSnapshot:
             return sqlite3.SQLITE_OK
         try:
             if action == sqlite3.SQLITE_TRANSACTION and argument == "BEGIN":
-                self._begin()
+                self.begin()
             elif action == sqlite3.SQLITE_SELECT and self._version is not None:
                 self._selects += 1
                 if self._selects > 1:  # the first one has read the schema, so that VACUUM has its own state by now
-                    self._compare()
+                    self.compare()
         except sqlite3.Error as error:
             self.error = error
             return sqlite3.SQLITE_DENY
         return sqlite3.SQLITE_OK
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Let the reader read the state that there is now. Raises sqlite3.Error."""
         if self._reader.in_transaction:
             self._reader.execute("ROLLBACK")
-        self._selects, self._version = 0, self._watcher.execute(_VERSION).fetchall()
+        self.error, self._selects = None, 0
+        self._version = self._watcher.execute(_VERSION).fetchall()
         self._reader.execute("BEGIN")
         self._reader.execute(_PIN).fetchall()
 
-    def _compare(self) -> None:
+    def compare(self) -> None:
+        """Once VACUUM reads. Raises sqlite3.Error: SQLITE_BUSY if it may read another state."""
         if self._watcher.execute(_VERSION).fetchall() != self._version:
             error = sqlite3.OperationalError("another connection committed as the copy began")
             error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_BUSY, "SQLITE_BUSY"

@@ -53,11 +53,12 @@ def vacuum_steps(
     may_renumber: bool = False,
     fill: PageFill | None = None,
     unfinished: str = "",
+    compared: bool = False,
 ) -> list[SqliteStep]:
     """`in_memory`: the copy goes there first, or into `temporary_directory`; None where there is none that can be used,
     which SQLite will find out. `fts_to_rebuild`: full-text indexes on tables whose rowids change. `may_renumber`: also
     rowids that are in use. `fill`: how full the pages are, if that is known. `unfinished`: the directory of a copy that
-    replaces the file; "" for none."""
+    replaces the file; "" for none. `compared`: that copy is compared with the database."""
     needs = [Need(str(Path(path).parent), summary.used, "the write-ahead log" if summary.is_wal else "the journal")]
     if temporary_directory is not None and not in_memory:
         needs.append(Need(temporary_directory, summary.used, "temporary files"))
@@ -73,7 +74,7 @@ def vacuum_steps(
         may_renumber=may_renumber,
     )
     if unfinished:
-        vacuum = _swap(vacuum, summary, path, unfinished)
+        vacuum = _swap(vacuum, summary, path, unfinished, compared=compared)
     rebuilds = [
         SqliteStep(
             method=Method.TRANSACTION,
@@ -92,13 +93,14 @@ def vacuum_steps(
     return [vacuum, *rebuilds, *log_written_back(summary, "in WAL mode the file shrinks when the log is written back")]
 
 
-def _swap(vacuum: SqliteStep, summary: Summary, path: str, unfinished: str) -> SqliteStep:
+def _swap(vacuum: SqliteStep, summary: Summary, path: str, unfinished: str, *, compared: bool) -> SqliteStep:
+    copy = "the checked copy" if not compared else "the copy, checked and compared by a SHA-256 of all contents,"
     need = Need(str(Path(path).parent), summary.used, "the copy")
     return replace(
         vacuum,
         method=Method.SWAP,
         command=f"VACUUM main INTO {literal(copy_in(unfinished))}",
-        reason=f"{vacuum.reason}; the checked copy replaces the file as soon as no other process has it open",
+        reason=f"{vacuum.reason}; {copy} replaces the file as soon as no other process has it open",
         by_advice=False,
         lock=lock_of(Operation.BACKUP, wal=summary.is_wal),
         after_cancel="nothing changed; the unfinished copy is removed",
@@ -106,6 +108,7 @@ def _swap(vacuum: SqliteStep, summary: Summary, path: str, unfinished: str) -> S
         needs=(need,),
         estimate=costs.copy(summary.used, summary.tables + summary.indexes).seconds,
         unfinished=unfinished,
+        compared=compared,
     )
 
 

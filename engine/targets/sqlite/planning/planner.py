@@ -224,6 +224,7 @@ async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tu
         may_renumber=options.force,
         fill=await reader.page_fill(summary),
         unfinished=directory_for(reader.path) if options.swap else "",
+        compared=options.verify,
     )
     offer = "" if options.swap else await asyncio.to_thread(_offer_of_exchange, reader, summary, steps[0])
     return replace(_of(Operation.VACUUM, steps), warnings=preflight.rowids_changed(found.renumbering), offer=offer)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import marshal
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from engine.domain.frozen import frozen
@@ -16,7 +17,7 @@ SCHEMA: Final = "schema"
 SETTINGS: Final = "settings"
 _SETTINGS: Final = (*("encoding", "page_size", "auto_vacuum", "user_version", "application_id", "default_cache_size"),)
 _SCHEMA_ROWS: Final = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY type, name, tbl_name, sql"
-_TABLES: Final = "SELECT CAST(name AS BLOB) FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"
+_TABLES: Final = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"
 _COLUMNS: Final = "SELECT name, hidden FROM pragma_table_xinfo(?, 'main')"
 _COMPUTED: Final = 2  # a generated column that is not stored
 _VALUES_AT_ONCE: Final = 512
@@ -45,27 +46,50 @@ class Contents:
 
 
 def contents_of(db: sqlite3.Connection, is_cancelled: Callable[[], bool]) -> Contents:
-    """Changes how `db` reads texts. Raises sqlite3.Error: SQLITE_INTERRUPT also where it is cancelled.
+    """Raises sqlite3.Error: SQLITE_INTERRUPT also where it is cancelled.
 
     In memory is one batch of rows, or one part of a long value; of a table without rowids a whole row.
     """
-    db.text_factory = _text
+    with _all_texts(db):
+        return _contents_of(db, is_cancelled)
+
+
+def row_counts(db: sqlite3.Connection) -> Mapping[str, object]:
+    """The number of rows by part, as in `contents_of`. Raises sqlite3.Error."""
+    counts = {}
+    with _all_texts(db):
+        for (table,) in db.execute(_TABLES).fetchall():
+            with suppress(ValueError):
+                counts[_rows_of(table)] = db.execute(f"SELECT count(*) FROM main.{quote(table)}").fetchall()
+    return counts
+
+
+def _rows_of(table: str) -> str:
+    return f"rows of {table}"
+
+
+@contextmanager
+def _all_texts(db: sqlite3.Connection) -> Iterator[None]:
+    """While inside, any two texts differ in Python, whether they are UTF-8 or not."""
+    before = db.text_factory
+    db.text_factory = lambda raw: raw.decode(errors="surrogateescape")
+    try:
+        yield
+    finally:
+        db.text_factory = before
+
+
+def _contents_of(db: sqlite3.Connection, is_cancelled: Callable[[], bool]) -> Contents:
     hashes, unreadable = {}, []
-    for (name,) in db.execute(_TABLES).fetchall():
+    for (table,) in db.execute(_TABLES).fetchall():
         try:
-            table = name.decode()
-            hashes[f"rows of {table}"] = _hash_of_rows(db, table, is_cancelled)
+            hashes[_rows_of(table)] = _hash_of_rows(db, table, is_cancelled)
         except ValueError:  # of a name that is no text
-            unreadable.append(name.decode(errors="backslashreplace"))
+            unreadable.append(os.fsencode(table).decode(errors="backslashreplace"))
     settings = [(name, db.execute(f"PRAGMA main.{name}").fetchall()) for name in _SETTINGS]
     hashes[SETTINGS] = hashlib.sha256(_bytes(settings)).hexdigest()
     hashes[SCHEMA] = hashlib.sha256(_bytes(db.execute(_SCHEMA_ROWS).fetchall())).hexdigest()
     return Contents(hashes, tuple(unreadable))
-
-
-def _text(raw: bytes) -> str:
-    """Any two texts differ, whether they are UTF-8 or not."""
-    return raw.decode(errors="surrogateescape")
 
 
 def _bytes(values: Any) -> bytes:

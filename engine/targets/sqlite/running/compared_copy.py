@@ -27,28 +27,38 @@ async def copy_seen(work: Work) -> None:
         stack.push_async_callback(reader.close)
         watcher = await MeteredConnection.open(work.connection.uri, wait, counts=False, by_any_thread=True)
         try:
-            snapshot = SameSnapshot(await _itself(reader, wait), await _itself(watcher, wait))
-
-            async def attempt() -> list[Any]:
-                snapshot.error = None
-                try:
-                    return await work.checked_vacuum()
-                except sqlite3.DatabaseError:
-                    if snapshot.error is not None:
-                        raise snapshot.error from None
-                    raise
-
-            await statement.read_by(work.connection.aio, lambda db: db.set_authorizer(snapshot), wait)
-            try:
-                await work.retry_exclusive(attempt)
-            finally:
-                await statement.read_by(work.connection.aio, lambda db: db.set_authorizer(None), wait)
+            await _copy_in_step(work, SameSnapshot(await _itself(reader, wait), await _itself(watcher, wait)))
         finally:
             await watcher.close()
-        if not snapshot.is_certain:
-            raise sqlite3.NotSupportedError("this version of SQLite does not show which state it copies")
         stack.pop_all()
     work.as_copied = reader
+
+
+async def _copy_in_step(work: Work, snapshot: SameSnapshot) -> None:
+    connection, wait = work.connection.aio, work.lock_wait
+
+    async def attempt() -> list[Any]:
+        try:
+            return await work.checked_vacuum()
+        except sqlite3.DatabaseError:
+            if snapshot.error is not None:
+                raise snapshot.error from None
+            raise
+
+    is_done = False
+    await statement.read_by(connection, lambda db: db.set_authorizer(snapshot), wait)
+    try:
+        await work.retry_exclusive(attempt)
+        is_done = snapshot.is_certain
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_AUTH:
+            raise
+    finally:
+        await statement.read_by(connection, lambda db: db.set_authorizer(None), wait)
+    if not is_done:
+        await statement.read_by(connection, lambda _: snapshot.begin(), wait)
+        await work.run_vacuum()
+        await statement.read_by(connection, lambda _: snapshot.compare(), statement.LockWait(0))
 
 
 async def _itself(connection: MeteredConnection, wait: statement.LockWait) -> sqlite3.Connection:

@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from engine.domain.errors import TargetBusyError
+from engine.domain.humanize import listed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import FILE, REPLACED_FILE
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.metered import MeteredConnection
-from engine.targets.sqlite.connection.names import connection_uri, quote
+from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.backup_steps import CHECK
 from engine.targets.sqlite.planning.operation_steps import CHECKPOINT
 from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.reading.contents import contents_of, row_counts
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system import copying, exchange, swapping
 from engine.targets.sqlite.system.exchange import Answer, Order
@@ -41,7 +45,6 @@ _LAYOUT: Final = (
     "SELECT page_count, page_size, auto_vacuum FROM pragma_page_count, pragma_page_size, pragma_auto_vacuum"
 )
 _SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY type, name"
-_TABLES: Final = "SELECT CAST(name AS BLOB) FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"
 _VERSION: Final = "PRAGMA main.data_version"
 _LOCK_BYTE: Final = 0x40000000
 
@@ -143,28 +146,25 @@ async def _difference(work: Work, copy: UnfinishedCopy) -> str:
 
         if await rows(_SCHEMA) != await work.rows(_SCHEMA):
             return "its schema differs"
-        counting = asyncio.ensure_future(_row_counts(work.rows))
+        look = partial(_hashes, is_cancelled=work.cancel.is_set) if work.step.compared else row_counts
+        counting = asyncio.ensure_future(statement.run_by(work.connection.aio, look, work.cancel))
         try:
             problem = await _unsound(connection, work)
         finally:
             await asyncio.wait({counting})
-        counted = counting.result()
+        expected = counting.result()
         if problem:
             return problem
-        if await _row_counts(rows) != counted:
-            return "a table does not have the same number of rows"
+        found = await statement.run_by(connection.aio, look, work.cancel)
+        if different := [part for part in {**expected, **found} if found.get(part) != expected.get(part)]:
+            return f"it differs in {listed(different)}"
     finally:
         await connection.close()
     return ""
 
 
-async def _row_counts(rows: Callable[[str], Awaitable[list[Any]]]) -> dict[bytes, int]:
-    """By table, but for those whose names no statement can give."""
-    counted = {}
-    for (name,) in await rows(_TABLES):
-        with suppress(ValueError):
-            ((counted[name],),) = await rows(f"SELECT count(*) FROM main.{quote(name.decode())}")
-    return counted
+def _hashes(db: sqlite3.Connection, is_cancelled: Callable[[], bool]) -> Mapping[str, object]:
+    return contents_of(db, is_cancelled).hashes
 
 
 async def _unsound(connection: MeteredConnection, work: Work) -> str:

@@ -66,6 +66,25 @@ async def test_a_backup_is_compared_with_its_database(tmp_path: Path, journal_mo
     assert files_beside(copy) == {"copy.db"}
 
 
+@pytest.mark.parametrize("kind", ["table", "index"])
+async def test_a_name_that_is_no_text_is_no_reason_to_refuse(tmp_path: Path, kind: str) -> None:
+    """Python does not let an authorizer see it."""
+    path, copy = make_database(tmp_path / "sales.db"), tmp_path / "copy.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript("CREATE TABLE odd(a); CREATE INDEX odd_index ON item(note); PRAGMA writable_schema = ON")
+        name = "odd" if kind == "table" else "odd_index"
+        db.execute(
+            "UPDATE sqlite_schema SET name = CAST(x'ff' AS TEXT), sql = replace(sql, name, CAST(x'22ff22' AS TEXT)),"
+            " tbl_name = iif(type = 'table', CAST(x'ff' AS TEXT), tbl_name) WHERE name = ?",
+            (name,),
+        )
+    results = await run(path, Operation.BACKUP, backup_to=str(copy), verify=True)
+    assert statuses(results) == {Status.COMPLETED}
+    assert contents(copy) == contents(path)
+    compared = results[COMPARE]
+    assert bool(compared.warnings) == (kind == "table")
+
+
 async def test_without_verify_nothing_is_compared(tmp_path: Path) -> None:
     path = make_database(tmp_path / "sales.db")
     assert COMPARE not in [step.command for step in (await plan(path, Operation.BACKUP)).steps]

@@ -21,6 +21,7 @@ from engine.system.mounts import is_local_and_unlayered
 from engine.targets import resolve
 from engine.targets.sqlite.planning import planner
 from engine.targets.sqlite.running import swap
+from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system import exchange, swapping
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.processes import python
@@ -56,6 +57,36 @@ async def exchanged(path: Path, lock_timeout: float = 5, **options: Any) -> Step
 def left_alone(path: Path, before: dict[str, str], inode: int) -> bool:
     beside = {file.name for file in path.parent.iterdir()} - {path.name, f"{path.name}-wal", f"{path.name}-shm"}
     return (content(path), path.stat().st_ino, beside) == (before, inode, set())
+
+
+@pytest.mark.parametrize("compared", [False, True])
+async def test_a_copy_that_lacks_rows_does_not_take_its_place(
+    path: Path, compared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript("PRAGMA encoding = 'UTF-16le'; CREATE TABLE item(note); INSERT INTO item VALUES ('a'), ('b')")
+    before, inode, vacuum = content(path), path.stat().st_ino, Work.run_vacuum
+
+    async def vacuum_and_change(work: Work) -> list[Any]:
+        rows = await vacuum(work)
+        (copy,) = path.parent.glob("*.unfinished/copy")
+        with closing(sqlite3.connect(copy, isolation_level=None)) as db:
+            db.execute("UPDATE item SET note = note || '!'" if compared else "DELETE FROM item WHERE note = 'a'")
+        return rows
+
+    monkeypatch.setattr(Work, "run_vacuum", vacuum_and_change)
+    result = await exchanged(path, verify=compared)
+    assert result.status is Status.FAILED
+    assert "rows of item" in str(result.error)
+    assert left_alone(path, before, inode)
+
+
+async def test_a_copy_with_the_same_contents_takes_its_place(path: Path) -> None:
+    before, inode = content(path), path.stat().st_ino
+    assert (await exchanged(path, verify=True)).status is Status.COMPLETED
+    assert content(path) == before
+    assert path.stat().st_ino != inode
 
 
 @MODES

@@ -34,11 +34,11 @@ SCRIPT = """
 """
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
+@pytest.fixture(params=["UTF-8", "UTF-16le"])
+def path(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     path = tmp_path / "sales.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.executescript(SCRIPT)
+        db.executescript(f"PRAGMA encoding = '{request.param}'; {SCRIPT}")
     return path
 
 
@@ -105,6 +105,7 @@ def test_a_computed_column_whose_function_is_missing_is_not_computed(path: Path)
     assert before.differences(read(path)) == []
 
 
+@pytest.mark.parametrize("path", ["UTF-8"], indirect=True)
 def test_names_that_are_no_text_are_told(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.create_function("no_text", 1, lambda text: text.encode().replace(b"XX", b"\xff"))
