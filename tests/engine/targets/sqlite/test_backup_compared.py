@@ -1,4 +1,4 @@
-"""A backup that is compared with its database (--verify): the hash of all contents, of what was copied."""
+"""A backup compared with its database (--verify) by a hash of all contents."""
 
 from __future__ import annotations
 
