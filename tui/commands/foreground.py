@@ -15,6 +15,7 @@ from engine.domain.errors import StoreError
 from engine.domain.frozen import frozen
 from engine.system.clock import now
 from tui.commands.ending import Announce, as_text, end_on_signal, hand_over, run_by
+from tui.commands.naming import tell_apart
 from tui.commands.views import View
 from tui.commands.waiting import Waiting
 from tui.presentation.exit_codes import CANCELLED, exit_code
@@ -69,6 +70,7 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
             engine.require_may_run()
             asked_at, changes = now(), engine.changes()
             jobs = await _submit(engine, workers, submit, stop, view.announce)
+            tell_apart(job.target for job in jobs)
             ids = [job.id for job in jobs]
             workers.begin(ids)
             own = [job.id for job in jobs if job.created_at >= asked_at]

@@ -6,20 +6,22 @@ read when the first target is named.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
 from engine.config.model import Config
 from engine.domain.errors import ConfigError
 from engine.domain.lazy_import import lazy
-from tui.presentation.text import plain, target_name
+from tui.presentation.text import plain
 
 if TYPE_CHECKING:
-    from tui.presentation import canonical_urls, target_names
+    from tui.presentation import canonical_urls, plain_names, target_names
+    from tui.presentation.plain_names import PlainNames
     from tui.presentation.target_names import TargetName, TargetNames
 else:
     canonical_urls = lazy("tui.presentation.canonical_urls", "commands without names of targets do without it")
+    plain_names = lazy("tui.presentation.plain_names", "commands without names of targets do without it")
     target_names = lazy("tui.presentation.target_names", "commands without names of targets do without it")
 
 _sources: list[Callable[[], Config]] = []
@@ -30,6 +32,7 @@ def use(config: Callable[[], Config]) -> None:
     _sources[:] = [config]
     _names.cache_clear()
     _given.cache_clear()
+    _plain.cache_clear()
 
 
 def named(url: str) -> str:
@@ -40,12 +43,18 @@ def named(url: str) -> str:
 def name_of(url: str) -> str:
     """`sales`; without a name in the config file `sales.db`."""
     given = _given(url)
-    return plain(given.name) if given else target_name(url)
+    return plain(given.name) if given else _plain().of(url)
 
 
 def target_name_of(url: str) -> TargetName:
     """Its name with its label; without a name in the config file, that of the file."""
-    return _given(url) or target_names.TargetName(target_name(url))
+    return _given(url) or target_names.TargetName(_plain().of(url))
+
+
+def tell_apart(urls: Iterable[str]) -> None:
+    """Targets that will be shown together get different names."""
+    for url in urls:
+        name_of(url)
 
 
 def label_of(url: str) -> str | None:
@@ -71,6 +80,11 @@ def _given(url: str) -> TargetName | None:
     if names is None:
         return None
     return names.given(url) or names.given(canonical_urls.canonical(url))
+
+
+@cache
+def _plain() -> PlainNames:
+    return plain_names.PlainNames()
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import Final
 from engine import OperationPlan, Plan, Verdict
 from engine.domain.steps import Micros
 from engine.schedules.night import PlannedOperation, PlannedTarget, planned_night
-from tui.commands.naming import named
+from tui.commands.naming import named, tell_apart
 from tui.commands.plan_report import asks_first, total
 from tui.commands.report import columns
 from tui.presentation.plan_summary import extent, verdict
@@ -26,6 +26,7 @@ def overview_lines(plans: Sequence[Plan], fitting: str = "") -> Iterator[str]:
     An operation that has nothing to do on a target is counted only, and a warning of several targets is shown once.
     `fitting`: how many of the targets fit into the time limit, as text.
     """
+    tell_apart(plan.target for plan in plans)
     yield total(plans)
     if asking := sum(map(asks_first, plans)):
         yield f"run asks first for {counted(asking, 'target')}, or give --yes"

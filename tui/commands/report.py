@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from engine import ChildJob, JobId, ParentJob, Status, run_duration
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.jobs import format_child_reason, never_began
-from tui.commands.naming import named
+from tui.commands.naming import named, tell_apart
 from tui.presentation.cancel_consequences import consequence_phrases
 from tui.presentation.effect_summary import first_error, job_effect, status_shown
 from tui.presentation.job_notes import Instructions
@@ -82,6 +82,7 @@ def caveats(job: ParentJob) -> str:
 
 def history_table(jobs: Sequence[ParentJob]) -> list[str]:
     """A heading, then a line for each job in the order given."""
+    tell_apart(job.target for job in jobs)
     rows = [("JOB", "CREATED", "TARGET", "OPERATIONS", "STATUS", "TOOK", "EFFECT")]
     rows += [
         (

@@ -24,8 +24,9 @@ from engine.system.clock import now
 from tui.commands import output
 from tui.commands.settings import Settings
 from tui.presentation.left_out import format_left_out
+from tui.presentation.plain_names import PlainNames
 from tui.presentation.survey_format import why
-from tui.presentation.text import plain, target_name
+from tui.presentation.text import plain
 
 if TYPE_CHECKING:
     from engine.fleet import filters
@@ -45,7 +46,8 @@ def target_entries(words: Iterable[str], config: Config) -> list[TargetEntry]:
 
     Patterns are not expanded. Raises UsageError for an unknown group, and for a bare word that is close to a name.
     """
-    return entries_named(words, config, name_of=target_name)
+    given = list(words)
+    return entries_named(given, config, name_of=PlainNames(given).of)
 
 
 def entries_of(args: argparse.Namespace, config: Config) -> list[TargetEntry]:

@@ -9,7 +9,8 @@ from typing import Final
 from engine.config.model import TargetEntry
 from engine.fleet.patterns import member_name
 from tui.presentation.canonical_urls import CanonicalUrls
-from tui.presentation.text import plain, shortened, target_name
+from tui.presentation.plain_names import PlainNames
+from tui.presentation.text import plain, shortened
 
 LABEL_WIDTH: Final = 16
 """Cells of a label that are shown, at most."""
@@ -46,6 +47,7 @@ class TargetNames:
     def __init__(self, urls: CanonicalUrls, *sources: Iterable[TargetEntry]) -> None:
         """`sources`: a later source overrides names of an earlier one, but keeps its labels."""
         self._urls = urls
+        self._plain = PlainNames()
         self._names: dict[str, TargetName] = {}
         self._patterns: dict[str, TargetEntry] = {}
         """By canonical URL: entries with a label, which holds for all targets that they stand for."""
@@ -75,7 +77,7 @@ class TargetNames:
 
     def of(self, url: str) -> TargetName:
         """Its name; without one, the name of the file or database."""
-        return self.given(url) or TargetName(target_name(url))
+        return self.given(url) or TargetName(self._plain.of(url))
 
     def canonical(self, url: str) -> str:
         return self._urls.of(url)

@@ -169,21 +169,22 @@ def target_name(url: str) -> str:
     return shown + (f"@{plain(unquote(host))}" if host else "")
 
 
-USUAL_PORT: Final = 5432
+_USUAL_PORTS: Final = {"mysql": 3306, "mariadb": 3306}
+_POSTGRES_PORT: Final = 5432
 
 
 def _server_database_name(url: str) -> str:
     """`shop@db1:5433`; without a local host and the default port; for a service, its name."""
     try:
         place = urlsplit(url)
-        port = place.port or USUAL_PORT
+        port, usual = place.port, _USUAL_PORTS.get(place.scheme, _POSTGRES_PORT)
     except ValueError:  # it names no host: to resolve it says why
         return plain(url.partition("://")[0])
     asked = parse_qs(place.query)
     database, host = unquote(place.path.lstrip("/")), place.hostname
     name = database or asked.get("service", [url])[0]
     where = f"@{host}" if host else ""
-    return plain(f"{name}{where}{'' if port == USUAL_PORT else f':{port}'}")
+    return plain(f"{name}{where}{'' if port in {None, usual} else f':{port}'}")
 
 
 def path_of(target: str) -> str:

@@ -9,8 +9,10 @@ import pytest
 from rich.cells import cell_len
 
 from engine import JobId
-from engine.config.model import TargetEntry
+from engine.config.model import Config, TargetEntry
 from tests.tui.jobs import parent
+from tui.commands.report import history_table
+from tui.commands.targets import target_entries
 from tui.console.views.detail import detail_lines
 from tui.console.views.history import columns, history_row
 from tui.console.views.job_document import job_document
@@ -18,7 +20,9 @@ from tui.console.views.line import Line, Role, line, named, named_column, with_l
 from tui.console.views.lists import TargetState, target_rows
 from tui.console.views.rows import tree_rows
 from tui.presentation.canonical_urls import CanonicalUrls
+from tui.presentation.plain_names import PlainNames
 from tui.presentation.target_names import TargetName, TargetNames
+from tui.presentation.text import target_name
 
 PROD = TargetEntry(name="sales", url="/srv/sales.db", label="PROD")
 
@@ -33,6 +37,40 @@ def test_a_target_goes_by_the_name_and_the_label_of_the_config_wherever_its_url_
     assert names.of("sqlite:///srv/an%20other.db") == "an other.db"
     assert names.given("sqlite:///srv/an%20other.db") is None
     assert names.tags == {"[PROD]"}
+
+
+@pytest.mark.parametrize(
+    ("urls", "names"),
+    [
+        (["mysql://ann@db1/shop", "mysql://bob@db1/shop"], ["shop@db1 (ann)", "shop@db1 (bob)"]),
+        (["postgresql://db1/shop", "postgresql://bob@db1/shop"], ["shop@db1 (no user)", "shop@db1 (bob)"]),
+        (["mysql://a@h/x?socket=/a", "mysql://a@h/x"], ["x@h (socket=/a)", "x@h (no parameters)"]),
+        (["mysql://a@db1/x", "mariadb://a@db1/x"], ["x@db1 (mysql://a@db1/x)", "x@db1 (mariadb://a@db1/x)"]),
+        (["mysql://a@db1/x", "mysql://a@db2/x", "mysql://a@db1/y"], ["x@db1", "x@db2", "y@db1"]),
+        (["sqlite:///a/x.db", "sqlite:///b/x.db"], ["x.db", "x.db"]),
+        (["mysql://a@[db1/x", "mysql://b@[db1/x"], ["mysql", "mysql"]),
+    ],
+)  # fmt: skip
+def test_databases_of_one_name_are_told_apart_by_what_differs(urls: list[str], names: list[str]) -> None:
+    plain, known = PlainNames(urls), TargetNames(CanonicalUrls())
+    assert [plain.of(url) for url in urls] == names
+    for _ in range(2):
+        seen = [known.of(url) for url in urls]
+    assert seen == names
+
+
+def test_a_list_of_jobs_tells_two_users_of_one_database_apart() -> None:
+    jobs = [replace(parent(), request=replace(parent().request, target=f"mysql://{user}@db1/shop")) for user in "ab"]
+    _, *rows = history_table(jobs)
+    assert ["shop@db1 (a)" in rows[0], "shop@db1 (b)" in rows[1]] == [True, True]
+    entries = target_entries([job.target for job in jobs], Config())
+    assert [entry.name for entry in entries] == ["shop@db1 (a)", "shop@db1 (b)"]
+
+
+def test_the_usual_port_is_that_of_the_engine() -> None:
+    assert [target_name(f"{scheme}://h:{port}/x") for scheme in ("mysql", "postgresql") for port in (3306, 5432)] == [
+        "x@h", "x@h:5432", "x@h:3306", "x@h",
+    ]  # fmt: skip
 
 
 def test_what_names_no_database_keeps_its_name() -> None:
