@@ -22,7 +22,6 @@ from engine.targets.mysql.advising.findings import (
     used_percent,
 )
 from engine.targets.mysql.connection.names import literal, shown
-from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.condition import Condition
 
 COVERED: Final = (Operation.ANALYZE, Operation.REBUILD)
@@ -186,10 +185,11 @@ def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:
             reason=f"{reason}; an interrupted purge left {listed(undo.left, 3)}, which another one puts right",
             facts={**facts, "causes": (Cause.INTERRUPTED_PURGE,)},
         )
-    is_large = excess >= limits.reclaim_now
-    by_itself = is_large and condition.flavor is Flavor.MARIADB
-    if by_itself:
-        reason += "; with SET GLOBAL innodb_undo_log_truncate = ON MariaDB gives it back by itself"
+    is_large, to_set = excess >= limits.reclaim_now, ""
+    if is_large and undo.truncation is not None:
+        to_set = undo.truncation.to_set
+        is_large = bool(to_set)
+        reason += f"; {to_set or 'MariaDB truncates it by itself when no transaction needs it'}"
     return Advice(
         operation=Operation.PURGE_UNDO,
         level=Level.SOON if is_large else Level.NONE,
@@ -197,7 +197,7 @@ def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:
         reason=reason,
         gain=f"about {size(excess)}" if is_large else "",
         facts={**facts, "causes": (Cause.LARGE_UNDO,)} if is_large else facts,
-        needs_manual_fix=by_itself,
+        needs_manual_fix=bool(to_set),
     )
 
 

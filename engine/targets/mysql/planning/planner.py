@@ -18,7 +18,7 @@ from engine.targets.mysql.planning.operation_specs import SPECS
 from engine.targets.mysql.planning.rights import allowed, grant, rights
 from engine.targets.mysql.planning.scope import chosen, scope
 from engine.targets.mysql.planning.steps import MySqlStep
-from engine.targets.mysql.planning.undo_steps import plan_purge
+from engine.targets.mysql.planning.undo_steps import plan_of_mariadb, plan_purge
 from engine.targets.mysql.reading.disks import disk_needs
 from engine.targets.mysql.reading.facts import status
 from engine.targets.mysql.reading.files import file_sizes
@@ -26,7 +26,7 @@ from engine.targets.mysql.reading.foreign_keys import foreign_keys
 from engine.targets.mysql.reading.histograms import histogram_columns
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table, tables, with_files
-from engine.targets.mysql.reading.undo import undo_spaces
+from engine.targets.mysql.reading.undo import truncation, undo_spaces
 from engine.targets.plans import OperationPlan, PlannedStep, by_turn, with_free_space
 
 KEPT_FREE: Final = 3
@@ -42,8 +42,9 @@ _CLUSTERS: Final = {
 async def plan(reader: Reader, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
     """See `Session.plan`. OPTIMIZE is planned by what the advice calls for: see `plan_needed`."""
     if operation is Operation.PURGE_UNDO:
-        flavor = reader.server.flavor
-        return plan_purge(await undo_spaces(reader) if flavor is Flavor.MYSQL else (), flavor)
+        if reader.server.flavor is Flavor.MARIADB:
+            return plan_of_mariadb(await truncation(reader))
+        return plan_purge(await undo_spaces(reader))
     if operation not in operation_steps.PLANNED:
         raise UsageError(str(operation), "MariaDB and MySQL have no such operation")
     if problem := refusal(reader.server, operation, options):

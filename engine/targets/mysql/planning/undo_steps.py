@@ -9,24 +9,28 @@ from engine.domain.humanize import size
 from engine.domain.requests import Operation
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.mysql.connection.names import quote
-from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.operation_specs import SPECS
 from engine.targets.mysql.planning.steps import Method, MySqlStep
-from engine.targets.mysql.reading.undo import HELPER, UndoSpace
+from engine.targets.mysql.reading.undo import HELPER, Truncation, UndoSpace
 from engine.targets.plans import OperationPlan
 
 SMALL: Final = 16 * 1024**2
 """Bytes of an undo tablespace that was just made."""
-BY_ITSELF: Final = (
-    "MariaDB purges undo tablespaces by itself: SET GLOBAL innodb_undo_log_truncate = ON, and a lower"
-    " innodb_max_undo_log_size"
-)
 
 
-def plan_purge(spaces: Sequence[UndoSpace], flavor: Flavor) -> OperationPlan:
+def plan_of_mariadb(found: Truncation) -> OperationPlan:
+    """No steps: MariaDB has no command for it."""
+    if found.to_set:
+        return OperationPlan(operation=Operation.PURGE_UNDO, refused=found.to_set)
+    by_itself = (
+        f"MariaDB truncates undo tablespaces by itself once they are larger than {size(found.threshold)} and no"
+        " transaction needs them. SET GLOBAL innodb_max_undo_log_size lowers that"
+    )
+    return OperationPlan(operation=Operation.PURGE_UNDO, not_needed=by_itself)
+
+
+def plan_purge(spaces: Sequence[UndoSpace]) -> OperationPlan:
     """Empties the large ones one by one, and activates those that an interrupted purge left inactive."""
-    if flavor is Flavor.MARIADB:
-        return OperationPlan(operation=Operation.PURGE_UNDO, refused=BY_ITSELF)
     wanted = [space for space in spaces if space.size > SMALL or space.is_left]
     if not wanted:
         nothing = f"no undo tablespace is larger than {size(SMALL)}"

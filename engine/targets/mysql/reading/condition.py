@@ -13,7 +13,7 @@ from engine.targets.mysql.reading.files import PartName, rows_if_allowed
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.samples import Sample
 from engine.targets.mysql.reading.tables import Table
-from engine.targets.mysql.reading.undo import ACTIVE, SPACES, UndoSpace
+from engine.targets.mysql.reading.undo import ACTIVE, SPACES, TRUNCATION, Truncation, UndoSpace
 
 
 @frozen(kw_only=True)
@@ -44,6 +44,8 @@ class Undo:
     bytes: int | None = None
     """Of all undo tablespaces."""
     files: int = 0
+    truncation: Truncation | None = None
+    """Of MariaDB; None if unknown."""
     left: tuple[str, ...] = ()
     """Tablespaces that a purge left inactive, or made for itself, when it was interrupted."""
 
@@ -120,11 +122,13 @@ async def undo(reader: Reader) -> Undo:
     length = await rows_if_allowed(reader, _LENGTH[flavor], row=(int,))
     rows = await rows_if_allowed(reader, _UNDO_FILES[flavor], row=(str, str, int))
     spaces = [UndoSpace(*row) for row in rows or ()]
+    truncates = await rows_if_allowed(reader, TRUNCATION, row=(int, int, int)) if flavor is Flavor.MARIADB else None
     return Undo(
         history=length[0][0] if length else None,
         holder=await _holder(reader),
         bytes=sum(space.size for space in spaces) if rows is not None else None,
         files=len(spaces),
+        truncation=Truncation(*truncates[0]) if truncates else None,
         left=tuple(space.name for space in spaces if space.is_left),
     )
 

@@ -1,4 +1,4 @@
-"""The undo tablespaces of a MySQL server."""
+"""The undo tablespaces of MySQL, and whether MariaDB truncates its own."""
 
 from __future__ import annotations
 
@@ -31,6 +31,40 @@ class UndoSpace:
     def is_left(self) -> bool:
         """Whether a purge that was interrupted left it so."""
         return self.state != ACTIVE or self.name == HELPER
+
+
+@frozen
+class Truncation:
+    """Whether MariaDB gives the space of its undo log back by itself."""
+
+    is_on: int
+    tablespaces: int
+    """Of the undo log. It truncates one while it uses another: fewer than two stay as large as they were."""
+    threshold: int
+    """Bytes from which on one is truncated."""
+
+    @property
+    def to_set(self) -> str:
+        """What is to be set for it, as text; "" if it truncates them."""
+        turn_on = "SET GLOBAL innodb_undo_log_truncate = ON, and set it in the option file of the server, too"
+        if self.tablespaces < 2:
+            return (
+                "the undo log has no tablespaces of its own, and what holds it never shrinks while the server runs. Set"
+                " innodb_undo_tablespaces = 3 and innodb_undo_log_truncate = ON in the option file of the server, then"
+                " restart it"
+            )
+        return "" if self.is_on else f"MariaDB truncates undo tablespaces by itself, and that is off: {turn_on}"
+
+
+TRUNCATION: Final = """
+SELECT CAST(@@GLOBAL.innodb_undo_log_truncate AS SIGNED), CAST(@@GLOBAL.innodb_undo_tablespaces AS SIGNED),
+    CAST(@@GLOBAL.innodb_max_undo_log_size AS SIGNED)
+"""
+
+
+async def truncation(reader: Reader) -> Truncation:
+    """Of MariaDB. Raises TargetError."""
+    return Truncation(*await reader.row(TRUNCATION, row=(int, int, int)))
 
 
 async def undo_spaces(reader: Reader) -> list[UndoSpace]:

@@ -203,7 +203,11 @@ async def test_missing_rights_are_told_with_the_grant_to_copy(database: MySqlDat
 async def test_undo_tablespaces_are_emptied_and_active_again(database: MySqlDatabase) -> None:
     planned = await plan(database.url, Operation.PURGE_UNDO)
     if database.flavor is Flavor.MARIADB:
-        assert "innodb_undo_log_truncate" in (planned.refused or "")
+        assert "SET GLOBAL innodb_undo_log_truncate = ON" in (planned.refused or "")
+        database("SET GLOBAL innodb_undo_log_truncate = ON")
+        planned = await plan(database.url, Operation.PURGE_UNDO)
+        assert "larger than 10.5 MB" in (planned.not_needed or "")
+        database("SET GLOBAL innodb_undo_log_truncate = OFF")
         return
     states = "SELECT name, state FROM information_schema.innodb_tablespaces WHERE space_type = 'Undo' ORDER BY name"
     before = database(states)

@@ -18,6 +18,7 @@ from engine.targets.mysql.connection.server import Cluster, Flavor
 from engine.targets.mysql.reading.condition import Condition, Histograms, Holder, Undo
 from engine.targets.mysql.reading.samples import Column, Sample
 from engine.targets.mysql.reading.tables import AutoIncrement, Index, Part, Table
+from engine.targets.mysql.reading.undo import Truncation
 
 NOTHING: Final = TargetHistory(now=0)
 KEY: Final = Index(name="PRIMARY", kind="BTREE", is_unique=True, may_be_null=False, columns=(("id", None),))
@@ -132,11 +133,27 @@ def test_an_undo_log_that_may_not_be_seen_is_not_said_to_be_empty(hidden: int | 
     assert "undo_bytes" not in purge.facts
 
 
-@pytest.mark.parametrize(("flavor", "by_dbtend"), [(Flavor.MYSQL, True), (Flavor.MARIADB, False)])
-def test_a_large_undo_log_can_be_purged(flavor: Flavor, *, by_dbtend: bool) -> None:
-    found = condition(undo=Undo(history=10, bytes=10**9, files=3), flavor=flavor)
-    purge = advice_on(found)[Operation.PURGE_UNDO]
-    assert (purge.level, purge.is_needed) == (Level.SOON, by_dbtend)
+OFF = Truncation(is_on=0, tablespaces=3, threshold=10**7)
+
+
+@pytest.mark.parametrize(
+    ("truncation", "level", "by_dbtend", "told"),
+    [
+        (None, Level.SOON, True, ""),
+        (OFF, Level.SOON, False, "SET GLOBAL innodb_undo_log_truncate = ON"),
+        (replace(OFF, tablespaces=0), Level.SOON, False, "innodb_undo_tablespaces = 3"),
+        (replace(OFF, is_on=1, tablespaces=1), Level.SOON, False, "innodb_undo_tablespaces = 3"),
+        (replace(OFF, is_on=1), Level.NONE, False, "MariaDB truncates it by itself"),
+    ],
+)
+def test_a_large_undo_log_is_purged_or_it_is_said_what_to_set(
+    truncation: Truncation | None, level: Level, told: str, *, by_dbtend: bool
+) -> None:
+    flavor = Flavor.MYSQL if truncation is None else Flavor.MARIADB
+    undo = Undo(history=10, bytes=10**9, files=3, truncation=truncation)
+    purge = advice_on(condition(undo=undo, flavor=flavor))[Operation.PURGE_UNDO]
+    assert (purge.level, purge.is_needed) == (level, by_dbtend)
+    assert told in purge.reason
 
 
 def test_what_an_interrupted_purge_left_is_told() -> None:
