@@ -38,6 +38,7 @@ _VACUUMS: Final = _postgresql(Operation.VACUUM, Operation.OPTIMIZE)
 _READ_TABLES: Final = _postgresql(Operation.VACUUM, Operation.ANALYZE, Operation.OPTIMIZE)
 _VACUUM_ALONE: Final = _postgresql(Operation.VACUUM)
 _AGED: Final = _postgresql(Operation.VACUUM, Operation.ANALYZE, Operation.VACUUM_FULL)
+_REWRITES: Final = _postgresql(Operation.VACUUM_FULL, Operation.CLUSTER, Operation.REPACK)
 _REBUILDS: Final = _postgresql(Operation.REINDEX, Operation.OPTIMIZE)
 _SERVERS: Final = dict.fromkeys((POSTGRESQL, MYSQL), ANY_OPERATION)
 _OFFLINE: Final = {**_REBUILDS, MYSQL: (Operation.REBUILD, Operation.OPTIMIZE)}
@@ -142,8 +143,7 @@ OPTION_SPECS: Final = (
         "force", Flag(),
         "override a refusal: space is missing, VACUUM changes rowids that an index, view or trigger uses, another"
         " program copies the database, or a rebuild stops a cluster",
-        {SQLITE: ANY_OPERATION, MYSQL: ANY_OPERATION}, text="forced",
-        hints={POSTGRESQL: "leave it out: PostgreSQL has no check that it could override"},
+        {SQLITE: ANY_OPERATION, MYSQL: ANY_OPERATION, **_REWRITES}, text="forced",
     ),
     OptionSpec(
         "schemas", Names("schema"), "only this schema", _postgresql(),

@@ -10,11 +10,12 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options
 from engine.domain.statuses import Reason
 from engine.domain.steps import Facts
 from engine.domain.turns import Turns
-from engine.targets.disk_space import Need, least_free
+from engine.targets.disk_space import Need, least_free, problems_now
 from engine.targets.lock_impact import Lock, strongest
 
 ALL_DONE: Final = "an earlier job has done everything"
@@ -77,6 +78,25 @@ def with_free_space(step: _Step) -> _Step:
     with suppress(OSError):  # a directory is gone: the step itself tells
         return replace(step, disk_free=least_free(step.needs))
     return step
+
+
+def fitting(steps: Iterable[_Step], hint: str, *, force: bool) -> tuple[list[_Step], list[str]]:
+    """The steps for which the disk has room, and why the others are left out. With force that is a warning."""
+    placed = [with_free_space(step) for step in steps]
+    problems = {step.object: "; ".join(problems_now(step.needs)) for step in placed}
+    texts = [f"{name}: {problem}" for name, problem in problems.items() if problem]
+    if force or not texts:
+        return placed, texts
+    return [step for step in placed if not problems[step.object]], [f"left out: {listed(texts, 3)}. {hint}"]
+
+
+def fit_at_once(steps: Sequence[PlannedStep], wanted: int) -> int:
+    """For how many of the steps, whichever they are, the disk has room."""
+    largest = sorted(steps, key=lambda step: -(step.disk_needed or 0))
+    for number in range(wanted, 1, -1):
+        if not problems_now(need for step in largest[:number] for need in step.needs):
+            return number
+    return 1
 
 
 def longest_first(steps: Iterable[_Step]) -> list[_Step]:

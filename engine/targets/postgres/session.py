@@ -18,7 +18,7 @@ from engine.targets.lock_impact import LockImpact
 from engine.targets.operation_specs import TargetInfo, operation_infos
 from engine.targets.plans import OperationPlan, PlannedStep, without_done
 from engine.targets.postgres.advising.advice import advise
-from engine.targets.postgres.advising.collect import collect_condition, collect_needs, with_damaged_indexes
+from engine.targets.postgres.advising.collect import collect_condition, collect_needs, dead_shares, with_damaged_indexes
 from engine.targets.postgres.advising.findings import NOTHING_KNOWN, Need, needs
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
@@ -171,7 +171,8 @@ class PostgresSession:
     async def _planned(self, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
         options = replace(options, objects=options.objects_for(operation))
         if operation is not Operation.OPTIMIZE:
-            return await planner.plan(self._reader, operation, options, past)
+            dead = await dead_shares(self._reader) if operation in operation_specs.REWRITES else {}
+            return await planner.plan(self._reader, operation, options, past, dead)
         limits = options.limits or DEFAULT_THRESHOLDS
         condition = await collect_needs(self._reader, limits)
         condition = await with_damaged_indexes(self._reader, condition, past.damaged_indexes)

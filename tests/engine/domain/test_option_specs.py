@@ -32,7 +32,7 @@ ALWAYS = (
 MEANT_FOR = {
     "done": {SQLITE: "all", POSTGRESQL: "all"},
     "leave_out": {SQLITE: "all", POSTGRESQL: "all"},
-    "force": {SQLITE: "all"},
+    "force": {SQLITE: "all", POSTGRESQL: "vacuum-full cluster repack"},
     "jobs": {SQLITE: "check", POSTGRESQL: "all"},
     "objects": {SQLITE: "analyze reindex check", POSTGRESQL: "all"},
     "rebuild": {SQLITE: "reindex", POSTGRESQL: "reindex"},

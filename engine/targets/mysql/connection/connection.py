@@ -6,16 +6,14 @@ import asyncio
 import contextlib
 import select
 import socket
-import struct
-import sys
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
 from typing import Any, Final, TypeVar
 
 import pymysql
 
 from engine.system.background import wait_ignoring_cancel
 from engine.system.daemon_threads import DaemonThreads
+from engine.system.local_servers import is_loopback, user_of_server
 from engine.targets.answer_shapes import Shape, fits, width
 from engine.targets.mysql.connection.bounded import STRANGE, AnswerError, Wire
 
@@ -61,17 +59,12 @@ class Connection:
     @property
     def server_user(self) -> int | None:
         """The user of this machine that the server at the other end of a unix socket runs as; None for others."""
-        if sys.platform != "linux" or self._line.family != socket.AF_UNIX:
-            return None
-        _, user, _ = struct.unpack("3i", self._line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        return int(user)
+        return user_of_server(self._line)
 
     @property
     def is_loopback(self) -> bool:
         """Whether the server has a port of this machine; it may be in a container, or at the end of a tunnel."""
-        with contextlib.suppress(OSError):  # it has just ended
-            return self._line.family != socket.AF_UNIX and ip_address(self._line.getpeername()[0]).is_loopback
-        return False
+        return is_loopback(self._line)
 
     async def login(self, within: float) -> None:
         """Raises pymysql.MySQLError; AnswerError without an answer in so many seconds."""

@@ -11,7 +11,6 @@ from engine.domain.errors import UsageError
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.turns import Turns
-from engine.targets.disk_space import Need, problems_now
 from engine.targets.mysql.connection.server import Cluster, Flavor, Server
 from engine.targets.mysql.planning import operation_steps
 from engine.targets.mysql.planning.operation_specs import SPECS
@@ -27,7 +26,7 @@ from engine.targets.mysql.reading.histograms import histogram_columns
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table, tables, with_files
 from engine.targets.mysql.reading.undo import truncation, undo_spaces
-from engine.targets.plans import OperationPlan, PlannedStep, by_turn, with_free_space
+from engine.targets.plans import OperationPlan, by_turn, fit_at_once, fitting
 
 KEPT_FREE: Final = 3
 """Connections of the server that are left to others."""
@@ -88,7 +87,9 @@ async def plan_tables(
         warnings += [f"left out: {offline}"] if offline else []
     steps = await _steps(reader, operation, options, wanted, reasons)
     if any(step.disk_needed for step in steps):
-        steps, problems = _fitting(steps, await disk_needs(reader, wanted), force=options.force)
+        needs = await disk_needs(reader, wanted)  # by table, which is what steps conflict by
+        steps = [replace(step, needs=needs.get(step.conflict, ())) for step in steps]
+        steps, problems = fitting(steps, _NO_ROOM, force=options.force)
         warnings += problems
     if not steps and warnings:
         return OperationPlan(operation=operation, refused=". ".join(one.removeprefix("left out: ") for one in warnings))
@@ -103,6 +104,7 @@ async def plan_tables(
     return await in_parallel(reader, planned, options)
 
 
+_NO_ROOM: Final = "Free some space there, or use --force: a rebuild that finds no space is rolled back"
 _NOTHING: Final = {
     Operation.REPAIR: "no table is known to be damaged. Run check first, or name a table with --object",
 }
@@ -132,22 +134,6 @@ def _online(wanted: Sequence[Table]) -> tuple[list[Table], str]:
     return [table for table in wanted if not table.must_be_offline], why
 
 
-def _fitting(
-    steps: Sequence[MySqlStep], needs: Mapping[str, tuple[Need, ...]], *, force: bool
-) -> tuple[list[MySqlStep], list[str]]:
-    """The steps for which the disk has room, and why the others are left out. With force that is a warning.
-
-    `needs`: by table, which is what steps conflict by.
-    """
-    placed = [with_free_space(replace(step, needs=needs.get(step.conflict, ()))) for step in steps]
-    problems = {step.object: "; ".join(problems_now(step.needs)) for step in placed}
-    texts = [f"{name}: {problem}" for name, problem in problems.items() if problem]
-    if force or not texts:
-        return placed, texts
-    hint = "Free some space there, or use --force: a rebuild that finds no space is rolled back"
-    return [step for step in placed if not problems[step.object]], [f"left out: {listed(texts, 3)}. {hint}"]
-
-
 async def _steps(
     reader: Reader, operation: Operation, options: Options, wanted: Sequence[Table], reasons: Mapping[str, str]
 ) -> list[MySqlStep]:
@@ -175,18 +161,9 @@ async def in_parallel(reader: Reader, planned: OperationPlan, options: Options) 
     used = await status(reader, "Threads_connected")
     free = max((min(most, of_user) if of_user else most) - used - KEPT_FREE, 1)
     why = f"the server has {most - used} connections left, and {KEPT_FREE} are kept free"
-    if not options.force and (fit := _fit_at_once(planned.steps, min(wanted, free))) < min(wanted, free):
+    if not options.force and (fit := fit_at_once(planned.steps, min(wanted, free))) < min(wanted, free):
         free, why = fit, "the disk has no room for the new files of more"
     if free >= wanted:
         return replace(planned, parallel=wanted)
     warning = f"{free} steps run at once instead of {wanted}: {why}"
     return replace(planned, parallel=free, warnings=(*planned.warnings, warning))
-
-
-def _fit_at_once(steps: Sequence[PlannedStep], wanted: int) -> int:
-    """For how many of the steps, whichever they are, the disk has room."""
-    largest = sorted(steps, key=lambda step: -(step.disk_needed or 0))
-    for number in range(wanted, 1, -1):
-        if not problems_now(need for step in largest[:number] for need in step.needs):
-            return number
-    return 1

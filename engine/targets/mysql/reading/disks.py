@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from engine.system.local_servers import owner
 from engine.targets.disk_space import Need
 from engine.targets.mysql.reading.files import PartName, file_paths, file_sizes
 from engine.targets.mysql.reading.reader import Reader
@@ -28,7 +29,7 @@ async def disk_needs(reader: Reader, tables: Sequence[Table]) -> Mapping[str, tu
     if is_loopback:
         is_seen = has_files(Path(directory), paths, await file_sizes(reader) or {})
     else:
-        is_seen = _owner(Path(directory)) == user
+        is_seen = owner(Path(directory)) == user
     return {table.name: _needs(table, Path(directory), paths) for table in tables} if is_seen else {}
 
 
@@ -40,14 +41,6 @@ def _needs(table: Table, directory: Path, paths: Mapping[PartName, str]) -> tupl
         place = str(directory if path.is_relative_to(directory) else path.parent)
         by_directory[place] = by_directory.get(place, 0) + part.used_bytes
     return tuple(Need(place, size, f"the new file of {table.shown}") for place, size in by_directory.items())
-
-
-def _owner(directory: Path) -> int | None:
-    """A container has other directories, and users, than we."""
-    try:
-        return directory.stat().st_uid
-    except (OSError, ValueError):  # a name with a zero byte is a ValueError
-        return None
 
 
 def has_files(directory: Path, paths: Mapping[PartName, str], sizes: Mapping[PartName, int]) -> bool:

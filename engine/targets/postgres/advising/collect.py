@@ -114,6 +114,13 @@ async def collect_needs(reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS)
     )
 
 
+async def dead_shares(reader: Reader) -> Mapping[int, float]:
+    """The share of each table that is dead space, by oid, where statistics tell it. Raises TargetError."""
+    (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))
+    shapes = await _shapes(reader, TableShape, shape_queries.TABLE_SHAPES, sees_all)
+    return {table.oid: table_share(table) for table in (TableShape(*row) for row in shapes)}
+
+
 async def with_damaged_indexes(reader: Reader, condition: Condition, names: Collection[str]) -> Condition:
     """Add these indexes, by their shown names. Raises TargetError."""
     missing = set(names) - {index.shown for index in condition.indexes}

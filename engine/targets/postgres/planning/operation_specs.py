@@ -71,6 +71,7 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
     ),
 }
 DEFAULT_OPERATIONS: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
+REWRITES: Final = frozenset({Operation.VACUUM_FULL, Operation.CLUSTER, Operation.REPACK})
 OFFLINE_REINDEX: Final = "with --offline blocks writers, and nearly all readers, of each table"
 OF_CATALOGS: Final = frozenset({Operation.REINDEX, Operation.VACUUM_FULL})
 """Those that the catalog itself can be asked for."""
@@ -97,7 +98,7 @@ def damage_warnings(operations: Sequence[Operation], damaged_tables: Collection[
 def remarks(operations: Sequence[Operation], damaged_tables: Collection[str] = ()) -> tuple[str, ...]:
     """Remarks on a list of operations: redundant ones, and known damage."""
     warnings = list(damage_warnings(operations, damaged_tables))
-    rewrites = [name for name in operations if name in {Operation.VACUUM_FULL, Operation.CLUSTER, Operation.REPACK}]
+    rewrites = [name for name in operations if name in REWRITES]
     if rewrites and Operation.REINDEX in operations:
         warnings.append(f"{rewrites[0]} also rebuilds the indexes of its tables; reindex would repeat that")
     if rewrites and Operation.ANALYZE in operations:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 from engine.domain.advice import TargetHistory
@@ -11,7 +13,7 @@ from engine.domain.errors import UsageError
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.turns import NO_TURNS, Turns
-from engine.targets.plans import OperationPlan, by_turn
+from engine.targets.plans import OperationPlan, by_turn, fit_at_once, fitting
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.planning import check_steps, operation_steps, pg_repack_steps, repack_steps
 from engine.targets.postgres.planning.collation_steps import recording
@@ -26,8 +28,11 @@ from engine.targets.postgres.reading.missing_statistics import without_statistic
 from engine.targets.postgres.reading.names import Relation
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import Index, Table
+from engine.targets.postgres.reading.repack import Surroundings
+from engine.targets.postgres.reading.server_disks import disk_needs
 from engine.targets.postgres.reading.tablespaces import tablespace_problem
 
+_NO_ROOM: Final = "Free some space there, or use --force: a full disk stops the writes of all sessions"
 KEPT_FREE: Final = 3
 """Connections of the server that are left to others."""
 # Not what inherits without being a part: that is a table of its own.
@@ -53,8 +58,14 @@ FROM pg_roles AS r, pg_database AS d WHERE r.rolname = session_user AND d.datnam
 """
 
 
-async def plan(reader: Reader, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
-    """See `Session.plan`."""
+async def plan(
+    reader: Reader,
+    operation: Operation,
+    options: Options,
+    past: TargetHistory,
+    dead: Mapping[int, float] = MappingProxyType({}),
+) -> OperationPlan:
+    """See `Session.plan`. `dead`: for rewrites, the share of tables that is dead space, by oid, if known."""
     version = reader.server.version
     if problem := operation_steps.unsupported_option(options.server, version):
         return OperationPlan(operation=operation, refused=problem)
@@ -75,7 +86,7 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
         drifted = [collation_rebuild(drift, indexes, past) for drift in await drifts(reader)]
         planned = _reindex(options, found, {table.oid: table for table in tables}, reader, drifted, past.turns)
     else:
-        planned = await _planned(reader, operation, options, found, past.turns)
+        planned = await _planned(reader, operation, options, found, past.turns, dead)
     if not planned.steps:
         return planned
     if (options.jobs or 1) > 1:
@@ -114,7 +125,9 @@ async def partitions_of(reader: Reader) -> dict[int, list[int]]:
     return children
 
 
-async def _planned(reader: Reader, operation: Operation, options: Options, found: Scope, turns: Turns) -> OperationPlan:
+async def _planned(
+    reader: Reader, operation: Operation, options: Options, found: Scope, turns: Turns, dead: Mapping[int, float]
+) -> OperationPlan:
     server = reader.server
     match operation:
         case Operation.VACUUM:
@@ -135,9 +148,9 @@ async def _planned(reader: Reader, operation: Operation, options: Options, found
                 nothing=_too_young(options),
             )
         case Operation.VACUUM_FULL | Operation.CLUSTER:
-            return _rewrite(operation, options, found, server, turns)
+            return await _rewrite(reader, operation, options, found, turns, dead)
         case Operation.REPACK:
-            return await _repack(reader, found, turns)
+            return await _repack(reader, options, found, turns, dead)
         case Operation.CLEAN_LEFTOVERS:
             leftovers, forbidden_leftovers = allowed(leftovers_of(found.indexes))
             steps = operation_steps.drop_steps(leftovers)
@@ -227,7 +240,10 @@ def rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index]
     return others, f"{why}. reindex --offline --object NAME can do it, and blocks writers"
 
 
-def _rewrite(operation: Operation, options: Options, found: Scope, server: Server, turns: Turns) -> OperationPlan:
+async def _rewrite(
+    reader: Reader, operation: Operation, options: Options, found: Scope, turns: Turns, dead: Mapping[int, float]
+) -> OperationPlan:
+    server = reader.server
     of_catalog = options.server.system
     mine = [table for table in found.tables if table.in_catalog == of_catalog and not table.is_partitioned]
     wanted, forbidden = allowed(mine)
@@ -242,10 +258,38 @@ def _rewrite(operation: Operation, options: Options, found: Scope, server: Serve
         wanted = [table for table in wanted if table.clustered_by is not None]
     steps = operation_steps.rewrite_steps(operation, wanted, options, server.version)
     nothing = "no table is clustered on an index" if operation is Operation.CLUSTER else _too_young(options)
-    return plan_of(operation, steps, server, turns, forbidden=forbidden, nothing=nothing)
+    around = await repack.surroundings(reader)
+    fit, problems = await _with_room(reader, steps, wanted, around, options, dead)
+    if steps and not fit:
+        return _without_room(operation, problems)
+    warnings = [*problems, *repack_steps.log_warnings(fit, around)]
+    return plan_of(operation, fit, server, turns, forbidden=forbidden, warnings=warnings, nothing=nothing)
 
 
-async def _repack(reader: Reader, found: Scope, turns: Turns) -> OperationPlan:
+async def _with_room(
+    reader: Reader,
+    steps: Sequence[PgStep],
+    tables: Sequence[Table],
+    around: Surroundings,
+    options: Options,
+    dead: Mapping[int, float],
+) -> tuple[list[PgStep], list[str]]:
+    """The rewrites whose copies fit on the disk of the server, or may fit, and why the others are left out."""
+    if not steps:
+        return [], []
+    kept = (sys.maxsize if around.kept_at_most is None else around.kept_at_most) if around.idle_slots else None
+    needs = await disk_needs(reader, tables, dead, kept)
+    placed = [step if step.subject is None else replace(step, needs=needs.get(step.subject.oid, ())) for step in steps]
+    return fitting(placed, _NO_ROOM, force=options.force)
+
+
+def _without_room(operation: Operation, problems: Sequence[str]) -> OperationPlan:
+    return OperationPlan(operation=operation, refused=". ".join(one.removeprefix("left out: ") for one in problems))
+
+
+async def _repack(
+    reader: Reader, options: Options, found: Scope, turns: Turns, dead: Mapping[int, float]
+) -> OperationPlan:
     server, operation = reader.server, Operation.REPACK
     around = await repack.surroundings(reader)
     mine = [table for table in found.tables if not table.in_catalog and not table.is_partitioned]
@@ -268,10 +312,13 @@ async def _repack(reader: Reader, found: Scope, turns: Turns) -> OperationPlan:
         steps = repack_steps.repack_steps(wanted)
     else:
         steps = pg_repack_steps.pg_repack_steps(wanted, client, leftovers, server.database)
-    warnings = [*(f"left out: {why}" for why in refusals), *repack_steps.log_warnings(steps, around)]
+    fit, problems = await _with_room(reader, steps, wanted, around, options, dead)
+    if steps and not fit:
+        return _without_room(operation, problems)
+    warnings = [*(f"left out: {why}" for why in refusals), *problems, *repack_steps.log_warnings(fit, around)]
     if leftovers and not found.is_named:
         warnings += pg_repack_steps.of_dropped_tables(leftovers, await reader.tables())
-    return plan_of(operation, steps, server, turns, forbidden=forbidden, warnings=warnings, nothing=". ".join(refusals))
+    return plan_of(operation, fit, server, turns, forbidden=forbidden, warnings=warnings, nothing=". ".join(refusals))
 
 
 async def _check(reader: Reader, options: Options, found: Scope, turns: Turns) -> OperationPlan:
@@ -327,6 +374,8 @@ async def in_parallel(reader: Reader, planned: OperationPlan, options: Options) 
     why = f"the server has {free} connections left, and {KEPT_FREE} are kept free"
     if own is not None and max(own, 1) < most:
         most, why = max(own, 1), "the CONNECTION LIMIT of the role or the database leaves no more"
+    if not options.force and (fit := fit_at_once(planned.steps, min(wanted, most))) < min(wanted, most):
+        most, why = fit, "the disk has no room for the copies of more"
     if most >= wanted:
         return replace(planned, parallel=wanted)
     return replace(

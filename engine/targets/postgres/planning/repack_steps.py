@@ -17,6 +17,8 @@ from engine.targets.postgres.reading.relations import Table
 from engine.targets.postgres.reading.repack import Obstacle, Surroundings
 
 SINCE: Final = 190_000
+MUCH_LAG: Final = 16 * 1024**2
+"""Bytes that a replica has still to apply: as many are usual while a server writes."""
 _WORDS: Final = {
     Obstacle.MATERIALIZED_VIEW: "a materialized view: use REFRESH MATERIALIZED VIEW CONCURRENTLY",
     Obstacle.NOT_LOGGED: "it is unlogged: vacuum-full rewrites it",
@@ -88,7 +90,10 @@ def log_warnings(steps: Iterable[PgStep], around: Surroundings) -> list[str]:
     found = []
     if around.idle_slots:
         slots = listed(list(around.idle_slots), 3)
-        found.append(f"inactive replication slots keep about {written} more of the log: {slots}")
+        limit = "" if around.kept_at_most is None else f", up to {size(around.kept_at_most)} in all"
+        found.append(f"inactive replication slots keep about {written} more of the log{limit}: {slots}")
     if around.replicas:
-        found.append(f"{counted(around.replicas, 'replica')} will have to receive up to {written} of the log")
+        behind = f", and {'the slowest' if around.replicas > 1 else 'it'} is {size(around.lag)} behind"
+        lag = behind if around.lag is not None and around.lag >= MUCH_LAG else ""
+        found.append(f"{counted(around.replicas, 'replica')} will have to receive up to {written} of the log{lag}")
     return found

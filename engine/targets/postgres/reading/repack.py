@@ -45,6 +45,10 @@ _SURROUNDINGS: Final = """
 SELECT coalesce((SELECT jsonb_agg(slot_name ORDER BY slot_name) FROM pg_replication_slots
         WHERE NOT active AND restart_lsn IS NOT NULL), '[]'),
     (SELECT count(*) FROM pg_stat_replication WHERE state IN ('streaming', 'catchup'))::int,
+    (SELECT max(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+        ELSE pg_current_wal_lsn() END, replay_lsn)) FROM pg_stat_replication)::int8,
+    CASE WHEN coalesce(current_setting('max_slot_wal_keep_size', true), '-1') <> '-1'
+        THEN pg_size_bytes(current_setting('max_slot_wal_keep_size')) END,
     coalesce(current_setting('max_repack_replication_slots', true)::int, 0),
     (SELECT extversion FROM pg_extension WHERE extname = 'pg_repack')
 """
@@ -57,6 +61,10 @@ class Surroundings:
     idle_slots: Sequence[str]
     """Inactive replication slots: they keep all of the log."""
     replicas: int
+    lag: int | None
+    """Bytes of the log that the slowest replica has still to apply; None if unknown."""
+    kept_at_most: int | None
+    """Bytes of the log that a slot may keep; None for any number."""
     most_at_once: int
     """Tables that REPACK (CONCURRENTLY) may rewrite at the same time; 0 before PostgreSQL 19."""
     extension: str | None
@@ -65,7 +73,7 @@ class Surroundings:
 
 async def surroundings(reader: Reader) -> Surroundings:
     """Raises TargetError."""
-    return Surroundings(*await reader.row(_SURROUNDINGS, row=(list, int, int, str | None)))
+    return Surroundings(*await reader.row(_SURROUNDINGS, row=(list, int, int | None, int | None, int, str | None)))
 
 
 async def obstacles(reader: Reader) -> Mapping[int, Obstacle]:

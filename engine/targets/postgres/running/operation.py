@@ -15,6 +15,7 @@ from engine.domain.requests import SERVER_WAIT, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
 from engine.targets.connection_pool import NotBegunError
+from engine.targets.disk_space import problems_now
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server
@@ -32,7 +33,7 @@ from engine.targets.postgres.running.pg_repack import PgRepack
 from engine.targets.postgres.running.result_collector import ResultCollector
 from engine.targets.postgres.running.size_tracker import SizeTracker
 from engine.targets.postgres.running.wait_limits import SNAPSHOT_WAIT
-from engine.targets.step_execution import StepContext, StepResult, failed_by
+from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepResult, failed_by
 
 MOMENT: Final = 1.0
 """Seconds for which a transaction may hold a lock before a plan warns of it."""
@@ -129,6 +130,9 @@ class PostgresOperation:
         if missing := [name for name in step.required_objects if name not in self._rebuilt]:
             why = f"not everything that comes before is completed: {listed(missing, 3)}"
             return StepResult(status=Status.SKIPPED, error=why)
+        if not self._options.force and (problems := problems_now(step.needs)):
+            error = "; ".join(problems)
+            return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=error, left=NOTHING_CHANGED)
         if step.method is Method.REINDEX_CONCURRENTLY:
             context.save_recovery_data({"method": step.method})
         try:

@@ -19,7 +19,7 @@ from tests.engine.targets.server_session import Told, connected, plan, run
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import NOT_UNPACKED, PostgresServer, every_server
 
-ALONE = Surroundings([], 0, 5, None)
+ALONE = Surroundings([], 0, None, None, 5, None)
 HALF_DEAD = (
     "CREATE TABLE item (id int PRIMARY KEY, note text)",
     "INSERT INTO item SELECT g, repeat('x', 200) FROM generate_series(1, 20000) AS g",
@@ -50,9 +50,14 @@ def test_a_server_that_is_not_released_is_recognized(text: str, expected: bool) 
     [
         (190_000, "19.0", ALONE, ""),
         (190_000, "19rc1 (Debian 19~rc1-1)", ALONE, "REPACK (CONCURRENTLY) of 19rc1 can lose changes to long values"),
-        (190_000, "19.0", Surroundings([], 0, 0, None), "max_repack_replication_slots is 0"),
-        (180_006, "18.6", Surroundings([], 0, 0, None), "cannot rewrite a table that is in use, 19 and newer can"),
-        (180_006, "18.6", Surroundings([], 0, 0, "1.5.3"), ""),
+        (190_000, "19.0", Surroundings([], 0, None, None, 0, None), "max_repack_replication_slots is 0"),
+        (
+            180_006,
+            "18.6",
+            Surroundings([], 0, None, None, 0, None),
+            "cannot rewrite a table that is in use, 19 and newer",
+        ),
+        (180_006, "18.6", Surroundings([], 0, None, None, 0, "1.5.3"), ""),
     ],
 )
 def test_a_server_that_cannot_do_it_says_what_to_do(

@@ -1,0 +1,33 @@
+"""Whether a server runs on this machine, by the socket of a connection to it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+
+
+def user_of_server(line: socket.socket) -> int | None:
+    """The user of this machine that the server at the other end of a unix socket runs as; None for others."""
+    if sys.platform != "linux" or line.family != socket.AF_UNIX:
+        return None
+    _, user, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(user)
+
+
+def is_loopback(line: socket.socket) -> bool:
+    """Whether the server has a port of this machine; it may be in a container, or at the end of a tunnel."""
+    with contextlib.suppress(OSError):  # it has just ended
+        return line.family != socket.AF_UNIX and ip_address(line.getpeername()[0]).is_loopback
+    return False
+
+
+def owner(directory: Path) -> int | None:
+    """None where it cannot be seen. A container has other directories, and users, than we."""
+    try:
+        return directory.stat().st_uid
+    except (OSError, ValueError):  # a name with a zero byte is a ValueError
+        return None

@@ -1,0 +1,135 @@
+"""Where a rewrite writes the new files of tables, if the disk of the server can be seen from here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from engine.domain.frozen import frozen
+from engine.system.local_servers import is_loopback, owner, user_of_server
+from engine.targets.disk_space import Need
+from engine.targets.postgres.connection.bounded import Connection
+from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.relations import Table
+
+PAGE: Final = 8192
+# Only who has pg_read_all_settings may ask.
+_DIRECTORY: Final = "SELECT current_setting('data_directory')"
+_PLACES: Final = """
+SELECT c.oid::int8, part.is_index, pg_tablespace_location(coalesce(nullif(part.reltablespace, 0), d.dattablespace)),
+    sum(part.relpages)::int8
+FROM pg_class AS c JOIN pg_database AS d ON d.datname = current_database()
+CROSS JOIN LATERAL (
+    SELECT false, c.reltablespace, c.relpages
+    UNION ALL SELECT true, i.reltablespace, i.relpages FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    WHERE x.indrelid = c.oid) AS part (is_index, reltablespace, relpages)
+WHERE c.oid = ANY (%s::oid[]) GROUP BY 1, 2, 3
+"""
+
+
+@frozen
+class Place:
+    """Where parts of a table are. `directory`: "" for that of the server."""
+
+    is_index: bool
+    directory: str
+    pages: int
+
+
+async def disk_needs(
+    reader: Reader, tables: Sequence[Table], dead: Mapping[int, float], log_kept: int | None
+) -> Mapping[int, tuple[Need, ...]]:
+    """What the copy of each table takes, by its oid; empty where the server's disk cannot be seen.
+
+    Raises TargetError.
+
+    Args:
+        dead: the share of tables that is dead space, by oid, where it is known.
+        log_kept: bytes of the write-ahead log that are kept in any case; None where what a rewrite writes into it goes.
+    """
+    directory = await _directory(reader)
+    if directory is None or not tables:
+        return {}
+    places: dict[int, list[Place]] = {}
+    for oid, is_index, place, pages in await reader.rows(
+        _PLACES, [[table.oid for table in tables]], row=(int, bool, str, int)
+    ):
+        places.setdefault(oid, []).append(Place(is_index, place, pages))
+    log = _seen(directory / "pg_wal") or str(directory)
+    return {
+        table.oid: _needs(table, dead.get(table.oid, 0.0), places.get(table.oid, ()), directory, log, log_kept)
+        for table in tables
+    }
+
+
+def _needs(
+    table: Table, dead: float, places: Sequence[Place], directory: Path, log: str, log_kept: int | None
+) -> tuple[Need, ...]:
+    toast = table.toast_pages or 0
+    rows = round((table.pages - toast) * (1 - dead)) + toast
+    whole = {False: rows * PAGE, True: table.index_pages * PAGE}
+    by_directory: dict[str, int] = {}
+    for place in places:
+        alike = [one for one in places if one.is_index is place.is_index]
+        pages = sum(one.pages for one in alike)
+        part = whole[place.is_index] * (place.pages / pages if pages else 1 / len(alike))
+        seen = _seen(Path(place.directory)) if place.directory else str(directory)
+        if seen is not None:
+            by_directory[seen] = by_directory.get(seen, 0) + round(part)
+    needs = [Need(seen, size, f"the copy of {table.shown}") for seen, size in by_directory.items()]
+    if log_kept is not None:
+        needs.append(Need(log, min(sum(whole.values()), log_kept), "the write-ahead log, which a slot keeps"))
+    return tuple(needs)
+
+
+async def _directory(reader: Reader) -> Path | None:
+    """The data directory, if it is on this machine, and its file system can be asked."""
+    if reader.server.is_pooled:
+        return None
+    async with reader.alone() as connection:
+        user, has_port_here = _line(connection)
+        if user is None and not has_port_here:
+            return None
+        try:
+            (name,) = await connection.row(_DIRECTORY, row=(str,))
+        except psycopg.errors.InsufficientPrivilege:
+            return None
+    directory = Path(name)
+    is_its = _is_of(directory, reader.server.system)
+    if is_its is None:  # its files cannot be read: who owns it must do, where the server says who it is
+        is_its = user is not None and owner(directory) == user
+    return directory if is_its and _seen(directory) is not None else None
+
+
+def _line(connection: Connection) -> tuple[int | None, bool]:
+    """The user that the server runs as, and whether it has a port of this machine."""
+    with contextlib.suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+        return user_of_server(line), is_loopback(line)
+    return None, False
+
+
+def _is_of(directory: Path, system: str) -> bool | None:
+    """Whether this is the data directory of the cluster with that identifier; None where it cannot be read."""
+    try:
+        (identifier,) = struct.unpack("Q", (directory / "global" / "pg_control").read_bytes()[:8])
+    except PermissionError:
+        return None
+    except (OSError, ValueError, struct.error):
+        return False
+    return str(identifier) == system
+
+
+def _seen(directory: Path) -> str | None:
+    """The directory, if its file system can be asked."""
+    try:
+        os.statvfs(directory)
+    except (OSError, ValueError):
+        return None
+    return str(directory)
