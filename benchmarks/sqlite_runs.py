@@ -22,7 +22,7 @@ from unittest.mock import patch
 
 from engine import Engine, Operation, Options, Request, Status
 from engine.domain.advice import needed
-from engine.domain.jobs import ChildJob
+from engine.domain.jobs import ChildJob, remaining
 from engine.domain.requests import CheckLevel
 from engine.inspection.inspector import BUDGET, operations, plan
 from engine.system.clock import now
@@ -46,6 +46,8 @@ _WORK: Final = {
     "optimize": (Operation.OPTIMIZE, Options()),
 }
 
+Seen = tuple[int, float | None, float | None]
+"""When, the fraction that was told, and the seconds left."""
 _IN_TRANSACTION: Final = frozenset({Method.TRANSACTION, Method.GROUPED, Method.ANALYZE, Method.OPTIMIZE})
 
 
@@ -61,6 +63,8 @@ class PastJob:
     """Bytes of memory at its peak that were the process's own, without mapped files."""
     progress_error: float | None = None
     """How far percent and elapsed share were apart, in points, on average; None where no progress was told."""
+    left_error: float | None = None
+    """How far off the time left was at half time, in percent of the whole time; None where none was told."""
     progress_told: float = 0.0
     """The share of samples in which progress was known."""
     beside: float = 0.0
@@ -128,7 +132,7 @@ async def _dbtend(database: Path, store: Path, work: str) -> PastJob:
         begin, beside = time.perf_counter(), _seconds_of_threads()
         request = await _request(engine, database, work)
         (submitted,) = await engine.submit([request])
-        said: list[tuple[int, float | None]] = []
+        said: list[Seen] = []
         watching = asyncio.create_task(_watch(engine, submitted.id, said))
         (job,) = await engine.wait([submitted.id])
         whole, beside = time.perf_counter() - begin, _seconds_of_threads() - beside
@@ -138,7 +142,14 @@ async def _dbtend(database: Path, store: Path, work: str) -> PastJob:
             raise RuntimeError(f"{child.operation} {child.status}: {child.error}")
     error, told = _progress_error(job.children[0], said)
     seconds = sum(_duration(child) for child in job.children)
-    return PastJob(seconds=seconds, whole=whole, progress_error=error, progress_told=told, beside=beside)
+    return PastJob(
+        seconds=seconds,
+        whole=whole,
+        progress_error=error,
+        left_error=_left_error(job.children[0], said),
+        progress_told=told,
+        beside=beside,
+    )
 
 
 def _seconds_of_threads() -> float:
@@ -159,20 +170,27 @@ async def _request(engine: Engine, database: Path, work: str) -> Request:
     return wanted
 
 
-async def _watch(engine: Engine, job: int, said: list[tuple[int, float | None]]) -> None:
+async def _watch(engine: Engine, job: int, said: list[Seen]) -> None:
     """Note what the store says of the first child, four times a second, as the console does."""
     while True:
         (seen,) = await engine.jobs([job])
         if seen.children[0].status is Status.RUNNING:
-            said.append((now(), seen.children[0].progress.fraction))
+            at = now()
+            said.append((at, seen.children[0].progress.fraction, remaining(seen.children[0], at)))
         await asyncio.sleep(0.25)
 
 
-def _progress_error(child: ChildJob, said: Sequence[tuple[int, float | None]]) -> tuple[float | None, float]:
+def _progress_error(child: ChildJob, said: Sequence[Seen]) -> tuple[float | None, float]:
     """The mean distance of percent from the elapsed share, in points; and in how many samples percent was known."""
     begin, duration = child.started_at or 0, 1e6 * _duration(child)
-    errors = [abs(fraction - (at - begin) / duration) for at, fraction in said if fraction is not None]
+    errors = [abs(fraction - (at - begin) / duration) for at, fraction, _ in said if fraction is not None]
     return (100 * sum(errors) / len(errors), len(errors) / len(said)) if errors else (None, 0.0)
+
+
+def _left_error(child: ChildJob, said: Sequence[Seen]) -> float | None:
+    begin, duration = child.started_at or 0, 1e6 * _duration(child)
+    at, _, left = min(said, key=lambda seen: abs(seen[0] - begin - duration / 2), default=(0, None, None))
+    return None if left is None else 100 * abs((at - begin + 1e6 * left) / duration - 1)
 
 
 def _duration(child: ChildJob) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from heapq import heapreplace
 from typing import TYPE_CHECKING, Final
 
+from engine.domain.jobs import REMAINING_FROM
 from engine.domain.steps import Progress
 
 if TYPE_CHECKING:
@@ -33,8 +34,16 @@ class PlanProgress:
         """Steps that must not run beside another, with their conflict key."""
         self._whole = self._duration(self._weights)
 
-    def snapshot(self, over: Collection[int], running: Mapping[int, StepProgress]) -> Progress:
-        """The progress now. `over` and the keys of `running` are step numbers, from 1."""
+    def snapshot(
+        self, over: Collection[int], running: Mapping[int, StepProgress], *, before: float = 0.0, worked: float = 0.0
+    ) -> Progress:
+        """The progress now.
+
+        Args:
+            over: numbers of steps, from 1; those of `running`, too.
+            before: seconds of work before the first step, for planning,
+            worked: and since then.
+        """
         known = [progress.fraction for progress in running.values() if progress.fraction is not None]
         fraction = None
         if self._weights and (over or known):  # unknown during the first step
@@ -43,6 +52,7 @@ class PlanProgress:
                 if number in left:
                     left[number] *= 1.0 - (progress.fraction or 0.0)
             fraction = max(1.0 - self._duration(left) / self._whole, 0.0)
+            fraction = with_planning(fraction, before, worked, self._whole)
         waiting = [number for number, progress in running.items() if progress.waits_for is not None]
         shown = min(waiting or running, default=max(over, default=1))  # show a blocked step first
         return Progress(
@@ -72,6 +82,17 @@ class PlanProgress:
         for weight in left.values():
             heapreplace(ends, ends[0] + weight)
         return max(*ends, longest)
+
+
+def with_planning(fraction: float, before: float, worked: float, expected: float) -> float:
+    """The share of all the time that is over, from the share of the steps.
+
+    They take as long as they promise by now, and no less than expected: a first step that ends early tells little.
+    """
+    if fraction < REMAINING_FROM:
+        return fraction
+    steps = max(worked / fraction, expected)
+    return (before + fraction * steps) / (before + steps) if steps else fraction
 
 
 def _weights(steps: Sequence[PlannedStep]) -> list[float]:

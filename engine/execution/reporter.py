@@ -57,6 +57,9 @@ class Reporter:
         self._begun: dict[int, Step] = {}
         self._log: dict[int, LogLine] = {}
         self._lines = 0
+        self._claimed_at = self._begun_at = clock()
+        self._waited_before: Micros = 0
+        """Until the steps began."""
         self._planned: Sequence[PlannedStep] = ()
         self._at_once = 1
         self._plan_progress: PlanProgress | None = None
@@ -78,6 +81,7 @@ class Reporter:
     def begin(self, steps: Sequence[PlannedStep], *, at_once: int = 1) -> None:
         """Set the planned steps, numbered from 1; `at_once` run in parallel."""
         self._waits.stop(0)
+        self._begun_at, self._waited_before = self._clock(), self._waits.total
         self._planned = steps
         self._at_once = at_once
         self._running.clear()
@@ -221,7 +225,12 @@ class Reporter:
     def _progress_now(self) -> Progress:
         """Computed per report only: it walks all steps, and thousands may end between two reports."""
         self._plan_progress = self._plan_progress or PlanProgress(self._planned, at_once=self._at_once)
-        progress = self._plan_progress.snapshot(self._over, self._running)
+        progress = self._plan_progress.snapshot(
+            self._over,
+            self._running,
+            before=max(self._begun_at - self._claimed_at - self._waited_before, 0) / 1e6,
+            worked=max(self._clock() - self._begun_at - self._waits.total + self._waited_before, 0) / 1e6,
+        )
         known = [part for part in (progress.fraction, self._progress.fraction) if part is not None]
         # A progress bar must not go back.
         progress = replace(progress, fraction=max(known, default=None), waited=self._waits.total)

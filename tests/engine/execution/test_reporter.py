@@ -223,6 +223,18 @@ def test_each_step_weighs_as_much_as_the_seconds_it_is_expected_to_take() -> Non
     assert overall(steps, {1, 2, 3}, {}).fraction == pytest.approx(1)
 
 
+def test_the_time_that_planning_took_counts_and_leaves_the_rest_as_it_is() -> None:
+    def told(fraction: float, *, before: float, worked: float) -> float | None:
+        running = {1: StepProgress(fraction=fraction)}
+        return PlanProgress(estimated(8), at_once=1).snapshot((), running, before=before, worked=worked).fraction
+
+    assert told(0.5, before=2, worked=4) == pytest.approx(6 / 10)
+    assert told(0.5, before=2, worked=8) == pytest.approx(10 / 18), "the steps take longer than expected"
+    assert told(0.25, before=2, worked=0.1) == pytest.approx(4 / 10), "a quick start promises nothing"
+    assert told(0.5, before=0, worked=4) == pytest.approx(0.5)
+    assert told(0.0, before=2, worked=4) == 0
+
+
 def test_a_step_without_an_estimate_weighs_as_much_as_the_others_on_average() -> None:
     assert overall(estimated(2, None, 6), {2}, {}).fraction == pytest.approx(4 / 12)
     assert overall(estimated(None, None), {1}, {}).fraction == pytest.approx(1 / 2)

@@ -7,7 +7,7 @@ where a target has no history of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -17,8 +17,11 @@ from engine.targets.sqlite.reading.catalog import Index, Table
 SHORTEST: Final = 0.001
 """Seconds: even nothing takes a transaction."""
 A_PAGE: Final = 2.9e-6
-"""Seconds for looking at the structure of a page, which is one opcode."""
+"""Seconds for looking at the structure of a page, which is one opcode;"""
+_AN_EMPTY_PAGE: Final = 1e-6  # of one without anything on it,
+_A_CELL: Final = 45e-9  # and for each row or entry of an index
 _REINDEX: Final = 75e-9  # seconds for an opcode
+_READ_AND_SORTED: Final = 0.67  # of the time that opcodes take, before the new index is written
 _REINDEX_A_BYTE: Final = 7.5e-9  # seconds for a byte of the index and its table
 _ANALYZE: Final = 8e-9
 _QUICK_CHECK: Final = 13e-9
@@ -27,6 +30,8 @@ _FOREIGN_KEYS: Final = 90e-9
 _VACUUM: Final = 7e-9  # seconds for a byte
 _VACUUM_IN_MEMORY: Final = 5.5e-9
 _COPY: Final = 2.7e-9
+_AFTER_COPY: Final = 0.2  # seconds for one of copying, to check, sync and exchange the copy,
+_EXCHANGE: Final = 0.08  # and these at least
 _COPY_CHECK: Final = 1.5e-9
 _COMPARISON: Final = 11e-9
 _CHECKPOINT: Final = 0.4e-9
@@ -50,8 +55,13 @@ class Cost:
 
 def reindex(index: Index) -> Cost:
     """A partial index is taken to hold next to nothing: how much it does hold is not known."""
-    opcodes = 3 if index.partial else index.columns + (9 if index.unique else 7)
-    return _cost([_part(index.rows, opcodes, _REINDEX, _EACH)])
+    if index.partial or index.rows is None:
+        return _cost([_part(index.rows, 3, _REINDEX, _EACH)])
+    reading = index.rows * (index.columns + 3)
+    whole = reading + index.rows * (6 if index.unique else 4) + _EACH_OPCODES
+    seconds = whole * _REINDEX + _EACH
+    course = ((0.0, 0.0), (reading, _READ_AND_SORTED * seconds), (whole, seconds)) if reading else ()
+    return Cost(seconds=SHORTEST + seconds, course=course)
 
 
 def reindex_of(volume: int) -> Cost:
@@ -80,16 +90,14 @@ def finding(parts: int, objects: int) -> float:
     return parts * objects * _FOUND_IN_SCHEMA
 
 
-def quick_check(tables: Iterable[Table], pages: int = 0) -> Cost:
+def quick_check(tables: Sequence[Table], pages: int = 0) -> Cost:
     """The cost of checking these tables; with the structure of all `pages` if the whole file is checked."""
-    parts = (_part(table.rows, _checked(table), _QUICK_CHECK, _EACH_LOOKED_AT) for table in tables)
-    return _cost([_structure(pages), *parts])
+    return _cost([_structure(pages, tables), *(_checking(table, compared=False) for table in tables)])
 
 
-def full_check(tables: Iterable[Table], pages: int = 0) -> Cost:
+def full_check(tables: Sequence[Table], pages: int = 0) -> Cost:
     """As `quick_check`, and of all their indexes against the tables."""
-    parts = (_part(table.rows, _compared(table), _FULL_CHECK, _EACH_LOOKED_AT) for table in tables)
-    return _cost([_structure(pages), *parts])
+    return _cost([_structure(pages, tables), *(_checking(table, compared=True) for table in tables)])
 
 
 def foreign_keys(tables: Iterable[Table], keys: Mapping[str, int]) -> Cost:
@@ -107,6 +115,13 @@ def vacuum(volume: int, objects: int = 0, *, in_memory: bool) -> Cost:
 
 def copy(volume: int, objects: int = 0) -> Cost:
     return Cost(seconds=SHORTEST + volume * _COPY + _creating(objects))
+
+
+def copied_before_exchange(volume: int, *, compared: bool) -> float:
+    """The share of its time in which an exchange copies so many bytes."""
+    seconds = SHORTEST + volume * _COPY
+    comparing = comparison(volume) if compared else 0.0
+    return seconds / (seconds * (1 + _AFTER_COPY) + _EXCHANGE + comparing)
 
 
 def _creating(objects: int) -> float:
@@ -145,17 +160,23 @@ def _checked(table: Table) -> float:
 
 
 def _compared(table: Table) -> float:
-    return _checked(table) + sum(
-        5 if index.partial else index.columns + (7 if index.unique else 4) for index in table.indexes
-    )
+    return sum(5 if index.partial else index.columns + (7 if index.unique else 4) for index in table.indexes)
 
 
 Part = tuple[float, float]
 """Opcodes and seconds."""
 
 
-def _structure(pages: int) -> Part | None:
-    return (pages, pages * A_PAGE) if pages else None
+def _structure(pages: int, tables: Iterable[Table]) -> Part | None:
+    cells = sum((table.rows or 0) * (1 + len(table.indexes)) for table in tables)
+    return (pages, pages * _AN_EMPTY_PAGE + cells * _A_CELL if cells else pages * A_PAGE) if pages else None
+
+
+def _checking(table: Table, *, compared: bool) -> Part | None:
+    """Row by row, and where it is `compared` with its indexes, with a search in each of them."""
+    checked = _part(table.rows, _checked(table), _QUICK_CHECK, _EACH_LOOKED_AT)
+    searched = _part(table.rows, _compared(table), _FULL_CHECK) if compared else None
+    return checked if checked is None or searched is None else (checked[0] + searched[0], checked[1] + searched[1])
 
 
 def _part(rows: int | None, opcodes_a_row: float, seconds: float, each: float = 0.0) -> Part | None:

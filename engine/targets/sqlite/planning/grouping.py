@@ -44,6 +44,7 @@ class Part:
             reason=self.reason,
             estimate=self.cost.seconds,
             course=self.cost.course,
+            volume=self.size,
         )
 
 

@@ -70,6 +70,7 @@ def vacuum_steps(
         estimate=costs.vacuum(summary.used, summary.tables + summary.indexes, in_memory=in_memory).seconds,
         volume=summary.used,
         copied=0 if fill is None else round(summary.used * fill.packed),
+        cells=0 if fill is None else round(summary.used / summary.page_size * fill.cells),
         in_memory=in_memory,
         may_renumber=may_renumber,
     )

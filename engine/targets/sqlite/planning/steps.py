@@ -91,7 +91,9 @@ class SqliteStep(PlannedStep):
     volume: int = 0
     """Bytes that it copies, or rows that it changes, where these measure its progress."""
     copied: int = 0
-    """Bytes of the new database that VACUUM is expected to make; 0 if unknown."""
+    """Bytes of the new database that it is expected to make; 0 if unknown."""
+    cells: int = 0
+    """Rows and entries of indexes that it copies; 0 if unknown."""
     in_memory: bool = False
     """Whether its temporary files are in memory."""
     may_renumber: bool = False

@@ -70,6 +70,8 @@ class PageFill:
     """The share of them that remains when VACUUM has packed them."""
     unused: float
     """The share of their bytes that is unused."""
+    cells: float
+    """Rows and entries of indexes on a page, on average."""
 
 
 def fill_of(path: str) -> PageFill | None:
@@ -148,7 +150,7 @@ def _stretches(file: FilePages, free: bytearray, give_up: float, chance: random.
 
 def _fill(sample: Iterator[bytes], stretches: Iterator[bytes], usable: int) -> PageFill | None:
     """`stretches` is used only where rows are large."""
-    pages = interior = leaves = with_few = unused = 0
+    pages = interior = leaves = with_few = unused = number = 0
     packed, room = 0.0, usable - LEAF_HEADER
     for page in sample:
         pages += 1
@@ -158,6 +160,7 @@ def _fill(sample: Iterator[bytes], stretches: Iterator[bytes], usable: int) -> P
             continue
         leaves += 1
         unused += room - sum(cells)
+        number += len(cells)
         if len(cells) > _FEW:
             packed += len(cells) / _on_a_page(room, cells)
         else:
@@ -168,7 +171,7 @@ def _fill(sample: Iterator[bytes], stretches: Iterator[bytes], usable: int) -> P
         packed += with_few * _large_packed(stretches, usable)
     others = pages - leaves - interior  # of long values, which are full but for the last of each
     left = packed + others + interior * (packed / leaves if leaves else 1.0)
-    return PageFill(packed=left / pages, unused=unused / pages / usable)
+    return PageFill(packed=left / pages, unused=unused / pages / usable, cells=number / pages)
 
 
 def leaf_cells(page: bytes, usable: int) -> Sequence[int] | None:

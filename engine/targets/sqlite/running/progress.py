@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from math import sqrt
 from typing import Final
 
 from engine.domain.frozen import frozen
@@ -15,6 +16,15 @@ Curve = Sequence[tuple[float, float]]
 """Points, from left to right, joined by straight lines."""
 COPYING: Final = "copying"
 _REPORT_AGE: Final = 0.15  # seconds
+_SYNCED_AFTER: Final = 0.83
+"""The share of its time in which a copy is written."""
+_EXECUTING: Final = 0.67
+"""The share of its time in which a REINDEX executes opcodes,"""
+_CLEARING: Final = 0.25
+"""and in which it removes the old index; the rest is its COMMIT."""
+_READ_BEFORE: Final = 0.7
+"""The share of these opcodes after which nothing is read any more."""
+_TOUCHED_BY_WORK: Final = 262_144  # bytes
 _HEADERS: Final = 16_384  # bytes: a journal or log that is longer holds pages, and not only the start of itself
 
 
@@ -23,7 +33,7 @@ class Sample:
     """Counters at one moment. Those that the system does not report, or that were not requested, are None."""
 
     elapsed: float
-    """Seconds since the statement began."""
+    """Seconds that the statement has worked."""
     ticks: int
     """Opcodes that the statement has executed so far."""
     read: int | None = None
@@ -33,6 +43,12 @@ class Sample:
     """Bytes of the rollback journal, or of the write-ahead log, now."""
     touched: int | None = None
     """Bytes of memory that its thread alone has touched since: its own memory, and mapped files by the window."""
+
+
+def has_moved(before: Sample, now: Sample) -> bool:
+    """Whether the statement has worked in between. What touches a little memory may still wait for a lock."""
+    touched = (now.touched or 0) - (before.touched or 0)
+    return (before.ticks, before.written) != (now.ticks, now.written) or touched > _TOUCHED_BY_WORK
 
 
 class Model:
@@ -62,9 +78,37 @@ def by_opcodes(course: Curve) -> Model:
     return _by_fraction(lambda sample: _on(course, sample.ticks) / course[-1][1] if is_known else None)
 
 
-def of_copy(volume: int) -> Model:
-    """Of a VACUUM INTO that reads `volume` bytes: it writes the copy as it reads, and syncs it at the end."""
-    return _by_fraction(lambda sample: None if sample.read is None else _READING_SHARE * _share(sample.read, volume))
+def of_reindex(course: Curve, volume: int) -> Model:
+    """Of a REINDEX with such a course, of an old index of about `volume` bytes: between reading and writing, it puts
+    all of that into the journal, or into the log."""
+    return _by_fraction(_Reindex(course, volume)) if course and course[-1][1] and volume else by_opcodes(course)
+
+
+class _Reindex:
+    def __init__(self, course: Curve, volume: int) -> None:
+        self._course = course
+        self._volume = volume
+        self._first: int | None = None
+        self._last = 0
+
+    def __call__(self, sample: Sample) -> float:
+        first = self._first = sample.side_file if self._first is None else self._first
+        executed = _on(self._course, sample.ticks) / self._course[-1][1]
+        is_cleared = executed > _READ_BEFORE and sample.side_file == self._last
+        self._last = sample.side_file
+        cleared = 1.0 if is_cleared else _share(sample.side_file - first, self._volume)
+        return _EXECUTING * executed + _CLEARING * cleared
+
+
+def of_copy(volume: int, copied: int = 0, *, share: float = _SYNCED_AFTER) -> Model:
+    """Of a VACUUM INTO that reads `volume` bytes and writes about `copied`, 0 if unknown; `share`: of the time of its
+    step, which ends with a sync at least."""
+
+    def fraction(sample: Sample) -> float | None:
+        done, whole = (sample.written, copied) if copied else (sample.read, volume)
+        return None if done is None else share * _share(done, whole)
+
+    return _by_fraction(fraction)
 
 
 def of_checkpoint(volume: int) -> Model:
@@ -72,13 +116,12 @@ def of_checkpoint(volume: int) -> Model:
     return _by_fraction(lambda sample: None if sample.written is None else _share(sample.written, volume))
 
 
-def of_vacuum(volume: int, copied: int = 0, *, wal: bool, in_memory: bool) -> Model:
-    """Of a VACUUM of `volume` bytes of used pages. About `copied` of them remain; 0 if unknown.
-    `in_memory` says where its temporary files are."""
-    return Model(_Vacuum(volume, copied or round(volume * _USUALLY_COPIED), wal=wal, in_memory=in_memory))
+def of_vacuum(volume: int, copied: int = 0, cells: int = 0, *, wal: bool, in_memory: bool) -> Model:
+    """Of a VACUUM of `volume` bytes of used pages, that hold `cells` rows and entries of indexes. About `copied` bytes
+    remain. Both are 0 if unknown. `in_memory` says where its temporary files are."""
+    return Model(_Vacuum(volume, copied, cells, wal=wal, in_memory=in_memory))
 
 
-_READING_SHARE: Final = 0.83
 _COPYING_SHARE: Final = {
     # (WAL mode, temporary files in memory): the share of its time in which a VACUUM copies
     (False, False): 0.40,
@@ -86,24 +129,31 @@ _COPYING_SHARE: Final = {
     (True, False): 0.44,
     (True, True): 0.46,
 }
-_TOUCHED_FOR_COPIED: Final = 1.18  # bytes of memory that are touched for a byte of a temporary database
+_USUAL_CELLS: Final = 0.02
+"""For a byte that remains, where these shares hold."""
+_WITHOUT_CELLS: Final = 0.32
+"""What copying takes of that where there are none, but long values; the rest grows with the root of their number."""
+_TOUCHED_FOR_COPIED: Final = 1.15  # bytes of memory that are touched for a byte of a temporary database
 _USUALLY_COPIED: Final = 0.8  # of the bytes of pages that are not free: the rest is free space within them
 # The share of the remaining time at each share of written data. In WAL mode all of it goes
 # into the log, which is synced, and then, much faster, into the file, which is synced, too.
 _WRITING_BACK_IN_PLACE: Final = ((0.0, 0.0), (1.0, 0.92))
 _WRITING_BACK_IN_WAL: Final = ((0.0, 0.0), (0.5, 0.64), (0.51, 0.76), (1.0, 0.93))
+_OBSERVED_FROM: Final = 0.25
+"""The share of a phase from which its own speed alone tells how long it takes."""
 
 
 class _Vacuum:
     """First SQLite copies all that is in use into a temporary database; then it writes that back, page by page into
-    the file, or into the log and from there into the file. The amount is known only then.
+    the file, or into the log and from there into the file. How fast that is, is known only then.
     """
 
-    def __init__(self, volume: int, copied: int, *, wal: bool, in_memory: bool) -> None:
+    def __init__(self, volume: int, copied: int, cells: int, *, wal: bool, in_memory: bool) -> None:
         self._volume = volume
-        self._expected = copied
+        self._copied_in_all = copied
+        self._expected = copied or round(volume * _USUALLY_COPIED)
         self._in_memory = in_memory
-        self._copying_share = _COPYING_SHARE[wal, in_memory]
+        self._copying_share = _copying_share(_COPYING_SHARE[wal, in_memory], cells / copied if copied else _USUAL_CELLS)
         self._writing_back = _WRITING_BACK_IN_WAL if wal else _WRITING_BACK_IN_PLACE
         self._first: Sample | None = None
         self._turn: Sample | None = None
@@ -114,13 +164,16 @@ class _Vacuum:
             return StepProgress()
         first = self._first = self._first or sample
         if self._turn is None and sample.side_file > first.side_file + _HEADERS:
-            self._turn, self._to_write = sample, 2 * self._plausible(self._copied(sample))
+            self._turn = sample
+            self._to_write = 2 * (self._copied_in_all or self._plausible(self._copied(sample)))
         if self._turn is None:
             copied = _share(self._copied(sample), self._expected)
             return StepProgress(fraction=self._copying_share * copied, phase=COPYING)
         written = _share(sample.written - (self._turn.written or 0), self._to_write)
-        back = _on(self._writing_back, written)
-        return StepProgress(fraction=self._copying_share + (1 - self._copying_share) * back, phase=WRITING_BACK)
+        seconds = self._turn.elapsed, sample.elapsed - self._turn.elapsed
+        return StepProgress(
+            fraction=two_phases(self._copying_share, *seconds, _on(self._writing_back, written)), phase=WRITING_BACK
+        )
 
     def _copied(self, sample: Sample) -> int:
         """Bytes of the temporary database. Bytes read would say less: mapped pages are not counted."""
@@ -129,6 +182,29 @@ class _Vacuum:
     def _plausible(self, size: int) -> int:
         """Memory that was there already is not touched first, and then a copy seems smaller than it is."""
         return size if self._volume / 4 <= size <= self._volume else self._volume
+
+
+def _copying_share(usual: float, cells: float) -> float:
+    """`usual`, with so many cells for a byte that remains."""
+    ratio = usual / (1 - usual) * (_WITHOUT_CELLS + (1 - _WITHOUT_CELLS) * sqrt(cells / _USUAL_CELLS))
+    return ratio / (1 + ratio)
+
+
+def two_phases(share: float, first: float, second: float, done: float) -> float:
+    """The elapsed share of the time of two phases, in the second one.
+
+    Args:
+        share: of the first phase, as expected.
+        first: seconds that it took.
+        second: seconds of the second phase so far.
+        done: the share of its work.
+    """
+    expected = first * (1 - share) / share if share else 0.0
+    if not done or not expected:
+        return share + (1 - share) * done
+    trust = min(done / _OBSERVED_FROM, 1.0)
+    whole = (1 - trust) * expected + trust * second / done
+    return (first + min(second, whole)) / (first + whole)
 
 
 def _share(part: int | None, whole: int) -> float:

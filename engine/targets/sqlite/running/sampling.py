@@ -8,12 +8,23 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
+from engine.targets.progress import ALMOST_ALL, approach_end
 from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.planning import costs
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
-from engine.targets.sqlite.running.progress import Model, Sample, by_opcodes, of_checkpoint, of_copy, of_vacuum
+from engine.targets.sqlite.running.progress import (
+    Model,
+    Sample,
+    by_opcodes,
+    has_moved,
+    of_checkpoint,
+    of_copy,
+    of_reindex,
+    of_vacuum,
+)
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.machine import memory_touched, thread_io
-from engine.targets.step_execution import StepContext
+from engine.targets.step_execution import StepContext, StepProgress
 
 INTERVAL: Final = 0.1
 """Seconds between two samples; each costs some 0.1 ms."""
@@ -36,7 +47,8 @@ async def progress_reports(
     """Report the progress of the statement on `connection` while inside. `also`: a second one."""
     side_file = path + ("-wal" if is_wal else "-journal")
     connections = [connection] if also is None else [connection, also]
-    sample = _byte_sampler(connection, side_file) if step.method in COPYING else _opcode_sampler(*connections)
+    by_bytes = step.method in COPYING or step.volume
+    sample = _byte_sampler(connection, side_file) if by_bytes else _opcode_sampler(*connections)
     sampler = asyncio.create_task(_report_samples(sample, model_of(step, is_wal=is_wal), context))
     try:
         yield
@@ -46,14 +58,40 @@ async def progress_reports(
 
 
 async def _report_samples(sample: Callable[[], Sample], model: Model, context: StepContext) -> None:
-    last, pause = sample(), FIRST_INTERVAL
+    last, pause, waited = sample(), FIRST_INTERVAL, 0.0
     model.update(last)
+    has_begun = False
     while True:
         await asyncio.sleep(pause)
         pause = min(pause * 1.1, INTERVAL)
-        if (last.ticks, last.written) == ((last := sample()).ticks, last.written):
-            continue  # it waits, and the lock it waits for is reported already
-        context.report(model.update(last))
+        before, last = last, sample()
+        if not has_moved(before, last):
+            if not has_begun:
+                waited = last.elapsed  # for a lock, which is reported already
+            continue
+        has_begun = True
+        context.report(model.update(replace(last, elapsed=last.elapsed - waited)))
+
+
+@asynccontextmanager
+async def reports_by_time(context: StepContext, phase: str, begin: float, seconds: float) -> AsyncIterator[None]:
+    """While inside, report the rest of a step, from the share `begin` on, by the `seconds` that it should take."""
+    clock = asyncio.get_running_loop().time
+
+    async def report() -> None:
+        since = clock()
+        while True:
+            share = approach_end((clock() - since) / seconds) if seconds else 0.0
+            fraction = min(begin + (1 - begin) * share, ALMOST_ALL)
+            context.report(StepProgress(fraction=fraction, phase=phase))
+            await asyncio.sleep(INTERVAL)
+
+    reporter = asyncio.create_task(report())
+    try:
+        yield
+    finally:
+        reporter.cancel()
+        await asyncio.wait({reporter})
 
 
 def _opcode_sampler(*connections: MeteredConnection) -> Callable[[], Sample]:
@@ -89,13 +127,22 @@ def model_of(step: SqliteStep, *, is_wal: bool) -> Model:
     """The progress model of a step."""
     match step.method:
         case Method.VACUUM:
-            return of_vacuum(step.volume, step.copied, wal=is_wal, in_memory=step.in_memory)
-        case Method.COPY | Method.SWAP:
+            return of_vacuum(step.volume, step.copied, step.cells, wal=is_wal, in_memory=step.in_memory)
+        case Method.SWAP:
+            return of_copy(step.volume, step.copied, share=share_before_exchange(step))
+        case Method.COPY:
             return of_copy(step.volume)
         case Method.CHECKPOINT:
             return of_checkpoint(step.volume)
+        case _ if step.volume:
+            return of_reindex(step.course, step.volume)
         case _:
             return by_opcodes(step.course)
+
+
+def share_before_exchange(step: SqliteStep) -> float:
+    """The share of its time in which an exchange copies."""
+    return costs.copied_before_exchange(step.copied or step.volume, compared=step.compared)
 
 
 def _since(before: int | None, now: int | None) -> int | None:

@@ -26,6 +26,7 @@ from engine.targets.sqlite.planning.backup_steps import CHECK
 from engine.targets.sqlite.planning.operation_steps import CHECKPOINT
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.contents import contents_of, row_counts
+from engine.targets.sqlite.running.sampling import reports_by_time, share_before_exchange
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system import copying, exchange, swapping
 from engine.targets.sqlite.system.exchange import Answer, Order
@@ -34,7 +35,7 @@ from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
 from engine.targets.sqlite.system.openers import is_open_elsewhere
 from engine.targets.sqlite.system.page_cache import descriptors_of
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
-from engine.targets.step_execution import StepProgress, StepResult
+from engine.targets.step_execution import StepResult
 
 _PAUSE: Final = 0.05
 _COARSE: Final = 50_000_000
@@ -71,20 +72,23 @@ async def swap(work: Work) -> StepResult:
         return StepResult(status=Status.FAILED, error=f"cannot write the copy: {error.strerror or error}")
     work.copy_begun = True
     try:
+        begin = time.monotonic()
         async with work.progress_reports():
             await work.run_vacuum()
-        work.context.report(StepProgress(phase="checking the copy"))
-        problem = await _difference(work, copy)
-        if await work.rows(_VERSION) != version:
-            return _busy(exchange.CHANGED)
-        if problem:
-            return StepResult(status=Status.FAILED, error=f"the copy is not right, and nothing changed: {problem}")
-        if problem := await asyncio.to_thread(_completed, copy, old, bytes.fromhex(header)):
-            return _refused(f"{problem} cannot be given to a new file: leave out --swap")
-        if work.cancel.is_set():
-            return StepResult(status=Status.CANCELLED)
-        exchanging = asyncio.ensure_future(_exchanged(work, copy, old, state, header))
-        return await statement.wait_uncancelled(exchanging)
+        share = share_before_exchange(work.step)
+        left = (time.monotonic() - begin) * (1 - share) / share
+        async with reports_by_time(work.context, "checking the copy", share, left):
+            problem = await _difference(work, copy)
+            if await work.rows(_VERSION) != version:
+                return _busy(exchange.CHANGED)
+            if problem:
+                return StepResult(status=Status.FAILED, error=f"the copy is not right, and nothing changed: {problem}")
+            if problem := await asyncio.to_thread(_completed, copy, old, bytes.fromhex(header)):
+                return _refused(f"{problem} cannot be given to a new file: leave out --swap")
+            if work.cancel.is_set():
+                return StepResult(status=Status.CANCELLED)
+            exchanging = asyncio.ensure_future(_exchanged(work, copy, old, state, header))
+            return await statement.wait_uncancelled(exchanging)
     except OSError as error:
         return StepResult(status=Status.FAILED, error=f"cannot complete the copy: {error.strerror or error}")
     finally:

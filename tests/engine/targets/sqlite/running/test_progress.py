@@ -10,14 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.steps import WRITING_BACK
+from engine.targets.sqlite.planning import costs
+from engine.targets.sqlite.reading.catalog import Index
 from engine.targets.sqlite.running.progress import (
     COPYING,
     Model,
     Sample,
     by_opcodes,
+    has_moved,
     of_checkpoint,
     of_copy,
+    of_reindex,
     of_vacuum,
+    two_phases,
 )
 from engine.targets.step_execution import StepProgress
 
@@ -40,13 +45,48 @@ WAL_IN_MEMORY = (
 )  # fmt: skip
 
 
+# The same with their seconds, of other databases on a busy machine: of long values, and of very short rows.
+LONG_VALUES = (
+    (0.96, 0, 0, 119.3), (2.23, 9.1, 9.2, 240.1), (2.93, 54.1, 35.2, 247.7), (3.57, 107.3, 61.8, 247.7),
+    (4.19, 156.0, 86.2, 247.7), (4.83, 213.4, 115.0, 247.7), (5.45, 270.8, 143.7, 247.7), (6.11, 331.2, 173.9, 247.7),
+    (6.85, 405.9, 0, 247.7), (7.25, 405.9, 0, 247.7),
+)  # fmt: skip
+SHORT_ROWS = (
+    (0.61, 0, 0, 30.1), (1.25, 0, 0, 53.1), (2.57, 0, 0, 113.6), (3.88, 0, 0, 177.7), (5.16, 16.3, 16.3, 240.0),
+    (5.80, 91.2, 53.8, 240.0), (6.48, 162.4, 89.4, 240.0), (7.18, 232.7, 124.6, 240.0), (7.85, 305.0, 160.8, 240.0),
+    (8.52, 395.4, 197.9, 240.0), (9.0, 395.4, 0, 240.0),
+)  # fmt: skip
+# Seconds, millions of opcodes and megabytes in the journal of a REINDEX.
+REINDEX = (
+    (0.06, 0.28, 0), (0.12, 0.51, 0), (0.25, 0.92, 0), (0.42, 1.14, 0), (0.53, 1.28, 0), (0.70, 1.36, 0),
+    (0.82, 1.68, 1.9), (0.93, 1.68, 7.4), (1.03, 1.68, 12.4), (1.14, 1.68, 16.0), (1.24, 1.68, 17.6),
+    (1.35, 1.68, 17.6), (1.47, 2.15, 17.6), (1.59, 2.94, 17.6), (1.69, 3.02, 17.6), (1.77, 3.02, 0),
+)  # fmt: skip
+
+
 def vacuum(*, wal: bool = False, in_memory: bool = False) -> Model:
     return of_vacuum(VOLUME, wal=wal, in_memory=in_memory)
 
 
 def recorded(rows: Sequence[tuple[float, ...]]) -> list[Sample]:
-    in_bytes = ([int(number * MB) for number in row] for row in rows)
-    return [replace(START, written=written, side_file=side, touched=touched) for written, side, touched in in_bytes]
+    """With ten seconds between them."""
+    return timed([(10.0 * number, *row) for number, row in enumerate(rows, 1)])
+
+
+def timed(rows: Sequence[tuple[float, ...]]) -> list[Sample]:
+    return [
+        replace(
+            START, elapsed=seconds, written=round(written * MB), side_file=round(side * MB), touched=round(own * MB)
+        )
+        for seconds, written, side, own in rows
+    ]
+
+
+def error(model: Model, samples: Sequence[Sample], whole: float) -> float:
+    """In points, on average."""
+    model.update(replace(START, elapsed=0))
+    said = fractions(told(model, samples))
+    return 100 * sum(abs(part - sample.elapsed / whole) for part, sample in zip(said, samples, strict=True)) / len(said)
 
 
 def told(model: Model, samples: Sequence[Sample]) -> list[StepProgress]:
@@ -68,12 +108,42 @@ def fractions(estimates: Sequence[StepProgress]) -> list[float]:
 def test_a_recorded_vacuum_is_told_within_some_points_of_its_time(
     rows: Sequence[tuple[float, ...]], model: Model
 ) -> None:
-    model.update(START)
-    said = fractions(told(model, recorded(rows)))
-    elapsed = [number / (len(rows) + 0.5) for number in range(1, len(rows) + 1)]
-    errors = [abs(fraction - share) for fraction, share in zip(said, elapsed, strict=True)]
-    assert sum(errors) / len(errors) < 0.07
-    assert said[-1] > 0.85
+    assert error(model, recorded(rows), 10 * len(rows) + 5) < 7
+
+
+@pytest.mark.parametrize(
+    ("rows", "volume", "cells"), [(LONG_VALUES, 203 * MB, 20_000), (SHORT_ROWS, 198 * MB, 11_000_000)]
+)
+def test_short_rows_take_longer_to_copy_and_long_values_less(
+    rows: Sequence[tuple[float, ...]], volume: int, cells: int
+) -> None:
+    def error_with(cells: int) -> float:
+        model = of_vacuum(volume, volume, cells, wal=False, in_memory=True)
+        return error(model, timed(rows), rows[-1][0])
+
+    assert error_with(cells) < min(5, error_with(round(0.02 * volume)))
+
+
+def test_when_it_writes_back_its_own_speed_says_more_and_more_how_long_that_takes() -> None:
+    def said(seconds: float, done: float) -> float:
+        return two_phases(0.4, 4.0, seconds, done)
+
+    assert said(0, 0) == pytest.approx(0.4)
+    assert said(3, 0.5) == pytest.approx(0.7)
+    assert said(6, 0.5) == pytest.approx(10 / 16)
+    assert said(1, 0.05) < said(1, 0.1)
+    assert said(100, 0.01) <= 1
+
+
+def test_a_reindex_is_as_far_as_its_opcodes_and_its_journal_say() -> None:
+    index = Index(name="i", table="t", rows=336_000)
+    samples = [
+        replace(START, elapsed=10 * seconds, ticks=round(ticks * MB), side_file=round(side * MB))
+        for seconds, ticks, side in REINDEX
+    ]
+    model = of_reindex(costs.reindex(index).course, 24 * MB)
+    whole = samples[-1].elapsed
+    assert error(model, samples, whole) < 6 < error(by_opcodes(costs.reindex(index).course), samples, whole)
 
 
 def test_a_vacuum_copies_first_and_then_writes_back() -> None:
@@ -89,12 +159,12 @@ def test_a_log_that_is_there_already_is_no_writing_back() -> None:
 
 def test_a_temporary_database_of_no_plausible_size_is_taken_for_as_large_as_what_was_copied() -> None:
     model = vacuum(in_memory=True)
-    model.update(START)
-    turn = replace(START, side_file=MB)  # in memory that was there already
-    half = replace(turn, written=VOLUME)
+    model.update(replace(START, elapsed=0))
+    turn = replace(START, elapsed=430, side_file=MB)  # in memory that was there already
+    half = replace(turn, elapsed=430 + 570 * 0.46, written=VOLUME)
     (begun, half_way) = fractions(told(model, [turn, half]))
-    assert begun == pytest.approx(0.43)
-    assert half_way == pytest.approx(0.43 + 0.57 * 0.46)
+    assert begun == pytest.approx(0.43, abs=0.001)
+    assert half_way == pytest.approx(430 / (430 + 570) + 0.57 * 0.46, abs=0.001)
 
 
 def test_what_the_system_does_not_tell_is_not_made_up() -> None:
@@ -115,6 +185,19 @@ def test_opcodes_tell_how_far_a_statement_is_on_its_course() -> None:
 def test_a_copy_is_as_far_as_what_it_has_read_until_it_syncs_it() -> None:
     said = fractions(told(of_copy(100 * MB), [replace(START, read=n * MB) for n in (0, 50, 100, 150)]))
     assert said == pytest.approx([0.0, 0.415, 0.83, 0.83])
+
+
+def test_a_copy_of_known_size_is_as_far_as_what_it_has_written() -> None:
+    model = of_copy(100 * MB, 80 * MB, share=0.7)  # it may read the database before, to look whether it may
+    said = fractions(told(model, [replace(START, read=90 * MB, written=n * MB) for n in (0, 40, 80)]))
+    assert said == pytest.approx([0.0, 0.35, 0.7])
+
+
+def test_what_waits_for_a_lock_has_not_moved_though_it_touches_memory() -> None:
+    assert not has_moved(START, replace(START, touched=4096, read=MB))
+    assert has_moved(START, replace(START, touched=MB))
+    assert has_moved(START, replace(START, written=1))
+    assert has_moved(START, replace(START, ticks=10_000))
 
 
 def test_a_checkpoint_is_as_far_as_what_it_has_written() -> None:
@@ -145,7 +228,8 @@ _models: st.SearchStrategy[Model] = st.one_of(
     st.builds(by_opcodes, _courses),
     st.builds(of_copy, _volumes),
     st.builds(of_checkpoint, _volumes),
-    st.builds(of_vacuum, _volumes, wal=st.booleans(), in_memory=st.booleans()),
+    st.builds(of_vacuum, _volumes, _volumes, _volumes, wal=st.booleans(), in_memory=st.booleans()),
+    st.builds(of_reindex, _courses, _volumes),
 )
 
 
