@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from engine.domain.estimate_errors import EstimateError
     from engine.domain.notifications import Message, RecipientState
     from engine.domain.overview import Overview
-    from engine.domain.page_map import PageMap
+    from engine.domain.page_map import PageMap, ReadTimes
     from engine.domain.schedules import Firing, Night, Schedule, ScheduleState
     from engine.domain.surveys import LastJob, Survey
     from engine.execution import force_kill, worker_runtime
@@ -334,6 +334,11 @@ class Engine:
         """What the pages of a SQLite file hold. Raises UsageError for another database, TargetError."""
         await stale_journal.refuse_stale_journal(self._store, await asyncio.to_thread(inspector.canonical_url, target))
         return await inspector.page_map(target, read_only=self.read_only)
+
+    async def read_times(self, target: str) -> ReadTimes | None:
+        """What the order of the pages of a SQLite file costs, as `inspector.read_times` measures it."""
+        await stale_journal.refuse_stale_journal(self._store, await asyncio.to_thread(inspector.canonical_url, target))
+        return await inspector.read_times(target, read_only=self.read_only)
 
     async def fingerprint(self, target: str) -> str:
         """A fingerprint of the database file. Raises TargetError if it is missing or unreadable."""

@@ -34,6 +34,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "history": "lookup",
     "show": "lookup",
     "report": "html_report",
+    "map": "page_map",
     "pin": "prune",
     "unpin": "prune",
     "pause": "control",
@@ -41,7 +42,7 @@ _MODULES: Final[Mapping[str, str]] = {
 }
 """Where those commands live whose module has another name."""
 _ONLY_TELL: Final = frozenset(
-    {"plan", "advise", "fleet", "history", "show", "workers", "metrics", "report", "doctor", "completion"}
+    {"plan", "advise", "fleet", "map", "history", "show", "workers", "metrics", "report", "doctor", "completion"}
 )
 _WITHOUT_WORDS: Final = frozenset({"prune", "metrics", "report", "worker", "workers", "pause", "resume"})
 

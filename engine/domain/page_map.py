@@ -23,18 +23,8 @@ class MappedObject:
     """Those known to be its own, without those of long values."""
     jumps: int
     """How many of its leaf pages do not follow the one with the rows or entries before them."""
-
-
-@frozen(kw_only=True)
-class ReadingTimes:
-    """How long it took to read as many pages of an object in two orders, on average."""
-
-    name: str
-    pages: int
-    by_key: float
-    """Seconds, in the order of its rows or entries,"""
-    by_place: float
-    """and of other ones, in the order of the file."""
+    stands_for: int = 1
+    """How many tables or indexes it is: a map that is kept counts small ones together, without a name."""
 
 
 @frozen(kw_only=True)
@@ -48,6 +38,28 @@ class PageMap:
     """For each place the number of an object, FREE, LONG_VALUES or UNSEEN."""
     fills: tuple[float | None, ...]
     """For each place how full the page is; None for a page without rows or entries."""
+    in_order: tuple[bool, ...]
+    """For each place whether the page follows the one with the rows or entries before its own."""
     objects: tuple[MappedObject, ...]
-    reading: ReadingTimes | None
-    """Of the one with the most jumps; None where all are too small to tell."""
+
+
+@frozen(kw_only=True)
+class Reading:
+    """Pages of a table or an index that were read one by one."""
+
+    pages: int
+    seconds: float
+    from_disk: int | None
+    """Bytes that the disk delivered meanwhile; None if unknown. The others were in memory."""
+
+
+@frozen(kw_only=True)
+class ReadTimes:
+    """How long it took to read pages of a table or an index in two orders."""
+
+    name: str
+    page_size: int
+    in_key_order: Reading
+    """In the order of its rows or entries."""
+    in_file_order: Reading
+    """Others of its pages, in the order of the file."""

@@ -33,7 +33,7 @@ from engine.targets.operation_specs import TargetInfo
 from engine.targets.sqlite.target import SqliteTarget
 
 if TYPE_CHECKING:
-    from engine.domain.page_map import PageMap
+    from engine.domain.page_map import PageMap, ReadTimes
     from engine.domain.steps import Micros
     from engine.history import estimates
     from engine.targets import plans, window_fit
@@ -271,15 +271,33 @@ async def inspect(target: str, *, read_only: bool = False) -> TargetInfo:
 
 async def page_map(target: str, *, read_only: bool = False) -> PageMap:
     """What the pages of a SQLite file hold. Raises UsageError for another database, TargetError."""
-    file = resolve(target)
-    if not isinstance(file, SqliteTarget):
-        raise UsageError(file.url, "is no SQLite file", "only SQLite files have a page map")
+    file = _sqlite_file(target)
     with _as_target_error(target):
         async with file.look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
             found = await look.page_map()
     if found is None:
-        raise TargetError(file.url, "its pages cannot be read one by one here", "use `dbtend advise --full` instead")
+        raise TargetError(
+            file.url, "its pages cannot be read one by one here", "use `dbtend advise --thorough` instead"
+        )
     return found
+
+
+async def read_times(target: str, *, read_only: bool = False) -> ReadTimes | None:
+    """What the order of the pages of a SQLite file costs, as measured; None where all tables and indexes are too small.
+
+    A cancel stops it at once. Raises UsageError for another database, TargetError.
+    """
+    file = _sqlite_file(target)
+    with _as_target_error(target):
+        async with file.look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
+            return await look.read_times()
+
+
+def _sqlite_file(target: str) -> SqliteTarget:
+    file = resolve(target)
+    if not isinstance(file, SqliteTarget):
+        raise UsageError(file.url, "is no SQLite file", "only SQLite files have a page map")
+    return file
 
 
 def fingerprint(target: str) -> str:

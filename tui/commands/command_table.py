@@ -211,6 +211,17 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "Levels: critical (damage found, transaction ids running out, disk nearly full), now, soon, ok,\n"
         "unknown (locked, refused, or not measured), unreachable. Exit code 1: a target could not be reached.",
     ),
+    "map": Command(
+        "TARGET [--read-times]", "what the pages of a SQLite file hold, and in what order",
+        (
+            flag("--read-times", "read some of the pages, for 2 seconds at most, to measure what their order costs"),
+            *_JSON,
+        ),
+        "dbtend map sales.db",
+        "TARGET: a path, or a name of the config file. Nothing is changed. Where a table or index is out of order,\n"
+        "VACUUM puts it in order. --read-times reads up to 16 MB of one table or index in the order of its rows, and\n"
+        "as much in the order of the file. It says how much of that came from the disk, and how much was in memory.",
+    ),
     "schedules": Command(
         "[SCHEDULE]", "when each schedule is due, and how its nights went", _SCHEDULES,
         "dbtend schedules nightly",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine import BatchId, ChildJob, JobId, ParentJob, Status, Step, Trend
+from engine.domain.kept_page_map import kept_maps, why_not_mapped
 from engine.domain.steps import LogLevel
 from tui.commands.naming import labelled
 from tui.commands.report import instructions, progress_text, summary
@@ -17,6 +18,7 @@ from tui.presentation.job_notes import NoteKind, advice, notes
 from tui.presentation.job_picture import job_picture
 from tui.presentation.job_status import ending, status_text
 from tui.presentation.job_times import limit_of, people
+from tui.presentation.page_map import NOT_MAPPED_WORDS, before_and_after
 from tui.presentation.shared_notes import SharedNotes, shared_notes, told_once
 from tui.presentation.text import GLYPH, format_options, local_time, padded, plain
 from tui.presentation.trend_plot import plots, side_by_side, too_few
@@ -80,6 +82,7 @@ def _child_lines(job: ParentJob, child: ChildJob, at: int, told: Collection[str]
         if note.kind in _LABELS and note.text != child.error and note.text not in told:
             yield f"  {_LABELS[note.kind]:7}  {plain(note.text)}"
     yield from (f"  {row}" for row in table(changes(child.before, child.after)))
+    yield from (f"  {row}" for row in map_lines(child))
     attempts = {attempt.number: attempt for attempt in child.attempts}
     numbers = attempt_numbers(child)
     for number in numbers:
@@ -91,6 +94,14 @@ def _child_lines(job: ParentJob, child: ChildJob, at: int, told: Collection[str]
             if step.attempt == number:
                 yield from _step_lines(step, step_text(child, step, job.target, at, told))
         yield from _log_lines(child, number)
+
+
+def map_lines(child: ChildJob) -> Iterator[str]:
+    """The page maps of a SQLite file before and after an operation, or why there are none."""
+    if (maps := kept_maps(child.after)) is not None:
+        yield from ("".join(text for text, _ in row).rstrip() for row in before_and_after(maps, WIDTH - 2))
+    elif (reason := why_not_mapped(child.after)) is not None:
+        yield NOT_MAPPED_WORDS[reason]
 
 
 def trend_lines(trends: Sequence[Trend], only: JobId | None, job: ParentJob) -> Iterator[str]:

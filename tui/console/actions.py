@@ -28,6 +28,7 @@ class Place(StrEnum):
     HISTORY = "In the history"
     PAGE = "On a page"
     JOB_PAGE = "On the page of a job"
+    PAGE_MAP = "On a page map"
     PLAN = "In a plan"
     FORM = "In the target form"
     PALETTE = "In the command list"
@@ -150,6 +151,9 @@ _TABLE: Final[Mapping[Place, Sequence[Sequence[str]]]] = {
         ("details", "enter", "details", "details", "Show the details of the operation"),
         ("unfold-log", "z", "unfold", "settings", "Show or hide log lines on settings"),
     ),
+    Place.PAGE_MAP: (
+        ("measure", "x", "measure", "measure", "Measure what scattered order costs; press again to stop"),
+    ),
     Place.PLAN: (
         ("submit", "enter", "submit", "run this plan", "Run this plan"),
         ("look-again", "a", "look", "plan again", "Make the plan again from the current state"),
@@ -219,6 +223,7 @@ _SITUATIONS: Final = (
     _ALWAYS | {Place.FLEET, Place.TARGETS},
     _ALWAYS | {Place.HISTORY, Place.JOBS, Place.ROWS, Place.TREE},
     _ALWAYS | {Place.PAGE, Place.JOBS, Place.JOB_PAGE},
+    _ALWAYS | {Place.PAGE, Place.PAGE_MAP},
     _ALWAYS | {Place.PAGE, Place.PLAN, Place.TREE},
     frozenset({Place.FORM, Place.EVERYWHERE}),
     frozenset({Place.PALETTE}),

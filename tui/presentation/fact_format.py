@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from engine import Facts
 from engine.domain.frozen import frozen
+from engine.domain.kept_page_map import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE
 from tui.presentation.text import cells, padded, plain, precise_duration, size
 
 Value = int | float | str | Sequence[str] | Sequence[int] | None
@@ -25,6 +26,7 @@ _IN_EFFECT = frozenset({"backup", "backup_journal_mode", "backup_size", "changed
         "file_overwritten",
     ),
     *("steps_completed", "steps_failed", "steps_cancelled", "steps_skipped"),
+    *(PAGES_BEFORE, PAGES_AFTER, NOT_MAPPED),
     *("rows_lost", "rows_removed", "rows_kept", "pages_removed", "back_bytes", "waited"),
 }
 

@@ -23,8 +23,10 @@ from engine import (
 )
 from engine.domain.errors import DbtendError
 from engine.domain.job_outcomes import JobOutcome, child_outcome, outcome_of, shown_status
+from engine.domain.kept_page_map import PAGES_AFTER, PAGES_BEFORE, KeptMaps, kept_maps
 from engine.domain.option_specs import OPTION_SPECS
-from engine.domain.steps import WAITS
+from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, PageMap, ReadTimes
+from engine.domain.steps import WAITS, Facts
 from engine.domain.store_reports import StoreCopied, StoreMade
 from tui.presentation.effect_summary import findings
 from tui.presentation.json_fields import fields
@@ -74,6 +76,7 @@ def child(job: ChildJob, *, with_log: bool = False) -> Json:
         **fields(job, "cancel_requested_at", "force_requested_at", "recovering"),
         "duration": _seconds(job),
         **fields(job, "warnings", "before", "after", "estimate"),
+        "after": _without_maps(job.after),
         "left": job.left,
         "progress": fields(job.progress, "fraction", "object", "phase", "waits_for", "steps_done", "steps_total"),
         "attempts": [fields(attempt, *_OF_ATTEMPT) for attempt in job.attempts],
@@ -82,10 +85,45 @@ def child(job: ChildJob, *, with_log: bool = False) -> Json:
     if job.operation is Operation.CHECK:
         form["findings"] = list(findings(job))
     if with_log:
+        form["page_maps"] = _page_maps(kept_maps(job.after))
         form["log"] = [fields(line, "number", "attempt", "at", "level", "message") for line in job.log]
     return form
 
 
+def _without_maps(facts: Facts | None) -> Json | None:
+    return None if facts is None else {name: facts[name] for name in facts if name not in {PAGES_BEFORE, PAGES_AFTER}}
+
+
+def _page_maps(maps: KeptMaps | None) -> Json | None:
+    return None if maps is None else {"before": page_map(maps.before), "after": page_map(maps.after)}
+
+
+def page_map(found: PageMap) -> Json:
+    """`owners`: for each place the position of its owner in `objects`, or what else the page is."""
+    return {
+        **fields(found, "pages", "page_size", "free_pages"),
+        "objects": [
+            {
+                "name": one.name,
+                "type": "index" if one.is_index else "table",
+                "pages": one.pages,
+                "out_of_order": one.jumps,
+                "stands_for": one.stands_for,
+            }
+            for one in found.objects
+        ],
+        "owners": [owner if owner >= 0 else _NO_OWNER[owner] for owner in found.owners],
+        **fields(found, "fills", "in_order"),
+    }
+
+
+def read_times(times: ReadTimes) -> Json:
+    orders = {name: fields(getattr(times, name), "pages", "seconds", "from_disk") for name in _ORDERS}
+    return {**fields(times, "name", "page_size"), **orders}
+
+
+_ORDERS: Final = ("in_key_order", "in_file_order")
+_NO_OWNER: Final = {FREE: "free", LONG_VALUES: "long_values", UNSEEN: "unseen"}
 _OF_ATTEMPT: Final = ("number", "pid", "host", "started_at", "finished_at", "status", "reason", "signal")
 
 

@@ -87,7 +87,21 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
         "duration": or_null(SECONDS), "warnings": listed(TEXT), "before": or_null(FACTS), "after": or_null(FACTS),
         "left": COUNT, "estimate": or_null(SECONDS), "progress": named("progress"),
         "attempts": listed(named("attempt")), "steps": listed(named("step")),
-    }, {"findings": listed(TEXT), "log": listed(named("log_line"))}),
+    }, {"findings": listed(TEXT), "page_maps": or_null(named("page_maps")), "log": listed(named("log_line"))}),
+    "page_maps": record({"before": named("page_map"), "after": named("page_map")}),
+    "page_map": record({
+        "pages": COUNT, "page_size": COUNT, "free_pages": COUNT,
+        "objects": listed(record({
+            "name": TEXT, "type": {"enum": ["table", "index"]}, "pages": COUNT, "out_of_order": COUNT,
+            "stands_for": COUNT,
+        })),
+        "owners": listed({"anyOf": [COUNT, {"enum": ["free", "long_values", "unseen"]}]}),
+        "fills": listed(or_null(FRACTION)), "in_order": listed(FLAG),
+    }),
+    "read_times": record({
+        "name": TEXT, "page_size": COUNT, "in_key_order": named("reading"), "in_file_order": named("reading"),
+    }),
+    "reading": record({"pages": COUNT, "seconds": SECONDS, "from_disk": or_null(COUNT)}),
     "window": record({"opens_at": TIME, "closes_at": TIME, "fit": FLAG}),
     "attempt": record({
         "number": COUNT, "pid": or_null(COUNT), "host": or_null(TEXT), "started_at": TIME, "finished_at": or_null(TIME),
@@ -195,6 +209,7 @@ DOCUMENTS: Final[Mapping[str, Schema]] = {
     "fleet": record(
         {"targets": listed(named("target")), "counts": record({level.value: COUNT for level in FleetLevel})}
     ),
+    "map": record({"target": TEXT, "map": named("page_map"), "read_times": or_null(named("read_times"))}),
     "history": record({"jobs": listed(named("job")), "firings": listed(named("firing"))}),
     "show": {"anyOf": [_BATCH, _JOBS]},
     "cancel": {"anyOf": [_BATCH, _JOBS]},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import Advice, Measurement, TargetHistory
 from engine.domain.lazy_import import lazy
-from engine.domain.page_map import PageMap
+from engine.domain.page_map import PageMap, ReadTimes
 from engine.domain.requests import EngineName, Operation
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.operation_specs import TargetInfo, operation_infos
@@ -56,6 +56,9 @@ class SqliteInspection:
 
     async def page_map(self) -> PageMap | None:
         return await self._reader.page_map()
+
+    async def read_times(self) -> ReadTimes | None:
+        return await self._reader.read_times()
 
     async def advise(
         self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS

@@ -11,6 +11,7 @@ from tui.console.keymap import key_of
 from tui.console.views.detail import before_and_after
 from tui.console.views.job_picture import picture_lines
 from tui.console.views.line import Line, Role, Span, line, span_cells, wrapped
+from tui.console.views.page_map import maps_of_job
 from tui.console.views.remarks import instructions, remarks, shared_lines
 from tui.console.views.status import head_of, status_beside, time_taken, times
 from tui.presentation.effect_summary import effect, findings, only_found, steps_taken
@@ -86,6 +87,7 @@ def _child(
         lines += wrapped(warning, width, Role.WARNING, indent=4)
     lines += _findings(child, width)
     lines += [Line((("    ", Role.TEXT), *text.spans)) for text in before_and_after(child, width - 4)]
+    lines += maps_of_job(child, width)
     attempts = {attempt.number: attempt for attempt in child.attempts}
     numbers = attempt_numbers(child)
     for number in numbers:

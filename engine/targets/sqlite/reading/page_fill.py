@@ -1,7 +1,7 @@
 """How full the pages of a database file are, by a sample of them: quick at any size, and without dbstat.
 
-Pages are read through a descriptor that SQLite itself opened (see `system/page_cache.py`). Pages that
-only the write-ahead log holds are not seen, and a page may change during the read: so this is an estimate.
+Pages are read through a descriptor that SQLite itself opened (see `system/page_cache.py`). A sample
+does not see pages that only the write-ahead log holds, and a page may change during the read: so this is an estimate.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from math import ceil
 from typing import Final
 
 from engine.domain.frozen import frozen
+from engine.targets.sqlite.reading.log_frames import LogFrames
 from engine.targets.sqlite.system.page_cache import descriptors
 
 SAMPLED: Final = 2_000
@@ -57,8 +58,12 @@ class FilePages:
     number: int
     first_free: int
     """The page that begins the list of free pages; 0 without any."""
+    log: LogFrames | None = None
+    """The pages that only the write-ahead log holds, where that is looked at."""
 
     def read(self, page: int) -> bytes:
+        if self.log is not None and (place := self.log.places.get(page)) is not None:
+            return os.pread(self.log.descriptor, self.size, place)
         return os.pread(self.descriptor, self.size, (page - 1) * self.size)
 
 
@@ -94,16 +99,20 @@ def sampled_fill(descriptor: int, chance: random.Random = _CHANCE) -> PageFill |
         return None
 
 
-def pages_of(descriptor: int) -> FilePages | None:
+def pages_of(descriptor: int, log: LogFrames | None = None) -> FilePages | None:
     """None if the file holds no database. Raises as in DAMAGED."""
-    header = os.pread(descriptor, _FILE_HEADER, 0)
+    first = None if log is None else log.places.get(1)
+    header = os.pread(descriptor if log is None or first is None else log.descriptor, _FILE_HEADER, first or 0)
     page_size = int.from_bytes(header[16:18], "big")
     page_size = 65_536 if page_size == 1 else page_size
     if page_size < _SMALLEST:
         return None
-    # A damaged header may claim any number.
-    pages = min(int.from_bytes(header[28:32], "big"), os.fstat(descriptor).st_size // page_size)
-    return FilePages(descriptor, page_size, page_size - header[20], pages, int.from_bytes(header[32:36], "big"))
+    # What is damaged may claim any number.
+    pages, most = int.from_bytes(header[28:32], "big"), os.fstat(descriptor).st_size // page_size
+    if log is not None and log.number:
+        pages, most = log.number, most + len(log.places)
+    pages = min(pages, most)
+    return FilePages(descriptor, page_size, page_size - header[20], pages, int.from_bytes(header[32:36], "big"), log)
 
 
 def free_pages(file: FilePages, give_up: float) -> bytearray | None:
@@ -194,6 +203,21 @@ def leaf_cells(page: bytes, usable: int) -> Sequence[int] | None:
     after = dict(pairwise(ends))
     lengths = [after.get(start, usable) - start + 2 for start in starts]
     return lengths if sum(lengths) <= usable - LEAF_HEADER else None
+
+
+def unused_bytes(page: bytes, usable: int) -> int | None:
+    """The bytes of a leaf page that no row or entry takes; None for any other page. Raises as in DAMAGED."""
+    kind, block, cells, begin, tiny_gaps = _HEADER.unpack_from(page)
+    if kind not in _LEAVES:
+        return None
+    unused = (begin or 65_536) - LEAF_HEADER - 2 * cells + tiny_gaps
+    while block:
+        following, length = struct.unpack_from(">HH", page, block)
+        unused += length
+        if following and following <= block:
+            return None
+        block = following
+    return unused if 0 <= unused <= usable - LEAF_HEADER else None
 
 
 def _on_a_page(room: int, cells: Sequence[int]) -> float:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.domain.errors import TargetError
 from engine.domain.lazy_import import lazy
-from engine.domain.page_map import PageMap
+from engine.domain.page_map import PageMap, ReadTimes
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_busy, is_missing_code, reading_error
 from engine.targets.sqlite.connection.metered import OpenDatabase
@@ -17,7 +19,8 @@ from engine.targets.sqlite.reading import catalog, shape
 from engine.targets.sqlite.reading.catalog import Segments, Summary, Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.reading.page_fill import PageFill, fill_of
-from engine.targets.sqlite.reading.page_map import Root, map_of
+from engine.targets.sqlite.reading.page_map import PLACES, Root, map_of
+from engine.targets.sqlite.reading.read_times import read_times
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.page_cache import WORTH_FROM, descriptors, is_cold
 
@@ -121,19 +124,38 @@ class Reader:
             return None
         return await self._read(lambda _: fill_of(self.path))
 
-    async def page_map(self) -> PageMap | None:
+    async def page_map(self, most_places: int = PLACES, longest: float | None = None) -> PageMap | None:
         """What its pages hold; None where the system does not let them be read."""
 
         def look(connection: sqlite3.Connection) -> PageMap | None:
-            roots = connection.execute(catalog.ROOTS).fetchall()
-            opened = descriptors(self.path)
-            return (
-                map_of(opened[0], [Root(name, page, is_index=bool(index)) for name, page, index in roots])
-                if opened
-                else None
-            )
+            file, log = self._descriptors()
+            if file is None:
+                return None
+            return map_of(file, _roots(connection), log=log, most_places=most_places, longest=longest)
 
         return await self._read(look)
+
+    async def read_times(self) -> ReadTimes | None:
+        """What the order of its pages costs, as `read_times.py` measures it. A cancel stops it at once."""
+        stop = threading.Event()
+
+        def look(connection: sqlite3.Connection) -> ReadTimes | None:
+            file, log = self._descriptors()
+            return None if file is None else read_times(file, log, _roots(connection), stop)
+
+        reading = asyncio.ensure_future(self._read(look))
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            stop.set()
+            with suppress(TargetError):
+                await statement.wait_uncancelled(reading)
+            raise
+
+    def _descriptors(self) -> tuple[int | None, int | None]:
+        """Those of the file and of its write-ahead log, as SQLite has them open."""
+        file, log = descriptors(self.path), descriptors(f"{self.path}-wal")
+        return (file[0] if file else None), (log[0] if log else None)
 
     async def require(self, objects: Sequence[str]) -> None:
         """Raise UsageError for a name that is no table or index."""
@@ -196,3 +218,8 @@ class Reader:
         except sqlite3.Error:  # damaged, or locked: the operation itself will tell
             return None
         return int(value)
+
+
+def _roots(connection: sqlite3.Connection) -> list[Root]:
+    rows = connection.execute(catalog.ROOTS).fetchall()
+    return [Root(name, page, is_index=bool(index)) for name, page, index in rows]

@@ -28,6 +28,7 @@ from engine.targets.sqlite.reading.readahead import Readahead
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.running import methods
 from engine.targets.sqlite.running.effects import Effects
+from engine.targets.sqlite.running.layout import Layout
 from engine.targets.sqlite.running.partial_effects import COPY_REMOVED, partial_effect
 from engine.targets.sqlite.running.throttling import Throttle
 from engine.targets.sqlite.running.work import Work, runs_beside_readers
@@ -70,6 +71,7 @@ class SqliteOperation:
         self._lock = lock
         self._reader = Reader(database)
         self._effects = Effects(self._reader, plan.operation)
+        self._layout = Layout(Reader(database), plan.operation)
         self._throttle = Throttle(self._path)
         self._ahead = Readahead(self._path)
         self._idle = [database.connection]
@@ -93,7 +95,7 @@ class SqliteOperation:
     async def facts(self, cancel: asyncio.Event | None = None) -> Facts:
         self._reader.lock_timeout = self._throttle.timeout(self._lock_timeout)
         self._reader.cancel = cancel or asyncio.Event()
-        return await self._effects.facts()
+        return {**await self._effects.facts(), **await self._layout.facts()}
 
     async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
         return await remarks_on(self._planned_by, [self.plan.operation], past)
@@ -128,6 +130,7 @@ class SqliteOperation:
                 check_writable(self._path)
             if step.method not in AFTER_COPY:
                 self._opened.require()
+            await self._layout.before_step()
             async with self._free_connection(context.cancel) as connection:
                 await connection.set_up(step.settings)
                 if step.read_ahead:

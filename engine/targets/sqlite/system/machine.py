@@ -40,6 +40,11 @@ def thread_io(thread: int) -> tuple[int, int] | None:
     return None if read is None or written is None else (read, written)
 
 
+def thread_disk_reads(thread: int) -> int | None:
+    """Bytes that the disk has delivered to a thread of this process, by its native id, so far."""
+    return field(_text(f"/proc/self/task/{thread}/io"), "read_bytes")
+
+
 def memory_touched(thread: int) -> int | None:
     """Bytes of memory that a thread of this process, by its native id, was the first to touch so far.
 

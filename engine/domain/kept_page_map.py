@@ -1,0 +1,147 @@
+"""A page map as a short text, as it is kept with a job."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from base64 import b85decode, b85encode
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from string import ascii_uppercase
+from typing import Any, Final
+
+from engine.domain.frozen import frozen
+from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, PageMap
+
+PAGES_BEFORE: Final = "pages_before"
+"""The facts of an operation on a file with its map before"""
+PAGES_AFTER: Final = "pages_after"
+"""and after it,"""
+NOT_MAPPED: Final = "pages_not_mapped"
+"""or why there is none."""
+LONGEST: Final = 8_000
+"""Characters of the text."""
+_MOST_NAMED: Final = 20
+_LONGEST_NAME: Final = 60
+_LARGEST: Final = 100_000
+"""Bytes of the text before it is packed."""
+_OBJECTS: Final = ascii_uppercase
+_OTHERS: Final = {FREE: ".", LONG_VALUES: "~", UNSEEN: "?"}
+_NO_FILL: Final = "-"
+_TENTHS: Final = "0123456789"
+_OUT_OF_ORDER: Final = "abcdefghij"
+"""Tenths of a page that does not follow the one before it."""
+
+
+class NotMapped(StrEnum):
+    SLOW = "slow"
+    """It would take too long."""
+    UNREADABLE = "unreadable"
+    """It is locked or damaged, or the system does not let its pages be read one by one."""
+
+
+@frozen
+class KeptMaps:
+    """The maps of a file before and after an operation."""
+
+    before: PageMap
+    after: PageMap
+
+
+def kept_maps(facts: Mapping[str, Any] | None) -> KeptMaps | None:
+    """Those in the facts of an operation; None without both."""
+    before, after = (unpacked((facts or {}).get(name)) for name in (PAGES_BEFORE, PAGES_AFTER))
+    return None if before is None or after is None else KeptMaps(before, after)
+
+
+def why_not_mapped(facts: Mapping[str, Any] | None) -> NotMapped | None:
+    found = (facts or {}).get(NOT_MAPPED)
+    return NotMapped(found) if found in list(NotMapped) else None
+
+
+def packed(found: PageMap) -> str:
+    """With the names of the largest objects, and fills in tenths."""
+    objects, numbers = _largest(found.objects)
+    form = {
+        "pages": found.pages,
+        "page_size": found.page_size,
+        "free": found.free_pages,
+        "objects": [[one.name, one.is_index, one.pages, one.jumps, one.stands_for] for one in objects],
+        "owners": "".join(_OTHERS[owner] if owner < 0 else _OBJECTS[numbers[owner]] for owner in found.owners),
+        "fills": "".join(map(_fill_sign, found.fills, found.in_order)),
+    }
+    text = json.dumps(form, separators=(",", ":"))
+    return b85encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def unpacked(text: object) -> PageMap | None:
+    """None for what is no text of `packed`: it may come from another version, or have been changed."""
+    if not isinstance(text, str) or len(text) > LONGEST:
+        return None
+    try:
+        form = json.loads(zlib.decompressobj().decompress(b85decode(text), _LARGEST))
+        return _page_map(form)
+    except (ValueError, TypeError, LookupError, ArithmeticError, zlib.error, RecursionError):
+        return None
+
+
+def _page_map(form: Any) -> PageMap | None:
+    """Raises as `unpacked` catches."""
+    objects = tuple(
+        MappedObject(
+            name=str(name), is_index=bool(index), pages=int(pages), jumps=int(jumps), stands_for=int(stands_for)
+        )
+        for name, index, pages, jumps, stands_for in form["objects"]
+    )
+    of_sign = {sign: owner for owner, sign in _OTHERS.items()} | dict(zip(_OBJECTS, range(len(objects)), strict=False))
+    signs = str(form["fills"])
+    found = PageMap(
+        pages=int(form["pages"]),
+        page_size=int(form["page_size"]),
+        free_pages=int(form["free"]),
+        owners=tuple(of_sign[sign] for sign in str(form["owners"])),
+        fills=tuple(_fill(sign) for sign in signs),
+        in_order=tuple(sign not in _OUT_OF_ORDER for sign in signs),
+        objects=objects,
+    )
+    is_whole = found.owners and len(found.owners) == len(found.fills) and found.pages > 0
+    return found if is_whole else None
+
+
+def _largest(objects: Sequence[MappedObject]) -> tuple[list[MappedObject], list[int]]:
+    """The largest objects, then the others as one of each kind; and the new number of each."""
+    by_size = sorted(range(len(objects)), key=lambda number: -objects[number].pages)
+    named, others = by_size[:_MOST_NAMED], by_size[_MOST_NAMED:]
+    kept = [_named(objects[number]) for number in named]
+    numbers = dict(zip(named, range(len(named)), strict=True))
+    for is_index in (False, True):
+        small = [number for number in others if objects[number].is_index is is_index]
+        if small:
+            numbers |= dict.fromkeys(small, len(kept))
+            sums: Counter[str] = Counter()
+            for number in small:
+                sums.update(pages=objects[number].pages, jumps=objects[number].jumps)
+            kept.append(
+                MappedObject(
+                    name="", is_index=is_index, pages=sums["pages"], jumps=sums["jumps"], stands_for=len(small)
+                )
+            )
+    return kept, [numbers[number] for number in range(len(objects))]
+
+
+def _named(one: MappedObject) -> MappedObject:
+    name = one.name if len(one.name) <= _LONGEST_NAME else one.name[: _LONGEST_NAME - 1] + "…"
+    return MappedObject(name=name, is_index=one.is_index, pages=one.pages, jumps=one.jumps)
+
+
+def _fill_sign(fill: float | None, in_order: bool) -> str:
+    if fill is None:
+        return _NO_FILL
+    return (_TENTHS if in_order else _OUT_OF_ORDER)[min(int(fill * 10), 9)]
+
+
+def _fill(sign: str) -> float | None:
+    if sign == _NO_FILL:
+        return None
+    return ((_TENTHS + _OUT_OF_ORDER).index(sign) % 10) / 10 + 0.05

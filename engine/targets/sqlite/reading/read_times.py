@@ -1,0 +1,105 @@
+"""What scattered order costs: pages of a table or an index are read in two orders, bounded in time and bytes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+from engine.domain.page_map import Reading, ReadTimes
+from engine.targets.sqlite.reading.page_fill import DAMAGED, FilePages
+from engine.targets.sqlite.reading.page_map import Root, opened_pages, pages_below
+from engine.targets.sqlite.system.machine import thread_disk_reads
+
+LONGEST: Final = 1.0
+"""Seconds of reading in each order; as many, at most, to find out where the pages are."""
+MOST: Final = 16_000_000
+"""Bytes that are read in each order."""
+FEWEST: Final = 200
+"""Pages of a table or an index that can tell it."""
+_PIECE: Final = 50
+"""Pages that are read in one order before the other has its turn: what else the disk does meets both."""
+
+
+def read_times(descriptor: int, log: int | None, roots: Sequence[Root], stop: threading.Event) -> ReadTimes | None:
+    """Of the table or index with the most pages out of order in the database that is open as `descriptor`.
+
+    `log`: the descriptor of its write-ahead log. `stop`: ends it before the next page. None where all are too small,
+    and if it was stopped before it could tell.
+    """
+    give_up = time.monotonic() + LONGEST
+    file = opened_pages(descriptor, log, give_up)
+    if file is None:
+        return None
+    name, leaves = _most_scattered(file, roots, give_up, stop)
+    if len(leaves) < FEWEST:
+        return None
+    by_key, by_file = _Reader(file, leaves, 0.0), _Reader(file, sorted(leaves), 0.5)
+    done = set[int]()
+    try:
+        while not stop.is_set() and by_key.can_go_on and by_file.can_go_on:
+            by_key.read_piece(done, stop)
+            by_file.read_piece(done, stop)
+    except DAMAGED:
+        return None
+    if not (by_key.pages and by_file.pages):
+        return None
+    return ReadTimes(name=name, page_size=file.size, in_key_order=by_key.result(), in_file_order=by_file.result())
+
+
+class _Reader:
+    """Reads pages in the order in which they are given, piece by piece from all parts of it, and none twice."""
+
+    def __init__(self, file: FilePages, pages: Sequence[int], offset: float) -> None:
+        """`offset`: of its pieces, in the distance between two, so that two orders that are alike share no page."""
+        self._file = file
+        most = min(len(pages) // 2, MOST // file.size)
+        pieces = max(most // _PIECE, 1)
+        apart = len(pages) / pieces
+        starts = [int((number + offset) * apart) for number in range(pieces)]
+        self._pieces = [pages[start : start + _PIECE] for start in starts]
+        self.pages = 0
+        self._seconds = 0.0
+        self._from_disk: int | None = 0
+
+    @property
+    def can_go_on(self) -> bool:
+        return bool(self._pieces) and self._seconds < LONGEST
+
+    def read_piece(self, done: set[int], stop: threading.Event) -> None:
+        """Raises as in DAMAGED."""
+        before, begin = thread_disk_reads(threading.get_native_id()), time.perf_counter()
+        for page in self._pieces.pop():
+            if stop.is_set() or time.perf_counter() - begin > LONGEST:
+                break
+            if page not in done:
+                done.add(page)
+                self._file.read(page)
+                self.pages += 1
+        self._seconds += time.perf_counter() - begin
+        after = thread_disk_reads(threading.get_native_id())
+        if before is None or after is None or self._from_disk is None:
+            self._from_disk = None
+        else:
+            self._from_disk += after - before
+
+    def result(self) -> Reading:
+        return Reading(pages=self.pages, seconds=self._seconds, from_disk=self._from_disk)
+
+
+def _most_scattered(
+    file: FilePages, roots: Sequence[Root], give_up: float, stop: threading.Event
+) -> tuple[str, list[int]]:
+    """The table or index with the most pages out of order, and its leaf pages in the order of its rows."""
+    most, found = 0, ("", list[int]())
+    seen = bytearray(file.number + 1)
+    for root in roots:
+        if stop.is_set():
+            break
+        leaves, _, _ = pages_below(file, root.page, seen, give_up)
+        jumps = sum(after != before + 1 for before, after in pairwise(leaves))
+        if jumps > most:
+            most, found = jumps, (root.name, leaves)
+    return found

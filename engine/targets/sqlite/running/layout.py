@@ -1,0 +1,63 @@
+"""The page map of a file before and after an operation that moves its pages, where it is cheap."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.domain.errors import TargetError
+from engine.domain.kept_page_map import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, NotMapped, packed
+from engine.domain.page_map import UNSEEN
+from engine.domain.requests import Operation
+from engine.domain.steps import Facts
+from engine.targets.sqlite.reading.reader import Reader
+
+MOVES_PAGES: Final = frozenset(
+    {Operation.VACUUM, Operation.REINDEX, Operation.INCREMENTAL_VACUUM, Operation.FTS_OPTIMIZE}
+)
+LEAST: Final = 512
+"""Pages: the operation on a smaller file is over before its map would be drawn."""
+PLACES: Final = 1_024
+LONGEST: Final = 0.25
+"""Seconds each for finding out what owns the pages, and how full they are."""
+
+
+class Layout:
+    """Takes the map before the first step, and the one after it when the facts are read. No operation waits for a lock,
+    or fails, because of it."""
+
+    def __init__(self, reader: Reader, operation: Operation) -> None:
+        """`reader`: of no one else."""
+        self._reader = reader
+        self._reader.lock_timeout = 0.0
+        self._moves_pages = operation in MOVES_PAGES
+        self._before: str | NotMapped | None = None
+
+    async def before_step(self) -> None:
+        """To be called before each step."""
+        if not self._moves_pages:
+            return
+        self._moves_pages = False
+        try:
+            summary = await self._reader.summary()
+        except TargetError:
+            return
+        if summary.pages >= LEAST:
+            self._before = await self._map()
+
+    async def facts(self) -> Facts:
+        """The maps before and now, if they differ, or why there are none."""
+        if self._before is None:
+            return {}
+        after = self._before if isinstance(self._before, NotMapped) else await self._map()
+        if isinstance(after, NotMapped):
+            return {NOT_MAPPED: after.value}
+        return {} if after == self._before else {PAGES_BEFORE: self._before, PAGES_AFTER: after}
+
+    async def _map(self) -> str | NotMapped:
+        try:
+            found = await self._reader.page_map(PLACES, LONGEST)
+        except TargetError:
+            found = None
+        if found is None:
+            return NotMapped.UNREADABLE
+        return NotMapped.SLOW if UNSEEN in found.owners else packed(found)
