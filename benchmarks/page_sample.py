@@ -17,6 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from engine.domain.page_map import PageMap
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.page_fill import pages_of, sampled_fill
 from engine.targets.sqlite.reading.page_map import Root, map_of
@@ -71,7 +72,7 @@ def _examine(name: str, path: Path) -> None:
         file = pages_of(descriptor)
     finally:
         os.close(descriptor)
-    assert mapped is not None
+    assert isinstance(mapped, PageMap)
     assert file is not None
     told = None if found is None else 1 - (file.number - mapped.free_pages) * found.packed / file.number
     real = 1 - _size_after(path) / path.stat().st_size

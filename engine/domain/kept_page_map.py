@@ -7,12 +7,11 @@ import zlib
 from base64 import b85decode, b85encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from string import ascii_uppercase
 from typing import Any, Final
 
 from engine.domain.frozen import frozen
-from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, PageMap
+from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap
 
 PAGES_BEFORE: Final = "pages_before"
 """The facts of an operation on a file with its map before"""
@@ -32,13 +31,6 @@ _NO_FILL: Final = "-"
 _TENTHS: Final = "0123456789"
 _OUT_OF_ORDER: Final = "abcdefghij"
 """Tenths of a page that does not follow the one before it."""
-
-
-class NotMapped(StrEnum):
-    SLOW = "slow"
-    """It would take too long."""
-    UNREADABLE = "unreadable"
-    """It is locked or damaged, or the system does not let its pages be read one by one."""
 
 
 @frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
 from engine.domain.frozen import frozen
@@ -41,6 +42,15 @@ class PageMap:
     in_order: tuple[bool, ...]
     """For each place whether the page follows the one with the rows or entries before its own."""
     objects: tuple[MappedObject, ...]
+
+
+class NotMapped(StrEnum):
+    """Why there is no map."""
+
+    SLOW = "slow"
+    """It would take too long."""
+    UNREADABLE = "unreadable"
+    """It is locked or damaged, or the system does not let its pages be read one by one."""
 
 
 @frozen(kw_only=True)

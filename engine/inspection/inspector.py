@@ -22,6 +22,7 @@ from engine.domain.errors import (
 )
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
+from engine.domain.page_map import NotMapped
 from engine.domain.requests import EngineName, Operation, Options, Request
 from engine.domain.server_names import names_server
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -275,10 +276,10 @@ async def page_map(target: str, *, read_only: bool = False) -> PageMap:
     with _as_target_error(target):
         async with file.look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
             found = await look.page_map()
-    if found is None:
-        raise TargetError(
-            file.url, "its pages cannot be read one by one here", "use `dbtend advise --thorough` instead"
-        )
+    if isinstance(found, NotMapped):
+        is_slow = found is NotMapped.SLOW
+        why = "reading its pages takes too long" if is_slow else "its pages cannot be read one by one here"
+        raise TargetError(file.url, why, "use `dbtend advise --thorough` instead")
     return found
 
 

@@ -12,6 +12,8 @@ from engine.domain.claims import Outcome, Report
 from engine.domain.errors import DuplicateRequestError, JobNotFoundError, OwnershipLostError
 from engine.domain.humanize import format_worker_death
 from engine.domain.jobs import JobId, ParentJob
+from engine.domain.kept_page_map import PAGES_AFTER, PAGES_BEFORE, kept_maps, packed
+from engine.domain.page_map import FREE, MappedObject, PageMap
 from engine.domain.requests import OnDuplicate, OnFailure, Operation
 from engine.domain.statuses import Reason, Status, parent_status
 from engine.domain.steps import FILE, REPLACED_FILE, Facts, LogLevel, LogLine, Progress, Step
@@ -181,6 +183,33 @@ async def test_r13_an_outcome_is_stored_whole(store: RescuingStore) -> None:
     assert (child.steps, child.log, child.warnings) == ((step,), (line, settings), ("the WAL is in use",))
     assert (child.before, child.after) == ({"size": 9000}, {"size": 4000})
     assert (child.owner, child.attempt) == (None, 1)
+
+
+async def test_page_maps_are_kept_with_their_operation(store: RescuingStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    claim = await store.claim("me")
+    assert claim is not None
+    before, after = mapped(free=True), mapped(free=False)
+    kept: Facts = {"size": 4000, PAGES_BEFORE: packed(before), PAGES_AFTER: packed(after)}
+    await store.finish(claim, replace(COMPLETED, after=kept), NOTHING)
+    (child,) = (await store.job(1)).children
+    maps = kept_maps(child.after)
+    assert maps is not None
+    assert (maps.before, maps.after) == (before, after)
+
+
+def mapped(*, free: bool) -> PageMap:
+    """Of a table with a name that is no plain text."""
+    table = MappedObject(name="\x00é'\U0001f600", is_index=False, pages=1_000, jumps=7)
+    return PageMap(
+        pages=1_000,
+        page_size=4096,
+        free_pages=500 * free,
+        owners=(*(FREE if free else 0 for _ in range(500)), *(0 for _ in range(500))),
+        fills=(*(None if free else 0.75 for _ in range(500)), *(0.75 for _ in range(500))),
+        in_order=tuple(place % 2 == 0 or (free and place < 500) for place in range(1_000)),
+        objects=(table,),
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from enum import Enum, auto
 from itertools import zip_longest
 from typing import Final
 
-from engine.domain.kept_page_map import KeptMaps, NotMapped
-from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, PageMap, Reading, ReadTimes
+from engine.domain.kept_page_map import KeptMaps
+from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap, Reading, ReadTimes
 from tui.presentation.text import cells, counted, padded, percent, plain, precise_duration, shortened, size
 
 
@@ -72,7 +72,7 @@ def before_and_after(maps: KeptMaps, width: int) -> list[Row]:
     longest = max(map(_bytes, (maps.before, maps.after)))
     before, after = (
         [
-            ((shortened(f"{label}: {_in_short(found)}", each), Tone.TEXT),),
+            ((shortened(f"{label} {_in_short(found)}", each), Tone.TEXT),),
             *picture(found, each, _ROWS_OF_TWO, share=_bytes(found) / longest),
         ]
         for label, found in (("before", maps.before), ("after", maps.after))
@@ -205,7 +205,9 @@ def _joined(signs: Sequence[Piece]) -> Row:
 
 def _strips(found: PageMap, width: int, most: int) -> Iterator[Row]:
     """Where the largest tables and indexes lie in the file, and in what order."""
-    yield (("Where each lies in the file, how much of it is out of order, and where", Tone.HEADING),)
+    yield (
+        (f"Share out of order, and where: {TABLE_SIGNS[::-1]} {INDEX_SIGNS[::-1]} in order to scattered", Tone.HEADING),
+    )
     largest = sorted(enumerate(found.objects), key=lambda one: -one[1].pages)[:most]
     for number, _ in largest:
         yield _strip(found, number, width)
@@ -247,7 +249,8 @@ def _out_of_order(one: MappedObject | None) -> str:
 def _orders(maps: KeptMaps, width: int) -> Iterator[Row]:
     """The largest tables and indexes, and how much of them was and is out of order."""
     now = {(one.name, one.is_index): one for one in maps.after.objects}
-    largest = sorted(maps.before.objects, key=lambda one: -one.pages)[:_COMPARED]
+    named = [one for one in maps.before.objects if one.stands_for == 1]
+    largest = sorted(named, key=lambda one: -one.pages)[:_COMPARED]
     name_width = min(max(map(cells, map(_name, largest)), default=0), max(width - 34, 10))
     for one in largest:
         yield (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import Advice, Measurement, TargetHistory
 from engine.domain.lazy_import import lazy
-from engine.domain.page_map import PageMap, ReadTimes
+from engine.domain.page_map import NotMapped, PageMap, ReadTimes
 from engine.domain.requests import EngineName, Operation
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.operation_specs import TargetInfo, operation_infos
@@ -54,7 +54,7 @@ class SqliteInspection:
             read_only=await asyncio.to_thread(why_read_only, self._path),
         )
 
-    async def page_map(self) -> PageMap | None:
+    async def page_map(self) -> PageMap | NotMapped:
         return await self._reader.page_map()
 
     async def read_times(self) -> ReadTimes | None:

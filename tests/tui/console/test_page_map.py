@@ -1,80 +1,170 @@
-"""The page map of a SQLite file on the screen, at every size."""
+"""The page map of a SQLite file on the screen, at every size: of a target, and of a job before and after."""
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 from textual.app import App
 
-from engine import Engine
-from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, PageMap, ReadingTimes
+from engine import ChildJob, Engine, Operation, Status
+from engine.domain.claims import Outcome, Report
+from engine.domain.kept_page_map import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, packed
+from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap, Reading, ReadTimes
+from engine.domain.requests import OnDuplicate
+from engine.domain.steps import Facts
+from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, entry, open_console
-from tui.console.views.page_map import page_map_document
+from tests.tui.jobs import child
+from tui.console.views.page_map import maps_of_job, page_map_document
+from tui.presentation.page_map import picture
 
 both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 SIZES = [(76, 22), (116, 38), (20, 5), (196, 58)]
+TIMES = ReadTimes(
+    name="orders",
+    page_size=4096,
+    in_key_order=Reading(pages=1_000, seconds=1.2, from_disk=4_000_000),
+    in_file_order=Reading(pages=950, seconds=0.095, from_disk=4_100_000),
+)
 
 
-def example(places: int = 4096) -> PageMap:
-    """The first quarter is free, then two tables and an index lie mixed."""
+def example(places: int = 4096, *, free: float = 0.25, in_order: float = 0.2) -> PageMap:
+    """The first part is free, then two tables and an index lie mixed."""
     chance = random.Random(1)
-    owners = [FREE if place < places // 4 else chance.choice([0, 0, 0, 1, 2, LONG_VALUES]) for place in range(places)]
-    fills = [None if owner < 0 else chance.random() for owner in owners]
+    owners = [FREE if place < free * places else chance.choice([0, 0, 0, 1, 2, LONG_VALUES]) for place in range(places)]
     names = ("orders", "orders by \x1b[31mday", "customers", *(f"t{number}" for number in range(20)))
-    objects = [
-        MappedObject(name=name, is_index=number == 1, pages=1000 - number, jumps=900 - number)
-        for number, name in enumerate(names)
-    ]
-    reading = ReadingTimes(name="orders", pages=100, by_key=0.0123, by_place=0.0004)
     return PageMap(
         pages=places * 10,
         page_size=4096,
-        free_pages=places * 10 // 4,
+        free_pages=int(places * 10 * free),
         owners=tuple(owners),
-        fills=tuple(fills),
-        objects=tuple(objects),
-        reading=reading,
+        fills=tuple(None if owner < 0 else chance.random() for owner in owners),
+        in_order=tuple(chance.random() < in_order for _ in owners),
+        objects=tuple(
+            MappedObject(
+                name=name, is_index=number == 1, pages=1000 - number, jumps=int((1 - in_order) * 1000) - number
+            )
+            for number, name in enumerate(names)
+        ),
     )
+
+
+MAPS: Facts = {PAGES_BEFORE: packed(example(1024)), PAGES_AFTER: packed(example(768, free=0, in_order=1))}
+
+
+async def add_vacuum(seeded: Seeded) -> None:
+    """A job that has moved the pages of its file."""
+    (job,) = await seeded.store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    claim = await seeded.store.claim(seeded.owner, [job])
+    assert claim is not None
+    outcome = Outcome(status=Status.COMPLETED, before={"size": 42_000_000}, after={"size": 31_500_000, **MAPS})
+    await seeded.store.finish(claim, outcome, Report())
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_the_map_fits_into_the_window(width: int, height: int) -> None:
     document = page_map_document(example(), width, height)
-    assert max(cell_len(one.text) for one in document) <= max(width, 80 if width < 76 else width)
+    assert max(cell_len(one.text) for one in document) <= max(width, 32)
     if height >= 22:
         assert len(document) <= height
     assert all(one.text.isprintable() for one in document)
 
 
-def test_it_says_what_is_free_what_lies_where_and_what_scattered_order_costs() -> None:
+def test_it_shows_what_is_free_what_lies_where_and_in_what_order() -> None:
     text = [one.text.rstrip() for one in page_map_document(example(), 76, 22)]
-    assert text[0].startswith("168 MB in 40,960 pages, 25% of them free; the pages of rows and entries are")
-    picture = [one for one in text if set(one) <= set("░▒▓█·=") and one]
-    assert len(picture) >= 6
+    assert text[0].startswith("168 MB in 40,960 pages, 25% free; pages of rows and entries are")
+    picture = [one for one in text if set(one) <= set("░▒▓█-+x#·~") and one]
+    assert len(picture) >= 5
     assert set(picture[0]) == {"·"}
     assert "·" not in picture[-1]
-    assert any(one.startswith("orders ") and "4.10 MB" in one for one in text)
+    assert any(one.startswith("█ orders ") and "4.10 MB   80%" in one for one in text)
+    assert any(one.startswith(r"# orders by \x1b[31m") for one in text)
     assert "and 20 smaller ones" in text
-    said = " ".join(text)
-    assert "900 of 1,000 pages of orders do not follow the one before them in order." in said
-    assert "Reading 100 pages took 12.3 ms in that order, and 0.4 ms in the order of the file" in said
+    assert "800 of 1,000 pages of orders do not follow" in " ".join(text)
+
+
+def test_no_two_kinds_of_pages_have_a_sign_in_common() -> None:
+    signs = list[str]()
+    for owner in (0, 1, LONG_VALUES, FREE, UNSEEN):
+        fills = tuple(None if owner < 0 else place / 100 for place in range(100))
+        (row,) = picture(replace(example(100), owners=(owner,) * 100, fills=fills), 100, 1)
+        signs.append("".join(dict.fromkeys("".join(text for text, _ in row))))
+    assert signs == ["░▒▓█", "-+x#", "~", "·", "?"]
+
+
+def test_scattered_order_has_another_sign_than_order() -> None:
+    def strip(in_order: float) -> str:
+        (row,) = (
+            one for one in page_map_document(example(in_order=in_order), 76, 22) if one.text.startswith("█ orders ")
+        )
+        return row.spans[-1][0].strip()
+
+    assert set(strip(1.0)) == {"█"}
+    assert set(strip(0.0)) == {"░"}
+    assert "▒" in strip(0.4)
 
 
 def test_what_was_not_looked_at_is_shown_as_that() -> None:
-    found = PageMap(
-        pages=9, page_size=512, free_pages=0, owners=(UNSEEN,) * 9, fills=(None,) * 9, objects=(), reading=None
-    )
-    text = [one.text for one in page_map_document(found, 76, 22)]
+    found = replace(example(9), owners=(UNSEEN,) * 9, fills=(None,) * 9, objects=())
+    text = [one.text for one in page_map_document(found, 90, 22)]
     assert "?????????" in text
-    assert any("There was no time" in one for one in text)
+    assert any("? not seen" in one for one in text)
+
+
+@pytest.mark.parametrize("width", [20, 59, 60, 76, 116])
+def test_the_maps_of_a_job_fit_into_its_page(width: int) -> None:
+    lines = maps_of_job(vacuum(MAPS), width)
+    assert max(cell_len(one.text) for one in lines) <= max(width, 48)
+    assert all(one.text.isprintable() for one in lines)
+    text = "\n".join(one.text for one in lines)
+    assert ("before 41.9 MB, 25% free, 51% full" in text) is (width >= 59)
+    assert "out of order:  80% -> 0%" in text
+
+
+def test_a_job_without_maps_shows_none_and_says_why() -> None:
+    assert maps_of_job(vacuum({"size": 7}), 76) == []
+    (said,) = maps_of_job(vacuum({NOT_MAPPED: NotMapped.SLOW.value}), 76)
+    assert said.text.strip() == "No page map: it would have taken longer than half a second."
+
+
+def vacuum(after: Facts) -> ChildJob:
+    return replace(child(), after=after)
 
 
 @both_sizes
+async def test_job_with_maps(
+    size: tuple[int, int], sales: Path, seeded: Seeded, clock: Clock, looks_right: Callable[[App[None]], bool]
+) -> None:
+    await add_vacuum(seeded)
+    async with open_console(seeded.path, entry(), clock=clock, size=size) as console:
+        await console.press("3", "enter", "G")
+        assert console.screen_name == "JobScreen"
+        assert looks_right(console.app)
+
+
+async def test_maps_without_colours(
+    sales: Path,
+    seeded: Seeded,
+    clock: Clock,
+    looks_right: Callable[[App[None]], bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    await add_vacuum(seeded)
+    async with open_console(seeded.path, entry(), clock=clock, theme=None) as console:
+        await console.press("3", "enter", "G")
+        assert looks_right(console.app)
+
+
+@both_sizes
+@pytest.mark.parametrize("measured", [False, True], ids=["map", "measured"])
 async def test_page_map(
     size: tuple[int, int],
     sales: Path,
@@ -82,13 +172,19 @@ async def test_page_map(
     clock: Clock,
     looks_right: Callable[[App[None]], bool],
     monkeypatch: pytest.MonkeyPatch,
+    *,
+    measured: bool,
 ) -> None:
     async def page_map(engine: Engine, target: str) -> PageMap:
         return example()
 
+    async def read_times(engine: Engine, target: str) -> ReadTimes:
+        return TIMES
+
     monkeypatch.setattr(Engine, "page_map", page_map)
+    monkeypatch.setattr(Engine, "read_times", read_times)
     async with open_console(seeded.path, entry(), clock=clock, size=size) as console:
-        await console.press("1", "M")
+        await console.press("1", "M", *(["x"] if measured else []))
         assert console.screen_name == "PageMapScreen"
         assert looks_right(console.app)
 
@@ -99,3 +195,26 @@ async def test_a_key_on_a_target_shows_what_its_file_holds(sales: Path, seeded: 
         await console.until(lambda: any(" pages, " in text for text in console.lines("#page")))
         await console.press("escape", "2", "M")
         assert console.screen_name == "MainScreen"
+
+
+async def test_a_second_press_stops_the_measurement(
+    sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = asyncio.Event()
+
+    async def read_times(engine: Engine, target: str) -> ReadTimes:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+        return TIMES
+
+    monkeypatch.setattr(Engine, "read_times", read_times)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("1", "M")
+        await console.until(lambda: any(" pages, " in text for text in console.lines("#page")))
+        await console.pilot.press("x")
+        await console.until(lambda: any("Measuring" in text for text in console.lines("#page")), settled=False)
+        await console.press("x")
+        assert stopped.is_set()
+        assert not any("Measuring" in text for text in console.lines("#page"))

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final
 
 from engine.domain.frozen import frozen
-from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, PageMap
+from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap
 from engine.targets.sqlite.reading.log_frames import frames_of
 from engine.targets.sqlite.reading.page_fill import (
     DAMAGED,
@@ -46,19 +46,19 @@ def map_of(
     roots: Sequence[Root],
     *,
     log: int | None = None,
-    most_places: int = PLACES,
-    longest: float | None = None,
-) -> PageMap | None:
-    """Of the database that is open as `descriptor`; None where its pages cannot be read.
+    most_places: int | None = None,
+    in_all: float | None = None,
+) -> PageMap | NotMapped:
+    """Of the database that is open as `descriptor`. What there is no time for is unseen.
 
-    `log`: the descriptor of its write-ahead log.
+    `log`: the descriptor of its write-ahead log. `in_all`: seconds for everything, instead of LONGEST for each part.
     """
-    longest = LONGEST if longest is None else longest
-    give_up = time.monotonic() + longest
+    most_places = PLACES if most_places is None else most_places
+    give_up = time.monotonic() + (LONGEST if in_all is None else in_all)
     file = opened_pages(descriptor, log, give_up)
     free = None if file is None else _free_pages(file, give_up)
     if file is None or free is None or not file.number:
-        return None
+        return NotMapped.SLOW if time.monotonic() > give_up else NotMapped.UNREADABLE
     count = min(most_places, file.number)
     places = [1 + int((place + 0.5) * file.number / count) for place in range(count)]
     wanted, owners, out_of_order = frozenset(places), dict[int, int](), set[int]()
@@ -74,7 +74,8 @@ def map_of(
         pages = len(leaves) + len(leading)
         objects.append(MappedObject(name=root.name, is_index=root.is_index, pages=pages, jumps=len(jumped)))
     others = LONG_VALUES if is_whole else UNSEEN
-    fills = _fills(file, [place if place in owners else None for place in places], longest)
+    give_up = time.monotonic() + LONGEST if in_all is None else give_up
+    fills = _fills(file, [place if place in owners else None for place in places], give_up)
     unseen = frozenset(places[len(fills) :])
     return PageMap(
         pages=file.number,
@@ -146,9 +147,9 @@ def _children(file: FilePages, number: int) -> list[int]:
     return [child for child in (*children, last) if 0 < child <= file.number]
 
 
-def _fills(file: FilePages, pages: Sequence[int | None], longest: float) -> list[float | None]:
+def _fills(file: FilePages, pages: Sequence[int | None], give_up: float) -> list[float | None]:
     """How full the first of these pages are, as many as there is time for; None for a page that holds no rows."""
-    give_up, fills = time.monotonic() + longest, list[float | None]()
+    fills = list[float | None]()
     for page in pages:
         if time.monotonic() > give_up:
             break

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.domain.errors import TargetError
 from engine.domain.lazy_import import lazy
-from engine.domain.page_map import PageMap, ReadTimes
+from engine.domain.page_map import NotMapped, PageMap, ReadTimes
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_busy, is_missing_code, reading_error
 from engine.targets.sqlite.connection.metered import OpenDatabase
@@ -19,7 +19,7 @@ from engine.targets.sqlite.reading import catalog, shape
 from engine.targets.sqlite.reading.catalog import Segments, Summary, Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.reading.page_fill import PageFill, fill_of
-from engine.targets.sqlite.reading.page_map import PLACES, Root, map_of
+from engine.targets.sqlite.reading.page_map import Root, map_of
 from engine.targets.sqlite.reading.read_times import read_times
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.page_cache import WORTH_FROM, descriptors, is_cold
@@ -124,14 +124,14 @@ class Reader:
             return None
         return await self._read(lambda _: fill_of(self.path))
 
-    async def page_map(self, most_places: int = PLACES, longest: float | None = None) -> PageMap | None:
-        """What its pages hold; None where the system does not let them be read."""
+    async def page_map(self, most_places: int | None = None, in_all: float | None = None) -> PageMap | NotMapped:
+        """What its pages hold, as `page_map.py` finds out."""
 
-        def look(connection: sqlite3.Connection) -> PageMap | None:
+        def look(connection: sqlite3.Connection) -> PageMap | NotMapped:
             file, log = self._descriptors()
             if file is None:
-                return None
-            return map_of(file, _roots(connection), log=log, most_places=most_places, longest=longest)
+                return NotMapped.UNREADABLE
+            return map_of(file, _roots(connection), log=log, most_places=most_places, in_all=in_all)
 
         return await self._read(look)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from engine.domain.errors import TargetError
-from engine.domain.kept_page_map import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, NotMapped, packed
-from engine.domain.page_map import UNSEEN
+from engine.domain.kept_page_map import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, packed
+from engine.domain.page_map import UNSEEN, NotMapped
 from engine.domain.requests import Operation
 from engine.domain.steps import Facts
 from engine.targets.sqlite.reading.reader import Reader
@@ -17,8 +17,8 @@ MOVES_PAGES: Final = frozenset(
 LEAST: Final = 512
 """Pages: the operation on a smaller file is over before its map would be drawn."""
 PLACES: Final = 1_024
-LONGEST: Final = 0.25
-"""Seconds each for finding out what owns the pages, and how full they are."""
+LONGEST: Final = 0.5
+"""Seconds for one map."""
 
 
 class Layout:
@@ -57,7 +57,7 @@ class Layout:
         try:
             found = await self._reader.page_map(PLACES, LONGEST)
         except TargetError:
-            found = None
-        if found is None:
             return NotMapped.UNREADABLE
+        if isinstance(found, NotMapped):
+            return found
         return NotMapped.SLOW if UNSEEN in found.owners else packed(found)
