@@ -26,6 +26,7 @@ WAY: dict[Place, Sequence[str]] = {
     Place.HISTORY: ("h",),
     Place.PAGE: ("3", "enter"),
     Place.JOB_PAGE: ("3", "enter"),
+    Place.PAGE_MAP: ("1", "M"),
     Place.PLAN: ("r",),
     Place.FORM: ("1", "A", "tab", "tab", "tab"),
     Place.PALETTE: ("colon",),

@@ -149,17 +149,23 @@ async def test_job_with_maps(
         assert looks_right(console.app)
 
 
+@pytest.mark.parametrize("keys", [("3", "enter", "G"), ("1", "M")], ids=["job", "target"])
 async def test_maps_without_colours(
+    keys: tuple[str, ...],
     sales: Path,
     seeded: Seeded,
     clock: Clock,
     looks_right: Callable[[App[None]], bool],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    async def page_map(engine: Engine, target: str) -> PageMap:
+        return example()
+
+    monkeypatch.setattr(Engine, "page_map", page_map)
     monkeypatch.setenv("NO_COLOR", "1")
     await add_vacuum(seeded)
     async with open_console(seeded.path, entry(), clock=clock, theme=None) as console:
-        await console.press("3", "enter", "G")
+        await console.press(*keys)
         assert looks_right(console.app)
 
 
