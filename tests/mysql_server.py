@@ -67,7 +67,10 @@ def free_port() -> int:
 class MySqlServer:
     """A server in a temporary directory. Nothing else on the disk is touched."""
 
-    def __init__(self, flavor: Flavor, program: Path, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, flavor: Flavor, program: Path, options: Sequence[str] = (), *, copy_of: MySqlServer | None = None
+    ) -> None:
+        """`copy_of`: one that does not run: a copy is made sooner than a server."""
         self.flavor, self.program = flavor, program
         self.options = tuple(options)
         """Of the next start, and of making a MySQL server; they come after the usual ones."""
@@ -78,7 +81,11 @@ class MySqlServer:
         self._as_user: dict[str, Any] = {}
         if os.geteuid() == 0:
             self._become_unprivileged()
-        self._make()
+        if copy_of is None:
+            self._make()
+        else:
+            subprocess.run(["cp", "-a", copy_of.data, self.data], check=True)
+            (self.data / "auto.cnf").unlink(missing_ok=True)  # by which a server is known to others
 
     def _become_unprivileged(self) -> None:
         known = {entry.pw_name: entry for entry in pwd.getpwall()}

@@ -243,7 +243,7 @@ OPTION_SPECS: Final = (
     ),
     OptionSpec(
         "no_binlog", Flag(), "keep the work out of the binary log: replicas do not repeat it",
-        {MYSQL: ANY_OPERATION}, places=Place.USER,
+        {MYSQL: ANY_OPERATION}, places=Place.USER, text="not in the binary log: replicas stay as they are",
     ),
     OptionSpec(
         "queue", QueueName(), "in a shared store: only workers of this queue carry it out (dbtend worker --queue NAME)",

@@ -43,7 +43,8 @@ class Totals:
             self._add("back_bytes", before - after)
         if isinstance(lost := effect.get("rows_lost"), int):
             self._add("rows_lost", lost)
-        self._add(f"steps_{result.status}", 1)
+        if step.method is not Method.HISTOGRAMS or result.status is not Status.COMPLETED:  # its table counts already
+            self._add(f"steps_{result.status}", 1)
         if self._checks is not None:
             self._checks.add(step, result)
 

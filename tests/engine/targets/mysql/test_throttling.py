@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
 
 import pytest
+from pymysql.cursors import DictCursor
 
 from engine import Operation, Options, ServerOptions, Status
 from engine.domain.steps import WaitsFor
@@ -14,20 +18,9 @@ from engine.targets.step_execution import StepContext
 from tests.engine.targets.mysql.a_session import filled
 from tests.engine.targets.server_session import Told, connected, plan, run
 from tests.mysql_databases import MySqlDatabase, new_database
-from tests.mysql_server import NO_SERVER, MySqlServer, running_server
+from tests.mysql_server import MySqlServer
 
 USER = "joe"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def networked(port: int) -> tuple[str, ...]:
-    return "--skip-networking=0", "--bind-address=127.0.0.1", f"--port={port}"
 
 
 async def test_a_step_waits_while_the_query_says_so(database: MySqlDatabase) -> None:
@@ -65,49 +58,92 @@ async def test_own_threads_do_not_count_as_running(database: MySqlDatabase) -> N
     assert results["item"].status is Status.COMPLETED
 
 
-async def test_replicas_are_asked_for_their_delay_and_not_given_what_is_no_work_of_theirs(server: MySqlServer) -> None:
-    if server.flavor is not Flavor.MARIADB:
-        pytest.skip("one flavor is enough: " + NO_SERVER[Flavor.MARIADB])
-    program, port, port_there = server.program, free_port(), free_port()
-    binlog = ("--log-bin=bin", "--server-id=1")
-    there = ("--server-id=2", "--log-bin=bin", "--report-host=127.0.0.1", f"--report-port={port_there}")
-    with (
-        running_server(server.flavor, program, (*networked(port), *binlog)) as source,
-        running_server(server.flavor, program, (*networked(port_there), *there)) as replica,
-        new_database(source) as database,
-    ):
+POSITION: Final = {Flavor.MARIADB: "SELECT @@gtid_binlog_pos", Flavor.MYSQL: "SELECT @@gtid_executed"}
+GTIDS: Final = ("--gtid-mode=ON", "--enforce-gtid-consistency=ON")
+WORDS: Final = {
+    Flavor.MARIADB: ("SLAVE", "MASTER", "MASTER"),
+    Flavor.MYSQL: ("REPLICA", "REPLICATION SOURCE", "SOURCE"),
+}
+MORE: Final = {
+    Flavor.MARIADB: "MASTER_USE_GTID=slave_pos, MASTER_SSL_VERIFY_SERVER_CERT=0",
+    Flavor.MYSQL: "SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1",
+}
+
+
+@contextmanager
+def replica_of(source: MySqlServer) -> Iterator[tuple[MySqlServer, MySqlDatabase]]:
+    """A replica of a server, which runs then, and a connection to it."""
+    gtids = GTIDS if source.flavor is Flavor.MYSQL else ()
+    replica = MySqlServer(source.flavor, source.program, source.options, copy_of=source)
+    reported = ("--report-host=127.0.0.1", f"--report-port={replica.port}")
+    try:
+        with (
+            source.running("--log-bin=bin", "--server-id=1", *gtids),
+            replica.running("--log-bin=bin", "--server-id=2", *reported, *gtids),
+        ):
+            on_replica = MySqlDatabase(replica, "mysql")
+            yield replica, on_replica
+            on_replica.admin.close()
+    finally:
+        replica.discard()
+
+
+async def test_replicas_are_asked_for_their_delay_and_not_given_what_is_no_work_of_theirs(
+    own_server: MySqlServer,
+) -> None:
+    source = own_server
+    service, change, place = WORDS[source.flavor]
+    with replica_of(source) as (replica, on_replica), new_database(source) as database:
         account = f"{USER}@127.0.0.1"
         database(f"CREATE USER {account}", f"GRANT ALL ON *.* TO {account}")
         filled(database, "item")
-        with replica.admin() as admin, admin.cursor() as cursor:
-            cursor.execute(
-                f"CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={port}, MASTER_USER='{USER}',"
-                " MASTER_USE_GTID=slave_pos, MASTER_SSL_VERIFY_SERVER_CERT=0"
-            )
-            cursor.execute("START SLAVE")
-        on_replica = MySqlDatabase(replica, "mysql")
+        on_replica(
+            f"CHANGE {change} TO {place}_HOST='127.0.0.1', {place}_PORT={source.port}, {place}_USER='{USER}',"
+            f" {MORE[source.flavor]}",
+            f"START {service}",
+        )
+        rows = f"SELECT COUNT(*) FROM {database.name}.item"
         on_replica.wait_for(f"SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '{database.name}'")
-        url = f"mariadb://{USER}@127.0.0.1:{port}/{database.name}?ssl-mode=DISABLED"
-        polite = ServerOptions(max_delay=60.0)
+        on_replica.wait_for(rows)
+        url, there = (f"{one.tcp_url(database.name, USER)}?ssl-mode=DISABLED" for one in (source, replica))
+        polite, quiet = ServerOptions(max_delay=0.5), ServerOptions(no_binlog=True)
         assert (await run(url, Operation.REBUILD, polite))["item"].status is Status.COMPLETED
-        position = database.value("SELECT @@gtid_binlog_pos")
-        quiet = ServerOptions(no_binlog=True)
+        position = database.value(POSITION[source.flavor])
+        assert position
         for operation in (Operation.REBUILD, Operation.ANALYZE):
             assert (await run(url, operation, quiet))["item"].status is Status.COMPLETED
-        assert database.value("SELECT @@gtid_binlog_pos") == position
+        assert position == database.value(POSITION[source.flavor])
+        assert "--no-binlog" in ((await plan(there, Operation.ANALYZE)).refused or "")
+        assert (await run(there, Operation.ANALYZE, quiet))["item"].status is Status.COMPLETED
 
-        there_url = f"mariadb://{USER}@127.0.0.1:{port_there}/{database.name}?ssl-mode=DISABLED"
-        refused = (await plan(there_url, Operation.ANALYZE)).refused
-        assert "--no-binlog" in (refused or "")
-        assert (await run(there_url, Operation.ANALYZE, quiet))["item"].status is Status.COMPLETED
+        def set_delay(seconds: int) -> None:
+            on_replica(f"STOP {service}", f"CHANGE {change} TO {place}_DELAY={seconds}", f"START {service}")
 
-        on_replica("STOP SLAVE SQL_THREAD")
-        async with asyncio.timeout(30), connected(url) as session:
+        set_delay(3600)
+        database("DELETE FROM item WHERE id = 1")
+        async with asyncio.timeout(60), connected(url) as session:
             (step,) = (await session.plan(Operation.REBUILD, Options(server=polite))).steps
+            await asyncio.to_thread(wait_until_late, on_replica, service)
             told, cancel = Told(), asyncio.Event()
+            running = asyncio.create_task(session.execute(step, StepContext(report=told)))
+            await told.something.wait()
+            assert "behind (limit" in told.phases[0]
+            set_delay(0)
+            assert (await running).status is Status.COMPLETED
+            on_replica(f"STOP {service} SQL_THREAD")
+            told = Told()
             running = asyncio.create_task(session.execute(step, StepContext(report=told, cancel=cancel)))
             await told.something.wait()
             assert "does not replicate" in told.phases[0]
             cancel.set()
             assert (await running).status is Status.CANCELLED
-        on_replica.admin.close()
+
+
+def wait_until_late(replica: MySqlDatabase, service: str) -> None:
+    seconds = 0
+    with replica.admin.cursor(DictCursor) as cursor:
+        while not seconds:
+            cursor.execute(f"SHOW {service} STATUS")
+            (row,) = cursor.fetchall()
+            seconds = next(value or 0 for name, value in row.items() if name.startswith("Seconds_Behind_"))
+            time.sleep(0.02)
