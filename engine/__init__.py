@@ -36,12 +36,13 @@ if TYPE_CHECKING:
     from engine.history.trends import Trend
     from engine.store.location import StoreLocation
     from engine.targets.lock_impact import Lock, LockImpact, LockScope
-    from engine.targets.operation_specs import OperationInfo, TargetInfo
+    from engine.targets.operation_specs import Autovacuum, OperationInfo, TargetInfo
     from engine.targets.plans import OperationPlan, Plan, PlannedStep, Verdict
 
 __all__ = [
     "Advice",
     "Attempt",
+    "Autovacuum",
     "Batch",
     "BatchId",
     "BatchOptions",
@@ -106,7 +107,7 @@ _NAMES: Final = {
     "engine.domain.surveys": ("FleetLevel", "Survey", "SurveyReason"),
     "engine.domain.thresholds": ("Thresholds",),
     "engine.targets.plans": ("OperationPlan", "Plan", "PlannedStep", "Verdict"),
-    "engine.targets.operation_specs": ("OperationInfo", "TargetInfo"),
+    "engine.targets.operation_specs": ("Autovacuum", "OperationInfo", "TargetInfo"),
     "engine.targets.lock_impact": ("Lock", "LockImpact", "LockScope"),
     "engine.domain.past_runs": ("PastRun",),
     "engine.history.trends": ("Trend",),

@@ -30,7 +30,7 @@ from engine.domain.time_limits import deadline, has_limit
 from engine.submission.validation import validate_request
 from engine.targets import engine_named, real_urls, resolve
 from engine.targets.host_queue import open_each
-from engine.targets.operation_specs import TargetInfo
+from engine.targets.operation_specs import Autovacuum, TargetInfo
 from engine.targets.sqlite.target import SqliteTarget
 
 if TYPE_CHECKING:
@@ -268,6 +268,13 @@ async def inspect(target: str, *, read_only: bool = False) -> TargetInfo:
     with _as_target_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
             return await look.info()
+
+
+async def autovacuum(target: str, *, read_only: bool = False) -> Autovacuum | None:
+    """Whether the server keeps up by itself; None where nothing of the kind runs. Raises TargetError."""
+    with _as_target_error(target):
+        async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
+            return await look.autovacuum()
 
 
 async def page_map(target: str, *, read_only: bool = False) -> PageMap:

@@ -53,6 +53,16 @@ class OperationInfo:
     """The lock that it takes on the database in its current mode."""
 
 
+@frozen
+class Autovacuum:
+    """Whether a server keeps the tables of a database in order by itself."""
+
+    keeps_up: bool
+    found: str
+    remedy: str = ""
+    """What to do, with the cause if it is seen."""
+
+
 @frozen(kw_only=True)
 class TargetInfo:
     """A database: what it is, and which operations it offers."""

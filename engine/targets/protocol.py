@@ -17,7 +17,7 @@ from engine.domain.frozen import frozen
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
 from engine.domain.steps import Facts, Step, WaitsFor
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.targets.operation_specs import OperationSpec, TargetInfo
+from engine.targets.operation_specs import Autovacuum, OperationSpec, TargetInfo
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.step_execution import StepContext, StepResult
 
@@ -45,6 +45,9 @@ class Inspection(Protocol):
     """One connection to a database, to inspect it."""
 
     async def info(self) -> TargetInfo: ...
+
+    async def autovacuum(self) -> Autovacuum | None:
+        """Whether the server keeps up by itself; None where nothing of the kind runs. Raises TargetError."""
 
     async def advise(
         self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS

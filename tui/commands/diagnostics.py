@@ -15,10 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import TargetInfo, WorkerProcess, store_admin
+from engine import Autovacuum, TargetInfo, WorkerProcess, store_admin
 from engine.config.model import Config, TargetEntry
 from engine.domain.errors import ConfigError, DbtendError, StoreError, TargetError
+from engine.domain.humanize import by_reason, listed
 from engine.domain.lazy_import import lazy
+from engine.domain.requests import EngineName
 from engine.fleet.expansion import expand, stands_for_many
 from engine.fleet.surveyed_elsewhere import is_file_elsewhere
 from engine.inspection import inspector
@@ -207,6 +209,9 @@ async def _targets(
                 inspect = (await stack.enter_async_context(settings.engine())).inspect
         found = await for_each([entry.url for entry in single], inspect)
     checks += [_target(entry, one) for entry, one in zip(single, found, strict=True)]
+    well = [entry for entry, one in zip(single, found, strict=True) if _has_autovacuum(one)]
+    kept = await for_each([entry.url for entry in well], partial(inspector.autovacuum, read_only=settings.read_only))
+    checks += _autovacuum([(entry.name, one) for entry, one in zip(well, kept, strict=True) if one is not None])
     if has_store and of_each:
         checks += await estimate_checks.estimates(settings, [inspector.canonical_url(entry.url) for entry in single])
     return checks
@@ -232,6 +237,23 @@ async def _single_targets(entries: Sequence[TargetEntry]) -> tuple[list[TargetEn
 
 def _problem(entry: TargetEntry, error: DbtendError) -> Check:
     return Check(Level.PROBLEM, entry.name, f"{error.what}: {error.why}", error.hint, is_target=True)
+
+
+def _has_autovacuum(found: TargetInfo | TargetError) -> bool:
+    return isinstance(found, TargetInfo) and found.engine is EngineName.POSTGRESQL
+
+
+def _autovacuum(found: Sequence[tuple[str, Autovacuum | TargetError]]) -> Iterator[Check]:
+    """One for each database where it does not keep up, and one for all others."""
+    kept = [(name, one.found) for name, one in found if isinstance(one, Autovacuum) and one.keeps_up]
+    for name, one in found:
+        if isinstance(one, TargetError):
+            yield Check(Level.WARN, "autovacuum", f"{name}: {one.why}", one.hint)
+        elif not one.keeps_up:
+            yield Check(Level.WARN, "autovacuum", f"{name}: {one.found}", one.remedy)
+    if kept:
+        texts = by_reason(kept)
+        yield Check(Level.OK, "autovacuum", "; ".join(f"{listed(names, 3)}: {text}" for text, names in texts.items()))
 
 
 def _target(entry: TargetEntry, found: TargetInfo | TargetError) -> Check:

@@ -100,6 +100,9 @@ class MySqlSession:
             read_only="the server allows no change: it is read-only" if server.reads_only else "",
         )
 
+    async def autovacuum(self) -> None:
+        pass
+
     async def advise(
         self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
     ) -> tuple[tuple[Advice, ...], None]:

@@ -15,10 +15,17 @@ from engine.domain.steps import Facts, Step
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.system.dsn import Address
 from engine.targets.lock_impact import LockImpact
-from engine.targets.operation_specs import TargetInfo, operation_infos
+from engine.targets.operation_specs import Autovacuum, TargetInfo, operation_infos
 from engine.targets.plans import OperationPlan, PlannedStep, without_done
 from engine.targets.postgres.advising.advice import advise
-from engine.targets.postgres.advising.collect import collect_condition, collect_needs, dead_shares, with_damaged_indexes
+from engine.targets.postgres.advising.autovacuum import verdict
+from engine.targets.postgres.advising.collect import (
+    collect_autovacuum,
+    collect_condition,
+    collect_needs,
+    dead_shares,
+    with_damaged_indexes,
+)
 from engine.targets.postgres.advising.findings import NOTHING_KNOWN, Need, needs
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
@@ -108,6 +115,9 @@ class PostgresSession:
             operations=operation_infos(operation_specs.SPECS),
             remarks=tuple(remarks),
         )
+
+    async def autovacuum(self) -> Autovacuum:
+        return verdict(*await collect_autovacuum(self._reader))
 
     async def advise(
         self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS

@@ -54,6 +54,9 @@ class SqliteInspection:
             read_only=await asyncio.to_thread(why_read_only, self._path),
         )
 
+    async def autovacuum(self) -> None:
+        pass
+
     async def page_map(self) -> PageMap | NotMapped:
         return await self._reader.page_map()
 

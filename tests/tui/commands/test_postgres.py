@@ -180,3 +180,10 @@ def test_an_operation_of_sqlite_is_a_usage_error(dbtend: CommandLine, shop: Data
         result = dbtend(command, shop.url, "--op", operation)
         assert result.code == 2
         assert "not offered for" in result.err
+
+
+def test_the_doctor_says_whether_autovacuum_keeps_up(dbtend: CommandLine, shop: Database) -> None:
+    (check,) = (one for one in dbtend("doctor", shop.url, "--json").json["checks"] if one["what"] == "autovacuum")
+    assert check["level"] == "warn"
+    assert check["found"] == f"{shop.name}: nothing is vacuumed or analyzed by the server itself"
+    assert check["fix"] == "autovacuum is off: set autovacuum and track_counts to on"

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from engine.domain.humanize import counted, rounded
+from engine.domain.humanize import counted, listed, rounded
 from engine.domain.thresholds import DAY, MOST_IDS
+from engine.targets.operation_specs import Autovacuum as Verdict
 from engine.targets.postgres.reading.autovacuum import Autovacuum, Waiting
 from engine.targets.postgres.reading.xmin_horizon import XminHorizon
 
+_UNSEEN: Final = "no cause is seen now: vacuum them, and where it happens again lower autovacuum_vacuum_scale_factor"
 STOPS_BEFORE: Final = 3_000_000
 """The server takes no more writes when so many transaction ids are left."""
 
@@ -44,6 +46,26 @@ def behind(state: Autovacuum, horizon: XminHorizon) -> Mapping[Behind, str]:
     if (holder := next((one for one in horizon.holders if one.is_old), None)) is not None and holder.setting:
         found[Behind.HORIZON] = f"{holder.who} holds dead rows back: {holder.setting}"
     return found
+
+
+def verdict(state: Autovacuum, horizon: XminHorizon, overdue: Mapping[str, bool], counts_nothing: str) -> Verdict:
+    """Whether it keeps up in a database.
+
+    Args:
+        overdue: names of the tables that it should have vacuumed long ago, and whether it is on for each.
+        counts_nothing: why these are unknown; "" if they are known.
+    """
+    reasons = behind(state, horizon)
+    if overdue:
+        found = f"{counted(len(overdue), 'table')} should have been vacuumed long ago: {listed(sorted(overdue), 3)}"
+        off = sorted(name for name, is_on in overdue.items() if not is_on)
+        of_tables = [f"autovacuum_enabled is off for {listed(off, 3)}: reset it"] if off else []
+        return Verdict(False, found, "; ".join([*reasons.values(), *of_tables]) or _UNSEEN)
+    if Behind.OFF in reasons:
+        return Verdict(False, "nothing is vacuumed or analyzed by the server itself", reasons[Behind.OFF])
+    if counts_nothing:
+        return Verdict(True, f"on, but whether it keeps up is unknown: {counts_nothing}")
+    return Verdict(True, "keeps up: no table should have been vacuumed long ago")
 
 
 def seconds_left(age: int, ids_per_second: float | None) -> float | None:

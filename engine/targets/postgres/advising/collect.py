@@ -114,6 +114,18 @@ async def collect_needs(reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS)
     )
 
 
+async def collect_autovacuum(reader: Reader) -> tuple[autovacuum.Autovacuum, XminHorizon, Mapping[str, bool], str]:
+    """How autovacuum does, who keeps dead rows, the tables that it should have vacuumed long ago (names, and
+    whether it is on for each), and why these are unknown. Raises TargetError.
+    """
+    (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))
+    _, counts_nothing, _, _ = await reader.row(queries.COUNTERS, row=(datetime | None, str, int, int))
+    overdue = {table.oid: table.has_autovacuum for table in await _activity(reader, sees_all) if is_not_kept_up(table)}
+    state, horizon = await autovacuum.read(reader, overdue), await xmin_horizon.read(reader)
+    tables = await reader.tables_by_oid(overdue) if overdue else []
+    return state, horizon, {table.shown: overdue[table.oid] for table in tables}, counts_nothing
+
+
 async def dead_shares(reader: Reader) -> Mapping[int, float]:
     """The share of each table that is dead space, by oid, where statistics tell it. Raises TargetError."""
     (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))

@@ -7,7 +7,7 @@ import pytest
 from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory
 from engine.domain.requests import Operation
 from engine.targets.postgres.advising.advice import advise
-from engine.targets.postgres.advising.autovacuum import Behind, behind, seconds_left
+from engine.targets.postgres.advising.autovacuum import Behind, behind, seconds_left, verdict
 from engine.targets.postgres.advising.findings import Cause, Need, TableFindings
 from engine.targets.postgres.reading.autovacuum import Autovacuum, Waiting
 from engine.targets.postgres.reading.condition import Condition
@@ -50,6 +50,26 @@ def test_each_reason_names_the_setting_to_change(
     assert found.keys() == expected.keys()
     for reason, words in expected.items():
         assert words in found[reason]
+
+
+@pytest.mark.parametrize(
+    ("state", "overdue", "counts_nothing", "keeps_up", "words"),
+    [
+        (Autovacuum(), {}, "", True, "keeps up"),
+        (Autovacuum(), {}, "track_counts is off here", True, "unknown: track_counts is off here"),
+        (Autovacuum(is_on=False), {}, "", False, "set autovacuum and track_counts to on"),
+        (Autovacuum(workers=3), {"public.t": True}, "", False, "raise autovacuum_max_workers"),
+        (Autovacuum(workers=3), {}, "", True, "keeps up"),
+        (Autovacuum(), {"public.t": True}, "", False, "lower autovacuum_vacuum_scale_factor"),
+        (Autovacuum(), {"public.t": False, "public.u": True}, "", False, "autovacuum_enabled is off for public.t"),
+    ],
+)
+def test_whether_it_keeps_up_is_told_with_the_setting(
+    state: Autovacuum, overdue: dict[str, bool], counts_nothing: str, keeps_up: bool, words: str
+) -> None:
+    found = verdict(state, NOTHING_HELD, overdue, counts_nothing)
+    assert found.keeps_up is keeps_up
+    assert words in f"{found.found}; {found.remedy}"
 
 
 def old(age: int, rate: float | None, waiting: Waiting | None = None) -> Advice:
