@@ -9,7 +9,7 @@ import pytest
 
 from engine.targets.mysql.connection.server import Flavor
 from tests.mysql_databases import MySqlDatabase, new_database
-from tests.mysql_server import NO_SERVER, REQUIRED, MySqlServer, running_server, servers_found
+from tests.mysql_server import NO_SERVER, REQUIRED, MySqlServer, servers_found
 
 
 @pytest.fixture(scope="session", params=list(Flavor), ids=str)
@@ -20,8 +20,21 @@ def server(request: pytest.FixtureRequest) -> Iterator[MySqlServer]:
     if program is None:
         fails = os.environ.get("CI") == "true" and flavor in REQUIRED
         (pytest.fail if fails else pytest.skip)(NO_SERVER[flavor])
-    with running_server(flavor, program) as running:
-        yield running
+    made = MySqlServer(flavor, program)
+    try:
+        if flavor is Flavor.MARIADB:
+            made.options = with_keys(made)
+        made.start()
+        yield made
+    finally:
+        made.discard()
+
+
+def with_keys(server: MySqlServer) -> tuple[str, ...]:
+    """The options with which MariaDB encrypts the tables that ask for it."""
+    keys = server.base / "keys"
+    keys.write_text(f"1;{'a1' * 16}\n")
+    return "--plugin-load-add=file_key_management", f"--file-key-management-filename={keys}"
 
 
 @pytest.fixture(scope="session")

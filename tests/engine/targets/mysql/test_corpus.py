@@ -32,17 +32,35 @@ CORPUS: Final = {
     "by_range": f"{PLAIN} PARTITION BY RANGE (id) (PARTITION `P 1` VALUES LESS THAN (50),"
     " PARTITION rest VALUES LESS THAN MAXVALUE)",
     "by_hash": f"{PLAIN} PARTITION BY HASH (id) PARTITIONS 3",
+    "by_list": f"{PLAIN} PARTITION BY LIST (id % 2) (PARTITION even VALUES IN (0), PARTITION odd VALUES IN (1))",
+    "by_key": f"{PLAIN} PARTITION BY KEY (id) PARTITIONS 2",
+    "in_parts_of_parts": f"{PLAIN} PARTITION BY RANGE (id) SUBPARTITION BY HASH (id) SUBPARTITIONS 2"
+    " (PARTITION low VALUES LESS THAN (50), PARTITION rest VALUES LESS THAN MAXVALUE)",
+    "kinds": "(id INT PRIMARY KEY, b VARCHAR(150), e ENUM('x', 'y') DEFAULT 'y', s SET('p', 'q') DEFAULT 'p,q',"
+    " t BIT(5) DEFAULT b'101', d DECIMAL(30, 10) DEFAULT 1.5, y YEAR DEFAULT 2026, f DATETIME(6) DEFAULT NOW(6))",
+    "checked": "(id INT PRIMARY KEY, b VARCHAR(150), CHECK (id > 0))",
+    "counted": "(id INT AUTO_INCREMENT PRIMARY KEY, b VARCHAR(150)) AUTO_INCREMENT = 1000",
+    "altered_at_once": PLAIN,
     "child": "(id INT PRIMARY KEY, b VARCHAR(150), FOREIGN KEY (id) REFERENCES `dynamic` (id))",
     "latin": "(id INT PRIMARY KEY, b VARCHAR(150) CHARACTER SET latin1, KEY (b))",
     "odd`na me%s": PLAIN,
     "myisam": f"{PLAIN} ENGINE = MyISAM",
     "myisam_fixed": "(id INT PRIMARY KEY, b CHAR(150)) ENGINE = MyISAM ROW_FORMAT = FIXED",
+    "myisam_words": "(id INT PRIMARY KEY, b TEXT, FULLTEXT (b)) ENGINE = MyISAM",
+    "myisam_to_merge": "(id INT, b VARCHAR(150), KEY (id)) ENGINE = MyISAM",
+    "merged": "(id INT, b VARCHAR(150), KEY (id)) ENGINE = MRG_MyISAM UNION = (myisam_to_merge) INSERT_METHOD = LAST",
+    "blackhole": f"{PLAIN} ENGINE = BLACKHOLE",
     "memory": "(id INT PRIMARY KEY, b VARCHAR(150)) ENGINE = MEMORY",
     "csv": "(id INT NOT NULL, b VARCHAR(150) NOT NULL) ENGINE = CSV",
     "archive": "(id INT, b VARCHAR(150)) ENGINE = ARCHIVE",
     "empty": PLAIN,
 }
 ONLY_MARIADB: Final = {
+    "vectors": "(id INT PRIMARY KEY, b TEXT, v VECTOR(2) NOT NULL DEFAULT (x'0000803f00000040'), VECTOR INDEX (v))",
+    "of_a_time": "(id INT PRIMARY KEY, b VARCHAR(150), s DATE DEFAULT '2026-01-01', e DATE DEFAULT '2027-01-01',"
+    " PERIOD FOR valid (s, e))",
+    "encrypted": f"{PLAIN} ENCRYPTED = YES",
+    "compressed_column": "(id INT PRIMARY KEY, b VARCHAR(150) COMPRESSED)",
     "aria": f"{PLAIN} ENGINE = Aria",
     "aria_plain": f"{PLAIN} ENGINE = Aria TRANSACTIONAL = 0",
     "versioned": "(id INT PRIMARY KEY, b VARCHAR(150)) WITH SYSTEM VERSIONING",
@@ -54,10 +72,12 @@ ONLY_MYSQL: Final = {
     "multi_valued": "(id INT PRIMARY KEY, b TEXT, j JSON DEFAULT ('[1, 2]'), KEY ((CAST(j AS UNSIGNED ARRAY))))",
     "hidden": "(id INT PRIMARY KEY, b VARCHAR(150), i INT INVISIBLE, KEY (i) INVISIBLE)",
 }
-NEVER_CHECKED: Final = frozenset({"memory"})
-OWN_CHECKSUM: Final = frozenset({"virtual_column", "multi_valued", "expression"})
-"""CHECKSUM TABLE takes up virtual columns, of which each read may give another number."""
-OPTIONAL: Final = frozenset({"archive"})
+NEVER_CHECKED: Final = frozenset({"memory", "blackhole"})
+OWN_CHECKSUM: Final = frozenset({"virtual_column", "multi_valued", "expression", "archive"})
+"""CHECKSUM TABLE takes up virtual columns, of which each read may give another number, and says 0 of a table of ARCHIVE
+that was just opened.
+"""
+OPTIONAL: Final = frozenset({"archive", "blackhole"})
 """Engines that a server need not have."""
 OPERATIONS: Final = [
     (Operation.ANALYZE, ServerOptions()),
@@ -76,6 +96,8 @@ def corpus(server: MySqlServer) -> Iterator[MySqlDatabase]:
             database(f"CREATE TABLE {quoted(name)} {definition}")
             if name != "empty":
                 database(f"INSERT INTO {quoted(name)} (id, b) SELECT n, REPEAT('v', n) FROM numbers ORDER BY n")
+        database("ALTER TABLE altered_at_once ADD COLUMN late INT DEFAULT 7, ALGORITHM = INSTANT")
+        database("INSERT INTO altered_at_once VALUES (0, 'new', 8)")
         if database.flavor is Flavor.MARIADB:
             database("CREATE SEQUENCE counter", "UPDATE versioned SET b = 'changed' WHERE id % 2 = 0")
         database("CREATE VIEW seen AS SELECT * FROM `dynamic`")
