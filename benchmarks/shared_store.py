@@ -1,7 +1,8 @@
 """The shared store, beside procrastinate alone and the embedded store: python -m benchmarks.shared_store [PART...]
 
 All are durable, on one disk: fsync is on. Jobs do nothing, on 64 targets; procrastinate keeps them apart by its locks.
-Each is measured in turn; medians count, and the medians of the ratios of pairs. Each line comes when it is known.
+All processes have done others before, so that their connections have planned what they ask. Each is measured in turn;
+medians count, and the medians of the ratios of pairs. Each line comes when it is known.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from procrastinate.schema import SchemaManager
@@ -35,7 +36,7 @@ from tests.shared_stores import copied_store, make_template
 
 TARGETS = 64
 WARM_UP = 20
-PROCRASTINATE_WITHIN = 10
+PROCRASTINATE_WITHIN = 30
 """Seconds for the jobs of procrastinate: the next of a lock that was let go may wait for its poll."""
 PROCESSES = (1, 2, 4)
 SETTINGS = ("fsync=on", "synchronous_commit=on", "full_page_writes=on", "autovacuum=on", "max_connections=100")
@@ -141,31 +142,73 @@ async def until_over(store: PostgresStore) -> None:
         await asyncio.sleep(0.02)
 
 
-async def shared_throughput(server: PostgresServer, jobs: int, count: int) -> float:
+class Rate(NamedTuple):
+    """How fast jobs were done."""
+
+    a_second: float
+    at_work: float
+    """Milliseconds of a processor for each, of the processes and the server."""
+
+
+async def shared_rate(server: PostgresServer, options: argparse.Namespace, count: int) -> Rate:
     async with a_store(server) as (store, admin, url):
-        with processes(WORKER, url, count):
-            await store.pause("benchmark")
-            await store.submit([new_job(number % TARGETS) for number in range(jobs)], OnDuplicate.ADD)
-            await store.resume()
-            await until_over(store)
-        ((seconds,),) = admin.execute("SELECT (max(finished_at) - min(started_at)) / 1e6::float8 FROM child_job")
-        return jobs / float(seconds)
+        with processes(WORKER, url, count) as workers:
+
+            async def run(jobs: int) -> float:
+                """In how many seconds."""
+                after = newest_parent(admin)
+                await store.pause("benchmark")
+                await store.submit([new_job(number % TARGETS) for number in range(jobs)], OnDuplicate.ADD)
+                await store.resume()
+                await until_over(store)
+                query = "SELECT (max(finished_at) - min(started_at)) / 1e6::float8 FROM child_job WHERE parent_id > %s"
+                ((seconds,),) = admin.execute(query, (after,)).fetchall()
+                return float(seconds)
+
+            if options.warm_up:
+                await run(options.warm_up)
+            before = processor_time(admin, workers)
+            seconds = await run(options.jobs)
+            used = processor_time(admin, workers) - before
+    return Rate(options.jobs / seconds, used / options.jobs * 1e3)
 
 
-def procrastinate_throughput(server: PostgresServer, jobs: int, count: int) -> float:
+def procrastinate_rate(server: PostgresServer, options: argparse.Namespace, count: int) -> Rate:
     """Of the jobs that were done in time."""
     with as_admin(server.url()) as admin:
         admin.execute("DROP DATABASE IF EXISTS alone WITH (FORCE)")
         admin.execute("CREATE DATABASE alone")
     with as_admin(server.url("alone")) as admin:
         admin.execute(SchemaManager.get_schema().encode())
-        with processes(PROCRASTINATE, server.url("alone"), count):
-            admin.execute(DEFER.encode(), (TARGETS, jobs))
-            end, done = time.monotonic() + PROCRASTINATE_WITHIN, 0
-            while done < jobs and time.monotonic() < end:
-                time.sleep(0.1)
-                ((seconds, done),) = admin.execute(RAN).fetchall()
-        return float(done / seconds)
+        with processes(PROCRASTINATE, server.url("alone"), count) as workers:
+
+            def run(jobs: int) -> tuple[float, int]:
+                """How many were done, and in how many seconds."""
+                admin.execute("TRUNCATE procrastinate_events")
+                admin.execute(DEFER.encode(), (TARGETS, jobs))
+                end, done, seconds = time.monotonic() + PROCRASTINATE_WITHIN, 0, 0.0
+                while done < jobs and time.monotonic() < end:
+                    time.sleep(0.1)
+                    ((seconds, done),) = admin.execute(RAN).fetchall()
+                return float(seconds), done
+
+            if options.warm_up:
+                run(options.warm_up)
+            before = processor_time(admin, workers)
+            seconds, done = run(options.jobs)
+            used = processor_time(admin, workers) - before
+    return Rate(done / seconds, used / done * 1e3)
+
+
+def processor_time(admin: psycopg.Connection[Any], workers: Sequence[subprocess.Popen[str]]) -> float:
+    """Seconds that these processes and those of the server have run so far."""
+    used = 0.0
+    for pid in [worker.pid for worker in workers] + [
+        pid for (pid,) in admin.execute("SELECT pid FROM pg_stat_activity")
+    ]:
+        with suppress(FileNotFoundError):
+            used += cpu_seconds(pid)
+    return used
 
 
 async def latencies(server: PostgresServer, options: argparse.Namespace) -> AsyncIterator[str]:
@@ -216,7 +259,7 @@ async def latencies(server: PostgresServer, options: argparse.Namespace) -> Asyn
 
 
 def newest_parent(admin: psycopg.Connection[Any]) -> int:
-    ((newest,),) = admin.execute("SELECT max(id) FROM parent_job").fetchall()
+    ((newest,),) = admin.execute("SELECT coalesce(max(id), 0) FROM parent_job").fetchall()
     return int(newest)
 
 
@@ -309,14 +352,13 @@ async def idle(server: PostgresServer, seconds: float) -> str:
 
 async def throughput(server: PostgresServer, options: argparse.Namespace) -> AsyncIterator[str]:
     for count in PROCESSES:
-        pairs = []
+        ours, theirs = [], []
         for _ in range(options.rounds):
-            shared = await shared_throughput(server, options.jobs, count)
-            pairs.append((shared, await asyncio.to_thread(procrastinate_throughput, server, options.jobs, count)))
-        ours, theirs = (statistics.median(rates) for rates in zip(*pairs, strict=True))
-        ratios = [shared / alone for shared, alone in pairs]
+            ours.append(await shared_rate(server, options, count))
+            theirs.append(await asyncio.to_thread(procrastinate_rate, server, options, count))
+        ratios = [shared.a_second / alone.a_second for shared, alone in zip(ours, theirs, strict=True)]
         yield (
-            f"jobs a second, {count} processes: {ours:.0f}; procrastinate alone, with locks: {theirs:.0f};"
+            f"jobs a second, {count} processes: {rate(ours)}; procrastinate alone, with locks: {rate(theirs)};"
             f" ratio {statistics.median(ratios):.2f} {[round(ratio, 2) for ratio in ratios]}"
         )
     embedded = []
@@ -324,6 +366,11 @@ async def throughput(server: PostgresServer, options: argparse.Namespace) -> Asy
         with tempfile.TemporaryDirectory() as directory:
             embedded.append(await engine_throughput(Path(directory), options.jobs))
     yield f"jobs a second, embedded store, 1 process: {statistics.median(embedded):.0f}"
+
+
+def rate(rates: Sequence[Rate]) -> str:
+    a_second, at_work = (statistics.median(values) for values in zip(*rates, strict=True))
+    return f"{a_second:.0f}, of a processor {at_work:.1f} ms each"
 
 
 async def idle_use(server: PostgresServer, options: argparse.Namespace) -> AsyncIterator[str]:
@@ -372,7 +419,10 @@ def disk(server: PostgresServer) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--jobs", type=int, default=300)
+    parser.add_argument("--jobs", type=int, default=600)
+    parser.add_argument(
+        "--warm-up", type=int, default=600, metavar="JOBS", help="that all processes have done before; 0: none"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--probes", type=int, default=100)
     parser.add_argument("--idle", type=float, default=15.0, metavar="SECONDS")
