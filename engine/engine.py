@@ -649,7 +649,7 @@ class Engine:
         return await prune(self._store, retention, self._clock(), dry_run=dry_run)
 
     def notifying(self, config: Configured, compose: Compose) -> AbstractAsyncContextManager[None]:
-        """Tell people what happens, while inside; of all processes that share the store, one does.
+        """Tell people what happens, while inside; of all processes that share the store, one does for each recipient.
 
         `config`: asked again and again. `compose`: makes the text of a message.
         """
@@ -670,9 +670,9 @@ class Engine:
         self._must_write("notify")
         return await notifier.Notifier(self._store, config, compose, self._clock).tell_now()
 
-    async def tells_people(self) -> bool:
-        """Whether a process tells people what happens; a run does so at its end only. Raises StoreError."""
-        return await notifier.is_telling(self._store)
+    async def tells_people(self, recipients: Collection[str]) -> bool:
+        """Whether a process tells each of them what happens; a run does so at its end only. Raises StoreError."""
+        return await notifier.is_telling(self._store, recipients)
 
     async def messages(self, recipient: str, *, limit: int = 10) -> list[Message]:
         """The newest messages of a recipient, sent and waiting, newest first."""

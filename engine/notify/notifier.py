@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -50,7 +51,7 @@ GIVE_UP_AFTER: Final = 3 * 86_400.0
 """Seconds after which a message that was never taken is given up."""
 
 ROLE: Final = "notify"
-"""Of the process that tells people."""
+"""Of the process that tells people; where many hosts share the store, of each recipient."""
 
 Compose = Callable[[Message], MessageText]
 Configured = Callable[[], Config]
@@ -65,7 +66,9 @@ class NotifiedStore(JobReader, ChangeFeed, SurveyStore, ScheduleStore, Notificat
 
 
 class Notifier:
-    """Tells people what happens on a store. Of all processes only one does so at a time.
+    """Tells people what happens on a store. Of all processes only one does so at a time for each recipient.
+
+    Hosts that share a store may have different recipients: each tells those of its own config file that no other tells.
 
     Collected events and messages are in the store: a process that dies loses nothing. One that dies
     between the delivery and its record has the message delivered again, with the same key.
@@ -75,11 +78,17 @@ class Notifier:
         self._store = store
         self._read_config = config
         self._config = Config()
-        """The config of this round."""
+        """The config of this round,"""
+        self._recipients: Sequence[Recipient] = ()
+        """and those of its recipients that this process tells."""
         self._compose = compose
         self._clock = clock
-        self._had: set[str] = set()
-        """The recipients that the config file has, or had since this process runs."""
+        self._roles: set[str] = set()
+        """Those that this process has,"""
+        self._looked_at = 0.0
+        """when it looked last for others that are free,"""
+        self._taken_over: set[str] = set()
+        """and the recipients whose messages it has taken over."""
         self._deliveries: dict[str, asyncio.Task[None]] = {}
         """By recipient: one that hangs keeps no other waiting."""
         self._delivered = asyncio.Event()
@@ -94,39 +103,52 @@ class Notifier:
         """Tell people, as long as this process is the one that does. Never returns."""
         while True:
             try:
-                if await self._has_recipients():
-                    async with self._store.holding_role(ROLE) as is_sole:
-                        if is_sole:
-                            await self._take_turns()
+                await self._renew_config()
+                async with AsyncExitStack() as held:
+                    self._roles, self._taken_over = set(), set()
+                    await self._take_roles(held)
+                    if self._roles:
+                        await self._take_turns(held)
             except StoreError as error:  # the disk is full, or the server away: that may pass
                 log.warning("messages cannot be sent now: %s; it is tried again", error)
             except Exception:  # a defect must not end it for good
                 log.exception("messages cannot be sent now")
             await asyncio.sleep(LOOK_EVERY)
 
-    async def _has_recipients(self) -> bool:
-        """Where many hosts share the store: a config file without any leaves it to another host."""
-        if self._store.hosts is None:
-            return True
-        await self._renew_config()
-        return bool(self._config.notify)
+    async def _take_roles(self, held: AsyncExitStack) -> None:
+        """Those for the recipients of the config file that no other process has."""
+        self._looked_at = time.monotonic()
+        for role in sorted(self._wanted_roles() - self._roles):
+            async with AsyncExitStack() as taking:
+                if await taking.enter_async_context(self._store.holding_role(role)):
+                    self._roles.add(role)
+                    held.push_async_exit(taking.pop_all())
 
-    async def _take_turns(self) -> None:
-        """Tell people; returns once there is no recipient, where many hosts share the store."""
+    def _wanted_roles(self) -> set[str]:
+        if self._store.hosts is None:
+            return {ROLE}
+        return {role_for(recipient.name, self._store.hosts) for recipient in self._config.notify}
+
+    def _mine(self) -> Sequence[Recipient]:
+        """The recipients that this process tells."""
+        return [each for each in self._config.notify if role_for(each.name, self._store.hosts) in self._roles]
+
+    async def _take_turns(self, held: AsyncExitStack) -> None:
+        """Tell people; returns where a recipient is no longer in the config file: another host may have it."""
         try:
-            is_begun = False
             while True:
                 seen = self._store.last_change()
                 pause = LOOK_EVERY
                 try:
                     await self._renew_config()
                     await self._forget_removed()
-                    if self._store.hosts is not None and not self._config.notify:
+                    if self._roles - self._wanted_roles():
                         return
-                    if self._config.notify:
-                        if not is_begun:
-                            await self._store.take_over_messages()
-                            is_begun = True
+                    if time.monotonic() - self._looked_at >= LOOK_EVERY:
+                        await self._take_roles(held)
+                    self._recipients = self._mine()
+                    if self._recipients:
+                        await self._take_over()
                         await self._collect()
                         await self._collect_running()
                         await self._make_due_messages()
@@ -140,6 +162,12 @@ class Notifier:
                 await self._wait(seen, pause)
         finally:
             await self._stop_deliveries()
+
+    async def _take_over(self) -> None:
+        """What a dead process was delivering to them, once."""
+        if new := {recipient.name for recipient in self._recipients} - self._taken_over:
+            await self._store.take_over_messages(new)
+            self._taken_over |= new
 
     async def _wait(self, seen: int, seconds: float) -> None:
         """Until a job changes or a delivery ends, at most so many seconds."""
@@ -157,21 +185,22 @@ class Notifier:
 
         Nothing happens where another process tells people. Raises StoreError.
         """
-        async with self._store.holding_role(ROLE) as is_sole:
-            if not is_sole:
-                return ()
-            await self._store.take_over_messages()
-            await self.collect()
-            for recipient in self._config.notify:
+        await self._renew_config()
+        async with AsyncExitStack() as held:
+            await self._take_roles(held)
+            self._recipients = self._mine()
+            await self._take_over()
+            await self._collect()
+            for recipient in self._recipients:
                 await self._store.make_message(recipient.name)
             await self._begin_deliveries()
             await asyncio.gather(*self._deliveries.values())
-            names = [recipient.name for recipient in self._config.notify]
-            states = await self._store.recipient_states(names)
+            states = await self._store.recipient_states([recipient.name for recipient in self._recipients])
             return [f"{state.name}: {state.error}" for state in states if state.error and state.waiting]
 
     async def _renew_config(self) -> None:
         self._config = await asyncio.to_thread(self._read_config)
+        self._recipients = self._config.notify
 
     async def collect(self) -> None:
         """Collect what happened since the last time, for each recipient of the current config."""
@@ -179,7 +208,7 @@ class Notifier:
         await self._collect()
 
     async def _collect(self) -> None:
-        recipients = self._config.notify
+        recipients = self._recipients
         known = await self._store.seen_by_recipients()
         if new := [recipient.name for recipient in recipients if recipient.name not in known]:
             await self._store.register_recipients(new, since=self._config.changed_at)
@@ -191,16 +220,14 @@ class Notifier:
     async def _forget_removed(self) -> None:
         """Those that the config file no longer has, if it can be read: nothing waits for them any more.
 
-        Where many hosts share the store, one that this file never had may be in that of another host.
+        Where many hosts share the store, they may be in the file of another.
         """
-        config = self._config
-        names = {recipient.name for recipient in config.notify}
-        known = set(await self._store.seen_by_recipients())
-        gone = known - names if self._store.hosts is None else (known - names) & self._had
-        self._had |= names
-        if config.changed_at is None or not gone:
+        names = {recipient.name for recipient in self._config.notify}
+        if self._config.changed_at is None or self._store.hosts is not None:
             return
-        for name, number in (await self._store.forget_recipients(sorted(known - gone | names))).items():
+        if not set(await self._store.seen_by_recipients()) - names:
+            return
+        for name, number in (await self._store.forget_recipients(sorted(names))).items():
             if (task := self._deliveries.pop(name, None)) is not None:
                 task.cancel()
             log.info("%s is no recipient any more: %s dropped", name, counted(number, "message or event"))
@@ -234,7 +261,7 @@ class Notifier:
 
     async def _collect_running(self) -> None:
         """Collect what takes longer than usual now."""
-        recipients = [one for one in self._config.notify if EventKind.LONGER_THAN_USUAL in one.on]
+        recipients = [one for one in self._recipients if EventKind.LONGER_THAN_USUAL in one.on]
         if not recipients:
             return
         found = await self._running.longer_than_usual(
@@ -253,7 +280,7 @@ class Notifier:
             return
         urgent_since = await self._store.collected_since(only_urgent=True)
         is_open, at = await self._store.has_open_jobs(), self._clock()
-        for recipient in self._config.notify:
+        for recipient in self._recipients:
             if recipient.name not in since:
                 continue
             is_over = not is_open and at - self._moved_at >= recipient.settle * 1e6
@@ -263,7 +290,7 @@ class Notifier:
                 await self._store.make_message(recipient.name, only_urgent=True)
 
     async def _begin_deliveries(self) -> None:
-        by_name = {recipient.name: recipient for recipient in self._config.notify}
+        by_name = {recipient.name: recipient for recipient in self._recipients}
         self._deliveries = {name: task for name, task in self._deliveries.items() if not task.done()}
         for message in await self._store.waiting_messages():
             recipient = by_name.get(message.recipient)
@@ -318,7 +345,7 @@ class Notifier:
     async def _seconds_until_due(self) -> float:
         """Until something is to be done although no job changes; at most until the next regular look."""
         at, due = self._clock(), [LOOK_EVERY]
-        recipients = {recipient.name: recipient for recipient in self._config.notify}
+        recipients = {recipient.name: recipient for recipient in self._recipients}
         for name, since in (await self._store.collected_since()).items():
             if (recipient := recipients.get(name)) is not None:
                 due.append((since - at) / 1e6 + recipient.latest)
@@ -393,9 +420,15 @@ def _is_due(at: Micros, now: Micros) -> bool:
     return at <= now or at - now > 2 * RETRY_AFTER[-1] * 1e6
 
 
-async def is_telling(store: Leadership) -> bool:
-    """Whether a process tells people what happens. Raises StoreError."""
-    return await store.role_is_held(ROLE)
+def role_for(recipient: str, hosts: Hosts | None) -> str:
+    """The role of the process that tells a recipient."""
+    return ROLE if hosts is None else f"{ROLE} {recipient}"
+
+
+async def is_telling(store: NotifiedStore, recipients: Collection[str]) -> bool:
+    """Whether a process tells each of these people what happens. Raises StoreError."""
+    roles = {role_for(name, store.hosts) for name in recipients} or {ROLE}
+    return all([await store.role_is_held(role) for role in sorted(roles)])
 
 
 @asynccontextmanager

@@ -497,8 +497,8 @@ class NotificationStore(Protocol):
     async def make_message(self, recipient: str, *, only_urgent: bool = False) -> None:
         """Put all collected events into one message; none without events. Old messages are removed."""
 
-    async def take_over_messages(self) -> None:
-        """Try again at once what a dead process was delivering."""
+    async def take_over_messages(self, recipients: Collection[str]) -> None:
+        """Try again at once what a dead process was delivering to them."""
 
     async def waiting_messages(self) -> list[Message]: ...
 

@@ -150,7 +150,9 @@ async def test_what_a_dead_process_was_delivering_is_due_at_once(store: Rescuing
         await store.begin_delivery(message.id)
         await store.end_delivery(message.id, MessageStatus.WAITING, error="x", done=(), next_try_at=clock.at + DAY)
     await store.begin_delivery(second.id)
-    await store.take_over_messages()
+    await store.take_over_messages(["dba"])
+    assert [one.next_try_at for one in await store.waiting_messages()] == [clock.at + DAY, clock.at + DAY]
+    await store.take_over_messages(["ops"])
     assert [one.next_try_at for one in await store.waiting_messages()] == [clock.at + DAY, clock.at]
 
 

@@ -103,12 +103,13 @@ async def _known(settings: Settings, recipients: Sequence[Recipient], name: str 
     async with settings.engine() as engine:
         states = await engine.recipient_states([recipient.name for recipient in recipients])
         messages = [] if name is None else await engine.messages(name)
-        return states, messages, await _problem(engine)
+        return states, messages, await _problem(engine, recipients)
 
 
-async def _problem(engine: Engine) -> str:
+async def _problem(engine: Engine, recipients: Sequence[Recipient]) -> str:
     try:
-        return "" if await engine.tells_people() else f"{NO_SENDER}: start dbtend worker"
+        is_told = await engine.tells_people([recipient.name for recipient in recipients])
+        return "" if is_told else f"{NO_SENDER}: start dbtend worker"
     except StoreError as error:
         return str(error)
 

@@ -55,7 +55,8 @@ def _file(what: str, path: Path) -> Iterator[Check]:
 
 async def _process(engine: Engine, recipients: Sequence[Recipient]) -> list[Check]:
     try:
-        if not await engine.tells_people() and any(not recipient.from_runs for recipient in recipients):
+        names = [recipient.name for recipient in recipients]
+        if not await engine.tells_people(names) and any(not recipient.from_runs for recipient in recipients):
             return [Check(Level.WARN, "notify", NO_SENDER, "start one: dbtend worker")]
         return []
     except StoreError as error:

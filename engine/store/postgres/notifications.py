@@ -112,8 +112,8 @@ class Notifications(StoreBase):
         asked = (values.clean(recipient), uuid.uuid4().hex, only_urgent, MESSAGES_KEPT, self._at())
         await self._pool.call("make_message", *asked)
 
-    async def take_over_messages(self) -> None:
-        await self._pool.call("take_over_messages", self._at())
+    async def take_over_messages(self, recipients: Collection[str]) -> None:
+        await self._pool.call("take_over_messages", _clean(recipients), self._at())
 
     async def waiting_messages(self) -> list[Message]:
         return await self._messages(_WAITING, {})

@@ -147,9 +147,12 @@ def make_message(connection: sqlite3.Connection, recipient: str, at: Micros, *, 
     )
 
 
-def take_over(connection: sqlite3.Connection, at: Micros) -> None:
-    """Let messages be tried again at once that a dead process was delivering."""
-    connection.execute("UPDATE message SET sending = 0, next_try_at = ? WHERE sending = 1", (at,))
+def take_over(connection: sqlite3.Connection, recipients: Collection[str], at: Micros) -> None:
+    """Let messages be tried again at once that a dead process was delivering to them."""
+    connection.executemany(
+        "UPDATE message SET sending = 0, next_try_at = ? WHERE sending = 1 AND recipient = ?",
+        [(at, storable(recipient)) for recipient in recipients],
+    )
 
 
 def _remove_old(connection: sqlite3.Connection, at: Micros) -> None:

@@ -598,8 +598,8 @@ class SqliteStore:
             lambda c: notifications.make_message(c, recipient, self._clock(), only_urgent=only_urgent)
         )
 
-    async def take_over_messages(self) -> None:
-        await self._writer.run(lambda c: notifications.take_over(c, self._clock()))
+    async def take_over_messages(self, recipients: Collection[str]) -> None:
+        await self._writer.run(lambda c: notifications.take_over(c, recipients, self._clock()))
 
     async def waiting_messages(self) -> list[Message]:
         return await self._messages(notifications.WAITING, {})

@@ -477,7 +477,7 @@ async def test_only_one_of_several_processes_tells_people(
     ):
         await ended(opened, "sales", FAILED)
         await asyncio.to_thread(web.taken)
-        assert await made(opened, clock, ops(web)).tell_now() == ()
+        assert await made(opened, clock, ops(web)).tell_now() == []
     assert web.none_waits()
 
 

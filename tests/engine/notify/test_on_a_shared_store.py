@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, closing
+from dataclasses import replace
 
 import pytest
 
 from engine.config.model import Config
 from engine.domain.claims import Report
-from engine.domain.notifications import Message, MessageText, Method, Recipient
+from engine.domain.notifications import Message, MessageStatus, MessageText, Method, Recipient
 from engine.domain.requests import OnDuplicate, Operation
 from engine.notify import notifier
-from engine.notify.notifier import Notifier, notifying
+from engine.notify.notifier import Notifier, is_telling, notifying
 from engine.store.protocol import Store
 from tests.building import FAILED, StoppedClock, new_job
 from tests.conformance.stores import SharedStores, until
@@ -22,6 +23,7 @@ from tests.receivers import WebServer, web_server
 from tests.shared_stores import copied_store
 
 LONG_AGO = 1
+DAY = 86_400.0
 
 
 def compose(message: Message) -> MessageText:
@@ -79,7 +81,7 @@ async def test_one_host_tells_and_another_takes_over(
         await leading.enter_async_context(notifying(telling(first, clock, ops(web))))
 
         async def is_led() -> bool:
-            return await second.role_is_held(notifier.ROLE)
+            return await is_telling(second, ["ops"])
 
         async def is_delivered() -> bool:
             return not await second.waiting_messages()
@@ -104,3 +106,58 @@ async def test_recipients_of_the_config_file_of_another_host_are_not_forgotten(
         await fail(first, "sales")
         assert "sales" in (await asyncio.to_thread(web.taken)).body.decode()
     assert set(await second.seen_by_recipients()) == {"ops", "dba"}
+
+
+@pytest.fixture
+def web_of_db2() -> Iterator[WebServer]:
+    with web_server() as server:
+        yield server
+
+
+async def test_hosts_with_different_recipients_tell_each_of_them_once(
+    hosts: tuple[Store, Store], clock: StoppedClock, web: WebServer, web_of_db2: WebServer
+) -> None:
+    first, second = hosts
+    async with (
+        notifying(telling(first, clock, ops(web, "ops"), ops(web_of_db2, "both"))),
+        notifying(telling(second, clock, ops(web_of_db2, "dba"), ops(web_of_db2, "both"))),
+    ):
+        await until(lambda: is_telling(first, ["ops", "dba", "both"]))
+        assert not await is_telling(first, ["nobody", "ops"])
+        await fail(second, "sales")
+        assert "sales" in (await asyncio.to_thread(web.taken)).body.decode()
+        for _ in ("dba", "both"):
+            assert "sales" in (await asyncio.to_thread(web_of_db2.taken)).body.decode()
+
+        async def is_delivered() -> bool:
+            return not await second.waiting_messages()
+
+        await until(is_delivered)
+    assert web.none_waits()
+    assert web_of_db2.none_waits()
+    for name in ("ops", "dba", "both"):
+        (message,) = await first.newest_messages(name, limit=5)
+        assert (message.status, message.attempts) == (MessageStatus.SENT, 1)
+
+
+async def test_a_recipient_that_one_host_no_longer_has_is_told_by_another_that_has_it(
+    hosts: tuple[Store, Store], clock: StoppedClock, web: WebServer, web_of_db2: WebServer
+) -> None:
+    first, second = hosts
+    kept = ops(web, "kept")
+    config = [Config(notify=(kept, replace(ops(web), latest=DAY, settle=DAY)), changed_at=LONG_AGO)]
+    async with notifying(Notifier(first, lambda: config[0], compose, clock)):
+        await until(lambda: is_telling(first, ["ops", "kept"]))
+        await fail(first, "sales")
+        assert "sales" in (await asyncio.to_thread(web.taken)).body.decode()
+
+        async def is_collected() -> bool:
+            return "ops" in await first.collected_since()
+
+        await until(is_collected)
+        config[0] = Config(notify=(kept,), changed_at=LONG_AGO + 1)
+        async with notifying(telling(second, clock, ops(web_of_db2))):
+            assert "sales" in (await asyncio.to_thread(web_of_db2.taken)).body.decode()
+            await until(lambda: is_telling(first, ["kept"]))
+    assert web.none_waits()
+    assert web_of_db2.none_waits()

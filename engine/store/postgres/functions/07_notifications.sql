@@ -79,9 +79,11 @@ BEGIN
     WHERE recipient = whom AND message_id IS NULL AND (NOT only_urgent OR is_urgent(n));
 END $$;
 
--- Let messages be tried again at once that a dead process was delivering.
-CREATE OR REPLACE FUNCTION take_over_messages(at bigint) RETURNS void LANGUAGE sql
-AS $$ UPDATE message SET sending = false, next_try_at = coalesce(at, now_micros()) WHERE sending $$;
+-- Let messages be tried again at once that a dead process was delivering to these recipients.
+CREATE OR REPLACE FUNCTION take_over_messages(recipients text[], at bigint) RETURNS void LANGUAGE sql AS $$
+    UPDATE message SET sending = false, next_try_at = coalesce(at, now_micros())
+    WHERE sending AND recipient = ANY (recipients)
+$$;
 
 CREATE OR REPLACE FUNCTION begin_delivery(number bigint) RETURNS void LANGUAGE sql
 AS $$ UPDATE message SET attempts = attempts + 1, sending = true WHERE id = number $$;
