@@ -6,7 +6,8 @@ import asyncio
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,7 @@ from engine.domain.errors import (
     DbtendError,
     ServerTimeoutError,
     ServerUnavailableError,
+    StoreError,
     TargetError,
     TargetUnavailableError,
     UsageError,
@@ -35,6 +37,8 @@ from engine.targets.sqlite.system.files import BESIDE
 
 if TYPE_CHECKING:
     from engine.store.protocol import Hosts
+
+    KnowsHosts = Callable[[], Awaitable[Hosts | None]]
 
 MANY: Final = 10_000
 """More targets than this need a confirmation."""
@@ -181,7 +185,7 @@ async def expand(
     exclude: Collection[str] = (),
     all_databases: bool = False,
     confirm_many: Callable[[str, int], object] = refuse_many,
-    hosts: Hosts | None = None,
+    hosts: KnowsHosts | None = None,
 ) -> Expansion:
     """The single targets of these entries, each once, in the order of the entries.
 
@@ -193,7 +197,8 @@ async def expand(
         all_databases: an entry on a server stands for all databases of that server.
         confirm_many: called with the first entry and the number of targets if that is more than `MANY`; it raises
             UsageError unless they are meant.
-        hosts: of a shared store, which knows files of other hosts, and databases that only they reach.
+        hosts: gives those of a shared store, which knows files of other hosts, and databases that only they reach. It
+            is asked where nobody else can say what an entry stands for.
 
     Raises:
         UsageError: the only entry is a pattern that matches nothing, or is malformed; or there are too many targets.
@@ -202,9 +207,12 @@ async def expand(
     if all_databases:
         entries = patterns_of_all_databases(entries)
     here = await asyncio.to_thread(lambda: [_without_server(entry) for entry in entries])
-    asked = (_from_elsewhere(e, hosts) for e, known in zip(entries, here, strict=True) if not known)
-    there = iter(await asyncio.gather(*asked))
-    found = [known or next(there) for known in here]
+    on_servers = [entry for entry, known in zip(entries, here, strict=True) if not known and names_server(entry.url)]
+    listed_there = dict(zip(map(id, on_servers), await asyncio.gather(*map(_on_server, on_servers)), strict=True))
+    found = [
+        known or await _known_elsewhere(entry, listed_there.get(id(entry)), hosts)
+        for entry, known in zip(entries, here, strict=True)
+    ]
     candidates: list[_Candidate] = []
     unlisted: list[Unlisted] = []
     for entry, result in zip(entries, found, strict=True):
@@ -245,13 +253,22 @@ def _without_server(entry: TargetEntry) -> _Result | None:
         return error
 
 
-async def _from_elsewhere(entry: TargetEntry, hosts: Hosts | None) -> _Result:
-    try:
-        if names_server(entry.url):
-            return await _on_server(entry, hosts), []
-        return [_file_elsewhere(entry, url) for url in await files_of_pattern(entry.url, hosts)], []
-    except (UsageError, TargetError) as error:
-        return error
+async def _known_elsewhere(entry: TargetEntry, listed_there: _Result | None, hosts: KnowsHosts | None) -> _Result:
+    """What an entry stands for, as its server lists it; where that cannot be asked, by what other hosts have surveyed.
+
+    Raises StoreError.
+    """
+    if listed_there is None:
+        try:
+            found = await files_of_pattern(entry.url, hosts and await hosts())
+            return [_file_elsewhere(entry, url) for url in found], []
+        except (UsageError, TargetError) as error:
+            return error
+    if isinstance(listed_there, ServerUnavailableError) and hosts is not None:
+        with suppress(StoreError):  # that the server cannot be reached says enough
+            if (known := await hosts()) and (surveyed := await databases_of_pattern(entry.url, known)):
+                return _databases(entry, surveyed)
+    return listed_there
 
 
 def _file_elsewhere(entry: TargetEntry, url: str) -> _Candidate:
@@ -265,20 +282,21 @@ def _file_elsewhere(entry: TargetEntry, url: str) -> _Candidate:
     )
 
 
-async def _on_server(entry: TargetEntry, hosts: Hosts | None) -> list[_Candidate]:
-    """Raises UsageError, TargetError, StoreError."""
-    wanted = database_named(entry.url)
+async def _on_server(entry: TargetEntry) -> _Result:
     try:
-        listed_there = await _listed(entry.url)
-    except ServerUnavailableError:
-        listed_there = await databases_of_pattern(entry.url, hosts) if hosts is not None else ()
-        if not listed_there:
-            raise
+        return _databases(entry, await _listed(entry.url))
+    except (UsageError, TargetError) as error:
+        return error
+
+
+def _databases(entry: TargetEntry, listed_there: Sequence[ServerDatabase]) -> _Result:
+    """Those of a server for which an entry stands."""
+    wanted = database_named(entry.url)
     there = sorted(listed_there, key=lambda one: natural_order(one.name))
     matching = [one for one in there if matches_any((one.name,), (wanted,))]
     if not matching:
         why = f"matches none of {counted(len(there), 'database')} that accept connections"
-        raise UsageError(entry.url, why, f"there are {listed([one.name for one in there])}")
+        return UsageError(entry.url, why, f"there are {listed([one.name for one in there])}")
     return [
         _Candidate(
             entry=replace(entry, name=one.name, url=one.url, pattern=entry.url),
@@ -288,7 +306,7 @@ async def _on_server(entry: TargetEntry, hosts: Hosts | None) -> list[_Candidate
             long_name=f"{entry.name}/{one.name}",
         )
         for one in matching
-    ]
+    ], []
 
 
 async def _listed(url: str) -> Sequence[ServerDatabase]:

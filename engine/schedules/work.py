@@ -29,7 +29,7 @@ from engine.schedules.looking import Tell, counting
 from engine.submission.elsewhere import is_elsewhere, may_be_reached_elsewhere
 
 if TYPE_CHECKING:
-    from engine.store.protocol import Store
+    from engine.store.protocol import Hosts, Store
 
 log = logging.getLogger("dbtend")
 
@@ -101,8 +101,12 @@ async def survey_targets(schedule: Schedule, config: Config, store: Store, clock
 async def _expanded(schedule: Schedule, config: Config, store: Store) -> Expansion:
     """Raises UsageError."""
     entries = await asyncio.to_thread(entries_named, schedule.targets, config)
+
+    async def hosts() -> Hosts | None:
+        return store.hosts
+
     try:
-        return await expand(entries, exclude=schedule.exclude, confirm_many=_accept, hosts=store.hosts)
+        return await expand(entries, exclude=schedule.exclude, confirm_many=_accept, hosts=hosts)
     except TargetError as error:  # the only entry is a server that does not list its databases
         return Expansion(unlisted=[Unlisted(entries[0], error)])
 

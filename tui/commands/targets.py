@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from engine import Engine, StoreLocation
 from engine.config.model import Config, TargetEntry
-from engine.domain.errors import PasswordNeededError, TargetUnavailableError, UsageError
+from engine.domain.errors import PasswordNeededError, StoreError, TargetUnavailableError, UsageError
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
 from engine.domain.surveys import FleetLevel
-from engine.fleet.expansion import Expansion, Unlisted, expand, may_name_databases
-from engine.fleet.surveyed_elsewhere import is_pattern_elsewhere
+from engine.fleet.expansion import Expansion, Unlisted, expand
 from engine.fleet.target_words import entries_named
 from engine.inspection import inspector
 from engine.system.clock import now
@@ -29,6 +28,7 @@ from tui.presentation.survey_format import why
 from tui.presentation.text import plain
 
 if TYPE_CHECKING:
+    from engine import Hosts
     from engine.fleet import filters
     from engine.fleet.filters import FleetFilter
     from tui.commands import passwords, terminal_question
@@ -150,29 +150,33 @@ def _with_passwords(entries: Sequence[TargetEntry], args: argparse.Namespace, st
 def _expanded(entries: Sequence[TargetEntry], args: argparse.Namespace, store: StoreLocation) -> Expansion:
     """Raises UsageError, TargetError, StoreError."""
     found: list[Expansion] = []
+    answers: list[Hosts | StoreError | None] = []
 
     async def work() -> None:  # it returns nothing: asyncio.run() would make the text of it, by the signal module
         async with AsyncExitStack() as stack:
-            hosts = None
-            if store.is_shared and any(_may_be_elsewhere(entry.url) for entry in entries):
-                hosts = (await stack.enter_async_context(Engine.open(store, read_only=True))).hosts
+
+            async def hosts() -> Hosts | None:
+                if not answers:
+                    try:
+                        answers.append((await stack.enter_async_context(Engine.open(store, read_only=True))).hosts)
+                    except StoreError as error:
+                        answers.append(error)
+                if isinstance(answers[0], StoreError):
+                    raise answers[0]
+                return answers[0]
+
             found.append(
                 await expand(
                     entries,
                     exclude=args.exclude or (),
                     all_databases=args.all_databases,
                     confirm_many=partial(_confirm_many, given=bool(getattr(args, "confirmed", False))),
-                    hosts=hosts,
+                    hosts=hosts if store.is_shared else None,
                 )
             )
 
     asyncio.run(work())
     return found[0]
-
-
-def _may_be_elsewhere(url: str) -> bool:
-    """Whether the store may have to say what a pattern stands for."""
-    return is_pattern_elsewhere(url) or may_name_databases(url)
 
 
 def _confirm_many(what: str, count: int, *, given: bool) -> None:

@@ -242,3 +242,19 @@ def test_an_embedded_store_has_no_files_of_other_hosts(dbtend: CommandLine) -> N
     refused = dbtend("run", "sqlite://db2/srv/a.db", "--op", "vacuum")
     assert refused.code != 0
     assert "is a file of the host db2" in refused.err
+
+
+def test_a_server_that_answers_is_asked_before_the_store_and_its_error_comes_first(
+    dbtend: CommandLine, database: Database, tmp_path: Path
+) -> None:
+    store = f"postgresql://postgres@:5432/dbtend?host={tmp_path}"  # which no server has
+    on_server, elsewhere = (f"postgresql://postgres@/*?host={host}" for host in (database.server.base, tmp_path))
+    none_such = on_server.replace("/*", "/none_such_*")
+    unmatched = dbtend("--store", store, "run", none_such, "--op", "analyze")
+    assert "matches none of" in unmatched.err
+    for pattern in (on_server, f"sqlite://db2{tmp_path}/*.db"):
+        refused = dbtend("--store", store, "run", pattern, "--op", "analyze")
+        assert refused.err.startswith(f"dbtend: {store}: cannot be reached")
+    unreachable = dbtend("--store", store, "run", elsewhere, "--op", "analyze")
+    assert "no server answers there" in unreachable.err
+    assert store not in unreachable.err
