@@ -25,6 +25,7 @@ from tui.commands.report import instructions
 from tui.commands.settings import Settings
 from tui.presentation import typed_values
 from tui.presentation.exit_codes import OK
+from tui.presentation.page.layouts import layouts_of, may_have_maps
 from tui.presentation.page.period import Period
 from tui.presentation.page.report import report_page
 from tui.presentation.page.runs import Run, run_of
@@ -86,6 +87,7 @@ async def _period(settings: Settings, config: Config, since: int) -> Period:
             schedules=rows,
             next_due=await engine.next_due(targets, config),
             is_served=await engine.fires_schedules(settings.config_path),
+            layouts=layouts_of(await engine.jobs(may_have_maps(jobs))),
         )
 
 

@@ -1,6 +1,6 @@
 """The pages of a SQLite file as a picture of characters: what they hold, how full they are, and in what order.
 
-Pure functions, for both front ends. No sign needs a colour to be told from another.
+Pure functions, for both front ends. Every sign differs also without colours.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from enum import Enum, auto
 from itertools import zip_longest
 from typing import Final
 
+from engine.domain.frozen import frozen
 from engine.domain.kept_page_map import KeptMaps
 from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap, Reading, ReadTimes
 from tui.presentation.text import cells, counted, padded, percent, plain, precise_duration, shortened, size
@@ -29,9 +30,41 @@ class Tone(Enum):
 Piece = tuple[str, Tone]
 Row = tuple[Piece, ...]
 
+
+class Kind(Enum):
+    """What a page holds."""
+
+    TABLE = auto()
+    INDEX = auto()
+    LONG_VALUES = auto()
+    FREE = auto()
+    UNSEEN = auto()
+
+
+LEVELS: Final = 4
+
+
+@frozen
+class Cell:
+    """A run of pages: what most of them hold, how full these are, and whether most are in order."""
+
+    kind: Kind
+    level: int = LEVELS - 1
+    """From 0, nearly empty, to LEVELS - 1."""
+    is_in_order: bool = True
+
+
 TABLE_SIGNS: Final = "░▒▓█"
 INDEX_SIGNS: Final = "-+x#"
-OTHER_SIGNS: Final[Mapping[int, str]] = {FREE: "·", LONG_VALUES: "~", UNSEEN: "?"}
+_SIGNS: Final[Mapping[Kind, str]] = {
+    Kind.TABLE: TABLE_SIGNS,
+    Kind.INDEX: INDEX_SIGNS,
+    Kind.LONG_VALUES: "~" * LEVELS,
+    Kind.FREE: "·" * LEVELS,
+    Kind.UNSEEN: "?" * LEVELS,
+}
+_TONES: Final = {Kind.TABLE: Tone.TABLE, Kind.INDEX: Tone.INDEX}
+_NO_OWNER: Final = {FREE: Kind.FREE, LONG_VALUES: Kind.LONG_VALUES, UNSEEN: Kind.UNSEEN}
 _LEGEND: Final[Sequence[Row]] = (
     ((TABLE_SIGNS[::-1], Tone.TABLE), (" table, full to nearly empty", Tone.DIM)),
     ((INDEX_SIGNS[::-1], Tone.INDEX), (" index", Tone.DIM)),
@@ -72,7 +105,7 @@ def before_and_after(maps: KeptMaps, width: int) -> list[Row]:
     longest = max(map(_bytes, (maps.before, maps.after)))
     before, after = (
         [
-            ((shortened(f"{label} {_in_short(found)}", each), Tone.TEXT),),
+            ((shortened(f"{label} {in_short(found)}", each), Tone.TEXT),),
             *picture(found, each, _ROWS_OF_TWO, share=_bytes(found) / longest),
         ]
         for label, found in (("before", maps.before), ("after", maps.after))
@@ -81,7 +114,7 @@ def before_and_after(maps: KeptMaps, width: int) -> list[Row]:
         pictures = [_beside(left, right, each) for left, right in zip_longest(before, after, fillvalue=())]
     else:
         pictures = [*before, *after]
-    return [*pictures, *legend((maps.before, maps.after), width), *_orders(maps, width)]
+    return [*pictures, *legend((maps.before, maps.after), width), *_order_rows(maps, width)]
 
 
 def summary(found: PageMap) -> str:
@@ -91,7 +124,7 @@ def summary(found: PageMap) -> str:
     return f"{size(_bytes(found))} in {counted(found.pages, 'page')}, {_free(found)}{filled}"
 
 
-def _in_short(found: PageMap) -> str:
+def in_short(found: PageMap) -> str:
     """`168 MB, 25% free, 50% full`."""
     full = _fullness(found)
     return f"{size(_bytes(found))}, {_free(found)}" + ("" if full is None else f", {percent(full)} full")
@@ -126,9 +159,34 @@ def legend(maps: Sequence[PageMap], width: int) -> list[Row]:
 
 def picture(found: PageMap, width: int, rows: int, *, share: float = 1.0) -> list[Row]:
     """Each character stands for a run of pages, and shows the owner of most. `share`: of the room, in use."""
-    number = min(max(int(width * rows * share), 1), len(found.owners))
-    signs = [_sign(found, _run(len(found.owners), cell, number)) for cell in range(number)]
-    return [_joined(signs[begin : begin + width]) for begin in range(0, number, width)]
+    found_cells = cells_of(found, int(width * rows * share))
+    signs = [(_SIGNS[one.kind][one.level], _TONES.get(one.kind, Tone.DIM)) for one in found_cells]
+    return [_joined(signs[begin : begin + width]) for begin in range(0, len(signs), width)]
+
+
+def cells_of(found: PageMap, most: int) -> list[Cell]:
+    """The file in so many runs of pages at most."""
+    number = min(max(most, 1), len(found.owners))
+    return [_cell(found, _run(len(found.owners), cell, number)) for cell in range(number)]
+
+
+def _cell(found: PageMap, run: range) -> Cell:
+    ((owner, _),) = Counter(found.owners[place] for place in run).most_common(1)
+    if owner < 0:
+        return Cell(_NO_OWNER[owner])
+    its = [place for place in run if found.owners[place] == owner]
+    fills = [fill for place in its if (fill := found.fills[place]) is not None]
+    share = sum(fills) / len(fills) if fills else 1.0  # what leads to the other pages is in use
+    in_order = sum(found.in_order[place] for place in its) / len(its)
+    return Cell(_kind(found.objects[owner]), _level(share), in_order >= 0.5)
+
+
+def _kind(one: MappedObject) -> Kind:
+    return Kind.INDEX if one.is_index else Kind.TABLE
+
+
+def _level(share: float) -> int:
+    return min(int(share * LEVELS), LEVELS - 1)
 
 
 def order(found: PageMap) -> str:
@@ -170,22 +228,12 @@ def _reading(one: Reading) -> str:
     return f"{counted(one.pages, 'page')} in {precise_duration(one.seconds)} ({each:.3f} ms each){disk}"
 
 
-def _sign(found: PageMap, run: range) -> Piece:
-    ((owner, _),) = Counter(found.owners[place] for place in run).most_common(1)
-    if owner < 0:
-        return OTHER_SIGNS[owner], Tone.DIM
-    fills = [fill for place in run if found.owners[place] == owner and (fill := found.fills[place]) is not None]
-    share = sum(fills) / len(fills) if fills else 1.0  # what leads to the other pages is in use
-    return _shade(share, found.objects[owner]), _tone(found.objects[owner])
-
-
 def _shade(share: float, one: MappedObject) -> str:
-    signs = INDEX_SIGNS if one.is_index else TABLE_SIGNS
-    return signs[min(int(share * len(signs)), len(signs) - 1)]
+    return _SIGNS[_kind(one)][_level(share)]
 
 
 def _tone(one: MappedObject) -> Tone:
-    return Tone.INDEX if one.is_index else Tone.TABLE
+    return _TONES[_kind(one)]
 
 
 def _run(places: int, cell: int, number: int) -> range:
@@ -246,20 +294,38 @@ def _out_of_order(one: MappedObject | None) -> str:
     return "" if one is None else percent(one.jumps / max(one.pages, 1))
 
 
-def _orders(maps: KeptMaps, width: int) -> Iterator[Row]:
-    """The largest tables and indexes, and how much of them was and is out of order."""
+def _order_rows(maps: KeptMaps, width: int) -> Iterator[Row]:
+    found = orders(maps)
+    name_width = min(max((cells(one.name) for one in found), default=0), max(width - 34, 10))
+    for one in found:
+        sign = _SIGNS[one.kind][-1]
+        name = padded(shortened(one.name, name_width), name_width)
+        yield (
+            (f"{sign} ", _TONES[one.kind]),
+            (name, Tone.TEXT),
+            (f"  out of order: {one.before:>4} -> {one.after}", Tone.DIM),
+        )
+
+
+@frozen
+class Order:
+    """What share of a table or an index is out of order; "" if it was not there."""
+
+    name: str
+    kind: Kind
+    before: str
+    after: str
+
+
+def orders(maps: KeptMaps) -> list[Order]:
+    """Of the largest tables and indexes."""
     now = {(one.name, one.is_index): one for one in maps.after.objects}
     named = [one for one in maps.before.objects if one.stands_for == 1]
     largest = sorted(named, key=lambda one: -one.pages)[:_COMPARED]
-    name_width = min(max(map(cells, map(_name, largest)), default=0), max(width - 34, 10))
-    for one in largest:
-        yield (
-            *_label(one, name_width),
-            (
-                f"  out of order: {_out_of_order(one):>4} -> {_out_of_order(now.get((one.name, one.is_index)))}",
-                Tone.DIM,
-            ),
-        )
+    return [
+        Order(plain(one.name), _kind(one), _out_of_order(one), _out_of_order(now.get((one.name, one.is_index))))
+        for one in largest
+    ]
 
 
 def _beside(left: Row, right: Row, width: int) -> Row:

@@ -84,6 +84,23 @@ def test_a_browser_shows_it_on_a_phone_on_a_desk_and_printed(page: Path, tmp_pat
     assert 1 <= printed.count(b"/Type /Page\n") <= 6
 
 
+def test_it_draws_the_pages_of_a_file_before_and_after(dbtend: CommandLine, tmp_path: Path) -> None:
+    database, file = make_database(tmp_path / "<b>large.db", rows=10_000), tmp_path / "r.html"
+    assert dbtend("run", database, "--op", "vacuum").code == OK
+    assert dbtend("report", "--html", file).code == OK
+    (drawn,) = re.findall(r"<section>.*?</section>", file.read_text(), re.DOTALL)
+    assert "&lt;b&gt;large.db" in drawn
+    assert re.search(r"<figcaption>before .*<figcaption>after ", drawn)
+    with browser(tmp_path / "profile") as found:
+        found.open(file)
+        assert found.complaints == []
+        for width in (320, 390, 1200):
+            found.resize(width, 800, mobile=width < 500)
+            assert found.evaluate(OVERFLOW) <= 0
+        sides = "[...document.querySelectorAll('figure svg')].map(e => e.getBoundingClientRect().top)"
+        assert len(set(found.evaluate(sides))) == 1  # beside each other
+
+
 def test_what_a_page_may_do_is_nothing(page: Path, tmp_path: Path) -> None:
     """If a name were markup after all, the browser would still not run it."""
     broken = page.with_name("broken.html")

@@ -16,6 +16,7 @@ from engine.domain.schedules import Firing, FiringReason, FiringStatus
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, Survey
 from tui.presentation.batch_summary import TROUBLE
+from tui.presentation.page.layouts import Layout
 from tui.presentation.page.runs import OperationRun, Run
 from tui.presentation.schedule_format import ScheduleRow
 
@@ -43,6 +44,8 @@ class Period:
     """When schedules start a target next."""
     is_served: bool = True
     """Whether a permanent worker starts the schedules."""
+    layouts: Sequence[Layout] = ()
+    """The pages of SQLite files before and after their last operation."""
 
 
 @frozen(kw_only=True)

@@ -14,7 +14,7 @@ from engine.domain.job_outcomes import JobOutcome
 from engine.domain.schedules import FiringReason, FiringStatus
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, Survey
-from tui.presentation.page import charts, period
+from tui.presentation.page import charts, layouts, period
 from tui.presentation.page.html import Html, Part, element, joined, table
 from tui.presentation.page.period import LeftOfBatch, NightSum, Period, Problem, TargetTrend
 from tui.presentation.page.runs import Run
@@ -57,6 +57,7 @@ def report_page(found: Period, *, named: Named, host: str, store: str, version: 
         _attention(found, named),
         _what_ran(found),
         _given_back(found, named),
+        _layouts(found, named),
         _targets(found, named),
         _schedules(found),
         _jobs(found, named),
@@ -236,6 +237,16 @@ def _given_back(found: Period, named: Named) -> Iterator[Html]:
         ),
         numbers=(1, 2),
     )
+
+
+def _layouts(found: Period, named: Named) -> Iterator[Html]:
+    if not found.layouts:
+        return
+    yield element("h2", "Pages of SQLite files, before and after")
+    yield layouts.legend()
+    for one in found.layouts:
+        what = element("span", f" #{one.job} {one.operation}, {_minute(one.at)}", class_="soft")
+        yield element("section", element("h3", _name(one.target, named), what), layouts.pictures(one.maps))
 
 
 def _targets(found: Period, named: Named) -> Iterator[Html]:

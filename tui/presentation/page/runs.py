@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from engine import ChildJob, JobId, Operation, ParentJob, Status, run_duration
+from engine import ChildJob, EngineName, JobId, Operation, ParentJob, Status, run_duration
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.jobs import format_child_reason, never_began
@@ -39,6 +39,7 @@ class OperationRun:
 class Run:
     id: int
     target: str
+    engine: EngineName
     outcome: JobOutcome
     created_at: Micros
     started_at: Micros | None
@@ -66,6 +67,7 @@ def run_of(job: ParentJob, how: Callable[[JobId], Instructions]) -> Run:
     return Run(
         id=job.id,
         target=job.target,
+        engine=job.engine,
         outcome=outcome,
         created_at=job.created_at,
         started_at=job.started_at,

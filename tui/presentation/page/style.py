@@ -46,6 +46,14 @@ svg text { font-size: 11px; fill: var(--soft); }
 .legend i { display: inline-block; width: .7rem; height: .7rem; margin-right: .3rem; border-radius: .15rem; }
 i.good { background: var(--good); } i.bad { background: var(--bad); } i.part { background: var(--part); }
 i.none { background: var(--none); }
+.layouts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1rem;
+  margin: .4rem 0; }
+figure { margin: 0; } figcaption { font-size: .85rem; color: var(--soft); margin-bottom: .2rem; }
+svg.layout { width: 100%; height: auto; background: var(--tile); }
+.layout-legend span { white-space: normal; }
+.layout-legend svg.layout { display: inline-block; width: .8rem; margin-right: .3rem; }
+.layout .table { fill: var(--ink); } .layout .index { fill: var(--accent); } .long-values { fill: var(--soft); }
+.layout .free { fill: var(--none); } .scattered { fill-opacity: .45; }
 footer { margin-top: 2.5rem; font-size: .85rem; }
 @media screen and (min-width: 55.01rem) { td:first-child { min-width: 6rem; } td .reason { min-width: 9rem; } }
 @media screen and (max-width: 55rem) {
@@ -65,7 +73,7 @@ footer { margin-top: 2.5rem; font-size: .85rem; }
   .tiles { grid-template-columns: repeat(6, 1fr); } .tile { padding: .4rem .5rem; }
   table { font-size: .85rem; } td:first-child { min-width: 5rem; } td .reason { min-width: 8rem; }
   td svg { width: 70px; }
-  h2, h3 { break-after: avoid; } tr, .tile, svg { break-inside: avoid; }
+  h2, h3 { break-after: avoid; } tr, .tile, svg, section { break-inside: avoid; }
   thead { display: table-header-group; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 }
