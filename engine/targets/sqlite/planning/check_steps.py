@@ -15,7 +15,7 @@ from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.planning import costs, grouping
 from engine.targets.sqlite.planning.costs import Cost
 from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
-from engine.targets.sqlite.reading.catalog import Summary, Table
+from engine.targets.sqlite.reading.catalog import Summary, Table, Texts
 
 MOST_SECONDS: Final = 1.0
 """Of several small tables that are checked in one step."""
@@ -82,17 +82,18 @@ def check_steps(
     named: bool,
     in_parts: bool,
     keys: Mapping[str, int] = MappingProxyType({}),
+    texts: Sequence[Texts] = (),
 ) -> list[SqliteStep]:
     """`named`: only of these tables. `in_parts`: table by table, so that several can be checked at once. `keys`: how
-    many foreign keys a table has, by its name."""
+    many foreign keys a table has, by its name. `texts`: of full-text indexes."""
     step = _step(summary)
     foreign_keys = _foreign_keys(step, tables, keys)
     if named:
         return longest_first([_check_of(table, level, step) for table in tables])
     if level is CheckLevel.QUICK:
-        return [_costing(step, costs.quick_check(tables, summary.pages)), foreign_keys]
+        return [_costing(step, costs.quick_check(tables, summary.pages, texts)), foreign_keys]
     indexed = [table for table in tables if table.indexes]
-    whole = _costing(step, costs.full_check(tables, summary.pages))
+    whole = _costing(step, costs.full_check(tables, summary.pages, texts))
     in_parts = in_parts and _is_worth_parting(whole, len(indexed), summary)
     if not in_parts or not indexed or any(reads_as_number(table.name) for table in indexed):
         reason = "checks everything: pages, types, constraints, and every index against its table"
@@ -115,7 +116,7 @@ def check_steps(
         why = "small tables, one after the other"
         together = grouping.together(group, "table", why, usual=usual, like=step)
         parts.append(replace(together, method=Method.CHECK, after_cancel=step.after_cancel))
-    return [*longest_first(parts), _costing(step, costs.quick_check(tables, summary.pages)), foreign_keys]
+    return [*longest_first(parts), _costing(step, costs.quick_check(tables, summary.pages, texts)), foreign_keys]
 
 
 def _is_worth_parting(whole: SqliteStep, parts: int, summary: Summary) -> bool:

@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Final
 
 from engine.domain.frozen import frozen
-from engine.targets.sqlite.reading.catalog import Index, Table
+from engine.targets.sqlite.reading.catalog import Index, Table, Texts
 
 SHORTEST: Final = 0.001
 """Seconds: even nothing takes a transaction."""
@@ -26,6 +26,9 @@ _REINDEX_A_BYTE: Final = 7.5e-9  # seconds for a byte of the index and its table
 _ANALYZE: Final = 8e-9
 _QUICK_CHECK: Final = 13e-9
 _FULL_CHECK: Final = 100e-9
+_TEXT_ROW_OPCODES: Final = 13.4
+_A_WORD_READ: Final = 26e-9
+_A_WORD_FOUND: Final = 39e-9  # in the full-text index, almost without opcodes
 _FOREIGN_KEYS: Final = 90e-9
 _VACUUM: Final = 7e-9  # seconds for a byte
 _VACUUM_IN_MEMORY: Final = 5.5e-9
@@ -90,14 +93,17 @@ def finding(parts: int, objects: int) -> float:
     return parts * objects * _FOUND_IN_SCHEMA
 
 
-def quick_check(tables: Sequence[Table], pages: int = 0) -> Cost:
-    """The cost of checking these tables; with the structure of all `pages` if the whole file is checked."""
-    return _cost([_structure(pages, tables), *(_checking(table, compared=False) for table in tables)])
+def quick_check(tables: Sequence[Table], pages: int = 0, texts: Sequence[Texts] = ()) -> Cost:
+    """The cost of checking these tables; with the structure of all `pages`, and full-text indexes, if the whole file is
+    checked."""
+    return _cost(
+        [_structure(pages, tables), *(_checking(table, compared=False) for table in tables), *_of_texts(texts)]
+    )
 
 
-def full_check(tables: Sequence[Table], pages: int = 0) -> Cost:
+def full_check(tables: Sequence[Table], pages: int = 0, texts: Sequence[Texts] = ()) -> Cost:
     """As `quick_check`, and of all their indexes against the tables."""
-    return _cost([_structure(pages, tables), *(_checking(table, compared=True) for table in tables)])
+    return _cost([_structure(pages, tables), *(_checking(table, compared=True) for table in tables), *_of_texts(texts)])
 
 
 def foreign_keys(tables: Iterable[Table], keys: Mapping[str, int]) -> Cost:
@@ -177,6 +183,12 @@ def _checking(table: Table, *, compared: bool) -> Part | None:
     checked = _part(table.rows, _checked(table), _QUICK_CHECK, _EACH_LOOKED_AT)
     searched = _part(table.rows, _compared(table), _FULL_CHECK) if compared else None
     return checked if checked is None or searched is None else (checked[0] + searched[0], checked[1] + searched[1])
+
+
+def _of_texts(texts: Sequence[Texts]) -> tuple[Part, ...]:
+    """All texts are read first; of several indexes, each after its texts, but that is told as well so."""
+    rows, words = sum(text.rows for text in texts), sum(text.words for text in texts)
+    return ((rows * _TEXT_ROW_OPCODES, words * _A_WORD_READ), (0.0, words * _A_WORD_FOUND)) if words else ()
 
 
 def _part(rows: int | None, opcodes_a_row: float, seconds: float, each: float = 0.0) -> Part | None:

@@ -286,6 +286,7 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
             and (summary.size >= operation_specs.CHECKED_IN_PARTS or options.jobs is not None)
             and not await _why_whole(reader, options),
             keys=keys,
+            texts=await reader.checked_texts(),
         )
         if options.objects:
             commands = {table.name: check_steps.check_command(CheckLevel.FULL, table.name) for table in tables}

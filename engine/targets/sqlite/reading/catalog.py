@@ -196,6 +196,14 @@ class Segments:
     pages: int
 
 
+@frozen
+class Texts:
+    """What a full-text index covers: rows, and the words in all of them."""
+
+    rows: int
+    words: int
+
+
 @frozen(kw_only=True)
 class Table:
     """`rows` is an estimate, None where there is none; `known_rows` is what its statistics say."""

@@ -1,14 +1,16 @@
-"""The segments of full-text indexes (FTS5)."""
+"""The segments of full-text indexes (FTS5), and how many words they cover."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
 from typing import Any, Final
 
 from engine.targets.sqlite.connection.names import quote
-from engine.targets.sqlite.reading.catalog import Segments
-from engine.targets.sqlite.reading.virtual import made_with
+from engine.targets.sqlite.reading.catalog import Segments, Texts
+from engine.targets.sqlite.reading.virtual import is_contentless, made_with
 
 # From one segment to the next, and to the last page of each: however long they are.
 _SEGMENTS: Final = """
@@ -20,6 +22,11 @@ WITH RECURSIVE segment(id) AS (
 SELECT count(id), coalesce(sum((SELECT pgno >> 1 FROM {shadow} WHERE segid = id ORDER BY term DESC LIMIT 1)), 0)
 FROM segment
 """
+
+
+_AVERAGES: Final = "SELECT block FROM {data} WHERE id = 1"
+_MOST_AVERAGES: Final = 100
+"""Indexes that are looked at: of very many, each is small."""
 
 
 async def fts5_segments(
@@ -36,3 +43,30 @@ async def _segments_of(read: Callable[[str], Awaitable[list[Any]]], name: str) -
     except sqlite3.Error:
         return None
     return Segments(number=number, pages=pages)
+
+
+async def fts5_texts(
+    read: Callable[[str], Awaitable[list[Any]]], virtual_tables: Iterable[tuple[str, str | None]], most: int
+) -> list[Texts]:
+    """What a check compares with its text, of the full-text indexes among these tables. `most`: more rows or words
+    there cannot be. `read` raises sqlite3.Error."""
+    found = []
+    for name, sql in islice(made_with(frozenset({"fts5"}), virtual_tables), _MOST_AVERAGES):
+        if is_contentless(sql):
+            continue
+        with suppress(sqlite3.Error):
+            for (block,) in await read(_AVERAGES.format(data=f"main.{quote(name + '_data')}")):
+                if numbers := list(varints(block) if isinstance(block, bytes) else ()):
+                    found.append(Texts(min(numbers[0], most), min(sum(numbers[1:]), most)))
+    return found
+
+
+def varints(block: bytes) -> Iterator[int]:
+    """The numbers in a block, as SQLite writes them: seven bits a byte, of a ninth one all eight."""
+    number = length = 0
+    for byte in block:
+        length += 1
+        number = number << 8 | byte if length == 9 else number << 7 | byte & 0x7F
+        if byte < 0x80 or length == 9:
+            yield number
+            number = length = 0

@@ -16,8 +16,8 @@ from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_busy, is_missing_code, reading_error
 from engine.targets.sqlite.connection.metered import OpenDatabase
 from engine.targets.sqlite.reading import catalog, shape
-from engine.targets.sqlite.reading.catalog import Segments, Summary, Table
-from engine.targets.sqlite.reading.full_text import fts5_segments
+from engine.targets.sqlite.reading.catalog import Segments, Summary, Table, Texts
+from engine.targets.sqlite.reading.full_text import fts5_segments, fts5_texts
 from engine.targets.sqlite.reading.page_fill import PageFill, fill_of
 from engine.targets.sqlite.reading.page_map import Root, map_of
 from engine.targets.sqlite.reading.read_times import read_times
@@ -193,6 +193,14 @@ class Reader:
         """The segments of each full-text index (FTS5); None of one whose tables cannot be read."""
         virtual_tables = await self.rows(catalog.VIRTUAL_TABLES)
         return await fts5_segments(lambda sql: statement.short(self.connection, sql), virtual_tables)
+
+    async def checked_texts(self) -> list[Texts]:
+        """What a check of full-text indexes (FTS5) compares with their texts; SQLite before 3.44 compares nothing."""
+        if sqlite3.sqlite_version_info < (3, 44):
+            return []
+        virtual_tables = await self.rows(catalog.VIRTUAL_TABLES)
+        size = file_size(self.path)  # of a word there is a byte at least
+        return await fts5_texts(lambda sql: statement.short(self.connection, sql), virtual_tables, size)
 
     async def renumbering(self) -> Renumbering:
         """The rowids that VACUUM would change, and the objects that use them."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.steps import WRITING_BACK
-from engine.targets.progress import ReportedFraction, look_ahead
+from engine.targets.progress import ReportedFraction, approach_end, look_ahead
 from engine.targets.step_execution import StepProgress
 
 Curve = Sequence[tuple[float, float]]
@@ -18,6 +18,8 @@ COPYING: Final = "copying"
 _REPORT_AGE: Final = 0.15  # seconds
 _SYNCED_AFTER: Final = 0.83
 """The share of its time in which a copy is written."""
+_ALMOST: Final = 0.9
+"""The share of opcodes from which the part without any may have begun."""
 _EXECUTING: Final = 0.67
 """The share of its time in which a REINDEX executes opcodes,"""
 _CLEARING: Final = 0.25
@@ -72,10 +74,27 @@ def _by_fraction(fraction: Callable[[Sample], float | None]) -> Model:
 def by_opcodes(course: Curve) -> Model:
     """A model of a statement with a known curve of seconds over executed opcodes.
 
-    `course`: (opcodes, seconds), from the start to the end; empty if unknown.
+    `course`: (opcodes, seconds), from the start to the end; empty if unknown. If the last part has no opcodes, it is
+    told by its time.
     """
-    is_known = bool(course and course[-1][1])
-    return _by_fraction(lambda sample: _on(course, sample.ticks) / course[-1][1] if is_known else None)
+    return _by_fraction(_ByOpcodes(course)) if course and course[-1][1] else _by_fraction(lambda _: None)
+
+
+class _ByOpcodes:
+    def __init__(self, course: Curve) -> None:
+        whole = course[-1][1]
+        is_silent = course[-2][0] == course[-1][0]
+        self._course = [(opcodes, seconds / whole) for opcodes, seconds in (course[:-1] if is_silent else course)]
+        self._silent_from: float | None = None
+
+    def __call__(self, sample: Sample) -> float:
+        counted = self._course[-1]
+        if counted[1] == 1 or sample.ticks < _ALMOST * counted[0]:
+            return _on(self._course, sample.ticks)
+        self._silent_from = sample.elapsed if self._silent_from is None else self._silent_from
+        expected = self._silent_from * (1 - counted[1]) / counted[1] if counted[1] else 0.0
+        silent = approach_end((sample.elapsed - self._silent_from) / expected) if expected else 0.0
+        return counted[1] + (1 - counted[1]) * silent
 
 
 def of_reindex(course: Curve, volume: int) -> Model:

@@ -3,12 +3,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from engine.targets.sqlite.planning import costs
 from engine.targets.sqlite.planning.costs import Cost
-from engine.targets.sqlite.reading.catalog import Index, Table
+from engine.targets.sqlite.reading.catalog import Index, Table, Texts
 
 ROWS = 2_000
 USERS = Table(
@@ -117,6 +118,19 @@ def test_a_check_looks_at_the_structure_of_all_pages_first_and_then_at_table_aft
     points = list(costs.quick_check(TABLES, pages=100).course)
     assert [points[0][0], points[1][0], len(points)] == [0, 100, 2 + len(TABLES)]
     assert points == sorted(points)
+
+
+def test_a_check_reads_texts_in_the_end_and_then_looks_at_their_index_almost_without_opcodes() -> None:
+    *_, rows, read, found = costs.quick_check(TABLES, pages=100, texts=[Texts(rows=10, words=1000)]).course
+    assert rows[0] < read[0] == found[0]
+    assert rows[1] < read[1] < found[1]
+    assert costs.full_check(TABLES, pages=100, texts=[Texts(rows=10, words=0)]) == costs.full_check(TABLES, pages=100)
+
+
+def test_a_table_with_many_entries_on_its_pages_takes_longer_to_look_through() -> None:
+    few, many = (costs.quick_check([replace(LOG, rows=rows)], pages=1000).course[1] for rows in (1000, 100_000))
+    assert few[0] == many[0]
+    assert few[1] < many[1]
 
 
 def test_an_analyze_with_a_limit_looks_at_no_more_rows_than_that() -> None:
