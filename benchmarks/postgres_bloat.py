@@ -2,8 +2,10 @@
 
 Tables with indexes of each kind are made and changed, and VACUUM runs. What the advice then says of each is compared
 with what VACUUM FULL gives back. It is asked twice: by a superuser, and by the owner, who may not read the server's
-files, so that there are statistics alone. Errors are points of the size before; of each kind the mean of all that it
-tells anything of, the largest one, and how many it tells nothing of.
+files, so that there are statistics alone. Beside it stands what pgstattuple finds, which reads all of a table or
+index: free and dead space of tables, the density of the leaves of B-trees, the free space of hash indexes. Errors are
+points of the size before; of each kind the mean of all that it tells anything of, the largest one, and how many it
+tells nothing of.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from typing import Final
 
 from engine.domain.thresholds import Thresholds
 from engine.targets.postgres.advising.collect import collect_condition
-from engine.targets.postgres.reading.condition import Bloat
 from engine.targets.postgres.reading.shapes import LEAST_PAGES
 from tests.engine.targets.server_session import connected
 from tests.postgres_databases import Database, new_database
@@ -44,6 +45,7 @@ FROM generate_series({0}, {1}) AS g
 CROSS JOIN LATERAL (SELECT string_agg(md5((g * 1000 + i)::text), '') FROM generate_series(1, 540) AS i) AS one (long)
 """
 
+EXTENSIONS: Final = ("pg_trgm", "btree_gist", "pgstattuple")
 ALL: Final = Thresholds(index_bloat=1, index_bloat_share=0.0, table_bloat=1, table_bloat_share=0.0)
 
 
@@ -70,6 +72,8 @@ CONTENTS: Final = (
             "USING gist (n)",
         ),
         "hash": ("USING hash (n)", "USING hash (s)", "USING hash (few)"),
+        "SP-GiST": ("USING spgist (place)", "USING spgist (s)"),
+        "BRIN": ("USING brin (id) WITH (pages_per_range = 1)",),
     }),
     Content(LONG, 3_000, {}),
 )  # fmt: skip
@@ -93,7 +97,7 @@ class Case:
     kind: str
     what: str
     said: Mapping[str, float | None]
-    """By a superuser, and by the owner."""
+    """By a superuser, by the owner, and by pgstattuple."""
     real: float
 
 
@@ -122,13 +126,14 @@ def cases(database: Database, content: Content, change: str) -> Iterator[Case]:
         who: asyncio.run(bloat_by(url))
         for who, url in (("superuser", database.url), ("owner", database.as_user("joe")))
     }
+    said["pgstattuple"] = dict(measured(database))
     database("VACUUM FULL item")
     after = sizes(database)
     for name, (oid, pages) in before.items():
         if pages >= LEAST_PAGES:
             kind, index = kinds.get(name, ("TOAST", "") if "toast" in name else ("table", ""))
             kind = "TOAST's index" if name == "toast index" else kind
-            shares = {who: found[oid].share if oid in found else None for who, found in said.items()}
+            shares = {who: found.get(oid) for who, found in said.items()}
             yield Case(kind, f"{index or name} {change}", shares, 1 - after[name][1] / pages)
 
 
@@ -145,9 +150,26 @@ def sizes(database: Database) -> dict[str, tuple[int, int]]:
     return {name: (oid, pages) for name, oid, pages in rows}
 
 
-async def bloat_by(url: str) -> Mapping[int, Bloat]:
+async def bloat_by(url: str) -> Mapping[int, float]:
     async with connected(url, writing=False) as session:
-        return (await collect_condition(session._reader, ALL)).bloat
+        return {oid: one.share for oid, one in (await collect_condition(session._reader, ALL)).bloat.items()}
+
+
+def measured(database: Database) -> Iterator[tuple[int, float]]:
+    """Oid and share of what pgstattuple has a function for."""
+    functions = {
+        "heap": "(SELECT (dead_tuple_percent + free_percent) / 100 FROM pgstattuple({0}))",
+        "btree": "(SELECT greatest(1 - avg_leaf_density / 90, 0) FROM pgstatindex({0}))",
+        "hash": "(SELECT free_percent / 100 FROM pgstathashindex({0}))",
+    }
+    for oid, kind in database("""
+        SELECT c.oid::int8, am.amname FROM pg_class AS t JOIN pg_class AS c ON c.oid IN (t.oid, t.reltoastrelid)
+            OR c.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid IN (t.oid, t.reltoastrelid))
+        JOIN pg_am AS am ON am.oid = c.relam WHERE t.oid = 'item'::regclass
+    """):
+        if kind in functions and database.value(f"SELECT pg_relation_size({oid})"):
+            share = database.value(f"SELECT {functions[kind].format(f'{oid}::oid::regclass')}::float8")
+            yield oid, 0.0 if share != share else share  # an empty index has no density
 
 
 def main(arguments: Sequence[str] = ()) -> None:
@@ -161,7 +183,12 @@ def main(arguments: Sequence[str] = ()) -> None:
         return
     found: list[Case] = []
     with running_server(servers[given.major or max(servers)]) as server, new_database(server) as database:
-        database("SET statement_timeout = 0", "CREATE EXTENSION pg_trgm", "CREATE EXTENSION btree_gist")
+        database(
+            "SET statement_timeout = 0",
+            "CREATE EXTENSION pg_trgm",
+            "CREATE EXTENSION btree_gist",
+            "CREATE EXTENSION pgstattuple",
+        )
         database("CREATE ROLE joe LOGIN", "GRANT CREATE ON SCHEMA public TO joe")
         print(f"PostgreSQL {database.major}")
         for content in CONTENTS:
@@ -181,7 +208,7 @@ def told(case: Case) -> str:
 
 def summary(kind: str, of_kind: Sequence[Case]) -> str:
     texts = []
-    for who in ("superuser", "owner"):
+    for who in ("superuser", "owner", "pgstattuple"):
         said = [(share, case.real) for case in of_kind if (share := case.said[who]) is not None]
         errors = [100 * abs(share - max(real, 0.0)) for share, real in said]
         text = f"mean {fmean(errors):.1f}, worst {max(errors):.0f}" if errors else "nothing told"

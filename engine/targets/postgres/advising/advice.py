@@ -22,7 +22,7 @@ from engine.domain.steps import Facts
 from engine.domain.thresholds import DAY, DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.check_policy import due_check
 from engine.targets.postgres.advising.autovacuum import behind, lasts, own_plan, seconds_left
-from engine.targets.postgres.advising.findings import Cause, Need, TableFindings, has_lost_counts
+from engine.targets.postgres.advising.findings import Cause, Need, TableFindings, Unknown, has_lost_counts
 from engine.targets.postgres.connection.names import shown
 from engine.targets.postgres.reading.collations import CollationRebuild
 from engine.targets.postgres.reading.condition import Condition
@@ -169,24 +169,35 @@ def _reindex(needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]
     found = _advice(Operation.REINDEX, needs.reindex, reason, facts, names, forbidden, gain=wasted)
     bloated = [DeadSpace(names[oid], need.gain, need.bytes or 0) for oid, need in needs.reindex.items() if need.gain]
     found = replace(found, dead_space=_largest(bloated))
+    unknown = _bloat_unknown(needs)
     needs_manual_fix = [obstacle for drifted in needs.drifts if (obstacle := _manual_rebuild(drifted, needs))]
     if needs.reindex:
-        return _with_obstacles(found, needs_manual_fix)
+        return _with_obstacles(replace(found, reason="; ".join([found.reason, *unknown])), needs_manual_fix)
     if needs_manual_fix:
         found = _with_obstacles(replace(found, reason=""), needs_manual_fix)
         return replace(found, level=Level.SOON, needs_manual_fix=True)
     if needs.not_built:
         objects = tuple(index.shown for index in needs.not_built)
         return replace(found, level=Level.SOON, needs_manual_fix=True, objects=objects)
-    unknown, unreadable = (
-        listed([index.shown for index in needs.unknown if index.is_estimated is estimated], 3)
-        for estimated in (True, False)
-    )
-    texts = [f"the bloat of {unreadable} is not known: only a superuser may look at its pages"] if unreadable else []
-    if unknown:
-        why = f"the bloat of {unknown} is unknown: no statistics, or this role may not read them"
-        return replace(found, level=Level.UNKNOWN, reason="; ".join([why, *texts]))
-    return replace(found, reason="; ".join(["no index is invalid, outdated or bloated", *texts]))
+    if Unknown.NO_STATISTICS in needs.unknown:
+        return replace(found, level=Level.UNKNOWN, reason="; ".join(unknown))
+    return replace(found, reason="; ".join(["no index is invalid, outdated or known to be bloated", *unknown]))
+
+
+_WHY_UNKNOWN: Final = {
+    Unknown.NO_STATISTICS: "no statistics, or this role may not read them",
+    Unknown.NOT_READ: "only a superuser may look at its pages",
+    Unknown.CORRELATED: "columns may depend on each other. A superuser's advice looks at pages, --thorough measures",
+    Unknown.NO_ESTIMATE: "there is no estimate for its kind",
+}
+
+
+def _bloat_unknown(needs: TableFindings) -> list[str]:
+    """A sentence for each reason, with the indexes whose bloat is unknown."""
+    names = {why: [index.shown for index in indexes] for why, indexes in needs.unknown.items()}
+    return [
+        f"the bloat of {listed(names[why], 3)} is unknown: {text}" for why, text in _WHY_UNKNOWN.items() if why in names
+    ]
 
 
 def _manual_rebuild(drifted: CollationRebuild, needs: TableFindings) -> str:

@@ -6,6 +6,7 @@ From the statistics of the server alone, and more exactly from what rows take on
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Final
 
 from engine.targets.postgres.advising.page_contents import GinEntries, Rows, aligned, equal_keys
@@ -66,6 +67,11 @@ def tree_share(tree: TreeShape) -> float | None:
 def tree_share_at_most(tree: TreeShape) -> float:
     """What its keys cannot make worse: each row takes its pointer at least."""
     return _share(math.ceil(tree.rows * (6 if tree.deduplicates else 20) / (_ROOM * tree.fill_factor)), tree.pages)
+
+
+def tree_share_if_correlated(tree: TreeShape) -> float | None:
+    """The same where the column with most values decides the others: statistics do not say whether it does."""
+    return tree_share(replace(tree, distinct=min(tree.distinct, tree.distinct_at_least)))
 
 
 def sampled_tree_share(tree: TreeShape, rows: Rows) -> float:

@@ -78,6 +78,18 @@ class Waste:
     """Bytes of the table and its TOAST table."""
 
 
+class Unknown(StrEnum):
+    """Why the bloat of an index is not known."""
+
+    NO_STATISTICS = "no_statistics"
+    NOT_READ = "not_read"
+    """Only its pages tell, and this role may not look at them."""
+    CORRELATED = "correlated"
+    """It depends on whether some of its columns decide the others, which statistics do not say."""
+    NO_ESTIMATE = "no_estimate"
+    """Its kind is not known."""
+
+
 @frozen(kw_only=True)
 class TableFindings:
     """Needs by oid of table or index."""
@@ -93,8 +105,8 @@ class TableFindings:
     not_built: tuple[Index, ...] = ()
     """Unique indexes that could not be built, because of duplicates."""
     leftovers: tuple[Index, ...] = ()
-    unknown: tuple[Index, ...] = ()
-    """Large indexes whose bloat cannot be estimated."""
+    unknown: Mapping[Unknown, Sequence[Index]] = field(default_factory=dict)
+    """Large indexes whose bloat is not known."""
     damaged: tuple[str, ...] = ()
     """Damaged tables, which every operation leaves out."""
 
@@ -292,18 +304,29 @@ def _tend(
     return found
 
 
-def _unknown(condition: Condition, past: TargetHistory, limits: Thresholds) -> tuple[Index, ...]:
-    least = max(limits.index_bloat, LEAST_PAGES * PAGE)
-    return tuple(
-        index
-        for index in condition.indexes
-        if index.method != "brin"
-        and index.is_valid
-        and not index.in_catalog
-        and index.oid not in condition.bloat
-        and index.pages * PAGE >= least
-        and not _has_size_of_rebuild(index, index.pages * PAGE, past)
-    )
+def _unknown(condition: Condition, past: TargetHistory, limits: Thresholds) -> Mapping[Unknown, Sequence[Index]]:
+    least, found = max(limits.index_bloat, LEAST_PAGES * PAGE), dict[Unknown, list[Index]]()
+    for index in condition.indexes:
+        if (
+            index.method != "brin"
+            and index.is_valid
+            and not index.in_catalog
+            and index.pages * PAGE >= least
+            and not _has_size_of_rebuild(index, index.pages * PAGE, past)
+            and (why := _why_unknown(index, condition.bloat.get(index.oid), limits)) is not None
+        ):
+            found.setdefault(why, []).append(index)
+    return found
+
+
+def _why_unknown(index: Index, bloat: Bloat | None, limits: Thresholds) -> Unknown | None:
+    if bloat is not None:
+        most = replace(bloat, share=bloat.share_at_most)
+        is_open = not bloat.is_measured and _bloat_need(bloat, limits) is None and _bloat_need(most, limits) is not None
+        return Unknown.CORRELATED if is_open else None
+    if index.is_estimated:
+        return Unknown.NO_STATISTICS
+    return Unknown.NOT_READ if index.method in {"gin", "gist"} else Unknown.NO_ESTIMATE
 
 
 def _bloat_need(bloat: Bloat, limits: Thresholds) -> Need | None:

@@ -59,7 +59,9 @@ async def bloat_of(reader: Reader, shapes: Shapes, limits: Thresholds) -> dict[i
     Pages are read only of what may be over these limits.
     """
     found = {
-        tree.oid: Bloat(tree.pages, share, is_partial=tree.is_partial)
+        tree.oid: Bloat(
+            tree.pages, share, is_partial=tree.is_partial, share_at_most=bloat.tree_share_if_correlated(tree) or share
+        )
         for tree in shapes.trees
         if (share := bloat.tree_share(tree)) is not None
     }

@@ -62,6 +62,8 @@ class Bloat:
     """Whether its pages were looked at."""
     is_partial: bool = False
     """An estimate of a partial index: its keys may be longer than those of its table are on average."""
+    share_at_most: float = 0.0
+    """Of an estimate: what it is if columns depend on each other."""
 
     @property
     def bytes(self) -> int:

@@ -54,8 +54,8 @@ ORDER BY i.relpages DESC
 """
 _MEASURE: Final = """
 SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
-WHERE e.extname = 'pgstattuple' AND has_function_privilege(
-    to_regprocedure(format('%I.pgstatginindex(regclass)', n.nspname)), 'EXECUTE')
+JOIN pg_proc AS p ON p.pronamespace = n.oid AND p.proname = 'pgstatginindex'
+WHERE e.extname = 'pgstattuple' AND has_function_privilege(p.oid, 'EXECUTE') AND has_schema_privilege(n.oid, 'USAGE')
 """
 _PENDING_PAGES: Final = 36
 """Where the first page of a GIN index has the number of pages of its pending list."""

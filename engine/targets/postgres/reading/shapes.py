@@ -42,6 +42,8 @@ class TreeShape:
     rows_left: float | None = None
     """After the next VACUUM, where much has changed since the last one; None where not."""
     pages_now: int | None = None
+    distinct_at_least: float = 0.0
+    """Of several columns, that of the one with most: if the others depend on it there are no more keys."""
 
     @property
     def after_vacuum(self) -> TreeShape:
@@ -142,7 +144,11 @@ known AS (
             WHEN coalesce(own.stadistinct, made.stadistinct) < 0
                 THEN -coalesce(own.stadistinct, made.stadistinct) * greatest(t.reltuples, 1)
             WHEN coalesce(own.stadistinct, made.stadistinct) > 0 THEN coalesce(own.stadistinct, made.stadistinct)
-            ELSE greatest(t.reltuples, 1) END::float8))) AS log_distinct
+            ELSE greatest(t.reltuples, 1) END::float8))) AS log_distinct,
+        max(greatest(1, CASE
+            WHEN coalesce(own.stadistinct, made.stadistinct) < 0
+                THEN -coalesce(own.stadistinct, made.stadistinct) * greatest(t.reltuples, 1)
+            ELSE coalesce(own.stadistinct, made.stadistinct) END::float8)) AS least_distinct
     FROM keys AS k JOIN pg_class AS t ON t.oid = k.indrelid
     LEFT JOIN columns AS own ON own.starelid = k.indrelid AND own.staattnum = k.number AND k.number <> 0
     LEFT JOIN columns AS made ON made.starelid = k.indexrelid AND made.staattnum = k.place AND k.number = 0
@@ -154,7 +160,8 @@ SELECT i.oid::int8, i.relpages::int8, i.reltuples::float8, known.width::float8, 
     known.is_known, known.is_partial,
     CASE WHEN changed THEN pg_stat_get_live_tuples(known.indrelid)::float8 END,
     CASE WHEN changed AND {NOT_LOCKED.replace("{0}", "i")}
-        THEN pg_relation_size(i.oid) / current_setting('block_size')::int8 END
+        THEN pg_relation_size(i.oid) / current_setting('block_size')::int8 END,
+    coalesce(known.least_distinct, 0)::float8
 FROM known JOIN pg_class AS i ON i.oid = known.indexrelid JOIN pg_am AS am ON am.oid = i.relam
 JOIN pg_index AS x ON x.indexrelid = i.oid
 CROSS JOIN LATERAL (

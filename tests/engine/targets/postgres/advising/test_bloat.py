@@ -6,7 +6,7 @@ import pytest
 
 from engine.domain.advice import TargetHistory
 from engine.targets.postgres.advising import findings
-from engine.targets.postgres.advising.bloat import table_share, tree_share
+from engine.targets.postgres.advising.bloat import table_share, tree_share, tree_share_if_correlated
 from engine.targets.postgres.advising.collect import collect_condition
 from engine.targets.postgres.reading.shapes import TableShape, TreeShape
 from tests.engine.targets.server_session import connected
@@ -23,6 +23,12 @@ def test_trap_a_tree_with_many_equal_keys_is_known_to_be_small() -> None:
     """Without deduplication it would be taken for one that is far too small."""
     few = TreeShape(1, 1700, 1_000_000, 4, 0.0, 10, 0.9, True, True)
     assert tree_share(few) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_tree_whose_columns_may_depend_on_each_other_may_have_more_dead_space() -> None:
+    tree = TreeShape(1, 2745, 1_000_000, 8, 0.0, 1_000_000, 0.9, True, True, distinct_at_least=20_000)
+    assert tree_share(tree) == pytest.approx(0, abs=0.02)
+    assert tree_share_if_correlated(tree) == pytest.approx(0.7, abs=0.1)
 
 
 def test_nothing_is_said_of_a_tree_without_statistics() -> None:

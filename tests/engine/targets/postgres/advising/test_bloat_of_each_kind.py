@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.postgres_bloat import LONG, PLAIN, RICH, Content, cases
+from engine.domain.advice import TargetHistory
+from engine.domain.requests import Operation
+from engine.domain.thresholds import Thresholds
+from tests.engine.targets.server_session import connected
 from tests.postgres_databases import Database
 
 TREES = Content(PLAIN, 190_000, {
@@ -17,6 +21,7 @@ OTHERS = Content(RICH, 40_000, {
     "GIN": ("USING gin (words)", "USING gin (list)"), "GiST": ("USING gist (place)",), "hash": ("USING hash (n)",)
 })  # fmt: skip
 POINTS = 0.08
+LIMITS = Thresholds(index_bloat=100_000)
 
 
 @pytest.mark.parametrize(
@@ -25,9 +30,34 @@ POINTS = 0.08
     ids=["trees", "others", "toast"],
 )
 def test_dead_space_of_no_kind_is_overlooked(database: Database, content: Content, unseen_by_owner: set[str]) -> None:
-    database("CREATE ROLE joe LOGIN", "GRANT CREATE ON SCHEMA public TO joe")
+    database("CREATE EXTENSION pgstattuple", "CREATE ROLE joe LOGIN", "GRANT CREATE ON SCHEMA public TO joe")
     found = list(cases(database, content, "60% deleted"))
     assert {case.kind for case in found} - {"table"} == set(content.indexes or ("TOAST",))
     for case in found:
         assert case.said["superuser"] == pytest.approx(case.real, abs=POINTS), case
     assert {case.kind for case in found if case.said["owner"] is None} == unseen_by_owner
+
+
+async def reason_of_reindex(url: str) -> str:
+    async with connected(url, writing=False) as session:
+        found, _ = await session.session.advise(TargetHistory(now=0), budget=1, limits=LIMITS)
+    return next(one.reason for one in found if one.operation is Operation.REINDEX)
+
+
+async def test_what_is_unknown_is_told_with_the_reason(database: Database) -> None:
+    database(
+        "CREATE TABLE item AS SELECT g AS id, g / 20 AS a, g / 20 * 7 % 1000 AS b, point(g, g % 10000) AS place,"
+        " ARRAY[g, g + 1] AS list FROM generate_series(1, 200000) AS g",
+        "CREATE INDEX correlated ON item (a, b)",
+        "CREATE INDEX lists ON item USING gin (list)",
+        "CREATE INDEX places ON item USING spgist (place)",
+        "DELETE FROM item WHERE id % 5 > 1",
+        "VACUUM ANALYZE item",
+        "CREATE ROLE joe LOGIN",
+        "ALTER TABLE item OWNER TO joe",
+    )
+    by_owner = await reason_of_reindex(database.as_user("joe"))
+    assert "the bloat of public.correlated is unknown: columns may depend on each other" in by_owner
+    assert "the bloat of public.lists is unknown: only a superuser may look at its pages" in by_owner
+    for told in (by_owner, await reason_of_reindex(database.url)):
+        assert "the bloat of public.places is unknown: there is no estimate for its kind" in told
