@@ -91,7 +91,8 @@ else:
     notifier = lazy("engine.notify.notifier", "only where recipients are configured")
 
 _ONLY_READS: Final = "your role in the shared store only reads: ask for dbtend_operator"
-_MAY_NOT_RUN: Final = "ask for the role dbtend_worker, or let worker processes run them: --detach"
+_MAY_SUBMIT: Final = "ask for the role dbtend_worker, or let worker processes run them: --detach"
+_MAY_LOOK: Final = "ask for the roles dbtend_operator and dbtend_worker"
 _WITHOUT: Final = "leave out --read-only, and unset DBTEND_READ_ONLY"
 
 
@@ -183,14 +184,13 @@ class Engine:
             store = await stack.enter_async_context(opening)
             without = _WITHOUT
             if location.is_shared and not read_only:
-                if (workers or run is not None) and not store.may_run:
-                    raise ReadOnlyError(str(location), "your role may not run jobs", _MAY_NOT_RUN)
+                if workers or run is not None:
+                    _require_may_run(store)
                 read_only, without = not (store.may_submit or store.may_run), _ONLY_READS
             if not read_only:
                 await stack.enter_async_context(supervising(store, early=early))
                 await stack.enter_async_context(pruning(store, retention, clock))
             if run is not None:
-                _require_may_run(store)
                 await stack.enter_async_context(store.reserving(run))
             place_of_store = location.url or str(location.path.absolute())
 
@@ -249,6 +249,11 @@ class Engine:
     async def store_locked_by(self) -> str:
         """The processes that lock the store against writing, as text; "" if none, or if unknown."""
         return await self._store.locked_by()
+
+    @property
+    def may_run(self) -> bool:
+        """Whether its user may run jobs."""
+        return self._store.may_run
 
     def require_may_run(self) -> None:
         """Raises ReadOnlyError if the user of this shared store may not run jobs."""
@@ -762,4 +767,5 @@ class Engine:
 def _require_may_run(store: Store) -> None:
     """Raises ReadOnlyError."""
     if not store.may_run:
-        raise ReadOnlyError("the store", "your role may not run jobs", _MAY_NOT_RUN)
+        hint = _MAY_SUBMIT if store.may_submit else _MAY_LOOK
+        raise ReadOnlyError("the store", "your role may not run jobs", hint)

@@ -161,7 +161,7 @@ async def _store(settings: Settings, max_running: int) -> list[Check]:
         return [Check(Level.PROBLEM, "store", f"{error.what}: {error.why}", error.hint)]
     checks += [_stalled(process) for process in alive if process.stalled]
     for queue, waiting in unserved.items():
-        checks.append(Check(Level.WARN, "queue", format_unserved(queue, len(waiting)), serving(queue)))
+        checks.append(Check(Level.WARN, "queue", format_unserved(queue, len(waiting)), serving(queue, drained)))
     for host, since in drained.items():
         found = f"{plain(host)} takes no jobs since {zoned_time(since.at)}: drained by {plain(since.by)}"
         checks.append(Check(Level.WARN, "drained", found, f"dbtend worker --undrain {plain(host)}"))

@@ -33,9 +33,11 @@ async def notices(engine: Engine, among: Collection[int] | None = None) -> list[
 async def unserved_jobs(engine: Engine, among: Collection[int] | None = None) -> list[str]:
     """For each queue that no worker serves: how many of these jobs wait in it; None: of all."""
     found = []
-    for queue, jobs in (await engine.unserved()).items():
+    unserved = await engine.unserved()
+    drained = await engine.drained_hosts() if unserved else ()
+    for queue, jobs in unserved.items():
         if waiting := [job for job in jobs if among is None or job in among]:
-            found.append(f"{format_unserved(queue, len(waiting))} ({serving(queue)})")
+            found.append(f"{format_unserved(queue, len(waiting))} ({serving(queue, drained)})")
     return found
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from engine import Engine, Pause, Retention, StoreLocation
 from engine.config.model import Config
 from engine.domain import typed_passwords
-from engine.domain.errors import StoreError, StoreLostError, StoreUnreachableError, UsageError
+from engine.domain.errors import ReadOnlyError, StoreError, StoreLostError, StoreUnreachableError, UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
@@ -126,6 +126,8 @@ def _take_passwords() -> None:
 async def _check_store(store: StoreLocation) -> None:
     """So that a store that cannot be used, or not by this host, is an error of this command, told once."""
     async with Engine.open(store) as engine:
+        if not engine.may_run:
+            raise ReadOnlyError("the store", "your role may not run jobs", "ask for the role dbtend_worker")
         drained = await engine.drained_hosts()
         if engine.host is not None and engine.host in drained:
             raise _drained(engine.host, drained[engine.host])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from engine import WorkerProcess
 from tui.presentation.text import counted, plain
 
@@ -18,9 +20,11 @@ def format_unserved(queue: str, jobs: int) -> str:
     return f"{counted(jobs, 'job')} {'waits' if jobs == 1 else 'wait'}, and no worker serves queue {plain(queue)}"
 
 
-def serving(queue: str) -> str:
-    """What to do so that a worker serves a queue."""
+def serving(queue: str, drained: Collection[str]) -> str:
+    """What to do so that a worker serves a queue; `drained`: the hosts whose workers take no jobs."""
     host = queue.removeprefix("host:")
+    if host in drained:
+        return f"dbtend worker --undrain {plain(host)} lets it take jobs again"
     if host == queue:
         return f"dbtend worker --queue {plain(queue)} serves it"
     return f"start dbtend worker on {plain(host)}"

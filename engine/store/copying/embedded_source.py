@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import socket
 import sqlite3
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
@@ -20,6 +19,7 @@ from engine.store.postgres.host_targets import HostTargets
 from engine.store.sqlite import connections
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.writer import begin_immediate
+from engine.system.host import host_name
 
 _FLAGS: Final = frozenset(
     "canary is_pattern pinned held recovering error_is_finding is_settings sending".split()  # noqa: SIM905
@@ -120,5 +120,5 @@ async def embedded_source(path: Path) -> AsyncIterator[EmbeddedSource]:
             await asyncio.to_thread(begin_immediate, connection, connections.OPEN_TIMEOUT)
         except sqlite3.Error as error:
             raise connections.as_text(path, error) from error
-        yield EmbeddedSource(path, connection, socket.gethostname(), alive)
+        yield EmbeddedSource(path, connection, host_name(), alive)
         connection.execute("ROLLBACK")

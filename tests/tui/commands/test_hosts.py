@@ -65,6 +65,9 @@ def test_workers_of_a_drained_host_leave_and_none_starts_there(
         assert "db2 is drained: its workers take no more jobs, and leave (1 worker process up, 0 jobs" in drained.err
         assert second.wait(30) == 0
         assert [one["host"] for one in workers(dbtend, shared)] == ["db1"]
+        waits = dbtend.process("--store", shared, "run", "sqlite://db2/srv/a.db", "--op", "analyze", "--detach")
+        assert "no worker serves queue host:db2 (dbtend worker --undrain db2 lets it take jobs again)" in waits.err
+        assert dbtend("--store", shared, "cancel", "1").code == 0
     monkeypatch.setenv("DBTEND_HOST", "db2")
     refused = dbtend("--store", shared, "worker", "--idle-exit", "0")
     assert refused.code == 2

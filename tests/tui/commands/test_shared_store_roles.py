@@ -47,7 +47,9 @@ def test_a_viewer_looks_and_is_told_in_one_line_what_it_may_not(dbtend: CommandL
         assert "role" in done.err, (words, done.err)
     worker = dbtend(*viewer, "worker")
     assert worker.code != OK
-    assert "your role may not run jobs" in worker.err
+    assert worker.err == "dbtend: the store: your role may not run jobs (ask for the role dbtend_worker)\n"
+    run = dbtend(*viewer, "run", sales, "--op", "vacuum")
+    assert "(ask for the roles dbtend_operator and dbtend_worker)" in run.err
     assert len(dbtend(*viewer, "history", "--json").json["jobs"]) == 1
 
 

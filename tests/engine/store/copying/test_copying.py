@@ -175,6 +175,16 @@ async def test_nobody_submits_while_a_store_is_copied(history: Path, to: str, mo
     assert refused
 
 
+async def test_files_are_named_with_the_host_as_its_workers_call_it(
+    history: Path, to: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBTEND_HOST", "db7")
+    await store_admin.copy(at(history), at(to), nothing)
+    files = [job for job in contents(to)["parent_job"] if "'sqlite://" in job]
+    assert files
+    assert all("'sqlite://db7/" in job for job in files)
+
+
 async def test_open_jobs_are_not_copied(tmp_path: Path, to: str) -> None:
     path = tmp_path / "open.db"
     async with SqliteStore.open(path) as embedded:
