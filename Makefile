@@ -65,5 +65,5 @@ $(RUNTIME): $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(DEV): $(BIN)/python pyproject.toml constraints.txt
-	@$(INSTALL) '.[postgres,mysql,notify,dev,bench,screenshots]'
+	@$(INSTALL) '.[postgres,mysql,bundled,notify,dev,bench,screenshots]'
 	@touch $@ $(RUNTIME)

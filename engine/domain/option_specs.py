@@ -22,6 +22,7 @@ from engine.domain.requests import (
     Operation,
     Options,
     Speed,
+    SqliteLibrary,
 )
 from engine.domain.value_types import Choice, FilePath, Flag, Names, ObjectsDone, QueueName, Text, TimeOfDay
 
@@ -129,6 +130,11 @@ OPTION_SPECS: Final = (
         "swap", Flag(),
         "faster: make a compact copy that replaces the file; only while no other process has the file open",
         {SQLITE: (Operation.VACUUM,)}, places=Place.USER, text="by exchange",
+    ),
+    OptionSpec(
+        "sqlite", Choice("SQLite library", SqliteLibrary),
+        "which library rebuilds indexes: bundled is that of the package apsw, which may be newer and faster",
+        {SQLITE: (Operation.REINDEX,)}, places=Place.USER, text="by the {} SQLite",
     ),
     OptionSpec(
         "if_needed", Limits(), "only operations that are needed when they begin", places=Place.NOWHERE, text="if needed"

@@ -62,6 +62,15 @@ class Speed(StrEnum):
     FULL = "full"
 
 
+class SqliteLibrary(StrEnum):
+    """The library that works on a SQLite file."""
+
+    SYSTEM = "system"
+    """The one that Python is linked with."""
+    BUNDLED = "bundled"
+    """The one in the package apsw, which is newer as a rule."""
+
+
 class IndexCleanup(StrEnum):
     """Whether VACUUM removes dead entries from indexes; `auto` leaves it to the server."""
 
@@ -172,6 +181,7 @@ class Options:
     keep: int | None = None
     swap: bool = False
     """Whether VACUUM makes a copy that takes the place of the file."""
+    sqlite: SqliteLibrary = SqliteLibrary.SYSTEM
     if_needed: Thresholds | None = None
     """An operation that these thresholds do not call for when it would begin is skipped: the target could not be
     inspected at the submit."""

@@ -48,13 +48,16 @@ class _Connection(sqlite3.Connection):
 
 
 async def connected(
-    uri: str, prepare: Callable[[sqlite3.Connection], object] = as_it_is, **how: Any
+    uri: str,
+    prepare: Callable[[sqlite3.Connection], object] = as_it_is,
+    factory: Callable[..., Any] = _Connection,
+    **how: Any,
 ) -> aiosqlite.Connection:
     """As `aiosqlite.connect`, in autocommit mode. Raises sqlite3.Error.
 
-    `prepare`: called with the new connection, in its thread.
+    `prepare`: called with the new connection, in its thread. `factory`: what makes it; it calls `prepare`.
     """
-    factory = partial(_Connection, prepare=prepare)
+    factory = partial(factory, prepare=prepare)
     connection = aiosqlite.connect(uri, uri=True, isolation_level=None, factory=factory, **how)
     try:
         return await connection

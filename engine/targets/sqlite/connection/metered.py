@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from typing import Final
+from typing import Any, Final
 
 import aiosqlite
 
@@ -33,13 +33,11 @@ class MeteredConnection:
         self._settings: tuple[str, ...] = ()
 
     @classmethod
-    async def open(
-        cls, uri: str, wait: LockWait, *, counts: bool = True, by_any_thread: bool = False
-    ) -> MeteredConnection:
-        """`statement.open_connection` says what it raises, and what `by_any_thread` is. `counts`: whether opcodes are
-        counted; an inspection runs none that take long."""
+    async def open(cls, uri: str, wait: LockWait, *, counts: bool = True, **how: Any) -> MeteredConnection:
+        """`statement.open_connection` says what it raises, and what `how` is. `counts`: whether opcodes are counted; an
+        inspection runs none that take long."""
         metered = cls(uri, counts=counts)
-        metered.aio = await statement.open_connection(uri, wait, metered._prepare, by_any_thread=by_any_thread)
+        metered.aio = await statement.open_connection(uri, wait, metered._prepare, **how)
         return metered
 
     async def reopen(self) -> None:

@@ -43,14 +43,13 @@ async def open_connection(
     uri: str,
     wait: LockWait,
     prepare: Callable[[sqlite3.Connection], object] = as_it_is,
-    *,
-    by_any_thread: bool = False,
+    **how: Any,
 ) -> aiosqlite.Connection:
     """A connection that has read the schema, so that opening a file without a database fails here. Raises as `read`.
 
-    `prepare`: called with the new connection, in its thread. `by_any_thread`: other threads may use it, in turn.
+    `prepare`: called with the new connection, in its thread. `how`: further arguments of `sqlite3.connect`.
     """
-    connection = await connect(uri, prepare, by_any_thread=by_any_thread)
+    connection = await connect(uri, prepare, **how)
     try:
         await read(connection, "SELECT count(*) FROM main.sqlite_schema", wait)
     except BaseException:
@@ -59,11 +58,9 @@ async def open_connection(
     return connection
 
 
-async def connect(
-    uri: str, prepare: Callable[[sqlite3.Connection], object], *, by_any_thread: bool = False
-) -> aiosqlite.Connection:
+async def connect(uri: str, prepare: Callable[[sqlite3.Connection], object], **how: Any) -> aiosqlite.Connection:
     """A connection that has read nothing. The arguments: see `open_connection`. Raises sqlite3.Error."""
-    opening = asyncio.ensure_future(_open(uri, prepare, by_any_thread=by_any_thread))
+    opening = asyncio.ensure_future(_open(uri, prepare, **how))
     try:
         return await wait_uncancelled(opening)
     except asyncio.CancelledError:
@@ -72,9 +69,7 @@ async def connect(
         raise
 
 
-async def _open(
-    uri: str, prepare: Callable[[sqlite3.Connection], object], *, by_any_thread: bool
-) -> aiosqlite.Connection:
+async def _open(uri: str, prepare: Callable[[sqlite3.Connection], object], **how: Any) -> aiosqlite.Connection:
     def set_up(connection: sqlite3.Connection) -> None:
         connection.text_factory = _text
         connection.execute("PRAGMA trusted_schema = OFF")
@@ -84,7 +79,7 @@ async def _open(
         prepare(connection)
 
     with _errors_of_sqlite():
-        return await connected(uri, set_up, timeout=_LOCK_ATTEMPT, check_same_thread=not by_any_thread)
+        return await connected(uri, set_up, timeout=_LOCK_ATTEMPT, **how)
 
 
 def _text(raw: bytes) -> str:

@@ -11,14 +11,23 @@ from typing import Final
 
 from engine.domain.advice import TargetHistory, with_replaced
 from engine.domain.errors import UsageError
-from engine.domain.requests import CheckLevel, Operation, Options
+from engine.domain.requests import CheckLevel, Operation, Options, SqliteLibrary
 from engine.domain.steps import WHOLE
 from engine.domain.turns import NO_TURNS, Turns
 from engine.system.mounts import is_local
 from engine.targets.disk_space import largest_shortfalls
 from engine.targets.plans import ALL_DONE, OperationPlan, by_turn, with_free_space, without_done
+from engine.targets.sqlite.connection import bundled
 from engine.targets.sqlite.connection.names import folded, quote
-from engine.targets.sqlite.planning import backup_steps, check_steps, costs, operation_specs, operation_steps, preflight
+from engine.targets.sqlite.planning import (
+    backup_steps,
+    check_steps,
+    costs,
+    libraries,
+    operation_specs,
+    operation_steps,
+    preflight,
+)
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check, would_optimize
 from engine.targets.sqlite.planning.obstacles import against_vacuum, cannot_be_copied
 from engine.targets.sqlite.planning.steps import CHECKING, WRITING, Method, SqliteStep
@@ -71,7 +80,28 @@ async def plan(
     if causes and planned.steps:
         planned = replace(planned, warnings=(*planned.warnings, causes))
     planned = without_done(planned, options.done_by(operation))
+    if options.sqlite is SqliteLibrary.BUNDLED and operation is Operation.REINDEX and planned.steps:
+        planned = await _by_bundled(reader, planned)
     return await asyncio.to_thread(_with_space, _with_settings(planned, chosen, summary, options), options)
+
+
+async def _by_bundled(reader: Reader, plan: OperationPlan) -> OperationPlan:
+    if not bundled.is_installed():
+        return OperationPlan(operation=plan.operation, refused=libraries.NOT_INSTALLED)
+    try:
+        library = await asyncio.to_thread(bundled.bundled_library)
+    except OSError as error:
+        why = f"the bundled SQLite does not start: {error.strerror}"
+        return OperationPlan(operation=plan.operation, refused=f"{why}. Leave out --sqlite")
+    ((version, synchronous, overwrites),) = await reader.rows(libraries.SYSTEM_LIBRARY)
+    return libraries.by_bundled(
+        plan,
+        library,
+        bundled.Library(version, frozenset(name for (name,) in await reader.rows("PRAGMA compile_options"))),
+        (f"PRAGMA main.synchronous = {synchronous}",),
+        [name for (name,) in await reader.rows(libraries.COMPUTED_INDEXES)],
+        overwrites_deleted=bool(overwrites),
+    )
 
 
 async def _planned(
@@ -393,7 +423,12 @@ def _with_settings(plan: OperationPlan, chosen: Tuning, summary: Summary, option
         if isinstance(step, SqliteStep)
     ]
     chosen = replace(chosen, parallel=plan.parallel)
-    return replace(plan, steps=tuple(steps), settings=steps[0].settings, settings_reason=as_text(chosen))
+    return replace(
+        plan,
+        steps=tuple(steps),
+        settings=steps[0].settings,
+        settings_reason=", ".join(filter(None, (as_text(chosen), plan.settings_reason))),
+    )
 
 
 def _blocks_writers(step: SqliteStep, plan: OperationPlan, summary: Summary) -> bool:

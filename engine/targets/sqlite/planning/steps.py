@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.frozen import frozen
-from engine.domain.requests import CheckLevel, Operation
+from engine.domain.requests import CheckLevel, Operation, SqliteLibrary
 from engine.domain.steps import WHOLE
 from engine.targets.plans import PlannedStep
 from engine.targets.sqlite.planning.operation_specs import SPECS, lock_of
@@ -80,6 +80,8 @@ class SqliteStep(PlannedStep):
     """How many steps of the plan are of Method.CHECK."""
     commands: tuple[str, ...] = ()
     """The command for each of its objects, where it has several."""
+    library: SqliteLibrary = SqliteLibrary.SYSTEM
+    """The library that runs it."""
     settings: tuple[str, ...] = ()
     """Commands that set up the connection."""
     read_ahead: bool = False

@@ -23,9 +23,9 @@ async def copy_seen(work: Work) -> None:
     """Copy the database, and keep a connection that reads exactly what was copied."""
     wait = work.lock_wait
     async with AsyncExitStack() as stack:
-        reader = await MeteredConnection.open(work.connection.uri, wait, by_any_thread=True)
+        reader = await MeteredConnection.open(work.connection.uri, wait, check_same_thread=False)
         stack.push_async_callback(reader.close)
-        watcher = await MeteredConnection.open(work.connection.uri, wait, counts=False, by_any_thread=True)
+        watcher = await MeteredConnection.open(work.connection.uri, wait, counts=False, check_same_thread=False)
         try:
             await _copy_in_step(work, SameSnapshot(await _itself(reader, wait), await _itself(watcher, wait)))
         finally:

@@ -7,17 +7,19 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetError
 from engine.domain.humanize import NOT_BEGUN
+from engine.domain.requests import SqliteLibrary
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
 from engine.system.lock_holders import blocking_writers, format_holders, holders
 from engine.targets.disk_space import problems_now
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.sqlite.connection import statement
+from engine.targets.sqlite.connection.bundled import BundledConnection
 from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt
 from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
 from engine.targets.sqlite.connection.target_lock import TargetLock
@@ -74,7 +76,7 @@ class SqliteOperation:
         self._layout = Layout(Reader(database), plan.operation)
         self._throttle = Throttle(self._path)
         self._ahead = Readahead(self._path)
-        self._idle = [database.connection]
+        self._idle = {SqliteLibrary.SYSTEM: [database.connection], SqliteLibrary.BUNDLED: []}
         self._extra: list[MeteredConnection] = []
         self._found_damage = False
         self._copy: UnfinishedCopy | None = None
@@ -131,7 +133,7 @@ class SqliteOperation:
             if step.method not in AFTER_COPY:
                 self._opened.require()
             await self._layout.before_step()
-            async with self._free_connection(context.cancel) as connection:
+            async with self._free_connection(step, context.cancel) as connection:
                 await connection.set_up(step.settings)
                 if step.read_ahead:
                     await self._ahead.begin()
@@ -245,19 +247,25 @@ class SqliteOperation:
         return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=explain(error, timeout, blockers))
 
     @contextlib.asynccontextmanager
-    async def _free_connection(self, cancel: asyncio.Event) -> AsyncIterator[MeteredConnection]:
-        """A connection that no other step uses: steps may run at once."""
-        if self._idle:
-            connection = self._idle.pop()
+    async def _free_connection(self, step: SqliteStep, cancel: asyncio.Event) -> AsyncIterator[MeteredConnection]:
+        """A connection of the library of the step that no other step uses: steps may run at once."""
+        idle, is_bundled, is_lost = self._idle[step.library], step.library is SqliteLibrary.BUNDLED, False
+        if idle:
+            connection = idle.pop()
         else:
             timeout = self._throttle.timeout(self._lock_timeout)
             wait = statement.LockWait(timeout, cancel, self._blockers.describe)
-            connection = await MeteredConnection.open(self._connection.uri, wait)
+            how: dict[str, Any] = {"factory": BundledConnection} if is_bundled else {}
+            connection = await MeteredConnection.open(self._connection.uri, wait, **how)
             self._extra.append(connection)
         try:
             yield connection
+        except sqlite3.Error:
+            is_lost = is_bundled  # its process may have ended
+            raise
         finally:
-            self._idle.append(connection)
+            if not is_lost:
+                idle.append(connection)
 
     async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
         return ()  # each step cleans up after itself

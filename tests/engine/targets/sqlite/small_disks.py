@@ -18,7 +18,7 @@ from typing import Final
 
 from engine import Engine
 from engine.domain.errors import DbtendError
-from engine.domain.requests import Operation, Options, Request
+from engine.domain.requests import Operation, Options, Request, SqliteLibrary
 from tests.corpus.judge import State
 
 ROOT: Final = Path(__file__).parents[4]
@@ -51,7 +51,14 @@ def can_mount() -> bool:
 
 
 def endings(
-    directory: Path, template: Path, operations: Sequence[Operation], *, disk: int, temporary: int, in_memory: bool
+    directory: Path,
+    template: Path,
+    operations: Sequence[Operation],
+    *,
+    disk: int,
+    temporary: int,
+    in_memory: bool,
+    library: SqliteLibrary = SqliteLibrary.SYSTEM,
 ) -> list[Ending]:
     """Each operation on a fresh copy of `template`, as it is and with force.
 
@@ -62,7 +69,7 @@ def endings(
     small.mkdir()
     temp.mkdir()
     memory.write_text(LITTLE_MEMORY)
-    program = [sys.executable, "-m", __name__, template, directory / "jobs.db", small, *operations]
+    program = [sys.executable, "-m", __name__, template, directory / "jobs.db", small, library, *operations]
     script = " && ".join(
         [
             f"mount -t tmpfs -o size={disk} none {shlex.quote(str(small))}",
@@ -82,10 +89,13 @@ def in_a_world_of_its_own(script: str) -> list[str]:
     return ["unshare", "--map-root-user", "--mount", "sh", "-c", script]
 
 
-async def _ending(engine: Engine, template: Path, directory: Path, operation: Operation, *, forced: bool) -> Ending:
+async def _ending(
+    engine: Engine, template: Path, directory: Path, operation: Operation, library: SqliteLibrary, *, forced: bool
+) -> Ending:
     path = Path(shutil.copy(template, directory / "a.db"))
     before = State.of(path)
-    request = Request(target=str(path), operations=(operation,), options=Options(force=forced, lock_timeout=1))
+    options = Options(force=forced, lock_timeout=1, sqlite=library)
+    request = Request(target=str(path), operations=(operation,), options=options)
     status, reason, said = "refused", None, ""
     try:
         (job,) = await engine.submit([request])
@@ -109,11 +119,13 @@ async def _ending(engine: Engine, template: Path, directory: Path, operation: Op
     )
 
 
-async def main(template: Path, store: Path, directory: Path, operations: Sequence[Operation]) -> None:
+async def main(
+    template: Path, store: Path, directory: Path, library: SqliteLibrary, operations: Sequence[Operation]
+) -> None:
     """Print how each operation ended, as JSON."""
     async with Engine.open(store, workers=1) as engine:
         told = [
-            asdict(await _ending(engine, template, directory, operation, forced=forced))
+            asdict(await _ending(engine, template, directory, operation, library, forced=forced))
             for operation in operations
             for forced in (False, True)
         ]
@@ -121,5 +133,6 @@ async def main(template: Path, store: Path, directory: Path, operations: Sequenc
 
 
 if __name__ == "__main__":
-    _, template_, store_, directory_, *operations_ = sys.argv
-    asyncio.run(main(Path(template_), Path(store_), Path(directory_), [Operation(name) for name in operations_]))
+    _, template_, store_, directory_, library_, *operations_ = sys.argv
+    asked = [Operation(name) for name in operations_]
+    asyncio.run(main(Path(template_), Path(store_), Path(directory_), SqliteLibrary(library_), asked))

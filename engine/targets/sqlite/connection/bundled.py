@@ -1,0 +1,165 @@
+"""The SQLite library of the package apsw, beside that of this platform: what it is, and connections of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from engine.domain.frozen import frozen
+
+_PROGRAM: Final = str(Path(__file__).with_name("bundled_process.py"))
+_COMMAND: Final = (sys.executable, "-P", _PROGRAM)
+_CLASSES: Final = {
+    sqlite3.SQLITE_CONSTRAINT: sqlite3.IntegrityError,
+    sqlite3.SQLITE_CORRUPT: sqlite3.DatabaseError,
+    sqlite3.SQLITE_NOTADB: sqlite3.DatabaseError,
+}
+"""What Python raises; OperationalError for all others."""
+
+
+@frozen
+class Library:
+    """A library of SQLite."""
+
+    version: str
+    options: frozenset[str]
+    """Those that it is compiled with."""
+
+
+def is_installed() -> bool:
+    return importlib.util.find_spec("apsw") is not None
+
+
+@lru_cache(maxsize=1)
+def bundled_library() -> Library:
+    """Raises OSError where it does not start."""
+    done = subprocess.run(_COMMAND, capture_output=True, text=True, check=False)
+    try:
+        said = json.loads(done.stdout)
+    except ValueError:
+        raise OSError(0, done.stderr.strip().rpartition("\n")[2] or f"it ended with {done.returncode}") from None
+    return Library(said["version"], frozenset(said["options"]))
+
+
+class BundledConnection:
+    """A connection of that library in a process of its own, used as a `sqlite3.Connection` in autocommit mode."""
+
+    text_factory: Any = None
+    """Not used: its texts are UTF-8."""
+
+    def __init__(
+        self, file: str, prepare: Callable[[BundledConnection], object], *, timeout: float = 0.0, **_: object
+    ) -> None:
+        self.in_transaction = False
+        self._handler: Callable[[], int] | None = None
+        self._writing = threading.Lock()
+        self._process = subprocess.Popen(
+            [*_COMMAND, file, str(timeout)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a signal from the terminal is for the worker
+        )
+        try:
+            self._answer()
+            prepare(self)
+        except BaseException:
+            self._end()
+            raise
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> _Rows:
+        if parameters:
+            raise sqlite3.NotSupportedError("this connection takes no parameters")
+        self._send(json.dumps(sql))
+        return _Rows(self._answer())
+
+    def executescript(self, script: str) -> _Rows:
+        return self.execute(script)
+
+    def set_progress_handler(self, handler: Callable[[], int] | None, opcodes: int) -> None:
+        self._handler = handler
+        self._send(json.dumps(opcodes))
+
+    def interrupt(self) -> None:
+        """From any thread."""
+        with suppress(sqlite3.Error):  # then there is nothing to interrupt
+            self._send("")
+
+    def close(self) -> None:
+        try:
+            with suppress(sqlite3.Error):
+                self.execute("SELECT 1")  # an interrupt that came too late would make it leave its log behind
+                self._send("null")
+                self._answer()
+        finally:
+            self._end()
+
+    def _send(self, line: str) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+        with self._writing:
+            try:
+                self._process.stdin.write(f"{line}\n".encode())
+                self._process.stdin.flush()
+            except (OSError, ValueError):  # it is gone, or closed
+                raise self._ended() from None
+
+    def _answer(self) -> list[tuple[Any, ...]]:
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        for line in self._process.stdout:
+            said = json.loads(line)
+            self._tick(said.get("ticks", 0))
+            if "error" in said:
+                self.in_transaction = said.get("in_transaction", False)
+                raise _error(*said["error"])
+            if "rows" in said:
+                self.in_transaction = said.get("in_transaction", False)
+                return [tuple(row) for row in said["rows"]]
+        raise self._ended()
+
+    def _tick(self, ticks: int) -> None:
+        for _ in range(ticks if self._handler is not None else 0):
+            if self._handler is not None and self._handler():
+                self.interrupt()
+
+    def _ended(self) -> sqlite3.Error:
+        """Its transaction is rolled back when the file is opened next."""
+        self.in_transaction = False
+        code = self._process.wait()
+        why = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return _error(sqlite3.SQLITE_ABORT, "SQLITE_ABORT", f"its process ended early ({why})")
+
+    def _end(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        self._process.wait()
+
+
+class _Rows:
+    """Of a statement that has ended."""
+
+    def __init__(self, rows: list[tuple[Any, ...]]) -> None:
+        self._rows = rows
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        return self._rows
+
+    def close(self) -> None:
+        pass
+
+
+def _error(code: int, name: str, text: str) -> sqlite3.Error:
+    error = _CLASSES.get(code & 0xFF, sqlite3.OperationalError)(text)
+    error.sqlite_errorcode, error.sqlite_errorname = code, name
+    return error
