@@ -38,7 +38,7 @@ class SameSnapshot:
                 if self._selects > 1:  # the first one has read the schema, so that VACUUM has its own state by now
                     self.compare()
         except sqlite3.Error as error:
-            self.error = error
+            self.error, self._version = error, None  # what is read before the next attempt needs no comparison
             return sqlite3.SQLITE_DENY
         return sqlite3.SQLITE_OK
 

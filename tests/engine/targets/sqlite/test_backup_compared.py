@@ -97,6 +97,7 @@ async def test_commits_while_it_copies_are_in_neither(tmp_path: Path) -> None:
         one_more()
         results = await run(path, Operation.BACKUP, lock_timeout=60, backup_to=str(copy), verify=True)
         one_more()
+    assert [result.error for result in results.values()] == [None] * 3
     assert statuses(results) == {Status.COMPLETED}
     *_, last = results.values()
     assert (last.effect or {})["backup_contents"] == contents(copy) != contents(path)
@@ -123,6 +124,7 @@ def test_a_commit_as_the_copy_begins_refuses_it(tmp_path: Path) -> None:
             copying.execute("VACUUM main INTO ?", (str(copy),))
         assert snapshot.error is not None
         assert is_busy(snapshot.error)
+        copying.execute("SELECT count(*) FROM item").fetchall()
         copying.execute("VACUUM main INTO ?", (str(copy),))
         assert snapshot.is_certain
         writer.execute("DELETE FROM item")
