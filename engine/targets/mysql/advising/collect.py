@@ -10,11 +10,11 @@ from typing import Final
 from engine.domain.errors import TargetError
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.mysql.advising.findings import may_have_space
-from engine.targets.mysql.reading.condition import Condition, histograms, undo
-from engine.targets.mysql.reading.files import changes, file_sizes, with_statistics
+from engine.targets.mysql.reading.condition import Condition, changed_rows, histograms, undo
+from engine.targets.mysql.reading.files import file_sizes, with_statistics
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.samples import Sample, sample
-from engine.targets.mysql.reading.tables import Table, tables, with_files
+from engine.targets.mysql.reading.tables import Table, tables
 
 LEAST_BUDGET: Final = 0.5
 """Seconds: a sample takes some milliseconds."""
@@ -25,33 +25,35 @@ async def collect_condition(
 ) -> Condition:
     """`budget`: seconds for sampling rows of large tables, the largest first; None: no limit. Raises TargetError."""
     files = await file_sizes(reader)
+    found = await tables(reader, exact=False, files=files)
+    counted = await with_statistics(reader)
     condition = Condition(
-        tables=with_files(await tables(reader, exact=False), files),
+        tables=found,
         flavor=reader.server.flavor,
         cluster=reader.server.cluster,
         started=reader.server.started,
         files=files,
-        changes=await changes(reader),
-        counted=await with_statistics(reader),
+        changes=await changed_rows(reader, found, counted),
+        counted=counted,
         histograms=await histograms(reader),
         undo=await undo(reader),
         user=reader.server.user,
         recovers=reader.server.recovers,
     )
-    condition = replace(condition, tables=await _exact(reader, condition, limits))
-    large = [table for table in condition.tables if may_have_space(table, condition, limits)]
+    exact = await _exact(reader, condition, limits)
+    condition = replace(condition, tables=[exact.get(table.name, table) for table in condition.tables])
+    large = [table for table in exact.values() if may_have_space(table, condition, limits)]
     samples = await _sampled(reader, sorted(large, key=lambda table: -table.size), budget)
     return replace(condition, samples=samples, not_sampled=len(large) - len(samples))
 
 
-async def _exact(reader: Reader, condition: Condition, limits: Thresholds) -> Sequence[Table]:
-    """The tables, with all of the indexes that findings look at."""
+async def _exact(reader: Reader, condition: Condition, limits: Thresholds) -> dict[str, Table]:
+    """The tables of which findings look at all indexes, by name."""
     looked_at = [
         table.name for table in condition.tables if table.engine != "InnoDB" or may_have_space(table, condition, limits)
     ]
-    found = with_files(await tables(reader, looked_at), condition.files) if looked_at else []
-    exact = {table.name: table for table in found}
-    return [exact.get(table.name, table) for table in condition.tables]
+    found = await tables(reader, looked_at, files=condition.files) if looked_at else []
+    return {table.name: table for table in found}
 
 
 async def _sampled(reader: Reader, large: Sequence[Table], budget: float | None) -> dict[str, list[Sample]]:

@@ -24,7 +24,7 @@ from engine.targets.mysql.reading.files import file_sizes
 from engine.targets.mysql.reading.foreign_keys import foreign_keys
 from engine.targets.mysql.reading.histograms import histogram_columns
 from engine.targets.mysql.reading.reader import Reader
-from engine.targets.mysql.reading.tables import Table, tables, with_files
+from engine.targets.mysql.reading.tables import Table, tables
 from engine.targets.mysql.reading.undo import truncation, undo_spaces
 from engine.targets.plans import OperationPlan, by_turn, fit_at_once, fitting
 
@@ -48,8 +48,8 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
         raise UsageError(str(operation), "MariaDB and MySQL have no such operation")
     if problem := refusal(reader.server, operation, options):
         return OperationPlan(operation=operation, refused=problem)
-    catalog = await tables(reader, exact=operation is Operation.REBUILD)
-    found = scope(operation, options, with_files(catalog, await file_sizes(reader)))
+    files = await file_sizes(reader)
+    found = scope(operation, options, await tables(reader, exact=operation is Operation.REBUILD, files=files))
     reasons: Mapping[str, str] = {}
     if operation is Operation.REPAIR:
         damaged = frozenset(past.damaged_tables)

@@ -9,7 +9,7 @@ from typing import Final
 from engine.domain.frozen import frozen
 from engine.domain.humanize import span
 from engine.targets.mysql.connection.server import Cluster, Flavor
-from engine.targets.mysql.reading.files import PartName, rows_if_allowed
+from engine.targets.mysql.reading.files import PartName, changes, rows_if_allowed
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.samples import Sample
 from engine.targets.mysql.reading.tables import Table
@@ -72,8 +72,8 @@ class Condition:
     """Bytes of files; None without the right to see them."""
     changes: Mapping[PartName, int] | None = None
     """Changed rows since InnoDB collected statistics."""
-    counted: frozenset[PartName] | None = None
-    """Tables with persistent statistics."""
+    counted: Mapping[PartName, int] | None = None
+    """Tables with persistent statistics; when these were collected, in seconds since 1970."""
     histograms: Mapping[str, Histograms] = field(default_factory=dict)
     """By table."""
     samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
@@ -141,6 +141,20 @@ async def _holder(reader: Reader) -> Holder | None:
     who = await rows_if_allowed(reader, _WHO, [connection], row=(str | None, str | None)) or []
     names = [f"{user}@{(host or '').rpartition(':')[0] or host}" for user, host in who]
     return Holder(connection=connection, who=names[0] if names else "", seconds=max(seconds or 0, 0))
+
+
+async def changed_rows(
+    reader: Reader, found: Sequence[Table], counted: Mapping[PartName, int] | None
+) -> Mapping[PartName, int] | None:
+    """See `changes`. MySQL opens every table of the server to tell, so it is asked only if one has changed here."""
+    if reader.server.flavor is Flavor.MYSQL and counted is not None:
+        oldest: dict[str, int] = {}
+        for (table, _), at in counted.items():
+            oldest[table] = min(at, oldest.get(table, at))
+        updated = [table for table in found if table.engine == "InnoDB" and table.updated is not None]
+        if not any((table.updated or 0) >= oldest.get(table.name.lower(), 0) for table in updated):
+            return {}
+    return await changes(reader)
 
 
 async def histograms(reader: Reader) -> Mapping[str, Histograms]:

@@ -39,7 +39,10 @@ _CHANGES: Final = {
     Flavor.MARIADB: _MARIADB.format(number="modified_counter", table="innodb_sys_tablestats"),
     Flavor.MYSQL: "SELECT name, modified_counter FROM information_schema.innodb_tablestats",
 }
-_STATISTICS: Final = "SELECT table_name, n_rows FROM mysql.innodb_table_stats WHERE database_name = DATABASE()"
+_STATISTICS: Final = """
+SELECT table_name, CAST(UNIX_TIMESTAMP(last_update) AS SIGNED) FROM mysql.innodb_table_stats
+WHERE database_name = DATABASE()
+"""
 
 
 async def file_sizes(reader: Reader) -> Mapping[PartName, int] | None:
@@ -60,10 +63,13 @@ async def changes(reader: Reader) -> Mapping[PartName, int] | None:
     return _by_part(reader, await rows_if_allowed(reader, _CHANGES[reader.server.flavor], row=(str, int | None)))
 
 
-async def with_statistics(reader: Reader) -> frozenset[PartName] | None:
-    """Tables with persistent statistics; None without the right to see that. Raises TargetError."""
+async def with_statistics(reader: Reader) -> Mapping[PartName, int] | None:
+    """Tables with persistent statistics, and when these were collected, in seconds since 1970.
+
+    None without the right to see that. Raises TargetError.
+    """
     rows = await rows_if_allowed(reader, _STATISTICS, row=(str, int))
-    return None if rows is None else frozenset(part_name(name) for name, _ in rows)
+    return None if rows is None else {part_name(name): at for name, at in rows}
 
 
 async def rows_if_allowed(
@@ -80,6 +86,8 @@ async def rows_if_allowed(
 
 def part_name(name: str) -> PartName:
     """Of `orders`, `orders#P#p0` or `orders#P#p0#SP#p0sp1`."""
+    if "#" not in name:  # most have none
+        return name.lower(), ""
     table, *partition = re.split(r"#[pP]#|#[sS][pP]#", name)
     return table.lower(), ".".join(partition).lower()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from engine.domain.frozen import frozen
@@ -102,6 +101,8 @@ class Table:
     indexes: tuple[Index, ...] = ()
     partitions: tuple[Part, ...] = ()
     auto_increment: AutoIncrement | None = None
+    updated: int | None = None
+    """When its rows last changed, in seconds since 1970; None: not since the server opened it."""
 
     @property
     def sql(self) -> str:
@@ -150,7 +151,7 @@ class Table:
 
 TABLES: Final = """
 SELECT table_name, table_type, engine, row_format, table_rows, data_length, index_length, data_free, create_options,
-    table_comment, auto_increment, max_data_length
+    table_comment, auto_increment, max_data_length, CAST(UNIX_TIMESTAMP(update_time) AS SIGNED)
 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%VIEW'
     AND table_type <> 'TEMPORARY'
 """
@@ -160,6 +161,7 @@ FROM information_schema.statistics WHERE table_schema = DATABASE()
 """
 _KINDS: Final = ", index_type, cardinality"
 """For these the server opens every table."""
+_UNIQUE: Final = " AND non_unique = 0"
 _ASSUMED: Final = "BTREE", 1
 _PARTITIONS: Final = """
 SELECT table_name, partition_name, subpartition_name, table_rows, data_length, index_length, data_free
@@ -176,22 +178,27 @@ _LOCKING: Final = {"FULLTEXT": "a FULLTEXT index", "SPATIAL": "a SPATIAL index",
 _BITS: Final = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 
 
-async def tables(reader: Reader, names: Sequence[str] = (), *, exact: bool = True) -> list[Table]:
+async def tables(
+    reader: Reader, names: Sequence[str] = (), *, exact: bool = True, files: Mapping[PartName, int] | None = None
+) -> list[Table]:
     """Those of the session's database, by name. Raises TargetError.
 
     Args:
         names: only these; none: all.
-        exact: else every index counts as a BTREE that has cardinality, which the server knows much sooner.
+        exact: else only unique indexes are there, each counted as a BTREE that has cardinality, which the server
+            knows much sooner.
+        files: their sizes, if the user may see them.
     """
+    sizes = files or {}
     some = f" AND table_name IN ({', '.join(map(literal, names))})" if names else ""
     text, number = str | None, int | None
-    row = (str, str, text, text, number, number, number, number, text, text, number, number)
+    row = (str, str, text, text, number, number, number, number, text, text, number, number, number)
     found = sorted(await reader.rows(TABLES + some, row=row), key=lambda row: row[0])
     indexes = await _indexes(reader, some, exact=exact)
     columns = await reader.rows(_SPECIAL_COLUMNS, row=(str, str, str, str))
     virtual = {(table, column) for table, column, _, extra in columns if extra.startswith("VIRTUAL")}
     counting = {table: (column, kind) for table, column, kind, extra in columns if "auto_increment" in extra}
-    partitions = await _partitions(reader) if any("partitioned" in (row[8] or "") for row in found) else {}
+    partitions = await _partitions(reader, sizes) if any("partitioned" in (row[8] or "") for row in found) else {}
     database = reader.server.database
     return [
         Table(
@@ -201,8 +208,9 @@ async def tables(reader: Reader, names: Sequence[str] = (), *, exact: bool = Tru
             row_format=row_format or "",
             rows=rows or 0,
             data_bytes=data or 0,
-            index_bytes=of_indexes or 0,
+            index_bytes=keys or 0,
             free_bytes=free or 0,
+            file_bytes=sizes.get((name.lower(), "")),
             is_sequence=kind == "SEQUENCE",
             is_partitioned="partitioned" in (options or ""),
             comment=comment or "" if engine is None or (not most and _CRASHED in (comment or "")) else "",
@@ -211,30 +219,15 @@ async def tables(reader: Reader, names: Sequence[str] = (), *, exact: bool = Tru
             indexes=indexes.get(name, ()),
             partitions=partitions.get(name, ()),
             auto_increment=_auto_increment(*counting[name], following) if following and name in counting else None,
+            updated=changed,
         )
-        for name, kind, engine, row_format, rows, data, of_indexes, free, options, comment, following, most in found
-    ]
-
-
-def with_files(found: Sequence[Table], files: Mapping[PartName, int] | None) -> list[Table]:
-    """The tables with the sizes of their files, if the user may see them."""
-    sizes = files or {}
-    return [
-        replace(
-            table,
-            file_bytes=sizes.get((table.name.lower(), "")),
-            partitions=tuple(
-                replace(part, file_bytes=sizes.get((table.name.lower(), part.name.lower())))
-                for part in table.partitions
-            ),
-        )
-        for table in found
+        for name, kind, engine, row_format, rows, data, keys, free, options, comment, following, most, changed in found
     ]
 
 
 async def _indexes(reader: Reader, some: str, *, exact: bool) -> Mapping[str, tuple[Index, ...]]:
     """By table."""
-    query = _INDEXES.format(more=_KINDS if exact else "") + some
+    query = _INDEXES.format(more=_KINDS if exact else "") + ("" if exact else _UNIQUE) + some
     row = (str, str, int, str | None, int, str | None, int | None, *((str, int | None) if exact else ()))
     found: dict[str, tuple[Index, ...]] = {}
     rows = sorted(await reader.rows(query, row=row), key=lambda row: row[:3])  # faster than the server
@@ -252,17 +245,19 @@ async def _indexes(reader: Reader, some: str, *, exact: bool) -> Mapping[str, tu
     return found
 
 
-async def _partitions(reader: Reader) -> Mapping[str, tuple[Part, ...]]:
+async def _partitions(reader: Reader, files: Mapping[PartName, int]) -> Mapping[str, tuple[Part, ...]]:
     """By table."""
     row = (str, str, str | None, int | None, int | None, int | None, int | None)
     found: dict[str, tuple[Part, ...]] = {}
     for table, name, sub, rows, data, indexes, free in await reader.rows(_PARTITIONS, row=row):
+        whole_name = f"{name}.{sub}" if sub else name
         part = Part(
-            name=f"{name}.{sub}" if sub else name,
+            name=whole_name,
             rows=rows or 0,
             data_bytes=data or 0,
             index_bytes=indexes or 0,
             free_bytes=free or 0,
+            file_bytes=files.get((table.lower(), whole_name.lower())),
         )
         found[table] = (*found.get(table, ()), part)
     return found

@@ -80,9 +80,9 @@ def test_changed_rows_need_analyze() -> None:
 
 
 def test_statistics_that_are_missing() -> None:
-    assert needs(condition(TABLE, counted=frozenset()), NOTHING).analyze["orders"].cause is Cause.NO_STATISTICS
+    assert needs(condition(TABLE, counted={}), NOTHING).analyze["orders"].cause is Cause.NO_STATISTICS
     kept_in_memory = replace(TABLE, options="stats_persistent=0")
-    assert not needs(condition(kept_in_memory, counted=frozenset()), NOTHING).analyze
+    assert not needs(condition(kept_in_memory, counted={}), NOTHING).analyze
 
 
 def test_old_histograms_need_analyze() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.reading.condition import changed_rows
 from engine.targets.mysql.reading.files import changes, file_sizes, with_statistics
 from engine.targets.mysql.reading.tables import tables
 from tests.engine.targets.mysql.looking import looking
@@ -34,6 +36,10 @@ async def test_changed_rows_are_counted(database: MySqlDatabase) -> None:
     async with looking(database.url) as reader:
         assert (await changes(reader) or {})["t", ""] == 3
         assert ("t", "") in (await with_statistics(reader) or ())
+        found = await tables(reader)
+        assert (await changed_rows(reader, found, {("t", ""): 0}) or {})["t", ""] == 3
+        later = await changed_rows(reader, found, {("t", ""): 2**40}) or {}
+        assert later.get(("t", "")) == (3 if database.flavor is Flavor.MARIADB else None)
 
 
 async def test_what_a_user_may_not_see_is_unknown(database: MySqlDatabase) -> None:

@@ -26,7 +26,7 @@ async def test_some_tables_and_what_is_known_sooner(database: MySqlDatabase) -> 
         replace(table, indexes=(), locks_for_rebuild="") for table in exact
     ]
     assert [table.primary_key for table in sooner] == [("id",), ()]
-    assert [index.columns for index in sooner[0].indexes] == [index.columns for index in exact[0].indexes]
+    assert [index.name for table in sooner for index in table.indexes] == ["PRIMARY"]
 
 
 @pytest.fixture
