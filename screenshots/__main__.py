@@ -88,10 +88,29 @@ async def photograph(directory: Path) -> None:
                 await tell_the_story(engine, (sales, app, archive), camera, worker.ensure)
             finally:
                 await asyncio.to_thread(worker.stop)
+        await photograph_pages(Path(home), camera)
         await photograph_mariadb(Path(home), camera)
         await photograph_fleet(Path(home), camera)
         await photograph_night(Path(home), camera)
         camera.develop(directory)
+
+
+async def photograph_pages(home: Path, camera: Camera) -> None:
+    """The pages of a file before VACUUM, and the job that put them in order."""
+    shop = TargetEntry(name="shop", url=str(home / "shop.db"))
+    build_demo_database(Path(shop.url))
+    async with (
+        Engine.open(home / "shop-jobs.db", workers=1) as engine,
+        console(engine, [shop], LARGE, lambda: None) as pilot,
+    ):
+        await press(pilot, "1", "M")
+        await camera.take(pilot, "page-map")
+        (job,) = await engine.submit([Request(target=shop.url, operations=(Operation.VACUUM,))])
+        await engine.wait([job.id])
+        await press(pilot, "escape", "3")
+        await until(pilot, lambda: "completed" in rows(pilot)[0])
+        await press(pilot, "enter")
+        await camera.take(pilot, "page-map-of-a-job")
 
 
 async def photograph_mariadb(home: Path, camera: Camera) -> None:

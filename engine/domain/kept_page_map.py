@@ -28,9 +28,11 @@ _LARGEST: Final = 100_000
 _OBJECTS: Final = ascii_uppercase
 _OTHERS: Final = {FREE: ".", LONG_VALUES: "~", UNSEEN: "?"}
 _NO_FILL: Final = "-"
-_TENTHS: Final = "0123456789"
+_FILLS: Final = "0123456789"
+"""From an empty page to a full one."""
 _OUT_OF_ORDER: Final = "abcdefghij"
-"""Tenths of a page that does not follow the one before it."""
+"""The same of a page that does not follow the one before it."""
+_FULLEST: Final = len(_FILLS) - 1
 
 
 @frozen
@@ -53,7 +55,7 @@ def why_not_mapped(facts: Mapping[str, Any] | None) -> NotMapped | None:
 
 
 def packed(found: PageMap) -> str:
-    """With the names of the largest objects, and fills in tenths."""
+    """With the names of the largest objects, and ten steps of fills."""
     objects, numbers = _largest(found.objects)
     form = {
         "pages": found.pages,
@@ -130,10 +132,10 @@ def _named(one: MappedObject) -> MappedObject:
 def _fill_sign(fill: float | None, in_order: bool) -> str:
     if fill is None:
         return _NO_FILL
-    return (_TENTHS if in_order else _OUT_OF_ORDER)[min(int(fill * 10), 9)]
+    return (_FILLS if in_order else _OUT_OF_ORDER)[round(min(max(fill, 0.0), 1.0) * _FULLEST)]
 
 
 def _fill(sign: str) -> float | None:
     if sign == _NO_FILL:
         return None
-    return ((_TENTHS + _OUT_OF_ORDER).index(sign) % 10) / 10 + 0.05
+    return (_FILLS + _OUT_OF_ORDER).index(sign) % len(_FILLS) / _FULLEST

@@ -206,7 +206,7 @@ def mapped(*, free: bool) -> PageMap:
         page_size=4096,
         free_pages=500 * free,
         owners=(*(FREE if free else 0 for _ in range(500)), *(0 for _ in range(500))),
-        fills=(*(None if free else 0.75 for _ in range(500)), *(0.75 for _ in range(500))),
+        fills=(*(None if free else 1.0 for _ in range(500)), *(1.0 for _ in range(500))),
         in_order=tuple(place % 2 == 0 or (free and place < 500) for place in range(1_000)),
         objects=(table,),
     )

@@ -204,8 +204,8 @@ def read_times_lines(times: ReadTimes) -> list[str]:
     """What the order of the pages costs, as measured."""
     by_key, by_file = times.in_key_order, times.in_file_order
     lines = [
-        f"{plain(times.name)} in the order of its rows or entries: {_reading(by_key)}.",
-        f"Others of its pages in the order of the file: {_reading(by_file)}.",
+        f"In key order: {counted(by_key.pages, 'page')} of {plain(times.name)} in {_reading(by_key)}.",
+        f"In file order: {counted(by_file.pages, 'other page')} in {_reading(by_file)}.",
     ]
     half = times.page_size / 2
     if by_key.from_disk is None or by_file.from_disk is None:
@@ -224,8 +224,7 @@ TOO_SMALL: Final = "All tables and indexes are too small to measure what the ord
 
 def _reading(one: Reading) -> str:
     disk = "" if one.from_disk is None else f", {size(one.from_disk)} from the disk"
-    each = 1000 * one.seconds / one.pages
-    return f"{counted(one.pages, 'page')} in {precise_duration(one.seconds)} ({each:.3f} ms each){disk}"
+    return f"{precise_duration(one.seconds)}{disk}"
 
 
 def _shade(share: float, one: MappedObject) -> str:

@@ -58,7 +58,7 @@ def test_read_times_are_measured_when_they_are_asked_for(dbtend: CommandLine, la
     assert measured["name"] == "wide\x1b[31m"
     assert measured["in_key_order"]["pages"] > 0
     assert measured["in_file_order"]["pages"] > 0
-    assert "in the order of the file" in " ".join(dbtend("map", large, "--read-times").out.split())
+    assert "In file order: " in " ".join(dbtend("map", large, "--read-times").out.split())
 
 
 @pytest.mark.parametrize("words", [[], ["a.db", "b.db"], ["postgresql:///sales"]])
