@@ -138,13 +138,25 @@ def shortened(text: str, width: int) -> str:
         return ""
     if cells(text) <= width:
         return text
+    return _first_cells(text, width - 1) + "…"
+
+
+def shortened_inside(text: str, width: int) -> str:
+    """The same with the ellipsis inside: the end of a name tells it from others."""
+    if width <= 0 or cells(text) <= width:
+        return shortened(text, width)
+    end = (width - 1) * 2 // 3
+    return f"{_first_cells(text, width - 1 - end)}…{_first_cells(text[::-1], end)[::-1]}"
+
+
+def _first_cells(text: str, width: int) -> str:
     kept, used = "", 0
     for char in text:
         used += _cells(char)
-        if used > width - 1:
+        if used > width:
             break
         kept += char
-    return kept + "…"
+    return kept
 
 
 def padded(text: str, width: int) -> str:

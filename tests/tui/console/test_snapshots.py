@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from textual.app import App
 
-from engine import OnDuplicate
+from engine import Advice, Engine, EngineName, Level, OnDuplicate, Operation, TargetInfo
+from engine.config.model import TargetEntry
+from engine.domain.advice import DeadSpace
 from engine.store.sqlite.store import SqliteStore
+from engine.targets.operation_specs import operation_infos
+from engine.targets.postgres.planning.operation_specs import SPECS
 from tests.building import ALL_FOUR, new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (
@@ -263,4 +268,37 @@ async def test_job_that_met_its_time_limit(size: Size, seeded: Seeded, clock: Cl
     await add_limited_job(seeded.store, seeded.owner, clock)
     async with open_console(seeded.path, clock=clock, size=size) as console:
         await console.press("3", "enter")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_main_with_the_worst_of_a_server(
+    size: Size, clock: Clock, looks_right: LooksRight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tables and indexes of a database where most space can be won."""
+    indexes = (
+        DeadSpace("public.orders_customer_id_created_at_idx", 6_100_000_000, 8_900_000_000),
+        DeadSpace("archive.events_payload_idx", 730_000_000, 1_200_000_000),
+        DeadSpace("public.sessions_pkey", 21_000_000, 40_000_000),
+    )
+    tables = (DeadSpace("public.orders", 12_400_000_000, 31_000_000_000), DeadSpace("public.log", 900_000_000, 10**9))
+    advice = [
+        Advice(
+            operation=Operation.REINDEX, level=Level.SOON, gain="about 6.85 GB", dead_space=indexes,
+            reason="public.orders_customer_id_created_at_idx: 69% of its 8.90 GB is dead space; 2 indexes more",
+        ),
+        Advice(
+            operation=Operation.VACUUM_FULL, level=Level.NONE, gain="about 13.3 GB", dead_space=tables,
+            reason="public.orders: 40% of its 31.0 GB is dead space; 1 table more; it blocks all access",
+        ),
+    ]  # fmt: skip
+    info = TargetInfo(
+        url="postgresql://dba@db1:5432/shop", engine=EngineName.POSTGRESQL, version="18.6",
+        facts={"size": 61_000_000_000, "tables": 212}, operations=operation_infos(SPECS),
+    )  # fmt: skip
+    monkeypatch.setattr(Engine, "inspect", AsyncMock(return_value=info))
+    monkeypatch.setattr(Engine, "advise", AsyncMock(return_value=advice))
+    async with open_console(Path("jobs.db"), TargetEntry(name="shop", url=info.url), clock=clock, size=size) as console:
+        await console.until(lambda: any("6.10 GB" in line for line in console.lines("#operations")))
+        await console.press("2", "G", "k")
         assert looks_right(console.app)

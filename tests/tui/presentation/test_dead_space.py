@@ -13,3 +13,9 @@ def test_columns_stand_below_each_other_and_names_are_harmless() -> None:
 
 def test_a_single_one_is_in_the_reason_already() -> None:
     assert dead_space_rows([DeadSpace("public.large", 10**9, 10**9)]) == []
+
+
+def test_in_a_narrow_place_both_ends_of_long_names_stay() -> None:
+    found = [DeadSpace("public.orders_customer_id_created_at_idx", 6 * 10**9, 9 * 10**9), DeadSpace("public.t", 1, 2)]
+    assert dead_space_rows(found, 27) == ["6.00 GB  public…ated_at_idx", "    1 B  public.t"]
+    assert dead_space_rows(found, 60) == dead_space_rows(found)
