@@ -3,7 +3,10 @@
 Both get fresh copies of the same database, synced to the disk, in turn (A B, B A, ...); medians. Of the shell the
 whole process counts, of dbtend the child job from its start to its end. Memory is the peak of what is a process's
 own, without mapped files. The floor is what copying the file takes, with a sync. Other processes disturb: "load" is
-the share of the processors that they had meanwhile.
+the share of the processors that they had meanwhile. They disturb processor time less; of dbtend it is that of the whole
+process, with its start.
+
+--foreign measures databases of other origin instead, the largest first: python -m benchmarks.foreign_databases.
 
 --overhead adds the same job without a look at how far it is, and the same steps with the same settings in plain Python,
 without progress and without jobs. Times of single runs differ by more than that comes to; what a processor is taken
@@ -17,14 +20,15 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
 from statistics import median
 from typing import Final
 
-from benchmarks.sqlite_databases import SIZES, Size, database, default_directory
+from benchmarks.foreign_databases import foreign_databases
+from benchmarks.sqlite_databases import SIZES, database, default_directory
 from benchmarks.sqlite_runs import NEEDED, SHELL, PastJob, by_dbtend, by_dbtend_unwatched, by_plain_python, by_shell
 from engine.domain.humanize import size as bytes_in_words
 
@@ -46,6 +50,7 @@ CASES: Final = (
     Case("vacuum", "VACUUM"),
     Case("exchange", "VACUUM"),
     Case("reindex", "REINDEX"),
+    Case("bundled", "REINDEX"),
     Case("check", "PRAGMA integrity_check"),
     Case("quick", "PRAGMA quick_check"),
     Case("quick", "PRAGMA quick_check", cold=True),
@@ -64,6 +69,8 @@ class Measurement:
     run: PastJob
     copying: float
     load: float
+    processor: float
+    """Seconds."""
 
 
 def measure(case: Case, source: Path, pairs: int, *, overhead: bool) -> dict[str, list[Measurement]]:
@@ -100,8 +107,9 @@ def measured(way: Callable[[Path, Path], PastJob], source: Path, directory: Path
         drop_caches()
     begin, busy, own = time.perf_counter(), busy_seconds(), own_seconds()
     run = way(copy, directory / "jobs.db")
-    others = busy_seconds() - busy - (own_seconds() - own)
-    return Measurement(run, copying, max(others / (time.perf_counter() - begin) / (os.cpu_count() or 1), 0.0))
+    own = own_seconds() - own
+    others = busy_seconds() - busy - own
+    return Measurement(run, copying, max(others / (time.perf_counter() - begin) / (os.cpu_count() or 1), 0.0), own)
 
 
 def sync(path: Path) -> None:
@@ -128,17 +136,19 @@ def own_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def report(case: Case, size: Size, runs: Mapping[str, Sequence[Measurement]]) -> None:
+def report(case: Case, name: str, runs: Mapping[str, Sequence[Measurement]]) -> None:
     seconds = {way: median(one.run.seconds for one in measured) for way, measured in runs.items()}
     memory = {way: bytes_in_words(max(one.run.memory for one in measured)) for way, measured in runs.items()}
     floor = median(one.copying for measured in runs.values() for one in measured)
     load = median(one.load for measured in runs.values() for one in measured)
+    processor = {way: median(one.processor for one in measured) for way, measured in runs.items()}
     whole = median(one.run.whole for one in runs[_DBTEND])
     print(
-        f"{case.name:14} {size.name}: {_SHELL} {seconds[_SHELL]:.2f} s, {_DBTEND} {seconds[_DBTEND]:.2f} s"
+        f"{case.name:14} {name}: {_SHELL} {seconds[_SHELL]:.2f} s, {_DBTEND} {seconds[_DBTEND]:.2f} s"
         f" ({whole:.2f} s from submit to end): {seconds[_DBTEND] / seconds[_SHELL]:.2f}"
         f" | memory {memory[_SHELL]} and {memory[_DBTEND]}"
         f" | {seconds[_DBTEND] / floor:.1f} times the floor of {floor:.2f} s"
+        f" | processor {processor[_SHELL]:.2f} s and {processor[_DBTEND]:.2f} s"
         f" | {len(runs[_DBTEND])} pairs, load {load:.0%}"
     )
     errors = [one.run.progress_error for one in runs[_DBTEND] if one.run.progress_error is not None]
@@ -165,21 +175,30 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--dir", type=Path, default=default_directory(), help="where the databases are kept")
     parser.add_argument("--overhead", action="store_true")
+    parser.add_argument("--foreign", type=int, metavar="N", default=0, help="measure the N largest of other origin")
     options = parser.parse_args()
     if not Path(SHELL).exists():
         print(f"{SHELL} is not there to compare with")
         return
     may_be_cold = os.access(_DROP_CACHES, os.W_OK)
+    for name, source in _sources(options):
+        for case in CASES:
+            if options.op and case.work not in options.op:
+                continue
+            if case.cold and not may_be_cold:
+                print(f"{case.name:14} {name}: only root can drop the caches")
+                continue
+            report(case, name, measure(case, source, options.pairs, overhead=options.overhead))
+
+
+def _sources(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
+    if options.foreign:
+        for path in foreign_databases()[: -options.foreign - 1 : -1]:
+            yield f"{path.name} ({bytes_in_words(path.stat().st_size)})", path
+        return
     for size in SIZES:
         if options.size in {size.name, "both"}:
-            source = database(size, options.dir)
-            for case in CASES:
-                if options.op and case.work not in options.op:
-                    continue
-                if case.cold and not may_be_cold:
-                    print(f"{case.name:14} {size.name}: only root can drop the caches")
-                    continue
-                report(case, size, measure(case, source, options.pairs, overhead=options.overhead))
+            yield size.name, database(size, options.dir)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from unittest.mock import patch
 from engine import Engine, Operation, Options, Request, Status
 from engine.domain.advice import needed
 from engine.domain.jobs import ChildJob, remaining
-from engine.domain.requests import CheckLevel
+from engine.domain.requests import CheckLevel, SqliteLibrary
 from engine.inspection.inspector import BUDGET, operations, plan
 from engine.system.clock import now
 from engine.targets.sqlite.connection import metered
@@ -40,6 +40,7 @@ _WORK: Final = {
     "vacuum": (Operation.VACUUM, Options()),
     "exchange": (Operation.VACUUM, Options(swap=True)),
     "reindex": (Operation.REINDEX, Options()),
+    "bundled": (Operation.REINDEX, Options(sqlite=SqliteLibrary.BUNDLED)),
     "analyze": (Operation.ANALYZE, Options()),
     "check": (Operation.CHECK, Options(check=CheckLevel.FULL)),
     "quick": (Operation.CHECK, Options(check=CheckLevel.QUICK)),
@@ -121,10 +122,15 @@ def _process(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[str], Ca
 
 
 def _own_memory(pid: int) -> int:
+    """Of a process and those that it has started."""
     try:
-        return 1024 * (field(Path(f"/proc/{pid}/status").read_text(), "RssAnon") or 0)
+        own = 1024 * (field(Path(f"/proc/{pid}/status").read_text(), "RssAnon") or 0)
+        children = [
+            child for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+        ]
     except OSError:  # over
         return 0
+    return own + sum(map(_own_memory, map(int, children)))
 
 
 async def _dbtend(database: Path, store: Path, work: str) -> PastJob:

@@ -33,6 +33,7 @@ def mutants(attack: str, count: int) -> subprocess.CompletedProcess[str]:
         ("notifications", 4),
         ("exchanges", 2),
         ("exchange-kills", 8),
+        ("foreign", 2),
     ],
 )
 def test_mutants_are_met_with_plain_sentences(attack: str, count: int) -> None:
