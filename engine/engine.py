@@ -318,7 +318,7 @@ class Engine:
         url = await asyncio.to_thread(inspector.canonical_url, request.target)  # resolving links may be slow
         await stale_journal.refuse_stale_journal(self._store, url)
         past, options = await self._past_of(url), request.options
-        if await asyncio.to_thread(inspector.goes_in_turns, request):
+        if await inspector.goes_in_turns(request):
             past = replace(past, turns=await target_history.turns_of(self._store, url))
         if options.keep is not None:
             past = replace(past, maintained_files=await maintained_files.maintained_files(self._store, self._config))
@@ -455,7 +455,7 @@ class Engine:
         batch, parents = await self.batch(batch_id), await self.batch_jobs(batch_id)
         repeated, _ = retry.repeatable(batch, parents, only_incomplete=only_incomplete)
         if only_incomplete:
-            repeated = [await self.job(parent.id) for parent in repeated]
+            repeated = await self.whole_jobs([parent.id for parent in repeated])
         ids = await self._manager().retry_batch(batch, repeated, only_incomplete=only_incomplete, confirmed=confirmed)
         self._adopt(ids)
         return tuple(await wait_ignoring_cancel(self._store.jobs(ids)))
@@ -690,6 +690,10 @@ class Engine:
     async def job(self, parent_id: int) -> ParentJob:
         """A parent with its children, their attempts, steps and logs. Raises JobNotFoundError."""
         return await self._store.job(parent_id)
+
+    async def whole_jobs(self, ids: Collection[int]) -> list[ParentJob]:
+        """These parents with their children, their attempts, steps and logs, in the order of `ids`."""
+        return await self._store.whole_jobs(ids)
 
     async def jobs(self, ids: Collection[int]) -> list[ParentJob]:
         """These parents with their children, without steps and logs, in the order of `ids`."""

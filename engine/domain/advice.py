@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from engine.domain.frozen import frozen
+from engine.domain.jobs import ParentJob
 from engine.domain.past_runs import RecordedBackup
 from engine.domain.requests import CheckLevel, Operation, Request
 from engine.domain.steps import Facts, Micros
@@ -180,6 +181,19 @@ def with_replaced(file: str, replaced: Mapping[str, str]) -> tuple[str, ...]:
     while (before := replaced.get(files[-1])) is not None and before not in files:
         files.append(before)
     return tuple(files)
+
+
+@frozen(kw_only=True)
+class TargetRecords:
+    """What the store knows of a target, as `JobReader.records` reads it. Jobs are newest first."""
+
+    jobs: Sequence[ParentJob]
+    """The newest; without any, the rest but `measured` is empty."""
+    newest: Mapping[Operation, Sequence[ParentJob]] = field(default_factory=dict)
+    """By each operation that was asked for: the newest with it."""
+    measured: Measurement | None = None
+    backups: Sequence[RecordedBackup] = ()
+    last_done: Mapping[tuple[Operation, str], CompletedStep] = field(default_factory=dict)
 
 
 @frozen(kw_only=True)

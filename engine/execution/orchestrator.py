@@ -65,7 +65,7 @@ class ParentJobOrchestrator:
             seen = self._store.last_change()
             parents = await self._when_there(partial(self._store.jobs, parent_ids))
             if all(parent.status.is_final for parent in parents):
-                return [await self._when_there(partial(self._store.job, parent.id)) for parent in parents]
+                return await self._when_there(partial(self._store.whole_jobs, parent_ids))
             await self._store.next_change(seen)
 
     async def _when_there(self, read: Callable[[], Awaitable[T]]) -> T:

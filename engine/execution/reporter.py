@@ -37,7 +37,7 @@ log = logging.getLogger("dbtend")
 INTERVAL = 0.25
 """The least seconds between two reports of one child;"""
 FIRST_INTERVAL = 0.05
-"""shorter at first and growing, so that a short operation shows progress, too."""
+"""shorter at first and growing, so that a short operation shows progress, too. What ends sooner sends nothing."""
 
 
 class Reporter:
@@ -71,6 +71,8 @@ class Reporter:
         self._waits = LockWaitTimer(clock)
         self._changed = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
+        self._first: asyncio.TimerHandle | None = None
+        """Starts it."""
 
     def wait(self, why: str, waits_for: WaitsFor = WaitsFor.LOCK) -> None:
         """Report a wait before the first step. `why`: for a lock, its holders."""
@@ -112,6 +114,7 @@ class Reporter:
         """Store facts of a running step that recovery needs if this process dies."""
         self._keep(number, facts)
         self._notify()
+        self._begin_sending()  # recovery may need them
 
     def _keep(self, number: int, facts: Facts) -> None:
         """Set the facts of a running step, with its waits so far."""
@@ -210,6 +213,8 @@ class Reporter:
 
     async def stop(self) -> Report:
         """Stop sending; returns the unsent report."""
+        if self._first is not None:
+            self._first.cancel()
         if self._sender is not None:
             self._sender.cancel()
             await asyncio.wait({self._sender})
@@ -239,6 +244,11 @@ class Reporter:
 
     def _notify(self) -> None:
         self._changed.set()
+        if self._first is None:
+            pause = min(FIRST_INTERVAL, INTERVAL)
+            self._first = asyncio.get_running_loop().call_later(pause, self._begin_sending)
+
+    def _begin_sending(self) -> None:
         if self._sender is None:
             self._sender = asyncio.create_task(self._send_reports(), name=f"report {self._claim.job}")
 

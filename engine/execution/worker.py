@@ -12,6 +12,7 @@ from engine.domain import time_limits
 from engine.domain.advice import TargetHistory
 from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import ServerUnavailableError, StoreError, TargetDamagedError, TargetError, UsageError
+from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.requests import SERVER_WAIT, Operation, Options
 from engine.domain.statuses import Reason, Status
@@ -25,7 +26,7 @@ from engine.execution.recovery import recover, recovery_outcome
 from engine.execution.reporter import Reporter
 from engine.targets.check_results import CHECK_AGAIN, check_facts
 from engine.targets.plans import OperationPlan
-from engine.targets.protocol import Target
+from engine.targets.protocol import PlannedOperation, Session, Target
 from engine.targets.step_execution import FilesLookup, unknown_files
 from engine.targets.waits import first_of
 
@@ -113,53 +114,30 @@ class DatabaseMaintenanceWorker:
         try:
             async with AsyncExitStack() as stack:
                 target = self._resolve(claim.target)
-                if self._before_opening is not None:
-                    looking = self._before_opening(target.url)
-                    await (looking if claim.recovering else _unless_cancelled(cancel, looking))
-                connecting = stack.enter_async_context(
-                    target.connect(
-                        lock_timeout=options.lock_timeout,
-                        writing=target.operations[operation].writes,
-                        name=f"{self._store} {claim.job}/{claim.attempt}",
-                        waiting=reporter.wait,
-                        server_wait=_server_wait(options, claim, window),
-                    )
-                )
+                opening = self._open(stack, target, claim, options, window, reporter)
                 if claim.recovering is not None:
                     writes = target.operations[operation].writes
-                    return await recover(await connecting, claim, options, reporter, cancel, ownership, writes=writes)
-                session = await _unless_cancelled(cancel, connecting)
+                    return await recover(await opening, claim, options, reporter, cancel, ownership, writes=writes)
+                session = await _unless_cancelled(cancel, opening)
                 await ownership.require()
                 for line in await session.cleanup_orphans(claim.earlier) if claim.deaths else ():
                     reporter.log(LogLevel.WARNING, line)
                 try:
-                    for line in await _unless_cancelled(cancel, session.lock()):
-                        reporter.log(LogLevel.WARNING, line)
-                    if self._needed_now is not None and (limits := options.if_needed) is not None:
-                        asking = self._needed_now.options_or_end(claim, options, limits, session)
-                        chosen = await _unless_cancelled(cancel, asking)
-                        if isinstance(chosen, Outcome):
-                            return chosen
-                        options = chosen
-                    writes = target.operations[operation].writes
-                    needs_history = operation in _NEEDS_HISTORY or options.keep is not None
-                    past = await self._past(claim.target, options) if writes or needs_history else None
-                    goes_by = past if needs_history else TargetHistory(now=0)
-                    in_turns = await asyncio.to_thread(target.goes_in_turns, operation, options)  # a disk may hang
-                    if goes_by is not None and in_turns:
-                        goes_by = replace(goes_by, turns=await self._turns(claim.target))
-                    planned = await _unless_cancelled(cancel, session.plan(operation, options, goes_by))
-                    before = await _unless_cancelled(cancel, planned.facts())
+                    preparing = self._prepare(session, target, claim, operation, options, reporter)
+                    prepared = await _unless_cancelled(cancel, preparing)
                 except ServerUnavailableError:
                     if is_last:
                         raise
                     raise _ServerLostBeforeStartError from None
+                if isinstance(prepared, Outcome):
+                    return prepared
+                planned, options, past, before = prepared.planned, prepared.options, prepared.past, prepared.before
                 plan = planned.plan
                 if plan.refused is not None:
                     return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before)
                 if plan.not_needed is not None:
                     return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
-                doubts = await planned.damage_warnings(past) if past is not None and writes and plan.steps else ()
+                doubts = await planned.damage_warnings(past) if past is not None and plan.steps else ()
                 plan = await self._with_estimates(claim.target, plan, options, before)
                 plan = replace(plan, warnings=(*plan.warnings, *doubts))
                 reporter.begin(plan.steps, at_once=plan.parallel)
@@ -185,6 +163,53 @@ class DatabaseMaintenanceWorker:
             return Outcome(status=Status.FAILED, reason=reason, error=text)
         except _CancelledBeforeStartError:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=NOT_BEGUN)
+
+    async def _open(
+        self,
+        stack: AsyncExitStack,
+        target: Target,
+        claim: Claim,
+        options: Options,
+        window: Window,
+        reporter: Reporter,
+    ) -> Session:
+        """A session that `stack` closes. Raises TargetError."""
+        if self._before_opening is not None:
+            await self._before_opening(target.url)
+        connecting = target.connect(
+            lock_timeout=options.lock_timeout,
+            writing=target.operations[Operation(claim.operation)].writes,
+            name=f"{self._store} {claim.job}/{claim.attempt}",
+            waiting=reporter.wait,
+            server_wait=_server_wait(options, claim, window),
+        )
+        return await stack.enter_async_context(connecting)
+
+    async def _prepare(
+        self,
+        session: Session,
+        target: Target,
+        claim: Claim,
+        operation: Operation,
+        options: Options,
+        reporter: Reporter,
+    ) -> _Prepared | Outcome:
+        """All that comes before the first step; or how the child ends, if it is not needed. Raises TargetError."""
+        for line in await session.lock():
+            reporter.log(LogLevel.WARNING, line)
+        if self._needed_now is not None and (limits := options.if_needed) is not None:
+            chosen = await self._needed_now.options_or_end(claim, options, limits, session)
+            if isinstance(chosen, Outcome):
+                return chosen
+            options = chosen
+        writes = target.operations[operation].writes
+        needs_history = operation in _NEEDS_HISTORY or options.keep is not None
+        past = await self._past(claim.target, options) if writes or needs_history else None
+        goes_by = past if needs_history else TargetHistory(now=0)
+        if goes_by is not None and await target.goes_in_turns(operation, options):
+            goes_by = replace(goes_by, turns=await self._turns(claim.target))
+        planned = await session.plan(operation, options, goes_by)
+        return _Prepared(planned, options, past if writes else None, await planned.facts())
 
     async def _past(self, target: str, options: Options) -> TargetHistory | None:
         past = None
@@ -217,6 +242,17 @@ def _damage_facts(error: TargetDamagedError, options: Options) -> Facts:
     """The facts of a check that could not open the damaged database."""
     remedy = f"{error.hint[:1].upper()}{error.hint[1:]}. {CHECK_AGAIN}"
     return check_facts(level=options.check_level, findings=1, damage=error.why, remedy=remedy, complete=False)
+
+
+@frozen
+class _Prepared:
+    """An operation that can begin."""
+
+    planned: PlannedOperation
+    options: Options
+    past: TargetHistory | None
+    """What may be wrong with a database that it writes."""
+    before: Facts
 
 
 class _ServerLostBeforeStartError(Exception):

@@ -34,6 +34,7 @@ TURN_JOBS_READ: Final = 1_000
 """The newest jobs among which the last run of each operation is looked for,"""
 TURN_STEPS_READ: Final = 100_000
 """and the newest steps that give objects their turn: those of many nights, if each completes few objects."""
+_READ_ALWAYS: Final = (Operation.CHECK, Operation.VACUUM, Operation.BACKUP)
 LAST_JOBS: Final = 10
 """The newest jobs whose completed operations are reported."""
 
@@ -41,26 +42,25 @@ LAST_JOBS: Final = 10
 async def target_history(store: JobReader, target: str, now: Micros, file: str | None = None) -> TargetHistory:
     """The history of the database with this canonical URL. `file`: the fingerprint of its file, from `fingerprint`."""
 
-    last_jobs = await store.history(HistoryFilter(target=target), before=None, limit=LAST_JOBS)
-    measured = await store.measured(target)
-    if not last_jobs:
-        return TargetHistory(now=now, measured=measured)
+    since = now - HISTORY_WINDOW
+    records = await store.records(target, _READ_ALWAYS, since=since, last=LAST_JOBS, limit=MAX_JOBS_READ)
+    if not records.jobs:
+        return TargetHistory(now=now, measured=records.measured)
 
     async def newest(operation: Operation) -> list[ParentJob]:
-        where = HistoryFilter(target=target, operation=operation, since=now - HISTORY_WINDOW)
+        where = HistoryFilter(target=target, operation=operation, since=since)
         return await store.history(where, before=None, limit=MAX_JOBS_READ)
 
-    checks, vacuums = await newest(Operation.CHECK), await newest(Operation.VACUUM)
+    checks, vacuums = records.newest[Operation.CHECK], records.newest[Operation.VACUUM]
     replaced = replaced_files(vacuums)
     checked = check_history(checks, () if file is None else with_replaced(file, replaced))
 
     async def with_steps(jobs: Iterable[ParentJob], found: Mapping[str, JobId]) -> list[ParentJob]:
         """The jobs from the oldest finding on, with steps."""
         since = min(found.values(), default=None)
-        return [await store.job(job.id) for job in jobs if since is not None and job.id >= since.parent]
+        return await store.whole_jobs([job.id for job in jobs if since is not None and job.id >= since.parent])
 
-    backups = await store.backups(target)
-    done = await store.last_done(target, jobs=MAX_JOBS_READ)
+    done = records.last_done
     found = checked.damaged | checked.damaged_tables
     well = set(cleared_since(found, await with_steps(checks, found)))
     in_doubt = {name: check for name, check in checked.damaged.items() if name not in well}
@@ -86,10 +86,10 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         found=checked.found,
         vacuumed=vacuumed(vacuums),
         replaced_files=replaced,
-        backed_up_at=backed_up_at(await newest(Operation.BACKUP), backups),
-        backups=tuple(backups),
-        ran=ran(last_jobs),
-        measured=measured,
+        backed_up_at=backed_up_at(records.newest[Operation.BACKUP], records.backups),
+        backups=tuple(records.backups),
+        ran=ran(records.jobs),
+        measured=records.measured,
         dead_rows_kept={
             name: step
             for (operation, name), step in done.items()

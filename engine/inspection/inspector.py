@@ -129,11 +129,11 @@ def unattended(request: Request | None) -> Request | None:
     return replace(request, operations=operations) if operations else None
 
 
-def goes_in_turns(request: Request) -> bool:
-    """Whether the order of the steps of one of its operations counts. Reads the disk, and no database."""
+async def goes_in_turns(request: Request) -> bool:
+    """Whether the order of the steps of one of its operations counts. Reads no database."""
     target = resolve(request.target)
     offered = [operation for operation in request.children if operation in target.operations]
-    return any(target.goes_in_turns(operation, request.options) for operation in offered)
+    return any([await target.goes_in_turns(operation, request.options) for operation in offered])
 
 
 def after_cancel(target: str, operation: Operation, steps_done: int) -> str:

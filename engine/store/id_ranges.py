@@ -1,12 +1,13 @@
-"""The walk through the ids of a history, newest first."""
+"""The walk through ids: those of a history, newest first, or many in parts."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from typing import Final
 
 GROWTH: Final = 4
+PORTION: Final = 100
 
 
 def id_ranges(oldest: int, newest: int, *, first: int, largest: int) -> Iterator[tuple[int, int]]:
@@ -19,10 +20,16 @@ def id_ranges(oldest: int, newest: int, *, first: int, largest: int) -> Iterator
         high, size = low - 1, min(size * GROWTH, largest)
 
 
-async def first_ids(portions: AsyncIterator[array[int]], limit: int) -> array[int]:
+def portions(ids: Collection[int]) -> Iterator[list[int]]:
+    """The ids in parts, so that a read of one is soon over."""
+    all_of_them = list(ids)
+    return (all_of_them[begin : begin + PORTION] for begin in range(0, len(all_of_them), PORTION))
+
+
+async def first_ids(search: AsyncIterator[array[int]], limit: int) -> array[int]:
     """The first ids of a search, at most `limit`."""
     found: array[int] = array("q")
-    async for ids in portions:
+    async for ids in search:
         found += ids
         if len(found) >= limit:
             break

@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
-from engine.domain.advice import CompletedStep, Measurement
+from engine.domain.advice import CompletedStep, Measurement, TargetRecords
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions
 from engine.domain.errors import StoreError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess
@@ -90,6 +90,9 @@ class JobReader(Protocol):
     async def jobs(self, ids: Collection[int]) -> list[ParentJob]:
         """These parents in the order of `ids`, without steps and logs."""
 
+    async def whole_jobs(self, ids: Collection[int]) -> list[ParentJob]:
+        """The same with attempts, steps and logs."""
+
     async def open_jobs(self) -> list[ParentJob]: ...
 
     async def ended_jobs(self, since: Micros, *, limit: int) -> array[int]:
@@ -105,6 +108,17 @@ class JobReader(Protocol):
         """The parents of a batch, oldest first, without steps and logs."""
 
     async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]: ...
+
+    async def records(
+        self, target: str, operations: Collection[Operation], *, since: Micros, last: int, limit: int
+    ) -> TargetRecords:
+        """The `last` jobs of a target, and what `backups`, `last_done` and `measured` know of it.
+
+        Args:
+            operations: look for the newest jobs with each of these.
+            since: those submitted since then.
+            limit: at most this many of each.
+        """
 
     def search(
         self, where: HistoryFilter, *, before: int | None = None, folded: bool = False

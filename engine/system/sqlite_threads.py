@@ -29,7 +29,9 @@ def as_it_is(_: sqlite3.Connection) -> None:
     """Prepares nothing."""
 
 
-class _Connection(sqlite3.Connection):
+class OpenedConnection(sqlite3.Connection):
+    """A connection. `prepare`: called with it."""
+
     def __init__(self, file: str, prepare: Callable[[sqlite3.Connection], object], **how: Any) -> None:
         with opening(file):
             super().__init__(file, **how)
@@ -50,7 +52,7 @@ class _Connection(sqlite3.Connection):
 async def connected(
     uri: str,
     prepare: Callable[[sqlite3.Connection], object] = as_it_is,
-    factory: Callable[..., Any] = _Connection,
+    factory: Callable[..., Any] = OpenedConnection,
     **how: Any,
 ) -> aiosqlite.Connection:
     """As `aiosqlite.connect`, in autocommit mode. Raises sqlite3.Error.

@@ -192,8 +192,8 @@ class Target(Protocol):
     def needs_confirmation(self, operation: Operation, options: Options) -> str:
         """The risk that a person must confirm first, such as `locks its tables for all sessions`; "" for none."""
 
-    def goes_in_turns(self, operation: Operation, options: Options) -> bool:
-        """Whether the operation may take several steps, so that their order counts. Reads the disk, and no database."""
+    async def goes_in_turns(self, operation: Operation, options: Options) -> bool:
+        """Whether the operation may take several steps, so that their order counts. Reads no database."""
 
     def connect(
         self,

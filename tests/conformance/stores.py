@@ -110,8 +110,7 @@ class EmbeddedStores:
         return self._file.execute(statement).fetchall()
 
     async def whole_jobs(self, store: RescuingStore) -> list[ParentJob]:
-        query = sqlite_queries.ONE_JOB.replace("WHERE p.id = :id", "")
-        found = decode_jobs(await cast("SqliteStore", store)._read(query))
+        found = decode_jobs(await cast("SqliteStore", store)._read(sqlite_queries.WHOLE_JOB))
         return [found[parent_id] for parent_id in sorted(found)]
 
     async def lose_run(self, store: RescuingStore, run: str) -> None:
@@ -168,8 +167,7 @@ class SharedStores:
         return cursor.fetchall() if cursor.description is not None else []
 
     async def whole_jobs(self, store: RescuingStore) -> list[ParentJob]:
-        query = queries.ONE_JOB.replace("WHERE p.id = %(id)s", "")
-        found = await cast("PostgresStore", store)._jobs(query, {})
+        found = await cast("PostgresStore", store)._jobs(queries.WHOLE_JOB, {})
         return [found[parent_id] for parent_id in sorted(found)]
 
     async def lose_run(self, store: RescuingStore, run: str) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.domain.advice import CompletedStep, Measurement
+from engine.domain.advice import CompletedStep, Measurement, TargetRecords
 from engine.domain.claims import Outcome, Report
+from engine.domain.events import HistoryFilter
 from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
 from engine.domain.requests import NO_SERVER_OPTIONS, EngineName, OnDuplicate, Operation, Speed
 from engine.domain.statuses import Reason, Status
@@ -151,6 +152,33 @@ async def test_a_measurement_is_kept_and_replaced(store: RescuingStore) -> None:
     for found in ({"size": 1.5, "é": [1, None]}, {"size": 2}):
         await store.save_measurement(SALES, Measurement(state="1:2", found=found))
         assert await store.measured(SALES) == Measurement(state="1:2", found=found)
+
+
+async def test_the_records_of_a_target_are_what_each_read_alone_gives(
+    store: RescuingStore, clock: StoppedClock
+) -> None:
+    measured = Measurement(state="7", found={"unused": 12})
+    await store.save_measurement(SALES, measured)
+    operations = (Operation.VACUUM, Operation.CHECK)
+    assert await store.records(SALES, operations, since=0, last=2, limit=9) == TargetRecords(jobs=[], measured=measured)
+    copied = step(clock, effect={"backup": "/backups/sales.db", "identity": "1"})
+    await run(store, clock, COMPLETED, copied, operation=Operation.BACKUP)
+    since = clock.at
+    await run(store, clock, FAILED, operation=Operation.CHECK)
+    await run(store, clock, COMPLETED, step(clock, operation=Operation.REINDEX), engine=EngineName.POSTGRESQL)
+    found = await store.records(SALES, (*operations, Operation.BACKUP), since=since, last=2, limit=9)
+    assert found == TargetRecords(
+        jobs=await store.history(HistoryFilter(target=SALES), before=None, limit=2),
+        newest={
+            one: await store.history(HistoryFilter(target=SALES, operation=one, since=since), before=None, limit=9)
+            for one in (*operations, Operation.BACKUP)
+        },
+        measured=measured,
+        backups=await store.backups(SALES),
+        last_done=await store.last_done(SALES, jobs=9),
+    )
+    assert [len(found.newest[one]) for one in (*operations, Operation.BACKUP)] == [1, 1, 0]
+    assert (len(found.jobs), len(found.backups), len(found.last_done)) == (2, 1, 1)
 
 
 async def test_open_targets_and_the_jobs_that_ended(store: RescuingStore, clock: StoppedClock) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from engine.domain.claims import Outcome, Report
 from engine.domain.jobs import JobId
 from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.statuses import Status
+from engine.store import id_ranges
 from tests.building import COMPLETED, FAILED, StoppedClock, new_job
 from tests.conformance.stores import RescuingStore, Stores
 
@@ -26,8 +29,15 @@ async def test_r24_ids_are_in_time_order_even_where_the_clock_is_set_back(stores
 async def test_jobs_come_in_the_order_asked_for_and_unknown_ones_are_left_out(store: RescuingStore) -> None:
     await store.submit([new_job("a"), new_job("b"), new_job("c")], OnDuplicate.REFUSE)
     assert [job.id for job in await store.jobs([3, 99, 1])] == [3, 1]
+    assert await store.whole_jobs([3, 99, 1]) == [await store.job(3), await store.job(1)]
     await store.request_cancel(JobId(2))
     assert [job.id for job in await store.open_jobs()] == [1, 3]
+
+
+async def test_many_whole_jobs_are_read_in_parts(store: RescuingStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(id_ranges, "PORTION", 2)
+    ids = await store.submit([new_job(f"db{number}") for number in range(5)], OnDuplicate.REFUSE)
+    assert [job.id for job in await store.whole_jobs(ids)] == ids
 
 
 async def test_an_operation_keeps_its_last_end_however_many_jobs_of_others_come_after_it(store: RescuingStore) -> None:

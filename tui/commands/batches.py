@@ -36,7 +36,7 @@ async def _batch(
 ) -> tuple[Batch, Sequence[ParentJob], list[str]]:
     async with settings.engine() as engine:
         batch, jobs = await engine.batch(wanted.number), await engine.batch_jobs(wanted.number)
-        whole = [await engine.job(job.id) for job in jobs] if with_steps else jobs
+        whole = await engine.whole_jobs([job.id for job in jobs]) if with_steps else jobs
         return batch, whole, [] if batch.is_over else await notices(engine)
 
 
@@ -57,7 +57,7 @@ async def _cancel(settings: Settings, wanted: BatchId) -> tuple[Sequence[ParentJ
     async with Engine.open(settings.store) as engine:
         before = await engine.batch_jobs(wanted.number)
         batch = await engine.cancel_batch(wanted.number)
-        return before, batch, [await engine.job(job.id) for job in before]
+        return before, batch, await engine.whole_jobs([job.id for job in before])
 
 
 def batch_lines(batch: Batch, jobs: Sequence[ParentJob]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from engine import Change, Engine, Lagged, ParentJob, Retention, StoreLocation
+from engine import Change, Engine, Lagged, ParentJob, Retention, Status, StoreLocation
 from engine.domain import typed_passwords
 from engine.domain.errors import StoreError
 from engine.domain.frozen import frozen
@@ -152,9 +152,14 @@ async def _show_until_over(
     engine: Engine, ids: Collection[int], changes: AsyncIterator[Change | Lagged], view: View, *, max_running: int
 ) -> None:
     wake, waiting = asyncio.Event(), Waiting(engine, view.announce, max_running=max_running)
+    changed = set[int]()
 
     async def wake_on_changes() -> None:
-        async for _ in changes:
+        async for change in changes:
+            if isinstance(change, Lagged):
+                changed.update(ids)
+            elif change.job is not None:
+                changed.add(change.job.parent)
             wake.set()
 
     async def show() -> None:
@@ -171,7 +176,12 @@ async def _show_until_over(
             if len(open_ids) > _FEW:
                 await asyncio.sleep(_PAUSE)  # so that reading them takes little of the time of a core
             wake.clear()
-            jobs |= {job.id: job for job in await engine.jobs(open_ids)}
+            moved = [one for one in open_ids if one in changed or jobs[one].status is Status.RUNNING]
+            changed.clear()
+            jobs |= {job.id: job for job in await engine.jobs(moved)}
+            if not any(job.status is Status.RUNNING for job in jobs.values()):
+                # What has begun since is not among those that were read: nothing is said of a wait by that.
+                jobs |= {job.id: job for job in await engine.jobs(open_ids)}
 
     await first_of(wake_on_changes(), patiently(show))
 
@@ -179,7 +189,7 @@ async def _show_until_over(
 async def _at_last(engine: Engine, ids: Collection[int], view: View) -> list[ParentJob]:
     async def read() -> list[ParentJob]:
         view.show(await engine.jobs(ids))
-        return [await engine.job(job_id) for job_id in ids]
+        return await engine.whole_jobs(ids)
 
     return await patiently(read)
 

@@ -143,7 +143,7 @@ async def _page(
 ) -> tuple[list[ParentJob], list[str], list[Firing]]:
     async with settings.engine() as engine:
         jobs = await engine.history(where, before=args.before, limit=args.limit)
-        whole = [await engine.job(job.id) for job in jobs] if with_steps else jobs
+        whole = await engine.whole_jobs([job.id for job in jobs]) if with_steps else jobs
         return whole, await notices(engine), await _unfired(engine, where, jobs, args)
 
 

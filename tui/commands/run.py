@@ -248,7 +248,7 @@ async def _detached(
     async with Engine.open(store) as engine:
         await engine.register_recipients(recipients)
         asked_at = now()
-        jobs = [await engine.job(job.id) for job in await submit(engine)]
+        jobs = await engine.whole_jobs([job.id for job in await submit(engine)])
         is_taken_on = engine.host is not None and not unattended(jobs, await engine.workers(), here=engine.host)
         for job in jobs:
             if job.created_at < asked_at:

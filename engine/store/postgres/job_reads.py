@@ -7,7 +7,7 @@ from array import array
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
-from engine.domain.advice import CompletedStep, Measurement
+from engine.domain.advice import CompletedStep, Measurement, TargetRecords
 from engine.domain.batches import Batch
 from engine.domain.events import Change, HistoryFilter, Pause
 from engine.domain.jobs import JobId, ParentJob
@@ -15,7 +15,7 @@ from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
 from engine.domain.requests import Operation, Speed
 from engine.domain.steps import Micros
 from engine.domain.turns import Turns
-from engine.store.id_ranges import first_ids, id_ranges
+from engine.store.id_ranges import first_ids, id_ranges, portions
 from engine.store.not_found import no_such_batch, no_such_job
 from engine.store.postgres import history_search, queries
 from engine.store.postgres.store_base import StoreBase
@@ -38,10 +38,15 @@ class JobReads(StoreBase):
     """Looks up jobs and what they found; see `JobReader` and `ChangeFeed`."""
 
     async def job(self, parent_id: int) -> ParentJob:
-        found = await self._jobs(queries.ONE_JOB, {"id": parent_id})
-        if parent_id not in found:
-            raise no_such_job(JobId(parent_id))
-        return found[parent_id]
+        for job in await self.whole_jobs([parent_id]):
+            return job
+        raise no_such_job(JobId(parent_id))
+
+    async def whole_jobs(self, ids: Collection[int]) -> list[ParentJob]:
+        found: dict[int, ParentJob] = {}
+        for part in portions(ids):
+            found |= await self._jobs(queries.WHOLE_JOBS, {"ids": part})
+        return [found[parent_id] for parent_id in ids if parent_id in found]
 
     async def jobs(self, ids: Collection[int]) -> list[ParentJob]:
         found = await self._jobs(queries.JOBS, {"ids": list(ids)})
@@ -70,6 +75,22 @@ class JobReads(StoreBase):
 
     async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]:
         return await self.jobs(await first_ids(self._search(where, before=before, newest=limit), limit))
+
+    async def records(
+        self, target: str, operations: Collection[Operation], *, since: Micros, last: int, limit: int
+    ) -> TargetRecords:
+        jobs = await self.history(HistoryFilter(target=target), before=None, limit=last)
+        measured = await self.measured(target)
+        if not jobs:
+            return TargetRecords(jobs=jobs, measured=measured)
+        filters = {one: HistoryFilter(target=target, operation=one, since=since) for one in operations}
+        return TargetRecords(
+            jobs=jobs,
+            newest={one: await self.history(where, before=None, limit=limit) for one, where in filters.items()},
+            measured=measured,
+            backups=await self.backups(target),
+            last_done=await self.last_done(target, jobs=limit),
+        )
 
     async def search(
         self, where: HistoryFilter, *, before: int | None = None, folded: bool = False

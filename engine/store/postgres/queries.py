@@ -20,8 +20,9 @@ _LOG: Final = """(SELECT coalesce(json_agg(json_build_object('number', number, '
     'level', level, 'message', message, 'is_settings', is_settings) ORDER BY attempt, number), '[]')::text
     FROM log AS l WHERE l.parent_id = c.parent_id AND l.ordinal = c.ordinal)"""
 
-ONE_JOB: Final = f"""SELECT {JOB_COLUMNS}, {_ATTEMPTS}, steps_of(c.parent_id, c.ordinal), {_LOG}
-FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id WHERE p.id = %(id)s"""
+WHOLE_JOB: Final = f"""SELECT {JOB_COLUMNS}, {_ATTEMPTS}, steps_of(c.parent_id, c.ordinal), {_LOG}
+FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id"""
+WHOLE_JOBS: Final = f"{WHOLE_JOB} WHERE p.id = ANY (%(ids)s)"
 JOBS: Final = f"{_JOB} WHERE p.id = ANY (%(ids)s)"
 OPEN_JOBS: Final = f"{_JOB} WHERE p.finished_at IS NULL"
 BATCH_JOBS: Final = f"{_JOB} WHERE p.batch_id = %(id)s"

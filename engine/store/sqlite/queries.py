@@ -31,8 +31,9 @@ LOG = """(SELECT json_group_array(json_object('number', number, 'attempt', attem
     FROM (SELECT * FROM log AS l WHERE l.parent_id = c.parent_id AND l.ordinal = c.ordinal
           ORDER BY attempt, number))"""
 
-ONE_JOB = f"""SELECT {EMBEDDED_JOB_COLUMNS}, {ATTEMPTS}, {STEPS}, {LOG}
-FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id WHERE p.id = :id"""
+WHOLE_JOB = f"""SELECT {EMBEDDED_JOB_COLUMNS}, {ATTEMPTS}, {STEPS}, {LOG}
+FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id"""
+ONE_JOB = f"{WHOLE_JOB} WHERE p.id = :id"
 
 # The index is named where old statistics, of a day with everything open, would lead through the whole history.
 OPEN_JOBS = f"""SELECT {EMBEDDED_JOB_COLUMNS} FROM parent_job AS p INDEXED BY parent_job_open
@@ -208,4 +209,13 @@ OPEN_TARGETS = "SELECT DISTINCT target FROM parent_job INDEXED BY parent_job_ope
 
 def jobs(ids: Collection[int]) -> Query:
     """These parents with their children, in no order."""
-    return f"{JOB} WHERE p.id IN (SELECT value FROM json_each(:ids))", {"ids": json.dumps(sorted(ids))}
+    return _by_id(JOB, ids)
+
+
+def whole_jobs(ids: Collection[int]) -> Query:
+    """The same with attempts, steps and logs."""
+    return _by_id(WHOLE_JOB, ids)
+
+
+def _by_id(query: str, ids: Collection[int]) -> Query:
+    return f"{query} WHERE p.id IN (SELECT value FROM json_each(:ids))", {"ids": json.dumps(sorted(ids))}

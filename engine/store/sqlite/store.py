@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import aiosqlite
 
-from engine.domain.advice import CompletedStep, Measurement
+from engine.domain.advice import CompletedStep, Measurement, TargetRecords
 from engine.domain.errors import ReadOnlyError, StoreError, StoreUncertainError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.jobs import JobId, ParentJob
@@ -25,7 +25,7 @@ from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
 from engine.domain.turns import Turns
-from engine.store.id_ranges import id_ranges
+from engine.store.id_ranges import id_ranges, portions
 from engine.store.not_found import no_such_batch, no_such_job
 from engine.store.row_checks import LATEST, UnsoundRowError, checked
 from engine.store.rows import (
@@ -487,8 +487,7 @@ class SqliteStore:
         return found[0] if found else None
 
     async def measured(self, target: str) -> Measurement | None:
-        rows = await self._read(queries.MEASURED, {"target": target})
-        return next((decode_measured(row) for row in rows), None)
+        return await self._look(lambda read: _measured(read, target))
 
     async def save_measurement(self, target: str, measured: Measurement) -> None:
         await self._writer.run(lambda c: store_admin.save_measurement(c, target, measured, self._clock()))
@@ -662,11 +661,20 @@ class SqliteStore:
         await self._watch.wait_beyond(after)
 
     async def job(self, parent_id: int) -> ParentJob:
-        rows = await self._read(queries.ONE_JOB, {"id": parent_id})
-        found = await asyncio.to_thread(decode_jobs, rows)  # it may have ten thousand steps
+        found = await self._whole_jobs(queries.ONE_JOB, {"id": parent_id})
         if parent_id not in found:
             raise no_such_job(JobId(parent_id))
         return found[parent_id]
+
+    async def whole_jobs(self, ids: Collection[int]) -> list[ParentJob]:
+        found: dict[int, ParentJob] = {}
+        for part in portions(ids):
+            found |= await self._whole_jobs(*queries.whole_jobs(part))
+        return [found[parent_id] for parent_id in ids if parent_id in found]
+
+    async def _whole_jobs(self, sql: str, values: Values) -> dict[int, ParentJob]:
+        rows = await self._read(sql, values)
+        return await asyncio.to_thread(decode_jobs, rows)  # one may have ten thousand steps
 
     async def jobs(self, ids: Collection[int]) -> list[ParentJob]:
         return await self._look(lambda read: _jobs(read, ids))
@@ -694,13 +702,25 @@ class SqliteStore:
         return [found[parent_id] for parent_id in sorted(found)]
 
     async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]:
-        def look(read: Reading) -> list[ParentJob]:
-            ids: array[int] = array("q")
-            for portion in _search(read, where, before=before):
-                ids += portion
-                if len(ids) >= limit:
-                    break
-            return _jobs(read, ids[:limit])
+        return await self._look(lambda read: _newest(read, where, before=before, limit=limit))
+
+    async def records(
+        self, target: str, operations: Collection[Operation], *, since: Micros, last: int, limit: int
+    ) -> TargetRecords:
+        filters = {one: HistoryFilter(target=target, operation=one, since=since) for one in operations}
+
+        def look(read: Reading) -> TargetRecords:
+            jobs = _newest(read, HistoryFilter(target=target), limit=last)
+            measured = _measured(read, target)
+            if not jobs:
+                return TargetRecords(jobs=jobs, measured=measured)
+            return TargetRecords(
+                jobs=jobs,
+                newest={one: _newest(read, where, limit=limit) for one, where in filters.items()},
+                measured=measured,
+                backups=_backups(read, target),
+                last_done=_last_done(read, target, jobs=limit),
+            )
 
         return await self._look(look)
 
@@ -737,16 +757,17 @@ class SqliteStore:
         return {str(command): float(seconds) for command, seconds in await self._read(queries.PAST_STEPS, values)}
 
     async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[Operation, str], CompletedStep]:
-        rows = await self._read(queries.LAST_DONE, {"target": target, "jobs": jobs})
-        return decode_last_done(rows)
+        return await self._look(lambda read: _last_done(read, target, jobs=jobs))
 
     async def turns(self, target: str, *, jobs: int, steps: int) -> Turns:
-        works = await self._read(queries.OBJECT_TURNS, {"target": target, "steps": steps})
-        unfinished = await self._read(queries.UNFINISHED_RUNS, {"target": target, "jobs": jobs})
-        return decode_turns(works, unfinished)
+        def look(read: Reading) -> Turns:
+            works = read(queries.OBJECT_TURNS, {"target": target, "steps": steps})
+            return decode_turns(works, read(queries.UNFINISHED_RUNS, {"target": target, "jobs": jobs}))
+
+        return await self._look(look)
 
     async def backups(self, target: str) -> list[RecordedBackup]:
-        return [decode_backup(row) for row in await self._read(queries.BACKUPS, {"target": target})]
+        return await self._look(lambda read: _backups(read, target))
 
     async def open_targets(self) -> list[str]:
         return [str(target) for (target,) in await self._read(queries.OPEN_TARGETS)]
@@ -796,6 +817,27 @@ def _targets(read: Reading, where: HistoryFilter) -> list[str] | None:
     known = [target for (target,) in read(history_search.TARGETS, None)] if where.target is None else [where.target]
     meant = [target for target in known if where.matches_target(target)]
     return None if where.target is None and len(meant) == len(known) else meant
+
+
+def _newest(read: Reading, where: HistoryFilter, *, before: int | None = None, limit: int) -> list[ParentJob]:
+    ids: array[int] = array("q")
+    for portion in _search(read, where, before=before):
+        ids += portion
+        if len(ids) >= limit:
+            break
+    return _jobs(read, ids[:limit])
+
+
+def _measured(read: Reading, target: str) -> Measurement | None:
+    return next((decode_measured(row) for row in read(queries.MEASURED, {"target": target})), None)
+
+
+def _backups(read: Reading, target: str) -> list[RecordedBackup]:
+    return [decode_backup(row) for row in read(queries.BACKUPS, {"target": target})]
+
+
+def _last_done(read: Reading, target: str, *, jobs: int) -> Mapping[tuple[Operation, str], CompletedStep]:
+    return decode_last_done(read(queries.LAST_DONE, {"target": target, "jobs": jobs}))
 
 
 def _jobs(read: Reading, ids: Collection[int]) -> list[ParentJob]:

@@ -74,7 +74,7 @@ class MySqlTarget:
     def needs_confirmation(self, operation: Operation, options: Options) -> str:
         return operation_specs.confirmation(operation, options)
 
-    def goes_in_turns(self, operation: Operation, options: Options) -> bool:
+    async def goes_in_turns(self, operation: Operation, options: Options) -> bool:
         return operation_specs.SPECS[operation].in_turns
 
     @asynccontextmanager

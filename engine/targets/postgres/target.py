@@ -86,7 +86,7 @@ class PostgresTarget:
             return operation_specs.OFFLINE_REINDEX
         return operation_specs.SPECS[operation].needs_confirmation if operation in operation_specs.SPECS else ""
 
-    def goes_in_turns(self, operation: Operation, options: Options) -> bool:
+    async def goes_in_turns(self, operation: Operation, options: Options) -> bool:
         return operation_specs.SPECS[operation].in_turns
 
     @asynccontextmanager

@@ -50,7 +50,7 @@ class FileElsewhere:
     def needs_confirmation(self, operation: Operation, options: Options) -> str:
         return operation_specs.SPECS[operation].needs_confirmation
 
-    def goes_in_turns(self, operation: Operation, options: Options) -> bool:
+    async def goes_in_turns(self, operation: Operation, options: Options) -> bool:
         return operation_specs.SPECS[operation].in_turns
 
     def connect(self, **_: object) -> NoReturn:

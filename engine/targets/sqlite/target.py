@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -97,10 +97,10 @@ class SqliteTarget:
     def needs_confirmation(self, operation: Operation, options: Options) -> str:
         return operation_specs.SPECS[operation].needs_confirmation
 
-    def goes_in_turns(self, operation: Operation, options: Options) -> bool:
+    async def goes_in_turns(self, operation: Operation, options: Options) -> bool:
         if operation is Operation.CHECK and not options.objects and options.jobs is None:
-            with suppress(OSError):
-                return Path(self.path).stat().st_size >= operation_specs.CHECKED_IN_PARTS
+            size = await asyncio.to_thread(lambda: files.file_size(self.path))
+            return size >= operation_specs.CHECKED_IN_PARTS
         return operation_specs.SPECS[operation].in_turns
 
     @asynccontextmanager
@@ -212,14 +212,21 @@ class SqliteTarget:
         operations: Sequence[Operation] = (),
         options: Options = DEFAULT_OPTIONS,
     ) -> None:
-        if not options.objects and await asyncio.to_thread(self._job_will_roll_back, writing=writing):
-            return  # the job that rolls it back tells of it in its log
+        if not options.objects and await asyncio.to_thread(self._opens_at_once, writing=writing):
+            return
         try:
             async with self.connect(lock_timeout=lock_timeout, writing=writing, planning=True) as session:
                 await session.require(operations, options)
         except TargetDamagedError:
             if writing:
                 raise  # what only looks tells of it
+
+    def _opens_at_once(self, *, writing: bool) -> bool:
+        """Whether a job can open it; if not, opening it again tells why. Raises TargetError."""
+        if self._job_will_roll_back(writing=writing):
+            return True  # that job tells of it in its log
+        _, may_write, _, _ = self._before_opening(writes=writing, writing=False, read_only=False)
+        return statement.opens_at_once(connection_uri(self.path, writing=may_write))
 
     def _job_will_roll_back(self, *, writing: bool) -> bool:
         """Whether an earlier crash left something that a job can roll back."""

@@ -97,6 +97,38 @@ async def test_r21_a_store_that_takes_nothing_lets_no_log_grow_in_memory() -> No
     assert [line.number for line in report.log] == kept(100_000)
 
 
+async def test_what_ends_in_a_moment_sends_nothing_before_its_end() -> None:
+    sent: list[Report] = []
+
+    async def send(report: Report) -> None:
+        sent.append(report)
+
+    reporter = Reporter(CLAIM, send, ticking_clock())
+    reporter.begin([STEP])
+    reporter.begin_step(1)
+    await asyncio.sleep(0)
+    reporter.end_step(1, DONE)
+    report = await reporter.stop()
+    assert (sent, [step.status for step in report.steps]) == ([], [Status.COMPLETED])
+
+
+async def test_what_recovery_needs_is_sent_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.execution.reporter.FIRST_INTERVAL", 3600)
+    monkeypatch.setattr("engine.execution.reporter.INTERVAL", 3600)
+    sent = asyncio.get_running_loop().create_future()
+
+    async def send(report: Report) -> None:
+        sent.set_result(report)
+
+    reporter = Reporter(CLAIM, send, ticking_clock())
+    reporter.begin([STEP])
+    reporter.begin_step(1)
+    await asyncio.sleep(0)
+    reporter.note(1, {"left": "a copy"})
+    assert [step.effect for step in (await sent).steps] == [{"left": "a copy"}]
+    await reporter.stop()
+
+
 async def test_r21_each_attempt_has_a_log_of_its_own(store: SqliteStore) -> None:
     await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
     for _ in range(2):

@@ -13,8 +13,9 @@ from typing import Any, Final, TypeVar
 import aiosqlite
 
 from engine.domain.frozen import frozen
-from engine.system.sqlite_threads import as_it_is, connected, in_its_thread
+from engine.system.sqlite_threads import OpenedConnection, as_it_is, connected, in_its_thread
 from engine.targets.sqlite.connection.errors import is_busy, out_of_memory
+from engine.targets.waits import first_of
 
 Waiting = Callable[[], Awaitable[object]]
 
@@ -33,10 +34,25 @@ class LockWait:
 
 T = TypeVar("T")
 _INTERRUPT_INTERVAL: Final = 0.02
+_MOMENT: Final = 0.005
 _LOCK_ATTEMPT: Final = 0.1
 _LONG_LOCK_ATTEMPT: Final = 1.0
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.1
+
+
+_FIRST_LOOK: Final = "SELECT count(*) FROM main.sqlite_schema"
+
+
+def opens_at_once(uri: str) -> bool:
+    """Whether a database can be opened and read without a wait. In the thread of the caller."""
+    try:
+        connection = OpenedConnection(uri, _set_up, uri=True, isolation_level=None, timeout=_LOCK_ATTEMPT)
+        with contextlib.closing(connection):
+            connection.execute(_FIRST_LOOK).fetchall()
+    except (sqlite3.Error, ValueError, MemoryError):  # as `_errors_of_sqlite`
+        return False
+    return True
 
 
 async def open_connection(
@@ -51,7 +67,7 @@ async def open_connection(
     """
     connection = await connect(uri, prepare, **how)
     try:
-        await read(connection, "SELECT count(*) FROM main.sqlite_schema", wait)
+        await read(connection, _FIRST_LOOK, wait)
     except BaseException:
         await close(connection)
         raise
@@ -71,15 +87,19 @@ async def connect(uri: str, prepare: Callable[[sqlite3.Connection], object], **h
 
 async def _open(uri: str, prepare: Callable[[sqlite3.Connection], object], **how: Any) -> aiosqlite.Connection:
     def set_up(connection: sqlite3.Connection) -> None:
-        connection.text_factory = _text
-        connection.execute("PRAGMA trusted_schema = OFF")
-        # With mmap, a process that overwrites the file would crash this one. A step may switch it on.
-        if connection.execute("PRAGMA mmap_size = 0").fetchall() not in ([], [(0,)]):
-            raise sqlite3.NotSupportedError("the file cannot be read without being mapped into memory")
+        _set_up(connection)
         prepare(connection)
 
     with _errors_of_sqlite():
         return await connected(uri, set_up, timeout=_LOCK_ATTEMPT, **how)
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    connection.text_factory = _text
+    connection.execute("PRAGMA trusted_schema = OFF")
+    # With mmap, a process that overwrites the file would crash this one. A step may switch it on.
+    if connection.execute("PRAGMA mmap_size = 0").fetchall() not in ([], [(0,)]):
+        raise sqlite3.NotSupportedError("the file cannot be read without being mapped into memory")
 
 
 def _text(raw: bytes) -> str:
@@ -118,13 +138,23 @@ async def read_by(connection: aiosqlite.Connection, look: Callable[[sqlite3.Conn
 
 async def _at_once(connection: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
     """What `work` returns, which is over in a moment: when the task is cancelled, it is waited for."""
+    try:
+        return await _in_its_thread(connection, work)
+    except asyncio.CancelledError:  # the thread works in order: once it has answered again, the work is over
+        with contextlib.suppress(sqlite3.Error):
+            await wait_uncancelled(asyncio.ensure_future(_in_its_thread(connection, as_it_is)))
+        raise
+
+
+async def _in_its_thread(connection: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """What `work` returns. Raises sqlite3.Error."""
     with _errors_of_sqlite():
-        return await wait_uncancelled(asyncio.ensure_future(in_its_thread(connection, work)))
+        return await in_its_thread(connection, work)
 
 
 async def short(connection: aiosqlite.Connection, sql: str) -> list[Any]:
     """All rows of a statement that is over in a moment: when the task is cancelled, it is waited for."""
-    return await wait_uncancelled(asyncio.ensure_future(rows_of(connection, sql)))
+    return await _at_once(connection, lambda db: db.execute(sql).fetchall())
 
 
 async def compiled(connection: aiosqlite.Connection, sql: str) -> None:
@@ -164,8 +194,8 @@ async def close(connection: aiosqlite.Connection) -> None:
     await wait_uncancelled(asyncio.ensure_future(connection.close()))
 
 
-async def in_transaction(connection: aiosqlite.Connection, sql: str, wait: LockWait) -> None:
-    """Run `sql` in a transaction of its own.
+async def in_transaction(connection: aiosqlite.Connection, commands: Sequence[str], wait: LockWait) -> None:
+    """Run `commands` in a transaction of their own, all in one call of the thread.
 
     Outside WAL mode a reader keeps it from committing. Then the COMMIT is tried again until the reader is gone,
     rather than the work thrown away.
@@ -173,45 +203,47 @@ async def in_transaction(connection: aiosqlite.Connection, sql: str, wait: LockW
     Raises sqlite3.Error, with everything rolled back: SQLITE_BUSY if a lock could not be had in time, or before the
     cancel; SQLITE_INTERRUPT if it was stopped.
     """
-    async with transaction(connection, wait):
-        await fetch_all(connection, sql, wait.cancel)
+
+    def run(db: sqlite3.Connection) -> None:
+        try:
+            for command in ("BEGIN IMMEDIATE", *commands):
+                db.execute(command).fetchall()
+        except sqlite3.Error as error:
+            if is_busy(error) and db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+        try:
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if not (is_busy(error) and db.in_transaction):  # else it is tried again below
+                raise
+
+    async def attempt() -> None:
+        await until_cancelled(connection, _in_its_thread(connection, run), wait.cancel)
+
+    async with _rolled_back_on_error(connection, wait):
+        await retry_while_locked(attempt, wait)
+        if connection.in_transaction:
+            await _commit(connection, wait)
 
 
 @contextlib.asynccontextmanager
 async def transaction(connection: aiosqlite.Connection, wait: LockWait) -> AsyncIterator[None]:
     """What runs inside is committed at the end, or rolled back where something is raised; see `in_transaction`."""
-    async with _committed(connection, wait):
+    async with _rolled_back_on_error(connection, wait):
         await retry_while_locked(lambda: short(connection, "BEGIN IMMEDIATE"), wait)
         yield
+        await _commit(connection, wait)
 
 
-async def all_in_transaction(connection: aiosqlite.Connection, commands: Sequence[str], wait: LockWait) -> None:
-    """As `in_transaction`, for commands without rows: all run in one call of the thread."""
-    # The script begins its transaction itself: Python commits before it executes a script.
-    script = "; ".join(("BEGIN IMMEDIATE", *commands))
-
-    async def attempt() -> None:
-        try:
-            await until_cancelled(connection, _run_script(connection, script), wait.cancel)
-        except sqlite3.Error as error:
-            if is_busy(error) and connection.in_transaction:
-                await short(connection, "ROLLBACK")
-            raise
-
-    async with _committed(connection, wait):
-        await retry_while_locked(attempt, wait)
-
-
-async def _run_script(connection: aiosqlite.Connection, script: str) -> None:
-    with _errors_of_sqlite():
-        await connection.executescript(script)
+async def _commit(connection: aiosqlite.Connection, wait: LockWait) -> None:
+    await retry_while_locked(lambda: short(connection, "COMMIT"), wait)
 
 
 @contextlib.asynccontextmanager
-async def _committed(connection: aiosqlite.Connection, wait: LockWait) -> AsyncIterator[None]:
+async def _rolled_back_on_error(connection: aiosqlite.Connection, wait: LockWait) -> AsyncIterator[None]:
     try:
         yield
-        await retry_while_locked(lambda: short(connection, "COMMIT"), wait)
     except BaseException:
         if connection.in_transaction:  # some errors, and an interrupt, have rolled back already
             await short(connection, "ROLLBACK")
@@ -304,15 +336,14 @@ async def until_cancelled(
     Raises sqlite3.Error (SQLITE_INTERRUPT if it was stopped), CancelledError if the task was cancelled.
     """
     statement = asyncio.ensure_future(running)
-    asked = asyncio.ensure_future(cancel.wait())
     try:
-        await asyncio.wait({statement, asked}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({statement}, timeout=_MOMENT)  # most are over by then
+        if not statement.done():
+            await first_of(cancel, task=statement)
     except asyncio.CancelledError:
         with contextlib.suppress(sqlite3.Error):
             await wait_uncancelled(statement, connection.interrupt)
         raise
-    finally:
-        asked.cancel()
     return await wait_uncancelled(statement, connection.interrupt)
 
 

@@ -31,7 +31,7 @@ from engine.targets.sqlite.planning import (
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check, would_optimize
 from engine.targets.sqlite.planning.obstacles import against_vacuum, cannot_be_copied
 from engine.targets.sqlite.planning.steps import CHECKING, WRITING, Method, SqliteStep
-from engine.targets.sqlite.planning.tuning import Tuning, as_text, pragmas, tuning
+from engine.targets.sqlite.planning.tuning import TAKES_MEMORY, TAKES_PROCESSORS, Tuning, as_text, pragmas, tuning
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Summary, Table
 from engine.targets.sqlite.reading.reader import Reader
@@ -66,14 +66,15 @@ async def plan(
         operation,
         used_bytes=summary.used,
         size=summary.size,
-        memory=available_memory(),
-        processors=processors(),
+        memory=available_memory() if operation in TAKES_MEMORY else None,
+        processors=processors() if operation in TAKES_PROCESSORS else 1,
         local=is_local(reader.path),
         whole=not options.objects and options.analysis_limit is None,
         in_place=not exchanges,
     )
     # An exchange is refused there, forced or not.
-    causes = "" if exchanges else await asyncio.to_thread(_causes, reader.path, operation)
+    rewrites = operation in _REWRITING and not exchanges
+    causes = described(await asyncio.to_thread(replicators, reader.path)) if rewrites else ""
     if causes and not options.force:
         return OperationPlan(operation=operation, refused=f"{causes}. Use --force to go on")
     planned = await _planned(reader, summary, operation, options, past, chosen, shared=shared)
@@ -82,7 +83,9 @@ async def plan(
     planned = without_done(planned, options.done_by(operation))
     if options.sqlite is SqliteLibrary.BUNDLED and operation is Operation.REINDEX and planned.steps:
         planned = await _by_bundled(reader, planned)
-    return await asyncio.to_thread(_with_space, _with_settings(planned, chosen, summary, options), options)
+    planned = _with_settings(planned, chosen, summary, options)
+    needs_space = any(step.needs for step in planned.steps)
+    return await asyncio.to_thread(_with_space, planned, options) if needs_space else planned
 
 
 async def _by_bundled(reader: Reader, plan: OperationPlan) -> OperationPlan:
@@ -258,11 +261,6 @@ async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tu
     )
     offer = "" if options.swap else await asyncio.to_thread(_offer_of_exchange, reader, summary, steps[0])
     return replace(_of(Operation.VACUUM, steps), warnings=preflight.rowids_changed(found.renumbering), offer=offer)
-
-
-def _causes(path: str, operation: Operation) -> str:
-    """What an operation would cause beside the database, where another program copies it, as text."""
-    return described(replicators(path)) if operation in _REWRITING else ""
 
 
 def _offer_of_exchange(reader: Reader, summary: Summary, vacuum: SqliteStep) -> str:

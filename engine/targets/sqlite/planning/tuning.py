@@ -25,6 +25,10 @@ _MOST_AT_ONCE: Final = 4
 _MAPPED: Final = frozenset({Operation.CHECK, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM})
 _READ_AHEAD: Final = frozenset({Operation.CHECK, Operation.ANALYZE})
 _WRITE_MUCH: Final = frozenset({Operation.VACUUM, Operation.REINDEX})
+TAKES_MEMORY: Final = _WRITE_MUCH
+"""What is set up by the memory that is available,"""
+TAKES_PROCESSORS: Final = frozenset({Operation.REINDEX, Operation.CHECK})
+"""and by the number of processors."""
 
 
 @frozen(kw_only=True)

@@ -185,6 +185,15 @@ class Reader:
         self._tables = await self._read(look)
         return self._tables[1]
 
+    async def statistics(self) -> frozenset[tuple[Any, ...]]:
+        """The rows of its statistics."""
+
+        def look(connection: sqlite3.Connection) -> frozenset[tuple[Any, ...]]:
+            has_any = connection.execute(catalog.HAS_STATISTICS).fetchall()
+            return frozenset(connection.execute(catalog.STATISTICS).fetchall() if has_any else ())
+
+        return await self._read(look)
+
     def forget(self) -> None:
         """This connection is about to change something."""
         self._tables = None

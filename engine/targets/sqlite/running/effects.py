@@ -93,8 +93,7 @@ class Effects:
         return {} if value is None else {name: value}
 
     async def _statistics_facts(self) -> Facts:
-        has_any = await self._reader.rows(catalog.HAS_STATISTICS)
-        now = frozenset(map(tuple, await self._reader.rows(catalog.STATISTICS))) if has_any else frozenset()
+        now = await self._reader.statistics()
         before, self._statistics = self._statistics, now
         changed = {} if before is None else {"changed_stat_rows": len({row[:2] for row in before ^ now})}
         return {"stat_rows": len(now), **changed}

@@ -30,7 +30,7 @@ async def run_grouped(work: Work) -> StepResult:
     commands = dict(zip(work.step.objects, work.step.commands, strict=True))
 
     async def run(objects: Sequence[str]) -> None:
-        await work.all_in_transaction([commands[name] for name in objects])
+        await work.in_transaction(*(commands[name] for name in objects))
 
     async with work.progress_reports():
         return await _by_halves(work, work.step.objects, run)

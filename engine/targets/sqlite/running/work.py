@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -110,11 +110,8 @@ class Work:
         ((self.schema_version,),) = await self.rows("PRAGMA main.schema_version")
         return await self.rows(self.step.command)
 
-    async def in_transaction(self, sql: str) -> None:
-        await statement.in_transaction(self.connection.aio, sql, self.lock_wait)
-
-    async def all_in_transaction(self, commands: Sequence[str]) -> None:
-        await statement.all_in_transaction(self.connection.aio, commands, self.lock_wait)
+    async def in_transaction(self, *commands: str) -> None:
+        await statement.in_transaction(self.connection.aio, commands, self.lock_wait)
 
     def transaction(self) -> AbstractAsyncContextManager[None]:
         return statement.transaction(self.connection.aio, self.lock_wait)

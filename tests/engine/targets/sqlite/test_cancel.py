@@ -329,7 +329,7 @@ async def test_a_task_that_is_cancelled_while_a_transaction_begins_leaves_none_o
     connection = await open_connection(connection_uri(str(path)), LockWait(1))
     loop = asyncio.get_running_loop()
     try:
-        beginning = asyncio.create_task(in_transaction(connection, "SELECT 1", LockWait(1)))
+        beginning = asyncio.create_task(in_transaction(connection, ["SELECT 1"], LockWait(1)))
         await connection.set_trace_callback(lambda _: loop.call_soon_threadsafe(beginning.cancel))
         with pytest.raises(asyncio.CancelledError):
             await beginning

@@ -266,7 +266,7 @@ async def test_a_group_that_is_cancelled_has_changed_nothing(
             cancel.set()
             connection._conn.interrupt()
 
-        begins = ("ANALYZE main", ' REINDEX main."t20_a";', 'ANALYZE "main"."t20"')
+        begins = ("ANALYZE main", 'REINDEX main."t20_a"', 'ANALYZE "main"."t20"')
         await when_running(connection, stop, begins)
         result = await execute(session, step, cancel)
         assert (result.status, result.left) == (Status.CANCELLED, "nothing changed")
