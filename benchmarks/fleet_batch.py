@@ -1,6 +1,6 @@
 """How many small jobs of one batch a run does in a second: python -m benchmarks.fleet_batch [--files N] [--rows N]
 
-`dbtend run DIRECTORY --op analyze --workers 2`, from its start to its end, beside a loop of plain Python that opens
+`dbtend run DIRECTORY --op OP --workers N`, from its start to its end, beside a loop of plain Python that opens
 each file with sqlite3 and does the same, in the same round. And what each job takes of a processor beyond that loop,
 with the start of the processes.
 """
@@ -20,6 +20,7 @@ from contextlib import closing
 from pathlib import Path
 
 ROUNDS = 3
+COMMANDS = {"analyze": "ANALYZE", "vacuum": "VACUUM", "reindex": "REINDEX", "check": "PRAGMA integrity_check"}
 
 
 def make_files(directory: Path, number: int, rows: int = 50) -> None:
@@ -34,25 +35,26 @@ def make_files(directory: Path, number: int, rows: int = 50) -> None:
         shutil.copy(directory / "t1.db", directory / f"t{n}.db")
 
 
-def with_sqlite3(directory: Path) -> None:
+def with_sqlite3(directory: Path, operation: str) -> None:
     for path in sorted(directory.glob("*.db")):
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
-            db.execute("ANALYZE")
+            db.execute(COMMANDS[operation]).fetchall()
 
 
-def with_dbtend(directory: Path, store: Path) -> None:
-    command = [sys.executable, "-m", "tui.cli", "run", str(directory), "--op", "analyze", "--workers", "2", "--quiet"]
+def with_dbtend(directory: Path, store: Path, operation: str, workers: int) -> None:
+    command = [sys.executable, "-m", "tui.cli", "run", str(directory), "--op", operation, "--quiet"]
+    command += ["--workers", str(workers)]
     subprocess.run([*command, "--store", str(store)], check=True, stdout=subprocess.DEVNULL, env=dict(os.environ))
 
 
-def seconds(directory: Path, number: int, rows: int) -> tuple[float, float, float]:
+def seconds(directory: Path, number: int, rows: int, operation: str, workers: int) -> tuple[float, float, float]:
     """Of dbtend and of the loop, each on files of its own; and of a processor, what dbtend took more."""
     make_files(directory / "ours", number, rows)
     make_files(directory / "floor", number, rows)
     begin, busy = time.perf_counter(), sum(os.times()[2:4])
-    with_dbtend(directory / "ours", directory / "jobs.db")
+    with_dbtend(directory / "ours", directory / "jobs.db", operation, workers)
     middle, ours, floor = time.perf_counter(), sum(os.times()[2:4]) - busy, time.process_time()
-    with_sqlite3(directory / "floor")
+    with_sqlite3(directory / "floor", operation)
     return middle - begin, time.perf_counter() - middle, ours - (time.process_time() - floor)
 
 
@@ -60,18 +62,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--rows", type=int, default=50, help="of each file; 30,000 make a megabyte")
+    parser.add_argument("--op", choices=sorted(COMMANDS), default="analyze")
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args()
     took = []
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory() as directory:
-            took.append(seconds(Path(directory), options.files, options.rows))
+            took.append(seconds(Path(directory), options.files, options.rows, options.op, options.workers))
     ours = statistics.median(first for first, _, _ in took)
     ratio = statistics.median(first / second for first, second, _ in took)
     more = statistics.median(busy for _, _, busy in took) / options.files
-    print(
-        f"batch of {options.files:,} files, analyze      {options.files / ours:7.1f} jobs a second, {ours:.1f} s in all"
-    )
+    what = f"batch of {options.files:,} files, {options.op}, {options.workers} workers"
+    print(f"{what}  {options.files / ours:7.1f} jobs a second, {ours:.1f} s in all")
     print(f"beside a loop of plain sqlite3         {ratio:7.2f} times its seconds, median of {options.rounds} rounds")
     print(f"of a processor, beyond that loop       {1e3 * more:7.1f} ms a job")
 
