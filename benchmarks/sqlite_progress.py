@@ -1,8 +1,8 @@
 """How far off percent and time left are on SQLite files that dbtend has not seen: python -m benchmarks.sqlite_progress
 
 Each run has a fresh copy, synced to the disk, and a store of its own, so that nothing is known from earlier runs.
-Percent is compared with the share of the time that is over, four times a second; the time left, when half of it is
-over. The files differ in shape; --file adds others, which are only read.
+Percent is compared with the elapsed share of the time, four times a second, and the time left with the real one at half
+time. The files differ in shape; --file adds others, which are only read.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _SHAPES: Final[dict[str, tuple[float, tuple[str, ...]]]] = {
 
 
 def shaped(shape: str, size: Size, directory: Path) -> Path:
-    """A database of that shape and size, made in `directory` where it is missing."""
+    """A database of that shape and size, made in `directory` if it is missing."""
     path = directory / f"{shape.replace(' ', '-')}-{size.name}.db"
     if not path.exists():
         directory.mkdir(parents=True, exist_ok=True)

@@ -48,7 +48,7 @@ _WORK: Final = {
 }
 
 Seen = tuple[int, float | None, float | None]
-"""When, the fraction that was told, and the seconds left."""
+"""The time of a look, the fraction and the seconds left."""
 _IN_TRANSACTION: Final = frozenset({Method.TRANSACTION, Method.GROUPED, Method.ANALYZE, Method.OPTIMIZE})
 
 
@@ -65,7 +65,7 @@ class PastJob:
     progress_error: float | None = None
     """How far percent and elapsed share were apart, in points, on average; None where no progress was told."""
     left_error: float | None = None
-    """How far off the time left was at half time, in percent of the whole time; None where none was told."""
+    """How far off the time left was at half time, in percent of the whole time; None if unknown."""
     progress_told: float = 0.0
     """The share of samples in which progress was known."""
     beside: float = 0.0

@@ -293,7 +293,9 @@ async def _optimize(reader: Reader, summary: Summary) -> OperationPlan:
 
 async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tuning, *, shared: bool) -> OperationPlan:
     parallel = options.jobs or (1 if shared else chosen.parallel)
-    tables, keys = await reader.tables(options.objects), dict(await reader.rows(catalog.FOREIGN_KEYS))
+    is_full = options.check_level is CheckLevel.FULL
+    tables = await reader.with_check_opcodes(await reader.tables(options.objects), full=is_full)
+    keys = dict(await reader.rows(catalog.FOREIGN_KEYS))
     parts = [] if options.objects else await parts_to_check(reader, tables, options.check_level)
     warnings: tuple[str, ...] = ()
     if parts and not any(part.level for part in parts):

@@ -214,6 +214,10 @@ class Table:
     rows: int | None = None
     known_rows: int | None = None
     indexes: tuple[Index, ...] = ()
+    checked: int | None = None
+    """Opcodes that a quick check executes for a row, if known;"""
+    compared: int | None = None
+    """and a full one."""
 
 
 @cache

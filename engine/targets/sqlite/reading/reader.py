@@ -7,7 +7,8 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from engine.domain.errors import TargetError
 from engine.domain.lazy_import import lazy
@@ -17,6 +18,7 @@ from engine.targets.sqlite.connection.errors import is_busy, is_missing_code, re
 from engine.targets.sqlite.connection.metered import OpenDatabase
 from engine.targets.sqlite.reading import catalog, shape
 from engine.targets.sqlite.reading.catalog import Segments, Summary, Table, Texts
+from engine.targets.sqlite.reading.check_program import opcodes_a_row
 from engine.targets.sqlite.reading.full_text import fts5_segments, fts5_texts
 from engine.targets.sqlite.reading.page_fill import PageFill, fill_of
 from engine.targets.sqlite.reading.page_map import Root, map_of
@@ -33,6 +35,8 @@ else:
     renumbering = lazy("engine.targets.sqlite.reading.renumbering", "only VACUUM needs it")
 
 T = TypeVar("T")
+MOST_COMPILED: Final = 200
+"""Tables whose check is compiled to see what it executes, which takes some 0.2 milliseconds for each."""
 
 
 class Reader:
@@ -202,6 +206,30 @@ class Reader:
         """The segments of each full-text index (FTS5); None of one whose tables cannot be read."""
         virtual_tables = await self.rows(catalog.VIRTUAL_TABLES)
         return await fts5_segments(lambda sql: statement.short(self.connection, sql), virtual_tables)
+
+    async def with_check_opcodes(self, tables: list[Table], *, full: bool) -> list[Table]:
+        """The tables with the opcodes that checks execute for their rows; unchanged if that is unknown, or not
+        worth it. `full`: also those of a full check."""
+        if len(tables) > MOST_COMPILED or file_size(self.path) < WORTH_FROM:
+            return tables
+
+        def look(connection: sqlite3.Connection) -> list[Table]:
+            def opcodes_of(check: str) -> dict[int, int]:
+                return opcodes_a_row([row[1:4] for row in connection.execute(f"EXPLAIN PRAGMA main.{check}")])
+
+            roots = {name: root for name, root, is_index in connection.execute(catalog.ROOTS) if not is_index}
+            checked = opcodes_of("quick_check")
+            compared = opcodes_of("integrity_check") if full else {}
+            root_of = [roots.get(table.name, 0) for table in tables]
+            return [
+                replace(table, checked=checked.get(root), compared=compared.get(root))
+                for table, root in zip(tables, root_of, strict=True)
+            ]
+
+        try:
+            return await statement.read_by(self.connection, look, self._wait(self.cancel))
+        except sqlite3.Error:  # the check itself will tell
+            return tables
 
     async def checked_texts(self) -> list[Texts]:
         """What a check of full-text indexes (FTS5) compares with their texts; SQLite before 3.44 compares nothing."""
