@@ -83,6 +83,16 @@ async def connect(url: str, what: str, program: str, **settings: str) -> Connect
         raise store_error(what, error) from None
 
 
+async def answers(connection: Connection, *queries: str) -> list[list[TupleRow]]:
+    """What several statements read, each a transaction of its own, in one round trip. Raises psycopg.Error."""
+    async with connection.pipeline() as together:
+        cursors = []
+        for query in queries:
+            cursors.append(await connection.execute(query.encode()))
+            await together.sync()
+    return [await cursor.fetchall() for cursor in cursors]
+
+
 async def heard(connection: Connection, within: float) -> None:
     """Wait until the server says something unasked, or has ended the session; seconds at most.
 
@@ -101,7 +111,9 @@ async def heard(connection: Connection, within: float) -> None:
 class Pool:
     """Connections for statements that commit by themselves; `what` names the store in errors."""
 
-    def __init__(self, url: str, what: str, *, program: str, size: int, read_only: bool = False) -> None:
+    def __init__(
+        self, url: str, what: str, *, program: str, size: int, min_size: int = 1, read_only: bool = False
+    ) -> None:
         self._what, self._is_read_only, self._program = what, read_only, program
         self.admission: asyncio.Future[Any] | None = None
         """Each caller waits for this first, and gets its error; None: no wait."""
@@ -110,8 +122,8 @@ class Pool:
         given = parameters(url, program, read_only=read_only)
         given["options"] += f" {END_IDLE_TRANSACTIONS}"
         self._pool = AsyncConnectionPool(
-            kwargs={**given, "autocommit": True, "prepare_threshold": 0},
-            min_size=1,
+            kwargs={**given, "autocommit": True, "prepare_threshold": 1},
+            min_size=min_size,
             max_size=size,
             open=False,
             timeout=ANSWERS_WITHIN,

@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import Any, Final
 
 import psycopg
-from psycopg import sql
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -64,6 +63,13 @@ _FUNCTIONS: Final = "SELECT proname, oid::regprocedure::text FROM pg_proc WHERE 
 _MAY_CREATE: Final = "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
 
 
+_OF_ROLE: Final = {Role.OPERATOR: "submit", Role.WORKER: "claim", Role.VIEWER: "now_micros"}
+"""A function that tells that a user has a role."""
+_MAY_CALL: Final = "(SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_proc WHERE proname = '{}' AND {})"
+_IN_SCHEMA: Final = "pronamespace = 'dbtend'::regnamespace"
+RIGHTS: Final = f"SELECT {', '.join(_MAY_CALL.format(name, _IN_SCHEMA) for name in _OF_ROLE.values())}"
+
+
 def creation(missing: Sequence[Role]) -> str:
     """The SQL that makes these roles."""
     return " ".join(f"CREATE ROLE {role} NOLOGIN;" for role in missing)
@@ -112,12 +118,6 @@ async def grant(connection: Connection) -> None:
         await connection.execute(statement.encode())
 
 
-async def rights_of(connection: Connection) -> frozenset[Role]:
-    """The roles whose functions the user of this connection may call. Raises psycopg.Error."""
-    by_role = {Role.OPERATOR: "submit", Role.WORKER: "claim", Role.VIEWER: "now_micros"}
-    query = "SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_proc WHERE proname = {} AND {}"
-    in_schema = sql.SQL("pronamespace = 'dbtend'::regnamespace")
-    asked = [sql.SQL("({})").format(sql.SQL(query).format(sql.Literal(name), in_schema)) for name in by_role.values()]
-    cursor = await connection.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(asked)))
-    found = await cursor.fetchone() or ()
-    return frozenset(role for role, may in zip(by_role, found, strict=True) if may)
+def granted(rights: Sequence[bool | None]) -> frozenset[Role]:
+    """The roles whose functions a user may call, by the answer to `RIGHTS`."""
+    return frozenset(role for role, may in zip(_OF_ROLE, rights, strict=True) if may)

@@ -20,7 +20,7 @@ from engine.domain.schedules import FiringReason, FiringStatus
 from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason
 from engine.store.ending_texts import PHRASES
 from engine.store.postgres import queue_schema, roles
-from engine.store.postgres.connections import store_error
+from engine.store.postgres.connections import answers, store_error
 from engine.store.postgres.server_checks import refuse_unusable
 
 SCHEMA: Final = "dbtend"
@@ -44,6 +44,7 @@ _SCHEMAS: Final = """SELECT EXISTS (
         SELECT FROM pg_attribute WHERE attrelid = to_regclass('dbtend.store_version') AND attname = 'queue'),
     CASE WHEN to_regnamespace('dbtend') IS NOT NULL THEN 'dbtend' END,
     CASE WHEN to_regnamespace('dbtend_queue') IS NOT NULL THEN 'dbtend_queue' END"""
+_VERSION: Final = "SELECT number, queue FROM dbtend.store_version"
 _MAY_CREATE: Final = """SELECT quote_ident(current_user), quote_ident(current_database()),
     has_database_privilege(current_database(), 'CREATE')"""
 _OWNER: Final = """SELECT current_user::text, pg_get_userbyid(nspowner)::text, pg_has_role(nspowner, 'USAGE')
@@ -78,28 +79,40 @@ async def require_current(connection: Connection, what: str) -> frozenset[roles.
     """What this user may do there. Raises StoreError unless there is a store of this version that works."""
     try:
         await refuse_unusable(connection, what)
-        state, known = await state_of(connection, what), len(migrations())
-        if state is None:
+        if not await _is_there(connection, what):
             raise StoreError(what, "holds no store of dbtend", f"make one with `dbtend store init {what}`")
+        versions, ((*rights,),) = await answers(connection, _VERSION, roles.RIGHTS)
+        state, known = _known_state(versions, what), len(migrations())
         if state.version < known:
             why = f"was made by an older dbtend (store version {state.version}, this one needs {known})"
             raise StoreError(what, why, f"upgrade it with `dbtend store init {what}`")
-        return await roles.rights_of(connection)
+        return roles.granted(rights)
     except psycopg.Error as error:
         raise store_error(what, error) from None
 
 
 async def state_of(connection: Connection, what: str) -> StoreState | None:
     """None if the database holds no store. Raises StoreError if it is newer, or another program has this schema."""
-    is_ours, dbtend, queue = await _row(connection, _SCHEMAS)
-    if not is_ours:
-        if name := dbtend or queue:
-            raise StoreError(what, f"has a schema {name} that is no store of dbtend", HINT)
+    if not await _is_there(connection, what):
         return None
-    found, known = await _row(connection, "SELECT number, queue FROM dbtend.store_version"), len(migrations())
-    if not found:
+    (versions,) = await answers(connection, _VERSION)
+    return _known_state(versions, what)
+
+
+async def _is_there(connection: Connection, what: str) -> bool:
+    """Raises StoreError if another program has the schema of a store."""
+    is_ours, dbtend, queue = await _row(connection, _SCHEMAS)
+    if not is_ours and (name := dbtend or queue):
+        raise StoreError(what, f"has a schema {name} that is no store of dbtend", HINT)
+    return bool(is_ours)
+
+
+def _known_state(versions: Sequence[tuple[Any, ...]], what: str) -> StoreState:
+    """Raises StoreError if the store is newer."""
+    known = len(migrations())
+    if not versions:
         raise StoreError(what, "was changed by hand: its version is missing", "restore it from a backup")
-    version, queue_version = found
+    ((version, queue_version),) = versions
     if version > known:
         why = f"was made by a newer dbtend (store version {version}, this one knows {known})"
         raise StoreError(what, why, "upgrade dbtend, or give another store")
