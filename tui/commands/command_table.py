@@ -219,8 +219,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
         ),
         "dbtend map sales.db",
         "TARGET: a path, or a name of the config file. Nothing is changed. Where a table or index is out of order,\n"
-        "VACUUM puts it in order. --read-times reads up to 16 MB of one table or index in the order of its rows, and\n"
-        "as much in the order of the file. It says how much of that came from the disk, and how much was in memory.",
+        "VACUUM puts it in order. --read-times reads up to 16 MB of the most scattered table or index in key order,\n"
+        "and as much in the order of the file. It says how much of that came from the disk.",
     ),
     "schedules": Command(
         "[SCHEDULE]", "when each schedule is due, and how its nights went", _SCHEDULES,

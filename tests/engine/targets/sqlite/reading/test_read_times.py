@@ -52,6 +52,22 @@ async def test_as_many_pages_are_read_in_both_orders_of_the_most_scattered_one(s
     assert files_beside(scattered) == {"a.db"}
 
 
+async def test_small_gaps_are_no_scattered_order(scattered: Path) -> None:
+    """Two tables that grow in turn lie mixed, but each is read from the start of the file to its end."""
+    with closing(sqlite3.connect(scattered, isolation_level=None)) as db:
+        db.executescript("BEGIN; CREATE TABLE one(a); CREATE TABLE other(a)")
+        for _ in range(3 * ROWS):
+            db.execute("INSERT INTO one VALUES (zeroblob(50))")
+            db.execute("INSERT INTO other VALUES (zeroblob(50))")
+        db.execute("COMMIT")
+    mapped = await inspector.page_map(str(scattered))
+    jumps = {one.name: one.jumps for one in mapped.objects}
+    assert jumps["one"] > jumps["mixed"]
+    found = await inspector.read_times(str(scattered))
+    assert found is not None
+    assert found.name == "mixed"
+
+
 def test_no_page_is_read_twice(scattered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pages = list[int]()
     one_order = read_times._Reader.read_piece
