@@ -44,12 +44,16 @@ class SameSnapshot:
 
     def begin(self) -> None:
         """Let the reader read the state that there is now. Raises sqlite3.Error."""
-        if self._reader.in_transaction:
-            self._reader.execute("ROLLBACK")
+        self.release()
         self.error, self._selects = None, 0
         self._version = self._watcher.execute(_VERSION).fetchall()
         self._reader.execute("BEGIN")
         self._reader.execute(_PIN).fetchall()
+
+    def release(self) -> None:
+        """Let the reader's lock go, so that a writer that waits for it can commit. Raises sqlite3.Error."""
+        if self._reader.in_transaction:
+            self._reader.execute("ROLLBACK")
 
     def compare(self) -> None:
         """Once VACUUM reads. Raises sqlite3.Error: SQLITE_BUSY if it may read another state."""

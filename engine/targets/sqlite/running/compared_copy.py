@@ -41,6 +41,7 @@ async def _copy_in_step(work: Work, snapshot: SameSnapshot) -> None:
         try:
             return await work.checked_vacuum()
         except sqlite3.DatabaseError:
+            await statement.read_by(connection, lambda _: snapshot.release(), wait)
             if snapshot.error is not None:
                 raise snapshot.error from None
             raise
@@ -48,7 +49,8 @@ async def _copy_in_step(work: Work, snapshot: SameSnapshot) -> None:
     is_done = False
     await statement.read_by(connection, lambda db: db.set_authorizer(snapshot), wait)
     try:
-        await work.retry_exclusive(attempt)
+        # Each attempt waits only for a moment: outside WAL mode a writer may have to wait for the reader.
+        await statement.retry_while_locked(attempt, wait)
         is_done = snapshot.is_certain
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_AUTH:

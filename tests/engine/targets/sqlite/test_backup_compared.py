@@ -91,8 +91,9 @@ async def test_without_verify_nothing_is_compared(tmp_path: Path) -> None:
     assert COMPARE in [step.command for step in (await plan(path, Operation.BACKUP, verify=True)).steps]
 
 
-async def test_commits_while_it_copies_are_in_neither(tmp_path: Path) -> None:
-    path, copy = make_database(tmp_path / "sales.db", journal_mode="wal"), tmp_path / "copy.db"
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+async def test_commits_while_it_copies_are_in_neither(tmp_path: Path, journal_mode: str) -> None:
+    path, copy = make_database(tmp_path / "sales.db", journal_mode=journal_mode), tmp_path / "copy.db"
     with commits_all_the_time(path) as one_more:
         one_more()
         results = await run(path, Operation.BACKUP, lock_timeout=60, backup_to=str(copy), verify=True)
@@ -129,6 +130,42 @@ def test_a_commit_as_the_copy_begins_refuses_it(tmp_path: Path) -> None:
         assert snapshot.is_certain
         writer.execute("DELETE FROM item")
         assert contents_of(reader, lambda: False).hash == contents(copy)
+
+
+async def test_a_writer_that_waits_for_the_reader_gets_its_turn(tmp_path: Path) -> None:
+    """The reader has the lock that it waits for, and the copy cannot begin before it has committed."""
+    path, copy = make_database(tmp_path / "sales.db"), tmp_path / "copy.db"
+    writers = [sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)]
+    waiting: list[threading.Thread] = []
+    begin = SameSnapshot.begin
+
+    def begin_beside_a_writer(self: SameSnapshot) -> None:
+        begin(self)
+        if not waiting:
+            writers[0].execute("BEGIN IMMEDIATE")
+            writers[0].execute("DELETE FROM item WHERE price = 1")
+            waiting.append(threading.Thread(target=writers[0].execute, args=("COMMIT",)))
+            waiting[0].start()
+            while not locked(path):
+                pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SameSnapshot, "begin", begin_beside_a_writer)
+        results = await run(path, Operation.BACKUP, lock_timeout=60, backup_to=str(copy), verify=True)
+    waiting[0].join()
+    writers[0].close()
+    assert [result.error for result in results.values()] == [None] * 3
+    assert contents(copy) == contents(path)
+
+
+def locked(path: Path) -> bool:
+    """Whether a writer lets no new reader in."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as db:
+        try:
+            db.execute("SELECT count(*) FROM item").fetchall()
+        except sqlite3.OperationalError:
+            return True
+    return False
 
 
 async def test_a_copy_that_differs_gets_no_name(tmp_path: Path) -> None:
