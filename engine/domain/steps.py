@@ -37,6 +37,8 @@ class WaitsFor(StrEnum):
     """The server must be up and have a free connection."""
     LOAD = "load"
     """The load of the server must fall."""
+    SPACE = "space"
+    """The disk of the server must have room."""
 
 
 @frozen(kw_only=True)

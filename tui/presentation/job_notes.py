@@ -126,6 +126,8 @@ def _wait_limit(parent: ParentJob, waits_for: WaitsFor | None) -> str:
             return f"It waits for its server for up to {span(wait)}."
         case WaitsFor.TRANSACTIONS:
             return "Readers and writers are not blocked."
+        case WaitsFor.SPACE:
+            return "It goes on within a minute after there is room. A repair that is ended leaves its table crashed."
         case _:
             return ""
 

@@ -89,7 +89,8 @@ async def plan_tables(
     if any(step.disk_needed for step in steps):
         needs = await disk_needs(reader, wanted)  # by table, which is what steps conflict by
         steps = [replace(step, needs=needs.get(step.conflict, ())) for step in steps]
-        steps, problems = fitting(steps, _NO_ROOM, force=options.force)
+        what_to_do = _NO_ROOM_TO_REPAIR if operation is Operation.REPAIR else _NO_ROOM
+        steps, problems = fitting(steps, what_to_do, force=options.force)
         warnings += problems
     if not steps and warnings:
         return OperationPlan(operation=operation, refused=". ".join(one.removeprefix("left out: ") for one in warnings))
@@ -105,6 +106,9 @@ async def plan_tables(
 
 
 _NO_ROOM: Final = "Free some space there, or use --force: a rebuild that finds no space is rolled back"
+_NO_ROOM_TO_REPAIR: Final = (
+    "Free some space there: a repair that finds no space waits for it, and blocks all access to its table"
+)
 _NOTHING: Final = {
     Operation.REPAIR: "no table is known to be damaged. Run check first, or name a table with --object",
 }

@@ -18,6 +18,7 @@ REPORT_AGE: Final = 0.2
 """Seconds."""
 COUNTED_BY: Final = 0.24
 """The share of the time after which MySQL has counted all pages of a rebuild."""
+DISK_IS_FULL: Final = "the disk of the server is full: the server waits until somebody makes room there"
 _COPYING: Final = 0.95
 """The share of copying in a rebuild by copy; the rest enables keys."""
 
@@ -37,6 +38,11 @@ class Seen:
     """Of MySQL: those that are done,"""
     of_pages: int = 0
     """and how many there are."""
+
+    @property
+    def waits_for_space(self) -> bool:
+        """Engines without transactions wait until the disk has room, for hours if need be."""
+        return self.state in {"Waiting for someone to free space", "Waiting for disk space"}
 
     @property
     def waits_for_lock(self) -> bool:
@@ -59,6 +65,8 @@ class Progress:
         if seen.waits_for_lock:
             phase = f"{WAITING}: {blockers or 'held by another session'}"
             return StepProgress(fraction=self._fraction.value, phase=phase, waits_for=WaitsFor.LOCK)
+        if seen.waits_for_space:
+            return StepProgress(fraction=self._fraction.value, phase=DISK_IS_FULL, waits_for=WaitsFor.SPACE)
         elapsed = now - self._began
         self._fraction.update(with_history(self._share(seen, elapsed), elapsed, REPORT_AGE, self._seconds))
         return StepProgress(fraction=self._fraction.value, phase=seen.state.lower() or None)

@@ -69,5 +69,9 @@ async def test_what_has_no_room_is_left_out_unless_forced(
         refused = (await plan(database.url, Operation.REBUILD, objects=("large",))).refused
         assert refused is not None
         assert refused.startswith("large: it needs ")
+        filled(database, "old", 20_000, engine="MyISAM")
+        refused = (await plan(database.url, Operation.REPAIR, objects=("old",), confirmed=True)).refused
+        assert "a repair that finds no space waits for it" in (refused or "")
+        database("DROP TABLE old")
         forced = await run(database.url, Operation.REBUILD, force=True)
         assert [result.status for result in forced.values()] == [Status.COMPLETED] * 2

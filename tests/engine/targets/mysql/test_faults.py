@@ -17,7 +17,8 @@ from engine.domain.statuses import Reason
 from engine.targets import resolve
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.running import operation as running_operation
-from engine.targets.step_execution import NOTHING_CHANGED, StepContext
+from engine.targets.mysql.running.progress import DISK_IS_FULL
+from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepProgress
 from tests.engine.targets.mysql.a_session import filled, runs, until
 from tests.engine.targets.server_session import connected, plan, run
 from tests.engine.targets.sqlite.small_disks import can_mount
@@ -72,6 +73,28 @@ async def test_a_disk_that_is_full_fails_the_step_in_words_and_gives_its_space_b
         assert full.error == "the disk of the server is full. Make room, then try again"
         assert database("CHECK TABLE item")[-1][3] == "OK"
         assert not list((own_server.data / database.name).glob("#sql*"))
+        if own_server.flavor is Flavor.MARIADB:  # MySQL keeps all tables of MyISAM on one disk
+            database("DROP TABLE item")
+            await check_repair_on_a_full_disk(database, small)
+
+
+async def check_repair_on_a_full_disk(database: MySqlDatabase, small: Path) -> None:
+    filled(database, "old", 80_000, engine="MyISAM", more=f"DATA DIRECTORY='{small}'")
+    async with asyncio.timeout(90), connected(database.url) as session:
+        (step,) = (await session.plan(Operation.REPAIR, Options(objects=("old",), confirmed=True))).steps
+        full = asyncio.Event()
+
+        def told(progress: StepProgress) -> None:
+            if progress.phase == DISK_IS_FULL:
+                full.set()
+
+        running = asyncio.create_task(session.execute(step, StepContext(report=told)))
+        await full.wait()
+        who = "SELECT id FROM information_schema.processlist WHERE info LIKE '/* dbtend %*/ REPAIR%'"
+        database(f"KILL QUERY {database.value(who)}")
+        result = await running
+    assert (result.status, result.left) == (Status.FAILED, CRASHED)
+    assert "No space left on device" in (result.error or "")
 
 
 async def test_a_server_of_names_in_lower_case_and_one_that_is_in_a_cluster(own_server: MySqlServer) -> None:

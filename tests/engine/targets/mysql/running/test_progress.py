@@ -7,7 +7,7 @@ from engine.domain.steps import WaitsFor
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.operation_steps import rebuild_steps
 from engine.targets.mysql.reading.tables import Table
-from engine.targets.mysql.running.progress import COUNTED_BY, Progress, Seen
+from engine.targets.mysql.running.progress import COUNTED_BY, DISK_IS_FULL, Progress, Seen
 
 SIZE = 264_000_000
 (STEP,) = rebuild_steps(
@@ -29,6 +29,12 @@ def of_mysql(number: int) -> list[Seen]:
     """It has counted all pages after a quarter of its time."""
     shares = [min(step / number / COUNTED_BY, 1.0) for step in range(1, number + 1)]
     return [Seen(state="altering table", pages=round(9_000 * share), of_pages=9_000) for share in shares]
+
+
+def test_a_server_whose_disk_is_full_is_shown_to_wait_for_space() -> None:
+    for state in ("Waiting for someone to free space", "Waiting for disk space"):
+        shown = Progress(STEP, began=0.0, seconds=None).update(Seen(state=state), 1.0)
+        assert (shown.phase, shown.waits_for) == (DISK_IS_FULL, WaitsFor.SPACE)
 
 
 def test_progress_never_goes_back_and_never_reaches_the_end() -> None:
