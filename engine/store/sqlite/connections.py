@@ -75,7 +75,11 @@ def connect_watch(path: Path) -> sqlite3.Connection:
     """A connection that only reads, and never waits. Raises StoreError."""
     try:
         connection = sqlite3.connect(uri(path), uri=True, isolation_level=None, timeout=0)
-        connection.executescript(READER_PRAGMAS)
+        try:
+            connection.executescript(READER_PRAGMAS)
+        except BaseException:
+            connection.close()
+            raise
     except sqlite3.Error as error:
         raise as_text(path, error) from error
     return connection

@@ -35,7 +35,7 @@ class TargetLock:
     def __init__(self, file: OpenedFile) -> None:
         self._file = file
         self._descriptor: int | None = None
-        self._connection: sqlite3.Connection | None = None
+        self._connections: list[sqlite3.Connection] = []
         """Of the lock alone, where the descriptor of the session's connection is not known."""
 
     async def take(self, timeout: float, waiting: Callable[[str], None]) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ class TargetLock:
                 await asyncio.sleep(min(pause, left))
                 pause = min(pause * 2, _LONGEST_PAUSE)
         except BaseException:
-            self._descriptor = None
+            self.release()
             raise
         return () if self._descriptor is not None else (NO_LOCK,)
 
@@ -68,11 +68,11 @@ class TargetLock:
         """
         if self._descriptor is None:
             return
-        connection, descriptor = await asyncio.to_thread(_opened, copy)
+        descriptor = await asyncio.to_thread(self._open, copy)
         if descriptor is None:
             raise TargetBusyError(self._file.path, "the lock of this job cannot be moved to the copy")
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._connection, self._descriptor = connection, descriptor
+        self._descriptor = descriptor
 
     def release(self) -> None:
         """To be called before the connection of the session is closed."""
@@ -81,9 +81,8 @@ class TargetLock:
                 self._descriptor, fcntl.LOCK_UN
             )  # SQLite may keep the descriptor of a connection that is closed
             self._descriptor = None
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        while self._connections:
+            self._connections.pop().close()
 
     def _find_descriptor(self) -> None:
         # A file system of another machine makes of an flock a lock on the whole file, of the kind that SQLite takes.
@@ -93,7 +92,28 @@ class TargetLock:
         if len(known) == 1:
             (self._descriptor,) = known
         elif known:
-            self._connection, self._descriptor = _opened(self._file)
+            self._descriptor = self._open(self._file)
+
+    def _open(self, file: OpenedFile) -> int | None:
+        """The descriptor of one more connection to the file; None: it is not known.
+
+        SQLite may open it with a descriptor that it has kept: then that is in use, and the next one is another.
+        """
+        uri, numbers = connection_uri(file.path, writing=False), file.numbers
+        tried: list[sqlite3.Connection] = []
+        try:
+            with opening(uri):
+                for _ in range(_MOST_KEPT):
+                    before = set(descriptors_of(numbers))
+                    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+                    if len(new := set(descriptors_of(numbers)) - before) == 1:
+                        self._connections.append(connection)
+                        return new.pop()
+                    tried.append(connection)
+            return None
+        finally:
+            for connection in tried:
+                connection.close()
 
     def _try(self) -> bool:
         """Whether the lock is taken, or there is none."""
@@ -110,24 +130,3 @@ class TargetLock:
     def _holder(self) -> str:
         found = whole_file_holders(self._file.path)
         return f"{format_holder_names(found) if found else 'another process'} works on it"
-
-
-def _opened(file: OpenedFile) -> tuple[sqlite3.Connection | None, int | None]:
-    """One more connection, and its descriptor; None: it is not known.
-
-    SQLite may open it with a descriptor that it has kept: then that is in use, and the next one is another.
-    """
-    uri, numbers = connection_uri(file.path, writing=False), file.numbers
-    tried: list[sqlite3.Connection] = []
-    try:
-        with opening(uri):
-            for _ in range(_MOST_KEPT):
-                before = set(descriptors_of(numbers))
-                connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-                if len(new := set(descriptors_of(numbers)) - before) == 1:
-                    return connection, new.pop()
-                tried.append(connection)
-        return None, None
-    finally:
-        for connection in tried:
-            connection.close()

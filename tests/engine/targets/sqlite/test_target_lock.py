@@ -20,6 +20,7 @@ from engine.domain.jobs import ChildJob
 from engine.system.lock_holders import whole_file_holders
 from engine.targets import resolve
 from engine.targets.sqlite.connection import target_lock
+from engine.targets.sqlite.system.page_cache import descriptors_of
 from tests.engine.processes import Process, python
 from tests.sqlite_files import content, files_beside, make_database
 from tests.two_users import as_nobody, needs_root, shared_directory
@@ -156,6 +157,17 @@ async def test_it_stays_while_other_sessions_of_this_process_come_and_go(path: P
                 await other.lock()
         assert await other.lock() == ()
     assert not is_locked(path)
+
+
+async def test_an_attempt_that_does_not_get_it_leaves_no_connection_open(path: Path) -> None:
+    target, file = resolve(str(path)), path.stat()
+    async with target.connect(lock_timeout=1) as session, target.connect(lock_timeout=0) as other:
+        assert await session.lock() == ()
+        known = descriptors_of((file.st_dev, file.st_ino))
+        for _ in range(3):
+            with pytest.raises(TargetBusyError):
+                await other.lock()
+        assert descriptors_of((file.st_dev, file.st_ino)) == known
 
 
 async def test_it_is_not_held_by_a_descriptor_that_sqlite_keeps_for_somebody_else(path: Path) -> None:
