@@ -91,7 +91,7 @@ def pytest_collection_finish() -> None:
     """What was imported and collected stays. Looking through it again and again is a fifth of the time of screens."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000)
+    gc.set_threshold(200_000)
 
 
 @pytest.fixture(autouse=True)

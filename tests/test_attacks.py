@@ -21,9 +21,9 @@ def mutants(attack: str, count: int) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("attack", "count"),
     [
-        ("databases", 10),
-        ("database-runs", 3),
-        ("stores", 3),
+        ("databases", 6),
+        ("database-runs", 2),
+        ("stores", 2),
         ("command-lines", 20),
         ("configs", 6),
         ("limits", 6),

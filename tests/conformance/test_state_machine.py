@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack
@@ -35,6 +36,8 @@ from tests.building import new_job
 from tests.conformance.stores import NewStores, reserved
 
 T = TypeVar("T")
+TIMES = int(os.environ.get("DBTEND_EXAMPLES", "1"))
+"""The examples are other ones each time; a long run has so many times more of them."""
 OWNERS = ["ann", "bob", "cyd"]
 RUNS = ("run one", "run two")
 BATCH_TARGETS = ("sales", "north", "south", "east")
@@ -593,6 +596,6 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 def test_r15_random_work_never_leaves_the_graph(new_stores: NewStores) -> None:
-    examples = 80 if new_stores.is_fast else 12
+    examples = TIMES * (40 if new_stores.is_fast else 6)
     machine: Any = partial(StoreMachine, new_stores)
     run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=50))

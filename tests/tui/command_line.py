@@ -120,15 +120,17 @@ def out_line(process: subprocess.Popen[str]) -> str:
 
 
 def err_line(process: subprocess.Popen[str]) -> str:
-    """The next line on standard error, waited for."""
+    """The next line on standard error, waited for; there is one."""
     assert process.stderr is not None
-    return process.stderr.readline()
+    line = process.stderr.readline()
+    assert line, "nothing more is said"
+    return line
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Look again and again, for half a minute at most. A look that is expensive is rarer: what it waits for needs the
+    """Look again and again, for two minutes at most. A look that is expensive is rarer: what it waits for needs the
     processor."""
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 120
     began = time.monotonic()
     while not condition():
         looked = time.monotonic()

@@ -96,7 +96,7 @@ def assert_ran_to_its_end(child: ChildJob) -> None:
 async def test_r7_killed_at_any_statement_everything_is_carried_out_by_the_next_process(
     tmp_path: Path, store_path: Path
 ) -> None:
-    """At every 149th statement to the store or to a database, until a process gets through."""
+    """At every 211th statement to the store or to a database, until a process gets through."""
     paths = [
         make_database(tmp_path / name, rows=40, journal_mode=mode)
         for name, mode in (("a.db", "wal"), ("b.db", "delete"))
@@ -118,7 +118,7 @@ async def test_r7_killed_at_any_statement_everything_is_carried_out_by_the_next_
             for child in parent.children:
                 assert_ran_to_its_end(child)
                 taken_over += child.attempt > 1
-        jobs, kill_at = known, kill_at + 149
+        jobs, kill_at = known, kill_at + 211
     assert taken_over > 2
     assert [content(path) for path in paths] == before
     assert [integrity(path) for path in paths] == [[], []]

@@ -82,7 +82,9 @@ def refused(dbtend: CommandLine, *words: str | Path) -> str:
 
 def test_nothing_can_be_done_to_some_objects(dbtend: CommandLine, shop: Database) -> None:
     for operation, name, why in WRONG:
-        said = refused(dbtend, shop.url, "--op", operation, "--object", name, "--yes")
+        result = dbtend("plan", shop.url, "--op", operation, "--object", name, "--yes")
+        said = result.err
+        assert result.code == 2, (operation, name, result.out, said)
         assert f": {why}" in said, said
         assert name.rpartition(".")[2] in said
 

@@ -22,7 +22,7 @@ HOLDS = "SELECT * FROM item LIMIT 1"
 async def test_a_command_that_is_cancelled_ends_and_its_connection_is_not_used_again(
     database: MySqlDatabase, operation: Operation
 ) -> None:
-    filled(database, "item", 60_000)
+    filled(database, "item", 1_000)
     filled(database, "other")
     async with asyncio.timeout(60), connected(database.url, lock_timeout=30) as session:
         first, second = (await session.plan(operation, Options())).steps

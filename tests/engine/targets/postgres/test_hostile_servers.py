@@ -6,7 +6,7 @@ import ast
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ from engine.targets.step_execution import StepContext
 from tests.engine.targets.server_session import connected
 from tests.engine.targets.stepwise import stepwise
 from tests.hostile_server import AT_LOGIN, HOW, hostile_server
-from tests.postgres_databases import Database
+from tests.postgres_databases import Database, new_database
+from tests.postgres_server import PostgresServer
 
 LONGEST = 120.0
 """Seconds after which a test is stuck."""
@@ -47,11 +48,12 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, 1.0)
 
 
-@pytest.fixture
-def shop(database: Database) -> Database:
-    database("CREATE TABLE item AS SELECT n AS id, repeat('x', 100) AS t FROM generate_series(1, 1000) AS n")
-    database("CREATE INDEX item_id ON item (id)", "ANALYZE item")
-    return database
+@pytest.fixture(scope="module")
+def shop(postgres: PostgresServer) -> Iterator[Database]:
+    with new_database(postgres) as database:
+        database("CREATE TABLE item AS SELECT n AS id, repeat('x', 100) AS t FROM generate_series(1, 1000) AS n")
+        database("CREATE INDEX item_id ON item (id)", "ANALYZE item")
+        yield database
 
 
 async def ends_well(look_at: Callable[[], Awaitable[Any]]) -> str:

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 TABLES = 8
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own(postgres: PostgresServer) -> Iterator[PostgresServer]:
-    """A server that only this test has."""
+    """A server that these tests alone have."""
     with running_server(postgres.binaries) as server:
         yield server
 

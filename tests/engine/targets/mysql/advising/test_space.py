@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import pytest
@@ -11,7 +12,8 @@ from engine.targets.mysql.reading.files import file_sizes
 from engine.targets.mysql.reading.samples import sample
 from engine.targets.mysql.reading.tables import tables
 from tests.engine.targets.mysql.looking import looking
-from tests.mysql_databases import MySqlDatabase
+from tests.mysql_databases import MySqlDatabase, new_database
+from tests.mysql_server import MySqlServer
 
 ROWS: Final = 40_000
 ALLOWED: Final = 0.15
@@ -26,12 +28,14 @@ SHAPES: Final = {
 }
 
 
-@pytest.fixture
-def numbers(database: MySqlDatabase) -> MySqlDatabase:
-    database("CREATE TABLE numbers (n INT PRIMARY KEY)", "INSERT INTO numbers VALUES (1)")
-    while (made := database.value("SELECT COUNT(*) FROM numbers")) < ROWS:
-        database(f"INSERT INTO numbers SELECT n + {made} FROM numbers WHERE n + {made} <= {ROWS}")
-    return database
+@pytest.fixture(scope="module")
+def numbers(server: MySqlServer) -> Iterator[MySqlDatabase]:
+    """Each test makes its own table of them."""
+    with new_database(server) as database:
+        database("CREATE TABLE numbers (n INT PRIMARY KEY)", "INSERT INTO numbers VALUES (1)")
+        while (made := database.value("SELECT COUNT(*) FROM numbers")) < ROWS:
+            database(f"INSERT INTO numbers SELECT n + {made} FROM numbers WHERE n + {made} <= {ROWS}")
+        yield database
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -40,6 +44,7 @@ async def test_the_estimate_is_near_the_truth(numbers: MySqlDatabase, shape: str
     rows = ROWS if shape != "long_values" else 1_200
     value = "REPEAT('v', n % 90)" if shape != "long_values" else "REPEAT('v', n % 20 * 2500)"
     numbers(
+        "DROP TABLE IF EXISTS t",
         f"CREATE TABLE t ({columns})",
         f"INSERT INTO t SELECT n, {value}, n FROM numbers WHERE n <= {rows} ORDER BY {order}",
         f"DELETE FROM t WHERE {deleted or 'FALSE'}",

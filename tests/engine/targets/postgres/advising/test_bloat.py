@@ -65,16 +65,16 @@ async def test_a_partial_index_that_lost_its_rows_is_to_be_rebuilt_and_one_with_
     database: Database,
 ) -> None:
     database(
-        "CREATE TABLE job (id int PRIMARY KEY, state text, closed int)",
+        "CREATE TABLE job (id int, state text, closed int)",
         "INSERT INTO job SELECT g, CASE WHEN g % 2 = 0 THEN 'open' ELSE 'done' END, CASE WHEN g % 10 = 0 THEN g END"
         " FROM generate_series(1, 1000000) AS g",
         "CREATE INDEX job_open ON job (id) WHERE state = 'open'",
-        "CREATE INDEX job_closed ON job (closed) WHERE closed IS NOT NULL",
         "ALTER TABLE job SET (autovacuum_enabled = off)",
         "UPDATE job SET state = 'done' WHERE state = 'open' AND id > 1000",
+        "VACUUM job",
+        "ALTER TABLE job ADD PRIMARY KEY (id)",
+        "CREATE INDEX job_closed ON job (closed) WHERE closed IS NOT NULL",
         "VACUUM ANALYZE job",
-        "REINDEX INDEX job_closed",
-        "REINDEX INDEX job_pkey",
     )
     async with connected(database.url) as session:
         condition = await collect_condition(session._reader)
