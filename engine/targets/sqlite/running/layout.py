@@ -10,12 +10,13 @@ from engine.domain.page_map import UNSEEN, NotMapped
 from engine.domain.requests import Operation
 from engine.domain.steps import Facts
 from engine.targets.sqlite.reading.reader import Reader
+from engine.targets.sqlite.system.files import file_size
 
 MOVES_PAGES: Final = frozenset(
     {Operation.VACUUM, Operation.REINDEX, Operation.INCREMENTAL_VACUUM, Operation.FTS_OPTIMIZE}
 )
-LEAST: Final = 512
-"""Pages: the operation on a smaller file is over before its map would be drawn."""
+LEAST: Final = 2_000_000
+"""Bytes: the operation on a smaller file is over before its map would be drawn."""
 PLACES: Final = 1_024
 LONGEST: Final = 0.5
 """Seconds for one map."""
@@ -37,11 +38,7 @@ class Layout:
         if not self._moves_pages:
             return
         self._moves_pages = False
-        try:
-            summary = await self._reader.summary()
-        except TargetError:
-            return
-        if summary.pages >= LEAST:
+        if file_size(self._reader.path) >= LEAST:
             self._before = await self._map()
 
     async def facts(self) -> Facts:

@@ -27,7 +27,7 @@ MAPS = {PAGES_BEFORE, PAGES_AFTER}
 @pytest.fixture(autouse=True)
 def as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "LONGEST", 600.0)
-    monkeypatch.setattr(layout, "LEAST", 10)
+    monkeypatch.setattr(layout, "LEAST", 0)
 
 
 async def facts_after(path: Path, operation: Operation, **options: object) -> Facts:
@@ -88,7 +88,7 @@ async def test_nothing_is_kept_twice_that_did_not_change(tmp_path: Path) -> None
 
 
 async def test_a_small_file_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "LEAST", 100_000)
+    monkeypatch.setattr(layout, "LEAST", 10**9)
     facts = await facts_after(make_database(tmp_path / "a.db"), Operation.VACUUM)
     assert not {*MAPS, NOT_MAPPED} & set(facts)
 
