@@ -123,6 +123,7 @@ class PostgresSession:
         self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
     ) -> tuple[tuple[Advice, ...], None]:
         condition = await collect_condition(self._reader, limits, thorough=budget is None)
+        condition = await with_damaged_indexes(self._reader, condition, past.damaged_indexes)
         return advise(condition, needs(condition, past, limits), past, limits), None  # the catalog is cheap to read
 
     async def require(self, operations: Sequence[Operation], options: Options) -> None:

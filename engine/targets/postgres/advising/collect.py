@@ -22,12 +22,12 @@ from engine.targets.postgres.reading import autovacuum, xmin_horizon
 from engine.targets.postgres.reading import condition as queries
 from engine.targets.postgres.reading import shapes as shape_queries
 from engine.targets.postgres.reading.amcheck import amcheck
-from engine.targets.postgres.reading.collations import drifts
+from engine.targets.postgres.reading.collations import CollationDrift, drifts
 from engine.targets.postgres.reading.condition import Activity, Bloat, Condition
-from engine.targets.postgres.reading.index_upkeep import index_upkeep
+from engine.targets.postgres.reading.index_upkeep import IndexUpkeep, index_upkeep
 from engine.targets.postgres.reading.needless_indexes import needless_indexes
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.reading.shapes import HashShape, IndexShape, TableShape, ToastShape, TreeShape
+from engine.targets.postgres.reading.shapes import LEAST_PAGES, HashShape, IndexShape, TableShape, ToastShape, TreeShape
 from engine.targets.postgres.reading.xmin_horizon import XminHorizon
 
 _EXTENSIONS: Final = """
@@ -39,6 +39,7 @@ SELECT i.oid::int8, n.nspname, i.relname FROM pg_index AS x JOIN pg_class AS i O
 JOIN pg_namespace AS n ON n.oid = i.relnamespace
 """
 
+_LARGE_INDEXES: Final = f"SELECT oid::int8 FROM pg_class WHERE relkind = 'i' AND relpages >= {LEAST_PAGES}"
 _WITHOUT_LIMIT: Final = "SELECT pg_catalog.set_config('statement_timeout', '0', false)"
 
 
@@ -63,6 +64,10 @@ async def collect_condition(
     shapes = await _index_shapes(reader, horizon, sees_all)
     bloat = {table.oid: Bloat(table.pages, table_share(table)) for table in tables}
     bloat |= await bloat_of(reader, shapes, limits)
+    drifting = await drifts(reader)
+    upkeep = [one for one in await index_upkeep(reader) if one.waiting]
+    large = {oid for (oid,) in await reader.rows(_LARGE_INDEXES, row=(int,))}  # their bloat may be unknown
+    wanted = large.union(_concerned(drifting, upkeep, bloat))
     if thorough and "pgstattuple" in extensions:
         schema = quote(extensions["pgstattuple"])
         async with reader.alone() as connection:  # without a limit of time
@@ -72,15 +77,15 @@ async def collect_condition(
     activity = await _activity(reader, sees_all)
     return Condition(
         tables=await reader.tables(),
-        indexes=await reader.indexes(),
+        indexes=await reader.indexes_by_oid_or_invalid(wanted),
         activity=activity,
         autovacuum=await autovacuum.read(reader, [table.oid for table in activity if is_not_kept_up(table)]),
         horizon=horizon,
         bloat=bloat,
         toast={one.table: one.oid for one in shapes.toast},
-        upkeep=await index_upkeep(reader),
+        upkeep=upkeep,
         needless=await needless_indexes(reader),
-        drifts=await drifts(reader),
+        drifts=drifting,
         check_obstacle=(await amcheck(reader))[1],
         counters_reset_at=reset_at,
         counts_nothing=counts_nothing,
@@ -101,8 +106,7 @@ async def collect_needs(reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS)
     bloat = {oid: one for oid, one in (await bloat_of(reader, shapes, limits)).items() if one.share >= least}
     drifting = await drifts(reader)
     upkeep = [one for one in await index_upkeep(reader) if one.waiting >= min(limits.pending_list, limits.uncovered)]
-    wanted = {oid for drift in drifting for oid in drift.indexes}.union(bloat, (one.index for one in upkeep))
-    indexes = await reader.indexes_by_oid_or_invalid(wanted)
+    indexes = await reader.indexes_by_oid_or_invalid(_concerned(drifting, upkeep, bloat))
     wanted = {table.oid for table in activity} | {index.table_oid for index in indexes}
     return Condition(
         tables=await reader.tables_by_oid(wanted),
@@ -131,6 +135,13 @@ async def dead_shares(reader: Reader) -> Mapping[int, float]:
     (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))
     shapes = await _shapes(reader, TableShape, shape_queries.TABLE_SHAPES, sees_all)
     return {table.oid: table_share(table) for table in (TableShape(*row) for row in shapes)}
+
+
+def _concerned(
+    drifting: Sequence[CollationDrift], upkeep: Sequence[IndexUpkeep], bloat: Collection[int]
+) -> Collection[int]:
+    """The oids of the indexes that may need something, besides the invalid ones."""
+    return {oid for drift in drifting for oid in drift.indexes}.union(bloat, (one.index for one in upkeep))
 
 
 async def with_damaged_indexes(reader: Reader, condition: Condition, names: Collection[str]) -> Condition:

@@ -79,7 +79,7 @@ async def index_upkeep(reader: Reader) -> list[IndexUpkeep]:
     if not await may_read_files(reader):
         return brin
     gin = [one for one in gin if one[1] is None or one[1] > one[2]]  # VACUUM has cleaned the others since
-    pages = await first_pages(reader, oids)
+    pages = await first_pages(reader, [one.index for one, _, _ in gin])
     return brin + [
         replace(one, waiting=page.number("I", _PENDING_PAGES) * PAGE, file_lag=lag)
         for one, _, lag in gin

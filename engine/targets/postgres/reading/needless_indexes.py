@@ -47,6 +47,7 @@ NONE_NEEDLESS: Final = NeedlessIndexes()
 # A unique index is replaced by none that lets more through: before PostgreSQL 15 NULLs are always distinct. One that
 # belongs to a constraint, that a foreign key refers to, that identifies rows for replication or that is part of a
 # partitioned index is not to be dropped at all.
+_OF_USERS: Final = "i.relnamespace NOT IN ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace)"
 _DUPLICATES: Final = rf"""
 WITH each AS (
     SELECT x.indexrelid, x.indrelid, x.indisunique, x.indimmediate, i.relname, i.relnamespace, i.relpages, is_needed,
@@ -58,7 +59,7 @@ WITH each AS (
     FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
     CROSS JOIN LATERAL (SELECT x.indisreplident OR i.relispartition
         OR x.indexrelid IN (SELECT k.conindid FROM pg_constraint AS k)) AS one (is_needed)
-    WHERE x.indisvalid AND i.relkind = 'i'),
+    WHERE x.indisvalid AND i.relkind = 'i' AND {_OF_USERS}),
 found AS (
     SELECT DISTINCT ON (x.indexrelid) x.*, kept.relname AS kept
     FROM each AS x JOIN each AS kept
@@ -79,7 +80,7 @@ WITH each AS (
             x.indoption::int2[]) WITH ORDINALITY AS one WHERE one.ordinality <= x.indnkeyatts
             ORDER BY one.ordinality) AS keys
     FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_am AS am ON am.oid = i.relam
-    WHERE x.indisvalid AND i.relkind = 'i' AND am.amname = 'btree' AND x.indexprs IS NULL),
+    WHERE x.indisvalid AND i.relkind = 'i' AND am.amname = 'btree' AND x.indexprs IS NULL AND {_OF_USERS}),
 found AS (
     SELECT DISTINCT ON (short.indexrelid) short.*, long.relname AS kept
     FROM each AS short JOIN each AS long ON long.indrelid = short.indrelid
