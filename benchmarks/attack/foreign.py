@@ -81,36 +81,35 @@ def _copier(source: Path) -> Callable[[Path], Path]:
 
 async def _maintained(path: Path, chosen: random.Random, done: Counter[str]) -> list[str]:
     found: list[str] = []
+    files = set(path.parent.iterdir())
     before = _answers(path, words := _words(path, chosen))
     for operation, options in WORK:
         what = f"{operation}{' by exchange' * options.swap}{', verified' * options.verify}"
-        outcome, backup = await _executed(path, operation, options)
-        done[f"{operation}: {outcome if outcome.isalpha() else 'refused'}"] += 1
-        if outcome == Status.FAILED:
-            found.append(f"{what} failed: {backup}")
-        for place in [path] if outcome != Status.COMPLETED or not backup else [path, Path(backup)]:
-            after = _answers(place, words)
+        outcome, error, backup = await _executed(path, operation, options)
+        done[f"{operation}: {outcome}"] += 1
+        found += [f"{what} {outcome}: {error}"] if error else []
+        for place in filter(None, (str(path), backup)):
+            after = _answers(Path(place), words)
             found += [f"{what} changed {part}" for part in before if after.get(part) != before[part]]
         if backup:
             await asyncio.to_thread(os.unlink, backup)
-    found += [f"{left.name} is left" for left in path.parent.iterdir() if left != path]
-    return found
+    return found + [f"{left.name} is left" for left in set(path.parent.iterdir()) - files]
 
 
-async def _executed(path: Path, operation: Operation, options: Options) -> tuple[str, str]:
-    """How it ended, and the path of the backup that it made, or its error."""
+async def _executed(path: Path, operation: Operation, options: Options) -> tuple[str, str, str]:
+    """How it ended, its error, and the path of its backup."""
     async with resolve(str(path)).connect(lock_timeout=5) as session:
         await session.lock()
         planned = await session.plan(operation, options)
-        if why := planned.plan.refused or planned.plan.not_needed:
-            return f"refused, {why}", ""
+        if not planned.plan.steps:
+            return "refused" if planned.plan.refused else "not needed", "", ""
         backup = ""
         for step in planned.plan.steps:
             result = await planned.execute(step, StepContext())
             if result.status is not Status.COMPLETED:
-                return str(result.status), str(result.error)
+                return str(result.status), str(result.error), ""
             backup = str((result.effect or {}).get("backup", backup))
-        return str(Status.COMPLETED), backup
+        return str(Status.COMPLETED), "", backup
 
 
 def _answers(path: Path, words: dict[str, list[str]]) -> dict[str, object]:
