@@ -11,6 +11,7 @@ import pytest
 
 from engine import Engine, Operation, Request
 from engine.system.clock import now
+from engine.targets.sqlite.running import layout
 from tests.browser import browser
 from tests.sqlite_files import make_database, remove_index_entries
 from tests.tui.command_line import CommandLine
@@ -84,7 +85,10 @@ def test_a_browser_shows_it_on_a_phone_on_a_desk_and_printed(page: Path, tmp_pat
     assert 1 <= printed.count(b"/Type /Page\n") <= 6
 
 
-def test_it_draws_the_pages_of_a_file_before_and_after(dbtend: CommandLine, tmp_path: Path) -> None:
+def test_it_draws_the_pages_of_a_file_before_and_after(
+    dbtend: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "LONGEST", 600.0)
     database, file = make_database(tmp_path / "<b>large.db", rows=10_000), tmp_path / "r.html"
     assert dbtend("run", database, "--op", "vacuum").code == OK
     assert dbtend("report", "--html", file).code == OK
