@@ -25,6 +25,8 @@ _MOST_NAMED: Final = 20
 _LONGEST_NAME: Final = 60
 _LARGEST: Final = 100_000
 """Bytes of the text before it is packed."""
+_MOST: Final = 2**40
+"""Of anything: SQLite has at most 2**32 pages."""
 _OBJECTS: Final = ascii_uppercase
 _OTHERS: Final = {FREE: ".", LONG_VALUES: "~", UNSEEN: "?"}
 _NO_FILL: Final = "-"
@@ -84,23 +86,33 @@ def _page_map(form: Any) -> PageMap | None:
     """Raises as `unpacked` catches."""
     objects = tuple(
         MappedObject(
-            name=str(name), is_index=bool(index), pages=int(pages), jumps=int(jumps), stands_for=int(stands_for)
+            name=str(name),
+            is_index=bool(index),
+            pages=_count(pages),
+            jumps=_count(jumps),
+            stands_for=_count(stands_for),
         )
         for name, index, pages, jumps, stands_for in form["objects"]
     )
     of_sign = {sign: owner for owner, sign in _OTHERS.items()} | dict(zip(_OBJECTS, range(len(objects)), strict=False))
     signs = str(form["fills"])
     found = PageMap(
-        pages=int(form["pages"]),
-        page_size=int(form["page_size"]),
-        free_pages=int(form["free"]),
+        pages=_count(form["pages"]),
+        page_size=_count(form["page_size"]),
+        free_pages=_count(form["free"]),
         owners=tuple(of_sign[sign] for sign in str(form["owners"])),
         fills=tuple(_fill(sign) for sign in signs),
         in_order=tuple(sign not in _OUT_OF_ORDER for sign in signs),
         objects=objects,
     )
-    is_whole = found.owners and len(found.owners) == len(found.fills) and found.pages > 0
+    is_whole = found.owners and len(found.owners) == len(found.fills) and found.pages and found.page_size
     return found if is_whole else None
+
+
+def _count(value: Any) -> int:
+    if not 0 <= (number := int(value)) < _MOST:
+        raise ValueError(value)
+    return number
 
 
 def _largest(objects: Sequence[MappedObject]) -> tuple[list[MappedObject], list[int]]:
