@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pymysql
 
-from engine.domain.errors import TargetError
+from engine.targets.command_monitor import CommandMonitor, WatchedCommand
 from engine.targets.mysql.connection.errors import lost_connection
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading import locks
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.running.progress import Progress, Seen
-from engine.targets.step_execution import StepProgress
-from engine.targets.stop_signal import StopSignal
 
-INTERVAL: Final = 0.2
-RETRY_AFTER: Final = 1.0
 _MARIADB: Final = """
 SELECT CAST(id AS SIGNED), command, COALESCE(state, ''), CAST(stage AS SIGNED), CAST(progress AS DOUBLE), 0, 0
 FROM information_schema.processlist WHERE id IN ({ids})
@@ -50,67 +44,32 @@ WHERE state LIKE 'Waiting for table%' AND db = DATABASE() AND id NOT IN ({ids})
 """
 
 
-@dataclass(slots=True)
-class Watched:
-    """A command that runs."""
-
+@dataclass(slots=True, kw_only=True)
+class Watched(WatchedCommand):
     step: MySqlStep
     progress: Progress
-    report: Callable[[StepProgress], None]
-    yield_after: float | None = None
-    """Seconds that sessions may wait behind it before it stops."""
     blockers: str = ""
     """Who held the lock that it waited for last, as text."""
-    only_waited: bool = False
-    """Whether every poll so far saw it wait for a lock."""
-    has_begun: bool = False
-    must_yield: StopSignal = field(default_factory=StopSignal)
-    """Set when it must stop for sessions that wait behind it."""
-    waited_behind_since: float | None = None
 
 
-class Monitor:
-    """Reads the progress of commands. A failing poll makes no command fail."""
+class Monitor(CommandMonitor[Watched]):
+    """Reads the progress of commands."""
+
+    driver_error = pymysql.MySQLError
 
     def __init__(self, reader: Reader) -> None:
+        super().__init__()
         self._reader = reader
-        self._watched: dict[int, Watched] = {}
-        self._polling: asyncio.Task[None] | None = None
         self._query = _MARIADB if reader.server.flavor is Flavor.MARIADB else _MYSQL
         self._sees_files = reader.server.flavor is Flavor.MARIADB
-
-    def watch(self, connection_id: int, watched: Watched) -> None:
-        """Report the progress of the command on this connection from now on."""
-        self._watched[connection_id] = watched
-        if self._polling is None or self._polling.done():
-            self._polling = asyncio.create_task(self._poll(), name="dbtend-mysql-progress")
-
-    def unwatch(self, connection_id: int) -> None:
-        self._watched.pop(connection_id, None)
 
     @property
     def running(self) -> int:
         """How many commands are watched."""
-        return len(self._watched)
-
-    async def end(self) -> None:
-        if self._polling is not None:
-            self._polling.cancel()
-            await asyncio.wait({self._polling})
-
-    async def _poll(self) -> None:
-        while True:
-            await asyncio.sleep(INTERVAL)
-            if not self._watched:
-                continue
-            try:
-                await self.poll()
-            except (pymysql.MySQLError, TargetError, OSError, LookupError, TypeError, ValueError, ArithmeticError):
-                await asyncio.sleep(RETRY_AFTER)
+        return len(self.watched)
 
     async def poll(self) -> None:
-        """Poll once, and report. Raises pymysql.MySQLError, TargetError."""
-        ids = ", ".join(map(str, self._watched))
+        ids = ", ".join(map(str, self.watched))
         try:
             rows = await self._reader.rows_or_error(self._query.format(ids=ids), row=_ROW)
         except pymysql.MySQLError as error:
@@ -120,7 +79,7 @@ class Monitor:
             return
         files = await self._new_files()
         for number, command, state, stage, percent, pages, of_pages in rows:
-            watched = self._watched.get(number)
+            watched = self.watched.get(number)
             if watched is None or command not in {"Query", "Execute"}:
                 continue
             seen = Seen(
@@ -135,7 +94,7 @@ class Monitor:
 
     async def _new_files(self) -> dict[int, int]:
         """The bytes of new files of tables, by the connection that writes them."""
-        if not self._sees_files or all(watched.step.method is not Method.REBUILD for watched in self._watched.values()):
+        if not self._sees_files or all(watched.step.method is not Method.REBUILD for watched in self.watched.values()):
             return {}
         try:
             rows = await self._reader.rows_or_error(_NEW_FILES, row=(str, int))
@@ -148,7 +107,7 @@ class Monitor:
 
     async def _update(self, watched: Watched, seen: Seen) -> None:
         if seen.waits_for_lock and watched.step.table is not None:
-            found = await locks.holders(self._reader, [watched.step.table], self._watched)
+            found = await locks.holders(self._reader, [watched.step.table], self.watched)
             watched.blockers = found or watched.blockers
         watched.has_begun = watched.has_begun or not seen.waits_for_lock
         watched.only_waited = not watched.has_begun
@@ -158,13 +117,9 @@ class Monitor:
             await self._check_yield(watched, seen, now)
 
     async def _check_yield(self, watched: Watched, seen: Seen, now: float) -> None:
-        ids = ", ".join(map(str, self._watched))
+        ids = ", ".join(map(str, self.watched))
         name = watched.step.table.name if watched.step.table is not None else ""
         waiting: list[tuple[Any, ...]] = await self._reader.rows_or_error(_WAITING.format(ids=ids), row=(str,))
         # Who waits while this command waits is behind it; else whose statement names the table.
-        if not any(seen.waits_for_lock or name.lower() in query.lower() for (query,) in waiting):
-            watched.waited_behind_since = None
-            return
-        watched.waited_behind_since = watched.waited_behind_since or now
-        if now - watched.waited_behind_since >= (watched.yield_after or 0.0):
-            watched.must_yield.set()
+        waits = any(seen.waits_for_lock or name.lower() in query.lower() for (query,) in waiting)
+        watched.wait_behind(now, waits=waits)

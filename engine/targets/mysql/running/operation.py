@@ -19,6 +19,7 @@ from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT
 from engine.domain.requests import SERVER_WAIT, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
+from engine.targets.command_monitor import gave_way
 from engine.targets.connection_pool import ConnectionPool, NotBegunError
 from engine.targets.disk_space import problems_now
 from engine.targets.mysql.connection.connection import Connection
@@ -45,8 +46,6 @@ from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepResu
 from engine.targets.stop_signal import StopSignals
 from engine.targets.throttling import wait_while_throttled
 
-MOST_ATTEMPTS: Final = 3
-"""How often a step begins that gives way to others."""
 KILLED_CHECK: Final = (
     "a KILL statement came to the server while it ran, and MariaDB says OK of a check that was killed, too. Check again"
 )
@@ -293,11 +292,7 @@ class MySqlOperation:
 
     def _give_way(self, step: MySqlStep, result: StepResult) -> StepResult:
         self._yields[step.command] += 1
-        if self._yields[step.command] < MOST_ATTEMPTS:
-            why = "sessions waited behind it, so it gave way; it runs again after the other steps"
-            return replace(result, status=Status.SKIPPED, error=why, requeue=True)
-        why = f"sessions waited behind it each time, so it gave way {MOST_ATTEMPTS} times"
-        return replace(result, status=Status.SKIPPED, error=why, warnings=(f"{step.object}: {why}",))
+        return gave_way(step.object, result, self._yields[step.command])
 
     async def _kills(self, step: MySqlStep) -> int | None:
         if step.method is Method.CHECK:

@@ -133,8 +133,8 @@ class CommandRunner:
         limits = self._wait_limits(step, context)
         kind = PgRepackProgress if step.method is Method.PG_REPACK else Progress
         watched = Watched(
-            kind(step.model, step.subject or WHOLE_DATABASE, began=time.monotonic(), seconds=step.estimate),
-            context.report,
+            progress=kind(step.model, step.subject or WHOLE_DATABASE, began=time.monotonic(), seconds=step.estimate),
+            report=context.report,
             wait_limits=limits,
             yield_after=self._parts.options.yield_after,
         )

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 
-from engine.domain.errors import TargetError
 from engine.domain.humanize import span
+from engine.targets.command_monitor import CommandMonitor, WatchedCommand
 from engine.targets.postgres.reading.locks import NO_BLOCKERS, OF_MODE, PREPARED, Blockers, prepared_text
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.progress import VIEWS, Progress
 from engine.targets.postgres.running.wait_limits import WaitLimits
-from engine.targets.step_execution import StepProgress
-from engine.targets.stop_signal import StopSignal
 
-INTERVAL: Final = 0.2
-FIRST_POLL_AFTER: Final = 0.1
-"""Seconds before a statement is polled first. Most statements are over by then."""
-RETRY_AFTER: Final = 1.0
 MINUTE: Final = 60
 
 _SINCE: Final = "coalesce(CASE WHEN starts_with(b.state, 'idle') THEN b.state_change END, b.xact_start, b.state_change)"
@@ -63,72 +56,34 @@ _QUEUED: Final = """
 AVAILABLE: Final = "SELECT viewname FROM pg_catalog.pg_views WHERE viewname ~ '^pg_stat_progress_'"
 
 
-@dataclass(slots=True)
-class Watched:
+@dataclass(slots=True, kw_only=True)
+class Watched(WatchedCommand):
     """A statement that runs."""
 
     progress: Progress
-    report: Callable[[StepProgress], None]
     wait_limits: WaitLimits | None = None
     """The limits of waits that lock_timeout does not enforce."""
     blockers: Blockers = NO_BLOCKERS
     """The blockers of its latest wait."""
-    only_waited: bool = False
-    """Whether every poll so far saw it wait for a lock."""
-    has_begun: bool = False
-    """Whether a poll has seen progress."""
-    yield_after: float | None = None
-    """Seconds that sessions may wait behind it before it stops."""
-    must_yield: StopSignal = field(default_factory=StopSignal)
-    """Set when it must stop for sessions that wait behind it."""
-    waited_behind_since: float | None = None
-    began: float = field(default_factory=time.monotonic)
 
 
-class Monitor:
-    """Reads the progress of statements. A failing poll makes no statement fail."""
+class Monitor(CommandMonitor[Watched]):
+    """Reads the progress of statements."""
+
+    driver_error = psycopg.Error
 
     def __init__(self, reader: Reader) -> None:
+        super().__init__()
         self._reader = reader
-        self._watched: dict[int, Watched] = {}
-        self._polling: asyncio.Task[None] | None = None
         self._query = ""
 
-    def watch(self, backend: int, watched: Watched) -> None:
-        """Report the progress of this backend from now on."""
-        self._watched[backend] = watched
-        if self._polling is None or self._polling.done():
-            self._polling = asyncio.create_task(self._poll(), name="dbtend-postgres-progress")
-
-    def unwatch(self, backend: int) -> None:
-        self._watched.pop(backend, None)
-
-    async def end(self) -> None:
-        if self._polling is not None:
-            self._polling.cancel()
-            await asyncio.wait({self._polling})
-
-    async def _poll(self) -> None:
-        pause = INTERVAL
-        while True:
-            await asyncio.sleep(pause)
-            if all(time.monotonic() - watched.began < FIRST_POLL_AFTER for watched in self._watched.values()):
-                pause = FIRST_POLL_AFTER / 5
-                continue
-            pause = INTERVAL
-            try:
-                await self.poll()
-            except (psycopg.Error, TargetError, OSError, LookupError, TypeError, ValueError, ArithmeticError):
-                await asyncio.sleep(RETRY_AFTER)
-
     async def poll(self) -> None:
-        """Poll once, and report. Raises psycopg.Error, TargetError."""
         if not self._query:
             names = {name for (name,) in await self._reader.rows_or_error(AVAILABLE, row=(str,))}
             self._query = poll_query([view for view in VIEWS if f"pg_stat_progress_{view}" in names])
-        yielding = [backend for backend, watched in self._watched.items() if watched.yield_after is not None]
-        for (row,) in await self._reader.rows_or_error(self._query, [yielding, list(self._watched)], row=(dict,)):
-            watched = self._watched.get(int(row["pid"]))
+        yielding = [backend for backend, watched in self.watched.items() if watched.yield_after is not None]
+        for (row,) in await self._reader.rows_or_error(self._query, [yielding, list(self.watched)], row=(dict,)):
+            watched = self.watched.get(int(row["pid"]))
             if watched is not None and row["state"] == "active":
                 self._update(watched, row)
 
@@ -139,19 +94,11 @@ class Monitor:
         watched.has_begun = watched.has_begun or any(row.get(view) for view in VIEWS)
         watched.only_waited = row["wait_event_type"] == "Lock" and not watched.has_begun
         now = time.monotonic()
-        self._check_yield(watched, int(row.get("queued") or 0), now)
+        watched.wait_behind(now, waits=bool(row.get("queued")))
         progress = watched.progress.update(row, now)
         if watched.wait_limits is not None:
             watched.wait_limits.observe(progress.waits_for, now)
         watched.report(progress)
-
-    def _check_yield(self, watched: Watched, queued: int, now: float) -> None:
-        if not queued or watched.yield_after is None:
-            watched.waited_behind_since = None
-            return
-        watched.waited_behind_since = watched.waited_behind_since or now
-        if now - watched.waited_behind_since >= watched.yield_after:
-            watched.must_yield.set()
 
 
 def blockers_of(sessions: Sequence[Mapping[str, Any]], prepared_ones: Sequence[tuple[str, float]] = ()) -> Blockers:

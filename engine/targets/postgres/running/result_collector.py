@@ -12,6 +12,7 @@ import psycopg
 from engine.domain.errors import TargetError
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import CLEANING_UP, Facts
+from engine.targets.command_monitor import MOST_ATTEMPTS, gave_way
 from engine.targets.postgres.connection.errors import GONE, INTERNAL, reports_damage
 from engine.targets.postgres.connection.names import qualified
 from engine.targets.postgres.planning.steps import Method, PgStep
@@ -27,8 +28,6 @@ from engine.targets.postgres.running.result import step_result
 from engine.targets.postgres.running.statement import Answer
 from engine.targets.step_execution import StepContext, StepProgress, StepResult
 
-MOST_ATTEMPTS: Final = 3
-"""How often a step begins that gives way to others, or gets no lock at its end."""
 FEW_ROWS: Final = 50
 FEW_OF_TABLE: Final = 0.2
 """As many dead rows autovacuum lets be by default, and this share of the table."""
@@ -131,11 +130,7 @@ class ResultCollector:
 
     def _give_way(self, step: PgStep, result: StepResult) -> StepResult:
         self._yields[step] += 1
-        if self._yields[step] < MOST_ATTEMPTS:
-            why = "sessions waited behind it, so it gave way; it runs again after the other steps"
-            return replace(result, status=Status.SKIPPED, error=why, requeue=True)
-        why = f"sessions waited behind it each time, so it gave way {MOST_ATTEMPTS} times"
-        return replace(result, status=Status.SKIPPED, error=why, warnings=(f"{step.object}: {why}",))
+        return gave_way(step.object, result, self._yields[step])
 
     def _try_again(self, step: PgStep, result: StepResult) -> StepResult:
         """Nothing has changed, and the next moment may be a better one."""

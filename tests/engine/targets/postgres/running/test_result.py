@@ -96,7 +96,7 @@ def test_cancelled_is_only_what_was_asked_to_stop() -> None:
         (errors.AdminShutdown("x"), True, None, "an administrator ended the connection"),
         (errors.InsufficientPrivilege("must be owner of item"), False, Reason.REFUSED, "must be owner of item"),
         (errors.FeatureNotSupported("not here"), False, Reason.NOT_SUPPORTED, "not here"),
-        (psycopg.OperationalError("server closed the connection"), True, None, "the connection was lost"),
+        (psycopg.OperationalError("server closed the connection"), True, Reason.SERVER_LOST, "the connection was lost"),
         (errors.IndexCorrupted("x"), False, None, "an index is damaged"),
         (errors.DataCorrupted("x"), False, None, "a page is damaged"),
         (errors.SyntaxError("password=s3cret"), False, None, "password=***"),

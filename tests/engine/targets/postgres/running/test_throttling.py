@@ -12,7 +12,7 @@ from engine.domain.errors import TargetError
 from engine.domain.requests import Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Status
 from engine.domain.steps import PAUSED
-from engine.targets.postgres.running.result_collector import MOST_ATTEMPTS
+from engine.targets.command_monitor import MOST_ATTEMPTS
 from engine.targets.postgres.running.throttling import throttled_by
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import until

@@ -1,0 +1,102 @@
+"""Asks a server about the commands that run there, several times a second; one that keeps others waiting gives way."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final, Generic, TypeVar
+
+from engine.domain.errors import TargetError
+from engine.domain.statuses import Status
+from engine.targets.step_execution import StepProgress, StepResult
+from engine.targets.stop_signal import StopSignal
+
+INTERVAL: Final = 0.2
+FIRST_POLL_AFTER: Final = 0.1
+"""Seconds before a command is polled first. Most are over by then."""
+RETRY_AFTER: Final = 1.0
+MOST_ATTEMPTS: Final = 3
+"""How often a step begins that gives way to others."""
+
+
+@dataclass(slots=True, kw_only=True)
+class WatchedCommand:
+    """A command that runs."""
+
+    report: Callable[[StepProgress], None]
+    only_waited: bool = False
+    """Whether every poll so far saw it wait for a lock."""
+    has_begun: bool = False
+    yield_after: float | None = None
+    """Seconds that sessions may wait behind it before it stops."""
+    must_yield: StopSignal = field(default_factory=StopSignal)
+    """Set when it must stop for sessions that wait behind it."""
+    waited_behind_since: float | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    def wait_behind(self, now: float, *, waits: bool) -> None:
+        """Record whether sessions wait behind it."""
+        if not waits or self.yield_after is None:
+            self.waited_behind_since = None
+            return
+        self.waited_behind_since = self.waited_behind_since or now
+        if now - self.waited_behind_since >= self.yield_after:
+            self.must_yield.set()
+
+
+_W = TypeVar("_W", bound=WatchedCommand)
+
+
+class CommandMonitor(ABC, Generic[_W]):
+    """A failing poll makes no command fail."""
+
+    driver_error: type[Exception]
+
+    def __init__(self) -> None:
+        self.watched: dict[int, _W] = {}
+        """By the number of the connection."""
+        self._polling: asyncio.Task[None] | None = None
+
+    def watch(self, number: int, watched: _W) -> None:
+        """Report the progress of the command on this connection from now on."""
+        self.watched[number] = watched
+        if self._polling is None or self._polling.done():
+            self._polling = asyncio.create_task(self._poll(), name="dbtend-progress")
+
+    def unwatch(self, number: int) -> None:
+        self.watched.pop(number, None)
+
+    async def end(self) -> None:
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.wait({self._polling})
+
+    async def _poll(self) -> None:
+        pause = INTERVAL
+        while self.watched:
+            await asyncio.sleep(pause)
+            if all(time.monotonic() - watched.began < FIRST_POLL_AFTER for watched in self.watched.values()):
+                pause = FIRST_POLL_AFTER / 5
+                continue
+            pause = INTERVAL
+            errors = self.driver_error, TargetError, OSError, LookupError, TypeError, ValueError, ArithmeticError
+            try:
+                await self.poll()
+            except errors:
+                await asyncio.sleep(RETRY_AFTER)
+
+    @abstractmethod
+    async def poll(self) -> None:
+        """Poll once, and report. Raises an error of the driver, TargetError."""
+
+
+def gave_way(name: str, result: StepResult, times: int) -> StepResult:
+    """The result of a step that stopped for others. `times`: how often by now."""
+    if times < MOST_ATTEMPTS:
+        why = "sessions waited behind it, so it gave way; it runs again after the other steps"
+        return replace(result, status=Status.SKIPPED, error=why, requeue=True)
+    why = f"sessions waited behind it each time, so it gave way {MOST_ATTEMPTS} times"
+    return replace(result, status=Status.SKIPPED, error=why, warnings=(f"{name}: {why}",))
