@@ -155,8 +155,8 @@ def main() -> None:
             report(source.name, work, runs_on(source, work, options.runs, wal=options.wal))
             for source in (*sources, *options.file)
         ]
-        told = [error for error in errors if error is not None]
-        print(f"{work:9} {mean(told):.1f} points on average")
+        if told := [error for error in errors if error is not None]:
+            print(f"{work:9} {mean(told):.1f} points on average")
 
 
 if __name__ == "__main__":

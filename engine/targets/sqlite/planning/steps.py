@@ -91,7 +91,7 @@ class SqliteStep(PlannedStep):
     course: tuple[tuple[float, float], ...] = ()
     """Expected progress, as (opcodes, seconds); empty where opcodes do not measure its progress."""
     volume: int = 0
-    """Bytes that it copies, or rows that it changes, where these measure its progress."""
+    """Bytes that it copies or removes, or rows that it changes, where these measure its progress."""
     copied: int = 0
     """Bytes of the new database that it is expected to make; 0 if unknown."""
     cells: int = 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
@@ -24,7 +25,8 @@ from engine.targets.sqlite.running.progress import (
     of_vacuum,
     two_phases,
 )
-from engine.targets.step_execution import StepProgress
+from engine.targets.sqlite.running.sampling import reports_by_time
+from engine.targets.step_execution import StepContext, StepProgress
 
 MB = 1_000_000
 START = Sample(elapsed=inf, ticks=0, read=0, written=0, side_file=0, touched=0)
@@ -207,6 +209,21 @@ def test_what_waits_for_a_lock_has_not_moved_though_it_touches_memory() -> None:
     assert has_moved(START, replace(START, touched=MB))
     assert has_moved(START, replace(START, written=1))
     assert has_moved(START, replace(START, ticks=10_000))
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e-9, 1e9])
+async def test_what_follows_a_copy_is_told_by_its_time_and_never_as_its_end(seconds: float) -> None:
+    seen: list[StepProgress] = []
+    is_told = asyncio.Event()
+
+    def report(progress: StepProgress) -> None:
+        seen.append(progress)
+        is_told.set()
+
+    async with reports_by_time(StepContext(report=report), "checking the copy", 0.7, seconds):
+        await is_told.wait()
+    assert seen[0].phase == "checking the copy"
+    assert all(0.7 <= part < 1 for part in fractions(seen))
 
 
 def test_a_checkpoint_is_as_far_as_what_it_has_written() -> None:
