@@ -16,15 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.domain.frozen import frozen
+from engine.targets.sqlite.connection.errors import sqlite_error
 
 _PROGRAM: Final = str(Path(__file__).with_name("bundled_process.py"))
 _COMMAND: Final = (sys.executable, "-P", _PROGRAM)
-_CLASSES: Final = {
-    sqlite3.SQLITE_CONSTRAINT: sqlite3.IntegrityError,
-    sqlite3.SQLITE_CORRUPT: sqlite3.DatabaseError,
-    sqlite3.SQLITE_NOTADB: sqlite3.DatabaseError,
-}
-"""What Python raises; OperationalError for all others."""
 
 
 @frozen
@@ -120,7 +115,7 @@ class BundledConnection:
             self._tick(said.get("ticks", 0))
             if "error" in said:
                 self.in_transaction = said.get("in_transaction", False)
-                raise _error(*said["error"])
+                raise sqlite_error(*said["error"])
             if "rows" in said:
                 self.in_transaction = said.get("in_transaction", False)
                 return [tuple(row) for row in said["rows"]]
@@ -136,7 +131,7 @@ class BundledConnection:
         self.in_transaction = False
         code = self._process.wait()
         why = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return _error(sqlite3.SQLITE_ABORT, "SQLITE_ABORT", f"its process ended early ({why})")
+        return sqlite_error(sqlite3.SQLITE_ABORT, "SQLITE_ABORT", f"its process ended early ({why})")
 
     def _end(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
@@ -157,9 +152,3 @@ class _Rows:
 
     def close(self) -> None:
         pass
-
-
-def _error(code: int, name: str, text: str) -> sqlite3.Error:
-    error = _CLASSES.get(code & 0xFF, sqlite3.OperationalError)(text)
-    error.sqlite_errorcode, error.sqlite_errorname = code, name
-    return error

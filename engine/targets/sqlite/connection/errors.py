@@ -37,6 +37,11 @@ _SENTENCES_WITH_DETAIL: Final = {
     "SQLITE_IOERR": "the disk could not be read or written ({}). See the system log",
 }
 
+_CLASSES: Final = {
+    sqlite3.SQLITE_CONSTRAINT: sqlite3.IntegrityError,
+    sqlite3.SQLITE_CORRUPT: sqlite3.DatabaseError,
+    sqlite3.SQLITE_NOTADB: sqlite3.DatabaseError,
+}
 _MISSING_CODE: Final = re.compile(
     r"(no such|unknown) (collation sequence|function|tokenizer|module):|invalid fts5 file format"
 )
@@ -83,11 +88,16 @@ def needs_rollback(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorname", "") == "SQLITE_READONLY_ROLLBACK"
 
 
+def sqlite_error(code: int, name: str, text: str) -> sqlite3.Error:
+    """What Python raises for this error of SQLite."""
+    error = _CLASSES.get(code & 0xFF, sqlite3.OperationalError)(text)
+    error.sqlite_errorcode, error.sqlite_errorname = code, name
+    return error
+
+
 def out_of_memory() -> sqlite3.Error:
     """SQLite's error for which Python raises a MemoryError."""
-    error = sqlite3.OperationalError("out of memory")
-    error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_NOMEM, "SQLITE_NOMEM"
-    return error
+    return sqlite_error(sqlite3.SQLITE_NOMEM, "SQLITE_NOMEM", "out of memory")
 
 
 _WAIT_LONGER: Final = "try again later, or with a longer lock timeout"

@@ -10,6 +10,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Final
 
+from engine.targets.sqlite.connection.errors import sqlite_error
+
 _VERSION: Final = "PRAGMA main.data_version"
 _PIN: Final = "SELECT count(*) FROM main.sqlite_schema"
 
@@ -58,7 +60,5 @@ class SameSnapshot:
     def compare(self) -> None:
         """Once VACUUM reads. Raises sqlite3.Error: SQLITE_BUSY if it may read another state."""
         if self._watcher.execute(_VERSION).fetchall() != self._version:
-            error = sqlite3.OperationalError("another connection committed as the copy began")
-            error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_BUSY, "SQLITE_BUSY"
-            raise error
+            raise sqlite_error(sqlite3.SQLITE_BUSY, "SQLITE_BUSY", "another connection committed as the copy began")
         self.is_certain = True

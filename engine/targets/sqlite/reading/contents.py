@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from engine.domain.frozen import frozen
+from engine.targets.sqlite.connection.errors import sqlite_error
 from engine.targets.sqlite.connection.names import folded, quote
 
 SCHEMA: Final = "schema"
@@ -122,7 +123,7 @@ def _hash_of_rows(db: sqlite3.Connection, table: str, is_cancelled: Callable[[],
     names = [name for name, hidden in columns if hidden != _COMPUTED]
     for part in _parts_of_rows(db, table, source, names, whole_rows):
         if is_cancelled():
-            raise _interrupt()
+            raise sqlite_error(sqlite3.SQLITE_INTERRUPT, "SQLITE_INTERRUPT", "interrupted")
         digest.update(part)
     return digest.hexdigest()
 
@@ -181,9 +182,3 @@ def _parts_of_value(value: Any) -> Iterator[bytes]:
     whole = value.encode(errors="surrogateescape") if isinstance(value, str) else value
     yield _bytes((isinstance(value, str), len(whole)))
     yield whole
-
-
-def _interrupt() -> sqlite3.Error:
-    error = sqlite3.OperationalError("interrupted")
-    error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_INTERRUPT, "SQLITE_INTERRUPT"
-    return error
