@@ -32,10 +32,16 @@ LOOKED_AFTER = "its process was killed: what it had not finished was rolled back
 def a_run(dbtend: CommandLine, *targets: Path, workers: int = 1) -> Iterator[subprocess.Popen[str]]:
     """A `dbtend run` in the middle of VACUUM on each target, for as long as these are locked."""
     options = ("--op", "vacuum", "--workers", str(workers), *WAITS)
+    at_once = min(workers, len(targets))
     with dbtend.start("run", *targets, *options) as process:
+
+        def is_at_work() -> bool:
+            assert process.poll() is None, process.communicate()
+            running = workers_of(dbtend.store) if dbtend.store.exists() else []
+            return len(running) == at_once == asyncio.run(_steps_begun(dbtend.store))
+
         try:
-            wait_until(lambda: dbtend.store.exists() and len(workers_of(dbtend.store)) == min(workers, len(targets)))
-            wait_until(lambda: asyncio.run(_steps_begun(dbtend.store)) == min(workers, len(targets)))
+            wait_until(is_at_work)
             yield process
         finally:
             process.kill()
