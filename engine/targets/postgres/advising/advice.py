@@ -334,9 +334,7 @@ def _vacuum_full(needs: TableFindings, names: Mapping[int, str], limits: Thresho
         oid, first = max(needs.rewrite.items(), key=lambda item: (item[1].bytes, names[item[0]]))
         others = len(needs.rewrite) - 1
         more = f"; {counted(others, 'table')} more" if others else ""
-        choose = "it blocks all access, so choose the tables and the time yourself"
-        choose += ". repack does not: on PostgreSQL 19, before it with pg_repack"
-        reason = f"{names[oid]}: {first.reason}{more}; {choose}"
+        reason = f"{names[oid]}: {first.reason}{more}; it blocks all access, repack does not"
     return Advice(
         operation=Operation.VACUUM_FULL,
         level=Level.NONE,
