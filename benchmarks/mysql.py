@@ -80,22 +80,32 @@ class Bench:
         with self.server.admin() as admin, admin.cursor() as cursor:
             cursor.execute("CREATE DATABASE copy")
             cursor.execute("USE copy")
+            if self.server.flavor is Flavor.MYSQL:
+                cursor.execute("SET SESSION cte_max_recursion_depth = 1000000")
             try:
                 for name, rows in content.tables:
                     kept = "STATS_AUTO_RECALC = 0" if content.changed else ""
                     cursor.execute(
                         f"CREATE TABLE {name} (id INT PRIMARY KEY, a INT, b VARCHAR(80), KEY (a), KEY (b)) {kept}"
                     )
-                    cursor.execute(f"INSERT INTO {name} SELECT seq, seq * 7919 % 100003, MD5(seq) FROM seq_1_to_{rows}")
+                    values = "seq, seq * 7919 % 100003, LEFT(SHA2(seq, 256), 32)"
+                    cursor.execute(f"INSERT INTO {name} SELECT {values} FROM {self.numbers(rows)}")
                     if not content.changed:
                         cursor.execute(f"DELETE FROM {name} WHERE id % 4 = 0")
                     else:
                         cursor.execute(f"ANALYZE TABLE {name}")
                 for number in range(content.changed):
-                    cursor.execute(f"INSERT INTO small{number} SELECT seq + 1000, 1, 'new' FROM seq_1_to_3000")
+                    cursor.execute(f"INSERT INTO small{number} SELECT seq + 1000, 1, 'new' FROM {self.numbers(3000)}")
                 yield "copy"
             finally:
                 cursor.execute("DROP DATABASE copy")
+
+    def numbers(self, most: int) -> str:
+        """A table of the numbers from 1."""
+        if self.server.flavor is Flavor.MARIADB:
+            return f"seq_1_to_{most}"
+        counted = f"SELECT 1 AS seq UNION ALL SELECT seq + 1 FROM n WHERE seq < {most}"
+        return f"(WITH RECURSIVE n AS ({counted}) SELECT seq FROM n) AS numbers"
 
     def by_tool(self, case: Case) -> float:
         with self.a_copy(case.content) as name:
@@ -182,16 +192,27 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--jobs", type=int, action="append", help="steps at once; may be repeated (1, 2 and 4)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--small", action="store_true", help="smaller tables, and fewer")
+    parser.add_argument("--mysql", action="store_true", help="on MySQL; advice and progress alone")
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(parts):
         parser.error(f"no part is called {', '.join(sorted(unknown))}")
-    program = servers_found().get(Flavor.MARIADB)
+    flavor = Flavor.MYSQL if options.mysql else Flavor.MARIADB
+    if options.mysql and set(options.parts) - {"advice", "progress"}:
+        parser.error("--mysql goes with the parts advice and progress")
+    program = servers_found().get(flavor)
     if program is None:
-        print(NO_SERVER[Flavor.MARIADB])
+        print(NO_SERVER[flavor])
         return
-    with running_server(Flavor.MARIADB, program) as server:
+    with running_server(flavor, program) as server:
         bench = Bench(server, options.rounds)
-        asyncio.run(measure(bench, options.parts or parts, options.jobs or [1, 2, 4], small=options.small))
+        asyncio.run(
+            measure(
+                bench,
+                options.parts or (["advice", "progress"] if options.mysql else parts),
+                options.jobs or [1, 2, 4],
+                small=options.small,
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -68,7 +68,8 @@ async def test_cancelled_by_force_what_runs_on_the_server_is_ended(database: MyS
         child = await over(store_path, number)
         await until(database, runs("").replace("COUNT(*)", "COUNT(*) = 0"))
     assert (child.status, child.reason) == (Status.CANCELLED, Reason.CANCELLED_BY_USER)
-    assert "was ended: ALTER TABLE" in str(child.error)
+    # MySQL itself ends a statement that waits for a lock once its client is gone.
+    assert any(text in str(child.error) for text in ("was ended: ALTER TABLE", "nothing of it runs any more"))
 
 
 async def test_killed_in_a_repair_it_is_waited_for_and_told(database: MySqlDatabase, store_path: Path) -> None:
