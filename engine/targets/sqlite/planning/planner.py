@@ -259,13 +259,14 @@ async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tu
         unfinished=directory_for(reader.path) if options.swap else "",
         compared=options.verify,
     )
-    offer = "" if options.swap else await asyncio.to_thread(_offer_of_exchange, reader, summary, steps[0])
+    may_be_offered = not options.swap and summary.used >= WORTH_AN_EXCHANGE
+    offer = await asyncio.to_thread(_offer_of_exchange, reader, summary, steps[0]) if may_be_offered else ""
     return replace(_of(Operation.VACUUM, steps), warnings=preflight.rowids_changed(found.renumbering), offer=offer)
 
 
 def _offer_of_exchange(reader: Reader, summary: Summary, vacuum: SqliteStep) -> str:
     """The gain of an exchange, if it is possible now; "" if not."""
-    if summary.used < WORTH_AN_EXCHANGE or swapping.problem_with(reader.path) is not None:
+    if swapping.problem_with(reader.path) is not None:
         return ""
     if swapping.who_else_has_it_open(reader.opened) or swapping.keeps_journal(reader.opened):
         return ""
