@@ -180,7 +180,7 @@ async def _show_until_over(
             changed.clear()
             jobs |= {job.id: job for job in await engine.jobs(moved)}
             if not any(job.status is Status.RUNNING for job in jobs.values()):
-                # What has begun since is not among those that were read: nothing is said of a wait by that.
+                # Jobs that began since then are not among those that were read.
                 jobs |= {job.id: job for job in await engine.jobs(open_ids)}
 
     await first_of(wake_on_changes(), patiently(show))

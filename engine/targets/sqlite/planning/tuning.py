@@ -26,9 +26,9 @@ _MAPPED: Final = frozenset({Operation.CHECK, Operation.ANALYZE, Operation.REINDE
 _READ_AHEAD: Final = frozenset({Operation.CHECK, Operation.ANALYZE})
 _WRITE_MUCH: Final = frozenset({Operation.VACUUM, Operation.REINDEX})
 TAKES_MEMORY: Final = _WRITE_MUCH
-"""What is set up by the memory that is available,"""
+"""Operations whose settings depend on the available memory,"""
 TAKES_PROCESSORS: Final = frozenset({Operation.REINDEX, Operation.CHECK})
-"""and by the number of processors."""
+"""and on the number of processors."""
 
 
 @frozen(kw_only=True)
