@@ -86,23 +86,49 @@ def problems_now(needs: Iterable[Need]) -> list[str]:
         return []
 
 
-def _short(needs: Iterable[Need], room: Callable[[str], Room]) -> dict[int, tuple[int, str]]:
-    """By file system that is too small: the bytes that must be free on it, and the sentence that says so."""
-    by_file_system: dict[int, tuple[Room, list[Need]]] = {}
+def fit_at_once(each: Sequence[Iterable[Need]], wanted: int, room: Callable[[str], Room] = room_in) -> int:
+    """How many of those that need room have it at the same time, whichever they are: at most `wanted`, at least 1.
+
+    Those whose directory is gone are left out.
+    """
+    by_file_system: dict[int, tuple[Room, list[int]]] = {}
+    for needs in each:
+        with suppress(OSError):
+            for file_system, (found, on_it) in _by_file_system(needs, room).items():
+                sizes = by_file_system.setdefault(file_system, (found, []))[1]
+                sizes.append(sum(need.bytes for need in on_it))
+    limited = [(found.free, sorted(sizes, reverse=True)) for found, sizes in by_file_system.values()]
+    for number in range(wanted, 1, -1):
+        if all(free is None or _with_margin(sum(sizes[:number])) <= free for free, sizes in limited):
+            return number
+    return 1
+
+
+def _by_file_system(needs: Iterable[Need], room: Callable[[str], Room]) -> dict[int, tuple[Room, list[Need]]]:
+    """Raises OSError if there is no such directory."""
+    found: dict[int, tuple[Room, list[Need]]] = {}
     for need in needs:
         if need.bytes > 0:
-            found = room(need.directory)
-            by_file_system.setdefault(found.file_system, (found, []))[1].append(need)
+            place = room(need.directory)
+            found.setdefault(place.file_system, (place, []))[1].append(need)
+    return found
+
+
+def _short(needs: Iterable[Need], room: Callable[[str], Room]) -> dict[int, tuple[int, str]]:
+    """By file system that is too small: the bytes that must be free on it, and the sentence that says so."""
     return {
         file_system: (with_margin(needed), _sentence(needed, found.free))
-        for file_system, (found, needed) in by_file_system.items()
+        for file_system, (found, needed) in _by_file_system(needs, room).items()
         if found.free is not None and found.free < with_margin(needed)
     }
 
 
 def with_margin(needs: Sequence[Need]) -> int:
     """The bytes that must be free for `needs` on one file system."""
-    total = sum(need.bytes for need in needs)
+    return _with_margin(sum(need.bytes for need in needs))
+
+
+def _with_margin(total: int) -> int:
     return total + round(total * _MARGIN_SHARE) + _MARGIN_BYTES
 
 

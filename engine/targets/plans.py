@@ -90,15 +90,6 @@ def fitting(steps: Iterable[_Step], hint: str, *, force: bool) -> tuple[list[_St
     return [step for step in placed if not problems[step.object]], [f"left out: {listed(texts, 3)}. {hint}"]
 
 
-def fit_at_once(steps: Sequence[PlannedStep], wanted: int) -> int:
-    """For how many of the steps, whichever they are, the disk has room."""
-    largest = sorted(steps, key=lambda step: -(step.disk_needed or 0))
-    for number in range(wanted, 1, -1):
-        if not problems_now(need for step in largest[:number] for need in step.needs):
-            return number
-    return 1
-
-
 def longest_first(steps: Iterable[_Step]) -> list[_Step]:
     """So that of steps that run at the same time none is left over, alone, at the end."""
     return sorted(steps, key=lambda step: -(step.estimate or step.weight or 0.0))

@@ -10,6 +10,7 @@ import pytest
 from engine.targets.disk_space import (
     Need,
     Room,
+    fit_at_once,
     free_bytes,
     largest_shortfalls,
     least_free,
@@ -52,6 +53,17 @@ def test_of_those_that_come_one_after_another_the_largest_counts() -> None:
     ]
     assert largest_shortfalls(each, lambda _: Room(1, 200 * MB)) == []
     assert largest_shortfalls([[Need("/nowhere at all", MB, "the journal")], *each], room_or_none) == []
+
+
+def test_at_once_run_as_many_as_fit_whichever_they_are() -> None:
+    each = [[Need("/srv", 60 * MB, "a copy")], [Need("/fast", 50 * MB, "a copy")], [Need("/srv", 40 * MB, "a copy")]]
+    rooms = {"/srv": Room(1, 90 * MB), "/fast": Room(2, 900 * MB)}
+    assert fit_at_once(each, 3, rooms.__getitem__) == 1  # the two on /srv may run together
+    rooms["/srv"] = Room(1, 110 * MB)
+    assert fit_at_once(each, 3, rooms.__getitem__) == 3
+    rooms["/srv"] = Room(1, None)
+    assert fit_at_once(each, 2, rooms.__getitem__) == 2
+    assert fit_at_once([[], [Need("/nowhere at all", MB, "a copy")]], 2) == 2
 
 
 def room_or_none(directory: str) -> Room:

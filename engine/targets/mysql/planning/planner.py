@@ -11,6 +11,7 @@ from engine.domain.errors import UsageError
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.turns import Turns
+from engine.targets.disk_space import fit_at_once
 from engine.targets.mysql.connection.server import Cluster, Flavor, Server
 from engine.targets.mysql.planning import operation_steps
 from engine.targets.mysql.planning.operation_specs import SPECS
@@ -26,7 +27,7 @@ from engine.targets.mysql.reading.histograms import histogram_columns
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table, tables
 from engine.targets.mysql.reading.undo import truncation, undo_spaces
-from engine.targets.plans import OperationPlan, by_turn, fit_at_once, fitting
+from engine.targets.plans import OperationPlan, by_turn, fitting
 
 KEPT_FREE: Final = 3
 """Connections of the server that are left to others."""
@@ -165,7 +166,8 @@ async def in_parallel(reader: Reader, planned: OperationPlan, options: Options) 
     used = await status(reader, "Threads_connected")
     free = max((min(most, of_user) if of_user else most) - used - KEPT_FREE, 1)
     why = f"the server has {most - used} connections left, and {KEPT_FREE} are kept free"
-    if not options.force and (fit := fit_at_once(planned.steps, min(wanted, free))) < min(wanted, free):
+    fit = fit_at_once([step.needs for step in planned.steps], min(wanted, free))
+    if not options.force and fit < min(wanted, free):
         free, why = fit, "the disk has no room for the new files of more"
     if free >= wanted:
         return replace(planned, parallel=wanted)

@@ -13,7 +13,8 @@ from engine.domain.errors import UsageError
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.turns import NO_TURNS, Turns
-from engine.targets.plans import OperationPlan, by_turn, fit_at_once, fitting
+from engine.targets.disk_space import fit_at_once
+from engine.targets.plans import OperationPlan, by_turn, fitting
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.planning import check_steps, operation_steps, pg_repack_steps, repack_steps
 from engine.targets.postgres.planning.collation_steps import recording
@@ -374,7 +375,8 @@ async def in_parallel(reader: Reader, planned: OperationPlan, options: Options) 
     why = f"the server has {free} connections left, and {KEPT_FREE} are kept free"
     if own is not None and max(own, 1) < most:
         most, why = max(own, 1), "the CONNECTION LIMIT of the role or the database leaves no more"
-    if not options.force and (fit := fit_at_once(planned.steps, min(wanted, most))) < min(wanted, most):
+    fit = fit_at_once([step.needs for step in planned.steps], min(wanted, most))
+    if not options.force and fit < min(wanted, most):
         most, why = fit, "the disk has no room for the copies of more"
     if most >= wanted:
         return replace(planned, parallel=wanted)
