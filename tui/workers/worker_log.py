@@ -46,6 +46,13 @@ class PipeHandler(logging.Handler):
         self._unsent = "".join(f"{self.format(each)}\n" for each in records).encode(errors="backslashreplace")
         self._send()
 
+    def format(self, record: logging.LogRecord) -> str:
+        """Who logs what cannot be formatted, such as a library, goes on."""
+        try:
+            return super().format(record)
+        except Exception:
+            return super().format(logging.makeLogRecord({**vars(record), "args": None}))
+
     def close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)

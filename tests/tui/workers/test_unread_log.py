@@ -104,6 +104,13 @@ def test_a_message_larger_than_the_pipe_comes_whole(
     assert said.startswith(f"{long}\n")
 
 
+def test_a_message_that_cannot_be_formatted_is_logged_as_it_is(pipe: tuple[int, int]) -> None:
+    handler = PipeHandler(pipe[1])
+    handler.handle(logging.LogRecord("library", logging.WARNING, "", 0, "%d connections", ("many",), None))
+    handler.close()
+    assert read_all(pipe[0]) == b"%d connections\n"
+
+
 def test_nothing_waits_for_a_socket_either() -> None:
     near, far = socket.socketpair()
     with near, far:
