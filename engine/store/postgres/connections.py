@@ -84,12 +84,9 @@ async def connect(url: str, what: str, program: str, **settings: str) -> Connect
 
 
 async def answers(connection: Connection, *queries: str) -> list[list[TupleRow]]:
-    """What several statements read, each a transaction of its own, in one round trip. Raises psycopg.Error."""
-    async with connection.pipeline() as together:
-        cursors = []
-        for query in queries:
-            cursors.append(await connection.execute(query.encode()))
-            await together.sync()
+    """What several statements read, in one transaction and one round trip. Raises psycopg.Error."""
+    async with connection.pipeline():
+        cursors = [await connection.execute(query.encode()) for query in queries]
     return [await cursor.fetchall() for cursor in cursors]
 
 

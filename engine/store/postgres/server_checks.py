@@ -7,7 +7,6 @@ from typing import Any, Final
 import psycopg
 
 from engine.domain.errors import StoreError
-from engine.store.postgres.connections import answers
 from engine.store.postgres.refusals import behind_pooler
 
 Connection = psycopg.AsyncConnection[Any]
@@ -22,7 +21,9 @@ async def refuse_unusable(connection: Connection, what: str) -> None:
     Behind a pooler others may get this session, and it stays where this process is dead: neither holds for a lock that
     proves who lives. It tells libpq a process that is not the one that answers, or that changes.
     """
-    for ((backend, is_standby),) in await answers(connection, *[_SESSION] * TIMES):
+    for _ in range(TIMES):  # one after another: a pooler keeps a session for statements that are sent together
+        cursor = await connection.execute(_SESSION.encode())
+        backend, is_standby = await cursor.fetchone() or (0, False)
         if backend != connection.info.backend_pid:
             raise behind_pooler(what)
         if is_standby:

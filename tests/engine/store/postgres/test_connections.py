@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from pathlib import Path
+
 import psycopg
 import pytest
+from psycopg import pq
 
 from engine.store.postgres.connections import answers, connected
 from tests.postgres_databases import Database
 
 
-async def test_statements_that_go_together_are_transactions_of_their_own(database: Database) -> None:
-    database("CREATE TABLE public.item (a int)")
+async def test_statements_that_go_together_are_all_sent_before_the_first_answer(
+    database: Database, tmp_path: Path
+) -> None:
     async with connected(database.url, "the store", "test") as connection:
-        (first,), (second,), none = await answers(
-            connection, *["SELECT pg_current_xact_id()::text"] * 2, "SELECT a FROM public.item"
-        )
-        assert first != second
-        assert none == []
+        with (tmp_path / "trace").open("w") as trace:
+            connection.pgconn.trace(trace.fileno())
+            connection.pgconn.set_trace_flags(pq.Trace.SUPPRESS_TIMESTAMPS)
+            ((one,),), ((two,),), none = await answers(connection, "SELECT 1", "SELECT 2", "SELECT 3 WHERE false")
+            connection.pgconn.untrace()
+    assert (one, two, none) == (1, 2, [])
+    messages = (tmp_path / "trace").read_text().splitlines()
+    assert [sender for sender, _ in groupby(message[0] for message in messages)] == ["F", "B"]
+
+
+async def test_of_statements_that_go_together_one_that_fails_is_told(database: Database) -> None:
+    async with connected(database.url, "the store", "test") as connection:
         with pytest.raises(psycopg.errors.UndefinedTable):
-            await answers(
-                connection, "INSERT INTO public.item VALUES (7) RETURNING a", "SELECT a FROM public.none", "SELECT 1"
-            )
-        ((there,),) = await answers(connection, "SELECT a FROM public.item")
-        assert there == (7,)
+            await answers(connection, "SELECT 1", "SELECT a FROM public.none", "SELECT 2")
+        assert await answers(connection, "SELECT 3") == [[(3,)]]
