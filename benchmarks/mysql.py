@@ -77,7 +77,7 @@ class Bench:
 
     @contextmanager
     def a_copy(self, content: Content) -> Iterator[str]:
-        with self.server.admin() as admin, admin.cursor() as cursor:
+        with self.server.admin(within=3600) as admin, admin.cursor() as cursor:
             cursor.execute("CREATE DATABASE copy")
             cursor.execute("USE copy")
             if self.server.flavor is Flavor.MYSQL:

@@ -202,15 +202,15 @@ class MySqlServer:
             return False
         return True
 
-    def admin(self, database: str | None = None) -> pymysql.Connection[Any]:
-        """A connection of root, for the test itself: what it asks is answered in a minute, or fails."""
+    def admin(self, database: str | None = None, *, within: int = 60) -> pymysql.Connection[Any]:
+        """A connection of root, for the test itself: what it asks is answered in so many seconds, or fails."""
         return pymysql.connect(
             unix_socket=str(self.socket),
             user="root",
             database=database,
             autocommit=True,
             connect_timeout=30,
-            read_timeout=60,
+            read_timeout=within,
             ssl_disabled=True,
         )
 
