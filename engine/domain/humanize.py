@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -56,17 +55,6 @@ def by_reason(problems: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     for name, reason in problems:
         reasons.setdefault(reason, []).append(name)
     return reasons
-
-
-OVERWRITTEN: Final = "the file was overwritten while it was read"
-_CRASHES: Final = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}
-
-
-def format_worker_death(times: int, signal_number: int | None = None) -> str:
-    """The text for a worker process that died `times` times; `signal_number`: the signal, if known."""
-    crash = next((crash.name for crash in _CRASHES if crash == signal_number), None)
-    how = f"crashed ({crash})" if crash else "died"
-    return f"the process that ran it {how}" + (f", {times:,} times" if times > 1 else "")
 
 
 def span(seconds: float) -> str:

@@ -100,7 +100,10 @@ def may_follow(transitions: Transitions, old: Status, new: Status) -> bool:
 
 
 def parent_status(children: Iterable[tuple[Status, bool]]) -> Status:
-    """The one definition of a parent's status, from its children as (status, has ever started)."""
+    """The status of a parent, from its children as (status, has ever started).
+
+    The shared store has the same rule as a function of its server: `functions/01_rules.sql:parent_status`.
+    """
     seen = set(children)
     statuses = {status for status, _ in seen}
     if statuses - FINAL:

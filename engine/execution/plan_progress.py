@@ -1,4 +1,4 @@
-"""Overall progress of a plan: pure."""
+"""The percent of a whole plan: pure."""
 
 from __future__ import annotations
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import TargetError, UsageError
-from engine.domain.humanize import format_worker_death, listed
+from engine.domain.humanize import listed
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel, Step
 from engine.execution.step_runner import describe_missing_effect, run_step
+from engine.store.ending_texts import DIED_BEFORE_ITS_STOP, KILLED, format_worker_death
 from engine.targets.step_execution import StepContext
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def recovery_outcome(claim: Claim, found: str) -> Outcome:
 def _cause_of_death(claim: Claim) -> str:
     if claim.recovering is Reason.OWNER_LOST:
         return format_worker_death(claim.deaths, claim.signal)
-    return "its process was killed" if claim.forced else "its process died before it could stop"
+    return KILLED if claim.forced else DIED_BEFORE_ITS_STOP
 
 
 async def _facts(session: Session) -> Facts | None:

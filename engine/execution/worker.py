@@ -109,7 +109,7 @@ class DatabaseMaintenanceWorker:
         *,
         is_last: bool,
     ) -> Outcome:
-        """Raises _AwayBeforehandError but for the last time."""
+        """Raises _ServerLostBeforeStartError but for the last time."""
         ownership = Ownership(claim, self._require_owned)
         try:
             async with AsyncExitStack() as stack:

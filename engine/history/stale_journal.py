@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import TargetRefusedError
 from engine.domain.events import HistoryFilter
-from engine.domain.humanize import OVERWRITTEN, listed
+from engine.domain.humanize import listed
 from engine.domain.jobs import ParentJob
 from engine.domain.requests import EngineName
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
+from engine.store.ending_texts import OVERWRITTEN
 from engine.system.overwritten_file import leftover_journals, overwritten_hint, target_path, was_overwritten
 
 if TYPE_CHECKING:

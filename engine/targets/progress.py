@@ -1,4 +1,4 @@
-"""Reported progress never goes back, and never reaches the end, which only the command knows. Pure."""
+"""A reported percent never goes back, and never reaches the end, which only the command knows. Pure."""
 
 from __future__ import annotations
 

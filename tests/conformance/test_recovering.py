@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.domain.claims import Outcome, Report
-from engine.domain.humanize import format_worker_death
 from engine.domain.jobs import JobId
 from engine.domain.requests import OnDuplicate, OnFailure, Operation
 from engine.domain.statuses import Reason, Status
-from engine.store.ending_texts import HANDED_BACK, NOT_RECOVERED, RECOVERY_DIED_TOO, RECOVERY_FAILED
+from engine.store.ending_texts import (
+    HANDED_BACK,
+    NOT_RECOVERED,
+    RECOVERY_DIED_TOO,
+    RECOVERY_FAILED,
+    format_worker_death,
+)
 from tests.building import CANCELLED, COMPLETED, FAILED, StoppedClock, new_job
 from tests.conformance.stores import RescuingStore, Stores
 

@@ -1,4 +1,4 @@
-"""What a command tells the shell. The numbers are a contract."""
+"""The exit codes of commands. The numbers are a contract."""
 
 from __future__ import annotations
 

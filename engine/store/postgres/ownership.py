@@ -16,11 +16,11 @@ import psycopg
 
 from engine.domain.errors import StoreError
 from engine.domain.events import WorkerProcess, is_stalled
-from engine.domain.humanize import OVERWRITTEN, format_worker_death
 from engine.domain.jobs import JobId
 from engine.domain.lazy_import import lazy
 from engine.domain.statuses import Reason
 from engine.domain.steps import Micros
+from engine.store.ending_texts import OVERWRITTEN, format_worker_death
 from engine.store.postgres import hint_queue, proof, queries, values
 from engine.store.postgres.connections import Connection, store_error
 from engine.store.postgres.job_reads import JobReads

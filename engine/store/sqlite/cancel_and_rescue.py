@@ -6,11 +6,17 @@ import json
 import sqlite3
 from collections.abc import Collection
 
-from engine.domain.humanize import OVERWRITTEN, format_worker_death
 from engine.domain.jobs import FILE_OVERWRITTEN, JobId
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
-from engine.store.ending_texts import KILLED, NOT_RECOVERED, RECOVERY_DIED_TOO, RECOVERY_FAILED
+from engine.store.ending_texts import (
+    KILLED,
+    NOT_RECOVERED,
+    OVERWRITTEN,
+    RECOVERY_DIED_TOO,
+    RECOVERY_FAILED,
+    format_worker_death,
+)
 from engine.store.not_found import no_such_batch, no_such_job
 from engine.store.row_checks import sound
 from engine.store.sqlite.batch_rules import update_parent

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine import Engine, JobId, OnDuplicate, Operation, Reason, Status
 from engine.domain.events import STALLED_AFTER
-from engine.domain.humanize import format_worker_death
+from engine.store.ending_texts import format_worker_death
 from engine.store.sqlite import connections
 from engine.store.sqlite.store import SqliteStore
 from engine.system.clock import now

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.domain.claims import Claim
-from engine.domain.humanize import format_worker_death
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Step
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
+from engine.store.ending_texts import format_worker_death
 from engine.system.clock import now
 from engine.targets import resolve
 from engine.targets.sqlite.running.operation import SqliteOperation

@@ -6,8 +6,8 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from engine.domain.humanize import format_worker_death
 from engine.execution.worker_identity import WorkerIdentity
+from engine.store.ending_texts import format_worker_death
 from engine.store.sqlite import liveness
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from engine import ChildJob, Facts, JobId, LogLine, Operation, Options, Progress, Reason, Status, Step
-from engine.domain.humanize import OVERWRITTEN
 from engine.domain.steps import FINISHING, WRITING_BACK, LogLevel
+from engine.store.ending_texts import OVERWRITTEN
 from tests.tui.jobs import SECOND, START, child, parent, rescued, vacuumed
 from tui.commands import job_report, live_lines, report
 from tui.commands.views import Milestones

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from engine import Engine
-from engine.domain.humanize import OVERWRITTEN
+from engine.store.ending_texts import OVERWRITTEN
 from tests.tui.command_line import CommandLine, out_line, wait_until
 from tui.workers.detached import is_served
 

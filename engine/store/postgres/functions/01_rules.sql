@@ -161,6 +161,15 @@ BEGIN
     WHERE parent_id = p AND (at_ordinal IS NULL OR ordinal = at_ordinal) AND status = 'pending' AND NOT recovering;
 END $$;
 
+-- The status of a parent by those of its children, and whether one of them has ever started: `statuses.py:parent_status`.
+CREATE OR REPLACE FUNCTION parent_status(children text[], started boolean) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN children && ARRAY['pending', 'running'] THEN CASE WHEN started THEN 'running' ELSE 'pending' END
+        WHEN 'failed' = ANY (children) THEN 'failed'
+        WHEN 'cancelled' = ANY (children) THEN 'cancelled'
+        ELSE 'completed' END
+$$;
+
 -- After a change of its children: the first open one is due, and the parent's status is what they say.
 -- Whether that ended the parent.
 CREATE OR REPLACE FUNCTION derive_parent(p bigint, at bigint) RETURNS boolean LANGUAGE plpgsql AS $$
@@ -171,11 +180,7 @@ BEGIN
     UPDATE child_job SET due = true
     WHERE parent_id = p AND status = 'pending' AND NOT due AND ordinal = (
         SELECT min(ordinal) FROM child_job WHERE parent_id = p AND status IN ('pending', 'running'));
-    SELECT CASE
-        WHEN bool_or(status IN ('pending', 'running')) THEN CASE WHEN bool_or(attempt > 0) THEN 'running' ELSE 'pending' END
-        WHEN bool_or(status = 'failed') THEN 'failed'
-        WHEN bool_or(status = 'cancelled') THEN 'cancelled'
-        ELSE 'completed' END
+    SELECT parent_status(array_agg(status), bool_or(attempt > 0))
     INTO derived FROM child_job WHERE parent_id = p;
     UPDATE parent_job SET status = derived, changed_at = greatest(at, changed_at),
         finished_at = CASE WHEN derived NOT IN ('pending', 'running') THEN greatest(at, changed_at) END,

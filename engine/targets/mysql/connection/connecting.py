@@ -1,4 +1,4 @@
-"""Opens connections for maintenance: login, settings, read back, and who answers."""
+"""Opens connections for maintenance: login, settings such as lock_wait_timeout, read back, and who answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a command is, from what the server shows of it: pure.
+"""The percent of a command, from what the server shows of it: pure.
 
 MariaDB shows how large the new file of a table already is, or the stage of a copy; MySQL counts pages, and has counted
 them all long before its end. Where nothing is known the duration of an earlier run counts, or nothing.

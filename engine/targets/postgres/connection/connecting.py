@@ -1,4 +1,4 @@
-"""Opens connections for maintenance: settings, read back, and the server's identity."""
+"""Opens connections for maintenance: settings such as lock_timeout, read back, and the server's identity."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class NoLeftoverError(Exception):
 
 
 async def require_leftover(reader: Reader, oid: int) -> None:
-    """Raises NotLeftOverError, and TargetError."""
+    """Raises NoLeftoverError, and TargetError."""
     if not (await reader.unfinished([oid])).get(oid):
         raise NoLeftoverError
 

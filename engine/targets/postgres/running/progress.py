@@ -1,4 +1,4 @@
-"""How far a command is, from the rows of pg_stat_progress_*: pure. Versions differ in columns, never in a query.
+"""The percent of a command, from the rows of pg_stat_progress_*: pure. Versions differ in columns, never in a query.
 
 The work is cut into stages, weighed by their expected cost. A stage without progress of its own is assumed to run as
 fast as the stages before it, ever slower towards its end. The duration of an earlier run counts, too, if it is known.

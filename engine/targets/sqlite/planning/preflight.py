@@ -1,4 +1,4 @@
-"""Reasons to refuse an operation, and warnings about it, as text: pure functions."""
+"""Warnings about an operation, and refusals because of the schema or the settings, as text: pure functions."""
 
 from __future__ import annotations
 

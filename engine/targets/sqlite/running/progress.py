@@ -1,4 +1,4 @@
-"""How far a statement is, from counters that are read while it runs: pure models of what SQLite does."""
+"""The percent of a statement, from counters that are read while it runs: pure models of what SQLite does."""
 
 from __future__ import annotations
 

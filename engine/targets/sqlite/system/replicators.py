@@ -1,4 +1,4 @@
-"""Programs that copy a database to elsewhere, or keep its files in step, told by what they leave beside it."""
+"""Litestream, LiteFS, rqlite, Syncthing, NFS: told by what lies beside a database; why VACUUM is refused there."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import Engine, JobId, Operation, Options, Reason, Status
-from engine.domain.humanize import format_worker_death
 from engine.domain.steps import Step
+from engine.store.ending_texts import format_worker_death
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.condition import undo
 from engine.targets.mysql.reading.undo import ACTIVE, HELPER

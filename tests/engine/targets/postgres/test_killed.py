@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from engine import Engine, JobId, Operation, Reason, Status
-from engine.domain.humanize import format_worker_death
+from engine.store.ending_texts import format_worker_death
 from tests.engine.processes import python
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.server_session import connected
