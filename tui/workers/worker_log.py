@@ -15,8 +15,10 @@ from tui.presentation.text import counted, plain
 
 
 def log_to_stderr() -> None:
-    """Write what this process and those that it forks log, and warnings of libraries, too."""
-    handler = PipeHandler(sys.stderr.fileno())
+    """Write what this process and those that it forks log, and warnings of libraries, too; nothing if it is closed."""
+    if sys.__stderr__ is None:
+        return
+    handler = PipeHandler(sys.__stderr__.fileno())
     handler.setFormatter(_Formatter("%(asctime)s worker %(process)d: %(message)s", "%Y-%m-%d %H:%M:%S"))
     logging.getLogger().addHandler(handler)
     logging.getLogger("dbtend").setLevel(logging.INFO)

@@ -16,7 +16,7 @@ from tests.sqlite_files import make_database
 from tests.tui.command_line import CommandLine, wait_until
 from tests.tui.workers.test_one_pool import open_jobs, submit_to_nobody
 from tui.workers.detached import is_served
-from tui.workers.worker_log import PipeHandler
+from tui.workers.worker_log import PipeHandler, log_to_stderr
 
 
 @pytest.fixture
@@ -128,3 +128,10 @@ def test_a_pipe_that_nobody_can_read_any_more_is_no_problem() -> None:
     handler.handle(logging.LogRecord("dbtend", logging.INFO, "", 0, "lost", None, None))
     handler.close()
     os.close(write_end)
+
+
+def test_a_process_without_stderr_logs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers = list(logging.getLogger().handlers)
+    monkeypatch.setattr("sys.__stderr__", None)
+    log_to_stderr()
+    assert logging.getLogger().handlers == handlers
