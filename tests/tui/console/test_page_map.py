@@ -49,7 +49,10 @@ def example(places: int = 4096, *, free: float = 0.25, in_order: float = 0.2) ->
         in_order=tuple(chance.random() < in_order for _ in owners),
         objects=tuple(
             MappedObject(
-                name=name, is_index=number == 1, pages=1000 - number, jumps=int((1 - in_order) * 1000) - number
+                name=name,
+                is_index=number == 1,
+                pages=1000 - number,
+                jumps=max(int((1 - in_order) * 1000) - number, 0),
             )
             for number, name in enumerate(names)
         ),
