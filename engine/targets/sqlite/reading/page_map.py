@@ -110,6 +110,8 @@ def pages_below(file: FilePages, root: int, seen: bytearray, give_up: float) -> 
     in a damaged file one is led to again."""
     level, leading = [root], list[int]()
     for _ in range(_DEEPEST):
+        if time.monotonic() > give_up:  # of very many tables, too, none is read any more
+            break
         if not level or not _leads(file, level[0]):
             return level, leading, True
         leading += level

@@ -25,6 +25,8 @@ PAGES_BY_DBSTAT: Final = """
 SELECT name, sum(pagetype <> 'overflow') FROM dbstat WHERE name <> 'sqlite_schema' GROUP BY name
 """
 
+ROOTS: Final = "SELECT name, rootpage FROM sqlite_schema"
+
 
 @pytest.fixture(autouse=True)
 def as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,6 +172,18 @@ async def test_what_there_was_no_time_for_is_told(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(page_map, "LONGEST", -1.0)
     found = await inspector.page_map(str(filled(tmp_path / "a.db")))
     assert UNSEEN in found.owners
+
+
+def test_once_the_time_is_up_no_table_is_read_however_many_there_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript("".join(f"CREATE TABLE t{number}(a);" for number in range(20)))
+        roots = [page_map.Root(name, page, is_index=False) for name, page in db.execute(ROOTS)]
+    with path.open("rb") as file:
+        found = page_map.map_of(file.fileno(), roots, in_all=-1.0)
+    assert isinstance(found, PageMap)
+    assert {one.pages for one in found.objects} == {0}
+    assert set(found.owners) == {UNSEEN}
 
 
 async def test_how_full_pages_are_is_told_as_far_as_there_is_time(
