@@ -128,7 +128,7 @@ async def undo(reader: Reader) -> Undo:
         holder=await _holder(reader),
         bytes=sum(space.size for space in spaces) if rows is not None else None,
         files=len(spaces),
-        truncation=Truncation(*truncates[0]) if truncates else None,
+        truncation=Truncation(reader.server.version, *truncates[0]) if truncates else None,
         left=tuple(space.name for space in spaces if space.is_left),
     )
 

@@ -11,6 +11,8 @@ HELPER: Final = "dbtend_undo"
 """The undo tablespace for transactions during a purge, if there are only two others."""
 ACTIVE: Final = "active"
 EMPTY: Final = "empty"
+ADDED_SINCE: Final = (11, 0)
+"""An older MariaDB that is set to have more undo tablespaces than when it was initialized does not start."""
 SPACES: Final = """
 SELECT name, state, CAST(file_size AS SIGNED) FROM information_schema.innodb_tablespaces WHERE space_type = 'Undo'
 ORDER BY name
@@ -33,10 +35,21 @@ class UndoSpace:
         return self.state != ACTIVE or self.name == HELPER
 
 
+_ADD_TABLESPACES: Final = (
+    "Set innodb_undo_tablespaces = 3 and innodb_undo_log_truncate = ON in the option file of the server,"
+    " then restart it"
+)
+_CANNOT_ADD: Final = (
+    "Do not change innodb_undo_tablespaces: a server before MariaDB 11.0 would not start. Upgrade first, or load a dump"
+    " into a new data directory that has them"
+)
+
+
 @frozen
 class Truncation:
     """Whether MariaDB gives the space of its undo log back by itself."""
 
+    version: tuple[int, ...]
     is_on: int
     tablespaces: int
     """Of the undo log. It truncates one while it uses another: fewer than two stay as large as they were."""
@@ -48,11 +61,9 @@ class Truncation:
         """What is to be set for it, as text; "" if it truncates them."""
         turn_on = "SET GLOBAL innodb_undo_log_truncate = ON, and set it in the option file of the server, too"
         if self.tablespaces < 2:
-            return (
-                "the undo log has no tablespaces of its own, and what holds it never shrinks while the server runs. Set"
-                " innodb_undo_tablespaces = 3 and innodb_undo_log_truncate = ON in the option file of the server, then"
-                " restart it"
-            )
+            how = _ADD_TABLESPACES if self.version >= ADDED_SINCE else _CANNOT_ADD
+            why = "the undo log has no tablespaces of its own, and what holds it never shrinks while the server runs"
+            return f"{why}. {how}"
         return "" if self.is_on else f"MariaDB truncates undo tablespaces by itself, and that is off: {turn_on}"
 
 
@@ -64,7 +75,7 @@ SELECT CAST(@@GLOBAL.innodb_undo_log_truncate AS SIGNED), CAST(@@GLOBAL.innodb_u
 
 async def truncation(reader: Reader) -> Truncation:
     """Of MariaDB. Raises TargetError."""
-    return Truncation(*await reader.row(TRUNCATION, row=(int, int, int)))
+    return Truncation(reader.server.version, *await reader.row(TRUNCATION, row=(int, int, int)))
 
 
 async def undo_spaces(reader: Reader) -> list[UndoSpace]:

@@ -133,7 +133,7 @@ def test_an_undo_log_that_may_not_be_seen_is_not_said_to_be_empty(hidden: int | 
     assert "undo_bytes" not in purge.facts
 
 
-OFF = Truncation(is_on=0, tablespaces=3, threshold=10**7)
+OFF = Truncation(is_on=0, tablespaces=3, threshold=10**7, version=(11, 8, 9))
 
 
 @pytest.mark.parametrize(
@@ -143,6 +143,7 @@ OFF = Truncation(is_on=0, tablespaces=3, threshold=10**7)
         (OFF, Level.SOON, False, "SET GLOBAL innodb_undo_log_truncate = ON"),
         (replace(OFF, tablespaces=0), Level.SOON, False, "innodb_undo_tablespaces = 3"),
         (replace(OFF, is_on=1, tablespaces=1), Level.SOON, False, "innodb_undo_tablespaces = 3"),
+        (replace(OFF, tablespaces=0, version=(10, 11, 14)), Level.SOON, False, "Do not change innodb_undo_tablespaces"),
         (replace(OFF, is_on=1), Level.NONE, False, "MariaDB truncates it by itself"),
     ],
 )
