@@ -17,20 +17,27 @@ from engine.system.local_servers import is_loopback, owner, user_of_server
 from engine.targets.disk_space import Need
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.reading.relations import Table
+from engine.targets.postgres.reading.relations import NOT_LOCKED, Table
 
 PAGE: Final = 8192
 # Only who has pg_read_all_settings may ask.
 _DIRECTORY: Final = "SELECT current_setting('data_directory')"
-_PLACES: Final = """
+# Read from the files: the catalog does not know what was written since the last VACUUM or ANALYZE.
+_PLACES: Final = f"""
 SELECT c.oid::int8, part.is_index, pg_tablespace_location(coalesce(nullif(part.reltablespace, 0), d.dattablespace)),
-    sum(part.relpages)::int8
+    sum(part.bytes)::int8
 FROM pg_class AS c JOIN pg_database AS d ON d.datname = current_database()
+LEFT JOIN pg_class AS t ON t.oid = c.reltoastrelid
 CROSS JOIN LATERAL (
-    SELECT false, c.reltablespace, c.relpages
-    UNION ALL SELECT true, i.reltablespace, i.relpages FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
-    WHERE x.indrelid = c.oid) AS part (is_index, reltablespace, relpages)
-WHERE c.oid = ANY (%s::oid[]) GROUP BY 1, 2, 3
+    SELECT false, c.reltablespace,
+        coalesce(CASE WHEN %(measured)s AND {NOT_LOCKED.format("c")} THEN pg_table_size(c.oid) END,
+            (c.relpages + coalesce(t.relpages, 0))::int8 * {PAGE})
+    UNION ALL SELECT true, i.reltablespace,
+        coalesce(CASE WHEN %(measured)s AND {NOT_LOCKED.format("i")} THEN pg_relation_size(i.oid) END,
+            i.relpages::int8 * {PAGE})
+    FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    WHERE x.indrelid = c.oid) AS part (is_index, reltablespace, bytes)
+WHERE c.oid = ANY (%(oids)s::oid[]) GROUP BY 1, 2, 3
 """
 
 
@@ -40,7 +47,7 @@ class Place:
 
     is_index: bool
     directory: str
-    pages: int
+    bytes: int
 
 
 async def disk_needs(
@@ -58,10 +65,8 @@ async def disk_needs(
     if directory is None or not tables:
         return {}
     places: dict[int, list[Place]] = {}
-    for oid, is_index, place, pages in await reader.rows(
-        _PLACES, [[table.oid for table in tables]], row=(int, bool, str, int)
-    ):
-        places.setdefault(oid, []).append(Place(is_index, place, pages))
+    for oid, is_index, place, size in await _sizes(reader, [table.oid for table in tables]):
+        places.setdefault(oid, []).append(Place(is_index, place, size))
     log = _seen(directory / "pg_wal") or str(directory)
     return {
         table.oid: _needs(table, dead.get(table.oid, 0.0), places.get(table.oid, ()), directory, log, log_kept)
@@ -72,21 +77,28 @@ async def disk_needs(
 def _needs(
     table: Table, dead: float, places: Sequence[Place], directory: Path, log: str, log_kept: int | None
 ) -> tuple[Need, ...]:
-    toast = table.toast_pages or 0
-    rows = round((table.pages - toast) * (1 - dead)) + toast
-    whole = {False: rows * PAGE, True: table.index_pages * PAGE}
+    dead_bytes = round((table.pages - (table.toast_pages or 0)) * dead) * PAGE
     by_directory: dict[str, int] = {}
+    written = 0
     for place in places:
-        alike = [one for one in places if one.is_index is place.is_index]
-        pages = sum(one.pages for one in alike)
-        part = whole[place.is_index] * (place.pages / pages if pages else 1 / len(alike))
+        size = place.bytes if place.is_index else max(place.bytes - dead_bytes, 0)
+        written += size
         seen = _seen(Path(place.directory)) if place.directory else str(directory)
         if seen is not None:
-            by_directory[seen] = by_directory.get(seen, 0) + round(part)
+            by_directory[seen] = by_directory.get(seen, 0) + size
     needs = [Need(seen, size, f"the copy of {table.shown}") for seen, size in by_directory.items()]
     if log_kept is not None:
-        needs.append(Need(log, min(sum(whole.values()), log_kept), "the write-ahead log, which a slot keeps"))
+        needs.append(Need(log, min(written, log_kept), "the write-ahead log, which a slot keeps"))
     return tuple(needs)
+
+
+async def _sizes(reader: Reader, oids: Sequence[int]) -> list[tuple[int, bool, str, int]]:
+    """Raises TargetError."""
+    row = (int, bool, str, int)
+    try:
+        return await reader.rows_or_error(_PLACES, {"oids": oids, "measured": True}, row=row)
+    except psycopg.Error:  # a table was locked this moment
+        return await reader.rows(_PLACES, {"oids": oids, "measured": False}, row=row)
 
 
 async def _directory(reader: Reader) -> Path | None:

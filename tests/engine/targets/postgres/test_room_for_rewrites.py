@@ -76,6 +76,17 @@ async def test_the_copy_is_as_large_as_the_live_rows(database: Database, monkeyp
     assert sum(bytes_of(planned.steps).values()) * 4 < size
 
 
+async def test_what_was_written_since_the_last_vacuum_counts(database: Database) -> None:
+    database("CREATE TABLE item (id int PRIMARY KEY, note text)", "ALTER TABLE item SET (autovacuum_enabled = off)")
+    database("INSERT INTO item SELECT g, 'x' FROM generate_series(1, 100) AS g", "VACUUM ANALYZE item")
+    database("INSERT INTO item SELECT g, repeat('x', 500) FROM generate_series(101, 4000) AS g")
+    planned = await plan(database.url, Operation.VACUUM_FULL)
+    size = database.value("SELECT pg_total_relation_size('item')")
+    assert sum(bytes_of(planned.steps).values()) == pytest.approx(size, rel=0.05)
+    with database.session("LOCK item"):
+        assert sum(bytes_of((await plan(database.url, Operation.VACUUM_FULL)).steps).values()) > 0
+
+
 async def test_a_tablespace_has_a_disk_of_its_own(database: Database) -> None:
     place = Path(database.server.base) / "fast"
     place.mkdir()
