@@ -106,10 +106,13 @@ async def heard(connection: Connection, within: float) -> None:
 
 
 class Pool:
-    """Connections for statements that commit by themselves; `what` names the store in errors."""
+    """Connections for statements that commit by themselves; `what` names the store in errors.
+
+    `at_once`: how many are made when it opens. All but one end when they are idle for long.
+    """
 
     def __init__(
-        self, url: str, what: str, *, program: str, size: int, min_size: int = 1, read_only: bool = False
+        self, url: str, what: str, *, program: str, size: int, at_once: int = 1, read_only: bool = False
     ) -> None:
         self._what, self._is_read_only, self._program = what, read_only, program
         self.admission: asyncio.Future[Any] | None = None
@@ -120,7 +123,7 @@ class Pool:
         given["options"] += f" {END_IDLE_TRANSACTIONS}"
         self._pool = AsyncConnectionPool(
             kwargs={**given, "autocommit": True, "prepare_threshold": 1},
-            min_size=min_size,
+            min_size=at_once,
             max_size=size,
             open=False,
             timeout=ANSWERS_WITHIN,
@@ -129,6 +132,7 @@ class Pool:
 
     async def open(self) -> None:
         await self._pool.open()
+        await self._pool.resize(1, self._pool.max_size)
 
     async def close(self) -> None:
         await self._pool.close()

@@ -86,7 +86,7 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
             stack.push_async_callback(_cancelled, admission)
             rights = frozenset(Role) if early else await admission
             is_viewer = read_only or not rights & {Role.OPERATOR, Role.WORKER}
-            pool = Pool(url, what, program="dbtend", size=size, min_size=size if early else 1, read_only=is_viewer)
+            pool = Pool(url, what, program="dbtend", size=size, at_once=size if early else 1, read_only=is_viewer)
             await pool.open()
             stack.push_async_callback(pool.close)
             here = (host or host_name(), machine_id() if machine is None else machine)

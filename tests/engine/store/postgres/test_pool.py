@@ -41,3 +41,11 @@ async def test_a_task_that_is_cancelled_while_it_gets_a_connection_ends(store_ur
     await occupying
     await pool.close()
     assert ended
+
+
+async def test_connections_that_are_made_early_end_when_they_are_idle(store_url: str) -> None:
+    pool = Pool(store_url, "the store", program="test", size=3, at_once=3)
+    await pool.open()
+    stats = pool._pool.get_stats()
+    await pool.close()
+    assert (stats["pool_size"], stats["pool_min"], stats["pool_max"]) == (3, 1, 3)
