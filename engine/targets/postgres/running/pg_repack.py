@@ -79,6 +79,7 @@ class PgRepack:
         """Run it to its end; when one of `stops` is set it is asked to stop, and cleans up by itself.
 
         As an answer of the server. Where the task is cancelled, too; then CancelledError is raised afterwards.
+        Raises TargetError, before it is started.
         """
         assert step.subject is not None, "a rewrite has a table"  # noqa: S101 - a bug
         oid = step.subject.oid
@@ -90,8 +91,8 @@ class PgRepack:
             return Answer(
                 error=psycopg.errors.ExternalRoutineException(f"{PROGRAM} cannot be started: {error.strerror}")
             )
-        except (psycopg.Error, TargetError) as error:
-            return Answer(error=_error_of(error))
+        except psycopg.Error as error:
+            return Answer(error=error)
         following = asyncio.create_task(self._follow(process, oid, watched, monitor))
         is_cancelled = await self._until_ended(process, following, *stops)
         said, code = following.result(), await process.wait()
@@ -102,7 +103,7 @@ class PgRepack:
             await end_sessions(self._reader, _BACKENDS, [self._name], patience=_ENDS_WITHIN)
             await drop_leftovers(self._reader, pooled.connection, oid)
         except (psycopg.Error, TargetError) as error:
-            left = _still_to_drop(oid, step.object, _error_of(error))
+            left = _still_to_drop(oid, step.object, error)
         if is_cancelled:
             raise asyncio.CancelledError
         try:
@@ -236,22 +237,19 @@ async def drop_interrupted(reader: Reader, pool: ConnectionPool, oid: int, name:
         async with pool.connection() as pooled:
             was_left = await drop_leftovers(reader, pooled.connection, oid)
     except (psycopg.Error, TargetError) as error:
-        return [_still_to_drop(oid, name, _error_of(error))]
+        return [_still_to_drop(oid, name, error)]
     return [f"what pg_repack left at {name} was dropped: its trigger, its log and its copy"] if was_left else []
 
 
-def _still_to_drop(oid: int, name: str, error: psycopg.Error) -> str:
+def _still_to_drop(oid: int, name: str, error: psycopg.Error | TargetError) -> str:
+    why = error.why if isinstance(error, TargetError) else server_message(error)
     how = f"the next repack of it does that, or SELECT repack.repack_drop({oid}, 4)"
-    return f"trigger and log of pg_repack at {name} were not dropped ({server_message(error)}): {how}"
+    return f"trigger and log of pg_repack at {name} were not dropped ({why}): {how}"
 
 
 def _send(process: Process, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(number)
-
-
-def _error_of(error: psycopg.Error | TargetError) -> psycopg.Error:
-    return error if isinstance(error, psycopg.Error) else psycopg.OperationalError(error.why)
 
 
 def _last_of(said: list[str]) -> str:

@@ -15,10 +15,10 @@ import pytest
 from engine import Engine
 from engine.domain import typed_passwords
 from engine.domain.requests import Operation, Options, ServerOptions
-from engine.domain.statuses import Status
+from engine.domain.statuses import Reason, Status
 from engine.targets.postgres import session as postgres_session
 from engine.targets.postgres.reading.repack_client import PROGRAM
-from engine.targets.step_execution import StepContext, StepResult
+from engine.targets.step_execution import DONE_OR_UNCHANGED, StepContext, StepResult
 from tests.engine.processes import python
 from tests.engine.targets.postgres.a_session import first_step, until
 from tests.engine.targets.server_session import Told, connected, plan, run
@@ -230,6 +230,16 @@ async def test_without_its_first_lock_it_is_tried_again_and_nothing_is_left(data
             reader.rollback()
             assert (await session.execute(step, StepContext())).status is Status.COMPLETED
     assert database.value(LEFT) == 0
+
+
+async def test_what_cannot_be_read_before_it_starts_is_no_lost_server(database: Database) -> None:
+    database(*HALF_DEAD)
+    async with connected(database.url) as session:
+        step = await first_step(session, Operation.REPACK)
+        with database.session("LOCK pg_trigger"):
+            result = await session.execute(step, StepContext())
+    assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+    assert result.left != DONE_OR_UNCHANGED
 
 
 async def test_what_a_reader_keeps_it_from_dropping_is_told_and_dropped_by_the_next(database: Database) -> None:
