@@ -101,6 +101,7 @@ def test_limits_and_pins_are_told() -> None:
         "backup_to": None,
         "keep": None,
         "swap": False,
+        "sqlite": "system",
         "if_needed": None,
         "limits": None,
         "confirmed": False,
