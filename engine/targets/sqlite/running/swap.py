@@ -156,6 +156,7 @@ async def _difference(work: Work, copy: UnfinishedCopy) -> str:
             problem = await _unsound(connection, work)
         finally:
             await asyncio.wait({counting})
+            counting.exception()  # retrieved here, so that asyncio does not report it as lost
         expected = counting.result()
         if problem:
             return problem

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import sqlite3
@@ -19,6 +20,7 @@ from engine import Engine, Operation, Options, Reason, Request, Status
 from engine.domain.errors import TargetBusyError
 from engine.system.mounts import is_local_and_unlayered
 from engine.targets import resolve
+from engine.targets.sqlite.connection.errors import sqlite_error
 from engine.targets.sqlite.planning import planner
 from engine.targets.sqlite.running import swap
 from engine.targets.sqlite.running.work import Work
@@ -259,6 +261,26 @@ async def test_a_cancel_ends_the_wait_for_those_who_have_it_open(path: Path) -> 
             context = StepContext(cancel=cancel, report=lambda _: cancel.set())
             result = await planned.execute(planned.plan.steps[0], context)
     assert result.status is Status.CANCELLED
+    assert left_alone(path, before, inode)
+
+
+async def test_a_cancel_as_the_copy_is_compared_leaves_no_error_unread(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("INSERT INTO item(note) VALUES (hex(zeroblob(100000)))")  # asks for each such value whether to go on
+    unread: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unread.append(context))
+
+    async def cancelled(_: object, work: Work) -> str:
+        work.cancel.set()
+        raise sqlite_error(sqlite3.SQLITE_INTERRUPT, "SQLITE_INTERRUPT", "interrupted")
+
+    monkeypatch.setattr(swap, "_unsound", cancelled)
+    before, inode = content(path), path.stat().st_ino
+    assert (await exchanged(path, verify=True)).status is Status.CANCELLED
+    gc.collect()
+    assert unread == []
     assert left_alone(path, before, inode)
 
 
