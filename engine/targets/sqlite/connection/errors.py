@@ -62,6 +62,11 @@ def is_damage(error: sqlite3.Error) -> bool:
     return _primary_code(error) == sqlite3.SQLITE_CORRUPT
 
 
+def is_denied(error: sqlite3.Error) -> bool:
+    """Whether an authorizer refused the statement."""
+    return _primary_code(error) == sqlite3.SQLITE_AUTH
+
+
 def is_of_object(error: sqlite3.Error) -> bool:
     """Whether it comes from the table or index that was worked on, and may not come with another."""
     return _primary_code(error) in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CONSTRAINT}

@@ -16,7 +16,7 @@ from engine.targets.sqlite.connection.names import folded, quote
 
 SCHEMA: Final = "schema"
 SETTINGS: Final = "settings"
-_SETTINGS: Final = (*("encoding", "page_size", "auto_vacuum", "user_version", "application_id", "default_cache_size"),)
+_SETTINGS: Final = ("encoding", "page_size", "auto_vacuum", "user_version", "application_id", "default_cache_size")
 _SCHEMA_ROWS: Final = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY type, name, tbl_name, sql"
 _TABLES: Final = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"
 _COLUMNS: Final = "SELECT name, hidden FROM pragma_table_xinfo(?, 'main')"
@@ -114,6 +114,8 @@ def _hash_of_rows(db: sqlite3.Connection, table: str, is_cancelled: Callable[[],
         while batch := rows.fetchmany(size):
             digest.update(_bytes(batch))
         return digest.hexdigest()
+    except MemoryError:  # what it says of a default that is too long; if there is none left, that is told below
+        pass
     except sqlite3.DataError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_TOOBIG:
             raise

@@ -10,6 +10,7 @@ from typing import Any
 from engine.domain.humanize import listed
 from engine.domain.statuses import Status
 from engine.targets.sqlite.connection import statement
+from engine.targets.sqlite.connection.errors import is_denied
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.connection.same_snapshot import SameSnapshot
@@ -53,7 +54,7 @@ async def _copy_in_step(work: Work, snapshot: SameSnapshot) -> None:
         await statement.retry_while_locked(attempt, wait)
         is_done = snapshot.is_certain
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_AUTH:
+        if not is_denied(error):
             raise
     finally:
         await statement.read_by(connection, lambda db: db.set_authorizer(None), wait)
@@ -95,7 +96,10 @@ async def compare(work: Work) -> StepResult:
         await reader.close()
         if work.copy is None:
             copied.discard()
-    warnings = tuple(f"the rows of {name} are not compared: its name is no text" for name in expected.unreadable)
+    warnings = tuple(
+        f"the rows of {name} are not compared: its name, or that of a column, is not valid UTF-8"
+        for name in expected.unreadable
+    )
     return StepResult(status=Status.COMPLETED, effect={"backup_contents": expected.hash}, warnings=warnings)
 
 

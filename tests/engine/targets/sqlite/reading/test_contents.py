@@ -133,6 +133,16 @@ def test_a_long_value_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
     assert peak < 8_000_000
 
 
+def test_a_default_may_be_long(path: Path) -> None:
+    before = read(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"ALTER TABLE plain ADD COLUMN later TEXT DEFAULT '{'x' * 100_000}'")
+        after = read(path)
+        assert before.differences(after) == ["rows of plain", "schema"]
+        db.execute("VACUUM")
+    assert after.differences(read(path)) == []
+
+
 def test_reading_a_long_value_can_be_cancelled(path: Path) -> None:
     def asked() -> Iterator[bool]:
         yield from (False, False, False)
