@@ -12,7 +12,12 @@ from typing import Any, Final
 
 from engine.domain.frozen import frozen
 from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap
+from engine.domain.requests import Operation
 
+MOVES_PAGES: Final = frozenset(
+    {Operation.VACUUM, Operation.REINDEX, Operation.INCREMENTAL_VACUUM, Operation.FTS_OPTIMIZE}
+)
+"""Operations on a file that is mapped before and after them."""
 PAGES_BEFORE: Final = "pages_before"
 """The facts of an operation on a file with its map before"""
 PAGES_AFTER: Final = "pages_after"

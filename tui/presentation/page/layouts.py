@@ -8,7 +8,7 @@ from typing import Final
 
 from engine import EngineName, Operation, ParentJob, Status
 from engine.domain.frozen import frozen
-from engine.domain.kept_page_map import KeptMaps, kept_maps
+from engine.domain.kept_page_map import MOVES_PAGES, KeptMaps, kept_maps
 from engine.domain.page_map import PageMap
 from engine.domain.steps import Micros
 from tui.presentation.page.html import Html, element, joined, table
@@ -19,9 +19,6 @@ MOST: Final = 12
 """Files whose pages are shown."""
 _LOOKED_AT: Final = 2 * MOST
 """Jobs that may have kept maps: small files have none."""
-_MOVES_PAGES: Final = frozenset(
-    {Operation.VACUUM, Operation.REINDEX, Operation.INCREMENTAL_VACUUM, Operation.FTS_OPTIMIZE}
-)
 _COLUMNS: Final = 64
 _ROWS: Final = 16
 _SIDE: Final = 10
@@ -57,7 +54,7 @@ def may_have_maps(jobs: Sequence[Run]) -> list[int]:
     newest: dict[str, Run] = {}
     for job in jobs:
         if job.engine is EngineName.SQLITE and any(
-            one.operation in _MOVES_PAGES and one.status is Status.COMPLETED for one in job.operations
+            one.operation in MOVES_PAGES and one.status is Status.COMPLETED for one in job.operations
         ):
             newest.setdefault(job.target, job)
     return [job.id for job in sorted(newest.values(), key=lambda job: -job.back)[:_LOOKED_AT]]

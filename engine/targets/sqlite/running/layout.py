@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from engine.domain.errors import TargetError
-from engine.domain.kept_page_map import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, packed
+from engine.domain.kept_page_map import MOVES_PAGES, NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, packed
 from engine.domain.page_map import UNSEEN, NotMapped
 from engine.domain.requests import Operation
 from engine.domain.steps import Facts
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.system.files import file_size
 
-MOVES_PAGES: Final = frozenset(
-    {Operation.VACUUM, Operation.REINDEX, Operation.INCREMENTAL_VACUUM, Operation.FTS_OPTIMIZE}
-)
 LEAST: Final = 2_000_000
 """Bytes: the operation on a smaller file is over before its map would be drawn."""
 PLACES: Final = 1_024
