@@ -34,8 +34,11 @@ class PipeHandler(logging.Handler):
         """What is left of a message of which the reader has not taken everything yet."""
         self._lost = 0
         """Messages since then."""
+        self._process = os.getpid()
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self._process != os.getpid():  # the rest is for the process to send that this one was forked from
+            self._process, self._unsent, self._lost = os.getpid(), b"", 0
         self._send()
         if self._unsent:
             self._lost += 1

@@ -104,6 +104,22 @@ def test_a_message_larger_than_the_pipe_comes_whole(
     assert said.startswith(f"{long}\n")
 
 
+def test_a_forked_process_leaves_the_rest_of_a_message_to_the_one_that_logged_it(
+    logged: tuple[Callable[[str], None], Callable[[], str], int],
+) -> None:
+    log, read, _ = logged
+    log("x" * 500_000)
+    said = read()
+    if (forked := os.fork()) == 0:
+        log("forked")
+        os._exit(0)
+    os.waitpid(forked, 0)
+    while said.count("\n") < 2:
+        said += read()
+        log("later")
+    assert said.count("x") == 500_000
+
+
 def test_a_message_that_cannot_be_formatted_is_logged_as_it_is(pipe: tuple[int, int]) -> None:
     handler = PipeHandler(pipe[1])
     handler.handle(logging.LogRecord("library", logging.WARNING, "", 0, "%d connections", ("many",), None))
