@@ -53,9 +53,9 @@ class Outcome:
     left: int = 0
     """The number of its steps that were not begun."""
     estimate: float | None = None
-    """The seconds that all its steps were expected to take,"""
+    """The seconds that all its steps were expected to take."""
     size_estimate: float | None = None
-    """and by their sizes alone."""
+    """The seconds that all its steps were expected to take, by their sizes alone."""
 
 
 @frozen(kw_only=True)

@@ -15,11 +15,11 @@ RUNS_READ: Final = 20_000
 SHORTEST: Final = 0.001
 """Seconds: a run counts as at least this long."""
 MISLEADING_SHARE: Final = 0.5
-"""A median error of more than this share of what it took,"""
+"""Estimates mislead a window where their median error is more than this share of the time that the work took."""
 MISLEADING_SECONDS: Final = 60.0
-"""and of as many seconds,"""
+"""Estimates mislead a window only where their median error is at least so many seconds, too."""
 MISLEADING_RUNS: Final = 3
-"""in as many runs, is too much for a window."""
+"""Estimates are judged from so many runs on."""
 
 
 @frozen(kw_only=True)
@@ -43,9 +43,9 @@ class OperationError:
     runs: int
     targets: int
     error: float
-    """The median of the errors of its targets,"""
+    """The median of the errors of its targets, as a share."""
     seconds: float
-    """and of their seconds."""
+    """The median of the errors of its targets, in seconds."""
     worst: EstimateError
 
 

@@ -227,9 +227,9 @@ def run_duration(job: ChildJob | ParentJob, now: Micros) -> float | None:
 
 
 REMAINING_FROM = 0.03
-"""The least fraction for an estimate of the remaining time,"""
+"""The fraction of the work from which on the remaining time is estimated."""
 REMAINING_AFTER = 1.0
-"""and the least seconds of work."""
+"""The seconds of work after which the remaining time is estimated."""
 
 
 def remaining(child: ChildJob, now: Micros) -> float | None:

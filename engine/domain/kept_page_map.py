@@ -19,11 +19,11 @@ MOVES_PAGES: Final = frozenset(
 )
 """Operations on a file that is mapped before and after them."""
 PAGES_BEFORE: Final = "pages_before"
-"""The facts of an operation on a file with its map before"""
+"""The fact of an operation on a file: the map of its pages before the operation."""
 PAGES_AFTER: Final = "pages_after"
-"""and after it,"""
+"""The fact of an operation on a file: the map of its pages after the operation."""
 NOT_MAPPED: Final = "pages_not_mapped"
-"""or why there is none."""
+"""The fact of an operation on a file: why there is no map of its pages."""
 LONGEST: Final = 8_000
 """Characters of the text."""
 _MOST_NAMED: Final = 20

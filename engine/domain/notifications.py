@@ -78,9 +78,9 @@ class Recipient:
     method: Method
     on: tuple[EventKind, ...] = tuple(EventKind)
     settle: float = 60.0
-    """Seconds without an open job after which a message is sent,"""
+    """Seconds without an open job after which a message is sent."""
     latest: float = 8 * 3600.0
-    """but at the latest so many seconds after its first event."""
+    """Seconds after its first event at which a message is sent at the latest, even while jobs are open."""
     longer_by: float = 10.0
     """Seconds that an operation that took longer than usual took longer."""
     from_runs: bool = False

@@ -37,9 +37,9 @@ class ScheduleCounts:
     missed: int = 0
     skipped: int = 0
     fired_at: Micros | None = None
-    """The newest due time that fired,"""
+    """The newest due time that fired."""
     missed_at: Micros | None = None
-    """and the newest that was missed."""
+    """The newest due time that was missed."""
 
 
 @frozen(kw_only=True)

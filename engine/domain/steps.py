@@ -75,17 +75,17 @@ WRITING_BACK = "writing back"
 UNINTERRUPTIBLE_PHASES = frozenset({FINISHING, WRITING_BACK})
 """The phases in which a step ignores a cancel."""
 FILE: Final = "file"
-"""The fact of an operation on a file: which one it was, or is now, by its key,"""
+"""The fact of an operation on a file: the key of this file, or of the one that has taken its place."""
 REPLACED_FILE: Final = "replaced_file"
-"""and the one whose place it took."""
+"""The fact of an operation that exchanged a file: the key of the file that was replaced."""
 EXPECTED: Final = "expected_seconds"
-"""The fact of a step that was not begun because it would not fit: the seconds until its work is safe,"""
+"""The fact of a step that was not begun because it would not fit: the seconds until its work is safe."""
 TIME_LEFT: Final = "time_left"
-"""and the seconds that its window was still open."""
+"""The fact of a step that was not begun because it would not fit: the seconds that its window was still open."""
 WAITING = "waiting for its lock"
-"""The start of the phase of a step that waits for a lock,"""
+"""The start of the phase of a step that waits for a lock."""
 PAUSED = "paused"
-"""and of one that pauses for the sake of other sessions."""
+"""The start of the phase of a step that pauses for the sake of other sessions."""
 WAITS: Final = "waits"
 """The fact of a step: when it waited for others, as the beginning and end of each wait in turn; one that goes on has no
 end. A step that gave way and ran again has those of before, too."""
@@ -137,9 +137,9 @@ class LogLevel(StrEnum):
 
 
 LOG_HEAD = 200
-"""Lines kept from the beginning of the log of an attempt,"""
+"""Lines kept from the beginning of the log of an attempt."""
 LOG_TAIL = 800
-"""and from its end: a gap in the numbers shows how many were dropped."""
+"""Lines kept from the end of the log of an attempt; a gap in the numbers shows how many were dropped."""
 LOG_LINE_LIMIT = 8_000
 """Characters kept of one line, from both ends."""
 

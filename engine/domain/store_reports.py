@@ -17,9 +17,9 @@ class StoreMade:
     earlier_version: int | None
     """None: there was no store."""
     queue: str
-    """The last migration of procrastinate that its tables have had,"""
+    """The last migration of procrastinate that its tables have had."""
     earlier_queue: str | None
-    """and before."""
+    """The last migration of procrastinate that its tables had had before."""
     missing_roles: tuple[str, ...] = ()
     roles_sql: str = ""
     """What an administrator runs to make them."""
@@ -50,9 +50,9 @@ class StoreCheck:
     roles_sql: str
     version: int
     queue: str
-    """The last migration of procrastinate that its tables have had,"""
+    """The last migration of procrastinate that its tables have had."""
     queue_here: str
-    """and the last one of the procrastinate that is installed here."""
+    """The last migration of the procrastinate that is installed here."""
     queue_release: str
     queue_is_whole: bool
     may_end_sessions: bool

@@ -18,9 +18,9 @@ class Turns:
     """When the objects of a database were last worked on, by the ids of jobs: these grow whatever the clock does."""
 
     done: Mapping[ObjectWork, int] = field(default_factory=dict)
-    """The newest job in which the work completed,"""
+    """By object and work: the id of the newest job in which the work completed."""
     begun: Mapping[ObjectWork, int] = field(default_factory=dict)
-    """and in which it began."""
+    """By object and work: the id of the newest job in which the work began."""
     unfinished: Mapping[Operation, int] = field(default_factory=dict)
     """By operation: its newest finished job, if that left steps that it did not begin."""
 

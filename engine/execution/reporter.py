@@ -35,9 +35,9 @@ from engine.targets.step_execution import StepProgress, StepResult
 
 log = logging.getLogger("dbtend")
 INTERVAL = 0.25
-"""The least seconds between two reports of one child;"""
+"""The least seconds between two reports of one child."""
 FIRST_INTERVAL = 0.05
-"""shorter at first and growing, so that a short operation shows progress, too. What ends sooner sends nothing."""
+"""Seconds until the first report of a child. It grows to `INTERVAL`: a short operation shows progress, too."""
 
 
 class Reporter:

@@ -47,9 +47,9 @@ AT_A_TIME: Final = 1_000
 TOGETHER: Final = 100
 """How many files of a directory are asked for in one thread."""
 DISKS_AT_ONCE: Final = 16
-"""How many files and directories are asked for at once, apart from those whose disk does not answer promptly,"""
+"""How many files and directories are read at once, without those whose disk does not answer promptly."""
 HANGING: Final = 64
-"""and together with these."""
+"""How many files and directories are read at once, with those whose disk does not answer promptly."""
 PROMPT: Final = 0.5
 """Seconds after which those are surveyed whose disk has answered; the others follow."""
 TIME_LIMIT: Final = 5.0
@@ -57,9 +57,9 @@ TIME_LIMIT: Final = 5.0
 SMALL_FILE: Final = 16_000_000
 """Bytes of a file that is read as a whole, in milliseconds: its survey says the same on a busy machine."""
 BUDGET_OF_SMALL: Final = 1.0
-"""Seconds for expensive measurements of a small file,"""
+"""Seconds for expensive measurements of a small file."""
 BUDGET: Final = 0.1
-"""and of all others: they are measured by their free pages."""
+"""Seconds for expensive measurements of a file that is not small: its free pages are enough."""
 FRESH: Final = 3_600 * 1_000_000
 """Microseconds for which a survey is not repeated, unless its target has changed."""
 _NOT_INSPECTED: Final = {SurveyCause.LOCKED, SurveyCause.REFUSED, SurveyCause.NO_ANSWER, SurveyCause.UNAVAILABLE}

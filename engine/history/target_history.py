@@ -31,9 +31,9 @@ REBUILDS: Final = (Operation.REINDEX, Operation.OPTIMIZE)
 MAX_JOBS_READ: Final = 50
 """The newest jobs with an operation that are read."""
 TURN_JOBS_READ: Final = 1_000
-"""The newest jobs among which the last run of each operation is looked for,"""
+"""The newest jobs among which the last run of each operation is looked for."""
 TURN_STEPS_READ: Final = 100_000
-"""and the newest steps that give objects their turn: those of many nights, if each completes few objects."""
+"""The newest steps that give objects their turn: those of many nights, if each completes few objects."""
 _READ_ALWAYS: Final = (Operation.CHECK, Operation.VACUUM, Operation.BACKUP)
 LAST_JOBS: Final = 10
 """The newest jobs whose completed operations are reported."""

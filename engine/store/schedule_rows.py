@@ -11,9 +11,9 @@ from engine.store.rows import Row
 STATE: Final = ("name", "start", "config", "since", "disabled_at", "disabled_by")
 FIRING: Final = ("schedule", "due_at", "status", "reason", "error", "batch_id", "recorded_at")
 KEPT: Final = 400 * 86_400 * 1_000_000
-"""Microseconds: firings of more than a year,"""
+"""Microseconds for which firings are kept: more than a year."""
 KEPT_OF_EACH: Final = 10_000
-"""and so many of each schedule at most."""
+"""Firings of one schedule that are kept at most."""
 
 
 def decode_state(row: Row) -> ScheduleState:

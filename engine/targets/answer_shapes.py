@@ -16,9 +16,9 @@ Shape = tuple[Kind, ...] | type
 """The types of the columns of an answer, `(int, str | None)`, or the dataclass that each row makes."""
 
 LONGEST_TEXT: Final = 100_000
-"""Characters of a value,"""
+"""Characters of a text in an answer."""
 GREATEST: Final = 2**64
-"""and an integer."""
+"""The greatest integer in an answer."""
 
 
 def width(shape: Shape) -> int:
@@ -36,9 +36,9 @@ def fits(rows: Sequence[tuple[Any, ...]], shape: Shape) -> bool:
 @frozen
 class _Column:
     kinds: frozenset[type]
-    """The types of its values,"""
+    """The types of the values of the column."""
     elements: frozenset[type] | None = None
-    """and of the elements, if the values are lists."""
+    """The types of the elements, if the values are lists."""
 
     def fits(self, values: Sequence[Any]) -> bool:
         if not self.kinds.issuperset(map(type, values)):

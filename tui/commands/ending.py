@@ -23,9 +23,9 @@ from tui.workers.tasks import first_of
 
 Announce = Callable[[str], None]
 CANCEL_TRIES = 6
-"""Each waits as long as the store lets a writer wait,"""
+"""How often a cancel is tried; each time waits as long as the store lets a writer wait."""
 CANCEL_PAUSE = 1.0
-"""and so many seconds are between two."""
+"""Seconds between two tries."""
 _NAMED: Final = 5
 """Jobs that one line names; of more it gives the number."""
 _NOBODY: Final = "there is no worker process to go on with it"

@@ -28,9 +28,9 @@ _ENDED: Final = StoreError("worker processes", "ended before the jobs were over"
 _ENDING_SECONDS: Final = 5.0
 """In which worker processes end that have nothing to do any more."""
 _FEW: Final = 10
-"""More open jobs than this are not read at every change,"""
+"""More open jobs than this are not read at every change."""
 _PAUSE: Final = 0.2
-"""but after so many seconds."""
+"""Seconds between two reads of many open jobs."""
 
 Submit = Callable[[Engine], Awaitable[Sequence[ParentJob]]]
 

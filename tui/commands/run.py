@@ -44,9 +44,9 @@ class Printing:
     """How jobs are reported."""
 
     view: View
-    """While they run,"""
+    """What shows the jobs while they run."""
     print_result: Callable[[Sequence[ParentJob]], None]
-    """and when they are over."""
+    """What prints the jobs when they have ended."""
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

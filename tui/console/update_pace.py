@@ -9,9 +9,9 @@ from typing import Final, TypeVar
 
 _T = TypeVar("_T")
 SHORTEST: Final = 0.25
-"""Seconds between two updates, at least,"""
+"""Seconds between two updates, at least."""
 REST: Final = 9.0
-"""and so many times what the last one took: keys come first."""
+"""The pause between two updates, as a multiple of what the last one took: keys come first."""
 
 
 class UpdatePace:

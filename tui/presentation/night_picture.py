@@ -24,9 +24,9 @@ NameOf = Callable[[str], str]
 """The name of a target by its canonical URL."""
 T = TypeVar("T")
 _AS_PLANNED: Final = frozenset({JobOutcome.COMPLETED, JobOutcome.PENDING})
-"""What became of jobs that need no look,"""
+"""The outcomes that need no attention."""
 _WENT_WRONG: Final = frozenset({JobOutcome.FAILED, JobOutcome.UNREACHABLE})
-"""and of those that need it most."""
+"""The outcomes that need attention most."""
 _CLOSED: Final = "not begun: the window closed first"
 _NOT_BEGUN: Final = "not begun: by estimate it ends after the window"
 _FEW: Final = 3

@@ -19,16 +19,16 @@ LABEL: Final = 9
 """Cells of the labels beside the bars, at least."""
 ROWS: Final = 3
 PLOT_LEAST: Final = 34
-"""Cells that a plot has at least where others stand beside it,"""
+"""The least width of a plot, in cells, where others stand beside it."""
 PLOT_MOST: Final = 60
-"""and that it has at most."""
+"""The greatest width of a plot, in cells."""
 GAP: Final = 3
 NEARLY: Final = 0.95
 """Where the least is so much of the most, they are nearly the same."""
 NOTICEABLE: Final = 0.1
-"""The least difference that is shown: of a median,"""
+"""The least difference from the median that is shown, as a share of it."""
 NOTICEABLE_SECONDS: Final = 0.05
-"""and in seconds."""
+"""The least difference from the median that is shown, in seconds."""
 BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 
 

@@ -20,16 +20,16 @@ from tui.workers.forking import FAILED, cannot_start, fork
 from tui.workers.signals import STOP_SIGNALS, heeded_signals
 
 PAUSE = 2.0
-"""Seconds until a process is replaced that failed before it was ready for work, from the second in a row on,"""
+"""Seconds until a process is replaced that failed before it was ready, if another failed before it."""
 EARLY_FAILURES: Final = 5
-"""and after so many in a row none is any more."""
+"""After so many failures in a row no process is replaced any more."""
 LIVED_LONG: Final = 3600.0
 """Seconds: a failure after that begins a new row."""
 
 STOPPED: Final = 10
-"""The exit code of a process that was asked to stop: then the pool stops all,"""
+"""The exit code of a process that was asked to stop: the pool stops all others, too."""
 CANNOT_WORK: Final = 11
-"""and of one that found a reason for which none of them can work, which stays."""
+"""The exit code of a process that found a reason why no process of the pool can work."""
 
 _READY: Final = b"+"
 log = logging.getLogger("dbtend")

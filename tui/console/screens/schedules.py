@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from tui.console.feed import News
 
 EVERY: Final = 5.0
-"""Seconds between two reads, as no change announces that a due time was missed,"""
+"""Seconds between two reads: no change announces that a due time was missed."""
 AT_NEWS: Final = 1.0
-"""and between two while jobs change."""
+"""Seconds between two reads while jobs change."""
 
 
 class SchedulesScreen(ConsoleScreen[None]):

@@ -11,11 +11,11 @@ from tui.presentation.page.html import Html, element
 _WIDTH: Final = 720.0
 _HEIGHT: Final = 180.0
 _LEFT: Final = 84.0
-"""Room for the labels of the axis,"""
+"""Room for the labels of the vertical axis."""
 _BELOW: Final = 28.0
-"""and for the days below."""
+"""Room for the days below the chart."""
 _DATE_WIDTH: Final = 76.0
-"""Of a date as on a phone, where the texts of a chart are twice as large."""
+"""The width of a date on a phone, where the texts of a chart are twice as large."""
 _LINE: Final = (120.0, 28.0)
 """Width and height of a small line."""
 

@@ -23,9 +23,9 @@ from tui.presentation.schedule_format import ScheduleRow
 _DAY: Final = 86_400_000_000
 """Microseconds."""
 MOST_DAYS: Final = 120
-"""Longer periods are shown by weeks,"""
+"""Days of a period that is shown by days; a longer one is shown by weeks."""
 BY_THE_HOUR: Final = 2 * _DAY
-"""and periods up to this length by the hour."""
+"""Microseconds of a period that is shown by hours, at most."""
 
 
 @frozen(kw_only=True)

@@ -22,9 +22,9 @@ GROWTH: Final = 2.0
 """From this factor on, histograms describe another table; the number of rows is an estimate."""
 OLDEST_HISTOGRAM: Final = 7 * DAY
 NEAR_ITS_END: Final = 80
-"""Percent of its values that an AUTO_INCREMENT column has used,"""
+"""Percent of its values that an AUTO_INCREMENT column has used when advice mentions it."""
 AT_ITS_END: Final = 95
-"""and from which on inserts will soon fail."""
+"""Percent of its values that an AUTO_INCREMENT column has used when inserts will soon fail."""
 LONG_HISTORY: Final = 1_000_000
 """Transactions that are not purged; every read has to pass by them."""
 SAME_SIZE_FACTOR: Final = 1.1

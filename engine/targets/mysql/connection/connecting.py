@@ -29,7 +29,7 @@ READING_TIMEOUT: Final = 60.0
 CONNECTED_WITHIN: Final = 10.0
 """Seconds within which a server must answer each message of the login."""
 LOGIN_WITHIN: Final = 30.0
-"""And all of them."""
+"""Seconds within which a server must answer all messages of the login."""
 IDLE: Final = 31_536_000
 """Seconds that a session may wait for its next statement: a year, the most there is."""
 SOCKETS: Final = (

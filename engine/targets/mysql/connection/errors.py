@@ -41,9 +41,9 @@ DAMAGED: Final = frozenset({1033, 1034, 1035, 1194, 1195, 1712, 1812, 1877, 1932
 LOST: Final = frozenset({1053, 1080, 1927, 2006, 2013, 2055, 3032, 4031})
 """The server or the network ended the connection."""
 NO_SPACE: Final = 28
-"""Of the system, in `Got error 28 ... from storage engine`,"""
+"""ENOSPC, the number of the operating system in `Got error 28 ... from storage engine`."""
 FROM_ENGINE: Final = frozenset({3, 20, 1026, 1030})
-"""errors that have such a number in them."""
+"""The errors whose text has a number of the operating system in it."""
 ACCESS_DENIED: Final = frozenset({1045, 1698})
 NEEDS_TLS: Final = 2061
 """A login would send a password that others on the network can read."""

@@ -18,9 +18,9 @@ _POINTER: Final = 20
 _OF_A_LONG_VALUE: Final = PAGE - 54
 """Bytes of it in each of them."""
 _ROWS: Final = 100
-"""Of each end of the table;"""
+"""Rows that are sampled at each end of the table."""
 _BYTES: Final = 1024**2
-"""fewer where they are long."""
+"""Bytes of a sample: where rows are long, fewer of them are read."""
 
 _TYPE: Final = re.compile(r"(\w+)(?:\((\d+)(?:,\s*(\d+))?\))?")
 _WIDTHS: Final = {

@@ -35,9 +35,9 @@ class Seen:
     new_file: int | None = None
     """Of MariaDB: the bytes of the table's new file."""
     pages: int = 0
-    """Of MySQL: those that are done,"""
+    """Of MySQL: the pages that are done."""
     of_pages: int = 0
-    """and how many there are."""
+    """Of MySQL: how many pages there are."""
 
     @property
     def waits_for_space(self) -> bool:

@@ -23,9 +23,9 @@ class Rows:
 
     number: int
     bytes: float
-    """That they take with their item pointers after a rewrite,"""
+    """Bytes that the rows take with their item pointers after a rewrite."""
     items: float
-    """as so many items."""
+    """How many items hold the rows after a rewrite."""
     key_bytes: float
     """Of an item with one row, on average."""
 
@@ -102,17 +102,17 @@ class GinEntries:
     """The keys on some pages of a GIN index, and the row pointers that they refer to."""
 
     leaves: int
-    """Pages with keys,"""
+    """Pages with keys."""
     data_leaves: int
-    """and pages with row pointers of one key."""
+    """Pages that hold only row pointers, all of one key."""
     items: int
-    """Keys that have rows,"""
+    """Keys that have rows."""
     bytes: int
-    """and what they take, with row pointers that are stored beside their key."""
+    """What the keys take, with the row pointers that are stored beside them."""
     trees: int
-    """Keys whose row pointers are on pages of their own,"""
+    """Keys whose row pointers are on pages of their own."""
     data_bytes: int
-    """and what those take."""
+    """What the row pointers on pages of their own take."""
 
 
 _GIN_TREE: Final = 0xFFFF

@@ -13,11 +13,11 @@ from engine.targets.postgres.planning.costs import STEP_OVERHEAD
 from engine.targets.postgres.planning.steps import Model, PgStep
 
 MOST: Final = 50
-"""Tables of a group,"""
+"""Tables of a group at most."""
 MOST_WORK: Final = 5_000.0
-"""and the work that their sizes stand for, in the units of `costs`."""
+"""The work of a group at most, by the sizes of its tables, in the units of `costs`."""
 OVERHEAD: Final = STEP_OVERHEAD / 10
-"""Of each table of a group, in place of that of a step."""
+"""What each table of a group adds to its work, instead of the overhead of a step."""
 
 
 def grouped(steps: Sequence[PgStep]) -> list[PgStep]:

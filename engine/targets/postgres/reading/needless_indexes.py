@@ -29,9 +29,9 @@ class UnusedIndex:
     name: str
     bytes: int
     since: datetime
-    """Since when the server counts,"""
+    """When the server began to count the uses of the index."""
     counted_for: float
-    """and the seconds since then."""
+    """The seconds for which the server has counted."""
 
 
 @frozen(kw_only=True)

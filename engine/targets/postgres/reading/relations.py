@@ -10,9 +10,9 @@ from engine.domain.frozen import frozen
 from engine.targets.postgres.connection.names import Named, shown
 
 LEFTOVER: Final = r"_cc(new|old)[0-9]*$"
-"""Suffix of the indexes that a failed REINDEX CONCURRENTLY leaves behind,"""
+"""The suffix of an index that a failed REINDEX CONCURRENTLY leaves behind."""
 OLD: Final = r"_ccold[0-9]*$"
-"""and of the old index among them."""
+"""The suffix of the old index, where a failed REINDEX CONCURRENTLY leaves that behind."""
 
 
 @frozen

@@ -63,9 +63,9 @@ class Extension:
     """That of one database."""
 
     library: str
-    """The version of its library on the server,"""
+    """The version of the library of pg_repack on the server; "" where it is not known."""
     sql: str
-    """and of what is installed in the database; "" where they cannot be had."""
+    """The version of the extension that is installed in the database; "" where it is not known."""
     publication: str | None = None
     """A publication of all tables: its client works in no such database."""
     problem: str = ""

@@ -12,9 +12,9 @@ from engine.targets.postgres.reading.locks import prepared_text
 from engine.targets.postgres.reading.reader import Reader
 
 OLD_AFTER: Final = 300.0
-"""Seconds from which on a transaction is worth a word,"""
+"""Seconds after which an open transaction is reported."""
 OLD_AGE: Final = 100_000
-"""and transactions that have begun since."""
+"""A transaction is reported after so many others have begun since."""
 
 
 class Reach(StrEnum):

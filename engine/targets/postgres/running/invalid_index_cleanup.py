@@ -18,11 +18,11 @@ from engine.targets.postgres.running.connection_pool import ConnectionPool
 from engine.targets.postgres.running.invalid_indexes import Leftover, Removal
 
 DROP_WAIT: Final = 1.0
-"""Seconds that a drop waits for locks after a step,"""
+"""Seconds that a drop waits for locks after a step."""
 FINAL_DROP_WAIT: Final = 30.0
-"""after the last step,"""
+"""Seconds that a drop waits for locks after the last step."""
 NEXT_DROP_WAIT: Final = 0.1
-"""and after another drop has already timed out."""
+"""Seconds that a drop waits for locks after another drop has already timed out."""
 
 
 @frozen

@@ -46,9 +46,9 @@ _PROBLEM: Final = re.compile(r"(WARNING|ERROR|FATAL): (?:query failed: ERROR: +)
 _TIMED_OUT: Final = "timed out, do not cancel conflicting backends"
 _OF_NO_INTEREST: Final = "Cancel request sent"
 _MOST_KEPT: Final = 20
-"""Problems that it tells;"""
+"""Problems that are kept of what pg_repack prints."""
 _LONGEST_LINE: Final = 2**16
-"""and bytes of a line that it writes: longer ones, with a query, are skipped."""
+"""Bytes of a line that pg_repack prints. Longer lines hold a query, and are skipped."""
 _BACKENDS: Final = """
 SELECT pid, left(query, 200) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = %s AND backend_type = 'client backend'

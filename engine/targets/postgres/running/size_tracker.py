@@ -24,9 +24,9 @@ AT_ONCE: Final = 200
 FIRST: Final = 4
 """How many are measured before the first step; the others while it runs."""
 BATCH_WAIT: Final = 0.05
-"""Seconds that ended steps wait at most to be measured together,"""
+"""Seconds that ended steps wait at most to be measured together."""
 SHORT_BATCH_WAIT: Final = 0.015
-"""and where another step of the same table waits for that."""
+"""Seconds that an ended step waits to be measured where another step of its table waits for that."""
 LARGE: Final = 1_000
 """Pages. A larger table is measured at once: beside its long steps the query costs nothing."""
 LARGEST_BATCH: Final = 32

@@ -27,9 +27,9 @@ CANCEL_TIMEOUT: Final = 5.0
 CANCEL_GIVES_UP_AFTER: Final = 60.0
 """Seconds until an unanswered cancel gives the connection up."""
 MAX_NOTICES: Final = 100_000
-"""Of one command that are kept;"""
+"""Notices of one command that are kept."""
 MAX_RESULTS: Final = 100
-"""and as many results are no answer to one command."""
+"""Results of one command: more are no answer to it."""
 _COPIES: Final = frozenset({ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH})
 
 

@@ -17,7 +17,7 @@ from engine.targets.sqlite.reading.catalog import Index, Table, Texts
 SHORTEST: Final = 0.001
 """Seconds: even nothing takes a transaction."""
 A_PAGE: Final = 2.9e-6
-"""Seconds for looking at the structure of a page, which is one opcode;"""
+"""Seconds for looking at the structure of a page, which is one opcode."""
 _AN_EMPTY_PAGE: Final = 1.5e-6  # of one without anything on it,
 _A_CELL: Final = 17e-9  # and for each row or entry of an index
 _REINDEX: Final = 75e-9  # seconds for an opcode

@@ -26,9 +26,9 @@ _MAPPED: Final = frozenset({Operation.CHECK, Operation.ANALYZE, Operation.REINDE
 _READ_AHEAD: Final = frozenset({Operation.CHECK, Operation.ANALYZE})
 _WRITE_MUCH: Final = frozenset({Operation.VACUUM, Operation.REINDEX})
 TAKES_MEMORY: Final = _WRITE_MUCH
-"""Operations whose settings depend on the available memory,"""
+"""Operations whose settings depend on the available memory."""
 TAKES_PROCESSORS: Final = frozenset({Operation.REINDEX, Operation.CHECK})
-"""and on the number of processors."""
+"""Operations whose settings depend on the number of processors."""
 
 
 @frozen(kw_only=True)

@@ -215,9 +215,9 @@ class Table:
     known_rows: int | None = None
     indexes: tuple[Index, ...] = ()
     checked: int | None = None
-    """Opcodes that a quick check executes for a row, if known;"""
+    """Opcodes that a quick check executes for a row, if known."""
     compared: int | None = None
-    """and a full one."""
+    """Opcodes that a full check executes for a row, if known."""
 
 
 @cache

@@ -16,11 +16,11 @@ class Obstacles:
     vacuum: str = ""
     check: str = ""
     analyze: Mapping[str, str] = field(default_factory=dict)
-    """Tables that cannot be analyzed,"""
+    """By name: why this table cannot be analyzed."""
     reindex: Mapping[str, str] = field(default_factory=dict)
-    """damaged indexes that cannot be rebuilt,"""
+    """By name: why this damaged index cannot be rebuilt."""
     merge: Mapping[str, str] = field(default_factory=dict)
-    """and full-text indexes that cannot be merged."""
+    """By name: why this full-text index cannot be merged."""
 
 
 NO_OBSTACLES: Final = Obstacles()

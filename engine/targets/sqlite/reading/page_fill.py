@@ -20,11 +20,11 @@ from engine.targets.sqlite.reading.log_frames import LogFrames
 from engine.targets.sqlite.system.page_cache import descriptors
 
 SAMPLED: Final = 2_000
-"""Pages: enough to know the share of unused bytes within a point, however many there are;"""
+"""Pages of a sample: enough to know the share of unused bytes within a point, however large the file is."""
 FEWER: Final = 1_000
-"""of a small file, whose VACUUM is soon over, as few as this,"""
+"""The fewest pages of a sample, which are enough for a small file: its VACUUM is soon over."""
 SHARE: Final = 50
-"""or one in so many."""
+"""One page in so many is sampled."""
 LONGEST: Final = 0.2
 """Seconds, for a file that is not in memory."""
 _LEAST: Final = 200

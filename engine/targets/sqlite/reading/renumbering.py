@@ -28,9 +28,9 @@ from engine.targets.sqlite.reading.rowid_users import (
 from engine.targets.sqlite.reading.shape import set_after
 
 MEASURING: Final = 2.0
-"""Seconds for the rows of tables with users of their rowids: a small part of the time of their VACUUM;"""
+"""Seconds for tables whose rowids something uses: a small part of the time of their VACUUM."""
 MEASURING_OTHERS: Final = 0.25
-"""and for those of all other tables, which only get a warning."""
+"""Seconds for all other tables, which only get a warning."""
 _COMPARED: Final = 1000
 """Rowids at an end of a virtual table that are looked for in a table."""
 MOST_USERS: Final = 100

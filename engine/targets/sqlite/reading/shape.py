@@ -38,11 +38,11 @@ _ROWID_NAMES: Final = ("rowid", "_rowid_", "oid")
 _FEW: Final = 1000
 """Rows that are counted rather than told from samples, which would read as many."""
 COUNTING: Final = 0.1
-"""Seconds for counting the tables whose size samples do not show;"""
+"""Seconds for counting the tables whose size samples do not show."""
 SAMPLING: Final = 0.25
-"""and so many in all: what it is for, weights and estimates, is not worth more;"""
+"""Seconds for all samples: they only serve weights and estimates."""
 SAMPLING_EACH: Final = 30e-6
-"""but so much more for each table, to separate those with few rows from the others."""
+"""Seconds more for each table, to separate those with few rows from the others."""
 _TABLES_A_QUERY: Final = 250
 """SQLite takes no more than 500."""
 

@@ -21,9 +21,9 @@ _SYNCED_AFTER: Final = 0.83
 _ALMOST: Final = 0.9
 """The share of opcodes from which the part without any may have begun."""
 _EXECUTING: Final = 0.67
-"""The share of its time in which a REINDEX executes opcodes,"""
+"""The share of its time in which a REINDEX executes opcodes."""
 _CLEARING: Final = 0.25
-"""and in which it removes the old index; the rest is its COMMIT."""
+"""The share of its time in which a REINDEX removes the old index; the rest is its COMMIT."""
 _READ_BEFORE: Final = 0.7
 """The share of these opcodes after which nothing is read any more."""
 _TOUCHED_BY_WORK: Final = 262_144  # bytes

@@ -45,9 +45,9 @@ class Order(TypedDict):
     directory: int
     name: str
     workshop: int
-    """The directory of the copy,"""
+    """A descriptor of the directory of the copy."""
     lock: int
-    """and the lock that says that a process works there."""
+    """A descriptor of the lock that says that a process works there."""
     copy: list[int]
     """Its device, and its number there."""
     state: list[int]
