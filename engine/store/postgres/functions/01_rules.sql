@@ -1,13 +1,22 @@
 -- What holds for all writes. Each write of the store is one function of these files, called as one statement that
 -- commits by itself: a client that stops never holds a lock.
 --
+-- schema.py fills in names in braces, such as {LIKE_THIS}: the keys of advisory locks and constants.
+--
+-- Words of all these files, with times in microseconds:
+--     at    the time of a write; NULL: the server's clock, `now_micros()`. Where clocks differ,
+--           `greatest(at, changed_at)` keeps the times of a row in order
+--     wall  the clock's time, from which the seconds left until a deadline are counted
+--     due   this child is next in its parent: all children before it have ended
+--     held  this child must not start yet: it waits for the canary of its batch, or for its time to start
+--
 -- Locks are taken in this order: the gate (shared; a pause takes it alone), batches with rules, parents by id,
 -- their children, and at COMMIT the counter of events.
 
 CREATE OR REPLACE FUNCTION now_micros() RETURNS bigint LANGUAGE sql VOLATILE
 AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint $$;
 
--- Who asks for a write: what that process says of itself, with the role that it logged in with, if that has another name.
+-- The author of a write: the name that the client gives, and the role of its session where that has another name.
 CREATE OR REPLACE FUNCTION with_role(who text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN who = '' THEN session_user::text WHEN split_part(who, '@', 1) = session_user::text THEN who
         ELSE who || ' as ' || session_user::text END
@@ -16,7 +25,8 @@ $$;
 CREATE OR REPLACE FUNCTION through_gate() RETURNS void LANGUAGE sql
 AS $$ SELECT pg_advisory_xact_lock_shared({GATE}) $$;
 
--- One by one: so each statement is planned once for a session, not at each call.
+-- Lock these parents, and before them their batches that have rules. A loop takes one row at a time: so a session plans
+-- each statement once, not at each call.
 CREATE OR REPLACE FUNCTION lock_parents(ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     p bigint;
@@ -46,8 +56,8 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- Events get their number at COMMIT, when every row lock is held already. Whoever has the counter's row commits before
--- the next number is given.
+-- Events get their numbers at COMMIT, in the order of commits: a transaction that has locked the counter's row commits
+-- before the next one gets a number. At COMMIT it holds all its other locks already, so this causes no deadlock.
 
 CREATE OR REPLACE FUNCTION add_event(
     at bigint, parent_id bigint, ordinal integer, kind text, old text, new text, attempt integer
@@ -56,7 +66,7 @@ DECLARE number bigint;
 BEGIN
     UPDATE event_counter SET last = last + 1 RETURNING last INTO number;
     INSERT INTO event VALUES (number, at, parent_id, ordinal, kind, old, new, attempt);
-    PERFORM pg_notify(  -- two at most for each transaction, as the server leaves out what is the same
+    PERFORM pg_notify(  -- a transaction sends two at most: the server drops equal ones
         'dbtend_change', CASE kind WHEN 'cancel_requested' THEN 'cancel' ELSE '' END);
 END $$;
 
@@ -94,7 +104,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- What ran last on a target goes with its last job, and a batch too.
+-- With the last job of a target its last runs are removed, and with the last job of a batch the batch.
 CREATE OR REPLACE FUNCTION forget_with_parent() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM last_run WHERE target = OLD.target
@@ -116,7 +126,7 @@ CREATE OR REPLACE TRIGGER child_job_ran AFTER UPDATE OF status ON child_job
 CREATE OR REPLACE TRIGGER parent_job_removed AFTER DELETE ON parent_job
     FOR EACH ROW EXECUTE FUNCTION forget_with_parent();
 
--- A constraint trigger cannot be replaced.
+-- CREATE OR REPLACE does not work for constraint triggers.
 DROP TRIGGER IF EXISTS parent_job_created ON parent_job;
 DROP TRIGGER IF EXISTS parent_job_moved ON parent_job;
 DROP TRIGGER IF EXISTS child_job_created ON child_job;
@@ -150,7 +160,7 @@ $$;
 CREATE OR REPLACE FUNCTION others_wait_for(p parent_job, c child_job) RETURNS boolean LANGUAGE sql IMMUTABLE
 AS $$ SELECT coalesce((p.options::jsonb -> 'check_first')::boolean, false) AND c.operation = 'check' $$;
 
--- Pending children, or the one at `at_ordinal`, end; not those whose database is to be looked after.
+-- End the pending children of a parent, or the one at `at_ordinal`; not those that recover their database.
 CREATE OR REPLACE FUNCTION end_pending(p bigint, how text, why text, at bigint, at_ordinal integer DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -161,7 +171,8 @@ BEGIN
     WHERE parent_id = p AND (at_ordinal IS NULL OR ordinal = at_ordinal) AND status = 'pending' AND NOT recovering;
 END $$;
 
--- The status of a parent by those of its children, and whether one of them has ever started: `statuses.py:parent_status`.
+-- The status of a parent, from the statuses of its children and whether one of them has ever started. It is the same
+-- rule as `statuses.py:parent_status`.
 CREATE OR REPLACE FUNCTION parent_status(children text[], started boolean) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE
         WHEN children && ARRAY['pending', 'running'] THEN CASE WHEN started THEN 'running' ELSE 'pending' END
@@ -170,8 +181,8 @@ CREATE OR REPLACE FUNCTION parent_status(children text[], started boolean) RETUR
         ELSE 'completed' END
 $$;
 
--- After a change of its children: the first open one is due, and the parent's status is what they say.
--- Whether that ended the parent.
+-- After a change of children: make the first open one due, and derive the parent's status. Returns whether that ended the
+-- parent.
 CREATE OR REPLACE FUNCTION derive_parent(p bigint, at bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     derived text;
@@ -190,7 +201,7 @@ BEGIN
     RETURN changed > 0 AND derived NOT IN ('pending', 'running');
 END $$;
 
--- What lets jobs of a batch go, or keeps them from beginning.
+-- The rules of a batch: they let its held jobs start, or skip jobs that have not begun.
 
 CREATE OR REPLACE FUNCTION skip_not_begun(batch bigint, why text, at bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE p bigint;
@@ -232,7 +243,7 @@ BEGIN
     END IF;
 END $$;
 
--- `derive_parent`; if that ends the parent, the rules of its batch apply.
+-- Derive the status of a parent; if that ends it, apply the rules of its batch.
 CREATE OR REPLACE FUNCTION update_parent(p bigint, at bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE j parent_job;
 BEGIN
@@ -241,7 +252,7 @@ BEGIN
     IF j.batch_id IS NOT NULL THEN PERFORM apply_rules(j.batch_id, at, j.canary); END IF;
 END $$;
 
--- Remember the attempt that the child's row is about to forget.
+-- Save the current attempt of a child: the next attempt overwrites it in the child's row.
 CREATE OR REPLACE FUNCTION keep_attempt(c child_job, how text, why text, at bigint, signal_number integer DEFAULT NULL)
 RETURNS void LANGUAGE sql AS $$
     INSERT INTO attempt (parent_id, ordinal, attempt, pid, host, started_at, finished_at, status, reason, signal)

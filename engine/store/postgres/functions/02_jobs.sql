@@ -1,7 +1,7 @@
--- The life of a job, from its submit to its end. `at`: the time; NULL: the server's clock.
+-- The life of a job, from its submit to its end. What `at`, `wall`, `due` and `held` mean: see 01_rules.sql.
 
--- Store parents with all their children, or nothing; their ids, in order. Submits wait for each other: ids are in time
--- order, those of a batch follow each other, and no two do the same.
+-- Store parents with all their children, or nothing. Returns the ids of the parents, in order. Submits run one after the
+-- other: so ids are in time order, those of a batch follow each other, and no two jobs are duplicates.
 CREATE OR REPLACE FUNCTION submit(
     jobs jsonb, on_duplicate text, new_batch jsonb, submission_name text, run text, who text, at bigint
 ) RETURNS bigint[] LANGUAGE plpgsql AS $$
@@ -78,7 +78,7 @@ BEGIN
     RETURN ids;
 END $$;
 
--- The jobs of a submit whose answer was lost. One that the server still works on is waited for.
+-- The jobs of a submit whose answer was lost. Waits while the server still works on the submit.
 CREATE OR REPLACE FUNCTION submitted(submission_name text) RETURNS bigint[] LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock({SUBMITS});
@@ -94,7 +94,7 @@ CREATE OR REPLACE FUNCTION steps_of(p bigint, o integer) RETURNS text LANGUAGE s
     FROM step WHERE (parent_id, ordinal) = (p, o)
 $$;
 
--- Make a child running; NULL if it is not to be claimed any more.
+-- Start a child for a worker. Returns what the worker needs to run it; NULL if the child can no longer be claimed.
 CREATE OR REPLACE FUNCTION start_child(worker_id text, p bigint, o integer, at bigint, wall bigint) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -126,20 +126,22 @@ BEGIN
         'earlier', CASE WHEN c.attempt > 1 THEN steps_of(p, o) ELSE '[]' END);
 END $$;
 
--- Children that are next, and whose target is free.
+-- Children that can start: each is the next one of its parent, and nothing runs on its target.
 CREATE OR REPLACE VIEW claimable AS
 SELECT parent_id, ordinal, target_key, host_key, queue, reserved_by, recovering FROM child_job AS c
 WHERE due AND NOT held AND NOT EXISTS (
     SELECT FROM child_job AS r WHERE r.target_key = c.target_key AND r.status = 'running');
 
--- What runs on each server of batches with a limit. Only these count, as others would keep them waiting without an end.
+-- How many children run on each server. Only jobs of batches with a limit per server count: if all jobs did, a steady
+-- flow of others could keep a limited batch waiting for ever.
 CREATE OR REPLACE VIEW limited_load AS
 SELECT r.host_key, count(*) AS running
 FROM child_job AS r JOIN parent_job AS p ON p.id = r.parent_id JOIN batch AS b ON b.id = p.batch_id
 WHERE r.status = 'running' AND r.host_key IS NOT NULL AND b.max_per_host IS NOT NULL
 GROUP BY r.host_key;
 
--- Whether a worker of these queues may claim it, for these parents alone, or for a run.
+-- Whether a worker may claim a child. queues, parents: the worker takes only these; NULL: all. run: the run that the
+-- worker belongs to, whose reserved children it may take.
 CREATE OR REPLACE FUNCTION may_claim(
     c claimable, queues text[], parents bigint[], run text, is_paused boolean
 ) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
@@ -147,10 +149,10 @@ CREATE OR REPLACE FUNCTION may_claim(
         AND (parents IS NULL OR c.parent_id = ANY (parents)) AND (c.reserved_by IS NULL OR c.reserved_by = run)
 $$;
 
--- The oldest child that a worker may claim, and whose target is free. While the store is paused only children that
--- await recovery are claimed. What is past its limit has ended before.
+-- Claim the oldest child that this worker may claim; NULL if there is none. While the store is paused only children that
+-- await recovery are claimed. The caller has ended jobs that are past their time limit.
 --
--- They are walked through oldest first, by an index: the plan stays so while a queue grows.
+-- The settings of this function make the planner read the candidates oldest first, by an index, however long the queue is.
 CREATE OR REPLACE FUNCTION claim_next(
     worker_id text, queues text[], parents bigint[], run text, at bigint
 ) RETURNS jsonb LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
@@ -159,7 +161,7 @@ DECLARE
     child record;
     parent record;
     got jsonb;
-    passed text[] := '{}';  -- targets whose oldest child is not to be had: no later one overtakes it
+    passed text[] := '{}';  -- targets already tried: no child starts before an older one of its target
     full_hosts text[] := '{}';
 BEGIN
     at := coalesce(at, now_micros());
@@ -191,7 +193,7 @@ BEGIN
             got := start_child(worker_id, child.parent_id, child.ordinal, at, at);
             IF got IS NOT NULL THEN RETURN got; END IF;
         EXCEPTION WHEN unique_violation THEN
-            NULL;  -- somebody was faster with another child of this target
+            NULL;  -- another worker has just started another child of this target
         END;
     END LOOP;
     RETURN NULL;
@@ -238,7 +240,7 @@ BEGIN
     RAISE EXCEPTION 'the child is no longer run by this process' USING ERRCODE = 'DT003';
 END $$;
 
--- Progress, steps and log lines of a running child, if it is still owned.
+-- Write progress, steps and log lines of a running child, if the caller still owns it.
 CREATE OR REPLACE FUNCTION report(token jsonb, news jsonb) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE n jsonb := news -> 'progress';
 BEGIN
@@ -251,7 +253,7 @@ BEGIN
     PERFORM write_steps_and_log(token, news);
 END $$;
 
--- Whether a child ended by this very outcome of this attempt.
+-- Whether this outcome of this attempt is already written.
 CREATE OR REPLACE FUNCTION has_ended_so(token jsonb, outcome jsonb) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (
         SELECT FROM child_job
@@ -261,7 +263,8 @@ CREATE OR REPLACE FUNCTION has_ended_so(token jsonb, outcome jsonb) RETURNS bool
             AND finished_at = greatest((outcome ->> 'ended_at')::bigint, started_at) AND outcome -> 'ended_at' <> 'null')
 $$;
 
--- Jobs that wait for a file which another one has replaced wait for that one. The keys of all begin with their host.
+-- After a job has replaced the file of its target: let the jobs that wait for the old file wait for the new one. Each
+-- key begins with the host of the file.
 CREATE OR REPLACE FUNCTION follow_file(key text, after jsonb) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     new_key text := replace(key, after ->> 'replaced_file', after ->> 'file');
@@ -273,7 +276,8 @@ BEGIN
         SELECT id FROM parent_job WHERE target_key = key AND finished_at IS NULL FOR UPDATE SKIP LOCKED);
 END $$;
 
--- End a child, skip later ones after a failure, close the parent: fenced by owner and attempt.
+-- End a child, skip later ones after a failure, and close the parent. Fails unless owner and attempt are still those of
+-- the token.
 CREATE OR REPLACE FUNCTION finish(token jsonb, outcome jsonb, news jsonb, at bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     p bigint := (token ->> 'parent')::bigint;
@@ -298,7 +302,7 @@ BEGIN
     RETURNING * INTO c;
     IF NOT FOUND THEN
         IF NOT has_ended_so(token, outcome) THEN PERFORM ownership_lost(token); END IF;
-        RETURN;  -- told again, as the answer was lost
+        RETURN;  -- the caller repeats the call, because the answer to its first one was lost
     END IF;
     PERFORM write_steps_and_log(token, news);
     PERFORM follow_file(c.target_key, (outcome ->> 'after')::jsonb);
@@ -312,7 +316,8 @@ BEGIN
     PERFORM update_parent(p, at);
 END $$;
 
--- Where it goes on with another child, the hint of that is left over, and does for what waits for this target.
+-- End a child, and claim the next one for the same worker. The claimed child no longer needs its hint: that hint serves
+-- the next job on the target of the ended child, if it is in the same queue, and `give_hint_of` gives no second one.
 CREATE OR REPLACE FUNCTION finish_and_claim(
     token jsonb, outcome jsonb, news jsonb, queues text[], parents bigint[], run text, at bigint
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -335,7 +340,7 @@ BEGIN
     RETURN following;
 END $$;
 
--- Hand a child back as pending without using up an attempt; cancelled if that was requested.
+-- Hand a running child back as pending, without using up an attempt. If its cancel was requested, it is cancelled.
 CREATE OR REPLACE FUNCTION release(token jsonb, news jsonb, at bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     p bigint := (token ->> 'parent')::bigint;

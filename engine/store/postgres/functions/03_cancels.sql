@@ -1,4 +1,4 @@
--- What moves children from outside: cancels, time limits, and the rescue from processes that died.
+-- What changes a child while another process may own it: cancels, time limits, and the rescue from dead processes.
 
 CREATE OR REPLACE FUNCTION no_such_job(p bigint, o integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION ask_running_to_stop(p bigint, o integer, why text, at
     WHERE parent_id = p AND (o IS NULL OR ordinal = o) AND status = 'running' AND cancel_requested_at IS NULL
 $$;
 
--- Skip the children that are not to run because this one, a check, is cancelled.
+-- Skip the children that must not run because a check that they depend on is cancelled.
 CREATE OR REPLACE FUNCTION skip_dependents(p bigint, o integer, at bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (
@@ -62,7 +62,7 @@ BEGIN
     FOR p IN SELECT id FROM parent_job WHERE id = ANY (ids) ORDER BY id LOOP
         PERFORM end_or_ask_to_stop(p, NULL, why, who, at);
     END LOOP;
-    -- Only now: a canary that is cancelled must not make the others end as skipped.
+    -- After all cancels: else a cancelled canary would make the others end as skipped.
     FOR p IN SELECT id FROM parent_job WHERE id = ANY (ids) ORDER BY id LOOP
         PERFORM update_parent(p, at);
     END LOOP;
@@ -78,7 +78,8 @@ BEGIN
         'cancelled_by_user', who, at);
 END $$;
 
--- Ask a job to stop, and record that its child which runs will be killed; false if its worker no longer runs it.
+-- Request a cancel of a running child, and record that its worker will be killed. Returns false if the worker no longer
+-- runs it.
 CREATE OR REPLACE FUNCTION request_force(
     p bigint, o integer, running_p bigint, running_o integer, worker_id text, why text, who text, at bigint
 ) RETURNS boolean LANGUAGE plpgsql AS $$
@@ -94,7 +95,7 @@ BEGIN
     RETURN true;
 END $$;
 
--- Parents that are past their limit, with children that begin no more or are to be asked to stop.
+-- Parents past their time limit that have pending children to skip, or running ones to stop.
 CREATE OR REPLACE FUNCTION late_parents(at bigint) RETURNS bigint[] LANGUAGE sql STABLE AS $$
     SELECT ARRAY(
         SELECT j.id FROM parent_job AS j
@@ -105,7 +106,8 @@ CREATE OR REPLACE FUNCTION late_parents(at bigint) RETURNS bigint[] LANGUAGE sql
                     AND (j.options::jsonb -> 'stop_at_limit')::boolean)))
 $$;
 
--- Skip the pending children of these parents, which are locked; ask running ones to stop if the request says so.
+-- Skip the pending children of these parents, and ask running ones to stop if the request says so. The caller has locked
+-- the parents.
 CREATE OR REPLACE FUNCTION end_late(late bigint[], at bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE p bigint;
 BEGIN
@@ -115,7 +117,7 @@ BEGIN
             PERFORM ask_running_to_stop(p, NULL, 'time_limit', at);
         END IF;
     END LOOP;
-    -- Only now: so that what waits for a canary ends for the limit, too.
+    -- After all limits: jobs that wait for a canary end for the limit, too, not because of the canary.
     FOREACH p IN ARRAY late LOOP
         PERFORM update_parent(p, at);
     END LOOP;
@@ -131,7 +133,7 @@ BEGIN
     PERFORM end_late(late, at);
 END $$;
 
--- Let go the children whose time to start has come, unless they also wait for a canary.
+-- Release held children whose time to start has come, unless they also wait for a canary.
 CREATE OR REPLACE FUNCTION let_start(at bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     j parent_job;
@@ -152,7 +154,8 @@ BEGIN
     END LOOP;
 END $$;
 
--- When somebody first had a session after the newest start of the server: a start after a crash may take long.
+-- The time of the first session of dbtend after the newest start of the server. It may be long after that start, as the
+-- recovery from a crash takes time.
 CREATE OR REPLACE FUNCTION note_server_start() RETURNS timestamptz LANGUAGE plpgsql AS $$
 DECLARE seen timestamptz := (SELECT seen_at FROM server_start WHERE started_at = pg_postmaster_start_time());
 BEGIN
@@ -164,8 +167,9 @@ BEGIN
     RETURN seen;
 END $$;
 
--- Whether a worker or run is dead: nobody holds its lock. Keeps the lock until the transaction ends, so that two never
--- rescue the same. For some seconds after the server has started nobody is dead: who lives takes its lock again.
+-- Whether a worker or run is dead: no session holds its lock. Keeps the lock until the transaction ends, so that two
+-- processes never rescue the same children. For {GRACE} seconds after a start of the server none counts as dead: living
+-- processes take their locks again.
 CREATE OR REPLACE FUNCTION is_dead(number integer) RETURNS boolean LANGUAGE sql VOLATILE AS $$
     SELECT note_server_start()
             + make_interval(secs => coalesce(nullif(current_setting('dbtend.grace', true), '')::float, {GRACE}))
@@ -173,11 +177,12 @@ CREATE OR REPLACE FUNCTION is_dead(number integer) RETURNS boolean LANGUAGE sql 
         AND pg_try_advisory_xact_lock({WORKERS}, number)
 $$;
 
--- Take over the running children of a worker, if it is dead. A child runs again if attempts are left. Otherwise, or if a
--- cancel was requested, its database is recovered first; a child whose recovery died ends at once. So does one whose
--- file was overwritten: `overwritten` has the error of each, by its id.
+-- Take over the running children of a worker, if it is dead. A child runs again if attempts are left. If none is left, or
+-- a cancel was requested, its database is recovered first. A child ends at once if its recovery died, or if its file was
+-- overwritten.
 --
--- by_signal, died: the signal that ended the worker, if known, and what that means in words.
+-- by_signal, died: the signal that ended the worker, if known, and what it means as text. overwritten: the error of each
+-- child whose file was overwritten, by its id.
 CREATE OR REPLACE FUNCTION rescue(worker_id text, by_signal integer, died text, overwritten jsonb, at bigint) RETURNS SETOF child_job
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -241,7 +246,7 @@ BEGIN
     END IF;
 END $$;
 
--- Let any process claim the open children reserved for a run, if that is dead or `is_over`.
+-- Let any process claim the open children that are reserved for a run, if the run is dead or `is_over`.
 CREATE OR REPLACE FUNCTION release_from(run text, is_over boolean, at bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE w worker;
 BEGIN

@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION lives(worker_number integer) RETURNS boolean LANGUAGE
             AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
 $$;
 
--- Register a worker process or a run, whose session this is: it holds the lock from before its row is seen by others.
+-- Register a worker process or a run, in its own session, which takes the lock before other sessions can see the row.
 CREATE OR REPLACE FUNCTION register_worker(
     name text, process integer, host_name text, machine_id text, release text, its_queues text[], all_jobs boolean,
     of_pool integer, jobs text, for_run boolean, at bigint
@@ -34,7 +34,7 @@ BEGIN
     RETURN given;
 END $$;
 
--- The session that proved last that a worker lives, whose row stays locked; NULL if it was declared dead.
+-- The session that proves that a worker lives; NULL if the worker was declared dead. Locks the worker's row.
 CREATE OR REPLACE FUNCTION session_of(name text) RETURNS integer LANGUAGE sql VOLATILE
 AS $$ SELECT session FROM worker WHERE id = name FOR UPDATE $$;
 
@@ -45,24 +45,24 @@ BEGIN
     UPDATE worker SET session = pg_backend_pid() WHERE id = name;
 END $$;
 
--- Prove again that a worker lives, in a new session; false if it was declared dead. With the rights of who calls it:
--- another session of the same user may be ended.
+-- Prove again that a worker lives, in a new session. Returns false if it was declared dead. Runs with the rights of the
+-- caller, which may end its other sessions.
 CREATE OR REPLACE FUNCTION prove_again(name text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE earlier integer := session_of(name);
 BEGIN
     IF earlier IS NULL THEN RETURN false; END IF;
-    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity  -- the server may not know yet that it is gone
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity  -- the server may not have noticed that the client is gone
         WHERE pid = earlier AND usename = session_user AND application_name = 'dbtend worker';
     PERFORM take_proof(name);
     RETURN true;
 END $$;
 
--- End the session by which a worker process proves that it lives: it ends with that.
+-- End the session by which a worker process proves that it lives. The process ends, too, when it notices that.
 CREATE OR REPLACE FUNCTION end_session_of(name text) RETURNS void LANGUAGE sql VOLATILE AS $$
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = (SELECT session FROM worker WHERE id = name)
 $$;
 
--- Whether a worker is fully removed: a child that it could not hand back is left for rescue.
+-- Remove a worker. Returns false if it still owns a child that it could not hand back: that is left for the rescue.
 CREATE OR REPLACE FUNCTION forget_worker(name text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM worker WHERE id = name;
@@ -72,11 +72,11 @@ END $$;
 CREATE OR REPLACE FUNCTION beat(name text) RETURNS void LANGUAGE sql
 AS $$ UPDATE worker SET beat_at = now_micros() WHERE id = name $$;
 
--- `number` alone would be the worker's own one.
+-- Keep the signal that ended a worker. The parameter is qualified: `number` alone is a column of `worker`.
 CREATE OR REPLACE FUNCTION note_signal(name text, number integer) RETURNS void LANGUAGE sql
 AS $$ UPDATE worker SET signal = note_signal.number WHERE id = name $$;
 
--- Let nothing start any more. Whoever is in the gate decides by what was before.
+-- Pause the store: nothing starts any more. Writes that hold the gate are let finish first.
 CREATE OR REPLACE FUNCTION pause(who text, at bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     at := coalesce(at, now_micros());
@@ -100,7 +100,7 @@ BEGIN
     IF NOT FOUND THEN PERFORM no_such_job(p, NULL); END IF;
 END $$;
 
--- Remove parents with all that belongs to them, unless they or their batch are open, or pinned by now.
+-- Remove parents with all that belongs to them, except those that are open or pinned, or whose batch is.
 CREATE OR REPLACE FUNCTION prune(ids bigint[]) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE number integer;
 BEGIN

@@ -1,7 +1,8 @@
--- Schedules: the state of each, and what became of its due times. A due time has one record, however many hosts fire.
+-- Schedules: the state of each, and the record of each of its due times. A due time has one record, however many hosts
+-- try to fire it.
 
--- Keep what a worker has read of schedules: due times count from `since` on, where one is new or has changed, or was seen
--- while the clock was ahead.
+-- Save the schedules that a worker has read. Due times count from `since` on where a schedule is new or has changed, or
+-- was saved while the clock was ahead.
 CREATE OR REPLACE FUNCTION observe_schedules(seen jsonb) RETURNS void LANGUAGE sql AS $$
     INSERT INTO schedule AS s (name, start, config, since)
     SELECT x.* FROM jsonb_to_recordset(seen) AS x (name text, start text, config text, since bigint) ORDER BY x.name
@@ -25,8 +26,8 @@ CREATE OR REPLACE FUNCTION disable_schedule(which text, who text, at bigint) RET
     WHERE s.disabled_at IS NULL
 $$;
 
--- Whether its schedule is enabled, and nothing is recorded of this due time but a miss that is yet to come: one that was
--- recorded while the clock was ahead.
+-- Whether a firing may be recorded: its schedule is enabled, and its due time has no record. A miss that was recorded
+-- while the clock was ahead, before the due time, does not count.
 CREATE OR REPLACE FUNCTION may_record(f jsonb) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT NOT EXISTS (
         SELECT FROM schedule WHERE name = f ->> 'schedule' AND disabled_at IS NOT NULL
@@ -51,15 +52,15 @@ CREATE OR REPLACE FUNCTION open_batch(which text) RETURNS bigint LANGUAGE sql ST
     WHERE EXISTS (SELECT FROM parent_job WHERE batch_id = batch AND status IN ('pending', 'running'))
 $$;
 
--- Record that a due time fires, and submit its jobs; no row, and nothing is written, if others were first. If jobs of an
--- earlier one are open, it is recorded as skipped instead; one by hand is not.
+-- Record that a due time fires, and submit its jobs. Returns no row and writes nothing if another process was first. If
+-- jobs of an earlier firing are open, this one is recorded as skipped, unless a person started it.
 CREATE OR REPLACE FUNCTION fire(
     f jsonb, jobs jsonb, new_batch jsonb, submission_name text, run text, who text, at bigint
 ) RETURNS SETOF firing LANGUAGE plpgsql AS $$
 DECLARE first bigint;
 BEGIN
     PERFORM through_gate();
-    PERFORM pg_advisory_xact_lock({SUBMITS});  -- those who fire the same wait here for each other
+    PERFORM pg_advisory_xact_lock({SUBMITS});  -- processes that fire the same due time wait here for each other
     IF NOT may_record(f) THEN RETURN; END IF;
     IF open_batch(f ->> 'schedule') IS NOT NULL THEN
         IF f ->> 'reason' = 'by_hand' THEN RETURN; END IF;
@@ -73,7 +74,7 @@ BEGIN
     RETURN NEXT insert_firing(f);
 END $$;
 
--- Record due times that did not fire; those that others recorded before are left out.
+-- Record due times that did not fire. Returns those that no other process had recorded before.
 CREATE OR REPLACE FUNCTION record_firings(firings jsonb) RETURNS SETOF firing LANGUAGE plpgsql AS $$
 DECLARE f jsonb;
 BEGIN

@@ -1,6 +1,6 @@
 -- Who is told of events, and what they are sent.
 
--- New recipients hear of events from now on, and of those since an earlier time.
+-- Register new recipients: they get the events since `since`, and all later ones.
 CREATE OR REPLACE FUNCTION register_recipients(names text[], since bigint, at bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     at := coalesce(at, now_micros());
@@ -11,7 +11,7 @@ BEGIN
     ON CONFLICT DO NOTHING;
 END $$;
 
--- Drop what waits for recipients that are not kept; by name how many messages and events that were.
+-- Drop the messages and events that wait for recipients not in `kept`. Returns how many those were, by recipient.
 CREATE OR REPLACE FUNCTION forget_recipients(kept text[]) RETURNS TABLE (name text, number bigint) LANGUAGE plpgsql AS $$
 DECLARE gone text;
 BEGIN
@@ -27,7 +27,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- Keep events for a recipient, and up to which change they were collected. calm: targets no longer critical.
+-- Save events for a recipient, and the last change that was read for them. calm: targets that are no longer critical.
 CREATE OR REPLACE FUNCTION collect_events(whom text, events jsonb, up_to bigint, calm text[], at bigint) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -39,7 +39,7 @@ BEGIN
     DELETE FROM told_critical WHERE recipient = whom AND target = ANY (calm);
     FOR e IN SELECT * FROM jsonb_array_elements(events) LOOP
         IF (e ->> 'parent_id')::bigint = ANY (newly_critical) AND (e ->> 'is_damage')::boolean THEN
-            CONTINUE;  -- that it is critical says so
+            CONTINUE;  -- the event that the target is critical already says this
         END IF;
         IF e ->> 'kind' = 'critical' THEN
             INSERT INTO told_critical (recipient, target, at) VALUES (whom, e ->> 'target', (e ->> 'at')::bigint)
@@ -54,7 +54,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- Whether a person may act on it before the night is over.
+-- Whether a recipient gets this at once: a person may act on it before the night is over.
 CREATE OR REPLACE FUNCTION is_urgent(n notification) RETURNS boolean LANGUAGE sql IMMUTABLE
 AS $$ SELECT n.kind = 'critical' OR coalesce((n.facts::jsonb -> 'is_running')::boolean, false) $$;
 
@@ -79,7 +79,7 @@ BEGIN
     WHERE recipient = whom AND message_id IS NULL AND (NOT only_urgent OR is_urgent(n));
 END $$;
 
--- Let messages be tried again at once that a dead process was delivering to these recipients.
+-- Retry at once the messages that a dead process was delivering to these recipients.
 CREATE OR REPLACE FUNCTION take_over_messages(recipients text[], at bigint) RETURNS void LANGUAGE sql AS $$
     UPDATE message SET sending = false, next_try_at = coalesce(at, now_micros())
     WHERE sending AND recipient = ANY (recipients)

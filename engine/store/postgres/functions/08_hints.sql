@@ -1,10 +1,10 @@
 -- Hints: a ticket of procrastinate says "there may be work in this queue", and nothing more. These tables alone say what
 -- is to be done: a ticket that is lost, doubled or late does no harm.
 --
--- One is given for each target that becomes claimable, at COMMIT, where the counter of events makes those wait for each
--- other who free a target and who give it something to do: so none misses the other.
+-- A hint is given at COMMIT for each target that becomes claimable. There the counter of events lets one transaction
+-- commit after the other: so the one that frees a target and the one that adds a job for it never miss each other.
 
--- Whether nobody has dropped the tables of procrastinate: without them no write may fail.
+-- Whether the tables of procrastinate exist. If someone has dropped them, no hints are given, and no write fails.
 CREATE OR REPLACE FUNCTION has_queue() RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT to_regproc('dbtend_queue.procrastinate_defer_jobs_v1') IS NOT NULL
         AND to_regclass('dbtend_queue.procrastinate_jobs') IS NOT NULL
@@ -26,7 +26,7 @@ SELECT DISTINCT ON (target_key) target_key, parent_id, ordinal, queue FROM claim
 WHERE reserved_by IS NULL AND (recovering OR NOT EXISTS (SELECT FROM pause))
 ORDER BY target_key, parent_id;
 
--- A child was made, ended, or let go: give a hint if that made its target claimable.
+-- Give a hint if a new, ended or released child made its target claimable.
 CREATE OR REPLACE FUNCTION give_hint_of(c child_job, is_new boolean) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE left_over jsonb := nullif(current_setting('dbtend.hint_left', true), '')::jsonb;  -- of `finish_and_claim`
 BEGIN
@@ -36,7 +36,7 @@ BEGIN
             AND (left_over IS NULL OR left_over -> 'ended' <> to_jsonb(c.parent_id) OR left_over ->> 'queue' <> queue)));
 END $$;
 
--- The queues of a worker in which something waits, with how much, at most.
+-- The queues of a worker in which children wait, and for how many targets.
 CREATE OR REPLACE FUNCTION offered_in(queues text[]) RETURNS TABLE (queue text, number bigint) LANGUAGE sql STABLE AS $$
     SELECT o.queue, count(*) FROM offered AS o WHERE o.queue = ANY (queues) GROUP BY o.queue
 $$;
