@@ -47,7 +47,7 @@ def parse_config(text: str, file: str) -> Config:
 
 
 def parse_store(text: str, file: str) -> StoreConfig:
-    """As `parse_config`, of `[store]` alone."""
+    """Parse `[store]` alone, as `parse_config` does."""
     return _store(root_table(text, file).table("store"))
 
 

@@ -59,7 +59,7 @@ class Table:
         return {key: self.value(key, declared[key]) for key in self.keys_of(declared)}
 
     def keys_of(self, declared: Mapping[str, Declared]) -> list[str]:
-        """Those of these keys that are there."""
+        """The keys of this table that are among the declared ones."""
         return [key for key in self._values if key in declared]
 
     def texts(self) -> dict[str, str]:
@@ -90,7 +90,7 @@ def root_table(text: str, file: str) -> Table:
 
 
 def _syntax_error(message: str, text: str) -> tuple[str, int]:
-    """tomllib's message without its position, and the line."""
+    """The message of tomllib without its position, and the line."""
     found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
     if not found:
         return message, 1

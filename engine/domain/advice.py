@@ -49,7 +49,7 @@ class DeadSpace:
     name: str
     wasted: int
     size: int
-    """Of the whole."""
+    """Bytes of the whole object."""
 
 
 def is_near_wraparound(ids: OldIds, facts: Facts, limits: Thresholds) -> bool:

@@ -153,7 +153,7 @@ class WorkerProcess:
     pool: int | None = None
     """The process that started it and replaces it when it dies; None if none does."""
     version: str = ""
-    """Of dbtend; "" in an embedded store."""
+    """The version of its dbtend; "" in an embedded store."""
     queues: tuple[str, ...] = ()
     """The queues of a shared store whose jobs it takes."""
     draining: bool = False

@@ -25,7 +25,7 @@ def frozen(*, kw_only: bool) -> Callable[[type[T]], type[T]]: ...
 
 
 def frozen(cls: type[Any] | None = None, /, *, kw_only: bool = False) -> Any:
-    """As `@dataclass(frozen=True, slots=True)`. Two values are the same if all their fields are."""
+    """Works as `@dataclass(frozen=True, slots=True)`. Two values are the same if all their fields are."""
 
     def made(body: type[Any]) -> type[Any]:
         body.__doc__ = body.__doc__ or body.__name__  # without one, dataclass makes it of the signature

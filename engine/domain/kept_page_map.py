@@ -31,14 +31,14 @@ _LONGEST_NAME: Final = 60
 _LARGEST: Final = 100_000
 """Bytes of the text before it is packed."""
 _MOST: Final = 2**40
-"""Of anything: SQLite has at most 2**32 pages."""
+"""The most of any number in the text: SQLite has at most 2**32 pages."""
 _OBJECTS: Final = ascii_uppercase
 _OTHERS: Final = {FREE: ".", LONG_VALUES: "~", UNSEEN: "?"}
 _NO_FILL: Final = "-"
 _FILLS: Final = "0123456789"
 """From an empty page to a full one."""
 _OUT_OF_ORDER: Final = "abcdefghij"
-"""The same of a page that does not follow the one before it."""
+"""From an empty page to a full one, for a page that does not follow the one before it."""
 _FULLEST: Final = len(_FILLS) - 1
 
 
@@ -51,7 +51,7 @@ class KeptMaps:
 
 
 def kept_maps(facts: Mapping[str, Any] | None) -> KeptMaps | None:
-    """Those in the facts of an operation; None without both."""
+    """The maps in the facts of an operation; None unless both are there."""
     before, after = (unpacked((facts or {}).get(name)) for name in (PAGES_BEFORE, PAGES_AFTER))
     return None if before is None or after is None else KeptMaps(before, after)
 

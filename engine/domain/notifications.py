@@ -137,7 +137,7 @@ class Message:
     left_out: int = 0
     """The number of further events."""
     batches: tuple[ToldBatch, ...] = ()
-    """Those of its jobs, at the time when it is sent."""
+    """The batches of its jobs, at the time when it is sent."""
     zones: Mapping[str, str] = field(default_factory=dict)
     """The time zones of schedules, by name."""
 
@@ -149,7 +149,7 @@ class MessageText:
     subject: str
     text: str
     document: Mapping[str, Any]
-    """The same as JSON."""
+    """The message as JSON."""
 
 
 @frozen(kw_only=True)

@@ -56,5 +56,5 @@ class Overview:
     workers: int = 0
     """Processes that carry out jobs."""
     stalled: int = 0
-    """Those of them that do not move."""
+    """Processes that carry out jobs, and make no progress."""
     is_paused: bool = False

@@ -21,7 +21,7 @@ class MappedObject:
     name: str
     is_index: bool
     pages: int
-    """Those known to be its own, without those of long values."""
+    """Pages known to be its own, without those of long values."""
     jumps: int
     """How many of its leaf pages do not follow the one with the rows or entries before them."""
     stands_for: int = 1

@@ -45,7 +45,7 @@ class StoreCheck:
     size: int
     user: str
     roles: tuple[str, ...]
-    """Those of the store whose rights this user has."""
+    """The roles of the store whose rights this user has."""
     missing_roles: tuple[str, ...]
     roles_sql: str
     version: int

@@ -97,7 +97,7 @@ class Survey:
     reasons: tuple[SurveyReason, ...] = ()
     """The most urgent first; none: it needs nothing."""
     version: str = ""
-    """Of its server, or of SQLite."""
+    """The version of its server, or of SQLite."""
     size: int | None = None
     """Bytes; None where it could not be inspected."""
     reclaimable: int = 0

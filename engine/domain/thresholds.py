@@ -30,7 +30,7 @@ class Thresholds:
     reclaim_soon_share: float = 0.25
     """Random inserts alone leave about a tenth."""
     reclaim_now: int = 256 * MB
-    """Of an index of a server, too."""
+    """Bytes that VACUUM gives back, or that an index of a server wastes, when it is urgent."""
     reclaim_now_share: float = 0.50
     log_size: int = 64 * MB
     log_share: float = 0.25

@@ -10,7 +10,7 @@ from engine.domain.steps import WAITS, Facts, Micros
 WORTH_TELLING: Final = 500_000
 """Microseconds: shorter waits are not reported."""
 MOST_WAITS: Final = 50
-"""Of one step; of more, those that lie closest together become one."""
+"""Waits of one step that are kept; of more, those closest together become one."""
 
 
 class LockWaitTimer:

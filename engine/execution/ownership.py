@@ -21,7 +21,7 @@ async def never_lost(_: Claim) -> None:
 
 
 class Ownership:
-    """That of one attempt."""
+    """Whether one attempt still owns its child."""
 
     def __init__(self, claim: Claim, ask: RequireOwned) -> None:
         """`ask`: raises OwnershipLostError if the claim no longer owns its child."""

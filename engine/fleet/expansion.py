@@ -90,9 +90,9 @@ class _Candidate:
     path: str | None = None
     """None: it is on a server."""
     status: os.stat_result | None = None
-    """Of a file; None if it cannot be read: opening it will say why."""
+    """The status of a file; None if it cannot be read: opening it will say why."""
     database: str = ""
-    """Of a server."""
+    """The name of a database on a server."""
     may_connect: bool = True
     is_member: bool = False
     """Whether a pattern stands for it."""
@@ -113,7 +113,7 @@ class _Candidate:
 
     @property
     def identity(self) -> object:
-        """The same for two names of one database."""
+        """Equal for two names of one database."""
         if self.path is None:
             return self.entry.url
         return (self.status.st_dev, self.status.st_ino) if self.status is not None else self.path
@@ -290,7 +290,7 @@ async def _on_server(entry: TargetEntry) -> _Result:
 
 
 def _databases(entry: TargetEntry, listed_there: Sequence[ServerDatabase]) -> _Result:
-    """Those of a server for which an entry stands."""
+    """The databases of a server for which an entry stands."""
     wanted = database_named(entry.url)
     there = sorted(listed_there, key=lambda one: natural_order(one.name))
     matching = [one for one in there if matches_any((one.name,), (wanted,))]

@@ -142,7 +142,7 @@ def _check_reasons(one: Advice, past: TargetHistory) -> Iterator[SurveyReason]:
 
 
 def _vacuum_reasons(one: Advice, limits: Thresholds) -> Iterator[SurveyReason]:
-    """Of a server: apart from dead rows, ids may be old."""
+    """The reasons for a VACUUM on a server: old transaction ids, and dead rows."""
     level = _LEVELS.get(_level_of_large(one), FleetLevel.OK)
     causes = one.facts.get("causes") or ()
     named = causes if isinstance(causes, list | tuple) else ()
@@ -158,7 +158,7 @@ def _vacuum_reasons(one: Advice, limits: Thresholds) -> Iterator[SurveyReason]:
 
 
 def _rebuild_reasons(one: Advice) -> Iterator[SurveyReason]:
-    """Of a server: apart from free space, a column may run out of numbers."""
+    """The reasons for a rebuild on a server: a column that runs out of numbers, and free space."""
     used = one.facts.get("auto_increment_percent")
     if isinstance(used, int):
         level = FleetLevel.CRITICAL if used >= NUMBERS_CRITICAL else FleetLevel.SOON
@@ -180,7 +180,7 @@ def _is_nearly_full(disk: Disk, limits: Thresholds) -> bool:
 
 
 def _reclaimable(advice: Sequence[Advice]) -> int:
-    """Of a file what VACUUM gives back; of a server the dead space in indexes and tables."""
+    """Bytes that can be won: what VACUUM gives back of a file, or the dead space in tables and indexes of a server."""
     found = (one.facts.get("reclaimable_bytes") or one.facts.get("wasted_bytes") for one in advice)
     files = {one.operation: one.facts["reclaimable_bytes"] for one in advice if "reclaimable_bytes" in one.facts}
     if files:

@@ -104,7 +104,7 @@ class _Subject:
 class _Made(NamedTuple):
     subjects: Sequence[_Subject]
     left: Sequence[TargetEntry] = ()
-    """Those that their disk gave no prompt answer for, together with others."""
+    """The targets whose disk gave no prompt answer while others were surveyed, too."""
 
 
 class Surveyor:
@@ -217,7 +217,7 @@ class Surveyor:
                     yield Surveyed(subject.entry, survey)
 
     async def _unknown(self, subject: _Subject) -> Survey:
-        """That of a file of another host which was never surveyed there."""
+        """The survey of a file of another host which was never surveyed there."""
         try:
             inspector.fingerprint(subject.url)
         except DbtendError as error:
@@ -394,7 +394,7 @@ def _groups(entries: Iterable[TargetEntry]) -> list[tuple[Path | None, Sequence[
 
 
 def _directory_of(entry: TargetEntry) -> Path | None:
-    """Of a file. Reads no disk."""
+    """The directory of a file; None for another target. Reads no disk."""
     try:
         path = file_named(entry.url)
     except DbtendError:

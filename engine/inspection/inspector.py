@@ -88,7 +88,7 @@ def engine_of(target: str) -> EngineName:
 
 
 def engine_named_by(target: str) -> EngineName:
-    """As `engine_of`, of whatever text, and without a driver."""
+    """The engine that any text names, like `engine_of`, but without a driver."""
     return engine_named(target)
 
 
@@ -340,7 +340,7 @@ async def advise_and_measure(
     limits: Thresholds = DEFAULT_THRESHOLDS,
     read_only: bool = False,
 ) -> tuple[tuple[Advice, ...], Measurement | None]:
-    """As `advise`, with the measurement to keep for the next call."""
+    """Advise as `advise`; also returns the measurement to keep for the next call."""
     with _as_target_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
             return await look.advise(past, budget=budget, limits=limits)

@@ -51,7 +51,7 @@ GIVE_UP_AFTER: Final = 3 * 86_400.0
 """Seconds after which a message that was never taken is given up."""
 
 ROLE: Final = "notify"
-"""Of the process that tells people; where many hosts share the store, of each recipient."""
+"""The role of the process that sends messages; where many hosts share the store, one for each recipient."""
 
 Compose = Callable[[Message], MessageText]
 Configured = Callable[[], Config]
@@ -116,7 +116,7 @@ class Notifier:
             await asyncio.sleep(LOOK_EVERY)
 
     async def _take_roles(self, held: AsyncExitStack) -> None:
-        """Those for the recipients of the config file that no other process has."""
+        """Take the roles for the recipients of the config file that no other process has."""
         self._looked_at = time.monotonic()
         for role in sorted(self._wanted_roles() - self._roles):
             async with AsyncExitStack() as taking:
@@ -218,7 +218,7 @@ class Notifier:
             await self._collect_for(recipient, known[recipient.name], events)
 
     async def _forget_removed(self) -> None:
-        """Those that the config file no longer has, if it can be read: nothing waits for them any more.
+        """Forget recipients that the config file no longer has, if it can be read: nothing waits for them any more.
 
         Where many hosts share the store, they may be in the file of another.
         """
@@ -416,7 +416,7 @@ class _RunningOperations:
 
 
 def _is_due(at: Micros, now: Micros) -> bool:
-    """Also after the clock was set back by more than the longest pause."""
+    """Whether a message is due, also after the clock was set back by more than the longest pause."""
     return at <= now or at - now > 2 * RETRY_AFTER[-1] * 1e6
 
 

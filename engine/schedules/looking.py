@@ -13,7 +13,7 @@ Tell = Callable[[int, int], None]
 
 
 def counting(work: Callable[[str], Awaitable[T]], total: int, tell: Tell | None) -> Callable[[str], Awaitable[T]]:
-    """The same work on a target, which is counted when it ends."""
+    """Wrap `work` on a target, so that it is counted when it ends."""
     if tell is None:
         return work
     ended = count(1)

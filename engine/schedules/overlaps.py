@@ -35,7 +35,7 @@ class Overlap:
 
 
 def overlaps(config: Config, now: Micros, *, disabled: Collection[str] = ()) -> list[Overlap]:
-    """Those of the next weeks, by the words of the config file: no target is opened. Reads the disk."""
+    """The overlaps of the next weeks, by the words of the config file: no target is opened. Reads the disk."""
     enabled = [schedule for schedule in config.schedules if schedule.name not in disabled]
     places = {schedule.name: list(_places(schedule, config)) for schedule in enabled}
     windows = {schedule.name: list(_windows(schedule, now)) for schedule in enabled}

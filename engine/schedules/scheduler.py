@@ -116,7 +116,7 @@ class Scheduler:
         self._is_new = await asyncio.to_thread(self._watch.look) or self._is_new
 
     async def _forget_removed(self, states: Mapping[str, ScheduleState]) -> None:
-        """Those that were in this config file: if they come back, nothing of the time between was missed."""
+        """Forget schedules that were in this config file: if they come back, nothing of the time between was missed."""
         there = {schedule.name for schedule in self._watch.config.schedules}
         removed = [
             name

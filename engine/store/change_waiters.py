@@ -1,4 +1,4 @@
-"""Those who wait for a change of jobs."""
+"""The tasks that wait for a change of jobs."""
 
 from __future__ import annotations
 

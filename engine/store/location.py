@@ -36,7 +36,7 @@ class StoreLocation:
     """The file of an embedded store. Beside it lie the locks and logs of the processes on this host; a shared store has
     a path for these alone, in the user's state directory, which hosts may share, too."""
     url: str | None = None
-    """Of a shared store."""
+    """The URL of a shared store."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -83,6 +83,6 @@ def driver_missing(error: ImportError) -> NotAvailableError:
 
 
 def _digest(parameters: Mapping[str, str]) -> str:
-    """The same for all users and settings with which this database can be reached."""
+    """Equal for all users and settings with which this database can be reached."""
     where = "\0".join(parameters.get(name, "") for name in _WHERE)
     return hashlib.sha256(where.encode()).hexdigest()[:16]

@@ -91,7 +91,7 @@ class JobReader(Protocol):
         """These parents in the order of `ids`, without steps and logs."""
 
     async def whole_jobs(self, ids: Collection[int]) -> list[ParentJob]:
-        """The same with attempts, steps and logs."""
+        """Parents with their children, attempts, steps and logs, in the order of `ids`."""
 
     async def open_jobs(self) -> list[ParentJob]: ...
 
@@ -137,10 +137,10 @@ class JobReader(Protocol):
         """
 
     async def estimated_runs(self, runs: int) -> list[EstimatedRun]:
-        """Of so many newest children those that completed in full and had an estimate."""
+        """Among so many newest children those that completed in full and had an estimate."""
 
     async def runs_by_size(self, runs: int) -> list[EstimatedRun]:
-        """As `estimated_runs`, with the estimates by sizes alone."""
+        """Like `estimated_runs`, with the estimates by sizes alone."""
         ...
 
     async def past_steps(
@@ -576,11 +576,11 @@ class Store(
 
     @property
     def may_submit(self) -> bool:
-        """Whether its user may submit and cancel jobs,"""
+        """Whether its user may submit and cancel jobs."""
 
     @property
     def may_run(self) -> bool:
-        """and may run them. Without either nothing can be written."""
+        """Whether its user may run jobs. One who may neither run nor submit them can write nothing."""
 
     @property
     def lost(self) -> StoreError | None:

@@ -85,7 +85,7 @@ def _fitting(parent: ParentJob) -> Request:
 def repeatable(
     batch: Batch, parents: Sequence[ParentJob], *, only_incomplete: bool
 ) -> tuple[list[ParentJob], list[ParentJob]]:
-    """Those to repeat, and patterns that could not be listed: these cannot be repeated.
+    """The jobs to repeat, and patterns that could not be listed: these cannot be repeated.
 
     For what a pattern leaves out is not on record: a retry would also run on that.
 

@@ -59,7 +59,7 @@ def parameters_of(text: str, what: str = "target") -> dict[str, str]:
 
 
 def host_key(parameters: Mapping[str, str]) -> str:
-    """The same for all databases of a server that are named alike; the names of the loopback interface are one."""
+    """Equal for all databases of a server that are named alike; the names of the loopback interface are one."""
     if "service" in parameters:
         return f"postgresql:service={parameters['service']}"
     host = parameters.get("hostaddr") or parameters.get("host", "")

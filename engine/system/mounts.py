@@ -34,7 +34,7 @@ def mounts() -> tuple[Mount, ...]:
 
 
 def mounts_elsewhere() -> Iterator[Mount]:
-    """Those of other mount namespaces, such as containers, as far as they may be seen. Raises OSError as `mounts`."""
+    """The mounts of other mount namespaces, such as containers, as far as they may be seen. Raises OSError."""
     seen = {Path("/proc/self/ns/mnt").readlink()}
     for process in Path("/proc").iterdir():
         if not process.name.isdecimal():

@@ -65,7 +65,7 @@ def directory_of(store: Path) -> Path:
 
 
 def private_directory(store: Path) -> Path:
-    """The same, created if missing. Raises StoreError if that fails, or if the store is not private."""
+    """The directory of `directory_of`, created if missing. Raises StoreError if that fails, or if it is not private."""
     real = Path(os.path.realpath(store))  # the same under every name of the store
     directory = directory_of(real)
     require_private_store(real)

@@ -42,7 +42,7 @@ _P = TypeVar("_P", bound=Pooled)
 
 
 class ConnectionPool(Generic[_P]):
-    """Those of one session. `connect` opens one more; it raises TargetError."""
+    """The connections of one session. `connect` opens one more; it raises TargetError."""
 
     def __init__(self, connect: Callable[[], Awaitable[_P]], server_wait: float = SERVER_WAIT) -> None:
         self._connect = connect
@@ -144,7 +144,7 @@ class ConnectionPool(Generic[_P]):
         return opening.result()
 
     async def _wait_for_change(self, context: StepContext) -> None:
-        """Or until the pool may grow again."""
+        """Wait until a connection is given back, or until the pool may grow again."""
         context.report(StepProgress(phase="waiting for a connection", waits_for=WaitsFor.SERVER))
         left = max(self._full_until - time.monotonic(), 0.0)
         await first_of(self._changed, context.cancel, context.window.closed, timeout=left)

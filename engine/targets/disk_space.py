@@ -79,7 +79,7 @@ def largest_shortfalls(each: Iterable[Iterable[Need]], room: Callable[[str], Roo
 
 
 def problems_now(needs: Iterable[Need]) -> list[str]:
-    """As `shortfalls`; none for a directory that is gone: the step itself reports that."""
+    """The sentences of `shortfalls`; none if a directory is gone: the step itself reports that."""
     try:
         return shortfalls(needs)
     except OSError:

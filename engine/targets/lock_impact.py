@@ -41,7 +41,7 @@ class Lock:
     """The lock that a step takes."""
 
     impact: LockImpact
-    """For the whole step. No estimate turns that into a moment: estimates are wrong where it matters."""
+    """The impact of the whole step. An estimate never makes that a moment: estimates are wrong where it matters."""
     scope: LockScope = LockScope.DATABASE
     momentary: LockImpact = LockImpact.NONE
     """In addition, for short moments."""

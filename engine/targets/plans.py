@@ -44,7 +44,7 @@ class PlannedStep:
     disk_needed: int | None = None
     """Bytes of free disk space that the step needs while it runs; None where it needs next to none."""
     needs: tuple[Need, ...] = ()
-    """The same by directory, if known; the free space is compared with it."""
+    """The disk space that the step needs, by directory, if known; the free space is compared with it."""
     disk_free: int | None = None
     """Bytes free at that place; None if next to none are needed, or if that is unknown."""
     estimate: float | None = None

@@ -220,7 +220,7 @@ class Target(Protocol):
         """
 
     def look(self, *, lock_timeout: float, read_only: bool = False) -> AbstractAsyncContextManager[Inspection]:
-        """As `connect(writing=False)`, only to inspect: no plan, no step."""
+        """Open a session only to inspect, like `connect(writing=False)`: no plan, no step."""
 
     async def preflight(
         self,

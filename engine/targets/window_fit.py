@@ -12,7 +12,7 @@ from engine.targets.step_scheduler import StepScheduler
 
 
 def needed_seconds(steps: Sequence[PlannedStep]) -> list[float | None]:
-    """Of each step: the expected seconds until its work is safe; None without an estimate.
+    """The expected seconds of each step until its work is safe; None without an estimate.
 
     That is its own time with that of the steps that must follow it.
     """

@@ -72,7 +72,7 @@ class ToRun:
 
     requests: Sequence[Request]
     failed: Sequence[FailedRequest] = ()
-    """Of several targets those that cannot be inspected, or that a person must repair first."""
+    """Among several targets those that cannot be inspected, or that a person must repair first."""
     code: int = OK
     """The exit code for work that is left undone."""
 
@@ -107,7 +107,7 @@ def to_run(
 
 
 def _idle_lines(idle: Sequence[tuple[Request, Sequence[Advice]]], *, in_full: bool) -> Iterator[str]:
-    """That targets need nothing; of very many how many."""
+    """Lines that say which targets need nothing; where they are very many, how many."""
     if len(idle) > _NAMED:
         unsure = sum(is_unsure(request, advice) for request, advice in idle)
         text = f"{counted(len(idle), 'target')} need nothing"

@@ -114,7 +114,7 @@ def _operation(parent: ParentJob, job: JobId) -> str:
 
 
 async def _cancel_remaining(engine: Engine, own: Collection[int], announce: Announce) -> list[ParentJob]:
-    """Those that could not be cancelled."""
+    """Cancel the remaining jobs. Returns those that could not be cancelled."""
     left = await _left(engine, own)
     if not await _keep_cancelling(engine, left, Reason.SHUTDOWN, announce, _NOBODY):
         return left

@@ -30,7 +30,7 @@ _LABELS: Final = {
     NoteKind.CANCEL: "cancel",
     NoteKind.ADVICE: "to do",
 }
-"""Of the notes below the line of a child, which already has its error and reason."""
+"""Labels of the notes below the line of a child, which already has its error and reason."""
 _SHARED_LABELS: Final = {**_LABELS, NoteKind.ERROR: "error"}
 FIRST_FINDINGS: Final = 5
 

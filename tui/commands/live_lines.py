@@ -25,10 +25,10 @@ _BAR_WIDTH: Final = 16
 _BAR_LEAST: Final = 6
 _DOING_WIDTH: Final = 30
 _DOING_LEAST: Final = 18
-"""Of `writing back  main`."""
+"""The width of `writing back  main`."""
 _ELAPSED_WIDTH: Final = 7
 _LEFT_WIDTH: Final = 17
-"""Of `about 23h59m left`."""
+"""The width of `about 23h59m left`."""
 
 _INDENT: Final = " " * 8
 _MOST_OF_A_WAIT: Final = 3

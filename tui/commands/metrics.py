@@ -33,7 +33,7 @@ from tui.presentation.exit_codes import OK
 from tui.presentation.metrics import metrics_text
 
 _MODE: Final = 0o644
-"""Of the file: node_exporter is another user."""
+"""The mode of the file: node_exporter is another user."""
 _LIST_EVERY: Final = 180.0
 """Seconds between two lists of the targets: whether a file is a database is seen only by opening it."""
 _LIST_WITHIN: Final = 5.0
@@ -104,7 +104,7 @@ class ConfiguredTargets:
         self._listing: asyncio.Task[None] | None = None
 
     async def of(self, config: Config) -> frozenset[str]:
-        """Those that were listed last; after a change of the config file those of now, if that takes not too long."""
+        """The targets that were listed last; after a change of the config file new ones, unless that takes too long."""
         known = await asyncio.to_thread(configured_entries, config)
         listed_here = [entry for entry in known if not may_name_databases(entry.url)]
         entries = tuple(entry for entry in listed_here if not is_pattern_elsewhere(entry.url))
@@ -135,7 +135,7 @@ def _next_due(schedule: Schedule, state: ScheduleState | None, at: Micros) -> Mi
 
 
 def chosen(urls: Iterable[str], entries: Iterable[TargetEntry]) -> list[str]:
-    """Those of these targets for which the entries stand; all without entries."""
+    """The targets for which the entries stand; all without entries."""
     patterns = [(canonical(entry.url), entry.exclude) for entry in entries]
     single = {url for url, _ in patterns}
     return [

@@ -14,7 +14,7 @@ from typing import Final, Self, TypeVar
 T = TypeVar("T")
 
 FEW: Final = 5
-"""For so many targets nothing is shown."""
+"""For so few targets nothing is shown."""
 DRAWN_EVERY: Final = 0.2
 """Seconds between two drawings, at least."""
 
@@ -45,7 +45,7 @@ class ProgressLine:
             self._next = monotonic() + DRAWN_EVERY
 
     def counting(self, work: Callable[[str], Awaitable[T]], done: str) -> Callable[[str], Awaitable[T]]:
-        """The same work on a target, which is counted when it ends: `planned 12 of 300`; `done`: `planned`."""
+        """Wrap `work` on a target, so that it is counted when it ends: `planned 12 of 300`; `done`: `planned`."""
         ended = count(1)
 
         async def counted(target: str) -> T:

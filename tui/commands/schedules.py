@@ -225,7 +225,7 @@ class _Looked:
     without_targets: Mapping[str, str] = field(default_factory=dict)
     """Schedules without targets, and why that is so; of one alone its plan says so."""
     jobs: Sequence[ParentJob] = ()
-    """Of the last night of the only schedule."""
+    """The jobs of the last night of the only schedule."""
 
 
 def _show(

@@ -113,7 +113,7 @@ class LiveView(View):
             self._drawn = lines
 
     def announce(self, text: str) -> None:
-        """Above the block, which would otherwise be redrawn over it."""
+        """Print a text above the block, which would otherwise be redrawn over it."""
         output.write(redraw(len(self._drawn), []))
         self._drawn = []
         output.notice(text)

@@ -31,7 +31,7 @@ async def notices(engine: Engine, among: Collection[int] | None = None) -> list[
 
 
 async def unserved_jobs(engine: Engine, among: Collection[int] | None = None) -> list[str]:
-    """For each queue that no worker serves: how many of these jobs wait in it; None: of all."""
+    """A line for each queue that no worker serves, with how many of these jobs wait in it. None: all jobs."""
     found = []
     unserved = await engine.unserved()
     drained = await engine.drained_hosts() if unserved else ()

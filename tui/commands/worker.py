@@ -178,13 +178,13 @@ class _Host:
     """How many jobs run at once on the store, in all processes."""
     config: Path
     queues: tuple[str, ...] = ()
-    """Those of a shared store that it serves; none: that of any host."""
+    """The queues of a shared store that it serves; none: that of any host."""
     metrics: socket.socket | None = None
     """Where metrics are asked for."""
 
     @property
     def place(self) -> Path:
-        """Beside which the locks lie of its pool on this host: one that takes no jobs for any host has its own."""
+        """The path beside which the locks of its pool lie; a pool that takes no jobs for any host has its own."""
         if not self.queues or ANY_HOST in self.queues:
             return self.store.path
         return self.store.path.with_name(f"queue-{'-'.join(sorted(self.queues))}")

@@ -48,7 +48,7 @@ class Action:
     keys: str
     call: str
     label: str
-    """For the footer; empty: the footer never names it."""
+    """The text in the footer; empty: the footer never names it."""
     help: str
     same_key_as: str = ""
     """The action that shares its key with this one: one key does one or the other."""

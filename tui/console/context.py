@@ -29,7 +29,7 @@ from tui.presentation.target_names import TargetName, TargetNames
 from tui.presentation.text import counted
 
 FEW_TARGETS: Final = 10
-"""As many are inspected at once and fit on the main screen; more begin with the fleet screen."""
+"""So many targets are inspected at once and fit on the main screen; more begin with the fleet screen."""
 
 if TYPE_CHECKING:
     from textual.screen import ModalScreen, Screen
@@ -157,7 +157,7 @@ class ConsoleContext:
         self._app.push_screen(self.screens.confirm(question, consequence), self._if_yes(do))
 
     def ask_typed(self, question: str, consequence: str, word: str, do: Callable[[], Awaitable[None]]) -> None:
-        """The same for a question that is confirmed by typing a word."""
+        """Ask a question that is confirmed by typing a word; call `do` if it is."""
         self._app.push_screen(self.screens.typed_confirm(question, consequence, word), self._if_yes(do))
 
     def _if_yes(self, do: Callable[[], Awaitable[None]]) -> Callable[[bool | None], None]:

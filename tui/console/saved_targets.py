@@ -88,7 +88,7 @@ class SavedTargets:
         self._config = await asyncio.to_thread(lambda: self._resolved(self._file.change(edit)))
 
     def _resolved(self, config: Config) -> Config:
-        """The same config, after resolving the URLs of its targets."""
+        """This config, after resolving the URLs of its targets."""
         self.urls.learn(entry.url for entry in config.targets)
         self._urls = {entry.url for entry in config.targets}
         self._by_url: dict[str, TargetEntry] = {}

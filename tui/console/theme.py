@@ -58,7 +58,7 @@ ANSI_VARIABLES: Final = {
     "cursor-blurred": "ansi_default",
     "label": "ansi_magenta",
 }
-"""The same variables for the themes that take their colours from the terminal."""
+"""The variables for the themes that take their colours from the terminal."""
 
 _ROLES: Final = {
     Role.TEXT: ("foreground", False),

@@ -45,7 +45,7 @@ def consequence_phrases(child: ChildJob, target: str, at: int, *, by_force: str)
 
 
 def consequence_text(child: ChildJob, target: str, at: int, *, by_force: str, name: str = "") -> str:
-    """The same as sentences. `name`: of the operation, which keeps its spelling; `by_force` is a sentence."""
+    """What a cancel leads to, as sentences. `name`: the operation, as it is spelled. `by_force`: a sentence."""
     first = after_request(child, at, name) if name else capitalized(after_request(child, at))
     second = by_force if cannot_stop(child) else capitalized(_left_behind(child, target))
     return " ".join(f"{phrase}." for phrase in (first, second) if phrase)

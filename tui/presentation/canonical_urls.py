@@ -30,5 +30,5 @@ class CanonicalUrls:
 
 
 def canonical(url: str) -> str:
-    """Of one; of an unknown kind of database it is its name."""
+    """The canonical URL; for an unknown kind of database its name."""
     return inspector.canonical_urls([url])[url]

@@ -28,7 +28,7 @@ MEANINGS: Final[Mapping[int, str]] = {
 }
 _NOT_DONE: Final = ("steps_skipped", "left_out", "rows_lost")  # of what a server was asked for
 PRECEDENCE: Final = (CANCELLED, FAILED, USAGE, REFUSED, TIME_LIMIT, SKIPPED)
-"""Of several causes the first of these is the exit code."""
+"""The exit code of a command with several causes is the first of these."""
 
 
 def exit_code(jobs: Iterable[ParentJob]) -> int:

@@ -129,7 +129,7 @@ _OF_ATTEMPT: Final = ("number", "pid", "host", "started_at", "finished_at", "sta
 
 
 def plan(plan: Plan) -> Json:
-    """The same shape as a job, for something that has not run: no ids, no statuses."""
+    """A plan in the shape of a job: it has not run, so there are no ids and no statuses."""
     return {
         **fields(plan, "target", "engine", "before", "warnings"),
         "options": _options(plan.options),
@@ -151,7 +151,7 @@ def plan(plan: Plan) -> Json:
 
 
 def advice(target: str, advice: Advice) -> Json:
-    """Of three levels: where too little was looked at to know, `none`, and the fact `is_known` is false.
+    """Advice of three levels: where too little is known, the level is `none`, and the fact `is_known` is false.
 
     If a person must repair the database first, the fact `by_hand` is true. `obstacles` say why to run it does not
     help, or not with everything. `dead_space` names where the most can be won. `to_do_by_hand` is what no

@@ -123,7 +123,7 @@ def _operations(overview: Overview, names: Name) -> Iterator[Metric]:
 
 
 def _schedules(overview: Overview, due: Mapping[str, Micros | None]) -> Iterator[Metric]:
-    """Those of the config file, also before their first night."""
+    """Metrics of the schedules in the config file, also before their first night."""
     recorded = {one.name: one for one in overview.schedules}
     shown = [recorded.get(name, ScheduleCounts(name=name)) for name in due]
     firings = [

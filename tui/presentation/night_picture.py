@@ -75,7 +75,7 @@ def real_picture(
 
 
 def _counted_apart(targets: Sequence[T], why: Callable[[T], str]) -> tuple[Sequence[T], Counter[str]]:
-    """Those that are drawn; and the number of those on which nothing began, by why, if they are many."""
+    """The targets that are drawn. If nothing began on many others, how many those are, by reason."""
     left = Counter(reason for one in targets if (reason := why(one)))
     many = Counter({reason: number for reason, number in left.items() if number > _FEW})
     return [one for one in targets if why(one) not in many], many

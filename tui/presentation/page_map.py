@@ -317,7 +317,7 @@ class Order:
 
 
 def orders(maps: KeptMaps) -> list[Order]:
-    """Of the largest tables and indexes."""
+    """How the largest tables and indexes were out of order, before and after."""
     now = {(one.name, one.is_index): one for one in maps.after.objects}
     named = [one for one in maps.before.objects if one.stands_for == 1]
     largest = sorted(named, key=lambda one: -one.pages)[:_COMPARED]

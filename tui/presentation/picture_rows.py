@@ -26,7 +26,7 @@ class PictureRow:
     took: str = ""
     note: str = ""
     status: Status | None = None
-    """Whose bar it is: decides its colour."""
+    """The status of the bar: it decides the colour."""
     child: int | None = None
     """The ordinal of the child whose bar it is."""
 
@@ -80,6 +80,6 @@ def laid_out(drafts: Sequence[Draft], width: int) -> list[PictureRow]:
 
 
 def _note_width(drafts: Sequence[Draft], most: int) -> int:
-    """Of the column of notes: as wide as the longest one, `most` at most."""
+    """The width of the column of notes: that of the longest one, `most` at most."""
     notes = (draft.note(most - 2) for draft in drafts if draft.intervals or draft.text)
     return min(max((cells(" ".join(note.split())) + 2 for note in notes if note), default=0), most)

@@ -101,7 +101,7 @@ def why(survey: Survey) -> str:
 
 
 def why_or_why_not(entry: TargetEntry, survey: Survey) -> str:
-    """The same; for a file that is ok in spite of many free pages the reason: `74% reclaimable, below 16.0 MB`."""
+    """Why a target has its level; of a file that is ok despite many free pages: `74% reclaimable, below 16.0 MB`."""
     limits = entry.thresholds
     if survey.level is not FleetLevel.OK or survey.engine is not EngineName.SQLITE or not survey.size:
         return why(survey)

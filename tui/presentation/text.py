@@ -79,7 +79,7 @@ def local_time(micros: int | None) -> str:
 
 
 def zoned_time(micros: int | None) -> str:
-    """The same with the name of the zone, where a reader may be elsewhere: `2026-11-24 15:38:05 CET`."""
+    """The time with the name of the zone, where a reader may be elsewhere: `2026-11-24 15:38:05 CET`."""
     zone = "" if micros is None else f" {datetime.fromtimestamp(micros / 1e6).astimezone():%Z}"
     return local_time(micros) + zone
 
@@ -98,7 +98,7 @@ def plain(untrusted: str) -> str:
 
 
 def plain_lines(untrusted: str) -> str:
-    """The same for a text of several lines."""
+    """Like `plain`, for a text of several lines."""
     return "\n".join(map(plain, untrusted.split("\n")))
 
 
@@ -142,7 +142,7 @@ def shortened(text: str, width: int) -> str:
 
 
 def shortened_inside(text: str, width: int) -> str:
-    """The same with the ellipsis inside: the end of a name tells it from others."""
+    """Shorten a text with the ellipsis inside: the end of a name tells it from others."""
     if width <= 0 or cells(text) <= width:
         return shortened(text, width)
     end = (width - 1) * 2 // 3

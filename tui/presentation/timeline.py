@@ -231,7 +231,7 @@ def axis_labels(axis: Axis, width: int) -> str:
 
 
 def _labels(axis: Axis, width: int, labels: Mapping[Micros, str]) -> str:
-    """Those that fit, each below its cell."""
+    """The labels that fit, each below its cell."""
     text = ""
     for at, label in labels.items():
         cell = axis.cell(at, width)

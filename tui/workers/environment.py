@@ -12,7 +12,7 @@ _LOCKED: Final = re.compile(r"\d+: FLOCK +ADVISORY +READ +(\d+) [0-9a-f]+:[0-9a-
 
 
 def not_set_alike(wanted: Mapping[str, str], lock: Path) -> list[str]:
-    """Those of the variables that the processes which hold this lock do not have, or have with another value.
+    """The variables that the processes which hold this lock do not have, or have with another value.
 
     All of them if that is unknown: for processes on another machine, and on systems other than Linux.
     """

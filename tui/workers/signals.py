@@ -20,7 +20,7 @@ STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def heeded_signals() -> list[signal.Signals]:
-    """Those that ask to stop. What its parent has it ignore (nohup, a script's background job) stays ignored."""
+    """The signals that ask this process to stop, without those that its parent has it ignore, as nohup does."""
     return [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from engine.domain.notifications import Method, Secret
 
 _MOST_BYTES: Final = 65_536
-"""Of a file or an answer with a secret."""
+"""The most bytes of a file or an answer with a secret."""
 _MOST_TEXT: Final = 500
 """Characters of an error."""
 _LEAST: Final = 4
@@ -51,7 +51,7 @@ class Order:
     waits_for: str = ""
     """The server or program that it waits for now."""
     _secrets: list[str] = field(default_factory=list)
-    """Those that were read."""
+    """The secrets that were read."""
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any], tell_done: Callable[[str], None]) -> Self:

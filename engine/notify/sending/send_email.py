@@ -50,7 +50,7 @@ def _session(order: Order) -> Iterator[smtplib.SMTP]:
 
 
 def _connected(order: Order) -> smtplib.SMTP:
-    """smtplib ends a connection whose greeting or TLS fails."""
+    """A connection to the mail server. Where its greeting or TLS fails, smtplib ends it."""
     settings, tls = order.settings, Tls(order.settings["tls"])
     place = settings["host"], settings["port"]
     context = ssl.create_default_context()

@@ -41,7 +41,7 @@ class Source(Protocol):
     async def rows(
         self, table: str, columns: Sequence[str], *, low: int | None = None, high: int | None = None
     ) -> Rows:
-        """As the shared store keeps them, ordered; `low`, `high`: of the parents, or of events."""
+        """Ordered rows as the shared store keeps them. `low`, `high`: ids of parents, or numbers of events."""
         ...
 
     async def parents(self, after: int, limit: int) -> list[int]:
@@ -53,7 +53,7 @@ class Source(Protocol):
         ...
 
     async def counts(self) -> Mapping[str, int]:
-        """Of the rows of each table."""
+        """The number of rows of each table."""
         ...
 
     async def open_jobs(self) -> int: ...

@@ -76,7 +76,7 @@ async def connected(url: str, what: str, program: str) -> AsyncIterator[Connecti
 
 
 async def connect(url: str, what: str, program: str, **settings: str) -> Connection:
-    """The same, for who closes it; `settings` of libpq win. Raises StoreError."""
+    """Open a connection that the caller closes; `settings` of libpq win. Raises StoreError."""
     try:
         return await psycopg.AsyncConnection.connect(**{**parameters(url, program), **settings}, autocommit=True)
     except psycopg.Error as error:

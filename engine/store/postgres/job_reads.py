@@ -116,7 +116,7 @@ class JobReads(StoreBase):
             yield array("q", sorted((parent_id for (parent_id,) in rows), key=abs, reverse=True))
 
     async def _targets(self, where: HistoryFilter) -> list[str] | None:
-        """Those that a filter means, of all that ever had a job; None where it means them all."""
+        """The targets that a filter means, of all that ever had a job; None where it means them all."""
         rows = [] if where.target else await self._pool.rows(history_search.TARGETS)
         known = [where.target] if where.target else [self._targets_here.here(target) for (target,) in rows]
         meant = [self._stored(target) for target in known if where.matches_target(target)]

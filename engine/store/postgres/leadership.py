@@ -60,5 +60,5 @@ def unsigned(role: str) -> int:
 
 
 def signed(role: str) -> int:
-    """The same, at the moment when it is taken."""
+    """The second half of its lock as a signed integer, which is how PostgreSQL takes it."""
     return unsigned(role) - (1 << 32 if unsigned(role) >= 1 << 31 else 0)

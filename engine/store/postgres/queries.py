@@ -128,9 +128,9 @@ ESTIMATED_RUNS: Final = f"""SELECT p.target, c.operation, c.estimate, {_AT_WORK.
 FROM (SELECT * FROM child_job ORDER BY parent_id DESC, ordinal LIMIT %(runs)s) AS c
     JOIN parent_job AS p ON p.id = c.parent_id
 WHERE c.estimate IS NOT NULL AND c.status = 'completed' AND c.reason IS NULL AND c.started_at IS NOT NULL"""
-"""Of the newest children those that completed in full and had an estimate."""
+"""Among the newest children those that completed in full and had an estimate."""
 RUNS_BY_SIZE: Final = ESTIMATED_RUNS.replace("c.estimate", "c.size_estimate")
-"""The same with the estimates by sizes alone."""
+"""Like `ESTIMATED_RUNS`, with the estimates by sizes alone."""
 _AT_THIS_SPEED: Final = f"coalesce(p.options::jsonb #>> '{{server,speed}}', '{NO_SERVER_OPTIONS.speed}') = %(speed)s"
 PAST_STEPS: Final = f"""WITH run AS (
     SELECT c.parent_id, c.ordinal, c.attempt FROM ({_RUNS.format(only=_AT_THIS_SPEED)}) AS r
@@ -138,8 +138,8 @@ PAST_STEPS: Final = f"""WITH run AS (
 SELECT s.command, avg({_AT_WORK.format("s", "effect")})
 FROM run JOIN step AS s ON (s.parent_id, s.ordinal, s.attempt) = (run.parent_id, run.ordinal, run.attempt)
 WHERE s.status = 'completed' GROUP BY s.command"""
-"""Of the steps that completed in these runs at this speed, how many seconds each command took on average, without its
-waits."""
+"""How many seconds each command took on average, without its waits, in the steps that completed in these runs at this
+speed."""
 
 LAST_DONE: Final = """SELECT kind, object, finished_at, effect FROM (
     SELECT DISTINCT ON (kind, s.object) kind, s.object, s.finished_at, s.effect

@@ -21,7 +21,7 @@ class Role(StrEnum):
 
 
 SEARCH_PATH: Final = "dbtend, dbtend_queue, pg_temp"
-"""Of connections to the store, and of its functions for each caller."""
+"""The search path of connections to the store, and of its functions for each caller."""
 _ALL: Final = frozenset(Role)
 _OPERATOR: Final = frozenset({Role.OPERATOR})
 _WORKER: Final = frozenset({Role.WORKER})
@@ -76,7 +76,7 @@ def creation(missing: Sequence[Role]) -> str:
 
 
 async def missing_roles(connection: Connection) -> list[Role]:
-    """Those that the server does not have. Raises psycopg.Error."""
+    """The roles that the server does not have. Raises psycopg.Error."""
     cursor = await connection.execute(EXISTING.encode(), (list(Role),))
     there = {name for (name,) in await cursor.fetchall()}
     return [role for role in Role if role not in there]

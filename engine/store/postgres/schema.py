@@ -51,7 +51,7 @@ _OWNER: Final = """SELECT current_user::text, pg_get_userbyid(nspowner)::text, p
 FROM pg_namespace WHERE nspname = 'dbtend'"""
 _STALE_FUNCTIONS: Final = """SELECT oid::regprocedure::text FROM pg_proc
 WHERE pronamespace = 'dbtend'::regnamespace AND xmin <> pg_current_xact_id()::xid"""
-"""Those that were not made again: of an older version, with other parameters."""
+"""Functions of an older version with other parameters: no file has made them again."""
 
 Connection = psycopg.AsyncConnection[Any]
 

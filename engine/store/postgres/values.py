@@ -50,7 +50,7 @@ def facts_text(facts: Facts | None) -> str | None:
 
 
 def new_job(job: NewJob, targets: HostTargets) -> dict[str, Any]:
-    """As `submit` takes it."""
+    """A job in the form that the function `submit` takes."""
     host = targets.host_of(job.request.target)
     queue = targets.queue_of(job.engine, job.request.options) if host is None else f"host:{host}"
     return {

@@ -84,7 +84,7 @@ RUNS = f"""WITH RECURSIVE run (name) AS (
     SELECT min(reserved_by) FROM {_RESERVED}
     UNION ALL SELECT (SELECT min(reserved_by) FROM {_RESERVED} AND reserved_by > name) FROM run WHERE name IS NOT NULL)
 SELECT name FROM run WHERE name IS NOT NULL"""
-"""For which open jobs are reserved, however many there are for each."""
+"""The runs for which open jobs are reserved; reads one job of each run."""
 
 WORKERS = "SELECT id, pid, host, started_at, serves_all, pool, own_jobs FROM worker ORDER BY started_at, id"
 RUNNING = "SELECT owner, parent_id, ordinal, started_at FROM child_job WHERE owner IS NOT NULL"
@@ -143,9 +143,9 @@ completed in part, which had less to do."""
 ESTIMATED_RUNS = f"""SELECT p.target, c.operation, c.estimate, {_AT_WORK.format("c", "after")}
 FROM (SELECT * FROM child_job ORDER BY parent_id DESC LIMIT :runs) AS c JOIN parent_job AS p ON p.id = c.parent_id
 WHERE c.estimate IS NOT NULL AND c.status = 'completed' AND c.reason IS NULL AND c.started_at IS NOT NULL"""
-"""Of the newest children those that completed in full and had an estimate."""
+"""Among the newest children those that completed in full and had an estimate."""
 RUNS_BY_SIZE = ESTIMATED_RUNS.replace("c.estimate", "c.size_estimate")
-"""The same with the estimates by sizes alone."""
+"""Like `ESTIMATED_RUNS`, with the estimates by sizes alone."""
 _AT_THIS_SPEED = f"coalesce(json_extract(p.options, '$.server.speed'), '{NO_SERVER_OPTIONS.speed}') = :speed"
 PAST_STEPS = f"""WITH run AS (
     SELECT c.parent_id, c.ordinal, c.attempt FROM ({_RUNS.format(only=_AT_THIS_SPEED)}) AS r
@@ -153,8 +153,8 @@ PAST_STEPS = f"""WITH run AS (
 SELECT s.command, avg({_AT_WORK.format("s", "effect")})
 FROM run CROSS JOIN step AS s ON (s.parent_id, s.ordinal, s.attempt) = (run.parent_id, run.ordinal, run.attempt)
 WHERE s.status = 'completed' GROUP BY s.command"""
-"""Of the steps that completed in these runs at this speed, how many seconds each command took on average, without its
-waits."""
+"""How many seconds each command took on average, without its waits, in the steps that completed in these runs at this
+speed."""
 
 
 LAST_DONE = """SELECT operation, object, at, effect FROM (
@@ -208,12 +208,12 @@ OPEN_TARGETS = "SELECT DISTINCT target FROM parent_job INDEXED BY parent_job_ope
 
 
 def jobs(ids: Collection[int]) -> Query:
-    """These parents with their children, in no order."""
+    """Parents with their children, in no order."""
     return _by_id(JOB, ids)
 
 
 def whole_jobs(ids: Collection[int]) -> Query:
-    """The same with attempts, steps and logs."""
+    """Parents with their children, attempts, steps and logs, in no order."""
     return _by_id(WHOLE_JOB, ids)
 
 

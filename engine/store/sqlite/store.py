@@ -813,7 +813,7 @@ def _search(read: Reading, where: HistoryFilter, *, before: int | None, folded: 
 
 
 def _targets(read: Reading, where: HistoryFilter) -> list[str] | None:
-    """Those that a filter means, of all that ever had a job; None where it means them all."""
+    """The targets that a filter means, of all that ever had a job; None where it means them all."""
     known = [target for (target,) in read(history_search.TARGETS, None)] if where.target is None else [where.target]
     meant = [target for target in known if where.matches_target(target)]
     return None if where.target is None and len(meant) == len(known) else meant

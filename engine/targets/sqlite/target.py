@@ -238,7 +238,7 @@ class SqliteTarget:
 
 @asynccontextmanager
 async def _leaving_no_traces(path: str) -> AsyncIterator[None]:
-    """The same off the event loop: a disk may hang."""
+    """Like `removing_wal_files`, off the event loop: a disk may hang."""
     traces = removing_wal_files(path)
     await asyncio.to_thread(traces.__enter__)
     try:

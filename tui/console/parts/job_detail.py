@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tui.console.feed import News
 
 SUMMED: Final = 2_000
-"""Of larger batches the effects are not summed up."""
+"""The effects of a batch with more jobs are not summed up."""
 
 
 class JobDetail:

@@ -79,7 +79,7 @@ class TargetInspector:
         return self._screen.run_worker(self._inspect_all(list(numbers)), group="targets")
 
     def inspect_again(self, numbers: Iterable[int]) -> None:
-        """The same because the user asked: the list shows that it is going on."""
+        """Inspect targets because the user asked: the list shows that it is going on."""
         self._model.set_inspecting(numbers)
         self._retry_in = RETRY_AFTER
         self._changed()

@@ -203,7 +203,7 @@ def fleet_header(
 
 
 def list_title(shown: int, marked: int, sort: Sort, reclaimable: int) -> str:
-    """For the border of the list: `300 targets by level, 675 MB reclaimable, 3 marked`."""
+    """The title of the list: `300 targets by level, 675 MB reclaimable, 3 marked`."""
     gain = f", {size(reclaimable)} reclaimable" if reclaimable else ""
     marks = f", {marked:,} marked" if marked else ""
     return f"{counted(shown, 'target')} by {sort}{gain}{marks}"

@@ -37,7 +37,7 @@ def plan_document(plan: Plan, name: str, width: int, *, is_alone: bool = True) -
 
 
 def _name_and_facts(plan: Plan, name: str, width: int) -> list[Span]:
-    """As many whole facts as fit."""
+    """The name, and as many whole facts as fit."""
     spans: list[Span] = [*named(name, width)]
     room = width - span_cells(spans)
     for fact in format_facts(plan.before):

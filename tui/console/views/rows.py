@@ -266,7 +266,7 @@ def _waits_for(progress: Progress, room: int) -> str:
 
 
 def _finishing(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
-    """That it cannot be interrupted, beside its progress; in a narrow row a word."""
+    """Says that the child cannot be interrupted, beside its progress; in a narrow row by a word."""
     without_phase = replace(child, progress=replace(child.progress, phase=None, object=None), cancel_requested_at=None)
     least = _least_width(child.progress)
     for note in (f"({FINISHING})  ", "(finishing)  "):
@@ -278,7 +278,7 @@ def _finishing(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
 
 
 def _stopping(child: ChildJob, room: int) -> tuple[Span, ...]:
-    """That a cancel was requested, and the progress."""
+    """Says that a cancel was requested, beside the progress."""
     note = "asked to stop"
     if room >= 30:
         rest = room - len(note) - 2

@@ -37,9 +37,9 @@ class SelectedSchedule:
 
     row: ScheduleRow
     jobs: Sequence[ParentJob] = ()
-    """Of its last night."""
+    """The jobs of its last night."""
     plan: PlannedNight | None = None
-    """Of its next night, if that was asked for."""
+    """The plan of its next night, if that was asked for."""
 
 
 def schedule_rows(rows: Sequence[ScheduleRow], now: int, width: int) -> list[Line]:

@@ -29,7 +29,7 @@ def status_width(job: ChildJob | ParentJob) -> int:
 
 
 def status_beside(job: ChildJob | ParentJob) -> Span:
-    """The same in a line where more text follows."""
+    """The status, in a line where more text follows."""
     status, word = format_status(job)
     return f"{GLYPH[status]} {word}  ", Role(status.value)
 
@@ -82,7 +82,7 @@ def times(parent: ParentJob, width: int) -> list[Line]:
 
 
 def short_times(parent: ParentJob, now: int, width: int) -> list[Line]:
-    """The same in one line: whole parts, as many as fit; with a date only for another day."""
+    """The times in one line: whole parts, as many as fit; with a date only for another day."""
     begin = parent.started_at or parent.created_at
     parts = [f"{'started' if parent.started_at else 'created'} {moment(begin, now)}"]
     if parent.finished_at:

@@ -234,7 +234,7 @@ class HistoryList(LineView):
             self._lines_removed()
 
     def batches_without_newest(self, gone: Iterable[int]) -> list[int]:
-        """Those of these jobs that a line of a batch stands for."""
+        """The jobs that a line of a batch stands for."""
         return [parent_id for parent_id in gone if self._is_at(self._place_of(-parent_id), -parent_id)]
 
     def put_newest(self, gone: int, batch: Batch, newest: ParentJob) -> None:

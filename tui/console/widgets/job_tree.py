@@ -239,7 +239,7 @@ class JobTree(ItemList):
         return [*rows, rest] if rest is not None else rows
 
     def _is_expanded(self, batch: Batch) -> bool:
-        """As the user has chosen, or else while it is going on."""
+        """Whether a batch is expanded: as the user has chosen, or else while it is going on."""
         return self._batch_expanded.get(batch.id, not batch.is_over)
 
     @property

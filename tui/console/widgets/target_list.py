@@ -80,7 +80,7 @@ class ModelList(ItemList):
         return [row]
 
     def narrow_rows_of(self, number: int) -> Sequence[Line]:
-        """The same in a list that is no table: two for a target that cannot be opened."""
+        """The rows of a target in a list that is no table: two for a target that cannot be opened."""
         raise NotImplementedError
 
     def clear_filter(self) -> bool:
@@ -126,7 +126,7 @@ class ModelList(ItemList):
             self.refresh(Region(0, 0, self.size.width, 1))
 
     def show_marks(self) -> None:
-        """The same when the order of the targets has not changed."""
+        """Show the marks again, when the order of the targets has not changed."""
         top = self.scroll_offset.y
         in_view = {index: self.line_at(index) for index in range(top, min(top + self.size.height, self.line_count))}
         for index, line in in_view.items():

@@ -52,7 +52,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Part]], *, numbers: Sequ
 
 
 def _text(untrusted: str) -> str:
-    """Also for attributes. Surrogates, which UTF-8 cannot hold, are shown by their number."""
+    """Escape a text, also for attributes. Surrogates, which UTF-8 cannot hold, are shown by their number."""
     return escape(plain(untrusted))
 
 

@@ -22,7 +22,7 @@ _LOOKED_AT: Final = 2 * MOST
 _COLUMNS: Final = 64
 _ROWS: Final = 16
 _SIDE: Final = 10
-"""Of a cell."""
+"""The side of a cell."""
 _CLASSES: Final[Mapping[Kind, str]] = {
     Kind.TABLE: "table",
     Kind.INDEX: "index",
@@ -128,7 +128,7 @@ def _svg(cells: Sequence[Cell], title: str, columns: int, rows: int, **size: flo
 
 
 def _outlines(cell: Cell, column: int, row: int, number: int) -> Iterator[str]:
-    """Of so many neighbours that are alike."""
+    """The outlines of so many neighbours that are alike."""
     x, below, last = column * _SIDE, (row + 1) * _SIDE - 1, number * _SIDE - 1
     height = (cell.level + 1) * (_SIDE - 2) // LEVELS
     match cell.kind:

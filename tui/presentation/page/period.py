@@ -33,7 +33,7 @@ class Period:
     since: Micros
     until: Micros
     jobs: Sequence[Run]
-    """Those that ended in it or are open, newest first."""
+    """Jobs that ended in it or are open, newest first."""
     is_cut: bool = False
     """Whether there are more."""
     surveys: Mapping[str, Survey]
@@ -245,7 +245,7 @@ def operation_sums(jobs: Iterable[Run]) -> Iterator[OperationSum]:
 
 
 def trends(period: Period) -> list[TargetTrend]:
-    """Of all targets with a job or a survey; the most urgent first, then those with failures, then the largest."""
+    """Trends of targets with a job or a survey: the most urgent first, then those with failures, then the largest."""
     by_target: dict[str, list[Run]] = {url: [] for url in period.surveys}
     for job in reversed(period.jobs):
         by_target.setdefault(job.target, []).append(job)

@@ -49,7 +49,7 @@ class Run:
     back: float
     """Bytes given back."""
     size: float | None
-    """Of the database at its end."""
+    """Bytes of the database at its end."""
     effect: str
     batch: int | None
     schedule: str | None

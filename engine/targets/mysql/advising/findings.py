@@ -168,7 +168,7 @@ def auto_increment_need(table: Table) -> Need | None:
 
 
 def used_percent(table: Table) -> int:
-    """Of the values of its AUTO_INCREMENT column, in full percents."""
+    """Full percents of the values of its AUTO_INCREMENT column that are used."""
     found = table.auto_increment
     return min(100 * (found.next - 1) // found.most, 100) if found is not None else 0
 

@@ -15,7 +15,7 @@ from engine.targets.mysql.reading.tables import Index, Part, Table
 
 _PAGE_OVERHEAD: Final = 128
 _KEPT_FREE: Final = PAGE // 16
-"""Of each page of a clustered index that is built in order."""
+"""Bytes that stay free on each page of a clustered index that is built in order."""
 _HEADER: Final = 5
 _DIRECTORY: Final = 0.4
 """Bytes of a record in the directory of its page."""

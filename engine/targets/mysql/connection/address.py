@@ -46,7 +46,7 @@ class Address:
 
     @property
     def host_key(self) -> str:
-        """The same for all databases of a server that are named alike; the names of the loopback interface are one."""
+        """Equal for all databases of a server that are named alike; the names of the loopback interface are one."""
         if self._is_in_a_file:
             return f"mysql:{self.parameters.get('option-file', '')}:{self.parameters.get('group', '')}"
         return f"mysql:{self.parameters.get('socket') or _host_name(self.host)}:{self.port}"

@@ -89,7 +89,7 @@ class Connection:
         return found
 
     async def row(self, query: str, args: Sequence[object] = (), *, row: Shape) -> tuple[Any, ...]:
-        """The same of a query that answers with one row."""
+        """The row of a query that answers with one row."""
         found = await self.rows(query, args, row=row, most=1)
         if not found:
             self.hang_up()
@@ -117,7 +117,7 @@ class Connection:
         return [tuple(map(_text, row)) for row in await wait_ignoring_cancel(run())]
 
     async def short_command(self, sql: str) -> list[tuple[str | None, ...]]:
-        """The same of a statement that the server answers at once. Raises AnswerError where it does not."""
+        """Run a statement that the server answers at once. Raises AnswerError where it does not."""
         async with self._turn:
             self._check_open()
             found = await self._answer(lambda: self._wire.ask(sql), ANSWER_WITHIN)
@@ -151,7 +151,7 @@ class Connection:
             self._line.shutdown(socket.SHUT_RDWR)
 
     async def close(self) -> None:
-        """Also while a statement hangs."""
+        """Close the connection, also while a statement hangs."""
         if self.closed or self._turn.locked():
             self.hang_up()
         with contextlib.suppress(TimeoutError, RuntimeError):

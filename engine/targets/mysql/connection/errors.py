@@ -36,7 +36,7 @@ NO_TABLE: Final = frozenset({1049, 1051, 1109, 1146})
 READ_ONLY: Final = frozenset({1290, 1792, 1836, 3989})
 DISK_FULL: Final = frozenset({1021, 1114, 1878, 3675})
 NOT_SUPPORTED: Final = frozenset({1178, 1235, 1286, 1845, 1846})
-"""Also an ALTER TABLE that cannot be done with this ALGORITHM or LOCK."""
+"""The server cannot do this; also raised for an ALTER TABLE that is impossible with this ALGORITHM or LOCK."""
 DAMAGED: Final = frozenset({1033, 1034, 1035, 1194, 1195, 1712, 1812, 1877, 1932})
 LOST: Final = frozenset({1053, 1080, 1927, 2006, 2013, 2055, 3032, 4031})
 """The server or the network ended the connection."""

@@ -19,7 +19,7 @@ from engine.targets.mysql.connection.errors import NEEDS_TLS
 
 
 class TlsMode(StrEnum):
-    """As the servers' own tools call them."""
+    """The modes of TLS, with the names that the servers' own tools give them."""
 
     DISABLED = "DISABLED"
     PREFERRED = "PREFERRED"
@@ -76,7 +76,7 @@ def tls_context(options: Mapping[str, str], mode: TlsMode, what: str) -> ssl.SSL
 
 
 def _no_password() -> str:
-    """Of an encrypted key: without it Python would ask at the terminal."""
+    """Refuse an encrypted key: without this Python would ask for its password at the terminal."""
     raise ValueError("the key is encrypted")
 
 

@@ -20,10 +20,10 @@ def qualified(database: str, name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """As a string of SQL. The session's sql_mode has no NO_BACKSLASH_ESCAPES."""
+    """Quote a text as a string of SQL. The session's sql_mode has no NO_BACKSLASH_ESCAPES."""
     return enclosed(text.replace("\\", "\\\\").replace("\0", "\\0"), "'")
 
 
 def shown(name: str) -> str:
-    """As a DBA would type it: quoted only where it must be."""
+    """The name as a DBA would type it: quoted only where it must be."""
     return name if _SIMPLE.fullmatch(name) else quote(name)

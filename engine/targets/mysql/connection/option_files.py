@@ -82,7 +82,7 @@ def _settings(path: Path, depth: int, *, required: bool = False) -> Iterator[tup
 
 
 def _lines(path: Path, *, required: bool) -> list[str]:
-    """Those that say something. A file that everybody may write says nothing, as for the servers' own tools."""
+    """The lines with a setting. A file that everybody may write has none, as for the servers' own tools."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_mode & stat.S_IWOTH:

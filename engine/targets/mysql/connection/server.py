@@ -40,7 +40,7 @@ class Server:
     database: str
     """Empty if the session has none."""
     host_key: str
-    """The same under whatever address."""
+    """Names the server, whatever address leads to it."""
     reads_only: bool
     """Whether the server refuses changes of this user."""
     is_replica: bool

@@ -27,10 +27,10 @@ TRANSACTIONAL: Final = frozenset({"InnoDB"})
 ANALYZABLE: Final = TRANSACTIONAL | {"MyISAM", "Aria"}
 REBUILDABLE: Final = ANALYZABLE | {"ARCHIVE"}
 CHECKABLE: Final = REBUILDABLE | {"CSV", ""}
-"""Also what the server cannot open: that is what a check is to report."""
+"""The storage engines that a check reads; "" is a table that the server cannot open, which a check reports."""
 PLANNED: Final = frozenset({Operation.ANALYZE, Operation.REBUILD, Operation.CHECK, Operation.REPAIR})
 BUCKETS: Final = 100
-"""Of a histogram."""
+"""Buckets of a histogram."""
 
 Reasons = Mapping[str, str]
 """Why a table needs it, by its name."""

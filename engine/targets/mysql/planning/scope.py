@@ -59,7 +59,7 @@ def chosen(objects: Sequence[str], tables: Sequence[Table]) -> list[Table]:
 
 
 def _names(table: Table) -> frozenset[str]:
-    """As it may be written: `orders`, `shop.orders`, quoted or not."""
+    """The ways to write the name of a table: `orders`, `shop.orders`, quoted or not."""
     in_database = f"{table.database}.{table.name}", f"{shown(table.database)}.{table.shown}"
     return frozenset({table.name, table.shown, *in_database, qualified(table.database, table.name)})
 

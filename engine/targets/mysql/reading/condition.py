@@ -42,10 +42,10 @@ class Undo:
     """Transactions whose old versions of rows are not purged yet; None if unknown."""
     holder: Holder | None = None
     bytes: int | None = None
-    """Of all undo tablespaces."""
+    """Bytes of all undo tablespaces."""
     files: int = 0
     truncation: Truncation | None = None
-    """Of MariaDB; None if unknown."""
+    """How MariaDB truncates its undo log; None if unknown."""
     left: tuple[str, ...] = ()
     """Tablespaces that a purge left inactive, or made for itself, when it was interrupted."""
 
@@ -77,7 +77,7 @@ class Condition:
     histograms: Mapping[str, Histograms] = field(default_factory=dict)
     """By table."""
     samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
-    """Of large tables, by name."""
+    """Samples of large tables, by name."""
     not_sampled: int = 0
     """How many large tables there was no time for."""
     undo: Undo = Undo()

@@ -52,7 +52,7 @@ async def facts(reader: Reader, unopened: Sequence[Table] = ()) -> Facts:
 
 
 async def storage_engines(reader: Reader) -> frozenset[str]:
-    """Those of the tables. It opens none. Raises TargetError."""
+    """The storage engines of the tables. Opens no table. Raises TargetError."""
     return frozenset(engine for (engine,) in await reader.rows(_ENGINES, row=(str,)))
 
 
@@ -65,7 +65,7 @@ async def size_of(reader: Reader, table: Table) -> int | None:
 
 
 async def _file_size(reader: Reader, table: Table) -> int | None:
-    """Of its files together; None if the user may not see them, or it has none of its own. Raises TargetError."""
+    """Bytes of its files together; None if the user may not see them, or it has none of its own. Raises TargetError."""
     if not (_PLAIN.fullmatch(table.database) and _PLAIN.fullmatch(table.name)):
         files = await file_sizes(reader) or {}
         sizes = [bytes_ for (name, _), bytes_ in files.items() if name == table.name.lower()]

@@ -51,7 +51,7 @@ async def file_sizes(reader: Reader) -> Mapping[PartName, int] | None:
 
 
 async def file_paths(reader: Reader) -> Mapping[PartName, str] | None:
-    """As the server names them, from its data directory; None without the right to see them. Raises TargetError."""
+    """Paths relative to the data directory of the server; None without the right to see them. Raises TargetError."""
     return _by_part(reader, await rows_if_allowed(reader, _PATHS[reader.server.flavor], row=(str, str | None)))
 
 
@@ -85,7 +85,7 @@ async def rows_if_allowed(
 
 
 def part_name(name: str) -> PartName:
-    """Of `orders`, `orders#P#p0` or `orders#P#p0#SP#p0sp1`."""
+    """Table and part of a name such as `orders`, `orders#P#p0` or `orders#P#p0#SP#p0sp1`."""
     if "#" not in name:  # most have none
         return name.lower(), ""
     table, *partition = re.split(r"#[pP]#|#[sS][pP]#", name)

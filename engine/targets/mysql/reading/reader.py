@@ -39,7 +39,7 @@ class Reader:
             raise reading_error(self.what, error) from None
 
     async def row(self, query: str, args: Sequence[object] = (), *, row: Shape) -> tuple[Any, ...]:
-        """The same of a query that answers with one row."""
+        """The row of a query that answers with one row."""
         try:
             async with self.alone() as connection:
                 return await connection.row(query, args, row=row)

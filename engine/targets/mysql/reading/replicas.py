@@ -19,7 +19,7 @@ HINT = "set report_host and report_port there and let the same user log in, or u
 
 
 class Replicas:
-    """Those that have told the server where they are."""
+    """The replicas that have told the server where they are."""
 
     def __init__(self, reader: Reader, connect: Connects) -> None:
         self._reader, self._connect = reader, connect

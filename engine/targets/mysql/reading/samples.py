@@ -38,7 +38,7 @@ WHERE table_schema = DATABASE() AND table_name = %s ORDER BY ordinal_position
 class Column:
     name: str
     type: str
-    """As in CREATE TABLE, in lower case."""
+    """The type in CREATE TABLE, in lower case."""
     is_nullable: int
     is_stored: int
     """No virtual column, which only indexes have."""
@@ -88,7 +88,7 @@ class Sample:
 
 
 async def sample(reader: Reader, table: Table) -> list[Sample]:
-    """Of each column. Raises TargetError."""
+    """A sample of each column. Raises TargetError."""
     columns = [Column(name, kind.lower(), *more) for name, kind, *more in await _columns(reader, table)]
     values = await reader.row(_query(table, columns), row=(float | int | None,) * (2 * len(columns)))
     return [Sample(column, *(value or 0.0 for value in values[2 * n : 2 * n + 2])) for n, column in enumerate(columns)]

@@ -51,7 +51,7 @@ class Part:
     free_bytes: int = 0
     """DATA_FREE, which misleads."""
     file_bytes: int | None = None
-    """Of its own file of InnoDB, if that is known. What statistics say may be old; this is not."""
+    """Bytes of its own file of InnoDB, if known. Unlike statistics they are never out of date."""
 
     @property
     def size(self) -> int:
@@ -93,11 +93,11 @@ class Table:
     is_sequence: bool = False
     is_partitioned: bool = False
     comment: str = ""
-    """Of a table that cannot be opened, why; else empty."""
+    """Why a table cannot be opened; "" for a table that can."""
     locks_for_rebuild: str = ""
     """Why InnoDB cannot rebuild it while others write to it, as text."""
     options: str = ""
-    """Those of CREATE TABLE that differ from the defaults."""
+    """The options of CREATE TABLE that differ from the defaults."""
     indexes: tuple[Index, ...] = ()
     partitions: tuple[Part, ...] = ()
     auto_increment: AutoIncrement | None = None
@@ -160,7 +160,7 @@ SELECT table_name, index_name, seq_in_index, column_name, non_unique, nullable, 
 FROM information_schema.statistics WHERE table_schema = DATABASE()
 """
 _KINDS: Final = ", index_type, cardinality"
-"""For these the server opens every table."""
+"""Columns for which the server opens every table."""
 _UNIQUE: Final = " AND non_unique = 0"
 _ASSUMED: Final = "BTREE", 1
 _PARTITIONS: Final = """
@@ -181,7 +181,7 @@ _BITS: Final = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigin
 async def tables(
     reader: Reader, names: Sequence[str] = (), *, exact: bool = True, files: Mapping[PartName, int] | None = None
 ) -> list[Table]:
-    """Those of the session's database, by name. Raises TargetError.
+    """The tables of the session's database, by name. Raises TargetError.
 
     Args:
         names: only these; none: all.

@@ -52,7 +52,7 @@ class Truncation:
     version: tuple[int, ...]
     is_on: int
     tablespaces: int
-    """Of the undo log. It truncates one while it uses another: fewer than two stay as large as they were."""
+    """Tablespaces of the undo log. The server truncates one while it uses another: fewer than two never shrink."""
     threshold: int
     """Bytes from which on one is truncated."""
 
@@ -74,7 +74,7 @@ SELECT CAST(@@GLOBAL.innodb_undo_log_truncate AS SIGNED), CAST(@@GLOBAL.innodb_u
 
 
 async def truncation(reader: Reader) -> Truncation:
-    """Of MariaDB. Raises TargetError."""
+    """How MariaDB truncates its undo log. Raises TargetError."""
     return Truncation(reader.server.version, *await reader.row(TRUNCATION, row=(int, int, int)))
 
 

@@ -96,7 +96,7 @@ class _Run:
     was_lost: bool
     """Whether the connection was lost while the command ran."""
     kills: int | None = None
-    """Of a check, how many KILL statements the server had had before it; None: not known."""
+    """How many KILL statements the server had had before a check; None: not known, or no check."""
 
 
 class MySqlOperation:

@@ -28,7 +28,7 @@ class Seen:
     """What one poll saw of a command."""
 
     state: str
-    """As the process list has it: `altering table`."""
+    """The state in the process list: `altering table`."""
     stage: int = 0
     """Of MariaDB: the stage of a copy, from 1."""
     stage_percent: float = 0.0

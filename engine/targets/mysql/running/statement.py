@@ -32,7 +32,7 @@ class Answer:
     """How a command ended."""
 
     rows: list[tuple[str | None, ...]] = field(default_factory=list)
-    """As text."""
+    """The rows of the answer, each value as text."""
     error: pymysql.MySQLError | None = None
     was_asked_to_stop: bool = False
 

@@ -35,7 +35,7 @@ def table_share(table: TableShape) -> float:
 
 
 def toast_share(toast: ToastShape, chunk: float = FULL_CHUNK) -> float:
-    """The same of a TOAST table. `chunk`: bytes of a row."""
+    """The share of a TOAST table that a rewrite gives back. `chunk`: bytes of a row."""
     return _share(math.ceil(toast.chunks * chunk / (PAGE - PAGE_HEADER)), toast.pages)
 
 
@@ -70,7 +70,7 @@ def tree_share_at_most(tree: TreeShape) -> float:
 
 
 def tree_share_if_correlated(tree: TreeShape) -> float | None:
-    """The same where the column with most values decides the others: statistics do not say whether it does."""
+    """Like `tree_share`, if the column with most values decides the others: statistics do not say whether it does."""
     return tree_share(replace(tree, distinct=min(tree.distinct, tree.distinct_at_least)))
 
 
@@ -80,7 +80,7 @@ def sampled_tree_share(tree: TreeShape, rows: Rows) -> float:
 
 
 def _tree_pages(taken: float, item: float, key: float, fill_factor: float) -> int:
-    """Of a rebuilt B-tree: the item that brings a page to its fill factor goes to the next one."""
+    """Pages of a rebuilt B-tree. The item that brings a page to its fill factor goes to the next page."""
     on_a_page = max(math.ceil((_ROOM - PAGE * (1 - fill_factor)) / item) - 1, 1)
     leaves = math.ceil(taken / item / on_a_page)
     return 1 + leaves + _inner_pages(leaves, key)

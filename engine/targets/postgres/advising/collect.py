@@ -177,7 +177,7 @@ async def _index_shapes(reader: Reader, horizon: XminHorizon, sees_all: bool) ->
 
 
 async def _trees(reader: Reader, horizon: XminHorizon, sees_all: bool) -> list[TreeShape]:
-    """As the VACUUM leaves them that comes before a rebuild, unless a session keeps it from removing dead rows."""
+    """B-trees as the VACUUM before a rebuild leaves them, unless a session keeps it from removing dead rows."""
     trees = [TreeShape(*row) for row in await _shapes(reader, TreeShape, shape_queries.TREE_SHAPES, sees_all)]
     is_held = any(holder.is_old for holder in horizon.holders)
     return trees if is_held else [tree.after_vacuum for tree in trees]

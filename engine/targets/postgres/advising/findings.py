@@ -21,7 +21,7 @@ from engine.targets.postgres.reading.shapes import LEAST_PAGES
 from engine.targets.postgres.reading.xmin_horizon import XminHorizon
 
 PARTIAL_SHARE: Final = 0.75
-"""For an estimate of a partial index: its keys may be longer than those of its table are on average."""
+"""The share for an estimate of a partial index: its keys may be longer than those of its table are on average."""
 SAME_SIZE_FACTOR: Final = 1.1
 """Up to this multiple of its size after the last rebuild, an index counts as unbloated."""
 

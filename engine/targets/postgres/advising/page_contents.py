@@ -27,7 +27,7 @@ class Rows:
     items: float
     """How many items hold the rows after a rewrite."""
     key_bytes: float
-    """Of an item with one row, on average."""
+    """Bytes of an item with one row, on average."""
 
     @property
     def row_bytes(self) -> float:
@@ -57,12 +57,12 @@ def gist_rows(pages: Sequence[Page]) -> Rows | None:
 
 
 def _sizes(pages: Sequence[Page]) -> list[int]:
-    """Of each item, with its pointer."""
+    """Bytes of each item, with its pointer."""
     return [aligned(len(item)) + ITEM_POINTER for page in pages for item in page.items()]
 
 
 def tree_rows(pages: Sequence[Page], *, deduplicates: bool) -> Rows | None:
-    """Of a B-tree. `deduplicates`: equal keys are stored once."""
+    """The rows on pages of a B-tree. `deduplicates`: equal keys are stored once."""
     number = keys = of_keys = 0
     total = items = 0.0
     for page in pages:

@@ -126,7 +126,7 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
             raise
 
     async def row(self, query: str, parameters: Parameters = (), *, row: Shape) -> tuple[Any, ...]:
-        """The same of a query that answers with one row."""
+        """The row of a query that answers with one row."""
         found = await self.rows(query, parameters, row=row, most=1)
         if not found:
             self.pgconn.finish()

@@ -41,7 +41,7 @@ class Server:
     """Who answers on a connection."""
 
     version: int
-    """As server_version_num: 170010."""
+    """The number in server_version_num, such as 170010."""
     version_text: str
     backend: int
     """The backend's pid. Behind a pooler, libpq knows another one."""
@@ -80,7 +80,7 @@ SELECT pg_backend_pid(), current_setting('statement_timeout'), current_setting('
 """
 _ROW_OF_WHO: Final[Shape] = (int, str, int, str, int, str | None, str, bool, bool, bool, str)
 _VERSIONS: Final = range(90_000, 1_000_000)
-"""Of anything that could be PostgreSQL."""
+"""The version numbers of anything that could be PostgreSQL."""
 
 
 async def connect(

@@ -37,7 +37,7 @@ CRASHED: Final = "57P02"
 GONE: Final = frozenset({NO_TABLE, "42704", "3F000"})
 """The planned relation, index or schema no longer exists."""
 INTERNAL: Final = "XX000"
-"""Also raised for a relation that was just dropped."""
+"""An internal error; also raised for a relation that was just dropped."""
 _DAMAGED: Final = ("XX", "58")
 """Classes of errors: internal and corruption, and of the system: a file that is gone, a disk that cannot be read."""
 

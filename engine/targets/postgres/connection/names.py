@@ -31,16 +31,16 @@ def quote(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """As a string of SQL, whatever standard_conforming_strings says."""
+    """Quote a text as a string of SQL, whatever standard_conforming_strings says."""
     quoted = enclosed(text.replace("\\", "\\\\"), "'")
     return f"E{quoted}" if "\\" in text else quoted
 
 
 def qualified(schema: str, name: str) -> str:
-    """As SQL takes it, whatever the search path is."""
+    """The qualified name in SQL, whatever the search path is."""
     return f"{quote(schema)}.{quote(name)}"
 
 
 def shown(schema: str, name: str) -> str:
-    """As a DBA would type it: quoted only where it must be."""
+    """The name as a DBA would type it: quoted only where it must be."""
     return ".".join(part if _SIMPLE.fullmatch(part) else quote(part) for part in (schema, name))

@@ -16,13 +16,13 @@ SCANNING: Final = "building index: scanning table"
 UNIT: Final = 15e-6
 """Seconds of a unit."""
 STEP_OVERHEAD: Final = 200.0
-"""Of a step whatever it does: its way to the server and back, its locks, its entries in the catalog."""
+"""Costs of each step, whatever it does: its way to the server and back, its locks, its entries in the catalog."""
 _SAMPLE: Final = 30_000
 """Rows that ANALYZE looks at, and pages that it reads for that, at the usual statistics target."""
 
 
 def weight(model: Model, subject: Subject) -> float:
-    """Of a whole step."""
+    """The cost of a whole step."""
     return STEP_OVERHEAD + sum(stages(model, subject).values())
 
 

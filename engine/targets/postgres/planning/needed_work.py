@@ -41,7 +41,7 @@ class PlannedWork:
     reindex: Mapping[int, str]
     tend: Mapping[int, str] = field(default_factory=dict)
     table_pages: Mapping[int, int] = field(default_factory=dict)
-    """Of the tables of indexes in `tend`."""
+    """Pages of the tables of the indexes in `tend`, by oid."""
     drifted: Sequence[CollationRebuild] = ()
     turns: Turns = NO_TURNS
     damaged: Collection[str] = ()

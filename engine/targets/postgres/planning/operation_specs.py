@@ -74,7 +74,7 @@ DEFAULT_OPERATIONS: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REIN
 REWRITES: Final = frozenset({Operation.VACUUM_FULL, Operation.CLUSTER, Operation.REPACK})
 OFFLINE_REINDEX: Final = "with --offline blocks writers, and nearly all readers, of each table"
 OF_CATALOGS: Final = frozenset({Operation.REINDEX, Operation.VACUUM_FULL})
-"""Those that the catalog itself can be asked for."""
+"""The operations that can work on the catalog itself."""
 LOCKS_CATALOG: Final = "with --system locks each table of the catalog: all sessions of the database may have to wait"
 
 

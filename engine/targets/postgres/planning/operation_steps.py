@@ -30,7 +30,7 @@ SMALL: Final = 100
 FEW: Final = 100
 """With more tables than this, small clean tables run without VERBOSE."""
 STAGES: Final = (("1", "0"), ("10", None), (None, None))
-"""Of an ANALYZE in stages: the statistics target, and vacuum_cost_delay; None: as the server has it."""
+"""Stages of an ANALYZE: the statistics target, and vacuum_cost_delay; None: the setting of the server."""
 _OPTIONS_SINCE: Final = {"buffer_usage_limit": 16, "process_main": 16, "process_toast": 14, "tablespace": 14}
 
 

@@ -99,13 +99,13 @@ async def plan(
 
 
 def _least_ages(options: Options) -> tuple[int, int] | None:
-    """Of transaction ids and multixacts; None where all tables are meant."""
+    """The least ages of transaction ids and multixacts; None where all tables are meant."""
     xids, multixacts = options.server.min_xid_age, options.server.min_mxid_age
     return None if xids is None and multixacts is None else (xids or 0, multixacts or 0)
 
 
 async def by_name_only(reader: Reader, options: Options) -> Sequence[Relation]:
-    """What only a name brings in; see `Reader.by_name_only`."""
+    """Relations that only their name selects; see `Reader.by_name_only`."""
     return await reader.by_name_only() if options.objects else ()
 
 
@@ -119,7 +119,7 @@ async def require(reader: Reader, operations: Sequence[Operation], options: Opti
 
 
 async def partitions_of(reader: Reader) -> dict[int, list[int]]:
-    """Of every table the oids of its direct children."""
+    """The oids of the direct children of every table that has any."""
     children: dict[int, list[int]] = {}
     for parent, child in await reader.rows(PARTITIONS, row=(int, int)):
         children.setdefault(parent, []).append(child)

@@ -14,7 +14,7 @@ _Relation = TypeVar("_Relation", Table, Index)
 
 
 def allowed(relations: Sequence[_Relation]) -> tuple[list[_Relation], list[_Relation]]:
-    """Those that the role may maintain, and the others."""
+    """The relations that the role may maintain, and the others."""
     may = [relation for relation in relations if relation.may_be_maintained]
     return may, [relation for relation in relations if not relation.may_be_maintained]
 

@@ -102,7 +102,7 @@ def _refuse_impossible(
 
 
 def _collects_statistics(operation: Operation, options: Options) -> bool:
-    """Or is a check, which goes with what collects them."""
+    """Whether it collects statistics. A check counts, too: it may be requested together with what collects them."""
     is_vacuum = operation is Operation.VACUUM and options.server.analyze
     return is_vacuum or operation in {Operation.ANALYZE, Operation.CHECK}
 

@@ -20,7 +20,7 @@ class Method(StrEnum):
     REPACK = "repack"
     """A rewrite of a table that is in use."""
     PG_REPACK = "pg_repack"
-    """The same by the client of pg_repack."""
+    """A rewrite of a table that is in use, by the client of pg_repack."""
     REINDEX = "reindex"
     """REINDEX that is not concurrent."""
     REINDEX_CONCURRENTLY = "reindex_concurrently"
@@ -75,12 +75,12 @@ class Subject(Named):
     indexes: int = 0
     rows: float = 0
     table_oid: int = 0
-    """Of an index, the table that it belongs to."""
+    """The oid of the table of an index."""
     dead_rows: int = 0
     dead_share: float = 0.0
-    """Of the rows of a table."""
+    """The share of the rows of a table that is dead."""
     visible_share: float = 0.0
-    """Of the pages of a table, those that VACUUM need not look at."""
+    """The share of the pages of a table that VACUUM need not look at."""
     has_children: bool = False
     sorts_text: bool = False
     """Whether the first key of an index is compared by the rules of a language."""
@@ -106,8 +106,8 @@ class PgStep(PlannedStep):
     is_measured: bool = True
     """Whether the object may shrink, so that it is measured before and after."""
     verbose_command: str = ""
-    """The same as a command that tells what it does: run where the server said nothing but a warning, which may mean
-    that it did nothing."""
+    """The command with VERBOSE. It runs where the server answered with a warning alone, which may mean that it did
+    nothing."""
     first_command: str = ""
     """The SQL that is sent first, where `command` also shows settings or a second command, or is shortened; "" for
     `command` itself."""
@@ -116,21 +116,21 @@ class PgStep(PlannedStep):
     group_command: str = ""
     """The beginning of the command for several tables that are as tiny; "" where it has one of its own in any case."""
     members: tuple[PgStep, ...] = ()
-    """Of a step for several tables: the step of each, which runs where the shared command did not do it."""
+    """The step of each table of a group: it runs where the shared command did not do its table."""
     program: tuple[str, ...] = ()
     """The program that does it instead of the server, and its arguments without those of the connection."""
     settings: tuple[tuple[str, str], ...] = ()
     """Settings of its connection."""
     collations: tuple[str, ...] = ()
-    """Of a rebuild, what it is remembered by, where an index is ordered by rules that have changed."""
+    """What a rebuild is remembered by, where an index is ordered by rules that have changed."""
     required_objects: tuple[str, ...] = ()
     """The objects whose steps must complete first; otherwise this one is skipped."""
     reads_whole_table: bool = False
-    """Of a check: whether it reads a whole table."""
+    """Whether a check reads a whole table."""
     uncompared_command: str = ""
-    """Of a check that compares with another object: the command without the comparison."""
+    """The command without the comparison, of a check that compares with another object."""
     is_compared_with: bool = False
-    """Of a check: whether other checks compare with this object, so that its damage makes their findings doubtful."""
+    """Whether other checks compare with this object, so that its damage makes their findings doubtful."""
 
     @property
     def is_rewrite(self) -> bool:

@@ -10,7 +10,7 @@ from engine.domain.frozen import frozen
 from engine.targets.postgres.reading.reader import Reader
 
 SOON: Final = 0.9
-"""Of the limit of autovacuum."""
+"""The share of the limit of autovacuum from which on a table is old."""
 DANGER: Final = 1_000_000_000
 """Half of all transaction ids."""
 EMERGENCY: Final = 1_600_000_000
@@ -63,7 +63,7 @@ class Old:
     settings: tuple[tuple[str, str], ...]
     reason: str
     age: int = 0
-    """Of its oldest transaction ids or multixacts."""
+    """The age of its oldest transaction ids or multixacts."""
 
     @property
     def is_emergency(self) -> bool:

@@ -63,7 +63,7 @@ class TruncatedFile:
 
 
 async def truncated_files(reader: Reader, oid: int) -> list[TruncatedFile]:
-    """Of a table, and of its TOAST table. Raises TargetError."""
+    """The truncated files of a table, and of its TOAST table. Raises TargetError."""
     rows = await reader.rows(_LOST_ENDS, [oid], row=(bool, int, int, bool))
     may_be_imported = reader.server.version >= STATISTICS_ARE_IMPORTED
     return [TruncatedFile(toast, before, now, counted and not may_be_imported) for toast, before, now, counted in rows]

@@ -50,7 +50,7 @@ class Autovacuum:
     is_on: bool = True
     most_workers: int = 3
     workers: int = 0
-    """That run now; 0, too, where the role does not see them."""
+    """Workers that run now; 0, too, where the role does not see them."""
     asleep: int = 0
     """Workers that sleep at this moment, to stay below the cost limit."""
     cost_limit: int = 200

@@ -42,7 +42,7 @@ class Activity:
     rows: float
     """By the last VACUUM or ANALYZE; -1 before the first."""
     pages: int
-    """Of the table and its TOAST."""
+    """Pages of the table and its TOAST table."""
     is_lost: bool = False
     """Whether the server lost its counters of the table, as after a crash or a failover."""
     vacuumed_ago: float | None = None
@@ -63,7 +63,7 @@ class Bloat:
     is_partial: bool = False
     """An estimate of a partial index: its keys may be longer than those of its table are on average."""
     share_at_most: float = 0.0
-    """Of an estimate: what it is if columns depend on each other."""
+    """An estimate of the share if columns depend on each other."""
 
     @property
     def bytes(self) -> int:
@@ -83,7 +83,7 @@ class Condition:
     activity: Sequence[Activity]
     horizon: XminHorizon = NOTHING_HELD
     bloat: Mapping[int, Bloat] = field(default_factory=dict)
-    """Of tables, TOAST tables and indexes, by oid, if known."""
+    """Bloat of tables, TOAST tables and indexes, by oid, if known."""
     upkeep: Sequence[IndexUpkeep] = ()
     toast: Mapping[int, int] = field(default_factory=dict)
     """The TOAST tables, by oid of their table."""
@@ -96,7 +96,7 @@ class Condition:
     counts_nothing: str = ""
     """Why the server does not count activity; "" if it does."""
     xid_age: int = 0
-    """Of the database as a whole: an abandoned temporary table may be older than all others."""
+    """The age of the database as a whole: an abandoned temporary table may be older than all others."""
     multixact_age: int = 0
     autovacuum: Autovacuum = Autovacuum()
 

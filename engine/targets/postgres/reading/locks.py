@@ -17,7 +17,7 @@ class Blockers:
 
     text: str
     transactions: str = ""
-    """The same by what their transactions do: `pid 4711, SELECT since 9s (psql, ann)`."""
+    """The holders by what their transactions do: `pid 4711, SELECT since 9s (psql, ann)`."""
 
 
 NO_BLOCKERS: Final = Blockers("")
@@ -74,7 +74,7 @@ async def holders(reader: Reader, conflict_level: str, tables: Collection[int], 
 
 
 async def names_of_holders(reader: Reader, conflict_level: str, tables: Collection[int]) -> str:
-    """The same without what they hold."""
+    """The names of the sessions that hold such locks, without what they hold."""
     return ", ".join(who for who, _, _ in await _holders(reader, conflict_level, tables, 0.0))
 
 

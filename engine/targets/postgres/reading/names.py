@@ -47,7 +47,7 @@ class Other:
     schema: str
     kind: str
     table_schema: str
-    """Of a TOAST table, the table that it belongs to; empty for others."""
+    """The schema of the table to which a TOAST table belongs; "" for others."""
     table: str
 
     @property
@@ -63,7 +63,7 @@ class Other:
 
 
 def names_of(schema: str, name: str) -> frozenset[str]:
-    """As it may be written: `orders`, `shop.orders`, quoted or not."""
+    """The ways to write the name of a relation: `orders`, `shop.orders`, quoted or not."""
     return frozenset({name, quote(name), f"{schema}.{name}", shown(schema, name), qualified(schema, name)})
 
 
@@ -73,7 +73,7 @@ class Chosen:
 
     relation: Relation
     columns: tuple[str, ...] = ()
-    """Of a table, those that alone were named."""
+    """The columns of a table that were named; none: all of it."""
 
     @property
     def shown(self) -> str:
@@ -89,13 +89,13 @@ def with_columns(name: str) -> tuple[str, tuple[str, ...]]:
 
 
 def unknown(objects: Sequence[str], relations: Sequence[Relation]) -> list[str]:
-    """Those names that are none of these."""
+    """The names that are those of no relation here."""
     known = {name for relation in relations for name in names_of(relation.schema, relation.name)}
     return [name for name in objects if name not in known and with_columns(name)[0] not in known]
 
 
 def chosen(objects: Sequence[str], relations: Sequence[Relation], schemas: Collection[str] = ()) -> list[Chosen]:
-    """What these names mean, all of it in these schemas, where some are named. Raises UsageError."""
+    """The relations that these names mean, in these schemas, if some are named. Raises UsageError."""
     by_name: dict[str, dict[int, Relation]] = {}
     for relation in relations:
         for name in names_of(relation.schema, relation.name):

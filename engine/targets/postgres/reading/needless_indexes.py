@@ -38,7 +38,7 @@ class UnusedIndex:
 class NeedlessIndexes:
     duplicates: Sequence[Duplicate] = ()
     prefixes: Sequence[Duplicate] = ()
-    """Those whose keys are the first ones of another."""
+    """Indexes whose keys are the first keys of another index."""
     unused: Sequence[UnusedIndex] = ()
 
 

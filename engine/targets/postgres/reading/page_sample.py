@@ -36,7 +36,7 @@ FROM whole CROSS JOIN LATERAL (
 WHERE lower BETWEEN 24 AND upper AND upper <= {PAGE} ORDER BY block
 """
 _WRITTEN: Final = 0.8
-"""Of the pages so many must be in the file: those of a new index may be in memory only."""
+"""The share of the pages that must be in the file: those of a new index may be in memory only."""
 
 
 async def may_read_files(reader: Reader) -> bool:

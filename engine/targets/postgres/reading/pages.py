@@ -60,7 +60,7 @@ class Page:
         return found
 
     def items(self) -> Iterator[bytes]:
-        """Those in use, in order."""
+        """The items in use, in order."""
         for (pointer,) in struct.iter_unpack("<I", self.data[PAGE_HEADER : self.lower - (self.lower % 4)]):
             start, length = pointer & 0x7FFF, pointer >> 17
             if pointer >> 15 & 3 == _NORMAL and start >= PAGE_HEADER and length >= 8 and start + length <= PAGE:

@@ -62,7 +62,7 @@ class Reader:
             raise reading_error(self.what, error) from None
 
     async def row(self, query: str, parameters: Parameters = (), *, row: Shape) -> tuple[Any, ...]:
-        """The same of a query that answers with one row."""
+        """The row of a query that answers with one row."""
         try:
             return await self.row_or_error(query, parameters, row=row)
         except psycopg.Error as error:

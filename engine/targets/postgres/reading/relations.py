@@ -34,7 +34,7 @@ class Table(Named):
     may_be_maintained: bool
     clustered_by: str | None
     dead_rows: int = 0
-    """As far as the server has counted."""
+    """Dead rows, as far as the server has counted them."""
     visible_share: float = 0.0
     """The share of all-visible pages, by the last VACUUM or ANALYZE."""
     is_counted: bool = True
@@ -78,7 +78,7 @@ class Index(Named):
     sorts_text: bool = False
     """Whether its first key is compared by the rules of a language."""
     goes_with_its_table: bool = False
-    """Of TOAST: whether the role may rebuild it together with its table only, as it may not name it."""
+    """Whether this is a TOAST index that the role may rebuild only together with its table, as it may not name it."""
     is_unique: bool = False
     is_ready: bool = True
     """Whether writes maintain it."""
@@ -157,8 +157,8 @@ NOT_IN_WORK: Final = f"""x.indexrelid <> ALL (ARRAY(SELECT l.relation {_LOCKED} 
         'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')))
     AND x.indrelid <> ALL (ARRAY(SELECT l.relation {_LOCKED} AND l.mode = 'ShareUpdateExclusiveLock'
         AND l.pid IN (SELECT p.pid FROM pg_stat_progress_create_index AS p)))"""
-"""Of an invalid index: no session builds, rebuilds or drops it. By locks, which every role sees;
-and a rebuild of several indexes reports one at a time."""
+"""Whether no session builds, rebuilds or drops an invalid index. Locks tell that: every role sees them, and a rebuild
+of several indexes reports only one at a time."""
 UNFINISHED: Final = f"""
 SELECT x.indexrelid::int8, NOT x.indisvalid AND {NOT_IN_WORK} FROM pg_index AS x WHERE x.indexrelid = ANY (%s::oid[])
 """
@@ -198,7 +198,7 @@ def tables_query(version: int, *, some: bool = False, measured: bool = False, fo
 
 
 def indexes_query(version: int, *, some: bool = False, measured: bool = False) -> str:
-    """The same of indexes; `some`: only those whose oids are the parameter `oids`, and all that are invalid."""
+    """The query for indexes. `some`: only those with oids in the parameter `oids`, and all that are invalid."""
     these = "(x.indexrelid = ANY (%(oids)s::oid[]) OR NOT x.indisvalid)" if some else "true"
     query = _with_pages(_INDEXES_OF, measured=measured)
     by_name = f"{_may(version, 't')} AND (t.relkind <> 't' OR has_schema_privilege(n.oid, 'USAGE'))"

@@ -56,7 +56,7 @@ SELECT coalesce((SELECT jsonb_agg(slot_name ORDER BY slot_name) FROM pg_replicat
 
 @frozen
 class Surroundings:
-    """Of a rewrite, which writes the whole table into the log again."""
+    """What a rewrite must take into account: it writes the whole table into the log again."""
 
     idle_slots: Sequence[str]
     """Inactive replication slots: they keep all of the log."""

@@ -60,7 +60,7 @@ class Client:
 
 @frozen
 class Extension:
-    """That of one database."""
+    """The extension pg_repack of one database."""
 
     library: str
     """The version of the library of pg_repack on the server; "" where it is not known."""
@@ -73,7 +73,7 @@ class Extension:
 
 
 async def clients() -> Sequence[Client]:
-    """Those on this host: on the PATH, and where packages of Debian and Red Hat install them."""
+    """The clients of pg_repack on this host: on the PATH, and where packages of Debian and Red Hat install them."""
     return await asyncio.to_thread(lambda: list(_clients()))
 
 
@@ -94,7 +94,7 @@ def _clients() -> Iterator[Client]:
 
 
 async def extension(reader: Reader) -> Extension:
-    """Of a database that has it. Raises TargetError."""
+    """The extension pg_repack of this database; without one, its `problem` says why. Raises TargetError."""
     try:
         versions = await reader.row_or_error(_VERSIONS, row=(str, str))
     except psycopg.Error as error:

@@ -31,7 +31,7 @@ class TreeShape:
     rows: float
     width: float
     null_share: float
-    """Of a single column."""
+    """The share of NULLs in an index on a single column."""
     distinct: float
     fill_factor: float
     deduplicates: bool
@@ -43,7 +43,7 @@ class TreeShape:
     """After the next VACUUM, where much has changed since the last one; None where not."""
     pages_now: int | None = None
     distinct_at_least: float = 0.0
-    """Of several columns, that of the one with most: if the others depend on it there are no more keys."""
+    """The distinct values of the column with most of them: if the others depend on it, there are no more keys."""
 
     @property
     def after_vacuum(self) -> TreeShape:
@@ -88,7 +88,7 @@ class IndexShape:
 
 @frozen
 class HashShape:
-    """The same of a hash index."""
+    """Inputs of the estimate of a hash index's dead space."""
 
     oid: int
     pages: int

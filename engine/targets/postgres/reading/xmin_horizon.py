@@ -100,7 +100,7 @@ class XminHorizon:
 
     @property
     def holders(self) -> Sequence[Holder]:
-        """Those that hold back dead rows of every table."""
+        """The holders that hold back dead rows of every table."""
         return [holder for holder in self.all_holders if holder.reach == Reach.ALL]
 
     def oldest(self, *, of_catalog: bool, is_shared: bool) -> Holder | None:

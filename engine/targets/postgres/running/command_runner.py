@@ -50,7 +50,7 @@ class CommandRun:
     size_before: int | None
     """Bytes of its table or index; None where not measured."""
     done: Collection[int] = ()
-    """Of a command for several tables that did not do them all: the oids of those that it did."""
+    """The oids of the tables that a command for several tables did, where it did not do them all."""
     is_closed: bool = False
     """Whether its connection is closed."""
 

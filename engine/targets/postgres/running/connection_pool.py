@@ -83,7 +83,7 @@ class PooledConnection:
 
 
 class ConnectionPool(connection_pool.ConnectionPool[PooledConnection]):
-    """That of one session. `connect` opens one more connection; it raises TargetError."""
+    """The connections of one session. `connect` opens one more; it raises TargetError."""
 
     def __init__(
         self, connect: Callable[[], Awaitable[tuple[Connection, Server]]], server_wait: float = SERVER_WAIT

@@ -85,7 +85,7 @@ def interrupted_pg_repacks(earlier: Sequence[Step]) -> dict[int, str]:
 
 
 async def outcomes_of_rewrites(reader: Reader, earlier: Sequence[Step]) -> list[str]:
-    """Of those steps that had not ended when their process died, once nothing of them runs any more; in words."""
+    """What became of rewrites that had not ended when their process died. Call it once none of them runs any more."""
     reports: list[str] = []
     for step in earlier:
         before = step.effect or {}

@@ -210,7 +210,7 @@ class PgRepack:
             watched.blockers = Blockers(await names_of_holders(self._reader, "everybody", [oid]))
 
     def _waits(self, pid: str, watched: Watched) -> None:
-        """For a transaction that may still see the old table; the client itself would wait for ever."""
+        """Record that pg_repack waits for a transaction that may see the old table; alone it would wait for ever."""
         watched.blockers = Blockers("", f"pid {pid}")
         if watched.wait_limits is not None:
             watched.wait_limits.observe(WaitsFor.TRANSACTIONS, time.monotonic())

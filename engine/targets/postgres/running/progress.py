@@ -154,7 +154,7 @@ class Progress:
 
 
 class PgRepackProgress(Progress):
-    """That of pg_repack: its client says the phase, and the server how far an index is."""
+    """The progress of pg_repack: its client names the phase, and the server says how far an index is."""
 
     phase = "setup"
     index = 0

@@ -29,8 +29,9 @@ from engine.targets.postgres.running.statement import Answer
 from engine.targets.step_execution import StepContext, StepProgress, StepResult
 
 FEW_ROWS: Final = 50
+"""Dead rows of any table that autovacuum leaves alone by default."""
 FEW_OF_TABLE: Final = 0.2
-"""As many dead rows autovacuum lets be by default, and this share of the table."""
+"""The share of the rows of a table that may be dead, besides `FEW_ROWS`, before autovacuum starts by default."""
 _FILE_NODE: Final = "SELECT pg_relation_filenode(to_regclass(%s))::int8"
 
 

@@ -58,7 +58,7 @@ class Answer:
 
     notices: list[Notice] = field(default_factory=list)
     rows: list[tuple[str | None, ...]] = field(default_factory=list)
-    """As text."""
+    """The rows of the answer, each value as text."""
     error: psycopg.Error | None = None
     was_asked_to_stop: bool = False
     left: str = ""
@@ -71,7 +71,7 @@ class Answer:
 
     @property
     def has_only_warned(self) -> bool:
-        """Of a VERBOSE command: whether it succeeded without doing anything."""
+        """Whether a VERBOSE command succeeded without doing anything."""
         return self.has_warned and not any(notice.is_info for notice in self.notices)
 
     @property

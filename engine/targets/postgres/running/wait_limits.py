@@ -22,7 +22,7 @@ CONCURRENT: Final = frozenset({Method.REINDEX_CONCURRENTLY, Method.DROP_LEFTOVER
 
 
 class WaitLimits:
-    """That of one step; by any clock, in seconds."""
+    """How long one step may wait: in seconds, by any clock."""
 
     def __init__(self, lock_timeout: float, snapshot_wait: float | None = None, closes_at: float | None = None) -> None:
         """`closes_at`: when its time limit passes. A wait for transactions may take until then, and as long as one for

@@ -106,7 +106,7 @@ async def survey(
 
 
 def _packing(fill: PageFill, used: int) -> Packing:
-    """Of so many bytes in pages that are not free."""
+    """What packing the pages would give, with `used` bytes in pages that are not free."""
     used = max(used, 0)
     return Packing(packable=max(round(used * (1 - fill.packed)), 0), unused=round(used * fill.unused))
 

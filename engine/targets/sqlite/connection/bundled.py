@@ -28,7 +28,7 @@ class Library:
 
     version: str
     options: frozenset[str]
-    """Those that it is compiled with."""
+    """The options that it is compiled with."""
 
 
 def is_installed() -> bool:
@@ -142,7 +142,7 @@ class BundledConnection:
 
 
 class _Rows:
-    """Of a statement that has ended."""
+    """The rows of a statement that has ended."""
 
     def __init__(self, rows: list[tuple[Any, ...]]) -> None:
         self._rows = rows

@@ -24,7 +24,7 @@ def quote(name: str) -> str:
 
 
 def folded(name: str) -> str:
-    """The same for all spellings of a name that SQLite takes for one: only ASCII letters have two cases for it."""
+    """Equal for all spellings that SQLite takes for one name: it ignores the case of ASCII letters alone."""
     return name.translate(_LOWER_CASE)
 
 

@@ -132,7 +132,7 @@ async def read(connection: aiosqlite.Connection, sql: str, wait: LockWait) -> li
 
 
 async def read_by(connection: aiosqlite.Connection, look: Callable[[sqlite3.Connection], T], wait: LockWait) -> T:
-    """As `read`: what `look` returns, which runs short statements in the thread of the connection."""
+    """Run `look` like `read`: it runs short statements in the thread of the connection. Returns what it returns."""
     return await retry_while_locked(lambda: _at_once(connection, look), wait)
 
 
@@ -283,7 +283,7 @@ async def retry_while_locked(attempt: Callable[[], Coroutine[Any, Any, T]], wait
 async def retry_exclusive(
     connection: aiosqlite.Connection, attempt: Callable[[], Coroutine[Any, Any, T]], wait: LockWait
 ) -> T:
-    """As `retry_while_locked`, for what needs the file for itself before it does any work.
+    """Retry like `retry_while_locked`, for work that needs the file for itself before it begins.
 
     Where readers overlap there is no moment without one, unless no new one is let in. SQLite sees to that while it
     waits itself: so all attempts but the first last long, although a cancel has to wait for them.
@@ -316,7 +316,7 @@ async def fetch_all(connection: aiosqlite.Connection, sql: str, cancel: asyncio.
 
 
 async def run_by(connection: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T], cancel: asyncio.Event) -> T:
-    """As `fetch_all`: what `work` returns, in the thread of the connection. It must always run some statement."""
+    """Run `work` in the thread of the connection, like `fetch_all`. It must always run some statement."""
 
     async def running() -> T:
         with _errors_of_sqlite():

@@ -18,7 +18,7 @@ from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
 from engine.targets.sqlite.reading.catalog import Summary, Table, Texts
 
 MOST_SECONDS: Final = 1.0
-"""Of several small tables that are checked in one step."""
+"""Seconds of several small tables that are checked in one step."""
 MOST_FINDING: Final = 0.1
 """How much longer a check may take table by table: SQLite looks at all of the schema for each."""
 

@@ -68,18 +68,18 @@ def reindex(index: Index) -> Cost:
 
 
 def reindex_of(volume: int) -> Cost:
-    """Of an index of so many bytes."""
+    """The cost of a REINDEX of an index of `volume` bytes."""
     return Cost(seconds=SHORTEST + _EACH + volume * _REINDEX_A_BYTE)
 
 
 def analyze(table: Table, limit: int | None = None) -> Cost:
-    """Of all rows, or of the first `limit` of each index. A table without an index is merely counted: one opcode."""
+    """The cost of an ANALYZE of all rows, or of the first `limit` of each index. Without an index: one opcode."""
     rows = table.rows if table.rows is None or limit is None else min(table.rows, limit)
     return _cost([_part(rows, sum(map(_analyzed, table.indexes)), _ANALYZE, _EACH_LOOKED_AT)])
 
 
 def analyze_all(volume: int, tables: int) -> Cost:
-    """Of all tables in one statement, in `volume` bytes: no more than that."""
+    """The cost of one ANALYZE of all tables, in `volume` bytes, at most."""
     return Cost(seconds=SHORTEST + volume * _ANALYZE_A_BYTE + tables * _EACH_LOOKED_AT)
 
 
@@ -102,7 +102,7 @@ def quick_check(tables: Sequence[Table], pages: int = 0, texts: Sequence[Texts] 
 
 
 def full_check(tables: Sequence[Table], pages: int = 0, texts: Sequence[Texts] = ()) -> Cost:
-    """As `quick_check`, and of all their indexes against the tables."""
+    """The cost of a quick check, and of comparing all indexes with their tables."""
     return _cost([_structure(pages, tables), *(_checking(table, compared=True) for table in tables), *_of_texts(texts)])
 
 
@@ -114,8 +114,10 @@ def foreign_keys(tables: Iterable[Table], keys: Mapping[str, int]) -> Cost:
 
 
 def vacuum(volume: int, objects: int = 0, *, in_memory: bool) -> Cost:
-    """Of `volume` bytes in pages that are not free, of so many tables and indexes; `in_memory` says where the temporary
-    files are."""
+    """The cost of a VACUUM of `volume` bytes in pages that are not free, with so many tables and indexes.
+
+    `in_memory`: whether its temporary files are in memory.
+    """
     return Cost(seconds=SHORTEST + volume * (_VACUUM_IN_MEMORY if in_memory else _VACUUM) + _creating(objects))
 
 
@@ -135,7 +137,7 @@ def _creating(objects: int) -> float:
 
 
 def copy_check(volume: int) -> Cost:
-    """Of the quick check of a copy of so many bytes."""
+    """The cost of the quick check of a copy of `volume` bytes."""
     return Cost(seconds=SHORTEST + volume * _COPY_CHECK)
 
 

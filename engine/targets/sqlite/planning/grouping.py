@@ -18,9 +18,9 @@ FEWEST: Final = 20
 TINY: Final = 0.05
 """Seconds that a step takes at most to be tiny."""
 MOST_SECONDS: Final = 0.25
-"""Of a group: for as long others cannot write."""
+"""Seconds of a group at most: while it runs, others cannot write."""
 MOST_BYTES: Final = 16_000_000
-"""That a group writes into the journal, or the log."""
+"""Bytes that a group writes into the journal, or the log, at most."""
 AFTER_CANCEL: Final = "this step is rolled back; earlier steps stay done"
 
 
@@ -51,7 +51,7 @@ class Part:
 def divided(
     parts: Sequence[Part], *, usual: float, tiny: float = TINY, most: float = MOST_SECONDS
 ) -> tuple[list[Part], list[list[Part]]]:
-    """Those that stay alone, and groups of the tiny ones.
+    """The parts that stay alone, and groups of the tiny ones.
 
     Args:
         usual: seconds that it takes to do what nothing is known of;

@@ -40,7 +40,7 @@ MERGED_AT_ONCE: Final = 500
 CHANGES_A_PAGE: Final = 4
 """Rows that a merge changes: it removes and rewrites each page and its entry."""
 SHARE_OF_INDEXES: Final = 0.35
-"""Of a database, as a rule."""
+"""The share of a database that its indexes take, as a rule."""
 
 
 def vacuum_steps(
@@ -348,7 +348,7 @@ def merge_commands(name: str) -> tuple[str, str]:
 
 
 def _sum(parts: Iterable[float | None]) -> float | None:
-    """Of those that are known; None where none is."""
+    """The sum of the known ones; None where none is known."""
     known = [part for part in parts if part is not None]
     return sum(known) if known else None
 

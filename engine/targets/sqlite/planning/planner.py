@@ -212,7 +212,7 @@ async def _fts_optimize(reader: Reader, summary: Summary, turns: Turns) -> Opera
 
 
 async def indexes_of(reader: Reader, tables: Sequence[Table], objects: Sequence[str]) -> list[Index]:
-    """Those that were asked for, by their own name or by that of their table; all where none was named.
+    """The indexes that were named, or whose tables were; all where nothing was named.
 
     Raises UsageError for a name that is neither, and for a table that has none.
     """

@@ -183,14 +183,14 @@ class Index:
     partial: bool = False
     columns: int = 2
     rows: int | None = None
-    """Those of its table, where they are known."""
+    """The rows of its table, if known."""
     is_table: bool = False
     """Whether it is the table itself, which has no rowid, and all of its columns."""
 
 
 @frozen(kw_only=True)
 class Segments:
-    """Of a full-text index: how many there are, and the pages of all of them."""
+    """The segments of a full-text index: how many there are, and the pages of all of them."""
 
     number: int
     pages: int

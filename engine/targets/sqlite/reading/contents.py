@@ -37,7 +37,7 @@ class Contents:
 
     @property
     def hash(self) -> str:
-        """Of everything."""
+        """The hash of all contents."""
         return f"sha256:{hashlib.sha256(marshal.dumps(sorted(self.hashes.items()), 2)).hexdigest()}"
 
     def differences(self, other: Contents) -> list[str]:
@@ -94,7 +94,7 @@ def _contents_of(db: sqlite3.Connection, is_cancelled: Callable[[], bool]) -> Co
 
 
 def _bytes(values: Any) -> bytes:
-    """The same for the same values and types only; version 2 knows nothing of how Python keeps them."""
+    """Equal for the same values and types only; version 2 does not depend on how Python keeps them."""
     return marshal.dumps(values, 2)
 
 
@@ -133,7 +133,7 @@ def _hash_of_rows(db: sqlite3.Connection, table: str, is_cancelled: Callable[[],
 def _parts_of_rows(
     db: sqlite3.Connection, table: str, source: str, names: Sequence[str], whole_rows: str
 ) -> Iterator[bytes]:
-    """Of a table with long values."""
+    """The bytes to hash of a table with long values, part by part."""
     rowid = _rowid_name(db, table, source, names)
     if rowid is None:
         for row in db.execute(whole_rows):

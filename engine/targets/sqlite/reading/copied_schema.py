@@ -13,11 +13,11 @@ from engine.targets.sqlite.connection.errors import is_missing_code
 _MOST_OPCODES: Final = 1_000_000
 """A statement that goes on for longer is no plain CREATE: a hostile schema may hold any query."""
 _MAY_CALL: Final = re.compile(r"\b(check|as|where|collate)\b|\(.*\(", re.IGNORECASE | re.DOTALL)
-"""Of a table a constraint, generated column or collation, of an index an expression: all else needs no code."""
+"""What may call code: a constraint, generated column or collation of a table, an expression of an index."""
 
 
 def cannot_be_made(schema: Iterable[tuple[str, str, str]]) -> list[tuple[str, str]]:
-    """Those that need a function, or other code, that only their application has, each with what SQLite says.
+    """The tables and indexes that need code which only their application has, each with what SQLite says.
 
     `schema`: tables, and then indexes, with the table of each, and its SQL.
     """

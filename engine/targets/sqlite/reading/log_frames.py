@@ -25,7 +25,7 @@ class LogFrames:
 
 
 def frames_of(descriptor: int, give_up: float) -> LogFrames | None:
-    """Of the log that SQLite has open as `descriptor`; None if there is no time.
+    """The frames of the log that SQLite has open as `descriptor`; None if there is no time.
 
     Its sums are not checked: as everything that is read beside SQLite, this is an estimate. Raises OSError.
     """

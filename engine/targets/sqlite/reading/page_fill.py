@@ -54,7 +54,7 @@ class FilePages:
     size: int
     """Bytes of a page."""
     usable: int
-    """Those that SQLite uses."""
+    """Bytes of a page that SQLite uses."""
     number: int
     first_free: int
     """The page that begins the list of free pages; 0 without any."""
@@ -80,14 +80,16 @@ class PageFill:
 
 
 def fill_of(path: str) -> PageFill | None:
-    """As `sampled_fill`, of the database at `path`. To be called in the thread of a connection to it, which so stays
-    open."""
+    """How full the pages of the database at `path` are; see `sampled_fill`.
+
+    Call it in the thread of a connection to the database, which so stays open.
+    """
     opened = descriptors(path)
     return sampled_fill(opened[0]) if opened else None
 
 
 def sampled_fill(descriptor: int, chance: random.Random = _CHANCE) -> PageFill | None:
-    """Of the database that is open as `descriptor`; None for a small or damaged one, or without enough time."""
+    """How full the pages of the database open as `descriptor` are; None if it is small or damaged, or time is short."""
     give_up = time.monotonic() + LONGEST
     try:
         file = pages_of(descriptor)

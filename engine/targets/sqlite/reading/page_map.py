@@ -49,7 +49,7 @@ def map_of(
     most_places: int | None = None,
     in_all: float | None = None,
 ) -> PageMap | NotMapped:
-    """Of the database that is open as `descriptor`. What there is no time for is unseen.
+    """The map of the database that is open as `descriptor`. Pages for which there is no time are unseen.
 
     `log`: the descriptor of its write-ahead log. `in_all`: seconds for everything, instead of LONGEST for each part.
     """

@@ -26,7 +26,7 @@ _PIECE: Final = 50
 
 
 def read_times(descriptor: int, log: int | None, roots: Sequence[Root], stop: threading.Event) -> ReadTimes | None:
-    """Of the table or index with the most pages far from the one before them, in the database open as `descriptor`.
+    """Times of the table or index with the most pages far from the one before them, in the database of `descriptor`.
 
     `log`: the descriptor of its write-ahead log. `stop`: ends it before the next page. None where all are too small,
     and if it was stopped before it could tell.

@@ -157,7 +157,7 @@ class Reader:
             raise
 
     def _descriptors(self) -> tuple[int | None, int | None]:
-        """Those of the file and of its write-ahead log, as SQLite has them open."""
+        """The descriptors of the file and of its write-ahead log, as SQLite has them open."""
         file, log = descriptors(self.path), descriptors(f"{self.path}-wal")
         return (file[0] if file else None), (log[0] if log else None)
 

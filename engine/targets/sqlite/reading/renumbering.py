@@ -34,7 +34,7 @@ MEASURING_OTHERS: Final = 0.25
 _COMPARED: Final = 1000
 """Rowids at an end of a virtual table that are looked for in a table."""
 MOST_USERS: Final = 100
-"""That are looked for among virtual tables: more are not told."""
+"""Users among virtual tables that are looked for: more are not named."""
 _AT_ONCE: Final = 100
 """Tables that are measured by one statement."""
 
@@ -143,7 +143,7 @@ async def _candidates(read: Read) -> dict[str, frozenset[str]]:
 async def _changes(
     connection: aiosqlite.Connection, tables: Mapping[str, Collection[str]], seconds: float
 ) -> dict[str, _Changes]:
-    """Of each table whose rowids change: all those that are not 1, 2, 3, ... without a gap."""
+    """The changes of each table whose rowids change: all those that are not 1, 2, 3, ... without a gap."""
     changes: dict[str, _Changes] = {}
     with set_after(seconds) as no_time:
         for start in range(0, len(tables), _AT_ONCE):

@@ -53,7 +53,7 @@ class SchemaText:
     def may_use_rowid_of(
         self, table: str, columns: Collection[str], others: Collection[str], views: Collection[str]
     ) -> bool:
-        """The same with a look at what each rowid is one of. `others`, `views`: all other tables, and all views."""
+        """Whether it may use a rowid of the table, by what each rowid belongs to. `others`, `views`: their names."""
         if _LAST_ROWID in self.words:
             return True
         names = {name for name in ROWID_NAMES if name not in columns}
@@ -104,7 +104,7 @@ def _unquoted(token: str) -> str:
 
 
 def virtual_tables(definitions: Iterable[tuple[str, str | None]]) -> list[VirtualTable]:
-    """Those that have rowids."""
+    """The virtual tables that have rowids."""
     found = [_virtual_table(name, sql or "") for name, sql in definitions]
     return [table for table in found if table is not None]
 
@@ -145,7 +145,7 @@ def certain_users(
     tables: Mapping[str, Collection[str]],
     all_tables: Collection[str],
 ) -> list[tuple[SchemaText, str]]:
-    """Of those that `users_in_sql` found, the ones whose rowid is not that of something else for certain."""
+    """The users among those of `users_in_sql` whose rowid is certainly that of the table."""
     views = frozenset(folded(text.name) for text in texts if text.kind is Kind.VIEW)
     known = frozenset(map(folded, all_tables))
     return [
@@ -156,7 +156,7 @@ def certain_users(
 
 
 def views_below(texts: Iterable[SchemaText], name: str) -> frozenset[str]:
-    """That name, with those of all views that it mentions, directly or not; in small letters."""
+    """This name and those of all views that it mentions, directly or not; in lower case."""
     views = {folded(text.name): text.words for text in texts if text.kind is Kind.VIEW}
     reached, waiting = set[str](), [folded(name)]
     while waiting:

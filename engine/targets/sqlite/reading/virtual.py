@@ -29,7 +29,7 @@ def module_of(sql: str) -> str | None:
 
 
 def made_with(modules: frozenset[str], tables: Iterable[tuple[str, str | None]]) -> list[tuple[str, str]]:
-    """Those of the virtual tables, each with its definition, that are made with one of the modules."""
+    """The virtual tables that are made with one of the modules, each with its definition."""
     return [(name, sql) for name, sql in tables if sql and module_of(sql) in modules]
 
 

@@ -98,8 +98,10 @@ class _ByOpcodes:
 
 
 def of_reindex(course: Curve, volume: int) -> Model:
-    """Of a REINDEX with such a course, of an old index of about `volume` bytes: between reading and writing, it puts
-    all of that into the journal, or into the log."""
+    """The progress of a REINDEX of an index of about `volume` bytes.
+
+    Between reading and writing, it puts the whole old index into the journal, or into the log.
+    """
     return _by_fraction(_Reindex(course, volume)) if course and course[-1][1] and volume else by_opcodes(course)
 
 
@@ -120,8 +122,10 @@ class _Reindex:
 
 
 def of_copy(volume: int, copied: int = 0, *, share: float = _SYNCED_AFTER) -> Model:
-    """Of a VACUUM INTO that reads `volume` bytes and writes about `copied`, 0 if unknown; `share`: of the time of its
-    step, which ends with a sync at least."""
+    """The progress of a VACUUM INTO that reads `volume` bytes and writes about `copied`, 0 if unknown.
+
+    `share`: the share of the time of its step, which ends with a sync at least.
+    """
 
     def fraction(sample: Sample) -> float | None:
         done, whole = (sample.written, copied) if copied else (sample.read, volume)
@@ -131,13 +135,15 @@ def of_copy(volume: int, copied: int = 0, *, share: float = _SYNCED_AFTER) -> Mo
 
 
 def of_checkpoint(volume: int) -> Model:
-    """Of a checkpoint of a log of `volume` bytes: of each page the last version is written, and the file is synced."""
+    """The progress of a checkpoint of `volume` bytes of log: each page is written once, then the file is synced."""
     return _by_fraction(lambda sample: None if sample.written is None else _share(sample.written, volume))
 
 
 def of_vacuum(volume: int, copied: int = 0, cells: int = 0, *, wal: bool, in_memory: bool) -> Model:
-    """Of a VACUUM of `volume` bytes of used pages, that hold `cells` rows and entries of indexes. About `copied` bytes
-    remain. Both are 0 if unknown. `in_memory` says where its temporary files are."""
+    """The progress of a VACUUM of `volume` bytes in used pages, which hold `cells` rows and entries of indexes.
+
+    About `copied` bytes remain. `cells` and `copied` are 0 if unknown. `in_memory`: where its temporary files are.
+    """
     return Model(_Vacuum(volume, copied, cells, wal=wal, in_memory=in_memory))
 
 
@@ -149,7 +155,7 @@ _COPYING_SHARE: Final = {
     (True, True): 0.46,
 }
 _USUAL_CELLS: Final = 0.02
-"""For a byte that remains, where these shares hold."""
+"""Cells for each byte that remains, where these shares hold."""
 _WITHOUT_CELLS: Final = 0.32
 """What copying takes of that where there are none, but long values; the rest grows with the root of their number."""
 _TOUCHED_FOR_COPIED: Final = 1.15  # bytes of memory that are touched for a byte of a temporary database

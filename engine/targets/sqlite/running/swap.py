@@ -104,7 +104,7 @@ def _busy(problem: str) -> StepResult:
 
 
 async def _only_descriptor(work: Work) -> int | str:
-    """That of the database, once nothing else has it open and all of its log is in the file; else why not."""
+    """The descriptor of the database, once nothing else has it open and its log is empty; else why there is none."""
     deadline = time.monotonic() + work.lock_timeout
     while True:
         descriptors = descriptors_of(work.opened.numbers)

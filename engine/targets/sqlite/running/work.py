@@ -84,11 +84,11 @@ class Work:
         return await statement.retry_while_locked(lambda: self.rows(sql), self.lock_wait)
 
     async def rows_uninterrupted(self, sql: str) -> list[Any]:
-        """As `rows_when_free`, of a short statement: a cancel waits for its end, so that its result is known."""
+        """Rows of a short statement, like `rows_when_free`; a cancel waits for its end, so that its result is known."""
         return await statement.read(self.connection.aio, sql, self.lock_wait)
 
     async def run_vacuum(self) -> list[Any]:
-        """As `checked_vacuum`, retried while it is locked."""
+        """Run `checked_vacuum`, again and again while the database is locked."""
         return await self.retry_exclusive(self.checked_vacuum)
 
     async def retry_exclusive(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -43,7 +43,7 @@ class BlockerFinder:
         return lock_holders.format_holders(found)
 
     async def describe_last(self, *, wal: bool = False) -> str:
-        """As `describe`, for an error: names the last blocker where no one blocks any more."""
+        """Who holds the database, for an error: the last blocker where no one blocks any more."""
         text = await self._describe(wal=wal)
         return (
             f"it was last held by {lock_holders.format_holder_names(self._last)}"

@@ -171,7 +171,7 @@ def _release_lease(descriptor: int) -> None:
 
 
 def _lock(descriptor: int, kind: int) -> None:
-    """Of all bytes that SQLite locks; it belongs to the open file, so it stays while any process has that open."""
+    """Lock all bytes that SQLite locks. The lock belongs to the open file: it stays while any process has it open."""
     fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("hhqqi", kind, os.SEEK_SET, *_LOCKS, 0))
 
 

@@ -162,6 +162,6 @@ def temporary_directory() -> str | None:
 
 
 def temporary_directories() -> list[str]:
-    """Those that SQLite would take for temporary files, in its own search order."""
+    """The directories that SQLite would take for temporary files, in its own search order."""
     candidates = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp", ".")  # noqa: S108
     return [d for d in candidates if d and Path(d).is_dir() and os.access(d, os.W_OK | os.X_OK)]

@@ -11,7 +11,7 @@ from typing import Final
 _GET_FLAGS: Final = 0x80086601
 _SET_FLAGS: Final = 0x40086602
 _FLAGS: Final = 0x028044FF
-"""Those that people set with chattr, and that change what may be done with a file, or how it is stored."""
+"""The flags that people set with chattr, and that change what may be done with a file, or how it is stored."""
 
 
 def keep_attributes(source: int, copy: int) -> str:

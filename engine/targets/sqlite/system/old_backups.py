@@ -62,7 +62,7 @@ class OldBackups:
     """The files that are named like backups of the database."""
 
     fitting: tuple[RecordedBackup, ...]
-    """Those that may be removed, newest first."""
+    """Backups that may be removed, newest first."""
     staying: Mapping[str, str]
     """The others: names, each with its reason."""
 
@@ -71,7 +71,7 @@ class OldBackups:
         return sum(reason == Stays.UNKNOWN for reason in self.staying.values())
 
     def beyond(self, keep: int) -> tuple[RecordedBackup, ...]:
-        """Those to be removed so that `keep` stay, one of them a newer one."""
+        """The backups to remove so that `keep` stay, one of them a newer one."""
         return self.fitting[keep - 1 :]
 
 
@@ -198,7 +198,7 @@ def _recorded_in(directory: int, recorded: Iterable[RecordedBackup]) -> dict[str
 
 
 def _names(directory: int, database: str, recorded: Iterable[str]) -> list[str]:
-    """Those in the directory that dbtend gives backups of the database; the recorded ones if it cannot be listed."""
+    """Names that dbtend gives backups of the database, in the directory; if it cannot be listed, the recorded ones."""
     names = generated_names(database)
     try:
         listing = os.open(".", _LISTED, dir_fd=directory)

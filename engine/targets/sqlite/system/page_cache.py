@@ -38,7 +38,7 @@ def descriptors(path: str) -> tuple[int, ...]:
 
 
 def descriptors_of(file: tuple[int, int]) -> tuple[int, ...]:
-    """The same of the file with these numbers of a device and on it, wherever it lies."""
+    """The descriptors of the file with these numbers of its device and inode, whatever its path."""
     found = []
     with suppress(FileNotFoundError, NotADirectoryError):
         for descriptor in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - a fifth of the time

@@ -34,7 +34,7 @@ _RQLITE_MARKS: Final = 2
 
 
 def replicators(path: str) -> tuple[Replicator, ...]:
-    """Those that seem to work on the database at the absolute `path` without links."""
+    """The replicators that seem to work on the database at the absolute `path` without links."""
     file = Path(path)
     found = {
         Replicator.LITESTREAM: _is_there(file.with_name(f".{file.name}-litestream")),

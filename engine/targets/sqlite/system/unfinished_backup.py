@@ -49,7 +49,7 @@ class UnfinishedCopy:
 
     directory: str
     descriptor: int
-    """Of the directory."""
+    """The descriptor of the directory."""
     _lock: FileIO
     _made: os.stat_result
 
