@@ -58,13 +58,16 @@ class BundledConnection:
         self.in_transaction = False
         self._handler: Callable[[], int] | None = None
         self._writing = threading.Lock()
-        self._process = subprocess.Popen(
-            [*_COMMAND, file, str(timeout)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # a signal from the terminal is for the worker
-        )
+        try:
+            self._process = subprocess.Popen(
+                [*_COMMAND, file, str(timeout)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # a signal from the terminal is for the worker
+            )
+        except OSError as error:
+            raise _aborted(f"its process cannot be started ({error.strerror})") from error
         try:
             self._answer()
             prepare(self)
@@ -131,7 +134,7 @@ class BundledConnection:
         self.in_transaction = False
         code = self._process.wait()
         why = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return sqlite_error(sqlite3.SQLITE_ABORT, "SQLITE_ABORT", f"its process ended early ({why})")
+        return _aborted(f"its process ended early ({why})")
 
     def _end(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
@@ -139,6 +142,10 @@ class BundledConnection:
                 with suppress(OSError):
                     pipe.close()
         self._process.wait()
+
+
+def _aborted(why: str) -> sqlite3.Error:
+    return sqlite_error(sqlite3.SQLITE_ABORT, "SQLITE_ABORT", why)
 
 
 class _Rows:

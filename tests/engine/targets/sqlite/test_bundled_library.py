@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import importlib.util
 import os
 import signal
@@ -210,6 +211,20 @@ async def test_its_process_may_be_killed(tmp_path: Path, mode: str) -> None:
         assert {(await execute(session, step)).status for step in steps} == {Status.COMPLETED}
     assert (content(path), integrity(path)) == (before, [])
     assert files_beside(path) == {"a.db"}
+
+
+async def test_if_its_process_cannot_be_started_the_step_fails_and_nothing_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_database(tmp_path / "a.db")
+    before = content(path)
+    async with connected(path) as (session, _):
+        first, *_ = (await session.plan(Operation.REINDEX, Options(sqlite=BUNDLED))).steps
+        monkeypatch.setattr(bundled, "_COMMAND", (str(tmp_path / "no such program"),))
+        result = await execute(session, first)
+        assert result.status is Status.FAILED
+        assert os.strerror(errno.ENOENT) in str(result.error)
+    assert content(path) == before
 
 
 @MODES
