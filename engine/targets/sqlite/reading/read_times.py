@@ -74,7 +74,7 @@ class _Reader:
         """Raises as in DAMAGED."""
         before, begin = thread_disk_reads(threading.get_native_id()), time.perf_counter()
         for page in self._pieces.pop():
-            if stop.is_set() or time.perf_counter() - begin > LONGEST:
+            if stop.is_set() or self._seconds + time.perf_counter() - begin > LONGEST:
                 break
             if page not in done:
                 done.add(page)
