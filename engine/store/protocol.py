@@ -572,7 +572,7 @@ class Store(
 
     @property
     def is_admitted(self) -> bool:
-        """Whether that was so."""
+        """Whether a server has let this user in."""
 
     @property
     def may_submit(self) -> bool:

@@ -50,51 +50,51 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
     if problem := refusal(reader.server, operation, options):
         return OperationPlan(operation=operation, refused=problem)
     files = await file_sizes(reader)
-    found = scope(operation, options, await tables(reader, exact=operation is Operation.REBUILD, files=files))
+    in_scope = scope(operation, options, await tables(reader, exact=operation is Operation.REBUILD, files=files))
     reasons: Mapping[str, str] = {}
     if operation is Operation.REPAIR:
-        damaged = frozenset(past.damaged_tables)
-        known = [table for table in found if table.shown in damaged or table.comment]
-        reasons = {table.name: table.comment or "the last check found it damaged" for table in known}
-        found = found if options.objects else known
-    return await plan_tables(reader, operation, options, found, reasons, past.turns)
+        found_by_check = frozenset(past.damaged_tables)
+        damaged = [table for table in in_scope if table.shown in found_by_check or table.comment]
+        reasons = {table.name: table.comment or "the last check found it damaged" for table in damaged}
+        in_scope = in_scope if options.objects else damaged
+    return await plan_tables(reader, operation, options, in_scope, reasons, past.turns)
 
 
 async def require(reader: Reader, operations: Sequence[Operation], options: Options) -> None:
     """Raise UsageError for an object to which one of the operations can do nothing."""
     if options.objects:
-        found = await tables(reader, exact=False)
+        all_tables = await tables(reader, exact=False)
         views = {name for (name,) in await reader.rows(_VIEWS, row=(str,))}
         if view := next((name for name in options.objects if name in views), None):
             raise UsageError(f"object {view}", "is a view", "name the tables that it reads")
-        chosen(options.objects, found)
+        chosen(options.objects, all_tables)
         for operation in operations:
-            scope(operation, options, found)
+            scope(operation, options, all_tables)
 
 
 async def plan_tables(
     reader: Reader,
     operation: Operation,
     options: Options,
-    wanted: Sequence[Table],
+    in_scope: Sequence[Table],
     reasons: Mapping[str, str],
     turns: Turns,
 ) -> OperationPlan:
     """The plan of an operation on these tables. `reasons`: why they need it, by name."""
-    wanted, forbidden = allowed(operation, wanted, await rights(reader))
+    permitted, forbidden = allowed(operation, in_scope, await rights(reader))
     warnings = [f"left out: {grant(operation, forbidden, reader.server.user)}"] if forbidden else []
     if operation is Operation.REBUILD and not options.server.offline:
-        wanted, offline = _online(wanted)
-        warnings += [f"left out: {offline}"] if offline else []
-    steps = await _steps(reader, operation, options, wanted, reasons)
+        permitted, why_others_stay = _online(permitted)
+        warnings += [f"left out: {why_others_stay}"] if why_others_stay else []
+    steps = await _steps(reader, operation, options, permitted, reasons)
     if any(step.disk_needed for step in steps):
-        needs = await disk_needs(reader, wanted)  # by table, which is what steps conflict by
+        needs = await disk_needs(reader, permitted)  # by table, which is what steps conflict by
         steps = [replace(step, needs=needs.get(step.conflict, ())) for step in steps]
         what_to_do = _NO_ROOM_TO_REPAIR if operation is Operation.REPAIR else _NO_ROOM
         steps, problems = fitting(steps, what_to_do, force=options.force)
         warnings += problems
     if not steps and warnings:
-        return OperationPlan(operation=operation, refused=". ".join(one.removeprefix("left out: ") for one in warnings))
+        return OperationPlan(operation=operation, refused=". ".join(why.removeprefix("left out: ") for why in warnings))
     if not steps:
         return OperationPlan(operation=operation, not_needed=_NOTHING.get(operation, "no table to work on"))
     planned = OperationPlan(
@@ -129,47 +129,47 @@ def refusal(server: Server, operation: Operation, options: Options) -> str:
     return ""
 
 
-def _online(wanted: Sequence[Table]) -> tuple[list[Table], str]:
+def _online(tables: Sequence[Table]) -> tuple[list[Table], str]:
     """The tables that can be rebuilt online, and why the others cannot; "" if all can."""
-    offline = [table for table in wanted if table.must_be_offline]
+    offline = [table for table in tables if table.must_be_offline]
     if not offline:
-        return list(wanted), ""
+        return list(tables), ""
     names = listed([f"{table.shown} ({table.must_be_offline})" for table in offline], 3)
     why = f"these cannot be rebuilt online: {names}. rebuild --offline does it, and blocks writers"
-    return [table for table in wanted if not table.must_be_offline], why
+    return [table for table in tables if not table.must_be_offline], why
 
 
 async def _steps(
-    reader: Reader, operation: Operation, options: Options, wanted: Sequence[Table], reasons: Mapping[str, str]
+    reader: Reader, operation: Operation, options: Options, tables: Sequence[Table], reasons: Mapping[str, str]
 ) -> list[MySqlStep]:
     flavor = reader.server.flavor
     match operation:
         case Operation.ANALYZE:
             histograms = await histogram_columns(reader) if flavor is Flavor.MYSQL else {}
-            return operation_steps.analyze_steps(wanted, options, flavor, reasons, histograms)
+            return operation_steps.analyze_steps(tables, options, flavor, reasons, histograms)
         case Operation.REBUILD:
-            return operation_steps.rebuild_steps(wanted, options, flavor, reasons)
+            return operation_steps.rebuild_steps(tables, options, flavor, reasons)
         case Operation.REPAIR:
-            return operation_steps.repair_steps(wanted, options, flavor, reasons)
+            return operation_steps.repair_steps(tables, options, flavor, reasons)
         case _:
             full = options.check_level is CheckLevel.FULL
             keys = await foreign_keys(reader) if full else []
-            return operation_steps.check_steps(wanted, keys, flavor, full=full)
+            return operation_steps.check_steps(tables, keys, flavor, full=full)
 
 
 async def in_parallel(reader: Reader, planned: OperationPlan, options: Options) -> OperationPlan:
     """Set how many steps run at once: as requested, limited by the connections that the server has left."""
-    wanted = min(options.jobs or 1, len(planned.steps))
-    if wanted == 1:
+    requested = min(options.jobs or 1, len(planned.steps))
+    if requested == 1:
         return planned
-    most, of_user = await reader.row(_LIMITS, row=(int, int))
+    most, most_of_user = await reader.row(_LIMITS, row=(int, int))
     used = await status(reader, "Threads_connected")
-    free = max((min(most, of_user) if of_user else most) - used - KEPT_FREE, 1)
+    free = max((min(most, most_of_user) if most_of_user else most) - used - KEPT_FREE, 1)
     why = f"the server has {most - used} connections left, and {KEPT_FREE} are kept free"
-    fit = fit_at_once([step.needs for step in planned.steps], min(wanted, free))
-    if not options.force and fit < min(wanted, free):
-        free, why = fit, "the disk has no room for the new files of more"
-    if free >= wanted:
-        return replace(planned, parallel=wanted)
-    warning = f"{free} steps run at once instead of {wanted}: {why}"
+    with_room = fit_at_once([step.needs for step in planned.steps], min(requested, free))
+    if not options.force and with_room < min(requested, free):
+        free, why = with_room, "the disk has no room for the new files of more"
+    if free >= requested:
+        return replace(planned, parallel=requested)
+    warning = f"{free} steps run at once instead of {requested}: {why}"
     return replace(planned, parallel=free, warnings=(*planned.warnings, warning))

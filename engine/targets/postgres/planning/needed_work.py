@@ -60,58 +60,68 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         return OperationPlan(operation=Operation.OPTIMIZE, refused=problem)
     await reader.require(options)
     partitions = await partitions_of(reader)
-    found = scope(Operation.OPTIMIZE, options, tables, indexes, partitions, await by_name_only(reader, options))
-    of_tables, forbidden_tables = allowed([t for t in found.tables if t.oid in vacuum or t.oid in analyze])
-    tended = [index for index in found.indexes if index.oid in needed.tend and index.oid not in reindex]
-    of_indexes, forbidden_indexes = allowed([index for index in found.indexes if index.oid in reindex])
-    of_indexes, exclusive = rebuildable(of_indexes, options)
-    leftovers, _ = allowed(leftovers_of(found.indexes))
-    stale = [table for table in of_tables if table.oid in analyze]
-    along = {} if operation_steps.supports_only(version) else analyzed_with_parent(stale, partitions)
-    stale = [table for table in stale if table.oid not in along]
-    with_statistics = {table.oid for table in stale if table.oid in vacuum}
-    both = replace(options, server=replace(options.server, analyze=True))
-    dirty = [table for table in of_tables if table.oid in vacuum]
-    old = await aged_tables(reader) if dirty else {}
-    recorded, not_recorded = recording(needed.drifted, {index.oid: index.shown for index in of_indexes})
+    in_scope = scope(Operation.OPTIMIZE, options, tables, indexes, partitions, await by_name_only(reader, options))
+    permitted_tables, forbidden_tables = allowed(
+        [table for table in in_scope.tables if table.oid in vacuum or table.oid in analyze]
+    )
+    to_tend = [index for index in in_scope.indexes if index.oid in needed.tend and index.oid not in reindex]
+    permitted_indexes, forbidden_indexes = allowed([index for index in in_scope.indexes if index.oid in reindex])
+    to_rebuild, why_others_stay = rebuildable(permitted_indexes, options)
+    leftovers, _ = allowed(leftovers_of(in_scope.indexes))
+    stale = [table for table in permitted_tables if table.oid in analyze]
+    with_parent = {} if operation_steps.supports_only(version) else analyzed_with_parent(stale, partitions)
+    to_analyze = [table for table in stale if table.oid not in with_parent]
+    vacuumed_and_analyzed = {table.oid for table in to_analyze if table.oid in vacuum}
+    with_analyze = replace(options, server=replace(options.server, analyze=True))
+    to_vacuum = [table for table in permitted_tables if table.oid in vacuum]
+    old = await aged_tables(reader) if to_vacuum else {}
+    recorded, not_recorded = recording(needed.drifted, {index.oid: index.shown for index in to_rebuild})
     steps = [
         *operation_steps.drop_steps(leftovers),
         *operation_steps.vacuum_steps(
-            [table for table in dirty if table.oid in with_statistics], both, version, vacuum, old
+            [table for table in to_vacuum if table.oid in vacuumed_and_analyzed], with_analyze, version, vacuum, old
         ),
         *[
-            replace(step, conflict=_conflict(step, along))
+            replace(step, conflict=_conflict(step, with_parent))
             for step in operation_steps.vacuum_steps(
-                [table for table in dirty if table.oid not in with_statistics], options, version, vacuum, old
+                [table for table in to_vacuum if table.oid not in vacuumed_and_analyzed], options, version, vacuum, old
             )
         ],
         *operation_steps.analyze_steps(
-            [table for table in stale if table.oid not in vacuum], options, version, analyze
+            [table for table in to_analyze if table.oid not in vacuum], options, version, analyze
         ),
-        *operation_steps.tend_steps(tended, needed.tend, needed.table_pages),
+        *operation_steps.tend_steps(to_tend, needed.tend, needed.table_pages),
         *operation_steps.reindex_steps(
-            of_indexes, {table.oid: table for table in tables}, options, reindex, [one.drift for one in needed.drifted]
+            to_rebuild,
+            {table.oid: table for table in tables},
+            options,
+            reindex,
+            [rebuild.drift for rebuild in needed.drifted],
         ),
-        *(operation_steps.database_statistics(version) if any(table.oid in old for table in dirty) else ()),
+        *(operation_steps.database_statistics(version) if any(table.oid in old for table in to_vacuum) else ()),
         *recorded,
     ]
-    hurried = operation_steps.emergency(dirty, old)
-    left_out = [f"left out: {exclusive}"] if exclusive else []
+    emergency_warnings = operation_steps.emergency(to_vacuum, old)
+    left_out = [f"left out: {why_others_stay}"] if why_others_stay else []
     if damaged := sorted({*needed.damaged, *options.leave_out}):
         left_out.append(f"left out: the last check found damage in {listed(damaged, 3)}")
     planned = plan_of(
         Operation.OPTIMIZE,
         steps,
         reader.server,
-        NO_TURNS if hurried else replace(needed.turns, done={}),  # by kind of work, except for the rest of the last run
+        # In the order of the kinds of work, but first what the last run did not begin.
+        NO_TURNS if emergency_warnings else replace(needed.turns, done={}),
         forbidden=[*forbidden_tables, *forbidden_indexes],
-        warnings=[*hurried, *left_out, *not_recorded],
-        nothing=". ".join(left_out) or "nothing is needed",
+        warnings=[*emergency_warnings, *left_out, *not_recorded],
+        not_needed=". ".join(left_out) or "nothing is needed",
     )
     return await in_parallel(reader, planned, options) if planned.steps else planned
 
 
-def _conflict(step: PgStep, along: Mapping[int, Table]) -> str:
-    """A partition is not vacuumed while the table that takes it along is analyzed: that would wait for its lock."""
-    root = along.get(step.subject.oid) if step.subject is not None else None
+def _conflict(step: PgStep, with_parent: Mapping[int, Table]) -> str:
+    """What the step conflicts by: a partition by its root, whose ANALYZE would wait for the lock of its VACUUM.
+
+    `with_parent`: the roots of the partitions that are analyzed with them, by the oid of the partition.
+    """
+    root = with_parent.get(step.subject.oid) if step.subject is not None else None
     return step.conflict if root is None else root.shown

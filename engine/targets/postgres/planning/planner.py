@@ -64,9 +64,9 @@ async def plan(
     operation: Operation,
     options: Options,
     past: TargetHistory,
-    dead: Mapping[int, float] = MappingProxyType({}),
+    dead_share_by_oid: Mapping[int, float] = MappingProxyType({}),
 ) -> OperationPlan:
-    """See `Session.plan`. `dead`: for rewrites, the share of tables that is dead space, by oid, if known."""
+    """See `Session.plan`. `dead_share_by_oid`: for rewrites, the share of tables that is dead space, if known."""
     version = reader.server.version
     if problem := operation_steps.unsupported_option(options.server, version):
         return OperationPlan(operation=operation, refused=problem)
@@ -75,19 +75,30 @@ async def plan(
     indexes = await reader.indexes(measured=True) if needs_indexes else []
     await reader.require(options)
     partitions = await partitions_of(reader)
-    found = scope(operation, options, tables, indexes, partitions, await by_name_only(reader, options))
+    in_scope = scope(operation, options, tables, indexes, partitions, await by_name_only(reader, options))
     if unmovable := await tablespace_problem(reader, options.server.tablespace):
         return OperationPlan(operation=operation, refused=unmovable)
     if (oldest := _least_ages(options)) is not None:
         old_enough = await tables_older_than(reader, *oldest)
-        found = replace(found, tables=[table for table in found.tables if table.oid in old_enough])
-    if operation is Operation.ANALYZE:
-        planned = await _analyze(reader, options, found, partitions, past.turns)
-    elif operation is Operation.REINDEX:
-        drifted = [collation_rebuild(drift, indexes, past) for drift in await drifts(reader)]
-        planned = _reindex(options, found, {table.oid: table for table in tables}, reader, drifted, past.turns)
-    else:
-        planned = await _planned(reader, operation, options, found, past.turns, dead)
+        in_scope = replace(in_scope, tables=[table for table in in_scope.tables if table.oid in old_enough])
+    match operation:
+        case Operation.VACUUM:
+            planned = await _vacuum(reader, options, in_scope, past.turns)
+        case Operation.ANALYZE:
+            planned = await _analyze(reader, options, in_scope, partitions, past.turns)
+        case Operation.REINDEX:
+            drifted = [collation_rebuild(drift, indexes, past) for drift in await drifts(reader)]
+            planned = _reindex(options, in_scope, {table.oid: table for table in tables}, reader, drifted, past.turns)
+        case Operation.VACUUM_FULL | Operation.CLUSTER:
+            planned = await _rewrite(reader, operation, options, in_scope, past.turns, dead_share_by_oid)
+        case Operation.REPACK:
+            planned = await _repack(reader, options, in_scope, past.turns, dead_share_by_oid)
+        case Operation.CLEAN_LEFTOVERS:
+            planned = _clean_leftovers(reader.server, in_scope, past.turns)
+        case Operation.CHECK:
+            planned = await _check(reader, options, in_scope, past.turns)
+        case _:
+            raise UsageError(str(operation), "PostgreSQL has no such operation")
     if not planned.steps:
         return planned
     if (options.jobs or 1) > 1:
@@ -126,66 +137,58 @@ async def partitions_of(reader: Reader) -> dict[int, list[int]]:
     return children
 
 
-async def _planned(
-    reader: Reader, operation: Operation, options: Options, found: Scope, turns: Turns, dead: Mapping[int, float]
-) -> OperationPlan:
+async def _vacuum(reader: Reader, options: Options, in_scope: Scope, turns: Turns) -> OperationPlan:
     server = reader.server
-    match operation:
-        case Operation.VACUUM:
-            wanted, forbidden = allowed([table for table in found.tables if not table.is_partitioned])
-            old = await aged_tables(reader)
-            steps = operation_steps.vacuum_steps(wanted, options, server.version, {}, old, found.columns)
-            if steps and not found.is_named:
-                steps += operation_steps.database_statistics(server.version)
-            held = xmin_horizon.warnings(await xmin_horizon.read(reader))
-            hurried = operation_steps.emergency(wanted, old)
-            return plan_of(
-                operation,
-                steps,
-                server,
-                NO_TURNS if hurried else turns,
-                forbidden=forbidden,
-                warnings=[*hurried, *held],
-                nothing=_too_young(options),
-            )
-        case Operation.VACUUM_FULL | Operation.CLUSTER:
-            return await _rewrite(reader, operation, options, found, turns, dead)
-        case Operation.REPACK:
-            return await _repack(reader, options, found, turns, dead)
-        case Operation.CLEAN_LEFTOVERS:
-            leftovers, forbidden_leftovers = allowed(leftovers_of(found.indexes))
-            steps = operation_steps.drop_steps(leftovers)
-            nothing = "no leftover index"
-            return plan_of(operation, steps, server, turns, forbidden=forbidden_leftovers, nothing=nothing)
-        case Operation.CHECK:
-            return await _check(reader, options, found, turns)
-        case _:
-            raise UsageError(str(operation), "PostgreSQL has no such operation")
+    permitted, forbidden = allowed([table for table in in_scope.tables if not table.is_partitioned])
+    old = await aged_tables(reader)
+    steps = operation_steps.vacuum_steps(permitted, options, server.version, {}, old, in_scope.columns)
+    if steps and not in_scope.is_named:
+        steps += operation_steps.database_statistics(server.version)
+    horizon_warnings = xmin_horizon.warnings(await xmin_horizon.read(reader))
+    emergency_warnings = operation_steps.emergency(permitted, old)
+    return plan_of(
+        Operation.VACUUM,
+        steps,
+        server,
+        NO_TURNS if emergency_warnings else turns,
+        forbidden=forbidden,
+        warnings=[*emergency_warnings, *horizon_warnings],
+        not_needed=_too_young(options),
+    )
+
+
+def _clean_leftovers(server: Server, in_scope: Scope, turns: Turns) -> OperationPlan:
+    permitted, forbidden = allowed(leftovers_of(in_scope.indexes))
+    steps = operation_steps.drop_steps(permitted)
+    not_needed = "no leftover index"
+    return plan_of(Operation.CLEAN_LEFTOVERS, steps, server, turns, forbidden=forbidden, not_needed=not_needed)
 
 
 async def _analyze(
-    reader: Reader, options: Options, found: Scope, partitions: Mapping[int, Sequence[int]], turns: Turns
+    reader: Reader, options: Options, in_scope: Scope, partitions: Mapping[int, Sequence[int]], turns: Turns
 ) -> OperationPlan:
     version = reader.server.version
-    wanted, forbidden = allowed(found.tables)
+    permitted, forbidden = allowed(in_scope.tables)
     if options.server.missing_only:
         lacking = await without_statistics(reader)
-        wanted = [table for table in wanted if table.oid in lacking]
-        if not wanted:
+        permitted = [table for table in permitted if table.oid in lacking]
+        if not permitted:
             return OperationPlan(operation=Operation.ANALYZE, not_needed="every table has statistics")
-    along = {} if operation_steps.supports_only(version) else analyzed_with_parent(wanted, partitions)
-    wanted = [table for table in wanted if table.oid not in along]
-    steps = operation_steps.analyze_steps(wanted, options, version, {}, found.columns)
-    return plan_of(Operation.ANALYZE, steps, reader.server, turns, forbidden=forbidden, nothing=_too_young(options))
+    with_parent = {} if operation_steps.supports_only(version) else analyzed_with_parent(permitted, partitions)
+    to_analyze = [table for table in permitted if table.oid not in with_parent]
+    steps = operation_steps.analyze_steps(to_analyze, options, version, {}, in_scope.columns)
+    not_needed = _too_young(options)
+    return plan_of(Operation.ANALYZE, steps, reader.server, turns, forbidden=forbidden, not_needed=not_needed)
 
 
 def _too_young(options: Options) -> str:
+    """Why no table is in scope, where only old ones are meant; "" where all are."""
     return "" if _least_ages(options) is None else "no table is that old"
 
 
 def _reindex(
     options: Options,
-    found: Scope,
+    in_scope: Scope,
     tables: dict[int, Table],
     reader: Reader,
     drifted: Sequence[CollationRebuild],
@@ -194,28 +197,27 @@ def _reindex(
     if problem := operation_steps.unsafe_rebuild(options.server, reader.server.version):
         return OperationPlan(operation=Operation.REINDEX, refused=problem)
     of_catalog = options.server.system
-    mine = [index for index in found.indexes if index.in_catalog == of_catalog and not index.is_leftover]
-    invalid = [] if found.is_named else [index.shown for index in mine if not index.is_valid]
-    mine = [index for index in mine if index.is_valid or found.is_named]
-    wanted, forbidden = allowed(mine)
-    if of_catalog and not wanted and forbidden:
+    indexes = [index for index in in_scope.indexes if index.in_catalog == of_catalog and not index.is_leftover]
+    invalid = [] if in_scope.is_named else [index.shown for index in indexes if not index.is_valid]
+    permitted, forbidden = allowed([index for index in indexes if index.is_valid or in_scope.is_named])
+    if of_catalog and not permitted and forbidden:
         return _catalog_refused(Operation.REINDEX, reader.server)
-    wanted, exclusive = rebuildable(wanted, options)
-    if (
-        exclusive and not (wanted or forbidden) and found.is_named and not found.tables
-    ):  # an index is all that was named
-        return OperationPlan(operation=Operation.REINDEX, refused=exclusive)
-    nothing = [f"left out: {exclusive}"] if exclusive else []
-    warnings = list(nothing)
-    if leftovers := leftovers_of(found.indexes):
+    to_rebuild, why_others_stay = rebuildable(permitted, options)
+    only_indexes_named = in_scope.is_named and not in_scope.tables
+    if why_others_stay and only_indexes_named and not (to_rebuild or forbidden):
+        return OperationPlan(operation=Operation.REINDEX, refused=why_others_stay)
+    not_needed = [f"left out: {why_others_stay}"] if why_others_stay else []
+    warnings = list(not_needed)
+    if leftovers := leftovers_of(in_scope.indexes):
         names = listed([index.shown for index in leftovers])
         warnings.append(f"left out: leftovers, which clean-leftovers drops: {names}")
     if invalid:
         how = "reindex --object NAME rebuilds one, a unique one only without duplicates"
-        nothing.append(f"left out: invalid indexes: {listed(invalid)}. Drop them, or name them: {how}")
-        warnings.append(nothing[-1])
-    steps = operation_steps.reindex_steps(wanted, tables, options, {}, [one.drift for one in drifted])
-    recorded, not_recorded = recording(drifted, {index.oid: index.shown for index in wanted}) if steps else ([], [])
+        not_needed.append(f"left out: invalid indexes: {listed(invalid)}. Drop them, or name them: {how}")
+        warnings.append(not_needed[-1])
+    steps = operation_steps.reindex_steps(to_rebuild, tables, options, {}, [rebuild.drift for rebuild in drifted])
+    rebuilt_names = {index.oid: index.shown for index in to_rebuild}
+    recorded, not_recorded = recording(drifted, rebuilt_names) if steps else ([], [])
     return plan_of(
         Operation.REINDEX,
         [*steps, *recorded],
@@ -223,7 +225,7 @@ def _reindex(
         turns,
         forbidden=forbidden,
         warnings=[*warnings, *not_recorded],
-        nothing=". ".join(nothing),
+        not_needed=". ".join(not_needed),
     )
 
 
@@ -233,102 +235,122 @@ def _catalog_refused(operation: Operation, server: Server) -> OperationPlan:
 
 def rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index], str]:
     """The indexes that can be rebuilt with these options, and why the others cannot."""
-    exclusive = [index for index in indexes if index.is_exclusion] if options.server.is_concurrent else []
-    if not exclusive:
+    of_exclusions = [index for index in indexes if index.is_exclusion] if options.server.is_concurrent else []
+    if not of_exclusions:
         return list(indexes), ""
     others = [index for index in indexes if not index.is_exclusion]
-    why = f"exclusion constraints cannot be rebuilt concurrently: {listed([index.shown for index in exclusive])}"
+    why = f"exclusion constraints cannot be rebuilt concurrently: {listed([index.shown for index in of_exclusions])}"
     return others, f"{why}. reindex --offline --object NAME can do it, and blocks writers"
 
 
 async def _rewrite(
-    reader: Reader, operation: Operation, options: Options, found: Scope, turns: Turns, dead: Mapping[int, float]
+    reader: Reader,
+    operation: Operation,
+    options: Options,
+    in_scope: Scope,
+    turns: Turns,
+    dead_share_by_oid: Mapping[int, float],
 ) -> OperationPlan:
     server = reader.server
     of_catalog = options.server.system
-    mine = [table for table in found.tables if table.in_catalog == of_catalog and not table.is_partitioned]
-    wanted, forbidden = allowed(mine)
-    if of_catalog and not wanted and forbidden:
+    tables = [table for table in in_scope.tables if table.in_catalog == of_catalog and not table.is_partitioned]
+    permitted, forbidden = allowed(tables)
+    if of_catalog and not permitted and forbidden:
         return _catalog_refused(operation, server)
     if operation is Operation.CLUSTER:
-        without = [table for table in wanted if table.clustered_by is None]
-        if found.is_named and without:
-            name = without[0].shown
+        unclustered = [table for table in permitted if table.clustered_by is None]
+        if in_scope.is_named and unclustered:
+            name = unclustered[0].shown
             why = f"{name} is not clustered on an index. Choose one: ALTER TABLE {name} CLUSTER ON index_name"
             return OperationPlan(operation=operation, refused=why)
-        wanted = [table for table in wanted if table.clustered_by is not None]
-    steps = operation_steps.rewrite_steps(operation, wanted, options, server.version)
-    nothing = "no table is clustered on an index" if operation is Operation.CLUSTER else _too_young(options)
-    around = await repack.surroundings(reader)
-    fit, problems = await _with_room(reader, steps, wanted, around, options, dead)
-    if steps and not fit:
+        permitted = [table for table in permitted if table.clustered_by is not None]
+    steps = operation_steps.rewrite_steps(operation, permitted, options, server.version)
+    not_needed = "no table is clustered on an index" if operation is Operation.CLUSTER else _too_young(options)
+    replication_state = await repack.surroundings(reader)
+    fitting_steps, problems = await _with_room(reader, steps, permitted, replication_state, options, dead_share_by_oid)
+    if steps and not fitting_steps:
         return _without_room(operation, problems)
-    warnings = [*problems, *repack_steps.log_warnings(fit, around)]
-    return plan_of(operation, fit, server, turns, forbidden=forbidden, warnings=warnings, nothing=nothing)
+    warnings = [*problems, *repack_steps.log_warnings(fitting_steps, replication_state)]
+    return plan_of(
+        operation, fitting_steps, server, turns, forbidden=forbidden, warnings=warnings, not_needed=not_needed
+    )
 
 
 async def _with_room(
     reader: Reader,
     steps: Sequence[PgStep],
     tables: Sequence[Table],
-    around: Surroundings,
+    replication_state: Surroundings,
     options: Options,
-    dead: Mapping[int, float],
+    dead_share_by_oid: Mapping[int, float],
 ) -> tuple[list[PgStep], list[str]]:
     """The rewrites whose copies fit on the disk of the server, or may fit, and why the others are left out."""
     if not steps:
         return [], []
-    kept = (sys.maxsize if around.kept_at_most is None else around.kept_at_most) if around.idle_slots else None
-    needs = await disk_needs(reader, tables, dead, kept)
-    placed = [step if step.subject is None else replace(step, needs=needs.get(step.subject.oid, ())) for step in steps]
-    return fitting(placed, _NO_ROOM, force=options.force)
+    log_kept = None
+    if replication_state.idle_slots:
+        log_kept = sys.maxsize if replication_state.kept_at_most is None else replication_state.kept_at_most
+    needs = await disk_needs(reader, tables, dead_share_by_oid, log_kept)
+    with_needs = [
+        step if step.subject is None else replace(step, needs=needs.get(step.subject.oid, ())) for step in steps
+    ]
+    return fitting(with_needs, _NO_ROOM, force=options.force)
 
 
 def _without_room(operation: Operation, problems: Sequence[str]) -> OperationPlan:
-    return OperationPlan(operation=operation, refused=". ".join(one.removeprefix("left out: ") for one in problems))
+    return OperationPlan(operation=operation, refused=". ".join(why.removeprefix("left out: ") for why in problems))
 
 
 async def _repack(
-    reader: Reader, options: Options, found: Scope, turns: Turns, dead: Mapping[int, float]
+    reader: Reader, options: Options, in_scope: Scope, turns: Turns, dead_share_by_oid: Mapping[int, float]
 ) -> OperationPlan:
     server, operation = reader.server, Operation.REPACK
-    around = await repack.surroundings(reader)
-    mine = [table for table in found.tables if not table.in_catalog and not table.is_partitioned]
-    if problem := repack_steps.unable(server.version, server.version_text, around):
+    replication_state = await repack.surroundings(reader)
+    tables = [table for table in in_scope.tables if not table.in_catalog and not table.is_partitioned]
+    if problem := repack_steps.unable(server.version, server.version_text, replication_state):
         return OperationPlan(operation=operation, refused=problem)
     client, leftovers = None, frozenset[int]()
     if server.version < repack_steps.SINCE:
         extension, clients = await repack_client.extension(reader), await repack_client.clients()
         if problem := pg_repack_steps.unable(server, extension, clients):
-            how = [pg_repack_steps.on_another_host(mine, server.database)] if found.is_named and not clients else []
-            return OperationPlan(operation=operation, refused=". ".join([problem, *how]))
+            hints = (
+                [pg_repack_steps.on_another_host(tables, server.database)] if in_scope.is_named and not clients else []
+            )
+            return OperationPlan(operation=operation, refused=". ".join([problem, *hints]))
         client, leftovers = pg_repack_steps.client_of(extension, clients), await repack_client.leftovers(reader)
-        mine = [table for table in mine if table.schema != repack_client.SCHEMA]
+        tables = [table for table in tables if table.schema != repack_client.SCHEMA]
     obstacles = await (repack.obstacles(reader) if client is None else repack_client.obstacles(reader))
-    refusals = repack_steps.refusals(mine, obstacles)
-    wanted, forbidden = allowed([table for table in mine if table.oid not in obstacles])
-    if refusals and found.is_named and not (wanted or forbidden):
+    refusals = repack_steps.refusals(tables, obstacles)
+    permitted, forbidden = allowed([table for table in tables if table.oid not in obstacles])
+    if refusals and in_scope.is_named and not (permitted or forbidden):
         return OperationPlan(operation=operation, refused=". ".join(refusals))
     if client is None:
-        steps = repack_steps.repack_steps(wanted)
+        steps = repack_steps.repack_steps(permitted)
     else:
-        steps = pg_repack_steps.pg_repack_steps(wanted, client, leftovers, server.database)
-    fit, problems = await _with_room(reader, steps, wanted, around, options, dead)
-    if steps and not fit:
+        steps = pg_repack_steps.pg_repack_steps(permitted, client, leftovers, server.database)
+    fitting_steps, problems = await _with_room(reader, steps, permitted, replication_state, options, dead_share_by_oid)
+    if steps and not fitting_steps:
         return _without_room(operation, problems)
-    warnings = [*(f"left out: {why}" for why in refusals), *problems, *repack_steps.log_warnings(fit, around)]
-    if leftovers and not found.is_named:
+    warnings = [
+        *(f"left out: {why}" for why in refusals),
+        *problems,
+        *repack_steps.log_warnings(fitting_steps, replication_state),
+    ]
+    if leftovers and not in_scope.is_named:
         warnings += pg_repack_steps.of_dropped_tables(leftovers, await reader.tables())
-    return plan_of(operation, fit, server, turns, forbidden=forbidden, warnings=warnings, nothing=". ".join(refusals))
+    not_needed = ". ".join(refusals)
+    return plan_of(
+        operation, fitting_steps, server, turns, forbidden=forbidden, warnings=warnings, not_needed=not_needed
+    )
 
 
-async def _check(reader: Reader, options: Options, found: Scope, turns: Turns) -> OperationPlan:
+async def _check(reader: Reader, options: Options, in_scope: Scope, turns: Turns) -> OperationPlan:
     schema, obstacle = await amcheck(reader)
     if obstacle:
         return OperationPlan(operation=Operation.CHECK, refused=obstacle)
-    indexes = [index for index in found.indexes if index.is_valid]
+    indexes = [index for index in in_scope.indexes if index.is_valid]
     full = options.check_level is CheckLevel.FULL
-    steps = check_steps.check_steps(indexes, found.tables, schema, reader.server.version, full=full)
+    steps = check_steps.check_steps(indexes, in_scope.tables, schema, reader.server.version, full=full)
     return plan_of(Operation.CHECK, steps, reader.server, turns)
 
 
@@ -344,19 +366,19 @@ def plan_of(
     *,
     forbidden: Sequence[Table | Index] = (),
     warnings: Sequence[str] = (),
-    nothing: str = "",
+    not_needed: str = "",
 ) -> OperationPlan:
     """The plan with these steps, in turn. Without steps it is refused where rights are missing, else not needed.
 
     Args:
         forbidden: what the role may not maintain.
-        nothing: why there is nothing to do, where there are no steps.
+        not_needed: why there is nothing to do, where there are no steps.
     """
     rights = missing_rights(forbidden, server)
     if not steps and rights:
         return OperationPlan(operation=operation, refused=". ".join([*rights, *warnings]))
     if not steps:
-        return OperationPlan(operation=operation, not_needed=nothing or "no table or index to work on")
+        return OperationPlan(operation=operation, not_needed=not_needed or "no table or index to work on")
     return OperationPlan(
         operation=operation,
         steps=tuple(by_turn(steps, operation, turns)),
@@ -367,19 +389,18 @@ def plan_of(
 
 async def in_parallel(reader: Reader, planned: OperationPlan, options: Options) -> OperationPlan:
     """Set how many steps run at once: as requested, limited by the connections that the server has left."""
-    wanted = min(options.jobs or 1, len(planned.steps))
-    if wanted == 1:
+    requested = min(options.jobs or 1, len(planned.steps))
+    if requested == 1:
         return planned
-    free, own = await reader.row(FREE_CONNECTIONS, row=(int, int | None))
+    free, free_for_role = await reader.row(FREE_CONNECTIONS, row=(int, int | None))
     most = max(free - KEPT_FREE, 1)
     why = f"the server has {free} connections left, and {KEPT_FREE} are kept free"
-    if own is not None and max(own, 1) < most:
-        most, why = max(own, 1), "the CONNECTION LIMIT of the role or the database leaves no more"
-    fit = fit_at_once([step.needs for step in planned.steps], min(wanted, most))
-    if not options.force and fit < min(wanted, most):
-        most, why = fit, "the disk has no room for the copies of more"
-    if most >= wanted:
-        return replace(planned, parallel=wanted)
-    return replace(
-        planned, parallel=most, warnings=(*planned.warnings, f"{most} steps run at once instead of {wanted}: {why}")
-    )
+    if free_for_role is not None and max(free_for_role, 1) < most:
+        most, why = max(free_for_role, 1), "the CONNECTION LIMIT of the role or the database leaves no more"
+    with_room = fit_at_once([step.needs for step in planned.steps], min(requested, most))
+    if not options.force and with_room < min(requested, most):
+        most, why = with_room, "the disk has no room for the copies of more"
+    if most >= requested:
+        return replace(planned, parallel=requested)
+    warning = f"{most} steps run at once instead of {requested}: {why}"
+    return replace(planned, parallel=most, warnings=(*planned.warnings, warning))

@@ -172,7 +172,7 @@ def _with_partitions(oids: set[int], partitions: Mapping[int, Sequence[int]]) ->
 
 
 def analyzed_with_parent(tables: Sequence[Table], partitions: Mapping[int, Sequence[int]]) -> dict[int, Table]:
-    """By oid, those of these tables that a partitioned one of them takes along in ANALYZE where there is no ONLY."""
+    """The root of each partition that ANALYZE does with its root, as there is no ONLY: by the oid of the partition."""
     roots = [table for table in tables if table.is_partitioned]
     found: dict[int, Table] = {}
     for root in roots:
