@@ -128,7 +128,11 @@ _EQUAL_KEYS_ARE_ALIKE: Final = """x.indnkeyatts = x.indnatts AND NOT EXISTS (
     AND NOT EXISTS (SELECT FROM unnest(x.indcollation::oid[]) AS used JOIN pg_collation AS l ON l.oid = used
         WHERE NOT l.collisdeterministic)"""
 _MUCH: Final = 0.2
-"""So many dead rows for each row of an index change the estimate of its size."""
+"""So many dead rows for each row of an index change the estimate of its size.
+
+But no live row and more dead ones than the index had after the last VACUUM are none: a session that deletes rows and
+removes them by VACUUM within a second reports the deletes afterwards, and the server counts them twice.
+"""
 TREE_SHAPES: Final = f"""
 WITH columns AS {{how}} ({{columns}}), keys AS (
     SELECT x.indexrelid, x.indrelid, x.indisunique, key.place, key.number, x.indpred IS NOT NULL AS is_partial
@@ -165,7 +169,9 @@ SELECT i.oid::int8, i.relpages::int8, i.reltuples::float8, known.width::float8, 
 FROM known JOIN pg_class AS i ON i.oid = known.indexrelid JOIN pg_am AS am ON am.oid = i.relam
 JOIN pg_index AS x ON x.indexrelid = i.oid
 CROSS JOIN LATERAL (
-    SELECT NOT known.is_partial AND pg_stat_get_dead_tuples(known.indrelid) > {_MUCH} * i.reltuples AND coalesce(
+    SELECT NOT known.is_partial AND pg_stat_get_dead_tuples(known.indrelid) > {_MUCH} * i.reltuples
+        AND (pg_stat_get_live_tuples(known.indrelid) > 0 OR pg_stat_get_dead_tuples(known.indrelid) <= i.reltuples)
+        AND coalesce(
         pg_stat_get_last_vacuum_time(known.indrelid), pg_stat_get_last_autovacuum_time(known.indrelid),
         pg_stat_get_last_analyze_time(known.indrelid), pg_stat_get_last_autoanalyze_time(known.indrelid)) IS NOT NULL
 ) AS one (changed)

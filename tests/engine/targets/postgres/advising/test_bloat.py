@@ -10,7 +10,7 @@ from engine.targets.postgres.advising.bloat import table_share, tree_share, tree
 from engine.targets.postgres.advising.collect import collect_condition
 from engine.targets.postgres.reading.shapes import TableShape, TreeShape
 from tests.engine.targets.server_session import connected
-from tests.postgres_databases import Database
+from tests.postgres_databases import Database, as_admin
 
 FULL_TREE = TreeShape(1, 2745, 1_000_000, 4, 0.0, 1_000_000, 0.9, False, True)
 
@@ -81,6 +81,22 @@ async def test_a_partial_index_that_lost_its_rows_is_to_be_rebuilt_and_one_with_
     needs = findings.needs(condition, TargetHistory(now=0))
     names = {index.oid: index.name for index in condition.indexes}
     assert [names[oid] for oid in needs.reindex] == ["job_open"]
+
+
+async def test_rows_that_one_session_deleted_and_removed_at_once_are_no_dead_ones(database: Database) -> None:
+    database(
+        "CREATE TABLE item (id int)",
+        "ALTER TABLE item SET (autovacuum_enabled = off)",
+        "INSERT INTO item SELECT generate_series(1, 300000)",
+        "VACUUM ANALYZE item",
+    )
+    with as_admin(database.url) as other:  # it tells the server of its deletes when it ends
+        other.execute("DELETE FROM item WHERE id > 100000")
+        other.execute("VACUUM item")
+        other.execute("CREATE INDEX item_id ON item (id)")
+    async with connected(database.url) as session:
+        condition = await collect_condition(session._reader)
+    assert condition.bloat[database.value("SELECT 'item_id'::regclass::oid::int8")].share < 0.1
 
 
 async def test_who_may_not_read_pg_statistic_gets_the_same_estimates(database: Database) -> None:
