@@ -21,7 +21,9 @@ from engine.targets.postgres.reading.relations import NOT_LOCKED, Table
 
 PAGE: Final = 8192
 # Only who has pg_read_all_settings may ask.
-_DIRECTORY: Final = "SELECT current_setting('data_directory')"
+_DIRECTORY: Final = """
+SELECT CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE') THEN current_setting('data_directory') END
+"""
 # Read from the files: the catalog does not know what was written since the last VACUUM or ANALYZE.
 _PLACES: Final = f"""
 SELECT c.oid::int8, part.is_index, pg_tablespace_location(coalesce(nullif(part.reltablespace, 0), d.dattablespace)),
@@ -107,12 +109,11 @@ async def _directory(reader: Reader) -> Path | None:
         return None
     async with reader.alone() as connection:
         user, has_port_here = _line(connection)
-        if user is None and not has_port_here:
-            return None
-        try:
-            (name,) = await connection.row(_DIRECTORY, row=(str,))
-        except psycopg.errors.InsufficientPrivilege:
-            return None
+    if user is None and not has_port_here:
+        return None
+    (name,) = await reader.row(_DIRECTORY, row=(str | None,))
+    if name is None:
+        return None
     directory = Path(name)
     is_its = _is_of(directory, reader.server.system)
     if is_its is None:  # its files cannot be read: who owns it must do, where the server says who it is

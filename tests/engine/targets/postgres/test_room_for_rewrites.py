@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from engine.domain.errors import ServerUnavailableError
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.targets import disk_space
 from engine.targets.plans import PlannedStep
 from engine.targets.postgres.planning.repack_steps import log_warnings
 from engine.targets.postgres.reading.repack import Surroundings
+from engine.targets.postgres.reading.server_disks import disk_needs
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.server_session import connected, plan
 from tests.postgres_databases import Database
@@ -118,6 +120,17 @@ async def test_what_a_slot_keeps_of_the_log_needs_room_too(database: Database) -
         database("SELECT pg_drop_replication_slot('forgotten')")
     assert [need.what for step in planned.steps for need in step.needs][-1] == "the write-ahead log, which a slot keeps"
     assert "inactive replication slots keep about" in " ".join(planned.warnings)
+
+
+async def test_a_connection_that_ends_before_the_disk_is_asked_for_is_an_error_of_the_target(
+    database: Database,
+) -> None:
+    database(*FULL)
+    async with connected(database.url) as session:
+        tables = await session._reader.tables()
+        database("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ '^dbtend'")
+        with pytest.raises(ServerUnavailableError):
+            await disk_needs(session._reader, tables, {}, None)
 
 
 async def test_who_may_not_ask_for_the_directory_plans_without_it(database: Database) -> None:
