@@ -14,7 +14,7 @@ from typing import Final
 import psycopg
 
 from engine.domain.frozen import frozen
-from engine.targets.postgres.connection.errors import server_message
+from engine.targets.postgres.connection.errors import lost_connection, reading_error, server_message
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.repack import Obstacle
 
@@ -98,6 +98,8 @@ async def extension(reader: Reader) -> Extension:
     try:
         versions = await reader.row_or_error(_VERSIONS, row=(str, str))
     except psycopg.Error as error:
+        if lost_connection(error):
+            raise reading_error(reader.what, error) from None
         return Extension("", "", problem=server_message(error))
     library, sql = (version.removeprefix(f"{PROGRAM} ") for version in versions)
     found = await reader.rows(_PUBLICATION, row=(str,))

@@ -14,10 +14,11 @@ import pytest
 
 from engine import Engine
 from engine.domain import typed_passwords
+from engine.domain.errors import ServerUnavailableError
 from engine.domain.requests import Operation, Options, ServerOptions
 from engine.domain.statuses import Reason, Status
 from engine.targets.postgres import session as postgres_session
-from engine.targets.postgres.reading.repack_client import PROGRAM
+from engine.targets.postgres.reading.repack_client import PROGRAM, extension
 from engine.targets.step_execution import DONE_OR_UNCHANGED, StepContext, StepResult
 from tests.engine.processes import python
 from tests.engine.targets.postgres.a_session import first_step, until
@@ -145,6 +146,13 @@ async def test_a_client_of_another_version_is_refused(
     monkeypatch.setenv("PATH", str(tmp_path))
     refused = str((await plan(without_client.url, Operation.REPACK)).refused)
     assert "and its client here 1.4.8: install the same version" in refused
+
+
+async def test_a_connection_lost_while_the_version_is_asked_for_is_no_broken_extension(database: Database) -> None:
+    async with connected(database.url) as session:
+        database("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ '^dbtend'")
+        with pytest.raises(ServerUnavailableError):
+            await extension(session._reader)
 
 
 async def test_who_is_no_superuser_is_refused(database: Database) -> None:
