@@ -30,7 +30,7 @@ from engine.targets.postgres.reading.names import Relation
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import Index, Table
 from engine.targets.postgres.reading.repack import Surroundings
-from engine.targets.postgres.reading.server_disks import disk_needs
+from engine.targets.postgres.reading.server_disks import TableCopy, table_copies
 from engine.targets.postgres.reading.tablespaces import tablespace_problem
 
 _NO_ROOM: Final = "Free some space there, or use --force: a full disk stops the writes of all sessions"
@@ -290,11 +290,14 @@ async def _with_room(
     log_kept = None
     if replication_state.idle_slots:
         log_kept = sys.maxsize if replication_state.kept_at_most is None else replication_state.kept_at_most
-    needs = await disk_needs(reader, tables, dead_share_by_oid, log_kept)
-    with_needs = [
-        step if step.subject is None else replace(step, needs=needs.get(step.subject.oid, ())) for step in steps
-    ]
+    copies = await table_copies(reader, tables, dead_share_by_oid, log_kept)
+    with_needs = [_with_copy(step, copies) for step in steps]
     return fitting(with_needs, _NO_ROOM, force=options.force)
+
+
+def _with_copy(step: PgStep, copies: Mapping[int, TableCopy]) -> PgStep:
+    copy = copies.get(step.subject.oid) if step.subject is not None else None
+    return step if copy is None else replace(step, disk_needed=copy.bytes, needs=copy.needs)
 
 
 def _without_room(operation: Operation, problems: Sequence[str]) -> OperationPlan:

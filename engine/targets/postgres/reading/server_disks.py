@@ -52,10 +52,19 @@ class Place:
     bytes: int
 
 
-async def disk_needs(
+@frozen
+class TableCopy:
+    """What a rewrite of a table writes."""
+
+    bytes: int
+    """Of the table and its indexes."""
+    needs: tuple[Need, ...]
+
+
+async def table_copies(
     reader: Reader, tables: Sequence[Table], dead: Mapping[int, float], log_kept: int | None
-) -> Mapping[int, tuple[Need, ...]]:
-    """What the copy of each table takes, by its oid; empty where the server's disk cannot be seen.
+) -> Mapping[int, TableCopy]:
+    """The copy of each table, by its oid; empty where the server's disk cannot be seen.
 
     Raises TargetError.
 
@@ -71,14 +80,14 @@ async def disk_needs(
         places.setdefault(oid, []).append(Place(is_index, place, size))
     log = _seen(directory / "pg_wal") or str(directory)
     return {
-        table.oid: _needs(table, dead.get(table.oid, 0.0), places.get(table.oid, ()), directory, log, log_kept)
+        table.oid: _copy(table, dead.get(table.oid, 0.0), places.get(table.oid, ()), directory, log, log_kept)
         for table in tables
     }
 
 
-def _needs(
+def _copy(
     table: Table, dead: float, places: Sequence[Place], directory: Path, log: str, log_kept: int | None
-) -> tuple[Need, ...]:
+) -> TableCopy:
     dead_bytes = round((table.pages - (table.toast_pages or 0)) * dead) * PAGE
     by_directory: dict[str, int] = {}
     written = 0
@@ -91,7 +100,7 @@ def _needs(
     needs = [Need(seen, size, f"the copy of {table.shown}") for seen, size in by_directory.items()]
     if log_kept is not None:
         needs.append(Need(log, min(written, log_kept), "the write-ahead log, which a slot keeps"))
-    return tuple(needs)
+    return TableCopy(written, tuple(needs))
 
 
 async def _sizes(reader: Reader, oids: Sequence[int]) -> list[tuple[int, bool, str, int]]:
