@@ -143,7 +143,7 @@ class PlanRun:
     async def _run_step(
         self, number: int, step: PlannedStep, running: asyncio.TaskGroup, done: Sequence[str] = ()
     ) -> None:
-        def command_finished() -> None:
+        def start_others() -> None:
             self._scheduler.command_finished(number)
             self._start_ready_steps(running)
 
@@ -156,7 +156,7 @@ class PlanRun:
             self._cancel,
             window=self._window,
             done=done,
-            command_finished=command_finished,
+            on_command_finished=start_others,
             maintained_files=self._maintained_files,
         )
         if result.requeue:
@@ -190,12 +190,12 @@ class PlanRun:
             reporter.log(LogLevel.INFO, f"{name} was left over and is dropped now")
         after: Facts | None = None
         warnings = list(self._plan.warnings)
-        undropped = {name: warning for result in results.values() for name, warning in result.undropped.items()}
-        warnings += [warning for name, warning in undropped.items() if name not in removed]
+        failed_drops = {name: warning for result in results.values() for name, warning in result.failed_drops.items()}
+        warnings += [warning for name, warning in failed_drops.items() if name not in removed]
         try:
             after = {**await self._planned.facts(self._cancel), **reporter.waited}
         except TargetError as error:  # the work is done even if reading the facts fails
-            reported = undropped or any(
+            reported = failed_drops or any(
                 result.status is Status.FAILED or result.warnings for result in results.values()
             )
             if not reported:

@@ -32,25 +32,26 @@ async def run_step(
     *,
     window: Window | None = None,
     done: Sequence[str] = (),
-    command_finished: Callable[[], None] = lambda: None,
+    on_command_finished: Callable[[], None] = lambda: None,
     maintained_files: FilesLookup = unknown_files,
 ) -> StepResult:
     """Run the step with this number, from 1, and report on it; `cancel` stops one that may be stopped.
 
-    `window`, `command_finished`, `maintained_files`: see StepContext. `done`: the completed commands before it.
+    `window`, `maintained_files`: see StepContext. `done`: the completed commands before it. `on_command_finished`:
+    called when its command has ended, before its result is known.
     """
     reporter.begin_step(number)
 
-    def report_finished() -> None:
+    def command_finished() -> None:
         reporter.command_finished(number)
-        command_finished()
+        on_command_finished()
 
     context = StepContext(
         cancel=asyncio.Event() if step.mandatory_follow_up else cancel,
         window=Window() if window is None or step.mandatory_follow_up else window,
         report=lambda progress: reporter.report_progress(number, progress),
         save_recovery_data=lambda facts: reporter.note(number, facts),
-        command_finished=report_finished,
+        command_finished=command_finished,
         store_results=reporter.flush,
         maintained_files=maintained_files,
     )
@@ -63,7 +64,7 @@ async def run_step(
     reporter.end_step(number, result)
     for finding in result.findings:
         reporter.log(LogLevel.ERROR, finding)
-    for warning in (*result.warnings, *result.undropped.values()):
+    for warning in (*result.warnings, *result.failed_drops.values()):
         reporter.log(LogLevel.WARNING, warning)
     return result
 

@@ -58,17 +58,17 @@ def judge(
     limits: Thresholds = DEFAULT_THRESHOLDS,
 ) -> Judgement:
     """The level of a target that was inspected, with all reasons, the most urgent first."""
-    covered = {operation for one in advice if one.is_urgent for operation in one.covers}
+    covered = {operation for item in advice if item.is_urgent for operation in item.covers}
     reasons = most_urgent(
         reason
-        for one in advice
-        for reason in _reasons(one, past, limits, is_repeated=bool(one.covers) and _has_urgent(advice, covered))
+        for item in advice
+        for reason in _reasons(item, past, limits, is_repeated=bool(item.covers) and _has_urgent(advice, covered))
     )
     if disk is not None and _is_nearly_full(disk, limits):
         facts = {"free": disk.free, "size": disk.size}
         reasons = most_urgent([*reasons, SurveyReason(FleetLevel.CRITICAL, SurveyCause.DISK_FULL, facts)])
     level = reasons[0].level if reasons else FleetLevel.OK
-    if level is FleetLevel.OK and (unmeasured := [one.operation for one in advice if _is_unmeasured(one)]):
+    if level is FleetLevel.OK and (unmeasured := [item.operation for item in advice if _is_unmeasured(item)]):
         level = FleetLevel.UNKNOWN
         reasons = (SurveyReason(level, SurveyCause.NOT_MEASURED, {"operations": unmeasured}), *reasons)
     return Judgement(level, reasons, _reclaimable(advice))
@@ -100,75 +100,77 @@ def is_damaged(past: TargetHistory) -> bool:
     return past.damage is not None or bool(past.damaged_indexes or past.damaged_tables)
 
 
-def _is_unmeasured(one: Advice) -> bool:
-    return one.operation is not Operation.CHECK and _level_of_large(one) is Level.UNKNOWN
+def _is_unmeasured(item: Advice) -> bool:
+    return item.operation is not Operation.CHECK and _level_of_large(item) is Level.UNKNOWN
 
 
-def _level_of_large(one: Advice) -> Level:
-    return one.level if one.level_of_large is None else one.level_of_large
+def _level_of_large(item: Advice) -> Level:
+    return item.level if item.level_of_large is None else item.level_of_large
 
 
 def _has_urgent(advice: Sequence[Advice], operations: set[Operation]) -> bool:
-    return any(one.is_urgent and one.operation in operations for one in advice)
+    return any(item.is_urgent and item.operation in operations for item in advice)
 
 
-def _reasons(one: Advice, past: TargetHistory, limits: Thresholds, *, is_repeated: bool) -> Iterator[SurveyReason]:
+def _reasons(item: Advice, past: TargetHistory, limits: Thresholds, *, is_repeated: bool) -> Iterator[SurveyReason]:
     """`is_repeated`: whether the advice on single operations says the same."""
-    if one.operation is Operation.VACUUM and OldIds.XID.fact in one.facts:
-        yield from _vacuum_reasons(one, limits)
-    elif one.facts.get("severity") == CRITICAL:
+    if item.operation is Operation.VACUUM and OldIds.XID.fact in item.facts:
+        yield from _vacuum_reasons(item, limits)
+    elif item.facts.get("severity") == CRITICAL:
         yield SurveyReason(FleetLevel.CRITICAL, SurveyCause.DAMAGE, _job_of(past))
-    elif one.operation is Operation.CHECK:
-        yield from _check_reasons(one, past)
-    elif one.operation is Operation.REBUILD:
-        yield from _rebuild_reasons(one)
-    elif one.is_urgent and not is_repeated:
-        level = _LEVELS.get(_level_of_large(one), FleetLevel.OK)
-        cause = _CAUSES.get(one.operation, SurveyCause.OTHER)
-        if one.operation is Operation.VACUUM:
+    elif item.operation is Operation.CHECK:
+        yield from _check_reasons(item, past)
+    elif item.operation is Operation.REBUILD:
+        yield from _rebuild_reasons(item)
+    elif item.is_urgent and not is_repeated:
+        level = _LEVELS.get(_level_of_large(item), FleetLevel.OK)
+        cause = _CAUSES.get(item.operation, SurveyCause.OTHER)
+        if item.operation is Operation.VACUUM:
             cause = SurveyCause.RECLAIMABLE
-        facts = _numbers(one)
-        yield SurveyReason(level, cause, {**facts, "operation": one.operation} if cause is SurveyCause.OTHER else facts)
+        facts = _numbers(item)
+        yield SurveyReason(
+            level, cause, {**facts, "operation": item.operation} if cause is SurveyCause.OTHER else facts
+        )
 
 
-def _check_reasons(one: Advice, past: TargetHistory) -> Iterator[SurveyReason]:
-    if past.broken_rule is not None and one.is_urgent:
+def _check_reasons(item: Advice, past: TargetHistory) -> Iterator[SurveyReason]:
+    if past.broken_rule is not None and item.is_urgent:
         findings = {"findings": past.found.findings, "orphans": past.found.orphans} if past.found else {}
-        yield SurveyReason(_LEVELS[one.level], SurveyCause.BROKEN_RULE, {**findings, **_job_of(past)})
+        yield SurveyReason(_LEVELS[item.level], SurveyCause.BROKEN_RULE, {**findings, **_job_of(past)})
     elif not past.checked_at and past.found is None:
         yield SurveyReason(FleetLevel.OK, SurveyCause.NEVER_CHECKED)
-    elif one.is_urgent:
+    elif item.is_urgent:
         yield SurveyReason(FleetLevel.OK, SurveyCause.CHECK_OVERDUE)
 
 
-def _vacuum_reasons(one: Advice, limits: Thresholds) -> Iterator[SurveyReason]:
+def _vacuum_reasons(item: Advice, limits: Thresholds) -> Iterator[SurveyReason]:
     """The reasons for a VACUUM on a server: old transaction ids, and dead rows."""
-    level = _LEVELS.get(_level_of_large(one), FleetLevel.OK)
-    causes = one.facts.get("causes") or ()
+    level = _LEVELS.get(_level_of_large(item), FleetLevel.OK)
+    causes = item.facts.get("causes") or ()
     named = causes if isinstance(causes, list | tuple) else ()
     for ids, cause in _AGES.items():
-        days = {"days_left": one.facts["days_left"]} if ids is OldIds.XID and "days_left" in one.facts else {}
-        facts = {"age": one.facts.get(ids.fact), "most": MOST_IDS, **days}
-        if is_near_wraparound(ids, one.facts, limits):
+        days = {"days_left": item.facts["days_left"]} if ids is OldIds.XID and "days_left" in item.facts else {}
+        facts = {"age": item.facts.get(ids.fact), "most": MOST_IDS, **days}
+        if is_near_wraparound(ids, item.facts, limits):
             yield SurveyReason(FleetLevel.CRITICAL, cause, facts)
-        elif one.is_urgent and ids in named:
+        elif item.is_urgent and ids in named:
             yield SurveyReason(level, cause, facts)
-    if one.is_urgent and set(named) - set(_AGES):
-        yield SurveyReason(level, SurveyCause.DEAD_ROWS, _numbers(one))
+    if item.is_urgent and set(named) - set(_AGES):
+        yield SurveyReason(level, SurveyCause.DEAD_ROWS, _numbers(item))
 
 
-def _rebuild_reasons(one: Advice) -> Iterator[SurveyReason]:
+def _rebuild_reasons(item: Advice) -> Iterator[SurveyReason]:
     """The reasons for a rebuild on a server: a column that runs out of numbers, and free space."""
-    used = one.facts.get("auto_increment_percent")
+    used = item.facts.get("auto_increment_percent")
     if isinstance(used, int):
         level = FleetLevel.CRITICAL if used >= NUMBERS_CRITICAL else FleetLevel.SOON
-        yield SurveyReason(level, SurveyCause.AUTO_INCREMENT, _numbers(one))
-    if one.is_needed:
-        yield SurveyReason(_LEVELS.get(_level_of_large(one), FleetLevel.OK), SurveyCause.RECLAIMABLE, _numbers(one))
+        yield SurveyReason(level, SurveyCause.AUTO_INCREMENT, _numbers(item))
+    if item.is_needed:
+        yield SurveyReason(_LEVELS.get(_level_of_large(item), FleetLevel.OK), SurveyCause.RECLAIMABLE, _numbers(item))
 
 
-def _numbers(one: Advice) -> Facts:
-    return {name: value for name, value in one.facts.items() if isinstance(value, int)}
+def _numbers(item: Advice) -> Facts:
+    return {name: value for name, value in item.facts.items() if isinstance(value, int)}
 
 
 def _job_of(past: TargetHistory) -> Facts:
@@ -181,8 +183,8 @@ def _is_nearly_full(disk: Disk, limits: Thresholds) -> bool:
 
 def _reclaimable(advice: Sequence[Advice]) -> int:
     """Bytes that can be won: what VACUUM gives back of a file, or the dead space in tables and indexes of a server."""
-    found = (one.facts.get("reclaimable_bytes") or one.facts.get("wasted_bytes") for one in advice)
-    files = {one.operation: one.facts["reclaimable_bytes"] for one in advice if "reclaimable_bytes" in one.facts}
-    if files:
-        return max((value for value in files.values() if isinstance(value, int)), default=0)
-    return sum(value for value in found if isinstance(value, int))
+    of_file = [item.facts["reclaimable_bytes"] for item in advice if "reclaimable_bytes" in item.facts]
+    if of_file:  # several operations give back the same bytes
+        return max((value for value in of_file if isinstance(value, int)), default=0)
+    of_server = [item.facts.get("wasted_bytes") for item in advice]
+    return sum(value for value in of_server if isinstance(value, int))

@@ -82,7 +82,7 @@ class StepResult:
     """What a check found, one sentence each."""
     error_is_finding: bool = False
     """Whether `error` reports the findings: then the step did its work."""
-    undropped: Mapping[str, str] = field(default_factory=dict)
+    failed_drops: Mapping[str, str] = field(default_factory=dict)
     """Objects that it could not drop, by name, each with its warning. `Session.retry_cleanup` tries again."""
     left: str = ""
     """What remains of it after a cancel or failure, as text and as inspected: `nothing changed`."""

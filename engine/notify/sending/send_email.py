@@ -16,7 +16,8 @@ from engine.notify.sending.order import DeliveryError, Order, Result, host_and_p
 def send(order: Order) -> Result:
     """Raises DeliveryError."""
     settings, password = order.settings, order.secret("password")
-    order.waits_for = host = host_and_port(settings["host"], settings["port"])
+    host = host_and_port(settings["host"], settings["port"])
+    order.waits_for = host
     try:
         with _session(order) as server:
             if password is not None:

@@ -40,7 +40,8 @@ def send(order: Order) -> Result:
     )
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    order.waits_for = place = host_and_port(parts.hostname or "", port)
+    place = host_and_port(parts.hostname or "", port)
+    order.waits_for = place
     try:
         with urllib.request.build_opener(_NoRedirects).open(request):
             return Result()

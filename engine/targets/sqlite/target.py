@@ -144,7 +144,7 @@ class SqliteTarget:
         counts: bool = True,
     ) -> AsyncIterator[OpenDatabase]:
         """`writes`: see `_check`."""
-        exposed, writing, undropped, opened = await asyncio.to_thread(
+        exposed, writing, has_unattended_journal, opened = await asyncio.to_thread(
             self._before_opening, writes=writes, writing=writing, read_only=read_only
         )
         blockers = BlockerFinder(self.path, waiting)
@@ -156,7 +156,7 @@ class SqliteTarget:
                     raise TargetRefusedError(self.path, explain(error, lock_timeout), _BY_ITS_OWNER) from error
                 raise opening_error(self.path, error, lock_timeout, await blockers.describe_last()) from error
             try:
-                rolled_back = undropped and await asyncio.to_thread(hot_journal.is_gone, self.path)
+                rolled_back = has_unattended_journal and await asyncio.to_thread(hot_journal.is_gone, self.path)
                 yield OpenDatabase(connection, opened, lock_timeout, blockers, rolled_back)
             finally:
                 await connection.close()
@@ -170,10 +170,10 @@ class SqliteTarget:
         # if closing would write a log back, and not if other users could use the rollback to have a file removed.
         if not (writing or read_only):
             writing = files.may_be_written(self.path) and not files.has_log(self.path) and not exposed
-        undropped, opened = hot_journal.is_unattended(self.path), OpenedFile(self.path)
+        has_unattended_journal, opened = hot_journal.is_unattended(self.path), OpenedFile(self.path)
         if writing and not read_only:
             hot_journal.require_harmless(self.path)
-        return exposed, writing and not read_only, undropped, opened
+        return exposed, writing and not read_only, has_unattended_journal, opened
 
     def _check(self, *, writing: bool) -> None:
         """Raises TargetError."""

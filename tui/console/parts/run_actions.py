@@ -114,7 +114,7 @@ class RunActions:
         supervisor = self._context.supervisor
         supervisor.check_worker_can_connect(request.target for request in requests)
         try:
-            first, *_ = made = await self._context.engine.submit(requests, batch=self._batch_options(requests))
+            jobs = await self._context.engine.submit(requests, batch=self._batch_options(requests))
         except DuplicateRequestError as error:
             self._jobs.go_to_parent(error.parent_id)
             self._context.tell_error(error)
@@ -122,8 +122,8 @@ class RunActions:
             urls = {request.target for request in requests}
             self._model.reset_choice([n for n, state in self._model.states.items() if state.entry.url in urls])
             self._model.unmark()
-            batches = [await self._context.engine.batch(first.batch)] if first.batch is not None else []
-            self._jobs.put(made, batches)
-            self._submitted(first)
+            batch = jobs[0].batch
+            self._jobs.put(jobs, [await self._context.engine.batch(batch)] if batch is not None else [])
+            self._submitted(jobs[0])
             self._changed()
             supervisor.start_worker()

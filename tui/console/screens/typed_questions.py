@@ -53,7 +53,8 @@ class TypedQuestionScreen(ModalScreen[Result]):
 
 class TypedConfirmScreen(TypedQuestionScreen[bool]):
     def __init__(self, question: str, consequence: str, word: str, *, tags: frozenset[str] = frozenset()) -> None:
-        self._word = word = plain(word).strip()  # the word as shown
+        word = plain(word).strip()  # the word as shown
+        self._word = word
         super().__init__([question, consequence], f"Type {word} to confirm:", tags, is_hidden=False)
 
     @on(Input.Submitted)

@@ -47,7 +47,7 @@ class CleanupResult:
         return (*dropped, self.problem) if self.problem else tuple(dropped)
 
     @property
-    def undropped(self) -> dict[str, str]:
+    def failed_drops(self) -> dict[str, str]:
         """By name, the warning about each leftover that remains."""
         return {removal.leftover.shown: removal.text for removal in self.removals if removal.problem}
 

@@ -183,8 +183,8 @@ class PostgresOperation:
             return replace(await self._results.collect(step, run, context, cleanup), stop_reason=stop_reason)
         result = await self._results.collect(step, second, context)
         warning = f"{step.object}: begun twice, because the server went away"
-        undropped = {**cleanup.undropped, **result.undropped}
-        return replace(result, warnings=(*result.warnings, warning), undropped=undropped)
+        failed_drops = {**cleanup.failed_drops, **result.failed_drops}
+        return replace(result, warnings=(*result.warnings, warning), failed_drops=failed_drops)
 
     async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
         return await self._cleanup.retry_drops(cancel)

@@ -48,7 +48,7 @@ def partial_effect(step: PgStep, reason: Reason | None, removals: Sequence[Remov
 
 
 def _by_rebuild(removals: Sequence[Removal]) -> str:
-    undropped = [removal.leftover.shown for removal in removals if removal.problem]
-    if undropped:
-        return f"the old index stays; left over, and invalid: {listed(undropped)}"
+    still_there = [removal.leftover.shown for removal in removals if removal.problem]
+    if still_there:
+        return f"the old index stays; left over, and invalid: {listed(still_there)}"
     return "the old index stays" + ("; its unfinished copy was dropped" if removals else "")

@@ -91,8 +91,8 @@ class ResultCollector:
             result = replace(result, effect={"pages_covered": step.subject.table_pages})
         if result.status is Status.COMPLETED and step.method.is_rebuild:
             result = replace(result, effect={**(result.effect or {}), **await self._rebuild_marks(step)})
-        result = replace(result, warnings=(*result.warnings, *cleanup.warnings), undropped=cleanup.undropped)
-        if cleanup.undropped:  # for recovery, if this process dies before it drops them: see `orphan_cleanup`
+        result = replace(result, warnings=(*result.warnings, *cleanup.warnings), failed_drops=cleanup.failed_drops)
+        if cleanup.failed_drops:  # for recovery, if this process dies before it drops them: see `orphan_cleanup`
             result = replace(result, effect={**(result.effect or {}), "method": step.method})
         if answer.left:
             result = replace(result, warnings=(*result.warnings, answer.left))

@@ -127,7 +127,8 @@ class Statements:
 
         Where the task is cancelled, too; then CancelledError is raised afterwards.
         """
-        self._answer = answer = Answer()
+        answer = Answer()
+        self._answer = answer
         self._budget = Budget(of_memory=False)
         self._send(command)
         cancelled, asked_at = False, 0.0

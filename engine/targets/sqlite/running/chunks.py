@@ -21,7 +21,8 @@ FEWEST_CHANGES: Final = 2
 
 async def incremental_vacuum(work: Work) -> StepResult:
     """Free pages until none is left."""
-    at_start = free = await _free_pages(work)
+    at_start = await _free_pages(work)
+    free = at_start
     while free and not work.cancel.is_set():
         # `execute` would free one page: it takes only the first row of a statement that says it has none.
         await work.retry_exclusive(lambda: _run_script(work))

@@ -240,8 +240,8 @@ async def test_trap_a_reader_that_stays_makes_a_concurrent_rebuild_leave_somethi
         assert result.status is Status.FAILED
         assert result.reason is Reason.TARGET_BUSY
         assert "transaction of pid" in str(result.error)
-    if result.undropped:
-        ((name, warning),) = result.undropped.items()
+    if result.failed_drops:
+        ((name, warning),) = result.failed_drops.items()
         assert name == "public.item_pkey_ccnew"
         assert warning.endswith(': DROP INDEX CONCURRENTLY "public"."item_pkey_ccnew"')
         assert result.left.endswith(": public.item_pkey_ccnew")

@@ -370,7 +370,7 @@ async def test_what_the_first_attempt_left_and_could_not_be_dropped_is_reported_
     shop.reconnect()
     assert result.status is Status.COMPLETED
     assert shop.invalid_indexes() == ["slow_number_ccnew"]
-    assert list(result.undropped) == ["public.slow_number_ccnew"]
+    assert list(result.failed_drops) == ["public.slow_number_ccnew"]
 
 
 @pytest.mark.parametrize("attempt", [1, 2])

@@ -181,8 +181,8 @@ async def test_where_only_the_old_index_could_not_be_dropped_the_rebuild_has_wor
             result = await asyncio.wait_for(running, 30)
             assert await session.retry_cleanup(cancel) == []
     assert (result.status, result.error, result.left) == (Status.COMPLETED, None, "")
-    assert list(result.undropped) == ["public.item_name_ccold"]
-    (warning,) = result.undropped.values()
+    assert list(result.failed_drops) == ["public.item_name_ccold"]
+    (warning,) = result.failed_drops.values()
     assert "public.item_name_ccold, was not" in warning
     assert is_rebuilt(shop, before)
     assert shop.invalid_indexes() == ["item_name_ccold"]
@@ -212,7 +212,7 @@ async def test_where_no_connection_is_free_to_drop_the_old_index_the_rebuild_has
         is_over.set()
         await other
         assert (result.status, result.error) == (Status.COMPLETED, None)
-        (warning,) = result.undropped.values()
+        (warning,) = result.failed_drops.values()
         assert "no connection could" in warning
         assert await session.retry_cleanup(cancel) == ["public.item_name_ccold"]
     assert is_rebuilt(shop, before)
