@@ -32,7 +32,7 @@ def child_outcome(
     `skip_reason`: why steps were not begun, other than a cancel. `stop_reason`: why no further step could begin.
     """
     failed = [(step, result) for step, result in results if result.status is Status.FAILED]
-    # By identity: equal steps may occur twice among thousands.
+    # Steps are compared by identity: equal ones may occur twice among thousands.
     over = {id(step) for step, result in results if result.status is not Status.CANCELLED}
     begun = {id(step) for step, result in results if not result.never_began}
     cut_short = [step for step in planned if id(step) not in over]

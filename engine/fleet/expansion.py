@@ -367,7 +367,7 @@ def _reasons(candidates: Sequence[_Candidate], exclude: Collection[str], *, alon
         if reasons[n] is None and one.path and is_sqlite.get(one.path) is False:
             reasons[n] = LeftOut.NO_DATABASE
     seen = set()
-    # What the user named itself comes before a pattern that stands for it, too: it may have options of its own.
+    # A target that the user named comes before a pattern that stands for it: it may have options of its own.
     for n in sorted(range(len(candidates)), key=lambda n: candidates[n].is_member):
         if reasons[n] is None:
             identity = candidates[n].identity

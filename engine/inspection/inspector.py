@@ -140,7 +140,7 @@ def after_cancel(target: str, operation: Operation, steps_done: int) -> str:
     """The effect of a cancel while the operation runs, as text. `steps_done`: what they changed stays."""
     found = resolve(target)
     spec = found.operations[operation]
-    # Of a file the text is of the whole operation, on a server of one table.
+    # For a file the text is about the whole operation, on a server about one table.
     if found.engine is EngineName.SQLITE or not (steps_done and spec.writes):
         return spec.after_cancel
     return f"what {counted(steps_done, 'step')} did; of what runs now: {spec.after_cancel}"

@@ -156,7 +156,7 @@ _FLEET: Final = (
     *_JSON,
 )
 _WORKER: Final = (
-    # For the process that starts a worker: to pass passwords to it, and to learn why it ended.
+    # Options for the process that starts a worker: it passes passwords to it, and learns why it ended.
     *(flag("--passwords-from-stdin", HIDDEN), flag("--json", HIDDEN)),
     value("--idle-exit", "SECONDS", typed_values.seconds, "end after this time without work"),
     repeatable(

@@ -221,7 +221,7 @@ class WorkerPool:
             return
         log.warning("process %s ended with %s", process.pid, code)
         lived_long = time.monotonic() - process.started_at > LIVED_LONG
-        # What ends one by a signal, once it works, is its work, which is not begun again without end.
+        # A signal that ends a working process comes from its work, and attempts of that are limited.
         self._early_failures = 0 if was_ready and code < 0 else 1 if lived_long else self._early_failures + 1
         if self.gave_up:
             self._to_start.clear()

@@ -79,7 +79,7 @@ def cancel_all(connection: sqlite3.Connection, parent_ids: Collection[int], reas
     """`request_cancel` of these parents."""
     for parent_id in parent_ids:
         _end_or_ask_to_stop(connection, JobId(parent_id), reason, at)
-    # Only now: a canary that is cancelled must not make the others end as skipped.
+    # After all cancels: else a cancelled canary would make the others end as skipped.
     for parent_id in parent_ids:
         update_parent(connection, parent_id, at)
 
@@ -149,7 +149,7 @@ def enforce_time_limits(connection: sqlite3.Connection, at: Micros) -> None:
         options = stored_options(connection, parent_id)
         if options is not None and options.stop_at_limit:
             _ask_running_to_stop(connection, JobId(parent_id), Reason.TIME_LIMIT, at)
-    # Only now: so that what waits for a canary ends for the limit, too.
+    # After all limits: jobs that wait for a canary end for the limit, too, not because of the canary.
     for parent_id in overdue:
         update_parent(connection, parent_id, at)
 

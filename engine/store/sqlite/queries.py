@@ -95,7 +95,7 @@ WHERE id = (
     SELECT parent_id FROM child_job INDEXED BY child_job_pending
     WHERE status = 'pending' AND reserved_by IS NULL AND held = 0 ORDER BY parent_id LIMIT 1)"""
 
-# To be asked after an error only: it walks through the newest parents, as no index is worth that.
+# Run this after an error only: it reads the newest parents one by one, as this is not worth an index.
 SUBMITTED = """SELECT 1 FROM parent_job
 WHERE id > (SELECT max(id) FROM parent_job) - 10000 AND submission = ? LIMIT 1"""
 

@@ -129,11 +129,11 @@ def triggers() -> list[str]:
         " started_at = excluded.started_at, finished_at = excluded.finished_at,"
         " completed_at = coalesce(excluded.completed_at, completed_at),"
         " ran_at = coalesce(excluded.ran_at, ran_at); END",
-        # What ran last on a target goes with its last job,
+        # With the last job of a target its last runs are removed,
         "CREATE TRIGGER parent_job_forgotten AFTER DELETE ON parent_job BEGIN"
         " DELETE FROM last_run WHERE target = OLD.target"
         " AND NOT EXISTS (SELECT 1 FROM parent_job WHERE target = OLD.target); END",
-        # and a batch too.
+        # and with the last job of a batch the batch.
         "CREATE TRIGGER parent_job_removed AFTER DELETE ON parent_job WHEN OLD.batch_id IS NOT NULL BEGIN"
         " DELETE FROM batch WHERE id = OLD.batch_id"
         " AND NOT EXISTS (SELECT 1 FROM parent_job WHERE batch_id = OLD.batch_id); END",

@@ -36,7 +36,7 @@ class EntryScreen(ConsoleScreen[Result]):
             self._typed_from = self.focused
             self.add_class("-typing")
             await self.mount(entry_line.EntryLine(value, self.PLACEHOLDER), before="#message")
-            # At once: the next key that is typed is for this line.
+            # Focus at once: the next key that is typed is for this line.
             self.set_focus(self.query_one("#typed"), scroll_visible=False)
             self.refresh_footer()
 

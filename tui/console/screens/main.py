@@ -348,7 +348,7 @@ class MainScreen(EntryScreen[None]):
     def action_pane(self, name: str) -> None:
         pane = self.query_one(f"#{name}")
         self._bring_to_front(pane)
-        # At once: the next key may have been typed already, for the new pane.
+        # Focus at once: the next key may have been typed already, for the new pane.
         self.set_focus(pane, scroll_visible=False)
 
     def action_next_pane(self, by: int) -> None:

@@ -138,7 +138,7 @@ class LineView(ScrollView, can_focus=True):
         return max(self.scrollable_content_region.height - self.has_heading, 0)
 
     def _scroll_at_once(self, top: int) -> None:
-        # By force: Textual shows the scroll bar of a list that has grown only at its next layout.
+        # Forced: Textual shows the scroll bar of a list that has grown only at its next layout.
         self.scroll_to(y=top, animate=False, immediate=True, force=True)
 
     def action_move(self, by: int) -> None:

@@ -144,7 +144,7 @@ class Wire(_Connection):
             self._force_close()
             raise pymysql.OperationalError(2013, str(error)) from None
         except Exception:
-            # What PyMySQL makes of garbage: errors of every kind.
+            # PyMySQL raises errors of every kind for garbage.
             self._force_close()
             raise AnswerError(STRANGE) from None
 

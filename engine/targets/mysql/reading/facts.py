@@ -25,7 +25,7 @@ _SIZE: Final = """
 SELECT CAST(data_length + index_length AS SIGNED) FROM information_schema.tables
 WHERE table_schema = DATABASE() AND table_name = %s
 """
-# Of its files: what the statistics say may be old.
+# The sizes of files: those in the statistics may be old.
 _FILES: Final = """
 SELECT CAST(SUM(file_size) AS SIGNED) FROM information_schema.{view} WHERE name = %s OR name LIKE %s
 """

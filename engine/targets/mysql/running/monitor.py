@@ -27,7 +27,7 @@ FROM performance_schema.threads AS t
 LEFT JOIN performance_schema.events_stages_current AS e ON e.thread_id = t.thread_id
 WHERE t.processlist_id IN ({ids})
 """
-# Without the right to read performance_schema.
+# For users without the right to read performance_schema.
 _PLAIN: Final = """
 SELECT CAST(id AS SIGNED), command, COALESCE(state, ''), 0, 0.0e0, 0, 0
 FROM information_schema.processlist WHERE id IN ({ids})
@@ -120,6 +120,6 @@ class Monitor(CommandMonitor[Watched]):
         ids = ", ".join(map(str, self.watched))
         name = watched.step.table.name if watched.step.table is not None else ""
         waiting: list[tuple[Any, ...]] = await self._reader.rows_or_error(_WAITING.format(ids=ids), row=(str,))
-        # Who waits while this command waits is behind it; else whose statement names the table.
+        # Sessions that wait while this command waits are behind it; otherwise those whose statement names the table.
         waits = any(seen.waits_for_lock or name.lower() in query.lower() for (query,) in waiting)
         watched.wait_behind(now, waits=waits)

@@ -90,7 +90,7 @@ def _inner_pages(leaves: int, item: float) -> int:
     return math.ceil(leaves / max(_ROOM * _INNER_FILL / item - 1, 1)) if leaves > 1 else 0
 
 
-# By operator class, how full a rebuild makes its leaves: with a function to sort by, and without.
+# How full a rebuild makes the leaves, by operator class: with a function to sort by, and without.
 _GIST_FILL: Final = {"range_ops": (0.85, 0.45), "point_ops": (0.67, 0.67), "tsvector_ops": (0.84, 0.84)}
 _GIST_FILL_OTHERWISE: Final = (0.99, 0.63)
 

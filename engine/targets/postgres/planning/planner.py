@@ -36,7 +36,7 @@ from engine.targets.postgres.reading.tablespaces import tablespace_problem
 _NO_ROOM: Final = "Free some space there, or use --force: a full disk stops the writes of all sessions"
 KEPT_FREE: Final = 3
 """Connections of the server that are left to others."""
-# Not what inherits without being a part: that is a table of its own.
+# Children that inherit without being a partition are left out: each is a table of its own.
 PARTITIONS: Final = """
 SELECT h.inhparent::int8, h.inhrelid::int8 FROM pg_inherits AS h JOIN pg_class AS c ON c.oid = h.inhrelid
 WHERE c.relispartition

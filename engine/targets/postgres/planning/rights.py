@@ -22,7 +22,7 @@ def allowed(relations: Sequence[_Relation]) -> tuple[list[_Relation], list[_Rela
 def missing_rights(forbidden: Sequence[Table | Index], server: Server) -> list[str]:
     """Which rights the role lacks, and how to grant them."""
     toast = [relation for relation in forbidden if isinstance(relation, Index) and relation.goes_with_its_table]
-    # By identity: there may be thousands of both.
+    # Compared by identity: there may be thousands of both.
     rebuilt_with_their_tables = set(map(id, toast))
     missing = [relation for relation in unprivileged(forbidden) if id(relation) not in rebuilt_with_their_tables]
     rights = [grant(missing, server.user, server.version)] if missing else []

@@ -124,7 +124,7 @@ _HAS_ROWS_HERE: Final = """EXISTS (
             UNION ALL SELECT h.inhrelid FROM pg_inherits AS h JOIN parts ON h.inhparent = parts.oid)
         SELECT FROM parts JOIN pg_class AS part ON part.oid = parts.oid WHERE part.relkind = 'r')"""
 
-# By function: the view of all tables would count what their indexes do, too.
+# Read by functions: the view of all tables would read the counters of their indexes, too.
 # `least` leaves NULL out: before PostgreSQL 18 there is no greatest limit, and -1 means none.
 ACTIVITY: Final = f"""
 SELECT c.oid::int8, coalesce(pg_stat_get_dead_tuples(c.oid), 0), least({_limit("vacuum")},
@@ -153,7 +153,7 @@ WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
 _ANALYZED: Final = """pg_stat_get_last_analyze_time(c.oid) IS NOT NULL
     OR pg_stat_get_last_autoanalyze_time(c.oid) IS NOT NULL"""
 _STATISTICS: Final = f"(EXISTS (SELECT FROM pg_statistic AS st WHERE st.starelid = c.oid) OR {_ANALYZED})"
-# Who may not read pg_statistic sees in pg_stats what the role may read; of the rest it is not said that it has none.
+# A role that may not read pg_statistic sees in pg_stats only what it may read: other tables may have statistics, too.
 _STATISTICS_AS_SEEN: Final = f"""({_ANALYZED} OR NOT has_table_privilege(c.oid, 'SELECT') OR EXISTS (
         SELECT FROM pg_stats AS st
         WHERE st.schemaname = c.relnamespace::regnamespace::name AND st.tablename = c.relname))"""

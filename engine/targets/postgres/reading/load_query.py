@@ -20,7 +20,7 @@ LONGEST_ANSWER: Final = 40
 """Characters of its answer that are shown."""
 Load: TypeAlias = bool | int | float | Decimal
 _NOT_A_LOAD: Final = "and not true, false or a number (give one SELECT of a condition or a number)"
-# By oid: boolean; the whole numbers, oid among them; and those with a fraction.
+# The oids of types: boolean; whole numbers, oid among them; numbers with a fraction.
 _TYPES: Final = frozenset({16, 20, 21, 23, 26, 700, 701, 1700})
 _TYPE: Final = "SELECT pg_catalog.format_type(%s, NULL)"
 # The grammar lets nothing but a query follow, and no more of its answer is read than one row.

@@ -18,7 +18,7 @@ SELECT e.oid, {inherited s.inherited} FROM pg_stats_ext AS s
 JOIN pg_namespace AS sn ON sn.nspname = s.statistics_schemaname
 JOIN pg_statistic_ext AS e ON e.stxnamespace = sn.oid AND e.stxname = s.statistics_name
 """
-# Of virtual columns, and of those whose target is 0, there are none.
+# Virtual columns, and columns whose statistics target is 0, never have statistics.
 _COLUMN: Final = """a.attnum > 0 AND NOT a.attisdropped AND a.attstattarget IS DISTINCT FROM 0 AND a.attgenerated <> 'v'
         AND NOT EXISTS (SELECT FROM stored AS s
             WHERE s.relation = a.attrelid AND s.attribute = a.attnum AND s.inherited = {inherited})"""

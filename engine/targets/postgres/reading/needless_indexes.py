@@ -92,8 +92,7 @@ SELECT n.nspname, found.relname, found.kept, found.relpages::int8 * current_sett
 FROM found JOIN pg_namespace AS n ON n.oid = found.relnamespace
 WHERE n.nspname !~ '^(pg_|information_schema$)' ORDER BY 4 DESC, 1, 2
 """
-# What a standby uses is counted there. A crash takes all counters, and leaves the time of that in those of the archiver
-# alone.
+# A standby counts what its own queries use. A crash removes all counters; only the counters of the archiver tell when.
 _UNUSED: Final = f"""
 SELECT n.nspname, i.relname, i.relpages::int8 * current_setting('block_size')::int8, since,
     extract(epoch FROM clock_timestamp() - since)::float8

@@ -120,7 +120,7 @@ _PAGES: Final = "{0}.relpages::int8"
 NOT_LOCKED: Final = """{0}.oid <> ALL (ARRAY(SELECT l.relation FROM pg_locks AS l
         WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
             AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))))"""
-# To measure thousands is slow. A reset or a crash takes the time of the last VACUUM with the other counters.
+# Measuring thousands is slow. A reset or a crash removes the time of the last VACUUM, with the other counters.
 _STILL_EMPTY: Final = """{0}.reltuples = 0 AND {0}.relpages = 0 AND pg_stat_get_ins_since_vacuum({0}.oid) = 0
         AND coalesce(pg_stat_get_last_vacuum_time({0}.oid), pg_stat_get_last_autovacuum_time({0}.oid)) IS NOT NULL"""
 MEASURED_PAGES: Final = f"""CASE
@@ -163,7 +163,7 @@ UNFINISHED: Final = f"""
 SELECT x.indexrelid::int8, NOT x.indisvalid AND {NOT_IN_WORK} FROM pg_index AS x WHERE x.indexrelid = ANY (%s::oid[])
 """
 
-# Of tables and of TOAST tables apart: with an OR in the join it would be slow.
+# Tables and TOAST tables are joined apart: with an OR in the join the query would be slow.
 _INDEXES_OF: Final = """
 SELECT i.oid::int8, n.nspname, i.relname, main.oid::int8, mn.nspname, main.relname, {pages i},
     {pages t}, am.amname, x.indisvalid, x.indisexclusion, t.relkind = 't', i.relname ~ '{leftover}',

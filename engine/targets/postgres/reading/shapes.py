@@ -211,6 +211,6 @@ LEAST_PAGES: Final = 128
 
 
 def shapes_query(query: str, *, reads_statistics: bool) -> str:
-    # Of the table itself each row is found by its index; the view would be gone through again and again.
+    # The table itself finds each row by its index; the view would be read as a whole for each row.
     how, columns = ("NOT MATERIALIZED", _COLUMNS) if reads_statistics else ("", _COLUMNS_AS_SEEN)
     return query.replace("{how}", how).replace("{columns}", columns).replace("{least}", str(LEAST_PAGES))

@@ -8,7 +8,7 @@ from engine.domain.errors import UsageError
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.reading.reader import Reader
 
-# In the tablespace of its database everybody may create.
+# Every role may create in the tablespace of its database.
 _TABLESPACE: Final = """
 SELECT has_tablespace_privilege(oid, 'CREATE')
     OR oid = (SELECT d.dattablespace FROM pg_database AS d WHERE d.datname = current_database())

@@ -38,7 +38,7 @@ def effects(notices: Sequence[Notice]) -> dict[str, int]:
     for notice in notices:
         if not notice.is_info:
             continue
-        # Of the first line only the end is looked at: a table may have any name.
+        # Only the end of the first line is parsed: a table may have any name.
         text = notice.message
         if match := _VACUUMED.search(text):
             add("rows_removed", match[1])

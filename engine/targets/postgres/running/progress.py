@@ -140,7 +140,7 @@ class Progress:
         vacuum = row.get("vacuum")
         if vacuum is None or order.index(stage) > order.index("vacuuming heap"):
             return sum(self._stages[name] for name in order[: order.index(stage)]) + self._stages[stage] * share
-        # Where memory is short it goes from the table to its indexes and back again and again.
+        # Where memory is short, VACUUM goes from the table to its indexes and back several times.
         scanned = _share(vacuum["heap_blks_scanned"], vacuum["heap_blks_total"]) or 0.0
         vacuumed = _share(vacuum["heap_blks_vacuumed"], vacuum["heap_blks_total"]) or 0.0
         passes = int(vacuum["index_vacuum_count"])

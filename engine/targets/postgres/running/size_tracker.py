@@ -36,7 +36,7 @@ _SIZES: Final = f"""
 SELECT c.oid::int8, pg_total_relation_size(c.oid)::int8 FROM pg_class AS c JOIN {_BRIEFLY} ON briefly.set <> ''
 WHERE c.oid = ANY (%s::oid[])
 """
-# By name: a concurrent rebuild makes a new index with the same name.
+# Looked up by name: a concurrent rebuild makes a new index with the same name.
 _SIZES_NOW: Final = f"""
 SELECT name, pg_total_relation_size(to_regclass(name))::int8
 FROM unnest(%s::text[]) AS name JOIN {_BRIEFLY} ON briefly.set <> ''

@@ -189,7 +189,7 @@ async def _statistics_of(
     unknown = tuple(
         index.name
         for index in table.indexes
-        # Where a partial index is empty, ANALYZE may write nothing of it.
+        # ANALYZE may write nothing about an empty partial index.
         if (folded(table.name), folded(index.name)) not in known
         and not (index.partial and table.known_rows is not None)
     )

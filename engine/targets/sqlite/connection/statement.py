@@ -181,7 +181,7 @@ def _errors_of_sqlite() -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:  # the message of SQLite's own error holds a name that is no UTF-8
         found = error.object.decode(errors="backslashreplace")
-        # Without its traceback, which holds the open statement, and with it the lock on the file.
+        # The error without its traceback, which holds the open statement, and with it the lock on the file.
         raise sqlite3.DatabaseError(f"{found} (a name in it is not valid UTF-8)") from error.with_traceback(None)
     except ValueError as error:  # it is closed, and could not be opened again
         raise sqlite3.ProgrammingError(str(error)) from error.with_traceback(None)

@@ -98,7 +98,7 @@ async def against_vacuum(reader: Reader, *, force: bool) -> AgainstVacuum:
         refused = preflight.rowids_in_use(renumbering)
     if refused is not None:
         return AgainstVacuum(refused=refused)
-    # Where a process has died after its VACUUM the rowids do not change any more, and the indexes are still wrong.
+    # After a VACUUM whose process died, the rowids do not change any more, and the indexes are still wrong.
     rebuild = [name for name in renumbering.built_on if name not in problems] if force else []
     return AgainstVacuum(rebuild=rebuild, renumbering=renumbering)
 

@@ -25,7 +25,7 @@ from engine.targets.sqlite.system.unfinished_backup import copy_in
 CHECKPOINT: Final = "PRAGMA main.wal_checkpoint(TRUNCATE)"
 # All tables, analysed with a limit so that it stays short on big ones.
 OPTIMIZE: Final = "PRAGMA optimize=0x10012"
-# The same, which only tells what it would analyze.
+# A PRAGMA optimize that only reports what it would analyze.
 OPTIMIZE_DRY: Final = "PRAGMA optimize=0x10013"
 OPTIMIZED_AT_ONCE: Final = 20
 """Up to so many tables SQLite analyzes one by one: it reloads the statistics of all tables after each."""

@@ -124,27 +124,7 @@ async def _planned(
         case Operation.ANALYZE:
             return await _analyze(reader, summary, options, turns)
         case Operation.REINDEX:
-            soon = operation_steps.are_rebuilt_soon(summary) and not options.objects
-            tables = await (reader.tables_uncounted() if soon else reader.tables())
-            done = options.done_by(operation)
-            indexes = [one for one in await indexes_of(reader, tables, options.objects) if one.name not in done]
-            if done and not indexes:
-                why = "an earlier job has rebuilt every index, and its write-ahead log is not written back"
-                follow_up = operation_steps.log_written_back(summary, why)
-                return replace(_of(operation, follow_up), not_needed=None if follow_up else ALL_DONE)
-            whole = await _why_whole(reader, options)
-            problems = await _problems(reader, "REINDEX", "REINDEX", () if whole else [index.name for index in indexes])
-            steps = operation_steps.reindex_steps(
-                indexes,
-                tables,
-                summary,
-                reader.path,
-                temporary_directory(),
-                whole=whole,
-                failing=problems.keys(),
-                turns=turns,
-            )
-            return replace(_of(operation, steps), warnings=preflight.certain_to_fail(problems.items()))
+            return await _reindex(reader, summary, options, turns)
         case Operation.OPTIMIZE:
             return await _optimize(reader, summary)
         case Operation.CHECK:
@@ -192,6 +172,30 @@ async def _analyze(reader: Reader, summary: Summary, options: Options, turns: Tu
     return replace(_of(Operation.ANALYZE, steps), warnings=warnings)
 
 
+async def _reindex(reader: Reader, summary: Summary, options: Options, turns: Turns) -> OperationPlan:
+    soon = operation_steps.are_rebuilt_soon(summary) and not options.objects
+    tables = await (reader.tables_uncounted() if soon else reader.tables())
+    done = options.done_by(Operation.REINDEX)
+    indexes = [index for index in await indexes_of(reader, tables, options.objects) if index.name not in done]
+    if done and not indexes:
+        why = "an earlier job has rebuilt every index, and its write-ahead log is not written back"
+        follow_up = operation_steps.log_written_back(summary, why)
+        return replace(_of(Operation.REINDEX, follow_up), not_needed=None if follow_up else ALL_DONE)
+    whole = await _why_whole(reader, options)
+    problems = await _problems(reader, "REINDEX", "REINDEX", () if whole else [index.name for index in indexes])
+    steps = operation_steps.reindex_steps(
+        indexes,
+        tables,
+        summary,
+        reader.path,
+        temporary_directory(),
+        whole=whole,
+        failing=problems.keys(),
+        turns=turns,
+    )
+    return replace(_of(Operation.REINDEX, steps), warnings=preflight.certain_to_fail(problems.items()))
+
+
 async def _why_whole(reader: Reader, options: Options) -> str:
     """Why no table or index is processed on its own; "" if they are."""
     nameless = sorted(await reader.names_that_are_no_text()) if not options.objects else []
@@ -231,21 +235,21 @@ async def _keys(reader: Reader, tables: Sequence[Table], objects: Sequence[str])
     """
     if not any(table.without_rowid for table in tables):
         return []
-    wanted = {folded(name) for name in objects}
+    named = {folded(name) for name in objects}
     by_name = {folded(table.name): table for table in tables}
     virtual = {folded(name) for name, _ in await reader.rows(catalog.VIRTUAL_TABLES)}
     return [
         Index(name=key, table=name, automatic=True, unique=True, columns=table.columns, rows=table.rows, is_table=True)
         for name, key in await reader.rows(catalog.KEYS_WITHOUT_ROWID)
         for table in [by_name.get(folded(name), Table(name=name))]
-        if (not wanted or folded(name) in wanted) and folded(name).rpartition("_")[0] not in virtual
+        if (not named or folded(name) in named) and folded(name).rpartition("_")[0] not in virtual
     ]
 
 
 async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tuning) -> OperationPlan:
-    found = await against_vacuum(reader, force=options.force)
-    if found.refused is not None:
-        return OperationPlan(operation=Operation.VACUUM, refused=found.refused)
+    obstacles = await against_vacuum(reader, force=options.force)
+    if obstacles.refused is not None:
+        return OperationPlan(operation=Operation.VACUUM, refused=obstacles.refused)
     if options.swap and (problem := await asyncio.to_thread(swapping.problem_with, reader.path)):
         return OperationPlan(operation=Operation.VACUUM, refused=problem)
     steps = operation_steps.vacuum_steps(
@@ -253,7 +257,7 @@ async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tu
         reader.path,
         in_memory=bool(chosen.temporary),
         temporary_directory=temporary_directory(),
-        fts_to_rebuild=found.rebuild,
+        fts_to_rebuild=obstacles.rebuild,
         may_renumber=options.force,
         fill=await reader.page_fill(summary),
         unfinished=directory_for(reader.path) if options.swap else "",
@@ -261,7 +265,7 @@ async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tu
     )
     may_be_offered = not options.swap and summary.used >= WORTH_AN_EXCHANGE
     offer = await asyncio.to_thread(_offer_of_exchange, reader, summary, steps[0]) if may_be_offered else ""
-    return replace(_of(Operation.VACUUM, steps), warnings=preflight.rowids_changed(found.renumbering), offer=offer)
+    return replace(_of(Operation.VACUUM, steps), warnings=preflight.rowids_changed(obstacles.renumbering), offer=offer)
 
 
 def _offer_of_exchange(reader: Reader, summary: Summary, vacuum: SqliteStep) -> str:
@@ -281,11 +285,11 @@ def _offer_of_exchange(reader: Reader, summary: Summary, vacuum: SqliteStep) -> 
 async def _optimize(reader: Reader, summary: Summary) -> OperationPlan:
     tables = await reader.tables_uncounted()
     problems = await cannot_be_analyzed(reader, tables)
-    wanted = await would_optimize(reader, tables) if problems else []
-    left_out = preflight.left_out([(table.name, problems[table.name]) for table in wanted if table.name in problems])
+    outdated = await would_optimize(reader, tables) if problems else []
+    left_out = preflight.left_out([(table.name, problems[table.name]) for table in outdated if table.name in problems])
     if not left_out:
         return _of(Operation.OPTIMIZE, operation_steps.optimize_steps(tables, summary))
-    possible = [table for table in wanted if table.name not in problems]
+    possible = [table for table in outdated if table.name not in problems]
     if not possible:
         return OperationPlan(operation=Operation.OPTIMIZE, refused="; ".join(left_out))
     steps = operation_steps.analyze_steps(possible, summary, limit=operation_steps.OPTIMIZE_LIMIT)
@@ -435,7 +439,7 @@ def _with_settings(plan: OperationPlan, chosen: Tuning, summary: Summary, option
 def _blocks_writers(step: SqliteStep, plan: OperationPlan, summary: Summary) -> bool:
     if step.method in WRITING:
         return True
-    # Of several checks at once one always holds the lock: a pause of another is useless.
+    # While several checks run at once, one always holds the lock: a pause of another one is useless.
     return step.method in CHECKING and not summary.is_wal and plan.parallel == 1
 
 

@@ -100,7 +100,7 @@ def pragmas(chosen: Tuning) -> tuple[str, ...]:
     """The commands that set a connection up so. They hold for the connection, and leave nothing in the file."""
     commands = {
         "PRAGMA temp_store = MEMORY": chosen.temporary,
-        # In kilobytes, which is what a minus means: a number of pages that is a multiple of 256 would be taken for OFF.
+        # The minus means kilobytes: SQLite would take a number of pages that is a multiple of 256 for OFF.
         f"PRAGMA main.cache_spill = -{chosen.changes >> 10}": chosen.changes,
         f"PRAGMA threads = {chosen.threads}": chosen.threads,
         f"PRAGMA main.mmap_size = {chosen.mapped}": chosen.mapped,

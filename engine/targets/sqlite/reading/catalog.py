@@ -58,7 +58,7 @@ SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 AND name 
 """
 STATISTICS: Final = "SELECT tbl, idx, stat FROM main.sqlite_stat1"
 
-# Those that ANALYZE empties.
+# The tables that ANALYZE empties.
 STATISTICS_TABLES: Final = """
 SELECT name FROM main.sqlite_schema
 WHERE type = 'table' AND rootpage > 0 AND name IN ('sqlite_stat1', 'sqlite_stat3', 'sqlite_stat4')

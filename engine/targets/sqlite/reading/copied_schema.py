@@ -33,7 +33,7 @@ def cannot_be_made(schema: Iterable[tuple[str, str, str]]) -> list[tuple[str, st
 
 
 def _problems(statements: Sequence[tuple[str, str]]) -> Iterable[tuple[str, str]]:
-    # For each table another: to make one takes the longer the more there are.
+    # Another database for each table: making a table takes longer the more there are.
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as scratch:
         scratch.execute("PRAGMA trusted_schema = OFF")
         scratch.set_progress_handler(lambda: 1, _MOST_OPCODES)

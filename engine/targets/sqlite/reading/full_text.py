@@ -12,7 +12,7 @@ from engine.targets.sqlite.connection.names import quote
 from engine.targets.sqlite.reading.catalog import Segments, Texts
 from engine.targets.sqlite.reading.virtual import is_contentless, made_with
 
-# From one segment to the next, and to the last page of each: however long they are.
+# Steps from one segment to the next, and to the last page of each, however long they are.
 _SEGMENTS: Final = """
 WITH RECURSIVE segment(id) AS (
     SELECT min(segid) FROM {shadow}

@@ -109,7 +109,7 @@ def pages_of(descriptor: int, log: LogFrames | None = None) -> FilePages | None:
     page_size = 65_536 if page_size == 1 else page_size
     if page_size < _SMALLEST:
         return None
-    # What is damaged may claim any number.
+    # A damaged file may claim any number.
     pages, most = int.from_bytes(header[28:32], "big"), os.fstat(descriptor).st_size // page_size
     if log is not None and log.number:
         pages, most = log.number, most + len(log.places)

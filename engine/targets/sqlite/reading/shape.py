@@ -20,8 +20,8 @@ from engine.targets.sqlite.reading.catalog import Index, Table
 
 Read = Callable[[str], list[Any]]
 _ROWS: Final = re.compile(r"([0-9]{1,18})(?![0-9])")
-# From how close to each other the rowids are in some places: that is right also where they begin late, have gaps, or
-# are random. A row takes four bytes at least, whatever its rowid.
+# Estimates rows from how close to each other the rowids are in some places. That is right also where they begin late,
+# have gaps, or are random. A row takes four bytes at least, whatever its rowid.
 _ROWS_BY_SAMPLES: Final = """
 WITH RECURSIVE
 place(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM place LIMIT 16),
@@ -147,7 +147,7 @@ def set_after(seconds: float | None) -> Iterator[asyncio.Event]:
 
 
 def _having(table: Table, rows: int | None) -> Table:
-    # By name, which takes half of what `replace` does: there may be tens of thousands.
+    # Made by name, which takes half the time of `replace`: there may be tens of thousands.
     indexes = tuple(
         Index(
             name=index.name,

@@ -17,7 +17,7 @@ from engine.targets.sqlite.system.permissions import open_as
 from engine.targets.sqlite.system.unfinished_backup import COPY, UnfinishedCopy, remove_abandoned
 
 _CHUNK: Final = 1 << 20
-# Where there is no such thing, it fails as it does where the file system has none: a directory is not opened to write.
+# Without the flag, this fails as on a file system without such files: a directory cannot be opened to write.
 _UNNAMED: Final = getattr(os, "O_TMPFILE", 0) | os.O_RDWR
 
 
