@@ -33,7 +33,7 @@ class ConfigFile:
         self.path: Final = path
 
     def load(self) -> Config:
-        """Its content; all defaults if it does not exist. Raises ConfigError."""
+        """The content of the config file; all defaults if it does not exist. Raises ConfigError."""
         return load_config(self.path, required=False)
 
     def change(self, edit: Callable[[str], str]) -> Config:

@@ -165,7 +165,7 @@ class ParentJob:
     submitted_by: str | None = None
     """Who, in a store that people share: `user@host`, with the role of the database if that has another name."""
     cancelled_by: str | None = None
-    """Who asked first for a cancel of all of it."""
+    """The first user who requested a cancel of the whole job."""
     children: tuple[ChildJob, ...] = ()
 
     @property

@@ -112,7 +112,7 @@ class ScheduleState:
 
     name: str
     start: str
-    """Its cron expression and zone, as a worker last read them."""
+    """The cron expression and time zone that a worker has read last."""
     config: str
     """The config file that it stands in: its path, in a shared store after the host; "": no worker has read it."""
     since: Micros

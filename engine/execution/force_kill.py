@@ -31,7 +31,7 @@ class ForceCancel:
     is_replaced: bool
     """Whether another process takes its place: it belongs to a pool, or runs every job."""
     recovering: bool = False
-    """It recovers the database after a process died; a killed recovery is not repeated."""
+    """Whether the child recovers the database after a process died; a killed recovery is not repeated."""
     others: tuple[JobId, ...] = ()
     """The other children it runs: other processes take them over."""
 

@@ -101,8 +101,8 @@ def partial_outcome(results: Sequence[StepOutcome], planned: int) -> tuple[Statu
     done = sum(result.status is Status.COMPLETED for _, result in results)
     if not done and not any(result.error for _, result in results if not result.never_began):
         return Status.SKIPPED, None
-    left = [step for step, result in results if result.never_began]
-    return Status.COMPLETED, f"{done:,} of {counted(planned, 'step')} done by the time limit; {_not_begun(left)}"
+    not_begun = [step for step, result in results if result.never_began]
+    return Status.COMPLETED, f"{done:,} of {counted(planned, 'step')} done by the time limit; {_not_begun(not_begun)}"
 
 
 def describe_cancelled(results: Sequence[StepOutcome], planned: int) -> str | None:
@@ -111,12 +111,12 @@ def describe_cancelled(results: Sequence[StepOutcome], planned: int) -> str | No
     how_far = f"stopped after {len(done)} of {planned} steps"
     if not all(step.lost_without_next for step in done):
         return f"{how_far}; the completed steps stay"
-    left = {result.left: None for _, result in results if result.status is Status.CANCELLED}
-    if text := "; ".join(filter(None, left)):
+    remains = dict.fromkeys(result.left for _, result in results if result.status is Status.CANCELLED)
+    if text := "; ".join(filter(None, remains)):
         return text
     if done:
         return f"{how_far}; nothing of it stays"
-    return None if left else NOT_BEGUN
+    return None if remains else NOT_BEGUN
 
 
 def describe_failures(failed: Sequence[StepOutcome], planned: int) -> str:

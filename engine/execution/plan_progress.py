@@ -41,17 +41,17 @@ class PlanProgress:
 
         Args:
             over: numbers of steps, from 1; those of `running`, too.
-            before: seconds of work before the first step, for planning,
-            worked: and since then.
+            before: seconds of work before the first step, for planning.
+            worked: seconds of work since the first step.
         """
-        known = [progress.fraction for progress in running.values() if progress.fraction is not None]
+        is_known = bool(over) or any(progress.fraction is not None for progress in running.values())
         fraction = None
-        if self._weights and (over or known):  # unknown during the first step
-            left = {number: weight for number, weight in self._weights.items() if number not in over}
+        if self._weights and is_known:  # not during the first step, if its engine does not report progress
+            remaining = {number: weight for number, weight in self._weights.items() if number not in over}
             for number, progress in running.items():
-                if number in left:
-                    left[number] *= 1.0 - (progress.fraction or 0.0)
-            fraction = max(1.0 - self._duration(left) / self._whole, 0.0)
+                if number in remaining:
+                    remaining[number] *= 1.0 - (progress.fraction or 0.0)
+            fraction = max(1.0 - self._duration(remaining) / self._whole, 0.0)
             fraction = with_planning(fraction, before, worked, self._whole)
         waiting = [number for number, progress in running.items() if progress.waits_for is not None]
         shown = min(waiting or running, default=max(over, default=1))  # show a blocked step first
@@ -64,22 +64,22 @@ class PlanProgress:
             waits_for=running[shown].waits_for if shown in running else None,
         )
 
-    def _duration(self, left: Mapping[int, float]) -> float:
+    def _duration(self, remaining: Mapping[int, float]) -> float:
         """The time until all steps end, `at_once` at a time and none beside another of the same `conflict`.
 
-        `left`: remaining weights, by number.
+        `remaining`: what is left of the weights, by number of the step.
         """
-        if not left:
+        if not remaining:
             return 0.0
         chains: dict[str, float] = {}
         for number, conflict in self._conflicts.items():
-            if number in left:
-                chains[conflict] = chains.get(conflict, 0.0) + left[number]
-        longest = max(*left.values(), *chains.values(), 0.0)
-        if self._at_once == 1 or len(left) > ONE_BY_ONE:
-            return max(sum(left.values()) / self._at_once, longest)
+            if number in remaining:
+                chains[conflict] = chains.get(conflict, 0.0) + remaining[number]
+        longest = max(*remaining.values(), *chains.values(), 0.0)
+        if self._at_once == 1 or len(remaining) > ONE_BY_ONE:
+            return max(sum(remaining.values()) / self._at_once, longest)
         ends = [0.0] * self._at_once
-        for weight in left.values():
+        for weight in remaining.values():
             heapreplace(ends, ends[0] + weight)
         return max(*ends, longest)
 

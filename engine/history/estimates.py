@@ -80,7 +80,7 @@ def _pace(operation: Operation, runs: Sequence[EstimatedRun]) -> float | None:
 
 
 def _place(target: str) -> tuple[str, str]:
-    """Its server, or all files of this machine."""
+    """The server of a target, or all files of this machine."""
     found = urlsplit(target)
     return found.scheme, found.netloc + found.query
 
@@ -130,7 +130,7 @@ def _scale_to_size(child: ChildJob, before: Facts) -> float | None:
 
 
 def _working_seconds(child: ChildJob) -> float | None:
-    """Its seconds without waits."""
+    """The seconds of a run without waits."""
     seconds, waited = run_duration(child, child.finished_at or 0), (child.after or {}).get("waited")
     return max(seconds - waited, 0.0) if seconds is not None and isinstance(waited, int | float) else seconds
 

@@ -46,7 +46,7 @@ class NewJob:
     retry_of: int | None = None
     deadline_at: Micros | None = None
     max_attempts: Mapping[Operation, int] = field(default_factory=dict)
-    """For operations that differ from `MAX_ATTEMPTS`."""
+    """The attempts of operations that differ from `MAX_ATTEMPTS`."""
     host_key: str | None = None
     """Its server, on which a batch may limit how much runs at once; None for a file."""
     failure: Failure | None = None

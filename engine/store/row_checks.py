@@ -98,7 +98,7 @@ def _is_pid(value: object) -> bool:
 
 
 def _is_owner(value: object) -> bool:
-    """It is part of a file name."""
+    """Whether a value is an owner: that is part of a file name."""
     return isinstance(value, str) and 0 < len(value) < 200 and value.isprintable() and "/" not in value
 
 

@@ -19,7 +19,10 @@ class DaemonThreads:
         self._room = asyncio.Semaphore(limit)
 
     async def run(self, call: Callable[[], _T]) -> _T:
-        """Its result, or its exception. If this is cancelled, the call goes on, and what it gives is dropped."""
+        """Run a call in a thread, and return its result or raise its exception.
+
+        If this is cancelled, the call goes on, and what it gives is dropped.
+        """
         await self._room.acquire()
         loop = asyncio.get_running_loop()
         result: asyncio.Future[_T] = loop.create_future()

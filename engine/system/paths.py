@@ -27,7 +27,7 @@ class RealPaths:
         self._directories: dict[str, str] = {}
 
     def of(self, path: str) -> str:
-        """Of an absolute path."""
+        """The real path of an absolute path."""
         directory, _, name = path.rpartition("/")
         if name in {"", ".", ".."}:
             return real_path(path)

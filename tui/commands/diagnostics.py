@@ -79,7 +79,7 @@ def _exposed_store(store: Path) -> Iterator[Check]:
 
 
 def _exposed_config(path: Path) -> Iterator[Check]:
-    """It names databases, and queries that are run on them."""
+    """Warns where others can read the config file: it names databases, and queries that are run on them."""
     with suppress(OSError):
         if path.exists() and (found := exposure(path)) is not None:
             yield Check(Level.WARN, "permissions", f"config: {found}", found.fix)

@@ -37,7 +37,7 @@ _PORTION: Final = 500
 """Jobs that are read at once."""
 _MOST_FIRINGS: Final = 10_000
 _MODE: Final = 0o640
-"""It names databases and their problems."""
+"""The mode of the file: it names databases and their problems."""
 
 
 def report(args: argparse.Namespace, settings: Settings) -> int:

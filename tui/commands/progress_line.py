@@ -20,7 +20,7 @@ DRAWN_EVERY: Final = 0.2
 
 
 class ProgressLine:
-    """It is there while inside; nothing where stderr is no terminal."""
+    """A line of progress, drawn while inside; nothing where stderr is no terminal."""
 
     def __init__(self, total: int = FEW + 1) -> None:
         """`total`: the number of targets; left out if that is found out only inside."""

@@ -142,7 +142,7 @@ def _file(path: str) -> bytes:
 
 
 def _printed(command: tuple[str, ...]) -> bytes:
-    """Its errors go nowhere: they might hold the secret."""
+    """The output of a program. Its errors are dropped: they might hold the secret."""
     what = f"{command[0]}, which is to print a secret,"
     try:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

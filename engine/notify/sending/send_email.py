@@ -40,7 +40,7 @@ def send(order: Order) -> Result:
 
 @contextmanager
 def _session(order: Order) -> Iterator[smtplib.SMTP]:
-    """Its QUIT waits for no answer: by then the server has taken the message, or refused it."""
+    """A session whose QUIT waits for no answer: by then the server has taken or refused the message."""
     server = _connected(order)
     try:
         yield server

@@ -18,7 +18,7 @@ _MOST_SAID: Final = 65_536
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """It would become a GET, and take the token elsewhere."""
+        """Follow no redirect: the request would become a GET, and take the token elsewhere."""
 
 
 def send(order: Order) -> Result:

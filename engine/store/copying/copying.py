@@ -125,7 +125,7 @@ class _Copy:
         await self._there.read(f"UPDATE copied SET {column} = %s WHERE source = %s", (to, self._source.name))
 
     async def _copy_jobs(self, on_progress: OnProgress) -> None:
-        """Their batches first: jobs refer to them."""
+        """Copy jobs, their batches first: jobs refer to them."""
         total = (await self._source.counts())["parent_job"]
         done, at = (await self._there.counts())["parent_job"], await self._position("jobs_up_to")
         if not at:

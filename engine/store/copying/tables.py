@@ -34,7 +34,7 @@ class Source(Protocol):
     """A store without writers while it is read. Each method raises StoreError."""
 
     name: str
-    """It stays the same when the copy is resumed."""
+    """The name of the source. It stays the same when the copy is resumed."""
 
     async def columns(self, table: str) -> Sequence[str]: ...
 

@@ -74,7 +74,7 @@ async def init(url: str) -> StoreMade:
 
 
 async def _let_sessions_be_ended(connection: Connection) -> None:
-    """Who makes the store ends sessions of workers on other hosts, where a job is cancelled by force."""
+    """Let the owner of the store end sessions of workers on other hosts, to cancel a job by force."""
     cursor = await connection.execute(_MAY_SIGNAL.encode())
     if (await cursor.fetchone() or (False,))[0]:
         try:

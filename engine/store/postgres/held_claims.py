@@ -43,7 +43,7 @@ class HeldClaims:
         return claim
 
     def drop(self, claim: Claim) -> None:
-        """It has ended, or is another's."""
+        """Forget a claim: its child has ended, or belongs to another process."""
         self._held.discard(_of(claim))
 
     async def knows(self, held: Held) -> bool:

@@ -214,7 +214,7 @@ def _function(signature: str, body: str) -> str:
 
 
 def _check(signature: str, body: str) -> str:
-    """For constraints, which the server prepares for each write: it would parse an SQL function each time."""
+    """A function for constraints, in plpgsql: an SQL function would be parsed again at each write."""
     return (
         f"CREATE OR REPLACE FUNCTION {signature} LANGUAGE plpgsql IMMUTABLE STRICT AS $$ BEGIN RETURN {body}; END $$;"
     )

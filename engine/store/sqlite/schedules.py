@@ -26,7 +26,7 @@ WHERE schedule = :schedule AND due_at >= :since AND due_at <= :until ORDER BY du
 ALL_FIRINGS: Final = f"""SELECT {", ".join(FIRING)} FROM firing
 WHERE due_at >= :since AND due_at <= :until ORDER BY due_at DESC, schedule LIMIT :limit"""
 _COMES_AGAIN: Final = "status = 'missed' AND recorded_at > :now"
-"""It was missed because the clock was ahead: its time is yet to come."""
+"""A miss recorded while the clock was ahead: its due time is yet to come."""
 LAST_HANDLED: Final = f"""SELECT due_at FROM firing
 WHERE schedule = :schedule AND due_at <= :now AND reason IS NOT 'by_hand' AND NOT ({_COMES_AGAIN})
 ORDER BY due_at DESC LIMIT 1"""

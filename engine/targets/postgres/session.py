@@ -170,20 +170,20 @@ class PostgresSession:
         return planned
 
     async def _blocked(self, steps: Sequence[PlannedStep]) -> tuple[str, ...]:
-        """For how long no session can read or write the table that takes longest, and what would not block it."""
+        """Says how long the longest step blocks its table for all sessions, and what would not block it."""
         longest = max(steps, key=lambda step: step.estimate or 0.0)
         if longest.estimate is None or longest.estimate < LONG_BLOCKED:
             return ()
         server = self._reader.server
-        around = await repack.surroundings(self._reader)
-        instead = repack_steps.online(server.version, server.version_text, around)
+        replication_state = await repack.surroundings(self._reader)
+        instead = repack_steps.online(server.version, server.version_text, replication_state)
         return (f"{longest.object}: no session can read or write it for {about(longest.estimate)}{instead}",)
 
     async def _planned(self, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
         options = replace(options, objects=options.objects_for(operation))
         if operation is not Operation.OPTIMIZE:
-            dead = await dead_shares(self._reader) if operation in operation_specs.REWRITES else {}
-            return await planner.plan(self._reader, operation, options, past, dead)
+            dead_share_by_oid = await dead_shares(self._reader) if operation in operation_specs.REWRITES else {}
+            return await planner.plan(self._reader, operation, options, past, dead_share_by_oid)
         limits = options.limits or DEFAULT_THRESHOLDS
         condition = await collect_needs(self._reader, limits)
         condition = await with_damaged_indexes(self._reader, condition, past.damaged_indexes)

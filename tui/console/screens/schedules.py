@@ -195,7 +195,7 @@ class SchedulesScreen(ConsoleScreen[None]):
         return super().can(action_id)
 
     def action_open_schedule(self) -> None:
-        """Its jobs, in the history."""
+        """Show the jobs of the schedule in the history."""
         if self._row is not None:
             words = f"schedule:{self._row.schedule.name}"
             self.app.push_screen(self.context.screens.history(filtering=False, words=words))

@@ -41,13 +41,13 @@ class HistoryList(LineView):
 
     @dataclass
     class PageNeeded(Message):
-        """These jobs are in view and not read yet."""
+        """Asks for jobs that are in view and not read yet."""
 
         ids: list[int]
 
     @dataclass
     class BatchNeeded(Message):
-        """This batch is in view and not read yet."""
+        """Asks for a batch that is in view and not read yet."""
 
         batch_id: int
 

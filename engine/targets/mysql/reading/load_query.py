@@ -63,7 +63,7 @@ def _limited(reader: Reader, query: str) -> str:
 
 
 def as_text(value: object) -> str:
-    """Its answer as printable text."""
+    """The answer of the load query as printable text."""
     return "".join(filter(str.isprintable, str(value)))[:LONGEST_ANSWER]
 
 

@@ -154,8 +154,8 @@ class MySqlOperation:
             return did  # that is known, whatever has become of the server
 
     async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
-        left = [name for name in past.damaged_tables if name not in self._options.leave_out]
-        return operation_specs.damage_warnings([self.plan.operation], left)
+        damaged = [name for name in past.damaged_tables if name not in self._options.leave_out]
+        return operation_specs.damage_warnings([self.plan.operation], damaged)
 
     async def find_blockers(self, *, has_window: bool) -> str:
         steps = [step for step in self.plan.steps if isinstance(step, MySqlStep) and step.lock != BLOCKS_NOBODY]

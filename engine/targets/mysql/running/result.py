@@ -77,9 +77,14 @@ def verdict(rows: Sequence[Row]) -> Verdict:
     for row in rows:
         kind, message = (row[2] or "").lower(), "".join(filter(str.isprintable, row[3] or ""))
         by_kind.setdefault(kind, []).append(masked(message))
-    known = ("error", "warning", "note", "info", "status")
+    known_kinds = ("error", "warning", "note", "info", "status")
     # A kind of message that is not known may be a failure.
-    errors = [one for kind, found in by_kind.items() if kind == "error" or kind not in known for one in found]
+    errors = [
+        message
+        for kind, messages in by_kind.items()
+        if kind == "error" or kind not in known_kinds
+        for message in messages
+    ]
     notes = [*by_kind.get("note", ()), *by_kind.get("info", ())]
     # A row with other columns is no verdict.
     return Verdict(tuple(errors), tuple(by_kind.get("warning", ())), tuple(notes), tuple(by_kind.get("status", ())))
@@ -132,10 +137,10 @@ def _judged(
     if (unsupported := found.says(_NOT_SUPPORTED)) and not (found.says(_DONE_OTHERWISE) or found.statuses):
         return StepResult(status=Status.SKIPPED, error=unsupported)
     if found.is_well or (unsupported and not found.errors):
-        warnings = tuple(f"{step.object}: {one}" for one in found.warnings if not _NO_HISTOGRAM.match(one))
+        warnings = tuple(f"{step.object}: {text}" for text in found.warnings if not _NO_HISTOGRAM.match(text))
         done = {"findings": 0} if step.method is Method.CHECK else {**effect, **_lost_rows(found)}
         return StepResult(status=Status.COMPLETED, effect=done or None, warnings=warnings)
-    problems = [*found.errors, *found.warnings, *(one for one in found.statuses if not _WELL.match(one))]
+    problems = [*found.errors, *found.warnings, *(text for text in found.statuses if not _WELL.match(text))]
     # `Operation failed` and `Corrupt` say nothing that an error before them does not say.
     problems = problems[:-1] if len(problems) > 1 and problems[-1] in found.statuses else problems
     if step.method is Method.CHECK:

@@ -85,9 +85,9 @@ class Unknown(StrEnum):
     NOT_READ = "not_read"
     """Only its pages tell, and this role may not look at them."""
     CORRELATED = "correlated"
-    """It depends on whether some of its columns decide the others, which statistics do not say."""
+    """The bloat depends on whether some columns decide the others, which statistics do not say."""
     NO_ESTIMATE = "no_estimate"
-    """Its kind is not known."""
+    """There is no estimate for indexes of this kind."""
 
 
 @frozen(kw_only=True)

@@ -35,7 +35,7 @@ class Turn:
 
     backend: int
     number: int
-    """It counts the transactions of its backend."""
+    """The number of transactions that the backend has run."""
 
     def is_next_after(self, earlier: Turn) -> bool:
         return self == Turn(earlier.backend, earlier.number + 1)

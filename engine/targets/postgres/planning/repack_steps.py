@@ -38,23 +38,23 @@ def is_unreleased(version_text: str) -> bool:
     return re.match(r"\d+(devel|alpha|beta|rc)", version_text) is not None
 
 
-def unable(version: int, version_text: str, around: Surroundings) -> str:
+def unable(version: int, version_text: str, replication_state: Surroundings) -> str:
     """Why the server cannot rewrite a table that is in use, and what to do; "" if it can."""
     if version >= SINCE and is_unreleased(version_text):
         number = version_text.partition(" ")[0]
         return f"REPACK (CONCURRENTLY) of {number} can lose changes to long values: upgrade to a released version first"
     if version >= SINCE:
         nothing = "max_repack_replication_slots is 0, so no table can be rewritten while it is in use: raise it"
-        return nothing if around.most_at_once == 0 else ""
-    if around.extension is not None:
+        return nothing if replication_state.most_at_once == 0 else ""
+    if replication_state.extension is not None:
         return ""
     others = "install pg_repack, or use vacuum-full, which blocks all access"
     return f"PostgreSQL {version // 10_000} cannot rewrite a table that is in use, 19 and newer can: {others}"
 
 
-def online(version: int, version_text: str, around: Surroundings) -> str:
+def online(version: int, version_text: str, replication_state: Surroundings) -> str:
     """What rewrites a table here while it is in use, as the end of a sentence; "" for nothing."""
-    return "" if unable(version, version_text, around) else "; repack does it while the table is in use"
+    return "" if unable(version, version_text, replication_state) else "; repack does it while the table is in use"
 
 
 def refusals(tables: Iterable[Table], obstacles: Mapping[int, Obstacle]) -> list[str]:
@@ -84,16 +84,22 @@ def repack_steps(tables: Iterable[Table]) -> list[PgStep]:
     return longest_first(steps)
 
 
-def log_warnings(steps: Iterable[PgStep], around: Surroundings) -> list[str]:
+def log_warnings(steps: Iterable[PgStep], replication_state: Surroundings) -> list[str]:
     """About the write-ahead log, which the new tables are written to."""
     written = size(sum(step.disk_needed or 0 for step in steps))
     found = []
-    if around.idle_slots:
-        slots = listed(list(around.idle_slots), 3)
-        limit = "" if around.kept_at_most is None else f", up to {size(around.kept_at_most)} in all"
+    if replication_state.idle_slots:
+        slots = listed(list(replication_state.idle_slots), 3)
+        limit = (
+            "" if replication_state.kept_at_most is None else f", up to {size(replication_state.kept_at_most)} in all"
+        )
         found.append(f"inactive replication slots keep about {written} more of the log{limit}: {slots}")
-    if around.replicas:
-        behind = f", and {'the slowest' if around.replicas > 1 else 'it'} is {size(around.lag)} behind"
-        lag = behind if around.lag is not None and around.lag >= MUCH_LAG else ""
-        found.append(f"{counted(around.replicas, 'replica')} will have to receive up to {written} of the log{lag}")
+    if replication_state.replicas:
+        behind = (
+            f", and {'the slowest' if replication_state.replicas > 1 else 'it'} is {size(replication_state.lag)} behind"
+        )
+        lag = behind if replication_state.lag is not None and replication_state.lag >= MUCH_LAG else ""
+        found.append(
+            f"{counted(replication_state.replicas, 'replica')} will have to receive up to {written} of the log{lag}"
+        )
     return found

@@ -65,7 +65,7 @@ async def ask(reader: Reader, query: str) -> Load | None:
 
 
 def as_text(load: object) -> str:
-    """Its answer as printable text."""
+    """The answer of the load query as printable text."""
     return "".join(filter(str.isprintable, str(load)))[:LONGEST_ANSWER]
 
 

@@ -55,8 +55,8 @@ def finding_of_error(step: PgStep, error: psycopg.Error, damaged: DamagedObject)
 
 def with_truncated_files(step: PgStep, result: StepResult, lost: Sequence[TruncatedFile]) -> StepResult:
     """Add truncated files, which amcheck does not find. Where another cause is possible, it is a warning."""
-    certain = [one.as_text(step.object) for one in lost if one.was_counted_here]
-    warnings = [one.as_text(step.object) for one in lost if not one.was_counted_here]
+    certain = [file.as_text(step.object) for file in lost if file.was_counted_here]
+    warnings = [file.as_text(step.object) for file in lost if not file.was_counted_here]
     if certain:
         result = check_result([*result.findings, *certain])
     return replace(result, warnings=(*result.warnings, *warnings))

@@ -47,28 +47,28 @@ def divided(
     if result.status is Status.COMPLETED and not result.warnings:
         return replace(result, effect={"objects": step.objects})
     warnings = [notice.message for notice in answer.notices if notice.is_warning]
-    over = {one.object for one in step.members if _oid(one) in oids and not _is_named(one, warnings)}
-    effect = {"objects": tuple(name for name in step.objects if name in over)}
+    done = {member.object for member in step.members if _oid(member) in oids and not _is_named(member, warnings)}
+    effect = {"objects": tuple(name for name in step.objects if name in done)}
     if is_cancelled and result.status is Status.CANCELLED:
-        return replace(result, effect=effect, left=f"{len(over):,} of {len(step.members):,} done; they stay done")
-    left = [one for one in step.members if one.object not in over]
+        return replace(result, effect=effect, left=f"{len(done):,} of {len(step.members):,} done; they stay done")
+    not_done = [member for member in step.members if member.object not in done]
     general = [
         notice.message
         for notice in answer.notices
         if notice.is_warning
         and notice.sqlstate not in _SKIPPED
-        and not any(_is_named(one, [notice.message]) for one in step.members)
+        and not any(_is_named(member, [notice.message]) for member in step.members)
     ]
     why = ""
-    if left and not (over and answer.error is None):
-        own = "follows on its own" if len(left) == 1 else "follow one by one"
-        why = f"{result.error or 'sessions waited behind it'}. {counted(len(left), 'table')} of it {own}"
+    if not_done and not (done and answer.error is None):
+        own = "follows on its own" if len(not_done) == 1 else "follow one by one"
+        why = f"{result.error or 'sessions waited behind it'}. {counted(len(not_done), 'table')} of it {own}"
     return StepResult(
-        status=Status.COMPLETED if over else Status.SKIPPED,
+        status=Status.COMPLETED if done else Status.SKIPPED,
         error=why or None,
         effect=effect,
         warnings=tuple(dict.fromkeys(general)),
-        instead=tuple(_alone(one, step) for one in left),
+        instead=tuple(_alone(member, step) for member in not_done),
     )
 
 

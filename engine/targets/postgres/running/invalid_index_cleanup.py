@@ -83,19 +83,21 @@ class InvalidIndexCleanup:
 
     async def retry_drops(self, cancel: asyncio.Event) -> list[str]:
         """Try the failed drops again. Returns the names that are gone now."""
-        left, self._left = self._left, []
-        if not left or cancel.is_set():
+        leftovers, self._left = self._left, []
+        if not leftovers or cancel.is_set():
             return []
-        removals = await self._drop(left, FINAL_DROP_WAIT)
+        removals = await self._drop(leftovers, FINAL_DROP_WAIT)
         return [removal.leftover.shown for removal in removals if not removal.problem]
 
     async def drop_interrupted(self, names: set[str]) -> list[str]:
         """Drop the leftovers of these indexes after a crash. Returns warnings. Raises TargetError."""
         indexes = [index for index in await self._reader.indexes() if index.shown in names]
-        found = [
-            left for index in indexes for left in await invalid_indexes.left_by(self._reader, index.schema, index.name)
+        leftovers = [
+            leftover
+            for index in indexes
+            for leftover in await invalid_indexes.left_by(self._reader, index.schema, index.name)
         ]
-        return [removal.text for removal in await self._drop(found, FINAL_DROP_WAIT)] if found else []
+        return [removal.text for removal in await self._drop(leftovers, FINAL_DROP_WAIT)] if leftovers else []
 
     async def _drop(self, found: Sequence[Leftover], waited: float) -> list[Removal]:
         removals, waiting = list[Removal](), list(found)

@@ -102,12 +102,12 @@ class PostgresOperation:
             return did  # that is known, whatever has become of the server
 
     async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
-        left = [name for name in past.damaged_tables if name not in self._options.leave_out]
-        return operation_specs.damage_warnings([self.plan.operation], left)
+        damaged = [name for name in past.damaged_tables if name not in self._options.leave_out]
+        return operation_specs.damage_warnings([self.plan.operation], damaged)
 
     async def find_blockers(self, *, has_window: bool) -> str:
-        each = [one for step in self._steps for one in step.members or (step,)]
-        tables = {step.subject.lockable for step in each if step.subject is not None}
+        single_steps = [single for step in self._steps for single in step.members or (step,)]
+        tables = {step.subject.lockable for step in single_steps if step.subject is not None}
         if not tables:
             return ""
         level = operation_specs.conflict_level(self.plan.operation, self._options.server)

@@ -128,7 +128,7 @@ class PgRepack:
         )  # fmt: skip
 
     def _parameters(self, server: Server) -> Mapping[str, str]:
-        """How it connects: as every session of ours, and no limit of the role ends its sessions."""
+        """How pg_repack connects: like every session of dbtend, and no limit of the role ends its sessions."""
         given = self._address.parameters
         settings = {
             "statement_timeout": "0",

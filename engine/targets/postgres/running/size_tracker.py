@@ -96,8 +96,8 @@ class SizeTracker:
         return found
 
     def _look_ahead(self, number: int) -> asyncio.Task[None]:
-        wanted, self._upcoming = self._upcoming[:number], self._upcoming[number:]
-        self._ahead = self._begun(self._measure(wanted))
+        to_measure, self._upcoming = self._upcoming[:number], self._upcoming[number:]
+        self._ahead = self._begun(self._measure(to_measure))
         return self._ahead
 
     def _begun(self, look: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:

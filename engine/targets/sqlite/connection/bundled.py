@@ -130,7 +130,7 @@ class BundledConnection:
                 self.interrupt()
 
     def _ended(self) -> sqlite3.Error:
-        """Its transaction is rolled back when the file is opened next."""
+        """The error of a process that ended. Its transaction is rolled back when the file is opened next."""
         self.in_transaction = False
         code = self._process.wait()
         why = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -57,7 +57,7 @@ WRITING: Final = frozenset(
     }
 )
 AFTER_COPY: Final = frozenset({Method.COMPARE, Method.COPY_CHECK, Method.REMOVE_BACKUPS})
-"""They work on backups: it is no matter what happens to the database."""
+"""Methods that work on backups: what happens to the database does not matter."""
 CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
 
 

@@ -12,7 +12,7 @@ from typing import Final
 Instruction = tuple[str, int, int]
 """Opcode, p1 and p2."""
 _JUMP: Final = frozenset({"IsType", "NotNull", "Found", "Once", "IdxGT", "Next", "Goto"})
-"""They jump where there is no problem."""
+"""Opcodes that jump where there is no problem."""
 _OF_A_REPORT: Final = frozenset({"String8", "Concat", "Copy", "SCopy", "Column", "Rowid", "Integer", "Goto"})
 _LONGEST_REPORT: Final = 12
 _MOST: Final = 5_000

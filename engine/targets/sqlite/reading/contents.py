@@ -114,7 +114,7 @@ def _hash_of_rows(db: sqlite3.Connection, table: str, is_cancelled: Callable[[],
         while batch := rows.fetchmany(size):
             digest.update(_bytes(batch))
         return digest.hexdigest()
-    except MemoryError:  # what it says of a default that is too long; if there is none left, that is told below
+    except MemoryError:  # raised for a default that is too long, too; without memory the code below raises it again
         pass
     except sqlite3.DataError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_TOOBIG:

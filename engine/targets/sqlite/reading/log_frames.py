@@ -36,7 +36,7 @@ def frames_of(descriptor: int, give_up: float) -> LogFrames | None:
         at = _HEADER.size
         while len(frame := os.pread(descriptor, _FRAME.size, at)) == _FRAME.size:
             page, pages_after, its_salts = _FRAME.unpack(frame)
-            if its_salts != salts or not page_size:  # left from before the log began anew
+            if its_salts != salts or not page_size:  # written before the log was restarted
                 break
             if time.monotonic() > give_up:
                 return None

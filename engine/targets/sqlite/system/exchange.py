@@ -49,7 +49,7 @@ class Order(TypedDict):
     lock: int
     """A descriptor of the lock that says that a process works there."""
     copy: list[int]
-    """Its device, and its number there."""
+    """The device and inode of the copy."""
     state: list[int]
     header: str
     timeout: float

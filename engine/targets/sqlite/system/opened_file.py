@@ -25,7 +25,7 @@ class OpenedFile:
 
     @property
     def numbers(self) -> tuple[int, int]:
-        """Its device, and its number there."""
+        """The device and inode of the file."""
         return self._file or (0, 0)
 
     @property
