@@ -338,12 +338,12 @@ class Engine:
     async def page_map(self, target: str) -> PageMap:
         """What the pages of a SQLite file hold. Raises UsageError for another database, TargetError."""
         await stale_journal.refuse_stale_journal(self._store, await asyncio.to_thread(inspector.canonical_url, target))
-        return await inspector.page_map(target, read_only=self.read_only)
+        return await inspector.page_map(target)
 
     async def read_times(self, target: str) -> ReadTimes | None:
         """What the order of the pages of a SQLite file costs, as `inspector.read_times` measures it."""
         await stale_journal.refuse_stale_journal(self._store, await asyncio.to_thread(inspector.canonical_url, target))
-        return await inspector.read_times(target, read_only=self.read_only)
+        return await inspector.read_times(target)
 
     async def fingerprint(self, target: str) -> str:
         """A fingerprint of the database file. Raises TargetError if it is missing or unreadable."""

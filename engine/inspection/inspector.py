@@ -277,11 +277,14 @@ async def autovacuum(target: str, *, read_only: bool = False) -> Autovacuum | No
             return await look.autovacuum()
 
 
-async def page_map(target: str, *, read_only: bool = False) -> PageMap:
-    """What the pages of a SQLite file hold. Raises UsageError for another database, TargetError."""
+async def page_map(target: str) -> PageMap:
+    """What the pages of a SQLite file hold. Raises UsageError for another database, TargetError.
+
+    Nothing is written, so it is refused while a crash must be rolled back first.
+    """
     file = _sqlite_file(target)
     with _as_target_error(target):
-        async with file.look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
+        async with file.look(lock_timeout=LOCK_TIMEOUT, read_only=True) as look:
             found = await look.page_map()
     if isinstance(found, NotMapped):
         is_slow = found is NotMapped.SLOW
@@ -290,14 +293,14 @@ async def page_map(target: str, *, read_only: bool = False) -> PageMap:
     return found
 
 
-async def read_times(target: str, *, read_only: bool = False) -> ReadTimes | None:
+async def read_times(target: str) -> ReadTimes | None:
     """What the order of the pages of a SQLite file costs, as measured; None where all tables and indexes are too small.
 
-    A cancel stops it at once. Raises UsageError for another database, TargetError.
+    A cancel stops it at once. Raises as `page_map`.
     """
     file = _sqlite_file(target)
     with _as_target_error(target):
-        async with file.look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
+        async with file.look(lock_timeout=LOCK_TIMEOUT, read_only=True) as look:
             return await look.read_times()
 
 

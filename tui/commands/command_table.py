@@ -218,9 +218,10 @@ COMMANDS: Final[Mapping[str, Command]] = {
             *_JSON,
         ),
         "dbtend map sales.db",
-        "TARGET: a path, or a name of the config file. Nothing is changed. Where a table or index is out of order,\n"
-        "VACUUM puts it in order. --read-times reads up to 16 MB of the most scattered table or index in key order,\n"
-        "and as much in the order of the file. It says how much of that came from the disk.",
+        "TARGET: a path, or a name of the config file. Nothing is written: after a crash that must be rolled\n"
+        "back first, it is refused. Where a table or index is out of order, VACUUM puts it in order. --read-times\n"
+        "reads up to 16 MB of the table or index with the most pages far apart in key order, and as much in the\n"
+        "order of the file. It says how much of that came from the disk.",
     ),
     "schedules": Command(
         "[SCHEDULE]", "when each schedule is due, and how its nights went", _SCHEDULES,

@@ -148,7 +148,7 @@ class SqliteTarget:
             self._before_opening, writes=writes, writing=writing, read_only=read_only
         )
         blockers = BlockerFinder(self.path, waiting)
-        async with _leaving_no_traces(self.path) if read_only and not exposed else nullcontext():
+        async with nullcontext() if writing or exposed else _leaving_no_traces(self.path):
             try:
                 connection = await self._open(lock_timeout, blockers, writing=writing, counts=counts)
             except sqlite3.Error as error:

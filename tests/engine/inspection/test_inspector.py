@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from engine.domain.errors import TargetError, TargetMissingError, TargetUnavailableError
 from engine.inspection import inspector
-from tests.sqlite_files import make_database, rename_in_schema
+from tests.sqlite_files import files_beside, make_database, rename_in_schema
 
 
 def test_a_database_is_there_until_it_is_another_or_none(tmp_path: Path) -> None:
@@ -47,3 +48,17 @@ async def test_a_look_that_leaves_no_trace_copes_with_a_schema_that_is_no_text(t
         rename_in_schema(db, "item", b"\xff\xfe")
     with pytest.raises(TargetError, match="malformed database schema"):
         await inspector.inspect(str(path), read_only=True)
+
+
+@pytest.mark.parametrize("look", [inspector.inspect, inspector.page_map])
+async def test_nothing_is_left_in_a_directory_where_nothing_may_be_written(
+    tmp_path: Path, look: Callable[[str], Awaitable[object]]
+) -> None:
+    """Root could, and a database with a write-ahead log has two more files while it is read."""
+    path = make_database(tmp_path / "a.db", rows=50, journal_mode="wal")
+    tmp_path.chmod(0o555)
+    try:
+        await look(str(path))
+        assert files_beside(path) == {"a.db"}
+    finally:
+        tmp_path.chmod(0o755)

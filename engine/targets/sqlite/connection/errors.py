@@ -105,6 +105,7 @@ def out_of_memory() -> sqlite3.Error:
     return sqlite_error(sqlite3.SQLITE_NOMEM, "SQLITE_NOMEM", "out of memory")
 
 
+_ROLL_BACK: Final = "its application does that when it opens it, as does dbtend plan where it may write"
 _WAIT_LONGER: Final = "try again later, or with a longer lock timeout"
 
 
@@ -128,7 +129,7 @@ def opening_error(path: str, error: sqlite3.Error, lock_timeout: float, in_use: 
     if is_busy(error):
         return TargetBusyError(path, explain(error, lock_timeout, in_use), _WAIT_LONGER)
     if _primary_code(error) == sqlite3.SQLITE_READONLY:
-        return TargetRefusedError(path, explain(error, lock_timeout))
+        return TargetRefusedError(path, explain(error, lock_timeout), _ROLL_BACK if needs_rollback(error) else "")
     if is_damage(error):
         return _damaged(path, error)
     if _primary_code(error) == sqlite3.SQLITE_NOTADB:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from engine import Engine, Operation, Request, TargetHistory
+from engine.domain.errors import TargetRefusedError
 from engine.inspection import inspector
 from engine.targets.sqlite.inspection import ROLLED_BACK
 from tests.engine.targets.sqlite.another_process import BEGINS_TO_WRITE, another_process
@@ -35,6 +37,18 @@ async def test_a_plan_tells_it(crashed: Path) -> None:
 async def test_a_look_at_the_target_tells_it(crashed: Path) -> None:
     assert (await inspector.inspect(str(crashed))).remarks == (ROLLED_BACK,)
     assert (await inspector.inspect(str(crashed))).remarks == ()
+
+
+@pytest.mark.parametrize("look", [inspector.page_map, inspector.read_times])
+async def test_a_page_map_writes_nothing_so_it_is_refused(
+    crashed: Path, look: Callable[[str], Awaitable[object]]
+) -> None:
+    before = {file: file.read_bytes() for file in crashed.parent.iterdir()}
+    with pytest.raises(TargetRefusedError, match=r"must be rolled back first, .* dbtend plan"):
+        await look(str(crashed))
+    assert {file: file.read_bytes() for file in crashed.parent.iterdir()} == before
+    assert (await inspector.inspect(str(crashed))).remarks == (ROLLED_BACK,)
+    assert await inspector.page_map(str(crashed))
 
 
 async def test_the_advice_on_a_check_tells_it(crashed: Path) -> None:
