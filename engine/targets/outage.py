@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between the tries; the last one again and again."""
 TEMPORARY_ERRORS: Final = (ServerUnavailableError, ServerStartingError, TooManyConnectionsError)
-"""What may be over by itself."""
+"""Errors whose cause may be over by itself."""
 
 
 class Outage(Generic[_T]):

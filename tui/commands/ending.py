@@ -98,7 +98,7 @@ async def _let_run(engine: Engine, workers: RunWorkers, grace: float, announce: 
 
 
 async def run_by(engine: Engine, workers: RunWorkers) -> list[JobId]:
-    """What the processes of this run are at."""
+    """The children that the processes of this run are running."""
     return [job for process in await engine.workers() if workers.include(process) for job in process.running]
 
 

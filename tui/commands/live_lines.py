@@ -58,7 +58,7 @@ def frame(jobs: Sequence[ParentJob], at: int, width: int) -> list[Line]:
 
 
 def _wait_lines(child: ChildJob, width: int) -> list[str]:
-    """What it waits for, whole if that is possible."""
+    """Lines that say what a child waits for, in full where there is room."""
     return textwrap.wrap(plain(child.progress.phase or ""), max(width - len(_INDENT), 20), max_lines=_MOST_OF_A_WAIT)
 
 

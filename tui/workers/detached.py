@@ -72,7 +72,7 @@ class DetachedWorker:
         """The passwords that the process was started with."""
 
     def lacks(self, url: str) -> str:
-        """What only this process has that it takes to connect to this target, in words; "" for nothing.
+        """What a connection to this target needs and only this process has, as text; "" for nothing.
 
         The worker process that takes on the next job may run already: it gets no more passwords. A new
         process gets the typed passwords, and the environment of this one.

@@ -43,7 +43,7 @@ class Flag:
         self._seen, self._write = os.pipe()
 
     def fileno(self) -> int:
-        """What can be read once it is set."""
+        """A descriptor that becomes readable when the event is set."""
         return self._seen
 
     def set(self) -> None:

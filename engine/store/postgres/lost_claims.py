@@ -12,7 +12,7 @@ from engine.store.postgres.store_base import StoreBase
 
 
 class LostClaims(StoreBase):
-    """What an owner does about them."""
+    """What an owner does about claims that it lost, or whose answer it never got."""
 
     async def _hand_back_unknown(self, owner: str) -> None:
         """Hand back the children that this process owns by the word of the store alone."""

@@ -87,7 +87,7 @@ def new_batch(batch: NewBatch | None) -> Jsonb | None:
 
 
 def token(claim: Claim) -> Jsonb:
-    """What a claim is fenced by."""
+    """The owner and attempt that a write of the claim must still have."""
     return as_jsonb(
         {"parent": claim.job.parent, "ordinal": claim.job.ordinal, "owner": claim.owner, "attempt": claim.attempt}
     )
@@ -159,7 +159,7 @@ def outcome(ended: Outcome) -> Jsonb:
 
 
 def claim(found: Mapping[str, Any] | None, owner: str, targets: HostTargets) -> Claim | None:
-    """What `claim` gave."""
+    """The claim that the function `claim` returned; None if there was nothing to do."""
     if found is None:
         return None
     return Claim(

@@ -32,7 +32,7 @@ class OperationRun:
     why: str = ""
     """Why it failed, or was left."""
     to_do: str = ""
-    """What to do about it."""
+    """What to do about the failure, or the work that is left."""
 
 
 @frozen(kw_only=True)

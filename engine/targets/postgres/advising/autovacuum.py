@@ -75,11 +75,11 @@ def seconds_left(age: int, ids_per_second: float | None) -> float | None:
 
 
 def lasts(seconds: float, ids_per_second: float) -> str:
-    """For how long the ids last, in words."""
+    """A sentence on how long the transaction ids last."""
     left = rounded(seconds) if seconds < DAY else counted(round(seconds / DAY), "day")
     return f"at {max(ids_per_second, 1):,.0f} transaction ids a second, as now, writes are refused in about {left}"
 
 
 def own_plan(waiting: Waiting) -> str:
-    """What autovacuum itself means to do next, in words."""
+    """A sentence on what autovacuum itself will do next."""
     return f"autovacuum has {counted(waiting.tables, 'table')} to do, {waiting.first} first (score {waiting.score:.1f})"

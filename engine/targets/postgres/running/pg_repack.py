@@ -232,7 +232,7 @@ async def drop_leftovers(reader: Reader, connection: Connection, oid: int) -> bo
 
 
 async def drop_interrupted(reader: Reader, pool: ConnectionPool, oid: int, name: str) -> list[str]:
-    """Drop what one left whose process died, in words."""
+    """Drop what a dead pg_repack left behind. Returns what was dropped, or why it was not, as text."""
     try:
         async with pool.connection() as pooled:
             was_left = await drop_leftovers(reader, pooled.connection, oid)

@@ -18,10 +18,10 @@ SHORTEST: Final = 0.001
 """Seconds: even nothing takes a transaction."""
 A_PAGE: Final = 2.9e-6
 """Seconds for looking at the structure of a page, which is one opcode."""
-_AN_EMPTY_PAGE: Final = 1.5e-6  # of one without anything on it,
-_A_CELL: Final = 17e-9  # and for each row or entry of an index
+_AN_EMPTY_PAGE: Final = 1.5e-6  # seconds for the structure of a page without anything on it
+_A_CELL: Final = 17e-9  # seconds for each row, or entry of an index, on a page
 _REINDEX: Final = 75e-9  # seconds for an opcode
-_READ_AND_SORTED: Final = 0.67  # of the time that opcodes take, before the new index is written
+_READ_AND_SORTED: Final = 0.67  # the share of the time of the opcodes that is over before the new index is written
 _REINDEX_A_BYTE: Final = 7.5e-9  # seconds for a byte of the index and its table
 _ANALYZE: Final = 8e-9
 _QUICK_CHECK: Final = 8e-9
@@ -33,17 +33,17 @@ _FOREIGN_KEYS: Final = 90e-9
 _VACUUM: Final = 7e-9  # seconds for a byte
 _VACUUM_IN_MEMORY: Final = 5.5e-9
 _COPY: Final = 2.7e-9
-_AFTER_COPY: Final = 0.2  # seconds for one of copying, to check, sync and exchange the copy,
-_EXCHANGE: Final = 0.08  # and these at least
+_AFTER_COPY: Final = 0.2  # seconds to check, sync and exchange a copy, for each second of copying
+_EXCHANGE: Final = 0.08  # seconds to check, sync and exchange a copy, at least
 _COPY_CHECK: Final = 1.5e-9
 _COMPARISON: Final = 11e-9
 _CHECKPOINT: Final = 0.4e-9
-_EACH: Final = 20e-6  # seconds for an index that is rebuilt, however small,
-_EACH_LOOKED_AT: Final = 6e-6  # and for a table that is analyzed or checked
+_EACH: Final = 20e-6  # seconds for an index that is rebuilt, however small
+_EACH_LOOKED_AT: Final = 6e-6  # seconds for a table that is analyzed or checked, however small
 _EACH_OPCODES: Final = 24
-_ANALYZE_A_BYTE: Final = 1e-9  # of all tables together: no more than that
-_RELOADED: Final = 1.5e-6  # for each table, when the statistics of all are reloaded: after every ANALYZE
-_FOUND_IN_SCHEMA: Final = 5e-9  # for each table or index that is passed over to find one
+_ANALYZE_A_BYTE: Final = 1e-9  # seconds for a byte of all tables together, at most
+_RELOADED: Final = 1.5e-6  # seconds for each table when all statistics are reloaded, after every ANALYZE
+_FOUND_IN_SCHEMA: Final = 5e-9  # seconds for each table or index that SQLite skips to find one
 _CREATED: Final = 18e-9  # a copy reads all of the schema there is by then, for each table or index that it creates
 
 

@@ -54,9 +54,9 @@ def divided(
     """The parts that stay alone, and groups of the tiny ones.
 
     Args:
-        usual: seconds that it takes to do what nothing is known of;
-        tiny: seconds that one may take at most to be put into a group,
-        most: and a group.
+        usual: seconds of a part of which nothing is known.
+        tiny: seconds of a part that goes into a group, at most.
+        most: seconds of a group, at most.
     """
     alone, small = list[Part](), list[tuple[Part, float]]()
     for part in parts:

@@ -68,7 +68,7 @@ class Reader:
             raise await self.error(error) from error
 
     async def error(self, error: sqlite3.Error) -> TargetError:
-        """What SQLite has raised, in words."""
+        """The TargetError that explains an error of SQLite."""
         return reading_error(self.path, error, self.lock_timeout, await self.blockers.describe_last())
 
     async def problem_with(self, sql: str) -> str | None:

@@ -87,14 +87,14 @@ def known_rows(read: Read) -> dict[str, int]:
 async def with_rows(
     connection: aiosqlite.Connection, tables: Sequence[Table], *, counting: float = COUNTING, sampling: float = SAMPLING
 ) -> list[Table]:
-    """The tables with their rows, about, as a few samples say.
+    """The tables with their approximate numbers of rows, from a few samples.
 
-    Those without rowid are counted, while there is time for that; then the statistics are asked. What cannot be read,
-    or not in time, has none.
+    Tables without rowid are counted while there is time, then the statistics are used. A table that cannot be read, or
+    not in time, has no number.
 
     Args:
-        counting: until when, in seconds from now, tables are counted;
-        sampling: and until when samples are taken.
+        counting: the seconds in which tables are counted.
+        sampling: the seconds in which samples are taken, from the same moment on.
     """
     sampling += len(tables) * SAMPLING_EACH if sampling else 0
     with set_after(counting) as no_counting, set_after(sampling) as no_sampling:

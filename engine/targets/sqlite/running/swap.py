@@ -185,7 +185,7 @@ async def _unsound(connection: MeteredConnection, work: Work) -> str:
 
 
 def _completed(copy: UnfinishedCopy, old: int, header: bytes) -> str:
-    """Give the copy all that the database is besides its content, and sync it; what it cannot get, in words.
+    """Give the copy all that the database has besides its content, and sync it. Returns what is missing, as text.
 
     Raises OSError.
     """

@@ -15,7 +15,7 @@ _FLAGS: Final = 0x028044FF
 
 
 def keep_attributes(source: int, copy: int) -> str:
-    """Give the file `copy` all that `source` has; what it does not have afterwards, in words.
+    """Give the file `copy` all attributes of `source`. Returns what it could not get, as text; "" if nothing.
 
     Raises OSError.
     """
