@@ -29,11 +29,17 @@ _PART: Final = 1 << 20
 
 @frozen
 class Contents:
-    """A hash of each part of a database."""
+    """A hash of each part of a database, or its number of rows."""
 
     hashes: Mapping[str, str]
-    unreadable: tuple[str, ...]
+    unreadable: tuple[str, ...] = ()
     """Tables whose rows are left out: no statement of Python can name them, or their computed columns."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a comparison leaves out, as text."""
+        why = "its name, or that of a column, is not valid UTF-8"
+        return tuple(f"the rows of {name} are not compared: {why}" for name in self.unreadable)
 
     @property
     def hash(self) -> str:
@@ -55,14 +61,15 @@ def contents_of(db: sqlite3.Connection, is_cancelled: Callable[[], bool]) -> Con
         return _contents_of(db, is_cancelled)
 
 
-def row_counts(db: sqlite3.Connection) -> Mapping[str, object]:
-    """The number of rows by part, as in `contents_of`. Raises sqlite3.Error."""
+def row_counts(db: sqlite3.Connection) -> Contents:
+    """Instead of hashes the numbers of rows. Raises sqlite3.Error."""
     counts = {}
     with _all_texts(db):
         for (table,) in db.execute(_TABLES).fetchall():
             with suppress(ValueError):
-                counts[_rows_of(table)] = db.execute(f"SELECT count(*) FROM main.{quote(table)}").fetchall()
-    return counts
+                ((count,),) = db.execute(f"SELECT count(*) FROM main.{quote(table)}")
+                counts[_rows_of(table)] = str(count)
+    return Contents(counts)
 
 
 def _rows_of(table: str) -> str:

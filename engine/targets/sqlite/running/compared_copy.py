@@ -89,18 +89,14 @@ async def compare(work: Work) -> StepResult:
         if different := expected.differences(found):
             error = f"the copy differs from the database ({listed(different)}), and is removed"
             return StepResult(status=Status.FAILED, error=error)
-        work.copy, work.contents = copied, expected.hash
+        work.copy, work.contents = copied, "" if expected.unreadable else expected.hash
     except OSError as error:
         return StepResult(status=Status.FAILED, error=f"cannot read the copy: {error.strerror or error}")
     finally:
         await reader.close()
         if work.copy is None:
             copied.discard()
-    warnings = tuple(
-        f"the rows of {name} are not compared: its name, or that of a column, is not valid UTF-8"
-        for name in expected.unreadable
-    )
-    return StepResult(status=Status.COMPLETED, effect={"backup_contents": expected.hash}, warnings=warnings)
+    return StepResult(status=Status.COMPLETED, effect={"backup_contents": expected.hash}, warnings=expected.warnings)
 
 
 async def _contents(connection: MeteredConnection, work: Work) -> Contents:

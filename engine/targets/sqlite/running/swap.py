@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -78,7 +77,7 @@ async def swap(work: Work) -> StepResult:
         share = share_before_exchange(work.step)
         left = (time.monotonic() - begin) * (1 - share) / share
         async with reports_by_time(work.context, "checking the copy", share, left):
-            problem = await _difference(work, copy)
+            problem, warnings = await _difference(work, copy)
             if await work.rows(_VERSION) != version:
                 return _busy(exchange.CHANGED)
             if problem:
@@ -88,7 +87,8 @@ async def swap(work: Work) -> StepResult:
             if work.cancel.is_set():
                 return StepResult(status=Status.CANCELLED)
             exchanging = asyncio.ensure_future(_exchanged(work, copy, old, state, header))
-            return await statement.wait_uncancelled(exchanging)
+            result = await statement.wait_uncancelled(exchanging)
+            return replace(result, warnings=(*warnings, *result.warnings))
     except OSError as error:
         return StepResult(status=Status.FAILED, error=f"cannot complete the copy: {error.strerror or error}")
     finally:
@@ -137,8 +137,8 @@ def _settled(file: int) -> list[int] | None:
     return None
 
 
-async def _difference(work: Work, copy: UnfinishedCopy) -> str:
-    """Why the copy is not a copy of the database, or is damaged; "" if it is sound."""
+async def _difference(work: Work, copy: UnfinishedCopy) -> tuple[str, tuple[str, ...]]:
+    """Why the copy is not a copy of the database, or is damaged; "" if it is sound. And what is not compared."""
     copy.require()
     uri = connection_uri(copy.path, writing=False)
     connection = await MeteredConnection.open(uri, statement.LockWait(work.lock_timeout, work.cancel))
@@ -149,8 +149,8 @@ async def _difference(work: Work, copy: UnfinishedCopy) -> str:
             return await statement.fetch_all(connection.aio, sql, work.cancel)
 
         if await rows(_SCHEMA) != await work.rows(_SCHEMA):
-            return "its schema differs"
-        look = partial(_hashes, is_cancelled=work.cancel.is_set) if work.step.compared else row_counts
+            return "its schema differs", ()
+        look = partial(contents_of, is_cancelled=work.cancel.is_set) if work.step.compared else row_counts
         counting = asyncio.ensure_future(statement.run_by(work.connection.aio, look, work.cancel))
         try:
             problem = await _unsound(connection, work)
@@ -159,17 +159,11 @@ async def _difference(work: Work, copy: UnfinishedCopy) -> str:
             counting.exception()  # retrieved here, so that asyncio does not report it as lost
         expected = counting.result()
         if problem:
-            return problem
-        found = await statement.run_by(connection.aio, look, work.cancel)
-        if different := [part for part in {**expected, **found} if found.get(part) != expected.get(part)]:
-            return f"it differs in {listed(different)}"
+            return problem, ()
+        different = expected.differences(await statement.run_by(connection.aio, look, work.cancel))
+        return (f"it differs in {listed(different)}" if different else ""), expected.warnings
     finally:
         await connection.close()
-    return ""
-
-
-def _hashes(db: sqlite3.Connection, is_cancelled: Callable[[], bool]) -> Mapping[str, object]:
-    return contents_of(db, is_cancelled).hashes
 
 
 async def _unsound(connection: MeteredConnection, work: Work) -> str:

@@ -46,7 +46,7 @@ class Work:
     as_copied: MeteredConnection | None = None
     """Reads the database as it was copied, until both are compared."""
     contents: str = ""
-    """The hash of the copied contents, once they are compared."""
+    """The hash of the copied contents, once all of them are compared."""
     new_backup: NewBackup | None = None
     """The backup, once it has its name."""
     copy_begun: bool = False

@@ -91,6 +91,18 @@ async def test_a_copy_with_the_same_contents_takes_its_place(path: Path) -> None
     assert path.stat().st_ino != inode
 
 
+async def test_a_table_that_cannot_be_compared_is_told(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript("CREATE TABLE odd(a); PRAGMA writable_schema = ON")
+        db.execute(
+            "UPDATE sqlite_schema SET name = CAST(x'ff' AS TEXT), tbl_name = CAST(x'ff' AS TEXT),"
+            " sql = replace(sql, name, CAST(x'22ff22' AS TEXT)) WHERE name = 'odd'"
+        )
+    assert (await exchanged(path)).warnings == ()
+    result = await exchanged(path, verify=True)
+    assert (result.status, len(result.warnings)) == (Status.COMPLETED, 1)
+
+
 @MODES
 async def test_everything_is_kept_but_the_free_pages(path: Path, mode: str) -> None:
     in_mode(path, mode)
