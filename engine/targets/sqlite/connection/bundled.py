@@ -67,7 +67,7 @@ class BundledConnection:
                 start_new_session=True,  # a signal from the terminal is for the worker
             )
         except OSError as error:
-            raise _aborted(f"its process cannot be started ({error.strerror})") from error
+            raise _aborted(f"the process of the bundled SQLite cannot be started ({error.strerror})") from error
         try:
             self._answer()
             prepare(self)
@@ -134,7 +134,7 @@ class BundledConnection:
         self.in_transaction = False
         code = self._process.wait()
         why = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return _aborted(f"its process ended early ({why})")
+        return _aborted(f"the process of the bundled SQLite ended early ({why})")
 
     def _end(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):

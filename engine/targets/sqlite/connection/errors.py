@@ -34,6 +34,7 @@ _SENTENCES_WITH_DETAIL: Final = {
     "SQLITE_CONSTRAINT_PRIMARYKEY": "rows share a primary key ({}). Remove the duplicates, then try again",
     "SQLITE_ERROR_MISSING_COLLSEQ": "it needs a collation that only its application has ({})",
     "SQLITE_CORRUPT": "the database is damaged ({}). Run the check operation; restore a backup or use .recover",
+    "SQLITE_ABORT": "{}",
     "SQLITE_IOERR": "the disk could not be read or written ({}). See the system log",
 }
 
