@@ -28,10 +28,10 @@ async def plan_needed(
     """`tables`: all of the database. `reasons`: by operation, why tables need it, by name."""
     if problem := refusal(reader.server, Operation.OPTIMIZE, options):
         return OperationPlan(operation=Operation.OPTIMIZE, refused=problem)
-    found = scope(Operation.OPTIMIZE, options, tables)
+    in_scope = scope(Operation.OPTIMIZE, options, tables)
     plans, left_out = [], []
     for operation in _ORDER:
-        needy = [table for table in found if table.name in reasons[operation]]
+        needy = [table for table in in_scope if table.name in reasons[operation]]
         if needy and (problem := refusal(reader.server, operation, options)):
             left_out.append(f"left out: {operation} of {listed([table.shown for table in needy], 3)}: {problem}")
         elif needy:

@@ -31,11 +31,11 @@ def plan_of_mariadb(found: Truncation) -> OperationPlan:
 
 def plan_purge(spaces: Sequence[UndoSpace]) -> OperationPlan:
     """Empties the large ones one by one, and activates those that an interrupted purge left inactive."""
-    wanted = [space for space in spaces if space.size > SMALL or space.is_left]
-    if not wanted:
-        nothing = f"no undo tablespace is larger than {size(SMALL)}"
-        return OperationPlan(operation=Operation.PURGE_UNDO, not_needed=nothing)
-    return OperationPlan(operation=Operation.PURGE_UNDO, steps=tuple(map(_step, wanted)))
+    to_purge = [space for space in spaces if space.size > SMALL or space.is_left]
+    if not to_purge:
+        not_needed = f"no undo tablespace is larger than {size(SMALL)}"
+        return OperationPlan(operation=Operation.PURGE_UNDO, not_needed=not_needed)
+    return OperationPlan(operation=Operation.PURGE_UNDO, steps=tuple(map(_step, to_purge)))
 
 
 def _step(space: UndoSpace) -> MySqlStep:

@@ -223,7 +223,7 @@ def analyze_steps(
     """`reasons`: why a table needs it, by oid. `columns`: the only ones to collect statistics on."""
     asked = options.server
     words = [*(["SKIP_LOCKED"] if asked.skip_locked else []), *(_buffers(asked) if version >= 160_000 else [])]
-    wanted, steps = list(tables), []
+    to_analyze, steps = list(tables), []
     for target, delay in STAGES if asked.in_stages else STAGES[-1:]:
         settings: Settings = (("default_statistics_target", target),) if target is not None else ()
         settings += _speed(options) or ((("vacuum_cost_delay", delay),) if delay is not None else ())
@@ -236,13 +236,13 @@ def analyze_steps(
                 Model.ANALYZE,
                 version,
                 lock=SPECS[Operation.ANALYZE].lock,
-                tells=_tells(table, len(wanted), asked),
+                tells=_tells(table, len(to_analyze), asked),
                 reason=staged or reasons.get(table.oid, _analyze_reason(table)),
                 is_measured=False,
                 settings=settings,
                 columns=columns.get(table.oid, ()),
             )
-            for table in wanted
+            for table in to_analyze
         ]
         steps += longest_first(of_stage)
     return steps

@@ -44,12 +44,12 @@ def unable(version: int, version_text: str, replication_state: Surroundings) -> 
         number = version_text.partition(" ")[0]
         return f"REPACK (CONCURRENTLY) of {number} can lose changes to long values: upgrade to a released version first"
     if version >= SINCE:
-        nothing = "max_repack_replication_slots is 0, so no table can be rewritten while it is in use: raise it"
-        return nothing if replication_state.most_at_once == 0 else ""
+        no_slots = "max_repack_replication_slots is 0, so no table can be rewritten while it is in use: raise it"
+        return no_slots if replication_state.most_at_once == 0 else ""
     if replication_state.extension is not None:
         return ""
-    others = "install pg_repack, or use vacuum-full, which blocks all access"
-    return f"PostgreSQL {version // 10_000} cannot rewrite a table that is in use, 19 and newer can: {others}"
+    alternatives = "install pg_repack, or use vacuum-full, which blocks all access"
+    return f"PostgreSQL {version // 10_000} cannot rewrite a table that is in use, 19 and newer can: {alternatives}"
 
 
 def online(version: int, version_text: str, replication_state: Surroundings) -> str:
@@ -59,8 +59,10 @@ def online(version: int, version_text: str, replication_state: Surroundings) -> 
 
 def refusals(tables: Iterable[Table], obstacles: Mapping[int, Obstacle]) -> list[str]:
     """Which tables cannot be rewritten while they are in use, each reason once."""
-    found = by_reason((table.shown, _WORDS[obstacles[table.oid]]) for table in tables if table.oid in obstacles)
-    return [f"{listed(names, 3)}: {why}" for why, names in found.items()]
+    names_by_reason = by_reason(
+        (table.shown, _WORDS[obstacles[table.oid]]) for table in tables if table.oid in obstacles
+    )
+    return [f"{listed(names, 3)}: {why}" for why, names in names_by_reason.items()]
 
 
 def repack_steps(tables: Iterable[Table]) -> list[PgStep]:

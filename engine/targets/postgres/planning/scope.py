@@ -59,21 +59,22 @@ def scope(
             ],
             is_named=False,
         )
-    found = chosen(options.objects, [*tables, *indexes, *by_name_only], schemas)
-    for one in found:
-        _refuse_impossible(operation, options, one, indexes, _with_partitions({one.relation.oid}, partitions), tables)
-    named = [one.relation for one in found]
-    tables = [*tables, *(table for table in named if isinstance(table, Table) and table.is_foreign)]
-    wanted = {table.oid for table in named if isinstance(table, Table)}
-    if operation is not Operation.ANALYZE:  # which takes the partitions along, or is asked for the parent's statistics
-        wanted = _with_partitions(wanted, partitions)
-    by_name = {index.oid for index in named if isinstance(index, Index)}
-    by_name.update(leaf for index in named if isinstance(index, PartitionedIndex) for leaf in index.leaves)
+    named = chosen(options.objects, [*tables, *indexes, *by_name_only], schemas)
+    for choice in named:
+        parts = _with_partitions({choice.relation.oid}, partitions)
+        _refuse_impossible(operation, options, choice, indexes, parts, tables)
+    relations = [choice.relation for choice in named]
+    tables = [*tables, *(table for table in relations if isinstance(table, Table) and table.is_foreign)]
+    table_oids = {table.oid for table in relations if isinstance(table, Table)}
+    if operation is not Operation.ANALYZE:  # ANALYZE does the partitions itself, or only the parent is meant
+        table_oids = _with_partitions(table_oids, partitions)
+    index_oids = {index.oid for index in relations if isinstance(index, Index)}
+    index_oids.update(leaf for index in relations if isinstance(index, PartitionedIndex) for leaf in index.leaves)
     return Scope(
-        tables=[table for table in tables if table.oid in wanted],
-        indexes=[index for index in indexes if index.oid in by_name or index.table_oid in wanted],
+        tables=[table for table in tables if table.oid in table_oids],
+        indexes=[index for index in indexes if index.oid in index_oids or index.table_oid in table_oids],
         is_named=True,
-        columns={one.relation.oid: one.columns for one in found if one.columns},
+        columns={choice.relation.oid: choice.columns for choice in named if choice.columns},
     )
 
 
@@ -163,19 +164,19 @@ def _problem_with_table(
 
 
 def _with_partitions(oids: set[int], partitions: Mapping[int, Sequence[int]]) -> set[int]:
-    found, waiting = set(oids), list(oids)
+    reached, waiting = set(oids), list(oids)
     while waiting:
-        new = [child for child in partitions.get(waiting.pop(), ()) if child not in found]
-        found.update(new)
+        new = [child for child in partitions.get(waiting.pop(), ()) if child not in reached]
+        reached.update(new)
         waiting += new
-    return found
+    return reached
 
 
 def analyzed_with_parent(tables: Sequence[Table], partitions: Mapping[int, Sequence[int]]) -> dict[int, Table]:
     """The root of each partition that ANALYZE does with its root, as there is no ONLY: by the oid of the partition."""
     roots = [table for table in tables if table.is_partitioned]
-    found: dict[int, Table] = {}
+    root_of: dict[int, Table] = {}
     for root in roots:
         for oid in _with_partitions({root.oid}, partitions) - {root.oid}:
-            found.setdefault(oid, root)
-    return {table.oid: found[table.oid] for table in tables if table.oid in found}
+            root_of.setdefault(oid, root)
+    return {table.oid: root_of[table.oid] for table in tables if table.oid in root_of}

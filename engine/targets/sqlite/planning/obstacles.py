@@ -53,8 +53,8 @@ async def find_obstacles(
 
 
 async def _problems(reader: Reader, commands: Mapping[str, str]) -> dict[str, str]:
-    found = [(name, await reader.problem_with(command)) for name, command in commands.items()]
-    return {name: problem for name, problem in found if problem is not None}
+    answers = [(name, await reader.problem_with(command)) for name, command in commands.items()]
+    return {name: problem for name, problem in answers if problem is not None}
 
 
 async def _duplicates(reader: Reader, damaged: Sequence[str]) -> dict[str, str]:

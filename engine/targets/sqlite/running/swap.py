@@ -241,10 +241,10 @@ def _not_exchanged(answer: Answer | None) -> StepResult:
 
 async def _answer(order: Order, cancel: asyncio.Event) -> Answer | None:
     """What the process says that exchanges it; None where it was killed."""
-    wanted, until = os.pipe()
+    read_end, write_end = os.pipe()  # the process goes on for as long as the write end is open
     try:
         try:
-            process = await asyncio.to_thread(_started, order, wanted)
+            process = await asyncio.to_thread(_started, order, read_end)
         except OSError as error:
             return Answer(refused=f"no process can be started ({error.strerror})", warning="")
         answering = asyncio.ensure_future(asyncio.to_thread(process.communicate))
@@ -252,8 +252,8 @@ async def _answer(order: Order, cancel: asyncio.Event) -> Answer | None:
         await asyncio.wait({answering, asked}, return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
     finally:
-        os.close(wanted)
-        os.close(until)  # it is no longer wanted
+        os.close(read_end)
+        os.close(write_end)  # asks the process to exchange nothing, if it has not done so yet
     said, _ = await answering
     with suppress(ValueError):
         answer: Answer = json.loads(said)
@@ -261,10 +261,10 @@ async def _answer(order: Order, cancel: asyncio.Event) -> Answer | None:
     return None
 
 
-def _started(order: Order, wanted: int) -> subprocess.Popen[bytes]:
+def _started(order: Order, read_end: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-I", "-S", exchange.__file__, json.dumps(order)],
-        stdin=wanted,
+        stdin=read_end,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         pass_fds=(order["old"], order["directory"], order["workshop"], order["lock"]),
