@@ -331,9 +331,7 @@ def get(port: int, path: str = "/metrics", method: str = "GET") -> tuple[int, st
 
 def test_a_worker_serves_them_on_the_loopback(served: tuple[subprocess.Popen[str], int], sales: Path) -> None:
     _, port = served
-    code, text = get(port)
-    assert code == 200
-    assert value(text, "dbtend_worker_processes") == 2
+    wait_until(lambda: value(get(port)[1], "dbtend_worker_processes") == 2)
     assert get(port, "/etc/passwd")[0] == 404
     assert get(port, method="POST")[0] == 405
     assert get(port, method="HEAD") == (200, "")

@@ -19,6 +19,7 @@ TELL = (
     "plan sales.db",
     "advise sales.db",
     "fleet sales.db",
+    "map sales.db",
     "doctor sales.db",
     "workers",
     "prune --dry-run",
